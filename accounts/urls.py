@@ -18,7 +18,7 @@ from accounts.second_factor import views as second_factor_views
 from accounts.sessions import view_as_views
 from accounts.sessions import views as session_views
 from accounts.sign_in import views as sign_in_views
-from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, slowed
+from accounts.sign_in.views import ResetPasswordView, SignInView, SignUpView, throttle_view
 from accounts.sign_up import first_run_views
 from accounts.sign_up import views as sign_up_views
 from accounts.single_sign_on import views as single_sign_on_views
@@ -26,17 +26,17 @@ from accounts.single_sign_on import views as single_sign_on_views
 _CONFIRM = [
     path(
         "account/confirm",
-        account_page(slowed("confirm")(allauth.reauthenticate)),
+        account_page(throttle_view("confirm")(allauth.reauthenticate)),
         name="account_reauthenticate",
     ),
     path(
         "account/confirm/code",
-        account_page(slowed("confirm")(mfa.reauthenticate)),
+        account_page(throttle_view("confirm")(mfa.reauthenticate)),
         name="mfa_reauthenticate",
     ),
     path(
         "account/confirm/passkey",
-        account_page(slowed("confirm")(second_factor_views.ConfirmByPasskeyView.as_view())),
+        account_page(throttle_view("confirm")(second_factor_views.ConfirmByPasskeyView.as_view())),
         name="mfa_reauthenticate_webauthn",
     ),
 ]
@@ -91,33 +91,33 @@ _SECURITY = [
     path("account/sign-ins/end", account_page(session_views.sessions_end), name="sessions_end"),
 ]
 urlpatterns = [
-    path("login", public(slowed("sign_in")(SignInView.as_view())), name="account_login"),
+    path("login", public(throttle_view("sign_in")(SignInView.as_view())), name="account_login"),
     path(
         "login/2fa",
-        public(slowed("second_factor")(second_factor_views.AuthenticateView.as_view())),
+        public(throttle_view("second_factor")(second_factor_views.AuthenticateView.as_view())),
         name="mfa_authenticate",
     ),
     path(
         "login/passkey",
-        public(slowed("passkey")(second_factor_views.PasskeyLoginView.as_view())),
+        public(throttle_view("passkey")(second_factor_views.PasskeyLoginView.as_view())),
         name="mfa_login_webauthn",
     ),
     path("logout", public(allauth.logout), name="account_logout"),
-    path("signup", public(slowed("sign_up")(SignUpView.as_view())), name="account_signup"),
+    path("signup", public(throttle_view("sign_up")(SignUpView.as_view())), name="account_signup"),
     path("inactive", public(allauth.account_inactive), name="account_inactive"),
     path(
         "password/change",
-        signed_in_view(slowed("change_password")(allauth.password_change)),
+        signed_in_view(throttle_view("change_password")(allauth.password_change)),
         name="account_change_password",
     ),
     path(
         "password/set",
-        signed_in_view(slowed("change_password")(allauth.password_set)),
+        signed_in_view(throttle_view("change_password")(allauth.password_set)),
         name="account_set_password",
     ),
     path(
         "password/reset",
-        public(slowed("ask_reset")(allauth.password_reset)),
+        public(throttle_view("ask_reset")(allauth.password_reset)),
         name="account_reset_password",
     ),
     path(
@@ -133,7 +133,7 @@ urlpatterns = [
     # After the two above: a person's id in base 36, a hyphen, and the text of the reset.
     re_path(
         r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)$",
-        public(slowed("reset")(ResetPasswordView.as_view())),
+        public(throttle_view("reset")(ResetPasswordView.as_view())),
         name="account_reset_password_from_key",
     ),
     path(
@@ -148,7 +148,7 @@ urlpatterns = [
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(
         "login/sso/<str:provider_id>",
-        public(slowed("sign_in")(single_sign_on_views.start)),
+        public(throttle_view("sign_in")(single_sign_on_views.start)),
         name="openid_connect_login",
     ),
     path(

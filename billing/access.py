@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of
 from accounts.models import Organisation
 from accounts.roles.rules import Action
@@ -59,13 +59,13 @@ def visible_credits(actor: Actor) -> QuerySet[Credit]:
 
 def access_credit(actor: Actor, id: str) -> Credit:
     """Return a correction. Raises Http404."""
-    return one_of(visible_credits(actor), id)
+    return get_by_id(visible_credits(actor), id)
 
 
 def access_posting(actor: Actor, id: str) -> Posting:
     """Return a posting of any organisation, for operators. Raises Http404."""
     require(actor, "credits.read")
-    return one_of(Posting.objects.all(), id)
+    return get_by_id(Posting.objects.all(), id)
 
 
 def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
@@ -78,7 +78,7 @@ def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 def access_top_up(actor: Actor, id: str) -> TopUp:
     """Return one top-up of the organisation. Raises Http404."""
-    return one_of(visible_top_ups(actor).select_related("organisation"), id)
+    return get_by_id(visible_top_ups(actor).select_related("organisation"), id)
 
 
 def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
@@ -91,7 +91,7 @@ def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 def any_top_up(actor: Actor, id: str) -> TopUp:
     """Return a top-up of any organisation, for operators. Raises Http404."""
-    return one_of(all_top_ups(actor), id)
+    return get_by_id(all_top_ups(actor), id)
 
 
 def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
@@ -110,15 +110,15 @@ def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
 
 def access_batch(actor: Actor, id: str) -> CodeBatch:
     """Return a batch of codes. Raises Http404."""
-    return one_of(visible_batches(actor), id)
+    return get_by_id(visible_batches(actor), id)
 
 
 def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
     """The organisation's documents, newest first; of what is open only the months."""
     organisation = access_wallet(actor, "balance.read")
     own = Invoice.objects.filter(organisation=organisation)
-    shown = own.filter(Q(kind=InvoiceKind.INVOICE) | Q(state=InvoiceState.CLOSED))
-    return _with_notes(shown)
+    visible = own.filter(Q(kind=InvoiceKind.INVOICE) | Q(state=InvoiceState.CLOSED))
+    return _prefetch_notes(visible)
 
 
 def access_invoice(actor: Actor, no: str) -> Invoice:
@@ -126,25 +126,25 @@ def access_invoice(actor: Actor, no: str) -> Invoice:
     Http404."""
     rows = visible_invoices(actor)
     if _NUMBER.fullmatch(no):
-        found = rows.filter(number=no).first()
-        if found is None:
+        invoice = rows.filter(number=no).first()
+        if invoice is None:
             raise Http404
-        return found
-    return one_of(rows, no)
+        return invoice
+    return get_by_id(rows, no)
 
 
 def all_invoices(actor: Actor) -> QuerySet[Invoice]:
     """The documents of every organisation, newest first, for operators."""
     require(actor, "credits.read")
-    return _with_notes(Invoice.objects.all())
+    return _prefetch_notes(Invoice.objects.all())
 
 
 def any_invoice(actor: Actor, id: str) -> Invoice:
     """Return a document of any organisation, for operators. Raises Http404."""
-    return one_of(all_invoices(actor), id)
+    return get_by_id(all_invoices(actor), id)
 
 
-def _with_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
+def _prefetch_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
     notes = Invoice.objects.filter(corrects=OuterRef("pk"), state=InvoiceState.CLOSED)
     return (
         rows.select_related("organisation", "corrects", "proposed_by", "closed_by")
@@ -167,7 +167,7 @@ def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
 
 def access_tax_rate(actor: Actor, id: str) -> TaxRate:
     """Return a tax rate. Raises Http404."""
-    return one_of(tax_rates(actor), parse_number(id))
+    return get_by_id(tax_rates(actor), parse_number(id))
 
 
 def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
@@ -179,8 +179,8 @@ def offered_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
 
 def offered_plan(actor: Actor, id: str) -> SubscriptionPlan | None:
     """Return an offered plan, or None."""
-    found = parse_id(id)
-    return offered_plans(actor).filter(id=found).first() if found else None
+    parsed_id = parse_id(id)
+    return offered_plans(actor).filter(id=parsed_id).first() if parsed_id else None
 
 
 def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
@@ -193,4 +193,4 @@ def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
 
 def access_subscription_plan(actor: Actor, id: str) -> SubscriptionPlan:
     """Return a subscription plan. Raises Http404."""
-    return one_of(visible_subscription_plans(actor), id)
+    return get_by_id(visible_subscription_plans(actor), id)

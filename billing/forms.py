@@ -115,7 +115,7 @@ class ChargeRuleForm(forms.Form):
         """The fields of a rule as they are shown."""
         return {"seconds": DRAIN_SECONDS, **stored_rule(rule)}
 
-    def stated(self) -> dict[str, Any]:
+    def rule_fields(self) -> dict[str, Any]:
         """The rule as it is stored; the limits are those of reading on."""
         sent = self.cleaned_data
         if not sent["kind"]:

@@ -64,7 +64,7 @@ class Answer:
     replayed: bool = False
 
 
-def once(
+def run_once(
     actor: Actor, key: str | None, request: tuple[str, str, bytes], act: Callable[[], Answer]
 ) -> Answer:
     """Run `act` once per key, and store its response in the same transaction.
@@ -82,7 +82,7 @@ def once(
     asked = (_principal(actor).encode(), request[0].encode(), request[1].encode(), request[2])
     fingerprint = _digest(b"\0".join(asked))
     with transaction.atomic():
-        if not _alone(owner, digest):
+        if not _try_lock(owner, digest):
             raise KeyInUse
         kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest).first()
         if kept is not None and kept.created_at > clock.now() - KEPT:
@@ -117,7 +117,7 @@ def drop_old_answers() -> int:
     return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - KEPT).delete()[0]
 
 
-def _alone(owner: str, digest: bytes) -> bool:
+def _try_lock(owner: str, digest: bytes) -> bool:
     """Return whether no other request with this key runs now; holds until the transaction ends."""
     number = int.from_bytes(
         hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
@@ -161,11 +161,13 @@ class FormSent(ValueError):
         )
 
 
-def answered(request: HttpRequest, actor: Actor, act: Callable[[], Answer]) -> HttpResponse:
+def answer_idempotently(
+    request: HttpRequest, actor: Actor, act: Callable[[], Answer]
+) -> HttpResponse:
     """What `act` answers, once for the request's Idempotency-Key if it has one (P5)."""
     key = request.headers.get("idempotency-key")
     request_key = (request.method or "", request.path, request.body)
-    answer = once(actor, key, request_key, act)
+    answer = run_once(actor, key, request_key, act)
     response = HttpResponse(
         json.dumps(answer.body),
         status=answer.status,
@@ -189,6 +191,6 @@ def form_answered(
         fields = sorted(
             (name, values) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"
         )
-        return once(actor, named, ("POST", request.path, json.dumps(fields).encode()), act)
+        return run_once(actor, named, ("POST", request.path, json.dumps(fields).encode()), act)
     except (KeyReused, KeyInUse, KeyInvalid) as error:
         raise FormSent from error

@@ -26,21 +26,21 @@ from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
-from relay.endpoints.table import claimed
+from relay.endpoints.table import is_claimed
 from relay.front.load_shedding import WAIT_S_MAX
 
 _GARBAGE_THRESHOLD = 20_000
 
 _django = get_asgi_application()
 log_uncaught()
-watch = DatabaseWatch(env.needed("DATABASE_URL", settings.DATABASE_URL))
+watch = DatabaseWatch(env.require_value("DATABASE_URL", settings.DATABASE_URL))
 pages = RequestLimits(_django, watch)
 
 
 def _relay() -> Relay:
-    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
+    env.require_value("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     config = RelayConfig(
-        dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
+        dsn=env.require_value("DATABASE_URL", settings.DATABASE_URL),
         kek=sealing.kek(),
         pepper=sealing.pepper(),
         keep_alive_s=env.seconds("KEEP_ALIVE_SECONDS", KEEP_ALIVE_S, least=0.1),
@@ -73,7 +73,7 @@ health = Health(relay)
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         path = scope["path"]
-        if claimed(path):
+        if is_claimed(path):
             await relay(scope, receive, send)
         elif health.claims(path):
             await health(scope, receive, send)

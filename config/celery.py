@@ -70,13 +70,13 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only now that Django stands.
-        from config.jobs.runs import recorded
+        from config.jobs.runs import record_run
         from config.jobs.sweeping import count_dropped_lines
 
         token = ORIGIN.set(lambda: Origin(client=self.name))
         logged = REQUEST_ID.set(self.request.id)
         try:
-            with recorded(self.name):
+            with record_run(self.name):
                 return super().__call__(*args, **kwargs)
         finally:
             REQUEST_ID.reset(logged)

@@ -321,9 +321,9 @@ def secure_tables(*, using: str, **_: Any) -> None:
     make_role(connection)
     with connection.cursor() as cursor:
         cursor.execute(_FOUND)
-        found = {table: (verbs, digest) for table, verbs, digest in cursor.fetchall()}
+        installed = {table: (verbs, digest) for table, verbs, digest in cursor.fetchall()}
     for table, rule in rules().items():
-        if table in found and not rule.holds(*found[table]):
+        if table in installed and not rule.holds(*installed[table]):
             with transaction.atomic(using), connection.cursor() as cursor:
                 cursor.execute("; ".join(_changes(table, rule)))
     with connection.cursor() as cursor:

@@ -23,7 +23,7 @@ _SECRETS = DATA_DIR / "secrets"
 DEBUG = False
 # Commands run on the same host use the installation's configured address and port.
 PUBLIC_URL = (
-    env.kept("PUBLIC_URL", DATA_DIR / "run") or f"http://127.0.0.1:{env.text('PORT', '8000')}"
+    env.read_kept("PUBLIC_URL", DATA_DIR / "run") or f"http://127.0.0.1:{env.text('PORT', '8000')}"
 ).rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
@@ -38,12 +38,12 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
 # Commands that touch no secret (makemigrations, compilemessages) run without an installation.
 _throw_away = secrets.token_urlsafe(50)
-SECRET_KEY_GIVEN = env.kept("SECRET_KEY", _SECRETS)
+SECRET_KEY_GIVEN = env.read_kept("SECRET_KEY", _SECRETS)
 SECRET_KEY = SECRET_KEY_GIVEN or _throw_away
-WEIR_KEK = env.kept("WEIR_KEK", _SECRETS)
-WEIR_KEY_PEPPER = env.kept("WEIR_KEY_PEPPER", _SECRETS)
+WEIR_KEK = env.read_kept("WEIR_KEK", _SECRETS)
+WEIR_KEY_PEPPER = env.read_kept("WEIR_KEY_PEPPER", _SECRETS)
 
-DATABASE_URL = env.kept("DATABASE_URL", DATA_DIR / "run")
+DATABASE_URL = env.read_kept("DATABASE_URL", DATA_DIR / "run")
 _database = conninfo_to_dict(DATABASE_URL or "postgresql://127.0.0.1/weir")
 DATABASES = {
     "default": {
@@ -253,8 +253,8 @@ BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.
-STRIPE_SECRET_KEY = env.kept("STRIPE_SECRET_KEY", _SECRETS)
-STRIPE_WEBHOOK_SECRET = env.kept("STRIPE_WEBHOOK_SECRET", _SECRETS)
+STRIPE_SECRET_KEY = env.read_kept("STRIPE_SECRET_KEY", _SECRETS)
+STRIPE_WEBHOOK_SECRET = env.read_kept("STRIPE_WEBHOOK_SECRET", _SECRETS)
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 # Private networks that webhooks may reach, as CIDR with commas between: an operator's decision.
 WEBHOOK_EGRESS_ALLOW = [
@@ -265,10 +265,10 @@ WEBHOOK_EGRESS_ALLOW = [
 CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
 CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
 CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")
-CLICKHOUSE_PASSWORD = env.kept("CLICKHOUSE_PASSWORD", _SECRETS)
+CLICKHOUSE_PASSWORD = env.read_kept("CLICKHOUSE_PASSWORD", _SECRETS)
 
 # Who may read /metrics: whoever sends the token; without one, these networks, as CIDR.
-METRICS_TOKEN = env.kept("METRICS_TOKEN", _SECRETS)
+METRICS_TOKEN = env.read_kept("METRICS_TOKEN", _SECRETS)
 _metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
 try:
     METRICS_ALLOW = [ip_network(network.strip()) for network in _metrics_allow.split(",")]

@@ -53,6 +53,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", api.urls),
 ]
 
-handler403 = "config.shell.views.denied"
+handler403 = "config.shell.views.answer_denied"
 handler404 = "config.shell.views.missing"
-handler500 = "config.shell.views.failed"
+handler500 = "config.shell.views.answer_failed"

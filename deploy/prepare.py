@@ -47,6 +47,6 @@ if __name__ == "__main__":
     with contextlib.ExitStack() as until_done:
         if settings.LOG_FORMAT == "json":
             # What commands say is a line of the log too.
-            said = JsonStream(sys.stdout, "prepare", logging.INFO)
-            until_done.enter_context(contextlib.redirect_stdout(said))
+            stream = JsonStream(sys.stdout, "prepare", logging.INFO)
+            until_done.enter_context(contextlib.redirect_stdout(stream))
         prepare(Path(sys.argv[1]))

@@ -96,16 +96,16 @@ def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
 def _usage(body: dict[str, Any], answer: Answer) -> dict[str, Any]:
     prompt = _tokens(json.dumps(body["messages"], ensure_ascii=False))
     thought = _tokens(answer.reasoning) if answer.reasoning else 0
-    said = _tokens(answer.text) + thought
+    output = _tokens(answer.text) + thought
     details = {"reasoning_tokens": thought}
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said,
+    return {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output,
             "completion_tokens_details": details}  # fmt: skip
 
 
-def _made(path: str) -> tuple[str, bytes] | None:
+def _media_answer(path: str) -> tuple[str, bytes] | None:
     """What is asked for by a path of images or sound, with its type."""
     if "/images/" in path:
-        drawn = base64.b64encode(pictures.boat(warm="edits" not in path)).decode()
+        drawn = base64.b64encode(pictures.draw_boat(warm="edits" not in path)).decode()
         return "application/json", json.dumps(
             {"created": 1, "data": [{"b64_json": drawn}]}
         ).encode()
@@ -114,16 +114,21 @@ def _made(path: str) -> tuple[str, bytes] | None:
     if path.startswith("/mj/submit/"):
         return _json({"code": 1, "description": "Submitted", "result": _TASK})
     if path.endswith("/audio/speech"):
-        return "audio/wav", pictures.hum(_HUM_S)
+        return "audio/wav", pictures.make_hum(_HUM_S)
     if path.endswith("/audio/transcriptions"):
         segments = [{"start": start, "end": end, "text": text} for start, end, text in _HEARD]
         text = " ".join(text for _, _, text in _HEARD)
-        heard = {"text": text, "language": "english", "duration": _HUM_S, "segments": segments}
-        return "application/json", json.dumps(heard).encode()
+        transcription = {
+            "text": text,
+            "language": "english",
+            "duration": _HUM_S,
+            "segments": segments,
+        }
+        return "application/json", json.dumps(transcription).encode()
     return None
 
 
-def _served(path: str, url: str) -> tuple[str, bytes] | None:
+def _task_answer(path: str, url: str) -> tuple[str, bytes] | None:
     """What the services of songs and drawings tell of their only task; they are at this address."""
     if path.startswith("/suno/fetch/"):
         clips = [
@@ -146,7 +151,7 @@ def _served(path: str, url: str) -> tuple[str, bytes] | None:
              "imageUrl": f"{url}/boat.png"}
         )  # fmt: skip
     if path == "/boat.png":
-        return "image/png", pictures.boat()
+        return "image/png", pictures.draw_boat()
     return None
 
 
@@ -156,7 +161,7 @@ def _json(body: dict[str, Any]) -> tuple[str, bytes]:
 
 class _Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if (served := _served(self.path, f"http://{self.headers['host']}")) is not None:
+        if (served := _task_answer(self.path, f"http://{self.headers['host']}")) is not None:
             self._give(*served)
             return
         listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
@@ -173,8 +178,8 @@ class _Provider(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["content-length"]))
-        if (made := _made(self.path)) is not None:
-            self._give(*made)
+        if (media_answer := _media_answer(self.path)) is not None:
+            self._give(*media_answer)
             return
         body = json.loads(raw)
         answer = _answer(body)

@@ -131,7 +131,7 @@ def make() -> str:
     ):
         ensure_partitions()
     _use(keys)
-    _put_into_the_past(ours)
+    _backdate_rows(ours)
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
     facts |= _add_invoice(actor, ours, last_month.date().replace(day=1))
@@ -211,7 +211,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
     account = ours.service_accounts.get(name="Nightly jobs")
     project = ours.projects.get(name="Returns assistant")
     herself = actor_of_member(by["lin"], ours, by["lin"].memberships.get(organisation=ours))
-    made = [
+    minted = [
         mint_key(actor, groups[0], "web-chat", user=by["noor"], project=project,
                  model_patterns=["support-*", "summaries"], rpm=600),
         mint_key(actor, groups[2], "nightly-digest", user=None, service_account=account),
@@ -220,7 +220,7 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
         mint_key(actor, groups[0], "prototype", user=by["mei"], disabled=True),
         mint_key(herself, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
     ]  # fmt: skip
-    keys = {key.name: key for key, _ in made}
+    keys = {key.name: key for key, _ in minted}
     return keys
 
 
@@ -274,7 +274,7 @@ SET LOCAL session_replication_role = origin;
 """
 
 
-def _put_into_the_past(ours: Organisation) -> None:
+def _backdate_rows(ours: Organisation) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_PAST.format(days=DAYS + 1, organisation=ours.id))
 
@@ -338,8 +338,8 @@ def _add_invoice(actor: Actor, ours: Organisation, month: dt.date) -> dict[str, 
               address="8 Quay Street, Galway", country="IE", tax_id="IE7654321A")  # fmt: skip
     zone = zone_of(ours)
     span = month_span(month, zone)
-    found = gather(ours, zone, span)
-    draft = invoices.draft_invoice(ours, month, zone, span, found.lines, found.movement)
+    month_lines = gather(ours, zone, span)
+    draft = invoices.draft_invoice(ours, month, zone, span, month_lines.lines, month_lines.movement)
     proposed = invoices.propose_invoice(actor, draft)
     other = User.objects.get(email__startswith="sam")
     second = Actor(other, None, None, None, operator=True)

@@ -13,13 +13,13 @@ _HORIZON: Final = 230
 _Colour = tuple[float, float, float]
 
 
-def boat(warm: bool = True) -> bytes:
+def draw_boat(warm: bool = True) -> bytes:
     """A PNG, at dawn or at dusk."""
     lines = [_line(y, warm) for y in range(HEIGHT)]
     return _png(lines)
 
 
-def hum(seconds: int) -> bytes:
+def make_hum(seconds: int) -> bytes:
     """A WAV of a soft tone."""
     file, rate = io.BytesIO(), 8_000
     with wave.open(file, "wb") as written:
@@ -44,15 +44,15 @@ def _pixel(x: int, y: int, warm: bool) -> _Colour:
         return _hills(x, y, _sky(x, y, warm))
     mirrored = _boat_at(x, 2 * 352 - y + round(2 * math.sin(y / 3)))
     water = _water(x, y, warm)
-    return water if mirrored is None else _mixed(water, mirrored, 0.35)
+    return water if mirrored is None else _mix_colours(water, mirrored, 0.35)
 
 
 def _sky(x: int, y: int, warm: bool) -> _Colour:
     top, low = ((120, 160, 205), (250, 210, 175)) if warm else ((70, 70, 120), (235, 150, 130))
-    base = _mixed(top, low, (y / _HORIZON) ** 1.4)
+    base = _mix_colours(top, low, (y / _HORIZON) ** 1.4)
     away = math.hypot(x - 545, y - 170)
     sun = 1.0 if away < 34 else max(0.0, 1 - (away - 34) / 150) ** 2 * 0.7
-    return _mixed(base, (255, 240, 205), sun)
+    return _mix_colours(base, (255, 240, 205), sun)
 
 
 def _hills(x: int, y: int, behind: _Colour) -> _Colour:
@@ -62,7 +62,7 @@ def _hills(x: int, y: int, behind: _Colour) -> _Colour:
     ):
         edge = _HORIZON - height * (0.6 + 0.4 * math.sin(x / length + shift))
         if y > edge:
-            behind = _mixed(behind, colour, 0.8)
+            behind = _mix_colours(behind, colour, 0.8)
     return behind
 
 
@@ -71,8 +71,8 @@ def _water(x: int, y: int, warm: bool) -> _Colour:
     near, far = ((66, 104, 138), (225, 195, 175)) if warm else ((45, 55, 95), (205, 140, 130))
     ripple = math.sin(y / (2 + 9 * deep) + 0.8 * math.sin(x / (26 + 60 * deep)))
     glow = max(0.0, 1 - abs(x - 545) / (30 + 160 * deep)) * (0.35 + 0.3 * ripple)
-    base = _mixed(far, near, min(1.0, deep * 1.3 + 0.06 * ripple))
-    return _mixed(base, (255, 235, 200), max(0.0, glow))
+    base = _mix_colours(far, near, min(1.0, deep * 1.3 + 0.06 * ripple))
+    return _mix_colours(base, (255, 235, 200), max(0.0, glow))
 
 
 def _boat_at(x: int, y: int) -> _Colour | None:
@@ -89,7 +89,7 @@ def _boat_at(x: int, y: int) -> _Colour | None:
     return None
 
 
-def _mixed(one: _Colour, other: _Colour, share: float) -> _Colour:
+def _mix_colours(one: _Colour, other: _Colour, share: float) -> _Colour:
     share = max(0.0, min(1.0, share))
     return tuple(a + (b - a) * share for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
 

@@ -323,7 +323,7 @@ def installation(data: Path) -> Iterator[Running]:
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        output = _told(process)
+        output = _read_output(process)
         link = re.search(r"(http://\S+)/link/\S+", output)
         if link is None:
             raise SystemExit(output)
@@ -336,7 +336,7 @@ def installation(data: Path) -> Iterator[Running]:
             sys.stderr.write(f"The installation ended by itself ({ended}):\n{rest}")
 
 
-def _told(process: "subprocess.Popen[str]") -> str:
+def _read_output(process: "subprocess.Popen[str]") -> str:
     """What it prints until it runs, or ends."""
     output = ""
     for line in process.stdout or ():
@@ -354,7 +354,7 @@ def configure(running: Running, data: Path, provider: str) -> None:
     running.manage("apply", str(file))
 
 
-def connected(data: Path) -> "psycopg.Connection[tuple[str, ...]]":
+def connect_database(data: Path) -> "psycopg.Connection[tuple[str, ...]]":
     """The installation's database."""
     return psycopg.connect((data / "run" / "DATABASE_URL").read_text().strip(), autocommit=True)
 
@@ -376,7 +376,7 @@ def fill_the_list(page: Page, data: Path, playground: str) -> None:
     for title, name, days, pinned in CHATS:
         page.goto(f"{playground}?m={name}")
         ask(page, title)
-        with connected(data) as connection:
+        with connect_database(data) as connection:
             connection.execute(
                 "UPDATE playground_conversation SET updated_at = now() - make_interval(days => %s),"
                 " pinned = %s WHERE title = %s",
@@ -400,32 +400,32 @@ def make_media(page: Page, playground: str) -> None:
     page.locator("#media-prompt").fill("A paper boat on a calm river at dawn")
     page.locator("#media-size").select_option("1536x1024")
     page.locator("#media-form [type=submit]").click()
-    made = page.locator("article[data-state=done]")
-    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    made_pictures = page.locator("article[data-state=done]")
+    expect(made_pictures).to_have_count(1, timeout=ANSWER_MS)
     page.goto(f"{playground}/speech?model=gpt-4o-mini-tts")
     page.locator("#media-prompt").fill(
         "Your parcel is on its way and arrives tomorrow before noon."
     )
     page.locator("#media-response_format").select_option("wav")
     page.locator("#media-form [type=submit]").click()
-    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    expect(made_pictures).to_have_count(1, timeout=ANSWER_MS)
     page.goto(f"{playground}/transcription?model=whisper-1")
     page.locator("#media-upload [type=file]").set_input_files(
-        {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.hum(14)}
+        {"name": "message.wav", "mimeType": "audio/wav", "buffer": pictures.make_hum(14)}
     )
     expect(page.locator("#media-given audio")).to_be_visible(timeout=ANSWER_MS)
     page.locator("#media-form [type=submit]").click()
-    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    expect(made_pictures).to_have_count(1, timeout=ANSWER_MS)
     page.goto(f"{playground}/music")
     page.locator("#media-prompt").fill("A slow folk song about a river town in autumn")
     page.locator("#media-tags").fill("acoustic folk, warm")
     page.locator("#media-form [type=submit]").click()
-    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    expect(made_pictures).to_have_count(1, timeout=ANSWER_MS)
     page.goto(f"{playground}/midjourney")
     page.locator("#media-prompt").fill("A paper boat on a calm river at dawn, watercolour")
     page.locator("#media-aspect").select_option("3:2")
     page.locator("#media-form [type=submit]").click()
-    expect(made).to_have_count(1, timeout=ANSWER_MS)
+    expect(made_pictures).to_have_count(1, timeout=ANSWER_MS)
 
 
 def chat(page: Page, playground: str) -> dict[str, str]:
@@ -567,7 +567,7 @@ def sign_in(browser: Browser, running: Running) -> Page:
 
 def take_set_up(browser: Browser, running: Running, data: Path) -> None:
     """The first run, for which this installation has no operator for a while."""
-    with connected(data) as connection:
+    with connect_database(data) as connection:
         connection.execute("UPDATE accounts_user SET operator = false")
         link = running.manage("set_up_link").strip().replace(running.url, "")
         take_all(browser, running, None, dict(zip(SET_UP, ("/setup", link), strict=False)), {})

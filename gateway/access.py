@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.catalogue.model_proposals import open_proposals
@@ -38,13 +38,13 @@ def every_channel(actor: Actor) -> QuerySet[Channel]:
 
 def access_channel(actor: Actor, id: str) -> Channel:
     """Return a channel by its id as text, archived or not. Raises Http404."""
-    return one_of(every_channel(actor), id)
+    return get_by_id(every_channel(actor), id)
 
 
 def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
     """Return a key of a channel by its id as text. Raises Http404."""
     require(actor, "channels.read")
-    return one_of(channel.keys.all(), id)
+    return get_by_id(channel.keys.all(), id)
 
 
 def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
@@ -55,7 +55,7 @@ def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
 
 def access_rule(actor: Actor, id: str | int) -> ModelRule:
     """Return one of the rules. Raises Http404."""
-    return one_of(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
+    return get_by_id(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_shadow_answers(actor: Actor) -> QuerySet[ShadowAnswer]:
@@ -72,7 +72,7 @@ def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
 
 def access_alias(actor: Actor, id: str | int) -> ModelAlias:
     """Return an alias. Raises Http404."""
-    return one_of(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
+    return get_by_id(visible_aliases(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_models(actor: Actor) -> list[PublicModel]:
@@ -110,7 +110,7 @@ def visible_ignore_rules(actor: Actor) -> QuerySet[CatalogueIgnoreRule]:
 
 def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
     """Return an ignore rule. Raises Http404."""
-    return one_of(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
+    return get_by_id(visible_ignore_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
@@ -121,18 +121,18 @@ def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
 
 def access_test_run(actor: Actor, id: str) -> ChannelTestRun:
     """Return a test of all channels. Raises Http404."""
-    return one_of(visible_test_runs(actor), id)
+    return get_by_id(visible_test_runs(actor), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:
     """Return a price with its versions. Raises Http404."""
     require(actor, "prices.write")
-    return one_of(Price.objects.all(), id)
+    return get_by_id(Price.objects.all(), id)
 
 
 def access_proposal(actor: Actor, id: str) -> PriceProposal:
     """Return a proposal, decided or not. Raises Http404."""
-    return one_of(visible_proposals(actor), id)
+    return get_by_id(visible_proposals(actor), id)
 
 
 def visible_proposals(actor: Actor) -> QuerySet[PriceProposal]:
@@ -150,12 +150,12 @@ def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
 
 def access_version(actor: Actor, id: int) -> PriceVersion:
     """Return a version of a price. Raises Http404."""
-    return one_of(visible_versions(actor), id)
+    return get_by_id(visible_versions(actor), id)
 
 
 def access_preview(actor: Actor, id: str) -> PricePreview:
     """Return a price preview. Raises Http404."""
-    return one_of(visible_previews(actor), id)
+    return get_by_id(visible_previews(actor), id)
 
 
 def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
@@ -166,7 +166,7 @@ def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
 
 def access_plan(actor: Actor, id: str | int) -> Plan:
     """Return a plan. Raises Http404."""
-    return one_of(visible_plans(actor), parse_number(id) if isinstance(id, str) else id)
+    return get_by_id(visible_plans(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_plans(actor: Actor) -> QuerySet[Plan]:
@@ -183,9 +183,9 @@ def visible_announcements(actor: Actor) -> QuerySet[Announcement]:
 
 def access_announcement(actor: Actor, id: str) -> Announcement:
     """Return an announcement by its id as text. Raises Http404."""
-    return one_of(visible_announcements(actor), id)
+    return get_by_id(visible_announcements(actor), id)
 
 
 def access_current_announcement(id: str) -> Announcement:
     """Return a current public announcement by its id as text. Raises Http404."""
-    return one_of(current_announcements(), id)
+    return get_by_id(current_announcements(), id)

@@ -39,19 +39,19 @@ def seconds(name: str, default: float, least: float = 0) -> float:
     """A time, which may have decimals."""
     value = text(name, str(default))
     with suppress(ValueError):
-        if least <= (found := float(value)) < inf:
-            return found
+        if least <= (number := float(value)) < inf:
+            return number
     raise ConfigurationError(f"{name} is {value!r}; it must be seconds, {least:g} or more.")
 
 
-def needed(name: str, value: str | None) -> str:
+def require_value(name: str, value: str | None) -> str:
     """The value of a setting that this process cannot do without."""
     if not value:
         raise ConfigurationError(f"{name} is not set. Set it in the environment.")
     return value
 
 
-def kept(name: str, directory: Path) -> str | None:
+def read_kept(name: str, directory: Path) -> str | None:
     """Return the variable's text, else the content of the file with that name in `directory`, else
     None."""
     value = os.environ.get(name)

@@ -67,7 +67,7 @@ def back_to(request: HttpRequest, otherwise: str) -> str:
     )
 
 
-def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
+def redirect_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
     """Redirect as `see_other` does, also for a form sent by htmx, which would insert the target of
     a 303."""
     if not is_htmx(request):

@@ -25,7 +25,7 @@ _new, _set, _IS_SAFE = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 def new_id() -> uuid.UUID:
     """Return a new UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 bits of their fraction so that
     the ids of one process are in order (section 6.2, method 3), and 62 random bits."""
-    return _id(_stamp() | (_drawn() & _RANDOM_62))
+    return _id(_stamp() | (_draw_number() & _RANDOM_62))
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
@@ -43,7 +43,7 @@ _ahead: list[int] = []
 _AHEAD = 64
 
 
-def _drawn() -> int:
+def _draw_number() -> int:
     """64 random bits, which nobody else gets."""
     while True:
         try:
@@ -64,10 +64,10 @@ def _stamp() -> int:
 
 def _id(number: int) -> uuid.UUID:
     """Build a UUID as `uuid.UUID(int=number)` does, in half the time."""
-    made = _new(uuid.UUID)
-    _set(made, "int", number)
-    _set(made, "is_safe", _IS_SAFE)
-    return made
+    id = _new(uuid.UUID)
+    _set(id, "int", number)
+    _set(id, "is_safe", _IS_SAFE)
+    return id
 
 
 def first_id_at(instant: dt.datetime) -> uuid.UUID:

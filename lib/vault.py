@@ -181,7 +181,7 @@ def _kek(text: str) -> Kek:
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise WrongSecret(_why_no_base64(text)) from error
+        raise WrongSecret(_base64_error(text)) from error
     if len(key) != 32:
         raise WrongSecret(f"WEIR_KEK holds {len(key)} bytes; it must hold 32.")
     id = hmac.digest(key, b"weir kek id", "sha256")[:_ID].hex()
@@ -197,7 +197,7 @@ def _head_bytes(sealed: bytes) -> int:
     return size
 
 
-def _why_no_base64(kek: str) -> str:
+def _base64_error(kek: str) -> str:
     standard = kek.translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
         base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)

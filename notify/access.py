@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from notify.models import Delivery, WebhookEndpoint
 
@@ -23,12 +23,12 @@ def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
 
 def operator_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
     """Return one webhook of the operators. Raises Http404."""
-    return one_of(operator_endpoints(actor), id)
+    return get_by_id(operator_endpoints(actor), id)
 
 
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
     """Return a webhook of the organisation. Raises Http404."""
-    return one_of(visible_endpoints(actor), id)
+    return get_by_id(visible_endpoints(actor), id)
 
 
 def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Delivery]:
@@ -39,4 +39,4 @@ def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Deli
 
 def access_delivery(actor: Actor, endpoint: WebhookEndpoint, id: str) -> Delivery:
     """Return one delivery to a webhook. Raises Http404."""
-    return one_of(visible_deliveries(actor, endpoint), id)
+    return get_by_id(visible_deliveries(actor, endpoint), id)

@@ -26,6 +26,6 @@ def put(
     return fact.id
 
 
-def told_since(kind: str, at: dt.datetime) -> bool:
+def was_reported_since(kind: str, at: dt.datetime) -> bool:
     """Return whether a fact of the kind was put after an instant."""
     return Fact.objects.filter(kind=kind, created_at__gt=at).exists()

@@ -85,7 +85,7 @@ urlpatterns = [
     path(f"{_ROOT}/history/export", history_views.history_export, name="history_export"),
     path(f"{_ROOT}/c/<str:id>/columns", compare_views.column_add, name="column_add"),
     path(f"{_ROOT}/c/<str:id>/_f/log", tree_views.log, name="log"),
-    path(f"{_ROOT}/c/<str:id>/_f/in-step", tree_views.in_step, name="in_step"),
+    path(f"{_ROOT}/c/<str:id>/_f/in-step", tree_views.sync_chat, name="in_step"),
     path(f"{_ROOT}/c/<str:id>/_f/menu", chat_views.chat_menu, name="chat_menu"),
     path(f"{_ROOT}/c/<str:id>/_f/name", chat_views.chat_rename, name="chat_rename"),
     path(f"{_ROOT}/c/<str:id>/change", chat_views.chat_change, name="chat_change"),
@@ -101,7 +101,7 @@ urlpatterns = [
     path(f"{_ROOT}/c/<str:id>/share/new", share_views.share_create, name="share_create"),
     path(f"{_ROOT}/shares/<str:id>/revoke", share_views.share_revoke, name="share_revoke"),
     path("pg/chat/completions", session_api_views.pg_chat, name="pg_chat"),
-    path("s/<str:token>", share_views.shared, name="shared"),
+    path("s/<str:token>", share_views.show_shared_chat, name="shared"),
     # Comparing
     path(f"{_ROOT}/compare", compare_views.compare_new, name="compare"),
     path(f"{_ROOT}/c/<str:id>/_f/diff", compare_views.diff, name="diff"),

@@ -135,10 +135,10 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
 def _paths(page: ReferencePage) -> list[dict[str, str]]:
     """Every address of a page's operations with its methods, as the relay reads them."""
     rows = listed_rows()
-    found = [
+    matches = [
         {"path": path, "methods": ", ".join(row.methods)}
         for operation in page.operations
         for path, row in rows.items()
         if row.reference_name == operation
     ]
-    return found
+    return matches

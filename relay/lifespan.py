@@ -221,10 +221,10 @@ class Lifespan:
     async def _share_health(self) -> None:
         """Tell the other processes of the channels, and hear of them: each second while there is
         something to tell, else every few."""
-        heard = False
+        delivered = False
         for tick in count():
-            if heard or tick % QUIET_TICKS == 0 or self._health_sharing.report():
-                heard = await self._tell_processes()
+            if delivered or tick % QUIET_TICKS == 0 or self._health_sharing.report():
+                delivered = await self._tell_processes()
             await self._apply_spend_caps()
             await self._measure()
             await self._exchange_shadows()

@@ -38,7 +38,7 @@ def is_debian() -> bool:
     return "ID=debian" in lines
 
 
-def as_root() -> list[str] | None:
+def root_command() -> list[str] | None:
     """What goes in front of a command to run it as root, unasked; None when nothing can."""
     if os.geteuid() == 0:
         return []
@@ -57,7 +57,7 @@ def install_packages(prefix: list[str], *names: str) -> None:
 
 def install() -> None:
     """Install one. CalledProcessError when that fails."""
-    prefix = as_root()
+    prefix = root_command()
     if is_debian() and prefix is not None:
         install_packages(prefix, SHELL)
         return
@@ -65,19 +65,19 @@ def install() -> None:
     subprocess.run(playwright, check=True)
 
 
-def there_is_one() -> bool:
+def is_browser_installed() -> bool:
     return bool(find()) or playwright_has_one()
 
 
 def main() -> int:
-    can_have_shell = is_debian() and as_root() is not None
-    if shutil.which(SHELL) or (there_is_one() and not can_have_shell):
+    can_have_shell = is_debian() and root_command() is not None
+    if shutil.which(SHELL) or (is_browser_installed() and not can_have_shell):
         return 0
     print("Installing Chromium for the browser tests …", flush=True)
     try:
         install()
     except (OSError, subprocess.CalledProcessError) as error:
-        if there_is_one():
+        if is_browser_installed():
             return 0
         print(f"{error}\nInstall Chromium by hand, so that `chromium` is on PATH.", file=sys.stderr)
         return 1

@@ -52,21 +52,21 @@ def check_layout(directory: Path) -> None:
     """Refuse data that a newer Weir wrote; mark fresh data with the layout of this one."""
     mark = directory / "layout"
     try:
-        found = mark.read_text().strip()
+        version = mark.read_text().strip()
     except FileNotFoundError:
         mark.write_text(f"{LAYOUT}\n")
         return
-    if not found.isdecimal() or int(found) > LAYOUT:
+    if not version.isdecimal() or int(version) > LAYOUT:
         raise Refusal(
             Exit.NEWER_DATA,
-            f"{directory} was written by a newer Weir (data layout {found}, this one knows up to "
+            f"{directory} was written by a newer Weir (data layout {version}, this one knows up to "
             f"{LAYOUT}). Update this checkout, or start fresh with another DATA_DIR.",
         )
 
 
 def check_space(directory: Path) -> None:
-    found = os.statvfs(directory)
-    free = found.f_bavail * found.f_frsize
+    space = os.statvfs(directory)
+    free = space.f_bavail * space.f_frsize
     if free < FREE_BYTES_MIN:
         raise Refusal(
             Exit.NO_SPACE,

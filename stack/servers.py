@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from stack.browser import as_root, install_packages
+from stack.browser import install_packages, root_command
 
 # Program -> package.
 PACKAGES = {
@@ -32,7 +32,7 @@ def find(program: str) -> str | None:
 
 def main() -> int:
     missing = [program for program in PACKAGES if find(program) is None]
-    prefix = as_root()
+    prefix = root_command()
     if missing and shutil.which("apt-get") and prefix is not None:
         print(
             f"Installing {', '.join(missing)}, for the tests of the production files …", flush=True

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.process.line_writer import WAITING_BYTES_MAX, LineWriter
-from stack.processes import CannotStart, leashed
+from stack.processes import CannotStart, leashed_command
 
 LINE_BYTES_MAX = 16_384
 TAIL_LINES = 20
@@ -102,10 +102,10 @@ class Console:
         label = f"{name:{self._width}} |"
         if name in self._colours:
             label = f"\x1b[{self._colours[name]}m{label}\x1b[0m"
-        say(f"{label} {line}")
+        log_line(f"{label} {line}")
 
 
-def say(line: str) -> None:
+def log_line(line: str) -> None:
     """Write a line of our own; does not wait until somebody reads it."""
     OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
 
@@ -113,12 +113,12 @@ def say(line: str) -> None:
 def json_line(process: str, line: str) -> str:
     """A JSON object for this line; a process that logs such objects itself has its name added."""
     with suppress(ValueError):
-        stated = json.loads(line)
-        if isinstance(stated, dict):
-            return json.dumps({**stated, "process": process})
+        entry = json.loads(line)
+        if isinstance(entry, dict):
+            return json.dumps({**entry, "process": process})
     time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    said = {"time": time, "level": "INFO", "logger": process, "message": line, "process": process}
-    return json.dumps(said)
+    entry = {"time": time, "level": "INFO", "logger": process, "message": line, "process": process}
+    return json.dumps(entry)
 
 
 def compose_notice(lines: int) -> str:
@@ -325,7 +325,7 @@ class Supervisor:
             lines.append(line)
             hear(line)
 
-        process = Process(leashed(list(command)), environment, on_line)
+        process = Process(leashed_command(list(command)), environment, on_line)
         try:
             code = await asyncio.shield(process.exited)
         finally:
@@ -352,7 +352,7 @@ class Supervisor:
                     return
             if loop.time() - started >= patience.healthy_after:
                 pause = patience.pause_first
-            say(f"{child.name} {reason}; starting it again in {pause:g} s")
+            log_line(f"{child.name} {reason}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, patience.pause_max)
 
@@ -371,7 +371,9 @@ class Supervisor:
                 await asyncio.to_thread(child.before)
             if self._stopping:
                 return "was not started"
-            command = leashed(list(child.command), orphan_signal=child.orphan, drop=child.drop)
+            command = leashed_command(
+                list(child.command), orphan_signal=child.orphan, drop=child.drop
+            )
             kept.process = Process(command, child.environment, on_line, child.own_log)
         except (OSError, CannotStart) as error:
             on_line(str(error))
@@ -417,7 +419,7 @@ class Supervisor:
                 await asyncio.wait({process.exited}, timeout=self._patience.pause_first)
             hurry.cancel()
             if not process.exited.done():
-                say(f"{kept.child.name} did not stop in time and was killed")
+                log_line(f"{kept.child.name} did not stop in time and was killed")
                 process.kill_all()
                 await process.exited
         if kept.keeper is not None:

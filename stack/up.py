@@ -31,7 +31,7 @@ from stack.checks import (
 )
 from stack.keyring import open_keyring, write_private
 from stack.processes import CannotStart
-from stack.supervisor import Child, ChildFailed, Console, Supervisor, say
+from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "stack" / "demo.yaml"
@@ -142,9 +142,11 @@ class Installation:
         try:
             if self.cluster is not None:
                 await self.start_postgres(self.cluster)
-            await unless_ended(preparing, servable)
+            await wait_unless_ended(preparing, servable)
             await self.supervisor.start(self.web_child())
-            page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
+            page_at = await asyncio.to_thread(
+                probe.time_first_page, self.place.reached, self.place.port
+            )
             self.step("web: the first page is served")
             sign_in = await preparing
         finally:
@@ -178,10 +180,10 @@ class Installation:
         key = self.environment["WEIR_MODEL_KEY"]
         try:
             return await asyncio.to_thread(
-                probe.first_token, "127.0.0.1", self.model_port, key, model.NAME
+                probe.time_first_token, "127.0.0.1", self.model_port, key, model.NAME
             )
         except (OSError, ValueError, probe.ProbeFailed) as error:
-            say(f"  the local model has not responded yet: {error}")
+            log_line(f"  the local model has not responded yet: {error}")
             return None
 
     def model_child(self) -> Child:
@@ -191,7 +193,7 @@ class Installation:
             "model",
             python("-m", "stack.model", str(self.model_port)),
             environment,
-            ready=lambda: probe.listens("127.0.0.1", self.model_port),
+            ready=lambda: probe.is_listening("127.0.0.1", self.model_port),
         )
 
     def postgres_child(self, cluster: postgres.Cluster) -> Child:
@@ -233,7 +235,7 @@ class Installation:
                 "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
-            ready=lambda: probe.serves(place.reached, place.port),
+            ready=lambda: probe.is_serving(place.reached, place.port),
             leaf=True,
             own_log=True,
         )
@@ -242,14 +244,14 @@ class Installation:
         return Child("worker", worker_command(), self.environment, leaf=True, own_log=True)
 
     def step(self, text: str) -> None:
-        say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")
+        log_line(f"  {time.time() - self.place.started_at:5.1f} s  {text}")
 
     def announce(self, sign_in: str, page_at: float, token_at: float | None) -> None:
         url, key = self.place.url, self.environment["WEIR_DEMO_KEY"]
         times = f"first page after {page_at - self.place.started_at:.1f} s"
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"
-        say(f"""
+        log_line(f"""
 Weir is running at {url}
 
   Sign in (the link works once)   {sign_in}
@@ -266,7 +268,7 @@ Ctrl-C stops it. The data stays in {self.place.data}
 """)
 
 
-async def unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> None:
+async def wait_unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> None:
     """Wait for the event; raise what the task raises if it ends before that."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -311,17 +313,17 @@ def main() -> int:
             check_port(place.host, place.port)
             asyncio.run(run(place))
     except Refusal as refusal:
-        say(f"\n{refusal}")
+        log_line(f"\n{refusal}")
         return refusal.code
     except CannotStart as error:
-        say(f"\n{error}")
+        log_line(f"\n{error}")
         return Exit.CHILD
     except (ChildFailed, probe.ProbeFailed) as failure:
         for line in getattr(failure, "tail", []):
-            say(f"  | {line}")
-        say(f"\n{failure}. Everything was stopped.")
+            log_line(f"  | {line}")
+        log_line(f"\n{failure}. Everything was stopped.")
         return Exit.CHILD
-    say("Stopped.")
+    log_line("Stopped.")
     return 0
 
 

@@ -65,12 +65,12 @@ def complete(rates: dict[str, Any]) -> dict[str, Any]:
 def bands(price: dict[str, Any], input_tokens: int) -> list[tuple[int, dict[str, Any]]]:
     """The rates that are reached, from the bottom: [(input tokens beneath, rates)]."""
     laid = dict(price["rates"])
-    found = [(0, complete(laid))]
+    candidates = [(0, complete(laid))]
     for tier in price["tiers"]:
         laid.update(tier["rates"])
         if input_tokens > tier["input_over"]:
-            found.append((tier["input_over"], complete(laid)))
-    return found
+            candidates.append((tier["input_over"], complete(laid)))
+    return candidates
 
 
 def split(meters: dict[str, int], price: dict[str, Any]) -> list[tuple[str, int, Any]]:
@@ -100,7 +100,7 @@ def half_even(amount: Fraction) -> Fraction:
     return Fraction(round(amount * NANO), NANO)
 
 
-def under(price: dict[str, Any], conditions: dict[str, str]) -> dict[str, Any]:
+def price_under(price: dict[str, Any], conditions: dict[str, str]) -> dict[str, Any]:
     """The price where some of its conditions hold: rates that replace others, multipliers of the
     rates of tokens."""
     held = dict(price)
@@ -121,9 +121,12 @@ def parts_of(receipt: dict[str, Any]) -> list[tuple[dict[str, int], dict[str, An
     """What is priced apart: [(meters, price)]; one part where it is all one."""
     price = receipt["price"]
     if not receipt.get("parts"):
-        return [(receipt["meters"], under(price, {}))]
+        return [(receipt["meters"], price_under(price, {}))]
     return [
-        (part["meters"], under(part["price"] or price, {} if part["price"] else part["conditions"]))
+        (
+            part["meters"],
+            price_under(part["price"] or price, {} if part["price"] else part["conditions"]),
+        )
         for part in receipt["parts"]
     ]
 
@@ -148,36 +151,36 @@ def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
         total = half_even(exact)
     waived = total if receipt["basis"] in UNCHARGED else Fraction(0)
     above = max(total - waived - Fraction(receipt["held"]), Fraction(0))
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "rounding": total - exact,
         "above_hold": above,
         "waived": waived,
         "charge": total - above - waived,
     }
     corrected = sum(Fraction(one["amount"]) for one in receipt["corrections"])
-    found["paid"] = found["charge"] + corrected
+    result["paid"] = result["charge"] + corrected
     for index, (meter, quantity, rate, amount) in enumerate(lines):
-        found[f"lines[{index}].meter"] = meter
-        found[f"lines[{index}].quantity"] = quantity
-        found[f"lines[{index}].rate"] = Fraction(rate["usd"])
-        found[f"lines[{index}].per"] = rate["per"]
-        found[f"lines[{index}].amount"] = amount
-    return found
+        result[f"lines[{index}].meter"] = meter
+        result[f"lines[{index}].quantity"] = quantity
+        result[f"lines[{index}].rate"] = Fraction(rate["usd"])
+        result[f"lines[{index}].per"] = rate["per"]
+        result[f"lines[{index}].amount"] = amount
+    return result
 
 
-def stated(receipt: dict[str, Any]) -> dict[str, Any]:
+def receipt_figures(receipt: dict[str, Any]) -> dict[str, Any]:
     """The same figures as the receipt states them."""
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         name: Fraction(receipt[name])
         for name in ("rounding", "above_hold", "waived", "charge", "paid")
     }
     for index, line in enumerate(receipt["lines"]):
-        found[f"lines[{index}].meter"] = line["meter"]
-        found[f"lines[{index}].quantity"] = line["quantity"]
-        found[f"lines[{index}].rate"] = Fraction(line["rate"])
-        found[f"lines[{index}].per"] = line["per"]
-        found[f"lines[{index}].amount"] = Fraction(line["amount"])
-    return found
+        result[f"lines[{index}].meter"] = line["meter"]
+        result[f"lines[{index}].quantity"] = line["quantity"]
+        result[f"lines[{index}].rate"] = Fraction(line["rate"])
+        result[f"lines[{index}].per"] = line["per"]
+        result[f"lines[{index}].amount"] = Fraction(line["amount"])
+    return result
 
 
 def text(value: Any) -> str:
@@ -207,7 +210,7 @@ def main(arguments: list[str]) -> int:
             raise ValueError(receipt["error"]["message"])
         if receipt["format"] != FORMAT:
             raise ValueError(f"its format is {receipt['format']!r}, expected {FORMAT!r}")
-        said, computed = stated(receipt), recompute(receipt)
+        receipt_values, computed = receipt_figures(receipt), recompute(receipt)
     except MeterWithoutRate as error:
         print(f"{error} was used and has no rate in this price: no charge can be computed")
         return 1
@@ -220,10 +223,14 @@ def main(arguments: list[str]) -> int:
     except (TypeError, AttributeError, ZeroDivisionError) as error:
         print(f"this is no receipt that can be read: {error!r}", file=sys.stderr)
         return 2
-    differing = [name for name in {**computed, **said} if said.get(name) != computed.get(name)]
+    differing = [
+        name
+        for name in {**computed, **receipt_values}
+        if receipt_values.get(name) != computed.get(name)
+    ]
     for name in differing:
-        on_receipt, found = text(said.get(name)), text(computed.get(name))
-        print(f"{name}: the receipt says {on_receipt}, computed {found}")
+        on_receipt, recomputed = text(receipt_values.get(name)), text(computed.get(name))
+        print(f"{name}: the receipt says {on_receipt}, computed {recomputed}")
     if differing:
         return 1
     charge, paid = computed["charge"], computed["paid"]

@@ -31,8 +31,8 @@ def template() -> str:
     name = os.environ[TEMPLATE]
     with admin() as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
-        made = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
-        if made.fetchone() is None:
+        cursor = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        if cursor.fetchone() is None:
             fresh = f"{name}_fresh"
             connection.execute(f'DROP DATABASE IF EXISTS "{fresh}"'.encode())
             connection.execute(f'CREATE DATABASE "{fresh}" TEMPLATE template0'.encode())

@@ -300,11 +300,11 @@ class Hub:
 
     def windows(self, tenant: Tenant) -> dict[str, dict[str, Any]]:
         """What stands in the organisation's budget windows, by scope."""
-        found = self.rows(
+        rows = self.rows(
             "SELECT b.scope, w.* FROM billing_budget b JOIN billing_budgetwindow w "
             "ON w.budget_id = b.id WHERE b.organisation_id = %s", tenant.organisation_id,
         )  # fmt: skip
-        return {row["scope"]: row for row in found}
+        return {row["scope"]: row for row in rows}
 
     def model(
         self,
@@ -451,8 +451,8 @@ class Hub:
             if not listed:
                 turn = {"model": model, "messages": [{"role": "user", "content": "x"}]}
                 return self.post(asking, turn).status in (400, 402)
-            found = self.get("/v1/models", asking).json()
-            return any(row["id"] == model for row in found["data"])
+            body = self.get("/v1/models", asking).json()
+            return any(row["id"] == model for row in body["data"])
 
         self.wait(known, f"the hub does not hear of {model}")
 
@@ -588,8 +588,8 @@ class Hub:
             connection.request(method, path, body, sent | dict(headers or {}))
             # A response that is the connection's last is not closed with it.
             with connection.getresponse() as answer:
-                found = {name.lower(): value for name, value in answer.getheaders()}
-                return Answer(answer.status, found, answer.read())
+                results = {name.lower(): value for name, value in answer.getheaders()}
+                return Answer(answer.status, results, answer.read())
 
     # ---- looking
 
@@ -599,16 +599,16 @@ class Hub:
     def records(self, request_id: str) -> list[dict[str, Any]]:
         """The usage records of a request (its id as clients see it), once its last is written."""
         request = parse_id(request_id)
-        found: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
 
         def written() -> bool:
-            found[:] = self.rows(
+            results[:] = self.rows(
                 "SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY id", request
             )
-            return any(row["final"] for row in found)
+            return any(row["final"] for row in results)
 
         self.wait(written, f"request {request_id} has no final record")
-        return found
+        return results
 
     def record(self, request_id: str) -> dict[str, Any]:
         """The record that tells how a request ended."""
@@ -617,11 +617,11 @@ class Hub:
 
     def balance(self, tenant: Tenant) -> dict[str, int]:
         """Balances by account kind."""
-        found = self.rows(
+        rows = self.rows(
             "SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %s",
             tenant.organisation_id,
         )
-        return {row["kind"]: row["balance_nano"] for row in found}
+        return {row["kind"]: row["balance_nano"] for row in rows}
 
     def settled(self, tenant: Tenant) -> None:
         """Wait until nothing of this tenant is held."""

@@ -39,8 +39,8 @@ def post_at(at: dt.datetime, *kinds: str) -> None:
     since = clock.now() - dt.timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_posting DISABLE TRIGGER USER")
-        made = Posting.objects.filter(kind__in=kinds or KINDS, created_at__gt=since)
-        for posting in made.exclude(id__in=_placed):
+        postings = Posting.objects.filter(kind__in=kinds or KINDS, created_at__gt=since)
+        for posting in postings.exclude(id__in=_placed):
             new = id_at(at)
             _placed.add(new)
             cursor.execute(
@@ -67,7 +67,7 @@ def complete_books() -> None:
     books_walk.begin(books_walk.NEW, clock.now())
     BooksCheck.objects.update_or_create(id=1, defaults={"rest_until": clock.now()})
     # What was posted behind a seal breaks it.
-    with patch("usage.books.seals.look_at_day"):
+    with patch("usage.books.seals.check_seals_of_day"):
         assert books_check.check_books() == {}
 
 

@@ -19,8 +19,8 @@ def rows_of(client: Client, address: str) -> list[str]:
         .partition("<tbody>")[2]
         .partition("</tbody>")[0]
     )
-    shown = (row.partition('<td class="act"')[0] for row in body.split("</tr>")[:-1])
-    rows = (re.sub(r"<[^>]+>", " ", row) for row in shown)
+    texts = (row.partition('<td class="act"')[0] for row in body.split("</tr>")[:-1])
+    rows = (re.sub(r"<[^>]+>", " ", row) for row in texts)
     return [" ".join(html.unescape(row).split()) for row in rows]
 
 

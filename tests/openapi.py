@@ -107,7 +107,7 @@ def _references(schema: Any) -> Iterator[str]:
 def check(value: Any, publisher: Publisher, name: str) -> None:
     """Fail unless the value is what the publisher's schema says."""
     faults = list(_validator(publisher, name).iter_errors(value))
-    assert faults == [], [_told(fault) for fault in faults]
+    assert faults == [], [_fault_text(fault) for fault in faults]
 
 
 def unknown_members(value: Any, publisher: Publisher, name: str) -> set[str]:
@@ -125,14 +125,14 @@ def _unknown_in(fault: ValidationError) -> set[str]:
         return set(fault.kind.as_dict()["unexpected"])
     variants = [[_unknown_in(inner) for inner in variant] for variant in _variants(fault)]
     # A variant that fits in no way at all says so by an empty set.
-    fitting = [set().union(*found) for found in variants if all(found)]
+    fitting = [set().union(*one_result) for one_result in variants if all(one_result)]
     return min(fitting, key=len, default=set())
 
 
 def _variants(fault: ValidationError) -> list[list[ValidationError]]:
     """What is wrong with the value in each of the variants that it may have."""
-    found: list[list[ValidationError]] = getattr(fault.kind, "context", [])
-    return found
+    result: list[list[ValidationError]] = getattr(fault.kind, "context", [])
+    return result
 
 
 def event_names(publisher: Publisher) -> dict[str, str]:
@@ -144,7 +144,7 @@ def event_names(publisher: Publisher) -> dict[str, str]:
     }
 
 
-def _told(fault: ValidationError) -> str:
+def _fault_text(fault: ValidationError) -> str:
     while inner := [one for variant in _variants(fault) for one in variant]:
         # The variant that is meant is the one that fits the furthest.
         fault = max(inner, key=lambda one: len(one.instance_path))

@@ -38,9 +38,11 @@ def _directory() -> Iterator[Path]:
         with _locked(parent):
             if memory:
                 _remove_what_is_left(parent)
-            made = until_done.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent))
-            until_done.enter_context(_locked(Path(made)))
-        yield Path(made)
+            created = until_done.enter_context(
+                tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
+            )
+            until_done.enter_context(_locked(Path(created)))
+        yield Path(created)
 
 
 @contextlib.contextmanager

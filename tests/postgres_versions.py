@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from stack import postgres
-from stack.processes import leashed
+from stack.processes import leashed_command
 
 SUPPORTED: Final = (15, 16, 17, 18)
 
@@ -42,7 +42,7 @@ def server_of(folder: Path, programs: Path) -> Iterator[str]:
     data = str(cluster.data)
     initdb = [str(programs / "initdb"), "-D", data, "--username", postgres.USER]
     initdb += ["--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
-    subprocess.run(leashed(initdb, drop=cluster.drop), check=True, capture_output=True)
+    subprocess.run(leashed_command(initdb, drop=cluster.drop), check=True, capture_output=True)
     with tempfile.TemporaryFile("w+") as log:
         process = postgres.start(cluster, log.fileno())
         try:

@@ -85,11 +85,11 @@ stage: Final = Stage()
 def scene(maker: _Maker) -> Any:
     """A fixture of the name of the function, which is what makes it."""
 
-    def found(db: None) -> Any:
+    def copied_stage(db: None) -> Any:
         return stage.copy(maker)
 
-    found.scene = maker  # type: ignore[attr-defined]
-    return pytest.fixture(name=maker.__name__)(found)
+    copied_stage.scene = maker  # type: ignore[attr-defined]
+    return pytest.fixture(name=maker.__name__)(copied_stage)
 
 
 def _maker_for(item: pytest.Item) -> _Maker | None:

@@ -98,7 +98,7 @@ def suspension_text(organisation: Organisation) -> str:
     return " ".join(part for part in (text, reason, ask) if part)
 
 
-def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
+def get_by_id(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
     """Return the row with that id, which may be a text. Raises Http404."""
     wanted = parse_id(id) if isinstance(id, str) else id
     row = rows.filter(pk=wanted).first() if wanted else None
@@ -107,7 +107,7 @@ def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
     return row
 
 
-def one_named(rows: QuerySet[Row], slug: str) -> Row:
+def get_by_slug(rows: QuerySet[Row], slug: str) -> Row:
     """Return the row with that slug. Raises Http404, also for a slug with a zero byte."""
     row = rows.filter(slug=slug).first() if "\0" not in slug else None
     if row is None:
@@ -151,12 +151,12 @@ def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[
 
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
     """Return one key that the actor may see. Raises Http404."""
-    return one_of(visible_keys(actor), id)
+    return get_by_id(visible_keys(actor), id)
 
 
 def any_key(actor: Actor, id: str) -> Key:
     """Return a key of any organisation, for operators. Raises Http404."""
-    return one_of(any_keys(actor), id)
+    return get_by_id(any_keys(actor), id)
 
 
 def any_keys(actor: Actor) -> QuerySet[Key]:
@@ -219,7 +219,7 @@ def require_all_teams(actor: Actor) -> None:
 def access_any_team(actor: Actor, slug: str) -> Team:
     """Return a team of the actor, active or archived. Raises Http404."""
     require(actor, "teams.read")
-    return one_named(visible_teams(actor), slug)
+    return get_by_slug(visible_teams(actor), slug)
 
 
 def writable_team(actor: Actor, slug: str) -> Team:
@@ -237,7 +237,7 @@ def visible_projects(actor: Actor) -> QuerySet[Project]:
 
 def access_project(actor: Actor, slug: str) -> Project:
     """Return a project of the actor's teams. Raises Http404."""
-    return one_named(visible_projects(actor), slug)
+    return get_by_slug(visible_projects(actor), slug)
 
 
 def writable_project(actor: Actor, slug: str) -> Project:
@@ -257,13 +257,13 @@ def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
 
 def access_service_account(actor: Actor, id: str) -> ServiceAccount:
     """Return a service account of the actor's teams. Raises Http404."""
-    return one_of(visible_service_accounts(actor), id)
+    return get_by_id(visible_service_accounts(actor), id)
 
 
 def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
     """Return a service account that the actor may change and make keys for. Raises Http404."""
     require(actor, "keys.write")
-    return one_of(visible_service_accounts(actor), id)
+    return get_by_id(visible_service_accounts(actor), id)
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:
@@ -274,7 +274,7 @@ def all_organisations(actor: Actor) -> QuerySet[Organisation]:
 
 def access_organisation(actor: Actor, slug: str) -> Organisation:
     """Return any organisation of the installation, for operators. Raises Http404."""
-    return one_named(all_organisations(actor), slug)
+    return get_by_slug(all_organisations(actor), slug)
 
 
 def all_people(actor: Actor) -> QuerySet[User]:
@@ -285,4 +285,4 @@ def all_people(actor: Actor) -> QuerySet[User]:
 
 def access_person(actor: Actor, id: str) -> User:
     """Return any person of the installation, for operators. Raises Http404."""
-    return one_of(all_people(actor), parse_number(id))
+    return get_by_id(all_people(actor), parse_number(id))

@@ -14,14 +14,14 @@ def account_page(view: View) -> View:
     """Guard a view of one's own account, which is called as ``view(request, **rest)``."""
 
     @wraps(view)
-    def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+    def guarded_view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         # The navigation is that of the organisation seen last. The page's content belongs to the
         # person, not to an organisation.
         visitor(request)
         tenancy.enter(None)
         return cast(HttpResponseBase, view(request, **kwargs))
 
-    return signed_in_view(shown)
+    return signed_in_view(guarded_view)
 
 
 def dangerous_page(view: View) -> View:

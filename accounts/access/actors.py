@@ -148,7 +148,7 @@ def key_actor(text: str) -> Actor | None:
 def actor_of_key(key: Key, ends_at: dt.datetime | None = None) -> Actor | None:
     """Return the actor for a key as of now, or None if the key is no longer usable. `ends_at` is
     the end of the secret that was presented."""
-    if key_state(key, clock.now()) != "active" or not _place_stands(key):
+    if key_state(key, clock.now()) != "active" or not _place_is_active(key):
         return None
     if key.user is None:
         return _program(key, ends_at)
@@ -183,9 +183,9 @@ def _program(key: Key, ends_at: dt.datetime | None) -> Actor | None:
     )
 
 
-def _place_stands(key: Key) -> bool:
+def _place_is_active(key: Key) -> bool:
     """Return whether the key's team and organisation are in use, as
-    `accounts.keys.sql.holder_stands` does."""
+    `accounts.keys.sql.holder_is_active` does."""
     organisation, account = key.organisation, key.service_account
     ended = organisation.suspended_at or organisation.archived_at or key.team.archived_at
     return not (ended or (account and account.disabled))
@@ -215,7 +215,7 @@ def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
     return actor_of_member(user, organisation, membership)
 
 
-def in_organisation(actor: Actor, slug: str) -> Actor:
+def actor_in_organisation(actor: Actor, slug: str) -> Actor:
     """The operator in another organisation, with the role that they have there as its member, or
     with an operator's rights alone. Http404 for anybody else and for an organisation that is not
     there: the two look the same."""

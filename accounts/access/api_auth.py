@@ -9,7 +9,13 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from accounts.access.access import AccessDenied
-from accounts.access.actors import Actor, in_organisation, key_actor, last_membership, session_actor
+from accounts.access.actors import (
+    Actor,
+    actor_in_organisation,
+    key_actor,
+    last_membership,
+    session_actor,
+)
 from accounts.access.guards import act_as
 from accounts.audit.origin import origin_of
 from accounts.keys.last_uses import LAST_USES
@@ -68,7 +74,7 @@ class ApiAuth(AuthBase):
             )
         slug = request.headers.get(ORGANISATION_HEADER)
         if slug is not None:
-            actor = in_organisation(actor, slug)
+            actor = actor_in_organisation(actor, slug)
         act_as(request, actor)
         if not self._confined:
             tenancy.enter(None)

@@ -17,7 +17,7 @@ from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 
-from accounts.access.access import one_named, require
+from accounts.access.access import get_by_slug, require
 from accounts.access.actors import (
     LAST_ORGANISATION,
     Actor,
@@ -28,10 +28,10 @@ from accounts.access.actors import (
 )
 from accounts.models import Organisation, User
 from accounts.roles import rules as roles
-from accounts.sessions.view_as import as_viewing, refuse_while_viewing
+from accounts.sessions.view_as import actor_viewing, refuse_while_viewing
 from accounts.sign_in import entry_requirements
 from lib.database import tenancy
-from lib.htmx import go_to, is_htmx, page_address
+from lib.htmx import is_htmx, page_address, redirect_to
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())
 
@@ -59,7 +59,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
         organisation = membership.organisation if membership else _open_organisation(slug)
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
-        actor = as_viewing(actor_of_member(user, organisation, membership), request.session)
+        actor = actor_viewing(actor_of_member(user, organisation, membership), request.session)
         entry_requirements.check(request, user, organisation, membership)
         act_as(request, actor)
         require(actor, action)
@@ -69,7 +69,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
 
 
 def _open_organisation(slug: str) -> Organisation:
-    return one_named(Organisation.objects.filter(archived_at=None), slug)
+    return get_by_slug(Organisation.objects.filter(archived_at=None), slug)
 
 
 def session_page(action: roles.Action) -> Callable[[View], View]:
@@ -128,7 +128,7 @@ def viewing_page(view: View) -> View:
 
 def public(view: View) -> View:
     """Mark a view that anybody may see; tests name every one of them."""
-    return _marked(view, "public")
+    return _with_access_class(view, "public")
 
 
 def open_page(view: View) -> View:
@@ -143,12 +143,12 @@ def open_page(view: View) -> View:
     def opened(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         actor = visitor(request)
         response = _private(cast(HttpResponseBase, view(request, actor, **kwargs)))
-        return response if actor else compressed(request, response)
+        return response if actor else compress_response(request, response)
 
-    return _marked(opened, "public")
+    return _with_access_class(opened, "public")
 
 
-def compressed(request: HttpRequest, response: Response) -> Response:
+def compress_response(request: HttpRequest, response: Response) -> Response:
     """A stranger's page, smaller if their browser takes it so."""
     return cast(Response, _GZIP.process_response(request, cast(HttpResponse, response)))
 
@@ -170,7 +170,7 @@ def act_as(request: HttpRequest, actor: Actor) -> None:
     tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
 
 
-def _marked(view: View, access_class: str) -> View:
+def _with_access_class(view: View, access_class: str) -> View:
     view.access_class = access_class  # type: ignore[attr-defined]
     return view
 
@@ -203,7 +203,7 @@ def _guard(
                 return _private(entered)
 
             guarded = guarded_sync
-        return _marked(guarded, access_class)
+        return _with_access_class(guarded, access_class)
 
     def signed_in(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
@@ -213,7 +213,7 @@ def _guard(
         try:
             return enter(request, request.user, kwargs)
         except entry_requirements.EntryRefused as refused:
-            return go_to(request, refused.url)
+            return redirect_to(request, refused.url)
 
     def signed_in_and_let_go(
         request: HttpRequest, kwargs: dict[str, Any]

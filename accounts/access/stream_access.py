@@ -21,11 +21,11 @@ from accounts.access.actors import Actor, actor_of_member, memberships, organisa
 from accounts.models import Organisation, User
 from accounts.roles.rules import Action
 from accounts.sessions.sessions import is_alive
-from accounts.sessions.view_as import as_viewing
+from accounts.sessions.view_as import actor_viewing
 from accounts.sign_in import entry_requirements
 from accounts.sign_in.entry_requirements import EntryRefused
-from lib.database.async_database import in_database
-from lib.database.tenancy import within
+from lib.database.async_database import run_in_database
+from lib.database.tenancy import use_tenant
 
 CHECK_S: Final = 2.0
 """How often each stream asks, in seconds: it ends within 5 s, whatever is heard of the database."""
@@ -43,7 +43,7 @@ def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
     session_key = request.session.session_key or ""
 
     async def may_read() -> bool:
-        return await in_database(_still_may, session_key, actor, action)
+        return await run_in_database(_may_still_read, session_key, actor, action)
 
     return may_read
 
@@ -51,7 +51,7 @@ def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
 async def read_while(stream: AsyncGenerator[Item], may_read: MayRead) -> AsyncIterator[Item]:
     """The items of a stream, which is closed at the end. Raises AccessEnded as soon as its reader
     may read no longer."""
-    ended = asyncio.create_task(_until_not(may_read))
+    ended = asyncio.create_task(_wait_until_refused(may_read))
     try:
         async with contextlib.aclosing(stream):
             while (item := await _next(stream, ended)) is not None:
@@ -75,7 +75,7 @@ async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item
     raise AccessEnded
 
 
-async def _until_not(may_read: MayRead) -> None:
+async def _wait_until_refused(may_read: MayRead) -> None:
     while True:
         # If the database cannot answer now, ask again later. The stream continues meanwhile, as
         # those of keys do.
@@ -85,7 +85,7 @@ async def _until_not(may_read: MayRead) -> None:
         await asyncio.sleep(CHECK_S)
 
 
-def _still_may(session_key: str, actor: Actor, action: Action) -> bool:
+def _may_still_read(session_key: str, actor: Actor, action: Action) -> bool:
     """Return whether the session still belongs to that person, who may still do `action`."""
     present = present_actor(session_key, actor)
     return present is not None and scope_of(present, action) is not None
@@ -111,10 +111,10 @@ def present_actor(session_key: str, actor: Actor) -> Actor | None:
         return None
     try:
         # How people sign in belongs to no organisation.
-        with within(None):
+        with use_tenant(None):
             if not is_alive(session_key):
                 return None
             entry_requirements.check(request, user, organisation, membership)
     except EntryRefused:
         return None
-    return as_viewing(actor_of_member(user, organisation, membership), request.session)
+    return actor_viewing(actor_of_member(user, organisation, membership), request.session)

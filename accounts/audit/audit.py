@@ -9,7 +9,7 @@ from accounts.access.actors import Actor
 from accounts.audit.masking import mask
 from accounts.audit.origin import CLIENT_MAX, ORIGIN
 from accounts.models import AuditEvent, Organisation
-from lib.database.tenancy import current_tenant, within
+from lib.database.tenancy import current_tenant, use_tenant
 from lib.ids import id_text
 
 REASON_MAX: Final = 500
@@ -31,7 +31,7 @@ def record(
     origin = ORIGIN.get()()
     reason = mask(str(detail.pop("reason", "")))[:REASON_MAX]
     # An event of the installation is written as such, also from within an organisation.
-    with within(current_tenant() if organisation else None):
+    with use_tenant(current_tenant() if organisation else None):
         AuditEvent.objects.create(
             actor_user=actor.user,
             actor_key=actor.key.id if actor.key else None,
@@ -45,17 +45,17 @@ def record(
             action=action,
             object_type=obj._meta.model_name or "",
             object_id=_id_of(obj),
-            detail=_masked(detail),
+            detail=_mask_secrets(detail),
         )
 
 
-def _masked(value: Any) -> Any:
+def _mask_secrets(value: Any) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {name: _masked(inner) for name, inner in value.items()}
+        return {name: _mask_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(inner) for inner in value]
+        return [_mask_secrets(inner) for inner in value]
     return value
 
 

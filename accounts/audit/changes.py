@@ -24,7 +24,9 @@ def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
         rows: QuerySet[Any] = type(row)._default_manager.select_for_update(of=("self",))
         locked: Any = rows.get(pk=row.pk)
         before = {name: getattr(locked, name) for name in values}
-        changed = {name: value for name, value in values.items() if not _same(before[name], value)}
+        changed = {
+            name: value for name, value in values.items() if not _is_equal(before[name], value)
+        }
         if not changed:
             return locked  # type: ignore[no-any-return]
         for name, value in changed.items():
@@ -42,7 +44,7 @@ def change_row(row: Row, action: str, actor: Actor, **values: Any) -> Row:
     return locked  # type: ignore[no-any-return]
 
 
-def _same(before: object, value: object) -> bool:
+def _is_equal(before: object, value: object) -> bool:
     return before == value or (isinstance(before, dt.datetime) and isinstance(value, dt.datetime))
 
 

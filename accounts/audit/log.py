@@ -45,7 +45,7 @@ class Change(NamedTuple):
     after: str
 
 
-class ShownEvent(NamedTuple):
+class EventDisplay(NamedTuple):
     """An event, and who acted by which key."""
 
     event: AuditEvent
@@ -97,7 +97,7 @@ def visible_events(actor: Actor) -> QuerySet[AuditEvent]:
     access.require(actor, "audit.read")
     events = AuditEvent.objects.filter(organisation=organisation_of(actor))
     if access.scope_of(actor, "audit.read") == "teams":
-        events = events.filter(_of_teams(actor.teams or frozenset()))
+        events = events.filter(_team_query(actor.teams or frozenset()))
     return _newest(events)
 
 
@@ -109,13 +109,13 @@ def all_events(actor: Actor) -> QuerySet[AuditEvent]:
 
 def access_event(events: QuerySet[AuditEvent], id: str) -> AuditEvent:
     """Return one of these events. Raises Http404."""
-    return access.one_of(events, id)
+    return access.get_by_id(events, id)
 
 
-def filtered(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[AuditEvent]:
+def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[AuditEvent]:
     """Filter the events."""
     if wanted.actor:
-        events = events.filter(_by(wanted.actor))
+        events = events.filter(_actor_query(wanted.actor))
     if wanted.action:
         events = events.filter(action__startswith=wanted.action)
     if wanted.object:
@@ -131,12 +131,12 @@ def filtered(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[Audi
     return events
 
 
-def shown(events: Sequence[AuditEvent]) -> list[ShownEvent]:
+def describe_events(events: Sequence[AuditEvent]) -> list[EventDisplay]:
     """The events with the people and keys that they name, two queries for all of them."""
     users = User.objects.in_bulk([event.actor_user_id for event in events if event.actor_user_id])
     keys = Key.objects.in_bulk([event.actor_key for event in events if event.actor_key])
     return [
-        ShownEvent(
+        EventDisplay(
             event,
             users.get(event.actor_user_id or 0),
             keys.get(event.actor_key) if event.actor_key else None,
@@ -161,7 +161,7 @@ def changes_of(detail: dict[str, Any]) -> list[Change]:
     ]
 
 
-def as_json(one: ShownEvent) -> dict[str, Any]:
+def serialize_event(one: EventDisplay) -> dict[str, Any]:
     """An event as the management API and a file of JSON lines tell it."""
     event, detail = one.event, dict(one.event.detail)
     is_change = isinstance(detail.get("before"), dict) and isinstance(detail.get("after"), dict)
@@ -190,7 +190,10 @@ def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
     """Yield all events, newest first, as JSON lines in chunks."""
     last: AuditEvent | None = None
     while batch := list((events.filter(id__lt=last.id) if last else events)[:_BATCH]):
-        yield "".join(json.dumps(as_json(one), ensure_ascii=False) + "\n" for one in shown(batch))
+        yield "".join(
+            json.dumps(serialize_event(one), ensure_ascii=False) + "\n"
+            for one in describe_events(batch)
+        )
         last = batch[-1]
 
 
@@ -203,7 +206,7 @@ def _newest(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
     return events.select_related("organisation").order_by("-id")
 
 
-def _of_teams(teams: frozenset[UUID]) -> Q:
+def _team_query(teams: frozenset[UUID]) -> Q:
     """Build the condition for the events of teams: changes to them or their keys, and what their
     keys did."""
     keys = list(Key.objects.filter(team__in=teams).values_list("id", flat=True))
@@ -214,12 +217,12 @@ def _of_teams(teams: frozenset[UUID]) -> Q:
     )
 
 
-def _by(text: str) -> Q:
+def _actor_query(text: str) -> Q:
     users = User.objects.filter(email__icontains=text).values_list("id", flat=True)
     keys = Key.objects.filter(name__icontains=text).values_list("id", flat=True)
-    found = Q(actor_user__in=list(users[:_PEOPLE_MAX])) | Q(actor_key__in=list(keys[:_PEOPLE_MAX]))
+    query = Q(actor_user__in=list(users[:_PEOPLE_MAX])) | Q(actor_key__in=list(keys[:_PEOPLE_MAX]))
     id = parse_id(text)
-    return found | Q(actor_key=id) if id else found
+    return query | Q(actor_key=id) if id else query
 
 
 def _text(value: object) -> str:

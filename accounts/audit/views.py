@@ -65,14 +65,14 @@ ALL_AUDIT = Table(
 @require_safe
 def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(AUDIT, request, actor)
-    events = audit_log.filtered(audit_log.visible_events(actor), _wanted(state))
+    events = audit_log.filter_events(audit_log.visible_events(actor), _read_filter(state))
     if request.GET.get("export") == "jsonl":
         return _json_lines(request, events)
 
     def make(page: Sequence[AuditEvent]) -> list[dict[str, Any]]:
         return [
             _row(one, reverse("audit_event", args=[slug_of(actor), id_text(one.event.id)]))
-            for one in audit_log.shown(page)
+            for one in audit_log.describe_events(page)
         ]
 
     templates = ("accounts/audit/audit.html", "accounts/audit/_audit.html")
@@ -83,15 +83,15 @@ def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_safe
 def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(ALL_AUDIT, request, actor)
-    wanted = _wanted(state, state.value("organisation"))
-    events = audit_log.filtered(audit_log.all_events(actor), wanted)
+    wanted = _read_filter(state, state.value("organisation"))
+    events = audit_log.filter_events(audit_log.all_events(actor), wanted)
     if request.GET.get("export") == "jsonl":
         return _json_lines(request, events)
 
     def make(page: Sequence[AuditEvent]) -> list[dict[str, Any]]:
         return [
             _row(one, reverse("all_audit_event", args=[id_text(one.event.id)]))
-            for one in audit_log.shown(page)
+            for one in audit_log.describe_events(page)
         ]
 
     templates = ("accounts/audit/audit.html", "accounts/audit/_audit.html")
@@ -114,7 +114,7 @@ def all_event_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 def _event(
     request: HttpRequest, events: QuerySet[AuditEvent], id: str, back: str
 ) -> HttpResponseBase:
-    (one,) = audit_log.shown([audit_log.access_event(events, id)])
+    (one,) = audit_log.describe_events([audit_log.access_event(events, id)])
     context = {"one": one, "id": id_text(one.event.id), "back": back}
     return render_dialog(request, "accounts/audit/audit_event.html", context)
 
@@ -127,7 +127,7 @@ def _context(state: State) -> dict[str, Any]:
     }
 
 
-def _row(one: audit_log.ShownEvent, href: str) -> dict[str, Any]:
+def _row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
     return {
         "event": one.event,
         "id": id_text(one.event.id),
@@ -139,7 +139,7 @@ def _row(one: audit_log.ShownEvent, href: str) -> dict[str, Any]:
     }
 
 
-def _wanted(state: State, organisation: str = "") -> AuditFilter:
+def _read_filter(state: State, organisation: str = "") -> AuditFilter:
     until = _midnight(state.value("until"))
     return AuditFilter(
         actor=state.value("actor"),

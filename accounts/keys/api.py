@@ -227,7 +227,9 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
         rows = rows.filter(revoked_at=None)
     rows = query.named(rows).prefetch_related("uses")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return KeyPage(items=[KeyOut(**_shown(actor, key)) for key in page.items], next=page.next)
+    return KeyPage(
+        items=[KeyOut(**_serialize_key(actor, key)) for key in page.items], next=page.next
+    )
 
 
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
@@ -251,14 +253,14 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
         expires_at=body.expires_at,
         **{name: getattr(body, name) for name in keys.LIMITS},
     )
-    return Status(201, NewKeyOut(**_shown(actor, key), secret=text))
+    return Status(201, NewKeyOut(**_serialize_key(actor, key), secret=text))
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")
 def show_key(request: HttpRequest, id: str) -> KeyOut:
     """One key you have access to."""
     actor = actors.actor_of(request)
-    return KeyOut(**_shown(actor, access.access_key(actor, id)))
+    return KeyOut(**_serialize_key(actor, access.access_key(actor, id)))
 
 
 @router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
@@ -266,16 +268,16 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     """Changes the given fields; a limit of `null` means none. Takes effect everywhere within a
     second."""
     actor = actors.actor_of(request)
-    stated = body.dict(exclude_unset=True)
+    fields = body.dict(exclude_unset=True)
     for name in _NEVER_NULL:
-        if name in stated and stated[name] is None:
+        if name in fields and fields[name] is None:
             raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
-    if "models" in stated:
-        stated["model_patterns"] = stated.pop("models")
-    if stated.get("project"):
-        stated["project"] = access.access_project(actor, stated["project"])
-    key = keys.change_key(actor, access.writable_key(actor, id), **stated)
-    return KeyOut(**_shown(actor, key))
+    if "models" in fields:
+        fields["model_patterns"] = fields.pop("models")
+    if fields.get("project"):
+        fields["project"] = access.access_project(actor, fields["project"])
+    key = keys.change_key(actor, access.writable_key(actor, id), **fields)
+    return KeyOut(**_serialize_key(actor, key))
 
 
 @router.post("/keys/{id}/rotate", response=NewKeyOut, summary="Rotate a key")
@@ -284,7 +286,7 @@ def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
     budgets and usage; the old secret keeps working during the grace period."""
     actor = actors.actor_of(request)
     key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
-    return NewKeyOut(**_shown(actor, key), secret=text)
+    return NewKeyOut(**_serialize_key(actor, key), secret=text)
 
 
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
@@ -292,7 +294,7 @@ def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
     """Ends the grace period of all former secrets of a key. Its current secret keeps working."""
     actor = actors.actor_of(request)
     key = keys.end_former_secrets(actor, access.writable_key(actor, id))
-    return KeyOut(**_shown(actor, key))
+    return KeyOut(**_serialize_key(actor, key))
 
 
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
@@ -300,10 +302,10 @@ def revoke_key(request: HttpRequest, id: str) -> KeyOut:
     """Permanently revokes a key. It stops working with the next request."""
     actor = actors.actor_of(request)
     key = keys.revoke_key(actor, access.writable_key(actor, id))
-    return KeyOut(**_shown(actor, key))
+    return KeyOut(**_serialize_key(actor, key))
 
 
-def _shown(actor: Actor, key: Key) -> dict[str, Any]:
+def _serialize_key(actor: Actor, key: Key) -> dict[str, Any]:
     now = clock.now()
     return {
         "id": id_text(key.id),
@@ -359,8 +361,8 @@ def change_limits(request: HttpRequest, body: LimitChange) -> LimitOut:
     limited = limits.limited_subject(actor, body.scope, body.subject)
     if limited is None:
         raise Http404
-    stated = body.dict(exclude_unset=True, exclude={"scope", "subject"})
-    return _limit(limited._replace(limited=keys.change_limits(actor, limited.limited, **stated)))
+    fields = body.dict(exclude_unset=True, exclude={"scope", "subject"})
+    return _limit(limited._replace(limited=keys.change_limits(actor, limited.limited, **fields)))
 
 
 def _limit(subject: limits.Subject) -> LimitOut:

@@ -60,7 +60,7 @@ def compose(kind: KeyFormKind, random32: bytes) -> str:
     return body + _checksum(body)
 
 
-def shown_ends(text: str) -> tuple[str, str]:
+def visible_ends(text: str) -> tuple[str, str]:
     """Return the parts of a key that stay readable: its first and last characters."""
     return text[:_SHOWN_FIRST], text[-_SHOWN_LAST:]
 
@@ -85,7 +85,7 @@ def digest(pepper: str, text: str) -> bytes:
     A key has 190 random bits, so a fast hash is enough (ASVS 6.5.2). The pepper is kept outside the
     database, so a stolen table cannot be used to test imported keys.
     """
-    begun = _begun(pepper).copy()
+    begun = _start_hmac(pepper).copy()
     begun.update(text.encode())
     return begun.digest()
 
@@ -94,13 +94,13 @@ def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
     """Return the stored digest of a key of which only the SHA-256 is known, as for keys imported
     from a system that stores no more. The digested text begins with a space, which a presented key
     never does, so knowing the hash does not open anything."""
-    begun = _begun(pepper).copy()
+    begun = _start_hmac(pepper).copy()
     begun.update(b" sha256 " + sha256_digest)
     return begun.digest()
 
 
 @lru_cache(4)
-def _begun(pepper: str) -> hmac.HMAC:
+def _start_hmac(pepper: str) -> hmac.HMAC:
     """Return the HMAC state shared by all digests under a pepper. Creating it takes as long as the
     digest itself."""
     return hmac.new(pepper.encode(), digestmod="sha256")

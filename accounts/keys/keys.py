@@ -18,10 +18,10 @@ from accounts.keys import key_format
 from accounts.keys.lookup import digest_of as digest_of
 from accounts.keys.lookup import digest_of_hash as digest_of_hash
 from accounts.keys.lookup import key_state
-from accounts.keys.reach import Reach, first_beyond
+from accounts.keys.reach import Reach, first_field_beyond
 from accounts.limits.rules import LimitInvalid, check_limits
 from accounts.members.authority import Authority
-from accounts.members.authority import first_beyond as first_beyond_authority
+from accounts.members.authority import first_action_beyond as first_beyond_authority
 from accounts.members.members import authority_of, check_grant
 from accounts.models import (
     FormerSecret,
@@ -113,7 +113,7 @@ def mint_key(
     return _save(actor, "key.created", key, text), text
 
 
-def bring_key(
+def import_key(
     actor: Actor,
     team: Team,
     name: str,
@@ -149,7 +149,7 @@ def bring_key(
     return _save(actor, "key.brought", key, text)
 
 
-def bring_hashed_key(
+def import_hashed_key(
     actor: Actor,
     team: Team,
     name: str,
@@ -193,7 +193,7 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
             setattr(locked, field, value)
         _check_kind(locked)
         enabled = changed.get("disabled") is False
-        if enabled or first_beyond(_reach_of(locked), reach):
+        if enabled or first_field_beyond(_reach_of(locked), reach):
             _check_reach(actor, _reach_of(locked))
         with _unique(locked):
             locked.save(update_fields=list(changed))
@@ -392,10 +392,10 @@ def _check_kind(key: Key) -> None:
 
 
 def _reach_of(key: Key) -> Reach:
-    return Reach(**{field: _tupled(getattr(key, field)) for field in _REACH})
+    return Reach(**{field: _as_tuple(getattr(key, field)) for field in _REACH})
 
 
-def _tupled(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -406,7 +406,7 @@ def _check_reach(actor: Actor, reach: Reach) -> None:
     bound = _reach_of(actor.key)
     ends = [at for at in (actor.ends_at, bound.expires_at) if at is not None]
     bound = replace(bound, expires_at=min(ends, default=None))
-    field = first_beyond(reach, bound)
+    field = first_field_beyond(reach, bound)
     if field is None:
         return
     most = getattr(bound, field)
@@ -430,7 +430,7 @@ def _new_text(kind: KeyKind) -> str:
 
 def _give(key: Key, text: str) -> None:
     key.digest = digest_of(text)
-    key.prefix, key.last4 = key_format.shown_ends(text)
+    key.prefix, key.last4 = key_format.visible_ends(text)
 
 
 def _check_name(name: str) -> None:

@@ -26,12 +26,12 @@ def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
 
 def find_key_of(text: str) -> tuple[Key | None, dt.datetime | None]:
     """Find the key for a presented text, in whichever form it is stored."""
-    found: tuple[Key | None, dt.datetime | None] = (None, None)
+    entry: tuple[Key | None, dt.datetime | None] = (None, None)
     for digest in key_format.digests_of(pepper(), text):
-        found = find_key(digest)
-        if found[0] is not None:
+        entry = find_key(digest)
+        if entry[0] is not None:
             break
-    return found
+    return entry
 
 
 def used_digest(key: Key, text: str) -> bytes:

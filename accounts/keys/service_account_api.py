@@ -63,7 +63,7 @@ def list_service_accounts(
     """Service accounts of your teams, newest first."""
     rows = access.visible_service_accounts(actors.actor_of(request)).order_by("-id")
     page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
-    return ServiceAccountPage(items=[_shown(row) for row in page.items], next=page.next)
+    return ServiceAccountPage(items=[_serialize_account(row) for row in page.items], next=page.next)
 
 
 @router.post(
@@ -80,13 +80,13 @@ def create_service_account(
     account = service_accounts.create_service_account(
         team, body.name, role, custom_role=custom_role, actor=actor
     )
-    return Status(201, _shown(account))
+    return Status(201, _serialize_account(account))
 
 
 @router.get("/service-accounts/{id}", response=ServiceAccountOut, summary="Show a service account")
 def show_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
     """One service account of your teams."""
-    return _shown(access.access_service_account(actors.actor_of(request), id))
+    return _serialize_account(access.access_service_account(actors.actor_of(request), id))
 
 
 @router.delete(
@@ -104,7 +104,7 @@ def disable_service_account(request: HttpRequest, id: str) -> ServiceAccountOut:
         disabled=True,
         actor=actor,
     )
-    return _shown(changed)
+    return _serialize_account(changed)
 
 
 @router.patch(
@@ -126,7 +126,7 @@ def change_service_account(
         disabled=account.disabled if body.disabled is None else body.disabled,
         actor=actor,
     )
-    return _shown(changed)
+    return _serialize_account(changed)
 
 
 def _role(actor: actors.Actor, name: str) -> tuple[Role, CustomRole | None]:
@@ -137,7 +137,7 @@ def _role(actor: actors.Actor, name: str) -> tuple[Role, CustomRole | None]:
     return role
 
 
-def _shown(account: ServiceAccount) -> ServiceAccountOut:
+def _serialize_account(account: ServiceAccount) -> ServiceAccountOut:
     return ServiceAccountOut(
         id=id_text(account.id),
         name=account.name,

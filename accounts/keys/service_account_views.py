@@ -18,7 +18,7 @@ from accounts.forms import ServiceAccountEditForm, ServiceAccountForm
 from accounts.keys import service_accounts
 from accounts.models import ServiceAccount
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -99,7 +99,7 @@ def service_account_create(request: HttpRequest, actor: Actor) -> HttpResponseBa
             refused.tell(form)
         else:
             messages.success(request, gettext("Service account created."))
-            return go_to(request, "service_accounts", slug_of(actor))
+            return redirect_to(request, "service_accounts", slug_of(actor))
     verb = gettext("Create service account")
     return _dialog(request, actor, form, verb, verb)
 
@@ -130,7 +130,7 @@ def service_account_edit(request: HttpRequest, actor: Actor, id: str) -> HttpRes
             refused.tell(form)
         else:
             messages.success(request, gettext("Service account saved."))
-            return go_to(request, "service_accounts", slug_of(actor))
+            return redirect_to(request, "service_accounts", slug_of(actor))
     return _dialog(request, actor, form, account.name, gettext("Save"))
 
 

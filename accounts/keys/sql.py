@@ -7,7 +7,7 @@ from accounts.roles import rules as roles
 _ROLES: Final = ",".join(roles.KEY_ROLES)
 
 
-def holder_stands(key: str, user: str) -> str:
+def holder_is_active(key: str, user: str) -> str:
     """Build an SQL expression: whether the key in the row `key` is usable, held by the person in
     the column `user` or by nobody (P11).
 

@@ -9,7 +9,7 @@ from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import organisation_page
 from accounts.keys import keys
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 
 
@@ -22,7 +22,7 @@ def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         if request.POST.get("confirm", "").strip() == key.name:
             keys.revoke_key(actor, key)
             messages.success(request, gettext("Key %(name)s was revoked.") % {"name": key.name})
-            return go_to(request, "keys", key.organisation.slug)
+            return redirect_to(request, "keys", key.organisation.slug)
         wrong = True
     return render_dialog(
         request,

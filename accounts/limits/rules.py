@@ -77,25 +77,25 @@ def check_limits(limits: Mapping[str, object]) -> None:
             continue
         if type(count) is not int or not 1 <= count <= LIMIT_MAX:
             raise LimitInvalid(name, f"expected a whole number from 1 to {LIMIT_MAX}")
-    for name in _listed(limits, "endpoints"):
+    for name in _list_values(limits, "endpoints"):
         if name not in ENDPOINTS:
             what = f"expected names of endpoints, which are {', '.join(ENDPOINTS)}; found {name!r}"
             raise LimitInvalid("endpoints", what)
-    for text in _listed(limits, "networks"):
+    for text in _list_values(limits, "networks"):
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
             what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
             raise LimitInvalid("networks", what) from error
-    for tag in _listed(limits, "tags"):
+    for tag in _list_values(limits, "tags"):
         if not is_label(tag):
             what = f"expected tags of 1 to {LABEL_LENGTH} visible characters, no space at an end"
             raise LimitInvalid("tags", f"{what}; found {tag[:LABEL_LENGTH]!a}")
-    for label in _listed(limits, "required_labels"):
+    for label in _list_values(limits, "required_labels"):
         if label not in LABELS:
             what = f"expected labels, which are {', '.join(LABELS)}; found {label!r}"
             raise LimitInvalid("required_labels", what)
-    for region in _listed(limits, "data_regions"):
+    for region in _list_values(limits, "data_regions"):
         if not is_region(region):
             what = f"expected regions such as eu or us-east-1; found {region[:REGION_MAX]!a}"
             raise LimitInvalid("data_regions", what)
@@ -112,7 +112,7 @@ def is_address_in(address: str, networks: Iterable[Network]) -> bool:
     return any(parsed in network for network in networks)
 
 
-def _listed(limits: Mapping[str, object], field: str) -> Sequence[str]:
+def _list_values(limits: Mapping[str, object], field: str) -> Sequence[str]:
     values = limits.get(field) or ()
     if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
         raise LimitInvalid(field, "expected a list of words")

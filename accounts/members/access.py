@@ -3,9 +3,9 @@
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied, one_of, require, scope_of, visible_teams
+from accounts.access.access import AccessDenied, get_by_id, require, scope_of, visible_teams
 from accounts.access.actors import Actor, authority_of
-from accounts.members.authority import first_beyond, stands_above
+from accounts.members.authority import first_action_beyond, outranks
 from accounts.members.invitations import offered_authority
 from accounts.members.members import authority_of as authority_of_membership
 from accounts.models import CustomRole, HasRole, Invitation, Key, Membership, Role, Team
@@ -45,14 +45,14 @@ def _colleagues(actor: Actor) -> QuerySet[Membership]:
 
 def access_member(actor: Actor, id: str) -> Membership:
     """One member whom the actor may look at. Http404 when it is another's or none."""
-    return one_of(visible_members(actor), parse_number(id))
+    return get_by_id(visible_members(actor), parse_number(id))
 
 
 def may_change_member(actor: Actor, member: Membership) -> bool:
     """Return whether the actor may change or remove the member. Nobody changes their own role."""
     if scope_of(actor, "members.write") is None or member.user == actor.user:
         return False
-    return stands_above(actor.authority, authority_of_membership(member))
+    return outranks(actor.authority, authority_of_membership(member))
 
 
 def writable_member(actor: Actor, id: str) -> Membership:
@@ -95,7 +95,7 @@ def visible_roles(actor: Actor) -> QuerySet[CustomRole]:
 
 def access_role(actor: Actor, id: str) -> CustomRole:
     """Return a custom role of the organisation. Raises Http404."""
-    return one_of(visible_roles(actor), id)
+    return get_by_id(visible_roles(actor), id)
 
 
 def find_role(actor: Actor, name: str) -> tuple[Role, CustomRole | None] | None:
@@ -116,7 +116,7 @@ def assignable_roles(actor: Actor) -> list[tuple[Role, CustomRole | None]]:
 def _may_give(actor: Actor, role: Role, custom_role: CustomRole | None) -> bool:
     permissions = custom_role.permissions if custom_role else ()
     teams = None if role == Role.OWNER else actor.teams
-    return first_beyond(authority_of(role, permissions, teams), actor.authority) is None
+    return first_action_beyond(authority_of(role, permissions, teams), actor.authority) is None
 
 
 def role_name(row: HasRole) -> str:
@@ -155,12 +155,12 @@ def may_write_invitation(actor: Actor, invitation: Invitation) -> bool:
     offers."""
     if scope_of(actor, "members.write") is None:
         return False
-    return first_beyond(offered_authority(invitation), actor.authority) is None
+    return first_action_beyond(offered_authority(invitation), actor.authority) is None
 
 
 def access_invitation(actor: Actor, id: str) -> Invitation:
     """One invitation that the actor may see. Http404 when it is another's or none."""
-    return one_of(visible_invitations(actor), id)
+    return get_by_id(visible_invitations(actor), id)
 
 
 def writable_invitation(actor: Actor, id: str) -> Invitation:

@@ -229,8 +229,8 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
     role reaches as far as yours. Takes effect everywhere within a second."""
     actor = actors.actor_of(request)
     member = member_access.writable_member(actor, id)
-    stated = body.dict(exclude_unset=True)
-    if "role" in stated and body.role is None:
+    fields = body.dict(exclude_unset=True)
+    if "role" in fields and body.role is None:
         raise Refused("role", "role cannot be null: leave it out, or state a role.")
     role, custom = _role(actor, body.role) if body.role else (Role(member.role), member.custom_role)
     changed = members.set_member(
@@ -239,7 +239,7 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
         role,
         actor=actor,
         custom_role=custom,
-        teams=_teams(actor, body.teams) if "teams" in stated else ...,
+        teams=_teams(actor, body.teams) if "teams" in fields else ...,
     )
     return _members(actor, [changed])[0]
 
@@ -269,10 +269,10 @@ def _place(row: Membership | Invitation) -> dict[str, Any]:
 
 
 def _role(actor: Actor, name: str) -> tuple[Role, CustomRole | None]:
-    found = member_access.find_role(actor, name)
-    if found is None:
+    role = member_access.find_role(actor, name)
+    if role is None:
         raise Refused("role", f"There is no role named {name}.")
-    return found
+    return role
 
 
 def _teams(actor: Actor, slugs: list[str] | None) -> list[Team] | None:
@@ -309,12 +309,12 @@ def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewIn
     access.require(actor, "members.write")
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
-    made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
-    finish_after_commit(request, lambda body: {**body, "items": _send_all(made)})
+    results = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
+    finish_after_commit(request, lambda body: {**body, "items": _send_all(results)})
     unknown = {
-        sendable.invitation.email: _UNKNOWN for sendable in made if sendable.invitation.email
+        sendable.invitation.email: _UNKNOWN for sendable in results if sendable.invitation.email
     }
-    return Status(201, NewInvitations(items=[_new(sendable, unknown) for sendable in made]))
+    return Status(201, NewInvitations(items=[_new(sendable, unknown) for sendable in results]))
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
@@ -330,8 +330,8 @@ def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvit
     stops working."""
     actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
-    made = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
-    return _sent([made])[0]
+    result = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
+    return _invitations_out([result])[0]
 
 
 @router.delete("/invitations/{id}", response=InvitationOut, summary="Withdraw an invitation")
@@ -342,15 +342,15 @@ def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
     return InvitationOut(**_invitation(invitations.withdraw(invitation, actor=actor)))
 
 
-def _sent(made: list[Sendable]) -> list[NewInvitationOut]:
-    errors = send_letters(made)
-    for sendable in made:
+def _invitations_out(results: list[Sendable]) -> list[NewInvitationOut]:
+    errors = send_letters(results)
+    for sendable in results:
         sendable.invitation.refresh_from_db()
-    return [_new(sendable, errors) for sendable in made]
+    return [_new(sendable, errors) for sendable in results]
 
 
-def _send_all(made: list[Sendable]) -> list[dict[str, Any]]:
-    return [json_body(row) for row in _sent(made)]
+def _send_all(results: list[Sendable]) -> list[dict[str, Any]]:
+    return [json_body(row) for row in _invitations_out(results)]
 
 
 def _new(sendable: Sendable, errors: Mapping[str, str] | None = None) -> NewInvitationOut:
@@ -394,7 +394,7 @@ def list_roles(request: HttpRequest, query: Query[pagination.NamedPageQuery]) ->
         for role in Role
         if role != Role.CUSTOM
     ]
-    roles = [*built_in, *(_shown_role(role) for role in custom)]
+    roles = [*built_in, *(_serialize_role(role) for role in custom)]
     if query.name is not None:
         roles = [role for role in roles if role.name == query.name]
     page = pagination.page_by_key(roles, query.limit, query.cursor, lambda role: role.id)
@@ -408,13 +408,13 @@ def create_role(request: HttpRequest, body: RoleIn) -> Status[RoleOut]:
     access.require(actor, "roles.write")
     organisation = actors.organisation_of(actor)
     role = custom_roles.create_role(organisation, body.name, body.permissions, actor=actor)
-    return Status(201, _shown_role(role))
+    return Status(201, _serialize_role(role))
 
 
 @router.get("/roles/{id}", response=RoleOut, summary="Show a role")
 def show_role(request: HttpRequest, id: str) -> RoleOut:
     """One custom role."""
-    return _shown_role(member_access.access_role(actors.actor_of(request), id))
+    return _serialize_role(member_access.access_role(actors.actor_of(request), id))
 
 
 @router.patch("/roles/{id}", response=RoleOut, summary="Change a role")
@@ -429,7 +429,7 @@ def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
         permissions=role.permissions if body.permissions is None else body.permissions,
         actor=actor,
     )
-    return _shown_role(changed)
+    return _serialize_role(changed)
 
 
 @router.delete("/roles/{id}", response={204: None}, summary="Delete a role")
@@ -441,7 +441,7 @@ def remove_role(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _shown_role(role: CustomRole) -> RoleOut:
+def _serialize_role(role: CustomRole) -> RoleOut:
     return RoleOut(
         id=id_text(role.id), name=role.name, built_in=False, permissions=list(role.permissions)
     )

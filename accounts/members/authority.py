@@ -44,7 +44,7 @@ class Authority:
         return scope if self.teams is None else scope_within_teams(scope, action)
 
 
-def first_beyond(wanted: Authority, bound: Authority) -> Action | None:
+def first_action_beyond(wanted: Authority, bound: Authority) -> Action | None:
     """The first action for which `wanted` reaches further than `bound`; None when it is within it.
 
     Teams that `bound` has not are beyond it for every action that `wanted` has at all.
@@ -62,8 +62,10 @@ def first_beyond(wanted: Authority, bound: Authority) -> Action | None:
     return None
 
 
-def stands_above(actor: Authority, other: Authority) -> bool:
+def outranks(actor: Authority, other: Authority) -> bool:
     """Whether `actor` may change or remove a member who has `other`."""
     if actor.owns:
         return True
-    return first_beyond(other, actor) is None and first_beyond(actor, other) is not None
+    return (
+        first_action_beyond(other, actor) is None and first_action_beyond(actor, other) is not None
+    )

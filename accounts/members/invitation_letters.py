@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from accounts.members.invitations import Sendable
 from accounts.models import Invitation, User
 from accounts.sign_in import try_counts
-from accounts.sign_in.password_hashing import let_go
+from accounts.sign_in.password_hashing import release_connection
 from accounts.sign_in.throttle import limits_of_invitations
 from lib import clock
 from lib.network.mail import mail_is_set_up, render_letter
@@ -27,22 +27,22 @@ def send_letters(sendables: Sequence[Sendable]) -> dict[str, str]:
         return {}
     if not mail_is_set_up():
         text = gettext("No mail server is set up. Copy the link and send it yourself.")
-        return _all(letters, text)
+        return _email_addresses(letters, text)
     # The mail server may take its time; no connection of the database waits for it.
-    let_go()
+    release_connection()
     mail = get_connection()
     try:
         mail.open()
     except (smtplib.SMTPException, OSError):
         text = gettext("The mail server cannot be reached. Copy the link, or resend it later.")
-        return _all(letters, text)
+        return _email_addresses(letters, text)
     try:
         return {letter.invitation.email: _send(letter, mail) for letter in letters}
     finally:
         mail.close()
 
 
-def _all(letters: Sequence[Sendable], text: str) -> dict[str, str]:
+def _email_addresses(letters: Sequence[Sendable], text: str) -> dict[str, str]:
     return {letter.invitation.email: text for letter in letters}
 
 
@@ -52,8 +52,8 @@ def _send(sendable: Sendable, mail: BaseEmailBackend) -> str:
         try_counts.count(limits_of_invitations(invitation.email, str(invitation.organisation_id)))
     except try_counts.TooManyTries:
         return gettext("Too many invitations were sent. Copy the link, or resend it later.")
-    subject, text = _written(sendable)
-    let_go()
+    subject, text = _compose_letter(sendable)
+    release_connection()
     try:
         EmailMessage(subject, text, None, [invitation.email], connection=mail).send()
     except (smtplib.SMTPException, OSError, ValueError):
@@ -62,7 +62,7 @@ def _send(sendable: Sendable, mail: BaseEmailBackend) -> str:
     return ""
 
 
-def _written(sendable: Sendable) -> tuple[str, str]:
+def _compose_letter(sendable: Sendable) -> tuple[str, str]:
     """Subject and text, in the language of the person where one is known by the address, else in
     that of the inviter."""
     inviter = sendable.invitation.invited_by

@@ -28,7 +28,7 @@ from accounts.members.invitations import InvitationEnded, InvitationState, Senda
 from accounts.models import Invitation, SignUpMode, User
 from accounts.preferences.table_preferences import read_table
 from accounts.sign_in.link_lifetimes import INVITATION_DAYS
-from accounts.sign_in.views import slowed
+from accounts.sign_in.views import throttle_view
 from accounts.sign_up import sign_up
 from lib import clock
 from lib.htmx import back_to, render_dialog, see_other
@@ -124,13 +124,13 @@ def invite(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = InviteForm(actor, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            made = invitations.invite(
+            results = invitations.invite(
                 organisation_of(actor), form.cleaned_data["emails"], form.offer, actor=actor
             )
         except Refused as refused:
             refused.tell(form)
         else:
-            return _made(request, made)
+            return _invited_response(request, results)
     context = {"form": form, "mail_is_set_up": mail_is_set_up()}
     return render_dialog(request, "accounts/members/invite.html", context, refused=form.is_bound)
 
@@ -142,7 +142,7 @@ def invitation_resend(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
     wrong = ""
     if request.method == "POST":
         try:
-            return _made(request, [invitations.resend(invitation, actor=actor)])
+            return _invited_response(request, [invitations.resend(invitation, actor=actor)])
         except Refused as refused:
             wrong = refused.message
     context = {"invitation": invitation, "id": id, "wrong": wrong, "days": INVITATION_DAYS}
@@ -163,9 +163,9 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
     return see_other(back_to(request, reverse("invitations", args=[slug_of(actor)])))
 
 
-def _made(request: HttpRequest, made: list[Sendable]) -> HttpResponse:
+def _invited_response(request: HttpRequest, results: list[Sendable]) -> HttpResponse:
     """The one answer that holds the links; nothing may keep it (`private, no-store`)."""
-    errors = send_letters(made)
+    errors = send_letters(results)
     rows = [
         {
             "email": sendable.invitation.email,
@@ -173,9 +173,9 @@ def _made(request: HttpRequest, made: list[Sendable]) -> HttpResponse:
             "error": errors.get(sendable.invitation.email, ""),
             "n": str(n),
         }
-        for n, sendable in enumerate(made)
+        for n, sendable in enumerate(results)
     ]
-    context = {"rows": rows, "expires_at": made[0].invitation.expires_at}
+    context = {"rows": rows, "expires_at": results[0].invitation.expires_at}
     response = render_dialog(request, "accounts/members/invite_made.html", context)
     response["HX-Trigger"] = "invitations-changed"
     return response
@@ -186,17 +186,17 @@ def _made(request: HttpRequest, made: list[Sendable]) -> HttpResponse:
 
 @guards.public
 @never_cache
-@slowed("sign_up")
+@throttle_view("sign_up")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
     # Looking at the page uses nothing up: mail programs and chats open links by themselves.
-    found = invitations.find_invitation(text)
-    if found is None:
-        return _ended(request, "unknown")
-    offered, mailed = found
+    invitation_and_offer = invitations.find_invitation(text)
+    if invitation_and_offer is None:
+        return _ended_response(request, "unknown")
+    offered, mailed = invitation_and_offer
     state = state_of(offered, clock.now())
     if state != "pending":
-        return _ended(request, state)
+        return _ended_response(request, state)
     user = request.user if isinstance(request.user, User) else None
     known = User.objects.filter(email__iexact=offered.email).exists()
     new = mailed and not known and sign_up.mode() != SignUpMode.OFF
@@ -205,19 +205,19 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
     if request.method == "POST":
         try:
             if user is not None:
-                return _joined(request, offered, user)
+                return _joined_response(request, offered, user)
             if form is not None and form.is_valid():
                 return _signed_up(request, offered, form)
         except InvitationEnded:
             offered.refresh_from_db()
-            return _ended(request, state_of(offered, clock.now()))
+            return _ended_response(request, state_of(offered, clock.now()))
         except Refused as refused:
             wrong = refused.message
     invitations.remember_invitation(request, text)
     return _offer(request, offered, form, wrong, mailed=mailed)
 
 
-def _joined(request: HttpRequest, offered: Invitation, user: User) -> HttpResponseBase:
+def _joined_response(request: HttpRequest, offered: Invitation, user: User) -> HttpResponseBase:
     organisation = invitations.accept(offered, user).organisation
     request.session[LAST_ORGANISATION] = organisation.slug
     messages.success(request, gettext("Welcome to %(name)s.") % {"name": organisation.name})
@@ -273,5 +273,5 @@ def _offer(
     )
 
 
-def _ended(request: HttpRequest, state: str) -> HttpResponse:
+def _ended_response(request: HttpRequest, state: str) -> HttpResponse:
     return render(request, "accounts/members/invitation_ended.html", {"state": state}, status=410)

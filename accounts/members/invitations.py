@@ -98,8 +98,8 @@ def remember_invitation(request: HttpRequest, text: str) -> None:
 
 def is_invited(request: HttpRequest) -> bool:
     """Return whether this visitor has opened an invitation that can still be accepted."""
-    found = find_invitation(str(request.session.get(_SESSION, "")))
-    return found is not None and state_of(found[0], clock.now()) == "pending"
+    match = find_invitation(str(request.session.get(_SESSION, "")))
+    return match is not None and state_of(match[0], clock.now()) == "pending"
 
 
 def offered_authority(invitation: Invitation) -> Authority:
@@ -142,7 +142,7 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS)
     _check_days(days)
     text = new_link_text()
     with transaction.atomic():
-        locked = _open(invitation)
+        locked = _lock_open(invitation)
         check_grant(actor, offered_authority(locked))
         locked.digest = link_digest(text)
         locked.expires_at = clock.now() + dt.timedelta(days=days)
@@ -298,7 +298,7 @@ def _check_address(organisation: Organisation, address: str) -> None:
         raise Refused("emails", text % {"email": address}, already_exists=True)
 
 
-def _open(invitation: Invitation) -> Invitation:
+def _lock_open(invitation: Invitation) -> Invitation:
     locked = (
         Invitation.objects.select_for_update(of=("self",))
         .select_related("organisation", "custom_role")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor, authority_of_member, teams_of
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
-from accounts.members.authority import Authority, first_beyond, stands_above
+from accounts.members.authority import Authority, first_action_beyond, outranks
 from accounts.models import (
     CustomRole,
     Erasure,
@@ -205,7 +205,7 @@ def check_grant(actor: Actor, wanted: Authority) -> None:
     """Raise Refused where the actor would give what it lacks (P23)."""
     if actor.installation:
         return
-    action = first_beyond(wanted, actor.authority)
+    action = first_action_beyond(wanted, actor.authority)
     if action is not None:
         text = gettext(
             "You cannot grant %(action)s, because your own role does not include it for these "
@@ -222,7 +222,7 @@ def check_change(
     if actor.installation:
         return
     oneself = person is not None and actor.user == person
-    if held is not None and not oneself and not stands_above(actor.authority, held):
+    if held is not None and not oneself and not outranks(actor.authority, held):
         text = gettext(
             "You cannot change a member whose role can do as much as yours. Ask an owner."
         )

@@ -35,7 +35,7 @@ def address_pattern(addresses: Iterable[str]) -> str:
     return _LEFT + "(?:" + "|".join(_literal(form) for form in forms) + ")" + _RIGHT
 
 
-def without_addresses(text: str, traces: Traces) -> str:
+def replace_addresses(text: str, traces: Traces) -> str:
     """A text with the pseudonym in place of each address."""
     if not traces.addresses:
         return text
@@ -44,15 +44,15 @@ def without_addresses(text: str, traces: Traces) -> str:
     )
 
 
-def without_person(value: Any, traces: Traces, *, about: bool) -> Any:
+def replace_person(value: Any, traces: Traces, *, about: bool) -> Any:
     """A value of JSON with the pseudonym in place of the person; `about`: the value tells of the
     person, so that names and texts of theirs go too."""
     if isinstance(value, str):
-        return _without(value, traces, about=about)
+        return _replace_traces(value, traces, about=about)
     if isinstance(value, list):
-        return [without_person(inner, traces, about=about) for inner in value]
+        return [replace_person(inner, traces, about=about) for inner in value]
     if isinstance(value, dict):
-        return {name: without_person(inner, traces, about=about) for name, inner in value.items()}
+        return {name: replace_person(inner, traces, about=about) for name, inner in value.items()}
     return value
 
 
@@ -61,19 +61,19 @@ def searched_in_json(texts: Iterable[str]) -> list[str]:
     return [json.dumps(text, ensure_ascii=False)[1:-1].lower() for text in texts]
 
 
-def _without(text: str, traces: Traces, *, about: bool) -> str:
-    text = without_addresses(text, traces)
+def _replace_traces(text: str, traces: Traces, *, about: bool) -> str:
+    text = replace_addresses(text, traces)
     if not about:
         return text
     folded = text.strip().casefold()
     if folded and folded in {one.casefold() for one in (*traces.names, *traces.texts)}:
         return traces.pseudonym
     for name in traces.names:
-        text = _without_name(text, name, traces.pseudonym)
+        text = _replace_name(text, name, traces.pseudonym)
     return text
 
 
-def _without_name(text: str, name: str, pseudonym: str) -> str:
+def _replace_name(text: str, name: str, pseudonym: str) -> str:
     if _UNSPACED.search(name):
         return text.replace(name, pseudonym) if len(name) > 1 else text
     if len(name) < _WORD_MIN:

@@ -19,7 +19,7 @@ from accounts.members.forms import MemberForm, RoleAndTeamsForm
 from accounts.models import Key, Membership
 from accounts.roles.rules import HAS_KEYS
 from accounts.roles.words import lost, permission_groups
-from lib.htmx import back_to, go_to, render_dialog, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 
 _BULK_MAX = 200
@@ -45,7 +45,7 @@ def member_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
             refused.tell(form)
         else:
             messages.success(request, gettext("%(name)s saved.") % {"name": member.user})
-            return go_to(request, "member", slug_of(actor), member.pk)
+            return redirect_to(request, "member", slug_of(actor), member.pk)
     context = {"form": form, "member": member, **_preview(actor, member, form)}
     return render_dialog(
         request, "accounts/members/member_edit.html", context, refused=form.is_bound
@@ -124,9 +124,9 @@ def _keys_that_stop(
 ) -> list[Key]:
     """The keys of the member that work now and would not."""
     keys = member_access.working_keys_of(actor, member)
-    return [key for key in keys if _works(key, held) and not _works(key, wanted)]
+    return [key for key in keys if _is_usable(key, held) and not _is_usable(key, wanted)]
 
 
-def _works(key: Key, authority: Authority) -> bool:
+def _is_usable(key: Key, authority: Authority) -> bool:
     in_team = authority.teams is None or key.team_id in authority.teams
     return in_team and (key.kind == "management" or authority.scope_of(HAS_KEYS) is not None)

@@ -23,7 +23,9 @@ class DataPolicy(NamedTuple):
         """Why a channel may not have the data; None where it may."""
         if self.zero_retention and not zero_retention:
             return "retention"
-        met = (any(lies_in(region, wanted) for wanted in choice) for choice in self.regions)
+        met = (
+            any(is_region_within(region, wanted) for wanted in choice) for choice in self.regions
+        )
         return None if all(met) else "region"
 
     def __str__(self) -> str:
@@ -40,7 +42,7 @@ def policy_of(*, zero_retention: bool, regions: Sequence[str]) -> DataPolicy:
     return DataPolicy(zero_retention, (tuple(regions),) if regions else ())
 
 
-def joined(policies: Iterable[DataPolicy]) -> DataPolicy:
+def combine_policies(policies: Iterable[DataPolicy]) -> DataPolicy:
     """Combine policies; all of them apply."""
     zero_retention, regions = False, dict[tuple[str, ...], None]()
     for policy in policies:
@@ -54,6 +56,6 @@ def is_region(text: str) -> bool:
     return len(text) <= REGION_MAX and re.fullmatch(REGION_PATTERN, text) is not None
 
 
-def lies_in(region: str, wanted: str) -> bool:
+def is_region_within(region: str, wanted: str) -> bool:
     """Return whether a region is the wanted one or lies in it: eu-west-1 in eu-west and in eu."""
     return region == wanted or region.startswith(f"{wanted}-")

@@ -137,7 +137,7 @@ class SignUpOut(Schema):
 def read_sign_up(request: HttpRequest) -> dict[str, Any]:
     """Who can create an account on the installation."""
     access.require(actors.actor_of(request), "organisations.read")
-    return sign_up.described()
+    return sign_up.describe_settings()
 
 
 @router.patch("/sign-up", response=SignUpOut, summary="Change sign-up settings")
@@ -148,7 +148,7 @@ def change_sign_up(request: HttpRequest, body: SignUpChange) -> dict[str, Any]:
     access.require(actor, "organisations.write")
     check_signed_in_recently(request)
     sign_up.save_sign_up(actor, **body.dict(exclude_unset=True))
-    return sign_up.described()
+    return sign_up.describe_settings()
 
 
 @router.get("/organisations", response=OrganisationPage, summary="List organisations")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access
-from accounts.access.actors import Actor, in_organisation, organisation_of
+from accounts.access.actors import Actor, actor_in_organisation, organisation_of
 from accounts.access.guards import operator_page
 from accounts.forms import NewMemberForm, NewOrganisationForm, SuspensionForm
 from accounts.members import members
@@ -26,7 +26,7 @@ from accounts.second_factor import second_factor
 from accounts.sessions import sessions
 from accounts.sign_in.entry_requirements import people_with_factor
 from accounts.sign_in.reauthentication import recent_sign_in_required
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -171,7 +171,7 @@ def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpRes
         else:
             text = gettext("Two-factor authentication of %(email)s was reset.")
             messages.success(request, text % {"email": person.email})
-        return go_to(request, "people")
+        return redirect_to(request, "people")
     context = {
         "form": form,
         "title": gettext("Reset two-factor authentication"),
@@ -203,8 +203,8 @@ def organisation_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             text = gettext("%(name)s was created.") % {"name": organisation.name}
             messages.success(request, text)
             if form.cleaned_data["owner"]:
-                return go_to(request, "organisations")
-            return go_to(request, "home", organisation.slug)
+                return redirect_to(request, "organisations")
+            return redirect_to(request, "home", organisation.slug)
     context = {
         "form": form,
         "title": gettext("New organisation"),
@@ -220,7 +220,7 @@ def organisation_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def organisation_add_member(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
-    there = in_organisation(actor, slug)
+    there = actor_in_organisation(actor, slug)
     organisation = organisation_of(there)
     form = NewMemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -232,7 +232,7 @@ def organisation_add_member(request: HttpRequest, actor: Actor, slug: str) -> Ht
         else:
             text = gettext("%(email)s was added to %(name)s.")
             messages.success(request, text % {"email": email, "name": organisation.name})
-            return go_to(request, "organisations")
+            return redirect_to(request, "organisations")
     context = {
         "form": form,
         "title": gettext("Add a member to %(name)s") % {"name": organisation.name},
@@ -258,7 +258,7 @@ def organisation_suspend(request: HttpRequest, actor: Actor, slug: str) -> HttpR
         reason = form.cleaned_data["reason"]
         organisations.suspend_organisation(organisation, reason, actor=actor)
         messages.success(request, gettext("%(name)s is suspended.") % {"name": organisation.name})
-        return go_to(request, "organisations")
+        return redirect_to(request, "organisations")
     context = {
         "form": form,
         "title": gettext("Suspend %(name)s") % {"name": organisation.name},

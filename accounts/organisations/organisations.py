@@ -35,7 +35,7 @@ def create_organisation(
     """
     checked = check_name(name)
     with transaction.atomic():
-        organisation = _named(checked, slug or slugify(checked)[:SLUG_LENGTH])
+        organisation = _create_organisation(checked, slug or slugify(checked)[:SLUG_LENGTH])
         Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
         keys.make_playground_key(organisation)
         if owner is not None:
@@ -161,7 +161,7 @@ def lift_suspension(organisation: Organisation, *, actor: Actor) -> Organisation
     )
 
 
-def _named(name: str, slug: str) -> Organisation:
+def _create_organisation(name: str, slug: str) -> Organisation:
     if slug:
         try:
             with transaction.atomic():

@@ -15,7 +15,7 @@ from accounts.access.guards import organisation_page
 from accounts.forms import ProjectForm, TeamForm
 from accounts.models import Project, Team
 from accounts.organisations import organisations, projects, teams
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 
 _DIALOG = "accounts/organisations/form_dialog.html"
@@ -36,7 +36,7 @@ def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         except Refused as refused:
             refused.tell(form)
         else:
-            return go_to(request, "team", slug_of(actor), team.slug)
+            return redirect_to(request, "team", slug_of(actor), team.slug)
     return _dialog(request, actor, form, gettext("Create team"), gettext("Create team"))
 
 
@@ -55,7 +55,7 @@ def team_edit(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
             refused.tell(form)
         else:
             messages.success(request, gettext("Team saved."))
-            return go_to(request, "team", slug_of(actor), row.slug)
+            return redirect_to(request, "team", slug_of(actor), row.slug)
     return _dialog(request, actor, form, row.name, gettext("Save"))
 
 
@@ -97,7 +97,7 @@ def project_create(request: HttpRequest, actor: Actor, team: str) -> HttpRespons
             refused.tell(form)
         else:
             messages.success(request, gettext("Project created."))
-            return go_to(request, "team", slug_of(actor), chosen.slug)
+            return redirect_to(request, "team", slug_of(actor), chosen.slug)
     return _dialog(request, actor, form, gettext("Create project"), gettext("Create project"))
 
 
@@ -116,7 +116,7 @@ def project_edit(request: HttpRequest, actor: Actor, project: str) -> HttpRespon
             refused.tell(form)
         else:
             messages.success(request, gettext("Project saved."))
-            return go_to(request, "team", slug_of(actor), chosen.slug)
+            return redirect_to(request, "team", slug_of(actor), chosen.slug)
     return _dialog(request, actor, form, row.name, gettext("Save"))
 
 
@@ -126,7 +126,7 @@ def project_archive(request: HttpRequest, actor: Actor, project: str) -> HttpRes
     row = access.writable_project(actor, project)
     projects.archive_project(row, actor=actor)
     messages.success(request, gettext("Project archived."))
-    return _to_team(actor, row)
+    return _redirect_to_team(actor, row)
 
 
 @organisation_page("teams.write")
@@ -135,10 +135,10 @@ def project_restore(request: HttpRequest, actor: Actor, project: str) -> HttpRes
     row = access.writable_project(actor, project)
     projects.restore_project(row, actor=actor)
     messages.success(request, gettext("Project restored."))
-    return _to_team(actor, row)
+    return _redirect_to_team(actor, row)
 
 
-def _to_team(actor: Actor, project: Project) -> HttpResponse:
+def _redirect_to_team(actor: Actor, project: Project) -> HttpResponse:
     return see_other("team", slug_of(actor), project.team.slug)
 
 

@@ -37,7 +37,7 @@ def keep_preference(user: User, table: Table, preference: Preference) -> None:
     )
 
 
-def changed(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -> Preference:
+def apply_form(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -> Preference:
     """Return the preference after a form was sent: the ticked columns in order. `up` and `down`
     move one column by one place, `reset` restores the defaults; a form with only `page_size` keeps
     the columns."""
@@ -50,12 +50,12 @@ def changed(table: Table, kept: Preference, form: Mapping[str, Sequence[str]]) -
     names = [name for name in dict.fromkeys(form["column"]) if name in known]
     for step, moved in ((-1, form.get("up", ())), (1, form.get("down", ()))):
         for name in moved:
-            names = _moved(names, name, step)
+            names = _move_column(names, name, step)
     default = [column.name for column in table.columns if column.chosen]
     return Preference(() if names == default else tuple(names), size or kept.page_size)
 
 
-def _moved(names: list[str], name: str, step: int) -> list[str]:
+def _move_column(names: list[str], name: str, step: int) -> list[str]:
     if name not in names:
         return names
     rest = [other for other in names if other != name]

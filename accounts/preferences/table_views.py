@@ -18,6 +18,6 @@ def keep_preference(request: HttpRequest, table: str) -> HttpResponseBase:
         raise Http404
     kept = table_preferences.preference_of(request.user, known)
     form = dict(request.POST.lists())
-    wanted = table_preferences.changed(known, kept, form)
+    wanted = table_preferences.apply_form(known, kept, form)
     table_preferences.keep_preference(request.user, known, wanted)
     return see_other(back_to(request, "/"))

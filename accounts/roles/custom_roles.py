@@ -25,7 +25,9 @@ def create_role(
     """Create a role. Raises Refused for a name that is taken or invalid, for an unknown permission,
     and for a permission that the actor lacks (P23)."""
     role = CustomRole(
-        organisation=organisation, name=_check_role_name(name), permissions=_known(permissions)
+        organisation=organisation,
+        name=_check_role_name(name),
+        permissions=_check_permissions(permissions),
     )
     check_grant(actor, authority_of(Role.CUSTOM, role.permissions))
     with transaction.atomic():
@@ -46,12 +48,12 @@ def change_role(
         actor,
         None,
         authority_of(Role.CUSTOM, role.permissions),
-        authority_of(Role.CUSTOM, _known(permissions)),
+        authority_of(Role.CUSTOM, _check_permissions(permissions)),
     )
     checked = _check_role_name(name)
     with _unique_name(checked):
         return change_row(
-            role, "role.changed", actor, name=checked, permissions=_known(permissions)
+            role, "role.changed", actor, name=checked, permissions=_check_permissions(permissions)
         )
 
 
@@ -77,7 +79,7 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         bump_epoch()
 
 
-def _known(permissions: Collection[Permission]) -> list[Permission]:
+def _check_permissions(permissions: Collection[Permission]) -> list[Permission]:
     """Return the permissions in the order of the table. Raises Refused for an unknown one."""
     for permission in permissions:
         if permission not in PERMISSIONS:

@@ -16,13 +16,13 @@ from accounts.access import access
 from accounts.access.actors import Actor, authority_of, organisation_of, slug_of
 from accounts.access.guards import organisation_page
 from accounts.members import access as member_access
-from accounts.members.authority import Authority, stands_above
+from accounts.members.authority import Authority, outranks
 from accounts.members.forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role
 from accounts.preferences.table_preferences import read_table
 from accounts.roles import custom_roles
 from accounts.roles.words import WORDS, has_permission, permission_groups
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -117,7 +117,7 @@ def role_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Role %(name)s created.") % {"name": role.name})
-            return go_to(request, "roles", slug_of(actor))
+            return redirect_to(request, "roles", slug_of(actor))
     context = {"form": form, "groups": form.groups(), "missing": _missing(actor)}
     return render(
         request, "accounts/roles/role.html", context, status=422 if form.is_bound else 200
@@ -142,9 +142,9 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     if custom is not None and may_change:
         initial = {"name": custom.name, "permissions": custom.permissions}
         form = CustomRoleForm(request.POST or None, initial=initial)
-        if request.method == "POST" and form.is_valid() and _changed(actor, custom, form):
+        if request.method == "POST" and form.is_valid() and _save_role(actor, custom, form):
             messages.success(request, gettext("Role %(name)s saved.") % form.cleaned_data)
-            return go_to(request, "roles", slug_of(actor))
+            return redirect_to(request, "roles", slug_of(actor))
     members = member_access.visible_members(actor).filter(role=built_in, custom_role=custom)
     context = {
         "role": custom,
@@ -159,7 +159,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return render(request, "accounts/roles/role.html", context, status=422 if refused else 200)
 
 
-def _changed(actor: Actor, custom: CustomRole, form: CustomRoleForm) -> bool:
+def _save_role(actor: Actor, custom: CustomRole, form: CustomRoleForm) -> bool:
     """Save the form. If that is refused, add the error to the form."""
     data = form.cleaned_data
     try:
@@ -184,7 +184,7 @@ def role_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
             wrong = refused.message
         else:
             messages.success(request, gettext("Role %(name)s deleted.") % {"name": custom.name})
-            return go_to(request, "roles", slug_of(actor))
+            return redirect_to(request, "roles", slug_of(actor))
     context = {"role": custom, "wrong": wrong}
     return render_dialog(request, "accounts/roles/role_remove.html", context, refused=bool(wrong))
 
@@ -194,7 +194,7 @@ def _authority(role: Role, custom: CustomRole | None) -> Authority:
 
 
 def _may_change(actor: Actor, custom: CustomRole) -> bool:
-    return _may_write(actor) and stands_above(actor.authority, _authority(Role.CUSTOM, custom))
+    return _may_write(actor) and outranks(actor.authority, _authority(Role.CUSTOM, custom))
 
 
 def _missing(actor: Actor) -> list[str]:

@@ -118,7 +118,7 @@ def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
             [
                 Line(words.title, words.line, has_permission(authority, permission))
                 for permission, words in group.items()
-                if not permission.endswith(":own") or _only_own(authority, permission)
+                if not permission.endswith(":own") or _covers_only_own(authority, permission)
             ],
         )
         for name, group in GROUPS
@@ -131,10 +131,10 @@ def lost(held: Authority, wanted: Authority) -> list[Promise]:
         words.title
         for permission, words in WORDS.items()
         if has_permission(held, permission) and not has_permission(wanted, permission)
-        if not permission.endswith(":own") or _only_own(held, permission)
+        if not permission.endswith(":own") or _covers_only_own(held, permission)
     ]
 
 
-def _only_own(authority: Authority, permission: Permission) -> bool:
+def _covers_only_own(authority: Authority, permission: Permission) -> bool:
     whole = permission.removesuffix(":own")
     return has_permission(authority, permission) and not has_permission(authority, whole)

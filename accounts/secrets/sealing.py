@@ -4,18 +4,18 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from lib.env import needed
+from lib.env import require_value
 from lib.vault import Vault
 
 
 def kek() -> str:
     """The ring of key encryption keys: the first seals, each of them opens."""
-    return needed("WEIR_KEK", settings.WEIR_KEK)
+    return require_value("WEIR_KEK", settings.WEIR_KEK)
 
 
 def pepper() -> str:
     """Return the key for digests of secrets that are only compared."""
-    return needed("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
+    return require_value("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
 
 
 def vault() -> Vault:

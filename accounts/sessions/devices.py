@@ -35,10 +35,10 @@ _SYSTEMS: Final = (
 
 
 def device_of(user_agent: str) -> Device:
-    return Device(_first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent))
+    return Device(_first_match(_BROWSERS, user_agent), _first_match(_SYSTEMS, user_agent))
 
 
-def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
+def _first_match(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
     return next((name for part, name in names if part in user_agent), "")
 
 

@@ -58,8 +58,10 @@ def end_signed_in_by(
     ended = 0
     for user in people:
         rows = {row.session_key: row.pk for row in sessions_of(user) if row.session_key != kept}
-        found = Session.objects.filter(session_key__in=rows)
-        chosen = [rows[one.session_key] for one in found if _names_provider(one, providers)]
+        stored_sessions = Session.objects.filter(session_key__in=rows)
+        chosen = [
+            rows[one.session_key] for one in stored_sessions if _names_provider(one, providers)
+        ]
         ended += _end(sessions_of(user).filter(pk__in=chosen), user, reason, SYSTEM)
     return ended
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.contrib.sessions.backends import db
 
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 
 _HEX_DIGITS: Final = 40  # what a column of session keys has room for; as many bits as a key has
 
@@ -25,14 +25,14 @@ class SessionStore(db.SessionStore):
     """Stores sessions under a digest of their key; everything else uses the key itself."""
 
     def _get_session_from_db(self) -> Any:
-        with within(None):
+        with use_tenant(None):
             row = self._living().first()
         if row is None:
             self._session_key = None
         return row
 
     async def _aget_session_from_db(self) -> Any:
-        with within(None):
+        with use_tenant(None):
             row = await self._living().afirst()
         if row is None:
             self._session_key = None
@@ -43,11 +43,11 @@ class SessionStore(db.SessionStore):
         return self.model.objects.filter(session_key=digest, expire_date__gt=clock.now())
 
     def exists(self, session_key: str) -> bool:
-        with within(None):
+        with use_tenant(None):
             return super().exists(session_digest(session_key))
 
     async def aexists(self, session_key: str) -> bool:
-        with within(None):
+        with use_tenant(None):
             return await super().aexists(session_digest(session_key))
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
@@ -61,21 +61,21 @@ class SessionStore(db.SessionStore):
         return row
 
     def save(self, must_create: bool = False) -> None:
-        with within(None):
+        with use_tenant(None):
             super().save(must_create)
 
     async def asave(self, must_create: bool = False) -> None:
-        with within(None):
+        with use_tenant(None):
             await super().asave(must_create)
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
         if key is not None:
-            with within(None):
+            with use_tenant(None):
                 super().delete(session_digest(key))
 
     async def adelete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
         if key is not None:
-            with within(None):
+            with use_tenant(None):
                 await super().adelete(session_digest(key))

@@ -35,11 +35,11 @@ class Viewing(NamedTuple):
 
 def viewing_of(session: SessionBase) -> Viewing | None:
     """Return what the session views now, or None, also after an hour."""
-    viewing = _stored(session)
+    viewing = _stored_viewing(session)
     return viewing if viewing is not None and viewing.until > clock.now() else None
 
 
-def as_viewing(actor: Actor, session: SessionBase) -> Actor:
+def actor_viewing(actor: Actor, session: SessionBase) -> Actor:
     """The actor in the role that the session views the actor's organisation in, if it does."""
     viewing = viewing_of(session) if actor.operator else None
     if viewing is None or actor.organisation is None:
@@ -103,12 +103,12 @@ def begin_viewing(session: SessionBase, organisation: str, role: Role) -> Viewin
 
 def _end(session: SessionBase) -> Viewing | None:
     """Remove the view from the session, expired or not."""
-    viewing = _stored(session)
+    viewing = _stored_viewing(session)
     session.pop(_NAME, None)
     return viewing
 
 
-def _stored(session: SessionBase) -> Viewing | None:
+def _stored_viewing(session: SessionBase) -> Viewing | None:
     stored = session.get(_NAME)
     if stored is None:
         return None

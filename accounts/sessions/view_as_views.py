@@ -11,7 +11,7 @@ from accounts.audit.audit import REASON_MAX
 from accounts.members.forms import role_label
 from accounts.models import Organisation, Role
 from accounts.sessions.view_as import begin_view, end_view
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 
 
 class ViewForm(forms.Form):
@@ -40,7 +40,7 @@ def view_as(request: HttpRequest, actor: Actor) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         begin_view(actor, request.session, data["organisation"], Role(data["role"]), data["reason"])
-        return go_to(request, "home", data["organisation"].slug)
+        return redirect_to(request, "home", data["organisation"].slug)
     return render_dialog(
         request, "accounts/sessions/view_as.html", {"form": form}, refused=form.is_bound
     )

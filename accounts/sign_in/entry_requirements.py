@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from accounts.models import Membership, Organisation, Role, SingleSignOn, User
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -75,7 +75,7 @@ def has_factor(user: User) -> bool:
 def people_with_factor(people: Iterable[int]) -> set[int]:
     """Return those of these people who have a second factor, in one query. Sign-in methods belong
     to no organisation, so the caller must pass people that the reader may know about."""
-    with within(None):
+    with use_tenant(None):
         rows = Authenticator.objects.filter(user__in=list(people), type__in=FACTORS)
         return set(rows.values_list("user", flat=True))
 

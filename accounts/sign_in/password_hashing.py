@@ -47,13 +47,13 @@ class PasswordHasher(PBKDF2PasswordHasher):
     """Django's own; every way to a hash or its check leads through `encode`."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        let_go()
+        release_connection()
         with turns:
             encoded: str = super().encode(password, salt, iterations)
         return encoded
 
 
-def let_go() -> None:
+def release_connection() -> None:
     """Give the thread's connection back to the pool; the next statement takes one again."""
     if not connection.in_atomic_block:
         connection.close()

@@ -17,7 +17,7 @@ from accounts.access.access import AccessDenied
 from accounts.access.guards import View
 from accounts.models import User
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.htmx import is_htmx, page_address
 
 
@@ -87,7 +87,7 @@ def confirm_first(request: HttpRequest) -> HttpResponseBase:
 def _way_of(user: User) -> str:
     """Return where that person can confirm their identity: here, at an identity provider, or with a
     first password."""
-    with within(None):  # how someone signs in belongs to no organisation
+    with use_tenant(None):  # how someone signs in belongs to no organisation
         if get_adapter().get_reauthentication_methods(user):
             return resolve_url("account_reauthenticate")
         account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()

@@ -26,7 +26,7 @@ from accounts.preferences.appearance import recall_appearance
 from accounts.sessions import sessions
 from accounts.sign_in import link_lifetimes, try_counts
 from accounts.sign_in.link_texts import link_digest, new_link_text
-from accounts.sign_in.password_hashing import let_go
+from accounts.sign_in.password_hashing import release_connection
 from accounts.sign_in.security_changes import (
     network_of_request,
     oneself,
@@ -217,7 +217,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             "public_url": settings.PUBLIC_URL,
         }
         # The mail server may take its time; no connection waits for it.
-        let_go()
+        release_connection()
         try:
             super().send_mail(template_prefix, email, {**context, **urls})
         except (smtplib.SMTPException, OSError) as error:

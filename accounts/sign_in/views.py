@@ -24,7 +24,7 @@ from accounts.sign_up import sign_up
 _BUSY_S = 5
 
 
-def slowed(action: Action) -> Callable[[View], View]:
+def throttle_view(action: Action) -> Callable[[View], View]:
     """Let a form that hashes a password, or sends a letter, be sent so often and not more."""
 
     def decorate(view: View) -> View:
@@ -35,9 +35,9 @@ def slowed(action: Action) -> Callable[[View], View]:
                     try_counts.count(_limits(action, request))
                 return cast(HttpResponseBase, view(request, **kwargs))
             except try_counts.TooManyTries as refused:
-                return _not_now(request, 429, refused.wait_s, action)
+                return _throttled_response(request, 429, refused.wait_s, action)
             except HashingBusy:
-                return _not_now(request, 503, _BUSY_S, action)
+                return _throttled_response(request, 503, _BUSY_S, action)
             except sign_in.PasswordChanged:
                 # The page shows the current state: the link is used, or the person has to sign in
                 # again.
@@ -55,7 +55,9 @@ def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
     return limits
 
 
-def _not_now(request: HttpRequest, status: int, wait_s: int, action: Action) -> HttpResponse:
+def _throttled_response(
+    request: HttpRequest, status: int, wait_s: int, action: Action
+) -> HttpResponse:
     context = {"seconds": wait_s, "minutes": -(-wait_s // 60), "action": action}
     response = render(request, f"{status}.html", context, status=status)
     response["Retry-After"] = str(wait_s)

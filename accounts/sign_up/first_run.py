@@ -69,7 +69,7 @@ def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
     return user
 
 
-def found_first_organisation(user: User, name: str) -> Organisation:
+def create_first_organisation(user: User, name: str) -> Organisation:
     """Create an organisation owned by an operator who has none. Return the existing one if the form
     was sent twice. Raises Refused for an invalid name."""
     with transaction.atomic():

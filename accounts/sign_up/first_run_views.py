@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.guards import public
-from accounts.sign_in.views import slowed
+from accounts.sign_in.views import throttle_view
 from accounts.sign_up.first_run import SetUpDone, is_living, is_set_up, set_up
 
 
@@ -48,12 +48,12 @@ class SetUpForm(forms.Form):
 
 @public
 @never_cache
-@slowed("sign_up")
+@throttle_view("sign_up")
 @require_http_methods(["GET", "HEAD", "POST"])
 def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
     # Looking at the page uses nothing up: mail programs and chats open links by themselves.
     if not is_living(text):
-        return _over(request)
+        return _already_set_up(request)
     form = SetUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -62,7 +62,7 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
         try:
             user = set_up(text, data["email"], data["name"], hashed)
         except SetUpDone:
-            return _over(request)
+            return _already_set_up(request)
         else:
             record_authentication(request, user, method="password")
             login = Login(
@@ -81,9 +81,9 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
 def set_up_first(request: HttpRequest) -> HttpResponse:
     """Explain how to get the link while there is no operator."""
     if is_set_up():
-        return _over(request)
+        return _already_set_up(request)
     return render(request, "accounts/sign_up/set_up.html", {"first": True})
 
 
-def _over(request: HttpRequest) -> HttpResponse:
+def _already_set_up(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/sign_up/set_up.html", {"over": True}, status=410)

@@ -54,7 +54,7 @@ def sends_letters() -> bool:
     return bool(settings.ACCOUNT_EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY)
 
 
-def described() -> dict[str, Any]:
+def describe_settings() -> dict[str, Any]:
     """The setting as `save_sign_up` takes it: `mode`, and `domains` by name."""
     rows = SignUpDomain.objects.select_related("organisation").order_by("domain")
     return {
@@ -73,15 +73,15 @@ def save_sign_up(
     `organisation` (a slug) and `role`. Raises Refused for invalid values."""
     with transaction.atomic():
         row, _ = SignUpSetting.objects.select_for_update().get_or_create(id=1)
-        before = described()
+        before = describe_settings()
         if domains is not None:
             SignUpDomain.objects.all().delete()
-            SignUpDomain.objects.bulk_create(_checked(domains))
+            SignUpDomain.objects.bulk_create(_validate_domains(domains))
         if mode is not None:
             row.mode = mode
             row.save()
         _check_mode(row.mode)
-        after = described()
+        after = describe_settings()
         if before != after:
             audit.record(actor, None, "sign_up.changed", row, before=before, after=after)
 
@@ -100,7 +100,7 @@ def _check_mode(mode: str) -> None:
         raise Refused("domains", gettext("List at least one domain."))
 
 
-def _checked(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
+def _validate_domains(domains: Sequence[dict[str, str]]) -> list[SignUpDomain]:
     if len(domains) > DOMAINS_MAX:
         raise Refused("domains", gettext("You can list up to %(n)s entries.") % {"n": DOMAINS_MAX})
     rows = [_row(**domain) for domain in domains]
@@ -128,10 +128,10 @@ def _row(domain: str, organisation: str, role: str) -> SignUpDomain:
 
 def domains_from_lines(text: str) -> list[dict[str, str]]:
     """Domains as the page takes them, one a line: `domain = organisation: role`. Raises Refused."""
-    return [_from_line(line.strip()) for line in text.splitlines() if line.strip()]
+    return [_parse_line(line.strip()) for line in text.splitlines() if line.strip()]
 
 
-def _from_line(line: str) -> dict[str, str]:
+def _parse_line(line: str) -> dict[str, str]:
     domain, equals, rest = line.partition("=")
     organisation, colon, role = rest.partition(":")
     if not (equals and colon):
@@ -181,7 +181,7 @@ def join_by_domain(user: User) -> None:
     if rule is None:
         return
     with transaction.atomic():
-        locked = _alone(user)
+        locked = _lock_without_membership(user)
         if locked is not None:
             members.set_member(rule.organisation, locked.email, Role(rule.role), actor=SYSTEM)
 
@@ -196,11 +196,11 @@ def may_found(user: User) -> bool:
     )
 
 
-def found_organisation(user: User, name: str) -> Organisation:
+def create_own_organisation(user: User, name: str) -> Organisation:
     """Make the organisation that such a person has named; they own it. Raises Refused."""
     checked = check_name(name)
     with transaction.atomic():
-        locked = _alone(user)
+        locked = _lock_without_membership(user)
         if locked is None or not may_found(user):
             raise Refused(
                 "name",
@@ -216,7 +216,7 @@ def _has_confirmed(user: User) -> bool:
     return bool(addresses.exists())
 
 
-def _alone(user: User) -> User | None:
+def _lock_without_membership(user: User) -> User | None:
     """Lock the person and return them if they belong to no organisation, so that concurrent
     requests create only one."""
     locked = User.objects.select_for_update().get(pk=user.pk)

@@ -55,7 +55,7 @@ class OwnOrganisationForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @recent_sign_in_required
 def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    described = sign_up.described()
+    described = sign_up.describe_settings()
     initial = {**described, "domains": sign_up.domains_as_lines(described["domains"])}
     form = SignUpSettingForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
@@ -85,7 +85,7 @@ def own_organisation(request: HttpRequest) -> HttpResponseBase:
     form = OwnOrganisationForm(request.POST)
     if form.is_valid():
         try:
-            organisation = sign_up.found_organisation(user, form.cleaned_data["name"])
+            organisation = sign_up.create_own_organisation(user, form.cleaned_data["name"])
         except Refused as refused:
             refused.tell(form)
         else:

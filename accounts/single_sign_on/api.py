@@ -113,7 +113,7 @@ class DomainsIn(Schema):
 @router.get("/single-sign-on", response=SingleSignOnOut, summary="Show single sign-on")
 def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
     """How members sign in by the organisation's identity provider."""
-    return _shown(single_sign_on.access_single_sign_on(actors.actor_of(request)))
+    return _serialize_single_sign_on(single_sign_on.access_single_sign_on(actors.actor_of(request)))
 
 
 @router.put("/single-sign-on", response=SingleSignOnOut, summary="Set up single sign-on")
@@ -130,7 +130,7 @@ def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSig
     saved = single_sign_on.save_single_sign_on(
         actor, organisation, secret=secret, keep_session=_own_session(request), **fields
     )
-    return _shown(saved)
+    return _serialize_single_sign_on(saved)
 
 
 @router.delete("/single-sign-on", response={204: None}, summary="Remove single sign-on")
@@ -162,7 +162,9 @@ def test_single_sign_on(request: HttpRequest) -> SingleSignOnTestOut:
 )
 def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
     """The configuration of any organisation, without its secret."""
-    return _shown(single_sign_on.access_single_sign_on_of(actors.actor_of(request), slug))
+    return _serialize_single_sign_on(
+        single_sign_on.access_single_sign_on_of(actors.actor_of(request), slug)
+    )
 
 
 @operator_router.post(
@@ -177,7 +179,7 @@ def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleS
     access.require(actor, "organisations.write")
     check_may_change_single_sign_on(request)
     row = single_sign_on.access_single_sign_on_of(actor, slug)
-    return _shown(single_sign_on.confirm_domains(actor, row, seen=body.dict()))
+    return _serialize_single_sign_on(single_sign_on.confirm_domains(actor, row, seen=body.dict()))
 
 
 @operator_router.delete(
@@ -192,7 +194,7 @@ def unconfirm_domains(request: HttpRequest, slug: str) -> SingleSignOnOut:
     access.require(actor, "organisations.write")
     check_may_change_single_sign_on(request)
     row = single_sign_on.access_single_sign_on_of(actor, slug)
-    return _shown(single_sign_on.unconfirm_domains(actor, row))
+    return _serialize_single_sign_on(single_sign_on.unconfirm_domains(actor, row))
 
 
 def _own_session(request: HttpRequest) -> str | None:
@@ -200,9 +202,9 @@ def _own_session(request: HttpRequest) -> str | None:
     return request.session.session_key
 
 
-def _shown(row: SingleSignOn) -> SingleSignOnOut:
+def _serialize_single_sign_on(row: SingleSignOn) -> SingleSignOnOut:
     return SingleSignOnOut(
-        **single_sign_on.described(row),
+        **single_sign_on.describe_settings(row),
         callback_url=callback_url_of(provider_id(row)),
         created_at=row.created_at,
     )

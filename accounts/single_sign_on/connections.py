@@ -23,7 +23,7 @@ from django.http import HttpRequest
 from accounts.models import Membership, OwnConnection, SingleSignOn, User
 from accounts.sessions import sessions
 from accounts.sign_up.email_domains import domain_of
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 
 _METHOD: Final = "socialaccount"
@@ -66,13 +66,13 @@ def rows_of_domain(domain: str) -> QuerySet[SingleSignOn]:
 
 def is_own(account: SocialAccount) -> bool:
     """Return whether its person made the connection while signed in another way."""
-    with within(None):
+    with use_tenant(None):
         return OwnConnection.objects.filter(account=account).exists()
 
 
 def mark_own(account: SocialAccount) -> None:
     """Record that its person has made, or taken over, this connection."""
-    with within(None):
+    with use_tenant(None):
         OwnConnection.objects.get_or_create(account=account)
 
 
@@ -81,7 +81,7 @@ def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
     never to an operator's, nor to that of a member of another organisation."""
     if user.operator:
         return False
-    with within(None):
+    with use_tenant(None):
         others = Membership.objects.filter(user=user).exclude(organisation=row.organisation_id)
         return not others.exists()
 
@@ -96,7 +96,7 @@ def opens(row: SingleSignOn, account: SocialAccount, user: User) -> bool:
 def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> None:
     """End every connection to the provider, and the sessions that signed in by it but the one with
     the key `keep_session`."""
-    with within(None):
+    with use_tenant(None):
         _end(row, SocialAccount.objects.filter(provider=provider_id(row)), keep_session)
 
 
@@ -104,7 +104,7 @@ def end_connections_of_domains(
     row: SingleSignOn, domains: Collection[str], *, keep_session: str | None = None
 ) -> None:
     """End the connections by domain of people at these domains, and their sessions, likewise."""
-    with within(None):
+    with use_tenant(None):
         accounts = SocialAccount.objects.filter(provider=provider_id(row), own=None)
         chosen = [
             account.pk
@@ -117,7 +117,7 @@ def end_connections_of_domains(
 def end_connections_by_domain(user: User) -> None:
     """End the connections of a person that an address made, with all of the person's sessions that
     began by them."""
-    with within(None):
+    with use_tenant(None):
         accounts = SocialAccount.objects.filter(user=user, own=None)
         providers = set(accounts.values_list("provider", flat=True))
         accounts.delete()
@@ -140,6 +140,6 @@ def stale_record(request: HttpRequest, user: User) -> bool:
     }
     if not providers:
         return False
-    with within(None):
+    with use_tenant(None):
         connected = SocialAccount.objects.filter(user=user, provider__in=providers)
         return set(connected.values_list("provider", flat=True)) != providers

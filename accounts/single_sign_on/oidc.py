@@ -63,10 +63,10 @@ class GuardedSession:
             sent["authorization"] = f"Basic {pair}"
         if params:
             url = f"{url}?{urlencode(params)}"
-        return _exchanged(method, url, sent, urlencode(data or {}).encode())
+        return _send_request(method, url, sent, urlencode(data or {}).encode())
 
 
-def _exchanged(method: str, url: str, headers: Mapping[str, str], body: bytes) -> egress.Answer:
+def _send_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> egress.Answer:
     policy = egress.EgressPolicy(settings.SSO_EGRESS_ALLOW)
     try:
         egress.check_named_by_user(policy, url)
@@ -81,7 +81,7 @@ def _exchanged(method: str, url: str, headers: Mapping[str, str], body: bytes) -
         raise ProviderFailed("The provider did not answer, or without trusted TLS.") from error
 
 
-def discovered(issuer: str) -> dict[str, Any]:
+def discover_provider(issuer: str) -> dict[str, Any]:
     """The provider's configuration (OpenID Connect Discovery 1.0). Raises ProviderFailed."""
     config = _json_at(issuer.rstrip("/") + _DISCOVERY)
     if str(config.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):
@@ -118,7 +118,7 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
     @property
     def openid_config(self) -> dict[str, Any]:
         if not hasattr(self, "_openid_config"):
-            self._openid_config = discovered(self.get_provider().app.settings["server_url"])
+            self._openid_config = discover_provider(self.get_provider().app.settings["server_url"])
         return self._openid_config
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:

@@ -52,7 +52,9 @@ def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
     return frozenset()
 
 
-def granted(groups: Collection[str], rules: Iterable[GroupRule], default_role: str) -> Granted:
+def grant_from_groups(
+    groups: Collection[str], rules: Iterable[GroupRule], default_role: str
+) -> Granted:
     """Return the role and teams for these groups: the role of the first matching rule, else the
     default role, in the teams of all matching rules. Raises ClaimsRefused if no role results."""
     fitting = [rule for rule in rules if rule.group in groups]

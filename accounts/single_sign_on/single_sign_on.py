@@ -13,7 +13,7 @@ from django.shortcuts import render, resolve_url
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.access.access import access_organisation, one_of, require
+from accounts.access.access import access_organisation, get_by_id, require
 from accounts.access.actors import SYSTEM, Actor, organisation_of
 from accounts.audit import audit
 from accounts.members import members
@@ -25,7 +25,7 @@ from accounts.sign_up.email_domains import domain_of, is_domain
 from accounts.single_sign_on import connections as sign_on_connections
 from accounts.single_sign_on import rules as rules
 from accounts.single_sign_on.connections import confirmed_domains, provider_id
-from accounts.single_sign_on.oidc import GuardedSession, OrganisationProvider, discovered
+from accounts.single_sign_on.oidc import GuardedSession, OrganisationProvider, discover_provider
 from lib.ids import parse_id
 from lib.refusal import Refused
 
@@ -104,7 +104,7 @@ def save_single_sign_on(
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
-        before, confirmed = described(row), confirmed_domains(row)
+        before, confirmed = describe_settings(row), confirmed_domains(row)
         moved = _is_moved(row, fields)
         if not secret and _is_elsewhere(row, fields):
             raise Refused("secret", gettext("Enter the client secret again."))
@@ -125,7 +125,7 @@ def save_single_sign_on(
             "single_sign_on.saved",
             row,
             before=before,
-            after=described(row),
+            after=describe_settings(row),
             secret_replaced=bool(secret),
         )
     return row
@@ -137,7 +137,9 @@ def remove_single_sign_on(
     """Remove the configuration with its connections and the sessions that used them, except the one
     with the key `keep_session`. People without a password request a new one."""
     with transaction.atomic():
-        audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
+        audit.record(
+            actor, row.organisation, "single_sign_on.removed", row, before=describe_settings(row)
+        )
         sign_on_connections.end_connections(row, keep_session=keep_session)
         row.delete()
 
@@ -204,7 +206,7 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def described(row: SingleSignOn) -> dict[str, Any]:
+def describe_settings(row: SingleSignOn) -> dict[str, Any]:
     """Return all settings except the secret."""
     fields = {name: getattr(row, name) for name in _FIELDS}
     return {**fields, "domains_confirmed": confirmed_domains(row) == row.domains}
@@ -260,12 +262,12 @@ def group_rules_of(row: SingleSignOn) -> list[rules.GroupRule]:
 def granted_by(row: SingleSignOn, claims: Mapping[str, Any]) -> rules.Granted:
     """Return the role and teams for these claims. Raises rules.ClaimsRefused."""
     groups = rules.groups_of(claims, row.group_claim)
-    return rules.granted(groups, group_rules_of(row), row.default_role)
+    return rules.grant_from_groups(groups, group_rules_of(row), row.default_role)
 
 
 def check_provider(row: SingleSignOn) -> dict[str, Any]:
     """The configuration that the provider answers with now. Raises ProviderFailed."""
-    return discovered(row.issuer)
+    return discover_provider(row.issuer)
 
 
 def row_of_email(email: str) -> SingleSignOn | None:
@@ -328,7 +330,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         rows = SingleSignOn.objects.select_related("organisation")
-        row = one_of(rows, sociallogin.account.provider)
+        row = get_by_id(rows, sociallogin.account.provider)
         claims = sociallogin.account.extra_data["userinfo"]
         # Claims are the provider's to keep: who somebody is stands in `uid`. Where the connection
         # exists, allauth has saved them by now.

@@ -24,7 +24,7 @@ from accounts.single_sign_on.connections import provider_id
 from accounts.single_sign_on.forms import DomainsSeenForm, SingleSignOnForm
 from accounts.single_sign_on.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
 from accounts.single_sign_on.rules import ClaimsRefused
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.network.egress import EgressDenied, host_and_port
 from lib.refusal import Refused
 
@@ -51,15 +51,15 @@ def find(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def start(request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    return _entered(OAuth2LoginView, request, provider_id)
+    return _enter_provider(OAuth2LoginView, request, provider_id)
 
 
 @require_safe
 def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    return _entered(OAuth2CallbackView, request, provider_id)
+    return _enter_provider(OAuth2CallbackView, request, provider_id)
 
 
-def _entered(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseBase:
+def _enter_provider(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseBase:
     try:
         adapter = OrganisationOAuth2Adapter(request, provider_id)
         return cast(HttpResponseBase, view.adapter_view(adapter)(request))
@@ -151,7 +151,7 @@ def _context(
     return {
         "row": row,
         "form": form,
-        "unconfirmed": row and not single_sign_on.described(row)["domains_confirmed"],
+        "unconfirmed": row and not single_sign_on.describe_settings(row)["domains_confirmed"],
         "callback": callback_url_of(provider_id(row)) if row else "",
         "claims": sorted(claims.items()) if claims else (),
         "outcome": _outcome(row, claims) if row and claims else "",
@@ -208,7 +208,7 @@ def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpRespon
         else:
             text = gettext("The email domains of %(name)s are confirmed.")
             messages.success(request, text % {"name": row.organisation.name})
-            return go_to(request, "organisations")
+            return redirect_to(request, "organisations")
     context = {
         "form": form,
         "title": gettext("Confirm email domains"),
@@ -243,7 +243,7 @@ def domains_unconfirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResp
         single_sign_on.unconfirm_domains(actor, row)
         text = gettext("The email domains of %(name)s are no longer confirmed.")
         messages.success(request, text % {"name": row.organisation.name})
-        return go_to(request, "organisations")
+        return redirect_to(request, "organisations")
     line = gettext(
         "People of %(name)s whom single sign-on connected by their address at %(domains)s are "
         "signed out, and can no longer sign in with it. Connections that people made themselves "

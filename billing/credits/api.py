@@ -19,10 +19,10 @@ from billing.access import (
 )
 from billing.credits import codes, credits
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from billing.limits.charge_rule import stored_rule
 from billing.limits.charge_rule_schemas import ChargeRuleIn, ChargeRuleOut
-from billing.limits.charge_rule_settings import charge_rule_of, rule_stated, set_charge_rule
+from billing.limits.charge_rule_settings import charge_rule_of, read_rule_fields, set_charge_rule
 from billing.models import CodeBatch, Credit, CreditKind
 from lib import clock
 from lib.api import pagination
@@ -133,7 +133,7 @@ def write_charge_rule(request: HttpRequest, slug: str, body: ChargeRuleIn) -> Ch
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     organisation = organisation_named(actor, slug)
-    set_charge_rule(actor, organisation, rule_stated(body.stated()))
+    set_charge_rule(actor, organisation, read_rule_fields(body.rule_fields()))
     return ChargeRuleOut(**stored_rule(charge_rule_of(organisation)))
 
 
@@ -142,13 +142,15 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
     """Balance corrections of all organisations, newest first."""
     rows = visible_credits(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
+    return CreditPage(
+        items=[CreditOut(**serialize_credit(row)) for row in page.items], next=page.next
+    )
 
 
 @router.get("/credits/{id}", response=CreditOut, summary="Show a correction")
 def show_credit(request: HttpRequest, id: str) -> CreditOut:
     """One correction, waiting or decided."""
-    return CreditOut(**credit_shown(access_credit(actors.actor_of(request), id)))
+    return CreditOut(**serialize_credit(access_credit(actors.actor_of(request), id)))
 
 
 @router.post(
@@ -173,9 +175,9 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
             reason=body.reason,
             document=body.document,
         )
-        return Answer(201, credit_shown(credit))
+        return Answer(201, serialize_credit(credit))
 
-    return answered(request, actor, act)
+    return answer_idempotently(request, actor, act)
 
 
 @router.post(
@@ -189,8 +191,8 @@ def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     credit = access_credit(actor, id)
-    return answered(
-        request, actor, lambda: Answer(200, credit_shown(credits.approve_credit(actor, credit)))
+    return answer_idempotently(
+        request, actor, lambda: Answer(200, serialize_credit(credits.approve_credit(actor, credit)))
     )
 
 
@@ -205,8 +207,8 @@ def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     credit = access_credit(actor, id)
-    return answered(
-        request, actor, lambda: Answer(200, credit_shown(credits.refuse_credit(actor, credit)))
+    return answer_idempotently(
+        request, actor, lambda: Answer(200, serialize_credit(credits.refuse_credit(actor, credit)))
     )
 
 
@@ -222,10 +224,12 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     posting = access_posting(actor, id)
-    return answered(
+    return answer_idempotently(
         request,
         actor,
-        lambda: Answer(201, credit_shown(credits.ask_reversal(actor, posting, reason=body.reason))),
+        lambda: Answer(
+            201, serialize_credit(credits.ask_reversal(actor, posting, reason=body.reason))
+        ),
     )
 
 
@@ -234,7 +238,7 @@ def list_batches(request: HttpRequest, query: Query[pagination.NamedPageQuery]) 
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
     rows = visible_batches(actors.actor_of(request))
     page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
-    return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
+    return BatchPage(items=[BatchOut(**serialize_batch(row)) for row in page.items], next=page.next)
 
 
 @router.post(
@@ -258,15 +262,15 @@ def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
             expires_at=body.expires_at,
             credit_days=body.credit_days,
         )
-        return Answer(201, batch_shown(batch))
+        return Answer(201, serialize_batch(batch))
 
-    return answered(request, actor, act)
+    return answer_idempotently(request, actor, act)
 
 
 @router.get("/code-batches/{id}", response=BatchOut, summary="Show a batch of codes")
 def show_batch(request: HttpRequest, id: str) -> BatchOut:
     """One batch, without its codes."""
-    return BatchOut(**batch_shown(access_batch(actors.actor_of(request), id)))
+    return BatchOut(**serialize_batch(access_batch(actors.actor_of(request), id)))
 
 
 @router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
@@ -282,7 +286,7 @@ def kill_batch(request: HttpRequest, id: str) -> BatchOut:
     """From now on, its codes cannot be redeemed. Redeemed codes are not affected."""
     actor = actors.actor_of(request)
     access.require(actor, "codes.write")
-    return BatchOut(**batch_shown(codes.kill_batch(actor, access_batch(actor, id))))
+    return BatchOut(**serialize_batch(codes.kill_batch(actor, access_batch(actor, id))))
 
 
 def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
@@ -304,7 +308,7 @@ def amount_of(text: str, field: str = "amount") -> int:
         raise credits.CreditRefused(field, str(error)) from error
 
 
-def credit_shown(credit: Credit) -> dict[str, Any]:
+def serialize_credit(credit: Credit) -> dict[str, Any]:
     """A correction as the API tells it, ready for JSON."""
     return {
         "id": id_text(credit.id),
@@ -323,7 +327,7 @@ def credit_shown(credit: Credit) -> dict[str, Any]:
     }
 
 
-def batch_shown(batch: CodeBatch) -> dict[str, Any]:
+def serialize_batch(batch: CodeBatch) -> dict[str, Any]:
     """A batch as the API tells it, ready for JSON."""
     return {
         "id": id_text(batch.id),

@@ -124,7 +124,7 @@ def download_codes(actor: Actor, batch: CodeBatch) -> list[str]:
     return texts
 
 
-def bring_codes(
+def import_codes(
     actor: Actor,
     name: str,
     value_nano: int,
@@ -137,7 +137,7 @@ def bring_codes(
     for a name that cannot be."""
     letters = [code_format.read(text) for text in texts]
     if None in letters:
-        raise _unknown()
+        raise _unknown_code()
     digests = [_digest(read or "") for read in letters]
     taken = len(set(digests)) < len(digests) or Code.objects.filter(digest__in=digests).exists()
     if taken:
@@ -206,18 +206,18 @@ def redeem(actor: Actor, organisation: Organisation, text: str) -> Redeemed:
     letters = code_format.read(text)
     code = Code.objects.filter(digest=_digest(letters or "")).first()
     if letters is None or code is None:
-        raise _unknown()
+        raise _unknown_code()
     with transaction.atomic():
         # Accounts before anything else: the one order of locks.
         lock_wallet(organisation.id)
         batch = CodeBatch.objects.get(id=code.batch_id)
         if batch.killed_at is not None or (batch.expires_at and batch.expires_at <= clock.now()):
-            raise _unknown()
+            raise _unknown_code()
         if Redemption.objects.filter(code=code, organisation=organisation).exists():
             raise RedeemedAlready("code", gettext("Your organisation already redeemed this code."))
         used = Code.objects.filter(id=code.id, uses__lt=batch.max_uses).update(uses=F("uses") + 1)
         if not used:
-            raise _unknown()
+            raise _unknown_code()
         return _give(actor, organisation, code, batch)
 
 
@@ -235,7 +235,7 @@ def _give(actor: Actor, organisation: Organisation, code: Code, batch: CodeBatch
             code=code, n=n, organisation=organisation, user=actor.user, grant=grant
         )
     except IntegrityError as error:
-        raise _unknown() from error
+        raise _unknown_code() from error
     audit.record(
         actor, organisation, "code.redeemed", redemption,
         batch=batch.name, amount=format_usd(batch.value_nano),
@@ -280,7 +280,7 @@ def _subjects(actor: Actor, network: str) -> list[str]:
     return [who, f"network:{network}"[:80]]
 
 
-def _unknown() -> CodeRefused:
+def _unknown_code() -> CodeRefused:
     return CodeRefused(
         "code", gettext("This code does not exist, has already been used, or has expired.")
     )

@@ -87,7 +87,7 @@ def ask_credit(
     with transaction.atomic():
         # The lock of the wallet makes credits to one organisation come one by one.
         lock_wallet(organisation.id)
-        alone = abs(amount_nano) + _given_alone(user, organisation) <= limit_nano()
+        alone = abs(amount_nano) + _credited_alone_nano(user, organisation) <= limit_nano()
         credit = Credit.objects.create(
             organisation=organisation,
             amount_nano=amount_nano,
@@ -204,15 +204,15 @@ def _effect(posting: Posting) -> tuple[int, AccountKind]:
     return -other.amount_nano, other.account.kind  # type: ignore[return-value]
 
 
-def _given_alone(user: User, organisation: Organisation) -> int:
-    given = Credit.objects.filter(
+def _credited_alone_nano(user: User, organisation: Organisation) -> int:
+    recent_credits = Credit.objects.filter(
         organisation=organisation,
         asked_by=user,
         decided_by=None,
         state=CreditState.POSTED,
         asked_at__gt=clock.now() - TOGETHER,
     ).aggregate(nano=Sum(Abs("amount_nano")))
-    return given["nano"] or 0
+    return recent_credits["nano"] or 0
 
 
 def _person(actor: Actor) -> User:

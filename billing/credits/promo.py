@@ -24,7 +24,7 @@ from billing.ledger.spending import (
 )
 from billing.models import Posting, PromoGrant, PromoMark, SpendingCount, SubscriptionCharge
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from outbox.facts import put
 
 
@@ -43,17 +43,17 @@ def grant(
     that paid for it. Earlier spending is first counted against earlier grants, so the interval of
     the regular counting does not matter."""
     count_spending(organisation.id)
-    given = PromoGrant(
+    new_grant = PromoGrant(
         organisation=organisation,
         amount_nano=amount_nano,
         expires_at=expires_at,
         source=idempotency_id,
         charge=charge,
     )
-    posting = grant_promo(idempotency_id, kind, amount_nano, organisation.id, given.pool)
+    posting = grant_promo(idempotency_id, kind, amount_nano, organisation.id, new_grant.pool)
     post(posting, actor=actor, cause=cause)
-    given.save(force_insert=True)
-    return given
+    new_grant.save(force_insert=True)
+    return new_grant
 
 
 def count_spending(organisation_id: UUID) -> None:
@@ -65,10 +65,10 @@ def count_spending(organisation_id: UUID) -> None:
         edges = [edge for edge, _ in groupby(grant.expires_at for grant in grants) if edge]
         edges = [edge for edge in edges if edge <= now]
         [(last,)] = execute(next_entry())
-        mark, made = PromoMark.objects.get_or_create(
+        mark, created = PromoMark.objects.get_or_create(
             organisation_id=organisation_id, defaults={"entry_id": last}
         )
-        if grants and not made:
+        if grants and not created:
             _count(grants, edges, mark, last)
         marks = PromoMark.objects.filter(organisation=organisation_id)
         marks.update(entry_id=last, counted_at=now)
@@ -110,7 +110,7 @@ def paid_by(organisation_id: UUID, charges: Mapping[UUID, int]) -> Payers | None
             .order_by("entry")
             .first()
         )
-        if count is None and _waits(organisation_id, entry_id):
+        if count is None and _has_waiting_spending(organisation_id, entry_id):
             return None
         if count is None or count.from_entry > entry_id:
             continue
@@ -129,7 +129,7 @@ def _entry_of(organisation_id: UUID, attempt_id: UUID) -> int | None:
     return postings.values_list("entry_id", flat=True).first()
 
 
-def _waits(organisation_id: UUID, entry_id: int) -> bool:
+def _has_waiting_spending(organisation_id: UUID, entry_id: int) -> bool:
     """Return whether a remaining grant may have paid an entry that is not counted yet."""
     mark = PromoMark.objects.filter(organisation=organisation_id).first()
     counted = mark is not None and mark.entry_id > entry_id
@@ -138,22 +138,22 @@ def _waits(organisation_id: UUID, entry_id: int) -> bool:
 
 def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
     """Grants of which something is left, in the order in which they are consumed."""
-    return _left().filter(organisation=organisation_id)
+    return _unspent_grants().filter(organisation=organisation_id)
 
 
 def count_all_spending(*, expired_only: bool) -> int:
     """`count_spending` for every organisation with grants, or with expired ones; how many."""
-    grants = _left()
+    grants = _unspent_grants()
     if expired_only:
         grants = grants.filter(expires_at__lte=clock.now())
     organisations = list(grants.order_by().values_list("organisation_id", flat=True).distinct())
     for organisation_id in organisations:
-        with within(organisation_id):
+        with use_tenant(organisation_id):
             count_spending(organisation_id)
     return len(organisations)
 
 
-def _left() -> QuerySet[PromoGrant]:
+def _unspent_grants() -> QuerySet[PromoGrant]:
     return PromoGrant.objects.filter(
         Q(amount_nano__gt=F("consumed_nano") + F("expired_nano"))
     ).order_by(F("expires_at").asc(nulls_last=True), "id")

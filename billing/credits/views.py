@@ -98,8 +98,8 @@ CREDITS = Table(
 def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = CreditForm(request.POST or None)
     effect, seen = None, ""
-    if form.is_valid() and (effect := _tried(form, lambda: _effect(actor, form))):
-        seen = _seen(form, effect)
+    if form.is_valid() and (effect := _run_or_add_error(form, lambda: _effect(actor, form))):
+        seen = _effect_digest(form, effect)
         if request.POST.get("seen") == seen and _credit(request, actor, form):
             return see_other("credits")
     state = read_table(CREDITS, request, actor)
@@ -108,7 +108,7 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         rows = rows.filter(state=state.value("state"))
     if text := state.value("q"):
         rows = rows.filter(
-            _of_organisation(text) | Q(reason__icontains=text) | Q(document__icontains=text)
+            _organisation_query(text) | Q(reason__icontains=text) | Q(document__icontains=text)
         )
     context = {
         "form": form,
@@ -118,7 +118,7 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "limit_nano": credits.limit_nano(),
     }  # fmt: skip
     templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
-    return _with_form(form, answer_table(request, state, QuerySource(rows), templates, context))
+    return _attach_form(form, answer_table(request, state, QuerySource(rows), templates, context))
 
 
 def _effect(actor: Actor, form: CreditForm) -> Effect:
@@ -127,7 +127,7 @@ def _effect(actor: Actor, form: CreditForm) -> Effect:
     return credits.effect_of(organisation, cleaned["amount"])
 
 
-def _seen(form: CreditForm, effect: Effect) -> str:
+def _effect_digest(form: CreditForm, effect: Effect) -> str:
     """Return the digest of what the operator has seen: the organisation, the amount, and whether it
     leads to debt."""
     cleaned = form.cleaned_data
@@ -151,7 +151,9 @@ def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
         )
         return Answer(201, {"state": str(credit.state)})
 
-    state = _tried(form, lambda: form_answered(request, actor, cleaned["once"], act).body["state"])
+    state = _run_or_add_error(
+        form, lambda: form_answered(request, actor, cleaned["once"], act).body["state"]
+    )
     if state == "waiting":
         messages.info(request, gettext("Waiting for another operator to approve it."))
     elif state:
@@ -247,13 +249,13 @@ def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(CODES, request, actor)
     batches = visible_batches(actor).filter(name__icontains=state.value("q"))
     rows = [row for row in _batch_rows(list(batches)) if state.value("state") in ("", row["state"])]
-    made = request.GET.get("made")
+    batch_id = request.GET.get("made")
     context = {
         "form": form,
-        "making": any(row["id"] == made and row["state"] == "unmade" for row in rows),
+        "making": any(row["id"] == batch_id and row["state"] == "unmade" for row in rows),
     }
     templates = ("billing/credits/codes.html", "billing/credits/_codes.html")
-    return _with_form(form, answer_table(request, state, ListSource(rows), templates, context))
+    return _attach_form(form, answer_table(request, state, ListSource(rows), templates, context))
 
 
 def _batch_rows(batches: list[CodeBatch]) -> list[dict[str, Any]]:
@@ -285,10 +287,12 @@ def _batch(request: HttpRequest, actor: Actor, form: BatchForm) -> bool:
         )
         return Answer(201, {"id": id_text(batch.id)})
 
-    made = _tried(form, lambda: form_answered(request, actor, cleaned["once"], act).body["id"])
-    if made:
+    batch_id = _run_or_add_error(
+        form, lambda: form_answered(request, actor, cleaned["once"], act).body["id"]
+    )
+    if batch_id:
         messages.success(request, gettext("Batch created. You can download its codes once."))
-    return bool(made)
+    return bool(batch_id)
 
 
 @operator_page("codes.write")
@@ -368,7 +372,7 @@ def payment_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if state.value("method"):
         rows = rows.filter(processor=state.value("method"))
     if text := state.value("q"):
-        rows = rows.filter(_of_organisation(text) | Q(payment_id=text) | Q(id=parse_id(text)))
+        rows = rows.filter(_organisation_query(text) | Q(payment_id=text) | Q(id=parse_id(text)))
     context = {"events": list(unmatched_events(actor)[:_EVENTS])}
     templates = ("billing/credits/payments.html", "billing/credits/_payments.html")
     return answer_table(request, state, QuerySource(rows), templates, context)
@@ -408,7 +412,7 @@ def payment_refuse(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 # Shared -----------------------------------------------------------------------------------------
 
 
-def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
+def _run_or_add_error(form: forms.Form, act: Callable[[], Any]) -> Any:
     """Run a write. If it is refused, add the error to the form and return None."""
     try:
         return act()
@@ -421,12 +425,12 @@ def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
     return None
 
 
-def _with_form(form: forms.Form, response: HttpResponseBase) -> HttpResponseBase:
+def _attach_form(form: forms.Form, response: HttpResponseBase) -> HttpResponseBase:
     """Attach the form to a page with a list. The status tells whether the form has errors."""
     if form.errors:
         response.status_code = 422
     return response
 
 
-def _of_organisation(text: str) -> Q:
+def _organisation_query(text: str) -> Q:
     return Q(organisation__name__icontains=text) | Q(organisation__slug=text)

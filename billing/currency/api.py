@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from accounts.access import access, actors, api_auth
 from billing.access import exchange_rates
 from billing.currency.answers import answer_of
-from billing.currency.exchange_rates import SOURCE_MAX, RateStated, add_rates, rate_text
+from billing.currency.exchange_rates import SOURCE_MAX, RateFields, add_rates, rate_text
 from billing.models import ExchangeRate
 from lib.api import pagination
 from lib.api.openapi import Schema
@@ -63,13 +63,13 @@ def list_exchange_rates(
     """Newest first. Of several rates of one currency and day, the newest counts."""
     rows = exchange_rates(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return ExchangeRatePage(items=[_shown(row) for row in page.items], next=page.next)
+    return ExchangeRatePage(items=[_serialize_rate(row) for row in page.items], next=page.next)
 
 
 @router.get("/exchange-rates/{id}", response=ExchangeRateOut, summary="Show an exchange rate")
 def show_exchange_rate(request: HttpRequest, id: str) -> ExchangeRateOut:
     """One rate."""
-    return _shown(access.one_of(exchange_rates(actors.actor_of(request)), id))
+    return _serialize_rate(access.get_by_id(exchange_rates(actors.actor_of(request)), id))
 
 
 @router.post("/exchange-rates", response={201: ExchangeRatesOut}, summary="Add exchange rates")
@@ -79,9 +79,11 @@ def add_exchange_rates(request: HttpRequest, body: ExchangeRatesIn) -> Status[Ex
     own."""
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
-    stated = [RateStated(one.currency, one.day, one.rate, one.source) for one in body.items]
-    return Status(201, ExchangeRatesOut(items=[_shown(row) for row in add_rates(actor, stated)]))
+    rates = [RateFields(one.currency, one.day, one.rate, one.source) for one in body.items]
+    return Status(
+        201, ExchangeRatesOut(items=[_serialize_rate(row) for row in add_rates(actor, rates)])
+    )
 
 
-def _shown(row: ExchangeRate) -> ExchangeRateOut:
+def _serialize_rate(row: ExchangeRate) -> ExchangeRateOut:
     return answer_of(ExchangeRateOut, row, rate=rate_text(row))

@@ -43,7 +43,7 @@ def read_rate(text: str) -> Decimal:
     return rate
 
 
-def converted(nano: int, rate: ExchangeRate) -> Decimal:
+def convert_nano(nano: int, rate: ExchangeRate) -> Decimal:
     """An amount in nano USD at a rate, rounded half-even to the currency's smallest unit."""
     step = Decimal(1).scaleb(-get_currency_precision(rate.currency))
     # No product of an int64 and a rate has as many digits.

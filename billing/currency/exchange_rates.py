@@ -20,7 +20,7 @@ from lib.refusal import Refused, check_text
 SOURCE_MAX: Final = 120
 
 
-class RateStated(NamedTuple):
+class RateFields(NamedTuple):
     """A rate as somebody states it: units of `currency` for one USD on `day`, by `source`."""
 
     currency: str
@@ -29,10 +29,10 @@ class RateStated(NamedTuple):
     source: str = ""
 
 
-def add_rates(actor: Actor, stated: Iterable[RateStated]) -> list[ExchangeRate]:
+def add_rates(actor: Actor, rate_fields: Iterable[RateFields]) -> list[ExchangeRate]:
     """Add rates, all or none. A new rate replaces an earlier one of the same day. Raises Refused,
     also for two rates of the same currency and day."""
-    rates = [_read(one) for one in stated]
+    rates = [_read(one) for one in rate_fields]
     for (currency, day), count in Counter((rate.currency, rate.day) for rate in rates).items():
         if count > 1:
             text = gettext("There are several rates of %(currency)s for %(day)s. Add one of them.")
@@ -50,8 +50,8 @@ def add_rates(actor: Actor, stated: Iterable[RateStated]) -> list[ExchangeRate]:
 def rate_of(currency: str, day: dt.date) -> conversion.ExchangeRate | None:
     """The rate of that day, else of the last one before it that has one; None where none has."""
     rows = ExchangeRate.objects.filter(currency=currency, day__lte=day)
-    found = rows.order_by("-day", "-id").values_list("currency", "day", "per_usd").first()
-    return None if found is None else conversion.ExchangeRate(*found)
+    row = rows.order_by("-day", "-id").values_list("currency", "day", "per_usd").first()
+    return None if row is None else conversion.ExchangeRate(*row)
 
 
 def display_rate(organisation: Organisation, day: dt.date) -> conversion.ExchangeRate | None:
@@ -68,16 +68,16 @@ def rate_text(rate: ExchangeRate | conversion.ExchangeRate) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _read(stated: RateStated) -> ExchangeRate:
-    currency = stated.currency.strip().upper()
+def _read(fields: RateFields) -> ExchangeRate:
+    currency = fields.currency.strip().upper()
     if not conversion.is_currency(currency):
         raise Refused("currency", gettext("Enter the three letters of a currency, such as EUR."))
-    if stated.day > clock.now().date() + dt.timedelta(days=1):
+    if fields.day > clock.now().date() + dt.timedelta(days=1):
         raise Refused("day", gettext("The day cannot be in the future."))
     try:
-        rate = conversion.read_rate(stated.rate)
+        rate = conversion.read_rate(fields.rate)
     except conversion.ExchangeRateInvalid as error:
         text = gettext("Enter how much one USD is worth, such as 0.92, with at most 10 decimals.")
         raise Refused("rate", text) from error
-    source = check_text("source", stated.source, SOURCE_MAX)
-    return ExchangeRate(currency=currency, day=stated.day, per_usd=rate, source=source)
+    source = check_text("source", fields.source, SOURCE_MAX)
+    return ExchangeRate(currency=currency, day=fields.day, per_usd=rate, source=source)

@@ -13,7 +13,7 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from billing.access import exchange_rates
-from billing.currency.exchange_rates import RateStated, add_rates, rate_text
+from billing.currency.exchange_rates import RateFields, add_rates, rate_text
 from billing.invoices.forms import ExchangeRateForm
 from billing.models import ExchangeRate
 from lib import clock
@@ -45,7 +45,7 @@ def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = ExchangeRateForm(request.POST or None, initial={"day": clock.now().date()})
     if form.is_valid():
         try:
-            add_rates(actor, [RateStated(**form.cleaned_data)])
+            add_rates(actor, [RateFields(**form.cleaned_data)])
         except Refused as refused:
             refused.tell(form)
         else:

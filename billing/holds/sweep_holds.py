@@ -59,7 +59,7 @@ def held_units(attempt_id: UUID) -> Statement:
     return _HELD_UNITS, {"attempt": attempt_id}
 
 
-def entrust_hold(attempt_id: UUID, seconds: int) -> Statement:
+def assign_to_sweep(attempt_id: UUID, seconds: int) -> Statement:
     """Let the open hold of an attempt outlive its process, for so long. What the transaction writes
     beside it must resolve it. The hold no longer occupies a place of a concurrency limit. Returns
     (attempt_id,), or no row if it is already resolved."""

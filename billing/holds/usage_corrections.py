@@ -34,7 +34,7 @@ def lock_wallet(organisation_id: UUID) -> None:
     open_and_lock([organisation_id], _KINDS)
 
 
-def borne(attempt_id: UUID) -> Borne:
+def read_borne_cost(attempt_id: UUID) -> Borne:
     """Who has paid what of an attempt so far, by the ledger."""
     moved: dict[str, int] = dict(execute(read_movements(attempt_id)))
     return Borne(

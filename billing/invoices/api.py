@@ -92,18 +92,18 @@ def list_invoices(request: HttpRequest, query: Query[pagination.PageQuery]) -> I
     """The organisation's invoices, credit and debit notes, newest first."""
     rows = visible_invoices(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return InvoicePage(items=[_shown(row) for row in page.items], next=page.next)
+    return InvoicePage(items=[_serialize_invoice(row) for row in page.items], next=page.next)
 
 
 @router.get("/invoices/{no}", response=InvoiceDetailOut, summary="Show an invoice")
 def show_invoice(request: HttpRequest, no: str) -> InvoiceDetailOut:
     """One document with its lines, by its number, or its ID."""
-    found = access_invoice(actors.actor_of(request), no)
+    invoice = access_invoice(actors.actor_of(request), no)
     return InvoiceDetailOut(
-        **_shown(found).model_dump(),
-        seller=_party(found.seller),
-        buyer=_party(found.buyer),
-        lines=[_line(line) for line in lines_of(found)],
+        **_serialize_invoice(invoice).model_dump(),
+        seller=_party(invoice.seller),
+        buyer=_party(invoice.buyer),
+        lines=[_line(line) for line in lines_of(invoice)],
     )
 
 
@@ -113,18 +113,18 @@ def download_invoice(request: HttpRequest, no: str, query: Query[PdfQuery]) -> H
     return pdf_file(access_invoice(actors.actor_of(request), no), query.language)
 
 
-def _shown(found: Invoice) -> InvoiceOut:
+def _serialize_invoice(invoice: Invoice) -> InvoiceOut:
     return answer_of(
         InvoiceOut,
-        found,
-        state=state_of(found, found.noted),  # type: ignore[attr-defined]
-        payment=payment_state(found),
-        left=format_usd(left_nano(found)),
-        corrects=found.corrects.number if found.corrects else None,
-        month=f"{found.month:%Y-%m}",
-        timezone=found.zone,
-        period_from=found.from_at,
-        period_until=found.until_at,
+        invoice,
+        state=state_of(invoice, invoice.noted),  # type: ignore[attr-defined]
+        payment=payment_state(invoice),
+        left=format_usd(left_nano(invoice)),
+        corrects=invoice.corrects.number if invoice.corrects else None,
+        month=f"{invoice.month:%Y-%m}",
+        timezone=invoice.zone,
+        period_from=invoice.from_at,
+        period_until=invoice.until_at,
     )
 
 

@@ -32,8 +32,8 @@ def seller() -> SellerDetail:
 
 def buyer_of(organisation: Organisation) -> BuyerDetail:
     """An organisation's details; empty until it has given them."""
-    found = BuyerDetail.objects.filter(organisation=organisation).first()
-    return found or BuyerDetail(organisation=organisation)
+    details = BuyerDetail.objects.filter(organisation=organisation).first()
+    return details or BuyerDetail(organisation=organisation)
 
 
 def zone_of(organisation: Organisation) -> ZoneInfo:
@@ -41,19 +41,19 @@ def zone_of(organisation: Organisation) -> ZoneInfo:
     return ZoneInfo(buyer_of(organisation).zone)
 
 
-def set_seller(actor: Actor, **stated: str) -> SellerDetail:
+def set_seller(actor: Actor, **fields: str) -> SellerDetail:
     """Change the installation's details: `legal_name`, `address`, `country`, `tax_id`. Raises
     DetailRefused."""
     with transaction.atomic():
         detail = seller()
         before = detail.document()
-        _state(detail, stated)
+        _state(detail, fields)
         detail.save()
         audit.record(actor, None, "seller.changed", detail, before=before, after=detail.document())
     return detail
 
 
-def set_buyer(actor: Actor, organisation: Organisation, zone: str, **stated: str) -> BuyerDetail:
+def set_buyer(actor: Actor, organisation: Organisation, zone: str, **fields: str) -> BuyerDetail:
     """Change an organisation's details, which stand on what is closed from then on. Raises
     DetailRefused."""
     if zone not in available_timezones():
@@ -61,7 +61,7 @@ def set_buyer(actor: Actor, organisation: Organisation, zone: str, **stated: str
     with transaction.atomic():
         detail = buyer_of(organisation)
         before = {**detail.document(), "zone": detail.zone}
-        _state(detail, stated)
+        _state(detail, fields)
         detail.zone = zone
         detail.save()
         audit.record(
@@ -110,10 +110,10 @@ def add_tax_rate(
     return rate
 
 
-def _state(detail: SellerDetail | BuyerDetail, stated: dict[str, str]) -> None:
+def _state(detail: SellerDetail | BuyerDetail, fields: dict[str, str]) -> None:
     for field, length in _LENGTHS.items():
-        setattr(detail, field, check_text(field, stated.get(field, ""), length))
-    detail.country = _country(stated.get("country", ""))
+        setattr(detail, field, check_text(field, fields.get(field, ""), length))
+    detail.country = _country(fields.get("country", ""))
 
 
 def _country(text: str) -> str:

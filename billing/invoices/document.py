@@ -18,7 +18,7 @@ from billing.invoices.payments import due_on, left_nano, payment_state
 from billing.invoices.rules import Line, percent_text
 from billing.models import Invoice, InvoiceKind, InvoicePayment, InvoiceState
 from billing.prices.words import meter_name, rate_figure, unit_word
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.tables.table import Badge
 
 KINDS: Final[Mapping[str, Promise]] = {
@@ -41,7 +41,7 @@ PAYMENTS: Final[Mapping[str, Badge]] = {
 
 
 @dataclass(frozen=True)
-class RowShown:
+class RowDisplay:
     """One line. What a line has not is empty."""
 
     what: str
@@ -53,7 +53,7 @@ class RowShown:
 
 
 @dataclass(frozen=True)
-class DocumentShown:
+class DocumentDisplay:
     """The whole document as texts; `parties` are (heading, lines of text)."""
 
     language: str
@@ -67,7 +67,7 @@ class DocumentShown:
     reason: str
     parties: tuple[tuple[str, tuple[str, ...]], ...]
     heads: tuple[str, ...]
-    rows: tuple[RowShown, ...]
+    rows: tuple[RowDisplay, ...]
     totals: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     checksum: str
@@ -80,7 +80,7 @@ def state_of(invoice: Invoice, noted: bool) -> str:
     return "corrected" if noted else "closed"
 
 
-def payment_shown(invoice: Invoice) -> dict[str, Any]:
+def describe_payment(invoice: Invoice) -> dict[str, Any]:
     """Return how a document was paid, for its page. `payment_badge` is None if it need not be
     mentioned."""
     state = payment_state(invoice)
@@ -107,13 +107,13 @@ def amount(nano: int) -> str:
     return f"-{text}" if nano < 0 else text
 
 
-def document_shown(invoice: Invoice, language: str) -> DocumentShown:
+def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
     """The document in the language that is active, which is `language`."""
     heads = (
         gettext("Description"), gettext("Quantity"), gettext("Unit"), gettext("Rate"),
         gettext("Amount (%(currency)s)") % {"currency": invoice.currency},
     )  # fmt: skip
-    return DocumentShown(
+    return DocumentDisplay(
         language=language,
         title=str(KINDS[invoice.kind]),
         number=invoice.number or "",
@@ -167,23 +167,23 @@ def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _row(line: Line) -> RowShown:
+def _row(line: Line) -> RowDisplay:
     if line.kind == "usage":
-        return RowShown(
+        return RowDisplay(
             f"{line.project or line.team or '–'} · {line.model}",
-            _joined(meter_name(line.meter), _origin(line)),
-            grouped(line.quantity),
+            _join_texts(meter_name(line.meter), _origin(line)),
+            group_digits(line.quantity),
             unit_word(line.meter),
             rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm),
             amount(line.amount_nano),
         )
     rate = f"{percent_text(line.rate_ppm)} %" if line.kind == "tax" and line.rate_ppm else ""
-    return RowShown(_what(line), _origin(line), "", "", rate, amount(line.amount_nano))
+    return RowDisplay(_line_text(line), _origin(line), "", "", rate, amount(line.amount_nano))
 
 
-def _what(line: Line) -> str:
+def _line_text(line: Line) -> str:
     if line.kind == "correction":
-        place = _joined(line.project or line.team, line.model)
+        place = _join_texts(line.project or line.team, line.model)
         return f"{gettext('Correction')} · {place}" if place else gettext("Correction")
     if line.kind == "subscription":
         return gettext("Subscription: %(plan)s") % {"plan": line.text}
@@ -202,7 +202,7 @@ def _origin(line: Line) -> str:
     return gettext("from %(month)s") % {"month": month_word(line.origin)}
 
 
-def _joined(*texts: str) -> str:
+def _join_texts(*texts: str) -> str:
     return " · ".join(text for text in texts if text)
 
 

@@ -26,10 +26,10 @@ from billing.invoices.rules import (
     Line,
     Tax,
     TaxRow,
+    add_totals,
     month_after,
     number_text,
     taxes_of,
-    with_totals,
 )
 from billing.ledger.funding import close_invoice
 from billing.ledger.ledger import lock_wallet, post
@@ -115,7 +115,7 @@ def draft_invoice(
         )
         _write_lines(invoice, lines, 0)
         _compose(invoice)
-        audit.record(SYSTEM, organisation, "invoice.drafted", invoice, **_told(invoice))
+        audit.record(SYSTEM, organisation, "invoice.drafted", invoice, **_invoice_facts(invoice))
     return invoice
 
 
@@ -128,7 +128,9 @@ def propose_invoice(actor: Actor, invoice: Invoice) -> Invoice:
         locked.state, locked.proposed_by = InvoiceState.PROPOSED, user
         locked.proposed_at = clock.now()
         locked.save()
-        audit.record(actor, locked.organisation, "invoice.proposed", locked, **_told(locked))
+        audit.record(
+            actor, locked.organisation, "invoice.proposed", locked, **_invoice_facts(locked)
+        )
     return locked
 
 
@@ -168,7 +170,7 @@ def propose_note(
         amount_nano = -net_nano if kind == InvoiceKind.CREDIT_NOTE else net_nano
         _write_lines(note, [Line("note", amount_nano, text=reason)], 0)
         _compose(note)
-        audit.record(actor, locked.organisation, "invoice.proposed", note, **_told(note))
+        audit.record(actor, locked.organisation, "invoice.proposed", note, **_invoice_facts(note))
     return note
 
 
@@ -182,7 +184,9 @@ def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
     _person(actor)
     with transaction.atomic():
         locked = _lock(invoice, InvoiceState.PROPOSED)
-        audit.record(actor, locked.organisation, "invoice.withdrawn", locked, **_told(locked))
+        audit.record(
+            actor, locked.organisation, "invoice.withdrawn", locked, **_invoice_facts(locked)
+        )
         if locked.kind != InvoiceKind.INVOICE:
             locked.delete()
             return
@@ -227,7 +231,7 @@ def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
         locked.save()
         audit.record(
             actor, locked.organisation, "invoice.closed", locked,
-            number=locked.number, **_told(locked),
+            number=locked.number, **_invoice_facts(locked),
         )  # fmt: skip
         put(
             "invoice.closed", locked.organisation_id, number=locked.number,
@@ -290,7 +294,7 @@ def _compose(invoice: Invoice) -> None:
         last_day = month_after(invoice.month) - dt.timedelta(days=1)
         taxes = taxes_of(_tax_rows(), buyer.country, bool(buyer.tax_id), last_day)
     kept = [line for line in lines_of(invoice) if line.kind not in _MADE]
-    lines, totals = with_totals(kept, taxes)
+    lines, totals = add_totals(kept, taxes)
     invoice.lines.filter(kind__in=_MADE).delete()
     _write_lines(invoice, lines[len(kept) :], len(kept))
     invoice.net_nano, invoice.tax_nano = totals.net_nano, totals.tax_nano
@@ -342,7 +346,7 @@ def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
     return locked
 
 
-def _told(invoice: Invoice) -> dict[str, str]:
+def _invoice_facts(invoice: Invoice) -> dict[str, str]:
     return {
         "kind": str(invoice.kind),
         "month": f"{invoice.month:%Y-%m}",

@@ -18,7 +18,7 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.currency.money import format_usd
 from billing.invoices.invoices import InvoiceRefused
-from billing.invoices.rules import PAYMENT_DAYS, covered
+from billing.invoices.rules import PAYMENT_DAYS, covered_nano
 from billing.ledger.ledger import lock_wallet
 from billing.models import (
     Invoice,
@@ -29,7 +29,7 @@ from billing.models import (
     PaymentSource,
 )
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.refusal import check_text
 
 REFERENCE_MAX: Final = 120
@@ -73,7 +73,7 @@ def note_closed(document: Invoice) -> None:
     due = InvoiceDue.objects.filter(invoice=invoice).first()
     left = due.left_nano if due else 0
     if document.total_nano > 0:
-        uncovered = document.total_nano - _covered(document)
+        uncovered = document.total_nano - _covered_nano(document)
         _set_left(invoice, left + uncovered)
         _paid_from_balance(invoice, document.total_nano - uncovered)
     elif document.corrects is not None:
@@ -118,14 +118,14 @@ def settle_invoices() -> int:
     """Let money that came in since pay what is due; of how many organisations something is."""
     owners = set(InvoiceDue.objects.values_list("invoice__organisation_id", flat=True))
     for organisation_id in sorted(owners):
-        with within(organisation_id):
+        with use_tenant(organisation_id):
             _settle(organisation_id)
     return len(owners)
 
 
 def _settle(organisation_id: UUID) -> None:
     with transaction.atomic():
-        owed_nano = _owed(organisation_id)
+        owed_nano = _owed_nano(organisation_id)
         dues = list(
             InvoiceDue.objects.select_related("invoice")
             .filter(invoice__organisation_id=organisation_id)
@@ -141,13 +141,13 @@ def _settle(organisation_id: UUID) -> None:
             _paid_from_balance(due.invoice, paid_nano)
 
 
-def _covered(document: Invoice) -> int:
+def _covered_nano(document: Invoice) -> int:
     others = InvoiceDue.objects.filter(invoice__organisation_id=document.organisation_id)
     due_nano = int(others.aggregate(nano=Sum("left_nano"))["nano"] or 0)
-    return covered(document.total_nano, _owed(document.organisation_id), due_nano)
+    return covered_nano(document.total_nano, _owed_nano(document.organisation_id), due_nano)
 
 
-def _owed(organisation_id: UUID) -> int:
+def _owed_nano(organisation_id: UUID) -> int:
     """Return how far the organisation is below 0: its debt, and the used part of a credit line."""
     wallet = lock_wallet(organisation_id)
     return max(wallet.owed_nano - wallet.available_nano, 0)

@@ -16,9 +16,9 @@ from typing import Any, Final
 import typst
 from django.utils.translation import gettext, override
 
-from billing.invoices.document import DocumentShown, document_shown
+from billing.invoices.document import DocumentDisplay, describe_document
 from billing.models import Invoice, TopUp
-from billing.topups.receipt_document import receipt_shown
+from billing.topups.receipt_document import describe_receipt
 from lib.refusal import Refused
 
 LANGUAGES: Final = ("en", "zh-hans")
@@ -49,13 +49,13 @@ class FontMissing(Refused):
 
 def invoice_pdf(invoice: Invoice, language: str) -> bytes:
     """The PDF of a document in one of LANGUAGES. Raises FontMissing."""
-    return _pdf(lambda: document_shown(invoice, language), language)
+    return _pdf(lambda: describe_document(invoice, language), language)
 
 
 def invoice_picture(invoice: Invoice, language: str) -> bytes:
     """The first page of that PDF as PNG, of 144 dots per inch."""
     with override(language):
-        document = _document(document_shown(invoice, language), language)
+        document = _document(describe_document(invoice, language), language)
     inputs = {"document": json.dumps(document)}
     pages: Any = typst.compile(_TEMPLATE, sys_inputs=inputs, format="png", ppi=144)
     first: bytes = pages[0] if isinstance(pages, list) else pages
@@ -64,10 +64,10 @@ def invoice_picture(invoice: Invoice, language: str) -> bytes:
 
 def receipt_pdf(top_up: TopUp, language: str) -> bytes:
     """The same of the receipt of a payment."""
-    return _pdf(lambda: receipt_shown(top_up, language), language)
+    return _pdf(lambda: describe_receipt(top_up, language), language)
 
 
-def _pdf(make: Callable[[], DocumentShown], language: str) -> bytes:
+def _pdf(make: Callable[[], DocumentDisplay], language: str) -> bytes:
     with override(language):
         document = _document(make(), language)
         try:
@@ -77,37 +77,37 @@ def _pdf(make: Callable[[], DocumentShown], language: str) -> bytes:
                 raise
             if language != "en":
                 raise FontMissing from error
-        document = _mapped(document, _by_code)
+        document = _map_texts(document, _spell_foreign)
         document["notes"].append(
             gettext("Letters that no font of this installation has are printed by their code.")
         )
         return _compile(document)
 
 
-def _document(shown: DocumentShown, language: str) -> dict[str, Any]:
+def _document(display: DocumentDisplay, language: str) -> dict[str, Any]:
     lang, region = _REGIONS[language]
     facts = [
-        (gettext("Date"), shown.closed_on),
-        (gettext("Period"), shown.period),
-        (gettext("Corrects"), shown.corrects),
-        (shown.reason_word, shown.reason),
+        (gettext("Date"), display.closed_on),
+        (gettext("Period"), display.period),
+        (gettext("Corrects"), display.corrects),
+        (display.reason_word, display.reason),
     ]
     whole = {
-        **asdict(shown),
+        **asdict(display),
         "lang": lang,
         "region": region,
         "facts": [fact for fact in facts if fact[1]],
-        "checksum": f"SHA-256 {shown.checksum}" if shown.checksum else "",
+        "checksum": f"SHA-256 {display.checksum}" if display.checksum else "",
     }
-    mapped = _mapped(whole, lambda text: _FORBIDDEN.sub("\ufffd", text))
+    mapped = _map_texts(whole, lambda text: _FORBIDDEN.sub("\ufffd", text))
     return {**mapped, "fonts": [font for font in _FONTS if font in _families()]}
 
 
 def _compile(document: dict[str, Any]) -> bytes:
-    made: bytes = typst.compile(
+    pdf: bytes = typst.compile(
         _TEMPLATE, sys_inputs={"document": json.dumps(document)}, pdf_standards=["ua-1"]
     )
-    return made
+    return pdf
 
 
 @cache
@@ -116,15 +116,15 @@ def _families() -> frozenset[str]:
     return frozenset(typst.Fonts().families())
 
 
-def _by_code(text: str) -> str:
-    return _FOREIGN.sub(lambda found: f"[U+{ord(found.group()):04X}]", text)
+def _spell_foreign(text: str) -> str:
+    return _FOREIGN.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
 
 
-def _mapped(value: Any, change: Any) -> Any:
+def _map_texts(value: Any, change: Any) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {name: _mapped(inner, change) for name, inner in value.items()}
+        return {name: _map_texts(inner, change) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_mapped(inner, change) for inner in value]
+        return [_map_texts(inner, change) for inner in value]
     return value

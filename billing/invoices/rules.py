@@ -118,12 +118,12 @@ def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
     what the requests were charged beside them, as the last."""
     quantities: dict[Line, int] = {}
     for line in lines:
-        head = _without_quantity(line)
+        head = _strip_quantity(line)
         quantities[head] = quantities.get(head, 0) + line.quantity
-    made = [_priced(head, quantity) for head, quantity in quantities.items() if quantity]
-    made.sort(key=_order)
-    remainder_nano = charged_nano - sum(line.amount_nano for line in made)
-    return [*made, Line("remainder", remainder_nano)] if remainder_nano else made
+    usage = [_priced_line(head, quantity) for head, quantity in quantities.items() if quantity]
+    usage.sort(key=_order)
+    remainder_nano = charged_nano - sum(line.amount_nano for line in usage)
+    return [*usage, Line("remainder", remainder_nano)] if remainder_nano else usage
 
 
 def taxes_of(
@@ -147,7 +147,7 @@ def taxes_of(
     ]
 
 
-def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line], Totals]:
+def add_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line], Totals]:
     """All lines of an invoice, taxes and rounding behind the others, and what they come to."""
     net_nano = sum(line.amount_nano for line in lines)
     tax_lines = [
@@ -167,7 +167,7 @@ def with_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line]
     return [*lines, *tax_lines, *rounding], Totals(net_nano, tax_nano, rounding_nano, total_nano)
 
 
-def covered(total_nano: int, owed_nano: int, due_nano: int) -> int:
+def covered_nano(total_nano: int, owed_nano: int, due_nano: int) -> int:
     """How much of a document's total is paid, of an organisation that owes so much in all, of which
     `due_nano` is due of other documents already."""
     return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
@@ -187,7 +187,7 @@ def _begin(day: dt.date, zone: ZoneInfo) -> dt.datetime:
     return first_instant_at(dt.datetime.combine(day, dt.time()), zone)
 
 
-def _without_quantity(line: Line) -> Line:
+def _strip_quantity(line: Line) -> Line:
     return Line(
         kind="usage",
         amount_nano=0,
@@ -202,7 +202,7 @@ def _without_quantity(line: Line) -> Line:
     )
 
 
-def _priced(head: Line, quantity: int) -> Line:
+def _priced_line(head: Line, quantity: int) -> Line:
     amount_nano = usage_amount(quantity, head.rate_nano_per_million, head.multiplier_ppm)
     return Line(
         kind="usage",

@@ -21,9 +21,9 @@ from billing.invoices.document import (
     KINDS,
     PAYMENTS,
     STATES,
-    document_shown,
+    describe_document,
+    describe_payment,
     month_word,
-    payment_shown,
     state_of,
 )
 from billing.invoices.forms import BuyerForm
@@ -68,13 +68,15 @@ INVOICES = Table(
 @require_safe
 def invoice_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "balance.read")
-    found = [invoice_row(invoice, _url(actor, invoice)) for invoice in visible_invoices(actor)]
-    years = sorted({row["month"].year for row in found}, reverse=True)
+    invoice_rows = [
+        invoice_row(invoice, _url(actor, invoice)) for invoice in visible_invoices(actor)
+    ]
+    years = sorted({row["month"].year for row in invoice_rows}, reverse=True)
     choices = [("", gettext("All years")), *((str(year), str(year)) for year in years)]
     state = read_table(INVOICES, request, actor, choices={"year": choices})
     rows = [
         row
-        for row in found
+        for row in invoice_rows
         if state.value("state") in ("", row["state"])
         and state.value("year") in ("", str(row["month"].year))
     ]
@@ -114,17 +116,17 @@ def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
 @organisation_page("balance.read")
 @require_safe
 def invoice(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
-    found = access_invoice(actor, no)
+    invoice = access_invoice(actor, no)
     context = {
-        "invoice": found,
-        "shown": document_shown(found, get_language() or "en"),
-        "badge": STATES[state_of(found, found.noted)],  # type: ignore[attr-defined]
+        "invoice": invoice,
+        "shown": describe_document(invoice, get_language() or "en"),
+        "badge": STATES[state_of(invoice, invoice.noted)],  # type: ignore[attr-defined]
         "notes": [
             (note.number, _url(actor, note))
-            for note in visible_invoices(actor).filter(corrects=found)
+            for note in visible_invoices(actor).filter(corrects=invoice)
         ],
-        "corrects_url": _url(actor, found.corrects) if found.corrects else "",
-        **payment_shown(found),
+        "corrects_url": _url(actor, invoice.corrects) if invoice.corrects else "",
+        **describe_payment(invoice),
         **_rights(actor),
     }
     return render(request, "billing/invoices/invoice.html", context)
@@ -134,21 +136,21 @@ def invoice(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
 @require_safe
 def invoice_pdf(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
     """In the language of the page, or the one that is asked for."""
-    found = access_invoice(actor, no)
+    invoice = access_invoice(actor, no)
     language = request.GET.get("language") or get_language() or "en"
     try:
-        return pdf_file(found, language)
+        return pdf_file(invoice, language)
     except FontMissing as missing:
         messages.error(request, str(missing))
-        return see_other(_url(actor, found))
+        return see_other(_url(actor, invoice))
 
 
-def pdf_file(found: Invoice, language: str) -> HttpResponse:
+def pdf_file(invoice: Invoice, language: str) -> HttpResponse:
     """The PDF of a document that has its number. Http404 before. Raises FontMissing."""
-    if found.number is None or language not in LANGUAGES:
+    if invoice.number is None or language not in LANGUAGES:
         raise Http404
-    response = HttpResponse(make_pdf(found, language), content_type="application/pdf")
-    response["Content-Disposition"] = f'attachment; filename="{found.number}-{language}.pdf"'
+    response = HttpResponse(make_pdf(invoice, language), content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="{invoice.number}-{language}.pdf"'
     response["Cache-Control"] = "private, no-store"
     return response
 
@@ -157,8 +159,8 @@ def pdf_file(found: Invoice, language: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def billing_details(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "wallet.write")
-    stands = buyer_of(organisation)
-    form = BuyerForm(request.POST or None, initial={**stands.document(), "zone": stands.zone})
+    buyer = buyer_of(organisation)
+    form = BuyerForm(request.POST or None, initial={**buyer.document(), "zone": buyer.zone})
     if form.is_valid():
         try:
             set_buyer(actor, organisation, **form.cleaned_data)

@@ -38,7 +38,7 @@ def read_balances(organisation_id: UUID) -> Statement:
     return _READ_BALANCES, {"organisation": organisation_id}
 
 
-def in_debt(limit: int) -> Statement:
+def wallets_in_debt(limit: int) -> Statement:
     """Organisations that owe while something is available: (organisation_id,)."""
     return _IN_DEBT, {"limit": limit}
 

@@ -5,19 +5,19 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.credits.promo import count_spending
-from billing.ledger.accounts import in_debt
+from billing.ledger.accounts import wallets_in_debt
 from billing.ledger.funding import repay
 from billing.ledger.ledger import execute, lock_wallet, post
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import new_id
 
 
 def repay_debts(limit: int) -> int:
     """Pay the debts of up to `limit` organisations that have something available; how many."""
     paid = 0
-    for (organisation_id,) in execute(in_debt(limit)):
+    for (organisation_id,) in execute(wallets_in_debt(limit)):
         if isinstance(organisation_id, UUID):
-            with within(organisation_id):
+            with use_tenant(organisation_id):
                 paid += _repay(organisation_id)
     return paid
 

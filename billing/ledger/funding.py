@@ -83,7 +83,7 @@ def close_invoice(
         ("rounding", rounding_nano),
     )
     others = tuple(Entry(kind, owner, nano) for kind, nano in parts)
-    return _moved(f"invoice:{invoice_id}", "adjust", others, wallet)
+    return _transfer_entries(f"invoice:{invoice_id}", "adjust", others, wallet)
 
 
 def subscription_fee(charge_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
@@ -221,7 +221,7 @@ def grant_promo(
         (
             Entry(_ISSUED[pool], organisation_id, -amount_nano),
             Entry("customer:available", organisation_id, amount_nano),
-            *_earmark(organisation_id, amount_nano, pool),
+            *_earmark_entries(organisation_id, amount_nano, pool),
         ),
     )
 
@@ -232,7 +232,9 @@ def consume_promo(
     """Build the posting that takes the spending up to a ledger entry from this grant."""
     _refuse_not_positive(amount_nano)
     return Posting(
-        f"consume:{grant_id}:{entry_id}", "consume", _earmark(organisation_id, -amount_nano, pool)
+        f"consume:{grant_id}:{entry_id}",
+        "consume",
+        _earmark_entries(organisation_id, -amount_nano, pool),
     )
 
 
@@ -252,12 +254,12 @@ def lapse_promo(
         (
             Entry("customer:available", organisation_id, -amount_nano),
             Entry(_ISSUED[pool], organisation_id, amount_nano),
-            *_earmark(organisation_id, -amount_nano, pool),
+            *_earmark_entries(organisation_id, -amount_nano, pool),
         ),
     )
 
 
-def _earmark(organisation_id: UUID, amount_nano: int, pool: Pool) -> tuple[Entry, Entry]:
+def _earmark_entries(organisation_id: UUID, amount_nano: int, pool: Pool) -> tuple[Entry, Entry]:
     return (
         Entry("promo:available", organisation_id, amount_nano),
         Entry(_EARMARKED[pool], organisation_id, -amount_nano),
@@ -272,10 +274,10 @@ def _flow(
     wallet: Wallet,
 ) -> Posting:
     other = Entry(other_side, wallet.organisation_id, -amount_nano)
-    return _moved(idempotency_id, kind, (other,), wallet)
+    return _transfer_entries(idempotency_id, kind, (other,), wallet)
 
 
-def _moved(
+def _transfer_entries(
     idempotency_id: str, kind: PostingKind, others: tuple[Entry, ...], wallet: Wallet
 ) -> Posting:
     """The wallet against the other sides: onto it above 0, debt first; off it below 0, what is not

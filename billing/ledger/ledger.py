@@ -72,16 +72,16 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
     What is decided on it in the same transaction holds: nobody else moves them meanwhile.
     """
     open_and_lock([organisation_id], WALLET_KINDS)
-    stands: dict[str, int] = {}
+    balances: dict[str, int] = {}
     line_nano = 0
     for kind, nano, overdraft_nano in execute(read_balances(organisation_id)):
-        stands[kind] = nano
+        balances[kind] = nano
         line_nano += overdraft_nano
     return Wallet(
         organisation_id,
-        stands.get("customer:available", 0),
-        max(-stands.get("customer:debt", 0), 0),
-        stands.get("promo:available", 0),
+        balances.get("customer:available", 0),
+        max(-balances.get("customer:debt", 0), 0),
+        balances.get("promo:available", 0),
         line_nano,
     )
 

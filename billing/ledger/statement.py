@@ -145,11 +145,11 @@ def statement(
     lines = [line for line in lines if line.kind != USAGE or line.count or line.amount_nano]
     lines.sort(key=lambda line: line.at, reverse=True)
     closing_nano = stood_nano if closing_nano is None else closing_nano
-    balanced, stands = [], closing_nano
+    balanced, balance_nano = [], closing_nano
     for line in lines:
-        balanced.append(replace(line, balance_nano=stands))
-        stands -= line.amount_nano
-    return Statement(month, stands, closing_nano, balanced)
+        balanced.append(replace(line, balance_nano=balance_nano))
+        balance_nano -= line.amount_nano
+    return Statement(month, balance_nano, closing_nano, balanced)
 
 
 def latest_statements(
@@ -157,12 +157,12 @@ def latest_statements(
 ) -> list[Statement]:
     """Those of so many months, the oldest first, up to that of the present month, which may be
     known: the requests of a day that runs are looked at once, and only for that."""
-    made = [present or statement(organisation, month_of(None))]
-    while len(made) < months:
-        after = made[-1]
+    statements = [present or statement(organisation, month_of(None))]
+    while len(statements) < months:
+        after = statements[-1]
         month = month_before(after.month)
-        made.append(statement(organisation, month, closing_nano=after.opening_nano))
-    return made[::-1]
+        statements.append(statement(organisation, month, closing_nano=after.opening_nano))
+    return statements[::-1]
 
 
 def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
@@ -235,7 +235,7 @@ _USAGE_POSTINGS: Final = """
 _CHARGED: Final = "count(DISTINCT posting.id) FILTER (WHERE posting.kind IN ('settle', 'expire'))"
 
 
-def _of_wallet(name: str) -> str:
+def _wallet_rows_sql(name: str) -> str:
     return f"""
     FROM billing_posting posting
     JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
@@ -251,26 +251,26 @@ _STATEMENT: Final = f"""
     WHERE organisation_id = %(organisation)s AND kind IN {_WALLET}
     UNION ALL
     SELECT 'balance', NULL, NULL, '', '', NULL, 0, -coalesce(sum(entry.amount_nano), 0)::bigint
-    {_of_wallet("later")} AND posting.organisation_id = %(organisation)s
+    {_wallet_rows_sql("later")} AND posting.organisation_id = %(organisation)s
     AND posting.kind = ANY (%(listed)s)
     UNION ALL
     SELECT 'balance', NULL, NULL, '', '', NULL, 0, -coalesce(sum(entry.amount_nano), 0)::bigint
-    {_of_wallet("tail")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
+    {_wallet_rows_sql("tail")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
     UNION ALL
     SELECT 'posting', posting.id, posting.created_at AT TIME ZONE 'UTC', posting.kind,
            posting.actor, posting.cause::jsonb, 1, sum(entry.amount_nano)::bigint
-    {_of_wallet("month")} AND posting.organisation_id = %(organisation)s
+    {_wallet_rows_sql("month")} AND posting.organisation_id = %(organisation)s
     AND posting.kind = ANY (%(listed)s)
     GROUP BY posting.id
     UNION ALL
     SELECT 'day', NULL, date_trunc('day', posting.created_at AT TIME ZONE 'UTC'), '', '', NULL,
            {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_of_wallet("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
+    {_wallet_rows_sql("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
     GROUP BY 3"""  # noqa: S608 - made of constants
 
 _CLOSE: Final = f"""
     INSERT INTO billing_statementday (organisation_id, day, requests, amount_nano)
     SELECT posting.organisation_id, %(day)s, {_CHARGED}, sum(entry.amount_nano)::bigint
-    {_of_wallet("day")} AND {_USAGE_POSTINGS}
+    {_wallet_rows_sql("day")} AND {_USAGE_POSTINGS}
     GROUP BY posting.organisation_id
     ON CONFLICT DO NOTHING"""

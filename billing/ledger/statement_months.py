@@ -78,14 +78,14 @@ def month_statement(organisation: Organisation, month: dt.date, zone: ZoneInfo) 
             moved = sum(line.amount_nano for line in part)
         else:
             part = _part(organisation, Span(edge.end_at, edge.start_at))
-            lines = _without(lines, part)
+            lines = _remove_lines(lines, part)
             moved = -sum(line.amount_nano for line in part)
         if end:
             closing_nano += moved
         else:
             opening_nano -= moved
     return MonthStatement(
-        month, zone, span, opening_nano, closing_nano, _balanced(lines, closing_nano)
+        month, zone, span, opening_nano, closing_nano, _add_balances(lines, closing_nano)
     )
 
 
@@ -118,7 +118,7 @@ def _part(organisation: Organisation, span: Span) -> list[Line]:
     return [*listed, *usage]
 
 
-def _without(lines: Sequence[Line], part: Sequence[Line]) -> list[Line]:
+def _remove_lines(lines: Sequence[Line], part: Sequence[Line]) -> list[Line]:
     """The lines less what is in a part of one of their days."""
     gone = {line.id for line in part if line.kind != USAGE}
     used = {line.at.date(): line for line in part if line.kind == USAGE}
@@ -138,9 +138,9 @@ def _without(lines: Sequence[Line], part: Sequence[Line]) -> list[Line]:
     return kept
 
 
-def _balanced(lines: Sequence[Line], closing_nano: int) -> list[Line]:
-    balanced, stands = [], closing_nano
+def _add_balances(lines: Sequence[Line], closing_nano: int) -> list[Line]:
+    balanced, balance_nano = [], closing_nano
     for line in sorted(lines, key=lambda line: line.at, reverse=True):
-        balanced.append(replace(line, balance_nano=stands))
-        stands -= line.amount_nano
+        balanced.append(replace(line, balance_nano=balance_nano))
+        balance_nano -= line.amount_nano
     return balanced

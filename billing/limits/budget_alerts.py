@@ -42,11 +42,11 @@ def tell_budgets() -> int:
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
     """Send a test alert to everybody who would receive alerts for this budget."""
-    (standing,) = budgets.standing_of([budget])
+    (usage,) = budgets.current_usage([budget])
     with transaction.atomic():
         alert = BudgetAlert.objects.create(
-            budget=budget, kind=BudgetAlertKind.TEST, starts_at=standing.span.start_at,
-            limit_nano=standing.limit_nano, spent_nano=standing.spent_nano,
+            budget=budget, kind=BudgetAlertKind.TEST, starts_at=usage.span.start_at,
+            limit_nano=usage.limit_nano, spent_nano=usage.spent_nano,
         )  # fmt: skip
         _tell([alert])
         audit.record(actor, budget.organisation, "budget.alert_tested", budget)
@@ -58,19 +58,19 @@ def alerts_of(budget: Budget) -> list[BudgetAlert]:
     return list(budget.alerts.order_by("-id")[:LISTED])
 
 
-def alert_facts(standing: budgets.Standing, name: str) -> dict[str, Any]:
+def alert_facts(usage: budgets.BudgetUsage, name: str) -> dict[str, Any]:
     """Return the facts of an alert: money as decimal strings, `name` is the budget's subject."""
-    budget = standing.budget
+    budget = usage.budget
     return {
         "budget": str(budget.id),
         "scope": str(budget.scope),
         "subject": name,
         "period": str(budget.period),
-        "limit": format_usd(standing.limit_nano),
-        "spent": format_usd(standing.spent_nano),
+        "limit": format_usd(usage.limit_nano),
+        "spent": format_usd(usage.spent_nano),
         "currency": budget.organisation.currency,
         "action": str(budget.action),
-        "resets_at": standing.resets_at.isoformat() if standing.resets_at else None,
+        "resets_at": usage.resets_at.isoformat() if usage.resets_at else None,
     }
 
 
@@ -87,10 +87,10 @@ def people_of(budget: Budget) -> list[int]:
 def _tell(alerts: Sequence[BudgetAlert]) -> None:
     alerted = [alert.budget for alert in alerts]
     names = budgets.subject_names(alerted)
-    standings = {standing.budget.id: standing for standing in budgets.standing_of(alerted)}
+    standings = {usage.budget.id: usage for usage in budgets.current_usage(alerted)}
     for alert in alerts:
-        standing = standings[alert.budget_id]
-        body = alert_facts(standing, names[alert.budget_id])
+        usage = standings[alert.budget_id]
+        body = alert_facts(usage, names[alert.budget_id])
         percent = alert.spent_nano * 100 // alert.limit_nano if alert.limit_nano else 100
         body |= {
             "limit": format_usd(alert.limit_nano),
@@ -99,8 +99,8 @@ def _tell(alerts: Sequence[BudgetAlert]) -> None:
             "threshold": alert.percent,
             "period_began": alert.starts_at.isoformat(),
         }
-        if alert.kind == BudgetAlertKind.FORECAST and standing.forecast_at is not None:
-            body["forecast_at"] = standing.forecast_at.isoformat()
+        if alert.kind == BudgetAlertKind.FORECAST and usage.forecast_at is not None:
+            body["forecast_at"] = usage.forecast_at.isoformat()
         kind = _KINDS[BudgetAlertKind(alert.kind)]
         people = people_of(alert.budget)
         alert.fact_id = put(kind, alert.budget.organisation_id, people=people, **body)

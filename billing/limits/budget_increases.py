@@ -48,7 +48,7 @@ def askable_budgets(actor: Actor) -> QuerySet[Budget]:
 
 def askable_budget(actor: Actor, id: str) -> Budget:
     """Return a budget that the actor may ask to increase. Raises Http404."""
-    return access.one_of(askable_budgets(actor), parse_number(id))
+    return access.get_by_id(askable_budgets(actor), parse_number(id))
 
 
 def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
@@ -68,7 +68,7 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
 
 def access_raise(actor: Actor, id: str) -> BudgetRaise:
     """Return one request that the actor may see. Raises Http404."""
-    return access.one_of(visible_raises(actor), id)
+    return access.get_by_id(visible_raises(actor), id)
 
 
 def ask_for_more(
@@ -171,7 +171,7 @@ def end_raises() -> int:
     return sum(_end_if_over(id) for id in over)
 
 
-def raise_shown(budget_raise: BudgetRaise) -> dict[str, Any]:
+def serialize_raise(budget_raise: BudgetRaise) -> dict[str, Any]:
     """A request as the API tells it."""
     return {
         "id": id_text(budget_raise.id),
@@ -240,7 +240,7 @@ def _decide(actor: Actor, budget_raise: BudgetRaise, state: RaiseState, answer: 
 
 def _tell(kind: str, budget_raise: BudgetRaise) -> None:
     budget = budget_raise.budget
-    (standing,) = budgets.standing_of([budget])
+    (usage,) = budgets.current_usage([budget])
     people: Sequence[int] = [budget_raise.asked_by_id, *people_of(budget)]
     if kind == "raise.asked":
         people = []
@@ -248,7 +248,7 @@ def _tell(kind: str, budget_raise: BudgetRaise) -> None:
         people = [*people, budget_raise.decided_by_id]
     put(
         kind, budget.organisation_id, people=people,
-        **alert_facts(standing, budgets.subject_names([budget])[budget.id]),
+        **alert_facts(usage, budgets.subject_names([budget])[budget.id]),
         request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
         until=budget_raise.until.isoformat(), reason=budget_raise.reason,
         answer=budget_raise.answer, approved=budget_raise.state == RaiseState.APPROVED,

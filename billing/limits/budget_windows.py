@@ -43,7 +43,7 @@ def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
     }
 
 
-def stand_in_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
+def add_holds_to_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
     """Let unresolved holds, placed before the budget was made, stand in its window too."""
     return _STAND_IN_WINDOW, {"window": window_id, "attempts": id_array(attempt_ids)}
 

@@ -27,7 +27,7 @@ from billing.holds.rules import UNRESOLVED
 from billing.ledger.accounts import WALLET_KINDS
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
-from billing.limits.budget_windows import count_guards, stand_in_window
+from billing.limits.budget_windows import add_holds_to_window, count_guards
 from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.period_starts import Span
 from lib.ids import id_text, parse_id, parse_number
@@ -57,7 +57,7 @@ class BudgetRefused(Refused):
     """The budget cannot be so."""
 
 
-class Standing(NamedTuple):
+class BudgetUsage(NamedTuple):
     """A budget with its present window: what is spent and held in it, when it ends, and what the
     limit is `at` the instant that it was looked at."""
 
@@ -120,7 +120,7 @@ def create_budget(
     check_budget(budget)
     with transaction.atomic():
         _lock(organisation.id)
-        with _alone(budget):
+        with _translate_duplicate(budget):
             budget.save(force_insert=True)
         if budget.enabled:
             _fill(budget, look_back)
@@ -159,7 +159,7 @@ def change_budget(
         if locked.enabled and before["enabled"]:
             fit_windows(locked)
         else:
-            _put_away(locked)
+            _drop_window(locked)
         if locked.enabled and not before["enabled"]:
             _fill(locked, look_back)
         audit.record(
@@ -172,9 +172,9 @@ def fit_windows(budget: Budget) -> None:
     """Let the present window of a budget that changed have its limit; the caller has locked it."""
     now = database_now()
     # It may stand above a limit that was lowered; the database allows what stands.
-    stands = F("held_nano") + F("spent_nano")
+    used_nano = F("held_nano") + F("spent_nano")
     BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).update(
-        cap_nano=Greatest(_cap_nano(budget, now), stands), refused_at=None
+        cap_nano=Greatest(_cap_nano(budget, now), used_nano), refused_at=None
     )
 
 
@@ -194,7 +194,7 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
         rows = Budget.objects.filter(id=budget.id)
         if not rows.update(enabled=False, removed_at=database_now()):
             return
-        _put_away(budget)
+        _drop_window(budget)
         audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
 
 
@@ -204,7 +204,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
-    budget = access.one_of(_seen_by(actor, removed), parse_number(id))
+    budget = access.get_by_id(_seen_by(actor, removed), parse_number(id))
     check_reach(actor, budget.scope, budget.subject)
     _check_own(actor, budget)
     with transaction.atomic():
@@ -213,7 +213,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
         if budget.removed_at is None:
             return budget
         budget.enabled, budget.removed_at = enabled, None
-        with _alone(budget):
+        with _translate_duplicate(budget):
             budget.save(update_fields=["enabled", "removed_at"])
         if budget.enabled:
             _fill(budget, look_back)
@@ -221,7 +221,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     return budget
 
 
-def hand_over(actor: Actor, ended: Key, key: Key) -> None:
+def transfer_budgets(actor: Actor, ended: Key, key: Key) -> None:
     """Let the budgets of a key that has ended stand over the one that takes its place."""
     with transaction.atomic():
         _lock(key.organisation_id)
@@ -231,7 +231,7 @@ def hand_over(actor: Actor, ended: Key, key: Key) -> None:
             audit.record(actor, key.organisation, "budget.handed_over", budget, **_facts(budget))
 
 
-def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
+def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
     """What stands in the present window of each; nothing where nobody has spent of it yet."""
     now = database_now()
     windows = {
@@ -249,7 +249,7 @@ def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
             span = Span(window.starts_at, window.ends_at)
             spent_nano, held_nano = window.spent_nano, window.held_nano
         limit_nano = budget.limit_nano(now)
-        standings.append(Standing(budget, span, spent_nano, held_nano, limit_nano, now))
+        standings.append(BudgetUsage(budget, span, spent_nano, held_nano, limit_nano, now))
     return standings
 
 
@@ -307,10 +307,10 @@ def check_reach(actor: Actor, scope: str, subject: str) -> None:
 
 def access_budget(actor: Actor, id: str) -> Budget:
     """One budget that the actor may see. Http404 when it is another's or none."""
-    return access.one_of(visible_budgets(actor), parse_number(id))
+    return access.get_by_id(visible_budgets(actor), parse_number(id))
 
 
-def find_subject(actor: Actor, scope: str, given: str) -> str:
+def find_subject(actor: Actor, scope: str, subject: str) -> str:
     """What a budget of that scope is for, as it is stored, from what people call it: a team by its
     slug or name, a key by its id or name, a person by the e-mail address; a model or label is
     itself.
@@ -318,7 +318,7 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
     BudgetRefused when there is no such thing in the actor's organisation.
     """
     if scope == BudgetScope.ORGANISATION:
-        if given:
+        if subject:
             raise BudgetRefused(
                 "subject",
                 gettext(
@@ -329,27 +329,27 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
     subject_id: object = None
     if scope == BudgetScope.TEAM:
         teams = Team.objects.filter(organisation=actor.organisation)
-        teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at", "id")
+        teams = teams.filter(Q(slug=subject) | Q(name=subject)).order_by("created_at", "id")
         subject_id = teams.values_list("id", flat=True).first()
     elif scope == BudgetScope.KEY:
-        key_id = parse_id(given)
-        named = Q(id=key_id) if key_id else Q(name=given, revoked_at=None)
+        key_id = parse_id(subject)
+        named = Q(id=key_id) if key_id else Q(name=subject, revoked_at=None)
         subject_id = access.visible_keys(actor).filter(named).values_list("id", flat=True).first()
     elif scope == BudgetScope.USER:
         members = Membership.objects.filter(
-            organisation=actor.organisation, user__email__iexact=given
+            organisation=actor.organisation, user__email__iexact=subject
         )
         subject_id = members.values_list("user_id", flat=True).first()
     elif scope in rules.LABEL_SCOPES:
-        subject_id = given if is_label(given) else None
-    elif 0 < len(given) <= rules.SUBJECT_LENGTH and given.isprintable():
-        subject_id = given
+        subject_id = subject if is_label(subject) else None
+    elif 0 < len(subject) <= rules.SUBJECT_LENGTH and subject.isprintable():
+        subject_id = subject
     if subject_id is None:
-        raise BudgetRefused("subject", _missing(scope, given))
+        raise BudgetRefused("subject", _missing(scope, subject))
     return str(subject_id)
 
 
-def _missing(scope: str, given: str) -> str:
+def _missing(scope: str, subject: str) -> str:
     """What is said of a subject that is not there, in the words of the form."""
     if scope == BudgetScope.TEAM:
         return gettext("This team does not exist.")
@@ -357,17 +357,17 @@ def _missing(scope: str, given: str) -> str:
         return gettext("This API key does not exist.")
     if scope == BudgetScope.USER:
         return gettext("This person is not a member.")
-    if scope in rules.LABEL_SCOPES and given:
+    if scope in rules.LABEL_SCOPES and subject:
         return gettext("A label has 1 to 100 visible characters and no space at the start or end.")
     return gettext("Enter what the budget applies to.")
 
 
-def stated_subjects(budgets: Sequence[Budget]) -> dict[int, str]:
+def subjects_by_budget(budgets: Sequence[Budget]) -> dict[int, str]:
     """What each budget is for, by the budget's id, in the form that `find_subject` takes: a team's
     slug, a key's id, a person's address."""
     teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
     users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
-    stated = {
+    subjects = {
         **{(BudgetScope.TEAM, str(team.id)): team.slug for team in teams},
         **{
             (BudgetScope.KEY, key): id_text(UUID(key))
@@ -376,7 +376,7 @@ def stated_subjects(budgets: Sequence[Budget]) -> dict[int, str]:
         **{(BudgetScope.USER, str(user.id)): user.email for user in users},
     }
     return {
-        budget.id: stated.get((BudgetScope(budget.scope), budget.subject), budget.subject)
+        budget.id: subjects.get((BudgetScope(budget.scope), budget.subject), budget.subject)
         for budget in budgets
     }
 
@@ -457,7 +457,7 @@ def _cap_nano(budget: Budget, at: dt.datetime) -> int:
 
 
 @contextmanager
-def _alone(budget: Budget) -> Iterator[None]:
+def _translate_duplicate(budget: Budget) -> Iterator[None]:
     """Tell the database's refusal of a second budget for the same as BudgetRefused."""
     try:
         with transaction.atomic():
@@ -497,7 +497,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
         budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=cap_nano
     )
     spent_nano = max(window.spent_nano, past.spent_nano)
-    execute(stand_in_window(window.id, past.open_attempts))
+    execute(add_holds_to_window(window.id, past.open_attempts))
     # Each state by its own index: a list of them is looked for in every hold there ever was.
     unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
     held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
@@ -512,7 +512,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     )
 
 
-def _put_away(budget: Budget) -> None:
+def _drop_window(budget: Budget) -> None:
     """Drop the present window of a budget that is off: what happens meanwhile is not in it, and is
     looked up when it is switched on again. What stands under a label is known from nowhere else
     (see `usage.limits.budget_simulation`), so its window stays, lest switching off and on were a

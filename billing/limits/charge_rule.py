@@ -65,7 +65,7 @@ def rule_in_force(
     return RuleInForce(channel, "channel")
 
 
-def checked(kind: str, seconds: int | None = None, cost: str | None = None) -> ChargeRule:
+def build_charge_rule(kind: str, seconds: int | None = None, cost: str | None = None) -> ChargeRule:
     """A rule as somebody states it, its `cost` as decimal text of USD; only a drain has limits.
     Raises ChargeRuleInvalid."""
     known = next((name for name in KINDS if name == kind), None)
@@ -105,7 +105,7 @@ def read_rule(stored: Mapping[str, Any] | None) -> ChargeRule | None:
     if not stored:
         return None
     try:
-        return checked(stored.get("kind", ""), stored.get("seconds"), stored.get("cost"))
+        return build_charge_rule(stored.get("kind", ""), stored.get("seconds"), stored.get("cost"))
     except ChargeRuleInvalid:
         return None
 

@@ -33,7 +33,7 @@ class ChargeRuleIn(Schema):
         description="`drain`: charge at most so much more than at the disconnect. Exact decimal.",
     )
 
-    def stated(self) -> dict[str, Any]:
+    def rule_fields(self) -> dict[str, Any]:
         """The rule as it is stored, if it can be so."""
         if self.kind == "inherit":
             return {}

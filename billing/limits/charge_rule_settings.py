@@ -16,7 +16,7 @@ from billing.limits.charge_rule import (
     DRAIN_SECONDS_MAX,
     ChargeRule,
     ChargeRuleInvalid,
-    checked,
+    build_charge_rule,
     read_rule,
     stored_rule,
 )
@@ -50,13 +50,13 @@ def set_charge_rule(actor: Actor, organisation: Organisation, rule: ChargeRule |
         bump_epoch()
 
 
-def rule_stated(stated: Mapping[str, Any]) -> ChargeRule | None:
+def read_rule_fields(fields: Mapping[str, Any]) -> ChargeRule | None:
     """Build a rule from the fields `kind`, `seconds` and `cost`, or None without a kind. Raises
     Refused for an invalid field."""
-    if not stated:
+    if not fields:
         return None
     try:
-        return checked(stated["kind"], stated.get("seconds"), stated.get("cost"))
+        return build_charge_rule(fields["kind"], fields.get("seconds"), fields.get("cost"))
     except ChargeRuleInvalid as error:
         texts = {
             "kind": gettext("Choose what is charged."),

@@ -10,8 +10,8 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from billing.access import organisation_named
 from billing.forms import ChargeRuleForm
-from billing.limits.charge_rule_settings import charge_rule_of, rule_stated, set_charge_rule
-from lib.htmx import go_to, render_dialog
+from billing.limits.charge_rule_settings import charge_rule_of, read_rule_fields, set_charge_rule
+from lib.htmx import redirect_to, render_dialog
 from lib.refusal import Refused
 
 
@@ -23,12 +23,12 @@ def organisation_charge_rule(request: HttpRequest, actor: Actor, slug: str) -> H
     form = ChargeRuleForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            set_charge_rule(actor, organisation, rule_stated(form.stated()))
+            set_charge_rule(actor, organisation, read_rule_fields(form.rule_fields()))
         except Refused as refused:
             refused.tell(form)
         else:
             messages.success(request, gettext("Saved. The change applies to new requests."))
-            return go_to(request, "organisations")
+            return redirect_to(request, "organisations")
     context = {
         "form": form,
         "title": gettext("Charge rule of %(name)s") % {"name": organisation.name},

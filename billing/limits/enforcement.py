@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.keys.sql import holder_stands
+from accounts.keys.sql import holder_is_active
 from billing.ledger.sql import MOVE_BALANCES
 from billing.ledger.sql_statement import Statement
 from billing.limits.channel_limits import ChannelLimits
@@ -123,7 +123,7 @@ _KEYS = f"""standing_key AS MATERIALIZED (
         WHERE id = ANY (%(key_id)s::uuid[])
           AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
           AND (key.expires_at IS NULL OR key.expires_at > now())
-          AND {holder_stands("key", "key.user_id")}
+          AND {holder_is_active("key", "key.user_id")}
     )"""  # noqa: S608 - only constants are put in
 
 # One row per wallet of the batch; a join to accounts per hold would read them once each. What is

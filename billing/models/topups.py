@@ -70,7 +70,7 @@ class TopUp(models.Model):
         return id_text(self.id)
 
     @property
-    def given_back_nano(self) -> int:
+    def returned_nano(self) -> int:
         """What the payer has back, by refunds and by the bank."""
         return self.refunded_nano + self.disputed_nano
 

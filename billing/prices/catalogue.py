@@ -212,7 +212,7 @@ def _convert_model(
     def skip(reason: SkipReason, detail: str) -> None:
         skipped.append(Skipped(provider_id, model.id, reason, detail))
 
-    hourly = _by_hours(model.prices)
+    hourly = _split_by_hours(model.prices)
     if isinstance(hourly, str):
         skip("time_of_day", hourly)
         return
@@ -250,7 +250,7 @@ def _rows(
         for key in sorted(keys.keys() - _KEYS.keys()):
             skip("no_meter", key)
         try:
-            rates = _with_media_output(_rates(keys), model.id)
+            rates = _add_media_output(_rates(keys), model.id)
             if conditions:
                 rates["conditions"] = [
                     _condition(rates, model.id, *condition) for condition in conditions
@@ -287,7 +287,7 @@ def _keys(prices: Any) -> _Keys:
     return {key: value for key, value in vars(prices).items() if value is not None}
 
 
-def _by_hours(prices: Any) -> dict[str, _Dated] | str:
+def _split_by_hours(prices: Any) -> dict[str, _Dated] | str:
     """The dated sets of prices by the hours that they are for, "" the whole day.
 
     Hours stand behind all dates in the data and win over them, on every date. A text instead of
@@ -295,9 +295,9 @@ def _by_hours(prices: Any) -> dict[str, _Dated] | str:
     """
     by_hours: dict[str, _Dated] = {"": []}
     spans: list[tuple[str, Hours]] = []
-    for constraint, stated in _conditions(prices):
+    for constraint, own_prices in _conditions(prices):
         if not hasattr(constraint, "start_time"):
-            by_hours[""].append((getattr(constraint, "start_date", None), _keys(stated)))
+            by_hours[""].append((getattr(constraint, "start_date", None), _keys(own_prices)))
             continue
         hours = f"{_clock(constraint.start_time)}-{_clock(constraint.end_time)}"
         span = cast(Hours, read_hours(hours))
@@ -305,7 +305,7 @@ def _by_hours(prices: Any) -> dict[str, _Dated] | str:
             if span.overlap(taken):
                 return f"{other} and {hours}"
         spans.append((hours, span))
-        by_hours[hours] = [(None, _keys(stated))]
+        by_hours[hours] = [(None, _keys(own_prices))]
     return by_hours
 
 
@@ -353,9 +353,11 @@ def _condition(
     plain: Mapping[str, Any], model: str, kind: str, value: str, since: date | None, keys: _Keys
 ) -> dict[str, Any]:
     """A condition in the stored form: the rates that it replaces, and its own tiers."""
-    rates = _with_media_output(_rates(keys), model)
-    stated = plain["meters"]
-    replaced = {name: rate for name, rate in rates["meters"].items() if stated.get(name) != rate}
+    rates = _add_media_output(_rates(keys), model)
+    plain_rates = plain["meters"]
+    replaced = {
+        name: rate for name, rate in rates["meters"].items() if plain_rates.get(name) != rate
+    }
     condition = {"kind": kind, "value": value, "meters": replaced, "tiers": rates["tiers"]}
     dated = {"date": since.isoformat()} if since else {}
     return condition | {"source": CATALOGUE} | dated
@@ -365,14 +367,14 @@ def _tier_versions(standard: _Dated, variants: _Dated) -> Iterator[_Version]:
     """The same for a service tier: the plain set, and over it what the tier has else; of several
     active ones the first in the list holds. Nothing before the tier's first date."""
     for begin, end in _spans([*standard, *variants]):
-        (stated,) = (
-            keys for at, until, keys, _ in _versions(standard) if _within(begin, at, until)
+        (only_price,) = (
+            keys for at, until, keys, _ in _versions(standard) if _is_within(begin, at, until)
         )
         over: _Keys = {}
         for keys in _active(variants, begin):
             over = {**keys, **over}
         if over:
-            yield begin, end, {**stated, **over}, ()
+            yield begin, end, {**only_price, **over}, ()
 
 
 def _spans(dated: _Dated) -> Iterator[tuple[datetime, datetime | None]]:
@@ -385,11 +387,11 @@ def _active(dated: _Dated, at: datetime) -> list[_Keys]:
     return [keys for start, keys in dated if start is None or start <= at.date()]
 
 
-def _within(at: datetime, begin: datetime, end: datetime | None) -> bool:
+def _is_within(at: datetime, begin: datetime, end: datetime | None) -> bool:
     return begin <= at and (end is None or at < end)
 
 
-def _with_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
+def _add_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
     """The output of a model that makes pictures or speech alone: its price of output is theirs,
     where the data has none for it apart."""
     meter = next((meter for sign, meter in _MEDIA_OUTPUT if sign.fullmatch(model)), None)

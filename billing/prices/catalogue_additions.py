@@ -218,9 +218,9 @@ _OWN: Final = (
 )
 
 
-def with_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
+def add_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
     """The rows of the catalogue, and the prices of our own for names that it lacks."""
-    listed = [_with_conditions(row) for row in rows]
+    listed = [_add_conditions(row) for row in rows]
     listed += [tier for row in listed for tier in _tiers(row)]
     taken = {row.model for row in listed}
     yield from listed
@@ -232,12 +232,12 @@ def with_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
     yield from (_row(own) for own in _OWN if own.model not in taken)
 
 
-def _with_conditions(row: CatalogueRow) -> CatalogueRow:
+def _add_conditions(row: CatalogueRow) -> CatalogueRow:
     """The row with the terms of inference in one place, where its provider offers that."""
-    found = _CLAUDE.fullmatch(row.alias_of or row.model)
-    if row.provider != "anthropic" or found is None:
+    match = _CLAUDE.fullmatch(row.alias_of or row.model)
+    if row.provider != "anthropic" or match is None:
         return row
-    if (int(found[1]), int(found[2] or 0)) < _PLACED_SINCE:
+    if (int(match[1]), int(match[2] or 0)) < _PLACED_SINCE:
         return row
     conditions = [*row.rates.get("conditions", ()), dict(_IN_US)]
     return row._replace(rates={**row.rates, "conditions": conditions})
@@ -249,12 +249,12 @@ def _tiers(row: CatalogueRow) -> Iterator[CatalogueRow]:
     if row.provider != "google" or row.service_tier or not _GEMINI.fullmatch(model):
         return
     for tier, percent, source in _GEMINI_TIERS:
-        rates = _scaled(row.rates, percent)
+        rates = _scale_rates(row.rates, percent)
         if rates is not None:
             yield row._replace(service_tier=tier, rates=rates, source=source)
 
 
-def _scaled(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | None:
+def _scale_rates(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | None:
     """Rates of tokens at a share of themselves, all others as they are; None where one would not
     be whole."""
 

@@ -110,7 +110,7 @@ def save_plan(
         before = _facts(plan)
         if multiplier_ppm is not None:
             before_ppm = plan.multiplier_ppm if is_used(plan) else 0
-            waits = _waits(actor, plan, None, before_ppm, multiplier_ppm)
+            waits = _has_to_wait(actor, plan, None, before_ppm, multiplier_ppm)
             if not waits:
                 plan.multiplier_ppm = multiplier_ppm
         if models is not None:
@@ -149,7 +149,7 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
         bump_epoch()
 
 
-def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
+def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
     """Put an organisation, a team or a member on the plan of that name; "" takes it off any.
     PlanRefused for an unknown name, SecondPersonNeeded when it waits."""
     plan = Plan.objects.filter(name=name).first() if name else None
@@ -160,10 +160,12 @@ def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         own = _rows_of(holder).select_related("plan").first()
-        before = [_listed(own.plan, 0)] if own else _plans_above(holder)
-        after = [_listed(plan, 0)] if plan else _plans_above(holder)
+        before = [_list_plan(own.plan, 0)] if own else _plans_above(holder)
+        after = [_list_plan(plan, 0)] if plan else _plans_above(holder)
         before_ppm = max(row.multiplier_ppm for row in before)
-        waits = _waits(actor, plan, holder, before_ppm, min(row.multiplier_ppm for row in after))
+        waits = _has_to_wait(
+            actor, plan, holder, before_ppm, min(row.multiplier_ppm for row in after)
+        )
         if not waits:
             _rows_of(holder).delete()
             if plan is not None:
@@ -204,7 +206,9 @@ def waiting_cuts(plan: Plan) -> list[PlanCut]:
     return list(rows.filter(Q(plan=plan) | Q(of_those, plan=None)).order_by("id"))
 
 
-def _waits(actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int) -> bool:
+def _has_to_wait(
+    actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int
+) -> bool:
     """Return whether a change from one multiplier to another must wait for a second operator; it is
     written down then. The installation itself waits for nobody: its file is reviewed before."""
     organisation = _organisation_of(holder) if holder else None
@@ -257,13 +261,15 @@ def plan_in_force(
     for holder in (member, team):
         row = _rows_of(holder).select_related("plan").first() if holder else None
         if holder is not None and row is not None:
-            return PlanInForce(_listed(row.plan, 0), _KINDS[type(holder)].level)
+            return PlanInForce(_list_plan(row.plan, 0), _KINDS[type(holder)].level)
     row = _rows_of(organisation).select_related("plan").first()
-    plan = _listed(row.plan, 0) if row else STANDARD
-    return PlanInForce(replace(plan, subscribed=_subscribed(organisation)), "organisation")
+    plan = _list_plan(row.plan, 0) if row else STANDARD
+    return PlanInForce(
+        replace(plan, subscribed=_subscribed_multipliers(organisation)), "organisation"
+    )
 
 
-def _subscribed(organisation: Organisation) -> tuple[Multiplier, ...]:
+def _subscribed_multipliers(organisation: Organisation) -> tuple[Multiplier, ...]:
     active = Subscription.objects.filter(state=SubscriptionState.ACTIVE, organisation=organisation)
     subscription = active.select_related("plan").first()
     return multipliers_of_plan(subscription.plan) if subscription else ()
@@ -282,7 +288,7 @@ def _plans_above(holder: Holder) -> list[ListedPlan]:
     plans = [plan_of(holder.organisation)]
     if isinstance(holder, Membership):
         rows = TeamPlan.objects.filter(team__organisation=holder.organisation)
-        plans += [_listed(row.plan, 0) for row in rows.select_related("plan")]
+        plans += [_list_plan(row.plan, 0) for row in rows.select_related("plan")]
     return plans
 
 
@@ -298,8 +304,8 @@ def _rows_of(holder: Holder) -> QuerySet[Any]:
 def list_plans() -> list[ListedPlan]:
     """Every plan with the number of its organisations, by name."""
     plans = Plan.objects.annotate(organisation_count=Count("organisations")).order_by("name")
-    return [_listed(plan, plan.organisation_count) for plan in plans]
+    return [_list_plan(plan, plan.organisation_count) for plan in plans]
 
 
-def _listed(plan: Plan, organisations: int) -> ListedPlan:
+def _list_plan(plan: Plan, organisations: int) -> ListedPlan:
     return ListedPlan(plan.name, plan.multiplier_ppm, tuple(plan.model_patterns), organisations)

@@ -60,17 +60,17 @@ def read_price_list(text: str | bytes) -> PriceListRead:
         raise ListInvalid(f"It is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise ListInvalid("It is no JSON object of models.")
-    found = PriceListRead({}, {})
+    result = PriceListRead({}, {})
     for name, entry in document.items():
         if not isinstance(entry, dict) or entry.get("mode") not in _MODES:
             continue
         try:
-            found.rates[name] = {"meters": _meters(name, entry), "tiers": []}
+            result.rates[name] = {"meters": _meters(name, entry), "tiers": []}
         except _Left as left:
-            found.skipped[name] = str(left)
-    if not found.rates and not found.skipped:
+            result.skipped[name] = str(left)
+    if not result.rates and not result.skipped:
         raise ListInvalid("It names no model with a mode of chat, completion or embedding.")
-    return found
+    return result
 
 
 def _meters(name: str, entry: Mapping[str, Any]) -> dict[str, int]:

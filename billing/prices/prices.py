@@ -106,7 +106,7 @@ def set_price(
         try:
             with transaction.atomic():
                 if not source.startswith(CATALOGUE):
-                    _end_shipped_beside(key, valid_from)
+                    _end_shipped_prices(key, valid_from)
                 price.versions.filter(valid_from__lt=valid_from).filter(
                     Q(valid_to=None) | Q(valid_to__gt=valid_from)
                 ).update(valid_to=valid_from)
@@ -151,7 +151,7 @@ def _refuse_shared_hours(key: PriceKey) -> None:
             raise PriceRefused(text % named)
 
 
-def _end_shipped_beside(key: PriceKey, valid_from: dt.datetime) -> None:
+def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
     """An own plain price holds in every service tier and at every hour that has no own one."""
     if key.kind != PriceKind.CHARGE or not key.unconditional:
         return
@@ -167,10 +167,10 @@ def _end_shipped_beside(key: PriceKey, valid_from: dt.datetime) -> None:
 
 def _key_fields(key: PriceKey) -> dict[str, str]:
     """The key for the audit trail: what narrows nothing down is left out."""
-    given = {name: value for name, value in key._asdict().items() if value}
+    conditions = {name: value for name, value in key._asdict().items() if value}
     if key.kind == PriceKind.CHARGE:
-        del given["kind"]
-    return given
+        del conditions["kind"]
+    return conditions
 
 
 def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None) -> PriceVersion:

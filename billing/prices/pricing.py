@@ -191,7 +191,7 @@ class PriceVersion:
         versions = [self.under({kind: asked[kind] for kind in some}) for some in granted]
         return dearest([version for version in versions if version is not None])
 
-    def shown_rates(self) -> Rates:
+    def visible_rates(self) -> Rates:
         """The rates below the first tier with the plan's multiplier in them, for eyes: each is
         rounded half-even to 1 nano per million units, which a charge never is."""
         if self.multiplier_ppm == PPM:
@@ -217,10 +217,10 @@ class PriceVersion:
         for a name that is no meter).
         """
         _refuse_unknown(stored, {"meters", "tiers", "conditions"}, "price")
-        stated = _read_meters(stored.get("meters"), "meters")
-        tiers, mode = _read_tiers(stated, stored.get("tiers", []), "")
-        conditions = _read_conditions(stated, stored.get("conditions", []))
-        return cls(_with_fallbacks(stated), tiers, mode, conditions=conditions)
+        rates = _read_meters(stored.get("meters"), "meters")
+        tiers, mode = _read_tiers(rates, stored.get("tiers", []), "")
+        conditions = _read_conditions(rates, stored.get("conditions", []))
+        return cls(_add_fallbacks(rates), tiers, mode, conditions=conditions)
 
 
 def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
@@ -233,7 +233,7 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
     if version.token_ppm != PPM:
         return price_parts([(quantities, version)])
     if version.tiers:
-        reached = _reached(quantities, version)
+        reached = _reached_tiers(quantities, version)
         if reached and version.mode == "marginal":
             return _price_marginal(quantities, version, reached)
         rates = reached[-1].rates if reached else version.rates
@@ -246,11 +246,11 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
         if quantity > 0:
             rate = rates.get(meter)
             if rate is None:
-                return _unpriced(quantities, rates)
+                return _unpriced_meters(quantities, rates)
             total += quantity * rate
             lines.append(CostLine(meter, quantity, rate, multiplier_ppm))
         elif quantity:
-            return _unpriced(quantities, rates)
+            return _unpriced_meters(quantities, rates)
     return _round(lines, total * multiplier_ppm)
 
 
@@ -331,7 +331,7 @@ def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpr
         return cost.total_nano if isinstance(cost, CostLines) else cost
     rates = version.rates
     if version.tiers:
-        reached = _reached(quantities, version)
+        reached = _reached_tiers(quantities, version)
         if reached:
             if version.mode == "marginal":
                 cost = _price_marginal(quantities, version, reached)
@@ -342,10 +342,10 @@ def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpr
         if quantity > 0:
             rate = rates.get(meter)
             if rate is None:
-                return _unpriced(quantities, rates)
+                return _unpriced_meters(quantities, rates)
             total += quantity * rate
         elif quantity:
-            return _unpriced(quantities, rates)
+            return _unpriced_meters(quantities, rates)
     nano = round_half_even(total * version.multiplier_ppm, _DENOMINATOR)
     if nano > INT64_MAX:
         return Unpriced("out_of_range", tuple(meter for meter, used in quantities.items() if used))
@@ -366,12 +366,14 @@ def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
     if not version.tiers:
         difference = _cheaper(cached, version.rates)
     else:
-        reached = _reached(quantities, version)
+        reached = _reached_tiers(quantities, version)
         if reached and version.mode == "marginal":
             as_plain = replace(
                 version,
-                rates=_as_plain(version.rates),
-                tiers=tuple(replace(tier, rates=_as_plain(tier.rates)) for tier in version.tiers),
+                rates=_plain_rates(version.rates),
+                tiers=tuple(
+                    replace(tier, rates=_plain_rates(tier.rates)) for tier in version.tiers
+                ),
             )
             costs = [price(quantities, either) for either in (as_plain, version)]
             sums = [_exact(cost) for cost in costs if isinstance(cost, CostLines)]
@@ -385,12 +387,12 @@ def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
 
 def _cheaper(cached: Mapping[str, int], rates: Rates) -> int:
     """By so much, in nano per million units times units, cached input is cheaper than plain one."""
-    plain = _as_plain(rates)
+    plain = _plain_rates(rates)
     return sum(used * (plain[meter] - rates[meter]) for meter, used in cached.items()
                if meter in rates)  # fmt: skip
 
 
-def _as_plain(rates: Rates) -> Rates:
+def _plain_rates(rates: Rates) -> Rates:
     """The same rates with cached input at those of plain input, where these are known."""
     plain = {meter: rates[of] for meter, of in PLAIN_OF.items() if of in rates and meter in rates}
     return {**rates, **plain}
@@ -402,7 +404,7 @@ def _exact(cost: CostLines) -> int:
 
 def reached_tier(quantities: Mapping[str, int], version: PriceVersion) -> int:
     """Return how many tiers the input tokens of `quantities` reach; 0 is below the first."""
-    return len(_reached(quantities, version)) if version.tiers else 0
+    return len(_reached_tiers(quantities, version)) if version.tiers else 0
 
 
 def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
@@ -413,7 +415,7 @@ def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLin
     """
     if not version.tiers:
         return price(quantities, version)
-    candidates = [version.rates, *(tier.rates for tier in _reached(quantities, version))]
+    candidates = [version.rates, *(tier.rates for tier in _reached_tiers(quantities, version))]
     return price(
         quantities, replace(version, rates=_dearest_rates(candidates), tiers=(), mode="whole")
     )
@@ -466,7 +468,7 @@ def _dearest_rates(tables: Sequence[Rates]) -> Rates:
     return rates
 
 
-def _reached(quantities: Mapping[str, int], version: PriceVersion) -> tuple[Tier, ...]:
+def _reached_tiers(quantities: Mapping[str, int], version: PriceVersion) -> tuple[Tier, ...]:
     input_tokens = 0
     for meter, quantity in quantities.items():
         if meter in _INPUT_TOKENS:
@@ -481,7 +483,7 @@ def _price_marginal(
 ) -> CostLines | Unpriced:
     top, multiplier_ppm = reached[-1].rates, version.multiplier_ppm
     if any(quantity < 0 for quantity in quantities.values()):
-        return _unpriced(quantities, top)
+        return _unpriced_meters(quantities, top)
     floors = [0, *(tier.input_over for tier in reached)]
     ceilings = [*floors[1:], sum(quantities.get(meter, 0) for meter in INPUT_TOKEN_METERS)]
     bands = [version.rates, *(tier.rates for tier in reached)]
@@ -495,14 +497,14 @@ def _price_marginal(
                 # A meter that only the tier names has no rate for what stands beneath it.
                 rate = rates.get(meter)
                 if rate is None:
-                    return _unpriced(quantities, rates)
+                    return _unpriced_meters(quantities, rates)
                 lines.append(CostLine(meter, inside, rate, multiplier_ppm))
         position = end
     for meter, quantity in quantities.items():
         if quantity and meter not in _INPUT_TOKENS:
             rate = top.get(meter)
             if rate is None:
-                return _unpriced(quantities, top)
+                return _unpriced_meters(quantities, top)
             lines.append(CostLine(meter, quantity, rate, multiplier_ppm))
     total = sum(line.quantity * line.rate_nano_per_million for line in lines)
     return _round(lines, total * multiplier_ppm)
@@ -517,7 +519,7 @@ def _round(
     return CostLines(tuple(lines), total)
 
 
-def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:
+def _unpriced_meters(quantities: Mapping[str, int], rates: Rates) -> Unpriced:
     negative = tuple(meter for meter, quantity in quantities.items() if quantity < 0)
     if negative:
         return Unpriced("negative_quantity", negative)
@@ -525,18 +527,18 @@ def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:
     return Unpriced("unpriced_meter", tuple(missing))
 
 
-def _with_fallbacks(stated: Rates) -> Rates:
-    rates = dict(stated)
+def _add_fallbacks(own_rates: Rates) -> Rates:
+    rates = dict(own_rates)
     for meter, fallback in FALLBACKS.items():
-        if meter not in stated and fallback in rates:
+        if meter not in own_rates and fallback in rates:
             rates[meter] = rates[fallback]
     return rates
 
 
-def _read_tiers(stated: Rates, raw: object, where: str) -> tuple[tuple[Tier, ...], TierMode]:
+def _read_tiers(plain_rates: Rates, raw: object, where: str) -> tuple[tuple[Tier, ...], TierMode]:
     tiers: list[Tier] = []
     modes: set[TierMode] = set()
-    laid = dict(stated)
+    laid = dict(plain_rates)
     for index, row in enumerate(_read_list(raw, f"{where}tiers")):
         at = f"{where}tiers[{index}]"
         _refuse_unknown(row, {"input_over", "mode", "meters"}, at)
@@ -548,13 +550,13 @@ def _read_tiers(stated: Rates, raw: object, where: str) -> tuple[tuple[Tier, ...
             raise PriceInvalid(f'{at}.mode: expected "whole" or "marginal", got {mode!r}')
         modes.add(mode)
         laid.update(_read_meters(row.get("meters"), f"{at}.meters"))
-        tiers.append(Tier(input_over, _with_fallbacks(laid)))
+        tiers.append(Tier(input_over, _add_fallbacks(laid)))
     if len(modes) > 1:
         raise PriceInvalid(f"{where}tiers: expected one mode for all tiers of a version")
     return tuple(tiers), modes.pop() if modes else "whole"
 
 
-def _read_conditions(stated: Rates, raw: object) -> tuple[Condition, ...]:
+def _read_conditions(plain_rates: Rates, raw: object) -> tuple[Condition, ...]:
     conditions: list[Condition] = []
     for index, row in enumerate(_read_list(raw, "conditions")):
         at = f"conditions[{index}]"
@@ -577,10 +579,10 @@ def _read_conditions(stated: Rates, raw: object) -> tuple[Condition, ...]:
             token_ppm = _read_integer(row["multiplier_ppm"], f"{at}.multiplier_ppm")
             conditions.append(Condition(kind, value, token_ppm=token_ppm, source=source, date=date))
             continue
-        laid = {**stated, **_read_meters(row["meters"], f"{at}.meters")}
+        laid = {**plain_rates, **_read_meters(row["meters"], f"{at}.meters")}
         tiers, mode = _read_tiers(laid, row.get("tiers", []), f"{at}.")
         conditions.append(
-            Condition(kind, value, _with_fallbacks(laid), tiers, mode, source=source, date=date)
+            Condition(kind, value, _add_fallbacks(laid), tiers, mode, source=source, date=date)
         )
     return tuple(conditions)
 

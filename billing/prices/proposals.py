@@ -38,7 +38,7 @@ from billing.prices.prices import (
     set_price,
     source_of,
 )
-from billing.prices.rate_changes import RateChange, falls_by_more_than_half, rate_changes
+from billing.prices.rate_changes import RateChange, fell_by_more_than_half, rate_changes
 from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)
@@ -93,7 +93,7 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
     what was ignored of a catalogue of the same source is not proposed again.
     """
     now = clock.now()
-    current = _in_force(list_prices(), now)
+    current = _prices_in_force(list_prices(), now)
     own = {price.model for price in current.values() if not price.from_catalogue}
     wanted: dict[PriceKey, CatalogueRow] = {}
     for row in rows:
@@ -108,27 +108,34 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
             (key_of(row), _canonical(row.rates))
             for row in PriceProposal.objects.filter(source__in=sources, state=ProposalState.IGNORED)
         }
-        made: list[PriceProposal] = []
+        new_proposals: list[PriceProposal] = []
         for key, row in wanted.items():
             there = current.get(key)
-            if there is not None and _same(there.rates, row.rates):
+            if there is not None and _is_same_price(there.rates, row.rates):
                 continue
-            made.append(_proposal(key, row.rates, there, source_of(row, source)))
-        made += [
+            new_proposals.append(_proposal(key, row.rates, there, source_of(row, source)))
+        new_proposals += [
             _proposal(key, None, there, source)
             for key, there in current.items()
             if there.from_catalogue and key not in wanted
         ]
-        made = [row for row in made if (key_of(row), _canonical(row.rates)) not in ignored]
-        PriceProposal.objects.bulk_create(made)
+        new_proposals = [
+            row for row in new_proposals if (key_of(row), _canonical(row.rates)) not in ignored
+        ]
+        PriceProposal.objects.bulk_create(new_proposals)
         counts = Proposed(
-            sum(1 for row in made if row.replaces is None),
-            sum(1 for row in made if row.replaces is not None and row.rates is not None),
-            sum(1 for row in made if row.rates is None),
+            sum(1 for row in new_proposals if row.replaces is None),
+            sum(1 for row in new_proposals if row.replaces is not None and row.rates is not None),
+            sum(1 for row in new_proposals if row.rates is None),
         )
-        if made:
+        if new_proposals:
             audit.record(
-                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+                actor,
+                None,
+                "catalogue.proposed",
+                new_proposals[0],
+                source=source,
+                **counts._asdict(),
             )
     return counts
 
@@ -150,7 +157,7 @@ def propose_list(
     go; what was ignored of it is not proposed again.
     """
     now, listed_names = clock.now(), rates if listed_names is None else listed_names
-    current = _in_force(list_prices(), now)
+    current = _prices_in_force(list_prices(), now)
     own = {
         price.model
         for price in current.values()
@@ -162,14 +169,14 @@ def propose_list(
             (row.model, _canonical(row.rates))
             for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
         }
-        made: list[PriceProposal] = []
+        new_proposals: list[PriceProposal] = []
         for model, wanted in rates.items():
             there = current.get(PriceKey(model))
             left = model in own or any(matches(pattern, model) for pattern in ignored)
-            same = there is not None and _same(there.rates, wanted)
+            same = there is not None and _is_same_price(there.rates, wanted)
             if not left and not same and (model, _canonical(wanted)) not in put_away:
-                made.append(_proposal(PriceKey(model), wanted, there, source))
-        made += [
+                new_proposals.append(_proposal(PriceKey(model), wanted, there, source))
+        new_proposals += [
             _proposal(key, None, there, source)
             for key, there in current.items()
             if there.source == source
@@ -177,13 +184,18 @@ def propose_list(
             and (key.model, "") not in put_away
             and not any(matches(pattern, key.model) for pattern in ignored)
         ]
-        PriceProposal.objects.bulk_create(made)
-        removed = sum(1 for row in made if row.rates is None)
-        added = sum(1 for row in made if row.replaces is None)
-        counts = Proposed(added, len(made) - added - removed, removed)
-        if made:
+        PriceProposal.objects.bulk_create(new_proposals)
+        removed = sum(1 for row in new_proposals if row.rates is None)
+        added = sum(1 for row in new_proposals if row.replaces is None)
+        counts = Proposed(added, len(new_proposals) - added - removed, removed)
+        if new_proposals:
             audit.record(
-                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+                actor,
+                None,
+                "catalogue.proposed",
+                new_proposals[0],
+                source=source,
+                **counts._asdict(),
             )
     return counts
 
@@ -209,7 +221,7 @@ def propose_upstream(
     not proposed again.
     """
     now = clock.now()
-    current = _in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
+    current = _prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
     with transaction.atomic():
         rows = PriceProposal.objects.select_for_update().filter(source=source)
         waiting = {
@@ -219,33 +231,33 @@ def propose_upstream(
             (key_of(row), _canonical(row.rates)) for row in rows.filter(state=ProposalState.IGNORED)
         }
         wanted: dict[PriceKey, dict[str, Any] | None] = {
-            key: stated
-            for key, stated in rates.items()
-            if (there := current.get(key)) is None or not _same(there.rates, stated)
+            key: listed_rates
+            for key, listed_rates in rates.items()
+            if (there := current.get(key)) is None or not _is_same_price(there.rates, listed_rates)
         }
         for key in ended:
             if key in current and current[key].source == source:
                 wanted[key] = None
-        named = {(key, _canonical(stated)): key for key, stated in wanted.items()}
+        named = {(key, _canonical(listed_rates)): key for key, listed_rates in wanted.items()}
         named = {name: key for name, key in named.items() if name not in put_away}
         gone = [row.id for name, row in waiting.items() if name not in named]
         PriceProposal.objects.filter(id__in=gone).delete()
-        made = [
+        new_proposals = [
             _proposal(key, wanted[key], current.get(key), source)
             for name, key in named.items()
             if name not in waiting
         ]
-        PriceProposal.objects.bulk_create(made)
-        open_now = [*made, *(row for name, row in waiting.items() if name in named)]
+        PriceProposal.objects.bulk_create(new_proposals)
+        open_now = [*new_proposals, *(row for name, row in waiting.items() if name in named)]
         removed = sum(1 for row in open_now if row.rates is None)
         added = sum(1 for row in open_now if row.replaces is None)
         counts = Proposed(added, len(open_now) - added - removed, removed)
-        if made:
+        if new_proposals:
             audit.record(
-                actor, None, "upstream.prices_proposed", made[0],
-                source=source, new=len(made), **counts._asdict(),
+                actor, None, "upstream.prices_proposed", new_proposals[0],
+                source=source, new=len(new_proposals), **counts._asdict(),
             )  # fmt: skip
-    return UpstreamProposed(counts, len(made))
+    return UpstreamProposed(counts, len(new_proposals))
 
 
 def draft_price(
@@ -269,7 +281,7 @@ def draft_price(
     except (pricing.PriceInvalid, MeterUnknown) as error:
         raise PriceRefused(str(error)) from error
     with transaction.atomic():
-        there = _in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
+        there = _prices_in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
         draft = _proposal(key, dict(rates), there.get(key), DRAFT)
         draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
         _refuse_stale(draft, replaces, clock.now())
@@ -304,7 +316,7 @@ def accept(
             _refuse_stale(row, replaces, now)
             if replaces is None:
                 _refuse_unseen(row, replacing)
-            _look_again(row, now)
+            _recheck_proposal(row, now)
             if needs_two(row) and not _second_of(actor, row):
                 _wait_for_second(actor, row)
                 waiting.append(row)
@@ -369,11 +381,11 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
     if drafts is not None:
         rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
-    charges = _by_name(list_prices())
-    return [listed(row, charges) for row in rows]
+    charges = _charges_by_name(list_prices())
+    return [list_proposal(row, charges) for row in rows]
 
 
-def listed(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
+def list_proposal(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
     """A proposal with what it changes; `charges` as for `needs_two`."""
     changes = rate_changes(row.replaces, row.rates)
     return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
@@ -389,7 +401,7 @@ def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
     now, own = clock.now(), key_of(row)
     at = max(row.valid_from or now, now)
     before = [row.replaces or _paid(own, charges, at), _paid(own, charges, at - _TOGETHER)]
-    return any(falls_by_more_than_half(rates, row.rates) for rates in before)
+    return any(fell_by_more_than_half(rates, row.rates) for rates in before)
 
 
 def _deep_cuts(key: PriceKey) -> set[int]:
@@ -403,14 +415,14 @@ def _deep_cuts(key: PriceKey) -> set[int]:
             continue
         instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - _TOGETHER)
         before = [_paid(version.key, charges, at) for at in instants]
-        if any(falls_by_more_than_half(rates, version.rates) for rates in before):
+        if any(fell_by_more_than_half(rates, version.rates) for rates in before):
             deep.add(version.version_id)
     return deep
 
 
 def _charges_of(model: str) -> Charges:
     named = Price.objects.filter(Q(model=model) | Q(model__contains="*"), kind=PriceKind.CHARGE)
-    return _by_name(list_prices(named.values_list("model", flat=True)))
+    return _charges_by_name(list_prices(named.values_list("model", flat=True)))
 
 
 def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
@@ -419,21 +431,21 @@ def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any]
     patterns = [name for name in charges if "*" in name and matches(name, own.model)]
     patterns.sort(key=lambda name: (-len(name), name))
     for name in (own.model, *patterns):
-        held = _in_force(charges.get(name, ()), at)
+        held = _prices_in_force(charges.get(name, ()), at)
         for key in (own, PriceKey(name, service_tier=own.service_tier), PriceKey(name)):
             if key in held:
                 return held[key].rates
     return None
 
 
-def _by_name(prices: Iterable[ListedPrice]) -> Charges:
+def _charges_by_name(prices: Iterable[ListedPrice]) -> Charges:
     return {name: list(of_it) for name, of_it in groupby(prices, lambda listed: listed.model)}
 
 
-def _look_again(row: PriceProposal, now: dt.datetime) -> None:
+def _recheck_proposal(row: PriceProposal, now: dt.datetime) -> None:
     """Compare with the price that is in force by now: it may have changed since."""
     at = max(row.valid_from or now, now)
-    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     replaces = None if there is None else there.rates
     if replaces != row.replaces:
         row.replaces = replaces
@@ -458,7 +470,7 @@ def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
 
 def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
     key, valid_from = key_of(row), row.valid_from or now
-    there = PriceVersion.objects.filter(**_of_price(row))
+    there = PriceVersion.objects.filter(**_price_conditions(row))
     # What the shipped list says from then on gives way, and so does what was seen to be replaced.
     there.filter(source__startswith=CATALOGUE, valid_from__gte=valid_from).delete()
     for version in there.filter(valid_from=valid_from).select_related("price"):
@@ -482,19 +494,23 @@ def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
 
 def planned_at(row: PriceProposal) -> PriceVersion | None:
     """The planned version that begins when a proposal does, and that it would replace."""
-    return _planned(row).filter(valid_from=row.valid_from).first() if row.valid_from else None
+    return (
+        _planned_versions(row).filter(valid_from=row.valid_from).first() if row.valid_from else None
+    )
 
 
 def planned_after(row: PriceProposal, at: dt.datetime) -> PriceVersion | None:
     """The planned version of the same price at which a proposal ends that begins at an instant."""
-    return _planned(row).filter(valid_from__gt=at).order_by("valid_from").first()
+    return _planned_versions(row).filter(valid_from__gt=at).order_by("valid_from").first()
 
 
-def _planned(row: PriceProposal) -> QuerySet[PriceVersion]:
-    return PriceVersion.objects.filter(**_of_price(row)).exclude(source__startswith=CATALOGUE)
+def _planned_versions(row: PriceProposal) -> QuerySet[PriceVersion]:
+    return PriceVersion.objects.filter(**_price_conditions(row)).exclude(
+        source__startswith=CATALOGUE
+    )
 
 
-def _of_price(row: PriceProposal) -> dict[str, str]:
+def _price_conditions(row: PriceProposal) -> dict[str, str]:
     return {f"price__{name}": value for name, value in key_of(row)._asdict().items()}
 
 
@@ -515,7 +531,7 @@ def _refuse_stale(row: PriceProposal, replaces: int | None, now: dt.datetime) ->
         return
     planned = planned_at(row)
     at = max(row.valid_from or now, now)
-    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     current = planned.id if planned else there.version_id if there else None
     if current == replaces:
         return
@@ -558,7 +574,7 @@ def _proposal(
     return PriceProposal(**key._asdict(), rates=rates, replaces=replaces, source=source)
 
 
-def _in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
+def _prices_in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
     return {price.key: price for price in prices if price.in_force_at(at)}
 
 
@@ -576,6 +592,6 @@ def _canonical(rates: Mapping[str, Any] | None) -> str:
     )
 
 
-def _same(terms: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _is_same_price(terms: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     read: Callable[[Mapping[str, Any]], pricing.PriceVersion] = pricing.PriceVersion.from_stored
     return read(terms) == read(other)

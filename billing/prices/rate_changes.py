@@ -42,7 +42,7 @@ def rate_changes(
     )
 
 
-def falls_by_more_than_half(
+def fell_by_more_than_half(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> bool:
     """Return whether any rate falls to less than half of what it was, or ends: a price cut that

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from accounts.access.actors import Actor
 from billing.models import Price, PriceProposal, PriceVersion
 from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import own_models, with_own_prices
+from billing.prices.catalogue_additions import add_own_prices, own_models
 from billing.prices.prices import CATALOGUE, catalogue_loaded, load_catalogue
 from billing.prices.proposals import Proposed, propose_catalogue
 
@@ -24,7 +24,7 @@ class Brought(NamedTuple):
 NOTHING = Proposed(0, 0, 0)
 
 
-def bring_shipped(actor: Actor, *, again: bool = False) -> Brought:
+def load_shipped_catalogue(actor: Actor, *, again: bool = False) -> Brought:
     """Load the shipped catalogue into an installation that has none; else propose what it changes.
 
     A catalogue of the same release is compared once, unless `again`.
@@ -35,11 +35,11 @@ def bring_shipped(actor: Actor, *, again: bool = False) -> Brought:
 
     source = f"{CATALOGUE} {genai_prices.__version__}"
     if not catalogue_loaded():
-        rows = with_own_prices(convert_catalogue(data.providers).rows)
+        rows = add_own_prices(convert_catalogue(data.providers).rows)
         return Brought(source, load_catalogue(actor, rows, source), NOTHING)
     if _is_known(source) and not again:
         return Brought(source, 0, NOTHING)
-    rows = with_own_prices(convert_catalogue(data.providers).rows)
+    rows = add_own_prices(convert_catalogue(data.providers).rows)
     return Brought(source, 0, propose_catalogue(actor, rows, source))
 
 

@@ -121,9 +121,9 @@ class UpstreamPrices(NamedTuple):
 class _NotUnderstood(Exception):
     """A model is left out."""
 
-    def __init__(self, code: ReasonCode, member: str = "", given: str = "") -> None:
+    def __init__(self, code: ReasonCode, member: str = "", value: str = "") -> None:
         super().__init__(code)
-        self.reason = Reason(code, _shown(member), _shown(given))
+        self.reason = Reason(code, _printable(member), _printable(value))
 
 
 class _Twice(dict[str, Any]):
@@ -159,22 +159,22 @@ def read_upstream_prices(text: bytes, group: str = "") -> UpstreamPrices:
 
 def _prices(entries: list[Any]) -> UpstreamPrices:
     unknown: Counter[str] = Counter()
-    found = UpstreamPrices("models", {}, {}, {})
-    for name, entry in _named(entries, "id", found):
+    result = UpstreamPrices("models", {}, {}, {})
+    for name, entry in _iterate_named(entries, "id", result):
         try:
-            found.rates[name] = _checked(dict(_priced(entry.get("pricing"), unknown)))
+            result.rates[name] = _check_meters(dict(_iterate_rates(entry.get("pricing"), unknown)))
         except _NotUnderstood as error:
-            found.not_understood[name] = error.reason
-    return found._replace(unknown=dict(unknown))
+            result.not_understood[name] = error.reason
+    return result._replace(unknown=dict(unknown))
 
 
-def _priced(pricing: Any, unknown: Counter[str]) -> Iterator[tuple[str, int]]:
+def _iterate_rates(pricing: Any, unknown: Counter[str]) -> Iterator[tuple[str, int]]:
     if not isinstance(pricing, dict):
         raise _NotUnderstood("no_prices")
     if isinstance(pricing, _Twice):
         raise _NotUnderstood("member_twice")
     unread = sorted(pricing.keys() - _PER_TOKEN.keys() - _PER_ONE.keys() - _WITHOUT_METER)
-    unknown.update(_shown(member) for member in unread)
+    unknown.update(_printable(member) for member in unread)
     for member in (*unread, *sorted(_WITHOUT_METER)):
         if not _is_nothing(pricing.get(member)):
             raise _NotUnderstood("no_meter" if member in _WITHOUT_METER else "unknown", member)
@@ -195,35 +195,37 @@ def _priced(pricing: Any, unknown: Counter[str]) -> Iterator[tuple[str, int]]:
 
 
 def _ratios(document: Mapping[str, Any], entries: list[Any], group: str) -> UpstreamPrices:
-    stated = document.get("group_ratio")
-    if not isinstance(stated, dict) or isinstance(stated, _Twice) or not stated:
+    group_ratios = document.get("group_ratio")
+    if not isinstance(group_ratios, dict) or isinstance(group_ratios, _Twice) or not group_ratios:
         raise PricesInvalid("it publishes no ratios of groups")
-    groups = tuple(sorted(map(_shown, stated)))
-    if not group and len(stated) == 1:
-        (group,) = stated
-    if group not in stated:
+    groups = tuple(sorted(map(_printable, group_ratios)))
+    if not group and len(group_ratios) == 1:
+        (group,) = group_ratios
+    if group not in group_ratios:
         raise GroupNeeded(groups)
     try:
-        of_group = _number("group_ratio", stated[group])
+        of_group = _number("group_ratio", group_ratios[group])
         if of_group < 0:
             raise PricesInvalid("the ratio of the group is below 0")
     except _NotUnderstood as error:
         raise PricesInvalid("the ratio of the group is no number") from error
     unknown: Counter[str] = Counter()
-    found = UpstreamPrices("pricing", {}, {}, {}, groups)
-    for name, entry in _named(entries, "model_name", found):
+    result = UpstreamPrices("pricing", {}, {}, {}, groups)
+    for name, entry in _iterate_named(entries, "model_name", result):
         try:
-            found.rates[name] = _checked(dict(_by_ratios(entry, group, of_group, unknown)))
+            result.rates[name] = _check_meters(
+                dict(_rates_from_ratios(entry, group, of_group, unknown))
+            )
         except _NotUnderstood as error:
-            found.not_understood[name] = error.reason
-    return found._replace(unknown=dict(unknown))
+            result.not_understood[name] = error.reason
+    return result._replace(unknown=dict(unknown))
 
 
-def _by_ratios(
+def _rates_from_ratios(
     entry: Mapping[str, Any], group: str, of_group: Fraction, unknown: Counter[str]
 ) -> Iterator[tuple[str, int]]:
     unread = sorted(entry.keys() - _NOT_PRICES - _RATIOS)
-    unknown.update(map(_shown, unread))
+    unknown.update(map(_printable, unread))
     for member in unread:
         if _OF_PRICE.search(member) and not _is_nothing(entry[member]):
             raise _NotUnderstood("unknown", member)
@@ -232,7 +234,7 @@ def _by_ratios(
             raise _NotUnderstood("no_meter", member)
     groups = entry.get("enable_groups")
     if not isinstance(groups, list) or not {group, _ALL_GROUPS} & {*map(str, groups)}:
-        raise _NotUnderstood("other_group", given=group)
+        raise _NotUnderstood("other_group", value=group)
     kind = entry.get("quota_type")
     if type(kind) is not int or kind not in (0, 1):
         raise _NotUnderstood("quota_type", "quota_type", str(kind))
@@ -270,8 +272,8 @@ def _by_ratios(
 # Both --------------------------------------------------------------------------------------------
 
 
-def _named(
-    entries: list[Any], member: str, found: UpstreamPrices
+def _iterate_named(
+    entries: list[Any], member: str, result: UpstreamPrices
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The models by their names; those that cannot be told apart are not understood."""
     names = Counter(
@@ -281,18 +283,18 @@ def _named(
     )
     for place, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not isinstance(entry.get(member), str):
-            found.not_understood[f"#{place}"] = Reason("no_name", member)
+            result.not_understood[f"#{place}"] = Reason("no_name", member)
             continue
         name = entry[member]
         if not _NAME.fullmatch(name) or not name.isprintable():
-            found.not_understood[f"#{place} {_shown(name)}"] = Reason("bad_name")
+            result.not_understood[f"#{place} {_printable(name)}"] = Reason("bad_name")
         elif names[name] > 1 or isinstance(entry, _Twice):
-            found.not_understood[name] = Reason("twice")
+            result.not_understood[name] = Reason("twice")
         else:
             yield name, entry
 
 
-def _checked(meters: dict[str, int]) -> dict[str, Any]:
+def _check_meters(meters: dict[str, int]) -> dict[str, Any]:
     if not any(meters.values()):
         raise _NotUnderstood("free")
     return {"meters": meters, "tiers": []}
@@ -330,12 +332,12 @@ def _nano(member: str, usd: Fraction, most: str) -> int:
     return int(nano)
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """A text of the upstream as it can be shown and kept."""
-    shown = "".join(
+    printable = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
-    return shown.encode("utf-8", "replace").decode()[:60]
+    return printable.encode("utf-8", "replace").decode()[:60]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ _ORDER: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class RateShown:
+class RateDisplay:
     """One rate of a price, and the tier that it stands in.
 
     A book has thousands and a page shows a few: its words are made only when they are read.
@@ -143,26 +143,26 @@ def _digits(meter: str) -> int:
     return _DIGITS.get(row.unit if row else "", 21)
 
 
-def shown_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+def display_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateDisplay]:
     """Every stated rate of a stored price, tier by tier, in the order of the meters."""
-    shown = list(_shown(stored["meters"], None, "", multiplier_ppm))
+    rates = list(_display_meters(stored["meters"], None, "", multiplier_ppm))
     for tier in stored.get("tiers") or ():
         mode = tier.get("mode", "whole")
-        shown += _shown(tier["meters"], tier["input_over"], mode, multiplier_ppm)
-    return shown
+        rates += _display_meters(tier["meters"], tier["input_over"], mode, multiplier_ppm)
+    return rates
 
 
-def shown_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+def display_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateDisplay]:
     """Every rate that a condition of a stored price has; one that multiplies has no meter."""
-    shown: list[RateShown] = []
+    condition_rates: list[RateDisplay] = []
     for one in stored.get("conditions") or ():
         held = (one["kind"], one["value"])
         if "multiplier_ppm" in one:
-            shown.append(RateShown("", None, "", one["multiplier_ppm"], PPM, held))
+            condition_rates.append(RateDisplay("", None, "", one["multiplier_ppm"], PPM, held))
         else:
-            rates = shown_rates(one, multiplier_ppm)
-            shown += [replace(rate, condition=held) for rate in rates]
-    return shown
+            rates = display_rates(one, multiplier_ppm)
+            condition_rates += [replace(rate, condition=held) for rate in rates]
+    return condition_rates
 
 
 def condition_words(kind: str, value: str) -> str:
@@ -193,11 +193,11 @@ def source_name(price: ListedPrice) -> str:
     return gettext("Price list") if price.from_catalogue else gettext("Custom")
 
 
-def _shown(
+def _display_meters(
     meters: Mapping[str, int], input_over: int | None, mode: str, multiplier_ppm: int
-) -> Iterable[RateShown]:
+) -> Iterable[RateDisplay]:
     for meter, rate in sorted(meters.items(), key=_place):
-        yield RateShown(meter, input_over, mode, rate, multiplier_ppm)
+        yield RateDisplay(meter, input_over, mode, rate, multiplier_ppm)
 
 
 def meter_names() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.members.pseudonym import Traces, address_pattern, searched_in_json, without_person
+from accounts.members.pseudonym import Traces, address_pattern, replace_person, searched_in_json
 from accounts.models import Erasure
 from billing.models import Seal, SealKind
 from billing.seals.seals import LOCK, read_sealed, seal_rewritten
@@ -73,10 +73,10 @@ def _events(erasure: Erasure, traces: Traces) -> Iterator[_Row]:
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS, _parameters(erasure, traces))
         for id, at, own, about, reason, detail, origin in cursor.fetchall():
-            given = json.loads(detail) if isinstance(detail, str) else detail
-            new = without_person(given, traces, about=about)
-            new_reason = without_person(reason, traces, about=about)
-            if (new, new_reason) == (given, reason) and not (own and origin):
+            stored_detail = json.loads(detail) if isinstance(detail, str) else detail
+            new = replace_person(stored_detail, traces, about=about)
+            new_reason = replace_person(reason, traces, about=about)
+            if (new, new_reason) == (stored_detail, reason) and not (own and origin):
                 continue
             text = _CHANGE_OWN_EVENT if own else _CHANGE_EVENT
             yield _Row(at, text, {"id": id, "detail": json.dumps(new), "reason": new_reason[:500]})
@@ -86,10 +86,10 @@ def _postings(erasure: Erasure, traces: Traces) -> Iterator[_Row]:
     with connection.cursor() as cursor:
         cursor.execute(_POSTINGS, _parameters(erasure, traces))
         for id, at, actor, cause in cursor.fetchall():
-            given = json.loads(cause) if isinstance(cause, str) else cause
-            new = without_person(given, traces, about=False)
-            new_actor = without_person(actor, traces, about=False)
-            if (new, new_actor) != (given, actor):
+            stored_cause = json.loads(cause) if isinstance(cause, str) else cause
+            new = replace_person(stored_cause, traces, about=False)
+            new_actor = replace_person(actor, traces, about=False)
+            if (new, new_actor) != (stored_cause, actor):
                 changed = {"id": id, "cause": json.dumps(new), "actor": new_actor[:80]}
                 yield _Row(at, _CHANGE_POSTING, changed)
 

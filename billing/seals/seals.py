@@ -73,30 +73,30 @@ def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     One process works, others find it done. Raises SealsBehind when rows stay unsealed
     nevertheless.
     """
-    made = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
+    count = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
     with connection.cursor() as cursor:
-        behind = unsealed(cursor) if until is None else []
+        behind = find_unsealed(cursor) if until is None else []
     if behind:
         raise SealsBehind("; ".join(f"{seal.kind}: {seal.problem}" for seal in behind))
-    return made
+    return count
 
 
 def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
     """Seal one span after the other, each in a transaction of its own; how many."""
-    made, began = 0, time.monotonic()
+    count, began = 0, time.monotonic()
     with connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
         end = settled_at if until is None else min(settled_at, until)
-        for _, to_at in spans(cursor, kind, _end(_last(kind)), end, _SEALED_ROWS):
+        for _, to_at in spans(cursor, kind, _end(_last_seal(kind)), end, _SEALED_ROWS):
             with transaction.atomic():
                 cursor.execute(LOCK)
-                made += _seal(cursor, kind, key, to_at)
+                count += _seal(cursor, kind, key, to_at)
             if time.monotonic() - began > _RUN_S:
                 break
-    return made
+    return count
 
 
-def unsealed(cursor: Cursor) -> list[Broken]:
+def find_unsealed(cursor: Cursor) -> list[Broken]:
     """The kinds with rows that should have been sealed by now and are not."""
     broken: list[Broken] = []
     for kind in SealKind.values:
@@ -112,7 +112,7 @@ def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
     broken: list[Broken] = []
     for kind in SealKind.values:
         broken += broken_chain(cursor, key, kind)
-    return broken + unsealed(cursor)
+    return broken + find_unsealed(cursor)
 
 
 def broken_chain(
@@ -188,7 +188,7 @@ def sign_rewritten(key: bytes, sealed: Sealed, code: bytes) -> bytes:
 
 def read_sealed(cursor: Cursor, key: bytes, seal: Seal) -> Sealed | None:
     """What a seal covers, if its rows are as they were sealed; None where they are not."""
-    sealed = _sealed(seal)
+    sealed = _read_sealed(seal)
     rewritten = None if seal.rewritten is None else bytes(seal.rewritten)
     ours = _is_ours(key, sealed, bytes(seal.code), seal.form, rewritten)
     holds = ours and _digest(cursor, seal.kind, seal.from_at, seal.to_at) == sealed[4:]
@@ -208,11 +208,11 @@ def seal_rewritten(cursor: Cursor, key: bytes, seal: Seal, sealed: Sealed) -> No
 def _is_ours(key: bytes, sealed: Sealed, stored: bytes, form: int, rewritten: bytes | None) -> bool:
     """Whether a seal's code, or the signature of one whose rows were rewritten, is ours."""
     if rewritten is not None:
-        return _holds(rewritten, sign_rewritten(key, sealed, stored))
-    return form == _FORM and _holds(stored, _code(key, _SEAL_FORM, *sealed))
+        return _is_equal_code(rewritten, sign_rewritten(key, sealed, stored))
+    return form == _FORM and _is_equal_code(stored, _code(key, _SEAL_FORM, *sealed))
 
 
-def _sealed(seal: Seal) -> Sealed:
+def _read_sealed(seal: Seal) -> Sealed:
     before = Seal.objects.filter(kind=seal.kind, id__lt=seal.pk).order_by("-id").first()
     stands_on = before or SealCut.objects.filter(kind=seal.kind).first()
     code = bytes(stands_on.code) if stands_on else b""
@@ -232,7 +232,7 @@ def _beginning(
     cursor.execute(_CUT, {"kind": kind})
     for until, code, signature in cursor.fetchall():
         start = bytes(code), until
-        if not _holds(signature, sign_cut(key, kind, until, bytes(code))):
+        if not _is_equal_code(signature, sign_cut(key, kind, until, bytes(code))):
             return start, [Broken(kind, 0, f"the cut at {until.isoformat()} is not ours")]
         cursor.execute(_OLDEST[kind])
         ((oldest,),) = cursor.fetchall()
@@ -250,7 +250,7 @@ def horizon(cursor: Cursor) -> tuple[dt.datetime, dt.datetime]:
     return settled_at, now
 
 
-def _last(kind: str) -> Seal | SealCut | None:
+def _last_seal(kind: str) -> Seal | SealCut | None:
     """On what the next seal stands."""
     last = Seal.objects.filter(kind=kind).order_by("-id").first()
     return last or SealCut.objects.filter(kind=kind).first()
@@ -264,7 +264,7 @@ def _end(stands_on: Seal | SealCut | None) -> dt.datetime:
 
 def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
     """Seal what is not sealed up to an instant, behind which rows may still come; 1 if it was."""
-    stands_on = _last(kind)
+    stands_on = _last_seal(kind)
     from_at = _end(stands_on)
     if to_at <= from_at:
         return 0
@@ -305,7 +305,7 @@ def _digest(
     return total, digest.digest()
 
 
-def _holds(stored: bytes, code: bytes) -> bool:
+def _is_equal_code(stored: bytes, code: bytes) -> bool:
     return hmac.compare_digest(code, bytes(stored))
 
 

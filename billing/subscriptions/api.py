@@ -23,7 +23,7 @@ from billing.access import (
 )
 from billing.credits.api import amount_of
 from billing.currency.money import format_multiplier, format_usd
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from billing.invoices.rules import month_after
 from billing.models import Subscription, SubscriptionPlan
 from billing.prices.multipliers import MULTIPLIERS_MAX
@@ -204,7 +204,7 @@ def preview_subscription(request: HttpRequest, body: ChoiceIn) -> SubscriptionPr
     """Nothing is changed. Days are those of the organisation's invoices, today among them."""
     actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
-    preview = subscriptions.preview_plan(organisation, _offered(actor, body.plan))
+    preview = subscriptions.preview_plan(organisation, _offered_plan(actor, body.plan))
     return SubscriptionPreviewOut(
         plan=SubscriptionPlanOut(**_plan(preview.plan)),
         from_day=preview.day,
@@ -234,10 +234,10 @@ def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
     actor = actors.actor_of(request)
 
     def choose(organisation: Organisation) -> Subscription:
-        plan = _offered(actor, body.plan)
+        plan = _offered_plan(actor, body.plan)
         return subscriptions.choose_plan(actor, organisation, plan)
 
-    return _answered(request, choose)
+    return _answer_request(request, choose)
 
 
 @router.post(
@@ -249,7 +249,7 @@ def choose_plan(request: HttpRequest, body: ChoiceIn) -> HttpResponse:
 def cancel_subscription(request: HttpRequest) -> HttpResponse:
     """It ends with the month that is paid. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _answered(request, lambda owner: subscriptions.cancel_subscription(actor, owner))
+    return _answer_request(request, lambda owner: subscriptions.cancel_subscription(actor, owner))
 
 
 @router.post(
@@ -261,7 +261,7 @@ def cancel_subscription(request: HttpRequest) -> HttpResponse:
 def resume_subscription(request: HttpRequest) -> HttpResponse:
     """Takes a cancellation back before the month is over. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _answered(request, lambda owner: subscriptions.resume_subscription(actor, owner))
+    return _answer_request(request, lambda owner: subscriptions.resume_subscription(actor, owner))
 
 
 @operator_router.get(
@@ -274,7 +274,7 @@ def list_subscription_plans(
     rows = visible_subscription_plans(actors.actor_of(request))
     page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
     return WrittenPlanPage(
-        items=[WrittenPlanOut(**_written(row)) for row in page.items], next=page.next
+        items=[WrittenPlanOut(**_serialize_plan(row)) for row in page.items], next=page.next
     )
 
 
@@ -283,7 +283,7 @@ def list_subscription_plans(
 )
 def show_subscription_plan(request: HttpRequest, id: str) -> WrittenPlanOut:
     """One plan, offered or not."""
-    return WrittenPlanOut(**_written(access_subscription_plan(actors.actor_of(request), id)))
+    return WrittenPlanOut(**_serialize_plan(access_subscription_plan(actors.actor_of(request), id)))
 
 
 @operator_router.post(
@@ -308,9 +308,9 @@ def create_subscription_plan(request: HttpRequest, body: SubscriptionPlanIn) -> 
             description=body.description,
             overage=body.overage,
         )
-        return Answer(201, _written(plan))
+        return Answer(201, _serialize_plan(plan))
 
-    return answered(request, actor, act)
+    return answer_idempotently(request, actor, act)
 
 
 @operator_router.post(
@@ -326,7 +326,9 @@ def offer_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
     access.require(actor, "credits.write")
     plan = access_subscription_plan(actor, id)
     act = subscription_plans.offer_plan
-    return answered(request, actor, lambda: Answer(200, _written(act(actor, plan))))
+    return answer_idempotently(
+        request, actor, lambda: Answer(200, _serialize_plan(act(actor, plan)))
+    )
 
 
 @operator_router.post(
@@ -341,16 +343,22 @@ def archive_subscription_plan(request: HttpRequest, id: str) -> HttpResponse:
     access.require(actor, "credits.write")
     plan = access_subscription_plan(actor, id)
     act = subscription_plans.archive_plan
-    return answered(request, actor, lambda: Answer(200, _written(act(actor, plan))))
+    return answer_idempotently(
+        request, actor, lambda: Answer(200, _serialize_plan(act(actor, plan)))
+    )
 
 
-def _answered(request: HttpRequest, act: Callable[[Organisation], Subscription]) -> HttpResponse:
+def _answer_request(
+    request: HttpRequest, act: Callable[[Organisation], Subscription]
+) -> HttpResponse:
     actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
-    return answered(request, actor, lambda: Answer(200, _subscription(act(organisation))))
+    return answer_idempotently(
+        request, actor, lambda: Answer(200, _subscription(act(organisation)))
+    )
 
 
-def _offered(actor: Actor, id: str) -> SubscriptionPlan:
+def _offered_plan(actor: Actor, id: str) -> SubscriptionPlan:
     plan = offered_plan(actor, id)
     if plan is None:
         raise SubscriptionRefused("plan", gettext("This plan is not offered."))
@@ -373,7 +381,7 @@ def _plan(plan: SubscriptionPlan) -> dict[str, Any]:
     }
 
 
-def _written(plan: SubscriptionPlan) -> dict[str, Any]:
+def _serialize_plan(plan: SubscriptionPlan) -> dict[str, Any]:
     return {
         **_plan(plan),
         "state": str(plan.state),

@@ -76,11 +76,11 @@ NOTHING_PAID: Final = Paid(0, {})
 
 def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowance]:
     """By meter, the allowance that a request for a model takes from: the first that is for it."""
-    found: dict[str, Allowance] = {}
+    by_meter: dict[str, Allowance] = {}
     for one in allowances:
         if not one.models or any(matches(pattern, model) for pattern in one.models):
-            found.setdefault(one.meter, one)
-    return found
+            by_meter.setdefault(one.meter, one)
+    return by_meter
 
 
 def wanted_units(ways: Iterable[Way], meters: Iterable[str]) -> dict[str, int]:

@@ -87,7 +87,9 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
         locked = SubscriptionPlan.objects.select_for_update().get(id=plan.id)
         if locked.state == SubscriptionPlanState.OFFERED:
             return locked
-        if needs_another(locked) and (actor.user is None or actor.user.id == locked.written_by_id):
+        if needs_another_operator(locked) and (
+            actor.user is None or actor.user.id == locked.written_by_id
+        ):
             text = gettext(
                 "This plan includes units, includes more than %(limit)s USD beyond its price, or "
                 "more than halves prices. Another operator has to offer it."
@@ -110,7 +112,7 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
     return locked
 
 
-def needs_another(plan: SubscriptionPlan) -> bool:
+def needs_another_operator(plan: SubscriptionPlan) -> bool:
     """Return whether who wrote the plan may not offer it alone; what units are worth is for the
     price book of each day to say. A price that falls by more than half needs two, as any such
     price."""

@@ -73,7 +73,7 @@ def rest_of_month(terms: Terms, day: dt.date) -> Terms:
 def begin(terms: Terms, day: dt.date) -> Change:
     """The plan from a day of a month on, where there was none."""
     part = rest_of_month(terms, day)
-    return Change(part.price_nano, part.included_nano, 0, _more_units((), part.units))
+    return Change(part.price_nano, part.included_nano, 0, _extra_units((), part.units))
 
 
 def change_plan(
@@ -87,7 +87,7 @@ def change_plan(
     Of units it is the same, by the part of them that was used.
     """
     before, after = rest_of_month(old, day), rest_of_month(new, day)
-    wanted = _more_units(before.units, after.units)
+    wanted = _extra_units(before.units, after.units)
     unused = {kind: max(unused_units.get(kind, 0), 0) for kind, _ in wanted}
     units = tuple((kind, max(more, -unused[kind])) for kind, more in wanted)
     price_nano = kept_back(
@@ -104,7 +104,7 @@ def change_plan(
     return Change(min(price_nano + used_nano, 0), 0, taken_nano, units)
 
 
-def _more_units(
+def _extra_units(
     before: Iterable[UnitTerm], after: Iterable[UnitTerm]
 ) -> tuple[tuple[UnitKind, int], ...]:
     """Return how many units more of each kind, the new plan's first; below 0: less."""

@@ -54,7 +54,7 @@ from billing.subscriptions.rules import (
     first_of_month,
 )
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from outbox.facts import put
 
@@ -135,7 +135,7 @@ def preview_plan(organisation: Organisation, plan: SubscriptionPlan) -> Preview:
     """What it would do now to subscribe, or to change the plan. Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
-        return _preview(organisation, _locked(organisation), plan)
+        return _preview(organisation, _lock_subscription(organisation), plan)
 
 
 def choose_plan(
@@ -148,7 +148,7 @@ def choose_plan(
     """
     with transaction.atomic():
         lock_wallet(organisation.id)
-        subscription = _locked(organisation)
+        subscription = _lock_subscription(organisation)
         preview = _preview(organisation, subscription, plan)
         if seen is not None and seen != preview.seen:
             text = gettext("The amounts have changed meanwhile. Check them again.")
@@ -185,7 +185,7 @@ def cancel_subscription(actor: Actor, organisation: Organisation) -> Subscriptio
     SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
-        subscription = _must(_locked(organisation))
+        subscription = _must(_lock_subscription(organisation))
         if subscription.state == SubscriptionState.UNPAID:
             _end(subscription, "cancelled", actor)
         elif subscription.cancelled_at is None:
@@ -202,7 +202,7 @@ def resume_subscription(actor: Actor, organisation: Organisation) -> Subscriptio
     """Take a cancellation back before the month is over. Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
-        subscription = _must(_locked(organisation))
+        subscription = _must(_lock_subscription(organisation))
         if subscription.cancelled_at is not None:
             subscription.cancelled_at = None
             subscription.save(update_fields=["cancelled_at"])
@@ -224,7 +224,7 @@ def renew_subscriptions() -> int:
     )
     rows = list(due.order_by("id").values_list("organisation_id", flat=True))
     for organisation_id in rows:
-        with within(organisation_id):
+        with use_tenant(organisation_id):
             _renew(organisation_id)
     return len(rows)
 
@@ -233,7 +233,7 @@ def _renew(organisation_id: UUID) -> None:
     with transaction.atomic():
         lock_wallet(organisation_id)
         organisation = Organisation.objects.get(id=organisation_id)
-        subscription = _locked(organisation)
+        subscription = _lock_subscription(organisation)
         # Who cannot use anything pays for nothing; once they can again, it is renewed.
         stopped = organisation.suspended_at is not None or organisation.archived_at is not None
         if subscription is None or stopped:
@@ -249,7 +249,7 @@ def _renew(organisation_id: UUID) -> None:
         # What is left of promo must be known: no plan is paid by it.
         promo.count_spending(organisation_id)
         if terms.price_nano and lock_wallet(organisation_id).cash_nano < terms.price_nano:
-            _go_without(subscription)
+            _mark_unpaid(subscription)
             return
         if subscription.state == SubscriptionState.UNPAID:
             _tell_of_multipliers(subscription.plan)
@@ -263,10 +263,10 @@ def _renew(organisation_id: UUID) -> None:
             plan=subscription.plan.name, month=f"{month:%Y-%m}",
             charge=format_usd(terms.price_nano),
         )  # fmt: skip
-        put("subscription.renewed", organisation_id, **_told(subscription))
+        put("subscription.renewed", organisation_id, **_subscription_facts(subscription))
 
 
-def _go_without(subscription: Subscription) -> None:
+def _mark_unpaid(subscription: Subscription) -> None:
     """The balance does not cover the renewal: told once, tried again until the grace is over."""
     now = clock.now()
     if subscription.unpaid_since is None:
@@ -278,7 +278,7 @@ def _go_without(subscription: Subscription) -> None:
             plan=subscription.plan.name,
         )  # fmt: skip
         _limit_usage(subscription)
-        fact = {**_told(subscription), "days": GRACE.days}
+        fact = {**_subscription_facts(subscription), "days": GRACE.days}
         put("subscription.unpaid", subscription.organisation_id, **fact)
     elif now - subscription.unpaid_since > GRACE:
         _end(subscription, "unpaid", SYSTEM)
@@ -296,7 +296,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
     )  # fmt: skip
     put(
         "subscription.ended", subscription.organisation_id,
-        **_told(subscription), unpaid=reason == "unpaid",
+        **_subscription_facts(subscription), unpaid=reason == "unpaid",
     )  # fmt: skip
 
 
@@ -431,19 +431,19 @@ def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:
         return
     if budget is None:
         budget = budgets.create_budget(
-            SYSTEM, organisation, _from_now, scope=BudgetScope.ORGANISATION,
+            SYSTEM, organisation, _past_from_now, scope=BudgetScope.ORGANISATION,
             subject=budgets.OF_SUBSCRIPTION, amount_nano=0, period="total", alert_percents=[],
         )  # fmt: skip
-    [standing] = budgets.standing_of([budget])
+    [usage] = budgets.current_usage([budget])
     unpaid = subscription.state == SubscriptionState.UNPAID
     left_nano = 0 if unpaid else included_in(subscription).left_nano
-    held_nano = standing.held_nano
+    held_nano = usage.held_nano
     more_nano = left_nano if fresh else max(left_nano - held_nano, 0)
-    amount_nano = standing.spent_nano + held_nano + more_nano
-    budgets.change_budget(SYSTEM, budget, _from_now, amount_nano=amount_nano)
+    amount_nano = usage.spent_nano + held_nano + more_nano
+    budgets.change_budget(SYSTEM, budget, _past_from_now, amount_nano=amount_nano)
 
 
-def _from_now(budget: Budget, at: dt.datetime) -> budgets.Past:
+def _past_from_now(budget: Budget, at: dt.datetime) -> budgets.Past:
     """What runs counts against the limit; what was charged before it does not."""
     open_holds = Hold.objects.filter(organisation=budget.organisation_id, state=HoldState.OPEN)
     return budgets.Past(0, list(open_holds.values_list("id", flat=True)))
@@ -466,7 +466,7 @@ def _grants(subscription: Subscription) -> list[PromoGrant]:
     return list(rows.order_by("id"))
 
 
-def _locked(organisation: Organisation) -> Subscription | None:
+def _lock_subscription(organisation: Organisation) -> Subscription | None:
     """The living subscription, nobody else's to change; after the lock of the wallet."""
     living = Subscription.objects.exclude(state=SubscriptionState.ENDED)
     rows = living.select_for_update(of=("self",)).select_related("organisation", "plan")
@@ -483,7 +483,7 @@ def _today(zone: str) -> dt.date:
     return clock.now().astimezone(ZoneInfo(zone)).date()
 
 
-def _told(subscription: Subscription) -> dict[str, Any]:
+def _subscription_facts(subscription: Subscription) -> dict[str, Any]:
     return {
         "plan": subscription.plan.name,
         "month": f"{subscription.month:%Y-%m}",

@@ -188,14 +188,14 @@ def subscription(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         access.require(actor, "wallet.write")
         status = 422
         if form.is_valid():
-            preview = _previewed(organisation, form)
-            if preview is not None and form.cleaned_data["seen"] and _chosen(actor, form):
+            preview = _preview_choice(organisation, form)
+            if preview is not None and form.cleaned_data["seen"] and _choose_plan(actor, form):
                 messages.success(
                     request, gettext("Your plan is now %(plan)s.") % {"plan": preview.plan.name}
                 )
                 return see_other("subscription", organisation.slug)
             status = 422 if form.errors else 200
-    context = {"form": form, "preview": preview, **_shown(actor, organisation)}
+    context = {"form": form, "preview": preview, **_subscription_context(actor, organisation)}
     return render(request, "billing/subscriptions/subscription.html", context, status=status)
 
 
@@ -220,7 +220,7 @@ def _ended_or_resumed(request: HttpRequest, actor: Actor, act: Any) -> HttpRespo
     return see_other("subscription", organisation.slug)
 
 
-def _previewed(organisation: Organisation, form: ChooseForm) -> subscriptions.Preview | None:
+def _preview_choice(organisation: Organisation, form: ChooseForm) -> subscriptions.Preview | None:
     try:
         return subscriptions.preview_plan(organisation, form.cleaned_data["plan"])
     except Refused as refused:
@@ -228,7 +228,7 @@ def _previewed(organisation: Organisation, form: ChooseForm) -> subscriptions.Pr
         return None
 
 
-def _chosen(actor: Actor, form: ChooseForm) -> bool:
+def _choose_plan(actor: Actor, form: ChooseForm) -> bool:
     organisation = access_wallet(actor, "wallet.write")
     cleaned = form.cleaned_data
     try:
@@ -239,7 +239,7 @@ def _chosen(actor: Actor, form: ChooseForm) -> bool:
     return True
 
 
-def _shown(actor: Actor, organisation: Organisation) -> dict[str, Any]:
+def _subscription_context(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     current = subscriptions.subscription_of(organisation)
     return {
         "current": current,
@@ -261,7 +261,7 @@ def subscription_plan_list(request: HttpRequest, actor: Actor) -> HttpResponseBa
     form = PlanForm(request.POST or None)
     if request.method == "POST":
         access.require(actor, "credits.write")
-        if form.is_valid() and _written(actor, form):
+        if form.is_valid() and _save_plan(actor, form):
             messages.success(request, gettext("Plan created. Offer it when it is ready."))
             return see_other("subscription_plans")
     state = read_table(PLANS, request, actor)
@@ -297,7 +297,7 @@ def subscription_plan_archive(request: HttpRequest, actor: Actor, id: str) -> Ht
     return see_other(back_to(request, reverse("subscription_plans")))
 
 
-def _written(actor: Actor, form: PlanForm) -> bool:
+def _save_plan(actor: Actor, form: PlanForm) -> bool:
     cleaned = form.cleaned_data
     try:
         subscription_plans.write_plan(

@@ -9,7 +9,7 @@ from django import template
 from django.utils.formats import date_format
 from django.utils.translation import get_language, gettext, to_locale
 
-from billing.currency.conversion import ExchangeRate, converted
+from billing.currency.conversion import ExchangeRate, convert_nano
 from billing.currency.exchange_rates import display_rate, rate_text
 from billing.currency.money import (
     display_card,
@@ -22,7 +22,7 @@ from billing.currency.money import (
 )
 from billing.wallets.words import money_symbol
 from lib import clock
-from lib.numbers.formatting import MISSING, grouped
+from lib.numbers.formatting import MISSING, group_digits
 
 register = template.Library()
 register.simple_tag(money_symbol)
@@ -37,7 +37,7 @@ def money_total(nano: int | None) -> str:
 @register.filter
 def figure(value: int, metric: str) -> str:
     """A figure of a chart: money where the metric is cost, else a grouped count."""
-    return money_total(value) if metric == "cost" else grouped(value)
+    return money_total(value) if metric == "cost" else group_digits(value)
 
 
 @register.filter
@@ -101,7 +101,7 @@ def also_in(context: template.Context, nano: int | None, day: dt.date | None = N
         return ""
     locale = to_locale(get_language() or "en")
     return gettext("≈ %(amount)s at %(rate)s, %(day)s") % {
-        "amount": format_currency(converted(nano, rate), rate.currency, locale=locale),
+        "amount": format_currency(convert_nano(nano, rate), rate.currency, locale=locale),
         "rate": rate_text(rate),
         "day": date_format(rate.day, "DATE_FORMAT"),
     }

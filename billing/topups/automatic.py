@@ -22,7 +22,7 @@ from billing.topups.rules import AUTOMATIC_A_DAY, NANO_PER_MINOR
 from billing.topups.topups import TopUpRefused, check_amount, keep_checkout
 from billing.wallets.wallets import locked_setting, watched_settings
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from outbox.facts import put
 
@@ -61,11 +61,11 @@ def fill_balances() -> int:
     for setting in watched_settings().filter(
         ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
     ):
-        with within(setting.pk):
+        with use_tenant(setting.pk):
             _order(setting)
     charged = 0
     for top_up in TopUp.objects.filter(automatic=True, state=TopUpState.ORDERED, checkout_id=""):
-        with within(top_up.organisation_id):
+        with use_tenant(top_up.organisation_id):
             charged += _charge(top_up)
     return charged
 

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext
 
 from billing.invoices.billing_details import buyer_of, seller
-from billing.invoices.document import DocumentShown, RowShown, amount, party
+from billing.invoices.document import DocumentDisplay, RowDisplay, amount, party
 from billing.models import TopUp
 from billing.wallets.words import METHODS
 
 
-def receipt_shown(top_up: TopUp, language: str) -> DocumentShown:
+def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:
     """Of a top-up that was paid, in the language that is active, which is `language`. Its number is
     that of the top-up; both parties are as they are known now."""
     buyer = buyer_of(top_up.organisation)
@@ -26,7 +26,7 @@ def receipt_shown(top_up: TopUp, language: str) -> DocumentShown:
         if nano
     ]
     paid_at = top_up.paid_at or top_up.created_at
-    return DocumentShown(
+    return DocumentDisplay(
         language=language,
         title=gettext("Payment receipt"),
         number=top_up.outer_id,
@@ -44,7 +44,7 @@ def receipt_shown(top_up: TopUp, language: str) -> DocumentShown:
             gettext("Description"), "", "", "",
             gettext("Amount (%(currency)s)") % {"currency": top_up.currency},
         ),
-        rows=tuple(RowShown(word, "", "", "", "", amount(nano)) for word, nano in rows),
+        rows=tuple(RowDisplay(word, "", "", "", "", amount(nano)) for word, nano in rows),
         totals=(
             (
                 gettext("Total (%(currency)s)") % {"currency": top_up.currency},

@@ -17,10 +17,10 @@ from accounts.access.guards import organisation_page
 from billing.access import access_top_up, visible_invoices
 from billing.invoices.pdf import LANGUAGES, FontMissing, invoice_pdf, receipt_pdf
 from billing.models import Invoice, TopUp, TopUpState
-from billing.topups.receipt_document import receipt_shown
+from billing.topups.receipt_document import describe_receipt
 from billing.wallets.words import top_up_badge
 from lib.files.csv_file import stream
-from lib.files.zip_stream import zipped
+from lib.files.zip_stream import stream_zip
 from lib.htmx import see_other
 
 _YEAR: Final = re.compile("2[0-9]{3}")
@@ -32,7 +32,7 @@ def receipt(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     top_up = _paid(actor, id)
     context = {
         "id": top_up.outer_id,
-        "shown": receipt_shown(top_up, get_language() or "en"),
+        "shown": describe_receipt(top_up, get_language() or "en"),
         "badge": top_up_badge(top_up),
     }
     return render(request, "billing/topups/receipt.html", context)
@@ -79,7 +79,7 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         messages.error(request, str(missing))
         return see_other("invoices", slug_of(actor))
     name = f"invoices-{year}-{language}.zip"
-    pieces = zipped(_files(list(closed.values_list("id", flat=True)), language))
+    pieces = stream_zip(_files(list(closed.values_list("id", flat=True)), language))
     response = stream(request, name, "application/zip", pieces)
     response["Cache-Control"] = "private, no-store"
     return response
@@ -87,8 +87,8 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 def _files(ids: list[UUID], language: str) -> Iterator[tuple[str, bytes]]:
     for id in ids:
-        found = Invoice.objects.select_related("organisation", "corrects").get(id=id)
-        yield f"{found.number}-{language}.pdf", invoice_pdf(found, language)
+        receipt = Invoice.objects.select_related("organisation", "corrects").get(id=id)
+        yield f"{receipt.number}-{language}.pdf", invoice_pdf(receipt, language)
 
 
 def _paid(actor: Actor, id: str) -> TopUp:

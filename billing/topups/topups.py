@@ -123,7 +123,7 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
     """Remember what the processor made for an order; an event of it may have come already."""
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
-        locked = _locked(top_up.id)
+        locked = _lock_top_up(top_up.id)
         locked.checkout_id, locked.checkout_url = checkout_id, url
         locked.save(update_fields=["checkout_id", "checkout_url"])
         _apply_waiting(locked)
@@ -142,7 +142,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         raise TopUpRefused("document", gettext("Enter the bank's reference for the transfer."))
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
-        locked = _locked(top_up.id)
+        locked = _lock_top_up(top_up.id)
         if locked.processor != "manual" or locked.state not in _UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to confirm."))
         if actor.user is None or locked.confirmed_by == actor.user:
@@ -192,7 +192,7 @@ def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
     operator at any time. The reference is free again. Raises TopUpRefused."""
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
-        locked = _locked(top_up.id)
+        locked = _lock_top_up(top_up.id)
         if locked.processor != "manual" or locked.state not in _UNPAID:
             raise TopUpRefused("top_up", gettext("There is no transfer to cancel."))
         if locked.confirmed_by is not None and not by_operator:
@@ -242,8 +242,8 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
         if top_up is not None:
             # Accounts before anything else; the lock makes events of one wallet come one by one.
             lock_wallet(top_up.organisation_id)
-            top_up = _locked(top_up.id)
-        kept, fresh = _kept(event, top_up)
+            top_up = _lock_top_up(top_up.id)
+        kept, fresh = _record_event(event, top_up)
         if not fresh:
             return EventVerdict(kept.verdict)
         _judge(kept, event, top_up)
@@ -252,7 +252,7 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
     return EventVerdict(kept.verdict)
 
 
-def _kept(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
+def _record_event(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
     """The event's row, and whether this is the first time that it came."""
     payload = asdict(event)
     try:
@@ -415,7 +415,7 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
             return EventVerdict.WAITING, ""
         posting = funding.reinstate(name, event.object_id, event.amount_nano, wallet)
         change_nano = -event.amount_nano
-    if _posted(posting.idempotency_id):
+    if _is_posted(posting.idempotency_id):
         return EventVerdict.APPLIED, ""
     post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
     top_up.disputed_nano += change_nano
@@ -468,7 +468,7 @@ def _lock_payment(processor: str, payment_id: str) -> None:
         )
 
 
-def _locked(id: UUID) -> TopUp:
+def _lock_top_up(id: UUID) -> TopUp:
     return (
         TopUp.objects.select_for_update(of=("self",))
         .select_related("organisation", "confirmed_by")
@@ -493,7 +493,7 @@ def _processor(top_up: TopUp) -> funding.Processor:
     return "stripe" if top_up.processor == "stripe" else "manual"
 
 
-def _posted(idempotency_id: str) -> bool:
+def _is_posted(idempotency_id: str) -> bool:
     return Posting.objects.filter(idempotency_id=idempotency_id).exists()
 
 

@@ -16,7 +16,7 @@ from billing.credits import codes
 from billing.credits.api import amount_of
 from billing.currency.answers import answer_of
 from billing.currency.money import format_usd
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from billing.invoices.api import PdfQuery
 from billing.ledger import statement
 from billing.models import TopUp
@@ -89,20 +89,20 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
     network = request.META.get("REMOTE_ADDR", "")
 
     def act() -> Answer:
-        given = codes.redeem(actor, organisation, body.code)
+        redeemed = codes.redeem(actor, organisation, body.code)
         return Answer(
             201,
             {
-                "id": id_text(given.redemption.id),
-                "amount": format_usd(given.amount_nano),
+                "id": id_text(redeemed.redemption.id),
+                "amount": format_usd(redeemed.amount_nano),
                 "currency": organisation.currency,
-                "expires_at": clock.rfc3339(given.expires_at) if given.expires_at else None,
+                "expires_at": clock.rfc3339(redeemed.expires_at) if redeemed.expires_at else None,
             },
         )
 
     # Outside of the answer's transaction: a wrong try is counted, though nothing else happened.
     with codes.counted_try(actor, network):
-        return answered(request, actor, act)
+        return answer_idempotently(request, actor, act)
 
 
 class LedgerQuery(Schema):
@@ -242,9 +242,9 @@ def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
             processor=body.processor or next(iter(processors())),
             keep_card=body.keep_card,
         )
-        return Answer(201, top_up_shown(top_up))
+        return Answer(201, serialize_top_up(top_up))
 
-    answer = answered(request, actor, act)
+    answer = answer_idempotently(request, actor, act)
     # The order is committed; the processor gives the same checkout for it however often it is
     # asked, so that a crash before this line is mended by sending the request again.
     ordered = json.loads(answer.content)
@@ -258,7 +258,9 @@ def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> To
     """The organisation's top-ups, newest first."""
     rows = visible_top_ups(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return TopUpPage(items=[TopUpOut(**top_up_shown(row)) for row in page.items], next=page.next)
+    return TopUpPage(
+        items=[TopUpOut(**serialize_top_up(row)) for row in page.items], next=page.next
+    )
 
 
 @router.get("/top-ups/{id}/receipt", response={200: bytes}, summary="Download a receipt")
@@ -270,7 +272,7 @@ def download_receipt(request: HttpRequest, id: str, query: Query[PdfQuery]) -> H
 @router.get("/top-ups/{id}", response=TopUpOut, summary="Show a top-up")
 def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
     """One top-up and the current state of its payment."""
-    return TopUpOut(**top_up_shown(access_top_up(actors.actor_of(request), id)))
+    return TopUpOut(**serialize_top_up(access_top_up(actors.actor_of(request), id)))
 
 
 @router.post(
@@ -286,10 +288,12 @@ def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpRes
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     top_up = any_top_up(actor, id)
-    return answered(
+    return answer_idempotently(
         request,
         actor,
-        lambda: Answer(200, top_up_shown(topups.confirm_transfer(actor, top_up, body.document))),
+        lambda: Answer(
+            200, serialize_top_up(topups.confirm_transfer(actor, top_up, body.document))
+        ),
     )
 
 
@@ -305,7 +309,7 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
     else:
         access.require(actor, "topups.write")
         top_up = access_top_up(actor, id)
-    return TopUpOut(**top_up_shown(topups.cancel_transfer(actor, top_up, by_operator=operator)))
+    return TopUpOut(**serialize_top_up(topups.cancel_transfer(actor, top_up, by_operator=operator)))
 
 
 @router.get("/wallet", response=WalletSettingOut, summary="Show billing settings")
@@ -342,7 +346,7 @@ def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingO
     return show_wallet(request)
 
 
-def top_up_shown(top_up: TopUp) -> dict[str, Any]:
+def serialize_top_up(top_up: TopUp) -> dict[str, Any]:
     """A top-up as the API tells it, ready for JSON."""
     unpaid = top_up.state in ("ordered", "pending")
     return {

@@ -24,7 +24,7 @@ def balance_days(organisation: Organisation, statements: Sequence[Statement]) ->
     """Every day of the statements up to today, or since the organisation began."""
     today = clock.now().astimezone(dt.UTC).date()
     first = max(statements[0].month, organisation.created_at.astimezone(dt.UTC).date())
-    stands = statements[0].opening_nano
+    balance_nano = statements[0].opening_nano
     ends: dict[dt.date, int] = {}
     added: dict[dt.date, int] = {}
     for line in (line for month in statements for line in reversed(month.lines)):
@@ -35,6 +35,6 @@ def balance_days(organisation: Organisation, statements: Sequence[Statement]) ->
     days = []
     for n in range((today - first).days + 1):
         on = first + n * _DAY
-        stands = ends.get(on, stands)
-        days.append(BalanceDay(on, stands, added.get(on, 0)))
+        balance_nano = ends.get(on, balance_nano)
+        days.append(BalanceDay(on, balance_nano, added.get(on, 0)))
     return days

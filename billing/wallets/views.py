@@ -38,7 +38,7 @@ from billing.wallets.balance_history import balance_days
 from billing.wallets.pace import Pace, pace_days, pace_of
 from billing.wallets.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from lib import clock
-from lib.htmx import go_to, is_htmx, render_part, see_other
+from lib.htmx import is_htmx, redirect_to, render_part, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
@@ -196,7 +196,7 @@ TOP_UPS = Table(
         Column("state", _("Status"), "badge", value="badge", card="first"),
         Column("method", _("Payment method"), card="title"),
         Column("amount", _("Amount"), "total", value="top_up.amount_nano", card="money"),
-        Column("refunded", _("Refunded"), "total", value="top_up.given_back_nano", priority=2),
+        Column("refunded", _("Refunded"), "total", value="top_up.returned_nano", priority=2),
         Column("by", _("By"), value="top_up.created_by.email", chosen=False),
         Column("payment", _("Payment"), "code", value="top_up.payment_id", chosen=False),
         Column("id", _("ID"), "code", chosen=False),
@@ -216,8 +216,8 @@ def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = TopUpForm(processors(), request.POST or None)
     if request.method == "POST":
         access.require(actor, "topups.write")
-        if form.is_valid() and (made := _order(request, actor, form)) is not None:
-            return made
+        if form.is_valid() and (order_response := _order(request, actor, form)) is not None:
+            return order_response
     context = {
         "form": form,
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
@@ -280,7 +280,9 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
         return None
     # Without scripts its page leads there: our policy lets no form end on another site.
     page = _top_up_url(organisation, top_up)
-    return go_to(request, top_up.checkout_url or page) if is_htmx(request) else see_other(page)
+    return (
+        redirect_to(request, top_up.checkout_url or page) if is_htmx(request) else see_other(page)
+    )
 
 
 @organisation_page("topups.read")
@@ -335,12 +337,12 @@ def balance_part(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = RedeemForm(request.POST or None)
-    given, status = None, 422 if form.is_bound else 200
+    redeemed, status = None, 422 if form.is_bound else 200
     if form.is_valid():
         organisation = access_wallet(actor, "codes.redeem")
         network = request.META.get("REMOTE_ADDR", "")
         try:
-            given = codes.try_code(actor, organisation, form.cleaned_data["code"], network)
+            redeemed = codes.try_code(actor, organisation, form.cleaned_data["code"], network)
             status = 200
         except CodeRefused as refused:
             form.add_error("code", refused.message)
@@ -350,11 +352,11 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     may_change = access.scope_of(actor, "wallet.write") is not None
     context: dict[str, Any] = {
         "form": form,
-        "given": given,
+        "given": redeemed,
         "may_change": may_change,
     }
-    if given is not None and access.scope_of(actor, "balance.read") is not None:
-        balance = wallets.balance(given.redemption.organisation)
+    if redeemed is not None and access.scope_of(actor, "balance.read") is not None:
+        balance = wallets.balance(redeemed.redemption.organisation)
         context["available_nano"] = max(balance.free_nano, 0)
     response = render_part(
         request,
@@ -363,7 +365,7 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context,
         status=status,
     )
-    if given is not None:
+    if redeemed is not None:
         response["HX-Trigger"] = "balance"
     return response
 

@@ -72,9 +72,9 @@ from lib.api.examples import example_of
 from lib.api.openapi import (
     ERROR,
     ERROR_SCHEMA,
+    add_additional_properties,
     declared_error,
     errors_of,
-    say_additional_properties,
 )
 from lib.api.pagination import BadCursor
 from lib.numbers.strict_json import strict_json
@@ -83,7 +83,7 @@ from notify.webhooks.api import operator_router as operator_alert_router
 from notify.webhooks.api import router as notify_router
 from playground.erasure.departure_api import router as departure_router
 from playground.prompts.api import router as playground_router
-from relay.endpoints.table import claimed
+from relay.endpoints.table import is_claimed
 from usage.books.finding_api import router as finding_router
 from usage.exports.api import router as export_router
 from usage.limits.budget_api import router as budget_router
@@ -168,7 +168,7 @@ class ManagementAPI(NinjaAPI):
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)
         schemas = schema["components"]["schemas"]
-        say_additional_properties(schemas)
+        add_additional_properties(schemas)
         schemas[ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
             for method, operation in methods.items():
@@ -185,7 +185,7 @@ class ManagementAPI(NinjaAPI):
         patterns, app, namespace = super().urls
         for pattern in patterns:
             if isinstance(pattern, URLPattern):
-                pattern.callback = _with_error_body(pattern.callback)
+                pattern.callback = _add_error_body(pattern.callback)
         return patterns, app, namespace
 
 
@@ -198,7 +198,7 @@ def _describe_body(schemas: dict[str, Any], body: dict[str, Any]) -> None:
             body["required"] = bool(schemas[name].get("required"))
 
 
-def _with_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _add_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Give the library's bare 405 the body of every other error."""
 
     @wraps(view)
@@ -331,7 +331,7 @@ def _check_operations() -> None:
                     raise OperationNameTaken(f"Two operations are called {name}. Rename one.")
                 names.add(name)
             filled = "/api/v1/" + re.sub(r"\{[^}]*\}", "x", path).lstrip("/")
-            if claimed(filled):
+            if is_claimed(filled):
                 raise PathTaken(f"{filled} belongs to the relay (relay/endpoints/table.py).")
 
 
@@ -380,7 +380,7 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         response["WWW-Authenticate"] = "Bearer"
         return response
     if error.status_code == 403:
-        return _denied(request, error.message)
+        return _answer_denied(request, error.message)
     if isinstance(error.__cause__, ZeroByte):
         return _zero_byte(request, error.__cause__)
     if isinstance(error.__cause__, BodyUnreadable):
@@ -394,27 +394,27 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(PermissionDenied)
 def _permission_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    return _denied(request, str(error))
+    return _answer_denied(request, str(error))
 
 
-def _denied(request: HttpRequest, message: str) -> HttpResponse:
+def _answer_denied(request: HttpRequest, message: str) -> HttpResponse:
     return error_response(request, 403, message, type="permission_error", code="permission_denied")
 
 
 @api.exception_handler(Http404)
-def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+def _answer_not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return error_response(
         request, 404, "It does not exist, or you do not have access to it.", code="not_found"
     )
 
 
 @api.exception_handler(RequestDetached)
-def _detached(request: HttpRequest, error: RequestDetached) -> HttpResponse:
+def _answer_detached(request: HttpRequest, error: RequestDetached) -> HttpResponse:
     return error_response(request, 404, str(error), code="month_detached")
 
 
 @api.exception_handler(RequestDataTooBig)
-def _too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+def _answer_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return error_response(request, 413, "The body is too large.", code="request_too_large")
 
 
@@ -454,7 +454,7 @@ def _unknown_grouping(request: HttpRequest, error: UnknownGrouping) -> HttpRespo
 
 
 @api.exception_handler(TooManyRecords)
-def _too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpResponse:
+def _answer_too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpResponse:
     message = (
         f"The period has {error.requests} requests. Labels, applications and statuses are counted"
         f" for up to {RECORDS_MAX}: choose a shorter period."
@@ -463,7 +463,7 @@ def _too_many_records(request: HttpRequest, error: TooManyRecords) -> HttpRespon
 
 
 @api.exception_handler(Refused)
-def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
+def _answer_refused(request: HttpRequest, error: Refused) -> HttpResponse:
     status, code = (409, "already_exists") if error.already_exists else (422, "invalid_value")
     return error_response(request, status, error.message, code=code, param=error.field)
 
@@ -485,7 +485,7 @@ def _price_refused(request: HttpRequest, error: PriceRefused | PreviewRefused) -
 
 
 @api.exception_handler(TooManyTries)
-def _too_many(request: HttpRequest, error: TooManyTries) -> HttpResponse:
+def _answer_too_many_tries(request: HttpRequest, error: TooManyTries) -> HttpResponse:
     response = error_response(
         request, 429, str(error), type="rate_limit_error", code="rate_limit_exceeded"
     )

@@ -2,7 +2,7 @@
 
 An operation creates if it is a POST that answers 201. With a key, the operation and its stored
 response are one transaction (P5); work in `lib/api/after_commit.py` follows it. An operation that
-returns an HttpResponse calls `billing.idempotency.answered` itself.
+returns an HttpResponse calls `billing.idempotency.answer_idempotently` itself.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from ninja import Status
 from ninja.operation import Operation
 
 from accounts.access.actors import actor_of
-from billing.idempotency import KEY_LENGTH_MAX, Answer, answered, replace_body
+from billing.idempotency import KEY_LENGTH_MAX, Answer, answer_idempotently, replace_body
 from lib.api.after_commit import finish_of
 from lib.api.openapi import declared_error, json_body
 
@@ -52,7 +52,7 @@ def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
             finish = finish_of(request)
             return result if finish is None else Status(201, finish(json_body(result.value)))
         actor = actor_of(request)
-        response = answered(request, actor, act)
+        response = answer_idempotently(request, actor, act)
         finish = finish_of(request)
         if finish is not None:
             body = finish(json.loads(response.content))

@@ -105,7 +105,7 @@ def _operation(source: _Source, path: str, method: str, operation: dict[str, Any
 
 
 def _fields(source: _Source, node: dict[str, Any]) -> list[Field]:
-    node = _resolved(source.schema, node)
+    node = _resolve_reference(source.schema, node)
     required = node.get("required", [])
     fields = []
     for name, inner in node.get("properties", {}).items():
@@ -144,7 +144,7 @@ def _type(schema: dict[str, Any], node: dict[str, Any]) -> str:
     return str(node.get("format", kind)) if kind == "string" else kind
 
 
-def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in node:
         node = schema["components"]["schemas"][node["$ref"].rsplit("/", 1)[-1]]
     return node

@@ -23,10 +23,10 @@ def api_reference(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 @require_safe
 def api_section(request: HttpRequest, actor: Actor | None, section: str) -> HttpResponse:
     every = _sections()
-    shown = next((one for one in every if one.id == section), None)
-    if shown is None:
+    current = next((one for one in every if one.id == section), None)
+    if current is None:
         raise Http404
-    return render(request, "config/api/api_section.html", {"sections": every, "section": shown})
+    return render(request, "config/api/api_section.html", {"sections": every, "section": current})
 
 
 def _sections() -> list[Section]:

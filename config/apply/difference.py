@@ -149,11 +149,11 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             changes.append(Change("create", item.id, {}, fields, item.path))
             continue
         for name in _ONCE.get(item.id.kind, frozenset()) & fields.keys():
-            had, stated = now.fields.get(name), fields[name]
+            had, wanted_value = now.fields.get(name), fields[name]
             if had is not None:
                 del fields[name]
-                if stated not in (None, "", had):
-                    message = f"{shown(name, had)} {_WHY_ONCE[name]}"
+                if wanted_value not in (None, "", had):
+                    message = f"{display_value(name, had)} {_WHY_ONCE[name]}"
                     notes.append(InvalidEntry((*item.path, name), message))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
         if item.id.kind == "channel" and any(name in differing for name in _ADDRESS):
@@ -193,7 +193,7 @@ def _settle_channel_keys(
         if isinstance(secret, Secret):
             settled.append(secret)
         elif position < len(stored):
-            settled.append(_known(stored[position]))
+            settled.append(_known_secret(stored[position]))
         else:
             why = _MOVED if moved else "there is no stored secret to keep here: give one"
             refused.append(InvalidEntry((*item.path, "keys", position), why))
@@ -249,7 +249,7 @@ def _secrets(value: Value) -> tuple[Secret | Kept, ...]:
     return cast(tuple[Secret | Kept, ...], value)
 
 
-def _known(secret: Secret | Kept) -> Secret:
+def _known_secret(secret: Secret | Kept) -> Secret:
     return cast(Secret, secret)
 
 
@@ -269,7 +269,7 @@ def summary(difference: Difference) -> str:
     return "\n".join(lines)
 
 
-def as_json(difference: Difference) -> list[dict[str, object]]:
+def serialize_difference(difference: Difference) -> list[dict[str, object]]:
     """The changes as plain data, for --json."""
     return [
         {
@@ -278,8 +278,8 @@ def as_json(difference: Difference) -> list[dict[str, object]]:
             "name": "/".join(change.id.name),
             "fields": {
                 name: {
-                    "before": shown(name, change.before.get(name)),
-                    "after": shown(name, change.after.get(name)),
+                    "before": display_value(name, change.before.get(name)),
+                    "after": display_value(name, change.after.get(name)),
                 }
                 for name in sorted({*change.before, *change.after})
             },
@@ -313,12 +313,12 @@ _SHOWN_FIRST: Final = (
 )
 
 
-def _shown_order(field: tuple[str, Value]) -> int:
+def _display_order(field: tuple[str, Value]) -> int:
     return _SHOWN_FIRST.index(field[0]) if field[0] in _SHOWN_FIRST else len(_SHOWN_FIRST)
 
 
 def _field_lines(change: Change) -> Iterable[str]:
-    for name, after in sorted(change.after.items(), key=_shown_order):
+    for name, after in sorted(change.after.items(), key=_display_order):
         before = change.before.get(name)
         if name in ("secret", *EGRESS_SECRETS):
             if after is not None:
@@ -344,7 +344,7 @@ def _keys_change(before: tuple[Secret | Kept, ...], after: tuple[Secret | Kept, 
 
 
 def _text(name: str, value: Value) -> str:
-    plain = shown(name, value)
+    plain = display_value(name, value)
     if isinstance(plain, dict):
         inner = ", ".join(
             str(key) if part in ("", None, {}) else f"{key}: {_text('', part)}"
@@ -368,7 +368,7 @@ _AMOUNTS: Final = (
 )
 
 
-def shown(name: str, value: Value) -> object:
+def display_value(name: str, value: Value) -> object:
     """A field's value as plain data in the file's own form; secrets become dots."""
     if isinstance(value, Secret | Kept):
         return "••••"
@@ -381,9 +381,9 @@ def shown(name: str, value: Value) -> object:
     if isinstance(value, dt.datetime):
         return instant_text(value)
     if isinstance(value, tuple | list):
-        return [shown("", part) for part in value]
+        return [display_value("", part) for part in value]
     if isinstance(value, Mapping):
-        return {key: shown("", part) for key, part in value.items()}
+        return {key: display_value("", part) for key, part in value.items()}
     return value
 
 

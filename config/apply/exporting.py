@@ -148,7 +148,7 @@ class _Organisations:
         holder.setdefault("budgets", []).append(budget)
 
 
-def as_yaml(whole: Document) -> str:
+def dump_yaml(whole: Document) -> str:
     return yaml.dump(
         whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )

@@ -18,8 +18,8 @@ def unless_default(
 ) -> Document:
     """The fields that are other than what a new thing has."""
     defaults = tuples(defaults_of(kind, names))
-    stated = ((name, fields[name]) for name in names if fields[name] != defaults.get(name))
-    return {name: _plain(value) for name, value in stated if value is not None}
+    changed = ((name, fields[name]) for name in names if fields[name] != defaults.get(name))
+    return {name: _plain(value) for name, value in changed if value is not None}
 
 
 def team_document(name: str, fields: Mapping[str, Value]) -> Document:

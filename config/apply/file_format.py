@@ -25,7 +25,7 @@ from accounts.organisations.content_retention import RETENTION_HOURS, RETENTION_
 from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN
 from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
 from billing.limits.budget_rules import ALERT_PERCENTS, ALERTS_MAX
-from billing.limits.charge_rule import DRAIN_SECONDS_MAX, checked, stored_rule
+from billing.limits.charge_rule import DRAIN_SECONDS_MAX, build_charge_rule, stored_rule
 from billing.limits.charge_rule import Kind as ChargeKind
 from billing.prices.conditions import ConditionInvalid, read_hours, tier_name
 from billing.prices.meters import MeterUnknown, find_meter, parse_rate
@@ -45,7 +45,7 @@ from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
 from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
-from gateway.routing.shadow_rules import checked as checked_shadow
+from gateway.routing.shadow_rules import build_shadow_rule as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
 from gateway.routing.tie_breaking import Pick
 from lib.fields import take_fields
@@ -122,7 +122,7 @@ def _cap(text: str) -> str:
     return text
 
 
-def _granted(operator: bool) -> bool:
+def _check_operator(operator: bool) -> bool:
     if not operator:
         raise wrong("expected true; leave the field out for people who are not operators")
     return operator
@@ -158,7 +158,7 @@ def _instant(value: object) -> object:
     return value
 
 
-def _none_is_empty(value: object) -> object:
+def _empty_for_none(value: object) -> object:
     """`gpt-4o:` with nothing behind the colon is `gpt-4o: {}`."""
     return {} if value is None else value
 
@@ -203,7 +203,7 @@ class Channel(Part):
     client_cert: str = ""
     client_key: Secret | None = None
     keys: list[Secret] = []
-    models: dict[ModelName, Annotated[RouteIn, BeforeValidator(_none_is_empty)]] = {}
+    models: dict[ModelName, Annotated[RouteIn, BeforeValidator(_empty_for_none)]] = {}
     archived: bool = False
     spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
@@ -257,7 +257,7 @@ class ChargeRule(Part):
 
     def stored(self) -> dict[str, Any]:
         """As it is stored, and as changes show it."""
-        return stored_rule(checked(self.kind, self.seconds, self.cost))
+        return stored_rule(build_charge_rule(self.kind, self.seconds, self.cost))
 
     @model_validator(mode="after")
     def _fits(self) -> "ChargeRule":
@@ -379,7 +379,7 @@ class Member(Counted):
     role: RoleName
     teams: list[Name] | None = None
     plan: Name | Literal[""] = ""
-    operator: Annotated[bool, AfterValidator(_granted)] = False
+    operator: Annotated[bool, AfterValidator(_check_operator)] = False
 
 
 class Invitation(Part):
@@ -450,7 +450,7 @@ class Organisation(Counted):
 class Person(Part):
     email: Email
     name: Annotated[str, StringConstraints(max_length=120)] = ""
-    operator: Annotated[bool, AfterValidator(_granted)] = False
+    operator: Annotated[bool, AfterValidator(_check_operator)] = False
     active: bool = True
 
 

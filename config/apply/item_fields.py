@@ -43,7 +43,7 @@ SINGLE_SIGN_ON_FIELDS: Final = (
 )
 
 
-def stated(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+def set_fields(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
     """The fields that a file states."""
     return {name: getattr(part, name) for name in names if name in part.model_fields_set}
 

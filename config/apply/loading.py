@@ -182,11 +182,11 @@ class _Checker:
                 provider.address(base_url)
             except BadAddress as error:
                 self._wrong((*at, "base_url"), str(error))
-            for position, given in enumerate(secrets):
-                if given is None:
+            for position, secret_text in enumerate(secrets):
+                if secret_text is None:
                     continue
                 try:
-                    provider.headers(given)
+                    provider.headers(secret_text)
                 except BadAddress as error:
                     self._wrong((*at, "keys", position), str(error))
 
@@ -206,10 +206,10 @@ class _Checker:
             except BadPem as error:
                 self._wrong((*at, name), str(error))
         for name in EGRESS_SECRETS:
-            given = getattr(channel, name)
-            if given in (None, file_format.KEEP):
+            value = getattr(channel, name)
+            if value in (None, file_format.KEEP):
                 continue
-            text = self._read((*at, name), given)
+            text = self._read((*at, name), value)
             try:
                 if text and name == "client_key":
                     self.texts[(*at, name)] = read_key(text)
@@ -417,7 +417,7 @@ def _form_problem(source: Source, details: ErrorDetails) -> Problem:
             "String should", "expected to"
         )
     if kind not in _FOUND_HIDDEN and not _NEVER_SHOWN.intersection(path):
-        message += f", found {_shown(details['input'])}"
+        message += f", found {_display_value(details['input'])}"
     return source.problem(path, message)
 
 
@@ -425,7 +425,7 @@ def _form_problem(source: Source, details: ErrorDetails) -> Problem:
 _UNION_STEPS = frozenset({"int", "float", "constrained-str", "literal['']"})
 
 
-def _shown(value: object) -> str:
+def _display_value(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

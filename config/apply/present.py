@@ -33,7 +33,7 @@ from gateway.channels.egress import SecretName, open_egress
 from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, SETTINGS
 from gateway.models import Channel, ChannelKey, ModelRule
 from gateway.public_models import entries as model_entries
-from gateway.public_models.entries import stated_entries
+from gateway.public_models.entries import visible_entries
 from gateway.routing.aliases import all_aliases
 from gateway.routing.model_rules import facts_of
 from gateway.settings.installation import current_values
@@ -134,7 +134,7 @@ def _plans() -> Iterator[Item]:
 
 
 def _models() -> Iterator[Item]:
-    for entry in stated_entries():
+    for entry in visible_entries():
         yield Item(Id("model", (entry.name,)), tuples(model_entries.facts_of(entry)))
 
 

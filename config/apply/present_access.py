@@ -67,7 +67,7 @@ def present_access() -> Iterator[Item]:
 
 
 def present_sign_up() -> Item:
-    described = sign_up.described()
+    described = sign_up.describe_settings()
     fields = tuples({**described, "mode": str(described["mode"])})
     return Item(Id("sign_up"), fields, lasting=True)
 
@@ -124,7 +124,7 @@ def _team_names(row: Membership | Invitation) -> tuple[str, ...] | None:
 def _single_sign_on() -> Iterator[Item]:
     teams = {(team.organisation_id, team.slug): team.name for team in Team.objects.all()}
     for row in SingleSignOn.objects.select_related("organisation").order_by("id"):
-        fields: dict[str, Any] = tuples(single_sign_on.described(row))
+        fields: dict[str, Any] = tuples(single_sign_on.describe_settings(row))
         fields["group_rules"] = tuple(
             {
                 "group": rule["group"],

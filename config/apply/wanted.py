@@ -22,7 +22,7 @@ from config.apply.item_fields import (
     RULE_FIELDS,
     TEAM_FIELDS,
     defaults_of,
-    stated,
+    set_fields,
     tuples,
 )
 from config.apply.loading import Loaded, price_key, stored_rates
@@ -85,11 +85,11 @@ class _Flattener:
         for n, plan in enumerate(self._file.plans):
             yield self._plan(plan, ("plans", n))
         for n, model in enumerate(self._file.models):
-            fields = tuples(stated(model, ENTRY_FIELDS))
+            fields = tuples(set_fields(model, ENTRY_FIELDS))
             defaults = tuples(defaults_of(file_format.Model, ENTRY_FIELDS))
             yield Item(Id("model", (model.name,)), fields, defaults, ("models", n))
         for n, rule in enumerate(self._file.model_rules):
-            fields = tuples(stated(rule, RULE_FIELDS)) | _charge_rule(rule)
+            fields = tuples(set_fields(rule, RULE_FIELDS)) | _charge_rule(rule)
             if "shadow" in rule.model_fields_set:
                 fields["shadow"] = {} if rule.shadow is None else rule.shadow.stored()
             defaults = tuples(defaults_of(file_format.ModelRule, RULE_FIELDS))
@@ -108,7 +108,7 @@ class _Flattener:
         names = tuple(file_format.Settings.model_fields)
         return Item(
             Id("settings"),
-            tuples(stated(settings, names)),
+            tuples(set_fields(settings, names)),
             tuples(defaults_of(file_format.Settings, names)),
             ("settings",),
         )
@@ -116,7 +116,7 @@ class _Flattener:
     def _channel(self, channel: file_format.Channel, path: Path) -> Item:
         plain = ("archived", *(name for name in SETTINGS if name not in _READ_APART))
         sent = channel.model_fields_set
-        fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
+        fields: dict[str, Value] = {"provider": channel.provider, **set_fields(channel, plain)}
         defaults: dict[str, Value] = {
             **{name: {} for name in ROUTE_FIELDS},
             "keys": (),
@@ -138,12 +138,12 @@ class _Flattener:
         for name in filter(sent.__contains__, EGRESS_TEXTS):
             fields[name] = self._loaded.text(*path, name)
         for secret in filter(sent.__contains__, EGRESS_SECRETS):
-            given = getattr(channel, secret)
-            kept = given == file_format.KEEP
-            fields[secret] = Kept() if kept else given and self._channel_secret(*path, secret)
+            value = getattr(channel, secret)
+            kept = value == file_format.KEEP
+            fields[secret] = Kept() if kept else value and self._channel_secret(*path, secret)
         if "overrides" in sent:
-            given = channel.overrides.model_dump(mode="json")
-            fields["overrides"] = stored_overrides(msgspec.convert(given, RequestOverrides))
+            value = channel.overrides.model_dump(mode="json")
+            fields["overrides"] = stored_overrides(msgspec.convert(value, RequestOverrides))
         if "keys" in sent:
             fields["keys"] = tuple(
                 Kept() if key == file_format.KEEP else self._channel_secret(*path, "keys", n)
@@ -197,7 +197,7 @@ class _Flattener:
             *ORGANISATION_STATES,
             *LIMITS,
         )
-        fields |= tuples(stated(organisation, plain))
+        fields |= tuples(set_fields(organisation, plain))
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
         if "credit_line" in organisation.model_fields_set:
@@ -210,11 +210,11 @@ class _Flattener:
         defaults |= {"credit_line": 0, "low_balance": None, "charge_rule": {}}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
-            fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))
+            fields = tuples(set_fields(team, ("slug", *TEAM_FIELDS)))
             defaults = tuples(defaults_of(file_format.Team, TEAM_FIELDS))
             yield Item(Id("team", (slug, team.name)), fields, defaults, (*path, "teams", n))
         for n, member in enumerate(organisation.members):
-            fields = {"role": member.role, **tuples(stated(member, MEMBER_FIELDS))}
+            fields = {"role": member.role, **tuples(set_fields(member, MEMBER_FIELDS))}
             if member.operator:
                 fields["operator"] = True
             defaults = tuples(defaults_of(file_format.Member, MEMBER_FIELDS))
@@ -260,7 +260,7 @@ class _Flattener:
         names = (*KEY_FIELDS, "project")
         fields: dict[str, Value] = {
             "team": team,
-            **tuples(stated(key, (*names, "service_account"))),
+            **tuples(set_fields(key, (*names, "service_account"))),
         }
         if "user" in key.model_fields_set:
             fields["user"] = key.user.lower()
@@ -273,7 +273,7 @@ class _Flattener:
 def _budget(budget: file_format.Budget, name: tuple[str, str, str], path: Path) -> Item:
     fields: dict[str, Value] = {
         "amount": parse_usd(budget.amount),
-        **tuples(stated(budget, BUDGET_TERMS)),
+        **tuples(set_fields(budget, BUDGET_TERMS)),
     }
     if budget.anchor is not None:
         fields["anchor"] = budget.anchor

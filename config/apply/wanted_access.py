@@ -7,13 +7,13 @@ from django.utils.text import slugify
 
 from config.apply import file_format
 from config.apply.difference import Id, Item, Kept, Secret, Value
-from config.apply.item_fields import SINGLE_SIGN_ON_FIELDS, defaults_of, stated, tuples
+from config.apply.item_fields import SINGLE_SIGN_ON_FIELDS, defaults_of, set_fields, tuples
 from config.apply.yaml_source import Path
 
 
 def wanted_people(people: Iterable[file_format.Person]) -> Iterator[Item]:
     for n, person in enumerate(people):
-        fields = stated(person, ("active",))
+        fields = set_fields(person, ("active",))
         if person.name:
             fields["name"] = person.name
         if person.operator:
@@ -24,7 +24,7 @@ def wanted_people(people: Iterable[file_format.Person]) -> Iterator[Item]:
 
 def wanted_sign_up(sign_up: file_format.SignUp) -> Item:
     names = tuple(file_format.SignUp.model_fields)
-    fields: dict[str, Any] = tuples(stated(sign_up, names))
+    fields: dict[str, Any] = tuples(set_fields(sign_up, names))
     if "domains" in fields:
         ordered = sorted(sign_up.domains, key=lambda domain: domain.domain.lower())
         fields["domains"] = tuple(
@@ -38,7 +38,7 @@ def wanted_access(
 ) -> Iterator[Item]:
     """All but members and keys: what they refer to, and what refers to members."""
     for n, role in enumerate(organisation.roles):
-        fields = tuples(stated(role, ("permissions",)))
+        fields = tuples(set_fields(role, ("permissions",)))
         id = Id("role", (slug, role.name))
         yield Item(id, fields, {"permissions": ()}, (*path, "roles", n))
     for n, team in enumerate(organisation.teams):
@@ -59,13 +59,13 @@ def wanted_access(
 
 def _project(project: file_format.Project, slug: str, team: str, path: Path) -> Item:
     fields: dict[str, Value] = {"name": project.name, "team": team}
-    fields |= stated(project, ("archived",))
+    fields |= set_fields(project, ("archived",))
     id = Id("project", (slug, project.slug or slugify(project.name)))
     return Item(id, fields, {"archived": False}, path)
 
 
 def _service_account(account: file_format.ServiceAccount, slug: str, team: str, path: Path) -> Item:
-    fields: dict[str, Value] = {"team": team, **stated(account, ("role", "disabled"))}
+    fields: dict[str, Value] = {"team": team, **set_fields(account, ("role", "disabled"))}
     defaults = defaults_of(file_format.ServiceAccount, ("role", "disabled"))
     return Item(Id("service_account", (slug, account.name)), fields, defaults, path)
 
@@ -74,7 +74,7 @@ def _invitation(invitation: file_format.Invitation, slug: str, path: Path) -> It
     fields: dict[str, Value] = {
         "role": invitation.role,
         "invited_by": invitation.invited_by.lower(),
-        **tuples(stated(invitation, ("teams", "message"))),
+        **tuples(set_fields(invitation, ("teams", "message"))),
     }
     id = Id("invitation", (slug, invitation.email.lower()))
     return Item(id, fields, {"teams": None, "message": ""}, path)
@@ -83,7 +83,7 @@ def _invitation(invitation: file_format.Invitation, slug: str, path: Path) -> It
 def _single_sign_on(
     sso: file_format.SingleSignOn, slug: str, secret: Secret | Kept, path: Path
 ) -> Item:
-    fields: dict[str, Any] = {"secret": secret, **tuples(stated(sso, SINGLE_SIGN_ON_FIELDS))}
+    fields: dict[str, Any] = {"secret": secret, **tuples(set_fields(sso, SINGLE_SIGN_ON_FIELDS))}
     if "group_rules" in fields:
         fields["group_rules"] = tuple(map(_rule, sso.group_rules))
     defaults = tuples(defaults_of(file_format.SingleSignOn, SINGLE_SIGN_ON_FIELDS))

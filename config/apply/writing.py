@@ -151,7 +151,7 @@ class _Writer:
             if change.action == "change" and "rates" not in change.after:
                 prices.end_price(SYSTEM, version, cast(Any, change.after["valid_to"]))
                 return
-            if _used(version):
+            if _is_used(version):
                 raise ChangeRefused(
                     "requests were charged at this price, so it cannot change. Add a price with a"
                     " later valid_from instead"
@@ -225,13 +225,13 @@ class _Writer:
             organisations.set_include_cost(self._find(slug), after["include_cost"], actor=SYSTEM)
         keys.change_limits(SYSTEM, self._find(slug), **counts_of(change))
         if after.get("plan") or (change.action == "change" and "plan" in after):
-            plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])
+            plans.assign_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
             wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
         if "charge_rule" in after:
-            rule = charge_rule_settings.rule_stated(after["charge_rule"])
+            rule = charge_rule_settings.read_rule_fields(after["charge_rule"])
             charge_rule_settings.set_charge_rule(SYSTEM, self._find(slug), rule)
         if "low_balance" in after and (after["low_balance"] is not None or change.before):
             low_balance.set_low_balance(SYSTEM, self._find(slug), after["low_balance"])
@@ -269,12 +269,12 @@ class _Writer:
                 "another secret"
             )
         user, account = holder_of_key(organisation, fields)
-        key = keys.bring_key(SYSTEM, team, name, secret.text, user=user, service_account=account)
+        key = keys.import_key(SYSTEM, team, name, secret.text, user=user, service_account=account)
         # Set apart, because a key may be brought that has expired already.
         keys.change_key(SYSTEM, key, **_key_fields(fields))
         place_key(key, fields)
         if replaced is not None:
-            budgets.hand_over(SYSTEM, replaced, key)
+            budgets.transfer_budgets(SYSTEM, replaced, key)
 
     def _budget(self, change: Change) -> None:
         slug, scope, name, period = change.id.name
@@ -385,7 +385,7 @@ def _give_way(id: Id) -> None:
     """An own price wins over what the shipped catalogue says from the same instant on."""
     later = _versions(id).filter(source__startswith=prices.CATALOGUE, valid_from__gte=_instant(id))
     for version in later:
-        if _used(version):
+        if _is_used(version):
             raise ChangeRefused(
                 f"requests were charged at the catalogue's price from {version.valid_from:%Y-%m-%d}"
                 ": expected a later valid_from"
@@ -393,7 +393,7 @@ def _give_way(id: Id) -> None:
         prices.remove_price(SYSTEM, version)
 
 
-def _used(version: PriceVersion) -> bool:
+def _is_used(version: PriceVersion) -> bool:
     named = Q(price_version_id=version.id) | Q(cost_version_id=version.id)
     return any(
         rows.filter(named, admitted_at__gte=version.created_at).exists()

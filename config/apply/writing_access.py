@@ -97,18 +97,18 @@ def _team(organisation: Organisation, change: Change) -> None:
     after = cast(dict[str, Any], change.after)
     if change.action == "change" and "slug" in after:
         raise ChangeRefused("the slug of a team cannot change")
-    team = _made_team(organisation, name, after.get("slug", ""))
+    team = _create_team(organisation, name, after.get("slug", ""))
     keys.change_limits(SYSTEM, team, **counts_of(change))
     if "required_labels" in after:
         organisations.require_labels(team, after["required_labels"], actor=SYSTEM)
     if after.get("plan") or (change.action == "change" and "plan" in after):
-        plans.put_on_plan(SYSTEM, team, after["plan"])
+        plans.assign_plan(SYSTEM, team, after["plan"])
     if "archived" in after:
         write = teams.archive_team if after["archived"] else teams.restore_team
         write(team, actor=SYSTEM)
 
 
-def _made_team(organisation: Organisation, name: str, slug: str) -> Team:
+def _create_team(organisation: Organisation, name: str, slug: str) -> Team:
     """The team, by its name or its slug; a new organisation brings its first team along."""
     team = organisation.teams.filter(name=name).first()
     if team is None and slug:
@@ -124,8 +124,8 @@ def _project(organisation: Organisation, change: Change) -> None:
     project = organisation.projects.filter(slug=slug).first()
     if project is None:
         team = _team_named(organisation, after["team"])
-        stated = "" if slug == slugify(after["name"]) else slug
-        project = projects.create_project(team, after["name"], slug=stated, actor=SYSTEM)
+        own_slug = "" if slug == slugify(after["name"]) else slug
+        project = projects.create_project(team, after["name"], slug=own_slug, actor=SYSTEM)
     else:
         name = after.get("name", project.name)
         team = _team_named(organisation, after["team"]) if "team" in after else project.team
@@ -167,7 +167,7 @@ def _member(organisation: Organisation, change: Change) -> None:
     membership = organisation.memberships.get(user__email__iexact=email)
     keys.change_limits(SYSTEM, membership, **counts_of(change))
     if after.get("plan") or (change.action == "change" and "plan" in after):
-        plans.put_on_plan(SYSTEM, membership, after["plan"])
+        plans.assign_plan(SYSTEM, membership, after["plan"])
     if after.get("operator"):
         members.add_person(email, actor=SYSTEM, operator=True)
 
@@ -192,10 +192,10 @@ def _invitation(organisation: Organisation, change: Change) -> None:
     if open_one is not None:
         invitations.withdraw(open_one, actor=SYSTEM)
     if change.action != "remove":
-        _invite(organisation, email, {**change.before, **_offered(open_one), **change.after})
+        _invite(organisation, email, {**change.before, **_offered_fields(open_one), **change.after})
 
 
-def _offered(invitation: Invitation | None) -> dict[str, Any]:
+def _offered_fields(invitation: Invitation | None) -> dict[str, Any]:
     """What an invitation that is replaced by another one offers."""
     if invitation is None:
         return {}
@@ -230,7 +230,7 @@ def _single_sign_on(organisation: Organisation, change: Change) -> None:
         return
     after = dict(change.after)
     secret = cast(Secret | None, after.pop("secret", None))
-    fields: dict[str, Any] = single_sign_on.described(row) if row else {}
+    fields: dict[str, Any] = single_sign_on.describe_settings(row) if row else {}
     if "group_rules" in after:
         rules = cast(tuple[dict[str, Any], ...], after["group_rules"])
         after["group_rules"] = [_stored_rule(organisation, rule) for rule in rules]

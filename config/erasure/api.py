@@ -17,9 +17,9 @@ from accounts.members import access as member_access
 from accounts.members.departures import KeyFate
 from accounts.models import User
 from accounts.sign_in.reauthentication import check_signed_in_recently
-from config.erasure.views import as_operator, copies_left
-from lib.database.tenancy import within
-from lib.files.zip_stream import zipped
+from config.erasure.views import copies_left, operator_actor
+from lib.database.tenancy import use_tenant
+from lib.files.zip_stream import stream_zip
 from lib.refusal import Refused
 from playground.erasure.erasure import (
     ask_erasure,
@@ -102,9 +102,9 @@ def preview_member_erasure(request: HttpRequest, id: str) -> ErasureOut:
     """What erasing a member would take away. Only for owners, and for people who belong to no
     other organisation."""
     actor, person = _member(request, id)
-    with within(None):
+    with use_tenant(None):
         check_may_erase(actor, person)
-        return _described(person)
+        return _describe_erasure(person)
 
 
 @own_router.post("/members/{id}/erase", response={202: ErasureOut}, summary="Erase a member")
@@ -114,7 +114,7 @@ def erase_member(request: HttpRequest, id: str, body: ErasureIn) -> Status[Erasu
     to no other organisation."""
     actor, person = _member(request, id)
     check_signed_in_recently(request)
-    with within(None):
+    with use_tenant(None):
         return Status(202, _erase(actor, person, body))
 
 
@@ -125,7 +125,7 @@ def download_member_data(request: HttpRequest, id: str) -> HttpResponseBase:
     belong to no other organisation."""
     actor, person = _member(request, id)
     check_signed_in_recently(request)
-    with within(None):
+    with use_tenant(None):
         check_may_erase(actor, person)
         return _archive(actor, person)
 
@@ -135,7 +135,7 @@ def read_person_erasure(request: HttpRequest, id: str) -> ErasureOut:
     """What erasing a person would take away; afterwards, how far it is."""
     actor, person = _person(request, id)
     check_may_erase(actor, person)
-    return _described(person)
+    return _describe_erasure(person)
 
 
 @router.post("/people/{id}/erase", response={202: ErasureOut}, summary="Erase a person")
@@ -167,7 +167,7 @@ def _member(request: HttpRequest, id: str) -> tuple[Actor, User]:
 def _person(request: HttpRequest, id: str) -> tuple[Actor, User]:
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
-    return as_operator(actor), access.access_person(actor, id)
+    return operator_actor(actor), access.access_person(actor, id)
 
 
 def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
@@ -175,7 +175,7 @@ def _erase(actor: Actor, person: User, body: ErasureIn) -> ErasureOut:
         raise Refused("email", "This is not the address of this person.")
     ask_erasure(actor, person, reason=body.reason, fates=_fates(actor, person, body))
     person.refresh_from_db()
-    return _described(person)
+    return _describe_erasure(person)
 
 
 def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate]:
@@ -191,18 +191,18 @@ def _fates(actor: Actor, person: User, body: ErasureIn) -> Mapping[UUID, KeyFate
     }
 
 
-def _described(person: User) -> ErasureOut:
+def _describe_erasure(person: User) -> ErasureOut:
     erasure = find_erasure(person)
     copies = copies_left()
-    shown: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
+    fields: dict[str, Any] = {"counts": {}, "obstacle": None, "state": "none"}
     if erasure is None:
         would = preview(person)
         counts = {name: getattr(would, name) for name in ("chats", "media", "prompts", "views")}
         counts |= {"keys": len(would.keys), "budgets": would.budgets, "sessions": would.sessions}
-        shown |= {"counts": counts, "obstacle": would.obstacle or None}
+        fields |= {"counts": counts, "obstacle": would.obstacle or None}
     else:
         running = "waiting" if erasure.waits_for else "running"
-        shown |= {"state": "done" if erasure.done_at else running, "counts": erasure.counts}
+        fields |= {"state": "done" if erasure.done_at else running, "counts": erasure.counts}
     return ErasureOut(
         pseudonym=erasure.pseudonym if erasure else None,
         requested_at=erasure.asked_at if erasure else None,
@@ -212,13 +212,13 @@ def _described(person: User) -> ErasureOut:
             backup_keep_days=copies.keep_days or None,
             detached_months=copies.months,
         ),
-        **shown,
+        **fields,
     )
 
 
 def _archive(actor: Actor, person: User) -> HttpResponse:
     record_download(actor, person, content=False)
-    body = b"".join(zipped(personal_data(person, content=False)))
+    body = b"".join(stream_zip(personal_data(person, content=False)))
     response = HttpResponse(body, content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="person-{person.pk}.zip"'
     response["Cache-Control"] = "private, no-store"

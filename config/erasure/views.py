@@ -29,10 +29,10 @@ from accounts.models import Erasure, User
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_in.security_changes import oneself
 from config.jobs.runs import last_backup
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.files.csv_file import stream
-from lib.files.zip_stream import zipped
-from lib.htmx import go_to, render_dialog, see_other
+from lib.files.zip_stream import stream_zip
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.erasure import (
@@ -61,20 +61,22 @@ class Copies(NamedTuple):
 class ErasureForm(forms.Form):
     """What becomes of each key, why, and the address again."""
 
-    def __init__(self, actor: Actor, person: User, shown: Preview, data: Any = None) -> None:
+    def __init__(
+        self, actor: Actor, person: User, erasure_preview: Preview, data: Any = None
+    ) -> None:
         super().__init__(data)
         self._person = person
         self._receivers: dict[str, Receiver] = {}
-        self._keys = {f"key-{id_text(key.id)}": key for key in shown.keys}
+        self._keys = {f"key-{id_text(key.id)}": key for key in erasure_preview.keys}
         for name, key in self._keys.items():
-            found = {departures.value_of(one): one for one in receivers(actor, person, key)}
-            self._receivers.update(found)
+            key_receivers = {departures.value_of(one): one for one in receivers(actor, person, key)}
+            self._receivers.update(key_receivers)
             self.fields[name] = forms.ChoiceField(
                 label=gettext("Key %(name)s") % {"name": key.name},
                 choices=[
                     ("revoke", gettext("Revoke")),
                     *((value, gettext("Transfer to %(name)s") % {"name": departures.name_of(one)})
-                      for value, one in found.items()),
+                      for value, one in key_receivers.items()),
                 ],
             )  # fmt: skip
         if actor.user != person:
@@ -128,7 +130,7 @@ def own_data_download(request: HttpRequest) -> HttpResponseBase:
 
 
 def _pieces(person: User) -> Iterator[bytes]:
-    return zipped(personal_data(person))
+    return stream_zip(personal_data(person))
 
 
 @dangerous_page
@@ -138,7 +140,7 @@ def own_erasure(request: HttpRequest) -> HttpResponseBase:
     asked = _ask(request, oneself(person), person, back=reverse("own_data"))
     if isinstance(asked, Erasure):
         logout(request)
-        return go_to(request, "account_erased")
+        return redirect_to(request, "account_erased")
     return asked
 
 
@@ -157,18 +159,18 @@ def account_erased(request: HttpRequest) -> HttpResponseBase:
 def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = member_access.writable_member(actor, id).user
     back = reverse("member", args=[slug_of(actor), id])
-    with within(None):
+    with use_tenant(None):
         asked = _ask(request, actor, person, back=back)
     if not isinstance(asked, Erasure):
         return asked
-    return go_to(request, "member_erasure", slug_of(actor), id_text(asked.id))
+    return redirect_to(request, "member_erasure", slug_of(actor), id_text(asked.id))
 
 
 @organisation_page("organisation.write")
 @require_safe
 def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """How far the erasing of a former member is, for the owner who asked for it."""
-    with within(None):
+    with use_tenant(None):
         erasure = access_own_erasure(actor, id)
         context = _state(erasure)
     back = reverse("members", args=[slug_of(actor)])
@@ -186,10 +188,10 @@ def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     person = access.access_person(actor, id)
     erasure = find_erasure(person)
     if erasure is None:
-        asked = _ask(request, as_operator(actor), person, back=reverse("people"))
+        asked = _ask(request, operator_actor(actor), person, back=reverse("people"))
         if not isinstance(asked, Erasure):
             return asked
-        return go_to(request, "person_erasure", str(person.pk))
+        return redirect_to(request, "person_erasure", str(person.pk))
     return see_other("person_erasure", str(person.pk))
 
 
@@ -203,7 +205,7 @@ def person_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     return render(request, "config/erasure/erasure.html", context)
 
 
-def as_operator(actor: Actor) -> Actor:
+def operator_actor(actor: Actor) -> Actor:
     """The operator, acting for the installation and in no organisation."""
     return replace(actor, organisation=None, role=None, permissions=(), teams=None)
 
@@ -216,12 +218,12 @@ def _ask(
         check_may_erase(actor, person)
     except AccessDenied as denied:
         messages.error(request, str(denied))
-        return go_to(request, back)
-    shown = preview(person)
-    if shown.obstacle:
-        messages.error(request, shown.obstacle)
-        return go_to(request, back)
-    form = ErasureForm(actor, person, shown, request.POST or None)
+        return redirect_to(request, back)
+    erasure_preview = preview(person)
+    if erasure_preview.obstacle:
+        messages.error(request, erasure_preview.obstacle)
+        return redirect_to(request, back)
+    form = ErasureForm(actor, person, erasure_preview, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             return ask_erasure(
@@ -232,7 +234,7 @@ def _ask(
     context = {
         "form": form,
         "person": person,
-        "preview": shown,
+        "preview": erasure_preview,
         "copies": copies_left(),
         "oneself": actor.user == person,
         "kind": "danger",
@@ -243,7 +245,7 @@ def _ask(
 
 def copies_left() -> Copies:
     """Return the copies of a person's data that remain after the erasure."""
-    with within(None):
+    with use_tenant(None):
         run = last_backup()
         months = DetachedMonth.objects.count()
     return Copies(run.good_at if run else None, settings.BACKUP_KEEP_DAYS, months)

@@ -20,7 +20,7 @@ from billing.wallets.words import money_symbol
 from gateway.access import visible_channels, visible_proposals
 from gateway.health.reports import ChannelTroubles, unserved_models
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.numbers.relative_time import relative_text
 from usage.limits.budget_forms import SCOPE_NAMES
@@ -78,19 +78,21 @@ def _channels(actor: Actor) -> Iterator[Matter]:
     """Channels that are not asked now, or whose last test failed."""
     if not _may(actor, "channels.read"):
         return
-    with within(None):
+    with use_tenant(None):
         channels = list(visible_channels(actor))
         troubles = ChannelTroubles()
-    found = {channel.id: troubles.of(channel) for channel in channels}
+    channel_troubles = {channel.id: troubles.of(channel) for channel in channels}
     available = [
-        channel for channel in channels if channel.enabled and found[channel.id].status is None
+        channel
+        for channel in channels
+        if channel.enabled and channel_troubles[channel.id].status is None
     ]
     for channel in channels:
-        status = found[channel.id].status
+        status = channel_troubles[channel.id].status
         failed = channel.enabled and channel.last_test and not channel.last_test["ok"]
         href = reverse("channel", args=[id_text(channel.id)])
         if status is not None:
-            unserved = unserved_models(channel, found[channel.id], available)
+            unserved = unserved_models(channel, channel_troubles[channel.id], available)
             tone = "bad" if unserved or status.condition in ("open", "keys_out") else "warn"
             text = gettext("Channel %(name)s is unavailable") % {"name": channel.name}
             yield Matter(tone, "cable", text, _unserved_text(unserved), href)
@@ -118,9 +120,9 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
     enabled = list(budgets.visible_budgets(actor).filter(enabled=True))
     names = budgets.subject_names(enabled)
     near = [
-        (meter["used_nano"] / max(1, meter["limit_nano"]), standing.budget, meter)
-        for standing in budgets.standing_of(enabled)
-        for meter in [meter_of(standing)]
+        (meter["used_nano"] / max(1, meter["limit_nano"]), usage.budget, meter)
+        for usage in budgets.current_usage(enabled)
+        for meter in [meter_of(usage)]
         if meter["tone"] or meter["forecast_at"]
     ]
     for _share, budget, meter in sorted(near, key=lambda one: -one[0])[:_EACH]:
@@ -128,14 +130,14 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         text = gettext("Budget of %(subject)s") % {"subject": subject}
         href = reverse("budget", args=[slug_of(actor), budget.id])
         scope = str(SCOPE_NAMES[budget.scope])
-        detail = f"{scope} · {_used(meter['used_nano'], meter['limit_nano'])}"
+        detail = f"{scope} · {_used_text(meter['used_nano'], meter['limit_nano'])}"
         if meter["forecast_at"] and not meter["tone"]:
             on = date_format(meter["forecast_at"], "MONTH_DAY_FORMAT")
             detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
         yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
 
 
-def _used(used_nano: int, limit_nano: int) -> str:
+def _used_text(used_nano: int, limit_nano: int) -> str:
     return gettext("%(used)s of %(limit)s") % {
         "used": _money(used_nano),
         "limit": _money(limit_nano),
@@ -170,7 +172,7 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
             href = reverse("raises", args=[slug_of(actor)])
             yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)
     if _may(actor, "prices.write"):
-        with within(None):
+        with use_tenant(None):
             proposed = visible_proposals(actor).filter(decided_at=None).count()
         if proposed:
             text = ngettext("%(n)s price proposal", "%(n)s price proposals", proposed) % {

@@ -15,7 +15,7 @@ from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.roles.rules import Action
 from billing.limits import budgets
-from billing.limits.budgets import Standing
+from billing.limits.budgets import BudgetUsage
 from billing.models import BudgetScope
 from billing.wallets import wallets
 from config.home.attention import attention
@@ -24,7 +24,7 @@ from gateway.channels.rows import state_of
 from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from usage.breakdowns.failures import failures_by_cause
 from usage.breakdowns.latency import first_token_times
@@ -88,8 +88,8 @@ def _summary(request: HttpRequest, actor: Actor) -> Context:
 
 def _spend(request: HttpRequest, actor: Actor) -> Context:
     this, before = _month(actor), _month(actor, "last-month")
-    standing = _month_budget(actor)
-    limit_nano = standing.limit_nano if standing else None
+    usage = _month_budget(actor)
+    limit_nano = usage.limit_nano if usage else None
     days = _days(
         actor,
         this,
@@ -99,9 +99,9 @@ def _spend(request: HttpRequest, actor: Actor) -> Context:
     return {
         "days": days,
         "any": any(day["now"] or day["before"] for day in days),
-        "standing": standing,
+        "standing": usage,
         "limit_nano": limit_nano,
-        "meter": meter_of(standing) if standing else None,
+        "meter": meter_of(usage) if usage else None,
         "own_only": own_only(actor),
     }
 
@@ -126,7 +126,7 @@ def _days(actor: Actor, this: UsageFilter, now: list[int], before: list[int]) ->
     ]
 
 
-def _month_budget(actor: Actor) -> Standing | None:
+def _month_budget(actor: Actor) -> BudgetUsage | None:
     """The monthly budget over all that the actor sees: the organisation's, or its own."""
     if access.scope_of(actor, "budgets.read") is None:
         return None
@@ -134,7 +134,7 @@ def _month_budget(actor: Actor) -> Standing | None:
     over = budgets.visible_budgets(actor).filter(
         scope=scope, period="month", anchor=1, timezone="UTC", enabled=True
     )
-    return next(iter(budgets.standing_of(list(over[:1]))), None)
+    return next(iter(budgets.current_usage(list(over[:1]))), None)
 
 
 def _models(request: HttpRequest, actor: Actor) -> Context:
@@ -186,7 +186,7 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
 
 
 def _channels(request: HttpRequest, actor: Actor) -> Context:
-    with within(None):
+    with use_tenant(None):
         channels, strips = list(visible_channels(actor)), uptime_by_channel()
         troubles = ChannelTroubles()
     return {

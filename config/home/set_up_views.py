@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor, person_of
 from accounts.access.guards import operator_page
 from accounts.organisations.names import NAME_MAX
-from accounts.sign_up.first_run import found_first_organisation
+from accounts.sign_up.first_run import create_first_organisation
 from config.home.set_up_steps import LIVE, SKIPPED, step_of
 from gateway.models import Channel
 from lib.htmx import see_other
@@ -40,7 +40,7 @@ def set_up_organisation(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = OrganisationForm(request.POST)
     if form.is_valid():
         try:
-            found_first_organisation(person_of(actor), form.cleaned_data["name"])
+            create_first_organisation(person_of(actor), form.cleaned_data["name"])
         except Refused as refused:
             refused.tell(form)
         else:

@@ -18,10 +18,10 @@ from accounts.roles.rules import HAS_KEYS
 from config.home.set_up_steps import set_up_context
 from gateway.code_examples.examples import (
     MODEL,
-    answers_with_text,
     codes_with_key,
     example_models,
     first_call,
+    is_text_model,
 )
 from gateway.public_models.shown_models import models_for
 from lib.htmx import render_part, see_other
@@ -128,7 +128,7 @@ def _model(actor: Actor) -> str:
     """The chat model that the person used last, else the cheapest one."""
     models = models_for(actor)
     last = last_used_model(actor)
-    chats = {model.name for model in models if answers_with_text(model)}
+    chats = {model.name for model in models if is_text_model(model)}
     return last if last in chats else example_models(models)[MODEL]
 
 

@@ -26,7 +26,7 @@ _SOUNDS_RESTRICTING: Final = re.compile(
 )
 
 
-class Found(NamedTuple):
+class RowColumns(NamedTuple):
     """What a row contains beside the imported columns: those that close it, and those left out."""
 
     closing: tuple[str, ...]
@@ -57,7 +57,7 @@ class TableColumns:
             return "closes" if _SOUNDS_RESTRICTING.search(column.lower()) else "unused"
         return "unknown"
 
-    def find(self, row: Row, defaults: Mapping[str, object]) -> Found:
+    def find(self, row: Row, defaults: Mapping[str, object]) -> RowColumns:
         """Classify the values of a row. A column's default value counts as empty."""
         closing, left = [], []
         for column, value in self._members(row):
@@ -68,7 +68,7 @@ class TableColumns:
                 closing.append(column)
             elif meaning == "unused":
                 left.append(column)
-        return Found(tuple(closing), tuple(left))
+        return RowColumns(tuple(closing), tuple(left))
 
     def names(self) -> Iterator[str]:
         """Every column that is listed."""

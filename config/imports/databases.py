@@ -72,8 +72,8 @@ def _from_sqlite(path: Path, wanted: Collection[str]) -> Database:
             for table in tables:
                 quoted = '"' + table.replace('"', '""') + '"'
                 if table in wanted:
-                    found = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608
-                    rows[table] = [dict(row) for row in found]
+                    cursor = connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608
+                    rows[table] = [dict(row) for row in cursor]
                     columns = connection.execute(f"PRAGMA table_info({quoted})")
                     defaults[table] = _defaults(
                         (column["name"], column["dflt_value"]) for column in columns

@@ -51,16 +51,18 @@ class Reader:
                     raise Skipped(f"{column} has a zero byte or is not UTF-8")
                 converted.append(convert(row, closed))
             except (Skipped, ValueUnreadable) as reason:
-                self.report.skip(table, _shown(row, id), _shown(row, name), str(reason))
+                self.report.skip(
+                    table, _display_cell(row, id), _display_cell(row, name), str(reason)
+                )
         return converted
 
     def closed_by(self, table: str, row: Row) -> tuple[str, ...]:
         """The restrictions of a row that have no counterpart here."""
-        found = self.columns[table].find(row, self.database.defaults.get(table, {}))
+        columns = self.columns[table].find(row, self.database.defaults.get(table, {}))
         left = self.report.table(table).columns_left
-        for column in found.left:
+        for column in columns.left:
             left[column] = left.get(column, 0) + 1
-        return self.without_accepted(f"{table}.{column}" for column in found.closing)
+        return self.without_accepted(f"{table}.{column}" for column in columns.closing)
 
     def without_accepted(self, restrictions: Iterable[str]) -> tuple[str, ...]:
         """Return the restrictions that nobody agreed to drop."""
@@ -84,7 +86,7 @@ def is_model_name(name: str) -> bool:
     return bounded and re.fullmatch(channel_bounds.MODEL_PATTERN, name) is not None
 
 
-def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+def distinguish_names(names: Mapping[str, str]) -> dict[str, str]:
     """Return unique names by id. Duplicate names get their id appended."""
     counted: dict[str, int] = {}
     for name in names.values():
@@ -95,9 +97,9 @@ def told_apart(names: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _shown(row: Row, column: str) -> str:
+def _display_cell(row: Row, column: str) -> str:
     try:
-        shown = text(row.get(column))
+        cell = text(row.get(column))
     except ValueUnreadable:
         return "?"
-    return shown.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    return cell.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

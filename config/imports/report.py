@@ -101,7 +101,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def as_text(report: Report) -> str:
+def report_text(report: Report) -> str:
     """The report as people read it."""
     head = f"{'table':<32}{'read':>8}{'imported':>10}{'closed':>8}{'here before':>13}"
     lines = [f"{head}{'skipped':>9}"]
@@ -110,10 +110,10 @@ def as_text(report: Report) -> str:
             f"{name:<32}{table.read:>8}{table.imported:>10}{table.closed_rows:>8}"
             f"{table.present:>13}{table.skipped_rows:>9}"
         )
-    lines += _section("Closed: restricted there in a way that is not here", _closed(report))
+    lines += _section("Closed: restricted there in a way that is not here", _closed_lines(report))
     lines += _section("Restrictions that are lost, as accepted", report.accepted)
-    lines += _section("Skipped", _by_reason(report, "skipped"))
-    lines += _section("Notes", [*_by_reason(report, "notes"), *report.notes])
+    lines += _section("Skipped", _lines_by_reason(report, "skipped"))
+    lines += _section("Notes", [*_lines_by_reason(report, "notes"), *report.notes])
     lines += _section("Columns with content that Weir has no place for", _columns(report))
     left = [
         f"{printable(name)}: {rows} rows ({report.reasons_left.get(name, 'unknown')})"
@@ -124,7 +124,7 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def as_json(report: Report) -> dict[str, object]:
+def serialize_report(report: Report) -> dict[str, object]:
     """The report as plain data, nothing shortened; amounts are decimal strings of USD."""
     money = report.money
     return {
@@ -176,25 +176,25 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     return ["", title, *listed] if listed else []
 
 
-def _by_reason(report: Report, part: str) -> list[str]:
+def _lines_by_reason(report: Report, part: str) -> list[str]:
     return [
-        f"{name}: {printable(reason)}: {_named(rows)}"
+        f"{name}: {printable(reason)}: {_name_rows(rows)}"
         for name, table in report.tables.items()
         for reason, rows in getattr(table, part).items()
     ]
 
 
-def _named(rows: list[Row]) -> str:
+def _name_rows(rows: list[Row]) -> str:
     named = ", ".join(map(str, rows[:_LISTED]))
     more = len(rows) - _LISTED
     return f"{named}, and {more} more (--json names them)" if more > 0 else named
 
 
-def _closed(report: Report) -> list[str]:
+def _closed_lines(report: Report) -> list[str]:
     lines = []
     for name, table in report.tables.items():
         for (restrictions, opened_by), rows in table.closed.items():
-            lines.append(f"{name}: {printable(', '.join(restrictions))}: {_named(rows)}")
+            lines.append(f"{name}: {printable(', '.join(restrictions))}: {_name_rows(rows)}")
             lines.append(f"  to open: {opened_by}")
     return lines
 

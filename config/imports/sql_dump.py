@@ -248,7 +248,7 @@ class _Reader:
         self._skip_statement()
         self._at = self._sql.find("\n", self._at) + 1
         for line in self._copied_lines(name):
-            values: list[object] = [_copied(part) for part in line.split("\t")]
+            values: list[object] = [_read_copy(part) for part in line.split("\t")]
             if len(values) != len(columns):
                 raise self._invalid(f"{len(columns)} values in a row of {name}")
             self._add(name, table, columns, values)
@@ -281,7 +281,7 @@ def _unescape(inner: str) -> str:
     return re.sub(r"\\(.)|''", one, inner, flags=re.DOTALL)
 
 
-def _copied(part: str) -> str | None:
+def _read_copy(part: str) -> str | None:
     if part == r"\N":
         return None
 

@@ -112,21 +112,21 @@ class _Writer:
             self._report.table(origin.table).present += 1
             return self._made[origin]
         with self._refusals(origin, name):
-            made = str(make(thing))
+            id = str(make(thing))
             fingerprint = _fingerprint(thing) if isinstance(thing, converted.Key) else ""
-            self._remember(origin, made, fingerprint)
-            return made
+            self._remember(origin, id, fingerprint)
+            return id
         return None
 
-    def _remember(self, origin: converted.Origin, made: str, fingerprint: str = "") -> None:
+    def _remember(self, origin: converted.Origin, id: str, fingerprint: str = "") -> None:
         ImportedRow.objects.create(
             source=self._source,
             table=origin.table,
             row=origin.id,
-            made=made,
+            made=id,
             fingerprint=fingerprint,
         )
-        self._made[origin] = made
+        self._made[origin] = id
         self._report.table(origin.table).imported += 1
 
     def _close(
@@ -151,8 +151,8 @@ class _Writer:
     # What stands for itself -----------------------------------------------------------------------
 
     def write_plan(self, plan: converted.Plan) -> None:
-        made = self.write(plan.origin, plan, plan.name, self.make_plan)
-        stored = Plan.objects.filter(id=made).first() if made else None
+        plan_id = self.write(plan.origin, plan, plan.name, self.make_plan)
+        stored = Plan.objects.filter(id=plan_id).first() if plan_id else None
         missing = set(plan.models) - set(stored.model_patterns if stored else plan.models)
         if missing:
             text = f"models that are new there are not on it yet: {', '.join(sorted(missing))}"
@@ -169,7 +169,7 @@ class _Writer:
 
     def make_channel(self, channel: converted.Channel) -> object:
         taken = set(Channel.objects.values_list("name", flat=True))
-        made = channels.create_channel(
+        new_channel = channels.create_channel(
             SYSTEM,
             self._free_name(channel.name, taken),
             {
@@ -184,7 +184,7 @@ class _Writer:
             },
         )
         self._close(channel.origin, channel.name, channel.closed, _OPENS_CHANNEL)
-        address = literal_address(host_and_port(made.base_url)[0])
+        address = literal_address(host_and_port(new_channel.base_url)[0])
         if address is not None and not egress_policy().permits(address):
             self._report.note(
                 *channel.origin,
@@ -192,7 +192,7 @@ class _Writer:
                 f"{address} is not public: requests are refused until an operator permits it in "
                 "settings.egress_allow",
             )
-        return made.id
+        return new_channel.id
 
     def _conditions(self, channel: converted.Channel) -> dict[str, list[str]]:
         """Whom a channel serves. Refused where one of them is not here: without it, the channel
@@ -241,8 +241,8 @@ class _Writer:
 
     def price_like(self, price: converted.Price) -> ListedPrice | None:
         """The price that is in force for it, else that of the model behind."""
-        found = (price_of(name, self._known_prices) for name in (price.model, *price.like))
-        return next((listed for listed in found if listed is not None), None)
+        matches = (price_of(name, self._known_prices) for name in (price.model, *price.like))
+        return next((listed for listed in matches if listed is not None), None)
 
     @property
     def _source_of_prices(self) -> str:
@@ -268,12 +268,12 @@ class _Writer:
         for batch in batches.values():
             try:
                 with transaction.atomic():
-                    made = codes.bring_codes(
+                    new_batch = codes.import_codes(
                         SYSTEM, batch[0].batch, batch[0].value_nano,
                         [code.text for code in batch], expires_at=batch[0].expires_at,
                     )  # fmt: skip
                     for code in batch:
-                        self._remember(code.origin, str(made.id))
+                        self._remember(code.origin, str(new_batch.id))
             except _REFUSALS as refusal:
                 for code in batch:
                     reason = f"money that is left behind: {refusal}"
@@ -290,11 +290,11 @@ class _Writer:
 
     def write_organisation(self, wanted: converted.Organisation) -> None:
         new = wanted.origin not in self._made
-        made = self.write(wanted.origin, wanted, wanted.name, self._make_organisation)
-        if made is None:
+        organisation_id = self.write(wanted.origin, wanted, wanted.name, self._make_organisation)
+        if organisation_id is None:
             self._leave_behind(wanted)
             return
-        organisation = Organisation.objects.get(id=made)
+        organisation = Organisation.objects.get(id=organisation_id)
         for team in wanted.teams:
             self._write_team(organisation, team, wanted)
         for member in wanted.members:
@@ -338,8 +338,10 @@ class _Writer:
         self, organisation: Organisation, team: converted.Team, around: converted.Organisation
     ) -> None:
         if team.origin is not None:
-            made = self.write(team.origin, team, team.name, partial(self._make_team, organisation))
-            if made is None:
+            team_id = self.write(
+                team.origin, team, team.name, partial(self._make_team, organisation)
+            )
+            if team_id is None:
                 self._refused_teams.add((organisation.id, team.name))
         elif not organisation.teams.filter(name=team.name).exists():
             with self._refusals(around.origin, around.name, f"the team {team.name}"):
@@ -348,7 +350,7 @@ class _Writer:
     def _make_team(self, organisation: Organisation, wanted: converted.Team) -> object:
         team = teams.create_team(organisation, wanted.name, actor=SYSTEM)
         if wanted.closed:
-            plans.put_on_plan(SYSTEM, team, self._closed_plan())
+            plans.assign_plan(SYSTEM, team, self._closed_plan())
             plan = wanted.plan or self._plans_of.get(organisation.id)
             name = Plan.objects.get(id=self._made[plan]).name if plan else _NO_PLAN
             if wanted.origin is not None:
@@ -403,9 +405,9 @@ class _Writer:
             closed += () if user else ("its person could not be made",)
         secret = wanted.secret
         if isinstance(secret, converted.ClearSecret):
-            key = keys.bring_key(SYSTEM, team, wanted.name, secret.text, user=user)
+            key = keys.import_key(SYSTEM, team, wanted.name, secret.text, user=user)
         else:
-            key = keys.bring_hashed_key(
+            key = keys.import_hashed_key(
                 SYSTEM, team, wanted.name, secret.sha256, last4=secret.last4, user=user
             )
         # Set apart, because a key may be brought that has expired already.
@@ -459,7 +461,7 @@ class _Writer:
         name = Plan.objects.filter(id=self._made[origin]).values_list("name", flat=True).first()
         if name is None:
             raise plans.PlanRefused("the plan of its group was removed here")
-        plans.put_on_plan(SYSTEM, holder, name)
+        plans.assign_plan(SYSTEM, holder, name)
 
     def _add_budgets(
         self,
@@ -469,7 +471,7 @@ class _Writer:
         wanted: tuple[converted.Budget, ...],
     ) -> None:
         for budget in wanted:
-            budget_simulation.bring_budget(
+            budget_simulation.create_with_past(
                 SYSTEM, organisation, budget.spent_nano, scope=scope, subject=subject,
                 amount_nano=budget.amount_nano, period=budget.period, anchor=budget.anchor,
             )  # fmt: skip
@@ -477,11 +479,11 @@ class _Writer:
     def opened_nano(self, wanted: tuple[converted.Organisation, ...]) -> int:
         """Return the opening balances that the books have for the organisations, from now or
         earlier."""
-        made = [UUID(self._made[each.origin]) for each in wanted if each.origin in self._made]
+        ids = [UUID(self._made[each.origin]) for each in wanted if each.origin in self._made]
         entries = LedgerEntry.objects.filter(
             posting__kind="opening",
             account__kind__in=("customer:available", "customer:debt"),
-            account__organisation__in=made,
+            account__organisation__in=ids,
         )
         return entries.aggregate(nano=Sum("amount_nano"))["nano"] or 0
 

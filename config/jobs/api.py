@@ -49,10 +49,10 @@ def list_jobs(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[
     page = pagination.page_by_key(
         job_states(), query.limit, query.cursor, lambda state: state.job.task
     )
-    return {"items": [_shown(state) for state in page.items], "next": page.next}
+    return {"items": [_serialize_job(state) for state in page.items], "next": page.next}
 
 
-def _shown(state: JobState) -> dict[str, Any]:
+def _serialize_job(state: JobState) -> dict[str, Any]:
     fares = "good" if state.run.good_at else "waiting"
     return {
         "task": state.job.task,

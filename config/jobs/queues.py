@@ -31,12 +31,12 @@ def read_queues() -> list[Queue]:
 
 def _clickhouse() -> Iterator[Queue]:
     """The records waiting for ClickHouse, counted from its mark on."""
-    standing = backlog()
-    if standing is None:
+    state = backlog()
+    if state is None:
         return
-    since = standing.complete_to if standing.waiting else None
+    since = state.complete_to if state.waiting else None
     age_s = (clock.now() - since).total_seconds() if since else 0.0
-    yield Queue("clickhouse", standing.waiting, age_s, 0)
+    yield Queue("clickhouse", state.waiting, age_s, 0)
 
 
 # A transfer or an email before its time is not late; only due ones count.

@@ -14,11 +14,11 @@ from django.conf import settings
 from django.db import Error, connection, transaction
 
 from config.jobs.schedule import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
-from config.jobs.waiting_work import waits
+from config.jobs.waiting_work import has_waiting_work
 from config.models import JobRun
 from lib import clock
 from notify.deliveries.job_alarms import send_alarms
-from outbox.facts import put, told_since
+from outbox.facts import put, was_reported_since
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class JobState(NamedTuple):
 
 
 @contextmanager
-def recorded(task: str) -> Iterator[None]:
+def record_run(task: str) -> Iterator[None]:
     """Record how the work inside ends, if it is that of a background job."""
     began_at, error = clock.now(), ""
     try:
@@ -108,33 +108,33 @@ def watch() -> None:
     runs, now = JobRun.objects.in_bulk(), clock.now()
     if _looked_since(runs, now - dt.timedelta(seconds=WATCH.every_s / 2)):
         return
-    with recorded(WATCH.task):
-        if _is_to_change(runs, now):
+    with record_run(WATCH.task):
+        if _has_changed(runs, now):
             _change()
-    if waits("notify.tasks.tell"):
+    if has_waiting_work("notify.tasks.tell"):
         send_alarms()
 
 
-def _is_to_change(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
+def _has_changed(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
     """Return whether what was read asks for more than to be looked at."""
     expected = _expected_jobs()
     if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
         return True
     states = [_state(job, runs[job.task], now) for job in expected]
-    return bool(_stopped(states, now) or _resumed(states, now))
+    return bool(_find_stopped(states, now) or _find_resumed(states, now))
 
 
-def _stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+def _find_stopped(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
     """Return the jobs that have become late and must be reported, in one email."""
     late = [state for state in states if state.is_to_tell]
     gathered = any(now - state.late_since >= GATHER for state in late)
-    return late if gathered and not told_since("jobs.stopped", now - BETWEEN) else []
+    return late if gathered and not was_reported_since("jobs.stopped", now - BETWEEN) else []
 
 
-def _resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
+def _find_resumed(states: Sequence[JobState], now: dt.datetime) -> list[JobState]:
     """Return the jobs that run again and must be reported, in one email."""
     resumed = [state for state in states if state.resumed]
-    return resumed if resumed and not told_since("jobs.resumed", now - BETWEEN) else []
+    return resumed if resumed and not was_reported_since("jobs.resumed", now - BETWEEN) else []
 
 
 def _change() -> None:
@@ -144,8 +144,8 @@ def _change() -> None:
         # Another process may have done it since we looked.
         _expect_all()
         states = job_states()
-        _tell("jobs.stopped", _stopped(states, clock.now()))
-        _tell("jobs.resumed", _resumed(states, clock.now()))
+        _tell("jobs.stopped", _find_stopped(states, clock.now()))
+        _tell("jobs.resumed", _find_resumed(states, clock.now()))
 
 
 def _expected_jobs() -> list[Job]:

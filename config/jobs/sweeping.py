@@ -26,10 +26,12 @@ async def sweep_for_ever() -> None:
 
     A round of one that takes long, because providers or a mail server do, delays no other.
     """
-    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch), _for_ever(count_dropped_lines))
+    await asyncio.gather(
+        _repeat_forever(_sweep), _repeat_forever(_watch), _repeat_forever(count_dropped_lines)
+    )
 
 
-async def _for_ever(work: Callable[[], object]) -> None:
+async def _repeat_forever(work: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
         await asyncio.to_thread(_round, work)
@@ -49,11 +51,13 @@ def _round(work: Callable[[], object]) -> None:
 
 
 def _sweep() -> None:
-    from config.jobs.waiting_work import LOOK_PAST_S, waits
+    from config.jobs.waiting_work import LOOK_PAST_S, has_waiting_work
     from gateway.reconciliation.unsettled_attempts import sweep
 
     global _swept_at
-    if time.monotonic() - _swept_at >= LOOK_PAST_S or waits("gateway.tasks.resolve_expired_holds"):
+    if time.monotonic() - _swept_at >= LOOK_PAST_S or has_waiting_work(
+        "gateway.tasks.resolve_expired_holds"
+    ):
         sweep()
         _swept_at = time.monotonic()
 

@@ -17,10 +17,10 @@ def waiting_jobs() -> frozenset[str]:
     return frozenset(task for task in tasks if task)
 
 
-def waits(task: str) -> bool:
+def has_waiting_work(task: str) -> bool:
     """Return whether something waits for this one."""
-    (found,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
-    return bool(found)
+    (is_waiting,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
+    return bool(is_waiting)
 
 
 # No table that grows with every request is read here but from an index, by what waits alone.

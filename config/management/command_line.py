@@ -20,16 +20,16 @@ def run(argv: Sequence[str]) -> None:
     except (ConfigurationError, VaultError, OperationalError) as error:
         if "--traceback" in argv:
             raise
-        sys.exit(_said(error))
+        sys.exit(_error_text(error))
     finally:
         ORIGIN.reset(token)
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if not isinstance(error, OperationalError):
         return str(error)
-    said = str(error).strip().rstrip(".")
+    message = str(error).strip().rstrip(".")
     return (
-        f"The database cannot be used: {said}. "
+        f"The database cannot be used: {message}. "
         "Check that it is running and that DATABASE_URL is right."
     )

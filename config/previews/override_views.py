@@ -94,7 +94,7 @@ def _page(
         "preview": preview or PreviewForm(initial=_example(channel)),
         "paths": _PATHS,
         "sent": sent,
-        "sent_body": _indented(sent.body) if sent else "",
+        "sent_body": _indent_json(sent.body) if sent else "",
         "changes": changes,
         "stale": stale,
     }
@@ -114,5 +114,5 @@ def _example(channel: Channel) -> dict[str, Any]:
     return {"path": PATHS[0], "body": json.dumps(body, indent=2, ensure_ascii=False)}
 
 
-def _indented(body: bytes) -> str:
+def _indent_json(body: bytes) -> str:
     return msgspec.json.format(body, indent=2).decode() if body else ""

@@ -91,7 +91,7 @@ def preview_route(
         raise PreviewRefused("body", gettext("This process has no relay."))
     try:
         sent = [(name.encode(), value.encode()) for name, value in headers.items() if value]
-        preview = async_to_sync(_asked)(relay, key.id, path, body, sent)
+        preview = async_to_sync(_preview_request)(relay, key.id, path, body, sent)
     except DatabaseFailed as error:
         raise PreviewRefused("body", gettext("The database is not responding.")) from error
     if not preview.model:
@@ -108,7 +108,7 @@ def relay_of(request: HttpRequest) -> Any:
     return scope.get("weir.relay")
 
 
-async def _asked(
+async def _preview_request(
     relay: PreviewingRelay, key_id: UUID, path: str, body: bytes, headers: Headers
 ) -> RoutePreview:
     try:

@@ -83,10 +83,10 @@ def show_route(request: HttpRequest, data: RoutePreviewIn) -> dict[str, Any]:
     access.require(actor, "channels.read")
     body = msgspec.json.encode(data.body)
     headers = {str(name): text for name, text in data.headers.items()}
-    return _shown(preview_route(request, actor, data.key, data.path, body, headers))
+    return _serialize_preview(preview_route(request, actor, data.key, data.path, body, headers))
 
 
-def _shown(preview: RoutePreview) -> dict[str, Any]:
+def _serialize_preview(preview: RoutePreview) -> dict[str, Any]:
     refusal = preview.refusal
     return {
         "model": preview.model,

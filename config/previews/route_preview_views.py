@@ -72,11 +72,11 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     the other fields."""
     sent = request.method == "POST" and "choose" not in request.POST
     form = RoutePreviewForm(request.POST) if sent else RoutePreviewForm(initial=_initial(request))
-    found: RoutePreview | None = None
+    result: RoutePreview | None = None
     if sent and form.is_valid():
         cleaned = form.cleaned_data
         try:
-            found = preview_route(
+            result = preview_route(
                 request,
                 actor,
                 cleaned["key"],
@@ -90,9 +90,9 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
     context = {
         "form": form,
-        "chosen": _chosen(actor, str(form["key"].value() or "")),
-        **_found(request, actor),
-        **(_shown(found) if found else {}),
+        "chosen": _chosen_subject(actor, str(form["key"].value() or "")),
+        **_preview_context(request, actor),
+        **(_preview_row(result) if result else {}),
     }
     return render(
         request, "config/previews/route_preview.html", context, status=422 if form.errors else 200
@@ -103,7 +103,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_safe
 def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Show the keys that match the search."""
-    return render(request, "config/previews/_keys_found.html", _found(request, actor))
+    return render(request, "config/previews/_keys_found.html", _preview_context(request, actor))
 
 
 def _initial(request: HttpRequest) -> dict[str, str]:
@@ -113,25 +113,25 @@ def _initial(request: HttpRequest) -> dict[str, str]:
     return {"key": request.GET["key"]} if "key" in request.GET else {}
 
 
-def _chosen(actor: Actor, id: str) -> dict[str, Any] | None:
+def _chosen_subject(actor: Actor, id: str) -> dict[str, Any] | None:
     try:
-        return _as_item(any_key(actor, id))
+        return _key_item(any_key(actor, id))
     except Http404:
         return None
 
 
-def _found(request: HttpRequest, actor: Actor) -> dict[str, Any]:
+def _preview_context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
     words = request.GET.get("q", "").replace("\x00", "")[:_WORDS_MAX]
-    return {"keys": [_as_item(key) for key in search_keys(actor, words)]}
+    return {"keys": [_key_item(key) for key in search_keys(actor, words)]}
 
 
-def _as_item(key: Key) -> dict[str, Any]:
+def _key_item(key: Key) -> dict[str, Any]:
     """A key, and in words where it belongs; names alone are not unique in an installation."""
     place = f"{key.organisation.name} · {key.team.name} · {key.prefix}…{key.last4}"
     return {"key": key, "id": id_text(key.id), "place": place}
 
 
-def _shown(preview: RoutePreview) -> dict[str, Any]:
+def _preview_row(preview: RoutePreview) -> dict[str, Any]:
     return {
         "preview": preview,
         "causes": [CAUSE_WORDS[cause] for cause in sorted(preview.causes)],

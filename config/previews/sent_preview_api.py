@@ -57,14 +57,14 @@ def preview_sent_request(request: HttpRequest, id: str, data: SentPreviewIn) -> 
     channel = access_channel(actor, id)
     overrides = channel.overrides
     if data.overrides is not None:
-        stated = data.overrides.model_dump(mode="json")
-        overrides = check_overrides(provider_of(channel), stated)
+        changes = data.overrides.model_dump(mode="json")
+        overrides = check_overrides(provider_of(channel), changes)
     body = msgspec.json.encode(data.body)
     headers = list(data.headers.items())
-    return _shown(preview_sent(request, channel, overrides, data.path, headers, body))
+    return _serialize_preview(preview_sent(request, channel, overrides, data.path, headers, body))
 
 
-def _shown(preview: SentPreview) -> dict[str, Any]:
+def _serialize_preview(preview: SentPreview) -> dict[str, Any]:
     refusal = preview.refusal
     return {
         "url": preview.url,

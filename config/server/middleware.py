@@ -18,7 +18,7 @@ from django.utils.decorators import sync_and_async_middleware
 from accounts.access.guards import sign_in_first
 from accounts.audit.origin import ORIGIN, origin_of
 from config.server.request_limits import KNOWN
-from lib.database.tenancy import current_tenant, each_within, each_within_async, within
+from lib.database.tenancy import current_tenant, iterate_within, iterate_within_async, use_tenant
 from lib.ids import id_text, new_id
 from lib.process.log_context import REQUEST_ID
 
@@ -32,21 +32,21 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
         get_async = cast(AsyncAnswer, get_response)
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            with _named(request):
+            with _name_request(request):
                 response = await get_async(request)
                 if hasattr(request, "actor") and _is_stream(response):
                     # The session write took a connection that is not needed any more. Return it, or
                     # it is held while the response is read.
                     await sync_to_async(close_old_connections)()
-                return _marked(request, response)
+                return _add_headers(request, response)
 
         return answer_async
 
     get = cast(Answer, get_response)
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        with _named(request):
-            return _marked(request, get(request))
+        with _name_request(request):
+            return _add_headers(request, get(request))
 
     return answer
 
@@ -58,7 +58,7 @@ def _is_stream(response: HttpResponseBase) -> bool:
 
 
 @contextmanager
-def _named(request: HttpRequest) -> Iterator[None]:
+def _name_request(request: HttpRequest) -> Iterator[None]:
     """The request has an id, its log lines name it, and the audit trail knows where it is from."""
     request.id = id_text(new_id())  # type: ignore[attr-defined]
     origin, logged = ORIGIN.set(partial(origin_of, request)), REQUEST_ID.set(request.id)  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ def _named(request: HttpRequest) -> Iterator[None]:
         ORIGIN.reset(origin)
 
 
-def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     response["x-request-id"] = request.id  # type: ignore[attr-defined]
     if isinstance(request, ASGIRequest) and getattr(request, "actor", None) is not None:
         cast(dict[str, object], request.scope)[KNOWN] = True
@@ -84,7 +84,7 @@ def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
         get_async = cast(AsyncAnswer, get_response)
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            with within(None):
+            with use_tenant(None):
                 return _streamed_within(await get_async(request))
 
         return answer_async
@@ -92,7 +92,7 @@ def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
     get = cast(Answer, get_response)
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        with within(None):
+        with use_tenant(None):
             return _streamed_within(get(request))
 
     return answer
@@ -103,7 +103,7 @@ def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
     tenant = current_tenant()
     if tenant is not None and isinstance(response, StreamingHttpResponse):
         parts: Any = response.streaming_content
-        each = each_within_async if response.is_async else each_within
+        each = iterate_within_async if response.is_async else iterate_within
         response.streaming_content = each(tenant, parts)
     return response
 

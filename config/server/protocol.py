@@ -478,7 +478,7 @@ class Protocol(HttpToolsProtocol):
         if not self.timeout_keep_alive or _linger_s():
             cycle.keep_alive = False
         unchunked = cycle.scope["http_version"] == "1.0"
-        super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)
+        super()._start_asgi_task(cycle, _remove_chunking(cycle, app) if unchunked else app)
 
 
 class _UnsentWatch:
@@ -512,8 +512,8 @@ class _UnsentWatch:
         if not size:
             return
         # While more may be written at any time, the amount alone does not show progress.
-        stands = protocol.flow.write_paused or not protocol.answering
-        self._looks = self._looks + 1 if stands and size >= self._size else 0
+        blocked = protocol.flow.write_paused or not protocol.answering
+        self._looks = self._looks + 1 if blocked and size >= self._size else 0
         self._size = size
         if self._looks >= _LOOKS:
             protocol.transport.abort()
@@ -530,7 +530,7 @@ def _names_host(headers: list[tuple[bytes, bytes]], version: str) -> bool:
     return not count and version == "1.0"
 
 
-def _unchunked(cycle: Any, app: Any) -> Any:
+def _remove_chunking(cycle: Any, app: Any) -> Any:
     """The application, for a client that knows no chunks."""
     unbounded = False
 

@@ -286,7 +286,7 @@ class _Body:
                 await self._gather(pieces, receive)
         except TimeoutError:
             raise NotAdmitted(408) from None
-        return _replayed(b"".join(pieces), receive)
+        return _replay_body(b"".join(pieces), receive)
 
     async def _gather(self, pieces: list[bytes], receive: Receive) -> None:
         size, more = 0, True
@@ -316,7 +316,7 @@ def _bytes_max(path: str) -> int:
     return next((most for pattern, most in UPLOADS if pattern.fullmatch(path)), BODY_BYTES_MAX)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     replayed = False
 
     async def again() -> Message:
@@ -388,8 +388,8 @@ async def _refuse(scope: Scope, send: Send, refused: NotAdmitted) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _api_error(said: tuple[str, str, str], request_id: str) -> bytes:
-    message, kind, code = said
+def _api_error(answer_parts: tuple[str, str, str], request_id: str) -> bytes:
+    message, kind, code = answer_parts
     error = {"message": message, "type": kind, "param": None, "code": code}
     return json.dumps({"error": error, "request_id": request_id}).encode()
 

@@ -16,7 +16,7 @@ from billing.wallets.wallets import balance
 from config.shell.navigation import menu
 from gateway.models import Announcement
 from gateway.status.announcements import announcements_for
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from playground.preferences.preferences import preference_of
 from usage.reviews.reviews import COUNT_MAX, count_open
 
@@ -51,7 +51,7 @@ def _reviews_open(actor: Actor | None) -> str:
     """Return how many requests wait for an operator's decision, or empty."""
     if actor is None or not actor.operator:
         return ""
-    with within(None):
+    with use_tenant(None):
         count = count_open(actor)
     return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
 
@@ -74,5 +74,5 @@ def _organisations(actor: Actor | None) -> list[Organisation]:
     if actor is None or actor.user is None:
         return []
     own = Organisation.objects.filter(memberships__user=actor.user, archived_at=None)
-    with within(None):
+    with use_tenant(None):
         return list(own.order_by("name"))

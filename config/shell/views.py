@@ -104,7 +104,7 @@ def health(request: HttpRequest, actor: Actor) -> HttpResponse:
 # Errors -----------------------------------------------------------------------------------------
 
 
-def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+def answer_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error(request, 403, str(exception), "permission_error", "permission_denied")
 
 
@@ -122,7 +122,7 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     )
 
 
-def failed(request: HttpRequest) -> HttpResponse:
+def answer_failed(request: HttpRequest) -> HttpResponse:
     # Django calls this while it handles the exception.
     if is_away(sys.exc_info()[1]):
         return database_away(request)
@@ -146,7 +146,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
 
 
 def _error(
-    request: HttpRequest, status: int, message: str, type: str, code: str, **shown: str
+    request: HttpRequest, status: int, message: str, type: str, code: str, **extra: str
 ) -> HttpResponse:
     response: HttpResponse
     if request.path.startswith("/api/"):
@@ -155,7 +155,7 @@ def _error(
         # A signed-in person keeps the navigation, so that a missing page is not a dead end. A
         # failed server does not query its database again.
         inside = status < 500 and guards.visitor(request) is not None
-        context: dict[str, Any] = {"message": message, **shown}
+        context: dict[str, Any] = {"message": message, **extra}
         context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)
         if status < 500 and not connection.in_atomic_block:

@@ -8,7 +8,7 @@ from ninja import Router
 from pydantic import Field
 
 from accounts.access import access, actors, api_auth
-from config.system.state import as_json, system_state
+from config.system.state import serialize_state, system_state
 from lib.api.openapi import Schema
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -95,4 +95,4 @@ def read_system(request: HttpRequest) -> dict[str, Any]:
     """Versions, migrations, queues, partitions, disk, clock, and when the last backup and the last
     verification were."""
     access.require(actors.actor_of(request), "channels.read")
-    return as_json(system_state())
+    return serialize_state(system_state())

@@ -32,7 +32,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.models import SecretCheck
-from config.jobs.runs import recorded
+from config.jobs.runs import record_run
 from config.jobs.schedule import BACKUP_TASK
 from config.models import JobRun
 from config.system.secret_check import check_secrets
@@ -97,7 +97,7 @@ def back_up_to(out: IO[bytes]) -> Written:
     """Write a backup to a file or a pipe, and note that one was made. Raises BackupError, and
     VaultError or ConfigurationError where this process has not the installation's secrets."""
     _check_in_use()
-    with recorded(BACKUP_TASK):
+    with record_run(BACKUP_TASK):
         counted = _Counted(out)
         try:
             manifest, digest = _write(cast("IO[bytes]", counted))
@@ -108,7 +108,7 @@ def back_up_to(out: IO[bytes]) -> Written:
 
 
 def _write(out: IO[bytes]) -> tuple[Manifest, str]:
-    with _one_instant() as instant, zipfile.ZipFile(out, "w") as archive:
+    with _share_snapshot() as instant, zipfile.ZipFile(out, "w") as archive:
         tool = postgres_tools.find_tool("pg_dump", instant.server, instant.login)
         manifest = _manifest(instant.at, tool.major)
         with postgres_tools.dump_stream(
@@ -140,7 +140,7 @@ class _Instant(NamedTuple):
 
 
 @contextmanager
-def _one_instant() -> Iterator[_Instant]:
+def _share_snapshot() -> Iterator[_Instant]:
     """This instant, for as long as the block lasts."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -207,7 +207,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sums(archive)
-            return _decoded(archive.read(MANIFEST))
+            return _decode_manifest(archive.read(MANIFEST))
     except OSError as error:
         raise BackupError(f"{path} cannot be read: {error.strerror}.") from error
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
@@ -233,7 +233,7 @@ def _digest_of(archive: zipfile.ZipFile, name: str) -> str:
         return hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def _decoded(raw: bytes) -> Manifest:
+def _decode_manifest(raw: bytes) -> Manifest:
     try:
         number = msgspec.json.decode(raw, type=dict)["format"]
         if number == FORMAT:

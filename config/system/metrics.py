@@ -17,7 +17,7 @@ from billing.currency.money import NANO_PER_USD
 from config.jobs.queues import read_queues
 from config.jobs.runs import job_states
 from gateway.health.figures import ChannelFigures
-from gateway.health.metric_labels import LABELS_MAX, Total, bounded
+from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
 from gateway.health.traffic import (
     DURATION_MS,
@@ -67,7 +67,7 @@ def metrics_text() -> bytes:
 
 class _Collector:
     def collect(self) -> Iterable[Metric]:
-        yield from _traffic(bounded(read_totals()))
+        yield from _traffic(limit_names(read_totals()))
         yield CounterMetricFamily(
             "weir_requests_shed",
             "Requests that were refused because a process was too busy.",
@@ -122,8 +122,8 @@ def _channels() -> Iterator[Metric]:
     troubles, figures = ChannelTroubles(), ChannelFigures()
     enabled = Channel.objects.filter(enabled=True).order_by("priority", "name")
     for channel in enabled[:LABELS_MAX]:
-        found = troubles.of(channel).status
-        condition = found.condition if found else "good"
+        status = troubles.of(channel).status
+        condition = status.condition if status else "good"
         for name in CONDITIONS:
             state.add_metric((channel.name, name), name == condition)
         running.add_metric((channel.name,), figures.of_channel(channel.id).in_flight)

@@ -34,8 +34,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _has_token(request: HttpRequest) -> bool:
     token = settings.METRICS_TOKEN
-    given = request.headers.get("Authorization", "")
-    return token is not None and constant_time_compare(given, f"Bearer {token}")
+    authorization = request.headers.get("Authorization", "")
+    return token is not None and constant_time_compare(authorization, f"Bearer {token}")
 
 
 def _is_near(request: HttpRequest) -> bool:

@@ -13,22 +13,22 @@ ModelKey = tuple[str, str]
 
 def render_less() -> None:
     """Let the migrations of this process render only what holds on to the changed model."""
-    ProjectState._find_reload_model = _who_leads_to  # type: ignore[attr-defined]
+    ProjectState._find_reload_model = _models_leading_to  # type: ignore[attr-defined]
 
 
-def _who_leads_to(
+def _models_leading_to(
     state: ProjectState, app_label: str, model_name: str, _direct: bool = False
 ) -> set[ModelKey]:
     """The model itself and each that leads to it by relations or inheritance, over any number of
     others."""
-    found: set[ModelKey] = set()
+    sources: set[ModelKey] = set()
     waiting = [(app_label, model_name)]
     while waiting:
         key = waiting.pop()
-        if key not in found:
-            found.add(key)
+        if key not in sources:
+            sources.add(key)
             waiting += _leading_to(state, key)
-    return found
+    return sources
 
 
 def _leading_to(state: ProjectState, key: ModelKey) -> list[ModelKey]:

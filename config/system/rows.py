@@ -11,7 +11,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from config.system.state import Backup, Checked, Emails, SystemState
 from lib import clock
 from lib.network.trust import Authority
-from lib.numbers.formatting import data_size, grouped
+from lib.numbers.formatting import data_size, group_digits
 from usage.months.detaching import late_counts, month_states
 from usage.rollups.clickhouse_sink import WAITING_MAX, Backlog
 
@@ -95,7 +95,7 @@ def month_rows() -> Iterator[MonthRow]:
                 file=detached.file.name,
                 checksum=bytes(detached.file.digest).hex(),
                 at=detached.detached_at,
-                late=late % {"n": grouped(waiting)} if waiting else "",
+                late=late % {"n": group_digits(waiting)} if waiting else "",
             )
         elif not state.writable:
             yield MonthRow(month, gettext("Detaching was interrupted"), "bad")
@@ -104,7 +104,7 @@ def month_rows() -> Iterator[MonthRow]:
 def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
     """What waits: its name, its number, for how many milliseconds the oldest has waited."""
     for queue in state.queues:
-        yield str(_QUEUES[queue.name]), grouped(queue.length), round(queue.oldest_s * 1000)
+        yield str(_QUEUES[queue.name]), group_digits(queue.length), round(queue.oldest_s * 1000)
 
 
 def _migrations(pending: list[str]) -> SystemRow:
@@ -123,7 +123,7 @@ def _ledger(title: str, checked: Checked | None) -> SystemRow:
         return SystemRow(title, text, gettext("Waiting for the update"), "warn", checked.at)
     if checked.problems:
         count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)
-        text = count % {"n": grouped(checked.problems)}
+        text = count % {"n": group_digits(checked.problems)}
         return SystemRow(title, text, gettext("Run verify"), "bad", checked.at)
     if checked.unfinished:
         return SystemRow(
@@ -137,8 +137,8 @@ def _findings(state: SystemState) -> SystemRow:
     if not count:
         return SystemRow(title, gettext("None to acknowledge"), gettext("OK"))
     text = ngettext("%(n)s to acknowledge", "%(n)s to acknowledge", count)
-    shown = text % {"n": grouped(count)}
-    return SystemRow(title, shown, gettext("See findings"), "bad", url=reverse("findings"))
+    summary = text % {"n": group_digits(count)}
+    return SystemRow(title, summary, gettext("See findings"), "bad", url=reverse("findings"))
 
 
 def _whole(state: SystemState) -> SystemRow:
@@ -157,7 +157,7 @@ def _authorities(own: Sequence[Authority]) -> SystemRow:
         return SystemRow(title, gettext("Public ones"), gettext("OK"))
     text = ngettext("Public ones and %(n)s of your own: %(name)s",
                     "Public ones and %(n)s of your own, the first %(name)s", len(own))  # fmt: skip
-    value = text % {"n": grouped(len(own)), "name": own[0].name}
+    value = text % {"n": group_digits(len(own)), "name": own[0].name}
     first = min(own, key=lambda one: one.ends_at)
     if first.ends_at < clock.now():
         return SystemRow(title, value, gettext("One has expired"), "warn", first.ends_at)
@@ -167,7 +167,7 @@ def _authorities(own: Sequence[Authority]) -> SystemRow:
 def _emails(emails: Emails) -> SystemRow:
     title = gettext("Emails")
     count = ngettext("%(n)s not sent in 7 days", "%(n)s not sent in 7 days", emails.unsent)
-    unsent = count % {"n": grouped(emails.unsent)}
+    unsent = count % {"n": group_digits(emails.unsent)}
     if not emails.server:
         return SystemRow(title, unsent, gettext("No mail server is set up"), "warn", emails.at)
     if emails.unsent:
@@ -197,7 +197,7 @@ def _disk(state: SystemState) -> SystemRow:
 
 def _clock(state: SystemState) -> SystemRow:
     skew_ms = round(abs(state.clock_skew) / dt.timedelta(milliseconds=1))
-    value = gettext("%(n)s ms from the database") % {"n": grouped(skew_ms)}
+    value = gettext("%(n)s ms from the database") % {"n": group_digits(skew_ms)}
     status, tone = (gettext("Skewed"), "warn") if state.clock_off else (gettext("OK"), "ok")
     return SystemRow(gettext("Clock"), value, status, tone)
 
@@ -215,7 +215,7 @@ def _partitions(state: SystemState) -> SystemRow:
 def _clickhouse(backlog: Backlog) -> SystemRow:
     value = ngettext("%(n)s record waiting", "%(n)s records waiting", backlog.waiting)
     more = "+" if backlog.waiting == WAITING_MAX else ""
-    text = value % {"n": f"{grouped(backlog.waiting)}{more}"}
+    text = value % {"n": f"{group_digits(backlog.waiting)}{more}"}
     status, tone = gettext("OK"), "ok"
     if backlog.error:
         status, tone = gettext("Failed: %(error)s") % {"error": backlog.error}, "bad"

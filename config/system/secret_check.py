@@ -17,13 +17,13 @@ from lib import env, vault
 def check_secrets() -> None:
     """Compare, or write down what later processes are compared with. Raises ConfigurationError
     or VaultError."""
-    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
+    env.require_value("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     kek, pepper = sealing.kek(), sealing.pepper()
     with transaction.atomic():
         if not SecretCheck.objects.exists():
-            made = SecretCheck(sealed=vault.check_value(kek, pepper))
+            row = SecretCheck(sealed=vault.check_value(kek, pepper))
             _check_channel_keys()
-            SecretCheck.objects.bulk_create([made], ignore_conflicts=True)
+            SecretCheck.objects.bulk_create([row], ignore_conflicts=True)
         kept = SecretCheck.objects.select_for_update().get()
         vault.check_secrets(kek, pepper, bytes(kept.sealed), kept.kek_ids)
         # Sealed values of this process need its first key from now on.

@@ -122,7 +122,7 @@ def system_state() -> SystemState:
         python=platform.python_version(),
         postgres=postgres,
         pending_migrations=pending_migrations(),
-        partitions=Partitions(partitions.made_until(), partitions.has_rows_outside()),
+        partitions=Partitions(partitions.partitioned_until(), partitions.has_rows_outside()),
         database_bytes=database_bytes,
         disk=_disk(settings.SPOOL_DIR),
         clock_skew=skew,
@@ -183,7 +183,7 @@ def _trail() -> Checked | None:
     return None if check is None else Checked(check.checked_at, int(bool(check.problem)))
 
 
-def as_json(state: SystemState) -> dict[str, Any]:
+def serialize_state(state: SystemState) -> dict[str, Any]:
     """Return the state in the form of the management API."""
     return {
         "version": state.version,

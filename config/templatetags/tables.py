@@ -25,7 +25,7 @@ from django.utils.translation import gettext, ngettext
 
 from billing.templatetags.money import money_exact, money_price, money_row, money_total
 from config.templatetags.ui import ago, duration, icon
-from lib.numbers.formatting import MISSING, grouped
+from lib.numbers.formatting import MISSING, group_digits
 from lib.tables.pages import TablePage
 from lib.tables.sources import Count
 from lib.tables.table import Badge, Column, State
@@ -69,8 +69,8 @@ class TableNode(template.Node):
             notice_html=self._part("notice", context),
             foot_html=self._part("foot", context) if page.rows else "",
         ):
-            shown = context.template.engine.get_template("components/table.html")  # type: ignore[union-attr]
-            return mark_safe(shown.render(context))  # noqa: S308 - a template's own output
+            template = context.template.engine.get_template("components/table.html")  # type: ignore[union-attr]
+            return mark_safe(template.render(context))  # noqa: S308 - a template's own output
 
     def _part(self, name: str, context: Context) -> SafeString:
         return self.parts[name].render(context) if name in self.parts else mark_safe("")
@@ -131,25 +131,25 @@ def do_table(parser: Parser, token: Token) -> TableNode:
 def table_rows(context: Context, state: State, rows: Sequence[Any]) -> SafeString:
     """Render rows of a list without custom cells, as `{% table %}` does, for appending to a
     page."""
-    made = (
+    cell_rows = (
         "".join(_cell(state, column, row, context, None) for column in state.columns)
         for row in rows
     )
-    return mark_safe("".join(f"<tr>{cells}</tr>" for cells in made))  # noqa: S308 - as above
+    return mark_safe("".join(f"<tr>{cells}</tr>" for cells in cell_rows))  # noqa: S308 - as above
 
 
 def _cell(state: State, column: Column, row: Any, context: Context, part: NodeList | None) -> str:
-    inner = part.render(context).strip() if part else shown(column, column.read(row))
+    inner = part.render(context).strip() if part else display_value(column, column.read(row))
     first = column is state.columns[0]
     path = (state.table.href if first else "") or column.href
     href = path and _attribute(row, path)
     if href:
         inner = f'<a href="{escape(href)}">{inner}</a>'
     tag = 'th scope="row"' if first else "td"
-    return f"<{tag}{_attributes(column, state)}{_on_card(column, inner)}>{inner}</{tag[:2]}>"
+    return f"<{tag}{_attributes(column, state)}{_card_row(column, inner)}>{inner}</{tag[:2]}>"
 
 
-def shown(column: Column, value: Any) -> str:
+def display_value(column: Column, value: Any) -> str:
     """Format a cell as its column's kind requires. The result is escaped."""
     if value is None or value == "":
         return f'<span class="faint">{MISSING}</span>'
@@ -194,7 +194,7 @@ def _badge(value: Badge) -> str:
 _SHOWN: Final[dict[str, Any]] = {
     "text": _text,
     "code": lambda value: format_html("<code>{}</code>", value),
-    "number": lambda value: escape(grouped(value)),
+    "number": lambda value: escape(group_digits(value)),
     "money": _money,
     "total": lambda nano: _money(nano, money_total),
     "price": lambda nano: escape(money_price(nano)),
@@ -220,7 +220,7 @@ def _attributes(column: Column, state: State) -> str:
     return "".join(parts)
 
 
-def _on_card(column: Column, inner: str) -> str:
+def _card_row(column: Column, inner: str) -> str:
     """Label a figure in the second line of a card, which has no head."""
     if column.card not in ("second", "last"):
         return ""
@@ -272,7 +272,7 @@ def row_count(count: Count | None) -> str:
     """Format the number of rows: exact, approximate or a lower bound; empty if unknown."""
     if count is None:
         return ""
-    figure = {"n": grouped(count.n)}
+    figure = {"n": group_digits(count.n)}
     if count.exact:
         return ngettext("%(n)s row", "%(n)s rows", count.n) % figure
     return (

@@ -40,7 +40,7 @@ def key_name(name: str | None) -> str:
 @register.filter
 def grouped(number: int | None) -> str:
     """A count in full, with thousands separators; a dash when it is not known."""
-    return formatting.MISSING if number is None else formatting.grouped(number)
+    return formatting.MISSING if number is None else formatting.group_digits(number)
 
 
 @register.filter

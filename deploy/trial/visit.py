@@ -38,9 +38,9 @@ def ask(url: str, key: str, model: str, question: str, *, stream: bool) -> bool:
     with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as to:
         to.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         answer = to.getresponse()
-        said = answer.read()
+        answer_body = answer.read()
     if answer.status != 200:
-        sys.stderr.write(f"{model}: {answer.status} {said[:300].decode(errors='replace')}\n")
+        sys.stderr.write(f"{model}: {answer.status} {answer_body[:300].decode(errors='replace')}\n")
     return answer.status == 200
 
 

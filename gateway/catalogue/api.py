@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.answers import answer_of
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from gateway.access import (
     access_ignore_rule,
     visible_ignore_rules,
@@ -169,13 +169,13 @@ def compare_catalogue(request: HttpRequest, body: UpdateIn) -> HttpResponse:
         return Answer(201, json_body(update))
 
     # The list was fetched before: no transaction is open while waiting for the network (I9).
-    return answered(request, actor, act)
+    return answer_idempotently(request, actor, act)
 
 
 @router.get("/catalogue-updates/{id}", response=UpdateOut, summary="Show a catalogue update")
 def show_update(request: HttpRequest, id: str) -> UpdateOut:
     """What one comparison came to."""
-    return _update(access.one_of(visible_updates(actors.actor_of(request)), id))
+    return _update(access.get_by_id(visible_updates(actors.actor_of(request)), id))
 
 
 @router.get("/model-proposals", response=FactPage, summary="List proposed facts of models")
@@ -238,8 +238,8 @@ def change_ignore_rule(request: HttpRequest, id: str, body: IgnoreRuleChange) ->
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     rule = access_ignore_rule(actor, id)
-    stated = body.model_dump(exclude_none=True)
-    return _rule(catalogue_updates.change_ignore_rule(actor, rule, **stated))
+    fields = body.model_dump(exclude_none=True)
+    return _rule(catalogue_updates.change_ignore_rule(actor, rule, **fields))
 
 
 @router.delete(

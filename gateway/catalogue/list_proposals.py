@@ -35,22 +35,22 @@ def price_proposals() -> list[ListedProposal]:
 
 def accept_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
     """Accept proposals of prices and of other facts, all or none. Raises Refused, PriceRefused."""
-    facts, prices = _parted(ids)
+    facts, prices = _split_ids(ids)
     with transaction.atomic():
-        made = accept_facts(actor, facts)
+        decided = accept_facts(actor, facts)
         waiting = len(accept(actor, prices)) if prices else 0
-    return Decided(made + len(prices) - waiting, waiting)
+    return Decided(decided + len(prices) - waiting, waiting)
 
 
 def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
     """Put them away. Raises Refused."""
-    facts, prices = _parted(ids)
+    facts, prices = _split_ids(ids)
     with transaction.atomic():
-        made = dismiss_facts(actor, facts) + (ignore(actor, prices) if prices else 0)
-    return Decided(made, 0)
+        decided = dismiss_facts(actor, facts) + (ignore(actor, prices) if prices else 0)
+    return Decided(decided, 0)
 
 
-def _parted(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
+def _split_ids(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
     """Split the ids into those of facts and those of prices. Raises Refused for any other."""
     wanted = list(dict.fromkeys(ids))
     facts, prices = (

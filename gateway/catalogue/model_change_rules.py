@@ -48,15 +48,15 @@ def model_changes(
 ) -> list[ModelChange]:
     """Return the changes, ordered by name. `models` maps a channel's public names to upstream
     names, "" for the same name. An incomplete list says nothing about what it lacks."""
-    served = _served(models)
+    served = _served_names(models)
     new = [name for name in sorted({*listed} - {*known}) if not _is_served(name, models, served)]
     gone = sorted(served.keys() & {*known} - {*listed}) if complete else []
     pairs = dict(_pairs(gone, new))
-    found = [ModelChange("renamed", pairs[was], was, served[was]) for was in pairs]
-    found += [ModelChange("gone", "", was, served[was]) for was in gone if was not in pairs]
+    changes = [ModelChange("renamed", pairs[was], was, served[was]) for was in pairs]
+    changes += [ModelChange("gone", "", was, served[was]) for was in gone if was not in pairs]
     renamed = set(pairs.values())
-    found += [ModelChange("added", name) for name in new if name not in renamed]
-    return sorted(found, key=lambda change: (change.was or change.name, change.kind))
+    changes += [ModelChange("added", name) for name in new if name not in renamed]
+    return sorted(changes, key=lambda change: (change.was or change.name, change.kind))
 
 
 def known_after(
@@ -64,7 +64,7 @@ def known_after(
 ) -> list[str]:
     """Return the known names after reading a list. Served models count as decided. A model that is
     neither listed nor served is forgotten, so that its return is reported."""
-    served = _served(models).keys()
+    served = _served_names(models).keys()
     kept = {*known} & ({*listed} | served) if complete else {*known}
     return sorted(kept | ({*listed} & served))
 
@@ -78,7 +78,7 @@ def known_decided(known: Collection[str], decided: Iterable[ModelChange]) -> lis
     return sorted(names)
 
 
-def _served(models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _served_names(models: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Map upstream names to public names, without patterns."""
     served: dict[str, tuple[str, ...]] = {}
     for public, upstream in sorted(models.items()):

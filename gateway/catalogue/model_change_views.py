@@ -20,7 +20,7 @@ from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, ModelListing
 from lib.htmx import see_other
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.tables.table import Badge
 
 _BADGES: Final[dict[ChangeKind, Badge]] = {
@@ -63,7 +63,7 @@ def channel_models_decide(request: HttpRequest, actor: Actor, id: str) -> HttpRe
             text = ngettext("%(n)s change accepted.", "%(n)s changes accepted.", done)
     except ChannelRefused as refused:
         return _page(request, actor, channel, refused=refused.message, ids=ids, names=names)
-    messages.success(request, text % {"n": grouped(done)})
+    messages.success(request, text % {"n": group_digits(done)})
     return see_other("channel_model_changes", id)
 
 

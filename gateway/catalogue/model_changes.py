@@ -61,43 +61,43 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
     try:
         target = target_of(channel)
     except VaultError as error:
-        found = ModelList(fault="secret", detail=str(error))
+        listed = ModelList(fault="secret", detail=str(error))
     else:
         if not connection.in_atomic_block:
             # The provider may take a minute, so the connection is returned to the pool.
             connection.close()
-        found = list_models(target)
+        listed = list_models(target)
     with transaction.atomic():
         locked = Channel.objects.select_for_update().filter(id=channel.id).first()
         if locked is not None and address_of(locked) == address_of(channel):
-            _keep(actor, locked, found)
-    return found
+            _keep(actor, locked, listed)
+    return listed
 
 
 def work_off_schedule() -> int:
     """Read the lists that are due, for a while; how many were. Safe from several processes."""
     waiting = Channel.objects.filter(check_models_every_h__isnull=False, enabled=True)
     checked = 0
-    for channel in claim_due(waiting, "next_models_check_at", _every):
+    for channel in claim_due(waiting, "next_models_check_at", _check_interval):
         check_models(SYSTEM, channel)
         checked += 1
     return checked
 
 
-def _every(channel: Channel) -> dt.timedelta:
+def _check_interval(channel: Channel) -> dt.timedelta:
     return dt.timedelta(hours=channel.check_models_every_h or 0)
 
 
-def _keep(actor: Actor, channel: Channel, found: ModelList) -> None:
+def _keep(actor: Actor, channel: Channel, listed: ModelList) -> None:
     now = clock.now()
     first = ModelListing(channel=channel, checked_at=now)
     listing = ModelListing.objects.filter(channel=channel).first() or first
-    listing.checked_at, listing.fault = now, found.fault or ""
-    if found.ok:
-        known = found.names if listing.listed_at is None else listing.known
-        listing.listed, listing.complete, listing.listed_at = found.names, found.complete, now
+    listing.checked_at, listing.fault = now, listed.fault or ""
+    if listed.ok:
+        known = listed.names if listing.listed_at is None else listing.known
+        listing.listed, listing.complete, listing.listed_at = listed.names, listed.complete, now
         models = _models(channel)
-        listing.known = known_after(models, found.names, known, complete=found.complete)
+        listing.known = known_after(models, listed.names, known, complete=listed.complete)
         changes = _changes(channel, listing)
         news = [change for change in changes if not change.signs <= {*listing.told}]
         listing.told = sorted(set[str]().union(*(change.signs for change in changes)))

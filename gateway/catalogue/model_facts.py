@@ -62,18 +62,18 @@ class FactsRead(NamedTuple):
 def read_facts(text: str | bytes) -> FactsRead:
     """Parse the facts of a list that `read_price_list` accepted."""
     document = json.loads(text, parse_float=Decimal)
-    found = FactsRead({}, {})
+    result = FactsRead({}, {})
     for name, entry in document.items():
         if not isinstance(entry, dict) or "mode" not in entry:
             continue
         facts = {field: fact for key in entry for field, fact in _fact(key, entry[key])}
         if facts:
-            found.facts[name] = facts
+            result.facts[name] = facts
         for key in entry.keys() - _READ:
             if not _PRICE.search(key):
                 key = key[:_NAME_MAX]
-                found.unknown[key] = found.unknown.get(key, 0) + 1
-    return found
+                result.unknown[key] = result.unknown.get(key, 0) + 1
+    return result
 
 
 def _fact(key: str, value: Any) -> list[tuple[Field, Fact]]:

@@ -100,8 +100,8 @@ class _Listing:
         try:
             return read_page(dialect, json.loads(body))
         except (ValueError, RecursionError) as error:
-            shown = body[:400].decode("utf-8", "replace")
-            raise CallFailed("not_list", status=200, body=shown) from error
+            excerpt = body[:400].decode("utf-8", "replace")
+            raise CallFailed("not_list", status=200, body=excerpt) from error
 
     def _whole(self, answer: Answer) -> bytes:
         body = b""

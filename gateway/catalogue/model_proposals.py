@@ -51,10 +51,10 @@ def propose_facts(
             dismissed.add((row.model, row.field, row.after))
         else:
             accepted[row.model, row.field] = row.after
-    made = []
+    new_proposals = []
     for model in models:
         facts, holding = listed.get(model.name, {}), effective_facts(model)
-        own = _stated(model.entry)
+        own = _entry_facts(model.entry)
         for field in FIELDS:
             before, after = holding[field], facts.get(field)
             key = (model.name, field)
@@ -64,31 +64,31 @@ def propose_facts(
             # A list that omits a fact says nothing about a fact from another source.
             if (after is None and not came) or (*key, after) in dismissed:
                 continue
-            made.append(
+            new_proposals.append(
                 ModelProposal(
                     model=model.name, field=field, before=before, after=after, source=source
                 )
             )
-    ModelProposal.objects.bulk_create(made)
-    removed = sum(1 for row in made if row.after is None)
-    added = sum(1 for row in made if row.before is None)
-    return ProposedFacts(added, len(made) - added - removed, removed)
+    ModelProposal.objects.bulk_create(new_proposals)
+    removed = sum(1 for row in new_proposals if row.after is None)
+    added = sum(1 for row in new_proposals if row.before is None)
+    return ProposedFacts(added, len(new_proposals) - added - removed, removed)
 
 
-def propose_probed(model: PublicModel, found: Mapping[Field, bool], source: str) -> int:
+def propose_probed(model: PublicModel, verdicts: Mapping[Field, bool], source: str) -> int:
     """Create proposals where a probe differs from the current facts. Return how many. They replace
     those of earlier probes of the model."""
     ModelProposal.objects.filter(
         model=model.name, source__startswith=PROBE, state=FactState.OPEN
     ).delete()
     holding = effective_facts(model)
-    made = [
+    new_proposals = [
         ModelProposal(model=model.name, field=field, before=holding[field], after=on, source=source)
-        for field, on in found.items()
+        for field, on in verdicts.items()
         if holding[field] != on
     ]
-    ModelProposal.objects.bulk_create(made)
-    return len(made)
+    ModelProposal.objects.bulk_create(new_proposals)
+    return len(new_proposals)
 
 
 PROBE = "probe "
@@ -147,12 +147,12 @@ def _fields_of(row: ModelProposal) -> EntryFields:
     return {"can": can if row.after is None else can | {row.field: row.after}}
 
 
-def _stated(entry: ModelEntry | None) -> dict[str, Fact]:
+def _entry_facts(entry: ModelEntry | None) -> dict[str, Fact]:
     """Return a model's facts in the form of proposals."""
     if entry is None:
         return {}
-    stated: dict[str, Any] = {
+    own_facts: dict[str, Any] = {
         **entry.can, "context_max": entry.context_max, "output_max": entry.output_max,
         "sunset_at": entry.sunset_at and entry.sunset_at.date().isoformat(),
     }  # fmt: skip
-    return {field: value for field, value in stated.items() if value is not None}
+    return {field: value for field, value in own_facts.items() if value is not None}

@@ -21,7 +21,7 @@ from gateway.models import CatalogueIgnoreRule, CatalogueUpdate
 from gateway.public_models.public_models import PublicModel, public_models
 from gateway.routing.model_rules import check_model_name
 from gateway.settings.installation import egress_policy_users
-from lib.network.egress import EgressError, fetched
+from lib.network.egress import EgressError, fetch_url
 from lib.refusal import Refused
 
 _FETCH_S: Final = 30.0
@@ -45,9 +45,9 @@ class Choice(NamedTuple):
         """Return whether a model of the list is looked at; `names` are those that can be asked
         for."""
         return (
-            (not self.only or _meets(self.only, name))
-            and not _meets(self.ignored, name)
-            and (not self.served or name in names or _meets(names, name))
+            (not self.only or _matches_any(self.only, name))
+            and not _matches_any(self.ignored, name)
+            and (not self.served or name in names or _matches_any(names, name))
         )
 
 
@@ -81,11 +81,11 @@ def update_catalogue(
             ignored=[*choice.ignored, *(model for model, field in rules if field in ("", PRICE))],
         )
         known = [model for model in models if choice.takes(model.name, names)]
-        stated = propose_facts(known, facts.facts, source, _ignored(known, rules))
+        proposed_facts = propose_facts(known, facts.facts, source, _ignored_fields(known, rules))
         skipped = taken(prices.skipped)
         result = {
             "prices": priced._asdict(),
-            "facts": stated._asdict(),
+            "facts": proposed_facts._asdict(),
             "unknown": dict(sorted(facts.unknown.items())[:_KEPT_MAX]),
             "skipped": dict(sorted(skipped.items())[:_KEPT_MAX]),
             "skipped_count": len(skipped),
@@ -104,7 +104,7 @@ def fetch_list(url: str) -> bytes:
 
     async def fetch() -> bytes:
         async with asyncio.timeout(_FETCH_S):
-            answer = await fetched(policy, url, bytes_max=LIST_BYTES_MAX)
+            answer = await fetch_url(policy, url, bytes_max=LIST_BYTES_MAX)
         return answer.body
 
     policy = egress_policy_users()
@@ -132,8 +132,8 @@ def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule
     proposals of lists stay. Raises Refused."""
     _check_ignore_rule(model, field)
     with transaction.atomic():
-        rule, made = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
-        if not made:
+        rule, created = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
+        if not created:
             raise _rule_exists(rule)
         audit.record(actor, None, "catalogue.ignored", rule, model=model, field=field)
     return rule
@@ -177,7 +177,7 @@ def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
         rule.delete()
 
 
-def _ignored(
+def _ignored_fields(
     models: Iterable[PublicModel], rules: Iterable[tuple[str, str]]
 ) -> set[tuple[str, str]]:
     """Each model with each field that a rule meets."""
@@ -192,5 +192,5 @@ def _ignored(
     }
 
 
-def _meets(patterns: Iterable[str], name: str) -> bool:
+def _matches_any(patterns: Iterable[str], name: str) -> bool:
     return any(matches(pattern, name) for pattern in patterns)

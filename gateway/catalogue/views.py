@@ -35,7 +35,7 @@ from gateway.catalogue.updates import (
 from gateway.models import CatalogueUpdate, ModelProposal
 from gateway.prices.forms import read_ids
 from gateway.prices.price_views import proposal_words
-from gateway.public_models.console_views import shown_proposal
+from gateway.public_models.console_views import display_proposal
 from gateway.public_models.forms import IGNORE_WORDS, IgnoreForm, ListForm
 from lib.htmx import see_other
 from lib.refusal import Refused
@@ -95,7 +95,7 @@ def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = ListForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _refused(request, actor, list_form=form)
+        return _refused_response(request, actor, list_form=form)
     sent = form.cleaned_data
     file, address = sent["file"], sent["address"]
     try:
@@ -104,7 +104,7 @@ def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         update = update_catalogue(actor, text, source_of(file.name if file else address), choice)
     except Refused as refused:
         refused.tell(form)
-        return _refused(request, actor, list_form=form)
+        return _refused_response(request, actor, list_form=form)
     n = _total(update)
     message = ngettext("%(n)s change is proposed.", "%(n)s changes are proposed.", n)
     messages.success(request, message % {"n": n})
@@ -157,7 +157,7 @@ def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Saved. It applies to the next update."))
             return see_other("catalogue")
-    return _refused(request, actor, ignore_form=form)
+    return _refused_response(request, actor, ignore_form=form)
 
 
 @operator_page("prices.write")
@@ -169,7 +169,7 @@ def catalogue_heed(request: HttpRequest, actor: Actor, id: int) -> HttpResponseB
     return see_other("catalogue")
 
 
-def _refused(
+def _refused_response(
     request: HttpRequest,
     actor: Actor,
     *,
@@ -217,14 +217,14 @@ def _rows(actor: Actor, state: State) -> list[dict[str, Any]]:
 
 def _fact_rows(proposals: Iterable[ModelProposal]) -> Iterable[dict[str, Any]]:
     for row in proposals:
-        shown = shown_proposal(row)
+        proposal = display_proposal(row)
         kind = "removed" if row.after is None else "added" if row.before is None else "changed"
         yield {
-            **shown,
+            **proposal,
             "key": str(row.id),
             "kind": kind,
             "what": _WHAT[kind],
-            "difference": f"{shown['before']} → {shown['after']}",
+            "difference": f"{proposal['before']} → {proposal['after']}",
             "href": reverse("model_admin", args=[row.model]),
         }
 

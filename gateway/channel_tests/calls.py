@@ -68,7 +68,7 @@ from gateway.channel_tests.staged_calls import (
     first_text,
 )
 from gateway.providers.models import capabilities_of
-from gateway.providers.overrides import Overrides, overridden
+from gateway.providers.overrides import Overrides, apply_overrides
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from lib import clock
@@ -183,7 +183,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
         include_usage=variant != "plain",
     )
     if variant == "tools":
-        return _with(
+        return _with_fields(
             request,
             messages=_words("What is the weather in Oslo?"),
             tools=(_TOOL,),
@@ -191,7 +191,7 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
             output_cap=512,
         )
     if variant == "schema":
-        return _with(
+        return _with_fields(
             request,
             messages=_words("Name the capital of Norway as JSON."),
             output_form=JsonSchema(_SCHEMA, "capital", strict=True),
@@ -200,24 +200,26 @@ def request_of(variant: Variant, model: str) -> ChatRequest:
     if variant == "vision":
         words = Text("Which colour is this picture? Answer with one word.")
         picture = Image(Base64(PICTURE, "image/png"))
-        return _with(request, messages=(Message("user", (words, picture)),))
+        return _with_fields(request, messages=(Message("user", (words, picture)),))
     if variant == "files":
         words = Text("Which word stands in this file? Answer with that word.")
         file = File(Base64(document(), "application/pdf"), "word.pdf")
-        return _with(request, messages=(Message("user", (words, file)),))
+        return _with_fields(request, messages=(Message("user", (words, file)),))
     if variant == "audio":
         words = Text("What do you hear? Answer with one word.")
         tone = Audio(Base64(sound(), "audio/wav"))
-        return _with(request, messages=(Message("user", (words, tone)),))
+        return _with_fields(request, messages=(Message("user", (words, tone)),))
     if variant == "reasoning":
-        return _with(
+        return _with_fields(
             request,
             messages=_words("Which is larger, 17 times 23 or 19 times 21? Answer with the number."),
             reasoning=ReasoningSettings(effort="medium"),
             output_cap=4096,
         )
     if variant == "cancel":
-        return _with(request, messages=_words("Count from 1 to 500, in words."), output_cap=2048)
+        return _with_fields(
+            request, messages=_words("Count from 1 to 500, in words."), output_cap=2048
+        )
     return request
 
 
@@ -225,7 +227,7 @@ def _words(text: str) -> tuple[Message, ...]:
     return (Message("user", (Text(text),)),)
 
 
-def _with(request: ChatRequest, **over: Any) -> ChatRequest:
+def _with_fields(request: ChatRequest, **over: Any) -> ChatRequest:
     return msgspec.structs.replace(request, **over)
 
 
@@ -237,7 +239,7 @@ class _Prepared(NamedTuple):
     body: bytes
 
 
-class _Heard:
+class _Received:
     """The content of an answer so far."""
 
     def __init__(self) -> None:
@@ -266,7 +268,7 @@ class _Check:
         self._assumed = assumed
         self._result = result
         self._request = request_of(result.variant, result.upstream_model)
-        self._heard = _Heard()
+        self._heard = _Received()
 
     def run(self) -> None:
         with self._call.recorded():
@@ -286,7 +288,7 @@ class _Check:
 
     def _encode(self, provider: Provider) -> _Prepared:
         model = self._result.upstream_model
-        capabilities = overridden(
+        capabilities = apply_overrides(
             capabilities_of(model, provider, self._result.model), self._assumed
         )
         dialect = dialect_for(provider, capabilities, self._request.dialect)
@@ -380,14 +382,16 @@ class _Check:
 
     def _check_form(self, meters: Mapping[str, int]) -> None:
         """Check what the variant requires of the answer, or of the provider's counts."""
-        heard = self._heard
+        received = self._heard
         if self._result.variant == "tools":
-            if heard.tool != _TOOL.name or not fits(heard.arguments, _ARGUMENTS):
-                raise CallFailed("no_tool_call", status=200, body=heard.arguments or heard.text)
+            if received.tool != _TOOL.name or not fits(received.arguments, _ARGUMENTS):
+                raise CallFailed(
+                    "no_tool_call", status=200, body=received.arguments or received.text
+                )
             self._call.reach("tool")
         elif self._result.variant == "schema":
-            if not fits(heard.text, _SCHEMA):
-                raise CallFailed("not_schema", status=200, body=heard.text)
+            if not fits(received.text, _SCHEMA):
+                raise CallFailed("not_schema", status=200, body=received.text)
             self._call.reach("schema")
         elif self._result.variant == "vision":
             self._check_said(COLOUR, "not_seen")
@@ -397,11 +401,11 @@ class _Check:
             self._call.reach("read")
         elif self._result.variant == "audio":
             if not meters.get("in_audio"):
-                raise CallFailed("not_heard", status=200, body=heard.text)
+                raise CallFailed("not_heard", status=200, body=received.text)
             self._call.reach("heard")
         elif self._result.variant == "reasoning":
-            if not heard.thinks and not meters.get("out_reasoning"):
-                raise CallFailed("not_thought", status=200, body=heard.text)
+            if not received.thinks and not meters.get("out_reasoning"):
+                raise CallFailed("not_thought", status=200, body=received.text)
             self._call.reach("thought")
 
     def _check_said(self, word: str, fault: Fault) -> None:

@@ -48,23 +48,23 @@ def is_status_list(text: str) -> bool:
     return not text or _STATUSES.fullmatch(text) is not None
 
 
-def why_out_by_test(
+def removal_by_test(
     rule: CheckRule, fault: str | None, status: int | None, text: str
 ) -> TakenOut | None:
     """Return whether a failed test disables its channel. `text` is the provider's message."""
     if rule.on_key and fault == "key":
         return TakenOut("key", "" if status is None else str(status))
-    for wanted in _listed(rule.statuses):
+    for wanted in _split_words(rule.statuses):
         if status is not None and re.fullmatch(wanted.replace("x", "[0-9]"), str(status)):
             return TakenOut("status", str(status))
-    said = text.casefold()
-    for word in _listed(rule.words):
-        if word.casefold() in said:
+    folded_text = text.casefold()
+    for word in _split_words(rule.words):
+        if word.casefold() in folded_text:
             return TakenOut("words", word)
     return None
 
 
-def why_out_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut | None:
+def removal_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut | None:
     """Return whether this many failed attempts disable a channel."""
     if rule.success_percent is None or attempts < ATTEMPTS_MIN:
         return None
@@ -72,5 +72,5 @@ def why_out_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut 
     return TakenOut("success", f"{percent} %") if percent < rule.success_percent else None
 
 
-def _listed(text: str) -> Iterator[str]:
+def _split_words(text: str) -> Iterator[str]:
     return (part.strip() for part in text.split(",") if part.strip())

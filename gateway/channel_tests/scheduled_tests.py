@@ -14,7 +14,7 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from gateway.channel_tests.calls import ChannelCheck, Variant
 from gateway.channel_tests.channel_test import check_channel
-from gateway.channel_tests.rules import WINDOW_MIN, CheckRule, why_out_by_test, why_out_by_traffic
+from gateway.channel_tests.rules import WINDOW_MIN, CheckRule, removal_by_test, removal_by_traffic
 from gateway.channel_tests.schedule import claim_due
 from gateway.channels.channels import take_in, take_out
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
@@ -34,7 +34,7 @@ def check_by_rule(
     rule = CheckRule(**channel.testing)
     if result.ok:
         take_in(channel)
-    elif why := why_out_by_test(
+    elif why := removal_by_test(
         rule, result.fault, result.status, f"{result.detail} {result.body}"
     ):
         take_out(channel, why)
@@ -59,7 +59,7 @@ def work_off_schedule() -> int:
         Q(enabled=True) | Q(taken_out__isnull=False)
     )
     tested = 0
-    for channel in claim_due(waiting, "next_test_at", _every):
+    for channel in claim_due(waiting, "next_test_at", _test_interval):
         model = model_to_test(channel)
         if model is not None:
             rule = CheckRule(**channel.testing)
@@ -68,7 +68,7 @@ def work_off_schedule() -> int:
     return tested
 
 
-def _every(channel: Channel) -> dt.timedelta:
+def _test_interval(channel: Channel) -> dt.timedelta:
     return dt.timedelta(minutes=channel.testing["every_min"])
 
 
@@ -81,7 +81,7 @@ def watch_traffic() -> None:
         buckets = TrafficBucket.objects.filter(channel_id=channel.id, bucket_at__gte=since)
         counted = list(buckets.values_list("attempts", "failed"))
         attempts, failed = sum(n for n, _ in counted), sum(n for _, n in counted)
-        why = why_out_by_traffic(CheckRule(**channel.testing), attempts, failed)
+        why = removal_by_traffic(CheckRule(**channel.testing), attempts, failed)
         if why is not None:
             take_out(channel, why)
 
@@ -108,7 +108,7 @@ def start_run(actor: Actor, variant: Variant) -> ChannelTestRun:
 def work_off_runs() -> int:
     """Go on with tests of all channels for a while; how many channels were tested."""
     until, tested = time.monotonic() + _STEP_S, 0
-    while (run := _claimed()) is not None:
+    while (run := _claim_run()) is not None:
         _test_next(run)
         tested += 1
         if time.monotonic() > until:
@@ -116,7 +116,7 @@ def work_off_runs() -> int:
     return tested
 
 
-def _claimed() -> ChannelTestRun | None:
+def _claim_run() -> ChannelTestRun | None:
     now = clock.now()
     free = Q(claimed_until=None) | Q(claimed_until__lt=now)
     for run in ChannelTestRun.objects.filter(free, ended_at=None).order_by("id"):
@@ -149,12 +149,12 @@ def _result(channel: Channel, variant: Variant) -> dict[str, Any]:
     row: dict[str, Any] = {"channel_id": str(channel.id), "channel": channel.name}
     if model is None:
         return {**row, "ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
-    found = check_by_rule(SYSTEM, channel, model, variant)
+    outcome = check_by_rule(SYSTEM, channel, model, variant)
     return {
         **row,
         "model": model,
-        "ok": found.ok,
-        "fault": found.fault,
-        "total_ms": found.total_ms,
-        "cost_nano": found.cost_nano,
+        "ok": outcome.ok,
+        "fault": outcome.fault,
+        "total_ms": outcome.total_ms,
+        "cost_nano": outcome.cost_nano,
     }

@@ -30,7 +30,7 @@ from lib.network.egress import (
     host_and_port,
     permitted_addresses,
     resolve,
-    streamed,
+    stream_request,
 )
 from lib.network.outbound import DIRECT, BadPem, Outbound
 
@@ -182,7 +182,7 @@ class StagedCall:
             )
             with (
                 client,
-                streamed(
+                stream_request(
                     client, method, url, headers, body, connected=lambda: self.reach("connect")
                 ) as answer,
             ):

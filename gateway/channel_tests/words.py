@@ -190,7 +190,7 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
 
 
 @dataclass(frozen=True)
-class ShownStage:
+class StageDisplay:
     """One line of a result; `state` is `ok`, `bad` or `waiting` (not reached)."""
 
     name: Promise
@@ -199,12 +199,12 @@ class ShownStage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownCall:
+class CallDisplay:
     """The progress of a call to a provider, for display."""
 
     ok: bool
     total_ms: int
-    stages: list[ShownStage]
+    stages: list[StageDisplay]
     cause: Promise | None
     fix: Promise | None
     status: int | None
@@ -213,7 +213,7 @@ class ShownCall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownCheck(ShownCall):
+class CheckDisplay(CallDisplay):
     """A stored result of a test."""
 
     at: dt.datetime
@@ -228,14 +228,14 @@ def words_of(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
     return FAULTS[fault] if fault else (None, None)
 
 
-def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
+def describe_check(stored: dict[str, Any] | None) -> CheckDisplay | None:
     """Describe `Channel.last_test`. Return None before the first test."""
     if stored is None:
         return None
     cause, fix = words_of(stored["fault"])
     # A result that was stored by an older version is one of a stream.
     variant: Variant = stored.get("variant", "streamed")
-    return ShownCheck(
+    return CheckDisplay(
         ok=stored["ok"],
         at=dt.datetime.fromisoformat(stored["at"]),
         model=stored["model"],
@@ -243,7 +243,7 @@ def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
         total_ms=stored["total_ms"],
         variant=VARIANT_NAMES[variant],
         cost_nano=stored.get("cost_nano"),
-        stages=_shown_stages(
+        stages=_describe_stages(
             {stage: STAGE_NAMES[stage] for stage in STAGES[variant]}, stored["stages"]
         ),
         cause=cause,
@@ -254,13 +254,13 @@ def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
     )
 
 
-def shown_list(result: ModelList) -> ShownCall:
+def describe_model_list(result: ModelList) -> CallDisplay:
     """Describe the progress of a request for the list of models."""
     cause, fix = words_of(result.fault)
-    return ShownCall(
+    return CallDisplay(
         ok=result.ok,
         total_ms=result.total_ms,
-        stages=_shown_stages(LIST_STAGE_NAMES, result.stages),
+        stages=_describe_stages(LIST_STAGE_NAMES, result.stages),
         cause=cause,
         fix=fix,
         status=result.status,
@@ -269,12 +269,12 @@ def shown_list(result: ModelList) -> ShownCall:
     )
 
 
-def _shown_stages(
+def _describe_stages(
     names: Mapping[Any, Promise], ran: Sequence[Mapping[str, Any]]
-) -> list[ShownStage]:
+) -> list[StageDisplay]:
     by_name = {stage["name"]: stage for stage in ran}
     return [
-        ShownStage(
+        StageDisplay(
             words,
             "waiting" if name not in by_name else "ok" if by_name[name]["ok"] else "bad",
             by_name[name]["ms"] if name in by_name else None,

@@ -192,7 +192,7 @@ def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOu
     """Tests every channel in the background, one after the other."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.test")
-    return Status(201, _run(start_run(actor, body.variant)))
+    return Status(201, _serialize_run(start_run(actor, body.variant)))
 
 
 @router.get("/channel-tests", response=TestRunPage, summary="List tests of all channels")
@@ -200,13 +200,13 @@ def list_test_runs(request: HttpRequest, query: Query[pagination.PageQuery]) -> 
     """Tests of all channels, newest first."""
     rows = visible_test_runs(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return TestRunPage(items=[_run(run) for run in page.items], next=page.next)
+    return TestRunPage(items=[_serialize_run(run) for run in page.items], next=page.next)
 
 
 @router.get("/channel-tests/{id}", response=TestRunOut, summary="Show a test of all channels")
 def show_test_run(request: HttpRequest, id: str) -> TestRunOut:
     """How far it has come, and the results so far."""
-    return _run(access_test_run(actors.actor_of(request), id))
+    return _serialize_run(access_test_run(actors.actor_of(request), id))
 
 
 @router.post(
@@ -235,14 +235,14 @@ def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> Mod
 
 def _fields(body: ChannelChange) -> ChannelFields:
     """What a body states, as a write sets it."""
-    stated: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
-    if "models" in stated:
-        stated |= stated_routes(body.models)
+    set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
+    if "models" in set_fields:
+        set_fields |= stated_routes(body.models)
     for name in CAP_NAMES:
-        if name in stated:
-            amount = stated.pop(name)
-            stated[f"{name}_nano"] = None if amount is None else parse_usd(amount)
-    fields: ChannelFields = stated  # type: ignore[assignment]
+        if name in set_fields:
+            amount = set_fields.pop(name)
+            set_fields[f"{name}_nano"] = None if amount is None else parse_usd(amount)
+    fields: ChannelFields = set_fields  # type: ignore[assignment]
     return fields
 
 
@@ -275,7 +275,7 @@ def _test(stored: dict[str, Any]) -> ChannelTestOut:
     return ChannelTestOut(**{**stored, **more}, cause=_text(cause), fix=_text(fix))
 
 
-def _run(run: ChannelTestRun) -> TestRunOut:
+def _serialize_run(run: ChannelTestRun) -> TestRunOut:
     results = [
         TestResultOut(
             channel_id=id_text(UUID(row["channel_id"])),

@@ -72,7 +72,7 @@ def change_channel(
     """Set the given fields of a channel. `seen` is the version that they were thought out from.
     Raises ChannelRefused, and ChannelStale where the channel is no longer that one."""
     with transaction.atomic():
-        locked = _locked(channel)
+        locked = _lock_channel(channel)
         if seen is not None and seen != version_of(locked):
             text = gettext(
                 "This channel was changed in the meantime. Reload the page and try again."
@@ -86,7 +86,7 @@ def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
     ChannelRefused."""
     check_name(name)
     with transaction.atomic():
-        source = _locked(channel)
+        source = _lock_channel(channel)
         copy = Channel(name=name)
         for field in PARTS:
             setattr(copy, field, getattr(source, field))
@@ -94,10 +94,10 @@ def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
             setattr(copy, field, getattr(source, field))
         copy.enabled = False
         copy_secrets(source, copy)
-        with _recorded(actor, copy, "channel.created", copy_of=source.name):
+        with _record_change(actor, copy, "channel.created", copy_of=source.name):
             copy.save()
             for key in source.keys.all():
-                _new_key(copy, _opened(key), key.position, disabled_at=key.disabled_at).save()
+                _new_key(copy, _decrypt_key(key), key.position, disabled_at=key.disabled_at).save()
             for route in source.routes.all():
                 route.pk, route.channel = None, copy
                 route.save(force_insert=True)
@@ -108,22 +108,22 @@ def archive_channel(actor: Actor, channel: Channel) -> Channel:
     """Turn a channel off and put it away, with its keys; it can be restored."""
     with transaction.atomic():
         fields: ChannelFields = {"archived": True, "enabled": False}
-        return _save(actor, _locked(channel), fields, "channel.archived")
+        return _save(actor, _lock_channel(channel), fields, "channel.archived")
 
 
 def restore_channel(actor: Actor, channel: Channel) -> Channel:
     """Take a channel back from the archive, turned off."""
     with transaction.atomic():
-        return _save(actor, _locked(channel), {"archived": False}, "channel.restored")
+        return _save(actor, _lock_channel(channel), {"archived": False}, "channel.restored")
 
 
 def take_out(channel: Channel, why: TakenOut) -> bool:
     """Turn a channel off by its rule, and notify the operators; False where it is off already."""
     with transaction.atomic():
-        locked = _locked(channel)
+        locked = _lock_channel(channel)
         if not locked.enabled:
             return False
-        with _recorded(SYSTEM, locked, "channel.taken_out", cause=why.cause, what=why.what):
+        with _record_change(SYSTEM, locked, "channel.taken_out", cause=why.cause, what=why.what):
             locked.enabled = False
             locked.taken_out = {**why._asdict(), "at": clock.now().isoformat()}
             locked.save(update_fields=["enabled", "taken_out"])
@@ -137,10 +137,10 @@ def take_out(channel: Channel, why: TakenOut) -> bool:
 def take_in(channel: Channel) -> bool:
     """Turn a channel on again that its rule turned off; False where it is not off by that."""
     with transaction.atomic():
-        locked = _locked(channel)
+        locked = _lock_channel(channel)
         if locked.enabled or locked.taken_out is None:
             return False
-        with _recorded(SYSTEM, locked, "channel.taken_in", cause=locked.taken_out["cause"]):
+        with _record_change(SYSTEM, locked, "channel.taken_in", cause=locked.taken_out["cause"]):
             locked.enabled, locked.taken_out, locked.taken_in_at = True, None, clock.now()
             locked.save(update_fields=["enabled", "taken_out", "taken_in_at"])
     return True
@@ -149,7 +149,7 @@ def take_in(channel: Channel) -> bool:
 def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
     """One more key at the end of a channel's pool. Raises ChannelRefused."""
     with transaction.atomic():
-        locked = _locked(channel)
+        locked = _lock_channel(channel)
         keys = list(locked.keys.all())
         if len(keys) >= bounds.KEYS_MAX:
             text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
@@ -160,7 +160,7 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
             text = gettext("This channel already has this key: %(id)s, ending in %(last4)s.")
             named = text % {"id": id_text(same.id), "last4": same.last4}
             raise ChannelRefused("keys", named, already_exists=True)
-        with _recorded(actor, locked, "channel.changed"):
+        with _record_change(actor, locked, "channel.changed"):
             position = keys[-1].position + 1 if keys else 0
             key = _new_key(locked, secret, position)
             key.save(force_insert=True)
@@ -170,8 +170,8 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
 def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool) -> None:
     """Let requests use a key, or not; its secret stays stored."""
     with transaction.atomic():
-        locked = _locked(channel)
-        with _recorded(actor, locked, "channel.changed"):
+        locked = _lock_channel(channel)
+        with _record_change(actor, locked, "channel.changed"):
             at = None if enabled else clock.now()
             locked.keys.filter(id=key.id).update(disabled_at=at)
 
@@ -179,8 +179,8 @@ def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool
 def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
     """Remove a key with its secret."""
     with transaction.atomic():
-        locked = _locked(channel)
-        with _recorded(actor, locked, "channel.changed"):
+        locked = _lock_channel(channel)
+        with _record_change(actor, locked, "channel.changed"):
             locked.keys.filter(id=key.id).delete()
 
 
@@ -190,7 +190,7 @@ def switch_capability(
     """Say that a model of a channel has a capability, or not, whatever the catalogue says; None
     takes it back. Raises ChannelRefused."""
     with transaction.atomic():
-        locked = _locked(channel)
+        locked = _lock_channel(channel)
         can = {route.model: dict(route.can) for route in locked.routes.all()}
         switches = can.setdefault(model, {})
         switches.pop(capability, None)
@@ -250,12 +250,12 @@ def routes_of(channel: Channel) -> ChannelFields:
     }
 
 
-def _locked(channel: Channel) -> Channel:
+def _lock_channel(channel: Channel) -> Channel:
     return Channel.objects.select_for_update().get(id=channel.id)
 
 
 @contextmanager
-def _recorded(actor: Actor, channel: Channel, action: str, **more: object) -> Iterator[None]:
+def _record_change(actor: Actor, channel: Channel, action: str, **more: object) -> Iterator[None]:
     """Around a change of a channel: one transaction with its audit event and its notification."""
     before = _facts(channel)
     with transaction.atomic():
@@ -277,7 +277,7 @@ def _recorded(actor: Actor, channel: Channel, action: str, **more: object) -> It
 
 def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
     address = address_of(channel)
-    with _recorded(actor, channel, action):
+    with _record_change(actor, channel, action):
         _set(channel, fields)
         check_settings(channel)
         check_route(channel)
@@ -349,19 +349,19 @@ def _key_fact(key: ChannelKey) -> str:
     return f"{fact} (disabled)" if key.disabled_at else fact
 
 
-def _replace_routes(channel: Channel, given: ChannelFields) -> None:
+def _replace_routes(channel: Channel, changes: ChannelFields) -> None:
     """Set a channel's routes; what the write leaves out of those that stay, stays."""
     stored = routes_of(channel)
-    fields: ChannelFields = {**stored, **given}
+    fields: ChannelFields = {**stored, **changes}
     models = fields["models"]
-    if "can" not in given:
-        fields["can"] = _of(models, stored["can"])
-    if "priorities" not in given:
-        fields["priorities"] = _of(models, stored["priorities"])
-    if "weights" not in given:
-        fields["weights"] = _of(models, stored["weights"])
-    if "model_timeouts" not in given:
-        fields["model_timeouts"] = _of(models, stored["model_timeouts"])
+    if "can" not in changes:
+        fields["can"] = _only_models(models, stored["can"])
+    if "priorities" not in changes:
+        fields["priorities"] = _only_models(models, stored["priorities"])
+    if "weights" not in changes:
+        fields["weights"] = _only_models(models, stored["weights"])
+    if "model_timeouts" not in changes:
+        fields["model_timeouts"] = _only_models(models, stored["model_timeouts"])
     check_routes(fields)
     channel.routes.all().delete()
     Route.objects.bulk_create(
@@ -381,9 +381,9 @@ def _replace_routes(channel: Channel, given: ChannelFields) -> None:
 Said = TypeVar("Said")
 
 
-def _of(models: Mapping[str, str], said: Mapping[str, Said]) -> dict[str, Said]:
+def _only_models(models: Mapping[str, str], values: Mapping[str, Said]) -> dict[str, Said]:
     """What is said of models that are still served."""
-    return {model: value for model, value in said.items() if model in models}
+    return {model: value for model, value in values.items() if model in models}
 
 
 def _replace_keys(
@@ -393,12 +393,12 @@ def _replace_keys(
     address `moved`."""
     stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()
-    for position, given in enumerate(keys):
-        digest = bytes(given.digest) if isinstance(given, ChannelKey) else secret_digest(given)
+    for position, secret in enumerate(keys):
+        digest = bytes(secret.digest) if isinstance(secret, ChannelKey) else secret_digest(secret)
         key = stored.pop(digest, None)
-        if key is None and isinstance(given, ChannelKey):
+        if key is None and isinstance(secret, ChannelKey):
             raise ChannelRefused("keys", gettext("This key was removed in the meantime."))
-        key = key or _new_key(channel, str(given), position)
+        key = key or _new_key(channel, str(secret), position)
         key.position = position
         key.save(force_insert=True)
 
@@ -415,7 +415,7 @@ def _new_key(
     return key
 
 
-def _opened(key: ChannelKey) -> str:
+def _decrypt_key(key: ChannelKey) -> str:
     try:
         return open_secret(key)
     except VaultError as error:

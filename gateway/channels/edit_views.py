@@ -16,21 +16,21 @@ from accounts.access.guards import operator_page
 from gateway.access import access_channel, access_channel_key
 from gateway.catalogue.model_lists import list_models
 from gateway.channel_tests.channel_test import target_of
-from gateway.channel_tests.words import shown_list
+from gateway.channel_tests.words import describe_model_list
 from gateway.channels import channels
 from gateway.channels.forms import CopyForm, KeyForm, SettingsForm
 from gateway.channels.refusals import ChannelRefused, ChannelStale
 from gateway.channels.route_table import (
     Change,
     RouteRow,
+    mark_unlisted,
+    read_routes,
     route_changes,
     rows_from,
     rows_of,
-    stated_routes,
-    unlisted,
 )
 from gateway.models import Channel
-from lib.htmx import back_to, go_to, render_dialog, render_part, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.vault import VaultError
 
@@ -49,7 +49,7 @@ def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         return _edit_page(request, channel, form, changes=form.changes())
     seen = request.POST.get("version", "")
     try:
-        channels.change_channel(actor, channel, form.stated(), seen=seen)
+        channels.change_channel(actor, channel, form.channel_fields(), seen=seen)
     except ChannelStale:
         return _edit_page(request, channel, form, changes=form.changes(), stale=True, status=409)
     except ChannelRefused as refused:
@@ -87,7 +87,7 @@ def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     if request.method != "POST":
         return _models_page(request, channel, rows_of(channel))
     rows = rows_from(request.POST)
-    fields = stated_routes(rows)
+    fields = read_routes(rows)
     if any(row.error for row in rows):
         return _models_page(request, channel, rows, status=422)
     changes = route_changes(channel, fields)
@@ -111,12 +111,12 @@ def channel_models_fetch(request: HttpRequest, actor: Actor, id: str) -> HttpRes
     channel = access_channel(actor, id)
     rows = rows_from(request.POST)
     try:
-        found = list_models(target_of(channel))
+        listed = list_models(target_of(channel))
     except VaultError:
         text = gettext("A stored key cannot be decrypted. Remove it, then enter it again.")
         return _models_page(request, channel, rows, error=text, status=422)
-    new = unlisted(rows, found.names) if found.ok else []
-    return _models_page(request, channel, rows, listing=shown_list(found), new=new)
+    new = mark_unlisted(rows, listed.names) if listed.ok else []
+    return _models_page(request, channel, rows, listing=describe_model_list(listed), new=new)
 
 
 def _models_page(
@@ -159,7 +159,7 @@ def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
             refused.tell(form)
         else:
             messages.success(request, gettext("Copied. The copy is off."))
-            return go_to(request, "channel_edit", id_text(copy.id))
+            return redirect_to(request, "channel_edit", id_text(copy.id))
     context = {
         "form": form,
         "title": gettext("Copy %(name)s") % {"name": channel.name},

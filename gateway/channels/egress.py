@@ -75,7 +75,7 @@ def set_secrets(channel: Channel, fields: ChannelFields, *, moved: bool) -> None
 def copy_secrets(source: Channel, copy: Channel) -> None:
     """Seal the secrets of a channel for another row as well. Raises ChannelRefused."""
     for name in EGRESS_SECRETS:
-        secret = _opened(source, name)
+        secret = _decrypt_secret(source, name)
         setattr(copy, name, seal(secret, _place(copy, name)) if secret else None)
 
 
@@ -118,7 +118,7 @@ def _set_login(channel: Channel, login: str) -> None:
 
 def _set_identity(channel: Channel, key: str | None, *, moved: bool) -> None:
     _check_size("client_cert", channel.client_cert)
-    key = ("" if moved else _opened(channel, "client_key")) if key is None else key
+    key = ("" if moved else _decrypt_secret(channel, "client_key")) if key is None else key
     if not key:
         raise ChannelRefused("client_key", gettext("Enter the key of the client certificate."))
     _check_size("client_key", key)
@@ -130,7 +130,7 @@ def _set_identity(channel: Channel, key: str | None, *, moved: bool) -> None:
     channel.client_key = seal(key, _place(channel, "client_key"))
 
 
-def _opened(channel: Channel, name: SecretName) -> str:
+def _decrypt_secret(channel: Channel, name: SecretName) -> str:
     try:
         return open_egress(channel, name)
     except VaultError as error:

@@ -17,7 +17,7 @@ from gateway.channels.channels import TIMEOUTS, parts_of
 from gateway.channels.fields import CAP_NAMES, SETTINGS, ChannelFields, ChannelSettings
 from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
-from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, typed
+from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
 from gateway.providers import PROVIDERS
 from lib.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
@@ -309,7 +309,7 @@ class SettingsForm(ConditionFields):
         """Whether the channel leads elsewhere then."""
         return not _ADDRESS.isdisjoint(self.changed_data)
 
-    def stated(self) -> ChannelFields:
+    def channel_fields(self) -> ChannelFields:
         """What changes, as a write sets it."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         secret = changed.pop("secret", "").strip()
@@ -392,7 +392,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
     return {
         **{name: getattr(channel, name) for name in SETTINGS},
         **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
-        **typed(channel),
+        **form_values(channel),
         **parts["timeouts"],
         **{field: parts["breaker"][name] for name, field in _BREAKER_FIELDS.items()},
         **{field: parts["testing"][name] for name, field in _TESTING_FIELDS.items()},

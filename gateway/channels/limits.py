@@ -9,7 +9,7 @@ from billing.currency.money import display_total
 from gateway.channels.fields import LIMITS
 from gateway.health.sql import Spend, read_spend
 from gateway.models import Channel
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 
 _LABELS: Final = {
     "rpm": _("Requests per minute"),
@@ -28,11 +28,11 @@ class LimitUse(NamedTuple):
 
     @property
     def used_text(self) -> str:
-        return display_total(self.used) if self.money else grouped(self.used)
+        return display_total(self.used) if self.money else group_digits(self.used)
 
     @property
     def most_text(self) -> str:
-        return display_total(self.most) if self.money else grouped(self.most)
+        return display_total(self.most) if self.money else group_digits(self.most)
 
     @property
     def reached(self) -> bool:

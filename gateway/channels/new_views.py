@@ -18,7 +18,7 @@ from accounts.access.guards import operator_page
 from gateway.catalogue.model_lists import list_models
 from gateway.channel_tests.channel_test import stored_form, try_model
 from gateway.channel_tests.staged_calls import Target
-from gateway.channel_tests.words import shown_check, shown_list
+from gateway.channel_tests.words import describe_check, describe_model_list
 from gateway.channels.channels import TIMEOUTS
 from gateway.channels.forms import OFFERED, ChosenModels, ConnectionForm, chosen_from, provider_note
 from gateway.channels.refusals import ChannelRefused
@@ -27,7 +27,7 @@ from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.public_models.served import prices_in_force
 from gateway.settings.installation import installation_settings
-from lib.htmx import back_to, go_to, is_htmx
+from lib.htmx import back_to, is_htmx, redirect_to
 from lib.ids import id_text
 
 _PAGE = "gateway/channels/channel_new.html"
@@ -49,7 +49,9 @@ def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Channel added."))
-            return go_to(request, back_to(request, reverse("channel", args=[id_text(channel.id)])))
+            return redirect_to(
+                request, back_to(request, reverse("channel", args=[id_text(channel.id)]))
+            )
     context = {"form": form, "rows": rows, "chosen": chosen, "asked": True}
     context["next"] = request.POST.get("next", "")
     return render(request, _PAGE, context | _rule(), status=422)
@@ -59,17 +61,22 @@ def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_POST
 def channel_new_models(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The models that the key may call."""
-    found = list_models(_target(request))
+    listed = list_models(_target(request))
     chosen = chosen_from(request.POST)
     rows = propose_models(
         _provider(request),
-        found.names,
+        listed.names,
         prices_in_force(),
         named=chosen.named,
         ticked=chosen.ticked if chosen.listed else None,
     )
-    open_by_hand = found.ok or found.fault in ("no_list", "not_list")
-    context = {"listing": shown_list(found), "rows": rows, "chosen": chosen, "asked": open_by_hand}
+    open_by_hand = listed.ok or listed.fault in ("no_list", "not_list")
+    context = {
+        "listing": describe_model_list(listed),
+        "rows": rows,
+        "chosen": chosen,
+        "asked": open_by_hand,
+    }
     return _answer(request, "gateway/channels/_found_models.html", context)
 
 
@@ -79,10 +86,10 @@ def channel_new_test(request: HttpRequest, actor: Actor) -> HttpResponse:
     """One short request to the model that was chosen for it, as a channel's test sends."""
     chosen = chosen_from(request.POST)
     rows = _rows(request, chosen)
-    name, upstream = _tested(rows, chosen, request.POST.get("test", ""))
+    name, upstream = _test_model(rows, chosen, request.POST.get("test", ""))
     check = None
     if name:
-        check = shown_check(stored_form(try_model(_target(request), name, upstream)))
+        check = describe_check(stored_form(try_model(_target(request), name, upstream)))
     context = {"rows": rows, "chosen": chosen, "asked": True, "check": check}
     return _answer(request, "gateway/channels/_tried_model.html", context)
 
@@ -144,7 +151,7 @@ def _rows(request: HttpRequest, chosen: ChosenModels) -> list[ProposedModel]:
     )
 
 
-def _tested(rows: list[ProposedModel], chosen: ChosenModels, wanted: str) -> tuple[str, str]:
+def _test_model(rows: list[ProposedModel], chosen: ChosenModels, wanted: str) -> tuple[str, str]:
     """The public and the upstream name of the model to test; by default the first chosen one."""
     for row in rows:
         if row.upstream == wanted:

@@ -86,7 +86,7 @@ def rows_from(sent: QueryDict) -> list[RouteRow]:
     return rows[: bounds.ROUTES_MAX + _BLANK_ROWS]
 
 
-def stated_routes(rows: Iterable[RouteRow]) -> ChannelFields:
+def read_routes(rows: Iterable[RouteRow]) -> ChannelFields:
     """What the rows say, as a write sets it; a row that cannot be read has an error then."""
     fields: ChannelFields = {"models": {}, "priorities": {}, "weights": {}, "model_timeouts": {}}
     models: dict[str, str] = {}
@@ -128,7 +128,7 @@ def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
     ]
 
 
-def unlisted(rows: Sequence[RouteRow], listed: Collection[str]) -> list[str]:
+def mark_unlisted(rows: Sequence[RouteRow], listed: Collection[str]) -> list[str]:
     """Mark the rows whose model the provider lists no more; the listed names that no row asks."""
     routed = {row.upstream_name for row in rows if row.name}
     for row in rows:
@@ -162,8 +162,8 @@ def _note_timeouts(row: RouteRow, into: dict[str, dict[str, float]], name: str) 
     if wrong:
         row.error = gettext("Enter seconds as first content/between chunks/total.")
         return
-    said = zip(MODEL_TIMEOUTS, parts, strict=False)
-    into[name] = {timeout: float(part) for timeout, part in said if part}
+    timeouts = zip(MODEL_TIMEOUTS, parts, strict=False)
+    into[name] = {timeout: float(part) for timeout, part in timeouts if part}
 
 
 def _timeouts_text(timeouts: Mapping[str, float]) -> str:

@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.prices.name_patterns import matches
-from gateway.channel_tests.words import shown_check
-from gateway.health.reports import Found, model_badness
+from gateway.channel_tests.words import describe_check
+from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
@@ -51,17 +51,17 @@ def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
     if not channel.enabled:
         return Badge(_("Off"), icon="pause")
     if status is None:
-        check = shown_check(channel.last_test)
+        check = describe_check(channel.last_test)
         if check is not None and not check.ok:
             return Badge(_("Test failed"), "bad", hint=check.cause)
         return Badge(_("On"), "ok")
     again = gettext("Next attempt within %(n)s s") % {"n": status.seconds} if status.seconds else ""
-    hint = ". ".join(filter(None, (_why(status), again)))
+    hint = ". ".join(filter(None, (_status_reason(status), again)))
     return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
 
 
-def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
-    status = found.status
+def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
+    status = trouble.status
     provider = PROVIDERS.get(channel.provider)
     routes = list(channel.routes.all())
     return {
@@ -73,12 +73,12 @@ def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
         "models": ", ".join(route.model for route in routes),
         "href": reverse("channel", args=[id_text(channel.id)]),
         "demo": channel.provider == "local",
-        "check": shown_check(channel.last_test),
+        "check": describe_check(channel.last_test),
         "state": state_of(channel, status),
     }
 
 
-def _why(status: ChannelStatus) -> str:
+def _status_reason(status: ChannelStatus) -> str:
     if status.condition == "limited":
         return gettext("A limit of this channel is reached")
     return str(KINDS.get(status.kind or "", ""))
@@ -110,14 +110,14 @@ def key_rows(
                 "key": key,
                 "id": id_text(key.id),
                 "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
-                "why": "" if status is None else _why_paused(status),
+                "why": "" if status is None else _pause_reason(status),
                 "used_at": uses.get(key.id),
             }
         )
     return rows
 
 
-def _why_paused(status: KeyStatus) -> str:
+def _pause_reason(status: KeyStatus) -> str:
     """Why a key is not used, since when, and when it is tried again."""
     if status.condition == "good":
         return ""

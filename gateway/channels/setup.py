@@ -19,7 +19,7 @@ from gateway.prices.price_book import BookEntry
 from gateway.providers.models import capabilities_of, find_row
 from gateway.providers.provider import Provider
 from gateway.public_models.served import price_of
-from gateway.public_models.shown_models import ShownModel
+from gateway.public_models.shown_models import ListedModel
 from lib import clock
 
 SOURCE: Final = "page"
@@ -57,7 +57,7 @@ def propose_models(
 ) -> list[ProposedModel]:
     """The listed models with names and prices, in order. `named` and `ticked` are what somebody
     has chosen already; without, known models with a price are proposed, of a short list all."""
-    rows = [_proposed(provider, upstream, prices, named or {}) for upstream in listed]
+    rows = [_propose_model(provider, upstream, prices, named or {}) for upstream in listed]
     if ticked is None:
         good = {row.upstream for row in rows if row.price and find_row(row.upstream)}
         ticked = good or set(listed[:_TICKED_UNKNOWN_MAX])
@@ -68,7 +68,7 @@ def propose_models(
     ]  # fmt: skip
 
 
-def _proposed(
+def _propose_model(
     provider: Provider,
     upstream: str,
     prices: Mapping[str, ListedPrice],
@@ -80,8 +80,8 @@ def _proposed(
     same = price_of(upstream, prices) or price_of(upstream.rpartition("/")[2], prices)
     can = capabilities_of(upstream, provider, name)
     known = find_row(upstream) is not None
-    shown = ShownModel(name, "", known, can, None, (), ())
-    words = list(shown.capabilities.values())
+    model = ListedModel(name, "", known, can, None, (), ())
+    words = list(model.capabilities.values())
     return ProposedModel(
         upstream, name, False, words, own or same, own is None and same is not None
     )

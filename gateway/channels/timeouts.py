@@ -20,9 +20,9 @@ class Timeouts:
     total: float = 1800
 
     @classmethod
-    def of(cls, stated: Mapping[str, float]) -> Self:
+    def of(cls, values: Mapping[str, float]) -> Self:
         """Those that a channel states, and the defaults of the others."""
-        return cls(**{name: stated[name] for name in cls.__slots__ if name in stated})
+        return cls(**{name: values[name] for name in cls.__slots__ if name in values})
 
     def until_content(self, *, thinks: bool, whole: bool) -> float:
         """Return how long may pass until the first content (F11): a model that thinks may be silent

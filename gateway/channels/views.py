@@ -23,7 +23,7 @@ from gateway.health.reports import ChannelTroubles
 from gateway.health.uptime import uptime_by_channel
 from gateway.health.views import health_context
 from gateway.models import Channel, Route
-from gateway.overrides.conditions import shown_conditions
+from gateway.overrides.conditions import display_conditions
 from gateway.public_models.served import prices_in_force, testable_names
 from gateway.public_models.shown_models import CAPABILITIES
 from gateway.upstream_prices.upstream_prices import open_proposals, publishes_prices
@@ -157,14 +157,14 @@ def _channel_page(
 ) -> HttpResponse:
     last = channel.last_test or {}
     names = _names(channel)
-    found = ChannelTroubles().of(channel)
+    trouble = ChannelTroubles().of(channel)
     initial = {name: last.get(name) for name in ("model", "variant")}
     context = {
-        **channel_row(channel, found),
-        **health_context(channel, found),
+        **channel_row(channel, trouble),
+        **health_context(channel, trouble),
         "form": form or CheckForm(names, initial=initial),
         "testable": bool(names),
-        "keys": key_rows(channel, found.keys, last_uses(channel)),
+        "keys": key_rows(channel, trouble.keys, last_uses(channel)),
         "may_write": scope_of(actor, "channels.write") is not None,
         "may_test": scope_of(actor, "channels.test") is not None,
         "model_changes": len(changes_of(channel)),
@@ -173,8 +173,8 @@ def _channel_page(
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
         "switches": SwitchForm(_models(channel)),
-        "switched": [(route, _switched(route)) for route in channel.routes.all()],
-        "conditions": shown_conditions(channel),
+        "switched": [(route, _switch_texts(route)) for route in channel.routes.all()],
+        "conditions": display_conditions(channel),
     }
     return render_part(
         request,
@@ -189,7 +189,7 @@ def _models(channel: Channel) -> list[str]:
     return [route.model for route in channel.routes.all()]
 
 
-def _switched(route: Route) -> list[tuple[str, bool]]:
+def _switch_texts(route: Route) -> list[tuple[str, bool]]:
     """What an operator says of a model, in words."""
     return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
 

@@ -17,10 +17,10 @@ from gateway.code_examples.snippets import (
     Form,
     Language,
     SnippetRequest,
-    in_form,
+    convert_to_form,
     snippet,
 )
-from gateway.public_models.shown_models import ShownModel
+from gateway.public_models.shown_models import ListedModel
 
 # Models in the examples. A page replaces them with available models of the same kind.
 MODEL: Final = "gpt-4o-mini"
@@ -69,7 +69,7 @@ def snippet_language(request: HttpRequest) -> Language:
 def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
     """What `gateway/public_models/_code.html` shows."""
     return {
-        "code": _coloured(snippet(request, language, settings.PUBLIC_URL), language),
+        "code": _highlight(snippet(request, language, settings.PUBLIC_URL), language),
         "code_language": language,
         "languages": LANGUAGE_NAMES,
     }
@@ -84,24 +84,24 @@ def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
             code = code.replace(
                 _KEY_PLACES[language], key if language == "curl" else f'"{key}"'
             ).removeprefix("import os\n\n")
-        codes.append({"language": language, "name": name, "html": _coloured(code, language)})
+        codes.append({"language": language, "name": name, "html": _highlight(code, language)})
     return codes
 
 
-def _coloured(code: str, language: Language) -> SafeString:
+def _highlight(code: str, language: Language) -> SafeString:
     lexer = get_lexer_by_name(_LEXERS[language], stripnl=False, ensurenl=False)
     # The formatter escapes every token.
     return mark_safe(highlight(code, lexer, _FORMATTER))  # noqa: S308
 
 
-def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
+def example_models(models: Sequence[ListedModel]) -> dict[str, str]:
     """Choose a model for each example: of `models`, the cheapest text model, preferably with a
     price; the cheapest embedding model; and for other kinds a model whose name says what it does.
     Without a match the example's own model stays."""
     chats = [
         (model.output_rate is None, model.output_rate or 0, model.name)
         for model in models
-        if answers_with_text(model)
+        if is_text_model(model)
     ]
     embeddings = [
         (model.input_rate or 0, model.name)
@@ -111,28 +111,28 @@ def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
     return {
         MODEL: min(chats)[-1] if chats else MODEL,
         EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
-        MODERATION_MODEL: _called("moderation", models) or MODERATION_MODEL,
-        RERANK_MODEL: _called("rerank", models) or RERANK_MODEL,
-        IMAGE_MODEL: _called("image", models) or IMAGE_MODEL,
-        SPEECH_MODEL: _called("tts", models) or SPEECH_MODEL,
-        TRANSCRIPTION_MODEL: _called("whisper", models)
-        or _called("transcribe", models)
+        MODERATION_MODEL: _find_called("moderation", models) or MODERATION_MODEL,
+        RERANK_MODEL: _find_called("rerank", models) or RERANK_MODEL,
+        IMAGE_MODEL: _find_called("image", models) or IMAGE_MODEL,
+        SPEECH_MODEL: _find_called("tts", models) or SPEECH_MODEL,
+        TRANSCRIPTION_MODEL: _find_called("whisper", models)
+        or _find_called("transcribe", models)
         or TRANSCRIPTION_MODEL,
-        VIDEO_MODEL: _called("sora", models) or _called("video", models) or VIDEO_MODEL,
-        KLING_MODEL: _called("kling", models) or KLING_MODEL,
-        JIMENG_MODEL: _called("jimeng", models) or JIMENG_MODEL,
-        VEO_MODEL: _called("veo", models) or VEO_MODEL,
+        VIDEO_MODEL: _find_called("sora", models) or _find_called("video", models) or VIDEO_MODEL,
+        KLING_MODEL: _find_called("kling", models) or KLING_MODEL,
+        JIMENG_MODEL: _find_called("jimeng", models) or JIMENG_MODEL,
+        VEO_MODEL: _find_called("veo", models) or VEO_MODEL,
     }
 
 
-def answers_with_text(model: ShownModel) -> bool:
+def is_text_model(model: ListedModel) -> bool:
     """Return whether a chat with the model is answered in text; without a price, as the catalogue
     says."""
     priced = model.output_rate is not None
     return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
 
 
-def _called(word: str, models: Sequence[ShownModel]) -> str | None:
+def _find_called(word: str, models: Sequence[ListedModel]) -> str | None:
     return next((model.name for model in models if word in model.name.lower()), None)
 
 
@@ -144,10 +144,10 @@ def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
         "max_tokens": 200,
         "stream": True,
     }
-    return in_form(form, body).request
+    return convert_to_form(form, body).request
 
 
-def call_of(model: ShownModel, form: Form = "chat_completions") -> SnippetRequest:
+def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetRequest:
     """A first request for a model, by what it does."""
     if model.embeds:
         return embedding_call(model.name)

@@ -26,11 +26,11 @@ def literal(value: Any, language: Literals, *, depth: int = 0, used: int = 0) ->
     """Format `value` (as parsed from JSON) as an expression. Its first line is indented by `depth`
     levels, with `used` characters before it and the rest of the line after it."""
     if isinstance(value, Mapping | list) and value:
-        line = _on_one_line(value, language)
+        line = _write_line(value, language)
         if len(_INDENT[language]) * depth + used + len(line) < WIDTH:
             return line
-        return _on_lines(value, language, depth)
-    return _on_one_line(value, language)
+        return _write_lines(value, language, depth)
+    return _write_line(value, language)
 
 
 def text_literal(text: str, language: Literals) -> str:
@@ -50,7 +50,7 @@ def member_name(name: str, language: Literals) -> str:
 def _sign(sign: str, language: Literals) -> str:
     if sign in '"\\':
         return "\\" + sign
-    if _seen(sign):
+    if _is_visible(sign):
         return sign
     if sign == "\n":
         return "\\n"
@@ -61,11 +61,11 @@ def _sign(sign: str, language: Literals) -> str:
     return json.dumps(sign)[1:-1]
 
 
-def _seen(sign: str) -> bool:
+def _is_visible(sign: str) -> bool:
     return unicodedata.category(sign) not in _UNSEEN
 
 
-def _on_one_line(value: Any, language: Literals) -> str:
+def _write_line(value: Any, language: Literals) -> str:
     if isinstance(value, str):
         return text_literal(value, language)
     if value is None or isinstance(value, bool):
@@ -77,14 +77,14 @@ def _on_one_line(value: Any, language: Literals) -> str:
     if isinstance(value, Mapping):
         pad = " " if language == "javascript" and value else ""
         members = ", ".join(
-            f"{member_name(name, language)}: {_on_one_line(inner, language)}"
+            f"{member_name(name, language)}: {_write_line(inner, language)}"
             for name, inner in value.items()
         )
         return f"{{{pad}{members}{pad}}}"
-    return "[" + ", ".join(_on_one_line(inner, language) for inner in value) + "]"
+    return "[" + ", ".join(_write_line(inner, language) for inner in value) + "]"
 
 
-def _on_lines(value: Any, language: Literals, depth: int) -> str:
+def _write_lines(value: Any, language: Literals, depth: int) -> str:
     inside = _INDENT[language] * (depth + 1)
     if isinstance(value, Mapping):
         heads = [f"{member_name(name, language)}: " for name in value]

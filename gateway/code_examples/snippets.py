@@ -167,7 +167,7 @@ def _pictures(method: str, known: str) -> _Method:
     )
 
 
-def _heard(method: str) -> _Method:
+def _transcription_method(method: str) -> _Method:
     return _Method(
         "openai",
         f"client.audio.{method}.create",
@@ -267,8 +267,8 @@ _METHODS: Final[Mapping[str, _Method]] = {
         uses_files=True,
         written_to="speech.mp3",
     ),
-    "transcriptions": _heard("transcriptions"),
-    "translations": _heard("translations"),
+    "transcriptions": _transcription_method("transcriptions"),
+    "translations": _transcription_method("translations"),
     "models": _Method(
         "openai",
         "client.models.list",
@@ -308,7 +308,7 @@ _PATHS: Final[Mapping[Form, str]] = {
 }
 
 
-def in_form(form: Form, body: Mapping[str, Any]) -> Formed:
+def convert_to_form(form: Form, body: Mapping[str, Any]) -> Formed:
     """Convert a Chat Completions body to a request in `form`, with the relay's codecs. Raises
     RequestFault for an invalid body, and for a request that the form cannot express."""
     if form == "chat_completions":
@@ -344,24 +344,24 @@ def _curl(request: SnippetRequest, base_url: str) -> str:
     if request.method not in ("GET", "POST"):
         head += f" -X {request.method}"
     lines = [
-        f"{head} {_quoted(base_url + request.path)}",
+        f"{head} {_quote(base_url + request.path)}",
         f'  -H "Authorization: Bearer ${KEY_NAME}"',
     ]
     if request.files:
-        lines += [f"  -F {_quoted(f'{name}=@{file}')}" for name, file in request.files.items()]
+        lines += [f"  -F {_quote(f'{name}=@{file}')}" for name, file in request.files.items()]
         lines += [
-            f"  -F {_quoted(f'{name}={value}')}" for name, value in (request.body or {}).items()
+            f"  -F {_quote(f'{name}={value}')}" for name, value in (request.body or {}).items()
         ]
     elif request.body is not None:
         payload = literal(request.body, "json", used=6)
-        lines += ['  -H "Content-Type: application/json"', f"  -d {_quoted(payload)}"]
+        lines += ['  -H "Content-Type: application/json"', f"  -d {_quote(payload)}"]
     method = _METHODS.get(request.operation)
     if method is not None and method.written_to:
         lines.append(f"  --output {method.written_to}")
     return " \\\n".join(lines)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """One word of a POSIX shell."""
     return text if _PLAIN_WORD.fullmatch(text) else "'" + text.replace("'", "'\\''") + "'"
 
@@ -397,7 +397,7 @@ def _python(request: SnippetRequest, base_url: str, method: _Method) -> str:
             f"    base_url={text_literal(_client_url(base_url, method), 'python')},",
             f'    api_key=os.environ["{KEY_NAME}"],',
             ")",
-            f"{target} = {method.python}({_laid(arguments, '    ')})",
+            f"{target} = {method.python}({_join_arguments(arguments, '    ')})",
             method.python_events if request.streams else method.python_read,
         ]
     )
@@ -461,7 +461,7 @@ def _needs_patience(request: SnippetRequest, method: _Method) -> bool:
     )
 
 
-def _laid(arguments: list[str], indent: str) -> str:
+def _join_arguments(arguments: list[str], indent: str) -> str:
     if len(arguments) < 2 and not any("\n" in argument for argument in arguments):
         return ", ".join(arguments)
     return "\n" + "".join(f"{indent}{argument},\n" for argument in arguments)
@@ -480,13 +480,13 @@ def _httpx_python(request: SnippetRequest, base_url: str) -> str:
     arguments.append("timeout=600")
     head = "import os\n\nimport httpx\n\n"
     if request.streams:
-        laid = _laid(['"POST"', *arguments], "    ")
+        laid = _join_arguments(['"POST"', *arguments], "    ")
         return (
             f"{head}with httpx.stream({laid}) as answer:\n"
             "    for line in answer.iter_lines():\n"
             "        print(line)"
         )
-    laid = _laid(arguments, "    ")
+    laid = _join_arguments(arguments, "    ")
     return f"{head}answer = httpx.{request.method.lower()}({laid})\nprint(answer.json())"
 
 

@@ -11,7 +11,7 @@ from accounts.access import actors, api_auth
 from gateway.access import access_channel, visible_channels
 from gateway.channels.rows import model_statuses
 from gateway.health.figures import ChannelFigures, Figures, last_uses
-from gateway.health.reports import ChannelTroubles, Found
+from gateway.health.reports import ChannelTroubles, Trouble
 from gateway.health.state_names import KeyStatus, ModelStatus
 from gateway.models import Channel
 from lib.api import pagination
@@ -89,18 +89,18 @@ def list_channel_health(
 def show_channel_health(request: HttpRequest, id: str) -> ChannelHealthDetail:
     """State and figures of a channel, of each model that it serves and of each of its keys."""
     channel = access_channel(actors.actor_of(request), id)
-    found, figures = ChannelTroubles().of(channel), ChannelFigures(channel.id)
-    statuses = model_statuses(channel, found.models)
+    trouble, figures = ChannelTroubles().of(channel), ChannelFigures(channel.id)
+    statuses = model_statuses(channel, trouble.models)
     models = [
         _model(name, statuses[name], its) for name, its in figures.by_model(channel.id, statuses)
     ]
     return ChannelHealthDetail(
-        **_state(channel, found, figures), models=models, keys=_keys(channel, found, figures)
+        **_state(channel, trouble, figures), models=models, keys=_keys(channel, trouble, figures)
     )
 
 
-def _state(channel: Channel, found: Found, figures: ChannelFigures) -> dict[str, Any]:
-    status = found.status
+def _state(channel: Channel, trouble: Trouble, figures: ChannelFigures) -> dict[str, Any]:
+    status = trouble.status
     state: str = "good" if status is None else status.condition
     if not channel.enabled:
         state = "archived" if channel.archived_at else "off"
@@ -124,8 +124,8 @@ def _model(name: str, status: ModelStatus | None, its: Figures) -> ModelHealthOu
     )
 
 
-def _keys(channel: Channel, found: Found, figures: ChannelFigures) -> list[KeyHealthOut]:
-    by_key, known = figures.by_key(channel.id), iter(found.keys)
+def _keys(channel: Channel, trouble: Trouble, figures: ChannelFigures) -> list[KeyHealthOut]:
+    by_key, known = figures.by_key(channel.id), iter(trouble.keys)
     uses = last_uses(channel)
     rows = []
     for key in channel.keys.all():

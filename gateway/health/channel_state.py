@@ -201,16 +201,16 @@ class Key:
     def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
         """The models that it is not asked for: in how many seconds they are in any case, and why;
         of several organisations the longest."""
-        found: dict[str, tuple[float, ModelCondition]] = {}
+        conditions: dict[str, tuple[float, ModelCondition]] = {}
         for model, held in self._doubts.items():
             rests = [(doubt.rest.left(now), doubt.reason) for doubt in held.values()]
             left, reason = max(rests, default=(0.0, None))
             if left and (reason == "model_unknown" or reason == "key_refused"):
-                found[model] = left, reason
+                conditions[model] = left, reason
         for model, rest in self._limits.items():
             if left := rest.left(now):
-                found[model] = left, "limited"
-        return found
+                conditions[model] = left, "limited"
+        return conditions
 
     def limit(self, model: str) -> Rest:
         """The rest of a model that is at its provider's limit."""
@@ -249,7 +249,7 @@ class Key:
             self._doubts.pop(model, None)
 
 
-class Standing:
+class ChannelCondition:
     """One channel with its keys."""
 
     __slots__ = ("_bars", "_turn", "breaker", "keys", "reason")
@@ -312,13 +312,13 @@ class Standing:
     def models_out(self, now: float) -> dict[str, ModelStatus]:
         """Return the models that some of its keys cannot be used for, those with the longest
         rests."""
-        found: dict[str, ModelStatus] = {}
+        statuses: dict[str, ModelStatus] = {}
         for key in self.keys:
             for model, (left, condition) in key.models_out(now).items():
-                seconds, (_, known_s, keys) = int(left) + 1, found.get(model, _NO_MODEL)
+                seconds, (_, known_s, keys) = int(left) + 1, statuses.get(model, _NO_MODEL)
                 first_s = min(seconds, known_s) if keys else seconds
-                found[model] = ModelStatus(condition, first_s, keys + 1)
-        longest = sorted(found.items(), key=lambda item: -item[1].seconds)
+                statuses[model] = ModelStatus(condition, first_s, keys + 1)
+        longest = sorted(statuses.items(), key=lambda item: -item[1].seconds)
         return dict(longest[:_MODELS_TOLD])
 
     def waits(self, sought: Sought, now: float) -> float:

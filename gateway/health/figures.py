@@ -61,8 +61,10 @@ class ChannelFigures:
     """The figures of all channels, or of one, read once for a page."""
 
     def __init__(self, channel_id: UUID | None = None) -> None:
-        self._ended = _ended(TrafficBucket.objects.filter(attempts__gt=0), "model", channel_id)
-        self._under_way = _under_way(channel_id)
+        self._ended = _ended_figures(
+            TrafficBucket.objects.filter(attempts__gt=0), "model", channel_id
+        )
+        self._under_way = _count_under_way(channel_id)
 
     def of_channel(self, channel_id: UUID) -> Figures:
         parts = [figures for (id, _), figures in self._ended.items() if id == channel_id]
@@ -83,7 +85,7 @@ class ChannelFigures:
 
     def by_key(self, channel_id: UUID) -> Mapping[str, Figures]:
         """Of the provider keys that were used, by the text of their ids."""
-        ended = _ended(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
+        ended = _ended_figures(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
         running: Counter[str] = Counter()
         for (id, _, key), n in self._under_way.items():
             if id == channel_id:
@@ -100,23 +102,23 @@ def last_uses(channel: Channel) -> Mapping[UUID, dt.datetime]:
     return dict(uses.values_list("key_id", "used_at"))
 
 
-def _ended(
+def _ended_figures(
     buckets: QuerySet[Any], part: str, channel_id: UUID | None
 ) -> Mapping[tuple[UUID, str], Figures]:
     """By channel and by the model or key, as the column `part` of the buckets has it."""
     buckets = buckets.filter(bucket_at__gt=clock.now() - RECENT)
     if channel_id is not None:
         buckets = buckets.filter(channel_id=channel_id)
-    found: dict[tuple[UUID, str], Figures] = {}
+    figures: dict[tuple[UUID, str], Figures] = {}
     for row in buckets.values_list(
         "channel_id", part, "attempts", "failed", "output_tokens", "writing_ms", "first_tokens"
     ):
         key = (row[0], row[1])
-        found[key] = found.get(key, Figures()).plus(Figures(*row[2:]))
-    return found
+        figures[key] = figures.get(key, Figures()).plus(Figures(*row[2:]))
+    return figures
 
 
-def _under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
+def _count_under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
     """By channel, model and the text of the key's id."""
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, {"channel": channel_id})

@@ -19,13 +19,13 @@ class Total(NamedTuple):
     counts: tuple[int, ...]
 
 
-def bounded(totals: Iterable[Total]) -> list[Total]:
+def limit_names(totals: Iterable[Total]) -> list[Total]:
     """Limit the totals to `LABELS_MAX` names, in the order in which they first appeared. A name
     keeps its label forever, so that no counter decreases."""
-    shown: dict[bool, set[str]] = {True: {OTHER}, False: {OTHER}}
+    kept_names: dict[bool, set[str]] = {True: {OTHER}, False: {OTHER}}
     sums: dict[tuple[str, tuple[str, ...]], Total] = {}
     for total in totals:
-        names, name = shown[total.family == "attempts"], total.labels[0]
+        names, name = kept_names[total.family == "attempts"], total.labels[0]
         if name not in names and len(names) > LABELS_MAX:
             name = OTHER
         names.add(name)

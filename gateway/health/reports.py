@@ -18,7 +18,7 @@ CONDITIONS: Final = ("open", "keys_out", "limited", "models_out", "half_open", "
 _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 
-class Found(NamedTuple):
+class Trouble(NamedTuple):
     """The state of one channel: None while it is healthy; its active keys in order, () if unknown;
     its resting models by upstream name."""
 
@@ -35,7 +35,7 @@ class _Report(NamedTuple):
     models: Mapping[str, ModelStatus]
 
 
-_NOTHING: Final = Found(None, (), {})
+_NOTHING: Final = Trouble(None, (), {})
 
 
 class ChannelTroubles:
@@ -46,14 +46,14 @@ class ChannelTroubles:
         for age_s, channels in _live_reports():
             for channel_id, report in channels.items():
                 status = ChannelStatus(*report["status"])
-                found = _Report(
-                    status._replace(seconds=_left(status.seconds, age_s)),
+                status_report = _Report(
+                    status._replace(seconds=_remaining_seconds(status.seconds, age_s)),
                     [_later_key(KeyStatus(*key["status"]), age_s) for key in report["keys"]],
                     _later_models(report.get("models", {}), age_s),
                 )
-                self._reports.setdefault(channel_id, []).append(found)
+                self._reports.setdefault(channel_id, []).append(status_report)
 
-    def of(self, channel: Channel) -> Found:
+    def of(self, channel: Channel) -> Trouble:
         """Return the worst state that any process reports. Processes that know better share it
         within seconds."""
         reports = self._reports.get(str(channel.id)) if channel.enabled else None
@@ -66,18 +66,18 @@ class ChannelTroubles:
         for report in reports:
             for name, its in report.models.items():
                 models[name] = max(its, models.get(name, its), key=model_badness)
-        return Found(None if status.condition == "good" else status, keys, models)
+        return Trouble(None if status.condition == "good" else status, keys, models)
 
 
-def unserved_models(channel: Channel, found: Found, available: Sequence[Channel]) -> list[str]:
+def unserved_models(channel: Channel, trouble: Trouble, available: Sequence[Channel]) -> list[str]:
     """Return the models that nobody serves while `channel` is out: none of the `available` channels
     has a route for them. A channel with conditions is replaced only by one with the same
     conditions."""
-    condition = found.status.condition if found.status else "good"
+    condition = trouble.status.condition if trouble.status else "good"
     affected = [
         route.model
         for route in channel.routes.all()
-        if condition != "models_out" or (route.upstream_model or route.model) in found.models
+        if condition != "models_out" or (route.upstream_model or route.model) in trouble.models
     ]
     served = [
         route.model
@@ -109,18 +109,18 @@ def _key_badness(status: KeyStatus) -> tuple[int, int]:
 
 def _later_key(status: KeyStatus, age_s: float) -> KeyStatus:
     for_s = status.for_s and status.for_s + int(age_s)
-    return status._replace(seconds=_left(status.seconds, age_s), for_s=for_s)
+    return status._replace(seconds=_remaining_seconds(status.seconds, age_s), for_s=for_s)
 
 
 def _later_models(models: Mapping[str, Any], age_s: float) -> dict[str, ModelStatus]:
     """Return the models that are still resting."""
     later = {name: ModelStatus(*its) for name, its in models.items()}
     return {
-        name: its._replace(seconds=_left(its.seconds, age_s))
+        name: its._replace(seconds=_remaining_seconds(its.seconds, age_s))
         for name, its in later.items()
         if its.seconds > age_s
     }
 
 
-def _left(seconds: int, age_s: float) -> int:
+def _remaining_seconds(seconds: int, age_s: float) -> int:
     return max(seconds - int(age_s), 1) if seconds else 0

@@ -92,8 +92,8 @@ def count_dropped_log_lines(lines: int) -> None:
 def _single_total(family: Family) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT value FROM gateway_traffictotal WHERE family = %s", [family])
-        found = cursor.fetchone()
-        return found[0] if found else 0
+        row = cursor.fetchone()
+        return row[0] if row else 0
 
 
 def read_totals() -> list[Total]:
@@ -131,10 +131,10 @@ def drop_old() -> None:
 def _seen_before(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
     """The snapshot of the run before, and since when records count."""
     cursor.execute(_READ)
-    found = cursor.fetchone()
-    if found is None:
+    row = cursor.fetchone()
+    if row is None:
         return _NOTHING_SEEN, None
-    snapshot, since, foreign = found
+    snapshot, since, foreign = row
     # A dump was restored into a newer server; its records were counted in the old one.
     return (_NOTHING_SEEN, clock.now()) if foreign else (snapshot, since)
 

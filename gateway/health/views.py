@@ -11,7 +11,7 @@ from accounts.access.guards import operator_page
 from gateway.access import access_channel, visible_channels
 from gateway.channels.rows import channel_row, key_rows, model_badges
 from gateway.health.figures import ChannelFigures, Figures
-from gateway.health.reports import ChannelTroubles, Found
+from gateway.health.reports import ChannelTroubles, Trouble
 from gateway.health.uptime import uptime_by_channel
 from gateway.models import Channel
 
@@ -36,16 +36,16 @@ def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
 def channel_health(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The figures of one channel, with its state."""
     channel = access_channel(actor, id)
-    found = ChannelTroubles().of(channel)
-    context = {**channel_row(channel, found), **health_context(channel, found)}
+    trouble = ChannelTroubles().of(channel)
+    context = {**channel_row(channel, trouble), **health_context(channel, trouble)}
     return render(request, "gateway/health/_channel_health.html", {**context, "polled": True})
 
 
-def health_context(channel: Channel, found: Found) -> dict[str, Any]:
+def health_context(channel: Channel, trouble: Trouble) -> dict[str, Any]:
     """Build the context of the panel: figures and states of the channel, its models and its
     keys."""
     figures = ChannelFigures(channel.id)
-    models = model_badges(channel, found.models)
+    models = model_badges(channel, trouble.models)
     by_key = figures.by_key(channel.id)
     return {
         "figures": figures.of_channel(channel.id),
@@ -54,7 +54,7 @@ def health_context(channel: Channel, found: Found) -> dict[str, Any]:
         ],
         "by_key": [
             (row, by_key.get(str(row["key"].id), Figures()))
-            for row in key_rows(channel, found.keys)
+            for row in key_rows(channel, trouble.keys)
         ],
         "uptime": uptime_by_channel(channel.id).get(channel.id),
     }

@@ -14,6 +14,6 @@ from gateway.media_tasks import media_tasks
 @require_POST
 def task_callback(request: HttpRequest, task: str, token: str) -> HttpResponse:
     # The body is ignored: the provider is asked for the result.
-    if "\0" in task or not media_tasks.ring(task, token):
+    if "\0" in task or not media_tasks.record_callback(task, token):
         raise Http404
     return HttpResponse(status=204, headers={"Cache-Control": "no-store"})

@@ -32,18 +32,18 @@ def call(task: MediaTask, fact_id: UUID) -> None:
     if form is None or form.write is None:
         return
     try:
-        hook = _opened(task, "hook")
+        hook = _decrypt_column(task, "hook")
         ended = MediaTask.objects.get(id=task.id)
-        body = form.write(_shown(ended))
+        body = form.write(_display_task(ended))
     except VaultError as error:
         log.error("the hook of task %s cannot be called: %s", task.id, error)
         return
     call_hook(fact_id, HookCall(**hook, body=json.dumps(body, ensure_ascii=False)))
 
 
-def _shown(task: MediaTask) -> ShownTask:
-    order, made = _opened(task, "request"), _opened(task, "result")
-    error = made.get("error")
+def _display_task(task: MediaTask) -> ShownTask:
+    order, result = _decrypt_column(task, "request"), _decrypt_column(task, "result")
+    error = result.get("error")
     return ShownTask(
         id=task.public_id,
         model=task.model,
@@ -56,7 +56,7 @@ def _shown(task: MediaTask) -> ShownTask:
         ended_ms=None if task.ended_at is None else _milliseconds(task.ended_at),
         error=None if error is None else TaskError(*error),
         detail=order.get("detail") or {},
-        result=made.get("result") or {},
+        result=result.get("result") or {},
         link=picture_link(pepper(), settings.PUBLIC_URL, task.public_id, clock.now().timestamp()),
     )
 
@@ -65,10 +65,12 @@ def _milliseconds(at: dt.datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _opened(task: MediaTask, column: str) -> dict[str, Any]:
+def _decrypt_column(task: MediaTask, column: str) -> dict[str, Any]:
     """Decrypt a column; {} if it is empty. Raises VaultError."""
     sealed = getattr(task, column)
     if sealed is None:
         return {}
-    found: dict[str, Any] = json.loads(open_sealed(sealed, f"gateway_mediatask|{task.id}|{column}"))
-    return found
+    document: dict[str, Any] = json.loads(
+        open_sealed(sealed, f"gateway_mediatask|{task.id}|{column}")
+    )
+    return document

@@ -34,7 +34,7 @@ from dialects.media.videos import TaskError, VideoStatus
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
 from gateway.media_tasks import hooks as task_hooks
-from gateway.media_tasks.rules import LIMIT_S, MOVES, OPEN, TaskState, moved, next_poll_s
+from gateway.media_tasks.rules import LIMIT_S, MOVES, OPEN, TaskState, next_poll_s, next_state
 from gateway.models import Channel, MediaTask
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress, Provider
@@ -50,7 +50,7 @@ from lib.network.egress import EgressError, EgressPolicy, Pool, exchanged_briefl
 from lib.network.outbound import BadPem
 from lib.vault import VaultError
 from outbox.facts import put
-from usage.records.records import cost_of, versions_of, with_request, write_endings
+from usage.records.records import add_request_meter, cost_of, versions_of, write_endings
 from usage.records.sql import Ending, RecordWritten
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def poll() -> int:
     return polled
 
 
-def ring(public_id: str, token: str) -> bool:
+def record_callback(public_id: str, token: str) -> bool:
     """Schedule a poll of the task with that token as soon as its provider allows. Return whether
     there is one. Nothing else in the callback is trusted."""
     task = MediaTask.objects.filter(public_id=public_id).exclude(callback_token="").first()
@@ -299,7 +299,7 @@ def _write(polls: Iterable[Poll]) -> int:
     for poll in polls:
         count += 1
         task, status = poll.task, poll.status
-        if status is not None and moved(_state(task), status.state) not in OPEN:
+        if status is not None and next_state(_state(task), status.state) not in OPEN:
             _end(task, status)
         elif _is_late(task):
             _end(task, VideoStatus("failed", task.progress, error=_TIMED_OUT))
@@ -317,7 +317,7 @@ def _going_on(poll: Poll, form: TaskForm) -> _Waiting:
     task, status, now = poll.task, poll.status, clock.now()
     polls = task.polls + poll.asked
     failures = 0 if status is not None else task.failures + poll.asked
-    state = _state(task) if status is None else moved(_state(task), status.state)
+    state = _state(task) if status is None else next_state(_state(task), status.state)
     wait_s = next_poll_s(form.poll, polls, failures=failures, retry_after_s=poll.retry_after_s)
     return _Waiting(
         id=task.id,
@@ -436,7 +436,7 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     """Return how the task's attempt ends: the content of its record, and what happens to its
     hold."""
     if status.state != "succeeded":
-        return _failed(task, status.error or _SWEPT)
+        return _failed_ending(task, status.error or _SWEPT)
     versions = versions_of([(task.organisation_id, task.id)])[task.id]
     version, asked_ms = versions.charge, 1000 * task.seconds
     told_ms = None if status.seconds is None else 1000 * status.seconds
@@ -450,7 +450,7 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     charge, basis, paid = 0, "free", NOTHING_PAID
     units = unsettled_holds.units_held(task.id)
     if version is not None:
-        meters = with_request(meters, version)
+        meters = add_request_meter(meters, version)
         total, paid = total_of(meters, version), paid_by_units([(meters, version)], units)
         # It was held at this price, so that it has a rate.
         charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
@@ -469,13 +469,13 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
         organisation_id=OrganisationId(task.organisation_id),
         state="settled",
         charge_nano=charge,
-        cost_nano=ending.cost_beside(0),
+        cost_nano=ending.cost_beyond_loss(0),
         paid=paid,
         units=units,
     )
 
 
-def _failed(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
+def _failed_ending(task: MediaTask, error: TaskError) -> tuple[Ending, Ended]:
     kind, status = ("timeout", 504) if error is _TIMED_OUT else ("upstream_error", 502)
     ending = Ending(final=True, status=status, kind=kind, message=error.message)
     return ending, Ended(AttemptId(task.id), OrganisationId(task.organisation_id), "voided")

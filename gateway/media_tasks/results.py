@@ -15,7 +15,7 @@ def result_of(task: MediaTask) -> dict[str, Any]:
         return {}
     try:
         raw = vault().open(bytes(task.result), f"gateway_mediatask|{task.id}|result")
-        found = json.loads(raw).get("result")
+        result = json.loads(raw).get("result")
     except (VaultError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return result if isinstance(result, dict) else {}

@@ -51,7 +51,7 @@ class PollRule:
     max_s: float
 
 
-def moved(state: TaskState, reported: TaskState) -> TaskState:
+def next_state(state: TaskState, reported: TaskState) -> TaskState:
     """Return the next state of a task. Invalid transitions are ignored."""
     return reported if reported in MOVES[state] else state
 

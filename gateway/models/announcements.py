@@ -41,7 +41,7 @@ class Announcement(models.Model):
         return self.title
 
     @property
-    def shown_id(self) -> str:
+    def public_id(self) -> str:
         """Its id as addresses have it."""
         return id_text(self.id)
 

@@ -79,29 +79,29 @@ class Conditions:
         )
 
 
-def normal(stated: Mapping[str, Any]) -> dict[str, Any]:
+def normal(conditions: Mapping[str, Any]) -> dict[str, Any]:
     """Conditions as they are stored: without what says nothing, lists in one order."""
-    lists = {name: sorted(set(stated[name])) for name in LISTS if stated.get(name)}
-    counts = {name: stated[name] for name in COUNTS if stated.get(name) is not None}
+    lists = {name: sorted(set(conditions[name])) for name in LISTS if conditions.get(name)}
+    counts = {name: conditions[name] for name in COUNTS if conditions.get(name) is not None}
     return {**lists, **counts}
 
 
-def compiled(
-    stated: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
+def compile_conditions(
+    conditions: Mapping[str, Any], plan_ids: Mapping[str, int], holders: Mapping[str, UUID]
 ) -> Conditions | None:
     """Compile stored conditions to ids. Return None if there are none."""
-    if not stated:
+    if not conditions:
         return None
     return Conditions(
-        plan_ids=_known(stated.get("plans"), plan_ids),
-        holders=_known(stated.get("teams"), holders),
-        projects=_set(stated.get("projects")),
-        tags=_set(stated.get("tags")),
-        customers=_set(stated.get("customers")),
-        prompt_min=stated.get("prompt_min"),
-        prompt_max=stated.get("prompt_max"),
-        requires=frozenset(stated.get("requires", ())),
-        excludes=frozenset(stated.get("excludes", ())),
+        plan_ids=_known_ids(conditions.get("plans"), plan_ids),
+        holders=_known_ids(conditions.get("teams"), holders),
+        projects=_set(conditions.get("projects")),
+        tags=_set(conditions.get("tags")),
+        customers=_set(conditions.get("customers")),
+        prompt_min=conditions.get("prompt_min"),
+        prompt_max=conditions.get("prompt_max"),
+        requires=frozenset(conditions.get("requires", ())),
+        excludes=frozenset(conditions.get("excludes", ())),
     )
 
 
@@ -109,5 +109,5 @@ def _set(values: Collection[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
 
 
-def _known(names: Collection[str] | None, ids: Mapping[str, Any]) -> frozenset[Any] | None:
+def _known_ids(names: Collection[str] | None, ids: Mapping[str, Any]) -> frozenset[Any] | None:
     return None if names is None else frozenset(ids[name] for name in names if name in ids)

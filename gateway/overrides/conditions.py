@@ -21,7 +21,7 @@ from gateway.overrides.condition_rules import (
     VALUES_MAX,
     normal,
 )
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.numbers.whole_numbers import WholeNumberField
 
 FEATURE_WORDS: Final[Mapping[str, Promise]] = {
@@ -35,30 +35,30 @@ _LABELS: Final = ("projects", "tags", "customers")
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
 
 
-def check_conditions(stated: Mapping[str, Any]) -> dict[str, Any]:
+def check_conditions(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions as they are stored. Raises ChannelRefused for what no request could meet."""
-    unknown = stated.keys() - {*LISTS, *COUNTS}
+    unknown = fields.keys() - {*LISTS, *COUNTS}
     if unknown:
         text = gettext("There is no condition named %(name)s.")
         raise ChannelRefused("conditions", text % {"name": min(unknown)})
-    conditions = normal(stated)
+    conditions = normal(fields)
     for name in LISTS:
         if len(conditions.get(name, ())) > VALUES_MAX:
             text = gettext("Enter at most %(n)s values.")
-            raise ChannelRefused(_at(name), text % {"n": VALUES_MAX})
+            raise ChannelRefused(_field_path(name), text % {"n": VALUES_MAX})
     _check_known("plans", conditions, gettext("There is no plan named %(name)s."), _plans)
     _check_known("teams", conditions, gettext("There is no team %(name)s."), _holders)
     for name in _LABELS:
         bad = [label for label in conditions.get(name, ()) if not is_label(label)]
         if bad:
             text = gettext("%(label)s cannot be a label.")
-            raise ChannelRefused(_at(name), text % {"label": bad[0][:60]})
+            raise ChannelRefused(_field_path(name), text % {"label": bad[0][:60]})
     _check_features(conditions)
     _check_lengths(conditions)
     return conditions
 
 
-def _at(name: str) -> str:
+def _field_path(name: str) -> str:
     return f"conditions.{name}"
 
 
@@ -66,7 +66,7 @@ def _check_known(name: str, conditions: Mapping[str, Any], text: str, find: Any)
     values: Sequence[str] = conditions.get(name, ())
     missing = set(values) - find(values) if values else ()
     if missing:
-        raise ChannelRefused(_at(name), text % {"name": min(missing)})
+        raise ChannelRefused(_field_path(name), text % {"name": min(missing)})
 
 
 def _plans(names: Iterable[str]) -> set[str]:
@@ -75,9 +75,11 @@ def _plans(names: Iterable[str]) -> set[str]:
 
 def _holders(names: Iterable[str]) -> set[str]:
     organisations = {name.partition("/")[0] for name in names}
-    found = set(Organisation.objects.filter(slug__in=organisations).values_list("slug", flat=True))
-    teams = Team.objects.filter(organisation__slug__in=found)
-    return found | {f"{o}/{t}" for o, t in teams.values_list("organisation__slug", "slug")}
+    known_slugs = set(
+        Organisation.objects.filter(slug__in=organisations).values_list("slug", flat=True)
+    )
+    teams = Team.objects.filter(organisation__slug__in=known_slugs)
+    return known_slugs | {f"{o}/{t}" for o, t in teams.values_list("organisation__slug", "slug")}
 
 
 def _check_features(conditions: Mapping[str, Any]) -> None:
@@ -90,17 +92,17 @@ def _check_features(conditions: Mapping[str, Any]) -> None:
     if both:
         text = gettext("%(name)s cannot be both required and excluded.")
         name = gettext(str(FEATURE_WORDS[min(both)]))
-        raise ChannelRefused(_at("excludes"), text % {"name": name})
+        raise ChannelRefused(_field_path("excludes"), text % {"name": name})
 
 
 def _check_lengths(conditions: Mapping[str, Any]) -> None:
     for name in COUNTS:
         if not 0 <= conditions.get(name, 0) <= PROMPT_MAX:
             text = gettext("Enter a number from %(least)s to %(most)s.")
-            raise ChannelRefused(_at(name), text % {"least": 0, "most": PROMPT_MAX})
+            raise ChannelRefused(_field_path(name), text % {"least": 0, "most": PROMPT_MAX})
     if conditions.get("prompt_min", 0) > conditions.get("prompt_max", PROMPT_MAX):
         text = gettext("The shortest prompt cannot be longer than the longest.")
-        raise ChannelRefused(_at("prompt_max"), text)
+        raise ChannelRefused(_field_path("prompt_max"), text)
 
 
 # ---- as they are typed
@@ -154,14 +156,14 @@ class ConditionFields(forms.Form):
         if {*LISTS, *COUNTS}.isdisjoint(changed):
             return
         sent = self.cleaned_data
-        stated: dict[str, Any] = {name: sent[name] for name in (*COUNTS, "requires", "excludes")}
-        stated |= {name: split_labels(sent[name]) for name in ("plans", "teams", *_LABELS)}
+        condition: dict[str, Any] = {name: sent[name] for name in (*COUNTS, "requires", "excludes")}
+        condition |= {name: split_labels(sent[name]) for name in ("plans", "teams", *_LABELS)}
         for name in (*LISTS, *COUNTS):
             changed.pop(name, None)
-        changed["conditions"] = stated
+        changed["conditions"] = condition
 
 
-def typed(channel: Channel) -> dict[str, Any]:
+def form_values(channel: Channel) -> dict[str, Any]:
     """The conditions of a channel as `ConditionFields` shows them."""
     conditions = channel.conditions
     words = {name: join_labels(conditions.get(name, ())) for name in ("plans", "teams", *_LABELS)}
@@ -169,16 +171,16 @@ def typed(channel: Channel) -> dict[str, Any]:
     return {**words, **features, **{name: conditions.get(name) for name in COUNTS}}
 
 
-def shown_conditions(channel: Channel) -> list[tuple[Any, str]]:
+def display_conditions(channel: Channel) -> list[tuple[Any, str]]:
     """The conditions of a channel in words: each with its label."""
     return [
-        (ConditionFields.base_fields[name].label, _shown(name, value))
-        for name, value in typed(channel).items()
+        (ConditionFields.base_fields[name].label, _display_value(name, value))
+        for name, value in form_values(channel).items()
         if value not in (None, "", [])
     ]
 
 
-def _shown(name: str, value: Any) -> str:
+def _display_value(name: str, value: Any) -> str:
     if name in ("requires", "excludes"):
         return ", ".join(str(FEATURE_WORDS[one]) for one in value)
-    return gettext("%(n)s tokens") % {"n": grouped(value)} if name in COUNTS else str(value)
+    return gettext("%(n)s tokens") % {"n": group_digits(value)} if name in COUNTS else str(value)

@@ -111,7 +111,7 @@ class OverridesForm(forms.Form):
                 check_overrides(provider_of(self._channel), {"parameters": {api: _plain(read)}})
                 parameters[api] = _plain(read)
             at = "headers"
-            stated: dict[str, Any] = {
+            overrides: dict[str, Any] = {
                 "parameters": parameters,
                 "headers": read_headers(cleaned["headers"]),
                 "client_headers": cleaned["client_headers"].split(),
@@ -119,8 +119,8 @@ class OverridesForm(forms.Form):
             }
             if cleaned["system_prompt"].strip():
                 text = cleaned["system_prompt"].replace("\r\n", "\n")
-                stated["system_prompt"] = {"text": text, "mode": cleaned["mode"]}
-            self.whole = check_overrides(provider_of(self._channel), stated)
+                overrides["system_prompt"] = {"text": text, "mode": cleaned["mode"]}
+            self.whole = check_overrides(provider_of(self._channel), overrides)
         except ChannelRefused as refused:
             name = refused.field.removeprefix("overrides.")
             self.add_error(name if name in self.fields else at, refused.message)
@@ -146,9 +146,9 @@ class OverridesForm(forms.Form):
         """Browsers end lines in their own way, and a position is that of a prompt."""
         if name == "mode" and "system_prompt" not in self.whole:
             return False
-        said: str = self.cleaned_data[name]
+        submitted: str = self.cleaned_data[name]
         known: str = self.initial.get(name, "")
-        return said.splitlines() != known.splitlines()
+        return submitted.splitlines() != known.splitlines()
 
     def _text(self, name: str, value: str) -> str:
         field = self.fields[name]
@@ -166,8 +166,8 @@ class OverridesForm(forms.Form):
             "client_headers": "\n".join(stored.client_headers),
         }
         for api in self._apis:
-            said = stored.parameters.get(api, Parameters())
-            texts[f"parameters_{api}"] = parameters_text(said)
+            parameters = stored.parameters.get(api, Parameters())
+            texts[f"parameters_{api}"] = parameters_text(parameters)
         for name in rules.FIELD_NAMES:
             texts[f"field_{name}"] = stored.fields.get(name, "pass")
         return texts
@@ -201,9 +201,9 @@ class PreviewForm(forms.Form):
 
     def clean_sent_headers(self) -> list[tuple[str, str]]:
         try:
-            found = read_headers(self.cleaned_data["sent_headers"])
+            headers = read_headers(self.cleaned_data["sent_headers"])
         except ChannelRefused as refused:
             raise forms.ValidationError(refused.message) from refused
-        if not all((name + value).isascii() for name, value in found.items()):
+        if not all((name + value).isascii() for name, value in headers.items()):
             raise forms.ValidationError(gettext("Headers can only contain ASCII characters."))
-        return list(found.items())
+        return list(headers.items())

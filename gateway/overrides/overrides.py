@@ -24,10 +24,10 @@ _DEPTH_MAX: Final = 20
 _VERBS: Final = ("set", "default", "remove")
 
 
-def check_overrides(provider: Provider, stated: Mapping[str, Any]) -> dict[str, Any]:
+def check_overrides(provider: Provider, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Validate overrides and return them in the stored form. Raises ChannelRefused."""
     try:
-        overrides = msgspec.convert(stated, RequestOverrides)
+        overrides = msgspec.convert(fields, RequestOverrides)
     except msgspec.ValidationError as error:
         raise ChannelRefused("overrides", str(error)) from error
     for dialect, parameters in overrides.parameters.items():
@@ -89,15 +89,15 @@ def _check_value(field: str, name: str, value: Any) -> None:
 
 
 def _check_header_names(field: str, names: Iterable[str], reserved: Iterable[str]) -> None:
-    given = [name.lower() for name in names]
-    if len(given) > rules.HEADERS_MAX:
+    lower_names = [name.lower() for name in names]
+    if len(lower_names) > rules.HEADERS_MAX:
         text = gettext("At most %(n)s headers can be set.") % {"n": rules.HEADERS_MAX}
         raise ChannelRefused(field, text)
-    for name in given:
+    for name in lower_names:
         if not rules.is_header(name, reserved):
             text = gettext("The header %(name)s cannot be set.") % {"name": name[:60]}
             raise ChannelRefused(field, text)
-        if given.count(name) > 1:
+        if lower_names.count(name) > 1:
             text = gettext("The header %(name)s is there twice.") % {"name": name}
             raise ChannelRefused(field, text)
 
@@ -157,7 +157,7 @@ def parameters_text(parameters: Parameters) -> str:
 
 def read_parameters(text: str) -> Parameters:
     """Parse parameter lines. Raises ChannelRefused for an invalid line."""
-    found: dict[str, dict[str, Any]] = {verb: {} for verb in _VERBS}
+    by_verb: dict[str, dict[str, Any]] = {verb: {} for verb in _VERBS}
     for line in filter(None, map(str.strip, text.splitlines())):
         verb, _, rest = line.partition(" ")
         name, _, value = rest.strip().partition(" ")
@@ -165,11 +165,11 @@ def read_parameters(text: str) -> Parameters:
             message = gettext("%(line)s is not a rule. Write: set NAME VALUE, default NAME VALUE, "
                               "or remove NAME.")  # fmt: skip
             raise ChannelRefused("overrides.parameters", message % {"line": line[:60]})
-        if name in found[verb]:
+        if name in by_verb[verb]:
             message = gettext("%(name)s is changed twice.") % {"name": name[:60]}
             raise ChannelRefused("overrides.parameters", message)
-        found[verb][name] = _value(name, value.strip()) if value else None
-    return Parameters(found["set"], found["default"], tuple(found["remove"]))
+        by_verb[verb][name] = _value(name, value.strip()) if value else None
+    return Parameters(by_verb["set"], by_verb["default"], tuple(by_verb["remove"]))
 
 
 def headers_text(headers: Mapping[str, str]) -> str:
@@ -179,17 +179,17 @@ def headers_text(headers: Mapping[str, str]) -> str:
 
 def read_headers(text: str) -> dict[str, str]:
     """Parse header lines. Raises ChannelRefused for an invalid line, and for a repeated name."""
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for line in filter(None, map(str.strip, text.split("\n"))):
         name, colon, value = line.partition(":")
         if not colon:
             message = gettext("%(line)s is not a header. Write: Name: value.")
             raise ChannelRefused("overrides.headers", message % {"line": line[:60]})
-        if name.strip() in found:
+        if name.strip() in headers:
             message = gettext("The header %(name)s is there twice.") % {"name": name[:60]}
             raise ChannelRefused("overrides.headers", message)
-        found[name.strip()] = value.strip()
-    return found
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def _value(name: str, text: str) -> Any:

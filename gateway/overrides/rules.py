@@ -149,7 +149,7 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def refused_field(self, body: Body) -> FieldName | None:
         """A field of a client's body that does not go on."""
         for name, rule in self.fields.items():
-            if rule == "refuse" and _asked(body.value, name) is not None:
+            if rule == "refuse" and _requested_value(body.value, name) is not None:
                 return name
         return None
 
@@ -158,12 +158,14 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return [
             name
             for name, rule in self.fields.items()
-            if rule == "drop" and _asked(body.value, name) is not None
+            if rule == "drop" and _requested_value(body.value, name) is not None
         ]
 
     def written_headers(self, values: Mapping[Variable, str]) -> dict[str, str]:
         """The channel's headers with the variables of a request."""
-        written = {name: _written(template, values) for name, template in self.headers.items()}
+        written = {
+            name: _fill_template(template, values) for name, template in self.headers.items()
+        }
         return {name: value for name, value in written.items() if value}
 
     def chat_body(self, raw: bytes, dialect: Dialect) -> bytes:
@@ -186,7 +188,7 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def _drop(self, members: dict[str, Any]) -> None:
         for name, rule in self.fields.items():
-            if rule == "drop" and (spelled := _asked(members.get, name)) is not None:
+            if rule == "drop" and (spelled := _requested_value(members.get, name)) is not None:
                 del members[spelled]
 
 
@@ -271,7 +273,7 @@ def unknown_variable(template: str) -> str | None:
 # ---- how it is done
 
 
-def _asked(value_of: Callable[[str], Any], name: FieldName) -> str | None:
+def _requested_value(value_of: Callable[[str], Any], name: FieldName) -> str | None:
     """Return the spelling of a field in a body, or None if it is absent."""
     for spelled in (name, camel_name(name)):
         value = value_of(spelled)
@@ -283,15 +285,15 @@ def _asked(value_of: Callable[[str], Any], name: FieldName) -> str | None:
     return None
 
 
-def _written(template: str, values: Mapping[Variable, str]) -> str:
+def _fill_template(template: str, values: Mapping[Variable, str]) -> str:
     def value(match: re.Match[str]) -> str:
         text = values[match[1]]  # type: ignore[index]
-        return _UNSAFE.sub(_quoted, text)
+        return _UNSAFE.sub(_quote_match, text)
 
     return _BRACES.sub(value, template)[:HEADER_CHARACTERS_MAX].rstrip()
 
 
-def _quoted(match: re.Match[str]) -> str:
+def _quote_match(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode(errors="replace"))
 
 
@@ -309,18 +311,18 @@ def _paths(value: Mapping[str, Any]) -> Iterable[list[str]]:
 
 def _set_parameters(tree: dict[str, Any], parameters: Parameters, *, gemini: bool) -> None:
     for name in parameters.remove:
-        _put(tree, name.split("."), None, gemini=gemini)
+        _set_member(tree, name.split("."), None, gemini=gemini)
     for name, value in parameters.default.items():
-        if not _there(tree, name.split("."), gemini=gemini):
-            _put(tree, name.split("."), value, gemini=gemini)
+        if not _has_member(tree, name.split("."), gemini=gemini):
+            _set_member(tree, name.split("."), value, gemini=gemini)
     for name, value in parameters.set.items():
-        _put(tree, name.split("."), value, gemini=gemini)
+        _set_member(tree, name.split("."), value, gemini=gemini)
 
 
-def _put(tree: dict[str, Any], path: list[str], value: Any, *, gemini: bool) -> None:
+def _set_member(tree: dict[str, Any], path: list[str], value: Any, *, gemini: bool) -> None:
     """Set a member of an object, or remove it (None). Other values on the path are replaced."""
     name, *rest = path
-    spelled = _spelled(tree, name, gemini=gemini)
+    spelled = _find_spelling(tree, name, gemini=gemini)
     if not rest:
         if spelled is not None and (value is None or spelled != name):
             del tree[spelled]
@@ -332,31 +334,31 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, *, gemini: bool) -> 
         if value is None:
             return
         inner = {}
-    _put(inner, rest, value, gemini=gemini)
+    _set_member(inner, rest, value, gemini=gemini)
     tree[spelled or name] = inner
 
 
-def _there(tree: Mapping[str, Any], path: list[str], *, gemini: bool) -> bool:
+def _has_member(tree: Mapping[str, Any], path: list[str], *, gemini: bool) -> bool:
     """Whether a request names a parameter: it is not absent, nor null."""
     name, *rest = path
-    spelled = _spelled(tree, name, gemini=gemini)
+    spelled = _find_spelling(tree, name, gemini=gemini)
     if spelled is None or _is_null(tree[spelled]):
         return False
     if not rest:
         return True
     inner = _members(tree[spelled])
     # A value that is not an object cannot have members; the client chose another form.
-    return inner is None or _there(inner, rest, gemini=gemini)
+    return inner is None or _has_member(inner, rest, gemini=gemini)
 
 
-def _spelled(tree: Mapping[str, Any], name: str, *, gemini: bool) -> str | None:
+def _find_spelling(tree: Mapping[str, Any], name: str, *, gemini: bool) -> str | None:
     """Return the spelling of a member in an object, or None."""
     if name in tree:
         return name
     if not gemini:
         return None
     wanted = camel_name(name)
-    return next((given for given in tree if camel_name(given) == wanted), None)
+    return next((key for key in tree if camel_name(key) == wanted), None)
 
 
 def _members(value: Any) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.prices.meters import FALLBACKS
-from billing.prices.words import RateShown
-from lib.numbers.formatting import grouped
+from billing.prices.words import RateDisplay
+from lib.numbers.formatting import group_digits
 from lib.tables.keyset import Path
 from lib.tables.table import Column
 
@@ -19,7 +19,7 @@ _UNIT: Final = _("per 1M")
 _HINT: Final = _("USD per 1 million tokens")
 
 
-def price_cells(rates: Iterable[RateShown]) -> dict[str, Any]:
+def price_cells(rates: Iterable[RateDisplay]) -> dict[str, Any]:
     """Return a row's cells for these columns. `first` is the price of a model without token prices.
     A meter without its own rate shows that of its fallback."""
     rates = list(rates)
@@ -28,16 +28,16 @@ def price_cells(rates: Iterable[RateShown]) -> dict[str, Any]:
     return {
         **{name: rate and nano_of(rate) for name, rate in main.items()},
         "rates": rates,
-        "first": _worded(rates[0]) if rates and not priced else "",
+        "first": _rate_text(rates[0]) if rates and not priced else "",
     }
 
 
 def linked_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of one page with their cells, and the address of each one's model."""
-    return [{**row, "href": _model_href(row["model"])} for row in with_cells(rows)]
+    return [{**row, "href": _model_href(row["model"])} for row in add_cells(rows)]
 
 
-def with_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def add_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of one page with what each has in these columns."""
     return [{**row, **_cells_of(row)} for row in rows]
 
@@ -57,27 +57,27 @@ def _model_href(name: str) -> str:
     return "" if "\n" in name else reverse("model", args=[name])
 
 
-def nano_of(rate: RateShown) -> Decimal:
+def nano_of(rate: RateDisplay) -> Decimal:
     """A rate for a million units, in nano and parts of it: exact."""
     return Decimal(rate.rate * rate.multiplier_ppm).scaleb(-6)
 
 
 def _other_rates(row: Mapping[str, Any]) -> str:
     """In words, the rates of a row that have no column: tiers among them."""
-    rates: list[RateShown] = row["rates"]
+    rates: list[RateDisplay] = row["rates"]
     main = {rate.meter for meter in _MAIN.values() if (rate := _main_rate(rates, meter))}
-    return " · ".join(_worded(rate) for rate in rates if rate.mode or rate.meter not in main)
+    return " · ".join(_rate_text(rate) for rate in rates if rate.mode or rate.meter not in main)
 
 
-def _main_rate(rates: Iterable[RateShown], meter: str) -> RateShown | None:
-    stated = {rate.meter: rate for rate in rates if not rate.mode}
-    return stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))
+def _main_rate(rates: Iterable[RateDisplay], meter: str) -> RateDisplay | None:
+    plain_rates = {rate.meter: rate for rate in rates if not rate.mode}
+    return plain_rates.get(meter) or plain_rates.get(FALLBACKS.get(meter, ""))
 
 
-def _worded(rate: RateShown) -> str:
+def _rate_text(rate: RateDisplay) -> str:
     if not rate.mode:
         return f"{rate.name} {rate.text}"
-    above = gettext("above %(n)s") % {"n": grouped(rate.input_over or 0)}
+    above = gettext("above %(n)s") % {"n": group_digits(rate.input_over or 0)}
     marginal = gettext("(only tokens above)") if rate.mode == "marginal" else ""
     return " ".join(filter(None, (rate.name, above, marginal, rate.text)))
 

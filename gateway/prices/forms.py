@@ -20,9 +20,9 @@ from billing.prices.plans import Holder
 from billing.prices.pricing import PPM, PriceVersion
 from billing.prices.words import (
     condition_kind_name,
+    display_rates,
     meter_name,
     meter_names,
-    shown_rates,
     unit_word,
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
@@ -139,7 +139,7 @@ class PriceEdit:
         stored = []
         for condition, rows in by_condition.items():
             one = before.get(condition)
-            if one is not None and _typed(rows) == _typed(_condition_rows(one)):
+            if one is not None and _condition_texts(rows) == _condition_texts(_condition_rows(one)):
                 stored.append(one)
                 continue
             tiers = (one or {}).get("tiers") or [{}]
@@ -166,7 +166,7 @@ class PriceEdit:
 def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
     """The editor filled with the rates of a price; with the usual meters where there are none."""
     rows = []
-    for rate in shown_rates(rates) if rates else ():
+    for rate in display_rates(rates) if rates else ():
         over = "" if rate.input_over is None else str(rate.input_over)
         rows.append(RateRow(rate.meter, over, format_rate(rate.meter, rate.rate)))
     if not rows:
@@ -234,7 +234,7 @@ def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
 def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
     """The rows of a stored condition. One that replaces no rate multiplies them by 1."""
     kind, value = one["kind"], one["value"]
-    rates = shown_rates(one) if "meters" in one else []
+    rates = display_rates(one) if "meters" in one else []
     if not rates:
         multiplier_ppm = one.get("multiplier_ppm", PPM)
         return [ConditionRow(kind, value, number=format_multiplier(multiplier_ppm))]
@@ -250,7 +250,7 @@ def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
     ]
 
 
-def _typed(rows: Iterable[ConditionRow]) -> list[tuple[str, ...]]:
+def _condition_texts(rows: Iterable[ConditionRow]) -> list[tuple[str, ...]]:
     return sorted(row.typed for row in rows)
 
 

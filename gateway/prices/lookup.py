@@ -137,7 +137,7 @@ class PriceList:
     def find(self, names: Iterable[str], now: float) -> Price | None:
         """The first of the named prices that is in force, with its service tiers."""
         for name in names:
-            price = _in_force(self._standard[name], now)
+            price = _price_in_force(self._standard[name], now)
             if price is not None:
                 tiers = self._tiers.get(name)
                 return price if tiers is None else replace(price, others=_tiers(tiers, now))
@@ -173,7 +173,7 @@ def _price(row: PriceRow) -> Price:
     )
 
 
-def _in_force(versions: Iterable[Price], now: float) -> Price | None:
+def _price_in_force(versions: Iterable[Price], now: float) -> Price | None:
     for price in versions:
         if price.valid_from > now or (price.valid_to is not None and now >= price.valid_to):
             continue
@@ -183,5 +183,5 @@ def _in_force(versions: Iterable[Price], now: float) -> Price | None:
 
 
 def _tiers(tiers: Mapping[str, Iterable[Price]], now: float) -> dict[str, Price]:
-    in_force = {tier: _in_force(versions, now) for tier, versions in tiers.items()}
+    in_force = {tier: _price_in_force(versions, now) for tier, versions in tiers.items()}
     return {tier: price for tier, price in in_force.items() if price is not None}

@@ -90,7 +90,7 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
         "plan": book.plan.name or None,
         "multiplier": book.multiplier,
         "as_of": at,
-        "items": [_shown(entry) for entry in page.items],
+        "items": [_serialize_entry(entry) for entry in page.items],
         "next": page.next,
     }
 
@@ -105,7 +105,7 @@ def _may_use(actor: Actor, model: str) -> bool:
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-def _shown(entry: BookEntry) -> dict[str, Any]:
+def _serialize_entry(entry: BookEntry) -> dict[str, Any]:
     price, ppm = entry.price, entry.multiplier_ppm
     return {
         "model": entry.model,

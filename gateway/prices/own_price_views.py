@@ -46,9 +46,9 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     as_of = _noon_of(state.value("asof"))
     now = clock.now()
     book = price_book.price_book(actor, now)
-    shown = price_book.price_book(actor, as_of) if as_of else book
+    book_at = price_book.price_book(actor, as_of) if as_of else book
     query = state.value("q").lower()
-    entries = [entry for entry in shown.entries if query in entry.model.lower()]
+    entries = [entry for entry in book_at.entries if query in entry.model.lower()]
     csv_url = reverse("organisation_prices_csv", args=[organisation.slug])
     context = {
         "book": book,
@@ -57,7 +57,7 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "asof": state.value("asof"),
         "models": [entry.model for entry in book.entries[:1]],
         "csv_href": f"{csv_url}?{urlencode({'asof': state.value('asof')} if as_of else {})}",
-        **calculated_context(request, shown),
+        **calculated_context(request, book_at),
     }
     templates = (
         "gateway/prices/organisation_prices.html",

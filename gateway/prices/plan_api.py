@@ -20,8 +20,8 @@ from billing.prices.plans import (
     Holder,
     PlanRefused,
     SecondPersonNeeded,
+    assign_plan,
     holders_of,
-    put_on_plan,
     remove_plan,
     save_plan,
     waiting_cuts,
@@ -177,7 +177,7 @@ def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
         raise Refused("on", gettext("The organisation, team or member is not on this plan."))
     waiting = False
     try:
-        put_on_plan(actor, holder, plan.name if body.on else "")
+        assign_plan(actor, holder, plan.name if body.on else "")
     except SecondPersonNeeded:
         waiting = True
     on = body.on is not waiting
@@ -189,16 +189,16 @@ def _find_holder(actor: Actor, named: HolderIn) -> Holder:
     if named.team and named.member:
         raise Refused("member", gettext("Name a team or a member, not both."))
     organisation = all_organisations(actor).filter(slug=named.organisation).first()
-    found: Holder | None = organisation
+    holder: Holder | None = organisation
     field = "organisation"
     if organisation is not None and named.team:
-        field, found = "team", organisation.teams.filter(slug=named.team).first()
+        field, holder = "team", organisation.teams.filter(slug=named.team).first()
     elif organisation is not None and named.member:
         members = organisation.memberships.filter(user__email__iexact=named.member)
-        field, found = "member", members.first()
-    if found is None:
+        field, holder = "member", members.first()
+    if holder is None:
         raise Refused(field, gettext("No organisation, team or member has that name."))
-    return found
+    return holder
 
 
 def _multiplier(text: str) -> int:

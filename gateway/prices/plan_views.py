@@ -22,8 +22,8 @@ from billing.prices.plans import (
     Holder,
     PlanRefused,
     SecondPersonNeeded,
+    assign_plan,
     holders_of,
-    put_on_plan,
     remove_plan,
     save_plan,
     waiting_cuts,
@@ -68,13 +68,13 @@ def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = PlanForm(request.POST)
     if not form.is_valid():
-        return _refused(request, actor, form)
+        return _refused_response(request, actor, form)
     sent = form.cleaned_data
     try:
         save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
     except Refused as refused:
         refused.tell(form)
-        return _refused(request, actor, form)
+        return _refused_response(request, actor, form)
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
     else:
@@ -144,7 +144,7 @@ def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase
         return _plan_page(request, actor, stored, form)
     holder = form.cleaned_data["holder"]
     try:
-        put_on_plan(actor, holder, "" if "off" in request.POST else stored.name)
+        assign_plan(actor, holder, "" if "off" in request.POST else stored.name)
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
     return see_other("price_plan", stored.id)
@@ -167,7 +167,7 @@ def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase
     return see_other("price_plans")
 
 
-def _refused(request: HttpRequest, actor: Actor, form: PlanForm) -> HttpResponseBase:
+def _refused_response(request: HttpRequest, actor: Actor, form: PlanForm) -> HttpResponseBase:
     state = read_table(PLANS, request, actor)
     response = answer_table(request, state, _source(actor, state), _TEMPLATES, _context(form))
     response.status_code = 422

@@ -36,7 +36,7 @@ from billing.prices.proposals import WAITING
 from gateway.models import PreviewState, PricePreview
 from gateway.prices.lookup import Price, PriceList, PriceRow
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
-from gateway.prices.replay_budgets import ReplayBudgets, crossed
+from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
 from lib import clock
 from lib.ids import first_id_at
 
@@ -96,14 +96,14 @@ def work_off(step_ns: int = _STEP_NS) -> int:
         )
         if preview_id is None:
             break
-        taken, over = _go_on(preview_id, until)
+        taken, over = _continue_preview(preview_id, until)
         finished += over
         if not taken or time.monotonic_ns() >= until:
             break
     return finished
 
 
-def _go_on(preview_id: UUID, until: int) -> tuple[bool, bool]:
+def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
     """Work on one preview: whether this process had it, and whether it is over."""
     book: Book | None = None
     try:
@@ -304,7 +304,7 @@ def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
     )
 
 
-def _from_json(stored: Any) -> Any:
+def _decode_stored(stored: Any) -> Any:
     """Django's connection gives JSON as text."""
     return json.loads(stored) if isinstance(stored, str) else stored
 
@@ -329,7 +329,7 @@ def _read(preview: PricePreview, organisation: UUID, after: UUID | None) -> list
     with connection.cursor() as cursor:
         cursor.execute(_READ, parameters)
         return [
-            _Row(*row)._replace(meters=_from_json(row[5]), pricing=_from_json(row[14]))
+            _Row(*row)._replace(meters=_decode_stored(row[5]), pricing=_decode_stored(row[14]))
             for row in cursor.fetchall()
         ]
 
@@ -354,7 +354,7 @@ def _result(preview: PricePreview) -> dict[str, Any]:
         "repriced": sums.repriced,
         "moved": sums.moved,
         "unpriced": sums.unpriced,
-        "budgets": crossed(sums.windows),
+        "budgets": crossed_windows(sums.windows),
         "models": [[name, *figures] for name, figures in _largest(sums.models)],
         "organisations": [
             [names.get(UUID(id), id), *figures] for id, figures in _largest(sums.organisations)

@@ -254,16 +254,20 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
     actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     key = PriceKey(body.model, body.kind, body.channel, body.service_tier, body.hours)
-    rates: dict[str, Any] = {"meters": _stored(body.meters)}
+    rates: dict[str, Any] = {"meters": _serialize_rates(body.meters)}
     if body.tiers:
         rates["tiers"] = [
-            {"input_over": tier.input_over, "mode": tier.mode, "meters": _stored(tier.meters)}
+            {
+                "input_over": tier.input_over,
+                "mode": tier.mode,
+                "meters": _serialize_rates(tier.meters),
+            }
             for tier in body.tiers
         ]
     if body.conditions:
         try:
             rates["conditions"] = read_conditions(
-                [one.model_dump() for one in body.conditions], _stored
+                [one.model_dump() for one in body.conditions], _serialize_rates
             )
         except MoneyInvalid as error:
             raise PriceRefused(str(error)) from error
@@ -343,7 +347,7 @@ def _version_id(text: str | None) -> int | None:
     return None if text is None else int(text)
 
 
-def _stored(rates: Rates) -> dict[str, int]:
+def _serialize_rates(rates: Rates) -> dict[str, int]:
     """Rates in the stored form. PriceRefused names the meter that is wrong."""
     stored = {}
     for meter, text in rates.items():

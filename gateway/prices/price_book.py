@@ -14,13 +14,13 @@ from billing.prices.plans import STANDARD, ListedPlan, plan_of_actor
 from billing.prices.prices import ListedPrice, list_prices
 from billing.prices.pricing import CostLines, PriceVersion, price
 from billing.prices.words import (
-    RateShown,
+    RateDisplay,
     condition_text,
+    display_conditions,
+    display_rates,
     multiplier_words,
     rate_figure,
     rate_text,
-    shown_conditions,
-    shown_rates,
     unit_word,
 )
 from gateway.models import Channel
@@ -50,22 +50,23 @@ class BookEntry:
         return condition_text(key.service_tier, key.hours)
 
     @cached_property
-    def rates(self) -> tuple[RateShown, ...]:
+    def rates(self) -> tuple[RateDisplay, ...]:
         """Its rates with the plan's multiplier."""
-        return tuple(shown_rates(self.price.rates, self.multiplier_ppm))
+        return tuple(display_rates(self.price.rates, self.multiplier_ppm))
 
     @property
-    def terms(self) -> tuple[RateShown, ...]:
+    def terms(self) -> tuple[RateDisplay, ...]:
         """Its rates, and those under conditions."""
-        return (*self.rates, *shown_conditions(self.price.rates, self.multiplier_ppm))
+        return (*self.rates, *display_conditions(self.price.rates, self.multiplier_ppm))
 
     @property
-    def main(self) -> dict[str, RateShown]:
+    def main(self) -> dict[str, RateDisplay]:
         """Return the three main rates of a language model, as far as it has them. A meter without
         its own rate shows that of its fallback."""
-        stated = {rate.meter: rate for rate in self.rates if not rate.mode}
+        plain_rates = {rate.meter: rate for rate in self.rates if not rate.mode}
         priced = (
-            (meter, stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))) for meter in _MAIN
+            (meter, plain_rates.get(meter) or plain_rates.get(FALLBACKS.get(meter, "")))
+            for meter in _MAIN
         )
         return {meter: replace(rate, meter=meter) for meter, rate in priced if rate}
 
@@ -184,28 +185,28 @@ def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
            "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
     for entry in book.entries:
         listed_price = entry.price
-        for shown in (*entry.rates, *_fallback_rates(entry.rates)):
+        for rate in (*entry.rates, *_fallback_rates(entry.rates)):
             yield (
                 entry.model,
                 listed_price.key.service_tier,
                 listed_price.key.hours,
-                shown.meter,
-                unit_word(shown.meter),
-                "" if shown.input_over is None else shown.input_over,
-                shown.mode,
-                rate_figure(shown.meter, shown.rate),
+                rate.meter,
+                unit_word(rate.meter),
+                "" if rate.input_over is None else rate.input_over,
+                rate.mode,
+                rate_figure(rate.meter, rate.rate),
                 format_multiplier(entry.multiplier_ppm),
-                rate_figure(shown.meter, shown.rate, entry.multiplier_ppm),
+                rate_figure(rate.meter, rate.rate, entry.multiplier_ppm),
                 listed_price.valid_from.isoformat(),
                 listed_price.valid_to.isoformat() if listed_price.valid_to else "",
             )
 
 
-def _fallback_rates(rates: Iterable[RateShown]) -> Iterator[RateShown]:
+def _fallback_rates(rates: Iterable[RateDisplay]) -> Iterator[RateDisplay]:
     rates = list(rates)
-    stated = {rate.meter for rate in rates}
+    meters = {rate.meter for rate in rates}
     for meter, fallback in FALLBACKS.items():
-        if meter not in stated:
+        if meter not in meters:
             yield from (replace(rate, meter=meter) for rate in rates if rate.meter == fallback)
 
 
@@ -223,7 +224,9 @@ def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:
         for name in priced
         if "*" not in name and any(matches(pattern, name) for pattern in patterns)
     }
-    shown = plan.model_patterns
+    name_patterns = plan.model_patterns
     return sorted(
-        name for name in names if not shown or any(matches(pattern, name) for pattern in shown)
+        name
+        for name in names
+        if not name_patterns or any(matches(pattern, name) for pattern in name_patterns)
     )

@@ -28,22 +28,22 @@ from billing.prices.proposals import (
     accept,
     draft_price,
     ignore,
+    list_proposal,
     list_proposals,
-    listed,
     planned_after,
     planned_at,
     withdraw,
 )
 from billing.prices.rate_changes import RateChange
-from billing.prices.shipped_catalogue import bring_shipped
+from billing.prices.shipped_catalogue import load_shipped_catalogue
 from billing.prices.words import (
     condition_text,
     condition_words,
+    display_conditions,
+    display_rates,
     meter_name,
     meter_place,
     rate_text,
-    shown_conditions,
-    shown_rates,
     source_name,
     unit_word,
 )
@@ -56,7 +56,7 @@ from gateway.access import (
     visible_proposals,
 )
 from gateway.models import PreviewState, PricePreview
-from gateway.prices.columns import PRICE_COLUMNS, with_cells
+from gateway.prices.columns import PRICE_COLUMNS, add_cells
 from gateway.prices.forms import (
     DaysForm,
     PriceEdit,
@@ -73,7 +73,7 @@ from lib import clock
 from lib.files.csv_file import csv_file
 from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_number
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
@@ -177,7 +177,7 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
         context = {
             "waiting": count_waiting(),
             "version": version,
-            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
+            "rates": display_rates(version.rates) + display_conditions(version.rates),
             "condition": condition_text(key.service_tier, key.hours, key.channel),
         }
         return render(request, "gateway/prices/price_withdraw.html", context)
@@ -204,7 +204,7 @@ def _price_page(
     history = [
         {
             "price": version,
-            "rates": shown_rates(version.rates) + shown_conditions(version.rates),
+            "rates": display_rates(version.rates) + display_conditions(version.rates),
             "state": "now"
             if version.in_force_at(now)
             else "later"
@@ -239,14 +239,14 @@ def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) 
     """Return the row of one price. `now` is None if no version is in force."""
     current = next((version for version in versions if version.in_force_at(now)), None)
     later = next((version for version in versions if version.valid_from > now), None)
-    shown = current or later
+    price = current or later
     return {
         "id": versions[0].price_id,
         "key": key,
         "model": key.model,
         "condition": condition_text(key.service_tier, key.hours, key.channel),
-        "source": "" if shown is None else source_name(shown),
-        "from_catalogue": shown is not None and shown.from_catalogue,
+        "source": "" if price is None else source_name(price),
+        "from_catalogue": price is not None and price.from_catalogue,
         "now": current,
         "since": current.valid_from if current and current.valid_from.year > 1970 else None,
         "scheduled": later is not None,
@@ -256,7 +256,7 @@ def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) 
 
 
 def _book_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "href": reverse("price", args=[row["id"]])} for row in with_cells(rows)]
+    return [{**row, "href": reverse("price", args=[row["id"]])} for row in add_cells(rows)]
 
 
 def _fits(row: Mapping[str, Any], state: State) -> bool:
@@ -365,7 +365,7 @@ def proposal_words(proposal: ListedProposal) -> dict[str, Any]:
 def _change_words(change: Mapping[str, Any]) -> str:
     name = change["name"]
     if change["input_over"] is not None:
-        above = gettext("above %(n)s") % {"n": grouped(change["input_over"])}
+        above = gettext("above %(n)s") % {"n": group_digits(change["input_over"])}
         name = f"{name} {above}"
     after = change["after"] or gettext("no rate")
     return f"{name}: {change['before']} → {after}" if change["before"] else f"{name}: {after}"
@@ -386,12 +386,12 @@ def proposal(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def _proposal_page(
     request: HttpRequest, actor: Actor, id: str, *, refused: str = "", status: int = 200
 ) -> HttpResponse:
-    proposal = listed(access_proposal(actor, id))
+    proposal = list_proposal(access_proposal(actor, id))
     waits = proposal.row.state in (ProposalState.OPEN, ProposalState.SECOND)
     context = {
         "waiting": count_waiting(),
         **_proposal_row(proposal),
-        "rates": shown_rates(proposal.row.rates) + shown_conditions(proposal.row.rates)
+        "rates": display_rates(proposal.row.rates) + display_conditions(proposal.row.rates)
         if proposal.row.rates
         else [],
         "waits": waits,
@@ -473,7 +473,7 @@ def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -
 @operator_page("prices.write")
 @require_POST
 def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
-    brought = bring_shipped(actor, again=True)
+    brought = load_shipped_catalogue(actor, again=True)
     if brought.made or any(brought.proposed):
         n = brought.made or sum(brought.proposed)
         message = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}

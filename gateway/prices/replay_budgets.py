@@ -65,7 +65,7 @@ class ReplayBudgets:
             yield f"{budget.id}|{span.start_at.isoformat()}"
 
 
-def crossed(windows: Mapping[str, list[int]]) -> list[dict[str, Any]]:
+def crossed_windows(windows: Mapping[str, list[int]]) -> list[dict[str, Any]]:
     """The windows whose charges stay within their budget now and would not at the draft."""
     spans = {
         (int(id), begins): charges

@@ -11,7 +11,7 @@ https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
 from collections.abc import Mapping
 
 from dialects.endpoints.operation import Operation
-from gateway.providers.provider import Auth, Provider, Spoken, below
+from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _VERSION = "api-version"
 _BY_MODEL: frozenset[Operation] = frozenset(
@@ -31,9 +31,9 @@ _AUTH = Auth("api-key")
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
     root = path.removesuffix("/v1").removesuffix("/openai") + "/openai"
-    urls = dict(below(paths, f"{root}/v1", ""))
+    urls = dict(paths_below(paths, f"{root}/v1", ""))
     if path.endswith("/v1"):
-        return {operation: _with(url, query) for operation, url in urls.items()}
+        return {operation: _with_query(url, query) for operation, url in urls.items()}
     if query:
         urls |= {
             operation: f"{root}/deployments/{{model}}{end}?{query}"
@@ -46,7 +46,7 @@ def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Ope
     return urls
 
 
-def _with(url: str, query: str) -> str:
+def _with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 

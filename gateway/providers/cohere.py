@@ -6,12 +6,12 @@ docs.cohere.com, "Compatibility API" and "Rerank v2" (2026-10).
 from collections.abc import Mapping
 
 from dialects.endpoints.operation import Operation
-from gateway.providers.provider import Provider, Spoken, below
+from gateway.providers.provider import Provider, Spoken, paths_below
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
     """Its two interfaces have separate paths; a channel may name either."""
-    return below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
+    return paths_below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
 
 
 PROVIDER = Provider(

@@ -45,7 +45,7 @@ class SpeechOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardOptions:
+class TranscriptionOptions:
     """`timed`: it says when each part of a transcript is spoken. `translates` into English."""
 
     timed: bool = True
@@ -140,11 +140,11 @@ _SPEECH: Final[Mapping[str, SpeechOptions]] = {
     # A WAV header for its samples is written here: dialects/media/media_by_gemini.py.
     "gemini": SpeechOptions(_GEMINI_VOICES, formats=("wav",), paced=False),
 }
-_HEARD: Final[Mapping[str, HeardOptions]] = {
-    "whisper": HeardOptions(),
-    "gpt-4o-transcribe": HeardOptions(timed=False, translates=False),
-    "gpt-4o-mini-transcribe": HeardOptions(timed=False, translates=False),
-    "gpt-transcribe": HeardOptions(timed=False, translates=False),
+_HEARD: Final[Mapping[str, TranscriptionOptions]] = {
+    "whisper": TranscriptionOptions(),
+    "gpt-4o-transcribe": TranscriptionOptions(timed=False, translates=False),
+    "gpt-4o-mini-transcribe": TranscriptionOptions(timed=False, translates=False),
+    "gpt-transcribe": TranscriptionOptions(timed=False, translates=False),
 }
 _VIDEOS: Final[Mapping[str, VideoOptions]] = {
     "sora-2": VideoOptions((4, 8, 12)),
@@ -159,25 +159,25 @@ _VIDEOS: Final[Mapping[str, VideoOptions]] = {
 
 
 def image_options(name: str) -> ImageOptions:
-    return _found(_IMAGES, name) or ImageOptions()
+    return _find_options(_IMAGES, name) or ImageOptions()
 
 
 def speech_options(name: str) -> SpeechOptions:
-    return _found(_SPEECH, name) or SpeechOptions()
+    return _find_options(_SPEECH, name) or SpeechOptions()
 
 
-def heard_options(name: str) -> HeardOptions:
-    return _found(_HEARD, name) or HeardOptions()
+def transcription_options(name: str) -> TranscriptionOptions:
+    return _find_options(_HEARD, name) or TranscriptionOptions()
 
 
 def video_options(name: str) -> VideoOptions:
-    return _found(_VIDEOS, name) or VideoOptions()
+    return _find_options(_VIDEOS, name) or VideoOptions()
 
 
 Options = TypeVar("Options")
 
 
-def _found(rows: Mapping[str, Options], name: str) -> Options | None:
+def _find_options(rows: Mapping[str, Options], name: str) -> Options | None:
     bare = name.rpartition("/")[2].lower()
     fitting = [start for start in rows if bare.startswith(start)]
     return rows[max(fitting, key=len)] if fitting else None

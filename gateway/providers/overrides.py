@@ -44,7 +44,7 @@ def tell_capabilities(overrides: Overrides) -> bool:
 
 
 @lru_cache(4096)
-def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
+def apply_overrides(can: Capabilities, overrides: Overrides) -> Capabilities:
     """Apply the operator's overrides to the model's capabilities."""
     inputs = set(can.inputs)
     for name, on in overrides:

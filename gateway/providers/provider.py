@@ -88,7 +88,7 @@ class Spoken:
 Shape = Callable[[Mapping[Operation, str], str, str], Mapping[Operation, str]]
 
 
-def below(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+def paths_below(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
     """Return the usual shape: all paths below the channel's path, without a query."""
     return {operation: path + end for operation, end in paths.items()}
 
@@ -137,7 +137,7 @@ class Provider:
     needs_secret: bool
     dialects: Mapping[Dialect, Spoken]
     default_path: str = "/v1"
-    shape: Shape = below
+    shape: Shape = paths_below
     query_names: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
     quirks: frozenset[Quirk] = frozenset()
@@ -212,8 +212,8 @@ class Provider:
         """Return the client headers (by lower-case name) to pass on; they override `headers`. Only
         for a client of the same dialect. Invalid header values are left out."""
         names = (*self.spoken(dialect).passed_headers, USER_AGENT)
-        given = {name: client.get(name, "") for name in names}
-        return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}
+        values = {name: client.get(name, "") for name in names}
+        return {name: value for name, value in values.items() if _HEADER_VALUE.fullmatch(value)}
 
 
 def write_segment(model: str) -> str:

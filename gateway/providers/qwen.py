@@ -6,7 +6,7 @@ Outside mainland China: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
 from collections.abc import Mapping
 
 from dialects.endpoints.operation import Operation
-from gateway.providers.provider import Provider, Spoken, below
+from gateway.providers.provider import Provider, Spoken, paths_below
 
 _COMPATIBLE = "/compatible-mode/v1"
 _OWN = "/api/v1/"
@@ -16,7 +16,7 @@ def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Ope
     """Images and videos use its own API, beside the compatible one."""
     own = {name: end for name, end in paths.items() if end.startswith(_OWN)}
     root = path.removesuffix(_COMPATIBLE)
-    return {**below(paths, path, query), **{name: root + end for name, end in own.items()}}
+    return {**paths_below(paths, path, query), **{name: root + end for name, end in own.items()}}
 
 
 PROVIDER = Provider(

@@ -36,9 +36,9 @@ class TokenSigner:
     secret_key: str = field(repr=False)
 
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
-        head = _encoded({"alg": "HS256", "typ": "JWT"})
+        head = _encode_json({"alg": "HS256", "typ": "JWT"})
         claims = {"iss": self.access_key, "exp": now_s + _TOKEN_S, "nbf": now_s - _CLOCK_S}
-        text = f"{head}.{_encoded(claims)}"
+        text = f"{head}.{_encode_json(claims)}"
         return {"authorization": f"Bearer {text}.{_base64(_hmac(self.secret_key, text))}"}
 
 
@@ -89,7 +89,7 @@ def _base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _encoded(value: Mapping[str, object]) -> str:
+def _encode_json(value: Mapping[str, object]) -> str:
     return _base64(json.dumps(value, separators=(",", ":")).encode())
 
 

@@ -22,8 +22,8 @@ from gateway.public_models.public_models import (
     PriceState,
     PublicModel,
     Standing,
+    availability_of,
     effective_facts,
-    standing_of,
 )
 from lib.api import pagination
 from lib.api.instants import Instant
@@ -155,10 +155,10 @@ def change_model(request: HttpRequest, name: str, body: ModelChange) -> ModelOut
     """Applies to new requests within a second."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
-    model, stated = access_model(actor, name), body.model_dump(exclude_unset=True)
+    model, changes = access_model(actor, name), body.model_dump(exclude_unset=True)
     empty: dict[str, Any] = {"can": {}, "replacement": "", "forwards": False}
     empty |= {"plans": [], "roles": [], "aliases": []}
-    fields = {key: empty.get(key) if value is None else value for key, value in stated.items()}
+    fields = {key: empty.get(key) if value is None else value for key, value in changes.items()}
     aliases = fields.pop("aliases", None)
     save_entry(actor, model.name, aliases=aliases, **cast(EntryFields, fields))
     return _model(access_model(actor, name))
@@ -196,7 +196,7 @@ def _model(model: PublicModel) -> ModelOut:
         aliases=list(model.aliases),
         channels=[server.channel.name for server in model.servers],
         price=model.price_state,
-        status=standing_of(model),
+        status=availability_of(model),
         facts=cast(dict[str, int | bool | str | None], effective_facts(model)),
         probe=None if entry.probe is None else _probe(entry.probe),
         **facts,

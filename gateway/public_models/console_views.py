@@ -26,20 +26,20 @@ from gateway.access import (
     visible_model_proposals,
     visible_models,
 )
-from gateway.channel_tests.words import shown_check
+from gateway.channel_tests.words import describe_check
 from gateway.models import ModelEntry, ModelProposal
-from gateway.prices.columns import PRICE_COLUMNS, with_cells
+from gateway.prices.columns import PRICE_COLUMNS, add_cells
 from gateway.prices.price_book import BookEntry
 from gateway.public_models.entries import save_entry
 from gateway.public_models.forms import FIELD_WORDS, EntryForm, ProbeForm, initial_of
 from gateway.public_models.probes import probe_model
-from gateway.public_models.public_models import PublicModel, Standing, standing_of
+from gateway.public_models.public_models import PublicModel, Standing, availability_of
 from gateway.public_models.served import Server
 from gateway.public_models.shown_models import CAPABILITIES, capabilities_in
 from gateway.settings.installation import installation_settings
 from lib.htmx import see_other
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -128,7 +128,7 @@ def model_admin_save(request: HttpRequest, actor: Actor, name: str) -> HttpRespo
     form = EntryForm(request.POST)
     if form.is_valid():
         try:
-            save_entry(actor, name, aliases=form.aliases_stated(), **form.stated())
+            save_entry(actor, name, aliases=form.alias_names(), **form.entry_fields())
         except Refused as refused:
             refused.tell(form)
         else:
@@ -160,7 +160,7 @@ def _row(model: PublicModel) -> dict[str, Any]:
         "name": model.name,
         "model": model,
         "entry": entry,
-        "standing": standing_of(model),
+        "standing": availability_of(model),
         "price_state": model.price_state,
         "context": None if model.pattern else model.can.context_max,
         "max_output": None if model.pattern else model.can.output_max,
@@ -168,7 +168,7 @@ def _row(model: PublicModel) -> dict[str, Any]:
 
 
 def _page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, **_cells(row["model"])} for row in with_cells(rows)]
+    return [{**row, **_cells(row["model"])} for row in add_cells(rows)]
 
 
 def _cells(model: PublicModel) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _cells(model: PublicModel) -> dict[str, Any]:
         "servers": model.servers,
         "channels": ", ".join(_server_words(model, server) for server in model.servers),
         "price": _price_badge(model),
-        "state": _STANDINGS[standing_of(model)],
+        "state": _STANDINGS[availability_of(model)],
         "capabilities": ", ".join(_capabilities(model).values()),
         "visible": _visible_words(model.entry),
     }
@@ -225,7 +225,7 @@ def _price_badge(model: PublicModel) -> Badge:
     if not model.priced:
         return Badge(_("No price"), "warn")
     n = len(model.priced)
-    text = ngettext("%(n)s price", "%(n)s prices", n) % {"n": grouped(n)}
+    text = ngettext("%(n)s price", "%(n)s prices", n) % {"n": group_digits(n)}
     return Badge(text, hint=", ".join(model.priced[:20]))
 
 
@@ -238,7 +238,7 @@ def _fits(model: PublicModel, state: State) -> bool:
     return (
         (not price or model.price_state in prices)
         and (not cap or cap in _capabilities(model))
-        and (not life or standing_of(model) == life)
+        and (not life or availability_of(model) == life)
     )
 
 
@@ -261,8 +261,8 @@ def _model_page(
         "price": model.price,
         "form": form or EntryForm(initial=initial_of(entry, list(aliases))),
         "probe_form": probe_form or ProbeForm(model),
-        "probe": _shown_probe(entry),
-        "proposals": [shown_proposal(row) for row in proposals],
+        "probe": _display_probe(entry),
+        "proposals": [display_proposal(row) for row in proposals],
         "may_write": scope_of(actor, "channels.write") is not None,
         "may_test": scope_of(actor, "channels.test") is not None,
         "rule": installation_settings().unpriced_models,
@@ -270,7 +270,7 @@ def _model_page(
     return render(request, "gateway/public_models/model_admin.html", context, status=status)
 
 
-def shown_proposal(row: ModelProposal) -> dict[str, Any]:
+def display_proposal(row: ModelProposal) -> dict[str, Any]:
     """A proposed fact in words."""
     return {
         "id": id_text(row.id),
@@ -288,14 +288,14 @@ def fact_words(fact: object) -> str:
         return gettext("not known")
     if isinstance(fact, bool):
         return gettext("On") if fact else gettext("Off")
-    return grouped(fact) if isinstance(fact, int) else str(fact)
+    return group_digits(fact) if isinstance(fact, int) else str(fact)
 
 
-def _shown_probe(entry: ModelEntry | None) -> dict[str, Any] | None:
+def _display_probe(entry: ModelEntry | None) -> dict[str, Any] | None:
     if entry is None or entry.probe is None:
         return None
     return {
         **entry.probe,
         "at": dt.datetime.fromisoformat(entry.probe["at"]),
-        "results": [shown_check(one) for one in entry.probe["results"]],
+        "results": [describe_check(one) for one in entry.probe["results"]],
     }

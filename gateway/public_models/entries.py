@@ -78,7 +78,7 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
         entry.save()
         audit.record(
             actor, None, "model.saved", entry,
-            name=name, before=_told(before), after=_told(after),
+            name=name, before=_audit_fields(before), after=_audit_fields(after),
         )  # fmt: skip
         bump_epoch()
     return entry
@@ -87,7 +87,7 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
 def remove_entry(actor: Actor, entry: ModelEntry) -> None:
     """State nothing of the model any more."""
     with transaction.atomic():
-        before = _told(facts_of(entry))
+        before = _audit_fields(facts_of(entry))
         audit.record(actor, None, "model.cleared", entry, name=entry.name, before=before)
         entry.delete()
         bump_epoch()
@@ -98,7 +98,7 @@ def facts_of(entry: ModelEntry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in FIELDS}
 
 
-def stated_entries() -> list[ModelEntry]:
+def visible_entries() -> list[ModelEntry]:
     """Return the entries with content; a probe alone does not count."""
     nothing = facts_of(ModelEntry())
     return [entry for entry in ModelEntry.objects.order_by("name") if facts_of(entry) != nothing]
@@ -140,7 +140,7 @@ def _stored_form(value: Any) -> Any:
     return value if isinstance(value, str) or not isinstance(value, Sequence) else sorted(value)
 
 
-def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _audit_fields(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value.isoformat() if isinstance(value, dt.datetime) else value
         for name, value in facts.items()

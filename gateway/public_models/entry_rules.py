@@ -58,9 +58,9 @@ class ModelEntry:
         return (*notices, ("sunset", formatdate(self.sunset_at, usegmt=True)))
 
 
-def is_visible(stated: Collection[_T] | None, having: _T | None) -> bool:
+def is_visible(allowed: Collection[_T] | None, having: _T | None) -> bool:
     """Return whether the value is among the allowed ones; None means not restricted."""
-    return stated is None or having in stated
+    return allowed is None or having in allowed
 
 
 def overrides_of(
@@ -71,7 +71,7 @@ def overrides_of(
     return frozenset([*can.items(), *((name, n) for name, n in limits if n is not None)])
 
 
-def merged(
+def merge_entries(
     general: Iterable[tuple[str, int]], closer: Iterable[tuple[str, int]]
 ) -> frozenset[tuple[str, int]]:
     """Merge entries. A channel's entry for a model takes precedence over the model's general

@@ -117,7 +117,7 @@ class EntryForm(forms.Form):
         """The fields of capabilities."""
         return [self[f"can_{name}"] for name in CAPABILITIES]
 
-    def stated(self) -> EntryFields:
+    def entry_fields(self) -> EntryFields:
         """The fields as `save_entry` takes them."""
         sent = self.cleaned_data
         plain = ("context_max", "output_max", "deprecated_at", "sunset_at", "replacement")
@@ -128,21 +128,21 @@ class EntryForm(forms.Form):
         }
         return cast(EntryFields, fields)
 
-    def aliases_stated(self) -> list[str]:
+    def alias_names(self) -> list[str]:
         """The names that are to stand for the model."""
         return str(self.cleaned_data["aliases"]).split()
 
 
 def initial_of(entry: ModelEntry | None, aliases: Sequence[str]) -> dict[str, Any]:
     """Return the initial values of a model's form."""
-    shown: dict[str, Any] = {"aliases": "\n".join(aliases)}
+    initial: dict[str, Any] = {"aliases": "\n".join(aliases)}
     if entry is None:
-        return shown
+        return initial
     plain = ("context_max", "output_max", "deprecated_at", "sunset_at", "replacement")
-    shown |= {name: getattr(entry, name) for name in (*plain, "plans", "roles")}
-    shown["forwards"] = "on" if entry.forwards else ""
-    shown |= {f"can_{name}": "on" if on else "off" for name, on in entry.can.items()}
-    return shown
+    initial |= {name: getattr(entry, name) for name in (*plain, "plans", "roles")}
+    initial["forwards"] = "on" if entry.forwards else ""
+    initial |= {f"can_{name}": "on" if on else "off" for name, on in entry.can.items()}
+    return initial
 
 
 class ProbeForm(forms.Form):

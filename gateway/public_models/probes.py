@@ -79,13 +79,13 @@ def probe_model(
         connection.close()
     with ThreadPoolExecutor(len(results)) as pool:
         # Without the list nobody would hear of what went wrong in one of them.
-        list(pool.map(lambda one: call(target, policy, one, _assumed(one)), results))
+        list(pool.map(lambda one: call(target, policy, one, _assumed_parameters(one)), results))
     for one in results:
         one.cost_nano = cost_of(channel.name, name, one.meters)
     return _keep(actor, model, channel, results)
 
 
-def _assumed(result: ChannelCheck) -> frozenset[tuple[str, int]]:
+def _assumed_parameters(result: ChannelCheck) -> frozenset[tuple[str, int]]:
     # What the catalogue does not know of is asked for all the same: that is to be found out.
     field = _CAPABILITIES.get(cast(Try, result.variant))
     return frozenset() if field is None else frozenset({(field, True)})
@@ -96,7 +96,7 @@ def _keep(
 ) -> ModelEntry:
     name, costs = model.target or model.name, [result.cost_nano for result in results]
     cost_nano = None if None in costs else sum(cost or 0 for cost in costs)
-    found = {
+    verdicts = {
         field: verdict
         for result in results
         if (field := _CAPABILITIES.get(cast(Try, result.variant))) is not None
@@ -110,10 +110,10 @@ def _keep(
     }
     with transaction.atomic():
         entry, _ = ModelEntry.objects.update_or_create(name=name, defaults={"probe": kept})
-        proposed = propose_probed(model, found, f"{PROBE}{channel.name}"[:_SOURCE_MAX])
+        proposed = propose_probed(model, verdicts, f"{PROBE}{channel.name}"[:_SOURCE_MAX])
         audit.record(
             actor, None, "model.probed", entry, model=name, channel=channel.name,
-            found=found, cost_nano=cost_nano, proposed=proposed,
+            found=verdicts, cost_nano=cost_nano, proposed=proposed,
         )  # fmt: skip
     return entry
 

@@ -12,9 +12,9 @@ from gateway.catalogue.model_facts import FIELDS, Fact, Field
 from gateway.models import ModelEntry
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
 from gateway.public_models.entries import all_entries, overrides_of
-from gateway.public_models.entry_rules import merged
+from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import (
     ServedModel,
     Server,
@@ -23,7 +23,7 @@ from gateway.public_models.served import (
     served_models,
 )
 from gateway.public_models.shown_models import are_senses_known, capabilities_in
-from gateway.routing.alias_rules import resolved
+from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import all_aliases
 from lib import clock
 
@@ -78,7 +78,7 @@ def public_model(name: str) -> PublicModel | None:
     return _Reader().model(name)
 
 
-def standing_of(model: PublicModel) -> Standing:
+def availability_of(model: PublicModel) -> Standing:
     """What it is now; an alias that has an end of its own is what that makes it."""
     entry, now = model.entry, clock.now()
     if entry is not None and entry.sunset_at is not None and entry.sunset_at <= now:
@@ -95,12 +95,12 @@ def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
     facts["context_max"], facts["output_max"] = can.context_max, can.output_max
     if entry is not None and entry.sunset_at is not None:
         facts["sunset_at"] = entry.sunset_at.date().isoformat()
-    stated, has, listed = dict(model.overrides), capabilities_in(can), frozenset[Field]()
+    overrides_set, has, listed = dict(model.overrides), capabilities_in(can), frozenset[Field]()
     if model.listed:
         listed = _CAPABILITIES if are_senses_known(can) else _CAPABILITIES - _SENSES
     for field in _CAPABILITIES:
-        if field in stated or field in listed:
-            facts[field] = bool(stated.get(field, field in has))
+        if field in overrides_set or field in listed:
+            facts[field] = bool(overrides_set.get(field, field in has))
     return facts
 
 
@@ -110,7 +110,7 @@ class _Reader:
     def __init__(self) -> None:
         self._served = {model.name: model for model in served_models()}
         self._aliases = all_aliases()
-        self._ends = resolved(self._aliases)
+        self._ends = resolve_aliases(self._aliases)
         self._entries = all_entries()
         self._prices = prices_in_force()
         self._drafted = {
@@ -130,8 +130,8 @@ class _Reader:
 
     def model(self, name: str) -> PublicModel | None:
         known = name in self._served or name in self._aliases or name in self._entries
-        found = self._model(name)
-        return found if known or found.servers else None
+        model = self._model(name)
+        return model if known or model.servers else None
 
     def _model(self, name: str) -> PublicModel:
         end = self._ends.get(name, name)
@@ -153,10 +153,10 @@ class _Reader:
         )
 
     def _servers(self, name: str) -> tuple[Server, ...]:
-        found: dict[str, Server] = {}
+        by_id: dict[str, Server] = {}
         for server in _serving(name, self._served.values()):
-            found.setdefault(server.id, server)
-        return tuple(found.values())
+            by_id.setdefault(server.id, server)
+        return tuple(by_id.values())
 
     def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool, Overrides]:
         """What it can do at the channel that is asked first, by the catalogue's word and its
@@ -172,12 +172,12 @@ class _Reader:
             row = find_row(upstream) or row
             if provider is not None:
                 can = capabilities_of(upstream, provider, name)
-            overrides = merged(overrides, first.can.items())
+            overrides = merge_entries(overrides, first.can.items())
         elif row is not None:
             can = row
         if row is None and tell_capabilities(overrides):
             can = UNSAID
-        return overridden(can, overrides), row is not None, overrides
+        return apply_overrides(can, overrides), row is not None, overrides
 
 
 def _serving(name: str, served: Iterable[ServedModel]) -> Iterable[Server]:

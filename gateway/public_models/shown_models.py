@@ -16,10 +16,10 @@ from gateway.prices.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import UNSAID, Overrides, overridden, tell_capabilities
+from gateway.providers.overrides import UNSAID, Overrides, apply_overrides, tell_capabilities
 from gateway.public_models.entries import all_entries, overrides_of
-from gateway.public_models.entry_rules import merged
-from gateway.routing.alias_rules import resolved
+from gateway.public_models.entry_rules import merge_entries
+from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import all_aliases
 from gateway.settings.installation import installation_settings
 from lib import clock
@@ -59,7 +59,7 @@ MODALITIES: Final[Mapping[str, Promise]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ShownModel:
+class ListedModel:
     """One name that can be asked. `entry` is its plain price, None where it is free; `known` says
     that the catalogue has it, so that its capabilities are facts and not defaults."""
 
@@ -71,7 +71,7 @@ class ShownModel:
     entries: tuple[BookEntry, ...]
     aliases: tuple[str, ...]
     # What its operator states of it, such as its end.
-    stated: ModelEntry | None = None
+    own_entry: ModelEntry | None = None
 
     @property
     def senses_known(self) -> bool:
@@ -135,7 +135,7 @@ class ShownModel:
         return None if rate is None else rate.rate
 
 
-def capability_names(model: ShownModel) -> list[str]:
+def capability_names(model: ListedModel) -> list[str]:
     """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
     return capabilities_in(model.can) if model.known else []
 
@@ -161,13 +161,13 @@ def capabilities_in(can: Capabilities) -> list[str]:
     return [name for name in CAPABILITIES if has[name]]
 
 
-def models_for(actor: Actor | None) -> list[ShownModel]:
+def models_for(actor: Actor | None) -> list[ListedModel]:
     """What the actor may choose among, at its prices; for None, what anybody may."""
     unpriced = installation_settings().unpriced_models != "reject"
-    return shown_models(price_book(actor, clock.now()), unpriced=unpriced)
+    return models_of_book(price_book(actor, clock.now()), unpriced=unpriced)
 
 
-def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
+def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
     """The names of a price book by name, and where `unpriced` those that are free beside them."""
     channels = list(
         Channel.objects.filter(enabled=True).prefetch_related("routes").order_by("priority", "name")
@@ -185,16 +185,18 @@ def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
         } - book.absent
     served = [_served_by(channel) for channel in channels]
     places = {name: place for name in names if (place := _place(name, served)) is not None}
-    ends = resolved(all_aliases())
+    ends = resolve_aliases(all_aliases())
     for alias, end in ends.items():
         if end in places and shows(book.plan, alias) and alias not in book.absent:
             places[alias], entries[alias] = places[end], entries.get(end, [])
     same: dict[tuple[str, str], list[str]] = {}
     for name, place in places.items():
         same.setdefault((str(place[0].id), place[1]), []).append(name)
-    stated = all_entries()
+    own_entries = all_entries()
     return [
-        _shown(name, places[name], entries.get(name, []), same, _stated(name, ends, stated))
+        _build_model(
+            name, places[name], entries.get(name, []), same, _find_entries(name, ends, own_entries)
+        )
         for name in sorted(places)
     ]
 
@@ -205,25 +207,25 @@ def shows(plan: ListedPlan, name: str) -> bool:
     return not patterns or any(matches(pattern, name) for pattern in patterns)
 
 
-def _shown(
+def _build_model(
     name: str,
     place: tuple[Channel, str, Overrides],
     entries: list[BookEntry],
     same: Mapping[tuple[str, str], list[str]],
-    stated: tuple[ModelEntry | None, ModelEntry | None],
-) -> ShownModel:
+    entry_pair: tuple[ModelEntry | None, ModelEntry | None],
+) -> ListedModel:
     channel, upstream, overrides = place
-    own, served = stated
-    overrides = merged(overrides_of(served), overrides)
+    own, served = entry_pair
+    overrides = merge_entries(overrides_of(served), overrides)
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
     if overrides and (known or tell_capabilities(overrides)):
-        can = known = overridden(can if known else UNSAID, overrides)
+        can = known = apply_overrides(can if known else UNSAID, overrides)
     elif overrides:
-        can = overridden(can, overrides)
+        can = apply_overrides(can, overrides)
     owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
-    return ShownModel(
+    return ListedModel(
         name=name,
         owner=owner,
         known=known is not None,
@@ -231,15 +233,15 @@ def _shown(
         entry=next((entry for entry in entries if not entry.condition), None),
         entries=tuple(entries),
         aliases=tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
-        stated=own or served,
+        own_entry=own or served,
     )
 
 
-def _stated(
-    name: str, ends: Mapping[str, str], stated: Mapping[str, ModelEntry]
+def _find_entries(
+    name: str, ends: Mapping[str, str], own_entries: Mapping[str, ModelEntry]
 ) -> tuple[ModelEntry | None, ModelEntry | None]:
     """What is stated of a name, and of the one that it stands for."""
-    return stated.get(name), stated.get(ends.get(name, name))
+    return own_entries.get(name), own_entries.get(ends.get(name, name))
 
 
 @dataclass(frozen=True, slots=True)

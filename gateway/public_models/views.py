@@ -23,7 +23,7 @@ from gateway.prices.price_book import BookEntry, price_book
 from gateway.public_models.entries import ending_of
 from gateway.public_models.shown_models import (
     CAPABILITIES,
-    ShownModel,
+    ListedModel,
     capability_names,
     models_for,
 )
@@ -75,7 +75,7 @@ PRICING: Final = Table(
 )
 
 
-def _shown_page(view: Any) -> Any:
+def _guard_page(view: Any) -> Any:
     """A page for everybody, if the operator shows it to everybody; else for who is signed in."""
 
     @wraps(view)
@@ -87,14 +87,14 @@ def _shown_page(view: Any) -> Any:
     return open_page(guarded)
 
 
-@_shown_page
+@_guard_page
 @require_safe
 def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
     models = models_for(actor)
     owners = sorted({model.owner for model in models if model.owner})
     choices = {
         "provider": [("", gettext("Any provider")), *((name, name) for name in owners)],
-        "ctx": [("", gettext("Any context")), *((str(n), _or_more(n)) for n in _CONTEXTS)],
+        "ctx": [("", gettext("Any context")), *((str(n), _count_text(n)) for n in _CONTEXTS)],
     }
     state = read_table(MODELS, request, actor, choices=choices)
     slug = slug_of(actor) if actor is not None and _may_try(actor) else ""
@@ -116,11 +116,11 @@ def models_compare(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return redirect(f"{reverse('compare', args=[slug_of(actor)])}?{query}")
 
 
-def _or_more(n: int) -> str:
+def _count_text(n: int) -> str:
     return gettext("%(n)s or more") % {"n": compact(n, units_of(get_language()))}
 
 
-def _model_row(model: ShownModel) -> dict[str, Any]:
+def _model_row(model: ListedModel) -> dict[str, Any]:
     """What a model is sorted by; the rest is worked out for the models of a page."""
     return {
         "id": model.name,
@@ -129,13 +129,13 @@ def _model_row(model: ShownModel) -> dict[str, Any]:
         "provider": model.owner,
         "context": model.can.context_max,
         "max_output": model.can.output_max,
-        "ends": model.stated.sunset_at if model.stated else None,
+        "ends": model.own_entry.sunset_at if model.own_entry else None,
         "entry": model.entry,
         "shown": model,
     }
 
 
-def _model_cells(model: ShownModel, slug: str) -> dict[str, str]:
+def _model_cells(model: ListedModel, slug: str) -> dict[str, str]:
     return {
         "try_href": _try_href(slug, model.name) if slug and model.chats else "",
         "capabilities": ", ".join(model.capabilities.values()),
@@ -147,7 +147,7 @@ def _try_href(slug: str, name: str) -> str:
     return f"{reverse('playground', args=[slug])}?m={quote(name, safe='')}"
 
 
-@_shown_page
+@_guard_page
 @require_safe
 def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResponse:
     model = next(
@@ -165,7 +165,7 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
         try_href = _try_href(slug_of(actor), name)
     context = {
         "model": model,
-        "ending": ending_of(model.stated),
+        "ending": ending_of(model.own_entry),
         "form": form,
         "forms": FORM_NAMES,
         "try_href": try_href,
@@ -174,7 +174,7 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
     return render(request, "gateway/public_models/model.html", context)
 
 
-@_shown_page
+@_guard_page
 @require_safe
 def pricing(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
     book = price_book(None, clock.now())
@@ -199,7 +199,7 @@ def _pricing_row(entry: BookEntry) -> dict[str, Any]:
     }
 
 
-def _fits(model: ShownModel, state: State) -> bool:
+def _fits(model: ListedModel, state: State) -> bool:
     query, cap, provider = (state.value(name) for name in ("q", "cap", "provider"))
     words = [model.name, model.owner, *model.aliases]
     return (

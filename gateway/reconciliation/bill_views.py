@@ -132,73 +132,73 @@ def _new_page(
 @operator_page("credits.read")
 @require_safe
 def bill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = provider_bills.access_bill(actor, id)
+    bill = provider_bills.access_bill(actor, id)
     state = read_table(DIFFERENCES, request, actor)
-    rows = found.differences.select_related("settled_by").order_by("n")
+    rows = bill.differences.select_related("settled_by").order_by("n")
     waiting = rows.filter(settled_at=None).count()
     if state.value("state"):
         rows = rows.filter(settled_at__isnull=state.value("state") == "open")
     if state.value("kind"):
         rows = rows.filter(kind=state.value("kind"))
-    context = {"bill": found, "waiting": waiting, "n_all": found.differences.count()}
+    context = {"bill": bill, "waiting": waiting, "n_all": bill.differences.count()}
     templates = (
         "gateway/reconciliation/bill.html",
         "gateway/reconciliation/_bill_differences.html",
     )
     return answer_table(
         request, state, QuerySource(rows), templates, context,
-        lambda page: [_difference(found, row) for row in page],
+        lambda page: [_difference(bill, row) for row in page],
     )  # fmt: skip
 
 
 @operator_page("credits.read")
 @require_safe
 def bill_difference(request: HttpRequest, actor: Actor, id: str, n: str) -> HttpResponseBase:
-    found = provider_bills.access_bill(actor, id)
-    difference = _named(actor, found, n)
-    return _difference_page(request, found, difference, NoteForm(initial={"note": difference.note}))
+    bill = provider_bills.access_bill(actor, id)
+    difference = _get_difference(actor, bill, n)
+    return _difference_page(request, bill, difference, NoteForm(initial={"note": difference.note}))
 
 
 @operator_page("credits.write")
 @require_POST
 def bill_settle(request: HttpRequest, actor: Actor, id: str, n: str) -> HttpResponseBase:
-    found = provider_bills.access_bill(actor, id)
-    difference = _named(actor, found, n)
+    bill = provider_bills.access_bill(actor, id)
+    difference = _get_difference(actor, bill, n)
     form = NoteForm(request.POST)
     if form.is_valid():
         provider_bills.settle_difference(actor, difference, form.cleaned_data["note"])
         messages.success(request, gettext("Difference settled."))
         return see_other("bill", id)
-    return _difference_page(request, found, difference, form, status=422)
+    return _difference_page(request, bill, difference, form, status=422)
 
 
 @operator_page("credits.write")
 @require_POST
 def bill_reopen(request: HttpRequest, actor: Actor, id: str, n: str) -> HttpResponseBase:
-    found = provider_bills.access_bill(actor, id)
-    provider_bills.reopen_difference(actor, _named(actor, found, n))
+    bill = provider_bills.access_bill(actor, id)
+    provider_bills.reopen_difference(actor, _get_difference(actor, bill, n))
     messages.success(request, gettext("Difference opened again."))
     return see_other("bill", id)
 
 
-def _named(actor: Actor, found: ProviderBill, n: str) -> BillDifference:
+def _get_difference(actor: Actor, bill: ProviderBill, n: str) -> BillDifference:
     number = parse_number(n)
     if number is None:
         raise Http404
-    return provider_bills.access_difference(actor, found, number)
+    return provider_bills.access_difference(actor, bill, number)
 
 
 def _difference_page(
     request: HttpRequest,
-    found: ProviderBill,
+    bill: ProviderBill,
     difference: BillDifference,
     form: NoteForm,
     status: int = 200,
 ) -> HttpResponseBase:
     context = {
-        "bill": found,
-        "id": id_text(found.id),
-        "shown": _difference(found, difference),
+        "bill": bill,
+        "id": id_text(bill.id),
+        "shown": _difference(bill, difference),
         "difference": difference,
         "form": form,
     }
@@ -213,10 +213,10 @@ def _bill_rows(page: list[ProviderBill]) -> list[ProviderBill]:
     return page
 
 
-def _difference(found: ProviderBill, row: BillDifference) -> dict[str, Any]:
+def _difference(bill: ProviderBill, row: BillDifference) -> dict[str, Any]:
     return {
         "n": row.n,
-        "href": reverse("bill_difference", args=[id_text(found.id), row.n]),
+        "href": reverse("bill_difference", args=[id_text(bill.id), row.n]),
         "word": DifferenceKind(row.kind).label,
         "day_text": row.day.isoformat() if row.day else "",
         "model": row.model,

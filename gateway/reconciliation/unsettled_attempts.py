@@ -45,7 +45,7 @@ def resolve_due() -> int:
                     Expired(
                         hold=hold,
                         charge_nano=end.ending.charge_nano,
-                        cost_nano=end.ending.cost_beside(end.loss_nano),
+                        cost_nano=end.ending.cost_beyond_loss(end.loss_nano),
                         loss_nano=end.loss_nano,
                         paid=end.paid,
                     )

@@ -62,7 +62,7 @@ def reconcile() -> int:
         pass
     posted = 0
     while True:
-        learnt = late_usage.to_post(_BATCH)
+        learnt = late_usage.list_unposted(_BATCH)
         _post_all(learnt)
         posted += len(learnt)
         if len(learnt) < _BATCH:
@@ -175,7 +175,7 @@ def _post(late: LateUsage) -> None:
     detached."""
     if not late_usage.is_there(late):
         return
-    stand = usage_corrections.borne(late.attempt_id)
+    stand = usage_corrections.read_borne_cost(late.attempt_id)
     total_nano = late.total_nano
     if total_nano is None:
         # Its price cannot be reckoned: the row is kept, and nobody's money moves.

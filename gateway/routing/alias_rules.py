@@ -19,7 +19,7 @@ def find_cycle(aliases: Mapping[str, str]) -> list[str] | None:
     return None
 
 
-def resolved(aliases: Mapping[str, str]) -> dict[str, str]:
+def resolve_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
     """Where each alias ends, in however many steps. One that comes to no end stands for itself."""
     return {name: _end_of(name, aliases) for name in aliases}
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from billing.prices.name_patterns import matches
 from gateway.channels.bounds import RETRIES
-from gateway.routing.tie_breaking import Ordering, ordered
+from gateway.routing.tie_breaking import Ordering, order_candidates
 from lib.id_types import UpstreamModelName
 from usage.requests.choices import SkipReason, Why
 
@@ -82,7 +82,7 @@ def plan(
         if ordering is None or len(equals) == 1:
             in_order = _draw(equals, seed)
         else:
-            in_order = ordered(equals, ordering, lambda some: _draw(list(some), seed))
+            in_order = order_candidates(equals, ordering, lambda some: _draw(list(some), seed))
         for route in in_order:
             upstream_model = UpstreamModelName(route.upstream_model or model)
             candidates.append(

@@ -141,7 +141,7 @@ def create_rule(request: HttpRequest, body: ModelRuleIn) -> Status[ModelRuleOut]
     if visible_rules(actor).filter(model=body.model).exists():
         text = gettext("There is already a rule for %(model)s.") % {"model": body.model}
         raise Refused("model", text, already_exists=True)
-    return Status(201, _rule(save_rule(actor, body.model, **_stated(body))))
+    return Status(201, _rule(save_rule(actor, body.model, **_read_fields(body))))
 
 
 @router.get("/model-rules/{id}", response=ModelRuleOut, summary="Show a model rule")
@@ -156,7 +156,7 @@ def change_rule(request: HttpRequest, id: str, body: ModelRuleChange) -> ModelRu
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     rule = access_rule(actor, id)
-    return _rule(save_rule(actor, rule.model, **_stated(body)))
+    return _rule(save_rule(actor, rule.model, **_read_fields(body)))
 
 
 @router.delete("/model-rules/{id}", response={204: None}, summary="Delete a model rule")
@@ -211,11 +211,11 @@ def delete_alias(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _stated(body: ModelRuleChange) -> RuleFields:
-    stated = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule", "shadow"})
-    fields = {name: value for name, value in stated.items() if value is not None}
+def _read_fields(body: ModelRuleChange) -> RuleFields:
+    set_fields = body.model_dump(exclude_unset=True, exclude={"model", "charge_rule", "shadow"})
+    fields = {name: value for name, value in set_fields.items() if value is not None}
     if body.charge_rule is not None:
-        fields["charge_rule"] = body.charge_rule.stated()
+        fields["charge_rule"] = body.charge_rule.rule_fields()
     if body.shadow is not None:
         shadow = {**body.shadow.model_dump(), "cap": body.shadow.cap or ""}
         fields["shadow"] = shadow if body.shadow.channel else {}

@@ -21,7 +21,7 @@ from billing.wallets.words import charge_rule_words
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.channels import bounds as bounds
 from gateway.models import ModelRule
-from gateway.routing.alias_rules import resolved
+from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import CAUSES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
@@ -107,14 +107,14 @@ class ModelRuleForm(ChargeRuleForm):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
-    def fields_stated(self) -> RuleFields:
+    def model_rule_fields(self) -> RuleFields:
         """The fields as `save_rule` takes them."""
         sent = self.cleaned_data
         return {
             "fallbacks": sent["fallbacks"].split(),
             "causes": sent["causes"],
             "pick": sent["pick"],
-            "charge_rule": self.stated(),
+            "charge_rule": self.rule_fields(),
             "shadow": self._shadow_stated(),
         }
 
@@ -152,7 +152,7 @@ def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         name = form.cleaned_data["model"]
         if visible_rules(actor).filter(model=name).exists():
             form.add_error("model", gettext("There is already a rule for this model."))
-        elif _saved(actor, name, form):
+        elif _save_rule(actor, name, form):
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return see_other("model_rules")
     return _list_page(request, actor, rule_form=form)
@@ -164,7 +164,7 @@ def model_rule(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     stored = access_rule(actor, id)
     form = ModelRuleForm(request.POST or None, initial=_initial(stored))
     form.fields["model"].disabled = True
-    if request.method == "POST" and form.is_valid() and _saved(actor, stored.model, form):
+    if request.method == "POST" and form.is_valid() and _save_rule(actor, stored.model, form):
         messages.success(request, gettext("Saved. The change applies to new requests."))
         return see_other("model_rules")
     context = {"form": form, "rule": stored}
@@ -204,9 +204,9 @@ def alias_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBas
     return see_other("model_rules")
 
 
-def _saved(actor: Actor, model: str, form: ModelRuleForm) -> bool:
+def _save_rule(actor: Actor, model: str, form: ModelRuleForm) -> bool:
     try:
-        save_rule(actor, model, **form.fields_stated())
+        save_rule(actor, model, **form.model_rule_fields())
     except Refused as refused:
         refused.tell(form)
     return not form.errors
@@ -231,7 +231,7 @@ def _list_page(
     alias_form: AliasForm | None = None,
 ) -> HttpResponse:
     aliases = list(visible_aliases(actor))
-    ends = resolved({alias.name: alias.target for alias in aliases})
+    ends = resolve_aliases({alias.name: alias.target for alias in aliases})
     context = {
         "rules": [_rule_row(rule) for rule in visible_rules(actor)],
         "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],

@@ -12,11 +12,11 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from billing.limits.charge_rule import stored_rule
-from billing.limits.charge_rule_settings import rule_stated
+from billing.limits.charge_rule_settings import read_rule_fields
 from gateway.channels import bounds as bounds
 from gateway.models import Channel, ModelRule
 from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
-from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, checked, stored_shadow
+from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, build_shadow_rule, stored_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
 from lib.refusal import Refused
 
@@ -83,15 +83,15 @@ def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
         raise Refused(field, text % {"name": name})
 
 
-def _shadow_stated(stated: Mapping[str, Any]) -> ShadowRule | None:
-    if not stated:
+def _read_shadow_rule(fields: Mapping[str, Any]) -> ShadowRule | None:
+    if not fields:
         return None
     try:
-        shadow = checked(
-            stated["channel"],
-            stated.get("percent") or 0,
-            stated.get("cap") or "",
-            stated.get("model", ""),
+        shadow = build_shadow_rule(
+            fields["channel"],
+            fields.get("percent") or 0,
+            fields.get("cap") or "",
+            fields.get("model", ""),
         )
     except ShadowInvalid as error:
         texts = {
@@ -124,7 +124,7 @@ def _check(rule: ModelRule) -> None:
     if rule.pick not in PICKS:
         text = gettext("%(name)s is not a way to pick channels.")
         raise Refused("pick", text % {"name": rule.pick[:60]})
-    rule.charge_rule = stored_rule(rule_stated(rule.charge_rule))
-    rule.shadow = stored_shadow(_shadow_stated(rule.shadow))
+    rule.charge_rule = stored_rule(read_rule_fields(rule.charge_rule))
+    rule.shadow = stored_shadow(_read_shadow_rule(rule.shadow))
     if rule.fallbacks and not rule.causes:
         raise Refused("causes", gettext("Choose when the fallback models answer."))

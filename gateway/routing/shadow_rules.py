@@ -47,7 +47,7 @@ class Likeness(NamedTuple):
     same_structure: bool | None
 
 
-def checked(channel: str, percent: int, cap: str, model: str = "") -> ShadowRule:
+def build_shadow_rule(channel: str, percent: int, cap: str, model: str = "") -> ShadowRule:
     """A rule as somebody states it, its `cap` as decimal text of USD. Raises ShadowInvalid."""
     for field, name in (("channel", channel), ("model", model)):
         if len(name) > NAME_MAX or (not name and field == "channel") or "\0" in name:
@@ -77,7 +77,7 @@ def read_shadow(stored: Mapping[str, Any] | None) -> ShadowRule | None:
     if not stored:
         return None
     try:
-        return checked(
+        return build_shadow_rule(
             stored.get("channel", ""),
             stored.get("percent", 0),
             stored.get("cap", ""),
@@ -95,10 +95,10 @@ def storable_name(name: str) -> str:
 
 def likeness(one: str, other: str) -> Likeness:
     """How alike two answers are."""
-    return Likeness(_in_common(one.strip(), other.strip()), _same_structure(one, other))
+    return Likeness(_common_characters(one.strip(), other.strip()), _has_same_structure(one, other))
 
 
-def _in_common(one: str, other: str) -> int:
+def _common_characters(one: str, other: str) -> int:
     """The Dice coefficient of the pairs of characters, in percent: no words are needed for it, so
     it means the same in every language."""
     if one == other:
@@ -109,7 +109,7 @@ def _in_common(one: str, other: str) -> int:
     return min(round(200 * (counts[0] & counts[1]).total() / total), 99) if total else 0
 
 
-def _same_structure(one: str, other: str) -> bool | None:
+def _has_same_structure(one: str, other: str) -> bool | None:
     try:
         return bool(_structure(json.loads(one)) == _structure(json.loads(other)))
     except (ValueError, RecursionError):

@@ -67,7 +67,7 @@ NOTHING: Final = Measured()
 R = TypeVar("R", bound=Weighted)
 
 
-def ordered(
+def order_candidates(
     equals: Sequence[R], ordering: Ordering, draw: Callable[[Sequence[R]], list[R]]
 ) -> list[R]:
     """Channels of equal rank in the order in which they are asked; `draw` orders by weight those

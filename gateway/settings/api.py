@@ -94,7 +94,7 @@ def list_changes(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     """The last 50 changes of settings and of sign-up, with who made them."""
     changes = setting_changes(actors.actor_of(request))
     page = pagination.page_by_key(changes, query.limit, query.cursor, lambda change: change.id)
-    return {"items": [_shown(change) for change in page.items], "next": page.next}
+    return {"items": [_serialize_change(change) for change in page.items], "next": page.next}
 
 
 @router.post(
@@ -112,7 +112,7 @@ def undo_change(request: HttpRequest, id: str) -> dict[str, Any]:
     return current_values()
 
 
-def _shown(change: SettingChange) -> dict[str, Any]:
+def _serialize_change(change: SettingChange) -> dict[str, Any]:
     event = change.shown.event
     return {
         "id": change.id,

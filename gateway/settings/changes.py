@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.audit import log as audit_log
-from accounts.audit.log import Change, ShownEvent
+from accounts.audit.log import Change, EventDisplay
 from accounts.models import AuditEvent
 from accounts.roles.rules import Action
 from accounts.sign_up import sign_up
@@ -33,7 +33,7 @@ SHOWN_MAX: Final = 50
 class SettingChange(NamedTuple):
     """One change, and whether all that it set is in force."""
 
-    shown: ShownEvent
+    shown: EventDisplay
     in_force: bool
 
     @property
@@ -50,8 +50,8 @@ def setting_changes(actor: Actor) -> list[SettingChange]:
     events = list(_events(actor).order_by("-id")[:SHOWN_MAX])
     current = {action: _current(action) for action in _PERMISSIONS}
     return [
-        SettingChange(shown, _in_force(shown.event, current[shown.event.action]))
-        for shown in audit_log.shown(events)
+        SettingChange(entry, _is_in_force(entry.event, current[entry.event.action]))
+        for entry in audit_log.describe_events(events)
     ]
 
 
@@ -64,7 +64,7 @@ def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
     """Set what a change replaced, as a change of its own. Raises Refused, AccessDenied."""
     access.require(actor, _PERMISSIONS[event.action])
     with transaction.atomic():
-        if not _in_force(event, _current(event.action)):
+        if not _is_in_force(event, _current(event.action)):
             text = gettext("These settings were changed again since. Undo the later change first.")
             raise Refused("id", text)
         before = event.detail["before"]
@@ -80,10 +80,10 @@ def _events(actor: Actor) -> Any:
 
 
 def _current(action: str) -> Mapping[str, Any]:
-    return sign_up.described() if action == "sign_up.changed" else current_values()
+    return sign_up.describe_settings() if action == "sign_up.changed" else current_values()
 
 
-def _in_force(event: AuditEvent, current: Mapping[str, Any]) -> bool:
+def _is_in_force(event: AuditEvent, current: Mapping[str, Any]) -> bool:
     after, before = event.detail.get("after"), event.detail.get("before")
     if not isinstance(after, dict) or not isinstance(before, dict):
         return False

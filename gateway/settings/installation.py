@@ -55,7 +55,7 @@ def save_settings(
 ) -> InstallationSetting:
     """Set what is given and differs; each relay hears of it at the commit. Raises Refused for
     what is no network."""
-    given = {
+    new_values = {
         "egress_allow": _networks("egress_allow", egress_allow),
         "egress_allow_users": _networks("egress_allow_users", egress_allow_users),
         "unpriced_models": unpriced_models,
@@ -67,7 +67,7 @@ def save_settings(
         before = {name: _plain(getattr(settings, name)) for name in NAMES}
         after = {
             name: value
-            for name, value in given.items()
+            for name, value in new_values.items()
             if value is not None and value != before[name]
         }
         if not after:

@@ -123,7 +123,7 @@ def _page(
 
 def _environment() -> list[tuple[str, str]]:
     """What the environment sets, by the name of its variable; of a secret, only whether it is."""
-    shown = {
+    values = {
         "PUBLIC_URL": settings.PUBLIC_URL,
         "EMAIL_HOST": settings.EMAIL_HOST,
         "EMAIL_FROM": settings.DEFAULT_FROM_EMAIL,
@@ -141,6 +141,6 @@ def _environment() -> list[tuple[str, str]]:
         "METRICS_TOKEN": settings.METRICS_TOKEN,
         "EMAIL_PASSWORD": settings.EMAIL_HOST_PASSWORD,
     }
-    rows = [(name, value or gettext("Not set")) for name, value in shown.items()]
+    rows = [(name, value or gettext("Not set")) for name, value in values.items()]
     hidden = {True: gettext("Set"), False: gettext("Not set")}
     return rows + [(name, hidden[bool(value)]) for name, value in secrets.items()]

@@ -68,7 +68,9 @@ def list_announcements(
     """Every announcement, newest first, ended ones too."""
     rows = visible_announcements(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return AnnouncementPage(items=[_shown(row) for row in page.items], next=page.next)
+    return AnnouncementPage(
+        items=[_serialize_announcement(row) for row in page.items], next=page.next
+    )
 
 
 @router.post("/announcements", response={201: AnnouncementOut}, summary="Publish an announcement")
@@ -76,14 +78,14 @@ def create_announcement(request: HttpRequest, body: AnnouncementIn) -> Status[An
     """Everyone who is signed in sees it from its start."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
-    stated = body.model_dump() | {"starts_at": body.starts_at or clock.now()}
-    return Status(201, _shown(publish_announcement(actor, **stated)))
+    fields = body.model_dump() | {"starts_at": body.starts_at or clock.now()}
+    return Status(201, _serialize_announcement(publish_announcement(actor, **fields)))
 
 
 @router.get("/announcements/{id}", response=AnnouncementOut, summary="Show an announcement")
 def show_announcement(request: HttpRequest, id: str) -> AnnouncementOut:
     """One announcement."""
-    return _shown(access_announcement(actors.actor_of(request), id))
+    return _serialize_announcement(access_announcement(actors.actor_of(request), id))
 
 
 @router.patch("/announcements/{id}", response=AnnouncementOut, summary="Change an announcement")
@@ -92,15 +94,15 @@ def edit_announcement(request: HttpRequest, id: str, body: AnnouncementChange) -
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     stored = access_announcement(actor, id)
-    stated = body.model_dump(exclude_unset=True)
+    changes = body.model_dump(exclude_unset=True)
     fields = {
         name: getattr(stored, name)
-        if stated.get(name) is None and (name != "ends_at" or name not in stated)
-        else stated[name]
+        if changes.get(name) is None and (name != "ends_at" or name not in changes)
+        else changes[name]
         for name in AnnouncementIn.model_fields
     }
     change_announcement(actor, stored, **fields)
-    return _shown(access_announcement(actor, id))
+    return _serialize_announcement(access_announcement(actor, id))
 
 
 @router.delete("/announcements/{id}", response={204: None}, summary="End an announcement")
@@ -112,6 +114,6 @@ def remove_announcement(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _shown(row: Announcement) -> AnnouncementOut:
+def _serialize_announcement(row: Announcement) -> AnnouncementOut:
     fields = {name: getattr(row, name) for name in AnnouncementIn.model_fields}
     return AnnouncementOut(id=id_text(row.id), **fields)

@@ -43,7 +43,7 @@ def publish_announcement(
     """Tell everybody, from then until then, or until it is ended. Raises Refused."""
     check_times(starts_at, ends_at)
     with transaction.atomic():
-        made = Announcement.objects.create(
+        announcement = Announcement.objects.create(
             title=title,
             text=text,
             tone=tone,
@@ -51,8 +51,14 @@ def publish_announcement(
             ends_at=ends_at,
             made_by=actor.user,
         )
-        audit.record(actor, None, "announcement.published", made, after=_described(made))
-    return made
+        audit.record(
+            actor,
+            None,
+            "announcement.published",
+            announcement,
+            after=_describe_announcement(announcement),
+        )
+    return announcement
 
 
 def change_announcement(
@@ -70,11 +76,11 @@ def change_announcement(
     check_times(starts_at, ends_at)
     with transaction.atomic():
         stored = Announcement.objects.select_for_update().get(id=announcement.id)
-        before = _described(stored)
+        before = _describe_announcement(stored)
         stored.title, stored.text, stored.tone = title, text, tone
         stored.starts_at, stored.ends_at = starts_at, ends_at
         stored.save()
-        after = _described(stored)
+        after = _describe_announcement(stored)
         if after != before:
             stored.dismissals.all().delete()
             audit.record(actor, None, "announcement.changed", stored, before=before, after=after)
@@ -93,7 +99,7 @@ def end_announcement(actor: Actor, announcement: Announcement) -> None:
         now = clock.now()
         if stored.ends_at is not None and stored.ends_at <= now:
             return
-        before = _described(stored)
+        before = _describe_announcement(stored)
         if stored.starts_at >= now:
             audit.record(actor, None, "announcement.withdrawn", stored, before=before)
             stored.delete()
@@ -101,7 +107,12 @@ def end_announcement(actor: Actor, announcement: Announcement) -> None:
         stored.ends_at = now
         stored.save()
         audit.record(
-            actor, None, "announcement.ended", stored, before=before, after=_described(stored)
+            actor,
+            None,
+            "announcement.ended",
+            stored,
+            before=before,
+            after=_describe_announcement(stored),
         )
 
 
@@ -110,7 +121,7 @@ def dismiss_announcement(user: User, announcement: Announcement) -> None:
     AnnouncementDismissal.objects.get_or_create(announcement=announcement, user=user)
 
 
-def _described(announcement: Announcement) -> dict[str, str | None]:
+def _describe_announcement(announcement: Announcement) -> dict[str, str | None]:
     values = {name: getattr(announcement, name) for name in _FIELDS}
     return {
         name: clock.rfc3339(value) if isinstance(value, dt.datetime) else value

@@ -16,7 +16,7 @@ from gateway.models import Channel
 from gateway.public_models.shown_models import models_for
 from gateway.status.rules import ServedBy, State, TestResult, state_of
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 
 _HOUR: Final = dt.timedelta(hours=1)
 _DAYS: Final = 7
@@ -37,9 +37,9 @@ class ModelStatus(NamedTuple):
     week: Uptime
 
 
-def shown_statuses(actor: Actor | None) -> list[ModelStatus]:
+def visible_statuses(actor: Actor | None) -> list[ModelStatus]:
     """Those of the models that the actor may choose among; for None, that anybody may."""
-    with within(None):
+    with use_tenant(None):
         statuses: list[ModelStatus] = cache.get_or_set(_CACHE_KEY, model_statuses, _CACHED_S) or []
     names = [model.name for model in models_for(actor)]
     return [status for status in statuses if any(matches(status.model, name) for name in names)]
@@ -65,13 +65,13 @@ def _status(
     first: dt.datetime,
 ) -> ModelStatus:
     bars = [UptimeHour(first + n * _HOUR, *hours.get(n, (0, 0))) for n in range(_DAYS * _PER_DAY)]
-    week = [_joined(bars[n : n + _HOURS_A_BAR]) for n in range(0, len(bars), _HOURS_A_BAR)]
+    week = [_sum_hours(bars[n : n + _HOURS_A_BAR]) for n in range(0, len(bars), _HOURS_A_BAR)]
     answered = any(hour.attempts > hour.failed for hour in bars)
     state = state_of(*recent, channels, answered=answered)
     return ModelStatus(model, state, Uptime(bars[-_PER_DAY:]), Uptime(week))
 
 
-def _joined(hours: Sequence[UptimeHour]) -> UptimeHour:
+def _sum_hours(hours: Sequence[UptimeHour]) -> UptimeHour:
     return UptimeHour(
         hours[0].start_at, sum(hour.attempts for hour in hours), sum(hour.failed for hour in hours)
     )
@@ -81,8 +81,8 @@ def _serving() -> Mapping[str, Sequence[ServedBy]]:
     troubles = ChannelTroubles()
     serving: defaultdict[str, list[ServedBy]] = defaultdict(list)
     for channel in Channel.objects.filter(enabled=True).prefetch_related("routes"):
-        found = troubles.of(channel).status
-        one = ServedBy(found.condition if found else "good", _test_result(channel))
+        status = troubles.of(channel).status
+        one = ServedBy(status.condition if status else "good", _test_result(channel))
         for route in channel.routes.all():
             serving[route.model].append(one)
     return serving
@@ -95,12 +95,12 @@ def _test_result(channel: Channel) -> TestResult:
 
 
 def _hours(first: dt.datetime) -> Mapping[str, Mapping[int, tuple[int, int]]]:
-    found: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    hours: defaultdict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(_HOURLY, {"first": first})
         for model, n, requests, failed in cursor:
-            found[model][n] = (requests, failed)
-    return found
+            hours[model][n] = (requests, failed)
+    return hours
 
 
 def _recent() -> Mapping[str, tuple[int, int]]:

@@ -61,7 +61,7 @@ def list_annotations(request: HttpRequest, query: Query[AnnotationQuery]) -> dic
     usage_filter = usage_filter_of(query)
     marks = marks_of(actors.actor_of(request), usage_filter.span, usage_filter.scope)
     page = pagination.page_by_position(marks, query.limit, query.cursor)
-    return {"items": [_shown(mark) for mark in page.items], "next": page.next}
+    return {"items": [_serialize_mark(mark) for mark in page.items], "next": page.next}
 
 
 @router.post("/usage/annotations", response={201: AnnotationOut}, summary="Add a note")
@@ -95,10 +95,10 @@ def delete_annotation(request: HttpRequest, id: str) -> Status[None]:
 
 def _note(note: ChartNote) -> dict[str, Any]:
     team = note.team.slug if note.team else ""
-    return _shown(Mark(note.at, "note", note.text, id=id_text(note.id), team=team))
+    return _serialize_mark(Mark(note.at, "note", note.text, id=id_text(note.id), team=team))
 
 
-def _shown(mark: Mark) -> dict[str, Any]:
+def _serialize_mark(mark: Mark) -> dict[str, Any]:
     return {
         "id": mark.id or None,
         "at": mark.at,

@@ -38,7 +38,7 @@ def marks_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
     deletable = {id_text(id) for id in own}
     context = {
         "marks": [
-            _shown(actor, mark, deletable)
+            _mark_row(actor, mark, deletable)
             for mark in reversed(marks_of(actor, usage_filter.span, usage_filter.scope))
         ],
         "asked": usage_filter,
@@ -50,6 +50,6 @@ def marks_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
         )
 
 
-def _shown(actor: Actor, mark: Mark, deletable: set[str]) -> dict[str, Any]:
+def _mark_row(actor: Actor, mark: Mark, deletable: set[str]) -> dict[str, Any]:
     url = reverse("note_delete", args=[slug_of(actor), mark.id]) if mark.id in deletable else ""
     return {"mark": mark, "badge": _KINDS[mark.kind], "delete_url": url}

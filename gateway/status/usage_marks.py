@@ -19,7 +19,7 @@ from billing.models import PriceKind, PriceVersion
 from gateway.models import Announcement
 from gateway.prices.price_book import price_book
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import first_id_at, id_text
 from usage.reports.chart_notes import visible_notes
 from usage.reports.filters import Scope
@@ -50,11 +50,11 @@ def marks_of(actor: Actor, span: Span, scope: Scope) -> list[Mark]:
     """What happened within a span, in its order; prices of the models of a scope alone."""
     until = min(span.end_at, clock.now())
     passed = Span(span.start_at, max(until, span.start_at))
-    found = [
+    marks = [
         *_notes(actor, passed, scope), *_prices(actor, passed, scope), *_announcements(passed),
         *(_channels(passed) if actor.operator else ()),
     ]  # fmt: skip
-    return sorted(found, key=lambda mark: (mark.at, mark.kind, mark.text))
+    return sorted(marks, key=lambda mark: (mark.at, mark.kind, mark.text))
 
 
 def _notes(actor: Actor, span: Span, scope: Scope) -> Iterator[Mark]:
@@ -90,12 +90,12 @@ def _prices(actor: Actor, span: Span, scope: Scope) -> Iterator[Mark]:
 
 def _announcements(span: Span) -> Iterator[Mark]:
     rows = Announcement.objects.filter(starts_at__gte=span.start_at, starts_at__lt=span.end_at)
-    for told in rows.order_by("-starts_at", "-id")[:MARKS_MAX]:
-        yield Mark(told.starts_at, "announcement", told.title, told.ends_at)
+    for announcement in rows.order_by("-starts_at", "-id")[:MARKS_MAX]:
+        yield Mark(announcement.starts_at, "announcement", announcement.title, announcement.ends_at)
 
 
 def _channels(span: Span) -> Iterator[Mark]:
-    with within(None):
+    with use_tenant(None):
         events = AuditEvent.objects.filter(
             organisation=None,
             object_type="channel",
@@ -105,11 +105,11 @@ def _channels(span: Span) -> Iterator[Mark]:
             id__lt=first_id_at(span.end_at),
         )
         rows = list(events.order_by("-id")[: 5 * MARKS_MAX])
-    told = 0
+    count = 0
     for event in rows:
         before, after = (event.detail.get(side) or {} for side in ("before", "after"))
-        if before.get("enabled") == after.get("enabled") or told == MARKS_MAX:
+        if before.get("enabled") == after.get("enabled") or count == MARKS_MAX:
             continue
-        told += 1
+        count += 1
         text = gettext("%s turned on") if after.get("enabled") else gettext("%s turned off")
         yield Mark(event.at, "channel", text % event.detail.get("name", ""))

@@ -29,7 +29,7 @@ from gateway.status.announcements import (
     end_announcement,
     publish_announcement,
 )
-from gateway.status.model_status import shown_statuses
+from gateway.status.model_status import visible_statuses
 from lib import clock
 from lib.htmx import is_htmx, see_other
 from lib.refusal import Refused
@@ -56,7 +56,7 @@ _LISTED_MAX = 50
 def status(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
     if actor is None and not installation_settings().public_status:
         return sign_in_first(request)
-    statuses = shown_statuses(actor)
+    statuses = visible_statuses(actor)
     states = {status.state for status in statuses}
     tone, summary = next((_SUMMARY[state] for state in _SUMMARY if state in states), ("", ""))
     context = {
@@ -192,7 +192,7 @@ def _announcement_row(stored: Announcement) -> dict[str, Any]:
         badge = Badge(_("Shown"), "ok")
     return {
         "announcement": stored,
-        "id": stored.shown_id,
+        "id": stored.public_id,
         "badge": badge,
         "kind": AnnouncementTone(stored.tone).label,
         "ended": stored.ends_at is not None and stored.ends_at <= now,

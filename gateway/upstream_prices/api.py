@@ -78,7 +78,7 @@ class UpstreamPricesOut(Schema):
 def show_upstream_prices(request: HttpRequest, id: str) -> UpstreamPricesOut:
     """What the provider published the last time it was asked. The differences are price
     proposals of the given source."""
-    return _shown(access_channel(actors.actor_of(request), id))
+    return _serialize_prices(access_channel(actors.actor_of(request), id))
 
 
 @router.put(
@@ -99,7 +99,7 @@ def follow_upstream_prices(
     except MoneyInvalid as error:
         raise Refused("markup", multiplier_error()) from error
     follow_prices(actor, channel, group=body.group, markup_ppm=markup_ppm)
-    return _shown(channel)
+    return _serialize_prices(channel)
 
 
 @router.delete(
@@ -113,7 +113,7 @@ def unfollow_upstream_prices(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _shown(channel: Channel) -> UpstreamPricesOut:
+def _serialize_prices(channel: Channel) -> UpstreamPricesOut:
     followed = price_list_of(channel)
     result = followed.result if followed else {}
     cause, fix = words_of((followed.fault or None) if followed else None)  # type: ignore[arg-type]

@@ -122,14 +122,14 @@ def follow_prices(
         raise ChannelRefused("provider", text)
     group = check_text("group", group, GROUP_MAX)
     with transaction.atomic():
-        followed, made = UpstreamPriceList.objects.select_for_update().get_or_create(
+        followed, created = UpstreamPriceList.objects.select_for_update().get_or_create(
             channel=channel, defaults={"group": group, "markup_ppm": markup_ppm}
         )
         changed = (followed.group, followed.markup_ppm) != (group, markup_ppm)
         followed.group, followed.markup_ppm = group, markup_ppm
         followed.next_check_at = clock.now() + EVERY
         followed.save()
-        if made or changed:
+        if created or changed:
             audit.record(
                 actor, None, "channel.prices_followed", channel,
                 name=channel.name, group=group, markup_ppm=markup_ppm,
@@ -154,19 +154,19 @@ def check_prices(actor: Actor, channel: Channel) -> UpstreamPriceList | None:
     try:
         target = target_of(channel)
     except VaultError as error:
-        found = PriceReading(fault="secret", detail=str(error))
+        reading = PriceReading(fault="secret", detail=str(error))
     else:
         if not connection.in_atomic_block:
             # The provider may take a minute; the connection goes back to the pool meanwhile.
             connection.close()
-        found = read_prices(target, followed.group)
+        reading = read_prices(target, followed.group)
     with transaction.atomic():
         locked = Channel.objects.select_for_update().filter(id=channel.id).first()
         if locked is None or address_of(locked) != address_of(channel):
             return None
         kept = UpstreamPriceList.objects.select_for_update().filter(channel=locked).first()
         if kept is not None:
-            _keep(actor, locked, kept, found)
+            _keep(actor, locked, kept, reading)
     return kept
 
 
@@ -183,15 +183,17 @@ def work_off_schedule() -> int:
 # What they come to --------------------------------------------------------------------------------
 
 
-def _keep(actor: Actor, channel: Channel, followed: UpstreamPriceList, found: PriceReading) -> None:
+def _keep(
+    actor: Actor, channel: Channel, followed: UpstreamPriceList, reading: PriceReading
+) -> None:
     followed.checked_at = clock.now()
-    followed.fault, followed.detail = found.fault or "", (found.detail or found.body)[:500]
-    if found.groups:
-        followed.result = {**followed.result, "groups": list(found.groups)}
-    if found.prices is not None:
+    followed.fault, followed.detail = reading.fault or "", (reading.detail or reading.body)[:500]
+    if reading.groups:
+        followed.result = {**followed.result, "groups": list(reading.groups)}
+    if reading.prices is not None:
         followed.read_at = followed.checked_at
         before = followed.result.get("not_understood", {})
-        proposed = _propose(actor, channel, followed, found.prices)
+        proposed = _propose(actor, channel, followed, reading.prices)
         lost = followed.result["not_understood"].keys() - before.keys()
         if (proposed.new or lost) and actor == SYSTEM:
             put(
@@ -216,8 +218,10 @@ def _propose(
         keys = _keys(channel, public, followed)
         if upstream in prices.rates:
             for key in keys:
-                stated = prices.rates[upstream]
-                rates[key] = stated if key.kind == "cost" else _marked_up(stated, followed)
+                listed_rates = prices.rates[upstream]
+                rates[key] = (
+                    listed_rates if key.kind == "cost" else _marked_up(listed_rates, followed)
+                )
         elif upstream in prices.not_understood:
             not_understood[upstream] = prices.not_understood[upstream]
         else:
@@ -264,11 +268,11 @@ def _keys(channel: Channel, public: str, followed: UpstreamPriceList) -> list[Pr
     return [cost] if followed.markup_ppm is None else [cost, PriceKey(public)]
 
 
-def _marked_up(stated: Mapping[str, Any], followed: UpstreamPriceList) -> dict[str, Any]:
+def _marked_up(rates: Mapping[str, Any], followed: UpstreamPriceList) -> dict[str, Any]:
     """A sale price: never below the cost times the markup, so rounded up to the nano."""
     markup_ppm = followed.markup_ppm or 0
-    meters = {meter: -(-rate * markup_ppm // PPM) for meter, rate in stated["meters"].items()}
-    return {**stated, "meters": meters}
+    meters = {meter: -(-rate * markup_ppm // PPM) for meter, rate in rates["meters"].items()}
+    return {**rates, "meters": meters}
 
 
 # Reading them -------------------------------------------------------------------------------------
@@ -330,8 +334,8 @@ class _Reading:
             self._result.groups = error.groups
             raise CallFailed("no_group", str(error), status=200) from error
         except PricesInvalid as error:
-            shown = body[:400].decode("utf-8", "replace")
-            raise CallFailed("not_prices", str(error), status=200, body=shown) from error
+            excerpt = body[:400].decode("utf-8", "replace")
+            raise CallFailed("not_prices", str(error), status=200, body=excerpt) from error
         self._result.groups = self._result.prices.groups
         self._call.reach("list")
 

@@ -31,7 +31,7 @@ from gateway.upstream_prices.upstream_prices import (
 from gateway.upstream_prices.words import reason_words
 from lib.htmx import see_other
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 
 
@@ -85,7 +85,7 @@ def channel_prices_follow(request: HttpRequest, actor: Actor, id: str) -> HttpRe
     if not followed.fault:
         n = sum(followed.result["proposed"].values())
         text = ngettext("%(n)s price differs.", "%(n)s prices differ.", n)
-        messages.success(request, text % {"n": grouped(n)})
+        messages.success(request, text % {"n": group_digits(n)})
     return see_other("channel_prices", id)
 
 

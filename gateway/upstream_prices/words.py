@@ -30,5 +30,5 @@ REASONS: Final[dict[ReasonCode, Promise]] = {
 
 def reason_words(kept: Sequence[str]) -> str:
     """A reason as it is kept: its code, member and what that says."""
-    code, member, given = kept
-    return str(REASONS[code]) % {"member": member, "given": given}  # type: ignore[index]
+    code, member, value = kept
+    return str(REASONS[code]) % {"member": member, "given": value}  # type: ignore[index]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime
 
 
-def _in_utc(at: dt.datetime) -> dt.datetime:
+def _convert_to_utc(at: dt.datetime) -> dt.datetime:
     """The database takes no offset of 16 hours or more, which RFC 3339 has up to 23:59."""
     try:
         return at.astimezone(dt.UTC)
@@ -14,5 +14,5 @@ def _in_utc(at: dt.datetime) -> dt.datetime:
         raise ValueError("the time is too far away") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Instant = Annotated[AwareDatetime, AfterValidator(_convert_to_utc)]
 """A time with its offset, in UTC."""

@@ -40,12 +40,12 @@ def also_answers(*statuses: int) -> dict[str, Any]:
     return {"responses": {status: declared_error(status) for status in statuses}}
 
 
-def say_additional_properties(node: Any) -> None:
+def add_additional_properties(node: Any) -> None:
     """Replace the one pattern of an object's names by `additionalProperties`, which every generator
     of clients knows; the pattern moves to `propertyNames`."""
     if isinstance(node, list):
         for inner in node:
-            say_additional_properties(inner)
+            add_additional_properties(inner)
     if not isinstance(node, dict):
         return
     patterns = node.get("patternProperties")
@@ -53,7 +53,7 @@ def say_additional_properties(node: Any) -> None:
         ((pattern, node["additionalProperties"]),) = node.pop("patternProperties").items()
         node["propertyNames"] = {**node.get("propertyNames", {}), "pattern": pattern}
     for inner in node.values():
-        say_additional_properties(inner)
+        add_additional_properties(inner)
 
 
 def declared_error(status: int) -> dict[str, Any]:

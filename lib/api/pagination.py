@@ -79,7 +79,7 @@ def after_id(cursor: str | None) -> uuid.UUID | None:
     return last
 
 
-def cut(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[Row]:
+def cut_page(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[Row]:
     """Build a page from at most `limit` + 1 rows. An extra row means that there is a next page."""
     items = rows[:limit]
     return Page(items, id_text(id_of(items[-1])) if len(rows) > limit else None)
@@ -95,7 +95,7 @@ def page_after(rows: QuerySet[RowModel], limit: int, last: uuid.UUID | None) -> 
     """Build the page after a given row, or the first page."""
     if last is not None:
         rows = rows.filter(pk__lt=last)
-    return cut(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)
+    return cut_page(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)
 
 
 def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:

@@ -83,21 +83,21 @@ class Tool(NamedTuple):
 
 def login_of(connection: "psycopg.Connection[Any]") -> Login:
     """The login that an open connection was made with."""
-    stated = dict(connection.info.get_parameters().items() - _FILLED_IN.items())
-    return Login({**stated, "application_name": BACKUP_NAME}, connection.info.password)
+    parameters = dict(connection.info.get_parameters().items() - _FILLED_IN.items())
+    return Login({**parameters, "application_name": BACKUP_NAME}, connection.info.password)
 
 
 def find_tool(name: str, server: int, login: Login) -> Tool:
     """Return the oldest installed program of that name which works with this server version and
     supports the login's options. Raises ToolError."""
     major_min = max(server, login.major_min)
-    found = list(_installed(name))
-    fitting = [tool for tool in found if tool.major >= major_min]
+    versions = list(_find_installed(name))
+    fitting = [tool for tool in versions if tool.major >= major_min]
     if fitting:
         return min(fitting, key=lambda tool: tool.major)
     newest = [word for word in login.parameters if SINCE.get(word, 0) > server]
     because = f" and its connection's {', '.join(sorted(newest))}" if newest else ""
-    others = ", ".join(f"{tool.path} is {tool.major}" for tool in found) or "there is none"
+    others = ", ".join(f"{tool.path} is {tool.major}" for tool in versions) or "there is none"
     raise ToolError(
         f"{name} {major_min} or newer is needed for this database{because} ({others}). "
         f"Install the client programs of PostgreSQL {major_min}."
@@ -143,11 +143,11 @@ def _running(
             yield process
         if process.returncode != 0:
             words.seek(max(0, words.tell() - _WORDS_BYTES))
-            said = words.read().decode(errors="replace").strip()
-            raise ToolError(f"{Path(command[0]).name} failed:\n{said}")
+            message = words.read().decode(errors="replace").strip()
+            raise ToolError(f"{Path(command[0]).name} failed:\n{message}")
 
 
-def _installed(name: str) -> Iterator[Tool]:
+def _find_installed(name: str) -> Iterator[Tool]:
     on_path = shutil.which(name)
     spec = find_spec(_SERVER_PACKAGE)
     folders = (spec.submodule_search_locations if spec else None) or []
@@ -163,5 +163,5 @@ def _major(path: str) -> int | None:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return None
-    found = _VERSION.search(done.stdout)
-    return int(found[1]) if found else None
+    match = _VERSION.search(done.stdout)
+    return int(match[1]) if match else None

@@ -46,7 +46,7 @@ def enter(tenant: UUID | None) -> None:
 
 
 @contextmanager
-def within(tenant: UUID | None) -> Iterator[None]:
+def use_tenant(tenant: UUID | None) -> Iterator[None]:
     """Act in a tenant, or for the installation, inside the block."""
     before = _current.get()
     _current.set(tenant)
@@ -64,22 +64,24 @@ def own_context() -> Context:
     return context
 
 
-def each_within(tenant: UUID | None, parts: Iterable[Part]) -> Iterator[Part]:
+def iterate_within(tenant: UUID | None, parts: Iterable[Part]) -> Iterator[Part]:
     """The parts of an answer that is sent after its request has ended, each made in the tenant."""
     iterator = iter(parts)
     while True:
-        with within(tenant):
+        with use_tenant(tenant):
             part = next(iterator, _END)
         if part is _END:
             return
         yield part  # type: ignore[misc]
 
 
-async def each_within_async(tenant: UUID | None, parts: AsyncIterable[Part]) -> AsyncIterator[Part]:
-    """The asynchronous form of `each_within`."""
+async def iterate_within_async(
+    tenant: UUID | None, parts: AsyncIterable[Part]
+) -> AsyncIterator[Part]:
+    """The asynchronous form of `iterate_within`."""
     iterator = aiter(parts)
     while True:
-        with within(tenant):
+        with use_tenant(tenant):
             part = await anext(iterator, _END)
         if part is _END:
             return
@@ -89,11 +91,11 @@ async def each_within_async(tenant: UUID | None, parts: AsyncIterable[Part]) -> 
 def confine_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Confine every statement of a connection of Django's: to be called when it is made."""
     # First of the wrappers: a temporary one takes the last of the list off when it ends.
-    if _confined not in connection.execute_wrappers:
-        connection.execute_wrappers.insert(0, _confined)
+    if _confine_connection not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _confine_connection)
 
 
-def _confined(
+def _confine_connection(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
     """Run a statement as the current tenant's; Django's interface of a wrapper of `execute`."""

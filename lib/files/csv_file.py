@@ -24,7 +24,7 @@ def csv_file(name: str, rows: Rows) -> HttpResponse:
 
     No text in it is a formula that a spreadsheet would run; a decimal number stays one.
     """
-    return _named(HttpResponse(csv_text(rows), content_type=CSV_TYPE), name)
+    return _set_file_name(HttpResponse(csv_text(rows), content_type=CSV_TYPE), name)
 
 
 def stream(
@@ -32,17 +32,17 @@ def stream(
 ) -> HttpResponseBase:
     """Stream a file for download under that name, piece by piece."""
     # Django would read a plain iterator to its end before an ASGI server gets the first of it.
-    sent = _in_thread(pieces) if isinstance(request, ASGIRequest) else pieces
-    return _named(StreamingHttpResponse(sent, content_type=content_type), name)
+    sent = _iterate_in_thread(pieces) if isinstance(request, ASGIRequest) else pieces
+    return _set_file_name(StreamingHttpResponse(sent, content_type=content_type), name)
 
 
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _iterate_in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     read = sync_to_async(lambda: next(pieces, None))
     while (piece := await read()) is not None:
         yield piece
 
 
-def _named(response: Response, name: str) -> Response:
+def _set_file_name(response: Response, name: str) -> Response:
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

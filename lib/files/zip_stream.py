@@ -19,17 +19,17 @@ class _Sent(io.RawIOBase):
         self._pieces.append(piece)
         return len(piece)
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
 
 
-def zipped(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+def stream_zip(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
     """Return the pieces of an archive of these (name, content) files. They are stored uncompressed,
     because formats such as PDF are compressed already."""
     sent = _Sent()
     with zipfile.ZipFile(sent, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files:
             archive.writestr(name, content)
-            yield sent.taken()
-    yield sent.taken()
+            yield sent.take()
+    yield sent.take()

@@ -54,10 +54,12 @@ class ClickHouse:
 
     def rows(self, text: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
         """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
-        fields = {f"param_{name}": written(value) for name, value in (parameters or {}).items()}
+        fields = {
+            f"param_{name}": write_literal(value) for name, value in (parameters or {}).items()
+        }
         # 2: read-only, but settings may still be passed.
         settings = {"readonly": "2", "max_execution_time": str(ASK_S)}
-        answer = self._exchanged(
+        answer = self._send_request(
             client(ASK_S + 2),
             settings | {"default_format": "JSONCompactEachRow"},
             *_form({"query": text} | fields),
@@ -66,14 +68,14 @@ class ClickHouse:
 
     def run(self, text: str) -> None:
         """Run a statement that answers nothing. Raises ClickHouseError."""
-        self._exchanged(client(SEND_S), {}, text.encode())
+        self._send_request(client(SEND_S), {}, text.encode())
 
     def insert(self, table: str, columns: Iterable[str], rows: bytes) -> None:
         """Insert rows, each a JSON array on a line of its own. Raises ClickHouseError."""
         text = f"INSERT INTO {table} ({', '.join(columns)}) FORMAT JSONCompactEachRow"
-        self._exchanged(client(SEND_S), {"query": text}, rows)
+        self._send_request(client(SEND_S), {"query": text}, rows)
 
-    def _exchanged(
+    def _send_request(
         self, client: Any, query: Mapping[str, str], body: bytes, content_type: str = "text/plain"
     ) -> bytes:
         headers = {
@@ -84,13 +86,13 @@ class ClickHouse:
         }
         url = f"{self.url}/?{urlencode({**_SETTINGS, **query})}"
         try:
-            answer = egress.exchanged(client, "POST", url, headers, body)
+            answer = egress.send_request(client, "POST", url, headers, body)
         except egress.EgressError as error:
             raise ClickHouseError(f"it cannot be reached: {error}") from error
         if answer.status_code != 200:
             code = answer.headers.get("x-clickhouse-exception-code", "")
-            said = f"it answered {answer.status_code}, error {code or 'unknown'}"
-            raise ClickHouseError(said, int(code) if code.isdecimal() else None)
+            message = f"it answered {answer.status_code}, error {code or 'unknown'}"
+            raise ClickHouseError(message, int(code) if code.isdecimal() else None)
         return answer.content
 
 
@@ -111,7 +113,7 @@ def client(read_s: int) -> Any:
     return egress.guarded_client(_ANYWHERE, read_s=read_s, schemes=("http", "https"))
 
 
-def written(value: Value) -> str:
+def write_literal(value: Value) -> str:
     """A parameter's text, as its type in the statement is read."""
     if isinstance(value, str):
         return value.translate(_ESCAPED)

@@ -2,7 +2,7 @@
 
 Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
 once, judges every answer, connects to an address that it judged, and judges the other end of the
-socket once more. It follows no redirect (`fetched` does, judging each), keeps no cookie and takes
+socket once more. It follows no redirect (`fetch_url` does, judging each), keeps no cookie and takes
 nothing from the environment.
 
     EgressError
@@ -104,7 +104,7 @@ class EgressPolicy:
     def permits(self, address: str) -> bool:
         if self.lists(address):
             return True
-        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        ip = _unmap_address(ipaddress.ip_address(address.partition("%")[0]))
         if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_V6:
             return False
         if any(ip.version == net.version and ip in net for net in _NEVER):
@@ -113,7 +113,7 @@ class EgressPolicy:
 
     def lists(self, address: str) -> bool:
         """Return whether the operator named its network."""
-        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        ip = _unmap_address(ipaddress.ip_address(address.partition("%")[0]))
         return any(ip.version == net.version and ip in net for net in self._allow)
 
     @property
@@ -129,7 +129,7 @@ class EgressPolicy:
             )
 
 
-def _unmapped(ip: Address) -> Address:
+def _unmap_address(ip: Address) -> Address:
     """The IPv4 address inside a mapped, 6to4, Teredo or NAT64 address: those are judged by it."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
@@ -250,7 +250,7 @@ def guarded_pool(
 
 
 @contextmanager
-def streamed(
+def stream_request(
     client: httpx.Client,
     method: str,
     url: str,
@@ -268,7 +268,7 @@ def streamed(
             connected()
 
     with (
-        _as_egress_failed(),
+        _translate_errors(),
         client.stream(
             method, url, headers=dict(headers), content=body, extensions={"trace": trace}
         ) as response,
@@ -276,11 +276,11 @@ def streamed(
         yield response
 
 
-def exchanged(
+def send_request(
     client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> Answer:
     """Send a request to a trusted host and return the whole response. Raises EgressError."""
-    with _as_egress_failed():
+    with _translate_errors():
         return client.request(method, url, headers=dict(headers), content=body)
 
 
@@ -293,9 +293,9 @@ def exchanged_at_most(
     *,
     bytes_max: int,
 ) -> Answer:
-    """As `exchanged`, for a host whose response may be endless. Raises EgressError."""
+    """As `send_request`, for a host whose response may be endless. Raises EgressError."""
     with (
-        _as_egress_failed(),
+        _translate_errors(),
         client.stream(method, url, headers=dict(headers), content=body) as response,
     ):
         content = b""
@@ -327,7 +327,7 @@ def exchanged_briefly(
     bytes_max: int,
 ) -> BriefAnswer:
     """The answer to a request by the connections of `guarded_pool`. Raises EgressError."""
-    parsed = _parsed(url)
+    parsed = _parse_url(url)
     check_url(parsed, schemes)
     target = httpcore.URL(
         scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
@@ -335,7 +335,7 @@ def exchanged_briefly(
     named = {"user-agent": AGENT, "accept": "*/*", "accept-encoding": "identity", **headers}
     times = {"connect": 3.0, "read": read_s, "write": read_s}
     with (
-        _as_egress_failed(),
+        _translate_errors(),
         pool.stream(
             method,
             target,
@@ -357,7 +357,7 @@ def exchanged_briefly(
 
 
 @contextmanager
-def _as_egress_failed() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (httpx.TimeoutException, httpcore.TimeoutException) as error:
@@ -384,7 +384,7 @@ class TooLarge(EgressError):
     """The file is larger than the permitted size."""
 
 
-async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
+async def fetch_url(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
     """Fetch a file from an address that a user named. Each redirect is checked. The policy is that
     for users' addresses, which lists for channels do not widen. The caller limits the time. Raises
     EgressError: Unreachable, TooLarge, or EgressFailed for an unusable response."""
@@ -396,13 +396,13 @@ async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
                     if response.has_redirect_location:
                         url = str(response.url.join(response.headers["location"]))
                         continue
-                    return await _judged(response, bytes_max)
+                    return await _read_response(response, bytes_max)
             except (EgressDenied, Unresolved, *_BROKEN) as error:
                 raise Unreachable from error
     raise EgressFailed("broken", f"The URL redirects more than {_REDIRECTS_MAX} times.")
 
 
-async def _judged(response: httpx.Response, bytes_max: int) -> Fetched:
+async def _read_response(response: httpx.Response, bytes_max: int) -> Fetched:
     if response.status_code != 200:
         text = f"The URL returned status {response.status_code}."
         raise EgressFailed("broken", text)
@@ -426,7 +426,7 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
 def check_form_of_named(policy: EgressPolicy, url: str) -> None:
     """Refuse an address whose text already shows that `check_named_by_user` or the connector would
     refuse it. Resolves no name. Raises EgressDenied."""
-    check_url(_parsed(url), ("https", "http"))
+    check_url(_parse_url(url), ("https", "http"))
     host, port = host_and_port(url)
     literal = literal_address(host)
     if literal is not None:
@@ -450,7 +450,7 @@ async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
 
 def host_and_port(url: str) -> tuple[str, int]:
     """Return the host and port of an http or https URL. Raises EgressDenied."""
-    parsed = _parsed(url)
+    parsed = _parse_url(url)
     host = parsed.host
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
     if port is None or not host:
@@ -458,7 +458,7 @@ def host_and_port(url: str) -> tuple[str, int]:
     return host, port
 
 
-def _parsed(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     """Raises EgressDenied."""
     try:
         parsed = httpx.URL(url)
@@ -572,21 +572,21 @@ class GuardedNetwork(httpcore.NetworkBackend):
         """A connection to a host, or to an address, by way of a proxy."""
         addresses = permitted_addresses(self._policy, proxy.host, proxy.port, self._resolver)
         stream = self._to_one_of(addresses, proxy.port, timeout)
-        stands = False
+        connected = False
         try:
             talk = tunnel(proxy, host, port)
-            said = next(talk)
-            while not stands:
-                if said:
-                    stream.write(said, timeout)
+            to_send = next(talk)
+            while not connected:
+                if to_send:
+                    stream.write(to_send, timeout)
                 try:
-                    said = talk.send(stream.read(4096, timeout))
+                    to_send = talk.send(stream.read(4096, timeout))
                 except StopIteration:
-                    stands = True
+                    connected = True
         except ProxyFault as error:
             raise httpcore.ConnectError(str(error)) from error
         finally:
-            if not stands:
+            if not connected:
                 stream.close()
         return stream
 

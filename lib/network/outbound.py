@@ -150,13 +150,13 @@ def _connect(proxy: Proxy, host: str, port: int) -> Talk:
         login = base64.b64encode(proxy.login.encode()).decode()
         lines.append(f"Proxy-Authorization: Basic {login}")
     head = yield "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
-    head = yield from _at_least(1, head)
+    head = yield from _read_at_least(1, head)
     while b"\r\n\r\n" not in head:
         if len(head) > _HEAD_BYTES_MAX:
             raise ProxyFault("the proxy's answer is too long")
-        head += yield from _more()
-    said, _, rest = head.partition(b"\r\n\r\n")
-    words = said.partition(b"\r\n")[0].split(b" ", 2)
+        head += yield from _read_more()
+    head_bytes, _, rest = head.partition(b"\r\n\r\n")
+    words = head_bytes.partition(b"\r\n")[0].split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or len(words[1]) != 3:
         raise ProxyFault("the proxy does not speak HTTP")
     if words[1] == b"407":
@@ -179,8 +179,8 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
         got = yield from _exactly(2, (yield login))
         if got[1] != 0:
             raise ProxyFault("the proxy wants another login")
-    command = bytes((_VERSION, _CONNECT, 0)) + _written(host) + port.to_bytes(2, "big")
-    got = yield from _at_least(5, (yield command))
+    command = bytes((_VERSION, _CONNECT, 0)) + _encode_host(host) + port.to_bytes(2, "big")
+    got = yield from _read_at_least(5, (yield command))
     if got[0] != _VERSION:
         raise ProxyFault("the proxy does not speak SOCKS5")
     if got[1] != 0:
@@ -192,26 +192,26 @@ def _socks5(proxy: Proxy, host: str, port: int) -> Talk:
     yield from _exactly(4 + sizes[got[3]] + 2, got)
 
 
-def _written(host: str) -> bytes:
+def _encode_host(host: str) -> bytes:
     address = ipaddress.ip_address(host)
     return bytes((_IPV4 if address.version == 4 else _IPV6,)) + address.packed
 
 
 def _exactly(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
-    got = yield from _at_least(size, got)
+    got = yield from _read_at_least(size, got)
     _check_end(got[size:])
     return got
 
 
-def _at_least(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
+def _read_at_least(size: int, got: bytes) -> Generator[bytes, bytes, bytes]:
     if not got:
         raise ProxyFault("the proxy closed the connection")
     while len(got) < size:
-        got += yield from _more()
+        got += yield from _read_more()
     return got
 
 
-def _more() -> Generator[bytes, bytes, bytes]:
+def _read_more() -> Generator[bytes, bytes, bytes]:
     got = yield b""
     if not got:
         raise ProxyFault("the proxy closed the connection")
@@ -245,7 +245,7 @@ def tls_context(outbound: Outbound) -> ssl.SSLContext:
 
 def read_certificates(pem: str) -> str:
     """Return certificates in canonical PEM, without surrounding text. Raises BadPem."""
-    return _as_pem(_certificates(pem))
+    return _encode_pem(_certificates(pem))
 
 
 def read_authorities(pem: str) -> str:
@@ -262,8 +262,8 @@ def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
     if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):
         raise BadPem("the key is not that of the certificate")
     written = _key_as_pem(key)
-    tls_context(Outbound(cert_pem=_as_pem(chain), key_pem=written))
-    return _as_pem(chain), written
+    tls_context(Outbound(cert_pem=_encode_pem(chain), key_pem=written))
+    return _encode_pem(chain), written
 
 
 def read_key(key_pem: str) -> str:
@@ -282,7 +282,7 @@ def _key_as_pem(key: PrivateKeyTypes) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _as_pem(certificates: Iterable[x509.Certificate]) -> str:
+def _encode_pem(certificates: Iterable[x509.Certificate]) -> str:
     return "".join(item.public_bytes(Encoding.PEM).decode() for item in certificates)
 
 

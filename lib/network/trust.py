@@ -35,10 +35,10 @@ def own_authorities() -> tuple[Authority, ...]:
         raise _wrong(path, "holds no certificates in PEM") from error
     except OSError as error:
         raise _wrong(path, f"cannot be read ({error.strerror})") from error
-    found = context.get_ca_certs()
-    if not found:
+    certificates = context.get_ca_certs()
+    if not certificates:
         raise _wrong(path, "holds no certificate of an authority")
-    return tuple(map(_authority, found))
+    return tuple(map(_authority, certificates))
 
 
 def trusted_context() -> ssl.SSLContext:

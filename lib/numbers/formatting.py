@@ -10,7 +10,7 @@ MISSING = "\N{EN DASH}"
 SPEED_FROM_MS = 100
 
 
-def grouped(number: int) -> str:
+def group_digits(number: int) -> str:
     """A count in full: ``1204331`` -> ``1,204,331``; a true minus before negatives."""
     return f"{number:,}".replace("-", MINUS)
 
@@ -34,7 +34,7 @@ def compact(number: int, units: Units = THOUSANDS) -> str:
     """
     size = abs(number)
     if size < 10_000:
-        return grouped(number)
+        return group_digits(number)
     sign = MINUS if number < 0 else ""
     for (unit, word), larger in zip(units, (*units[1:], None), strict=True):
         text = _three_digits(Decimal(size) / unit)

@@ -16,16 +16,16 @@ def relative_text(when: datetime, now: datetime) -> str:
         return date_format(when, "DATE_FORMAT")
     if size == 0:
         return gettext("just now")
-    patterns = _past() if seconds >= 0 else _future()
+    patterns = _past_patterns() if seconds >= 0 else _future()
     return patterns[unit] % {"n": size}
 
 
 def relative_patterns() -> tuple[str, ...]:
     """The sentences that it is said in: three of the past, then three of the future, by unit."""
-    return (*_past().values(), *_future().values())
+    return (*_past_patterns().values(), *_future().values())
 
 
-def _past() -> dict[str, str]:
+def _past_patterns() -> dict[str, str]:
     return {
         "s": gettext("%(n)s s ago"),
         "min": gettext("%(n)s min ago"),

@@ -139,10 +139,10 @@ def _write_sheets(book: Any, columns: Sequence[Column], batches: Batches) -> Non
     money = book.add_format({"num_format": "#,##0.00#######"})
     time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
     count = book.add_format({"num_format": "#,##0"})
-    formats = [_chosen(column, money, time, count) for column in columns]
+    formats = [_choose_format(column, money, time, count) for column in columns]
     zone, sheet, n = timezone.get_current_timezone(), None, SHEET_ROWS
     for batch in batches:
-        cells = (_celled(*one, zone) for one in zip(columns, batch, strict=True))
+        cells = (_to_cells(*one, zone) for one in zip(columns, batch, strict=True))
         for row in zip(*cells, strict=True):
             if n == SHEET_ROWS:
                 sheet, n = _new_sheet(book, columns, head, str(zone)), 0
@@ -154,7 +154,7 @@ def _write_sheets(book: Any, columns: Sequence[Column], batches: Batches) -> Non
         _new_sheet(book, columns, head, str(zone))
 
 
-def _chosen(column: Column, money: Any, time: Any, count: Any) -> Any:
+def _choose_format(column: Column, money: Any, time: Any, count: Any) -> Any:
     if column.kind in _MONEY:
         return money
     if column.kind in _TIMES:
@@ -174,7 +174,7 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
     return sheet
 
 
-def _celled(column: Column, values: Values, zone: dt.tzinfo) -> Values:
+def _to_cells(column: Column, values: Values, zone: dt.tzinfo) -> Values:
     """The values of a column as cells: numbers, texts that fit, and times of the zone."""
     if column.kind in _MONEY:
         return [None if nano is None else nano / _NANO for nano in values]
@@ -203,7 +203,7 @@ def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     first: Batch = next(batches, [()] * len(columns))
     numbers = [_number_type(values, whole, DataType.float64(), text) for values in first]
     types = [
-        _chosen(column, decimal, instant, number) or text
+        _choose_format(column, decimal, instant, number) or text
         for column, number in zip(columns, numbers, strict=True)
     ]
     names = [export_name(column) for column in columns]

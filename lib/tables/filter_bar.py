@@ -54,7 +54,7 @@ def bar_of(state: State) -> FilterBar:
         if one.filter.kind != "choice" or len(one.choices) > 1
     ]
     chips = [
-        Chip(one.filter.label, one.shown, f"?{state.query(**{one.filter.name: None})}")
+        Chip(one.filter.label, one.value_text, f"?{state.query(**{one.filter.name: None})}")
         for one in state.filters
         if one.active
     ]

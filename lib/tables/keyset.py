@@ -70,13 +70,13 @@ def encode_cursor(values: Values, context: str) -> str:
     It is signed together with what it belongs to, so that a cursor of another list, or of another
     order, is refused instead of being compared with values of another kind.
     """
-    return _signer(context).sign_object([_tagged(value) for value in values], compress=False)
+    return _signer(context).sign_object([_tag_value(value) for value in values], compress=False)
 
 
 def decode_cursor(text: str, context: str) -> Values:
     """The inverse of `encode_cursor`. Raises BadCursor."""
     try:
-        return tuple(_untagged(value) for value in _signer(context).unsign_object(text))
+        return tuple(_untag_value(value) for value in _signer(context).unsign_object(text))
     except (signing.BadSignature, ValueError) as error:
         raise BadCursor from error
 
@@ -85,7 +85,7 @@ def _signer(context: str) -> signing.Signer:
     return signing.Signer(salt=f"cursor:{context}")
 
 
-def _tagged(value: Any) -> Any:
+def _tag_value(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     for tag, (kind, write, _) in _TAGS.items():
@@ -94,7 +94,7 @@ def _tagged(value: Any) -> Any:
     raise TypeError(f"no list is sorted by a {type(value).__name__}")
 
 
-def _untagged(value: Any) -> Any:
+def _untag_value(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((tag, text),) = value.items()
@@ -108,7 +108,7 @@ def compare(left: Values, right: Values, orders: Sequence[Order]) -> int:
             continue
         if one is None or other is None:
             return 1 if one is None else -1
-        smaller = _folded(one) < _folded(other)
+        smaller = _fold_value(one) < _fold_value(other)
         return -1 if smaller != order.descending else 1
     return 0
 
@@ -120,12 +120,12 @@ def sort_key(order: Order) -> Callable[[Any], Any]:
     def key(row: Any) -> Any:
         value = value_at(row, order.path)
         # Those without a value come last, in either direction.
-        return (value is not None) == order.descending, value is not None and _folded(value)
+        return (value is not None) == order.descending, value is not None and _fold_value(value)
 
     return key
 
 
-def _folded(value: Any) -> Any:
+def _fold_value(value: Any) -> Any:
     # "alpha" and "Alpha" sort together; texts that differ only in case still have an order.
     return (value.casefold(), value) if isinstance(value, str) else value
 
@@ -137,7 +137,9 @@ def condition(
     rest = Q()
     for order, value in reversed(list(zip(orders, values, strict=True))):
         path = _name(order)
-        beyond = _beyond(path, value, order.descending != backwards, backwards, _null(model, path))
+        beyond = _beyond_query(
+            path, value, order.descending != backwards, backwards, _null(model, path)
+        )
         same = Q(**{f"{path}__isnull": True}) if value is None else Q(**{path: value})
         rest = beyond | (same & rest) if rest else beyond
     first = _name(orders[0])
@@ -148,11 +150,11 @@ def condition(
     return rest
 
 
-def _beyond(path: str, value: Any, smaller: bool, backwards: bool, null: bool) -> Q:
+def _beyond_query(path: str, value: Any, smaller: bool, backwards: bool, null: bool) -> Q:
     if value is None:
         return Q(**{f"{path}__isnull": False}) if backwards else Q(pk__in=())
-    found = Q(**{f"{path}__{'lt' if smaller else 'gt'}": value})
-    return found | Q(**{f"{path}__isnull": True}) if null and not backwards else found
+    query = Q(**{f"{path}__{'lt' if smaller else 'gt'}": value})
+    return query | Q(**{f"{path}__isnull": True}) if null and not backwards else query
 
 
 def ordering(

@@ -174,12 +174,12 @@ def export_table(
     form = FORMATS[state.export]
     name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
     pieces = form.write(state.columns, batches_of(state, source, make))
-    return stream(request, name, form.content_type, as_here(pieces))
+    return stream(request, name, form.content_type, iterate_in_locale(pieces))
 
 
 def batches_of(state: State, source: Source[Any], make: Make = list) -> Batches:
     """Yield all rows with the visible columns and order."""
-    read = _read_columns if isinstance(source, ColumnSource) else _made_columns
+    read = _read_columns if isinstance(source, ColumnSource) else _convert_columns
     boundary: Values | None = None
     while True:
         piece = read(state, source, make, boundary)
@@ -196,15 +196,15 @@ def _read_columns(state: State, source: Any, make: Make, boundary: Values | None
     return piece
 
 
-def _made_columns(state: State, source: Any, make: Make, boundary: Values | None) -> Piece:
+def _convert_columns(state: State, source: Any, make: Make, boundary: Values | None) -> Piece:
     orders = state.orders
     rows = source.fetch(orders, boundary, backwards=False, limit=_BATCH)
-    made = make(rows)
-    columns = [values_of(column, made) for column in state.columns]
+    made_rows = make(rows)
+    columns = [values_of(column, made_rows) for column in state.columns]
     return Piece(columns, len(rows), boundary_of(rows[-1], orders) if rows else None)
 
 
-def as_here(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def iterate_in_locale(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Iterate over the pieces in the current language and time zone, because they are made
     later."""
     language, zone = translation.get_language() or "en", timezone.get_current_timezone()

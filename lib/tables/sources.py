@@ -119,7 +119,7 @@ class QuerySource(Generic[RowModel]):
         return list(rows.order_by(*ordering(model, orders, backwards=backwards))[:limit])
 
     def count(self) -> Count:
-        return counted(self._rows.order_by()[: COUNTED_MAX + 1].count())
+        return count_text(self._rows.order_by()[: COUNTED_MAX + 1].count())
 
 
 class StatementSource(Generic[Row]):
@@ -147,7 +147,7 @@ class StatementSource(Generic[Row]):
 
     def count(self) -> Count:
         ((n,),) = self._run("count(*)", "", {}, f"LIMIT {COUNTED_MAX + 1}")
-        return counted(n)
+        return count_text(n)
 
     def _run(
         self, columns: str, text: str, edges: Mapping[str, Any], limit: str = ""
@@ -161,7 +161,7 @@ class StatementSource(Generic[Row]):
             return rows
 
 
-def counted(n: int) -> Count:
+def count_text(n: int) -> Count:
     """A count that was taken of COUNTED_MAX + 1 rows at most."""
     return Count(min(n, COUNTED_MAX), exact=n <= COUNTED_MAX, at_least=n > COUNTED_MAX)
 

@@ -181,9 +181,9 @@ class Table:
         this reader may not see, `choices` are filter choices known only at run time, `others` are
         parameters that the page itself reads and keeps."""
         sort = self._sort(query.get("sort", ()), hidden)
-        said = [name for text in query.get("cols", ()) for name in text.split(",")]
-        columns, chosen = self._columns(said or preference.columns, hidden)
-        size = _page_size(_first(query, "rows")) or _page_size(str(preference.page_size))
+        names = [name for text in query.get("cols", ()) for name in text.split(",")]
+        columns, chosen = self._columns(names or preference.columns, hidden)
+        size = _page_size(_first_value(query, "rows")) or _page_size(str(preference.page_size))
         state = State(
             table=self,
             sort=sort,
@@ -193,11 +193,11 @@ class Table:
             filters=tuple(self._filters(query, choices or {})),
             others=tuple(others),
             hidden=frozenset(hidden),
-            export=_among(_first(query, "export"), EXPORTS),
-            asked_columns=bool(said),
-            asked_size=bool(_page_size(_first(query, "rows"))),
+            export=_choose_known(_first_value(query, "export"), EXPORTS),
+            asked_columns=bool(names),
+            asked_size=bool(_page_size(_first_value(query, "rows"))),
         )
-        return state.at(_first(query, "after"), _first(query, "before"))
+        return state.at(_first_value(query, "after"), _first_value(query, "before"))
 
     def _sort(self, texts: Sequence[str], hidden: Collection[str]) -> Sorts:
         wanted = parse_sort(",".join(texts), self._sortable(hidden), 1 if self.big else SORTS_MAX)
@@ -228,7 +228,7 @@ class Table:
     ) -> Iterable["FilterState"]:
         for one in self.filters:
             options = choices.get(one.name, one.choices)
-            text = _first(query, one.name).replace("\x00", "").strip()[:200]
+            text = _first_value(query, one.name).replace("\x00", "").strip()[:200]
             if one.kind == "choice" and text not in {value for value, _ in options}:
                 text = ""
             yield FilterState(one, text or one.default, tuple(options))
@@ -249,7 +249,7 @@ class FilterState(NamedTuple):
         return self.value != self.filter.default
 
     @property
-    def shown(self) -> Label:
+    def value_text(self) -> Label:
         """The value in words."""
         return dict(self.choices).get(self.value, self.value)
 
@@ -378,7 +378,7 @@ def format_sort(sort: Sorts) -> str:
     return ",".join(f"-{name}" if down else name for name, down in sort)
 
 
-def _among(text: str, known: Collection[str]) -> str:
+def _choose_known(text: str, known: Collection[str]) -> str:
     return text if text in known else ""
 
 
@@ -392,5 +392,5 @@ def _path_of(column: Column) -> Path:
     return column.sort_path
 
 
-def _first(query: Mapping[str, Sequence[str]], name: str) -> str:
+def _first_value(query: Mapping[str, Sequence[str]], name: str) -> str:
     return next(iter(query.get(name, ())), "")

@@ -158,19 +158,19 @@ def drop_old() -> int:
 
 def _deliveries(fact: Fact) -> list[Delivery]:
     kind = KINDS[fact.kind]
-    made = []
+    deliveries = []
     if kind.operators or fact.organisation_id is not None:
         endpoints = WebhookEndpoint.objects.select_related("key").filter(
             Q(kinds=[]) | Q(kinds__contains=[fact.kind]),
             organisation=None if kind.operators else fact.organisation_id,
             removed_at=None,
         )
-        made = [
+        deliveries = [
             Delivery(fact=fact, endpoint=endpoint)
             for endpoint in endpoints
             if not has_ended(endpoint)
         ]
-    return made + [Delivery(fact=fact, user=user) for user in _readers(fact)]
+    return deliveries + [Delivery(fact=fact, user=user) for user in _readers(fact)]
 
 
 def _readers(fact: Fact) -> list[User]:

@@ -16,7 +16,7 @@ from django.utils import translation
 from accounts.keys.lookup import key_state
 from accounts.models import Key, Organisation, User
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.network import egress
 from lib.network.mail import NoMailServer, render_letter
@@ -54,7 +54,7 @@ def send(delivery_id: UUID) -> None:
     if delivery is None:
         return
     begun = time.monotonic_ns()
-    with within(delivery.fact.organisation_id):
+    with use_tenant(delivery.fact.organisation_id):
         if delivery.hook is not None:
             outcome = _call(delivery)
         elif delivery.endpoint is not None:
@@ -85,7 +85,7 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
         return Outcome(None, "The key that made the webhook has ended.", final=True)
     try:
         if endpoint.service != Service.WEBHOOK:
-            return _say(endpoint, fact)
+            return _send_to_chat(endpoint, fact)
         secrets = secrets_in_force(endpoint)
     except VaultError as error:
         log.error("webhook %s: %s", endpoint.id, error)
@@ -94,7 +94,7 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
     stamp = int(clock.now().timestamp())
     headers = signature_headers(secrets, id_text(fact.id), stamp, body)
     headers["content-type"] = "application/json"
-    return _posted(endpoint.url, headers, body, lambda answer: "")
+    return _post_body(endpoint.url, headers, body, lambda answer: "")
 
 
 def _call(delivery: Delivery) -> Outcome:
@@ -111,10 +111,10 @@ def _call(delivery: Delivery) -> Outcome:
     body, stamp = call.body.encode(), int(clock.now().timestamp())
     headers = signature_headers([call.secret], id_text(delivery.fact_id), stamp, body)
     headers["content-type"] = "application/json"
-    return _posted(call.url, headers, body, lambda answer: "")
+    return _post_body(call.url, headers, body, lambda answer: "")
 
 
-def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
+def _send_to_chat(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
     """Write into a chat. Raises VaultError."""
     url, secret = chat_address(endpoint)
     with translation.override(endpoint.language or settings.LANGUAGE_CODE):
@@ -126,10 +126,10 @@ def _say(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
         return "" if code is None else f"Refused with code {code}."
 
     headers = {"content-type": "application/json; charset=utf-8"}
-    return _posted(request.url, headers, request.body, judge)
+    return _post_body(request.url, headers, request.body, judge)
 
 
-def _posted(
+def _post_body(
     url: str, headers: dict[str, str], body: bytes, judge: Callable[[egress.Answer], str]
 ) -> Outcome:
     """Send a POST and return its outcome. `judge` returns the error of a 2xx response, or "". Only
@@ -141,7 +141,7 @@ def _posted(
             egress.guarded_client(
                 policy, connect_s=_CONNECT_S, read_s=_READ_S, schemes=("https", "http")
             ) as client,
-            egress.streamed(client, "POST", url, headers, body) as answer,
+            egress.stream_request(client, "POST", url, headers, body) as answer,
         ):
             status = answer.status_code
             wrong = judge(answer) if 200 <= status < 300 else f"Answered with status {status}."

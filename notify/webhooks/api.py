@@ -124,7 +124,9 @@ def list_webhooks(request: HttpRequest, query: Query[pagination.NamedPageQuery])
     """The organisation's webhooks, newest first."""
     rows = visible_endpoints(actors.actor_of(request))
     page = pagination.page_by_id(query.named(rows), query.limit, query.cursor)
-    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+    return WebhookPage(
+        items=[WebhookOut(**_serialize_endpoint(row)) for row in page.items], next=page.next
+    )
 
 
 @router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
@@ -134,13 +136,13 @@ def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOu
     access.require(actor, "webhooks.write")
     organisation = organisation_of(actor)
     endpoint, secret = endpoints.create_endpoint(actor, organisation, **body.model_dump())
-    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+    return Status(201, NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret))
 
 
 @router.get("/webhooks/{id}", response=WebhookOut, summary="Show a webhook")
 def show_webhook(request: HttpRequest, id: str) -> WebhookOut:
     """One webhook, without its secret."""
-    return WebhookOut(**_shown(access_endpoint(actors.actor_of(request), id)))
+    return WebhookOut(**_serialize_endpoint(access_endpoint(actors.actor_of(request), id)))
 
 
 @router.patch("/webhooks/{id}", response=WebhookOut, summary="Change a webhook")
@@ -149,8 +151,8 @@ def change_webhook(request: HttpRequest, id: str, body: WebhookChange) -> Webhoo
     actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     endpoint = access_endpoint(actor, id)
-    stated = body.model_dump(exclude_none=True)
-    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
+    fields = body.model_dump(exclude_none=True)
+    return WebhookOut(**_serialize_endpoint(endpoints.change_endpoint(actor, endpoint, **fields)))
 
 
 @router.delete("/webhooks/{id}", response={204: None}, summary="Delete a webhook")
@@ -169,7 +171,7 @@ def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
     access.require(actor, "webhooks.write")
     endpoint = access_endpoint(actor, id)
     secret = endpoints.rotate_secret(actor, endpoint)
-    return NewWebhookOut(**_shown(endpoint), secret=secret)
+    return NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret)
 
 
 @router.post("/webhooks/{id}/test", response={202: DeliveryOut}, summary="Test a webhook")
@@ -217,7 +219,9 @@ def list_operator_webhooks(
     page = pagination.page_by_id(
         query.named(operator_endpoints(actors.actor_of(request))), query.limit, query.cursor
     )
-    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+    return WebhookPage(
+        items=[WebhookOut(**_serialize_endpoint(row)) for row in page.items], next=page.next
+    )
 
 
 @operator_router.post(
@@ -228,7 +232,7 @@ def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[New
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     endpoint, secret = endpoints.create_endpoint(actor, None, **body.model_dump())
-    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+    return Status(201, NewWebhookOut(**_serialize_endpoint(endpoint), secret=secret))
 
 
 @operator_router.get(
@@ -236,7 +240,7 @@ def create_operator_webhook(request: HttpRequest, body: WebhookIn) -> Status[New
 )
 def show_operator_webhook(request: HttpRequest, id: str) -> WebhookOut:
     """One of the operators' chats and webhooks."""
-    return WebhookOut(**_shown(operator_endpoint(actors.actor_of(request), id)))
+    return WebhookOut(**_serialize_endpoint(operator_endpoint(actors.actor_of(request), id)))
 
 
 @operator_router.patch(
@@ -247,8 +251,8 @@ def change_operator_webhook(request: HttpRequest, id: str, body: WebhookChange) 
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     endpoint = operator_endpoint(actor, id)
-    stated = body.model_dump(exclude_none=True)
-    return WebhookOut(**_shown(endpoints.change_endpoint(actor, endpoint, **stated)))
+    fields = body.model_dump(exclude_none=True)
+    return WebhookOut(**_serialize_endpoint(endpoints.change_endpoint(actor, endpoint, **fields)))
 
 
 @operator_router.post(
@@ -272,7 +276,7 @@ def remove_operator_webhook(request: HttpRequest, id: str) -> Status[None]:
     return Status(204, None)
 
 
-def _shown(endpoint: WebhookEndpoint) -> dict[str, Any]:
+def _serialize_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
     return {
         "id": id_text(endpoint.id),
         "name": endpoint.name,

@@ -36,15 +36,15 @@ def chat_request(service: str, url: str, secret: str, text: str, at_ms: int) -> 
     tags."""
     body: dict[str, Any]
     if service == "slack":
-        body = {"text": _escaped(cut(text))}
+        body = {"text": _escape_text(cut_text(text))}
     elif service == "feishu":
-        body = {"msg_type": "text", "content": {"text": _untagged(text)}}
+        body = {"msg_type": "text", "content": {"text": _break_tags(text)}}
         if secret:
             stamp = str(at_ms // 1000)
             sign = _sign(f"{stamp}\n{secret}", "")
             body = {"timestamp": stamp, "sign": sign, **body}
     else:
-        body = {"msgtype": "text", "text": {"content": _untagged(text)}}
+        body = {"msgtype": "text", "text": {"content": _break_tags(text)}}
         if service == "dingtalk" and secret:
             signed = {"timestamp": at_ms, "sign": _sign(secret, f"{at_ms}\n{secret}")}
             url += ("&" if "?" in url else "?") + urlencode(signed)
@@ -60,8 +60,8 @@ def refusal(service: str, answer: bytes) -> int | None:
     if field is None:
         return None
     try:
-        said = json.loads(answer)
-        code = said[field]
+        body = json.loads(answer)
+        code = body[field]
     except (ValueError, KeyError, TypeError, RecursionError):
         return -1
     if type(code) is not int:
@@ -69,7 +69,7 @@ def refusal(service: str, answer: bytes) -> int | None:
     return code or None
 
 
-def cut(text: str) -> str:
+def cut_text(text: str) -> str:
     """The text, or as much of its beginning as every service takes, by bytes of UTF-8."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= TEXT_BYTES_MAX:
@@ -82,11 +82,11 @@ def _sign(key: str, text: str) -> str:
     return base64.b64encode(hmac.digest(key.encode(), text.encode(), "sha256")).decode()
 
 
-def _escaped(text: str) -> str:
+def _escape_text(text: str) -> str:
     """Escape a text for Slack: these three characters, and no others."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _untagged(text: str) -> str:
+def _break_tags(text: str) -> str:
     """The three have no escape for `<at user_id="all">`, so it is written with a wide sign."""
-    return cut(text.replace("<", "＜"))
+    return cut_text(text.replace("<", "＜"))

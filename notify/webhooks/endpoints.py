@@ -77,10 +77,10 @@ def create_endpoint(
     if service == Service.WEBHOOK:
         if secret:
             raise WebhookRefused("secret", gettext("Weir makes the secret of a webhook itself."))
-        shown = sealed = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+        new_secret = sealed = signing.secret_text(os.urandom(signing.SECRET_BYTES))
     else:
         _check_chat_secret(service, secret)
-        shown, sealed = "", json.dumps({"url": url, "secret": secret})
+        new_secret, sealed = "", json.dumps({"url": url, "secret": secret})
         endpoint.url = _beginning(url)
     endpoint.sealed = seal(sealed, _place(endpoint, "sealed"))
     with transaction.atomic():
@@ -95,7 +95,7 @@ def create_endpoint(
             actor, organisation, "webhook.created", endpoint,
             service=service, url=endpoint.url, kinds=endpoint.kinds,
         )  # fmt: skip
-    return endpoint, shown
+    return endpoint, new_secret
 
 
 def change_endpoint(
@@ -226,8 +226,12 @@ def _beginning(url: str) -> str:
     posting."""
     host, port = host_and_port(url)
     scheme = url.split(":", 1)[0]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}/…" if port in (80, 443) else f"{scheme}://{shown}:{port}/…"
+    literal_host = f"[{host}]" if ":" in host else host
+    return (
+        f"{scheme}://{literal_host}/…"
+        if port in (80, 443)
+        else f"{scheme}://{literal_host}:{port}/…"
+    )
 
 
 def _check_url(url: str) -> None:

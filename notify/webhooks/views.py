@@ -104,7 +104,7 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(WEBHOOKS, request, actor)
     text = state.value("q").casefold()
     rows = [_webhook(actor, row) for row in visible_endpoints(actor)]
-    rows = [row for row in rows if text in _searched(row)]
+    rows = [row for row in rows if text in _search_text(row)]
     context = {"form": form, "may_write": access.scope_of(actor, "webhooks.write") is not None}
     templates = ("notify/webhooks/webhooks.html", "notify/webhooks/_webhooks.html")
     response = answer_table(request, state, ListSource(rows), templates, context)
@@ -113,7 +113,7 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return response
 
 
-def _searched(row: dict[str, Any]) -> str:
+def _search_text(row: dict[str, Any]) -> str:
     return f"{row['title']} {row['url']} {row['service']} {row['events']}".casefold()
 
 

@@ -12,7 +12,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from gateway.settings.installation import egress_policy_users
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.network import egress
 from playground.attachments.rules import BYTES_MAX, UnsupportedFile, inspect_file
 from playground.models import Attachment, Message, Run
@@ -63,13 +63,13 @@ def mark_sent(ids: Collection[UUID]) -> int:
 def mark_unsent(user_id: int, ids: Collection[UUID]) -> None:
     """Keep files of a person only for a while again, because the message that named them was taken
     back; one that another message names stays."""
-    free = _unnamed(user_id, ids)
+    free = _unreferenced_ids(user_id, ids)
     Attachment.objects.filter(id__in=free).update(unsent_until=clock.now() + UNSENT_KEPT)
 
 
 def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
     """Remove those of a person's files that no message of theirs names any more."""
-    Attachment.objects.filter(id__in=_unnamed(user_id, ids), user=user_id).delete()
+    Attachment.objects.filter(id__in=_unreferenced_ids(user_id, ids), user=user_id).delete()
 
 
 def files_named(messages: QuerySet[Message]) -> set[UUID]:
@@ -80,7 +80,7 @@ def files_named(messages: QuerySet[Message]) -> set[UUID]:
     }
 
 
-def _unnamed(user_id: int, ids: Collection[UUID]) -> set[UUID]:
+def _unreferenced_ids(user_id: int, ids: Collection[UUID]) -> set[UUID]:
     if not ids:
         return set()
     return set(ids) - files_named(Message.objects.filter(conversation__user=user_id))
@@ -94,15 +94,15 @@ def drop_unsent(now: dt.datetime) -> None:
 
 async def fetch_file(url: str) -> tuple[str, bytes]:
     """Fetch the file at a user's URL. Return its name and bytes. Raises egress.EgressError."""
-    policy = await in_database(egress_policy_users)
-    response = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
+    policy = await run_in_database(egress_policy_users)
+    response = await egress.fetch_url(policy, url, bytes_max=BYTES_MAX)
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", response.body
 
 
 async def fetch_made(url: str) -> bytes:
     """Download a provider's file from the URL in its answer. Only public addresses are allowed,
     whatever the operator lists. Raises egress.EgressError."""
-    return (await egress.fetched(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
+    return (await egress.fetch_url(egress.EgressPolicy(), url, bytes_max=BYTES_MAX)).body
 
 
 def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:

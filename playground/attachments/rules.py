@@ -72,10 +72,10 @@ def estimated_tokens(info: FileInfo, size: int) -> int:
 def _picture(data: bytes) -> FileInfo | None:
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
-        return FileInfo("image", "image/png", _sized(width, height))
+        return FileInfo("image", "image/png", _size_fields(width, height))
     if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
         width, height = struct.unpack("<HH", data[6:10])
-        return FileInfo("image", "image/gif", _sized(width, height))
+        return FileInfo("image", "image/gif", _size_fields(width, height))
     if data.startswith(b"\xff\xd8\xff"):
         return FileInfo("image", "image/jpeg", _jpeg(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -83,7 +83,7 @@ def _picture(data: bytes) -> FileInfo | None:
     return None
 
 
-def _sized(width: int, height: int) -> dict[str, int]:
+def _size_fields(width: int, height: int) -> dict[str, int]:
     return {"width": width, "height": height}
 
 
@@ -93,7 +93,7 @@ def _jpeg(data: bytes) -> dict[str, int]:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return _sized(width, height)
+            return _size_fields(width, height)
         at += 2 + max(2, length)
     return {}
 
@@ -101,12 +101,12 @@ def _jpeg(data: bytes) -> dict[str, int]:
 def _webp(data: bytes) -> dict[str, int]:
     form = data[12:16]
     if form == b"VP8X" and len(data) >= 30:
-        return _sized(
+        return _size_fields(
             int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
         )
     if form == b"VP8 " and len(data) >= 30:
         width, height = struct.unpack("<HH", data[26:30])
-        return _sized(width & 0x3FFF, height & 0x3FFF)
+        return _size_fields(width & 0x3FFF, height & 0x3FFF)
     return {}
 
 

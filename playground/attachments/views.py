@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.network.egress import EgressError
 from playground.attachments import attachments
@@ -49,14 +49,14 @@ async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
         async with asyncio.timeout(attachments.FETCH_S):
             name, data = await attachments.fetch_file(request.POST.get("url", "").strip())
-        added.append(chip_of(await in_database(attachments.add_file, actor, name, data)))
+        added.append(chip_of(await run_in_database(attachments.add_file, actor, name, data)))
     except UnsupportedFile as refused:
         errors.append(file_text(refused, name))
     except EgressError as error:
         errors.append(unfetched_text(error))
     except TimeoutError:
         errors.append(gettext("The URL did not respond in time."))
-    return await in_database(_chips, request, actor, added, errors)
+    return await run_in_database(_chips, request, actor, added, errors)
 
 
 @organisation_page("playground.read")
@@ -73,8 +73,8 @@ def file_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
-    shown = file.media_type in _SHOWN
-    kind = file.media_type if shown else "application/octet-stream"
+    inline = file.media_type in _SHOWN
+    kind = file.media_type if inline else "application/octet-stream"
     data, part = bytes(file.data), _part(request.headers.get("range", ""), file.size)
     response = HttpResponse(data[part.start : part.stop] if part else data, content_type=kind)
     # Without it a player cannot go to a place in a sound.
@@ -82,7 +82,7 @@ def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
     if part:
         response.status_code = 206
         response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
-    how = "inline" if shown else "attachment"
+    how = "inline" if inline else "attachment"
     response["Content-Disposition"] = (
         f"{how}; filename=\"file\"; filename*=UTF-8''{quote(file.name, safe='')}"
     )

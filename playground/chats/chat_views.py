@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from lib.htmx import go_to, is_htmx, page_address, toast
+from lib.htmx import is_htmx, page_address, redirect_to, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from playground.chats import export_import
@@ -63,7 +63,7 @@ def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         )
     except Refused as refused:
         return toast(HttpResponse(status=200), refused.message, tone="bad")
-    return _listed(request, actor, conversation)
+    return _list_response(request, actor, conversation)
 
 
 @organisation_page("playground.use")
@@ -72,7 +72,7 @@ def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = access_conversation(actor, id)
     delete_conversation(conversation)
     slug = slug_of(actor)
-    response = _listed(request, actor, None)
+    response = _list_response(request, actor, None)
     restore = reverse("chat_restore", args=[slug, id])
     return toast(response, gettext("Chat deleted."), gettext("Undo"), restore)
 
@@ -82,7 +82,7 @@ def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = access_conversation(actor, id, deleted=True)
     restore_conversation(conversation)
-    return _listed(request, actor, conversation)
+    return _list_response(request, actor, conversation)
 
 
 @organisation_page("playground.use")
@@ -163,10 +163,12 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     else:
         url = reverse("history", args=[slug])
         messages.success(request, gettext("%(n)s chats imported.") % {"n": len(imported)})
-    return go_to(request, url)
+    return redirect_to(request, url)
 
 
-def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> HttpResponse:
+def _list_response(
+    request: HttpRequest, actor: Actor, conversation: Conversation | None
+) -> HttpResponse:
     slug = slug_of(actor)
     if not is_htmx(request):
         url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
@@ -181,8 +183,8 @@ def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | Non
 def _open_chat(request: HttpRequest) -> str:
     """Return the id of the conversation beside the list, from the page address that htmx sends."""
     try:
-        shown = resolve(re.split("[?#]", page_address(request))[0])
+        match = resolve(re.split("[?#]", page_address(request))[0])
     except Resolver404:
         return ""
-    id = parse_id(shown.kwargs["id"]) if shown.url_name == "conversation" else None
+    id = parse_id(match.kwargs["id"]) if match.url_name == "conversation" else None
     return id_text(id) if id else ""

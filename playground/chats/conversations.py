@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from lib import clock
 from lib.ids import new_id, parse_id
@@ -33,11 +33,11 @@ _NAMED_WITHIN = dt.timedelta(minutes=2)
 
 def visible_conversations(actor: Actor) -> QuerySet[Conversation]:
     """The saved conversations of the actor, last used first: a chat is read by its author alone."""
-    saved = _standing_conversations(actor).filter(ends_at=None, deleted_at=None)
+    saved = _all_conversations(actor).filter(ends_at=None, deleted_at=None)
     return saved.order_by("-pinned", "-updated_at")
 
 
-def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
+def _all_conversations(actor: Actor) -> QuerySet[Conversation]:
     """Return all conversations of the actor, with deleted and temporary ones."""
     require(actor, "playground.read")
     conversations = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
@@ -46,11 +46,7 @@ def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
 
 def models_last_used(actor: Actor) -> list[str]:
     """The models of the actor's last conversations, the last one first."""
-    last = (
-        _standing_conversations(actor)
-        .order_by("-updated_at", "-id")
-        .values_list("model", flat=True)
-    )
+    last = _all_conversations(actor).order_by("-updated_at", "-id").values_list("model", flat=True)
     return list(dict.fromkeys(last[:_CHATS_SHOWN]))
 
 
@@ -59,21 +55,21 @@ def access_conversation(
 ) -> Conversation:
     """One conversation of the actor, a temporary one only where that is asked for. Http404 when it
     is another's or none."""
-    conversations = _standing_conversations(actor)
+    conversations = _all_conversations(actor)
     conversations = conversations if temporary else conversations.filter(ends_at=None)
-    return one_of(conversations if deleted else conversations.filter(deleted_at=None), id)
+    return get_by_id(conversations if deleted else conversations.filter(deleted_at=None), id)
 
 
 def _pages(actor: Actor) -> QuerySet[Conversation]:
     """The conversations of the actor that have a page."""
-    return _standing_conversations(actor).filter(deleted_at=None)
+    return _all_conversations(actor).filter(deleted_at=None)
 
 
 def access_message(actor: Actor, id: str, *, deleted: bool = False) -> Message:
     """One message in a conversation of the actor. Http404 when it is another's or none."""
     messages = Message.objects.select_related("conversation__organisation", "run")
     readable = messages.filter(conversation__in=_pages(actor))
-    return one_of(readable if deleted else readable.filter(deleted_at=None), id)
+    return get_by_id(readable if deleted else readable.filter(deleted_at=None), id)
 
 
 def access_run(actor: Actor, id: str) -> Run:
@@ -81,7 +77,7 @@ def access_run(actor: Actor, id: str) -> Run:
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
-    return one_of(runs.filter(conversation__in=_pages(actor)), id)
+    return get_by_id(runs.filter(conversation__in=_pages(actor)), id)
 
 
 def access_run_record(actor: Actor, id: str) -> tuple[Run, UsageRecord | None]:
@@ -107,7 +103,7 @@ def access_attachment(actor: Actor, id: str) -> Attachment:
     """One file of the actor. Http404 when it is another's or none."""
     require(actor, "playground.read")
     attachments = Attachment.objects.filter(organisation=actor.organisation, user=actor.user)
-    return one_of(attachments, id)
+    return get_by_id(attachments, id)
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -119,7 +115,7 @@ def tree_of(conversation: Conversation) -> Tree:
     return Tree(Node(id, parent, deleted is not None) for id, parent, deleted in rows)
 
 
-def shown_path(conversation: Conversation) -> list[UUID]:
+def current_path(conversation: Conversation) -> list[UUID]:
     """The messages of the branch that is shown."""
     return tree_of(conversation).path(conversation.leaf_id)
 
@@ -157,7 +153,7 @@ _ANCESTORS = """
     SELECT id FROM up ORDER BY n DESC"""
 
 
-def chats_shown(actor: Actor, search: str = "", *, archived: bool = False) -> list[Conversation]:
+def listed_chats(actor: Actor, search: str = "", *, archived: bool = False) -> list[Conversation]:
     """The conversations of the list: pinned ones first, then the last used.
 
     A search of three characters or more looks at titles and at the text of messages.

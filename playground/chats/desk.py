@@ -13,11 +13,11 @@ from lib.ids import id_text, parse_id
 from playground.attachments.chips import chips
 from playground.chats.conversations import (
     being_named,
-    chats_shown,
+    current_path,
+    listed_chats,
     messages_of,
     models_last_used,
     running_conversations,
-    shown_path,
     tree_of,
 )
 from playground.models import Conversation, Message, RunState
@@ -27,7 +27,7 @@ from playground.panel.settings import Settings
 from playground.panel.words import SHORTCUTS
 from playground.payers.paying import payers_context
 from playground.preferences.preferences import organisation_model, preference_of
-from playground.preferences.shortcuts import code_of, laid
+from playground.preferences.shortcuts import apply_rebindings, code_of
 from playground.rendering import page
 from playground.turns.turns import answer_so_far
 
@@ -40,7 +40,7 @@ def log_context(
     """The end of the branch that is shown, as far back as a message that is looked for."""
     if conversation is None:
         return {"articles": [], "earlier": "", "seen": ""}
-    path = shown_path(conversation)
+    path = current_path(conversation)
     first = max(0, len(path) - SHOWN_AT_ONCE)
     id: UUID | None = parse_id(message_id)
     if id is not None and id in path:
@@ -76,7 +76,7 @@ def list_context(
     """Build the context of the conversation list, filtered or not. `open_chat` is the current
     conversation."""
     running = running_conversations(actor)
-    chats = chats_shown(actor, search, archived=archived)
+    chats = listed_chats(actor, search, archived=archived)
     return {
         "running_chats": running,
         "groups": page.chat_groups(chats, running, slug_of(actor)),
@@ -140,7 +140,7 @@ def first_model(actor: Actor, names: Sequence[str]) -> str:
 def keys_context(actor: Actor) -> dict[str, Any]:
     """Build the context of the person's shortcuts, for the script and for display."""
     preference = preference_of(person_of(actor))
-    letters = laid(preference.keys)
+    letters = apply_rebindings(preference.keys)
     return {
         "keys": json.dumps({code_of(letter): act for act, letter in letters.items()}),
         "letter_keys": preference.letter_keys,

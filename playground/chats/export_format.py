@@ -240,19 +240,19 @@ def write_markdown(title: str, turns: Iterable[ExportedMessage], costs: Mapping[
             pieces.append(turn.content)
         elif turn.role == "tool":
             for result in turn.parts.get("results", ()):
-                pieces.append(f"## Tool {result['name']}\n\n{_fenced(result['content'])}")
+                pieces.append(f"## Tool {result['name']}\n\n{_fence_code(result['content'])}")
         else:
             pieces.append(f"## {turn.model}" + (" (edited)" if turn.edited else ""))
             if turn.content:
                 pieces.append(turn.content)
             for call in turn.parts.get("calls", ()):
-                pieces.append(f"Calls `{call['name']}`:\n\n{_fenced(call['arguments'])}")
+                pieces.append(f"Calls `{call['name']}`:\n\n{_fence_code(call['arguments'])}")
             if turn.id in costs:
                 pieces.append(f"*{costs[turn.id]}*")
     return "\n\n".join(pieces) + "\n"
 
 
-def _fenced(text: str) -> str:
+def _fence_code(text: str) -> str:
     fence = "```"
     while fence in text:
         fence += "`"

@@ -17,7 +17,7 @@ from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
 from playground.attachments.rules import UnsupportedFile
-from playground.chats.conversations import messages_of, shown_path
+from playground.chats.conversations import current_path, messages_of
 from playground.chats.export_format import (
     ExportedConversation,
     ExportedMessage,
@@ -46,7 +46,7 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
     attachments = Attachment.objects.filter(
         id__in=file_ids, organisation=conversation.organisation_id, user=conversation.user_id
     )
-    charged = _charged(conversation, reachable)
+    charged = _charges_by_message(conversation, reachable)
     return ExportedConversation(
         title=conversation.title,
         model=conversation.model,
@@ -63,7 +63,9 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
     )
 
 
-def _charged(conversation: Conversation, messages: list[Message]) -> dict[UUID, dict[str, Any]]:
+def _charges_by_message(
+    conversation: Conversation, messages: list[Message]
+) -> dict[UUID, dict[str, Any]]:
     """Return the charges that the books have for the requests of answers, including interrupted
     ones."""
     ids = [message.request_id for message in messages if message.request_id]
@@ -120,7 +122,7 @@ def turn_of(
 
 def markdown_of(conversation: Conversation) -> str:
     """The branch that is shown, to be read."""
-    turns = [turn_of(message) for message in messages_of(shown_path(conversation))]
+    turns = [turn_of(message) for message in messages_of(current_path(conversation))]
     costs = {turn.id: _cost(turn.outcome) for turn in turns if "charge_nano" in turn.outcome}
     return write_markdown(conversation.title, turns, costs)
 

@@ -53,7 +53,7 @@ def filter_chats(actor: Actor, filters: HistoryFilter) -> QuerySet[Conversation]
     return search_conversations(chats, filters.words)
 
 
-def with_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> QuerySet[Conversation]:
+def annotate_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> QuerySet[Conversation]:
     """Annotate the conversations with the figures to sort by. This reads all of their answers."""
     figures = {name: RawSQL(_FIGURES[name], (), BigIntegerField()) for name in names}  # noqa: S611 - constants
     return chats.annotate(**figures)

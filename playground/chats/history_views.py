@@ -25,7 +25,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.htmx import back_to, is_htmx, see_other, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused, check_text
@@ -78,7 +78,7 @@ def history_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     }
     state = read_table(HISTORY, request, actor, choices=choices)
     paths = {order.path for order in state.orders}
-    chats = history.with_figures(
+    chats = history.annotate_figures(
         history.filter_chats(actor, filters), [name for name in _COUNTED if name in paths]
     )
     may_send = scope_of(actor, "playground.use") is not None
@@ -134,7 +134,7 @@ def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
 @require_POST
 def history_change(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Archive, delete or file the chosen conversations."""
-    form, chats = request.POST, _chosen(actor, request)
+    form, chats = request.POST, _chosen_chats(actor, request)
     action, at = form.get("act", ""), None
     if action == "archive":
         number, at = history.archive_chats(actor, chats, archived=True)
@@ -154,7 +154,7 @@ def history_change(request: HttpRequest, actor: Actor) -> HttpResponse:
         message = ngettext("%(n)s chat moved.", "%(n)s chats moved.", number)
     else:
         raise Http404
-    return _changed(request, actor, message % {"n": number}, at if number else None)
+    return _changed_response(request, actor, message % {"n": number}, at if number else None)
 
 
 @organisation_page("playground.use")
@@ -168,28 +168,28 @@ def history_undo(request: HttpRequest, actor: Actor) -> HttpResponse:
         raise Http404
     number = history.undo_changes(actor, at)
     message = ngettext("%(n)s chat restored.", "%(n)s chats restored.", number)
-    return _changed(request, actor, message % {"n": number}, None)
+    return _changed_response(request, actor, message % {"n": number}, None)
 
 
 @organisation_page("playground.read")
 @require_POST
 async def history_export(request: HttpRequest, actor: Actor) -> StreamingHttpResponse:
     """The chosen conversations in one file, written one by one."""
-    chats = await in_database(lambda: list(_chosen(actor, request)))
-    response = StreamingHttpResponse(_written(chats), content_type="application/json")
+    chats = await run_in_database(lambda: list(_chosen_chats(actor, request)))
+    response = StreamingHttpResponse(_stream_export(chats), content_type="application/json")
     response["Content-Disposition"] = 'attachment; filename="chats.json"'
     return response
 
 
-async def _written(chats: list[Conversation]) -> AsyncIterator[str]:
+async def _stream_export(chats: list[Conversation]) -> AsyncIterator[str]:
     yield f'{{"weir_chats": {VERSION}, "chats": [\n'
     for number, chat in enumerate(chats):
-        document = write_file(await in_database(export_import.export_conversation, chat))
+        document = write_file(await run_in_database(export_import.export_conversation, chat))
         yield (",\n" if number else "") + json.dumps(document, ensure_ascii=False)
     yield "\n]}\n"
 
 
-def _chosen(actor: Actor, request: HttpRequest) -> QuerySet[Conversation]:
+def _chosen_chats(actor: Actor, request: HttpRequest) -> QuerySet[Conversation]:
     """Return the ticked conversations, or all that match the address's filters."""
     chats = history.filter_chats(actor, _filters(request.GET)).order_by("-updated_at", "-id")
     if "all" in request.POST:
@@ -205,7 +205,7 @@ def _filters(query: QueryDict) -> HistoryFilter:
     return HistoryFilter(value("q"), value("folder"), value("model"), value("archived") == "1")
 
 
-def _changed(
+def _changed_response(
     request: HttpRequest, actor: Actor, message: str, at: dt.datetime | None
 ) -> HttpResponse:
     """Report the change with an undo button for `at`, and refresh the list."""

@@ -67,7 +67,7 @@ def _dialog(
 
 @public
 @require_safe
-def shared(request: HttpRequest, token: str) -> HttpResponse:
+def show_shared_chat(request: HttpRequest, token: str) -> HttpResponse:
     user = request.user if isinstance(request.user, User) else None
     try:
         link = sharing.open_link(token, user)

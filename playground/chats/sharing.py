@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.models import F
 from django.http import Http404
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text
-from playground.chats.conversations import access_conversation, messages_of, shown_path
+from playground.chats.conversations import access_conversation, current_path, messages_of
 from playground.chats.export_import import turn_of
 from playground.models import Conversation, ShareLink
 from playground.rendering.structured import is_structured
@@ -63,23 +63,23 @@ def _snapshot(
 ) -> dict[str, Any]:
     """Copy only the visible content; hidden content is not included."""
     turns = []
-    for message in messages_of(shown_path(conversation)):
+    for message in messages_of(current_path(conversation)):
         turn = turn_of(message)
-        shown: dict[str, Any] = {"role": turn.role, "content": turn.content, "model": turn.model,
+        entry: dict[str, Any] = {"role": turn.role, "content": turn.content, "model": turn.model,
                                  "created_at": turn.created_at, "parts": {}}  # fmt: skip
         for name in ("calls", "results", "sources"):
             if name in turn.parts:
-                shown["parts"][name] = turn.parts[name]
+                entry["parts"][name] = turn.parts[name]
         names = [file.get("name", "") for file in turn.parts.get("files", ())]
         if names:
-            shown["parts"]["files"] = names
+            entry["parts"]["files"] = names
         if message.run and is_structured(message.run.settings):
-            shown["json"] = True
+            entry["json"] = True
         if turn.reasoning:
-            shown["reasoning"] = turn.reasoning
+            entry["reasoning"] = turn.reasoning
         if cost_shown and "charge_nano" in turn.outcome:
-            shown["charge_nano"] = turn.outcome["charge_nano"]
-        turns.append(shown)
+            entry["charge_nano"] = turn.outcome["charge_nano"]
+        turns.append(entry)
     snapshot: dict[str, Any] = {"title": conversation.title, "turns": turns}
     if system_shown and conversation.settings.get("system"):
         snapshot["system"] = conversation.settings["system"]
@@ -95,7 +95,7 @@ def links_of(actor: Actor, conversation: Conversation) -> list[ShareLink]:
 def revoke_link(actor: Actor, id: str) -> Conversation:
     """End a link of the actor from the next look on; its conversation."""
     require(actor, "playground.use")
-    link = one_of(ShareLink.objects.filter(user=actor.user), id)
+    link = get_by_id(ShareLink.objects.filter(user=actor.user), id)
     conversation = access_conversation(actor, id_text(link.conversation_id))
     with transaction.atomic():
         if link.revoked_at is None:

@@ -12,7 +12,7 @@ from django.db.models import Sum
 
 from accounts.access.actors import Actor, organisation_of, person_of
 from dialects.errors.errors import RequestFault
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from playground.chats.conversations import name_by_model
 from playground.chats.title_rules import ANSWER_MAX, QUESTION_MAX, title_in, title_request
@@ -39,10 +39,10 @@ class NamingTotals:
 
 async def most_nano(actor: Actor, relay: ChatRelay, model: str) -> int:
     """Return the maximum cost of one name. Raises RequestFault, DatabaseAway."""
-    can = await in_database(capabilities_of_model, model)
+    can = await run_in_database(capabilities_of_model, model)
     body = title_request(model, "x" * QUESTION_MAX, "x" * ANSWER_MAX, can)
     return await side_requests.most_nano(
-        actor, relay, await in_database(default_payer, actor), body
+        actor, relay, await run_in_database(default_payer, actor), body
     )
 
 
@@ -63,21 +63,23 @@ async def name_chat(answer_id: UUID, actor: Actor, relay: ChatRelay) -> None:
     chat = request_id = None
     title = ""
     try:
-        pending = await in_database(_to_name, answer_id, actor)
+        pending = await run_in_database(_find_chat_to_name, answer_id, actor)
         if pending is None:
             return
         chat, body = pending
         if body is not None:
             request_id = new_id()
-            payer = await in_database(payer_of_chat, actor, chat)
+            payer = await run_in_database(payer_of_chat, actor, chat)
             title = title_in((await ask_aside(actor, relay, payer, body, request_id)).text)
     except (AsideRefused, RequestFault, DatabaseAway, Error, ValueError, LookupError) as error:
         log.warning("a chat could not be named: %s", error)
     if chat is not None:
-        await in_database(name_by_model, chat, title, request_id)
+        await run_in_database(name_by_model, chat, title, request_id)
 
 
-def _to_name(answer_id: UUID, actor: Actor) -> tuple[Conversation, dict[str, Any] | None] | None:
+def _find_chat_to_name(
+    answer_id: UUID, actor: Actor
+) -> tuple[Conversation, dict[str, Any] | None] | None:
     """Return the chat that waits for its name, and the request for it. The request is None if the
     chat's first answer did not finish, or its model is no longer offered."""
     answers = Message.objects.select_related("conversation", "parent")

@@ -10,8 +10,8 @@ from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from billing.templatetags.money import money_request
 from dialects.errors.errors import RequestFault
-from lib.database.async_database import in_database
-from lib.htmx import go_to, is_htmx, toast
+from lib.database.async_database import run_in_database
+from lib.htmx import is_htmx, redirect_to, toast
 from lib.ids import id_text
 from playground.chats.conversations import (
     access_conversation,
@@ -101,7 +101,7 @@ def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     if message.conversation.ends_at is not None:
         raise Http404  # what is not saved has no second place
     branch = branch_to_new(message)
-    return _go_to(request, actor, branch)
+    return _redirect_to_chat(request, actor, branch)
 
 
 @organisation_page("playground.use")
@@ -109,22 +109,22 @@ def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The oldest turns of the form's chat as a summary, so that its turn fits."""
     try:
-        form = await in_database(read_form, actor, request.POST)
+        form = await run_in_database(read_form, actor, request.POST)
         done = await summarise(actor, relay_of(request), form)
     except TurnRefused as refused:
-        return _not_summarised(refused.message)
+        return _refuse_summary(refused.message)
     except AsideRefused as refused:
-        return _not_summarised(page.refusal_text(refused.outcome))
+        return _refuse_summary(page.refusal_text(refused.outcome))
     except RequestFault as fault:
-        return _not_summarised(fault.message)
+        return _refuse_summary(fault.message)
     except (DatabaseAway, ValueError, LookupError):
-        return _not_summarised(
+        return _refuse_summary(
             gettext("The model returned no summary. Its request is listed on the Requests page.")
         )
-    return await in_database(_summarised, request, actor, form, done)
+    return await run_in_database(_summary_response, request, actor, form, done)
 
 
-def _summarised(
+def _summary_response(
     request: HttpRequest, actor: Actor, form: TurnForm, done: Summarised
 ) -> HttpResponse:
     if form.conversation is None:
@@ -137,7 +137,7 @@ def _summarised(
     return toast(_log(request, actor, form.conversation), message)
 
 
-def _not_summarised(text: str) -> HttpResponse:
+def _refuse_summary(text: str) -> HttpResponse:
     return toast(HttpResponse(status=200), text, tone="bad")
 
 
@@ -158,28 +158,30 @@ def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 @organisation_page("playground.read")
 @require_safe
-def in_step(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+def sync_chat(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The branch as another page has left it, for one that ends in the message `seen`."""
     conversation = access_conversation(actor, id, temporary=True)
-    shown = log_context(actor, conversation)
-    if shown["seen"] == request.GET.get("seen", ""):
+    log = log_context(actor, conversation)
+    if log["seen"] == request.GET.get("seen", ""):
         return HttpResponse(status=204)
     run = running_conversations(actor).get(conversation.id)
     context = {
         **page.composer_context(slug_of(actor), conversation, run),
-        **shown,
+        **log,
         **list_context(actor, id),
     }
     return render(request, "playground/chats/_in_step.html", context)
 
 
-def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
-    return go_to(request, page.conversation_url(slug_of(actor), id_text(conversation.id)))
+def _redirect_to_chat(
+    request: HttpRequest, actor: Actor, conversation: Conversation
+) -> HttpResponse:
+    return redirect_to(request, page.conversation_url(slug_of(actor), id_text(conversation.id)))
 
 
 def _log(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
     if not is_htmx(request):
-        return _go_to(request, actor, conversation)
+        return _redirect_to_chat(request, actor, conversation)
     conversation.refresh_from_db()
     context = log_context(actor, conversation) | {"slug": slug_of(actor)}
     return render(request, "playground/chats/_log.html", context)

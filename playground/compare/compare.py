@@ -13,7 +13,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib.ids import id_text
 from playground.chats.conversations import messages_of, tree_of
-from playground.compare.rules import MEASURES, Standing, lowest, standings
+from playground.compare.rules import MEASURES, Ranking, lowest, rank_models
 from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
 from playground.rendering import page
 
@@ -154,8 +154,8 @@ def cast_vote(actor: Actor, batch: Sequence[Run], winner: str) -> None:
     )
 
 
-def organisation_standings(actor: Actor) -> list[Standing]:
+def organisation_standings(actor: Actor) -> list[Ranking]:
     """How often each model won in the organisation."""
     require(actor, "playground.read")
     votes = Vote.objects.filter(organisation=organisation_of(actor))
-    return standings(votes.values_list("candidates", "winner"))
+    return rank_models(votes.values_list("candidates", "winner"))

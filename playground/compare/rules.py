@@ -49,7 +49,7 @@ def lowest(figures: Iterable[int | None]) -> int | None:
     return min(known) if len(set(known)) > 1 else None
 
 
-class Standing(NamedTuple):
+class Ranking(NamedTuple):
     """The ranking of a model, which won `wins` of the `votes` comparisons that it took part in.
     `low` and `high` are the 95 % interval of its rate (Wilson), in percent."""
 
@@ -61,7 +61,7 @@ class Standing(NamedTuple):
     high: int
 
 
-def standings(votes: Iterable[tuple[Sequence[str], str]]) -> list[Standing]:
+def rank_models(votes: Iterable[tuple[Sequence[str], str]]) -> list[Ranking]:
     """Rank the models by wins, best first. A vote is (the models, the winner or "")."""
     counts: dict[str, list[int]] = {}
     for models, winner in votes:
@@ -69,14 +69,14 @@ def standings(votes: Iterable[tuple[Sequence[str], str]]) -> list[Standing]:
             count = counts.setdefault(model, [0, 0])
             count[0] += model == winner
             count[1] += 1
-    rows = [_standing(model, wins, votes) for model, (wins, votes) in counts.items()]
+    rows = [_rank_model(model, wins, votes) for model, (wins, votes) in counts.items()]
     return sorted(rows, key=lambda row: (-row.low, -row.rate, row.model))
 
 
-def _standing(model: str, wins: int, votes: int) -> Standing:
+def _rank_model(model: str, wins: int, votes: int) -> Ranking:
     share = wins / votes
     square = _Z * _Z / votes
     middle = (share + square / 2) / (1 + square)
     reach = _Z * sqrt(share * (1 - share) / votes + square / (4 * votes)) / (1 + square)
     rates = [round(100 * max(0.0, min(1.0, at))) for at in (share, middle - reach, middle + reach)]
-    return Standing(model, wins, votes, *rates)
+    return Ranking(model, wins, votes, *rates)

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from lib.database.async_database import in_database
-from lib.htmx import go_to, toast
+from lib.database.async_database import run_in_database
+from lib.htmx import redirect_to, toast
 from lib.ids import id_text, new_id, parse_id
 from playground.chats.conversations import access_batch, access_conversation, access_message
 from playground.chats.desk import desk_context
@@ -104,11 +104,11 @@ def _columns(
     blind: bool,
 ) -> list[dict[str, Any]]:
     paths = compare.column_paths(conversation) if conversation else [[] for _ in columns]
-    shown = []
+    visible_columns = []
     for number, (column, path) in enumerate(zip(columns, paths, strict=False)):
         run = next((run for run in batch if run.column == number), None)
         letter = gettext("Model %(letter)s") % {"letter": "ABCD"[number]}
-        shown.append(
+        visible_columns.append(
             {
                 "number": number,
                 "model": column["model"],
@@ -124,7 +124,7 @@ def _columns(
                 "state": run.state if run else "",
             }
         )
-    return shown
+    return visible_columns
 
 
 def _article(
@@ -157,13 +157,13 @@ def _turns(conversation: Conversation | None) -> list[Message]:
 async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """Add a model beside those that have answered."""
     try:
-        turn = await in_database(_add_column, request, actor, id)
+        turn = await run_in_database(_add_column, request, actor, id)
     except TurnRefused as refused:
         return toast(HttpResponse(status=204), refused.message, tone="bad")
     if turn.fresh:
         await runs.start([turn], actor, relay_of(request))
     url = page.conversation_url(slug_of(actor), id_text(turn.conversation.id))
-    return go_to(request, url)
+    return redirect_to(request, url)
 
 
 def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
@@ -184,7 +184,7 @@ def keep(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Go on with one answer alone."""
     conversation = compare.keep_column(access_message(actor, id))
     url = page.conversation_url(slug_of(actor), id_text(conversation.id))
-    return go_to(request, url)
+    return redirect_to(request, url)
 
 
 @organisation_page("playground.use")
@@ -195,7 +195,7 @@ def vote(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     winner = next((run.model for run in batch if str(run.column) == number), "")
     compare.cast_vote(actor, batch, winner)
     url = page.conversation_url(slug_of(actor), id_text(batch[0].conversation_id))
-    return go_to(request, url)
+    return redirect_to(request, url)
 
 
 @organisation_page("playground.read")

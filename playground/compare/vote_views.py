@@ -11,11 +11,11 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
 from playground.compare import compare
-from playground.compare.rules import Standing
+from playground.compare.rules import Ranking
 
 
-def _interval(standing: Standing) -> str:
-    return f"{standing.low}–{standing.high}%"
+def _interval(ranking: Ranking) -> str:
+    return f"{ranking.low}–{ranking.high}%"
 
 
 VOTES = Table(
@@ -43,10 +43,6 @@ def votes(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Show the wins of the models in blind comparisons."""
     state = read_table(VOTES, request, actor)
     text = state.value("q").casefold()
-    rows = [
-        standing
-        for standing in compare.organisation_standings(actor)
-        if text in standing.model.casefold()
-    ]
+    rows = [row for row in compare.organisation_standings(actor) if text in row.model.casefold()]
     templates = ("playground/compare/votes.html", "playground/compare/_votes.html")
     return answer_table(request, state, ListSource(rows), templates, {"slug": slug_of(actor)})

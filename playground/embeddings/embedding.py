@@ -11,7 +11,7 @@ from accounts.access.actors import Actor, organisation_of
 from accounts.keys.keys import playground_key
 from dialects.chat.fold import AnswerFault
 from dialects.endpoints.embeddings import DIMENSIONS_MAX, decode_answer
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from lib.refusal import Refused
 from playground.embeddings.vectors import Vector
@@ -103,7 +103,7 @@ async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embe
 
 async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
     try:
-        payer = await in_database(_payer, actor)
+        payer = await run_in_database(_payer, actor)
     except Refused as refused:
         raise EmbeddingRefused(refused.message) from refused
     return await payer.principal(actor, relay)

@@ -14,7 +14,7 @@ from accounts.access.guards import organisation_page
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import LANGUAGE_NAMES, code_context
 from gateway.code_examples.snippets import SnippetRequest
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.htmx import render_part
 from lib.ids import id_text
 from lib.numbers.formatting import MINUS
@@ -58,7 +58,7 @@ def embeddings(request: HttpRequest, actor: Actor) -> HttpResponse:
 async def embedding_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context: dict[str, Any] = {}
     try:
-        body = await in_database(embedding_body, actor, form_values(request.POST))
+        body = await run_in_database(embedding_body, actor, form_values(request.POST))
         context["bound"] = await bound_of(actor, relay_of(request), body)
     except EmbeddingRefused:
         pass  # half a form is told when it is sent
@@ -66,7 +66,9 @@ async def embedding_bound(request: HttpRequest, actor: Actor) -> HttpResponseBas
         context["blocked"] = fault.message
     except DatabaseAway:
         context["away"] = True
-    return await in_database(render, request, "playground/embeddings/_embedding_cost.html", context)
+    return await run_in_database(
+        render, request, "playground/embeddings/_embedding_cost.html", context
+    )
 
 
 @organisation_page("playground.use")
@@ -76,7 +78,7 @@ async def embedding_run(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context: dict[str, Any] = {"form": form}
     status = 200
     try:
-        body = await in_database(embedding_body, actor, form)
+        body = await run_in_database(embedding_body, actor, form)
         embedded = await embed(actor, relay_of(request), body)
         context |= _result(embedded, body)
     except EmbeddingRefused as refused:
@@ -86,7 +88,7 @@ async def embedding_run(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except DatabaseAway:
         message = gettext("The database is not responding. Nothing was sent. Try again shortly.")
         context["error"], status = message, 503
-    return await in_database(_page, request, actor, context, status)
+    return await run_in_database(_page, request, actor, context, status)
 
 
 def _result(embedded: Embedded, body: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _result(embedded: Embedded, body: dict[str, Any]) -> dict[str, Any]:
                 len(vector),
                 f"{length_of(vector):.4f}",
                 ", ".join(_number(value, 4) for value in vector[:_FIRST_VALUES]),
-                [_near(value) for value in near[number - 1]],
+                [_closeness_band(value) for value in near[number - 1]],
             )
             for number, (line, vector) in enumerate(
                 zip(embedded.lines, embedded.vectors, strict=True), 1
@@ -116,7 +118,7 @@ def _result(embedded: Embedded, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _near(value: float | None) -> tuple[str, int]:
+def _closeness_band(value: float | None) -> tuple[str, int]:
     if value is None:
         return "–", 0
     return _number(value, 3), max(0, round(value * 10))

@@ -50,7 +50,7 @@ def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None
     access.require(actor, "members.read")
     member = departures.access_leaving(actor, id)
     fate = KeyFate(body.keys, _receiver(actor, member, body.keys_to))
-    heir = _heir(actor, member, body.chats_to) if body.chats == "transfer" else None
+    heir = _find_heir(actor, member, body.chats_to) if body.chats == "transfer" else None
     depart(actor, member, Departure(other_keys=fate, chats_to=heir))
     return Status(204, None)
 
@@ -66,7 +66,7 @@ def _receiver(actor: actors.Actor, member: Membership, name: str | None) -> Rece
     raise Refused("keys_to", f"No key can be transferred to {name}.")
 
 
-def _heir(actor: actors.Actor, member: Membership, email: str | None) -> Membership:
+def _find_heir(actor: actors.Actor, member: Membership, email: str | None) -> Membership:
     for heir in chat_receivers(actor, member):
         if email is not None and heir.user.email.casefold() == email.casefold():
             return heir

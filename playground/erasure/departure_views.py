@@ -13,7 +13,7 @@ from accounts.access.guards import organisation_page
 from accounts.members import departures
 from accounts.members.departures import KeyFate, Receiver
 from accounts.models import Key, Membership
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.erasure.departures import Departure, Left, chat_receivers, depart, left_by
@@ -42,17 +42,17 @@ class DepartureForm(forms.Form):
             )  # fmt: skip
 
     def _key_field(self, actor: Actor, key: Key) -> forms.ChoiceField:
-        found = {
+        key_receivers = {
             departures.value_of(receiver): receiver for receiver in departures.receivers(actor, key)
         }
-        self._receivers.update(found)
+        self._receivers.update(key_receivers)
         return forms.ChoiceField(
             label=gettext("Key %(name)s") % {"name": key.name},
             choices=[
                 ("disable", gettext_lazy("Disable")),
                 ("revoke", gettext_lazy("Revoke")),
                 *((value, gettext("Transfer to %(name)s") % {"name": departures.name_of(one)})
-                  for value, one in found.items()),
+                  for value, one in key_receivers.items()),
             ],
             initial="disable",
         )  # fmt: skip
@@ -87,20 +87,20 @@ def member_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         except Refused as refused:
             refused.tell(form)
         else:
-            return _gone(request, actor, member, oneself=oneself)
+            return _removed_response(request, actor, member, oneself=oneself)
     context = {"form": form, "member": member, "left": left, "oneself": oneself}
     return render_dialog(
         request, "playground/erasure/member_remove.html", context, refused=form.is_bound
     )
 
 
-def _gone(
+def _removed_response(
     request: HttpRequest, actor: Actor, member: Membership, *, oneself: bool
 ) -> HttpResponseBase:
     organisation = member.organisation
     if oneself:
         text = gettext("You left %(name)s.") % {"name": organisation.name}
         messages.success(request, text)
-        return go_to(request, "root")
+        return redirect_to(request, "root")
     messages.success(request, gettext("%(name)s was removed.") % {"name": member.user.email})
-    return go_to(request, "members", slug_of(actor))
+    return redirect_to(request, "members", slug_of(actor))

@@ -102,7 +102,7 @@ def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None
         if to is None:
             _delete(member)
         else:
-            _hand_over(member, to.user)
+            _transfer_work(member, to.user)
         PaymentPreference.objects.filter(
             user=member.user, organisation=member.organisation
         ).delete()
@@ -124,7 +124,7 @@ def _delete(member: Membership) -> None:
     delete_media(_media(member))
 
 
-def _hand_over(member: Membership, user: User) -> None:
+def _transfer_work(member: Membership, user: User) -> None:
     chats = list(_chats(member).values_list("id", flat=True))
     Run.objects.filter(conversation__in=chats).update(user=user)
     ShareLink.objects.filter(conversation__in=chats).update(user=user)

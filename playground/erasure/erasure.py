@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied, one_of
+from accounts.access.access import AccessDenied, get_by_id
 from accounts.access.actors import SYSTEM, Actor, actor_of_member, memberships
 from accounts.audit import audit
 from accounts.audit.audit import REASON_MAX
@@ -97,14 +97,14 @@ def find_erasure(person: User) -> Erasure | None:
 
 def access_own_erasure(actor: Actor, id: str) -> Erasure:
     """An erasure that the actor has asked for. Http404 when it is another's or none."""
-    return one_of(Erasure.objects.filter(asked_by=actor.user), id)
+    return get_by_id(Erasure.objects.filter(asked_by=actor.user), id)
 
 
 def obstacle_to(person: User) -> str:
     """Why a person cannot be erased now, in words for people; "" when they can."""
     if person.erased_at is not None or find_erasure(person) is not None:
         return gettext("This person is being erased already.")
-    if person.operator and not _others(User.objects.filter(operator=True), person).exists():
+    if person.operator and not _other_people(User.objects.filter(operator=True), person).exists():
         return gettext(
             "%(email)s is the last operator of this installation. Make another person an operator "
             "first."
@@ -113,7 +113,7 @@ def obstacle_to(person: User) -> str:
         owners = User.objects.filter(
             memberships__organisation=member.organisation, memberships__role=Role.OWNER
         )
-        if not _others(owners, person).exists():
+        if not _other_people(owners, person).exists():
             return gettext(
                 "%(email)s is the last owner of %(organisation)s. Make another person an owner, or "
                 "archive the organisation first."
@@ -278,7 +278,7 @@ def _traces_of(person: User) -> dict[str, list[str] | list[UUID]]:
 def _named_things(person: User) -> list[tuple[str, str]]:
     """Return the person's things that the audit log mentions by name: the form of the mention, and
     the name."""
-    found: list[tuple[str, str]] = []
+    references: list[tuple[str, str]] = []
     for kind, rows, field in (
         ("membership", Membership.objects.filter(user=person), None),
         ("key", Key.objects.filter(user=person), "name"),
@@ -296,8 +296,8 @@ def _named_things(person: User) -> list[tuple[str, str]]:
     ):  # fmt: skip
         for row in rows:
             name = id_text(row.pk) if isinstance(row.pk, UUID) else str(row.pk)
-            found.append((f"{kind}:{name}", str(getattr(row, field)) if field else ""))
-    return found
+            references.append((f"{kind}:{name}", str(getattr(row, field)) if field else ""))
+    return references
 
 
 def _former_names(objects: list[str]) -> set[str]:
@@ -334,7 +334,7 @@ def _budgets(person: User) -> QuerySet[Budget]:
     )
 
 
-def _others(people: QuerySet[User], person: User) -> QuerySet[User]:
+def _other_people(people: QuerySet[User], person: User) -> QuerySet[User]:
     return people.filter(is_active=True).exclude(pk=person.pk)
 
 

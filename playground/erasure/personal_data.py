@@ -14,7 +14,7 @@ from django.db.models import Model
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
-from accounts.audit.log import as_json, shown
+from accounts.audit.log import describe_events, serialize_event
 from accounts.models import (
     AuditEvent,
     Invitation,
@@ -137,22 +137,24 @@ def _events(person: User) -> Iterator[File]:
     number = 0
     while batch := list((rows.filter(id__gt=last.id) if last else rows).order_by("id")[:_BATCH]):
         number += 1
-        yield _file(f"audit/{number:04}", [as_json(one) for one in shown(batch)])
+        yield _file(f"audit/{number:04}", [serialize_event(one) for one in describe_events(batch)])
         last = batch[-1]
 
 
 def _content(person: User) -> Iterator[File]:
     for id in _ids(Conversation, person):
         yield _file(f"chats/{id_text(id)}", _chat(Conversation.objects.get(id=id)))
-    yield _file("prompts", [_prompt(row) for row in _own(Prompt, person)])
+    yield _file("prompts", [_prompt(row) for row in _own_rows(Prompt, person)])
     yield _file(
-        "presets", [_fields(row, "name", "shared", "settings") for row in _own(Preset, person)]
+        "presets", [_fields(row, "name", "shared", "settings") for row in _own_rows(Preset, person)]
     )
-    yield _file("views", [_fields(row, "page", "name", "query") for row in _own(SavedView, person)])
-    yield _file("votes", [_fields(row, "candidates", "winner") for row in _own(Vote, person)])
+    yield _file(
+        "views", [_fields(row, "page", "name", "query") for row in _own_rows(SavedView, person)]
+    )
+    yield _file("votes", [_fields(row, "candidates", "winner") for row in _own_rows(Vote, person)])
     yield _file("share-links", [
         _fields(row, "conversation_id", "members_only", "created_at", "expires_at", "revoked_at")
-        for row in _own(ShareLink, person)
+        for row in _own_rows(ShareLink, person)
     ])  # fmt: skip
     for id in _ids(MediaRun, person):
         yield _file(f"media/{id_text(id)}", _media(MediaRun.objects.get(id=id)))
@@ -199,7 +201,7 @@ def _media(run: MediaRun) -> dict[str, Any]:
     }
 
 
-def _own(model: type[Any], person: User) -> Sequence[Any]:
+def _own_rows(model: type[Any], person: User) -> Sequence[Any]:
     return list(model.objects.filter(user=person).order_by("id"))
 
 

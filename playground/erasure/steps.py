@@ -18,7 +18,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
-from accounts.members.pseudonym import searched_in_json, without_person
+from accounts.members.pseudonym import replace_person, searched_in_json
 from accounts.models import (
     Erasure,
     Invitation,
@@ -85,12 +85,12 @@ def erase_people() -> int:
         try:
             until = time.monotonic() + _RUN_S
             pending = list(Erasure.objects.filter(done_at=None).order_by("id"))
-            return sum(_go_on(erasure, until) for erasure in pending)
+            return sum(_run_step(erasure, until) for erasure in pending)
         finally:
             cursor.execute(_UNLOCK)
 
 
-def _go_on(erasure: Erasure, until: float) -> bool:
+def _run_step(erasure: Erasure, until: float) -> bool:
     """Continue one erasure. Return whether it has ended."""
     while erasure.done_at is None and time.monotonic() < until:
         try:
@@ -155,7 +155,7 @@ def _delete_chats(erasure: Erasure) -> Counts:
         chat.delete()
     # What others transferred to them before now belongs to their new owner.
     Run.objects.filter(user=user).delete()
-    return {"chats": count, "votes": _deleted(Vote.objects.filter(user=user))}
+    return {"chats": count, "votes": _delete_rows(Vote.objects.filter(user=user))}
 
 
 def _delete_files(erasure: Erasure) -> Counts:
@@ -163,7 +163,7 @@ def _delete_files(erasure: Erasure) -> Counts:
     media = MediaRun.objects.filter(user=user)
     count = media.count()
     delete_media(media)
-    return {"media": count, "files": _deleted(Attachment.objects.filter(user=user))}
+    return {"media": count, "files": _delete_rows(Attachment.objects.filter(user=user))}
 
 
 def _delete_prompts(erasure: Erasure) -> Counts:
@@ -171,7 +171,7 @@ def _delete_prompts(erasure: Erasure) -> Counts:
     PromptVersion.objects.filter(user=user).exclude(prompt__user=user).update(user=None)
     for rows in (Preference, PaymentPreference, RealtimeTicket):
         rows.objects.filter(user=user).delete()
-    presets = _deleted(Preset.objects.filter(user=user))
+    presets = _delete_rows(Preset.objects.filter(user=user))
     prompts = Prompt.objects.filter(user=user)
     count = prompts.count()
     prompts.delete()
@@ -180,7 +180,7 @@ def _delete_prompts(erasure: Erasure) -> Counts:
 
 def _delete_content(erasure: Erasure) -> Counts:
     """Delete content that is kept for later requests, and that of media tasks."""
-    return {"answers": sum(_changed(text, erasure) for text in _CONTENT)}
+    return {"answers": sum(_replace_in_rows(text, erasure) for text in _CONTENT)}
 
 
 def _delete_usage(erasure: Erasure) -> Counts:
@@ -188,18 +188,18 @@ def _delete_usage(erasure: Erasure) -> Counts:
     name people."""
     user = erasure.user
     ReportReceiver.objects.filter(user=user).delete()
-    views = _deleted(SavedView.objects.filter(user=user))
-    notes = _deleted(ChartNote.objects.filter(user=user))
+    views = _delete_rows(SavedView.objects.filter(user=user))
+    notes = _delete_rows(ChartNote.objects.filter(user=user))
     exports = Export.objects.filter(user=user) | Export.objects.filter(
         organisation__in=erasure.organisations
     )
-    addresses = _changed(_CLIENT_ADDRESSES, erasure)
+    addresses = _replace_in_rows(_CLIENT_ADDRESSES, erasure)
     _open(erasure)
-    ends = _changed(_END_USERS_OF_ATTEMPTS, erasure)
-    ends += _changed(_TEXTS_OF_RECORDS, erasure)
-    _changed(_LATE_END_USERS, erasure)
+    ends = _replace_in_rows(_END_USERS_OF_ATTEMPTS, erasure)
+    ends += _replace_in_rows(_TEXTS_OF_RECORDS, erasure)
+    _replace_in_rows(_LATE_END_USERS, erasure)
     return {
-        "views": views, "notes": notes, "exports": _deleted(exports), "addresses": addresses,
+        "views": views, "notes": notes, "exports": _delete_rows(exports), "addresses": addresses,
         "end_users": ends,
     }  # fmt: skip
 
@@ -224,17 +224,17 @@ def _delete_letters(erasure: Erasure) -> Counts:
         about = (
             user.pk in fact.people
             or not things.isdisjoint(_strings(fact.body))
-            or without_person(fact.body, traces, about=False) != fact.body
+            or replace_person(fact.body, traces, about=False) != fact.body
         )
-        fact.body = without_person(fact.body, traces, about=about)
+        fact.body = replace_person(fact.body, traces, about=about)
         fact.save(update_fields=["body"])
-    return {"letters": _deleted(Delivery.objects.filter(user=user))}
+    return {"letters": _delete_rows(Delivery.objects.filter(user=user))}
 
 
 def _delete_sign_ins(erasure: Erasure) -> Counts:
     user = erasure.user
     sessions.end(user, "user.erased")
-    counts = {"sign_ins": _deleted(SignInNetwork.objects.filter(user=user))}
+    counts = {"sign_ins": _delete_rows(SignInNetwork.objects.filter(user=user))}
     for rows in (
         UserSession, SignInLink, EmailAddress, Authenticator, SocialAccount, TablePreference,
         AnnouncementDismissal,
@@ -310,7 +310,7 @@ def _open(erasure: Erasure) -> None:
     _rows("SELECT set_config('weir.erasure', %(erasure)s, true)", erasure)
 
 
-def _deleted(rows: QuerySet[Any]) -> int:
+def _delete_rows(rows: QuerySet[Any]) -> int:
     count = rows.count()
     rows.delete()
     return count
@@ -323,7 +323,7 @@ def _rows(text: str, erasure: Erasure, **values: Any) -> list[Any]:
     return rows
 
 
-def _changed(text: str, erasure: Erasure) -> int:
+def _replace_in_rows(text: str, erasure: Erasure) -> int:
     with connection.cursor() as cursor:
         cursor.execute(text, {"user": erasure.user_id, "pseudonym": erasure.pseudonym})
         return int(cursor.rowcount)

@@ -63,19 +63,19 @@ def _tables(cursor: Cursor) -> list[tuple[str, list[_Column]]]:
     """Return the tables and their text columns to search. Append-only tables have only the columns
     that an erasure may change."""
     cursor.execute(_COLUMNS, {"left": list(LEFT)})
-    found: dict[str, list[_Column]] = {}
+    by_table: dict[str, list[_Column]] = {}
     for table, name, type, length in cursor.fetchall():
-        found.setdefault(table, []).append(_Column(name, type, length))
+        by_table.setdefault(table, []).append(_Column(name, type, length))
     return [
         (table, columns)
-        for table, columns in found.items()
+        for table, columns in by_table.items()
         if any(column.name != _ORGANISATION for column in columns)
     ]
 
 
 def _update(table: str, columns: Sequence[_Column]) -> sql.Composed:
     texts = [column for column in columns if column.name != _ORGANISATION]
-    found = sql.SQL(" OR ").join(
+    condition = sql.SQL(" OR ").join(
         sql.SQL("{}::text ~* %(pattern)s").format(sql.Identifier(column.name)) for column in texts
     )
     if len(texts) < len(columns):
@@ -84,13 +84,13 @@ def _update(table: str, columns: Sequence[_Column]) -> sql.Composed:
         here = ""
     return sql.SQL("UPDATE {} SET {} WHERE {}({})").format(
         sql.Identifier(table),
-        sql.SQL(", ").join(_replaced(column) for column in texts),
+        sql.SQL(", ").join(_replace_expression(column) for column in texts),
         sql.SQL(here),
-        found,
+        condition,
     )
 
 
-def _replaced(column: _Column) -> sql.Composed:
+def _replace_expression(column: _Column) -> sql.Composed:
     text = sql.SQL("regexp_replace({}::text, %(pattern)s, %(pseudonym)s, 'gi')").format(
         sql.Identifier(column.name)
     )

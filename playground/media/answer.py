@@ -58,7 +58,7 @@ class _Segment(msgspec.Struct):
     text: str
 
 
-class _Heard(msgspec.Struct):
+class _Transcription(msgspec.Struct):
     text: str
     segments: list[_Segment] | None = None
     language: str | None = None
@@ -79,18 +79,18 @@ class _Submitted(msgspec.Struct):
 
 def read_pictures(raw: bytes) -> list[bytes | str]:
     """The pictures of an answer: their bytes, or the addresses where they stand."""
-    found: list[bytes | str] = []
-    for one in _decoded(raw, _Pictures).data:
+    images: list[bytes | str] = []
+    for one in _decode_answer(raw, _Pictures).data:
         if one.b64_json:
             try:
-                found.append(base64.b64decode(one.b64_json, validate=True))
+                images.append(base64.b64decode(one.b64_json, validate=True))
             except binascii.Error as error:
                 raise UnreadableAnswer from error
         elif one.url:
-            found.append(one.url)
-    if not found:
+            images.append(one.url)
+    if not images:
         raise UnreadableAnswer
-    return found
+    return images
 
 
 def picture_file(number: int, data: bytes) -> MadeFile:
@@ -113,29 +113,29 @@ def sound_file(data: bytes, form: str) -> MadeFile:
 
 
 def read_transcript(raw: bytes) -> Transcript:
-    heard = _decoded(raw, _Heard)
-    segments = [(one.start, one.end, one.text.strip()) for one in heard.segments or ()]
+    answer = _decode_answer(raw, _Transcription)
+    segments = [(one.start, one.end, one.text.strip()) for one in answer.segments or ()]
     return Transcript(
-        _plain(heard.text.strip()),
+        _plain(answer.text.strip()),
         [(start, end, _plain(text)) for start, end, text in segments[:SEGMENTS_MAX]],
-        _plain(heard.language or "")[:40],
-        _seconds(heard.duration),
+        _plain(answer.language or "")[:40],
+        _seconds(answer.duration),
     )
 
 
 def read_video(raw: bytes) -> str:
     """The public id of a video that was accepted."""
-    return _decoded(raw, _Video).id
+    return _decode_answer(raw, _Video).id
 
 
 def read_song(raw: bytes) -> str:
     """The public id of a song, or of lyrics, that was accepted."""
-    return _decoded(raw, _Song).data
+    return _decode_answer(raw, _Song).data
 
 
 def read_submitted(raw: bytes) -> str:
     """The public id of a task of Midjourney that was accepted."""
-    return _decoded(raw, _Submitted).result
+    return _decode_answer(raw, _Submitted).result
 
 
 def subtitles(segments: Sequence[Sequence[Any]]) -> str:
@@ -173,7 +173,7 @@ def _plain(text: str) -> str:
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 
-def _decoded(raw: bytes, form: type[Form]) -> Form:
+def _decode_answer(raw: bytes, form: type[Form]) -> Form:
     try:
         return msgspec.json.decode(raw, type=form)
     except (msgspec.DecodeError, RecursionError) as error:

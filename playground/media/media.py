@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from gateway.models import MediaTask
@@ -66,7 +66,7 @@ def visible_media(actor: Actor) -> QuerySet[MediaRun]:
 
 def access_media_run(actor: Actor, id: str) -> MediaRun:
     """Return one run of the actor. Raises Http404."""
-    return one_of(visible_media(actor), id)
+    return get_by_id(visible_media(actor), id)
 
 
 def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
@@ -75,8 +75,8 @@ def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
     if kind in MediaKind.values:
         runs = runs.filter(kind=kind)
     if words := words.strip():
-        found = Q(prompt__icontains=words) | Q(text__icontains=words) | Q(model__icontains=words)
-        runs = runs.filter(found)
+        query = Q(prompt__icontains=words) | Q(text__icontains=words) | Q(model__icontains=words)
+        runs = runs.filter(query)
     return runs
 
 
@@ -131,7 +131,7 @@ def stop_media(run: MediaRun) -> None:
         notify_all(run.id)
 
 
-def beat_media(run_id: UUID) -> bool:
+def record_heartbeat(run_id: UUID) -> bool:
     """Record that the run's task is alive. Return whether it should continue."""
     running = MediaRun.objects.filter(id=run_id, ended_at=None)
     return bool(running.update(heartbeat_at=clock.now())) and running.filter(stop_at=None).exists()
@@ -157,19 +157,19 @@ def end_media(
             state=state, ended_at=clock.now(), outcome=dict(outcome), task=task, **transcribed
         )
         if ended:
-            _keep(run, [(RESULT, _stored(run, file)) for file in files])
+            _keep(run, [(RESULT, _store_file(run, file)) for file in files])
 
 
-def _stored(run: MediaRun, made: MadeFile) -> Attachment:
+def _store_file(run: MediaRun, file: MadeFile) -> Attachment:
     return Attachment.objects.create(
         organisation_id=run.organisation_id,
         user_id=run.user_id,
-        name=made.name,
-        kind=made.kind,
-        media_type=made.media_type,
-        size=len(made.data),
-        facts=made.facts,
-        data=made.data,
+        name=file.name,
+        kind=file.kind,
+        media_type=file.media_type,
+        size=len(file.data),
+        facts=file.facts,
+        data=file.data,
         unsent_until=clock.now() + result_life(),
     )
 

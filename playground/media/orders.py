@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from dialects.chat.file_types import HEAD_BYTES, Kind, detect_type, type_of
 from dialects.json.forms import PartHead
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import new_id, parse_id
 from lib.refusal import Refused
 from playground.attachments.attachments import add_bytes
@@ -81,8 +81,8 @@ def read_order(
 
 def _prompt_of(actor: Actor, task: str) -> str:
     """Return the prompt of the image that a new one is based on."""
-    found = visible_media(actor).filter(task=task).first() if task else None
-    return "" if found is None else found.prompt
+    run = visible_media(actor).filter(task=task).first() if task else None
+    return "" if run is None else run.prompt
 
 
 def _column(
@@ -125,20 +125,20 @@ def add_media_file(actor: Actor, kind: MediaKind, role: str, name: str, data: by
     sound is passed to its provider to judge. Raises Refused."""
     wanted, head = ROLES[kind.value].get(role), data[:HEAD_BYTES]
     if wanted == "audio" and data:
-        found = detect_type(head, name, wanted)
+        media_type = detect_type(head, name, wanted)
     else:
-        found = None if wanted is None else type_of(head, wanted)
+        media_type = None if wanted is None else type_of(head, wanted)
     if len(data) > BYTES_MAX:
         message = gettext("%(name)s is too large. The limit is %(n)s MB.")
         raise Refused(role, message % {"name": name, "n": BYTES_MAX // 2**20})
-    if wanted is None or found is None:
+    if wanted is None or media_type is None:
         message = (
             gettext("%(name)s is not an audio file that can be transcribed.")
             if wanted == "audio"
             else gettext("%(name)s is not a PNG, JPEG, WebP or GIF image.")
         )
         raise Refused(role, message % {"name": name})
-    return add_bytes(actor, name, data, wanted, found[0] or "application/octet-stream")
+    return add_bytes(actor, name, data, wanted, media_type[0] or "application/octet-stream")
 
 
 def invalid_media_text(invalid: InvalidMedia) -> str:
@@ -189,11 +189,11 @@ async def bounds_of(actor: Actor, relay: ChatRelay, order: MediaOrder) -> list[t
     bounds = []
     for column in order.columns:
         operation = column.ask.operation
-        form = await in_database(form_of, operation, order.files)
+        form = await run_in_database(form_of, operation, order.files)
         try:
             bound = await relay.bound(
                 principal,
-                await in_database(body_of, column.ask.body, operation, order.files),
+                await run_in_database(body_of, column.ask.body, operation, order.files),
                 operation=operation,
                 labels=order.payer.labels,
                 form=form,

@@ -23,7 +23,7 @@ from playground.media.answer import clock as clock_text
 from playground.media.media import RESULT, result_life, visible_media
 from playground.media.orders import ROLES
 from playground.media.rules import MediaField, MediaModel, fields_of
-from playground.media.service_results import Drawing, ShownSong, shown_drawing, shown_song
+from playground.media.service_results import Drawing, SongDisplay, describe_drawing, describe_song
 from playground.media.words import (
     HINTS,
     PAGES,
@@ -101,7 +101,7 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
         "may_send": may_send,
         "edits": chosen is not None and image_options(chosen.known_as).edits,
         "masks": chosen is not None and image_options(chosen.known_as).masks,
-        "given": given_files(actor, kind, values),
+        "given": find_input_files(actor, kind, values),
         **(payers_context(actor, values, None) if may_send else {}),
     }
 
@@ -122,13 +122,13 @@ def drawn_fields(
 ) -> list[dict[str, Any]]:
     """The fields that a model has, as the template draws them."""
     return [
-        _drawn(one, values.get(one.name, ""))
+        _field_context(one, values.get(one.name, ""))
         for one in fields_of(kind.in_rules, model)
         if one.name != "continue_at" or values.get("clip")
     ]
 
 
-def _drawn(one: MediaField, value: str) -> dict[str, Any]:
+def _field_context(one: MediaField, value: str) -> dict[str, Any]:
     if one.form == "choice" and value not in one.choices:
         value = ""
     return {
@@ -147,13 +147,13 @@ def _drawn(one: MediaField, value: str) -> dict[str, Any]:
 
 def values_of_run(run: MediaRun) -> dict[str, str]:
     """Return the form values that a run was created with, to start another one."""
-    given = {
+    initial = {
         one.role: id_text(one.file_id)
         for one in run.files.all()
         if one.role != RESULT and one.file_id is not None
     }
     key = id_text(run.key_id) if run.key_id else ""
-    return {**run.settings, **given, "model": run.model, "prompt": run.prompt, "key": key,
+    return {**run.settings, **initial, "model": run.model, "prompt": run.prompt, "key": key,
             "project": run.project}  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def values_of_run(run: MediaRun) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class ShownFile:
+class FileDisplay:
     """A file of a run. `url` is "" when it is no longer kept."""
 
     name: str
@@ -175,13 +175,13 @@ class ShownFile:
 
 
 @dataclass(frozen=True)
-class ShownRun:
+class RunDisplay:
     """A run as a page draws it; `charge_nano` None while the books do not say it."""
 
     run: MediaRun
     state: str
-    results: Sequence[ShownFile]
-    given: Sequence[ShownFile]
+    results: Sequence[FileDisplay]
+    given: Sequence[FileDisplay]
     settings: Sequence[tuple[str, str]]
     segments: Sequence[tuple[str, float, str]]
     charge_nano: int | None
@@ -190,7 +190,7 @@ class ShownRun:
     ask_href: str
     video: MediaTask | None = None
     expired: bool = False
-    song: ShownSong | None = None
+    song: SongDisplay | None = None
     drawing: Drawing | None = None
 
     @property
@@ -241,35 +241,35 @@ class ShownRun:
         return self.run.ended_at + result_life() if self.run.ended_at else None
 
 
-def shown_runs(
+def describe_runs(
     runs: Iterable[MediaRun], prices: Mapping[str, int] = MappingProxyType({})
-) -> list[ShownRun]:
+) -> list[RunDisplay]:
     """Runs with the state of their tasks, in one look at these; `prices` are those of the buttons
     below a picture."""
     listed = list(runs)
     names = [run.task for run in listed if run.task]
     tasks = {task.public_id: task for task in MediaTask.objects.filter(public_id__in=names)}
-    return [_shown(run, tasks.get(run.task), prices) for run in listed]
+    return [_describe_run(run, tasks.get(run.task), prices) for run in listed]
 
 
-def batches(runs: Iterable[ShownRun]) -> list[list[ShownRun]]:
+def batches(runs: Iterable[RunDisplay]) -> list[list[RunDisplay]]:
     """Runs by the form that asked for them, the columns of a comparison in their order."""
-    found: dict[UUID, list[ShownRun]] = {}
+    by_run: dict[UUID, list[RunDisplay]] = {}
     for one in runs:
-        found.setdefault(one.run.batch, []).append(one)
-    return [sorted(batch, key=lambda one: one.run.column) for batch in found.values()]
+        by_run.setdefault(one.run.batch, []).append(one)
+    return [sorted(batch, key=lambda one: one.run.column) for batch in by_run.values()]
 
 
-def recent_batches(actor: Actor, kind: MediaKind) -> list[list[ShownRun]]:
+def recent_batches(actor: Actor, kind: MediaKind) -> list[list[RunDisplay]]:
     """Return the latest batches of a page, and those that are still running."""
     runs = visible_media(actor).filter(kind=kind)[:SHOWN_MAX]
-    return batches(shown_runs(runs, button_prices(actor, kind)))
+    return batches(describe_runs(runs, button_prices(actor, kind)))
 
 
-def batch_of(actor: Actor, run: MediaRun) -> list[ShownRun]:
+def batch_of(actor: Actor, run: MediaRun) -> list[RunDisplay]:
     """The runs of the form that asked for this one."""
     runs: QuerySet[MediaRun] = visible_media(actor).filter(batch=run.batch)
-    return sorted(shown_runs(runs), key=lambda one: one.run.column)
+    return sorted(describe_runs(runs), key=lambda one: one.run.column)
 
 
 def button_prices(actor: Actor, kind: str) -> dict[str, int]:
@@ -278,7 +278,7 @@ def button_prices(actor: Actor, kind: str) -> dict[str, int]:
     return call_prices(actor, "midjourney") if kind == MediaKind.MIDJOURNEY else {}
 
 
-def _shown(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> ShownRun:
+def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> RunDisplay:
     outcome = run.outcome or {}
     state, error, charge = run.state, "", outcome.get("charge_nano")
     step = next_step(outcome.get("kind"))
@@ -295,12 +295,12 @@ def _shown(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> 
         charge = (final_record(run.organisation_id, run.request_id) or {}).get("charge_nano")
     slug = run.organisation.slug
     files = [(one, _file(slug, one)) for one in run.files.all()]
-    results = [shown for one, shown in files if one.role == RESULT]
-    return ShownRun(
+    results = [file for one, file in files if one.role == RESULT]
+    return RunDisplay(
         run=run,
         state=state,
         results=results,
-        given=[shown for one, shown in files if one.role != RESULT],
+        given=[file for one, file in files if one.role != RESULT],
         settings=[
             (label_of(name), value_word(name, value))
             for name, value in run.settings.items()
@@ -316,8 +316,8 @@ def _shown(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> 
         ask_href=ask_href(outcome),
         video=task if run.task else None,
         expired=_is_expired(state, results, task),
-        song=shown_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
-        drawing=shown_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
+        song=describe_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
+        drawing=describe_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,
     )
 
 
@@ -327,17 +327,17 @@ def _state_of_task(task: MediaTask | None) -> str:
     return RunState.DONE if task.state == "succeeded" else RunState.RUNNING
 
 
-def _is_expired(state: str, results: Sequence[ShownFile], task: MediaTask | None) -> bool:
+def _is_expired(state: str, results: Sequence[FileDisplay], task: MediaTask | None) -> bool:
     if task is not None and state == RunState.DONE:
         return task.expires_at is None or task.expires_at <= clock.now()
     return any(not one.url for one in results)
 
 
-def _file(slug: str, one: MediaFile) -> ShownFile:
+def _file(slug: str, one: MediaFile) -> FileDisplay:
     file: Attachment | None = one.file
     if file is None:
-        return ShownFile(one.name, one.role, "", "", "", "")
-    return ShownFile(
+        return FileDisplay(one.name, one.role, "", "", "", "")
+    return FileDisplay(
         name=one.name,
         role=one.role,
         kind=file.kind,
@@ -349,11 +349,13 @@ def _file(slug: str, one: MediaFile) -> ShownFile:
     )
 
 
-def given_files(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> dict[str, Attachment]:
+def find_input_files(
+    actor: Actor, kind: MediaKind, values: Mapping[str, str]
+) -> dict[str, Attachment]:
     """Return the initial files of a form, if they belong to the actor and are still kept."""
-    found = {}
+    prices = {}
     for role in ROLES[kind.value]:
         if values.get(role):
             with suppress(Http404):
-                found[role] = access_attachment(actor, values[role])
-    return found
+                prices[role] = access_attachment(actor, values[role])
+    return prices

@@ -38,17 +38,17 @@ def kept_settings(form: Mapping[str, str]) -> dict[str, str]:
 def session_of(settings: Mapping[str, str]) -> dict[str, Any]:
     """The `session` of a `session.update` by settings as `kept_settings` gives them."""
     by_itself = settings["turns"] == "auto"
-    heard: dict[str, Any] = {
+    audio_input: dict[str, Any] = {
         "format": dict(_PCM),
         "turn_detection": {"type": "server_vad"} if by_itself else None,
     }
     if settings["transcription"]:
-        heard["transcription"] = {"model": settings["transcription"]}
+        audio_input["transcription"] = {"model": settings["transcription"]}
     session: dict[str, Any] = {"type": "realtime", "output_modalities": [settings["output"]]}
     if settings["instructions"]:
         session["instructions"] = settings["instructions"]
     session["audio"] = {
-        "input": heard,
+        "input": audio_input,
         "output": {"format": dict(_PCM), "voice": settings["voice"]},
     }
     return session

@@ -15,7 +15,7 @@ from uuid import UUID
 from accounts.access.actors import person_of
 from billing.currency.money import display_request
 from billing.wallets.words import money_symbol
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send
 from playground.media.realtime import claim_ticket
@@ -44,18 +44,18 @@ async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> No
     ticket = _ticket_of(scope)
     claimed = None
     if ticket is not None and _is_from_here(scope):
-        claimed = await in_database(claim_ticket, ticket)
+        claimed = await run_in_database(claim_ticket, ticket)
     if claimed is None:
         await receive()
         await send({"type": "websocket.close", "code": _POLICY})
         return
     actor, payer, model = claimed
-    told = _Told(send)
-    session = PageSession(payer.key.id, person_of(actor).id, model, payer.labels, told)
-    await relay.converse(session, scope, receive, told.send)
+    sender = _HoldReporter(send)
+    session = PageSession(payer.key.id, person_of(actor).id, model, payer.labels, sender)
+    await relay.converse(session, scope, receive, sender.send)
 
 
-class _Told:
+class _HoldReporter:
     """Inserts holds and charges into the events of a session, before the next event."""
 
     def __init__(self, send: Send) -> None:

@@ -15,7 +15,7 @@ from accounts.access.guards import organisation_page
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import codes_with_key
 from gateway.code_examples.snippets import SnippetRequest
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import parse_id
 from lib.refusal import Refused
 from playground.media.orders import read_media_payer
@@ -77,7 +77,7 @@ def realtime_ticket(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Issue the ticket with which the page's script opens a session."""
     form = form_values(request.POST)
     try:
-        model, payer = _asked(actor, form)
+        model, payer = _read_request(actor, form)
         ticket = issue_ticket(actor, payer, model)
     except Refused as refused:
         return JsonResponse({"message": refused.message}, status=422)
@@ -96,7 +96,7 @@ async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase
     """Show the hold for a response."""
     context: dict[str, Any] = {}
     try:
-        model, payer = await in_database(_asked, actor, form_values(request.POST))
+        model, payer = await run_in_database(_read_request, actor, form_values(request.POST))
         relay = relay_of(request)
         principal = await payer.principal(actor, relay)
         context["bound"] = await relay.session_bound(principal, model)
@@ -106,7 +106,7 @@ async def realtime_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase
         context["blocked"] = fault.message
     except DatabaseAway:
         context["away"] = True
-    return await in_database(render, request, "playground/media/_realtime_cost.html", context)
+    return await run_in_database(render, request, "playground/media/_realtime_cost.html", context)
 
 
 @organisation_page("playground.use")
@@ -141,7 +141,7 @@ def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "playground/media/_realtime_charges.html", context)
 
 
-def _asked(actor: Actor, form: Mapping[str, str]) -> tuple[str, Payer]:
+def _read_request(actor: Actor, form: Mapping[str, str]) -> tuple[str, Payer]:
     """The model and the payer of a form. Raises Refused."""
     model = form.get("model", "")
     if model not in realtime_models(actor):

@@ -18,9 +18,9 @@ from typing import Any, Final, Literal
 from dialects.media.videos import PROMPT_CHARACTERS_MAX, SECONDS_MAX, SIZE
 from gateway.providers.media_options import (
     MediaKind,
-    heard_options,
     image_options,
     speech_options,
+    transcription_options,
     video_options,
 )
 
@@ -100,7 +100,7 @@ def _image_fields(model: MediaModel) -> list[MediaField]:
     sizes = options.sizes or [word for word in named if _SIZE.fullmatch(word)]
     qualities = options.qualities or [word for word in named if word.isalpha()]
     count = [str(number) for number in range(1, options.count_max + 1)]
-    shown = [
+    fields = [
         MediaField("size", choices=sizes),
         MediaField("quality", choices=qualities),
         MediaField("n", choices=count, default="1", required=True),
@@ -108,7 +108,7 @@ def _image_fields(model: MediaModel) -> list[MediaField]:
         MediaField("output_format", choices=options.formats),
         MediaField("style", choices=options.styles),
     ]
-    return [one for one in shown if len(one.choices) > one.required]
+    return [one for one in fields if len(one.choices) > one.required]
 
 
 def _speech_fields(model: MediaModel) -> list[MediaField]:
@@ -117,30 +117,30 @@ def _speech_fields(model: MediaModel) -> list[MediaField]:
     if options.voices:
         voice = MediaField("voice", choices=options.voices, default=options.voices[0],
                            required=True)  # fmt: skip
-    shown = [voice]
+    fields = [voice]
     if options.instructed:
-        shown.append(MediaField("instructions", "text"))
+        fields.append(MediaField("instructions", "text"))
     if len(options.formats) > 1:
-        shown.append(
+        fields.append(
             MediaField("response_format", choices=options.formats, default="mp3", required=True)
         )
     if options.paced:
-        shown.append(MediaField("speed", "number", low=_SPEED_MIN, high=_SPEED_MAX))
-    return shown
+        fields.append(MediaField("speed", "number", low=_SPEED_MIN, high=_SPEED_MAX))
+    return fields
 
 
-def _heard_fields(model: MediaModel) -> list[MediaField]:
-    options = heard_options(model.known_as)
-    shown = []
+def _transcription_fields(model: MediaModel) -> list[MediaField]:
+    options = transcription_options(model.known_as)
+    fields = []
     if options.translates:
-        shown.append(
+        fields.append(
             MediaField("task", choices=("transcribe", "translate"), default="transcribe",
                        required=True)
         )  # fmt: skip
-    shown.append(MediaField("language", "text"))
+    fields.append(MediaField("language", "text"))
     if options.timed:
-        shown.append(MediaField("timestamps", choices=("yes", "no"), default="yes", required=True))
-    return shown
+        fields.append(MediaField("timestamps", choices=("yes", "no"), default="yes", required=True))
+    return fields
 
 
 def _video_fields(model: MediaModel) -> list[MediaField]:
@@ -203,7 +203,7 @@ def _action(model: MediaModel) -> str:
 _FIELDS: Final = {
     "image": _image_fields,
     "speech": _speech_fields,
-    "transcription": _heard_fields,
+    "transcription": _transcription_fields,
     "video": _video_fields,
     "music": _music_fields,
     "midjourney": _midjourney_fields,
@@ -212,8 +212,8 @@ _FIELDS: Final = {
 
 def _in_meters(meters: Collection[str]) -> list[str]:
     """The words in the brackets of the meters of a price, each once, in their order."""
-    found = [match[1] for meter in sorted(meters) if (match := _IN_METER.fullmatch(meter))]
-    return list(dict.fromkeys(word for words in found for word in words.split(",")))
+    qualities = [match[1] for meter in sorted(meters) if (match := _IN_METER.fullmatch(meter))]
+    return list(dict.fromkeys(word for words in qualities for word in words.split(",")))
 
 
 def kept_values(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> dict[str, str]:
@@ -251,15 +251,15 @@ def build_request(
     model: MediaModel,
     prompt: str,
     values: Mapping[str, str],
-    given: Collection[str],
+    input_names: Collection[str],
 ) -> MediaAsk:
-    """Build the request from the values of `kept_values`. `given` are the roles of the files.
+    """Build the request from the values of `kept_values`. `input_names` are the roles of the files.
     Raises InvalidMedia."""
     if len(prompt) > PROMPT_MAX:
         raise InvalidMedia("prompt", "too_long", high=PROMPT_MAX)
     if not prompt.strip() and _needs_prompt(kind, model, values):
         raise InvalidMedia("prompt", "no_prompt")
-    return _BUILT[kind](model, prompt, values, given)
+    return _BUILT[kind](model, prompt, values, input_names)
 
 
 def _needs_prompt(kind: MediaKind, model: MediaModel, values: Mapping[str, str]) -> bool:
@@ -269,13 +269,13 @@ def _needs_prompt(kind: MediaKind, model: MediaModel, values: Mapping[str, str])
 
 
 def _image(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
     options = image_options(model.known_as)
-    edits = "picture" in given
+    edits = "picture" in input_names
     if edits and not options.edits:
         raise InvalidMedia("picture", "no_edits")
-    if "mask" in given and not options.masks:
+    if "mask" in input_names and not options.masks:
         raise InvalidMedia("mask", "no_masks")
     body: dict[str, Any] = {"model": model.name, "prompt": prompt}
     if int(values.get("n", "1")) > 1:
@@ -288,7 +288,7 @@ def _image(
 
 
 def _speech(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
     body: dict[str, Any] = {"model": model.name, "input": prompt, "voice": values["voice"]}
     body["response_format"] = values.get(
@@ -302,9 +302,9 @@ def _speech(
 
 
 def _transcription(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
-    if "sound" not in given:
+    if "sound" not in input_names:
         raise InvalidMedia("sound", "no_sound")
     translates = values.get("task") == "translate"
     timed = values.get("timestamps") == "yes"
@@ -318,7 +318,7 @@ def _transcription(
 
 
 def _video(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
     body = {"model": model.name, "prompt": prompt, "size": values.get("size", SIZE)}
     if "seconds" in values:
@@ -327,7 +327,7 @@ def _video(
 
 
 def _music(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
     if _action(model) == "suno_lyrics":
         return MediaAsk("suno_lyrics", {"prompt": prompt})
@@ -343,10 +343,10 @@ def _music(
 
 
 def _midjourney(
-    model: MediaModel, prompt: str, values: Mapping[str, str], given: Collection[str]
+    model: MediaModel, prompt: str, values: Mapping[str, str], input_names: Collection[str]
 ) -> MediaAsk:
     """Build a Midjourney request. The caller adds its images."""
-    pictures = sum(role.startswith("picture") for role in given)
+    pictures = sum(role.startswith("picture") for role in input_names)
     body: dict[str, Any] = {"botType": values["bot"]} if "bot" in values else {}
     match _action(model):
         case "mj_imagine":

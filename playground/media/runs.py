@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from accounts.access.actors import Actor
 from dialects.errors.errors import RequestFault
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context
 from lib.network.egress import EgressError
 from playground.attachments.attachments import FETCH_S, fetch_made
@@ -31,12 +31,12 @@ from playground.media.answer import (
     read_video,
     sound_file,
 )
-from playground.media.media import RESULT, beat_media, end_media, stored_media_payer
+from playground.media.media import RESULT, end_media, record_heartbeat, stored_media_payer
 from playground.media.orders import body_of, form_of
 from playground.models import Attachment, MediaKind, MediaRun, RunState
 from playground.runs.notifications import notifications
 from playground.runs.relaying import ChatRelay
-from playground.runs.runs import HEARTBEAT_S, carry_in_background, facts_of, settled
+from playground.runs.runs import HEARTBEAT_S, facts_of, read_settlement, run_in_background
 from relay.requests.context import Outcome
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ class _Answer(NamedTuple):
 def start_media(runs: Sequence[MediaRun], actor: Actor, relay: ChatRelay) -> None:
     """Carry fresh runs, all at once."""
     for run in runs:
-        carry_in_background(_carry(run, actor, relay))
+        run_in_background(_run_media(run, actor, relay))
 
 
-async def _carry(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
+async def _run_media(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
     """Never raises: what goes wrong here is logged, and the run has failed."""
     try:
         with notifications().subscribe(run.id) as news:
@@ -73,7 +73,9 @@ async def _carry(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
         if answered:
             await _conclude(run, reader.result())
         else:
-            await _end(run, RunState.STOPPED, await settled(run.organisation_id, run.request_id))
+            await _end(
+                run, RunState.STOPPED, await read_settlement(run.organisation_id, run.request_id)
+            )
     except RequestFault as fault:
         facts = {"kind": fault.kind, "message": fault.message, "charge_nano": 0}
         await _end(run, RunState.FAILED, facts)
@@ -90,15 +92,15 @@ async def _watch(run: MediaRun, reader: asyncio.Task[_Answer], news: asyncio.Eve
             async with asyncio.timeout(HEARTBEAT_S):
                 await news.wait()
         news.clear()
-        if not reader.done() and not await in_database(beat_media, run.id):
+        if not reader.done() and not await run_in_database(record_heartbeat, run.id):
             return False
     return True
 
 
 async def _read(run: MediaRun, actor: Actor, relay: ChatRelay) -> _Answer:
-    payer = await in_database(stored_media_payer, run)
+    payer = await run_in_database(stored_media_payer, run)
     principal = await payer.principal(actor, relay)
-    files = await in_database(_files_given, run)
+    files = await run_in_database(_input_files, run)
     form = form_of(run.operation, files)
     pieces: list[bytes] = []
     size = 0
@@ -125,15 +127,15 @@ async def _read(run: MediaRun, actor: Actor, relay: ChatRelay) -> _Answer:
     return _Answer(b"", None)
 
 
-def _files_given(run: MediaRun) -> dict[str, Attachment]:
-    given = run.files.exclude(role=RESULT).select_related("file")
-    return {one.role: one.file for one in given if one.file is not None}
+def _input_files(run: MediaRun) -> dict[str, Attachment]:
+    inputs = run.files.exclude(role=RESULT).select_related("file")
+    return {one.role: one.file for one in inputs if one.file is not None}
 
 
 async def _conclude(run: MediaRun, answer: _Answer) -> None:
     outcome = answer.outcome
     if outcome is None:
-        facts = await settled(run.organisation_id, run.request_id)
+        facts = await read_settlement(run.organisation_id, run.request_id)
         await _end(run, RunState.FAILED, facts | {"kind": "body_too_large"})
         return
     facts = facts_of(outcome)
@@ -146,7 +148,7 @@ async def _conclude(run: MediaRun, answer: _Answer) -> None:
         log.warning("media run %s has an answer that cannot be shown: %r", run.id, error)
         await _end(run, RunState.FAILED, facts | {"kind": _UNREADABLE})
         return
-    await in_database(end_media, run, RunState.DONE, facts, **result)
+    await run_in_database(end_media, run, RunState.DONE, facts, **result)
 
 
 async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
@@ -166,16 +168,18 @@ async def _result(run: MediaRun, raw: bytes) -> dict[str, Any]:
 
 
 async def _pictures(raw: bytes) -> list[MadeFile]:
-    made = []
+    new_files = []
     for number, one in enumerate(read_pictures(raw), 1):
-        made.append(picture_file(number, one if isinstance(one, bytes) else await _fetched(one)))
-    return made
+        new_files.append(
+            picture_file(number, one if isinstance(one, bytes) else await _fetch_file(one))
+        )
+    return new_files
 
 
-async def _fetched(url: str) -> bytes:
+async def _fetch_file(url: str) -> bytes:
     async with asyncio.timeout(FETCH_S):
         return await fetch_made(url)
 
 
 async def _end(run: MediaRun, state: RunState, facts: Mapping[str, Any]) -> None:
-    await in_database(end_media, run, state, facts)
+    await run_in_database(end_media, run, state, facts)

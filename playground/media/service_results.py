@@ -37,7 +37,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class ShownSong:
+class SongDisplay:
     """The clips of a song, or the text of lyrics."""
 
     clips: Sequence[Clip]
@@ -74,26 +74,26 @@ class Drawing:
         return reverse_image(self.source)
 
 
-def shown_song(slug: str, run: MediaRun, task: MediaTask | None) -> ShownSong | None:
+def describe_song(slug: str, run: MediaRun, task: MediaTask | None) -> SongDisplay | None:
     """Return None while there is no audio and no text."""
-    made = None if task is None else result_of(task).get("data")
-    if isinstance(made, dict):
-        return ShownSong((), _text(made, "title"), _text(made, "text"))
-    if not isinstance(made, list):
+    songs = None if task is None else result_of(task).get("data")
+    if isinstance(songs, dict):
+        return SongDisplay((), _text(songs, "title"), _text(songs, "text"))
+    if not isinstance(songs, list):
         return None
-    clips = [one for one in made[:_CLIPS_MAX] if isinstance(one, dict)]
-    return ShownSong([_clip(slug, run, number, one) for number, one in enumerate(clips)])
+    clips = [one for one in songs[:_CLIPS_MAX] if isinstance(one, dict)]
+    return SongDisplay([_clip(slug, run, number, one) for number, one in enumerate(clips)])
 
 
-def _clip(slug: str, run: MediaRun, number: int, told: Mapping[str, Any]) -> Clip:
-    facts = told.get("metadata")
+def _clip(slug: str, run: MediaRun, number: int, song: Mapping[str, Any]) -> Clip:
+    facts = song.get("metadata")
     facts = facts if isinstance(facts, Mapping) else {}
     length = facts.get("duration")
     seconds = float(length) if isinstance(length, int | float) and length > 0 else 0.0
     return Clip(
         number=number,
-        id=_text(told, "id"),
-        title=_text(told, "title") or run.settings.get("title", ""),
+        id=_text(song, "id"),
+        title=_text(song, "title") or run.settings.get("title", ""),
         tags=_text(facts, "tags"),
         length=clock(seconds) if seconds else "",
         seconds=seconds,
@@ -102,7 +102,7 @@ def _clip(slug: str, run: MediaRun, number: int, told: Mapping[str, Any]) -> Cli
     )
 
 
-def shown_drawing(
+def describe_drawing(
     run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]
 ) -> Drawing | None:
     """Return None while there is no image."""
@@ -114,10 +114,10 @@ def shown_drawing(
         return Drawing("", (), dialog=run.model, source=source) if waits else None
     result = result_of(task)
     url = reverse_image(task.public_id) if result.get("imageUrl") else ""
-    told = [one for one in result.get("buttons") or () if isinstance(one, Mapping)]
-    made = result.get("properties", {}).get("finalPrompt", "")
-    texts = [line.strip() for line in str(made).splitlines() if line.strip()]
-    return Drawing(url, [_button(one, prices) for one in told[:_BUTTONS_MAX]], texts)
+    buttons = [one for one in result.get("buttons") or () if isinstance(one, Mapping)]
+    final_prompt = result.get("properties", {}).get("finalPrompt", "")
+    texts = [line.strip() for line in str(final_prompt).splitlines() if line.strip()]
+    return Drawing(url, [_button(one, prices) for one in buttons[:_BUTTONS_MAX]], texts)
 
 
 def reverse_image(public_id: str) -> str:
@@ -134,13 +134,13 @@ def button_model(custom_id: str) -> str:
         return ""
 
 
-def _button(told: Mapping[str, Any], prices: Mapping[str, int]) -> Button:
-    id = _text(told, "customId")
+def _button(button: Mapping[str, Any], prices: Mapping[str, int]) -> Button:
+    id = _text(button, "customId")
     model = button_model(id)
-    label = _text(told, "label") or _text(told, "emoji") or model_word(model)
+    label = _text(button, "label") or _text(button, "emoji") or model_word(model)
     return Button(id, label, model, model_word(model), prices.get(model))
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
     return value if isinstance(value, str) else ""

@@ -19,7 +19,7 @@ from accounts.access.guards import organisation_page
 from dialects.errors.errors import RequestFault
 from gateway.code_examples.examples import codes_with_key
 from gateway.code_examples.snippets import SnippetRequest
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
@@ -39,10 +39,10 @@ from playground.media.page import (
     SERVICES,
     batch_of,
     button_prices,
+    describe_runs,
     form_context,
     page_name,
     recent_batches,
-    shown_runs,
     values_of_run,
 )
 from playground.media.rules import pictures_in
@@ -93,15 +93,20 @@ def media_page(request: HttpRequest, actor: Actor, kind: str) -> HttpResponse:
 def _music_begun(actor: Actor, values: dict[str, str]) -> dict[str, str]:
     """Return the initial values of a form that continues a result."""
     run = access_media_run(actor, values.get("extend") or values.get("sing", ""))
-    (shown,) = shown_runs([run])
-    if shown.song is None:
+    (run_display,) = describe_runs([run])
+    if run_display.song is None:
         raise Http404
     payer = {name: values_of_run(run)[name] for name in ("key", "project")}
     begun = {**payer, "model": "suno_music"}
     if "sing" in values:
-        return {**begun, "words": "lyrics", "title": shown.song.title, "prompt": shown.song.text}
+        return {
+            **begun,
+            "words": "lyrics",
+            "title": run_display.song.title,
+            "prompt": run_display.song.text,
+        }
     number = values.get("clip", "")
-    clips = [clip for clip in shown.song.clips if str(clip.number) == number and clip.id]
+    clips = [clip for clip in run_display.song.clips if str(clip.number) == number and clip.id]
     if not clips:
         raise Http404
     seconds = f"{clips[0].seconds:g}"
@@ -146,7 +151,7 @@ async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context: dict[str, Any] = {}
     try:
         form = form_values(request.POST)
-        order = await in_database(read_order, actor, _kind(request), form, draft=True)
+        order = await run_in_database(read_order, actor, _kind(request), form, draft=True)
         bounds = await bounds_of(actor, relay_of(request), order)
         context = {"bounds": bounds, "compares": len(bounds) > 1}
     except Refused:
@@ -155,7 +160,7 @@ async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context["blocked"] = fault.message
     except DatabaseAway:
         context["away"] = True
-    return await in_database(render, request, "playground/media/_media_cost.html", context)
+    return await run_in_database(render, request, "playground/media/_media_cost.html", context)
 
 
 @organisation_page("playground.use")
@@ -163,13 +168,13 @@ async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 async def media_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     kind, form = _kind(request), form_values(request.POST)
     try:
-        order = await in_database(_order, actor, kind, form, request)
+        order = await run_in_database(_order, actor, kind, form, request)
     except Refused as refused:
         context = {"error": refused.message, "form": form}
-        return await in_database(_refused, request, actor, kind, context)
-    runs = await in_database(begin_media, actor, order)
+        return await run_in_database(_refused_response, request, actor, kind, context)
+    runs = await run_in_database(begin_media, actor, order)
     start_media(runs, actor, relay_of(request))
-    return await in_database(_begun, request, actor, kind, runs)
+    return await run_in_database(_started_response, request, actor, kind, runs)
 
 
 def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpRequest) -> MediaOrder:
@@ -179,7 +184,7 @@ def _order(actor: Actor, kind: MediaKind, form: dict[str, str], request: HttpReq
     return read_order(actor, kind, form)
 
 
-def _refused(
+def _refused_response(
     request: HttpRequest, actor: Actor, kind: MediaKind, context: dict[str, Any]
 ) -> HttpResponse:
     form = context.pop("form")
@@ -191,7 +196,7 @@ def _refused(
     return response
 
 
-def _begun(
+def _started_response(
     request: HttpRequest, actor: Actor, kind: MediaKind, runs: list[MediaRun]
 ) -> HttpResponse:
     if not is_htmx(request):
@@ -208,10 +213,10 @@ def media_run(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     run = access_media_run(actor, id)
     if not is_htmx(request):
         return see_other(page_name(run.kind), slug_of(actor))
-    (shown,) = shown_runs([run], button_prices(actor, run.kind))
-    context = {"one": shown, "slug": slug_of(actor), "told": not shown.running}
+    (run_display,) = describe_runs([run], button_prices(actor, run.kind))
+    context = {"one": run_display, "slug": slug_of(actor), "told": not run_display.running}
     response = render(request, "playground/media/_media_run.html", context)
-    if not shown.running:
+    if not run_display.running:
         response["HX-Trigger"] = "balance"
     return response
 
@@ -223,8 +228,8 @@ def media_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     stop_media(run)
     if not is_htmx(request):
         return see_other(page_name(run.kind), slug_of(actor))
-    (shown,) = shown_runs([access_media_run(actor, id)])
-    context = {"one": shown, "slug": slug_of(actor)}
+    (run_display,) = describe_runs([access_media_run(actor, id)])
+    context = {"one": run_display, "slug": slug_of(actor)}
     return render(request, "playground/media/_media_run.html", context)
 
 
@@ -233,8 +238,8 @@ def media_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Remove a run with its files; one that goes on is stopped first."""
     run = access_media_run(actor, id)
-    (shown,) = shown_runs([run])
-    if shown.running:
+    (run_display,) = describe_runs([run])
+    if run_display.running:
         raise Http404
     delete_media([run])
     if not is_htmx(request):
@@ -247,15 +252,15 @@ def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Show the request as code."""
     run = access_media_run(actor, id)
-    given = {one.role: one.name for one in run.files.all() if one.role != RESULT}
-    urls = {role: f"https://example.com/{name}" for role, name in given.items()}
+    input_names = {one.role: one.name for one in run.files.all() if one.role != RESULT}
+    urls = {role: f"https://example.com/{name}" for role, name in input_names.items()}
     if run.kind == MediaKind.MIDJOURNEY:
-        urls = dict.fromkeys(given, "data:image/png;base64,…")
+        urls = dict.fromkeys(input_names, "data:image/png;base64,…")
     in_body, files = pictures_in(run.operation, urls), {}
     body = {**run.body, **in_body}
-    if given and not in_body:
+    if input_names and not in_body:
         names = {"picture": "image", "mask": "mask", "sound": "file"}
-        files = {names[role]: name for role, name in given.items()}
+        files = {names[role]: name for role, name in input_names.items()}
     call = SnippetRequest(run.operation, _PATHS[run.operation], body, files=files)
     context = {"codes": codes_with_key(call, ""), "id": run.text_id, "slug": slug_of(actor)}
     return render(request, "playground/media/_media_code.html", context)
@@ -277,24 +282,24 @@ def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 @require_safe
 async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """The bytes of a video, or the part that a player asks for, from its provider."""
-    return await _passed(request, actor, id, MediaKind.VIDEO)
+    return await _pass_file(request, actor, id, MediaKind.VIDEO)
 
 
 @organisation_page("playground.read")
 @require_safe
 async def media_clip(request: HttpRequest, actor: Actor, id: str, number: int) -> HttpResponseBase:
     """The sound of a clip of a song, in the same way."""
-    return await _passed(request, actor, id, MediaKind.MUSIC, number)
+    return await _pass_file(request, actor, id, MediaKind.MUSIC, number)
 
 
-async def _passed(
+async def _pass_file(
     request: HttpRequest, actor: Actor, id: str, kind: MediaKind, number: int = 0
 ) -> HttpResponseBase:
-    run = await in_database(access_media_run, actor, id)
+    run = await run_in_database(access_media_run, actor, id)
     if not run.task or run.kind != kind:
         raise Http404
     try:
-        payer = await in_database(stored_media_payer, run)
+        payer = await run_in_database(stored_media_payer, run)
         relay = relay_of(request)
         principal = await payer.principal(actor, relay)
         wanted = request.headers.get("range", "").encode("latin-1", "ignore")
@@ -306,7 +311,7 @@ async def _passed(
         raise Http404 from fault
     except (UpstreamFailed, DatabaseAway, DatabaseRefused):
         return HttpResponse(gettext("The provider does not give the file now."), status=502)
-    response = StreamingHttpResponse(_streamed(content.pieces()), status=content.status)
+    response = StreamingHttpResponse(_stream_pieces(content.pieces()), status=content.status)
     for name, value in content.headers.items():
         response[name] = value
     how = "attachment" if "download" in request.GET else "inline"
@@ -319,7 +324,7 @@ async def _passed(
     return response
 
 
-async def _streamed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _stream_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     # One that breaks off ends here: the server cuts the connection, and the player says so.
     async for piece in pieces:
         yield piece
@@ -333,11 +338,11 @@ def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
     runs = search_media(actor, words.replace("\x00", ""), kind)
     if before := parse_id(request.GET.get("before", "")):
         runs = runs.filter(id__lt=before)
-    found = shown_runs(runs[: GALLERY_MAX + 1], button_prices(actor, MediaKind.MIDJOURNEY))
+    runs_shown = describe_runs(runs[: GALLERY_MAX + 1], button_prices(actor, MediaKind.MIDJOURNEY))
     context = {
         "slug": slug_of(actor),
-        "shown": found[:GALLERY_MAX],
-        "more": found[GALLERY_MAX - 1].id if len(found) > GALLERY_MAX else "",
+        "shown": runs_shown[:GALLERY_MAX],
+        "more": runs_shown[GALLERY_MAX - 1].id if len(runs_shown) > GALLERY_MAX else "",
         "q": words,
         "kind": kind if kind in MediaKind.values else "",
         "kinds": [(value, str(word)) for value, word in PAGES.items()],

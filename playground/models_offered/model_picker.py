@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, person_of
 from accounts.access.guards import organisation_page
-from gateway.public_models.shown_models import ShownModel, models_for
+from gateway.public_models.shown_models import ListedModel, models_for
 from playground.chats.conversations import models_last_used
 from playground.models_offered.offered_models import chat_models
 from playground.preferences.preferences import choose_default_model, preference_of, toggle_favourite
@@ -31,7 +31,7 @@ ICONS: Final = {
 class PickedModel:
     """A row of the list. `abilities` are icons with their labels."""
 
-    model: ShownModel
+    model: ListedModel
     favourite: bool
     default: bool
     abilities: list[tuple[str, str]]
@@ -79,7 +79,7 @@ def model_options(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Keep a model among the person's favourites, or no longer."""
-    toggle_favourite(actor, _offered(request, actor))
+    toggle_favourite(actor, _offered_key(request, actor))
     return _options(request, actor)
 
 
@@ -87,7 +87,7 @@ def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def model_default(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Begin the person's new chats with a model; once more with the same one, no longer."""
-    name = _offered(request, actor)
+    name = _offered_key(request, actor)
     same = preference_of(person_of(actor)).default_model == name
     choose_default_model(actor, "" if same else name)
     return _options(request, actor)
@@ -99,7 +99,7 @@ def _options(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
 
 
-def _offered(request: HttpRequest, actor: Actor) -> str:
+def _offered_key(request: HttpRequest, actor: Actor) -> str:
     name = request.POST.get("model", "")
     if name not in {model.name for model in chat_models(actor)}:
         raise Http404

@@ -15,9 +15,9 @@ from gateway.providers import provider_named
 from gateway.providers.media_kinds import media_kind
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import overridden
+from gateway.providers.overrides import apply_overrides
 from gateway.public_models.entries import absent_names, overrides_of
-from gateway.public_models.entry_rules import merged
+from gateway.public_models.entry_rules import merge_entries
 from gateway.public_models.served import price_of, prices_in_force, served_models
 from lib import clock
 from playground.media.rules import MediaModel
@@ -72,7 +72,7 @@ class OfferedModel:
         if self.price is None or meter not in self.price.rates["meters"]:
             return None
         version = PriceVersion.from_stored(self.price.rates).multiplied(self.multiplier_ppm)
-        return version.shown_rates()[meter]
+        return version.visible_rates()[meter]
 
 
 def offered_models(actor: Actor) -> list[OfferedModel]:
@@ -91,7 +91,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
     offered = [
         OfferedModel(name, price_of(name, prices), plan.multiplier_for(name))
         for name in sorted(names)
-        if not plan.model_patterns or any(matches(shown, name) for shown in plan.model_patterns)
+        if not plan.model_patterns or any(matches(pattern, name) for pattern in plan.model_patterns)
     ]
     return [
         model
@@ -123,21 +123,21 @@ def capabilities_of_model(model: str) -> Capabilities:
     """Return a model's capabilities at its first channel."""
     for channel, route in _places_of(model, _enabled_channels()):
         can = capabilities_of(_upstream(route, model), provider_named(channel.provider), model)
-        stated = ModelEntry.objects.filter(name=model).first()
-        return overridden(can, merged(overrides_of(stated), route.can.items()))
+        entry = ModelEntry.objects.filter(name=model).first()
+        return apply_overrides(can, merge_entries(overrides_of(entry), route.can.items()))
     return UNKNOWN
 
 
 def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     """The models that make images, speech, transcripts or videos, by name."""
     channels = _enabled_channels()
-    found = []
+    offered = []
     for model in offered_models(actor):
         upstream = _asked_as(model.name, channels)
         known = find_row(upstream) or find_row(model.name)
         if media_kind(known, model.meters) == kind:
-            found.append(MediaModel(model.name, upstream, model.meters))
-    return found
+            offered.append(MediaModel(model.name, upstream, model.meters))
+    return offered
 
 
 def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:

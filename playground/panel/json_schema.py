@@ -31,7 +31,9 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return [Fault(_pointer(error.absolute_path), _short(error.message))]
-    faults = [fault for place, inner in _walk(schema, "") for fault in _outside(place, inner)]
+    faults = [
+        fault for place, inner in _walk(schema, "") for fault in _unsupported_parts(place, inner)
+    ]
     if strict:
         faults += [fault for place, inner in _walk(schema, "") for fault in _loose(place, inner)]
     return faults[:FAULTS_MAX]
@@ -79,7 +81,7 @@ def _walk(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _walk(value, f"{place}/{name}/{number}")
 
 
-def _outside(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
+def _unsupported_parts(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
     """Find parts that would refer outside the schema, or never terminate."""
     reference = schema.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):

@@ -19,7 +19,9 @@ class InvalidJson(ValueError):
 def parse_json(text: str) -> Any:
     """The value of a text. Raises InvalidJson, also for a name twice, NaN, or nesting beyond 64."""
     try:
-        value = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant
+        )
     except json.JSONDecodeError as error:
         raise InvalidJson(error.lineno, error.colno, error.msg) from error
     except (ValueError, RecursionError) as error:
@@ -31,7 +33,7 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
@@ -40,7 +42,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _no_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 

@@ -2,7 +2,7 @@
 
 from django.db.models import Q, QuerySet
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib.refusal import check_text
 from playground.models import Preset
@@ -21,7 +21,7 @@ def visible_presets(actor: Actor) -> QuerySet[Preset]:
 def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
     """Return a preset that the actor sees; with `own` only one of its own. Raises Http404."""
     presets = visible_presets(actor)
-    return one_of(presets.filter(user=actor.user) if own else presets, id)
+    return get_by_id(presets.filter(user=actor.user) if own else presets, id)
 
 
 def save_preset(actor: Actor, name: str, settings: Settings, *, shared: bool) -> Preset:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from gateway.settings.installation import egress_policy_users
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.network import egress
 from playground.attachments.attachments import FETCH_S
 from playground.panel.openapi_tools import BYTES_MAX, Operation, Unusable, read_openapi
@@ -37,7 +37,7 @@ async def tools_read(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         data = await _description(request, context["url"])
         # A large one takes a while to read, which other requests need not wait for.
         operations = await asyncio.to_thread(read_openapi, data)
-        context["operations"] = [_offered(operation) for operation in operations]
+        context["operations"] = [_operation_row(operation) for operation in operations]
         context["number"] = sum(not operation.fault for operation in operations)
     except Unusable as unusable:
         context["error"] = unusable_text(unusable)
@@ -45,7 +45,7 @@ async def tools_read(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context["error"] = unfetched_text(error)
     except TimeoutError:
         context["error"] = gettext("The URL did not respond in time.")
-    return await in_database(_dialog, request, actor, context)
+    return await run_in_database(_dialog, request, actor, context)
 
 
 async def _description(request: HttpRequest, url: str) -> bytes:
@@ -56,15 +56,15 @@ async def _description(request: HttpRequest, url: str) -> bytes:
         return bytes(upload.read())
     if not url:
         raise Unusable("nothing")
-    policy = await in_database(egress_policy_users)
+    policy = await run_in_database(egress_policy_users)
     try:
         async with asyncio.timeout(FETCH_S):
-            return (await egress.fetched(policy, url, bytes_max=BYTES_MAX)).body
+            return (await egress.fetch_url(policy, url, bytes_max=BYTES_MAX)).body
     except egress.TooLarge as error:
         raise Unusable("too_big") from error
 
 
-def _offered(operation: Operation) -> dict[str, Any]:
+def _operation_row(operation: Operation) -> dict[str, Any]:
     return {
         "operation": operation,
         "definition": json.dumps(operation.tool, ensure_ascii=False),

@@ -22,8 +22,8 @@ from gateway.code_examples.examples import (
     code_context,
     snippet_language,
 )
-from gateway.code_examples.snippets import FORMS, Form, Language, in_form
-from lib.database.async_database import in_database
+from gateway.code_examples.snippets import FORMS, Form, Language, convert_to_form
+from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -51,7 +51,7 @@ from playground.runs.relaying import relay_of
 from playground.runs.runs import request_of_run
 from playground.turns.context_window import Context
 from playground.turns.form import form_values, panel_settings, read_form
-from playground.turns.request import build_request, context_for, shown_request
+from playground.turns.request import build_request, context_for, shorten_request
 from playground.turns.summaries import most_nano, plan_summary
 from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
 from relay.errors import DatabaseAway
@@ -106,10 +106,10 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Show the cost line above Send, for the current form."""
     context: dict[str, Any] = {}
     try:
-        turn_form, drafts, usage = await in_database(_drafts, request, actor)
+        turn_form, drafts, usage = await run_in_database(_drafts, request, actor)
         context["bound"] = await _bound(request, actor, turn_form.payer, drafts, usage)
         if usage.too_much and turn_form.conversation and not turn_form.compare:
-            plan = await in_database(plan_summary, turn_form)
+            plan = await run_in_database(plan_summary, turn_form)
             context["summary_nano"] = await most_nano(actor, relay_of(request), plan)
     except TurnRefused as refused:
         context["blocked"] = refused.message
@@ -117,7 +117,7 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context["blocked"] = _fault_text(fault)
     except DatabaseAway:
         context["away"] = True
-    return await in_database(_bound_page, request, actor, context)
+    return await run_in_database(_bound_page, request, actor, context)
 
 
 def _fault_text(fault: RequestFault) -> str:
@@ -166,9 +166,9 @@ async def _bound(
     relay = relay_of(request)
     principal = await payer.principal(actor, relay)
     bounds = [await relay.bound(principal, body, labels=payer.labels) for _, body in drafts]
-    likely = [await in_database(likely_charge_nano, actor, model) for model, _ in drafts]
+    likely = [await run_in_database(likely_charge_nano, actor, model) for model, _ in drafts]
     estimated = [nano for nano in likely if nano is not None]
-    wallet = await in_database(balance, organisation_of(actor))
+    wallet = await run_in_database(balance, organisation_of(actor))
     return _line(
         bounds,
         sum(estimated) if len(estimated) == len(likely) else None,
@@ -308,7 +308,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "run": run,
         "request_id": id_text(run.request_id),
         "slug": slug_of(actor),
-        "request_json": write_json(shown_request(request_of_run(run))),
+        "request_json": write_json(shorten_request(request_of_run(run))),
         "wire": wire_of_run(run),
         "head": head,
         "outcome": outcome,
@@ -339,17 +339,17 @@ def code_panel(
 ) -> dict[str, Any]:
     """A request as code, in Chat Completions unless another form is named; `url` shows others."""
     form: Form = next((form for form in FORMS if form == form_name), "chat_completions")
-    shown = shown_request(body) if len(json.dumps(body)) > _CODE_CHARACTERS_MAX else body
+    preview_body = shorten_request(body) if len(json.dumps(body)) > _CODE_CHARACTERS_MAX else body
     context: dict[str, Any] = {
         "code_url": url,
         "slug": slug_of(actor),
         "forms": FORM_NAMES,
         "form": form,
-        "shortened": shown is not body,
+        "shortened": preview_body is not body,
         "may_make_key": scope_of(actor, "keys.write_own") is not None,
     }
     try:
-        formed = in_form(form, shown)
+        formed = convert_to_form(form, preview_body)
     except RequestFault as fault:
         return context | {
             "refused": fault.message,

@@ -3,7 +3,7 @@
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
-from billing.limits.budgets import standing_of, subject_names
+from billing.limits.budgets import current_usage, subject_names
 from billing.models import Budget
 from billing.templatetags.money import money_total
 
@@ -12,24 +12,24 @@ def lacking_text(budget_id: int) -> str:
     """Return the state of the budget and when it resets; empty if it no longer exists."""
     budgets = list(Budget.objects.filter(id=budget_id))
     names = subject_names(budgets)
-    for standing in standing_of(budgets):
-        name = names[standing.budget.id] or standing.budget.organisation.name
-        used_nano = standing.spent_nano + standing.held_nano
+    for usage in current_usage(budgets):
+        name = names[usage.budget.id] or usage.budget.organisation.name
+        used_nano = usage.spent_nano + usage.held_nano
         facts = {
             "name": name,
             "used": money_total(used_nano),
-            "limit": money_total(standing.limit_nano),
+            "limit": money_total(usage.limit_nano),
         }
-        if standing.left_nano:
+        if usage.left_nano:
             text = gettext(
                 "The budget of %(name)s has too little left for this message: %(used)s of "
                 "%(limit)s is spent or held."
             )
         else:
             text = gettext("The budget of %(name)s is used up: %(used)s of %(limit)s.")
-        if standing.resets_at is None:
+        if usage.resets_at is None:
             return text % facts
-        resets = date_format(standing.resets_at, "DATETIME_FORMAT")
+        resets = date_format(usage.resets_at, "DATETIME_FORMAT")
         when = gettext("It resets on %(date)s UTC.") % {"date": resets}
         return f"{text % facts} {when}"
     return ""

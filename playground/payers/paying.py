@@ -11,7 +11,7 @@ from typing import Any
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access.access import one_of, require, scope_of
+from accounts.access.access import get_by_id, require, scope_of
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Key, KeyKind
@@ -59,7 +59,7 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
         check_playground_key(actor)
         return Payer(playground_key(organisation_of(actor)), project)
     try:
-        return Payer(one_of(paying_keys(actor, rule_of(actor)), key_id), project)
+        return Payer(get_by_id(paying_keys(actor, rule_of(actor)), key_id), project)
     except Http404 as error:
         message = gettext("This key cannot pay for chats any more. Choose another one.")
         raise Refused("key", message) from error
@@ -81,7 +81,9 @@ def payer_of_form(
     return payer_of_chat(actor, conversation) if conversation else checked_default(actor)
 
 
-def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversation | None) -> Payer:
+def displayed_payer(
+    actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
+) -> Payer:
     """Return the payer to show in the composer: the default if the chosen one cannot pay."""
     try:
         return payer_of_form(actor, sent, conversation)
@@ -140,7 +142,7 @@ def payers_context(
     actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
 ) -> dict[str, Any]:
     """The payers that a chat offers, and the one that is chosen."""
-    payer, rule = shown_payer(actor, sent, conversation), rule_of(actor)
+    payer, rule = displayed_payer(actor, sent, conversation), rule_of(actor)
     return {
         "payer": payer,
         "payer_id": id_text(payer.key.id) if payer.chosen_key else "",

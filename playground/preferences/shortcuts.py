@@ -42,7 +42,7 @@ def code_of(letter: str) -> str:
     return letter if letter == "F2" else f"Key{letter}"
 
 
-def laid(rebound: Mapping[str, str]) -> dict[str, str]:
+def apply_rebindings(rebound: Mapping[str, str]) -> dict[str, str]:
     """The letter of each act, with what a person has laid otherwise."""
     return {act: rebound.get(act, letter) for act, letter in DEFAULTS.items()}
 

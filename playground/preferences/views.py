@@ -12,7 +12,7 @@ from accounts.access.access import scope_of
 from accounts.access.actors import Actor, organisation_of, person_of, slug_of
 from accounts.access.guards import organisation_page
 from dialects.errors.errors import RequestFault
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, see_other, toast
 from lib.refusal import Refused
 from playground.chats.desk import keys_context
@@ -42,9 +42,11 @@ from relay.errors import DatabaseAway
 @organisation_page("playground.use")
 @require_safe
 async def preferences(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    context = await in_database(_context, actor)
+    context = await run_in_database(_context, actor)
     context |= await _title_cost(request, actor, context["preference"].title_model)
-    return await in_database(render, request, "playground/preferences/preferences.html", context)
+    return await run_in_database(
+        render, request, "playground/preferences/preferences.html", context
+    )
 
 
 @organisation_page("playground.use")
@@ -52,14 +54,16 @@ async def preferences(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 async def title_cost(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Show the maximum cost of a name by the chosen model."""
     context = await _title_cost(request, actor, request.POST.get("title_model", ""))
-    return await in_database(render, request, "playground/preferences/_title_cost.html", context)
+    return await run_in_database(
+        render, request, "playground/preferences/_title_cost.html", context
+    )
 
 
 @organisation_page("playground.use")
 @require_POST
 def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     choose_title_model(actor, _model(request, actor, "title_model"))
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 @organisation_page("playground.use")
@@ -87,7 +91,7 @@ def default_payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         messages.error(request, refused.message)
         return see_other("playground_preferences", slug_of(actor))
     choose_default_payer(actor, payer)
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 @organisation_page("playground.write")
@@ -99,21 +103,21 @@ def payer_rules_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         change_rules(actor, rules)
     except Refused as refused:
         raise Http404 from refused  # no choice of the form
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 @organisation_page("playground.use")
 @require_POST
 def models_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     choose_default_model(actor, _model(request, actor, "default_model"))
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 @organisation_page("playground.write")
 @require_POST
 def organisation_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     choose_organisation_model(actor, _model(request, actor, "default_model"))
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 def _model(request: HttpRequest, actor: Actor, field: str) -> str:
@@ -141,7 +145,7 @@ def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         letter_keys="letter_keys" in request.POST,
         enter_sends=request.POST.get("sends") != "ctrl",
     )
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 async def _title_cost(request: HttpRequest, actor: Actor, model: str) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def leaving_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     if word not in Leaving.values:
         raise Http404
     choose_leaving(actor, Leaving(word))
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
 @organisation_page("playground.write")
@@ -192,9 +196,9 @@ def leaving_rule(request: HttpRequest, actor: Actor) -> HttpResponse:
     if word and word not in map(str, MINUTES):
         raise Http404
     set_leaving_rule(actor, int(word) * 60 if word else None)
-    return _saved(request, actor)
+    return _save_preferences(request, actor)
 
 
-def _saved(request: HttpRequest, actor: Actor) -> HttpResponse:
+def _save_preferences(request: HttpRequest, actor: Actor) -> HttpResponse:
     messages.success(request, gettext("Saved."))
     return see_other("playground_preferences", slug_of(actor))

@@ -66,8 +66,8 @@ class PromptSettings(Schema):
     trim: bool = Field(False, description="Leave out the oldest messages that do not fit.")
 
     def read(self, model: str) -> Settings:
-        stated = self.model_dump(by_alias=True)
-        return checked_settings(model, Settings.from_stored(stated))
+        fields = self.model_dump(by_alias=True)
+        return checked_settings(model, Settings.from_stored(fields))
 
 
 class VersionIn(Schema):

@@ -76,7 +76,7 @@ def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
     return list(prompt.versions.select_related("user"))
 
 
-def with_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
+def annotate_last_version(prompts: QuerySet[Prompt]) -> QuerySet[Prompt]:
     """Annotate the prompts with the number of versions and the content of the last one."""
     last = PromptVersion.objects.filter(prompt=OuterRef("pk")).order_by("-number")
     return prompts.annotate(

@@ -66,7 +66,7 @@ PROMPTS = Table(
 @require_safe
 def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PROMPTS, request, actor)
-    rows = prompts.with_last_version(prompts.visible_prompts(actor))
+    rows = prompts.annotate_last_version(prompts.visible_prompts(actor))
     if state.value("visible"):
         rows = rows.filter(shared=state.value("visible") == "all")
     if text := state.value("q"):

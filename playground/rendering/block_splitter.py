@@ -282,7 +282,7 @@ class _OpenBlock:
         """Return whether the block is over when a line that begins like `probe` comes behind
         `blank` lines."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
-        if self.items and not other_list and _goes_on_in_list(probe):
+        if self.items and not other_list and _continues_list(probe):
             return False
         # Without a blank line only a fence, a heading or a list of another kind may; an open `$$`
         # swallows even these.
@@ -390,7 +390,7 @@ def _probe(line: str) -> str | None:
     return None
 
 
-def _goes_on_in_list(probe: str) -> bool:
+def _continues_list(probe: str) -> bool:
     return _LIST.match(probe) is not None or probe.startswith(("  ", "\t"))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from playground.rendering.block_splitter import Closed, Grown, Kind, Opened, Parted
-from playground.rendering.html_changes import count_elements, grown, in_changes, partial
+from playground.rendering.html_changes import count_elements, encode_changes, encode_growth, partial
 from playground.rendering.markdown import (
     PARAGRAPH,
     PIECE_LINES,
@@ -23,7 +23,7 @@ from playground.rendering.markdown import (
     closed_html,
     end_of_prose,
     escape_text,
-    in_stretches,
+    join_stretches,
     open_figure,
     piece_of_text,
     pieces_in_figure,
@@ -33,7 +33,7 @@ from playground.rendering.markdown import (
     render_open_text,
     splitter_of,
 )
-from playground.rendering.unfinished_markdown import decided
+from playground.rendering.unfinished_markdown import drawable_part
 
 
 def render_so_far(
@@ -52,7 +52,7 @@ def render_so_far(
             growing.take(event)
     if growing is not None:
         html.append(growing.html())
-    return in_stretches(html)
+    return join_stretches(html)
 
 
 class Pieces(ABC):
@@ -90,7 +90,7 @@ class Pieces(ABC):
         more = self._texts[self._shown - 1][self._shown_of_last :]
         changes = partial(self._selector(self._shown), escape_text(more)) if more else ""
         fresh = [self._element(escape_text(text)) for text in self._filled()[self._shown :]]
-        changes += "".join(partial(self._place, html) for html in in_changes(fresh))
+        changes += "".join(partial(self._place, html) for html in encode_changes(fresh))
         self.all_shown()
         return changes
 
@@ -229,7 +229,7 @@ class _GrowingWhole(GrowingBlock):
 
     def changes(self) -> str:
         before, self._shown = self._shown, self._drawn()
-        return grown(self._block, before, self._shown)
+        return encode_growth(self._block, before, self._shown)
 
     def _drawn(self) -> str:
         if self.opened.kind == "math" and self._source:
@@ -237,7 +237,7 @@ class _GrowingWhole(GrowingBlock):
         return render_open_block(self._source, self._labels, self._name)
 
     def _closing(self, closed: str) -> str | None:
-        return grown(self._block, self._shown, closed)
+        return encode_growth(self._block, self._shown, closed)
 
 
 class _GrowingParagraph(GrowingBlock):
@@ -278,17 +278,17 @@ class _GrowingParagraph(GrowingBlock):
     def changes(self) -> str:
         before, self._shown = self._shown, self._pieces()
         if len(self._shown) == 1:
-            return grown(self._block, "".join(before), self._shown[0])
+            return encode_growth(self._block, "".join(before), self._shown[0])
         if len(before) <= 1:
             empty = partial(self._block, f"{PARAGRAPH}</p>\n", "innerHTML")
             return empty + self._appended(self._shown)
         last = len(before)
-        goes_on = grown(self._piece(last), before[-1], self._shown[last - 1])
+        goes_on = encode_growth(self._piece(last), before[-1], self._shown[last - 1])
         return goes_on + self._appended(self._shown[last:])
 
     def _closing(self, closed: str) -> str | None:
         if len(self._shown) == 1:
-            return grown(self._block, self._shown[0], closed)
+            return encode_growth(self._block, self._shown[0], closed)
         tag, pieces = pieces_in_paragraph(closed)
         if not pieces:
             return None
@@ -296,8 +296,8 @@ class _GrowingParagraph(GrowingBlock):
             return partial(self._block, f"{tag}</p>\n", "innerHTML") + self._appended(pieces)
         changes = [
             partial(self._piece(number), html, "innerHTML")
-            for number, (shown, html) in enumerate(zip(self._shown, pieces, strict=False), 1)
-            if shown != html
+            for number, (old_html, html) in enumerate(zip(self._shown, pieces, strict=False), 1)
+            if old_html != html
         ]
         changes.append(self._appended(pieces[len(self._shown) :]))
         gone = partial(self._piece(len(pieces) + 1), "", "delete")
@@ -313,7 +313,7 @@ class _GrowingParagraph(GrowingBlock):
         return render_open_block(source, self._labels, self._name)
 
     def _open_text(self) -> str:
-        return render_open_text(decided(self._source), self._labels, self._name)[0]
+        return render_open_text(drawable_part(self._source), self._labels, self._name)[0]
 
     def _appended(self, pieces: list[str]) -> str:
         return "".join(partial(f"{self._block}>p", piece_of_text(html)) for html in pieces)
@@ -334,7 +334,7 @@ class _GrowingParts(GrowingBlock):
         self._source = ""  # of the part that is being written
         self._is_over = False  # a part was none after all: what follows waits for the end
         self._shown_whole = ""
-        self._shown: _ShownParts | None = None
+        self._shown: _RenderedParts | None = None
 
     def take(self, event: Grown | Parted) -> None:
         if isinstance(event, Grown):
@@ -387,12 +387,12 @@ class _GrowingParts(GrowingBlock):
     def changes(self) -> str:
         if not self._head:
             before, self._shown_whole = self._shown_whole, self._draw_whole()
-            return grown(self._block, before, self._shown_whole)
+            return encode_growth(self._block, before, self._shown_whole)
         changes, part = "", self._open()
         if self._shown is None:
             # The first part alone, so that a long list too comes in small changes.
-            changes = grown(self._block, self._shown_whole, self._framed(self._parts[:1]))
-            self._shown = _ShownParts(self._parts[:1])
+            changes = encode_growth(self._block, self._shown_whole, self._framed(self._parts[:1]))
+            self._shown = _RenderedParts(self._parts[:1])
         if not self._shown.has_place and (self._parts or part):
             self._shown.has_place = True
             changes += self._make_place()
@@ -400,7 +400,7 @@ class _GrowingParts(GrowingBlock):
 
     def _closing(self, closed: str) -> str | None:
         if not self._head:
-            return grown(self._block, self._shown_whole, closed)
+            return encode_growth(self._block, self._shown_whole, closed)
         drawn = "".join(self._parts)
         before, behind = self._frame(drawn or closed.removeprefix(self._framed(())))
         if not (closed.startswith(before + drawn) and closed.endswith(behind)):
@@ -413,7 +413,7 @@ class _GrowingParts(GrowingBlock):
         return self.changes()
 
 
-class _ShownParts:
+class _RenderedParts:
     """The parts that a page has, the one that is being written among them."""
 
     def __init__(self, parts: Sequence[str]) -> None:
@@ -427,15 +427,15 @@ class _ShownParts:
         changes = ""
         fresh = parts[self._complete :]
         if fresh and self._open:
-            changes = grown(place, self._open, fresh[0], self._elements)
+            changes = encode_growth(place, self._open, fresh[0], self._elements)
             self._open = ""
             self._elements += count_elements(fresh[0])
             fresh = fresh[1:]
-        changes += "".join(partial(place, html) for html in in_changes(fresh))
+        changes += "".join(partial(place, html) for html in encode_changes(fresh))
         self._elements += sum(map(count_elements, fresh))
         self._complete = len(parts)
         before, self._open = self._open, part
-        return changes + grown(place, before, part, self._elements)
+        return changes + encode_growth(place, before, part, self._elements)
 
 
 _LIST = re.compile(r'(<(ul|ol)(?: start="\d+")? dir="auto">\n)(.*)</\2>\n', re.DOTALL)

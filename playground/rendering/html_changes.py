@@ -22,7 +22,7 @@ def partial(target: str, html: str, swap: str = "beforeend") -> str:
     return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
-def in_changes(parts: Iterable[str]) -> Iterator[str]:
+def encode_changes(parts: Iterable[str]) -> Iterator[str]:
     """Parts joined to as few changes as are not too long."""
     joined = ""
     for part in parts:
@@ -34,7 +34,7 @@ def in_changes(parts: Iterable[str]) -> Iterator[str]:
         yield joined
 
 
-def grown(place: str, old: str, new: str, before: int = 0) -> str:
+def encode_growth(place: str, old: str, new: str, before: int = 0) -> str:
     """Return the changes from `old` to `new`, the last content of the element `place`. `before` is
     the number of elements in front of it."""
     if old == new:

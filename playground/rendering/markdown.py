@@ -34,8 +34,8 @@ from playground.rendering.block_splitter import BlockEvent, BlockSplitter, Close
 from playground.rendering.structured import JsonSplitter
 from playground.rendering.unfinished_markdown import (
     OPENED,
-    decided,
     draw_unfinished,
+    drawable_part,
     is_in_open_link,
 )
 
@@ -81,7 +81,7 @@ def render_block(
     tokens = _markdown().parse(source, env := {"labels": labels})
     if loose:
         _loosen(tokens)
-    return _with_copy_buttons(_clean(tokens, env, block), labels, block, first_code)
+    return _add_copy_buttons(_clean(tokens, env, block), labels, block, first_code)
 
 
 def render_open_block(
@@ -89,13 +89,13 @@ def render_open_block(
 ) -> str:
     """Render an open block, or one part of it, like `render_block`. Open markup at its end is
     rendered as if closed."""
-    source = decided(source)
+    source = drawable_part(source)
     if len(source) > PLAIN_ABOVE:
         return render_block(source, labels, block)
     tokens = _markdown(unfinished=True).parse(source, env := {"labels": labels})
     if loose:
         _loosen(tokens)
-    return _with_copy_buttons(_clean(tokens, env, block), labels, block, first_code)
+    return _add_copy_buttons(_clean(tokens, env, block), labels, block, first_code)
 
 
 def render_open_text(source: str, labels: MarkdownLabels, block: str) -> tuple[str, str]:
@@ -115,7 +115,7 @@ def _clean(tokens: Sequence[Token], env: dict[str, Any], block: str) -> str:
     """HTML of tokens behind the last wall."""
     renderer = _markdown().renderer
     html: str = nh3.clean(renderer.render(tokens, _markdown().options, env), **_WALL)
-    return _with_note_links(html.replace("&nbsp;", "\xa0"), env["labels"], block)
+    return _add_note_links(html.replace("&nbsp;", "\xa0"), env["labels"], block)
 
 
 Splitter = BlockSplitter | JsonSplitter
@@ -132,12 +132,12 @@ def render_whole(
     """A whole answer; `message` is its id, which begins every id inside."""
     splitter = splitter_of(structured=structured)
     events: list[BlockEvent] = [*splitter.feed(text), *splitter.end()]
-    return in_stretches(
+    return join_stretches(
         [closed_html(event, labels, message) for event in events if isinstance(event, Closed)]
     )
 
 
-def in_stretches(blocks: Sequence[str]) -> str:
+def join_stretches(blocks: Sequence[str]) -> str:
     """Wrap every sixteen blocks in an element, because a browser's work for a change grows with the
     number of siblings."""
     starts = range(0, len(blocks), STRETCH)
@@ -308,7 +308,7 @@ def _note(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -
     return f'<sup class="{kind}">{tokens[index].content}</sup>'
 
 
-def _with_note_links(html: str, labels: MarkdownLabels, block: str) -> str:
+def _add_note_links(html: str, labels: MarkdownLabels, block: str) -> str:
     """After the wall: each footnote gets its id, each reference a link to it."""
     if '<sup class="note' not in html:
         return html
@@ -478,7 +478,7 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
 
 def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, *args: Any) -> str:
     language = _language(tokens[index])
-    return _figure(language, "".join(_in_pieces(_highlighted(tokens[index].content, language))))
+    return _figure(language, "".join(_split_code(_highlight(tokens[index].content, language))))
 
 
 def _language(fence: Token) -> str:
@@ -496,7 +496,7 @@ def _figure(language: str, code: str) -> str:
 def open_figure(language: str, pieces: str, labels: MarkdownLabels, block: str) -> str:
     """A block of code that is being written, as `render_block` shows it once it is closed; `pieces`
     are `piece_of_text`s."""
-    return _with_copy_buttons(_figure(language, pieces), labels, block)
+    return _add_copy_buttons(_figure(language, pieces), labels, block)
 
 
 def pieces_in_figure(html: str) -> tuple[str, list[str]]:
@@ -535,7 +535,7 @@ _PLAIN = '<p class="plain-text" dir="auto">'
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
-def _in_pieces(code: str) -> list[str]:
+def _split_code(code: str) -> list[str]:
     """Split code into pieces of whole lines, so that a browser can skip the layout of invisible
     ones. Pygments closes every span at the end of its line, so no span is cut."""
     lines = _LINE.findall(code) or [""]
@@ -543,7 +543,7 @@ def _in_pieces(code: str) -> list[str]:
     return [piece_of_text("".join(lines[start : start + PIECE_LINES])) for start in starts]
 
 
-def _highlighted(code: str, language: str) -> str:
+def _highlight(code: str, language: str) -> str:
     long = len(code) > _HIGHLIGHT_ABOVE or any(
         len(line) > _HIGHLIGHT_LINE_ABOVE for line in code.split("\n")
     )
@@ -646,7 +646,7 @@ _WALL: dict[str, Any] = {
 }
 
 
-def _with_copy_buttons(html: str, labels: MarkdownLabels, block: str, first_code: int = 0) -> str:
+def _add_copy_buttons(html: str, labels: MarkdownLabels, block: str, first_code: int = 0) -> str:
     """After sanitising, give each code block an id, a copy button, and a preview button. The markup
     that is searched for can only come from this module."""
     if "<figcaption>" not in html:

@@ -245,7 +245,7 @@ def _ending(
         "out_tokens": sum(n for name, n in meters.items() if name.startswith("out_")),
         "in_tokens": sum(n for name, n in meters.items() if name.startswith("in_")),
         "cached_tokens": sum(meters.get(name, 0) for name in _CACHED),
-        "saved_nano": _saved(message, outcome),
+        "saved_nano": _saved_nano(message, outcome),
         "dropped": head.get("dropped") or (),
         "output_cap": head.get("output_cap"),
         "speed": _speed(meters, outcome),
@@ -259,7 +259,7 @@ def _ending(
         "runs_url": reverse("run_create", args=[slug]),
         "token": id_text(new_id()),
         "model": message.model,
-        "sources": [source_shown(source) for source in message.parts.get("sources", ())],
+        "sources": [describe_source(source) for source in message.parts.get("sources", ())],
         "media": message.parts.get("media", ()),
         **calls_context(message, run),
         "verdict": _verdict(message, run),
@@ -277,7 +277,7 @@ def _column_context(message: Message) -> dict[str, Any]:
     }
 
 
-def source_shown(source: Mapping[str, str]) -> dict[str, str]:
+def describe_source(source: Mapping[str, str]) -> dict[str, str]:
     """A citation; its address may be followed only over http."""
     url = source.get("url", "")
     parts = urlsplit(url) if url.startswith(("https://", "http://")) else None
@@ -291,7 +291,7 @@ _BY_BUDGET = ("insufficient_balance", "rate_limited")
 _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
 
 
-def _saved(message: Message, outcome: Mapping[str, Any]) -> int:
+def _saved_nano(message: Message, outcome: Mapping[str, Any]) -> int:
     """Return the maximum amount that stopping saved."""
     if message.state != RunState.STOPPED or "hold_nano" not in outcome:
         return 0
@@ -384,7 +384,7 @@ def stats_html(
     parts = [gettext("TTFT %(time)s") % {"time": _duration(ttft_ms)}]
     if milliseconds >= 500:
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
-    parts.append(gettext("≈ %(n)s out") % {"n": formatting.grouped(tokens)})
+    parts.append(gettext("≈ %(n)s out") % {"n": formatting.group_digits(tokens)})
     if cost_nano is not None:
         parts.append(f"≈ {money_request(cost_nano)}")
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
@@ -394,7 +394,7 @@ def thinking_html(message: str, milliseconds: int, tokens: int) -> str:
     """The model still thinks: for how long, and about how much."""
     text = gettext("Thinking… %(time)s · ≈ %(n)s tokens") % {
         "time": f"{milliseconds // 1000} {pgettext('unit', 's')}",
-        "n": formatting.grouped(tokens),
+        "n": formatting.group_digits(tokens),
     }
     return partial(f"think-head-{message}", escape(text), "innerHTML")
 
@@ -403,7 +403,7 @@ def thought_html(message: str, milliseconds: int, tokens: int) -> str:
     """The model has begun to answer: how long it thought."""
     text = thought_text(milliseconds, {})
     if tokens:
-        text += " · " + gettext("≈ %(n)s tokens") % {"n": formatting.grouped(tokens)}
+        text += " · " + gettext("≈ %(n)s tokens") % {"n": formatting.group_digits(tokens)}
     return partial(f"think-head-{message}", escape(text), "innerHTML")
 
 
@@ -422,7 +422,7 @@ def thought_text(milliseconds: int | None, outcome: Mapping[str, Any]) -> str:
     text = gettext("Thought for %(time)s") % {"time": _duration(milliseconds)}
     tokens = (outcome.get("meters") or {}).get("out_reasoning")
     if tokens:
-        text += " · " + gettext("%(n)s tokens") % {"n": formatting.grouped(tokens)}
+        text += " · " + gettext("%(n)s tokens") % {"n": formatting.group_digits(tokens)}
     return text
 
 

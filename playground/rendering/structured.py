@@ -35,10 +35,10 @@ class JsonSplitter:
 
     def end(self) -> list[BlockEvent]:
         """The text is over."""
-        return [Closed(0, _fenced(formatted(self._text)))] if self._text else []
+        return [Closed(0, _fence_json(format_json(self._text)))] if self._text else []
 
 
-def formatted(text: str) -> str:
+def format_json(text: str) -> str:
     """JSON with one member a line; anything else as it is."""
     try:
         return json.dumps(parse_json(text), indent=2, ensure_ascii=False)
@@ -46,7 +46,7 @@ def formatted(text: str) -> str:
         return text
 
 
-def _fenced(text: str) -> str:
+def _fence_json(text: str) -> str:
     longest = max(map(len, _TICKS.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}json\n{text}\n{fence}"

@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"https?:/?/?\S*$")
 _LONG: Final = 2_000
 
 
-def decided(source: str) -> str:
+def drawable_part(source: str) -> str:
     """Return the part of a block's Markdown that can be rendered so far. The end of a long block
     advances in steps, so that rendering it repeatedly is not quadratic."""
     if len(source) > _LONG:
@@ -65,7 +65,7 @@ def _close_open(state: StateInline) -> None:
     link = state.env.pop(_LINK, None)
     marks = [mark for mark in state.delimiters if mark.open and mark.end < 0]
     for mark in reversed(marks):
-        if _inside_word(state, mark):
+        if _is_inside_word(state, mark):
             continue
         if link is not None and mark.token < link:
             _end_link(state)
@@ -95,7 +95,7 @@ def _end_link(state: StateInline) -> None:
     state.push("link_close", "a", 0).nesting = -1
 
 
-def _inside_word(state: StateInline, mark: Delimiter) -> bool:
+def _is_inside_word(state: StateInline, mark: Delimiter) -> bool:
     """`2*3` is no emphasis, most of the time."""
     at, sign = mark.token, state.tokens[mark.token].content
     while at and state.tokens[at - 1].content == sign:
@@ -163,12 +163,12 @@ def _open_image(state: StateInline, silent: bool) -> bool:
 
 def _link_address(state: StateInline, silent: bool) -> bool:
     """An address that goes on is text: each letter more would make it another link."""
-    if state.env.get(_AT_END) and _goes_on(state.src, state.pos):
+    if state.env.get(_AT_END) and _continues_address(state.src, state.pos):
         return False
     return link_address(state, silent)
 
 
-def _goes_on(text: str, colon: int) -> bool:
+def _continues_address(text: str, colon: int) -> bool:
     return text.find(" ", colon) < 0 and text.find("\n", colon) < 0
 
 

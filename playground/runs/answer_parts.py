@@ -91,7 +91,7 @@ class AnswerCollector:
         if self._sound:
             sound = b"".join(self._sound)
             if self._sound_type in ("", "audio/L16", "audio/pcm", "audio/pcm16", "audio/l16"):
-                media.append(Medium("audio", "audio/wav", _wave(sound)))
+                media.append(Medium("audio", "audio/wav", _wave_file(sound)))
             else:
                 media.append(Medium("audio", self._sound_type, sound))
         return media
@@ -127,7 +127,7 @@ def _likelihood(token: TokenLogprob) -> dict[str, Any]:
     }
 
 
-def _wave(samples: bytes) -> bytes:
+def _wave_file(samples: bytes) -> bytes:
     """Bare samples with the head of a WAV file."""
     size, rate = len(samples), _SAMPLES_PER_S
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)

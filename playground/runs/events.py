@@ -67,7 +67,7 @@ def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Appe
     return AppendResult(row is not None, bool(row and row[0]))
 
 
-def beat(run_id: UUID) -> None:
+def record_heartbeat(run_id: UUID) -> None:
     """Record that the run's task is alive."""
     with connection.cursor() as cursor:
         cursor.execute(_BEAT, {"run": run_id})

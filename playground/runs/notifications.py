@@ -78,13 +78,13 @@ class RunNotifications:
         )
         while True:
             try:
-                heard = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
-                async with heard:
-                    await heard.execute(f"LISTEN {CHANNEL}")
+                listener = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+                async with listener:
+                    await listener.execute(f"LISTEN {CHANNEL}")
                     self._hears = True
                     # Changes while the listener was disconnected.
                     self._notify_all()
-                    async for notice in heard.notifies():
+                    async for notice in listener.notifies():
                         self._hear(notice)
             except (psycopg.Error, OSError) as error:
                 log.warning("notifications of the database cannot be heard: %s", error)

@@ -22,8 +22,8 @@ import msgspec
 
 from accounts.access.actors import Actor
 from lib import clock
-from lib.database.async_database import in_database
-from lib.database.tenancy import own_context, within
+from lib.database.async_database import run_in_database
+from lib.database.tenancy import own_context, use_tenant
 from playground.chats import titles
 from playground.models import Run, RunState
 from playground.models_offered.offered_models import capabilities_of_model, price_version_of
@@ -33,7 +33,7 @@ from playground.rendering import page
 from playground.rendering.render import Frame
 from playground.runs import watching
 from playground.runs.cost import Meter
-from playground.runs.events import STALE_S, AppendResult, beat, partial_answer
+from playground.runs.events import STALE_S, AppendResult, partial_answer, record_heartbeat
 from playground.runs.frames import FrameWriter
 from playground.runs.incoming_answer import IncomingAnswer
 from playground.runs.notifications import notifications
@@ -70,7 +70,7 @@ async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcom
 
 async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
     carrier = _Carrier(turn, actor, relay, accepted=not alone)
-    task = carry_in_background(carrier.carry())
+    task = run_in_background(carrier.carry())
     if turn.run.unwatched_ms is not None:
         guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
         task.add_done_callback(lambda _: guard.cancel())
@@ -88,7 +88,7 @@ async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> 
     return refused
 
 
-def carry_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def run_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """A task that outlives the request which began it, and that a shutdown waits for."""
     # A context of its own: the request's ends with its response, and only its tenant stays.
     task = asyncio.create_task(carrying, context=own_context())
@@ -110,7 +110,7 @@ def interrupt_lost_runs() -> int:
 
 
 def _interrupt_within(run: Run) -> bool:
-    with within(run.conversation.organisation_id):
+    with use_tenant(run.conversation.organisation_id):
         return interrupt(run)
 
 
@@ -192,11 +192,11 @@ class _Carrier:
             reader.result()
 
     async def _read(self, news: asyncio.Event) -> None:
-        payer = await in_database(stored_payer, self._turn.conversation)
+        payer = await run_in_database(stored_payer, self._turn.conversation)
         principal = await payer.principal(self._actor, self._relay)
         stream = self._relay.chat(
             principal,
-            await in_database(self._write_request),
+            await run_in_database(self._write_request),
             source="playground",
             request_id=self._run.request_id,
             labels=payer.labels,
@@ -248,9 +248,9 @@ class _Carrier:
         now = self._time()
         if now - self._beat_at >= HEARTBEAT_S:
             self._beat_at = now
-            await in_database(beat, self._run.id)
+            await run_in_database(record_heartbeat, self._run.id)
         events, wire = self._incoming.take_events(), self._incoming.take_wire()
-        return await in_database(self._frames.write, events, wire, now)
+        return await run_in_database(self._frames.write, events, wire, now)
 
     # ---- the end
 
@@ -272,7 +272,7 @@ class _Carrier:
     async def _conclude(self, outcome: Outcome) -> None:
         if self._is_refusal():
             self.verdict.set_result(outcome)
-            await in_database(forget_turn, self._turn)
+            await run_in_database(forget_turn, self._turn)
             return
         failed = outcome.kind is not None
         stopped = failed and outcome.kind == "client_closed"
@@ -280,19 +280,19 @@ class _Carrier:
         await self._end(state, facts_of(outcome))
 
     async def _settled(self) -> dict[str, Any]:
-        return await settled(self._turn.conversation.organisation_id, self._run.request_id)
+        return await read_settlement(self._turn.conversation.organisation_id, self._run.request_id)
 
     async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
         self._incoming.progress.end_thought(self._time())
-        await in_database(self._frames.write_end, state, facts)
+        await run_in_database(self._frames.write_end, state, facts)
 
 
-async def settled(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
+async def read_settlement(organisation_id: UUID, request_id: UUID) -> dict[str, Any]:
     """Return the settlement of an abandoned request; {} if the books do not have it soon."""
     time = asyncio.get_running_loop().time
     until = time() + _SETTLED_WITHIN_S
     while time() < until:
-        facts = await in_database(final_record, organisation_id, request_id)
+        facts = await run_in_database(final_record, organisation_id, request_id)
         if facts is not None:
             return facts
         await asyncio.sleep(_SETTLED_LOOK_S)

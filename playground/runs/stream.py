@@ -10,7 +10,7 @@ import math
 from collections.abc import AsyncIterator, Sequence
 
 from accounts.access.stream_access import CHECK_S, MayRead
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.process.server_sent import PING_S, server_sent
 from playground.compare import compare
 from playground.models import Message, Run
@@ -46,7 +46,7 @@ async def stream_events(
             if time() >= check_at:
                 check_at = time() + CHECK_S
                 if not await may_read():
-                    html = await in_database(page.access_ended_html, batch)
+                    html = await run_in_database(page.access_ended_html, batch)
                     yield server_sent(html, id=_place(columns))
                     return
             any_new = False
@@ -59,7 +59,7 @@ async def stream_events(
             if all(column.ended for column in columns):
                 if len(columns) > 1:
                     yield server_sent(
-                        await in_database(compare.ended_html, batch, slug), id=_place(columns)
+                        await run_in_database(compare.ended_html, batch, slug), id=_place(columns)
                     )
                 return
             if any_new:
@@ -68,7 +68,7 @@ async def stream_events(
             if time() - sent_at > PING_S:
                 sent_at = time()
                 yield ": ping\n\n"
-            await _any(subscriptions, notifications().poll_s)
+            await _wait_for_any(subscriptions, notifications().poll_s)
 
 
 class _Column:
@@ -83,14 +83,14 @@ class _Column:
         """Return the new events in order; nothing after the end."""
         if self.ended:
             return []
-        new = await in_database(read_after, self.run.id, self.last_seq, _EVENTS_AT_ONCE)
+        new = await run_in_database(read_after, self.run.id, self.last_seq, _EVENTS_AT_ONCE)
         if new.events:
             self.ended = new.ended and len(new.events) < _EVENTS_AT_ONCE
         elif new.ended:
             self.ended = True
-            return [(self.last_seq, await in_database(_replaced_html, self.run, slug))]
+            return [(self.last_seq, await run_in_database(_replaced_html, self.run, slug))]
         elif new.stale:
-            await in_database(interrupt, self.run)
+            await run_in_database(interrupt, self.run)
         return new.events
 
 
@@ -98,7 +98,7 @@ def _place(columns: Sequence[_Column]) -> str:
     return ".".join(str(column.last_seq) for column in columns)
 
 
-async def _any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
+async def _wait_for_any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
     """Wait until one of them is notified, or for so many seconds."""
     waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import Error, connection
 
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from playground.models import Conversation, Run
 from playground.runs.notifications import notifications
 from playground.turns.turns import ARRIVAL, request_stop
@@ -77,14 +77,14 @@ async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
     until = None
     while not watch.gone.is_set():
         with contextlib.suppress(Error):  # a database that is away is asked again
-            until = await in_database(_extend, run_id)
+            until = await run_in_database(_extend, run_id)
             if until is None:
                 return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RENEW_S):
                 await watch.gone.wait()
     with contextlib.suppress(Error):
-        await in_database(_release, run_id, until)
+        await run_in_database(_release, run_id, until)
 
 
 async def stop_when_left(run: Run) -> None:
@@ -92,12 +92,12 @@ async def stop_when_left(run: Run) -> None:
     while True:
         if run.id not in _watches:
             with contextlib.suppress(Error):
-                remaining_ms = await in_database(_unwatched_in_ms, run.id)
+                remaining_ms = await run_in_database(_unwatched_in_ms, run.id)
                 if remaining_ms is None:
                     return
                 if remaining_ms <= 0:
                     run.left = True  # its carrier has this very object, and tells it at the end
-                    await in_database(request_stop, run, left=True)
+                    await run_in_database(request_stop, run, left=True)
                     notifications().notify(run.id)
                     return
         await asyncio.sleep(_LOOK_S)

@@ -64,7 +64,7 @@ def file_tokens(message: PathMessage) -> int:
     )
 
 
-def summarised(path: Sequence[PathMessage]) -> tuple[int, str]:
+def apply_summary(path: Sequence[PathMessage]) -> tuple[int, str]:
     """Return how many of the first messages are replaced by a summary, and the summary; (0, "") for
     none."""
     for place in range(len(path), 0, -1):
@@ -78,7 +78,7 @@ def context_of(path: Sequence[PathMessage], fixed: int, left_out: int = 0) -> Co
     remaining = path[left_out:]
     history = sum(text_tokens(message) + file_tokens(message) for message in remaining[:-1])
     last = remaining[-1:]
-    as_summary = summarised(path)[0]
+    as_summary = apply_summary(path)[0]
     turns_summarised = sum(message.role == "user" for message in path[:as_summary])
     turns_left_out = sum(message.role == "user" for message in path[as_summary:left_out])
     files, text = sum(map(file_tokens, last)), sum(map(text_tokens, last))

@@ -14,7 +14,7 @@ from gateway.code_examples.snippets import LANGUAGES, Language
 from playground.panel.settings import write_json
 from playground.panel.views import code_panel, draft_request
 from playground.turns.form import form_values, read_form
-from playground.turns.request import shown_request
+from playground.turns.request import shorten_request
 from playground.turns.turns import TurnRefused
 
 
@@ -50,7 +50,7 @@ def _show(request: HttpRequest, actor: Actor, template: str, url: str) -> HttpRe
         "columns": [column.model for column in form.columns],
         "payer": form.payer,
         "model": form.columns[number].model,
-        "request_json": write_json(shown_request(body)),
+        "request_json": write_json(shorten_request(body)),
         **code_panel(actor, body, url, wanted.get("draft_form", ""), next(languages, "curl")),
     }
     return render(request, template, context)

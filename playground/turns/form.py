@@ -112,7 +112,7 @@ def _columns(
 ) -> list[Column]:
     """Whom to ask and how: by the panel of the page, or as the answer before was asked."""
     if "as_before" in form or answered is not None:
-        return [_as_before(actor, form, model, answered) for model in models]
+        return [_column_as_before(actor, form, model, answered) for model in models]
     presets = form.getlist("preset")
     columns = []
     for number, model in enumerate(models):
@@ -123,7 +123,7 @@ def _columns(
         else:
             settings = panel_settings(model, form_values(form))
         if "compare" in form:
-            settings = _one_answer(settings)
+            settings = _limit_to_one_answer(settings)
         _check(actor, form, model, settings)
         columns.append(Column(model, settings.stored(), preset))
     return columns
@@ -161,13 +161,15 @@ def fitting(model: str, settings: Settings) -> Settings:
     return Settings.from_stored(stored | {"params": params})
 
 
-def _one_answer(settings: Settings) -> Settings:
+def _limit_to_one_answer(settings: Settings) -> Settings:
     """A column goes on from its one answer."""
     params = {name: value for name, value in settings.params.items() if name != "n"}
     return replace(settings, params=params)
 
 
-def _as_before(actor: Actor, form: QueryDict, model: str, answered: Message | None) -> Column:
+def _column_as_before(
+    actor: Actor, form: QueryDict, model: str, answered: Message | None
+) -> Column:
     message = answered or access_message(actor, form.get("as_before", ""))
     settings = Settings.from_stored(message.run.settings if message.run else {})
     return Column(model, fitting(model, settings).stored())

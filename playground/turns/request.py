@@ -17,7 +17,7 @@ from gateway.providers.models import Capabilities
 from playground.panel.parameters import wire_of
 from playground.panel.settings import Settings
 from playground.panel.variables import fill
-from playground.turns.context_window import Context, context_of, messages_left_out, summarised
+from playground.turns.context_window import Context, apply_summary, context_of, messages_left_out
 from relay.holds.rules import estimate_tokens
 
 _AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
@@ -71,7 +71,7 @@ def build_request(
 def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities) -> int:
     """Return how many of the first messages do not go, because the chat is longer than the
     context."""
-    begin = summarised(path)[0]
+    begin = apply_summary(path)[0]
     if not settings.trim or capabilities.context_max is None:
         return begin
     cap, fixed = settings.params.get("max_output"), fixed_tokens(settings, path)
@@ -93,17 +93,17 @@ def fixed_tokens(settings: Settings, path: Sequence[ChatMessage]) -> int:
                for member in members if member)  # fmt: skip
 
 
-def shown_request(body: Mapping[str, Any]) -> dict[str, Any]:
+def shorten_request(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body for eyes: long data of files cut, with its length."""
-    shown: dict[str, Any] = _cut(body)
-    return shown
+    preview: dict[str, Any] = _shorten_value(body)
+    return preview
 
 
-def _cut(value: Any) -> Any:
+def _shorten_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _cut(inner) for name, inner in value.items()}
+        return {name: _shorten_value(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_cut(inner) for inner in value]
+        return [_shorten_value(inner) for inner in value]
     if isinstance(value, str) and len(value) > 4000:
         return f"{value[:64]}… ({len(value):,} characters)"
     return value
@@ -113,7 +113,7 @@ _SUMMARY: Final = "What was said before, in short:"
 
 
 def _system(settings: Settings, path: Sequence[ChatMessage]) -> Iterable[dict[str, Any]]:
-    text, (_, summary) = fill(settings.system, settings.variables), summarised(path)
+    text, (_, summary) = fill(settings.system, settings.variables), apply_summary(path)
     if summary:
         text = f"{text}\n\n{_SUMMARY}\n\n{summary}".lstrip()
     if text.strip():

@@ -17,7 +17,7 @@ from accounts.keys.keys import playground_key
 from billing.currency.money import format_usd
 from dialects.errors.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
 from playground.payers.payer_rules import check_playground_key
@@ -30,17 +30,17 @@ from relay.requests.context import Outcome
 @require_POST
 async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
-        await in_database(check_playground_key, actor)
+        await run_in_database(check_playground_key, actor)
     except Refused as refused:
         return _refusal("permission", KINDS["permission"].status, refused.message)
-    key = await in_database(playground_key, organisation_of(actor))
+    key = await run_in_database(playground_key, organisation_of(actor))
     relay = relay_of(request)
     request_id = new_id()
     try:
         principal = await relay.principal_of_key(key.id, person_of(actor).id)
     except RequestFault as fault:
         return _refusal(fault.kind, KINDS[fault.kind].status, fault.message)
-    body = _without_group(request.body)
+    body = _remove_group(request.body)
     stream = relay.chat(principal, body, source="playground", request_id=request_id)
     first = await anext(stream)
     if isinstance(first, Outcome):
@@ -61,7 +61,7 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return response
 
 
-def _without_group(body: bytes) -> bytes:
+def _remove_group(body: bytes) -> bytes:
     """Remove `group`, which the session determines."""
     if b'"group"' not in body:
         return body

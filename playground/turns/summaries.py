@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from accounts.access.actors import Actor
 from gateway.providers.models import Capabilities
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import new_id
 from playground.models import Message
 from playground.models_offered.offered_models import capabilities_of_model
@@ -16,7 +16,7 @@ from playground.panel.settings import Settings
 from playground.payers.paying import Payer
 from playground.runs.relaying import ChatRelay
 from playground.turns import side_requests
-from playground.turns.context_window import messages_left_out, summarised
+from playground.turns.context_window import apply_summary, messages_left_out
 from playground.turns.request import ChatMessage, fixed_tokens
 from playground.turns.side_requests import ask_aside
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
@@ -47,7 +47,7 @@ def plan_summary(form: TurnForm) -> Plan:
     """What would have to be summarised so that the form's turn fits."""
     column, path = form.columns[0], draft_of(form)
     settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
-    begin, before = summarised(path)
+    begin, before = apply_summary(path)
     end = begin
     if can.context_max is not None:
         fixed = fixed_tokens(settings, path) + SUMMARY_TOKENS_MAX
@@ -80,7 +80,7 @@ async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
 async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:
     """Summarise what does not fit, and store the summary with the last message that it covers.
     Raises what `ask_aside` raises; portions answered before that are still charged."""
-    plan = await in_database(plan_summary, form)
+    plan = await run_in_database(plan_summary, form)
     text, charge_nano = plan.before, 0
     for portion in _portions(plan):
         body = summary_request(plan.model, text, portion, plan.can)
@@ -89,7 +89,7 @@ async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarise
         if not text:
             raise LookupError("an empty summary")
     if plan.end > plan.begin:
-        await in_database(_keep, form, plan.end, text)
+        await run_in_database(_keep, form, plan.end, text)
     turns = sum(message.role == "user" for message in plan.path[plan.begin : plan.end])
     return Summarised(turns, charge_nano)
 

@@ -22,7 +22,7 @@ from accounts.access.actors import Actor, organisation_of, person_of
 from lib import clock
 from lib.ids import new_id, new_ids
 from playground.attachments.attachments import mark_sent, mark_unsent
-from playground.chats.conversations import path_to, shown_path
+from playground.chats.conversations import current_path, path_to
 from playground.chats.temporary_chats import STANDS_IDLE, STANDS_LEFT
 from playground.chats.title_rules import first_words
 from playground.compare.rules import COLUMNS_MAX
@@ -294,7 +294,7 @@ def _parent_of(
     if form.compare:
         answers = conversation.messages.filter(role=MessageRole.ASSISTANT, column=column)
         return answers.filter(deleted_at=None).order_by("-id").first()
-    path = shown_path(conversation)
+    path = current_path(conversation)
     return Message.objects.get(id=path[-1]) if path else None
 
 

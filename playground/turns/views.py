@@ -16,8 +16,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.access.stream_access import reader_of
-from lib.database.async_database import in_database
-from lib.htmx import go_to, is_htmx, see_other
+from lib.database.async_database import run_in_database
+from lib.htmx import is_htmx, redirect_to, see_other
 from lib.ids import id_text
 from lib.process.server_sent import event_stream
 from playground.attachments.chips import chips
@@ -26,9 +26,9 @@ from playground.chats.conversations import (
     access_conversation,
     access_message,
     access_run,
+    current_path,
     messages_of,
     running_conversations,
-    shown_path,
 )
 from playground.chats.desk import (
     SHOWN_AT_ONCE,
@@ -44,7 +44,7 @@ from playground.models import Conversation, Run, RunState
 from playground.panel.panel import form_of
 from playground.panel.presets import access_preset
 from playground.panel.settings import Settings
-from playground.payers.paying import shown_payer
+from playground.payers.paying import displayed_payer
 from playground.prompts.prompts import find_version
 from playground.rendering import page
 from playground.runs import runs
@@ -104,12 +104,12 @@ def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def earlier(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Show earlier messages."""
     message = access_message(actor, id)
-    path = shown_path(message.conversation)
+    path = current_path(message.conversation)
     before = path[: path.index(message.id)] if message.id in path else []
-    shown = before[-SHOWN_AT_ONCE:]
+    visible = before[-SHOWN_AT_ONCE:]
     context = {
-        "articles": articles_of(messages_of(shown), slug_of(actor), message.conversation),
-        "earlier": id_text(shown[0]) if len(before) > len(shown) else "",
+        "articles": articles_of(messages_of(visible), slug_of(actor), message.conversation),
+        "earlier": id_text(visible[0]) if len(before) > len(visible) else "",
         "slug": slug_of(actor),
     }
     return render(request, "playground/turns/_earlier.html", context)
@@ -119,21 +119,21 @@ def earlier(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_POST
 async def run_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
-        turns = await in_database(_begin, request, actor)
+        turns = await run_in_database(_begin, request, actor)
     except TurnRefused as refused:
         status = 409 if isinstance(refused, ConversationBusy) else 422
-        return await in_database(refused_page, request, actor, refused.message, status)
+        return await run_in_database(refused_page, request, actor, refused.message, status)
     if turns[0].fresh:
         outcome = await runs.start(turns, actor, relay_of(request))
         if outcome is not None:
-            return await in_database(_refused_by_relay, request, actor, outcome)
-    return await in_database(_turns_response, request, actor, turns)
+            return await run_in_database(_refused_by_relay, request, actor, outcome)
+    return await run_in_database(_turns_response, request, actor, turns)
 
 
 @organisation_page("playground.read")
 @require_GET
 async def run_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    run = await in_database(access_run, actor, id)
+    run = await run_in_database(access_run, actor, id)
     return _stream(request, actor, [run])
 
 
@@ -141,20 +141,20 @@ async def run_events(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 @require_GET
 async def batch_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """All columns of a comparison over one connection."""
-    return _stream(request, actor, await in_database(access_batch, actor, id))
+    return _stream(request, actor, await run_in_database(access_batch, actor, id))
 
 
 @organisation_page("playground.use")
 @require_POST
 async def run_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    run = await in_database(access_run, actor, id)
+    run = await run_in_database(access_run, actor, id)
     return await _stop(request, actor, [run])
 
 
 @organisation_page("playground.use")
 @require_POST
 async def batch_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return await _stop(request, actor, await in_database(access_batch, actor, id))
+    return await _stop(request, actor, await run_in_database(access_batch, actor, id))
 
 
 def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
@@ -171,10 +171,10 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
 
 async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
     for run in batch:
-        await in_database(request_stop, run)
+        await run_in_database(request_stop, run)
         notifications().notify(run.id)
     if is_htmx(request):
-        return await in_database(render, request, "playground/turns/_stopping.html")
+        return await run_in_database(render, request, "playground/turns/_stopping.html")
     return see_other("conversation", slug_of(actor), id_text(batch[0].conversation_id))
 
 
@@ -190,21 +190,21 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
     url = page.conversation_url(slug, id_text(turn.conversation.id))
     if not is_htmx(request) or turn.conversation.columns:
         # A comparison is laid out anew.
-        return go_to(request, url)
+        return redirect_to(request, url)
     form = request.POST
     again = bool({"retry", "answered", "instead", "as_before"} & set(form))
     turn.conversation.refresh_from_db()
-    shown = log_context(actor, turn.conversation)
+    log = log_context(actor, turn.conversation)
     # Looked at last: the composer of an answer that is shown whole must not wait for its end.
     run = access_run(actor, turn.run.text_id)
     running = run.state == RunState.RUNNING
     # A page that has not seen what another one has sent gets all of it.
-    replaces_all = again or not _follows(shown["articles"], form.get("seen", ""))
+    replaces_all = again or not _follows(log["articles"], form.get("seen", ""))
     context = {
         **page.composer_context(slug, turn.conversation, run if running else None),
         **models_context(actor, turn.conversation.model),
-        **shown,
-        "articles": shown["articles"] if replaces_all else shown["articles"][-2:],
+        **log,
+        "articles": log["articles"] if replaces_all else log["articles"][-2:],
         "whole": replaces_all,
         "again": again,
         "begins": not (again or form.get("conversation")),
@@ -270,7 +270,7 @@ def refused_page(
     context |= {
         **page.composer_context(slug, conversation, run),
         **models_context(actor, context["asked_model"]),
-        "payer": shown_payer(actor, form.dict(), conversation),
+        "payer": displayed_payer(actor, form.dict(), conversation),
         "chips": chips(actor, context["file_ids"]),
     }
     return render(request, "playground/turns/_refused.html", context, status=status)
@@ -287,7 +287,7 @@ def _page(
     status: int = 200,
     form: dict[str, str] | None = None,
 ) -> HttpResponse:
-    shown = log_context(actor, conversation, request.GET.get("msg", ""))
+    log = log_context(actor, conversation, request.GET.get("msg", ""))
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
     # The runs are looked at last, as after a Send.
@@ -305,9 +305,9 @@ def _page(
         **page.composer_context(slug_of(actor), conversation, run),
         **models,
         **desk,
-        **shown,
+        **log,
         # Decide by what is shown, because it may have ended since.
-        "refreshing": any(article.get("running") for article in shown["articles"]),
+        "refreshing": any(article.get("running") for article in log["articles"]),
         **context,
     }
     return render(request, "playground/turns/page.html", context, status=status)

@@ -33,7 +33,7 @@ _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "ser
 def with_cost(raw: bytes, charge_nano: int) -> bytes:
     """A whole JSON answer with the charge in its usage, as a decimal of USD; one without a usage
     object stays as it is."""
-    return _with_charge(raw, format_usd(charge_nano)) or raw
+    return _insert_charge(raw, format_usd(charge_nano)) or raw
 
 
 def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
@@ -44,7 +44,7 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
     pieces = [frame.raw for frame in frames]
     rest = b"" if left is None else left.raw
     counts = Counts.of(meters)
-    for tell in (_with_charge, partial(_counted, counts)):
+    for tell in (_insert_charge, partial(_insert_own_usage, counts)):
         for at in reversed(range(len(frames))):
             data = frames[at].data
             written = tell(data, cost) if data else None
@@ -58,7 +58,7 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
     return b"".join(pieces) + rest
 
 
-def _with_charge(raw: bytes, cost: str) -> bytes | None:
+def _insert_charge(raw: bytes, cost: str) -> bytes | None:
     """Insert the charge into the usage of this JSON object, or of its response. Return None without
     one."""
     body = read_answer_body(raw)
@@ -70,11 +70,11 @@ def _with_charge(raw: bytes, cost: str) -> bytes | None:
             members = msgspec.json.decode(usage, type=dict[str, msgspec.Raw])
             return body.splice({name: msgspec.json.encode(members | {"cost": cost})})
     response = body.value("response")
-    charged = None if response is None else _with_charge(response, cost)
+    charged = None if response is None else _insert_charge(response, cost)
     return None if charged is None else body.splice({"response": charged})
 
 
-def _counted(counts: Counts, raw: bytes, cost: str) -> bytes | None:
+def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
     """This last object of a stream with a usage of our own; None where it has no place for one."""
     body = read_answer_body(raw)
     if body is None:

@@ -48,7 +48,7 @@ class MediaRelay:
     async def relay(self, answer: Answer) -> Outcome:
         """Relay it to its end, from where it was left. Raises UpstreamFailed."""
         context, idle_s = self._parts.context, self._parts.admitted.timeouts.idle
-        self._type = self._shown_type(answer.headers)
+        self._type = self._answer_type(answer.headers)
         while chunk := await answer.next_bytes():
             piece = self._read(chunk)
             if piece:
@@ -86,7 +86,7 @@ class MediaRelay:
                 raise failure_inside(fault.event) from None
             raise upstream_failure(fault.event.fault) from None
 
-    def _shown_type(self, headers: Mapping[str, str]) -> str:
+    def _answer_type(self, headers: Mapping[str, str]) -> str:
         content_type = headers.get("content-type", "")
         if self._parts.admitted.facts.stream:
             return EVENT_STREAM

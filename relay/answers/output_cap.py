@@ -21,7 +21,7 @@ def tokens_allowed(cap: int, family: Family) -> int:
     return cap + -(-cap * family.percent_off // 100) + _SPARE_TOKENS
 
 
-def first_count(allowed: int) -> int:
+def initial_count(allowed: int) -> int:
     """After how many bytes of the answer its tokens are first counted."""
     return allowed * BYTES_MIN
 

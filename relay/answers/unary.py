@@ -165,7 +165,7 @@ def not_offered(facts: UnaryFacts, what: str) -> RequestFault:
     return RequestFault("unsupported_capability", "model", message)
 
 
-def as_it_came(raw: bytes, meters: Mapping[str, int]) -> bytes:
+def pass_unchanged(raw: bytes, meters: Mapping[str, int]) -> bytes:
     """The `write` of an exchange that converts nothing."""
     return raw
 
@@ -200,7 +200,9 @@ class _Embeddings(UnaryOperation):
             return Sending("embeddings", "openai", Encoded(embeddings.edit(own, model)), exchange)
         if "batch_embed_contents" not in urls:
             raise not_offered(facts, "embeddings")
-        exchange = Exchange(embeddings.read_gemini_answer, partial(_from_gemini, own), facts.units)
+        exchange = Exchange(
+            embeddings.read_gemini_answer, partial(_decode_gemini, own), facts.units
+        )
         encoded = embeddings.to_gemini(own, model)
         return Sending("batch_embed_contents", "gemini", encoded, exchange)
 
@@ -210,7 +212,7 @@ def _count_embedded(own: EmbeddingFacts, family: Family) -> int:
     return count_texts(own.texts or (), family) if own.tokens is None else own.tokens
 
 
-def _from_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
+def _decode_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
     vectors = embeddings.decode_gemini_answer(raw, own.inputs)
     return embeddings.encode_answer(vectors, own, input_tokens=meters.get("in_text", 0))
 
@@ -238,16 +240,16 @@ class _GeminiEmbed(UnaryOperation):
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         own: EmbedFacts = facts.own
         if self._operation in urls:
-            exchange = Exchange(embeddings.read_gemini_answer, as_it_came, facts.units)
+            exchange = Exchange(embeddings.read_gemini_answer, pass_unchanged, facts.units)
             return Sending(self._operation, "gemini", Encoded(embed.edit(own, model)), exchange)
         if "embeddings" not in urls:
             raise not_offered(facts, "embeddings")
-        exchange = Exchange(embeddings.read_answer, partial(_to_gemini, own), facts.units)
+        exchange = Exchange(embeddings.read_answer, partial(_encode_gemini, own), facts.units)
         encoded = embeddings.from_gemini(own, model)
         return Sending("embeddings", "openai", encoded, exchange)
 
 
-def _to_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
+def _encode_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
     return embeddings.encode_gemini_answer(embeddings.decode_answer(raw, len(own.texts)), own)
 
 
@@ -272,7 +274,7 @@ class _Moderations(UnaryOperation):
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
         if "moderations" not in urls:
             raise not_offered(facts, "moderations")
-        exchange = Exchange(moderations.read_answer, as_it_came, facts.units)
+        exchange = Exchange(moderations.read_answer, pass_unchanged, facts.units)
         encoded = Encoded(moderations.edit(facts.own, model))
         return Sending("moderations", "openai", encoded, exchange)
 
@@ -314,7 +316,7 @@ class _Rerank(UnaryOperation):
         form = rerank.form_of(url)
         if form == own.form:
             encoded = Encoded(rerank.edit(own, model))
-            fit = as_it_came if form == "cohere" else partial(_fit_ranking, own, request_id)
+            fit = pass_unchanged if form == "cohere" else partial(_fit_ranking, own, request_id)
             exchange = Exchange(rerank.read_answer, fit, facts.units)
         else:
             encoded = rerank.encode(own, model, form)

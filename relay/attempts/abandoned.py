@@ -40,7 +40,7 @@ def may_be_absorbed(context: RequestContext, admitted: AdmittedAttempt) -> bool:
     return rule_of(context, admitted).rule.kind == "absorb"
 
 
-def absorbed(bill: Bill) -> Bill:
+def absorb_cost(bill: Bill) -> Bill:
     """The bill that the installation bears. A count that cannot be right is no case for a review,
     as nobody is charged by it."""
     return msgspec.structs.replace(
@@ -91,7 +91,7 @@ def drain_limit(
     most_nano = left.charge_nano + cost_nano
     if version is None:
         return DrainLimit(left, most_nano, text_bytes + _TOKENS_MAX)
-    said = left.meters.get("out_text", 0)
+    output_tokens = left.meters.get("out_text", 0)
     endless = meters_up_to({**left.meters, "out_text": _TOKENS_MAX}, version, most_nano)
-    tokens = 0 if endless is None else max(endless["out_text"] - said, 0)
+    tokens = 0 if endless is None else max(endless["out_text"] - output_tokens, 0)
     return DrainLimit(left, most_nano, text_bytes + tokens * BYTES_PER_ESTIMATED_TOKEN)

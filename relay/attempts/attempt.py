@@ -137,9 +137,9 @@ class Attempt:
         return self._admitted.channel
 
     @property
-    def said(self) -> str:
+    def answer_text(self) -> str:
         """The words of its answer, as far as they are kept."""
-        return self._usage_meter.said
+        return self._usage_meter.answer_text
 
     def cost_of(self, outcome: Outcome) -> int | None:
         """What its answer cost us; None where no price tells."""

@@ -14,7 +14,7 @@ from lib.id_types import CostVersionId, PriceVersionId
 from lib.ids import id_text
 from relay.answers.answer_state import AnswerState
 from relay.answers.large_events import Gathering
-from relay.attempts.abandoned import DrainLimit, absorbed, drain_limit, rule_of
+from relay.attempts.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.settlement import Resolved
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text, tokens_of
@@ -199,7 +199,7 @@ class AttemptEnd:
         whole = whole or self._usage_meter.complete
         rule, level = self._abandoned or rule_of(self._context, self._admitted)
         if rule.kind == "absorb" and not whole:
-            bill = absorbed(bill)
+            bill = absorb_cost(bill)
         elif self._abandoned is None or (rule.kind != "drain" and whole):
             return bill
         if level == "channel":

@@ -99,7 +99,7 @@ class NextAttempts:
     async def following(self) -> NextAttempt | None:
         """Who is asked behind an attempt that failed; None where none shall be. Raises
         DatabaseFailed."""
-        while (found := await self._another()) is None:
+        while (following := await self._another()) is None:
             others = self._models.on_error
             if not self._falls_back():
                 # Where none of the others can be asked, the attempt that was kept for them is free.
@@ -108,7 +108,7 @@ class NextAttempts:
                 return await self._best()
             except (RequestFault, ChannelsOut):
                 continue
-        return found
+        return following
 
     async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
         """Who is asked in place of a channel that is at a limit of its own; None where the failures
@@ -210,18 +210,18 @@ class NextAttempts:
         """Whom the fault table lets be asked next, and why; None where the last failure is the
         answer."""
         here = self._here
-        last, made = here[-1], [failed.candidate for failed in here]
+        last, tried = here[-1], [failed.candidate for failed in here]
         row = FAULTS[last.failure.fault]
         times = sum(failed.failure.fault == last.failure.fault for failed in here)
         attempts = AttemptsLeft(self._failed_before, fallback=self._models.on_error)
         if row.next == "never" or (row.next == "once" and times > 1) or not self._in_time():
             return None
         closed = self._spent(self._candidates) | self._full_ids
-        if row.next == "resend" and times == 1 and len(made) < attempts.most:
+        if row.next == "resend" and times == 1 and len(tried) < attempts.most:
             return None if last.candidate.channel_id in closed else (last.candidate, "resend")
         closed |= {*self._out(last), *attempts.shut(last.candidate)}
         candidate = next_candidate(
-            self._candidates, made, closed=closed, attempts_max=attempts.most
+            self._candidates, tried, closed=closed, attempts_max=attempts.most
         )
         if candidate is None:
             return None

@@ -21,28 +21,28 @@ _OF_THE_MODEL: Final[Mapping[ErrorKind, Cause]] = {
 
 def next_candidate(
     candidates: Sequence[Candidate],
-    made: Sequence[Candidate],
+    past: Sequence[Candidate],
     *,
     closed: Collection[str] = (),
     attempts_max: int = ATTEMPTS_MAX,
 ) -> Candidate | None:
     """The channel for the next attempt, or None when there shall be none.
 
-    `made` are the attempts so far, all failed before content. A channel's `retries` says how many
+    `past` are the attempts so far, all failed before content. A channel's `retries` says how many
     attempts may follow a failure of it; there are at most `attempts_max` in all. A channel not
     tried yet comes first; when there is none the last one is tried again, unless its id is in
     `closed` (its key or route is off, it cools).
     """
-    if len(made) >= attempts_max:
+    if len(past) >= attempts_max:
         return None
-    if any(len(made) - i > failed.retries for i, failed in enumerate(made)):
+    if any(len(past) - i > failed.retries for i, failed in enumerate(past)):
         return None
-    tried = {failed.channel_id for failed in made}
+    tried = {failed.channel_id for failed in past}
     for candidate in candidates:
         if candidate.channel_id not in tried and candidate.channel_id not in closed:
             return candidate
-    if made and made[-1].channel_id not in closed:
-        return made[-1]
+    if past and past[-1].channel_id not in closed:
+        return past[-1]
     return None
 
 
@@ -53,13 +53,13 @@ class AttemptsLeft(NamedTuple):
     one, and no channel is asked twice.
     """
 
-    made: int = 0
+    attempts: int = 0
     fallback: bool = False
 
     @property
     def most(self) -> int:
         """How many of them there are."""
-        return ATTEMPTS_MAX - self.made - self.fallback
+        return ATTEMPTS_MAX - self.attempts - self.fallback
 
     def shut(self, last: Candidate) -> tuple[str, ...]:
         """The channels that are not asked again."""
@@ -71,14 +71,14 @@ def attempt_order(
 ) -> list[Candidate]:
     """Whom a request asks for one model, were each to fail before content with a fault that lets
     the next one be asked. The first is asked in any case; `closed` is as for `next_candidate`."""
-    made = list(candidates[:1])
-    while made:
-        shut = {*closed, *attempts.shut(made[-1])}
-        following = next_candidate(candidates, made, closed=shut, attempts_max=attempts.most)
+    tried = list(candidates[:1])
+    while tried:
+        shut = {*closed, *attempts.shut(tried[-1])}
+        following = next_candidate(candidates, tried, closed=shut, attempts_max=attempts.most)
         if following is None:
             break
-        made.append(following)
-    return made
+        tried.append(following)
+    return tried
 
 
 def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSES) -> bool:

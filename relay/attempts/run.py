@@ -62,7 +62,7 @@ class OneAttempt(Protocol):
     @property
     def channel(self) -> Channel: ...
     @property
-    def said(self) -> str: ...
+    def answer_text(self) -> str: ...
     def cost_of(self, outcome: Outcome) -> int | None: ...
     def leave(self) -> None: ...
     def revoke(self) -> None: ...
@@ -122,8 +122,8 @@ class Run:
         context = self._context
         try:
             facts = self._reader.read_facts(raw)
-            stated = context.invocation.codec.continuation_of(facts)
-            continuation = None if stated is None else await continue_request(context, stated)
+            continued = context.invocation.codec.continuation_of(facts)
+            continuation = None if continued is None else await continue_request(context, continued)
             await self._route(facts, continuation)
             outcome = await self._make_attempts()
             if context.snapshot.shadowed:
@@ -408,7 +408,7 @@ class Run:
         if attempt is not None:
             return MainAnswer(
                 outcome, answering.routed.model, attempt.channel, attempt.cost_of(outcome),
-                attempt.said,
+                attempt.answer_text,
             )  # fmt: skip
         if not self._next.failed:
             return None

@@ -13,7 +13,7 @@ import msgspec
 
 from billing.holds.resolve_holds import HoldResolved, Loss, keep_holds, post_losses, resolve_holds
 from billing.holds.rules import HoldState
-from billing.holds.sweep_holds import Mark, entrust_hold, mark_holds, renew_lease
+from billing.holds.sweep_holds import Mark, assign_to_sweep, mark_holds, renew_lease
 from billing.ledger.accounts import LOSS_KINDS, lock_accounts, open_accounts
 from billing.limits.budget_windows import note_refused
 from billing.limits.enforcement import lock_channels
@@ -76,7 +76,7 @@ def lease(process_id: UUID, seconds: int) -> Statement:
 
 def entrust(attempt_id: UUID, seconds: int) -> Statement:
     """What lets the open hold of an attempt outlive this process; no row where it is not open."""
-    return entrust_hold(attempt_id, seconds)
+    return assign_to_sweep(attempt_id, seconds)
 
 
 def lock(organisation_ids: Iterable[UUID]) -> Statement:
@@ -102,7 +102,7 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
                 state=item.state,
                 charge_nano=item.ending.charge_nano,
                 tokens=item.tokens,
-                cost_nano=item.ending.cost_beside(item.loss_nano),
+                cost_nano=item.ending.cost_beyond_loss(item.loss_nano),
                 included_nano=item.included_nano or 0,
                 units=item.units,
             )

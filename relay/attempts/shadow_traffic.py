@@ -80,7 +80,7 @@ class MainAnswer(NamedTuple):
     text: str
 
 
-class _Said(NamedTuple):
+class _ShadowAnswer(NamedTuple):
     """What the shadow answered."""
 
     text: str
@@ -191,15 +191,15 @@ class ShadowTraffic:
         if sending is None:
             return
         try:
-            said = await _ask_shadow(sending)
+            answer = await _ask_shadow(sending)
         except RequestFault:
             # It cannot be asked so: there is nothing to compare.
             return
-        row = _row(sending, said)
+        row = _row(sending, answer)
         self._waiting.append(row)
         if self._spent is not None:
             spent = self._spent.get(sending.rule_model, 0)
-            self._spent[sending.rule_model] = spent + said.cost_nano
+            self._spent[sending.rule_model] = spent + answer.cost_nano
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -255,7 +255,7 @@ def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: 
     return (routes[0].upstream_model if routes else "") or model
 
 
-async def _ask_shadow(sending: _Sending) -> _Said:
+async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
     """What the shadow says. Raises RequestFault where it cannot be asked for this."""
     context, facts, candidate = sending.context, sending.facts, sending.candidate
     channel = context.snapshot.channels[candidate.channel_id]
@@ -282,14 +282,14 @@ async def _ask_shadow(sending: _Sending) -> _Said:
             )
             await reading.read(answer)
     except UpstreamFailed as failure:
-        return reading.said(failure.fault)
+        return reading.answer_text(failure.fault)
     except TimeoutError:
-        return reading.said("F13")
+        return reading.answer_text("F13")
     finally:
         if answer is not None:
             # Whatever stands behind its end is not waited for.
             answer.release() if answer.at_end else answer.cut()
-    return reading.said()
+    return reading.answer_text()
 
 
 class _Reading:
@@ -311,7 +311,7 @@ class _Reading:
         else:
             await self._read_whole(answer)
 
-    def said(self, fault: str = "") -> _Said:
+    def answer_text(self, fault: str = "") -> _ShadowAnswer:
         """What it has said until now. What failed before any answer costs nothing."""
         texts = [
             event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
@@ -320,7 +320,7 @@ class _Reading:
         ends = [event.reason for event in self._events if isinstance(event, Finish)]
         meters = self._meters("".join(texts), "".join(thoughts)) if self._events else {}
         cost = cost_of(meters, self._sending.price)
-        return _Said(
+        return _ShadowAnswer(
             text="".join(texts),
             finish_reason=ends[-1] if ends else "",
             ttft_ms=self._ttft_ms,
@@ -347,7 +347,7 @@ class _Reading:
                 text_bytes=len(text.encode(errors="replace")),
                 reasoning_bytes=len(thought.encode(errors="replace")),
                 family=family_of(self._sending.candidate.upstream_model),
-                said=text,
+                answer_text=text,
                 thought=thought,
                 body=facts.body.raw,
             )
@@ -402,11 +402,11 @@ class _Reading:
                 raise upstream_failure("F14")
 
 
-def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
+def _row(sending: _Sending, answer: _ShadowAnswer) -> dict[str, Any]:
     main, outcome = sending.main, sending.main.outcome
     context, candidate = sending.context, sending.candidate
-    both = outcome.status == 200 and not said.fault
-    alike = likeness(main.text, said.text) if both else None
+    both = outcome.status == 200 and not answer.fault
+    alike = likeness(main.text, answer.text) if both else None
     outputs = {name: n for name, n in outcome.meters.items() if name.startswith("out_")}
     return {
         "id": str(new_id()),
@@ -423,12 +423,12 @@ def _row(sending: _Sending, said: _Said) -> dict[str, Any]:
         "channel_id": candidate.channel_id,
         "channel": context.snapshot.channels[candidate.channel_id].name,
         "upstream_model": storable_name(candidate.upstream_model),
-        "fault": said.fault,
-        "ttft_ms": said.ttft_ms,
-        "total_ms": said.total_ms,
-        "tokens": said.output_tokens,
-        "finish": said.finish_reason,
-        "cost_nano": said.cost_nano,
+        "fault": answer.fault,
+        "ttft_ms": answer.ttft_ms,
+        "total_ms": answer.total_ms,
+        "tokens": answer.output_tokens,
+        "finish": answer.finish_reason,
+        "cost_nano": answer.cost_nano,
         "likeness": None if alike is None else alike.percent,
         "same_structure": None if alike is None else alike.same_structure,
     }

@@ -36,7 +36,7 @@ class UsageEvidence(msgspec.Struct, frozen=True):
     uncounted_bytes: int = 0
     here: Callable[[], Mapping[str, int]] | None = None
     family: Family = UNKNOWN
-    said: str = ""
+    answer_text: str = ""
     thought: str = ""
     body: bytes = b""
     context_max: int | None = None
@@ -48,15 +48,19 @@ def count_own(evidence: UsageEvidence) -> dict[str, int]:
         return dict(evidence.here())
     meters = {
         "in_text": _tokens_sent(evidence),
-        "out_text": tokens_said(evidence.family, evidence.said, evidence.text_bytes),
+        "out_text": estimate_tokens_of_text(
+            evidence.family, evidence.answer_text, evidence.text_bytes
+        ),
     }
     if evidence.reasoning_bytes:
-        thought = tokens_said(evidence.family, evidence.thought, evidence.reasoning_bytes)
+        thought = estimate_tokens_of_text(
+            evidence.family, evidence.thought, evidence.reasoning_bytes
+        )
         meters["out_reasoning"] = thought
     return meters
 
 
-def tokens_said(family: Family, sample: str, size: int) -> int:
+def estimate_tokens_of_text(family: Family, sample: str, size: int) -> int:
     """Estimate the tokens of so many bytes of the answer from the ratio in its sample."""
     if not sample:
         return estimate_tokens(size)

@@ -64,8 +64,8 @@ def read_prompt(body: Any) -> Prompt:
                 if body.get(name)]  # fmt: skip
     pictures: list[Picture] = []
     for name in _TALK:
-        said = body.get(name)
-        items = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        value = body.get(name)
+        items = [{"role": "user", "content": value}] if isinstance(value, str) else value
         if isinstance(items, list):
             messages += [_message(item) for item in items if isinstance(item, dict)]
             pictures += _pictures(items)
@@ -167,40 +167,40 @@ def _tool_compact(tool: Tool) -> str:
 def _message(item: dict[str, Any]) -> Message:
     texts: list[str] = []
     calls = results = 0
-    for text, kind in _said(item):
+    for text, kind in _iterate_texts(item):
         texts.append(text)
         calls += kind == "call"
         results += kind == "result"
     return Message(str(item.get("role", "")), tuple(texts), calls, results)
 
 
-def _said(value: Any) -> Iterator[tuple[str, str]]:
+def _iterate_texts(value: Any) -> Iterator[tuple[str, str]]:
     """Yield the texts of a message or part, each with its kind: text, call, result."""
     if isinstance(value, str):
         yield value, "text"
     elif isinstance(value, list):
         for part in value:
-            yield from _said(part)
+            yield from _iterate_texts(part)
     elif isinstance(value, dict):
         call = _call(value)
         if call:
             yield call, "call"
         elif value.get("thought") is not True:
-            yield from _said_inside(value)
+            yield from _iterate_inner_texts(value)
 
 
-def _said_inside(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _iterate_inner_texts(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     response = value.get("functionResponse") or value.get("function_response")
     if isinstance(response, dict):
         yield _json(response.get("response")), "result"
     kind = "result" if _is_result(value) else "text"
     for name in _INSIDE:
-        for text, inner in _said(value.get(name)):
+        for text, inner in _iterate_texts(value.get(name)):
             yield text, kind if inner == "text" else inner
     source = value.get("source")
     if isinstance(source, dict) and source.get("type") in ("text", "content"):
-        yield from _said(source.get("data") or source.get("content"))
-    yield from _said(value.get("tool_calls"))
+        yield from _iterate_texts(source.get("data") or source.get("content"))
+    yield from _iterate_texts(value.get("tool_calls"))
 
 
 def _is_result(value: dict[str, Any]) -> bool:
@@ -214,13 +214,13 @@ def _call(value: dict[str, Any]) -> str:
     """Return a function call with its arguments, or "" for anything else."""
     inner = value.get("function") or value.get("functionCall") or value.get("function_call")
     call = inner if isinstance(inner, dict) else value
-    given = next((call[name] for name in ("arguments", "args") if call.get(name)), None)
+    arguments = next((call[name] for name in ("arguments", "args") if call.get(name)), None)
     if value.get("type") == "tool_use":
-        given = call.get("input") or {}
+        arguments = call.get("input") or {}
     name = call.get("name")
-    if given is None or not isinstance(name, str):
+    if arguments is None or not isinstance(name, str):
         return ""
-    return f"{name} {given if isinstance(given, str) else _json(given)}"
+    return f"{name} {arguments if isinstance(arguments, str) else _json(arguments)}"
 
 
 def _json(value: Any) -> str:
@@ -262,7 +262,7 @@ def _picture(part: dict[str, Any]) -> Picture | None:
 
 def _texts(value: Any) -> Iterator[str]:
     """The texts of a prompt without a template: one, or a list."""
-    return (text for text, _ in _said(value))
+    return (text for text, _ in _iterate_texts(value))
 
 
 def _tools(body: dict[str, Any]) -> Iterator[Tool]:

@@ -29,12 +29,12 @@ from dialects.usage.usage import Quantities, UsagePart, storable
 from dialects.usage.usage_members import READ_MAX, UNKNOWN_MAX
 from gateway.prices.lookup import Price
 from gateway.providers.models import find_row
-from relay.answers.output_cap import first_count, next_count, tokens_allowed
+from relay.answers.output_cap import initial_count, next_count, tokens_allowed
 from relay.answers.unary import Exchange, Passing
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, tokens_said
+from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, estimate_tokens_of_text
 from relay.counting.vocabularies import Family, family_of
-from relay.holds.estimate import with_request
+from relay.holds.estimate import add_request_meter
 from relay.holds.rules import input_tokens_min
 
 _MARK_PIECES: Final = 32
@@ -59,19 +59,19 @@ class PricedPart(msgspec.Struct, frozen=True):
 
     def stored(self) -> dict[str, object]:
         """As a record keeps it."""
-        given: dict[str, object] = {"meters": self.meters}
+        fields: dict[str, object] = {"meters": self.meters}
         if self.conditions:
-            given["conditions"] = self.conditions
+            fields["conditions"] = self.conditions
         if self.model:
             # Its version may change when nothing else was charged by it: its rates stay here.
-            given |= {
+            fields |= {
                 "model": self.model,
                 "price_version_id": self.price_version_id,
                 "rates": self.version.stored(),
             }
             if self.version.token_ppm != PPM:
-                given["token_ppm"] = self.version.token_ppm
-        return given
+                fields["token_ppm"] = self.version.token_ppm
+        return fields
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -252,7 +252,7 @@ class UsageMeter:
         self._tokens_allowed, self.counted_at = sys.maxsize, sys.maxsize
         if admitted.cut_above is not None:
             self._tokens_allowed = tokens_allowed(admitted.cut_above, self._family())
-            self.counted_at = first_count(self._tokens_allowed)
+            self.counted_at = initial_count(self._tokens_allowed)
 
     @property
     def complete(self) -> bool:
@@ -260,7 +260,7 @@ class UsageMeter:
         return self.decoder is not None and self.decoder.complete
 
     @property
-    def said(self) -> str:
+    def answer_text(self) -> str:
         """The words of the answer, as far as they are kept: whole while it is short."""
         return self._text.text()
 
@@ -275,9 +275,11 @@ class UsageMeter:
         allowed, decoder, family = self._tokens_allowed, self.decoder, self._family()
         if decoder is None or self.text_bytes <= self.counted_at:
             return False
-        tokens = tokens_said(family, self._text.text(), decoder.text_bytes)
+        tokens = estimate_tokens_of_text(family, self._text.text(), decoder.text_bytes)
         if decoder.reasoning_bytes:
-            tokens += tokens_said(family, self._reasoning.text(), decoder.reasoning_bytes)
+            tokens += estimate_tokens_of_text(
+                family, self._reasoning.text(), decoder.reasoning_bytes
+            )
         self.counted_at = next_count(allowed, tokens, self.text_bytes)
         return tokens > allowed
 
@@ -295,9 +297,9 @@ class UsageMeter:
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Usage and self.decoder is not None:
-                said = self.decoder.text_bytes + self.decoder.reasoning_bytes
+                text_bytes = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
-                self._counted_bytes = said - sum(map(_text_bytes, since))
+                self._counted_bytes = text_bytes - sum(map(_text_bytes, since))
         if texts:
             self._text.add(texts)
         if thoughts:
@@ -317,19 +319,19 @@ class UsageMeter:
         self._marked = text + reasoning
         if self._input_min is None:
             self._input_min = input_tokens_min(self._admitted.facts.body.raw)
-        said = {"in_text": self._input_min, "out_text": text}
+        least = {"in_text": self._input_min, "out_text": text}
         if reasoning:
-            said["out_reasoning"] = reasoning
+            least["out_reasoning"] = reasoning
         if self.decoder is None or self.decoder.usage is None:
-            return meters_text(said)
+            return meters_text(least)
         reported = self._admitted.prepared.codec.quantities(self.decoder)
         if not reported.reliable or reported.unknown:
-            return meters_text(said)
-        del said["in_text"]
+            return meters_text(least)
+        del least["in_text"]
         return meters_text(
             {
                 **reported.meters,
-                **{name: max(said[name], reported.meters.get(name, 0)) for name in said},
+                **{name: max(least[name], reported.meters.get(name, 0)) for name in least},
             }
         )
 
@@ -346,9 +348,9 @@ class UsageMeter:
 
     def bill(self, counting: Counting, measured: str) -> Bill:
         """The bill of an answer that was read."""
-        said = counting.text_bytes + counting.reasoning_bytes
+        text_bytes = counting.text_bytes + counting.reasoning_bytes
         cut = self.decoder is not None and counting is self.decoder and not self.decoder.complete
-        uncounted = said - self._counted_bytes if cut else 0
+        uncounted = text_bytes - self._counted_bytes if cut else 0
         quantities = self._admitted.prepared.codec.quantities(counting)
         evidence = UsageEvidence(
             self._admitted.facts.text_bytes, quantities, counting.usage, counting.text_bytes,
@@ -518,15 +520,15 @@ def count(
         or (reported.conditions and _is_special(reported.conditions))
     ):
         pricing = _Pricing(price_in_force, asked, others, names)
-        parts = pricing.parts(reported, meters, stands=basis != "estimated")
-        found = tuple(dict.fromkeys((*reported.unknown, *unknown, *pricing.unknown)))
-        if found:
+        parts = pricing.parts(reported, meters, is_certain=basis != "estimated")
+        unknowns = tuple(dict.fromkeys((*reported.unknown, *unknown, *pricing.unknown)))
+        if unknowns:
             flags = (*flags, "unknown_member", "quarantine")
             return Bill(
-                meters, 0, "held", flags, raw, unknown=found[:UNKNOWN_MAX], wire=reported.wire,
+                meters, 0, "held", flags, raw, unknown=unknowns[:UNKNOWN_MAX], wire=reported.wire,
                 told=reported.conditions, reported=reported.parts,
             )  # fmt: skip
-    meters = with_request(meters, version)
+    meters = add_request_meter(meters, version)
     charge = (
         total_of_parts([(part.meters, part.version) for part in parts])
         if parts
@@ -534,7 +536,7 @@ def count(
     )
     if not isinstance(charge, int) and charge.reason != "unpriced_meter":
         flags, doubted = (*flags, charge.reason), True
-        meters, basis = with_request(count_own(evidence), version), "estimated"
+        meters, basis = add_request_meter(count_own(evidence), version), "estimated"
         parts = ()
         charge = total_of(meters, version)
     if not isinstance(charge, int):
@@ -549,9 +551,9 @@ def count(
     )  # fmt: skip
 
 
-def _is_special(told: Mapping[str, str]) -> bool:
+def _is_special(conditions: Mapping[str, str]) -> bool:
     """Return whether any of these conditions is more than the standard."""
-    return any(word not in KINDS[kind].plain for kind, word in told.items())
+    return any(word not in KINDS[kind].plain for kind, word in conditions.items())
 
 
 class _Pricing:
@@ -571,7 +573,7 @@ class _Pricing:
         self.unknown: list[str] = []
 
     def parts(
-        self, reported: Quantities, meters: Mapping[str, int], *, stands: bool
+        self, reported: Quantities, meters: Mapping[str, int], *, is_certain: bool
     ) -> tuple[PricedPart, ...]:
         """Return the parts that are priced separately; none if the meters are priced at the plain
         rates."""
@@ -579,30 +581,30 @@ class _Pricing:
         if not granted and not reported.parts:
             return ()
         rows: list[UsagePart] = list(reported.parts)
-        if not rows or not stands:
+        if not rows or not is_certain:
             # A count of our own, or of one whole.
             rows = [UsagePart("", dict(meters))]
         priced = [self._priced(part, granted) for part in rows]
         parts = [part for part in priced if part is not None]
         if parts:
             first = parts[0]
-            counted = with_request(first.meters, self._price.version)
+            counted = add_request_meter(first.meters, self._price.version)
             parts[0] = msgspec.structs.replace(first, meters=counted)
         if len(parts) == 1 and not parts[0].conditions and not parts[0].model:
             return ()
         return tuple(parts)
 
-    def _granted(self, told: Mapping[str, str]) -> Mapping[str, str]:
+    def _granted(self, conditions: Mapping[str, str]) -> Mapping[str, str]:
         """Return the charged conditions: the requested ones, unless the answer says otherwise, and
         those that no request can ask for."""
         granted: dict[str, str] = {}
         for kind, value in self._asked.items():
-            word = told.get(kind, value)
+            word = conditions.get(kind, value)
             if not KINDS[kind].is_classified(word):
                 self.unknown.append(f"{kind}={word}")
             elif word not in KINDS[kind].plain:
                 granted[kind] = word
-        for kind, word in told.items():
+        for kind, word in conditions.items():
             if not KINDS[kind].asked and word not in KINDS[kind].plain:
                 granted[kind] = word
         return granted or _NO_CONDITIONS
@@ -649,7 +651,7 @@ def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
     if "requests" in meters and "requests" not in version.rates:
         # A charge per request is ours alone.
         meters = {name: used for name, used in meters.items() if name != "requests"}
-    total = total_of(with_request(meters, version), version)
+    total = total_of(add_request_meter(meters, version), version)
     return total if isinstance(total, int) else None
 
 
@@ -671,7 +673,9 @@ def _meters(evidence: UsageEvidence, measured: str) -> tuple[Mapping[str, int], 
         return count_own(evidence), "estimated"
     if evidence.uncounted_bytes:
         # The usage was reported at the start and the end is missing, so the rest is counted here.
-        more = tokens_said(evidence.family, evidence.said, evidence.uncounted_bytes)
+        more = estimate_tokens_of_text(
+            evidence.family, evidence.answer_text, evidence.uncounted_bytes
+        )
         return {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     return meters, measured
 

@@ -16,10 +16,10 @@ from uuid import UUID
 import msgspec
 
 from accounts.keys import key_format
-from accounts.keys.sql import holder_stands
+from accounts.keys.sql import holder_is_active
 from accounts.limits.rules import Network, is_address_in
 from accounts.organisations.content_retention import RETENTION_HOURS
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, joined, policy_of
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies, policy_of
 from billing.limits.budget_rules import Scope
 from billing.limits.charge_rule import ChargeRule, read_rule
 from billing.prices.multipliers import Multiplier
@@ -297,7 +297,7 @@ def _is_valid(principal: Principal, now: float) -> bool:
     return not principal.disabled and (principal.expires_at is None or now < principal.expires_at)
 
 
-class _StatedPolicy(msgspec.Struct):
+class _PolicyRow(msgspec.Struct):
     zero_retention: bool
     regions: list[str]
 
@@ -318,7 +318,7 @@ class _KeyPolicy(msgspec.Struct):
     postpaid: bool = False
     project: str | None = None
     required_labels: list[str] = []
-    data: list[_StatedPolicy] = []
+    data: list[_PolicyRow] = []
     allowances: list[Allowance] = []
     charge_rule: dict[str, Any] | None = None
     keeps_addresses: bool = False
@@ -364,9 +364,9 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
     )
 
 
-def _data_policy(stated: Sequence[_StatedPolicy]) -> DataPolicy:
-    policy = joined(
-        policy_of(zero_retention=one.zero_retention, regions=one.regions) for one in stated
+def _data_policy(policies: Sequence[_PolicyRow]) -> DataPolicy:
+    policy = combine_policies(
+        policy_of(zero_retention=one.zero_retention, regions=one.regions) for one in policies
     )
     # The one object by which most requests are told from those that have any.
     return NO_POLICY if policy == NO_POLICY else policy
@@ -381,7 +381,7 @@ _COLUMNS = f"""
            array_to_string(key.model_patterns, E'\\n'),
            extract(epoch FROM least(key.expires_at, former.until)),
            key.disabled OR key.revoked_at IS NOT NULL
-               OR NOT {holder_stands("key", "key.user_id")},
+               OR NOT {holder_is_active("key", "key.user_id")},
            coalesce(
                (SELECT plan_id FROM billing_memberplan plan WHERE plan.membership_id = member.id),
                (SELECT plan_id FROM billing_teamplan plan WHERE plan.team_id = key.team_id),

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from accounts.keys.sql import holder_stands
+from accounts.keys.sql import holder_is_active
 from lib.ids import id_array
 from relay.credentials.keys import Principal
 from relay.ledger.database import Row, Statement
@@ -49,7 +49,7 @@ class Running:
         callers = list({_caller(principal) for principal in self._principals.values()})
         if not callers:
             return
-        rows = await self._ask(_fallen(callers))
+        rows = await self._ask(_find_revoked(callers))
         fallen = {callers[int(place or 0) - 1] for (place,) in rows}
         for run, principal in list(self._principals.items()):
             if _caller(principal) in fallen:
@@ -63,7 +63,7 @@ def _caller(principal: Principal) -> _Caller:
     return principal.key_id, principal.user_id, principal.digest
 
 
-def _fallen(callers: Sequence[_Caller]) -> Statement:
+def _find_revoked(callers: Sequence[_Caller]) -> Statement:
     """One row for each that may not ask any more: its place."""
     keys, users, digests = zip(*callers, strict=True)
     return _FALLEN, {
@@ -85,6 +85,6 @@ _FALLEN = f"""
                     OR EXISTS (SELECT FROM accounts_formersecret former
                                WHERE former.digest = decode(caller.digest, 'hex')
                                  AND former.key_id = key.id AND former.until > now()))
-               AND {holder_stands("key", "caller.user_id")}
+               AND {holder_is_active("key", "caller.user_id")}
         FROM accounts_key key WHERE key.id = caller.key_id), false)
 """  # noqa: S608 - only constants are put in

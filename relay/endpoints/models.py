@@ -10,12 +10,12 @@ from dialects.endpoints.models_list import ListForm, ModelRow
 from dialects.errors.errors import RequestFault
 from gateway.providers.lifecycle import shutdown_date
 from gateway.providers.models import Capabilities, find_row
-from gateway.providers.overrides import UNSAID, overridden
+from gateway.providers.overrides import UNSAID, apply_overrides
 from gateway.providers.parameters import supported_parameters
 from gateway.routing.channel_order import Candidate, plan
 from relay.credentials.keys import Principal
 from relay.endpoints.request import Request
-from relay.routing.retired_models import retired
+from relay.routing.retired_models import retired_fault
 from relay.routing.snapshot import Snapshot
 
 _OWNER = "weir"
@@ -64,7 +64,7 @@ def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: s
     if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
     if _has_ended(snapshot, name):
-        raise retired(snapshot, name)
+        raise retired_fault(snapshot, name)
     return models_list.encode_model(_row(snapshot, principal, name), form)
 
 
@@ -87,7 +87,7 @@ def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
     price = snapshot.price_of(
         name, snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)
     )
-    rates = {} if price is None else price.version.shown_rates()
+    rates = {} if price is None else price.version.visible_rates()
     provider = snapshot.channels[candidate.channel_id].provider.name
     modalities = capabilities.inputs | capabilities.outputs if capabilities is not None else ()
     return ModelRow(
@@ -117,4 +117,4 @@ def _capabilities(candidate: Candidate, name: str) -> Capabilities | None:
     """Return the model's known capabilities, by its name at its first channel or its own name, and
     by the operator's entry."""
     known = find_row(candidate.upstream_model) or find_row(name)
-    return overridden(known or UNSAID, candidate.overrides) if candidate.overrides else known
+    return apply_overrides(known or UNSAID, candidate.overrides) if candidate.overrides else known

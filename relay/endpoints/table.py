@@ -468,7 +468,7 @@ def listed_rows() -> dict[str, Endpoint]:
     return rows
 
 
-def claimed(path: str) -> bool:
+def is_claimed(path: str) -> bool:
     """Return whether the relay answers this path, be it with 404."""
     return (
         path in ENDPOINTS

@@ -86,13 +86,15 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
     """The answer when every attempt failed before content: the last failure, or the one that the
     contract prefers to it, with the shortest wait that any of the upstreams asked for."""
     kind = final_kind([failure.kind for failure in failures])
-    shown = next(failure for failure in reversed(failures) if failure.kind == kind)
+    last_failure = next(failure for failure in reversed(failures) if failure.kind == kind)
     waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
     wait_ms = jittered(min([*waits, int(RETRY_AFTER_S_MAX * 1000)])) if waits else None
     # Its own wait may be another's now, and is longer by the jitter.
     limited = kind == "upstream_rate_limited"
-    message = provider_limit_message(wait_ms or 0) if limited else shown.message
-    return ErrorAnswer(kind, shown.status, message, shown.param, shown.code, wait_ms)
+    message = provider_limit_message(wait_ms or 0) if limited else last_failure.message
+    return ErrorAnswer(
+        kind, last_failure.status, message, last_failure.param, last_failure.code, wait_ms
+    )
 
 
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:

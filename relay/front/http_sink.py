@@ -135,7 +135,7 @@ class HttpSink:
             awaited = next(sending)
         except StopIteration:
             return None
-        return _go_on(awaited, sending)
+        return _resume_sending(awaited, sending)
 
     def _fields(self, head: Head) -> list[tuple[bytes, bytes]]:
         fields = _answer_fields(head)
@@ -183,7 +183,9 @@ def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
 
 
 @types.coroutine
-def _go_on(awaited: Any, sending: Generator[Any, None, None]) -> Generator[Any, None, None]:
+def _resume_sending(
+    awaited: Any, sending: Generator[Any, None, None]
+) -> Generator[Any, None, None]:
     """Await the rest of what was begun outside of a task."""
     yield awaited
     yield from sending

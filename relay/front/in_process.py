@@ -27,7 +27,7 @@ from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
 from relay.media.answers.task_content import VideoContent, open_content
 from relay.media.media_operation import MediaOperation
-from relay.media.realtime.page_session import PageSession, carry_session, read_session_bound
+from relay.media.realtime.page_session import PageSession, attach_session, read_session_bound
 from relay.media.sourced_operation import SourcedOperation, about_its_source
 from relay.requests.context import (
     Bound,
@@ -43,7 +43,7 @@ from relay.requests.labels import NO_LABELS, Labels
 from relay.requests.uploads import Form
 from relay.routing.route_preview import RoutePreview, preview_route
 from relay.routing.sent_preview import MASK, SentPreview, preview_sent
-from relay.routing.snapshot_build import ChannelRow, alone
+from relay.routing.snapshot_build import ChannelRow, build_single_channel
 
 _PAGE_PATHS: Final[Mapping[PageOperation, str]] = {
     "chat_completions": "/v1/chat/completions",
@@ -185,7 +185,7 @@ class InProcessRelay:
     ) -> None:
         """Carry a realtime session of a page of ours to its end: same holds and books as over the
         API. What refuses it is told to the page by an event."""
-        await carry_session(self._started(), session, scope, receive, send)
+        await attach_session(self._started(), session, scope, receive, send)
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""
@@ -249,7 +249,7 @@ class InProcessRelay:
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
-        snapshot, channel = alone(life.snapshot, row, MASK if row.keys else "")
+        snapshot, channel = build_single_channel(life.snapshot, row, MASK if row.keys else "")
         raw_headers = [(name.lower().encode(), value.encode()) for name, value in headers]
         invocation = read_invocation(endpoint, path, raw_headers, b"")
         context = context_of_task(

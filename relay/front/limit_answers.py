@@ -42,7 +42,7 @@ class LimitReached(RequestFault):
         self.budget_id: int | None = None
         if reached["gate"] == "slow":
             self.budget_id = reached["budget"]
-            what = f"{_standing(reached)}), so its requests run one at a time"
+            what = f"{_budget_state(reached)}), so its requests run one at a time"
             self.message = message_of("rate_limited", what, seconds=retry_after_s(self.wait_ms))
             self.message += _ask_for_more(reached, public_url)
             return
@@ -114,21 +114,21 @@ class UsedUp(RequestFault):
             if budget["period"] != "total":
                 reset_at = dt.datetime.fromtimestamp(budget["reset"], dt.UTC)
                 reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
-            what = f"{_standing(budget)}, needed {needed} USD; {reset})"
+            what = f"{_budget_state(budget)}, needed {needed} USD; {reset})"
             what += _ask_for_more(budget, public_url)
         super().__init__("insufficient_balance", None, what)
 
 
-def _standing(budget: Mapping[str, Any]) -> str:
+def _budget_state(budget: Mapping[str, Any]) -> str:
     """Describe the state of a budget, with an open bracket at the end."""
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
     # If something is left, only this request does not fit; a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
-    stands = "is used up" if fits_none else "has less left than this request may cost"
+    state = "is used up" if fits_none else "has less left than this request may cost"
     return (
-        f"{scope} budget{named} {stands} (spent {format_usd(budget['spent'])} USD and held "
+        f"{scope} budget{named} {state} (spent {format_usd(budget['spent'])} USD and held "
         f"{format_usd(budget['held'])} USD of {format_usd(budget['limit'])} USD{per}"
     )
 

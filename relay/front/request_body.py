@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, joined
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.max_cost import read_amount
 from dialects.errors.errors import RequestFault, message_of
 from lib.process.asgi import Receive
@@ -92,7 +92,7 @@ def _read_labels(fields: BodyFields, value: bytes) -> None:
 
 def _read_data_policy(fields: BodyFields, value: bytes) -> None:
     # Stated twice, both hold.
-    fields.data_policy = joined((fields.data_policy, read_data_policy(value)))
+    fields.data_policy = combine_policies((fields.data_policy, read_data_policy(value)))
 
 
 def _read_app_title(fields: BodyFields, value: bytes) -> None:

@@ -58,7 +58,7 @@ class TurnQueue(Generic[T]):
         return (items[0] for keys in self._organisations.values() for items in keys.values())
 
 
-def in_turn(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
+def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
     """Items, each given with its organisation and key, in the order of their turns."""
     queue = TurnQueue[T]()
     for organisation, key, item in items:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from dialects.errors.errors import ErrorKind
 from gateway.health.breaker import PANIC_PERCENT, Breaker, RetryBudget
-from gateway.health.channel_state import BarReason, Block, Fault, Sought, Standing
+from gateway.health.channel_state import BarReason, Block, ChannelCondition, Fault, Sought
 from gateway.health.cooldown import Rest
 from gateway.health.faults import FAULTS
 from gateway.health.state_names import ChannelStatus
@@ -35,7 +35,7 @@ _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _GOOD: Final = ChannelStatus("good")
 
 
-class ChannelState(Standing):
+class ChannelState(ChannelCondition):
     """The state of one channel."""
 
     __slots__ = ("channel", "in_flight", "kind", "since")

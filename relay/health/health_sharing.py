@@ -58,7 +58,7 @@ class ChannelReport(msgspec.Struct, frozen=True):
     models: dict[str, ModelStatus] = {}
 
 
-class _Standing(NamedTuple):
+class _SharedState(NamedTuple):
     """The last known state of a channel or key from any process: until when it is out, and the time
     of the information."""
 
@@ -67,7 +67,7 @@ class _Standing(NamedTuple):
     at: float
 
 
-_NOTHING: Final = _Standing(False, 0.0, float("-inf"))
+_NOTHING: Final = _SharedState(False, 0.0, float("-inf"))
 _REPORTS: Final = msgspec.json.Decoder(dict[str, ChannelReport])
 
 
@@ -76,7 +76,7 @@ class HealthSharing:
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self._known: dict[tuple[str, int], _Standing] = {}
+        self._known: dict[tuple[str, int], _SharedState] = {}
         self._connecting: dict[str, float] = {}
 
     def report(self) -> dict[str, ChannelReport]:
@@ -108,7 +108,7 @@ class HealthSharing:
                 at, until = now - age_s - part.age_s, now - age_s + part.rest_s
                 if at <= known.at or now - at > _KNOWN_S or not (part.out or known.out):
                     continue
-                self._known[channel_id, n] = _Standing(part.out, until, at)
+                self._known[channel_id, n] = _SharedState(part.out, until, at)
                 if n == _CHANNEL:
                     state.kind, state.since = report.status.kind, at
                     _change_channel(state, now, until if part.out else None)
@@ -145,7 +145,7 @@ class HealthSharing:
             name = (state.channel.id, n)
             known = self._known.get(name, _NOTHING)
             if out != known.out or (out and until > max(known.until, now) + _SAME_S):
-                self._known[name] = _Standing(out, until, now)
+                self._known[name] = _SharedState(out, until, now)
 
     def _forget(self, now: float, channel_ids: set[str]) -> None:
         self._known = {
@@ -176,13 +176,13 @@ def statement(process_id: UUID, epoch: int, reports: Mapping[str, ChannelReport]
 
 def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
     """Parse the result of `statement`. Reports of other versions are ignored."""
-    found = []
+    reports = []
     for age_s, text in rows:
         try:
-            found.append((float(age_s or 0), _REPORTS.decode(text or "{}")))
+            reports.append((float(age_s or 0), _REPORTS.decode(text or "{}")))
         except msgspec.ValidationError:
             continue
-    return found
+    return reports
 
 
 def _parts(state: ChannelState, now: float) -> Iterator[tuple[int, bool, float]]:

@@ -108,7 +108,7 @@ class HoldEstimate:
         size = self.within(limit)
         if size is None:
             less = "request fewer output tokens" if self._facts.output_cap else "send less input"
-            raise _too_dear(self.least_nano, limit, less)
+            raise _cost_fault(self.least_nano, limit, less)
         return size
 
     @property
@@ -145,10 +145,10 @@ class HoldEstimate:
     def cut_above(self, cap: int | None) -> int:
         """At how many tokens, of all choices together, an answer is cut (F18). `cap` is the output
         cap that the upstream is told in place of the request's own, None for no change."""
-        told = self._facts.output_cap if cap is None else cap
-        if told is None:
+        output_cap = self._facts.output_cap if cap is None else cap
+        if output_cap is None:
             return _UNCAPPED_TIMES * self._output_tokens(self.cap)
-        return self._output_tokens(told)
+        return self._output_tokens(output_cap)
 
     @property
     def version(self) -> PriceVersion:
@@ -173,7 +173,7 @@ class HoldEstimate:
             audio_output=facts.audio_output,
             searches=self._searches,
         )
-        return with_request(quantities, self._version)
+        return add_request_meter(quantities, self._version)
 
     def _under_cap(self, cap: int) -> int:
         """The most that the request can cost under an output cap."""
@@ -188,11 +188,11 @@ class HoldEstimate:
 
     def _step(self, step: Step, cap: int) -> int:
         """The most that a step costs, as far as its model has a price."""
-        said = (cap + self._thinking_tokens) * self._facts.choices
-        output = said if step.output_tokens is None else step.output_tokens
+        output_tokens = (cap + self._thinking_tokens) * self._facts.choices
+        output = output_tokens if step.output_tokens is None else step.output_tokens
         worst = worst_quantities(
             step.version,
-            text_tokens=self._text_tokens + said + step.summary_tokens,
+            text_tokens=self._text_tokens + output_tokens + step.summary_tokens,
             media_tokens=self._media_tokens,
             output_tokens=output,
         )
@@ -218,7 +218,7 @@ class UnaryHoldEstimate:
     ) -> None:
         version = price_in_force.bound
         bounds = [
-            total_bound(with_request(most, version), version)
+            total_bound(add_request_meter(most, version), version)
             for unit in facts.units
             if (most := unit.bound(version.rates)) is not None
         ]
@@ -237,7 +237,7 @@ class UnaryHoldEstimate:
             return Size(self._hold_nano, None)
         size = self.within(limit)
         if size is None:
-            raise _too_dear(self.least_nano, limit, "send less input")
+            raise _cost_fault(self.least_nano, limit, "send less input")
         return size
 
     @property
@@ -271,10 +271,13 @@ class UnaryHoldEstimate:
         """What it may be billed for, one way or another; with an output cap where `cap` is one."""
         unit = None if cap is None else self._cappable
         units = self._units if unit is None or cap is None else (unit.capped(cap),)
-        found = [unit.bound(self._version.rates) for unit in units]
+        bounds = [unit.bound(self._version.rates) for unit in units]
         return [
-            [Bound((meter,), count) for meter, count in with_request(most, self._version).items()]
-            for most in found
+            [
+                Bound((meter,), count)
+                for meter, count in add_request_meter(most, self._version).items()
+            ]
+            for most in bounds
             if most is not None
         ]
 
@@ -289,7 +292,7 @@ class UnaryHoldEstimate:
 
     def _quantities(self, unit: Cappable, cap: int) -> Mapping[str, int]:
         most = unit.capped(cap).bound(self._version.rates) or {}
-        return with_request(most, self._version)
+        return add_request_meter(most, self._version)
 
     def _price(self, unit: Cappable, cap: int) -> int:
         return self._total(self._quantities(unit, cap))
@@ -300,7 +303,7 @@ class UnaryHoldEstimate:
         return nano if isinstance(nano, int) else self._hold_nano
 
 
-def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:
+def _cost_fault(least_nano: int, limit_nano: int, less: str) -> RequestFault:
     least = format_usd(least_nano)
     what = f"The request may cost {least} USD, more than its max_cost of {format_usd(limit_nano)} "
     then = f"USD. Raise max_cost (or x-weir-max-cost) to at least {least}, or {less}."
@@ -312,6 +315,6 @@ def _media_tokens(facts: Facts, channel: Channel) -> int:
     return media_tokens_max(parts, cast(Mapping[str, int], channel.provider.media_tokens_max))
 
 
-def with_request(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
+def add_request_meter(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
     """A price per request counts the request itself, which no upstream reports."""
     return {**quantities, "requests": 1} if "requests" in version.rates else quantities

@@ -33,7 +33,7 @@ async def bound_of(
     if routed.estimate is not None:
         taken = take_units(principal, routed, routed.estimate.first(), {})
     budgets = budgets_of(context, principal, routed.model)
-    return _within(bound, routed, await available_nano(principal, budgets, taken))
+    return _fit_balance(bound, routed, await available_nano(principal, budgets, taken))
 
 
 async def check_means(context: RequestContext, facts: Facts, model: RequestedModel) -> None:
@@ -49,7 +49,7 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
         return
     taken = take_units(principal, routed, estimate.first(), {})
     in_wallet_nano = await read(principal, (), taken)
-    if not _within(_bound(routed), routed, in_wallet_nano).fits:
+    if not _fit_balance(_bound(routed), routed, in_wallet_nano).fits:
         url = context.parts.config.public_url
         raise UsedUp(None, estimate.least_nano, in_wallet_nano, url)
     needed, available = format_usd(estimate.least_nano), format_usd(bound.available_nano)
@@ -81,7 +81,7 @@ def _bound(routed: RoutedRequest) -> Bound:
     )
 
 
-def _within(bound: Bound, routed: RoutedRequest, available_nano: int) -> Bound:
+def _fit_balance(bound: Bound, routed: RoutedRequest, available_nano: int) -> Bound:
     """The bound for who has no more than that: with a smaller cap where there is none."""
     bound = bound._replace(available_nano=available_nano)
     if routed.estimate is None or bound.hold_nano <= available_nano:

@@ -74,7 +74,7 @@ class BatchWriter:
                 [request for request, _ in batch.admissions], batch.endings
             )
         except DatabaseRefused as error:
-            if error.sqlstate == _LOCKED and (parts := _by_organisation(batch)):
+            if error.sqlstate == _LOCKED and (parts := _group_by_organisation(batch)):
                 await self._write_each(parts)
             elif error.sqlstate.startswith(_PASSING):
                 raise
@@ -109,14 +109,14 @@ class BatchWriter:
             # only where an attempt is.
             self._queue.endings.append(_void(request, "overloaded"))
             if future.cancelled() and request.attempt.n > 1:
-                self._queue.endings += _ends_behind(request)
+                self._queue.endings += _endings_of_abandoned(request)
 
     def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
         """The verdict on this request has reached nobody."""
         if verdict.exception() is None:
             self._abandon(request, verdict.result())
         elif request.attempt.n > 1:
-            self._queue.endings += _ends_behind(request)
+            self._queue.endings += _endings_of_abandoned(request)
 
     async def _commit(
         self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
@@ -200,7 +200,7 @@ class BatchWriter:
             log.error("an ending cannot be written: %s", error)
         else:
             log.error("an ending is written without its texts: %s", error)
-            await self.write(Batch(endings=[_without_texts(endings[0])]))
+            await self.write(Batch(endings=[_strip_texts(endings[0])]))
 
     def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
         """The client left while its hold was being decided."""
@@ -229,7 +229,7 @@ def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
     return None if guarded is None or guarded.channel is None else guarded.channel.channel_id
 
 
-def _by_organisation(batch: Batch) -> Sequence[Batch]:
+def _group_by_organisation(batch: Batch) -> Sequence[Batch]:
     """A batch in the parts of its organisations; none where it is all of one."""
     admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
     endings: defaultdict[UUID, list[Settled]] = defaultdict(list)
@@ -243,7 +243,7 @@ def _by_organisation(batch: Batch) -> Sequence[Batch]:
     )
 
 
-def _without_texts(item: Settled) -> Settled:
+def _strip_texts(item: Settled) -> Settled:
     flags = (*item.ending.flags, "unstorable")
     ending = msgspec.structs.replace(
         item.ending, message="", raw_usage=None, dropped=None, flags=flags
@@ -286,7 +286,7 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
     )
 
 
-def _ends_behind(request: AdmissionRequest) -> list[Settled]:
+def _endings_of_abandoned(request: AdmissionRequest) -> list[Settled]:
     """What ends a request that nobody waits for any more, behind the attempt before this one: its
     hold, if it was not resolved, and its record, if there is none."""
     last = _refusal(request, after_attempts=True)

@@ -146,9 +146,9 @@ class Journal:
             if slot[:1] == _FREE:
                 continue
             # The rest of a longer, earlier line follows its line.
-            found = read(slot[: slot.find(b"\n") + 1])
-            items += found.items
-            damaged += not found.items
+            entry = read(slot[: slot.find(b"\n") + 1])
+            items += entry.items
+            damaged += not entry.items
         if damaged:
             log.error(UNREADABLE, path, damaged)
         self.damaged += damaged

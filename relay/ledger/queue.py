@@ -14,7 +14,7 @@ from uuid import UUID
 
 from relay.attempts.admission import AdmissionRequest, Verdict
 from relay.attempts.settlement import Settled
-from relay.front.turn_order import in_turn
+from relay.front.turn_order import order_by_turns
 
 BATCH_MAX: Final = 256
 
@@ -77,7 +77,7 @@ class LedgerQueue:
             self.spooled += len(self.adopted)
             self.adopted = []
         if len(self.admissions) > BATCH_MAX:
-            self.admissions = in_turn(map(_turn_of, self.admissions))
+            self.admissions = order_by_turns(map(_turn_of, self.admissions))
         admissions = self.admissions[:BATCH_MAX]
         self.admissions = self.admissions[BATCH_MAX:]
         few = 0 < len(admissions) <= _FEW and bool(self.endings)

@@ -143,21 +143,21 @@ class Spool:
             os.close(file)
             return []
         self._adopted.append((path, file))
-        found = read(path.read_bytes())
-        if found.damaged:
-            log.error(UNREADABLE, path, found.damaged)
-        self.damaged += found.damaged
-        return found.items
+        entries = read(path.read_bytes())
+        if entries.damaged:
+            log.error(UNREADABLE, path, entries.damaged)
+        self.damaged += entries.damaged
+        return entries.items
 
 
-class Found(NamedTuple):
+class SpoolRecords(NamedTuple):
     """The records of a file, and how many of its lines are none that can be read."""
 
     items: list[Kept]
     damaged: int
 
 
-def read(raw: bytes) -> Found:
+def read(raw: bytes) -> SpoolRecords:
     """Read the records of a file. A torn one at its end was never confirmed, and is no damage. One
     that another release wrote, and that this one cannot read, is."""
     items: list[Kept] = []
@@ -172,7 +172,7 @@ def read(raw: bytes) -> Found:
             item = next((record for record in records if record is not None), None)
         if item is not None:
             items.append(item)
-    return Found(items, damaged)
+    return SpoolRecords(items, damaged)
 
 
 def _record(line: bytes) -> Kept | None:

@@ -16,7 +16,7 @@ from relay.requests.context import MODEL_LENGTH_MAX, RequestContext
 _PATIENCE_S: Final = 60.0
 
 
-def addressed(sending: Sending, public_url: str) -> Sending:
+def add_callback(sending: Sending, public_url: str) -> Sending:
     """The order of a video with its id of ours, where its provider can be asked by that, and with
     an address of ours, where it can tell that something has happened: one that nobody can guess,
     for this order alone. Only what is reached by https from outside is told."""

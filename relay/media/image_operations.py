@@ -34,7 +34,7 @@ class _Pictures(NamedTuple):
         return None if meter is None else {meter: self.facts.n}
 
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
-        return _counted(self.facts, rates, self.facts.n)
+        return _count_images(self.facts, rates, self.facts.n)
 
 
 class _PictureTokens(NamedTuple):
@@ -50,26 +50,26 @@ class _PictureTokens(NamedTuple):
         return self.facts.token_estimate(self.facts.n)
 
 
-def _counted(facts: ImageFacts, rates: Rates, made: int) -> Mapping[str, int]:
+def _count_images(facts: ImageFacts, rates: Rates, count: int) -> Mapping[str, int]:
     """So many pictures by our own count, on the meters that have rates."""
     quality = facts.quality or "standard"
     meter = images.meter_of(facts.size, quality, rates) or images.bound_meter("", "", rates)
     if meter is None and "out_image" in rates:
-        return facts.token_estimate(made)
-    return {meter or "images": made}
+        return facts.token_estimate(count)
+    return {meter or "images": count}
 
 
-def _reported(made: MadeImages, rates: Rates) -> Quantities:
+def _reported_quantities(images_made: MadeImages, rates: Rates) -> Quantities:
     """What an answer says, on the meters that have rates."""
-    if images.bound_meter("", "", rates) is None and not made.tokens.missing:
-        return made.tokens
-    meter = images.meter_of(made.size, made.quality or "standard", rates)
+    if images.bound_meter("", "", rates) is None and not images_made.tokens.missing:
+        return images_made.tokens
+    meter = images.meter_of(images_made.size, images_made.quality or "standard", rates)
     if meter is None:
         # None of the rates says it: the dearest, which is what was held.
-        meter = images.bound_meter(made.size, made.quality, rates)
+        meter = images.bound_meter(images_made.size, images_made.quality, rates)
     if meter is None:
-        return made.tokens
-    return Quantities({meter: made.count}, (), unknown=made.tokens.unknown)
+        return images_made.tokens
+    return Quantities({meter: images_made.count}, (), unknown=images_made.tokens.unknown)
 
 
 class Images(MediaOperation):
@@ -129,12 +129,12 @@ class Images(MediaOperation):
         if (own.qwen and own.pictures) or any(isinstance(picture, Url) for picture in pictures):
             what = "image must be a file or a data URL for this model"
             raise RequestFault("unsupported_capability", "image", what)
-        given = [
+        files = [
             (picture.media_type, picture.data)
             for picture in pictures
             if isinstance(picture, Base64)
         ]
-        encoded = media_by_gemini.image_request(own, given)
+        encoded = media_by_gemini.image_request(own, files)
         exchange = Exchange(
             partial(_read_gemini, own), partial(_write_gemini, own), facts.units, slow=True
         )
@@ -142,10 +142,12 @@ class Images(MediaOperation):
 
     def _passing(self, own: ImageFacts) -> Passing:
         if not own.stream:
-            return Passing(images.PassedImages, partial(_told_json, own), partial(_count_json, own))
+            return Passing(
+                images.PassedImages, partial(_quantities_of_json, own), partial(_count_json, own)
+            )
         return Passing(
             partial(PassedEvents, (".completed",)),
-            partial(_told_events, own),
+            partial(_quantities_of_events, own),
             partial(_count_events, own),
         )
 
@@ -161,11 +163,11 @@ class Images(MediaOperation):
         return data_urls_of(self.files)
 
 
-def _told_json(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _quantities_of_json(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if not isinstance(answer, PassedJson) or not answer.members:
         return NOT_TOLD
     try:
-        return _reported(images.read_answer(answer.members, own), rates)
+        return _reported_quantities(images.read_answer(answer.members, own), rates)
     except AnswerFault:
         return NOT_TOLD
 
@@ -174,27 +176,27 @@ def _count_json(
     own: ImageFacts, answer: PassedAnswer | None, rates: Rates, family: Family
 ) -> Mapping[str, int]:
     whole = isinstance(answer, PassedJson) and bool(answer.members)
-    return _counted(own, rates, own.n if whole else 0)
+    return _count_images(own, rates, own.n if whole else 0)
 
 
-def _told_events(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _quantities_of_events(own: ImageFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if not isinstance(answer, PassedEvents) or not answer.last:
         return NOT_TOLD
-    return _reported(images.describe_images(answer.last, answer.finished, own), rates)
+    return _reported_quantities(images.describe_images(answer.last, answer.finished, own), rates)
 
 
 def _count_events(
     own: ImageFacts, answer: PassedAnswer | None, rates: Rates, family: Family
 ) -> Mapping[str, int]:
-    return _counted(own, rates, answer.finished if isinstance(answer, PassedEvents) else 0)
+    return _count_images(own, rates, answer.finished if isinstance(answer, PassedEvents) else 0)
 
 
 def _read_qwen(own: ImageFacts, raw: bytes) -> PlainAnswer:
     try:
-        _, made = images.read_qwen_answer(raw, own)
+        _, images_made = images.read_qwen_answer(raw, own)
     except AnswerFault as fault:
         return failure(fault)
-    return PlainAnswer(NOT_TOLD, at_rates=partial(_reported, made))
+    return PlainAnswer(NOT_TOLD, at_rates=partial(_reported_quantities, images_made))
 
 
 def _write_qwen(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:
@@ -204,10 +206,10 @@ def _write_qwen(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes
 
 def _read_gemini(own: ImageFacts, raw: bytes) -> PlainAnswer:
     try:
-        _, made, usage = media_by_gemini.read_image_answer(raw, own)
+        _, images_made, usage = media_by_gemini.read_image_answer(raw, own)
     except AnswerFault as fault:
         return failure(fault)
-    return PlainAnswer(NOT_TOLD, usage, at_rates=partial(_reported, made))
+    return PlainAnswer(NOT_TOLD, usage, at_rates=partial(_reported_quantities, images_made))
 
 
 def _write_gemini(own: ImageFacts, raw: bytes, meters: Mapping[str, int]) -> bytes:

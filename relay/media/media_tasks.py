@@ -82,7 +82,7 @@ class Task(NamedTuple):
     content: str
 
 
-def shown(task: Task, link: str) -> ShownTask:
+def display_task(task: Task, link: str) -> ShownTask:
     """What a client of its service is shown of it; `link` opens its picture."""
     video = task.video
     return ShownTask(
@@ -225,18 +225,18 @@ async def _read(states: StateStore, row: Row) -> Task:
     id_ = UUID(id_text)
     order = await _open(states, request, _place(id_, "request"))
     stored = await _open(states, result, _place(id_, "result"))
-    shown: VideoState = _state(state)
+    video_state: VideoState = _state(state)
     error = None
-    if shown == "failed":
+    if video_state == "failed":
         error = TaskError(*(stored.error or ("failed", "The task failed.")))
     video = Video(
         id=public_id or "",
         model=model or "",
-        state=shown,
+        state=video_state,
         progress=int(progress or 0),
         created_at=_instant(created) or 0,
-        completed_at=_instant(ended) if shown == "succeeded" else None,
-        expires_at=_instant(expires) if shown == "succeeded" else None,
+        completed_at=_instant(ended) if video_state == "succeeded" else None,
+        expires_at=_instant(expires) if video_state == "succeeded" else None,
         seconds=int(seconds or 0),
         size=size or "",
         prompt=order.prompt,

@@ -89,7 +89,7 @@ class Speech(UnaryOperation):
         events = partial(PassedEvents, ("speech.audio.done",))
         passing = Passing(
             events if own.stream else PassedFile,
-            partial(_told_speech, own),
+            partial(_speech_quantities, own),
             partial(_count_speech, own),
             sound.SPEECH_FORMATS.get(own.format, "application/octet-stream"),
             _SOUND,
@@ -97,7 +97,7 @@ class Speech(UnaryOperation):
         return Sending("speech", "openai", Encoded(sound.edit(own, model)), passing)
 
 
-def _told_speech(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _speech_quantities(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if "characters" in rates:
         # It is for what was asked, not for what came.
         return Quantities({"characters": own.characters}, ())
@@ -142,7 +142,7 @@ class _Milliseconds(NamedTuple):
         return {"audio_ms": self.facts.ms}
 
 
-class _HeardTokens(NamedTuple):
+class _TranscriptionTokens(NamedTuple):
     """What is heard, billed by tokens."""
 
     facts: TranscriptionFacts
@@ -155,7 +155,7 @@ class _HeardTokens(NamedTuple):
         return self.facts.token_estimate(0)
 
 
-class Heard(MediaOperation):
+class Transcription(MediaOperation):
     """What is said in a file of sound, written down."""
 
     file_kind = "audio"
@@ -180,7 +180,7 @@ class Heard(MediaOperation):
             user=own.user,
             text_bytes=own.text_bytes,
             max_cost_nano=own.max_cost_nano,
-            units=(_Milliseconds(own), _HeardTokens(own)),
+            units=(_Milliseconds(own), _TranscriptionTokens(own)),
             stream=own.stream,
         )
 
@@ -188,7 +188,10 @@ class Heard(MediaOperation):
         own: TranscriptionFacts = facts.own
         if own.operation not in urls:
             raise not_offered(facts, own.operation)
-        counted_there, counted_here = partial(_reported_heard, own), partial(_count_heard, own)
+        counted_there, counted_here = (
+            partial(_reported_transcription, own),
+            partial(_count_transcription, own),
+        )
         if own.stream:
             passing = Passing(
                 partial(PassedEvents, ("transcript.text.done",)), counted_there, counted_here
@@ -209,7 +212,9 @@ class Heard(MediaOperation):
         return bound_ms(head, file.size), length_ms(head, tail, file.size)
 
 
-def _reported_heard(own: TranscriptionFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
+def _reported_transcription(
+    own: TranscriptionFacts, answer: PassedAnswer, rates: Rates
+) -> Quantities:
     if answer.usage is None:
         return NOT_TOLD
     if "audio_ms" in rates:
@@ -217,7 +222,7 @@ def _reported_heard(own: TranscriptionFacts, answer: PassedAnswer, rates: Rates)
     return sound.token_quantities(answer.usage, "heard")
 
 
-def _count_heard(
+def _count_transcription(
     own: TranscriptionFacts, answer: PassedAnswer | None, rates: Rates, family: Family
 ) -> Mapping[str, int]:
     if "audio_ms" in rates:
@@ -226,5 +231,5 @@ def _count_heard(
 
 
 SPEECH: Final = Speech()
-TRANSCRIPTIONS: Final = Heard("transcriptions")
-TRANSLATIONS: Final = Heard("translations")
+TRANSCRIPTIONS: Final = Transcription("transcriptions")
+TRANSLATIONS: Final = Transcription("translations")

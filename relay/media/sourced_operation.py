@@ -70,8 +70,8 @@ async def about_its_source(
     task_id = operation.source_id(raw)
     if not task_id:
         return bound
-    found = await media_tasks.find(states, principal, [task_id], operation.kind)
-    task = found.get(task_id)
+    tasks = await media_tasks.find(states, principal, [task_id], operation.kind)
+    task = tasks.get(task_id)
     if task is None:
         raise RequestFault("task_not_found", operation.id_field, task_id)
     operation.check(task)

@@ -20,7 +20,7 @@ from dialects.usage.usage import Quantities
 from gateway.providers import midjourney_proxy, suno_api
 from gateway.providers.task_form import TaskForm
 from lib.network.egress import EgressDenied, check_form_of_named
-from relay.answers.unary import Exchange, Sending, UnaryFacts, Unit, as_it_came, not_offered
+from relay.answers.unary import Exchange, Sending, UnaryFacts, Unit, not_offered, pass_unchanged
 from relay.media.media_tasks import Task, TaskKind
 from relay.media.sourced_operation import SourcedOperation
 from relay.media.video_order import Ordered
@@ -172,7 +172,7 @@ class SubmitTask(SourcedOperation):
             raise not_offered(facts, service.name)
         encoded = service.encode(own, self.upstream_id(own.source_id))
         accepted = AcceptedOrder(service, own, service.new_id(), self.hook_secret)
-        exchange = Exchange(self._read_answer, as_it_came, facts.units, accepted=accepted)
+        exchange = Exchange(self._read_answer, pass_unchanged, facts.units, accepted=accepted)
         path = f"/submit/{self._address.path}"
         return Sending(service.form.operation, "openai", encoded, exchange, path=path)
 
@@ -185,7 +185,7 @@ class SubmitTask(SourcedOperation):
         return _ACCEPTED
 
 
-def _refused(row: str, kind: ErrorKind, code: str, message: str) -> UpstreamFailed:
+def _refuse_task(row: str, kind: ErrorKind, code: str, message: str) -> UpstreamFailed:
     why = message or "The provider gave no reason."
     return UpstreamFailed(row, kind, why, code=code, detail=why)
 
@@ -213,7 +213,7 @@ def _read_picture(raw: bytes) -> str:
     submission = midjourney.read_submission(raw)
     if submission.code not in midjourney.ACCEPTED:
         row, kind = _MIDJOURNEY_REFUSED.get(submission.code, ("F23", "upstream_error"))
-        raise _refused(row, kind, str(submission.code), submission.description)
+        raise _refuse_task(row, kind, str(submission.code), submission.description)
     return submission.upstream_id
 
 
@@ -250,7 +250,7 @@ def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
 def _read_song(raw: bytes) -> str:
     submission = suno.read_submission(raw)
     if not submission.upstream_id:
-        raise _refused("F6", "provider_rejected", submission.code, submission.message)
+        raise _refuse_task("F6", "provider_rejected", submission.code, submission.message)
     return submission.upstream_id
 
 

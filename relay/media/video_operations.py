@@ -31,8 +31,8 @@ from relay.answers.unary import (
     UnaryFacts,
     UnaryOperation,
     Unit,
-    as_it_came,
     not_offered,
+    pass_unchanged,
 )
 from relay.media.video_order import AcceptedVideo, Source
 
@@ -113,7 +113,7 @@ class VideoOperation(UnaryOperation):
 
 def _sending(facts: UnaryFacts, accepted: AcceptedVideo, encoded: Encoded, path: str) -> Sending:
     form = accepted.form
-    exchange = Exchange(partial(_read, form), as_it_came, facts.units, accepted=accepted)
+    exchange = Exchange(partial(_read, form), pass_unchanged, facts.units, accepted=accepted)
     return Sending(
         form.operation, form.dialect, encoded, exchange, path=path, errors=form.errors,
         headers=tuple(form.headers.items()),

@@ -44,8 +44,8 @@ def _clean(text: str) -> str:
 
 def _host(referer: str) -> str:
     """The host of an address, which may stand without its scheme."""
-    scheme, found, rest = referer.partition("://")
-    return (rest if found else scheme).partition("/")[0].rpartition("@")[2].lower()
+    scheme, separator, rest = referer.partition("://")
+    return (rest if separator else scheme).partition("/")[0].rpartition("@")[2].lower()
 
 
 def _library(user_agent: str) -> str:

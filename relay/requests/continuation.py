@@ -139,11 +139,11 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
             what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
         earlier = state.decode_kept(kept[name])
-    referred = await _referred(context, facts.references) if facts.references else {}
+    referred = await _read_referred(context, facts.references) if facts.references else {}
     return Continuation(codec, facts, earlier, referred, keeps=keeps)
 
 
-async def _referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
+async def _read_referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
     """The items that a request names. Raises RequestFault, DatabaseFailed."""
     hours = context.principal.retention_hours
     if not hours:

@@ -13,19 +13,19 @@ from dialects.errors.errors import RequestFault
 DATA_POLICY_HEADER: Final = "x-weir-data-policy"
 
 
-class _Stated(msgspec.Struct, forbid_unknown_fields=True):
+class _PolicyHeader(msgspec.Struct, forbid_unknown_fields=True):
     zero_retention: bool = False
     regions: Annotated[tuple[str, ...], msgspec.Meta(max_length=REGIONS_MAX)] = ()
 
 
-_decoder: Final = msgspec.json.Decoder(_Stated)
+_decoder: Final = msgspec.json.Decoder(_PolicyHeader)
 
 
 def read_data_policy(header: bytes) -> DataPolicy:
     """Parse the header. Raises RequestFault: `invalid_type` for another structure, `invalid_value`
     for an unknown region. An unreadable header never counts as no policy."""
     try:
-        stated = _decoder.decode(header)
+        policy = _decoder.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestFault(
             "invalid_type",
@@ -33,8 +33,8 @@ def read_data_policy(header: bytes) -> DataPolicy:
             f'{DATA_POLICY_HEADER} must be a JSON object such as {{"zero_retention": true, '
             f'"regions": ["eu"]}}: {error}',
         ) from None
-    for region in stated.regions:
+    for region in policy.regions:
         if not is_region(region):
             what = f"regions in {DATA_POLICY_HEADER} must be names such as eu or us-east-1"
             raise RequestFault("invalid_value", DATA_POLICY_HEADER, what)
-    return policy_of(zero_retention=stated.zero_retention, regions=stated.regions)
+    return policy_of(zero_retention=policy.zero_retention, regions=policy.regions)

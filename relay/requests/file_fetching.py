@@ -7,7 +7,7 @@ from typing import Final
 from dialects.chat.chat import Base64
 from dialects.errors.errors import RequestFault
 from dialects.media.media import FILE_BYTES_MAX, type_of_name
-from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetched
+from lib.network.egress import EgressError, EgressPolicy, TooLarge, fetch_url
 from lib.process.waiting import timeout
 from relay.config import FETCH_S, PICTURE_BYTES_MAX
 
@@ -25,13 +25,13 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
                 contents[url], size = await _fetch_one(url, policy, left)
                 left -= size
     except TimeoutError:
-        raise _refused(f"fetching took longer than {int(FETCH_S)} s") from None
+        raise _file_fault(f"fetching took longer than {int(FETCH_S)} s") from None
     except TooLarge:
         raise RequestFault(
             "body_too_large", None, "a file", size=FILE_BYTES_MAX + 1, limit=FILE_BYTES_MAX
         ) from None
     except EgressError as error:
-        raise _refused(str(error)) from error
+        raise _file_fault(str(error)) from error
     return contents
 
 
@@ -41,7 +41,7 @@ async def leave_files(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Ba
 
 
 async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Base64, int]:
-    answer = await fetched(policy, url, bytes_max=bytes_max)
+    answer = await fetch_url(policy, url, bytes_max=bytes_max)
     size = len(answer.body)
     media_type = answer.content_type.partition(";")[0].strip().lower()
     if media_type in _UNSPECIFIC:
@@ -51,5 +51,5 @@ async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Ba
     return Base64(base64.b64encode(answer.body).decode(), media_type), size
 
 
-def _refused(why: str) -> RequestFault:
+def _file_fault(why: str) -> RequestFault:
     return RequestFault("invalid_value", None, f"a file's address cannot be fetched: {why}")

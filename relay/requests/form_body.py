@@ -59,17 +59,17 @@ class _Filling:
         if self._size > FORM_BYTES_MAX:
             raise too_large(self._size, FORM_BYTES_MAX)
         self._form.hold(len(chunk))
-        for found in reader.feed(chunk):
-            if isinstance(found, PartHead):
+        for part in reader.feed(chunk):
+            if isinstance(part, PartHead):
                 self.end()
-                self._begin(found)
+                self._begin(part)
             elif self._name is None:
-                self._form.files[-1].write(found)
+                self._form.files[-1].write(part)
             else:
-                self._text_size += len(found)
+                self._text_size += len(part)
                 if self._text_size > _TEXT_BYTES_MAX:
                     raise too_large(self._text_size, _TEXT_BYTES_MAX)
-                self._text.append(found)
+                self._text.append(part)
 
     def end(self) -> None:
         """The part that was read last is whole."""

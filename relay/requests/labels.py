@@ -54,14 +54,14 @@ def read_labels(header: bytes) -> Labels:
             f'{LABELS_HEADER} must be a JSON object such as {{"project": "search", '
             f'"tags": ["beta"], "customer": "c-42"}}: {error}',
         ) from None
-    for name, label in _named(labels):
+    for name, label in _iterate_labels(labels):
         if not is_label(label):
             what = f"must have 1 to {LABEL_LENGTH} visible characters and no space at an end"
             raise RequestFault("invalid_value", LABELS_HEADER, f"{name} in {LABELS_HEADER} {what}")
     return Labels(labels.project or "", labels.tags, labels.customer or "")
 
 
-def _named(labels: _Labels) -> Iterator[tuple[str, str]]:
+def _iterate_labels(labels: _Labels) -> Iterator[tuple[str, str]]:
     """Every label, by its place in the header."""
     for place, tag in enumerate(labels.tags):
         yield f"tags[{place}]", tag

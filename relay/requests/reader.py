@@ -86,23 +86,23 @@ class RequestReader:
         named = read_fallbacks(facts.body)
         if named is None:
             return self._ruled_fallbacks(facts, model)
-        found = {model.name: model}
+        models = {model.name: model}
         for name in named:
             other = self._look_up(name, "models")
-            found.setdefault(other.name, other)
-        return Fallbacks(list(found.values())[1:], CAUSES)
+            models.setdefault(other.name, other)
+        return Fallbacks(list(models.values())[1:], CAUSES)
 
     def _ruled_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
         """Those of the operators' rule, without what the key may not use or nobody serves now."""
         rule = self._context.snapshot.rule_of(model.name)
         if not rule.fallbacks or isinstance(facts, UnaryFacts):
             return NO_FALLBACKS
-        found = {model.name: model}
+        models = {model.name: model}
         for name in rule.fallbacks:
             with suppress(RequestFault):
                 other = self._look_up(name)
-                found.setdefault(other.name, other)
-        return Fallbacks(list(found.values())[1:], rule.causes, "fallback_rule")
+                models.setdefault(other.name, other)
+        return Fallbacks(list(models.values())[1:], rule.causes, "fallback_rule")
 
     def _look_up(self, name: str, param: str = "model") -> RequestedModel:
         snapshot, principal = self._context.snapshot, self._context.principal

@@ -46,7 +46,7 @@ from gateway.providers.models import (
     lowered_cap,
     unread,
 )
-from gateway.providers.overrides import Overrides, overridden, switched_off
+from gateway.providers.overrides import Overrides, apply_overrides, switched_off
 from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
@@ -55,7 +55,7 @@ from lib.ids import id_text
 from lib.network.egress import EgressPolicy
 from relay.answers.unary import Exchange, Passing, UnaryFacts, UnaryOperation
 from relay.errors import DatabaseFailed
-from relay.media.accepted_video import addressed
+from relay.media.accepted_video import add_callback
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
@@ -187,7 +187,7 @@ class RequestTranslator:
         capabilities = capabilities_of(model, channel.provider, self._model.name)
         if candidate.overrides:
             self._check_switches(candidate.overrides)
-            capabilities = overridden(capabilities, candidate.overrides)
+            capabilities = apply_overrides(capabilities, candidate.overrides)
         if self._facts.media:
             self._check_senses(model, capabilities)
         return _Destination(channel, model, capabilities)
@@ -261,7 +261,7 @@ class RequestTranslator:
     ) -> PreparedRequest:
         context, client = self._context, self._context.invocation.codec
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
-        sending = addressed(
+        sending = add_callback(
             unary.send(facts, channel.address.urls, model, id_text(context.request_id)),
             context.parts.config.public_url,
         )
@@ -277,7 +277,7 @@ class RequestTranslator:
             client_headers=(
                 passed_headers(channel, codec, context.invocation.headers) if forwards else ()
             )
-            + _accepted(sending.exchange)
+            + _accept_header(sending.exchange)
             + sending.headers,
             body=ExchangeBody(sending.encoded, sending.files),
             traits=AnswerTraits(self._requested_model(model), thinks=streams),
@@ -383,7 +383,7 @@ class RequestTranslator:
             self._decoded_request = msgspec.structs.replace(
                 request,
                 model=self._model.name,
-                reasoning=_by_name(self._model.reasoning, request.reasoning),
+                reasoning=_apply_suffix(self._model.reasoning, request.reasoning),
                 continues=None if self.continuation is None else self.continuation.previous_id,
             )
         return self._decoded_request
@@ -410,21 +410,21 @@ class RequestTranslator:
         return {id_: decode_reasoning(content) for id_, content in kept.items()}
 
 
-def _accepted(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
+def _accept_header(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
     """The header that asks for an answer which is no JSON."""
     other = isinstance(exchange, Passing) and JSON not in exchange.content_types
     return (("accept", "*/*"),) if other else ()
 
 
-def _by_name(
+def _apply_suffix(
     suffix: ReasoningSettings | None, own: ReasoningSettings | None
 ) -> ReasoningSettings | None:
     """What the name asks for takes the place of how much the body wants to be thought; what of it
     shall be shown stays where the name says nothing of that."""
     if suffix is None or own is None:
         return own if suffix is None else suffix
-    shown = own.shown if suffix.shown is None else suffix.shown
-    return msgspec.structs.replace(suffix, summary=own.summary, shown=shown)
+    ending = own.shown if suffix.shown is None else suffix.shown
+    return msgspec.structs.replace(suffix, summary=own.summary, shown=ending)
 
 
 def _url(channel: Channel, operation: Operation, model: str, model_name: str) -> str:
@@ -452,8 +452,8 @@ def passed_headers(
     wanted = channel.passed_headers[codec.name]
     if not wanted:
         return ()
-    given = tuple([pair for pair in headers if pair[0] in wanted])
-    return _read_passed(channel.provider, codec.name, given) if given else ()
+    client_headers = tuple([pair for pair in headers if pair[0] in wanted])
+    return _read_passed(channel.provider, codec.name, client_headers) if client_headers else ()
 
 
 def overridden_headers(
@@ -483,9 +483,9 @@ def overridden_headers(
 def _read_passed(
     provider: Provider, dialect: Dialect, headers: Sequence[tuple[bytes, bytes]]
 ) -> tuple[tuple[str, str], ...]:
-    given: dict[str, str] = {}
+    answer_headers: dict[str, str] = {}
     for line, value in headers:
         name, text = line.decode(), value.decode("latin-1")
         # A list may stand in several lines.
-        given[name] = f"{given[name]},{text}" if name in given else text
-    return tuple(provider.passed_headers(dialect, given).items())
+        answer_headers[name] = f"{answer_headers[name]},{text}" if name in answer_headers else text
+    return tuple(provider.passed_headers(dialect, answer_headers).items())

@@ -20,10 +20,10 @@ def ordering_of(context: RequestContext, facts: Facts, model: str) -> Ordering |
     if pick in MEASURED:
         figures = context.parts.health.measures.figures(pick, context.snapshot, model)
         return Ordering(pick, figures)
-    said = _user(context, facts) if pick == "user" else _conversation(facts)
-    if not said:
+    identity = _user(context, facts) if pick == "user" else _conversation(facts)
+    if not identity:
         return None
-    return Ordering(pick, key=context.principal.organisation_id.bytes + said)
+    return Ordering(pick, key=context.principal.organisation_id.bytes + identity)
 
 
 def _user(context: RequestContext, facts: Facts) -> bytes:

@@ -96,10 +96,10 @@ def products_of(known: Capabilities | None, meters: Collection[str]) -> list[End
     if known is not None and known.endpoint != "chat":
         return [known.endpoint]
     plain = {meter.partition("[")[0] for meter in meters}
-    found = [product for meter, product in _METERS if meter in plain]
-    if known is not None and found and "image" in known.outputs:
-        found.append("images")
-    return list(dict.fromkeys(found))
+    products = [product for meter, product in _METERS if meter in plain]
+    if known is not None and products and "image" in known.outputs:
+        products.append("images")
+    return list(dict.fromkeys(products))
 
 
 # The provider that is the maker itself, by the owner of a row.
@@ -129,16 +129,16 @@ def misdirected_fault(
     maker = _MAKERS.get(known.owner)
     if any(provider != maker for provider in providers):
         return None
-    return _misdirected(model, operation, known, price)
+    return _find_misdirected(model, operation, known, price)
 
 
-def _misdirected(
+def _find_misdirected(
     model: RequestedModel, operation: str, known: Capabilities | None, price: Price | None
 ) -> RequestFault | None:
-    made = products_of(known, () if price is None else price.version.rates)
-    if not made or PRODUCT_OF[operation] in made:
+    products = products_of(known, () if price is None else price.version.rates)
+    if not products or PRODUCT_OF[operation] in products:
         return None
-    other = PRODUCTS[made[0]]
+    other = PRODUCTS[products[0]]
     what = f"{quote_value(model.alias or model.name)} {other.verb}. Use {other.path}."
     return RequestFault("unsupported_capability", "model", what)
 
@@ -151,7 +151,7 @@ def unpriced_fault(
     public_url: str,
 ) -> RequestFault:
     """The refusal of a request that no price covers."""
-    misdirected = _misdirected(model, operation, known, price)
+    misdirected = _find_misdirected(model, operation, known, price)
     if misdirected is not None:
         return misdirected
     asked = model.alias or model.name

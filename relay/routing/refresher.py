@@ -96,7 +96,7 @@ class Refresher:
                 async with connection:
                     await connection.execute("LISTEN weir_epoch")
                     # What changed while nobody listened is found by the poll.
-                    await _hear(connection.pgconn, self._changed.set)
+                    await _listen_once(connection.pgconn, self._changed.set)
             except (psycopg.Error, OSError):
                 await asyncio.sleep(_LISTEN_RETRY_S)
 
@@ -124,7 +124,7 @@ class Refresher:
             self._looked_at = epoch
 
 
-async def _hear(pgconn: PGconn, hear: Callable[[], None]) -> None:
+async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
     """Call `hear` for notifications as they come, until the connection is lost: psycopg's own loop
     wakes ten times a second to look for them. Raises psycopg.Error."""
     loop, socket = asyncio.get_running_loop(), pgconn.socket

@@ -9,10 +9,10 @@ def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
     served = snapshot.answering(name)
     if served is not None and snapshot.routes_of(served):
         return served
-    raise retired(snapshot, name, param)
+    raise retired_fault(snapshot, name, param)
 
 
-def retired(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:
+def retired_fault(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:
     """The refusal of a model that has ended, with the one to use instead where it is named."""
     entry = snapshot.entries.get(name) or snapshot.entries.get(snapshot.served_name(name))
     replacement = "" if entry is None else entry.replacement

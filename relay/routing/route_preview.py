@@ -67,7 +67,7 @@ async def preview_route(
     try:
         return await _preview(context, reader, raw, available_nano)
     except ChannelsOut as out:
-        skipped = _named(context, out.skipped)
+        skipped = _name_skipped(context, out.skipped)
         return RoutePreview(reader.model_name, skipped=skipped, refusal=answer_to(out))
     except RequestFault as fault:
         return RoutePreview(reader.model_name, refusal=answer_to(fault))
@@ -77,8 +77,8 @@ async def _preview(
     context: RequestContext, reader: RequestReader, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
     facts = reader.read_facts(raw)
-    stated = context.invocation.codec.continuation_of(facts)
-    continuation = None if stated is None else await continue_request(context, stated)
+    continued = context.invocation.codec.continuation_of(facts)
+    continuation = None if continued is None else await continue_request(context, continued)
     if continuation is not None:
         facts = continuation.facts
     model = reader.find_model(facts.model)
@@ -86,15 +86,15 @@ async def _preview(
     models = RoutedModels(context, facts, continuation, fallbacks, fetch_files=leave_files)
     order = _Order(context)
     answering: RoutedModel | None = models.first(model)
-    while answering is not None and order.made < ATTEMPTS_MAX:
+    while answering is not None and order.attempt_count < ATTEMPTS_MAX:
         others = models.on_error
         fitting = await order.add(answering, fallback=others)
-        following = models.next(failed=order.made > 0) if others else None
+        following = models.next(failed=order.attempt_count > 0) if others else None
         if following is None and others:
             # None of them can be asked: the attempt that was kept for them is free.
             order.take_rest(answering, fitting)
         answering = following
-    skipped = _named(context, [*models.skipped, *order.skipped])
+    skipped = _name_skipped(context, [*models.skipped, *order.skipped])
     if order.first is None:
         refusal = None if order.fault is None else answer_to(order.fault)
         return RoutePreview(model.name, skipped=skipped, refusal=refusal)
@@ -126,7 +126,7 @@ class _Order:
         self.fault: RequestFault | None = None
 
     @property
-    def made(self) -> int:
+    def attempt_count(self) -> int:
         return len(self.attempts)
 
     async def add(self, answering: RoutedModel, *, fallback: bool) -> list[Candidate]:
@@ -198,7 +198,7 @@ def _attempts(
     return attempts
 
 
-def _named(context: RequestContext, skipped: Iterable[Skipped]) -> list[SkippedChannel]:
+def _name_skipped(context: RequestContext, skipped: Iterable[Skipped]) -> list[SkippedChannel]:
     """The first reason that is known of each channel."""
     channels = context.snapshot.channels
     named: dict[str, SkippedChannel] = {}

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from accounts.organisations.data_policy import NO_POLICY, DataPolicy, joined
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body
@@ -16,7 +16,7 @@ from gateway.health.breaker import RetryBudget
 from gateway.overrides.condition_rules import Feature, ScreenedRequest
 from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
-from gateway.providers.overrides import overridden
+from gateway.providers.overrides import apply_overrides
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import Candidate, Skipped, plan
 from relay.answers.unary import UnaryFacts
@@ -71,9 +71,9 @@ def route(
     """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
     can be asked now. `whatever_rests`: as if no channel were kept out for the moment."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
-    planned = _planned(context, facts, model.name)
+    planned = _plan_candidates(context, facts, model.name)
     candidates, skipped = screen(context, facts, planned)
-    price, estimate = _priced(context, facts, model, candidates)
+    price, estimate = _keep_priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
         health.alerts.tell(Alert("", "", "unpriced", model.name))
     ready = candidates if whatever_rests else health.ready(candidates, organisation_id)
@@ -113,7 +113,7 @@ def stay(
     if not planned:
         raise RequestFault("no_channel", None, "", model=facts.model)
     candidates, skipped = screen(context, facts, planned)
-    price, estimate = _priced(context, facts, model, candidates)
+    price, estimate = _keep_priced(context, facts, model, candidates)
     retry_budget = context.parts.health.budget(model.name)
     return RoutedRequest(
         facts=facts,
@@ -128,33 +128,33 @@ def stay(
     )
 
 
-def _planned(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
+def _plan_candidates(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
     snapshot = context.snapshot
     only = snapshot.only_candidate(model)
     if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
-        return _only(context, facts, model)
+        return _only_candidates(context, facts, model)
     if only:
         return only
     ordering = ordering_of(context, facts, model) if snapshot.rules else None
     return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
 
 
-def _only(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
+def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
     """The one channel that can be asked. Raises RequestFault where it does not serve the model any
     more, or has not the key any more that it must be asked by."""
     snapshot = context.snapshot
-    found = [
+    candidates = [
         candidate
         for candidate in plan(model, snapshot.routes_of(model), seed=0)
         if (channel := snapshot.channels[candidate.channel_id]).uuid == facts.only_channel
         and (facts.only_key is None or facts.only_key in channel.key_ids)
     ]
-    if not found:
+    if not candidates:
         raise RequestFault("no_channel", None, "", model=facts.model)
-    return found
+    return candidates
 
 
-def _priced(
+def _keep_priced(
     context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
 ) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
     """The price that holds and what must be held, None where the model is free. Raises RequestFault
@@ -219,7 +219,7 @@ def _estimate(
         channel = context.snapshot.channels[candidate.channel_id]
         model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
         if candidate.overrides:
-            model = overridden(model, candidate.overrides)
+            model = apply_overrides(model, candidate.overrides)
         assumed_cap = max(assumed_cap, model.output_max or assumed)
         if "cap_without_thinking" in model.flags:
             thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)
@@ -337,7 +337,7 @@ def policy_of(context: RequestContext) -> DataPolicy:
     """What holds for the data of a request: all that its organisation, its key and it itself ask
     for."""
     own, requested = context.principal.data_policy, context.options.data_policy
-    return own if requested is NO_POLICY else joined((own, requested))
+    return own if requested is NO_POLICY else combine_policies((own, requested))
 
 
 class _Screening:
@@ -359,7 +359,7 @@ class _Screening:
         if channel.conditions is None:
             return None
         if self._screened is None:
-            self._screened = _screened(self._context, self._facts)
+            self._screened = _build_screened(self._context, self._facts)
         return channel.conditions.why_not(self._screened)
 
 
@@ -368,7 +368,7 @@ def has_tools(facts: ScreenedFacts) -> bool:
     return facts.body.value("tools") not in _NO_TOOLS
 
 
-def _screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
+def _build_screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
     principal, labels = context.principal, context.options.labels
     return ScreenedRequest(
         plan_id=principal.plan_id,
@@ -382,10 +382,10 @@ def _screened(context: RequestContext, facts: ScreenedFacts) -> ScreenedRequest:
 
 
 def _features(facts: ScreenedFacts) -> Collection[Feature]:
-    found = {kind for kind, parts in facts.media.items() if parts}
+    kinds = {kind for kind, parts in facts.media.items() if parts}
     if has_tools(facts):
-        found.add("tools")
+        kinds.add("tools")
     # Who only counts tokens streams nothing.
     if getattr(facts, "stream", False):
-        found.add("stream")
-    return cast(Collection[Feature], found)
+        kinds.add("stream")
+    return cast(Collection[Feature], kinds)

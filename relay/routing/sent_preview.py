@@ -44,8 +44,8 @@ async def preview_sent(context: RequestContext, channel: Channel, raw: bytes) ->
 async def _preview(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
     reader = RequestReader(context)
     facts = reader.read_facts(raw)
-    stated = context.invocation.codec.continuation_of(facts)
-    continuation = None if stated is None else await continue_request(context, stated)
+    continued = context.invocation.codec.continuation_of(facts)
+    continuation = None if continued is None else await continue_request(context, continued)
     facts = facts if continuation is None else continuation.facts
     model = reader.find_model(facts.model)
     translator = RequestTranslator(

@@ -23,7 +23,7 @@ from gateway.overrides.rules import RequestOverrides
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
-from gateway.public_models.entry_rules import ModelEntry, merged
+from gateway.public_models.entry_rules import ModelEntry, merge_entries
 from gateway.routing.channel_order import Candidate, Route, plan
 from gateway.routing.model_rule_bounds import ModelRule, rule_of
 from lib.id_types import ChannelId, ChannelName
@@ -256,7 +256,7 @@ class Snapshot:
             entry = self.entries.get(model)
             if entry is not None and entry.overrides:
                 routes = tuple(
-                    replace(route, overrides=merged(entry.overrides, route.overrides))
+                    replace(route, overrides=merge_entries(entry.overrides, route.overrides))
                     for route in routes
                 )
             known = self._known[requested] = _Matched(

@@ -14,13 +14,13 @@ from billing.limits.channel_limits import ChannelLimits
 from billing.limits.charge_rule import read_rule
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
-from gateway.overrides.condition_rules import compiled
+from gateway.overrides.condition_rules import compile_conditions
 from gateway.overrides.rules import read_overrides
 from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, BadAddress
 from gateway.public_models.entry_rules import ModelEntry, overrides_of
-from gateway.routing.alias_rules import resolved
+from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.channel_order import Route
 from gateway.routing.model_rule_bounds import CAUSES, ModelRule
 from gateway.routing.shadow_rules import read_shadow
@@ -48,9 +48,9 @@ def build(text: str, vault: Vault) -> Snapshot:
     for row in raw.channels:
         try:
             channel = replace(
-                _channel(row, _opened(row, vault)),
+                _channel(row, _decrypt_secrets(row, vault)),
                 outbound=_outbound(row, vault),
-                conditions=compiled(row.conditions, plan_ids, raw.condition_holders),
+                conditions=compile_conditions(row.conditions, plan_ids, raw.condition_holders),
             )
         except _UNUSABLE as error:
             log.error("channel %s is out of use: %s", row.name, error)
@@ -92,8 +92,8 @@ def build(text: str, vault: Vault) -> Snapshot:
         rules=rules,
         charge_ruled=any(rule.charge_rule is not None for rule in rules),
         shadowed=any(rule.shadow is not None for rule in rules),
-        aliases=resolved(raw.aliases),
-        accepted=_accepted(raw.accepted),
+        aliases=resolve_aliases(raw.aliases),
+        accepted=_group_accepted(raw.accepted),
         entries={
             entry.name: entry
             for entry in (_entry(row, plan_ids) for row in raw.entries)
@@ -103,12 +103,12 @@ def build(text: str, vault: Vault) -> Snapshot:
     )
 
 
-def _accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozenset[str]]]:
-    found: dict[str, dict[str, frozenset[str]]] = {}
+def _group_accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozenset[str]]]:
+    by_channel: dict[str, dict[str, frozenset[str]]] = {}
     for row in rows:
-        members = found.setdefault(row.provider, {})
+        members = by_channel.setdefault(row.provider, {})
         members[row.wire] = members.get(row.wire, frozenset()) | {row.member}
-    return found
+    return by_channel
 
 
 # What a channel is left out for.
@@ -209,7 +209,9 @@ class _Catalogue(msgspec.Struct):
     condition_holders: dict[str, UUID]
 
 
-def alone(snapshot: Snapshot, row: ChannelRow, secret: str) -> tuple[Snapshot, Channel]:
+def build_single_channel(
+    snapshot: Snapshot, row: ChannelRow, secret: str
+) -> tuple[Snapshot, Channel]:
     """A channel with this for its key, and a catalogue in which there is no other. Raises
     UnknownProvider, BadAddress."""
     channel, routes = _channel(row, [secret or None]), _routes(row)
@@ -241,7 +243,7 @@ def _routes(row: ChannelRow) -> list[Route]:
     ]
 
 
-def _opened(row: ChannelRow, vault: Vault) -> list[str | None]:
+def _decrypt_secrets(row: ChannelRow, vault: Vault) -> list[str | None]:
     """The secrets of a channel's keys. Raises VaultError."""
     # The place that gateway/channels/channels.py sealed the key for.
     return [

@@ -92,8 +92,8 @@ def chat_parameters(body: bytes, dialect: Dialect) -> Parameters:
         sent = _BODY.decode(body)
     except msgspec.MsgspecError:
         return NOTHING
-    found = _of_gemini(sent) if dialect == "gemini" else _of_others(sent)
-    return {name: value for name, value in found.items() if value is not None}
+    parameters = _parameters_of_gemini(sent) if dialect == "gemini" else _parameters_of_others(sent)
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def embedding_parameters(body: bytes) -> Parameters:
@@ -102,15 +102,15 @@ def embedding_parameters(body: bytes) -> Parameters:
         sent = _EMBEDDINGS.decode(body)
     except msgspec.MsgspecError:
         return NOTHING
-    found: dict[str, str | int | float | list[str]] = {}
+    parameters: dict[str, str | int | float | list[str]] = {}
     if sent.encoding_format is not None:
-        found["gen_ai.request.encoding_formats"] = [sent.encoding_format]
+        parameters["gen_ai.request.encoding_formats"] = [sent.encoding_format]
     if sent.dimensions is not None:
-        found["gen_ai.embeddings.dimension.count"] = sent.dimensions
-    return found
+        parameters["gen_ai.embeddings.dimension.count"] = sent.dimensions
+    return parameters
 
 
-def _of_others(sent: _Sent) -> dict[str, str | int | float | None]:
+def _parameters_of_others(sent: _Sent) -> dict[str, str | int | float | None]:
     caps = (sent.max_completion_tokens, sent.max_output_tokens, sent.max_tokens)
     form = sent.response_format or (sent.text and sent.text.format)
     effort = sent.reasoning or sent.output_config
@@ -133,7 +133,7 @@ def _of_others(sent: _Sent) -> dict[str, str | int | float | None]:
     }
 
 
-def _of_gemini(sent: _Sent) -> dict[str, str | int | float | None]:
+def _parameters_of_gemini(sent: _Sent) -> dict[str, str | int | float | None]:
     config = sent.generation_config or _GenerationConfig()
     thinking, form = config.thinking_config, config.response_mime_type
     return {

@@ -252,21 +252,21 @@ class _Spans:
             "gen_ai.request.model": attempt.upstream_model,
             **self._servers.get(attempt.channel_id, {}),
         }
-        told: dict[str, AttributeValue] = {
+        attributes: dict[str, AttributeValue] = {
             "weir.attempt.id": id_text(attempt.id),
             "weir.attempt.number": attempt.n,
             "weir.channel.name": attempt.channel_name,
             "weir.why": attempt.why,
         }
         if attempt.stream:
-            told["gen_ai.request.stream"] = True
+            attributes["gen_ai.request.stream"] = True
         if attempt.session_id is not None:
-            told["gen_ai.conversation.id"] = id_text(attempt.session_id)
+            attributes["gen_ai.conversation.id"] = id_text(attempt.session_id)
         span = self.tracer.start_span(
             f"{operation} {attempt.upstream_model}",
             context=context,
             kind=SpanKind.CLIENT,
-            attributes={**asked, **told},
+            attributes={**asked, **attributes},
         )
         self._attempts[attempt.id] = _Begun(span, context, operation, time.perf_counter(), asked)
 
@@ -387,7 +387,7 @@ class _TracedUpstreams(Upstreams):
         fresh: bool,
         on_sent: Callable[[], None] | None = None,
     ) -> Answer:
-        request, begun = self._traced(channel, request, attempt_id)
+        request, begun = self._trace_attempt(channel, request, attempt_id)
         sent_at = time.perf_counter()
         answer = await super().post(
             channel, policy, request, attempt_id, key=key, fresh=fresh, on_sent=on_sent
@@ -403,10 +403,10 @@ class _TracedUpstreams(Upstreams):
         *,
         key: int,
     ) -> UpstreamSocket:
-        request, _ = self._traced(channel, request, attempt_id)
+        request, _ = self._trace_attempt(channel, request, attempt_id)
         return await super().change_over(channel, policy, request, attempt_id, key=key)
 
-    def _traced(
+    def _trace_attempt(
         self, channel: Channel, request: OutgoingRequest, attempt_id: str
     ) -> tuple[OutgoingRequest, _Begun | None]:
         """The request with what a channel that may know is sent of its attempt, and that."""
@@ -475,24 +475,24 @@ def _set_error(span: Span, kind: str) -> None:
 def _set_ending(begun: _Begun, ending: Ending) -> None:
     span, answer = begun.span, begun.answer
     meters: dict[str, int] = msgspec.json.decode(ending.meters)
-    found: dict[str, AttributeValue] = {"weir.basis": ending.basis}
+    attributes: dict[str, AttributeValue] = {"weir.basis": ending.basis}
     if meters:
-        found |= _usage(meters)
+        attributes |= _usage(meters)
     if ending.finish_reason:
-        found["gen_ai.response.finish_reasons"] = [ending.finish_reason]
+        attributes["gen_ai.response.finish_reasons"] = [ending.finish_reason]
     if begun.operation == "realtime" and ending.upstream_request_id:
         # What its provider calls the response.
-        found["gen_ai.response.id"] = ending.upstream_request_id
+        attributes["gen_ai.response.id"] = ending.upstream_request_id
     elif answer is not None:
         if answer.id:
-            found["gen_ai.response.id"] = answer.id
+            attributes["gen_ai.response.id"] = answer.id
         if answer.model:
-            found["gen_ai.response.model"] = answer.model
+            attributes["gen_ai.response.model"] = answer.model
         if answer.streamed and answer.first_chunk_s is not None:
-            found["gen_ai.response.time_to_first_chunk"] = answer.first_chunk_s
+            attributes["gen_ai.response.time_to_first_chunk"] = answer.first_chunk_s
     if ending.flags:
-        found["weir.flags"] = list(ending.flags)
-    span.set_attributes(found)
+        attributes["weir.flags"] = list(ending.flags)
+    span.set_attributes(attributes)
     if ending.kind is not None:
         _set_error(span, ending.kind)
 
@@ -538,17 +538,17 @@ def _parameters_of(operation: str, request: OutgoingRequest) -> Parameters:
 
 def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:
     """Whom an attempt asks, as far as its address can be read."""
-    found: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name)
     }
     try:
         parts = urlsplit(url)
-        found["server.address"] = parts.hostname or ""
-        found["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
+        attributes["server.address"] = parts.hostname or ""
+        attributes["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         # The attempt will fail for it, and say so.
         pass
-    return found
+    return attributes
 
 
 def _context_headers(span: Span) -> Sequence[tuple[str, str]]:

@@ -121,12 +121,14 @@ class ConnectionPool:
         self._waiting.append(place)
         try:
             async with timeout(self._dialer.connect_s):
-                return await self._given(place)
+                return await self._wait_for_place(place)
         except TimeoutError as error:
             message = f"all {_CONNECTIONS_MAX} connections are in use"
             raise self.failed("timeout", message) from error
 
-    async def _given(self, place: "asyncio.Future[Connection | None]") -> Connection | None:
+    async def _wait_for_place(
+        self, place: "asyncio.Future[Connection | None]"
+    ) -> Connection | None:
         try:
             return await place
         except asyncio.CancelledError:
@@ -156,12 +158,12 @@ class ConnectionPool:
 
     async def _opened(self) -> Connection:
         """A new connection, in a place that has been taken for it."""
-        made: Connection | None = None
+        connection: Connection | None = None
         try:
-            made = await self._dialer.dial()
+            connection = await self._dialer.dial()
         finally:
-            if made is None or made.closed:
+            if connection is None or connection.closed:
                 self._free_place()
             else:
-                self._open.add(made)
-        return made
+                self._open.add(connection)
+        return connection

@@ -68,16 +68,18 @@ class Dialer:
 
     async def dial(self) -> Connection:
         """A new connection, which may have been closed meanwhile. Raises the owner's exception."""
-        made = await self._connected(await self._permitted(self._policy, self._host, self._port))
+        connection = await self._connected(
+            await self._permitted(self._policy, self._host, self._port)
+        )
         whole = False
         try:
             if self._secure:
-                await self._secure_it(made)
+                await self._secure_it(connection)
             whole = True
         finally:
             if not whole:
-                made.cut()
-        return made
+                connection.cut()
+        return connection
 
     async def _permitted(self, policy: EgressPolicy, host: str, port: int) -> Sequence[str]:
         """The addresses of a host, all of them permitted by a policy."""
@@ -87,7 +89,7 @@ class Dialer:
                 policy.check(address)
         except (EgressDenied, ValueError) as error:
             raise self._owner.failed("denied", str(error)) from error
-        return interleaved(addresses)
+        return interleave_addresses(addresses)
 
     async def _addresses(self, host: str, port: int) -> Sequence[str]:
         try:
@@ -146,17 +148,17 @@ class Dialer:
 
     async def _connect(self, address: str) -> Connection:
         loop = asyncio.get_running_loop()
-        made = Connection(self._owner, loop)
+        connection = Connection(self._owner, loop)
         whole = False
         try:
-            transport, _ = await loop.create_connection(lambda: made, address, self._port)
+            transport, _ = await loop.create_connection(lambda: connection, address, self._port)
             # The other end may differ from the requested one where addresses are rewritten.
             self._policy.check(str(transport.get_extra_info("peername")[0]))
             whole = True
         finally:
             if not whole:
-                made.cut()
-        return made
+                connection.cut()
+        return connection
 
     async def _tunnelled(
         self, proxy: Proxy, at: Sequence[str], addresses: Sequence[str]
@@ -182,13 +184,13 @@ class Dialer:
             await loop.sock_connect(way, (address, proxy.port))
             self._proxy_policy.check(str(way.getpeername()[0]))
             await _talk_through(loop, way, tunnel(proxy, target, self._port))
-            made = Connection(self._owner, loop)
-            await loop.create_connection(lambda: made, sock=way)
+            connection = Connection(self._owner, loop)
+            await loop.create_connection(lambda: connection, sock=way)
             whole = True
         finally:
             if not whole:
                 way.close()
-        return made
+        return connection
 
     def _own_context(self) -> ssl.SSLContext:
         if not self._outbound.own_tls:
@@ -200,32 +202,32 @@ class Dialer:
                 raise self._owner.failed("tls", str(error)) from error
         return self._context
 
-    async def _secure_it(self, made: Connection) -> None:
+    async def _secure_it(self, connection: Connection) -> None:
         try:
             async with timeout(self._tls_s):
-                stands = await made.secure(self._own_context(), self._host)
+                secured = await connection.secure(self._own_context(), self._host)
         except TimeoutError as error:
             raise self._owner.failed("timeout", "no secure connection in time") from error
         except OSError as error:
             # Refused in the words of TLS, or dropped without a word by an end that speaks another.
             raise self._owner.failed("tls", str(error)) from error
-        if not stands:
+        if not secured:
             raise self._owner.failed("tls", "the connection was closed while it was made secure")
 
 
 async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, talk: Talk) -> None:
     """Talk to a proxy until the tunnel is established. Raises OSError."""
-    said = next(talk)
+    to_send = next(talk)
     while True:
-        if said:
-            await loop.sock_sendall(way, said)
+        if to_send:
+            await loop.sock_sendall(way, to_send)
         try:
-            said = talk.send(await loop.sock_recv(way, 4096))
+            to_send = talk.send(await loop.sock_recv(way, 4096))
         except StopIteration:
             return
 
 
-def interleaved(addresses: Sequence[str]) -> list[str]:
+def interleave_addresses(addresses: Sequence[str]) -> list[str]:
     """Both families of addresses in turn, the first one's first (RFC 8305, section 4)."""
     first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
     other = [address for address in addresses if (":" in address) != (":" in addresses[0])]
@@ -264,7 +266,7 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
         return known[1]
     task = _resolving.get(key)
     if task is None:
-        task = _resolving[key] = asyncio.create_task(_look_up(host, port))
+        task = _resolving[key] = asyncio.create_task(_resolve_host(host, port))
         task.add_done_callback(lambda _: _resolving.pop(key, None))
     try:
         addresses = await asyncio.shield(task)
@@ -276,6 +278,6 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
     return addresses
 
 
-async def _look_up(host: str, port: int) -> Sequence[str]:
+async def _resolve_host(host: str, port: int) -> Sequence[str]:
     infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(info[4][0]) for info in infos))

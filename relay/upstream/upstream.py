@@ -545,7 +545,7 @@ def _check_changed_over(
     socket: UpstreamSocket, response: Response | None, codec: Codec[Any]
 ) -> None:
     """Refuse whatever is no WebSocket."""
-    if socket.stands:
+    if socket.is_open:
         return
     if response is None:
         raise upstream_failure("F33")

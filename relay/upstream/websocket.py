@@ -73,12 +73,12 @@ class UpstreamSocket(asyncio.Protocol):
         self._ws.send_request(request)
         self._flush()
         response = await self._answered
-        if self.stands:
+        if self.is_open:
             self._beat = self._loop.call_later(HEARTBEAT_S, self._check_heart)
         return response
 
     @property
-    def stands(self) -> bool:
+    def is_open(self) -> bool:
         """Whether messages may be sent."""
         return self._ws.state is State.OPEN and not self._lost
 
@@ -116,7 +116,7 @@ class UpstreamSocket(asyncio.Protocol):
         self._stop()
         if self._lost:
             return
-        if self.stands:
+        if self.is_open:
             self._ws.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
         self._transport.close()
@@ -205,7 +205,7 @@ class UpstreamSocket(asyncio.Protocol):
     def _check_heart(self) -> None:
         """Ping; an end that says nothing until the next but one is gone."""
         self._beat = None
-        if self._lost or not self.stands:
+        if self._lost or not self.is_open:
             return
         silent_s = self._loop.time() - self._heard_at
         if silent_s > 2 * HEARTBEAT_S and not self._paused:

@@ -88,7 +88,7 @@ class Installation(NamedTuple):
             summing.result()
         self.beside.call(roll_up)
 
-    def heard_of(self) -> bool:
+    def has_applied(self) -> bool:
         """Whether the hub knows what was applied."""
         answer = self.hub.request(
             "GET", "/v1/models", headers={"authorization": f"Bearer {SECRET}"}
@@ -148,11 +148,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             "MAIN_KEY": main.key, "SPARE_KEY": spare.key, "CI_KEY": SECRET,
         }  # fmt: skip
         beside = until.enter_context(closing(Beside(environment)))
-        made = Installation(hub, main, spare, file, beside)
+        new_installation = Installation(hub, main, spare, file, beside)
         hub.start()
-        assert "+ channel main" in made.manage("apply", str(file))
-        hub.wait(made.heard_of, "the file is not heard of")
-        yield made
+        assert "+ channel main" in new_installation.manage("apply", str(file))
+        hub.wait(new_installation.has_applied, "the file is not heard of")
+        yield new_installation
 
 
 def test_the_file_is_enough_to_be_served(installation: Installation) -> None:
@@ -193,7 +193,7 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
         row["usage"] for fake in fakes for row in fake.books() if row["outcome"] == "finished"
     ]
     sent = sum(usage["prompt_tokens"] for usage in billed)
-    said = sum(usage["completion_tokens"] for usage in billed)
+    output = sum(usage["completion_tokens"] for usage in billed)
     (sums,) = hub.rows(
         "SELECT sum(requests)::bigint AS requests, sum((meters->>'in_text')::bigint)::bigint AS "
         "sent, sum((meters->>'out_text')::bigint)::bigint AS said, "
@@ -202,8 +202,8 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     assert sums == {
         "requests": len(billed),
         "sent": sent,
-        "said": said,
-        "nano": sent * NANO_IN + said * NANO_OUT,
+        "said": output,
+        "nano": sent * NANO_IN + output * NANO_OUT,
     }
     hub.assert_books_balance()
 

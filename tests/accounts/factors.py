@@ -61,9 +61,9 @@ def with_app(user: User) -> Owner:
     """Add an app on the pages, and read the recovery codes off."""
     browser = signed_in(user)
     page = browser.get("/account/security/app").content.decode()
-    found = re.search(r'<code id="secret">([A-Z2-7]+)</code>', page)
-    assert found is not None
-    app = App(found.group(1))
+    match = re.search(r'<code id="secret">([A-Z2-7]+)</code>', page)
+    assert match is not None
+    app = App(match.group(1))
     # The code of a moment ago: that of now is still good for what comes next.
     answer = browser.post("/account/security/app", {"code": app.code(-1)})
     assert answer["Location"] == "/account/security/recovery-codes"
@@ -85,9 +85,9 @@ class Passkey:
         kept = AttestedCredentialData.create(bytes(16), self._id, public)
         flags = self._UNLOCKED | AuthenticatorData.FLAG.AT
         attested = AttestationObject.create("none", self._data(flags, kept), {})
-        made = self._client_data("webauthn.create", b"challenge")
+        created = self._client_data("webauthn.create", b"challenge")
         WebAuthn.add(user, "Telephone", self._credential(
-            clientDataJSON=made, attestationObject=attested))  # fmt: skip
+            clientDataJSON=created, attestationObject=attested))  # fmt: skip
 
     def sign_in(self, browser: Client) -> None:
         """Sign in on the sign-in page."""

@@ -113,15 +113,15 @@ def test_billing_reads_keys_and_makes_none(people: Cast) -> None:
 
 def test_the_secret_is_in_one_answer_only(people: Cast) -> None:
     program = management(people)
-    made = program.post(URL, {"name": "ci", "models": ["gpt-*"]}, "application/json")
-    assert made.status_code == 201
-    secret = made.json()["secret"]
+    answer = program.post(URL, {"name": "ci", "models": ["gpt-*"]}, "application/json")
+    assert answer.status_code == 201
+    secret = answer.json()["secret"]
     assert Key.objects.get(name="ci").user == people.alice
     assert names(with_key(secret).get(URL)) == ["ci"]
     later = [
         program.get(URL),
-        program.get(f"{URL}/{made.json()['id']}"),
-        program.delete(f"{URL}/{made.json()['id']}"),
+        program.get(f"{URL}/{answer.json()['id']}"),
+        program.delete(f"{URL}/{answer.json()['id']}"),
     ]
     assert all(secret not in response.content.decode() for response in later)
     assert secret not in str(list(AuditEvent.objects.values()))
@@ -131,9 +131,9 @@ def test_the_secret_is_in_one_answer_only(people: Cast) -> None:
 
 def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
     program = management(people)
-    made = program.post(URL, {"name": "ci"}, "application/json").json()
-    url, old = f"{URL}/{made['id']}", made["secret"]
-    assert made["former_secrets"] == []
+    body = program.post(URL, {"name": "ci"}, "application/json").json()
+    url, old = f"{URL}/{body['id']}", body["secret"]
+    assert body["former_secrets"] == []
     rotated = program.post(f"{url}/rotate", {"grace_hours": 2}, "application/json")
     assert rotated.status_code == 200
     new = rotated.json()["secret"]
@@ -143,9 +143,9 @@ def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
     left = dt.datetime.fromisoformat(former["until"]) - clock.now()
     assert dt.timedelta(hours=1) < left <= dt.timedelta(hours=2)
     assert names(with_key(old).get(URL)) == names(with_key(new).get(URL)) == ["ci"]
-    shown = program.get(url).content.decode()
-    assert old not in shown
-    assert new not in shown
+    text = program.get(url).content.decode()
+    assert old not in text
+    assert new not in text
     ended = program.delete(f"{url}/former-secrets")
     assert (ended.status_code, ended.json()["former_secrets"]) == (200, [])
     assert with_key(old).get(URL).status_code == 401
@@ -212,8 +212,8 @@ def test_a_session_needs_the_csrf_header_to_write(people: Cast) -> None:
     assert not Key.objects.filter(name="ci").exists()
     browser.get("/o/acme/keys")
     csrf = browser.cookies[next(name for name in browser.cookies if "csrf" in name)].value
-    made = browser.post(URL, {"name": "ci"}, "application/json", headers={"x-csrftoken": csrf})
-    assert made.status_code == 201
+    response = browser.post(URL, {"name": "ci"}, "application/json", headers={"x-csrftoken": csrf})
+    assert response.status_code == 201
 
 
 def test_a_session_acts_in_the_organisation_seen_last(people: Cast) -> None:
@@ -330,11 +330,11 @@ def test_an_expiry_of_any_offset_is_kept_as_its_instant(people: Cast) -> None:
 
 def test_a_key_says_which_labels_its_requests_must_have(people: Cast) -> None:
     client = management(people)
-    made = client.post(
+    document = client.post(
         URL, {"name": "web", "required_labels": ["customer"]}, content_type="application/json"
     ).json()
-    assert made["required_labels"] == ["customer"]
-    path = f"{URL}/{made['id']}"
+    assert document["required_labels"] == ["customer"]
+    path = f"{URL}/{document['id']}"
     for labels, status in ((["project", "tags"], 200), (["colour"], 422), (None, 422)):
         body = json.dumps({"required_labels": labels})
         assert client.patch(path, body, "application/json").status_code == status, labels

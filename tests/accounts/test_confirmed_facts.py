@@ -48,7 +48,7 @@ class Scene:
     def change(self, **over: Any) -> None:
         """What the owner saves on the page."""
         self.row.refresh_from_db()
-        fields = single_sign_on.described(self.row)
+        fields = single_sign_on.describe_settings(self.row)
         fields.pop("domains_confirmed")
         secret = over.pop("secret", SECRET)
         alice = actor(self.people.alice, self.people.acme)
@@ -81,9 +81,9 @@ class Scene:
 @pytest.fixture
 def scene(people: Cast, settings: Any) -> Iterator[Scene]:
     settings.SSO_EGRESS_ALLOW = ["127.0.0.1/32"]
-    made = [IdentityProvider(), IdentityProvider()]
-    yield Scene(people, *made)
-    for one in made:
+    items = [IdentityProvider(), IdentityProvider()]
+    yield Scene(people, *items)
+    for one in items:
         one.shutdown()
         one.server_close()
 
@@ -140,7 +140,7 @@ def test_a_domain_that_is_added_is_confirmed_alone(scene: Scene) -> None:
     browser = scene.join()
     scene.change(domains=["acme.example", "acme.test"])
     assert confirmed_domains(scene.row) == ["acme.example"]
-    assert single_sign_on.described(scene.row)["domains_confirmed"] is False
+    assert single_sign_on.describe_settings(scene.row)["domains_confirmed"] is False
     assert is_in(browser)
 
 

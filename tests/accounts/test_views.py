@@ -83,17 +83,17 @@ def test_a_key_of_the_shortest_lifetime_does_not_begin_as_one_that_ends_soon(peo
 @pytest.mark.parametrize("hidden", [True, False])
 def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     browser = signed_in(people.bob)
-    made = browser.post(
+    response = browser.post(
         NEW,
         {"name": "web-prod", "kind": "relay", "models": "gpt-*, o3\ngpt-*", "lifetime": "30"},
         headers={"hx-request": "true"} if hidden else {},
     )
-    assert made.status_code == 200
-    assert made["Cache-Control"] == "private, no-store"
-    found = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(made))
-    assert found is not None
+    assert response.status_code == 200
+    assert response["Cache-Control"] == "private, no-store"
+    match = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(response))
+    assert match is not None
     key = Key.objects.get(name="web-prod")
-    assert keys.digest_of(found.group()) == bytes(key.digest)
+    assert keys.digest_of(match.group()) == bytes(key.digest)
     assert (key.user, key.created_by, key.model_patterns) == (
         people.bob,
         people.bob,
@@ -102,8 +102,8 @@ def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     assert key.expires_at is not None
     assert abs(key.expires_at - clock.now() - dt.timedelta(days=30)) < dt.timedelta(minutes=1)
     for path in (KEYS, f"{KEYS}?state=all", "/o/acme/", f"{KEYS}/{id_text(key.id)}/revoke"):
-        assert found.group() not in text_of(browser.get(path))
-    assert found.group() not in str(list(AuditEvent.objects.values()))
+        assert match.group() not in text_of(browser.get(path))
+    assert match.group() not in str(list(AuditEvent.objects.values()))
     again = browser.post(NEW, {"name": "web-prod", "kind": "relay"})
     assert again.status_code == 422
     assert "Another key is already named web-prod." in text_of(again)
@@ -153,16 +153,16 @@ def test_rotating_shows_the_new_secret_once(people: Cast, hidden: bool) -> None:
     headers = {"hx-request": "true"} if hidden else {}
     wrong = browser.post(url, {"grace_hours": "5"}, headers=headers)
     assert wrong.status_code == 422
-    made = browser.post(url, {"grace_hours": "72"}, headers=headers)
-    assert (made.status_code, made["Cache-Control"]) == (200, "private, no-store")
-    found = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(made))
-    assert found is not None
+    response = browser.post(url, {"grace_hours": "72"}, headers=headers)
+    assert (response.status_code, response["Cache-Control"]) == (200, "private, no-store")
+    match = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(response))
+    assert match is not None
     key.refresh_from_db()
-    assert keys.digest_of(found.group()) == bytes(key.digest)
+    assert keys.digest_of(match.group()) == bytes(key.digest)
     for path in (KEYS, url):
-        shown = text_of(browser.get(path))
-        assert found.group() not in shown
-        assert f"…{old[-4:]}" in shown
+        text = text_of(browser.get(path))
+        assert match.group() not in text
+        assert f"…{old[-4:]}" in text
     ended = browser.post(f"{KEYS}/{id_text(key.id)}/end-former")
     assert (ended.status_code, ended["Location"]) == (303, KEYS)
     assert f"…{old[-4:]}" not in text_of(browser.get(KEYS))
@@ -202,38 +202,38 @@ def test_search_and_states(people: Cast) -> None:
     keys.revoke_key(SYSTEM, gone)
     browser = signed_in(people.alice)
 
-    def shown(**query: str) -> set[str]:
+    def listed_names(**query: str) -> set[str]:
         page = text_of(browser.get(KEYS, query, headers={"hx-request": "true"}))
         return {name for name in ("web-prod", "etl", "lapsed", "gone") if f">{name}<" in page}
 
-    assert shown() == {"web-prod", "etl", "lapsed"}
-    assert shown(state="active") == {"web-prod"}
-    assert shown(state="disabled") == {"etl"}
-    assert shown(state="expired") == {"lapsed"}
-    assert shown(state="revoked") == {"gone"}
-    assert shown(state="all") == {"web-prod", "etl", "lapsed", "gone"}
-    assert shown(state="made-up") == {"web-prod", "etl", "lapsed"}
-    assert shown(q="WEB") == {"web-prod"}
-    assert shown(q="alice@") == {"web-prod"}
-    assert shown(q="%") == set()
-    assert shown(q="we\x00b") == {"web-prod"}
+    assert listed_names() == {"web-prod", "etl", "lapsed"}
+    assert listed_names(state="active") == {"web-prod"}
+    assert listed_names(state="disabled") == {"etl"}
+    assert listed_names(state="expired") == {"lapsed"}
+    assert listed_names(state="revoked") == {"gone"}
+    assert listed_names(state="all") == {"web-prod", "etl", "lapsed", "gone"}
+    assert listed_names(state="made-up") == {"web-prod", "etl", "lapsed"}
+    assert listed_names(q="WEB") == {"web-prod"}
+    assert listed_names(q="alice@") == {"web-prod"}
+    assert listed_names(q="%") == set()
+    assert listed_names(q="we\x00b") == {"web-prod"}
     assert "Nothing matches these filters" in text_of(browser.get(KEYS, {"q": "zzz"}))
 
 
 def test_a_long_list_is_cut(people: Cast) -> None:
-    made = {make_key(people.core, f"k{number:02}")[0].name for number in range(52)}
+    names = {make_key(people.core, f"k{number:02}")[0].name for number in range(52)}
     browser = signed_in(people.alice)
 
-    def shown(page: str) -> set[str]:
+    def listed_names(page: str) -> set[str]:
         return set(re.findall(r">(k\d\d)<", page))
 
     first = text_of(browser.get(KEYS))
     after = re.search(r'rel="next"\s+href="(\?after=[^"]+)"', first)
     assert after is not None
     second = text_of(browser.get(KEYS + html.unescape(after.group(1))))
-    assert (len(shown(first)), len(shown(second))) == (50, 2)
-    assert shown(first) | shown(second) == made
-    assert shown(text_of(browser.get(KEYS, {"after": "nonsense"}))) == shown(first)
+    assert (len(listed_names(first)), len(listed_names(second))) == (50, 2)
+    assert listed_names(first) | listed_names(second) == names
+    assert listed_names(text_of(browser.get(KEYS, {"after": "nonsense"}))) == listed_names(first)
 
 
 def test_names_are_text_and_not_markup(people: Cast) -> None:

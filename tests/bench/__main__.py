@@ -175,7 +175,7 @@ def _round(
     for work in WORKS:
         able = [name for name in pace.systems(work) if (work.name, name) not in results.failed]
         names = [name for name in able if name in systems]
-        told = []
+        messages = []
         for name in _turned(names, number):
             figures = _tried(
                 results, work.name, name, partial(slot, ground, systems[name], work, pace)
@@ -183,8 +183,8 @@ def _round(
             if figures is None:
                 continue
             results.add(work.name, name, figures)
-            told.append(f"{name} {figures.get('cpu_us', figures['median_us']):,.0f}")
-        _say(f"  {work.name}: {', '.join(told)} µs")
+            messages.append(f"{name} {figures.get('cpu_us', figures['median_us']):,.0f}")
+        _say(f"  {work.name}: {', '.join(messages)} µs")
 
 
 def _memory(ground: Ground, results: Results, name: str) -> None:
@@ -199,8 +199,10 @@ def _memory(ground: Ground, results: Results, name: str) -> None:
         return
     results.add(MEMORY, name, figures)
     at = f"kb_at_{OPEN_STREAMS[-1]}."
-    told = [f"{part[len(at) :]} {kb:.0f}" for part, kb in figures.items() if part.startswith(at)]
-    _say(f"  {name}: {', '.join(told)} KB for each of {OPEN_STREAMS[-1]:,} streams")
+    messages = [
+        f"{part[len(at) :]} {kb:.0f}" for part, kb in figures.items() if part.startswith(at)
+    ]
+    _say(f"  {name}: {', '.join(messages)} KB for each of {OPEN_STREAMS[-1]:,} streams")
 
 
 def _installed(ground: Ground, results: Results, pace: Pace) -> Figures:
@@ -208,14 +210,14 @@ def _installed(ground: Ground, results: Results, pace: Pace) -> Figures:
     with installed(ground) as installation:
         # What was put off at the start is done, and what a first request loads is loaded.
         loaded(installation, pace, 0.0)
-        found = idle(installation, pace.idle_s)
-        results.add(IDLE, INSTALLED, found)
-        _say(f"{INSTALLED}: {found['cpu_percent']:.2f} % of a core, {found['memory_mb']:.0f} MB")
+        result = idle(installation, pace.idle_s)
+        results.add(IDLE, INSTALLED, result)
+        _say(f"{INSTALLED}: {result['cpu_percent']:.2f} % of a core, {result['memory_mb']:.0f} MB")
         for _ in range(pace.rounds[0]):
-            figures = loaded(installation, pace, found["cpu_percent"])
+            figures = loaded(installation, pace, result["cpu_percent"])
             results.add(INSTALLED_WORK.name, INSTALLED, figures)
             _say(f"  {INSTALLED_WORK.name}: {figures['cpu_us']:,.0f} µs")
-    return found
+    return result
 
 
 def _turned(names: Sequence[str], by: int) -> list[str]:

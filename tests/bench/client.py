@@ -139,10 +139,10 @@ class _Driver:
             await asyncio.gather(*(self._connect() for _ in range(number)))
 
     async def _connect(self) -> None:
-        _, made = await self.loop.create_connection(
+        _, created = await self.loop.create_connection(
             lambda: _Connection(self), "127.0.0.1", self.port
         )
-        self._connections.append(made)
+        self._connections.append(created)
 
     def again(self, connection: "_Connection") -> None:
         """Connect once more, and ask then."""
@@ -259,8 +259,8 @@ class _Connection(asyncio.Protocol):
         *frames, self._rest = (self._rest + body).split(b"\n\n")
         self._ends += len(frames)
         for frame in frames:
-            if not self._row and (found := _ANSWER_ID.search(frame)):
-                self._row = int(found[1])
+            if not self._row and (result := _ANSWER_ID.search(frame)):
+                self._row = int(result[1])
             if _TEXT.search(frame):
                 self._times.append(now)
 

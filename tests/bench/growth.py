@@ -120,7 +120,7 @@ class Filed(NamedTuple):
     peak_mb: float
 
 
-class Found(NamedTuple):
+class Measured(NamedTuple):
     """What was measured of one installation. Of the books microseconds of the database's process
     for a request; of what is compared, milliseconds of it."""
 
@@ -175,7 +175,7 @@ class Installation:
         return cost_of(work, self.backend, **{"runs": _RUNS, **more})
 
 
-def measure() -> Found:
+def measure() -> Measured:
     """All of it."""
     from tests.bench import spend_logs
 
@@ -186,7 +186,7 @@ def measure() -> Found:
     asked = spend_logs.measure(os.environ["DATABASE_URL"], _RUNS)
     peer = [(one.name, one.page, one.database_ms) for one in asked]
     jobs[f"roll-up of {_BURST:,} new records"] = _burst(here)
-    return Found(books, jobs, pages, pairs, files, _drop_month(), peer)
+    return Measured(books, jobs, pages, pairs, files, _drop_month(), peer)
 
 
 def _books(here: Installation) -> tuple[dict[str, float], dict[str, Cost]]:
@@ -255,12 +255,12 @@ def _pairs(here: Installation) -> Pairs:
 
 def _files() -> dict[str, Filed]:
     """An export in each form, by a process of its own, as a worker makes it."""
-    found: dict[str, Filed] = {}
+    results: dict[str, Filed] = {}
     for form in ("csv", "jsonl", "parquet", "xlsx"):
         command = [sys.executable, "-m", "tests.bench.growth", form]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[form] = Filed(*json.loads(done.stdout))
-    return found
+        results[form] = Filed(*json.loads(done.stdout))
+    return results
 
 
 def export(form: str) -> Filed:

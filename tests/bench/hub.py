@@ -78,11 +78,11 @@ def database(folder: Path) -> Iterator[tuple[str, int]]:
             postgres.await_ready(cluster, process, log.fileno())
             environment = {**os.environ, "DATABASE_URL": cluster.dsn}
             command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
-            made = subprocess.run(
+            completed = subprocess.run(
                 command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
             )
-            if made.returncode != 0:
-                raise BenchError(f"the database cannot be made:\n{made.stderr[-3000:]}")
+            if completed.returncode != 0:
+                raise BenchError(f"the database cannot be made:\n{completed.stderr[-3000:]}")
             yield cluster.dsn, process.pid
         finally:
             postgres.stop(process)

@@ -68,26 +68,26 @@ def sync_us(folder: Path) -> float:
 def versions(missing: dict[str, str], postgres: str) -> str:
     """Ours by its commit, the parts by their numbers."""
     ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
-    found = [f"Weir {commit()}", f"Python {platform.python_version()}", *ours]
-    found.append(f"PostgreSQL {postgres}")
+    results = [f"Weir {commit()}", f"Python {platform.python_version()}", *ours]
+    results.append(f"PostgreSQL {postgres}")
     if "nginx" not in missing:
-        found.append(f"nginx {peers.nginx_version()}")
+        results.append(f"nginx {peers.nginx_version()}")
     if "LiteLLM" not in missing:
-        found.append(f"LiteLLM {peers.LITELLM}")
+        results.append(f"LiteLLM {peers.LITELLM}")
     if "Portkey" not in missing:
-        found.append(
+        results.append(
             f"Portkey gateway {peers.PORTKEY} on @hono/node-server {peers.PORTKEY_SERVER} "
             f"and Node.js {peers.node_version()}"
         )
-    return ", ".join(found)
+    return ", ".join(results)
 
 
 def commit() -> str:
-    told = subprocess.run(
+    completed = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip() or "of an unknown commit"
+    return completed.stdout.strip() or "of an unknown commit"

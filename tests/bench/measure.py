@@ -66,7 +66,7 @@ def _delays(ground: Ground, taken: Taken) -> list[int]:
 
 def memory(ground: Ground, system: System) -> Figures:
     """Kilobytes for each open stream, from none to each number of them, of each part."""
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     # What is loaded at a first request belongs to no stream.
     _warm_streams(ground, system)
     seen: dict[str, list[float]] = {part.name: [] for part in system.parts}
@@ -79,13 +79,13 @@ def memory(ground: Ground, system: System) -> Figures:
     body = _HELD % system.target.model.encode()
     hold_open(system.target, body, OPEN_STREAMS, look, ground.fake.release)
     for part, (none, *levels) in seen.items():
-        found[f"idle_kb.{part}"] = none
+        results[f"idle_kb.{part}"] = none
         for number, level in zip(OPEN_STREAMS, levels, strict=True):
-            found[f"kb_at_{number}.{part}"] = (level - none) / number
+            results[f"kb_at_{number}.{part}"] = (level - none) / number
         first, last = OPEN_STREAMS
-        found[f"kb_growth.{part}"] = (levels[1] - levels[0]) / (last - first)
+        results[f"kb_growth.{part}"] = (levels[1] - levels[0]) / (last - first)
     ground.fake.reset()
-    return found
+    return results
 
 
 def _warm_streams(ground: Ground, system: System) -> None:

@@ -45,15 +45,15 @@ def cache() -> Path:
 
 def nginx() -> Path:
     """Debian's nginx. Raises Missing."""
-    found = find("nginx")
-    if found is None:
+    result = find("nginx")
+    if result is None:
         raise Missing("nginx is not installed")
-    return Path(found)
+    return Path(result)
 
 
 def nginx_version() -> str:
-    told = subprocess.run([nginx(), "-v"], capture_output=True, text=True, check=False)
-    return told.stderr.strip().rpartition("/")[2]
+    completed = subprocess.run([nginx(), "-v"], capture_output=True, text=True, check=False)
+    return completed.stderr.strip().rpartition("/")[2]
 
 
 def litellm() -> Path:
@@ -97,8 +97,8 @@ def portkey() -> tuple[Path, Path, Path]:
 
 
 def node_version() -> str:
-    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
-    return told.stdout.strip().lstrip("v")
+    completed = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
+    return completed.stdout.strip().lstrip("v")
 
 
 def _install(command: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stack.processes import command_line, leashed
+from stack.processes import command_line, leashed_command
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _STOP_S = 8.0
@@ -43,7 +43,7 @@ class Process:
         with log.open("ab") as output:
             # Whatever ends this process ends them too, by a signal that they pass on themselves.
             self._child = subprocess.Popen(
-                leashed(list(command), orphan_signal=signal.SIGTERM),
+                leashed_command(list(command), orphan_signal=signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -86,11 +86,11 @@ def tree(root: int) -> list[int]:
         if entry.isdecimal():
             with suppress(OSError):
                 children.setdefault(parent(int(entry)), []).append(int(entry))
-    found, at = [root], 0
-    while at < len(found):
-        found += children.get(found[at], ())
+    result, at = [root], 0
+    while at < len(result):
+        result += children.get(result[at], ())
         at += 1
-    return found
+    return result
 
 
 def parent(pid: int) -> int:

@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.bench import hub, machine, peers
 from tests.bench.cost import Cost
-from tests.bench.growth import Filed, Found, Pairs, measure
+from tests.bench.growth import Filed, Measured, Pairs, measure
 from tests.bench.page import PAGE, with_section
 
 ROOT: Final = Path(__file__).parents[2]
@@ -47,12 +47,12 @@ def main(argv: Sequence[str]) -> int:
         tempfile.TemporaryDirectory(dir=peers.cache()) as folder,
         postgres.server(Path(folder) / "pg", durable=True) as dsn,
     ):
-        found = {rows: of(dsn, rows) for rows in asked.rows}
-    PAGE.write_text(with_section(PAGE.read_text(), table(found, about(others))))
+        results = {rows: of(dsn, rows) for rows in asked.rows}
+    PAGE.write_text(with_section(PAGE.read_text(), table(results, about(others))))
     return 0
 
 
-def of(dsn: str, rows: int) -> Found:
+def of(dsn: str, rows: int) -> Measured:
     """What so many requests in a database of their own cost; it is dropped again."""
     name = f"reading_{rows}"
     own = {**os.environ, "DATABASE_URL": make_conninfo(dsn, dbname=name)}
@@ -75,15 +75,15 @@ def of(dsn: str, rows: int) -> Found:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
         run("manage.py", "migrate", "--verbosity=0", "--skip-checks")
         run("manage.py", "demo_data", f"--rows={rows}")
-        found = read_found(run("-m", "tests.bench.reading", "--measure"))
+        found_read = read_found(run("-m", "tests.bench.reading", "--measure"))
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-    return found
+    return found_read
 
 
-def read_found(text: str) -> Found:
+def read_found(text: str) -> Measured:
     """What `--measure` has printed."""
     books, jobs, pages, pairs, files, month_ms, peer = json.loads(text)
-    return Found(
+    return Measured(
         books,
         {name: Cost(*cost) for name, cost in jobs.items()},
         {name: Cost(*cost) for name, cost in pages.items()},
@@ -106,7 +106,7 @@ def about(others: machine.Others) -> str:
 # The page -----------------------------------------------------------------------------------------
 
 
-def table(found: Mapping[int, Found], about: str) -> str:
+def table(values: Mapping[int, Measured], about: str) -> str:
     """The section: a column for each number of requests in the books."""
     parts = [
         [HEADING],
@@ -121,34 +121,36 @@ def table(found: Mapping[int, Found], about: str) -> str:
             "Microseconds of the database's process for one request, of 32 at once, by the "
             "relay's own writer: the least of many thousands."
         ],
-        _rows(found, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
+        _rows(values, lambda of: {name: f"{us:,.0f}" for name, us in of.books.items()}),
         ["### Jobs"],
         ["Milliseconds of processor time; the mean of five runs. A burst is one run."],
-        _rows(found, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
+        _rows(values, lambda of: {name: f"{cost.cpu_ms:,.0f}" for name, cost in of.jobs.items()}),
         ["### Pages"],
         [
             "For the owner of the largest organisation: milliseconds of processor time, the mean "
             "of five runs, and behind the stroke what somebody waits for, the quickest of them."
         ],
-        _rows(found, _pages),
+        _rows(values, _pages),
         ["### Files"],
         [
             "An export of the organisation's latest million requests, or of all where there are "
             "fewer, by the worker: rows for each second of processor time, and the most memory of "
             "its process."
         ],
-        _rows(found, _files),
-        *_beside(found),
+        _rows(values, _files),
+        *_beside(values),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
-def _rows(found: Mapping[int, Found], cells: Callable[[Found], Mapping[str, str]]) -> list[str]:
-    columns = [cells(of) for of in found.values()]
+def _rows(
+    values: Mapping[int, Measured], cells: Callable[[Measured], Mapping[str, str]]
+) -> list[str]:
+    columns = [cells(of) for of in values.values()]
     names = dict.fromkeys(name for column in columns for name in column)
     return [
-        "|  | " + " | ".join(f"{rows:,}" for rows in found) + " |",
-        "| --- |" + " --- |" * len(found),
+        "|  | " + " | ".join(f"{rows:,}" for rows in values) + " |",
+        "| --- |" + " --- |" * len(values),
         *(
             f"| {name} | " + " | ".join(column.get(name, "–") for column in columns) + " |"
             for name in names
@@ -156,7 +158,7 @@ def _rows(found: Mapping[int, Found], cells: Callable[[Found], Mapping[str, str]
     ]
 
 
-def _pages(of: Found) -> dict[str, str]:
+def _pages(of: Measured) -> dict[str, str]:
     costs = {name: f"{cost.cpu_ms:,.0f} / {cost.wall_ms:,.0f}" for name, cost in of.pages.items()}
     pairs = of.pairs
     return {
@@ -169,15 +171,15 @@ def _pages(of: Found) -> dict[str, str]:
     }
 
 
-def _files(of: Found) -> dict[str, str]:
+def _files(of: Measured) -> dict[str, str]:
     return {
         f"{_FORMS[form]}": f"{filed.rows_per_s:,.0f} a second, {filed.peak_mb:,.0f} MB"
         for form, filed in of.files.items()
     } | {"rows": f"{max(filed.rows for filed in of.files.values()):,}"}
 
 
-def _beside(found: Mapping[int, Found]) -> Iterator[list[str]]:
-    if not any(of.peer for of in found.values()):
+def _beside(values: Mapping[int, Measured]) -> Iterator[list[str]]:
+    if not any(of.peer for of in values.values()):
         return
     yield ["### Beside LiteLLM's spend logs"]
     yield [
@@ -187,15 +189,15 @@ def _beside(found: Mapping[int, Found]) -> Iterator[list[str]]:
         "statements, and how many times ours that is. Its page of usage shows sums by the day of "
         "UTC; those of its log are what it asks where there is no sum, such as of one customer."
     ]
-    yield _rows(found, _compared)
+    yield _rows(values, _compared)
 
 
-def _compared(of: Found) -> dict[str, str]:
-    made: dict[str, str] = {}
+def _compared(of: Measured) -> dict[str, str]:
+    values: dict[str, str] = {}
     for name, page, theirs_ms in of.peer:
         ours_ms = of.pages[page].database_ms
-        made[name] = f"{ours_ms:,.0f}, {theirs_ms:,.0f}: {theirs_ms / ours_ms:,.1f}"
-    return made
+        values[name] = f"{ours_ms:,.0f}, {theirs_ms:,.0f}: {theirs_ms / ours_ms:,.1f}"
+    return values
 
 
 if __name__ == "__main__":

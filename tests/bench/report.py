@@ -140,11 +140,11 @@ def _about(results: Results, about: About) -> str:
 def _targets(judged: Sequence[Judged]) -> str:
     return _table(
         ("Workload", "Target", "Measured", ""),
-        [(row.work, row.wanted, _told(row), row.verdict) for row in judged],
+        [(row.work, row.wanted, _row_text(row), row.verdict) for row in judged],
     )
 
 
-def _told(row: Judged) -> str:
+def _row_text(row: Judged) -> str:
     if row.measured is None:
         return "not measured"
     unit = "×" if row.unit == "×" else f" {row.unit}"
@@ -223,8 +223,8 @@ def _memory(results: Results) -> str:
     for name, (figure, unit) in figures.items():
         cells = []
         for system, part in columns:
-            found = results.spread(MEMORY, system, f"{figure}.{part}")
-            cells.append(_cell(found and Spread(*(value / unit for value in found))))
+            result = results.spread(MEMORY, system, f"{figure}.{part}")
+            cells.append(_cell(result and Spread(*(value / unit for value in result))))
         rows.append((name, *cells))
     heads = (f"{WEIR}: web process", f"{WEIR}: Postgres", *_COLUMNS[1:])
     return _table(("", *heads), rows)
@@ -238,8 +238,8 @@ def _growth(results: Results) -> str:
         for number, step in enumerate(steps):
             cells = []
             for name in _COLUMNS:
-                found = per_unit(results, name, works)
-                cells.append("–" if found is None else _number(found[number]))
+                result = per_unit(results, name, works)
+                cells.append("–" if result is None else _number(result[number]))
             rows.append((f"µs per {unit}, {step}", *cells))
         steep = [_cell(steepening(results, name, works)) for name in _COLUMNS]
         rows.append((f"per {unit}: last step to first", *steep))
@@ -251,14 +251,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(found: Spread | None) -> str:
-    return "–" if found is None else _show(found)
+def _cell(spread: Spread | None) -> str:
+    return "–" if spread is None else _show(spread)
 
 
-def _show(found: Spread, unit: str = "") -> str:
-    if found.low == found.high:
-        return f"{_number(found.median)}{unit}"
-    return f"{_number(found.median)}{unit} ({_number(found.low)}–{_number(found.high)})"
+def _show(spread: Spread, unit: str = "") -> str:
+    if spread.low == spread.high:
+        return f"{_number(spread.median)}{unit}"
+    return f"{_number(spread.median)}{unit} ({_number(spread.low)}–{_number(spread.high)})"
 
 
 def _number(value: float) -> str:

@@ -30,8 +30,8 @@ class Results:
         return self._rounds.get((work, system, figure), [])
 
     def spread(self, work: str, system: str, figure: str) -> Spread | None:
-        found = self.rounds(work, system, figure)
-        return spread(found) if found else None
+        result = self.rounds(work, system, figure)
+        return spread(result) if result else None
 
     def has(self, work: str, system: str) -> bool:
         return (work, system) not in self.failed and any(

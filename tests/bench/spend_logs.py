@@ -113,16 +113,16 @@ def measure(dsn: str, runs: int) -> list[Asked]:
         command = peers.litellm()
     except peers.Missing:
         return []
-    found: list[Asked] = []
+    results: list[Asked] = []
     with psycopg.connect(dsn, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
         connection.execute("SET max_parallel_workers_per_gather = 0")
         _install(connection, command)
         backend = connection.info.backend_pid
         for name, page, statements in _questions(command):
             cost = cost_of(partial(_ask, connection, statements), backend, runs=runs)
-            found.append(Asked(name, page, cost.database_ms))
+            results.append(Asked(name, page, cost.database_ms))
         connection.execute(f"DROP SCHEMA {_SCHEMA} CASCADE".encode())
-    return found
+    return results
 
 
 def _ask(connection: Connection, statements: Sequence[Statement]) -> None:

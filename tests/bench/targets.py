@@ -59,8 +59,8 @@ def all_targets(results: Results) -> list[Judged]:
 
 def _against_peers(results: Results) -> list[Judged]:
     def times(work: Work, more: str, less: str, bound: _Bound, what: str) -> Judged:
-        found = _paired(results, work, (more, "cpu_us"), (less, "cpu_us"), ratio)
-        return _judged(f"{work.name}: {what}", bound, found)
+        result = _paired(results, work, (more, "cpu_us"), (less, "cpu_us"), ratio)
+        return _judged(f"{work.name}: {what}", bound, result)
 
     plain = PLAIN[32]
     return [
@@ -149,8 +149,8 @@ def steepening(results: Results, system: str, works: "dict[int, Work]") -> Sprea
     costs = [results.rounds(work.name, system, "cpu_us") for work in works.values()]
     if not all(costs):
         return None
-    found = [slopes(list(works), at_one_time) for at_one_time in zip(*costs, strict=True)]
-    return spread([last / first for first, last in found])
+    match_s = [slopes(list(works), at_one_time) for at_one_time in zip(*costs, strict=True)]
+    return spread([last / first for first, last in match_s])
 
 
 def per_unit(results: Results, system: str, works: "dict[int, Work]") -> list[float] | None:

@@ -63,14 +63,14 @@ def test_nothing_outlives_the_bench(tmp_path: Path) -> None:
         f"Path({str(log)!r}))\n"
         "print(q.pid, flush=True)\nos.kill(os.getpid(), 9)\n"
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         cwd=Path(__file__).parents[2],
     )
-    _until_gone(int(told.stdout))
+    _until_gone(int(completed.stdout))
 
 
 def _until_gone(pid: int) -> None:

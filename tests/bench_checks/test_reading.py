@@ -3,12 +3,12 @@
 import json
 
 from tests.bench.cost import Cost, cost_of, seconds_of
-from tests.bench.growth import Filed, Found, Pairs
+from tests.bench.growth import Filed, Measured, Pairs
 from tests.bench.page import section_of, with_section
 from tests.bench.reading import read_found, table
 
 COST = Cost(30.0, 70.0, 101.4)
-FOUND = Found(
+FOUND = Measured(
     {"admission": 51.2},
     {"seal": COST},
     {"Usage, 90 days": COST},

@@ -12,9 +12,9 @@ _rounds = st.lists(st.floats(0.1, 1e6), min_size=1, max_size=9)
 
 @pytest.mark.parametrize("module", [report, spread, targets])
 def test_the_examples_hold(module: object) -> None:
-    found = doctest.testmod(module)  # type: ignore[arg-type]
-    assert found.attempted > 0
-    assert found.failed == 0
+    result = doctest.testmod(module)  # type: ignore[arg-type]
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_a_quantile_lies_between_its_neighbours() -> None:
@@ -27,10 +27,10 @@ def test_a_quantile_lies_between_its_neighbours() -> None:
 
 @given(_rounds)
 def test_a_spread_holds_its_median(rounds: list[float]) -> None:
-    found = spread.spread(rounds)
-    assert found.low <= found.median <= found.high
-    assert found.low in rounds
-    assert found.high in rounds
+    result = spread.spread(rounds)
+    assert result.low <= result.median <= result.high
+    assert result.low in rounds
+    assert result.high in rounds
 
 
 @given(_rounds, st.floats(0.1, 10))

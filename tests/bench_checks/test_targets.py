@@ -81,6 +81,6 @@ def test_a_spread_over_the_bound_is_told() -> None:
 
 
 def test_every_target_names_what_is_wanted() -> None:
-    found: list[Judged] = all_targets(Results())
-    assert {row.verdict for row in found} == {"unknown"}
-    assert all(row.wanted[0] in "≤≥" for row in found)
+    result: list[Judged] = all_targets(Results())
+    assert {row.verdict for row in result} == {"unknown"}
+    assert all(row.wanted[0] in "≤≥" for row in result)

@@ -31,11 +31,11 @@ def books() -> Any:
               "billing_processorevent", "billing_redemption", "billing_code", "billing_promogrant",
               "outbox_fact", "accounts_auditevent")  # fmt: skip
     with connection.cursor() as cursor:
-        found = {}
+        results = {}
         for table in tables:
             cursor.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {table} t")
-            found[table] = cursor.fetchone()
-    return found
+            results[table] = cursor.fetchone()
+    return results
 
 
 def fail_each_statement(act: Callable[[], Any]) -> int:

@@ -24,13 +24,13 @@ from billing.invoices.rules import (
     Line,
     Tax,
     TaxRow,
-    covered,
+    add_totals,
+    covered_nano,
     last_month,
     number_text,
     percent_text,
     taxes_of,
     usage_lines,
-    with_totals,
 )
 from billing.ledger.funding import Wallet, adjust, close_invoice, cut_line, repay
 from billing.ledger.posting import (
@@ -41,7 +41,7 @@ from billing.ledger.posting import (
     opening_credit,
     opening_debt,
 )
-from billing.limits.budgets import Standing
+from billing.limits.budgets import BudgetUsage
 from billing.models import Budget
 from billing.period_starts import Span
 from billing.prices.conditions import Hours, PriceKey, read_hours
@@ -83,14 +83,14 @@ def late(charge: int, available: int, *, loss: int = 0, owed: int = 0, included:
     )  # fmt: skip
 
 
-def standing(spent: int, passed_h: int, limit: int = 100, period: str = "day") -> Standing:
+def standing(spent: int, passed_h: int, limit: int = 100, period: str = "day") -> BudgetUsage:
     start = dt.datetime(2026, 11, 16, tzinfo=dt.UTC)
     span = Span(start, start + dt.timedelta(days=1))
     at = start + dt.timedelta(hours=passed_h)
-    return Standing(Budget(period=period), span, spent, 0, limit, at)
+    return BudgetUsage(Budget(period=period), span, spent, 0, limit, at)
 
 
-def hours_until(found: Standing) -> float | None:
+def hours_until(found: BudgetUsage) -> float | None:
     at = found.forecast_at
     return None if at is None else (at - found.span.start_at) / dt.timedelta(hours=1)
 
@@ -129,12 +129,12 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (percent_text, (190_000,), "19"),
     (percent_text, (81_000,), "8.1"),
     (number_text, ("INV", 2026, 117), "INV-2026-0117"),
-    (covered, (100, 0, 0), 100),
-    (covered, (100, 1, 0), 99),
-    (covered, (100, 101, 0), 0),
-    (covered, (100, 60, 60), 100),
-    (covered, (100, 61, 60), 99),
-    (covered, (100, 10, 60), 100),
+    (covered_nano, (100, 0, 0), 100),
+    (covered_nano, (100, 1, 0), 99),
+    (covered_nano, (100, 101, 0), 0),
+    (covered_nano, (100, 60, 60), 100),
+    (covered_nano, (100, 61, 60), 99),
+    (covered_nano, (100, 10, 60), 100),
     (last_month, (dt.datetime(2026, 10, 31, 22, 59, 59, tzinfo=dt.UTC), BERLIN),
      dt.date(2026, 9, 1)),
     (last_month, (dt.datetime(2026, 10, 31, 23, 0, tzinfo=dt.UTC), BERLIN), dt.date(2026, 10, 1)),
@@ -150,8 +150,8 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY, "§ 13b")], "DE", True, DAY), [Tax("VAT: § 13b", 0)]),
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY, "§ 13b")], "DE", False, DAY), [Tax("VAT", 2)]),
     (taxes_of, ([TaxRow("VAT", "DE", 2, DAY)], "DE", True, DAY), [Tax("VAT", 2)]),
-    (with_totals, ([Line("note", 10**7)], []), ([Line("note", 10**7)], (10**7, 0, 0, 10**7))),
-    (with_totals, ([Line("note", 10**7 + 1)], []),
+    (add_totals, ([Line("note", 10**7)], []), ([Line("note", 10**7)], (10**7, 0, 0, 10**7))),
+    (add_totals, ([Line("note", 10**7 + 1)], []),
      ([Line("note", 10**7 + 1), Line("rounding", -1)], (10**7 + 1, 0, -1, 10**7))),
     # A wallet: debt first, the credit line before debt.
     (lambda w: w.cash_nano, (wallet(10, 3, 4, 2),), 9),

@@ -42,12 +42,12 @@ def another(team: Team, name: str, **fields: Any) -> Key:
 
 
 def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetWindow:
-    made = Budget.objects.create(
+    budget_row = Budget.objects.create(
         organisation=key.organisation, scope=scope, subject=subject, amount_nano=amount_nano,
         period="total", anchor=0,
     )  # fmt: skip
     return BudgetWindow.objects.create(
-        budget=made, starts_at=FOREVER.start_at, ends_at=FOREVER.end_at, cap_nano=amount_nano
+        budget=budget_row, starts_at=FOREVER.start_at, ends_at=FOREVER.end_at, cap_nano=amount_nano
     )
 
 
@@ -74,7 +74,7 @@ def words(*batch: HoldRequest) -> list[str]:
     return [word for word, *_ in place(*batch)]
 
 
-def stands(one: BudgetWindow) -> tuple[int, int]:
+def window_state(one: BudgetWindow) -> tuple[int, int]:
     one.refresh_from_db()
     return one.held_nano, one.spent_nano
 
@@ -95,7 +95,11 @@ def test_every_budget_of_a_request_holds_it(key: Key) -> None:
     small, large, other = budget(key, "key", 300), budget(key, "team", 900), budget(key, "user", 9)
     hold = asked(key, 200, small, large)
     assert place(hold) == [("admitted", 100, None)]
-    assert (stands(small), stands(large), stands(other)) == ((200, 0), (200, 0), (0, 0))
+    assert (window_state(small), window_state(large), window_state(other)) == (
+        (200, 0),
+        (200, 0),
+        (0, 0),
+    )
     assert set(Hold.objects.get(id=hold.attempt_id).window_ids or ()) == {small.id, large.id}
     assert balance(key.organisation) == (800, 200, 0)
 
@@ -103,25 +107,25 @@ def test_every_budget_of_a_request_holds_it(key: Key) -> None:
 def test_the_most_limiting_budget_is_named_with_its_numbers(key: Key) -> None:
     small, large = budget(key, "model", 300, "gpt-*"), budget(key, "team", 500)
     place(asked(key, 250, small, large))
-    ((word, available, told),) = place(asked(key, 400, small, large))
+    ((word, available, message),) = place(asked(key, 400, small, large))
     assert (word, available) == ("insufficient", 50)
-    assert told == {
+    assert message == {
         "gate": "budget", "budget": small.budget_id, "window": small.id, "wait_ms": None,
         "scope": "model", "subject": "gpt-*", "period": "total", "limit": 300,
         "spent": 0, "held": 250, "reset": int(FOREVER.end_at.timestamp()),
     }  # fmt: skip
-    ((word, _, told),) = place(asked(key, 5_000))
-    assert (word, told) == ("insufficient", {"gate": "wallet", "owed": 0})
-    assert stands(small) == (250, 0)
+    ((word, _, message),) = place(asked(key, 5_000))
+    assert (word, message) == ("insufficient", {"gate": "wallet", "owed": 0})
+    assert window_state(small) == (250, 0)
 
 
 def test_batch_fills_a_budget_and_no_more(key: Key) -> None:
     """P2: together they are more than there is; the smallest come first."""
     one = budget(key, "key", 500)
-    found = place(*(asked(key, 100 + n, one) for n in range(10)))
-    assert [word for word, *_ in found].count("admitted") == 4
-    assert {available for _, available, _ in found} == {500 - 100 - 101 - 102 - 103}
-    assert stands(one) == (406, 0)
+    result = place(*(asked(key, 100 + n, one) for n in range(10)))
+    assert [word for word, *_ in result].count("admitted") == 4
+    assert {available for _, available, _ in result} == {500 - 100 - 101 - 102 - 103}
+    assert window_state(one) == (406, 0)
 
 
 def test_nobody_is_refused_for_the_sake_of_who_was_refused(key: Key) -> None:
@@ -137,7 +141,7 @@ def test_what_fits_once_the_refused_have_gone_is_asked_again(key: Key) -> None:
     third = asked(key, 65, ours)
     assert words(first, second, third) == ["admitted", "insufficient", "again"]
     assert words(third) == ["admitted"]
-    assert stands(ours) == (95, 0)
+    assert window_state(ours) == (95, 0)
 
 
 def test_budget_that_was_changed_meanwhile_is_read_again(key: Key) -> None:
@@ -152,17 +156,17 @@ def test_disabled_budget_stands_over_nothing(key: Key) -> None:
     one = budget(key, "key", 5)
     Budget.objects.update(enabled=False)
     assert words(asked(key, 10, one)) == ["admitted"]
-    assert stands(one) == (0, 0)
+    assert window_state(one) == (0, 0)
 
 
 def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
     one = budget(key, "key", 500)
     Budget.objects.update(period="day", anchor=6, timezone="Asia/Tokyo")
     BudgetWindow.objects.update(ends_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    ((word, _, told),) = place(asked(key, 10, one))
+    ((word, _, message),) = place(asked(key, 10, one))
     assert word == "no_window"
-    assert told["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo"]]
-    opened = WindowOpened(one.budget_id, told["now"] - 60, told["now"] + 60)
+    assert message["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo"]]
+    opened = WindowOpened(one.budget_id, message["now"] - 60, message["now"] + 60)
     execute(open_windows([opened]))
     execute(open_windows([opened._replace(starts_at=opened.starts_at - 1)]))
     assert words(asked(key, 10, one)) == ["admitted"]
@@ -176,9 +180,9 @@ def test_windows_tile_time_when_the_rules_of_a_zone_changed(key: Key) -> None:
     one = budget(key, "key", 500)
     former = clock.now() - dt.timedelta(minutes=10)
     BudgetWindow.objects.update(ends_at=former)
-    ((_, _, told),) = place(asked(key, 10, one))
-    hour = told["now"] - 3600
-    execute(open_windows([WindowOpened(one.budget_id, hour, told["now"] + 60)]))
+    ((_, _, message),) = place(asked(key, 10, one))
+    hour = message["now"] - 3600
+    execute(open_windows([WindowOpened(one.budget_id, hour, message["now"] + 60)]))
     assert words(asked(key, 10, one)) == ["admitted"]
     assert BudgetWindow.objects.latest("id").starts_at == former
 
@@ -187,9 +191,9 @@ def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key
     one = budget(key, "key", 500)
     place(asked(key, 400, one))
     Budget.objects.update(amount_nano=100)
-    ((word, available, told),) = place(asked(key, 1, one))
+    ((word, available, message),) = place(asked(key, 1, one))
     assert (word, available) == ("insufficient", 0)
-    assert (told["limit"], told["held"]) == (100, 400)
+    assert (message["limit"], message["held"]) == (100, 400)
     assert words(asked(key, 0, one)) == ["admitted"]
 
 
@@ -199,9 +203,9 @@ def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
     Budget.objects.filter(id=one.budget_id).update(action="warn")
     BudgetWindow.objects.filter(id=one.id).update(cap_nano=UNBOUNDED_NANO)
     assert words(asked(key, 300, one, wall), asked(key, 301, one, wall)) == ["admitted"] * 2
-    assert stands(one) == (601, 0)
-    ((word, _, told),) = place(asked(key, 300, one, wall))
-    assert (word, told["scope"]) == ("insufficient", "team")
+    assert window_state(one) == (601, 0)
+    ((word, _, message),) = place(asked(key, 300, one, wall))
+    assert (word, message["scope"]) == ("insufficient", "team")
 
 
 def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> None:
@@ -211,9 +215,9 @@ def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> Non
     BudgetWindow.objects.update(cap_nano=UNBOUNDED_NANO)
     first = [asked(key, 50, one), asked(key, 50, one)]
     assert words(*first) == ["admitted", "admitted"]
-    ((word, _, told),) = place(asked(key, 10, one))
-    assert (word, told["gate"], told["wait_ms"]) == ("limited", "slow", 1000)
-    assert (told["budget"], told["held"], told["limit"]) == (one.budget_id, 100, 100)
+    ((word, _, message),) = place(asked(key, 10, one))
+    assert (word, message["gate"], message["wait_ms"]) == ("limited", "slow", 1000)
+    assert (message["budget"], message["held"], message["limit"]) == (one.budget_id, 100, 100)
 
     def end(holds: list[HoldRequest]) -> None:
         with transaction.atomic():
@@ -234,13 +238,13 @@ def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> Non
             )
 
     end(first)
-    assert stands(one) == (0, 100)
+    assert window_state(one) == (0, 100)
     batch = [asked(key, 20, one), asked(key, 21, one)]
     assert words(*batch) == ["admitted", "limited"]
     assert words(asked(key, 1, one)) == ["limited"]
     end(batch[:1])
     assert words(asked(key, 21, one)) == ["admitted"]
-    assert stands(one) == (21, 120)
+    assert window_state(one) == (21, 120)
 
 
 def test_raised_budget_has_more_room_until_its_instant(key: Key) -> None:
@@ -248,12 +252,12 @@ def test_raised_budget_has_more_room_until_its_instant(key: Key) -> None:
     BudgetWindow.objects.update(cap_nano=150)
     later = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
     Budget.objects.update(raised_nano=50, raised_until=later)
-    ((word, _, told),) = place(asked(key, 151, one))
-    assert (word, told["limit"]) == ("insufficient", 150)
+    ((word, _, message),) = place(asked(key, 151, one))
+    assert (word, message["limit"]) == ("insufficient", 150)
     assert words(asked(key, 120, one)) == ["admitted"]
     Budget.objects.update(raised_until=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-    ((word, available, told),) = place(asked(key, 1, one))
-    assert (word, available, told["limit"]) == ("insufficient", 0, 100)
+    ((word, available, message),) = place(asked(key, 1, one))
+    assert (word, available, message["limit"]) == ("insufficient", 0, 100)
 
 
 # Limits -----------------------------------------------------------------------------------------
@@ -269,14 +273,19 @@ def test_requests_per_minute_slide(key: Key) -> None:
     key.rpm = 3
     key.save()
     began = time.monotonic()
-    found = place(*(asked(key) for _ in range(5)))
-    assert [word for word, *_ in found] == ["admitted"] * 3 + ["limited"] * 2
-    limit, left, reset_ms = found[0][2]["requests"]
+    result = place(*(asked(key) for _ in range(5)))
+    assert [word for word, *_ in result] == ["admitted"] * 3 + ["limited"] * 2
+    limit, left, reset_ms = result[0][2]["requests"]
     assert (limit, left) == (3, 0)
     assert 60_000 <= reset_ms <= 61_000
-    told = found[4][2]
-    assert (told["gate"], told["scope"], told["limit"], told["used"]) == ("requests", "key", 3, 3)
-    assert 60_000 <= told["wait_ms"] <= 61_000
+    message = result[4][2]
+    assert (message["gate"], message["scope"], message["limit"], message["used"]) == (
+        "requests",
+        "key",
+        3,
+        3,
+    )
+    assert 60_000 <= message["wait_ms"] <= 61_000
     pass_by(30)
     wait_ms = place(asked(key))[0][2]["wait_ms"]
     assert 30_000 - ms_since(began) <= wait_ms <= 31_000
@@ -294,11 +303,11 @@ def test_wait_is_until_there_is_room(key: Key) -> None:
     pass_by(20)
     assert words(asked(key, tokens=30)) == ["admitted"]
     pass_by(10)
-    ((word, _, told),) = place(asked(key, tokens=11))
-    assert (word, told["used"], told["need"]) == ("limited", 90, 11)
-    assert 30_000 - ms_since(began) <= told["wait_ms"] <= 31_000
-    ((_, _, told),) = place(asked(key, tokens=95))
-    assert 50_000 - ms_since(began) <= told["wait_ms"] <= 51_000
+    ((word, _, message),) = place(asked(key, tokens=11))
+    assert (word, message["used"], message["need"]) == ("limited", 90, 11)
+    assert 30_000 - ms_since(began) <= message["wait_ms"] <= 31_000
+    ((_, _, message),) = place(asked(key, tokens=95))
+    assert 50_000 - ms_since(began) <= message["wait_ms"] <= 51_000
     assert words(asked(key, tokens=10)) == ["admitted"]
 
 
@@ -308,8 +317,8 @@ def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> N
     Team.objects.update(rpm=2)
     neighbour = another(key.team, "other")
     assert words(asked(neighbour), asked(key)) == ["admitted", "admitted"]
-    ((word, _, told),) = place(asked(key))
-    assert (word, told["scope"], told["limit"]) == ("limited", "team", 2)
+    ((word, _, message),) = place(asked(key))
+    assert (word, message["scope"], message["limit"]) == ("limited", "team", 2)
 
 
 @pytest.mark.parametrize("scope", ["organisation", "user"])
@@ -326,8 +335,8 @@ def test_limits_of_the_organisation_and_of_who_asks_span_their_keys(
     other = another(Team.objects.create(organisation=key.organisation, name="b", slug="b"), "o")
     batch = [asked(one, tokens=10, user_id=person.id) for one in (key, other, key)]
     assert words(*batch) == ["admitted", "admitted", "limited"]
-    ((word, _, told),) = place(asked(other, tokens=10, user_id=person.id))
-    assert (word, told["scope"]) == ("limited", scope)
+    ((word, _, message),) = place(asked(other, tokens=10, user_id=person.id))
+    assert (word, message["scope"]) == ("limited", scope)
     # Somebody else is bound by the organisation's alone.
     nobody = place(asked(other, tokens=10))[0][0]
     assert nobody == ("limited" if scope == "organisation" else "admitted")
@@ -346,11 +355,11 @@ def test_the_most_limiting_of_four_is_named(key: Key) -> None:
     Organisation.objects.update(rpm=4)
     Team.objects.update(rpm=3)
     Key.objects.update(rpm=2)
-    found = place(*(asked(key, user_id=person.id) for _ in range(2)))
-    assert (found[1][0], found[1][2]["scope"]) == ("limited", "user")
+    result = place(*(asked(key, user_id=person.id) for _ in range(2)))
+    assert (result[1][0], result[1][2]["scope"]) == ("limited", "user")
     Membership.objects.update(rpm=None)
-    found = place(*(asked(key, user_id=person.id) for _ in range(2)))
-    assert (found[1][0], found[1][2]["scope"]) == ("limited", "key")
+    result = place(*(asked(key, user_id=person.id) for _ in range(2)))
+    assert (result[1][0], result[1][2]["scope"]) == ("limited", "key")
 
 
 def test_further_attempt_of_a_request_is_not_counted_again(key: Key) -> None:
@@ -374,8 +383,8 @@ def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
     key.save()
     batch = [asked(key) for _ in range(3)]
     assert words(*batch) == ["admitted", "admitted", "limited"]
-    ((_, _, told),) = place(asked(key))
-    assert (told["gate"], told["used"], told["wait_ms"]) == ("parallel", 2, 1000)
+    ((_, _, message),) = place(asked(key))
+    assert (message["gate"], message["used"], message["wait_ms"]) == ("parallel", 2, 1000)
     with transaction.atomic():
         execute(lock_accounts([key.organisation_id]))
         execute(

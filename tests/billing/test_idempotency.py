@@ -15,7 +15,7 @@ from billing.idempotency import (
     KeyInvalid,
     KeyReused,
     drop_old_answers,
-    once,
+    run_once,
 )
 from billing.ledger.ledger import post
 from billing.ledger.posting import opening_credit
@@ -28,15 +28,15 @@ ASKED = ("POST", "/api/v1/credits", b'{"amount":"1"}')
 
 
 def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
-    told = iter(range(9))
+    message = iter(range(9))
 
     def act() -> Answer:
-        return Answer(201, {"n": next(told)})
+        return Answer(201, {"n": next(message)})
 
-    assert once(alice, "k", ASKED, act) == Answer(201, {"n": 0})
-    assert once(alice, "k", ASKED, act) == Answer(201, {"n": 0}, replayed=True)
-    assert once(alice, "other", ASKED, act).body == {"n": 1}
-    assert once(alice, None, ASKED, act).body == {"n": 2}
+    assert run_once(alice, "k", ASKED, act) == Answer(201, {"n": 0})
+    assert run_once(alice, "k", ASKED, act) == Answer(201, {"n": 0}, replayed=True)
+    assert run_once(alice, "other", ASKED, act).body == {"n": 1}
+    assert run_once(alice, None, ASKED, act).body == {"n": 2}
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
 def test_another_request_under_the_key_is_refused(
     alice: Actor, asked: tuple[str, str, bytes]
 ) -> None:
-    once(alice, "k", ASKED, lambda: Answer(201, {}))
+    run_once(alice, "k", ASKED, lambda: Answer(201, {}))
     with pytest.raises(KeyReused):
-        once(alice, "k", asked, lambda: Answer(201, {"never": True}))
+        run_once(alice, "k", asked, lambda: Answer(201, {"never": True}))
 
 
 def test_what_was_refused_is_not_kept(alice: Actor) -> None:
@@ -56,20 +56,20 @@ def test_what_was_refused_is_not_kept(alice: Actor) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        once(alice, "k", ASKED, refuse)
-    assert once(alice, "k", ASKED, lambda: Answer(200, {})).status == 200
+        run_once(alice, "k", ASKED, refuse)
+    assert run_once(alice, "k", ASKED, lambda: Answer(200, {})).status == 200
 
 
 def test_a_colleague_does_not_get_the_answer_of_another(people: cast.Cast, alice: Actor) -> None:
-    once(alice, "k", ASKED, lambda: Answer(201, {"secret": "s"}))
+    run_once(alice, "k", ASKED, lambda: Answer(201, {"secret": "s"}))
     with pytest.raises(KeyReused):
-        once(cast.actor(people.bob, people.acme), "k", ASKED, lambda: Answer(201, {}))
+        run_once(cast.actor(people.bob, people.acme), "k", ASKED, lambda: Answer(201, {}))
 
 
 def test_keys_are_apart_for_each_organisation(people: cast.Cast, alice: Actor) -> None:
     charlie = cast.actor(people.charlie, people.stranger)
-    once(alice, "k", ASKED, lambda: Answer(201, {"of": "acme"}))
-    assert once(charlie, "k", ASKED, lambda: Answer(201, {"of": "stranger"})).body == {
+    run_once(alice, "k", ASKED, lambda: Answer(201, {"of": "acme"}))
+    assert run_once(charlie, "k", ASKED, lambda: Answer(201, {"of": "stranger"})).body == {
         "of": "stranger"
     }
     stored = b"".join(bytes(row.sealed) for row in IdempotentAnswer.objects.all())
@@ -79,13 +79,13 @@ def test_keys_are_apart_for_each_organisation(people: cast.Cast, alice: Actor) -
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
 def test_keys_that_are_none(alice: Actor, key: str) -> None:
     with pytest.raises(KeyInvalid):
-        once(alice, key, ASKED, lambda: Answer(201, {}))
+        run_once(alice, key, ASKED, lambda: Answer(201, {}))
 
 
 def test_answers_live_for_a_day(alice: Actor) -> None:
-    once(alice, "k", ASKED, lambda: Answer(201, {"n": 1}))
+    run_once(alice, "k", ASKED, lambda: Answer(201, {"n": 1}))
     IdempotentAnswer.objects.update(created_at=clock.now() - KEPT - dt.timedelta(seconds=1))
-    assert once(alice, "k", ("POST", "/x", b""), lambda: Answer(201, {"n": 2})).body == {"n": 2}
+    assert run_once(alice, "k", ("POST", "/x", b""), lambda: Answer(201, {"n": 2})).body == {"n": 2}
     assert drop_old_answers() == 0
     IdempotentAnswer.objects.update(created_at=clock.now() - KEPT - dt.timedelta(seconds=1))
     assert drop_old_answers() == 1
@@ -105,7 +105,7 @@ def test_fifty_at_once_are_one_effect(people: cast.Cast) -> None:
         gate.wait()
         with running:
             try:
-                answers.append(once(alice, "k", ASKED, act).body)
+                answers.append(run_once(alice, "k", ASKED, act).body)
             except KeyInUse:
                 answers.append(None)
             finally:
@@ -116,32 +116,32 @@ def test_fifty_at_once_are_one_effect(people: cast.Cast) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    given = [answer for answer in answers if answer is not None]
-    assert given
-    assert all(answer == {"moved": True} for answer in given)
+    inputs = [answer for answer in answers if answer is not None]
+    assert inputs
+    assert all(answer == {"moved": True} for answer in inputs)
     assert balance(people.acme).available_nano == 7
-    assert once(alice, "k", ASKED, act) == Answer(201, {"moved": True}, replayed=True)
+    assert run_once(alice, "k", ASKED, act) == Answer(201, {"moved": True}, replayed=True)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_second_one_while_the_first_runs_is_told_so(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
-    inside, let_go = threading.Event(), threading.Event()
+    inside, released = threading.Event(), threading.Event()
 
     def slow() -> Answer:
         inside.set()
-        assert let_go.wait(10)
+        assert released.wait(10)
         return Answer(201, {"n": 1})
 
     def first() -> None:
-        once(alice, "k", ASKED, slow)
+        run_once(alice, "k", ASKED, slow)
         connection.close()
 
     thread = threading.Thread(target=first)
     thread.start()
     assert inside.wait(10)
     with pytest.raises(KeyInUse):
-        once(alice, "k", ASKED, slow)
-    let_go.set()
+        run_once(alice, "k", ASKED, slow)
+    released.set()
     thread.join()
-    assert once(alice, "k", ASKED, slow).replayed
+    assert run_once(alice, "k", ASKED, slow).replayed

@@ -20,5 +20,5 @@ from billing.period_starts import first_instant_at
     ],
 )
 def test_first_instant_at(wall: str, zone: str, instant: str) -> None:
-    found = first_instant_at(dt.datetime.fromisoformat(wall), ZoneInfo(zone))
-    assert found == dt.datetime.fromisoformat(instant)
+    result = first_instant_at(dt.datetime.fromisoformat(wall), ZoneInfo(zone))
+    assert result == dt.datetime.fromisoformat(instant)

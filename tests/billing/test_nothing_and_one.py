@@ -14,10 +14,10 @@ from billing import idempotency
 from billing.credits import code_format, codes, promo
 from billing.credits.credits import CreditRefused, ask_credit, effect_of
 from billing.credits.promo_rules import Payers
-from billing.currency.exchange_rates import RateStated, add_rates, rate_of, rate_text
+from billing.currency.exchange_rates import RateFields, add_rates, rate_of, rate_text
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
-from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, once
+from billing.idempotency import Answer, KeyInvalid, KeyReused, drop_old_answers, run_once
 from billing.invoices import invoices, payments
 from billing.ledger.debts import repay_debts
 from billing.ledger.funding import dispute
@@ -64,7 +64,7 @@ def test_who_has_no_accounts_has_nothing(people: cast.Cast) -> None:
     assert wallets.credit_line(people.acme) == 0
     assert lock_wallet(people.acme.id) == (people.acme.id, 0, 0, 0, 0)
     assert effect_of(people.acme, 5) == (0, 5, 0)
-    assert usage_corrections.borne(UUID(int=1)) == Borne(0, 0, 0)
+    assert usage_corrections.read_borne_cost(UUID(int=1)) == Borne(0, 0, 0)
     assert promo.paid_by(people.acme.id, {}) == Payers(0, 0, 0)
     assert promo.paid_by(people.acme.id, {UUID(int=1): 5}) == Payers(0, 0, 5)
     assert repay_debts(10) == 0
@@ -232,7 +232,7 @@ def limited(people: cast.Cast, amount_nano: int = 5, **over: Any) -> Budget:
 def test_a_budget_that_nobody_spent_of_has_all_left(people: cast.Cast) -> None:
     budget = limited(people)
     budget.windows.all().delete()
-    (standing,) = budgets.standing_of([budget])
+    (standing,) = budgets.current_usage([budget])
     assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (0, 0, 5)
 
 
@@ -316,7 +316,7 @@ def test_a_person_is_shown_by_name_else_by_address(
     people.bob.save()
     budget = limited(people, scope="user", subject=str(people.bob.id))
     assert budgets.subject_names([budget]) == {budget.id: shown or email}
-    assert budgets.stated_subjects([budget]) == {budget.id: email}
+    assert budgets.subjects_by_budget([budget]) == {budget.id: email}
 
 
 # Once -------------------------------------------------------------------------------------------
@@ -328,31 +328,31 @@ def answer() -> Answer:
 
 @pytest.mark.parametrize("other", [("PUT", "/a", b""), ("POST", "/b", b""), ("POST", "/a", b"x")])
 def test_a_key_is_of_one_request(alice: Actor, other: tuple[str, str, bytes]) -> None:
-    assert not once(alice, "k", ("POST", "/a", b""), answer).replayed
-    assert once(alice, "k", ("POST", "/a", b""), answer).replayed
+    assert not run_once(alice, "k", ("POST", "/a", b""), answer).replayed
+    assert run_once(alice, "k", ("POST", "/a", b""), answer).replayed
     with pytest.raises(KeyReused, match="already used for another request"):
-        once(alice, "k", other, answer)
+        run_once(alice, "k", other, answer)
 
 
 @pytest.mark.parametrize("key", ["", "é", "a\n"])
 def test_a_key_has_printable_characters(alice: Actor, key: str) -> None:
     with pytest.raises(KeyInvalid, match="1 to 255 printable characters"):
-        once(alice, key, ("POST", "/a", b""), answer)
+        run_once(alice, key, ("POST", "/a", b""), answer)
 
 
 @pytest.mark.parametrize(("early", "kept"), [(TICK, True), (dt.timedelta(0), False)])
 def test_an_answer_is_kept_for_a_day(
     alice: Actor, monkeypatch: pytest.MonkeyPatch, early: dt.timedelta, kept: bool
 ) -> None:
-    once(alice, "k", ("POST", "/a", b""), answer)
+    run_once(alice, "k", ("POST", "/a", b""), answer)
     now = IdempotentAnswer.objects.get().created_at + idempotency.KEPT - early
     monkeypatch.setattr(clock, "now", lambda: now)
-    assert once(alice, "k", ("POST", "/a", b""), answer).replayed is kept
+    assert run_once(alice, "k", ("POST", "/a", b""), answer).replayed is kept
 
 
 def test_old_answers_and_tries_are_counted_as_they_go(alice: Actor) -> None:
     for key in "ab":
-        once(alice, key, ("POST", "/a", b""), answer)
+        run_once(alice, key, ("POST", "/a", b""), answer)
         RedeemTry.objects.create(subject=key)
     assert (drop_old_answers(), codes.drop_old_tries()) == (0, 0)
     IdempotentAnswer.objects.update(created_at=clock.now() - 2 * DAY)
@@ -386,15 +386,15 @@ def test_who_tried_too_often_is_told_how_long_to_wait(
 
 
 def test_a_colleague_does_not_get_the_answer_of_another(alice: Actor, bob: Actor) -> None:
-    once(alice, "k", ("POST", "/a", b""), answer)
+    run_once(alice, "k", ("POST", "/a", b""), answer)
     with pytest.raises(KeyReused):
-        once(bob, "k", ("POST", "/a", b""), answer)
+        run_once(bob, "k", ("POST", "/a", b""), answer)
 
 
 def test_operators_have_keys_of_their_own(dora: Actor) -> None:
     otto = cast.actor(cast.person("otto", operator=True))
     for operator in (dora, otto):
-        assert not once(operator, "k", ("POST", "/a", b""), answer).replayed
+        assert not run_once(operator, "k", ("POST", "/a", b""), answer).replayed
 
 
 # Codes ------------------------------------------------------------------------------------------
@@ -424,10 +424,10 @@ def test_a_code_that_is_brought_is_one_code(dora: Actor) -> None:
     first, second, third = ("0" * 32, "1" * 32, "2" * 32)
     for texts in ([first, first], [first, "nothing"]):
         with pytest.raises(codes.CodeRefused):
-            codes.bring_codes(dora, "brought", 1, texts)
-    codes.bring_codes(dora, "brought", 1, [first, second])
+            codes.import_codes(dora, "brought", 1, texts)
+    codes.import_codes(dora, "brought", 1, [first, second])
     with pytest.raises(codes.CodeRefused, match="already exists"):
-        codes.bring_codes(dora, "again", 1, [second, third])
+        codes.import_codes(dora, "again", 1, [second, third])
 
 
 # Rates of exchange ------------------------------------------------------------------------------
@@ -435,11 +435,11 @@ def test_a_code_that_is_brought_is_one_code(dora: Actor) -> None:
 
 def test_a_rate_is_of_tomorrow_at_most_and_one_for_a_day(dora: Actor) -> None:
     today = clock.now().date()
-    add_rates(dora, [RateStated("EUR", today + DAY, "0.92"), RateStated("EUR", today, "0.91")])
+    add_rates(dora, [RateFields("EUR", today + DAY, "0.92"), RateFields("EUR", today, "0.91")])
     with pytest.raises(Refused, match="cannot be in the future"):
-        add_rates(dora, [RateStated("EUR", today + 2 * DAY, "0.92")])
+        add_rates(dora, [RateFields("EUR", today + 2 * DAY, "0.92")])
     with pytest.raises(Refused, match="several rates of EUR"):
-        add_rates(dora, [RateStated("EUR", today, "0.92"), RateStated("eur ", today, "0.93")])
+        add_rates(dora, [RateFields("EUR", today, "0.92"), RateFields("eur ", today, "0.93")])
     found = rate_of("EUR", today + 5 * DAY)
     assert found is not None
     assert rate_text(found) == "0.92"

@@ -41,15 +41,15 @@ def text_of(answer: Any) -> str:
 
 
 def once_of(answer: Any) -> str:
-    found = re.search(r'name="once" value="([^"]+)"', answer.content.decode())
-    assert found
-    return found[1]
+    match = re.search(r'name="once" value="([^"]+)"', answer.content.decode())
+    assert match
+    return match[1]
 
 
 def seen_of(answer: Any) -> str:
-    found = re.search(r'name="seen" value="([^"]+)"', answer.content.decode())
-    assert found
-    return found[1]
+    match = re.search(r'name="seen" value="([^"]+)"', answer.content.decode())
+    assert match
+    return match[1]
 
 
 @pytest.mark.parametrize("role", cast.BUILT_IN)
@@ -118,8 +118,8 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
     assert "+$2.10" in page
     assert "1 charge" in page
     assert "Outage" in page
-    found = statement.statement(people.acme, statement.month_of(None))
-    assert found.closing_nano == balance(people.acme).available_nano == 130_500_000_000
+    result = statement.statement(people.acme, statement.month_of(None))
+    assert result.closing_nano == balance(people.acme).available_nano == 130_500_000_000
     rows = file_of(cast.signed_in(people.alice), LEDGER_FILE)
     assert {row["balance_usd"] for row in rows if row["type"] == "adjust"} <= {"130.50", "148.81"}
     assert [row["amount_usd"] for row in rows if row["type"] == "usage"] == ["-18.31"]
@@ -161,8 +161,8 @@ def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
         cast.actor(people.dora), people.acme, USD, reason="=1+1", document="@SUM(A1)"
     )
     [row] = file_of(cast.signed_in(people.alice), LEDGER_FILE)
-    told = (row["reason"], row["document"], row["by"])
-    assert told == ("'=1+1", "'@SUM(A1)", "'=dora@example.org")
+    messages = (row["reason"], row["document"], row["by"])
+    assert messages == ("'=1+1", "'@SUM(A1)", "'=dora@example.org")
 
 
 def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:
@@ -199,7 +199,7 @@ def test_with_scripts_the_browser_is_sent_to_the_payment_page(
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "text"),
     [
         ({"amount": "other", "other": ""}, "Enter an amount"),
         ({"amount": "other", "other": "12.345"}, "at most two decimal places"),
@@ -211,12 +211,12 @@ def test_with_scripts_the_browser_is_sent_to_the_payment_page(
         ({"amount": "25", "processor": "paypal"}, "paypal"),
     ],
 )
-def test_top_ups_that_are_refused(people: cast.Cast, form: dict[str, str], told: str) -> None:
+def test_top_ups_that_are_refused(people: cast.Cast, form: dict[str, str], text: str) -> None:
     answer = cast.signed_in(people.alice).post(
         "/o/acme/billing/top-up", {"processor": "manual", **form}
     )
     assert answer.status_code == 422
-    assert told in text_of(answer)
+    assert text in text_of(answer)
     assert not TopUp.objects.exists()
 
 
@@ -272,10 +272,10 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     once = once_of(dora.get("/admin/credits"))
     form = {"organisation": "acme", "amount": "500", "kind": "promo", "days": "30",
             "reason": "Welcome", "document": "", "once": once}  # fmt: skip
-    shown = dora.post("/admin/credits", form)
-    assert "acme: $0.00 → $500.00 available" in text_of(shown)
+    response = dora.post("/admin/credits", form)
+    assert "acme: $0.00 → $500.00 available" in text_of(response)
     assert not Credit.objects.exists()
-    form["seen"] = seen_of(shown)
+    form["seen"] = seen_of(response)
     for _ in range(2):
         assert dora.post("/admin/credits", form).status_code == 303
     credit = Credit.objects.get()
@@ -300,14 +300,14 @@ def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) ->
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
     add_opening_credit(people.acme, 108 * USD)
     form = {"organisation": "acme", "amount": "-1,108", "kind": "cash", "reason": "Wrong invoice"}
-    shown = dora.post("/admin/credits", form)
-    assert "acme: $108.00 → −$1,000.00 available" in text_of(shown)
-    assert "$1,000.00 will be owed" in text_of(shown)
+    response = dora.post("/admin/credits", form)
+    assert "acme: $108.00 → −$1,000.00 available" in text_of(response)
+    assert "$1,000.00 will be owed" in text_of(response)
     # Who changes the amount then sees what that one does.
-    other = dora.post("/admin/credits", {**form, "seen": seen_of(shown), "amount": "-1,109"})
+    other = dora.post("/admin/credits", {**form, "seen": seen_of(response), "amount": "-1,109"})
     assert "→ −$1,001.00" in text_of(other)
     assert not Credit.objects.exists()
-    assert dora.post("/admin/credits", {**form, "seen": seen_of(shown)}).status_code == 303
+    assert dora.post("/admin/credits", {**form, "seen": seen_of(response)}).status_code == 303
     url = f"/admin/credits/{id_text(Credit.objects.get().id)}/approve"
     page = text_of(otto.get(url))
     assert "$108.00 → −$1,000.00" in page
@@ -397,8 +397,8 @@ def test_batches_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
         codes.create_batch(actor, name, usd * USD, count)
     dora, page = cast.signed_in(people.dora), "/admin/codes"
     codes.kill_batch(actor, codes.create_batch(actor, "Winter", USD, 1))
-    shown = rows_of(dora, f"{page}?state=unmade&sort=value&cols=name,count")
-    assert [row.split()[0] for row in shown] == ["Spring", "Autumn"]
+    rows = rows_of(dora, f"{page}?state=unmade&sort=value&cols=name,count")
+    assert [row.split()[0] for row in rows] == ["Spring", "Autumn"]
     exported = file_of(dora, f"{page}?q=UTU&cols=name,value,used&export=csv")
     assert exported == [{"name": "Autumn", "value_usd": "7.00", "used": "0"}]
 
@@ -439,12 +439,12 @@ def test_holds_are_paged_to_the_last(people: cast.Cast) -> None:
     for sort in ("model", "-model", "held,-model", "state,-since"):
         first = alice.get(f"{page}&sort={sort}").content.decode()
         (rest,) = re.findall(r'rel="next"\s+href="([^"]+)"', first)
-        shown = rows_of(alice, f"{page}&sort={sort}")
-        shown += rows_of(alice, f"/o/acme/billing/holds{html.unescape(rest)}")
-        assert sorted(shown) == [f"m-{n:02}" for n in range(30)]
+        rows = rows_of(alice, f"{page}&sort={sort}")
+        rows += rows_of(alice, f"/o/acme/billing/holds{html.unescape(rest)}")
+        assert sorted(rows) == [f"m-{n:02}" for n in range(30)]
         if sort.endswith("model"):
             exported = file_of(alice, f"{page}&sort={sort}&export=csv")
-            assert [row["model"] for row in exported] == shown
+            assert [row["model"] for row in exported] == rows
     assert rows_of(alice, f"{page}&q=M-07") == ["m-07"]
     assert rows_of(alice, f"{page}&state=late") == []
 
@@ -458,8 +458,8 @@ def test_transfers_by_page(people: cast.Cast, settings: LazySettings) -> None:
     assert "Transfer the amount with this reference" in page
     assert "Ask an operator for the bank account" in page
     settings.BANK_ACCOUNT = "Weir Ltd | IBAN DE02 1203 0000 0000 2020 51"
-    told = alice.get(answer["Location"]).content.decode()
-    assert "Weir Ltd\nIBAN DE02 1203 0000 0000 2020 51</code>" in told
+    text = alice.get(answer["Location"]).content.decode()
+    assert "Weir Ltd\nIBAN DE02 1203 0000 0000 2020 51</code>" in text
     dora.post(f"/admin/payments/{id}/confirm", {"document": ""})
     assert balance(people.acme).available_nano == 0
     dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})

@@ -118,12 +118,12 @@ def test_a_refusal_in_debt_tells_what_is_owed(organisation: Organisation, key: K
     """I12: the debt is not there to be held."""
     with transaction.atomic():
         post(dispute("manual", "du_1", 1_600, lock_wallet(organisation.id)))
-    told = {"gate": "wallet", "owed": 600}
-    assert place(asked(key, 1)) == [("insufficient", 0, told)]
+    body = {"gate": "wallet", "owed": 600}
+    assert place(asked(key, 1)) == [("insufficient", 0, body)]
     assert place(msgspec.structs.replace(asked(key, 1), guarded=True)) == [
-        ("insufficient", 0, told)
+        ("insufficient", 0, body)
     ]
-    words = UsedUp(told, 10**9, 0, "").message
+    words = UsedUp(body, 10**9, 0, "").message
     assert "needed 1.00 USD, available 0.00 USD, debt 0.0000006 USD" in words
 
 
@@ -211,11 +211,11 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     """I24."""
     due, later = asked(key, 400), asked(key, 300)
     place(msgspec.structs.replace(due, ttl_seconds=-1), later)
-    (found,) = due_holds(10)
-    assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
-    assert expire([Expired(found, 150, 150, 0, NO_UNITS)]) == {due.attempt_id}
+    (result,) = due_holds(10)
+    assert (result.attempt_id, result.amount_nano, result.mark) == (due.attempt_id, 400, None)
+    assert expire([Expired(result, 150, 150, 0, NO_UNITS)]) == {due.attempt_id}
     assert due_holds(10) == []
-    assert expire([Expired(found, 150, 150, 0, NO_UNITS)]) == set()
+    assert expire([Expired(result, 150, 150, 0, NO_UNITS)]) == set()
     assert balance(organisation) == (550, 300, 0)
 
 
@@ -232,8 +232,8 @@ def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
     Process.objects.filter(suspected_at__isnull=False).update(
         suspected_at=clock.now() - dt.timedelta(seconds=6)
     )
-    (found,) = due_holds(10)
-    assert found.mark == {"in_text": 3, "out_text": 64}
+    (result,) = due_holds(10)
+    assert result.mark == {"in_text": 3, "out_text": 64}
     execute(renew_lease(process, 10))
     assert due_holds(10) == []
 

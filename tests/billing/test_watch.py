@@ -35,7 +35,7 @@ def move(people: cast.Cast, usd: int) -> None:
     post(Posting(f"test:{new_id()}", "adjust", lines))
 
 
-def told() -> int:
+def count_facts() -> int:
     return Fact.objects.filter(kind="balance.low").count()
 
 
@@ -51,7 +51,7 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
     assert low_balance.tell_low_balances() == 0
     move(people, -1)
     assert low_balance.tell_low_balances() == 1
-    assert told() == 2
+    assert count_facts() == 2
     body = Fact.objects.filter(kind="balance.low").latest("id").body
     assert (body["available"], body["threshold"]) == ("49.00", "50.00")
     low_balance.set_low_balance(alice, people.acme, None)

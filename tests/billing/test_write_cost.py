@@ -181,8 +181,8 @@ class Marking:
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     """A database of its own: nobody else writes into it."""
-    with own_database("cost") as dsn, closing(Hub(dsn)) as made:
-        yield made
+    with own_database("cost") as dsn, closing(Hub(dsn)) as created:
+        yield created
 
 
 @pytest_asyncio.fixture

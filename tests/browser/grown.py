@@ -43,9 +43,9 @@ class Grown:
 
 def grown(site: Installation) -> Grown:
     """Make it, and wait until its usage is summed up."""
-    made = site.beside.call(grow)
+    created = site.beside.call(grow)
     site.hub.wait(lambda: _summed(site) == _ended(site), "the usage is not summed up")
-    return made
+    return created
 
 
 def grow() -> Grown:

@@ -187,11 +187,11 @@ def furnish() -> dict[str, str]:
     rule = save_rule(actor, "looked-at-*", fallbacks=[MODEL])
     save_alias(actor, "looked-at", "looked-at-1")
     save_alias(actor, "looked-at-0", "looked-at")
-    found = {"ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
+    results = {"ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
     tested = ChannelTestRun.objects.create(
         variant="streamed",
         total=1,
-        results=[{"channel_id": str(new_id()), "channel": "looked-at", **found}],
+        results=[{"channel_id": str(new_id()), "channel": "looked-at", **results}],
         ended_at=clock.now(),
     )
     channel = Channel.objects.filter(enabled=True).earliest("id")
@@ -302,7 +302,7 @@ def furnish() -> dict[str, str]:
         "ledger findings": "/admin/findings",
         "ledger finding": f"/admin/findings/{finding.id}",
         "acknowledge a finding": f"/admin/findings/{finding.id}/acknowledge",
-        "announcement": f"/admin/announcements/{announcement.shown_id}",
+        "announcement": f"/admin/announcements/{announcement.public_id}",
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
         "shared chat": f"/s/{token}",

@@ -86,30 +86,30 @@ def faults(elements: list[Element]) -> list[str]:
     labelled = {
         one.attributes.get("for", "") for one in elements if one.tag == "label" and one.text
     }
-    found = [f"{count} elements have the id {id}" for id, count in ids.items() if count > 1]
-    found += [f"has no name: {one}" for one in elements if _is_nameless(one, labelled)]
+    results = [f"{count} elements have the id {id}" for id, count in ids.items() if count > 1]
+    results += [f"has no name: {one}" for one in elements if _is_nameless(one, labelled)]
     for one in elements:
         # What opens in a dialog brings its title along.
         if one.tag == "dialog":
             continue
         named_by = one.attributes.get("aria-labelledby", "").split()
-        found += [
+        results += [
             f"is named by {id}, which is not there: {one}" for id in named_by if id not in ids
         ]
-    return found
+    return results
 
 
 def _is_nameless(element: Element, labelled: set[str]) -> bool:
-    given = element.attributes
-    if any(given.get(name) for name in ("aria-label", "aria-labelledby", "title")):
+    attributes = element.attributes
+    if any(attributes.get(name) for name in ("aria-label", "aria-labelledby", "title")):
         return False
     if element.tag == "img":
-        return "alt" not in given
+        return "alt" not in attributes
     if element.tag in _FIELDS:
-        if given.get("type") in ("hidden", "submit", "button", "image"):
+        if attributes.get("type") in ("hidden", "submit", "button", "image"):
             return False
         around = any(one.tag == "label" and one.text for one in element.above())
-        return not around and given.get("id") not in labelled
+        return not around and attributes.get("id") not in labelled
     if element.tag in _NAMED_BY_TEXT:
-        return not element.text and (element.tag != "a" or "href" in given)
+        return not element.text and (element.tag != "a" or "href" in attributes)
     return False

@@ -26,7 +26,7 @@ def call(site: Installation, customer: str) -> Any:
         )
 
 
-def heard_of_models(site: Installation) -> bool:
+def has_models(site: Installation) -> bool:
     with site.client() as client:
         return bool(client.models.list().data)
 
@@ -35,7 +35,7 @@ def heard_of_models(site: Installation) -> bool:
 def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
     site: Installation, owner: Visitor
 ) -> None:
-    site.hub.wait(lambda: heard_of_models(site), "the models are not heard of")
+    site.hub.wait(lambda: has_models(site), "the models are not heard of")
     page, requests = owner.page, f"{site.organisation}/budgets/requests"
     page.set_viewport_size(TELEPHONE)
     page.goto(f"{site.organisation}/budgets/new")

@@ -34,9 +34,9 @@ def drag(page: Page, first: Locator, last: Locator) -> None:
 
 def counted(text: str | None) -> int:
     """The requests that a bar says of itself."""
-    found = re.search(r": ([\d,]+) requests?", text or "")
-    assert found, text
-    return int(found[1].replace(",", ""))
+    match = re.search(r": ([\d,]+) requests?", text or "")
+    assert match, text
+    return int(match[1].replace(",", ""))
 
 
 @pytest.mark.slow
@@ -46,8 +46,8 @@ def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     bars = page.locator("[data-histogram] a")
     expect(bars).to_have_count(7)
     texts = [bar.get_attribute("aria-label") for bar in bars.all()]
-    told = [counted(text) for text in texts]
-    assert sum(told) > sum(told[:5]) > 0
+    messages = [counted(text) for text in texts]
+    assert sum(messages) > sum(messages[:5]) > 0
     edges = bars.nth(2).get_attribute("data-from"), bars.nth(4).get_attribute("data-to")
     drag(page, bars.nth(4), bars.nth(2))
     expect(page).to_have_url(re.compile("from="))
@@ -55,12 +55,12 @@ def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     asked = [dt.datetime.fromisoformat(query[name][0]) for name in ("from", "to")]
     assert asked == [dt.datetime.fromisoformat(edge or "") for edge in edges]
     assert query["model"] == [ECHO]
-    expect(page.locator("#rows tbody tr")).to_have_count(sum(told[2:5]))
+    expect(page.locator("#rows tbody tr")).to_have_count(sum(messages[2:5]))
     page.go_back()
     expect(bars).to_have_count(7)
     # Without a drag a bar is a link to its own requests.
     bars.nth(6).click()
-    expect(page.locator("#rows tbody tr")).to_have_count(told[6])
+    expect(page.locator("#rows tbody tr")).to_have_count(messages[6])
 
 
 def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
@@ -69,9 +69,9 @@ def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
     bars.last.focus()
     page.keyboard.press("ArrowLeft")
     expect(bars.nth(5)).to_be_focused()
-    told = counted(bars.nth(5).get_attribute("aria-label"))
+    message = counted(bars.nth(5).get_attribute("aria-label"))
     page.keyboard.press("Enter")
-    expect(page.locator("#rows tbody tr")).to_have_count(told)
+    expect(page.locator("#rows tbody tr")).to_have_count(message)
 
 
 @pytest.mark.extended

@@ -88,7 +88,7 @@ def place() -> Iterator[Place]:
         yield Place(hub, beside, beside.call(assemble))
 
 
-def found(hub: Hub, word: str) -> list[str]:
+def find_places(hub: Hub, word: str) -> list[str]:
     """The tables, files and logs that say it."""
     tables = hub.rows(
         "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
@@ -137,7 +137,9 @@ def test_somebody_plants_text_and_deletes_their_account(place: Place, browser: B
     page.get_by_label("Name", exact=True).fill(f"{WORD} laptop")
     page.locator("main form button[type=submit], #dialog button[type=submit]").last.click()
     expect(page.get_by_text("sk-weir-").first).to_be_visible()
-    assert {"accounts_key", "accounts_auditevent", "accounts_user"} <= set(found(place.hub, WORD))
+    assert {"accounts_key", "accounts_auditevent", "accounts_user"} <= set(
+        find_places(place.hub, WORD)
+    )
     page.goto("/account/data")
     look(zed, "own-data")
     page.get_by_role("link", name="Delete account").click()
@@ -149,7 +151,7 @@ def test_somebody_plants_text_and_deletes_their_account(place: Place, browser: B
     page.wait_for_url("**/account/deleted")
     look(zed, "deleted")
     assert place.beside.call(work) == 1
-    assert found(place.hub, WORD) == []
+    assert find_places(place.hub, WORD) == []
     assert "BROKEN" not in place.beside.call(manage, "verify").upper()
     assert zed.complaints == []
     zed.context.close()

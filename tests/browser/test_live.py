@@ -45,12 +45,12 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
     live = page.get_by_role("button", name="Live")
     live.press("Enter")
     expect(live).to_have_attribute("aria-pressed", "true")
-    said = page.locator("[data-live-said]")
-    expect(said).to_have_text("New: 0")
+    locator = page.locator("[data-live-said]")
+    expect(locator).to_have_text("New: 0")
     ask(site, 2)
     rows = page.locator("#rows tbody tr")
     expect(rows).to_have_count(len(before) + 2)
-    expect(said).to_have_text("New: 2", timeout=10_000)
+    expect(locator).to_have_text("New: 2", timeout=10_000)
     themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for theme in themes:
         page.emulate_media(color_scheme=theme)
@@ -59,9 +59,9 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
     ask(site)
     page.evaluate(_HIDE, False)
     expect(rows).to_have_count(len(before) + 3)
-    shown = addresses(page)
-    assert len(set(shown)) == len(shown)
-    assert shown[3:] == before
+    page_text = addresses(page)
+    assert len(set(page_text)) == len(page_text)
+    assert page_text[3:] == before
     page.get_by_role("combobox", name="Status").select_option("error")
     expect(page).to_have_url(re.compile("status=error"))
     failed = rows.count()
@@ -73,7 +73,7 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
     assert too_wide(page) == ""
     live.click()
     expect(live).to_have_attribute("aria-pressed", "false")
-    expect(said).to_be_empty()
+    expect(locator).to_be_empty()
 
 
 @pytest.mark.extended
@@ -90,7 +90,7 @@ def test_a_page_goes_on_when_the_process_is_replaced(site: Installation, owner: 
     site.hub.start()
     ask(site, 2)
     expect(rows).to_have_count(before + 3, timeout=30_000)
-    shown = addresses(page)
-    assert len(set(shown)) == len(shown)
+    page_text = addresses(page)
+    assert len(set(page_text)) == len(page_text)
     # The browser tells of the connection that was lost.
     owner.complaints[:] = [line for line in owner.complaints if "net::ERR_" not in line]

@@ -62,9 +62,9 @@ def newest_record(site: Installation) -> dict[str, Any]:
 
 def money(text: str) -> Decimal:
     """The amount in `$0.0000272` or `12.5 out · $0.0000272 (measured)`."""
-    found = re.search(r"\$([\d,]+(?:\.\d+)?)", text)
-    assert found, text
-    return Decimal(found[1].replace(",", ""))
+    match = re.search(r"\$([\d,]+(?:\.\d+)?)", text)
+    assert match, text
+    return Decimal(match[1].replace(",", ""))
 
 
 def test_the_one_time_link_signs_in_once_and_signing_out_ends_it(
@@ -154,8 +154,8 @@ def summed(page: Page, request_id: str, site: Installation) -> bool:
         "FROM usage_usagerecord WHERE final AND request_id = %s",
         parse_id(request_id),
     )["summed"]
-    told = page.locator("#results").inner_text()
-    return bool(known) and re.search(rf"Requests\s+{counted}\b", told) is not None
+    text = page.locator("#results").inner_text()
+    return bool(known) and re.search(rf"Requests\s+{counted}\b", text) is not None
 
 
 @pytest.mark.slow
@@ -183,8 +183,8 @@ def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Vis
     client = site.client(secret)
     message = {"role": "user", "content": "hello #tokens=6"}
     site.hub.wait(lambda: bool(client.models.list().data), "the key is not heard of")
-    said = client.chat.completions.create(model=MODEL, messages=[message])  # type: ignore[list-item]
-    assert said.choices[0].message.content == expected_text("browser", "hello #tokens=6", 6)
+    text = client.chat.completions.create(model=MODEL, messages=[message])  # type: ignore[list-item]
+    assert text.choices[0].message.content == expected_text("browser", "hello #tokens=6", 6)
 
     page.goto(f"{site.organisation}/keys")
     act_on(page, "web-prod", "Revoke")
@@ -241,22 +241,22 @@ def works(site: Installation, secret: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("channel", "told"),
+    ("channel", "text"),
     [
         pytest.param("rivers", "Passed", id="working", marks=pytest.mark.slow),
         pytest.param("dry", "Failed", id="dead"),
     ],
 )
 def test_a_channel_is_tested_from_its_page(
-    site: Installation, owner: Visitor, channel: str, told: str
+    site: Installation, owner: Visitor, channel: str, text: str
 ) -> None:
     page = owner.page
     page.goto("/admin/channels")
     page.get_by_role("link", name=channel).click()
     page.get_by_role("button", name="Run test").click()
-    expect(page.locator("#test .panel-head")).to_contain_text(told)
+    expect(page.locator("#test .panel-head")).to_contain_text(text)
     page.get_by_role("link", name="Channels").first.click()
-    expect(page.get_by_role("row").filter(has_text=channel)).to_contain_text(told)
+    expect(page.get_by_role("row").filter(has_text=channel)).to_contain_text(text)
 
 
 def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit: Visit) -> None:

@@ -33,11 +33,11 @@ def test_a_model_is_deprecated_by_keyboard(site: Installation, owner: Visitor) -
     body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello #tokens=1"}]}
     client = site.client()
 
-    def told() -> bool:
+    def is_deprecated() -> bool:
         answer = client.chat.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
         return str(answer.headers.get("deprecation")) == "@1767323040"
 
-    site.hub.wait(told, "the relay does not hear of it")
+    site.hub.wait(is_deprecated, "the relay does not hear of it")
     page.get_by_label("Deprecated from").fill("")
     page.get_by_label("Replacement").fill("")
     page.get_by_label("Context").fill("")

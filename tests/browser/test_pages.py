@@ -245,19 +245,19 @@ def test_every_page_has_its_language_a_title_one_heading_and_names(
         ) as client:
             for name in sorted(paths.keys() - DRAWN.keys())[::every]:
                 faults[name] = faults_of(client.get(paths[name]))
-    assert {name: found for name, found in faults.items() if found} == {}
+    assert {name: result for name, result in faults.items() if result} == {}
 
 
 def faults_of(response: httpx.Response) -> list[str]:
     elements = structure.read(response.text)
     texts = {tag: [one.text for one in elements if one.tag == tag] for tag in ("title", "h1")}
     language = [one.attributes.get("lang") for one in elements if one.tag == "html"]
-    found = structure.faults(elements)
+    result = structure.faults(elements)
     if (response.status_code, language, len(texts["h1"])) != (200, ["zh-hans"], 1):
-        found.append(f"{response.status_code}, {language}, {texts['h1']}")
+        result.append(f"{response.status_code}, {language}, {texts['h1']}")
     if not re.fullmatch(r".+ · Weir", "".join(texts["title"][:1]), re.DOTALL):
-        found.append(f"its title is {texts['title']}")
-    return found
+        result.append(f"its title is {texts['title']}")
+    return result
 
 
 def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Page]]:
@@ -313,7 +313,7 @@ class Sight:
 
 def look_at(name: str, page: Page, look: Look) -> Sight:
     code_bytes = page.evaluate(_CODE_BYTES)
-    found = findings(page)
+    result = findings(page)
     by_mouse = page.evaluate(_BY_MOUSE_ALONE)
     focused = []
     for _ in range(_STEPS):
@@ -330,7 +330,7 @@ def look_at(name: str, page: Page, look: Look) -> Sight:
         title=page.title(),
         headings=page.locator("h1").count(),
         code_bytes=code_bytes,
-        findings=found,
+        findings=result,
         by_mouse=by_mouse,
         focused=focused,
         too_wide=wide,
@@ -449,22 +449,22 @@ def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor)
 def test_what_opens_over_a_page_shuts_nobody_out(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto(f"{site.organisation}/keys")
-    found = []
+    results = []
     for menu in ("Account menu", re.compile("Acme")):
         page.get_by_role("button", name=menu).click()
         expect(page.locator(".menu:popover-open")).to_be_visible()
-        found += findings(page)
+        results += findings(page)
         page.keyboard.press("Escape")
     page.get_by_role("link", name="Create key").click()
     expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
-    found += findings(page)
+    results += findings(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("link", name="Create key")).to_be_focused()
     act_on(page, "known", "Revoke")
     expect(page.get_by_role("dialog")).to_be_visible()
-    found += findings_in_both_themes(page)
-    assert found == []
+    results += findings_in_both_themes(page)
+    assert results == []
 
 
 @pytest.mark.slow

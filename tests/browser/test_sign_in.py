@@ -127,8 +127,8 @@ def virtual_authenticator(page: Page) -> tuple[Any, dict[str, str]]:
         "isUserVerified": True,
         "automaticPresenceSimulation": True,
     }
-    made = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-    return devtools, {"authenticatorId": made["authenticatorId"]}
+    response = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return devtools, {"authenticatorId": response["authenticatorId"]}
 
 
 @pytest.mark.slow

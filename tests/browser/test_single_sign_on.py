@@ -185,10 +185,10 @@ def test_the_owner_sees_the_claims_of_a_test(walk: Walk, person: httpx.Client) -
     test = re.search(r'href="([^"]+)"[^>]*>\s*Test sign-in\s*<', settings.text)
     assert test, settings.text
     asked = send(person, person.get(unescape(test[1])), login="tess", password="any")
-    shown = send(person, asked)
-    assert shown.url.path == "/o/acme/settings/sso"
-    assert "tess@acme.example" in shown.text
-    assert "the role Developer in research" in shown.text
+    response = send(person, asked)
+    assert response.url.path == "/o/acme/settings/sso"
+    assert "tess@acme.example" in response.text
+    assert "the role Developer in research" in response.text
     assert walk.rows("SELECT id FROM accounts_user WHERE email = 'tess@acme.example'") == []
 
 

@@ -99,14 +99,14 @@ def findings(page: Page, *rules: str) -> list[str]:
 
 def findings_in_both_themes(page: Page) -> list[str]:
     """By all rules in the light theme, and in the dark one by that which looks at colours."""
-    found = findings(page)
+    result = findings(page)
     page.emulate_media(color_scheme="dark")
-    found += findings(page, "color-contrast")
+    result += findings(page, "color-contrast")
     page.emulate_media(color_scheme="light")
-    return found
+    return result
 
 
 def too_wide(page: Page) -> str:
     """How much wider than its window the page is; empty when it fits."""
-    told: str = page.evaluate(_FITS)
-    return told
+    message: str = page.evaluate(_FITS)
+    return message

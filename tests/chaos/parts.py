@@ -162,16 +162,16 @@ def installation(folder: Path, *, beat_apart: bool = False) -> Iterator[Installa
     cluster = postgres.open_cluster(folder / "postgres")
     database = Database(cluster, folder / "postgres.log")
     database.start()
-    found: Installation | None = None
+    result: Installation | None = None
     try:
-        found = Installation(folder, database, beat_apart=beat_apart)
-        for part in found.parts[1:]:
+        result = Installation(folder, database, beat_apart=beat_apart)
+        for part in result.parts[1:]:
             part.start()
-        found.await_ready()
-        yield found
+        result.await_ready()
+        yield result
     finally:
-        for part in found.parts[1:] if found is not None else []:
+        for part in result.parts[1:] if result is not None else []:
             part.kill()
-        for hub in found.hubs if found is not None else []:
+        for hub in result.hubs if result is not None else []:
             hub.close()
         database.stop()

@@ -26,20 +26,20 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SETTLED_S = 90.0
 
 
-def kill_at_random(found: Installation, kills: int, seed: int) -> Counter[str]:
+def kill_at_random(problems: Installation, kills: int, seed: int) -> Counter[str]:
     """Kill one part after the other, and start it again a moment later."""
     dice = random.Random(seed)
     killed: Counter[str] = Counter()
     weights = [3, 3, 3, 1]
     for _ in range(kills):
         time.sleep(dice.uniform(0.2, 3.0))
-        (part,) = dice.choices(found.parts, weights)
+        (part,) = dice.choices(problems.parts, weights)
         part.kill()
         killed[part.name] += 1
         time.sleep(dice.uniform(0.0, 1.0))
         part.start()
         if isinstance(part, Database):
-            found.reconnect()
+            problems.reconnect()
     return killed
 
 
@@ -49,20 +49,20 @@ def test_killed_at_random(tmp_path: Path, provider: str) -> None:
     with (
         FakeUpstream(name="a", process=True) as fake,
         FakeUpstream(name="b", process=True) as other,
-        installation(tmp_path) as found,
+        installation(tmp_path) as result,
     ):
-        hub = found.hub
+        hub = result.hub
         tenants = [hub.tenant("1000.00") for _ in range(4)]
         model = hub.model(fake, other, provider=provider)
-        found.hubs[1].know(model)
+        result.hubs[1].know(model)
         metered = provider == "openai_metered"
         load = Load(
-            [one.port for one in found.hubs], tenants, model,
+            [one.port for one in result.hubs], tenants, model,
             clients=CLIENTS, leaving=metered, seed=SEED,
         )  # fmt: skip
         load.start()
-        killed = kill_at_random(found, KILLS, SEED)
-        found.await_ready()
+        killed = kill_at_random(result, KILLS, SEED)
+        result.await_ready()
         load.stop()
         restarted_at = time.monotonic()
 

@@ -23,16 +23,16 @@ def test_a_minute_without_the_database(tmp_path: Path) -> None:
     with (
         ExitStack() as stack,
         FakeUpstream(name="a", process=True) as fake,
-        installation(tmp_path) as found,
+        installation(tmp_path) as result,
     ):
         clients = Clients(stack)
-        hub = found.hub
+        hub = result.hub
         tenant, model = hub.tenant("1000.00"), hub.model(fake)
         body = ask(model, "#tokens=300 #delay_ms=50", stream=True, max_tokens=600)
         streams = [clients.ask(hub, tenant, body) for _ in range(STREAMS)]
         for stream in streams:
             stream.read_until(b'"content":" ')
-        found.database.kill()
+        result.database.kill()
         away_at = time.monotonic()
         hub.wait(lambda: hub.get("/readyz").status == 503, "stays ready")
         took_ms = []
@@ -45,9 +45,9 @@ def test_a_minute_without_the_database(tmp_path: Path) -> None:
             time.sleep(0.5)
         for stream in streams:
             stream.read_until(b"[DONE]")
-        found.database.start()
+        result.database.start()
         back_at = time.monotonic()
-        found.reconnect()
+        result.reconnect()
         hub.wait(lambda: hub.get("/readyz").status == 200, "does not come back", 30.0)
         ready_s = time.monotonic() - back_at
         hub.settled(tenant)

@@ -30,14 +30,14 @@ BETWEEN_ORDERS_S = 1.6
 SETTLED_S = 240.0
 
 
-def order(found: Installation, tenant: Tenant, model: str, number: int) -> None:
+def order(states: Installation, tenant: Tenant, model: str, number: int) -> None:
     """A video that is ordered again for as long as nobody answers; some fail at their provider."""
     prompt = f"video {number} #polls={1 + number % 3}" + (" #fail=x" if number % 7 == 0 else "")
     body = {"model": model, "prompt": prompt, "seconds": "8", "size": "1280x720"}
     time.sleep(BETWEEN_ORDERS_S)
     end = time.monotonic() + SETTLED_S
     while time.monotonic() < end:
-        hub = random.choice(found.hubs)
+        hub = random.choice(states.hubs)
         try:
             if hub.post(tenant, body, path="/v1/videos").status == 200:
                 return
@@ -47,18 +47,18 @@ def order(found: Installation, tenant: Tenant, model: str, number: int) -> None:
     raise AssertionError(f"nobody accepts {prompt}")
 
 
-def kill_one_by_one(found: Installation) -> Counter[str]:
+def kill_one_by_one(states: Installation) -> Counter[str]:
     """Kill one part after the other, and start it again a moment later."""
     dice, killed = random.Random(SEED), Counter[str]()
     while killed.total() < KILLS:
-        for part in dice.sample(found.parts, len(found.parts)):
+        for part in dice.sample(states.parts, len(states.parts)):
             time.sleep(dice.uniform(*BETWEEN_KILLS_S))
             part.kill()
             killed[part.name] += 1
             time.sleep(dice.uniform(0.0, 0.5))
             part.start()
             if isinstance(part, Database):
-                found.reconnect()
+                states.reconnect()
     return killed
 
 
@@ -75,16 +75,16 @@ def are_open(hub: Hub, tenant: Tenant) -> bool:
 
 
 def test_300_videos_whose_installation_dies_all_the_time(tmp_path: Path) -> None:
-    with FakeVideos() as provider, installation(tmp_path, beat_apart=True) as found:
-        hub, began = found.hub, time.monotonic()
+    with FakeVideos() as provider, installation(tmp_path, beat_apart=True) as result:
+        hub, began = result.hub, time.monotonic()
         tenant, model = hub.tenant("10000.00"), video_model(hub, provider)
-        found.hubs[1].know(model)
+        result.hubs[1].know(model)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            orders = [pool.submit(order, found, tenant, model, number) for number in range(TASKS)]
-            killed = kill_one_by_one(found)
+            orders = [pool.submit(order, result, tenant, model, number) for number in range(TASKS)]
+            killed = kill_one_by_one(result)
         for one in orders:
             one.result()
-        found.await_ready()
+        result.await_ready()
         hub.wait(lambda: not are_open(hub, tenant), "tasks or holds stay open", SETTLED_S)
         tasks = hub.rows("SELECT id, state, upstream_id FROM gateway_mediatask")
         holds = {row["id"]: row["state"] for row in hub.rows("SELECT id, state FROM billing_hold")}

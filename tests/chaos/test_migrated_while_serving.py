@@ -199,14 +199,14 @@ def test_migrated_while_it_serves(tmp_path: Path) -> None:
             assert verdict.missing == verdict.double == verdict.overpaid == verdict.wrong == []
             now.ask(_SEAL)
             assert now.ask(_VERIFY) == "{} [] []"
-            for tenant, stands in zip(tenants, balances(new, tenants), strict=True):
+            for tenant, state in zip(tenants, balances(new, tenants), strict=True):
                 (row,) = new.rows(
                     "SELECT sum(charge_nano) AS nano FROM usage_usagerecord "
                     "WHERE organisation_id = %s", tenant.organisation_id,
                 )  # fmt: skip
-                assert stands["revenue"] == row["nano"] > 0
-                assert stands["customer:available"] == CREDIT_NANO - row["nano"]
-                assert stands["customer:held"] == 0
+                assert state["revenue"] == row["nano"] > 0
+                assert state["customer:available"] == CREDIT_NANO - row["nano"]
+                assert state["customer:held"] == 0
         finally:
             if load is not None:
                 load.stop()

@@ -22,7 +22,7 @@ from accounts.keys import keys
 from accounts.limits.rules import check_limits
 from accounts.members import invitations
 from accounts.members.invitations import Offer
-from accounts.members.pseudonym import Traces, without_person
+from accounts.members.pseudonym import Traces, replace_person
 from accounts.models import Role
 from accounts.organisations.data_policy import is_region
 from accounts.organisations.labels import is_label
@@ -105,7 +105,7 @@ def list_domains(people: Cast, count: int) -> None:
 
 def ask_once(people: Cast, length: int) -> None:
     request = ("POST", "/", b"")
-    idempotency.once(
+    idempotency.run_once(
         actor(people.alice, people.acme), "k" * length, request, lambda: Answer(200, {})
     )
 
@@ -150,7 +150,7 @@ def is_asked_again(tries: int) -> bool:
 def replaces_name(length: int) -> bool:
     name = "n" * length
     traces = Traces("erased@example.invalid", ("someone@example.org",), (name,))
-    return bool(without_person(f"by {name} now", traces, about=True) != f"by {name} now")
+    return bool(replace_person(f"by {name} now", traces, about=True) != f"by {name} now")
 
 
 BOUNDS: Final[dict[str, Bound]] = {
@@ -210,7 +210,7 @@ BOUNDS: Final[dict[str, Bound]] = {
         lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
     ),
     "billing/limits/charge_rule.py:checked:DRAIN_SECONDS_MAX": Bound(
-        lambda _, n: charge_rule.checked("drain", n), 1, 600
+        lambda _, n: charge_rule.build_charge_rule("drain", n), 1, 600
     ),
     "billing/credits/code_format.py:read:_HEXADECIMAL_LENGTH": Bound(
         lambda _, n: code_format.read("0" * n) is not None, 32, 32

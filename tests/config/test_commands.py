@@ -26,7 +26,7 @@ def raising(error: Exception) -> Callable[[list[str]], None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (ConfigurationError("WEIR_KEK is not set."), "WEIR_KEK is not set."),
         (WrongSecret("WEIR_KEK is not the one"), "WEIR_KEK is not the one"),
@@ -37,12 +37,12 @@ def raising(error: Exception) -> Callable[[list[str]], None]:
     ],
 )
 def test_what_is_wrong_with_the_installation_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
 ) -> None:
     monkeypatch.setattr(command_line, "execute_from_command_line", raising(error))
     with pytest.raises(SystemExit) as end:
         command_line.run(["manage.py", "verify"])
-    assert said in str(end.value.code)
+    assert text in str(end.value.code)
     with pytest.raises(type(error)):
         command_line.run(["manage.py", "verify", "--traceback"])
 
@@ -57,7 +57,7 @@ def test_seals_are_compared_with_no_other_key(settings: LazySettings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kek", "said"),
+    ("kek", "text"),
     [
         (base64.urlsafe_b64encode(b"\xff" * 32).decode(), "URL-safe base64"),
         (base64.urlsafe_b64encode(b"\xfb" * 32).decode().rstrip("="), "URL-safe base64"),
@@ -66,7 +66,7 @@ def test_seals_are_compared_with_no_other_key(settings: LazySettings) -> None:
         (base64.b64encode(b"\0" * 16).decode(), "holds 16 bytes; it must hold 32"),
     ],
 )
-def test_a_key_in_another_form_is_told_which(kek: str, said: str) -> None:
+def test_a_key_in_another_form_is_told_which(kek: str, text: str) -> None:
     with pytest.raises(WrongSecret, match=r"^WEIR_KEK ") as refused:
         Vault(kek)
-    assert said in str(refused.value)
+    assert text in str(refused.value)

@@ -52,8 +52,8 @@ class Door:
 
     def process(self, file: str, field: str) -> int:
         assert self.hub.process is not None
-        told = Path(f"/proc/{self.hub.process.pid}/{file}").read_text()
-        return int(re.search(rf"{field}:\s+(\d+)", told)[1])  # type: ignore[index]
+        text = Path(f"/proc/{self.hub.process.pid}/{file}").read_text()
+        return int(re.search(rf"{field}:\s+(\d+)", text)[1])  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ async def _begun(reader: asyncio.StreamReader) -> str:
     return line.split()[1].decode() if line else "closed"
 
 
-async def _told(reader: asyncio.StreamReader) -> str:
+async def _read_whole(reader: asyncio.StreamReader) -> str:
     """The same, once the answer is whole."""
     status = await _begun(reader)
     with suppress(ConnectionError):
@@ -131,14 +131,14 @@ async def sign_in(
     """Each from an address of its own, so that nothing but the bound of hashes stands before it."""
     form = {"login": f"{n}@example.org", "password": "wrong wrong"}
     writer.write(_post(door, "/login", form, f"x-forwarded-for: 198.51.{n // 250}.{n % 250}"))
-    return await _told(reader)
+    return await _read_whole(reader)
 
 
 async def sign_in_here(
     door: Door, n: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> str:
     writer.write(_post(door, "/login", {"login": "bob@example.org", "password": "wrong wrong"}))
-    return await _told(reader)
+    return await _read_whole(reader)
 
 
 async def fetch(
@@ -147,7 +147,7 @@ async def fetch(
     """What the server fetches, it fetches for who is signed in: strangers are sent to sign in."""
     path = f"/o/{door.slug}/playground/" + ("files/fetch", "tools/import")[n % 2]
     writer.write(_post(door, path, {"url": "http://127.0.0.1:1/"}))
-    return await _told(reader)
+    return await _read_whole(reader)
 
 
 async def read_file(
@@ -155,7 +155,7 @@ async def read_file(
 ) -> str:
     path = ("/static/css/app.css", "/login", "/static/vendor/htmx/htmx.min.js")[n % 3]
     writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-    return await _told(reader)
+    return await _read_whole(reader)
 
 
 async def send_much(
@@ -207,7 +207,7 @@ async def send_head(
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-    return await _told(reader)
+    return await _read_whole(reader)
 
 
 async def sit(
@@ -339,9 +339,9 @@ def test_fifty_codes_at_once_get_one_kind_of_refusal(door: Door) -> None:
 
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(send_code, range(50)))
-    told = Counter(answer.status for answer in answers)
-    assert set(told) <= {200, 302, 429}, told
-    assert told[429] >= 50 - 18
+    counter = Counter(answer.status for answer in answers)
+    assert set(counter) <= {200, 302, 429}, counter
+    assert counter[429] >= 50 - 18
     assert all("retry-after" in answer.headers for answer in answers if answer.status == 429)
     assert [answer.headers.get("location") for answer in answers].count("/") == 1
 

@@ -167,8 +167,8 @@ def reaches_audit(function: FunctionType, depth: int = 12) -> bool:
 def named_by(function: FunctionType) -> frozenset[FunctionType]:
     """The functions of ours that a function names: calls, passes on, or makes an object of."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    found = (value_of(node, function.__globals__) for node in ast.walk(tree))
-    return frozenset(one for value in found for one in functions_of(value) if is_ours(one))
+    values = (value_of(node, function.__globals__) for node in ast.walk(tree))
+    return frozenset(one for value in values for one in functions_of(value) if is_ours(one))
 
 
 def value_of(node: ast.AST, names: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from lib.numbers.relative_time import relative_text
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
+    ("number", "display"),
     [
         (0, "0"),
         (9_999, "9,999"),
@@ -28,42 +28,42 @@ from lib.numbers.relative_time import relative_text
     ],
 )
 def test_compact_count_keeps_three_digits_and_never_says_a_thousand_of_a_unit(
-    number: int, shown: str
+    number: int, display: str
 ) -> None:
-    assert formatting.compact(number) == shown
+    assert formatting.compact(number) == display
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
+    ("number", "display"),
     [(9_999, "9,999"), (10_000, "1 万"), (12_345, "1.23 万"), (412_906, "41.3 万"),
      (12_345_678, "1235 万"), (99_994_999, "9999 万"), (99_999_999, "1 亿"),
      (1_920_441_023, "19.2 亿"), (999_999_999_999, "1 万亿"), (-12_345, "−1.23 万")],
 )  # fmt: skip
-def test_chinese_shortens_numbers_by_ten_thousands(number: int, shown: str) -> None:
+def test_chinese_shortens_numbers_by_ten_thousands(number: int, display: str) -> None:
     with translation.override("zh-hans"):
-        assert ui.compact(number) == shown
+        assert ui.compact(number) == display
         assert money.money_total(number * 10**9).startswith(("$", "−$"))
     with translation.override("en"):
         assert ui.compact(number) == formatting.compact(number)
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "shown"),
+    ("milliseconds", "display"),
     [(0, "0 ms"), (842, "842 ms"), (999, "999 ms"), (3_210, "3.21 s"), (59_994, "59.99 s"),
      (59_996, "1 min"), (72_000, "1 min 12 s"), (3_600_000, "60 min")],
 )  # fmt: skip
-def test_duration_changes_unit_at_a_second_and_at_a_minute(milliseconds: int, shown: str) -> None:
+def test_duration_changes_unit_at_a_second_and_at_a_minute(milliseconds: int, display: str) -> None:
     with translation.override("en"):
-        assert ui.duration(milliseconds) == shown
+        assert ui.duration(milliseconds) == display
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "shown"),
+    ("part", "whole", "display"),
     [(0, 10, "0%"), (10, 10, "100%"), (1, 100_000, "<0.1%"), (99_999, 100_000, ">99.9%"),
      (124, 1_000, "12.4%"), (3, 0, "–")],
 )  # fmt: skip
-def test_percent_is_never_rounded_to_nothing_or_to_all(part: int, whole: int, shown: str) -> None:
-    assert formatting.percent(part, whole) == shown
+def test_percent_is_never_rounded_to_nothing_or_to_all(part: int, whole: int, display: str) -> None:
+    assert formatting.percent(part, whole) == display
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_change_names_new_and_nothing(now: int, before: int, expected: tuple[str
 
 
 @pytest.mark.parametrize(
-    ("octets", "shown"),
+    ("octets", "display"),
     [(0, "0 B"), (999, "999 B"), (4_200_000, "4.2 MB"), (1_000, "1 kB"), (7 * 10**15, "7000 TB")],
 )
-def test_bytes_are_decimal(octets: int, shown: str) -> None:
-    assert formatting.data_size(octets) == shown
+def test_bytes_are_decimal(octets: int, display: str) -> None:
+    assert formatting.data_size(octets) == display
 
 
 def test_id_is_cut_in_the_middle_only_when_long() -> None:
@@ -106,7 +106,7 @@ def test_relative_time_speaks_of_the_past_and_the_future() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "display"),
     [
         ("it broke off", "it broke off."),
         ("Try again.", "Try again."),
@@ -114,8 +114,8 @@ def test_relative_time_speaks_of_the_past_and_the_future() -> None:
         ("", ""),
     ],
 )
-def test_a_text_of_somebody_else_ends_as_a_sentence(text: str, shown: str) -> None:
-    assert ui.sentence(text) == shown
+def test_a_text_of_somebody_else_ends_as_a_sentence(text: str, display: str) -> None:
+    assert ui.sentence(text) == display
 
 
 def test_the_script_gets_the_patterns_in_the_order_that_it_indexes() -> None:

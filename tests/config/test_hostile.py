@@ -71,8 +71,8 @@ def text_columns() -> Iterator[tuple[type[models.Model], Any]]:
         for field in model._meta.concrete_fields:
             base = field.base_field if isinstance(field, ArrayField) else field
             texts = isinstance(base, models.CharField | models.TextField) and not base.choices
-            told = f"{model.__name__}.{field.name}" in TOLD_IN_JSON
-            if (texts and field.name not in OWN_WORDS) or told:
+            message = f"{model.__name__}.{field.name}" in TOLD_IN_JSON
+            if (texts and field.name not in OWN_WORDS) or message:
                 yield model, field
 
 
@@ -223,13 +223,13 @@ def bodies() -> Iterator[Any]:
 
 
 def body_of(schema: Any, text: str, name: str) -> dict[str, Any]:
-    made = {}
+    values = {}
     for field, info in schema.model_fields.items():
         if field == name:
-            made[field] = [text] if "list[" in str(info.annotation) else text
+            values[field] = [text] if "list[" in str(info.annotation) else text
         elif info.is_required():
-            made[field] = SAMPLES.get(field, "x")
-    return made
+            values[field] = SAMPLES.get(field, "x")
+    return values
 
 
 TEXTS: Final = (NUL, EVERYTHING, "\\", LONG)
@@ -314,7 +314,7 @@ NAMED: Final[dict[str, Callable[[cast.Cast, str], object]]] = {
     ),
     "role": lambda to, name: custom_roles.create_role(to.acme, name, [], actor=SYSTEM),
     "key": lambda to, name: keys.mint_key(SYSTEM, to.core, name, user=None),
-    "key of elsewhere": lambda to, name: keys.bring_key(SYSTEM, to.core, name, "k" * 30),
+    "key of elsewhere": lambda to, name: keys.import_key(SYSTEM, to.core, name, "k" * 30),
     "batch of codes": lambda to, name: codes.create_batch(SYSTEM, name, USD, 1),
     "plan": lambda to, name: plans.save_plan(SYSTEM, name, models=[]),
     "channel": lambda to, name: channels.create_channel(

@@ -67,14 +67,14 @@ OWN: Final[Mapping[str, Mapping[str, str]]] = {
 def base_of(executor: Any) -> list[tuple[str, str]]:
     """Of each room with a migration that touches a large table by the rule, the one before the
     first of them."""
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     before: dict[str, str] = {}
     for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
         room = migration.app_label
-        if room in before and room not in found and by_the_rule(migration):
-            found[room] = before[room]
+        if room in before and room not in results and by_the_rule(migration):
+            results[room] = before[room]
         before[room] = migration.name
-    return list(found.items())
+    return list(results.items())
 
 
 def by_the_rule(migration: Any) -> bool:
@@ -113,15 +113,15 @@ class Table:
         ).fetchall()
         own = OWN.get(name, {})
         made_up = {column: value_of(kind) for column, kind in columns if column not in own}
-        given = made_up | dict(own)
+        inputs = made_up | dict(own)
         return cls(
             name,
             sql.SQL(
                 "INSERT INTO {} ({}) SELECT {} FROM generate_series(%s::bigint, %s::bigint) n"
             ).format(
                 sql.Identifier(name),
-                sql.SQL(", ").join(map(sql.Identifier, given)),
-                sql.SQL(", ").join(sql.SQL(value) for value in given.values()),
+                sql.SQL(", ").join(map(sql.Identifier, inputs)),
+                sql.SQL(", ").join(sql.SQL(value) for value in inputs.values()),
             ),
         )
 

@@ -16,7 +16,7 @@ import config.urls  # noqa: F401 - every list is declared by its page
 from accounts.models import AuditEvent, Organisation, User
 from billing.models import TopUp
 from gateway.models import ShadowAnswer
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text, new_ids
 from lib.tables.table import REGISTERED
 from notify.models import Delivery, WebhookEndpoint
@@ -141,7 +141,7 @@ def rows_read(client: Client, address: str, relation: str) -> tuple[str, list[in
     for query in captured.captured_queries:
         text = query["sql"]
         if "ORDER BY" in text and " LIMIT 51" in text and relation in text:
-            with within(own.id if own else None), connection.cursor() as cursor:
+            with use_tenant(own.id if own else None), connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}")
                 (plans,) = cursor.fetchone()
             (plan,) = json.loads(plans) if isinstance(plans, str) else plans

@@ -168,22 +168,22 @@ def ready(hand: Hand, fake: FakeUpstream, method: str, path: str) -> tuple[str, 
     }
     content = operation.get("requestBody", {}).get("content", {})
     example = content.get("application/json", {}).get("example")
-    while found := re.search(r"/\{(\w+)\}", path):
-        above = path[: found.start()]
-        one = made_in(hand, fake, above) or (listed_in(hand, above) if method == "GET" else {})
-        own = one.get(found[1], one.get("id", 0 if found[1] in whole else "nothing"))
-        path = path.replace(found[0], f"/{quote(str(own), safe='')}", 1)
+    while match := re.search(r"/\{(\w+)\}", path):
+        above = path[: match.start()]
+        one = make_in(hand, fake, above) or (listed_in(hand, above) if method == "GET" else {})
+        own = one.get(match[1], one.get("id", 0 if match[1] in whole else "nothing"))
+        path = path.replace(match[0], f"/{quote(str(own), safe='')}", 1)
     return path, example
 
 
-def made_in(hand: Hand, fake: FakeUpstream, collection: str) -> dict[str, Any]:
+def make_in(hand: Hand, fake: FakeUpstream, collection: str) -> dict[str, Any]:
     """What its creating operation makes, if it can be made again."""
     sent = sendable(hand, fake, collection) if collection in TRIED else None
     answer = hand.ask("POST", *sent) if sent else None
     if answer is None or answer.status_code != 201:
         return {}
-    made: dict[str, Any] = answer.json()
-    return made["items"][0] if "items" in made else made
+    body: dict[str, Any] = answer.json()
+    return body["items"][0] if "items" in body else body
 
 
 def listed_in(hand: Hand, collection: str) -> dict[str, Any]:
@@ -203,17 +203,17 @@ def test_every_operation_answers_its_own_example(
     for method, path, operation in described():
         filled, body = ready(hand, fake, method, path.removeprefix("/api/v1"))
         answer = hand.ask(method, filled, body)
-        status, said = answer.status_code, answer.text
-        error = (answer.json().get("error") or {}) if said.startswith('{"error"') else {}
+        status, text = answer.status_code, answer.text
+        error = (answer.json().get("error") or {}) if text.startswith('{"error"') else {}
         unread = error.get("code") in ("unknown_url", "unknown_parameter",
                                        "missing_required_parameter", "invalid_type")  # fmt: skip
         declared = {str(one) for one in operation["responses"]}
         if str(status) not in declared or unread or status in (400, 401, 405):
-            faults.append(f"{method} {path}: {status} {said}")
+            faults.append(f"{method} {path}: {status} {text}")
         if 200 <= status < 300:
             successful += 1
         else:
-            others.append(f"{method} {path}: {status} {said[:150]}")
+            others.append(f"{method} {path}: {status} {text[:150]}")
     assert not faults, "\n".join(faults)
     assert successful >= SUCCESSFUL_MIN, f"{successful}:\n" + "\n".join(others)
 
@@ -267,18 +267,18 @@ def test_a_body_without_required_members_need_not_be_sent() -> None:
 
 def test_an_invitation_is_resent_without_a_body(running: Running) -> None:
     invited = {"role": "developer", "emails": ["resent@example.org"]}
-    status, made = running.ask("POST", "/api/v1/invitations", invited)
-    assert status == 201, made
-    path = f"/api/v1/invitations/{made['items'][0]['id']}/resend"
+    status, created = running.ask("POST", "/api/v1/invitations", invited)
+    assert status == 201, created
+    path = f"/api/v1/invitations/{created['items'][0]['id']}/resend"
     status, again = running.ask("POST", path)
     assert status == 200, again
-    assert again["link"] != made["items"][0]["link"]
+    assert again["link"] != created["items"][0]["link"]
 
 
 def test_operators_alone_act_in_another_organisation(running: Running) -> None:
     """P12, P23: with the role that they have there; for others it is as if it were not there."""
-    _, made = running.ask("POST", "/api/v1/organisations", {"name": "Elsewhere"})
-    slug = made["slug"]
+    _, created = running.ask("POST", "/api/v1/organisations", {"name": "Elsewhere"})
+    slug = created["slug"]
     status, here = running.ask("GET", "/api/v1/organisation", organisation=slug)
     assert (status, here["name"]) == (200, "Elsewhere")
     _, team = running.ask("POST", "/api/v1/teams", {"name": "Research"}, slug)
@@ -300,9 +300,9 @@ def test_operators_alone_act_in_another_organisation(running: Running) -> None:
 
 def test_an_unknown_owner_is_refused(running: Running) -> None:
     body = {"name": "Nobody's", "owner": "nobody@example.org"}
-    status, said = running.ask("POST", "/api/v1/organisations", body)
+    status, text = running.ask("POST", "/api/v1/organisations", body)
     assert status == 422
-    assert said["error"]["param"] == "owner"
+    assert text["error"]["param"] == "owner"
 
 
 # A client that somebody generates from the description ------------------------------------------

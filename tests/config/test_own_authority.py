@@ -21,7 +21,7 @@ from accounts.single_sign_on import oidc
 from billing.topups.processors.processor import ChargeOrder
 from billing.topups.processors.stripe import StripeProcessor
 from config.system.rows import system_rows
-from config.system.state import as_json, system_state
+from config.system.state import serialize_state, system_state
 from lib.network import clickhouse, egress, trust
 from lib.network.clickhouse import ClickHouse
 from lib.network.outbound import Outbound
@@ -105,7 +105,7 @@ def name_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None
 
 
 def send_webhook(url: str) -> None:
-    sending._posted(url, {}, b"{}", lambda answer: "")
+    sending._post_body(url, {}, b"{}", lambda answer: "")
 
 
 def fetch_file(url: str) -> None:
@@ -128,7 +128,7 @@ def poll_task(url: str) -> None:
 def ask_staged(url: str) -> None:
     """As a channel is asked that has a certificate, or none, but no authorities of its own."""
     with egress.guarded_client(LOOPBACK, outbound=Outbound()) as client:
-        egress.exchanged(client, "GET", url, {}, b"")
+        egress.send_request(client, "GET", url, {}, b"")
 
 
 def ask_channel(url: str) -> None:
@@ -154,7 +154,7 @@ def send_trace(url: str) -> None:
 
 SINKS: dict[str, Callable[[str], Any]] = {
     "webhooks": send_webhook,
-    "single sign-on": oidc.discovered,
+    "single sign-on": oidc.discover_provider,
     "fetched files": fetch_file,
     "payments": pay,
     "ClickHouse": ask_clickhouse,
@@ -204,13 +204,13 @@ def test_no_other_connection_is_made_secure_elsewhere() -> None:
     listed = subprocess.run(
         listing, cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    found = {
+    results = {
         name
         for name in listed
         if not name.startswith("tests/") and any(one in (ROOT / name).read_text() for one in makers)
     }
     # The second is for the authorities that a channel trusts alone.
-    assert found == {"lib/network/trust.py", "lib/network/outbound.py"}
+    assert results == {"lib/network/trust.py", "lib/network/outbound.py"}
 
 
 @pytest.mark.django_db
@@ -218,16 +218,16 @@ def test_the_system_page_says_which_are_trusted(
     authority: Authority, name_file: Callable[[Path], None]
 ) -> None:
     def row() -> Any:
-        (found,) = [
+        (result,) = [
             one for one in system_rows(system_state()) if one.title == "Certificate authorities"
         ]
-        return found
+        return result
 
     assert (row().value, row().status) == ("Public ones", "OK")
     name_file(authority.path)
     (own,) = trust.own_authorities()
     assert row().value == f"Public ones and 1 of your own: {own.name}"
-    assert as_json(system_state())["own_authorities"] == [
+    assert serialize_state(system_state())["own_authorities"] == [
         {"name": own.name, "ends_at": own.ends_at}
     ]
 
@@ -245,8 +245,8 @@ def test_a_file_that_is_no_good_is_refused_at_start(
 ) -> None:
     file = tmp_path / "company.pem"
     if content == "a server's":
-        made = authority.certificate(tmp_path, "hub.example", expired=False, trusted=False)
-        file.write_text(made.read_text())
+        created = authority.certificate(tmp_path, "hub.example", expired=False, trusted=False)
+        file.write_text(created.read_text())
     elif content is not None:
         file.write_text(content)
     done = subprocess.run(

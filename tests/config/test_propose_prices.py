@@ -51,10 +51,10 @@ def proposed(place: str, *options: str) -> tuple[str, list[str]]:
 def test_a_file_becomes_proposals(tmp_path: Path) -> None:
     file = tmp_path / "list.json"
     file.write_bytes(TEXT)
-    said, models = proposed(str(file), "--ignore", "azure/*", "--verbosity", "2")
+    text, models = proposed(str(file), "--ignore", "azure/*", "--verbosity", "2")
     assert models == ["m-1"]
-    assert "1 new prices, 0 changes and 0 removals" in said
-    assert "left out: m-2: input_cost_per_image" in said
+    assert "1 new prices, 0 changes and 0 removals" in text
+    assert "left out: m-2: input_cost_per_image" in text
     assert proposed(str(file), "--only", "azure/*")[1] == ["azure/m-1"]
 
 

@@ -9,11 +9,11 @@ import yaml
 from genai_prices import data
 
 from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import with_own_prices
+from billing.prices.catalogue_additions import add_own_prices
 from gateway.providers.lifecycle import shutdown_date
 
 README: Final = Path("README.md").read_text()
-CATALOGUE: Final = {row.model for row in with_own_prices(convert_catalogue(data.providers).rows)}
+CATALOGUE: Final = {row.model for row in add_own_prices(convert_catalogue(data.providers).rows)}
 # Served by the installation itself, and the operator's own.
 OWN: Final = {"smollm2-135m", "own-model"}
 
@@ -25,9 +25,9 @@ def channels() -> list[dict[str, Any]]:
 
 def test_models_of_the_example_file_are_in_the_catalogue_and_go_on() -> None:
     asked = [
-        (channel["provider"], (given or {}).get("upstream", name))
+        (channel["provider"], (inputs or {}).get("upstream", name))
         for channel in channels()
-        for name, given in channel["models"].items()
+        for name, inputs in channel["models"].items()
     ]
     assert asked
     for provider, model in asked:

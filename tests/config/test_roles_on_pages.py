@@ -106,17 +106,19 @@ def test_no_page_shows_a_role_what_it_may_not_do_or_know(
 
 
 def look(people: Cast, role: str, pages: list[str]) -> None:
-    shown = read(people, role, pages)
-    offered = {path: action for html in shown.values() for path, action in written_actions(html)}
-    assert len(shown) >= 5
+    page_text = read(people, role, pages)
+    offered = {
+        path: action for html in page_text.values() for path, action in written_actions(html)
+    }
+    assert len(page_text) >= 5
     assert offered or role in ("viewer", "operator")
     assert {
         path: action
         for path, action in offered.items()
         if roles.scope_of(role, action) is None  # type: ignore[arg-type]
     } == {}
-    named = [page for page, html in shown.items() if "east-secret" in html]
-    assert any("/requests/" in page for page in shown)
+    named = [page for page, html in page_text.items() if "east-secret" in html]
+    assert any("/requests/" in page for page in page_text)
     assert bool(named) is (role == "operator")
     if role != "operator":
-        assert [page for page, html in shown.items() if "0.1234" in html] == []
+        assert [page for page, html in page_text.items() if "0.1234" in html] == []

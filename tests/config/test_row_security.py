@@ -50,7 +50,7 @@ from config.row_security import (
 from config.server.middleware import tenancy as middleware
 from lib import clock
 from lib.database import tenancy
-from lib.database.tenancy import NOBODY, ROLE, own_context, within
+from lib.database.tenancy import NOBODY, ROLE, own_context, use_tenant
 from lib.ids import id_text
 from notify.models import WebhookEndpoint
 from playground.models import Conversation, Message
@@ -74,9 +74,9 @@ def foreign(people: cast.Cast) -> cast.Cast:
     theirs, team = people.stranger, people.stranger.teams.get()
     key, _ = cast.make_key(team, f"{MARK}-key", user=people.charlie)
     own, _ = cast.make_key(people.core, "ours", user=people.alice)
-    for made, model in ((key, f"{MARK}-model"), (own, "our-model")):
-        credit(made)
-        happen(made, clock.now(), model=model)
+    for created, model in ((key, f"{MARK}-model"), (own, "our-model")):
+        credit(created)
+        happen(created, clock.now(), model=model)
     lines = (
         Entry("equity:adjustment", theirs.id, -SUM_NANO),
         Entry("customer:available", theirs.id, SUM_NANO),
@@ -293,7 +293,7 @@ def rows_seen(label: str) -> int:
 def test_no_organisation_is_no_row(foreign: cast.Cast) -> None:
     """Fails closed: with the nobody's, and where only the role was set."""
     assert rows_seen("accounts.Key") > 0
-    with within(NOBODY):
+    with use_tenant(NOBODY):
         assert {label: rows_seen(label) for label in BOUND} == dict.fromkeys(BOUND, 0)
     with connection.cursor() as cursor:
         cursor.execute(f"SET ROLE {ROLE}")
@@ -305,18 +305,18 @@ def test_no_organisation_is_no_row(foreign: cast.Cast) -> None:
 
 @pytest.mark.django_db
 def test_only_the_organisations_own_rows_are_seen(foreign: cast.Cast) -> None:
-    with within(foreign.acme.id):
+    with use_tenant(foreign.acme.id):
         assert set(Team.objects.values_list("organisation", flat=True)) == {foreign.acme.id}
         accounts = LedgerEntry.objects.values_list("account__organisation", flat=True)
         assert set(accounts) == {foreign.acme.id}
         assert not Message.objects.exists()
-    with within(foreign.stranger.id):
+    with use_tenant(foreign.stranger.id):
         assert Message.objects.get().content == f"{MARK} words"
 
 
 @pytest.mark.django_db
 def test_nothing_is_written_for_another_organisation(foreign: cast.Cast) -> None:
-    with within(foreign.acme.id):
+    with use_tenant(foreign.acme.id):
         with pytest.raises(ProgrammingError), transaction.atomic():
             Team.objects.create(organisation=foreign.stranger, name="in", slug="in")
         assert Team.objects.filter(organisation=foreign.stranger).update(name="ours") == 0
@@ -329,20 +329,20 @@ def test_nothing_is_written_for_another_organisation(foreign: cast.Cast) -> None
 def test_what_is_written_once_stays(foreign: cast.Cast, label: str) -> None:
     """I2: for the role there is no such right, before any trigger."""
     model = apps.get_model(label)
-    with within(foreign.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
+    with use_tenant(foreign.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
         model._default_manager.all()._raw_delete(connection.alias)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("label", sorted(CLOSED))
 def test_what_is_closed_cannot_be_read(people: cast.Cast, label: str) -> None:
-    with within(people.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
+    with use_tenant(people.acme.id), pytest.raises(ProgrammingError, match="permission denied"):
         rows_seen(label)
 
 
 @pytest.mark.django_db
 def test_an_event_of_the_installation_is_recorded_from_within(people: cast.Cast) -> None:
-    with within(people.acme.id):
+    with use_tenant(people.acme.id):
         audit.record(SYSTEM, None, "user.created", people.bob)
         audit.record(SYSTEM, people.acme, "member.set", people.bob)
         actions = AuditEvent.objects.filter(object_id=str(people.bob.id))
@@ -353,7 +353,7 @@ def test_an_event_of_the_installation_is_recorded_from_within(people: cast.Cast)
 # Who enters -------------------------------------------------------------------------------------
 
 
-def standing() -> tuple[UUID | None, str]:
+def read_tenant() -> tuple[UUID | None, str]:
     """The tenant, and as whom the database knows what asks."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
@@ -362,11 +362,11 @@ def standing() -> tuple[UUID | None, str]:
 
 @pytest.mark.django_db
 def test_pages_enter_and_leave(people: cast.Cast, rf: RequestFactory) -> None:
-    owner = standing()
+    owner = read_tenant()
     seen: list[Any] = []
 
     def view(request: HttpRequest, actor: Any) -> HttpResponse:
-        seen.append(standing())
+        seen.append(read_tenant())
         if "fails" in request.GET:
             raise Http404
         return HttpResponse()
@@ -377,7 +377,7 @@ def test_pages_enter_and_leave(people: cast.Cast, rf: RequestFactory) -> None:
         request.session = {}
         with suppress(Http404):
             middleware(lambda request: view(request, **kwargs))(request)
-        assert standing() == owner
+        assert read_tenant() == owner
 
     page, operators = organisation_page("models.read")(view), operator_page("models.read")(view)
     asked(page, people.alice, o="acme")
@@ -430,7 +430,7 @@ def test_a_connection_from_the_pool_is_confined_anew(
     """Whoever had it before, and however they left."""
     seen = []
     for tenant in (people.acme.id, None, people.stranger.id, people.acme.id, NOBODY, None):
-        with within(tenant), suppress(ProgrammingError):
+        with use_tenant(tenant), suppress(ProgrammingError):
             seen.append(pid_and_teams())
             Team.objects.raw("SELECT * FROM no_such_table")[0]
         pooled.close()
@@ -446,18 +446,18 @@ def test_a_rollback_takes_the_role_back_and_it_is_set_again(
     """SET is undone with its transaction, and a memory of it would be wrong."""
 
     def roll_back() -> None:
-        with suppress(IntegrityError), transaction.atomic(), within(people.acme.id):
+        with suppress(IntegrityError), transaction.atomic(), use_tenant(people.acme.id):
             assert pid_and_teams()[1] == {"acme"}
             raise IntegrityError
 
     if inner:
         with transaction.atomic():
             roll_back()
-            with within(people.acme.id):
+            with use_tenant(people.acme.id):
                 assert pid_and_teams()[1] == {"acme"}
     else:
         roll_back()
-    with within(people.acme.id):
+    with use_tenant(people.acme.id):
         assert pid_and_teams()[1] == {"acme"}
     assert pid_and_teams()[1] == {"acme", "stranger"}
 
@@ -467,7 +467,7 @@ def test_a_failed_transaction_can_be_ended_from_outside(
 ) -> None:
     """Nothing but its end is taken then, the role neither."""
     with transaction.atomic():
-        with suppress(ProgrammingError), transaction.atomic(), within(people.acme.id):
+        with suppress(ProgrammingError), transaction.atomic(), use_tenant(people.acme.id):
             Team.objects.raw("SELECT * FROM no_such_table")[0]
         assert pid_and_teams()[1] == {"acme", "stranger"}
 
@@ -602,6 +602,6 @@ async def test_a_task_that_outlives_its_request_keeps_the_tenant() -> None:
     async def tenant() -> UUID | None:
         return tenancy.current_tenant()
 
-    with within(UUID(int=1)):
+    with use_tenant(UUID(int=1)):
         task = asyncio.create_task(tenant(), context=own_context())
     assert await task == UUID(int=1)

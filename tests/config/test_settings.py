@@ -23,7 +23,7 @@ def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dic
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "text"),
     [
         # Without the second, whoever knows our address could say that somebody has paid.
         ({"STRIPE_SECRET_KEY": "sk_test_1"}, "belong together"),
@@ -45,9 +45,9 @@ def read(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> dic
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_what_cannot_be_meant_ends_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], told: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], text: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=told) as error:
+    with pytest.raises(ConfigurationError, match=text) as error:
         read(monkeypatch, tmp_path, **variables)
     # Nothing of a secret's value is in what is printed.
     assert not any(word in str(error.value) for word in ("sk_test_1", "whsec_1", "user:secret"))

@@ -29,9 +29,9 @@ ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage
 NO_EVENT: Final = {
     "accounts.audit.audit.record",
     "billing.credits.codes.counted_try",
-    "billing.idempotency.answered",
+    "billing.idempotency.answer_idempotently",
     "billing.idempotency.form_answered",
-    "billing.idempotency.once",
+    "billing.idempotency.run_once",
     "billing.credits.promo.grant",
     # What it finds is proposed, and that has an event.
     "gateway.upstream_prices.upstream_prices.check_prices",
@@ -279,8 +279,8 @@ def _known_to_relays() -> dict[str, object]:
         for (digest,) in digests:
             text = "\\x" + bytes(digest).hex()
             cursor.execute(auth._BY_DIGEST, {"digest": text, "user": ""})
-            *row, told = cursor.fetchone()
+            *row, body = cursor.fetchone()
             # Budgets have a count of their own, which stands in the guards.
-            told = {name: told[name] for name in told if name not in ("budgets", "guards")}
-            known[text] = (row, told)
+            body = {name: body[name] for name in body if name not in ("budgets", "guards")}
+            known[text] = (row, body)
     return known

@@ -17,7 +17,7 @@ class Answer(NamedTuple):
 
     def all(self, name: str) -> list[str]:
         """Every value of a header, however often it came."""
-        return [value for found, value in self.headers if found.lower() == name.lower()]
+        return [value for result, value in self.headers if result.lower() == name.lower()]
 
     def one(self, name: str) -> str:
         [value] = self.all(name)

@@ -19,23 +19,23 @@ class Missing(Exception):
     """A variable without a default is not set; compose would not start."""
 
 
-def interpolate(value: Any, given: Mapping[str, str]) -> Any:
+def interpolate(value: Any, fields: Mapping[str, str]) -> Any:
     """The value with every `${NAME}`, `${NAME:-default}` and `${NAME:?message}` in it replaced."""
     if isinstance(value, str):
-        return VARIABLE.sub(lambda found: _meant(found, given), value)
+        return VARIABLE.sub(lambda found: _meant(found, fields), value)
     if isinstance(value, dict):
-        return {name: interpolate(inner, given) for name, inner in value.items()}
+        return {name: interpolate(inner, fields) for name, inner in value.items()}
     if isinstance(value, list):
-        return [interpolate(inner, given) for inner in value]
+        return [interpolate(inner, fields) for inner in value]
     return value
 
 
-def _meant(found: "re.Match[str]", given: Mapping[str, str]) -> str:
-    dollar, name, kind, rest = found.groups()
+def _meant(files: "re.Match[str]", fields: Mapping[str, str]) -> str:
+    dollar, name, kind, rest = files.groups()
     if dollar:
         return "$"
-    if given.get(name):
-        return given[name]
+    if fields.get(name):
+        return fields[name]
     if kind != "-":
         raise Missing(f"{name} {rest or ''}")
     return str(rest)
@@ -68,12 +68,12 @@ def _merged(value: Any, over: Any, name: str) -> Any:
 
 
 def services(
-    given: Mapping[str, str], *overrides: str, root: Path = ROOT
+    fields: Mapping[str, str], *overrides: str, root: Path = ROOT
 ) -> dict[str, dict[str, Any]]:
     """Name -> service, as compose would start them with that environment file."""
     file = compose_file(*overrides, root=root)
-    found: dict[str, dict[str, Any]] = interpolate(file["services"], given)
-    return found
+    result: dict[str, dict[str, Any]] = interpolate(file["services"], fields)
+    return result
 
 
 def seconds(duration: str) -> int:

@@ -35,9 +35,9 @@ _UPSTREAM = re.compile(r"server web:8000 resolve( [^;]*);")
 
 def program(name: str) -> str:
     """The path of a server's program. AssertionError says how it comes onto the machine."""
-    found = servers.find(name)
-    assert found, servers.ADVICE.format(name) + " `make test` does so on Debian and Ubuntu."
-    return found
+    result = servers.find(name)
+    assert result, servers.ADVICE.format(name) + " `make test` does so on Debian and Ubuntu."
+    return result
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
@@ -83,7 +83,7 @@ class Shape:
     def __init__(
         self,
         directory: Path,
-        given: Mapping[str, str],
+        fields: Mapping[str, str],
         database_url: str,
         root: Path = files.ROOT,
     ) -> None:
@@ -92,9 +92,9 @@ class Shape:
             program(name)
         self.directory = directory
         self.root = root
-        self.given = given
+        self.given = fields
         self.database_url = database_url
-        self.services = files.services(given, root=root)
+        self.services = files.services(fields, root=root)
         self.redis_port = free_port()
         self.edge_port = free_port()
         self.provider_port = free_port()
@@ -119,9 +119,9 @@ class Shape:
         return self.directory / "image" / "app"
 
     def _copy(self, source: str, target: str) -> None:
-        found = [Path(name) for name in glob.glob(source, root_dir=self.root)]
-        assert found, f"COPY {source}: there is no such file"
-        for one in found:
+        paths = [Path(name) for name in glob.glob(source, root_dir=self.root)]
+        assert paths, f"COPY {source}: there is no such file"
+        for one in paths:
             if (self.root / one).is_dir():
                 # With its bytecode, which holds as long as a file's size and time are the same: to
                 # compile all of it takes as long as many tests. What is just being written is not.
@@ -208,10 +208,10 @@ class Shape:
         fixed = {"redis": self.redis_port, "nginx": self.edge_port, "provider": self.provider_port}
         return fixed.get(name) or free_port()
 
-    def with_trial(self, given: Mapping[str, str]) -> "Shape":
+    def with_trial(self, fields: Mapping[str, str]) -> "Shape":
         """The same containers, with those of docker-compose.trial.yml beside them."""
         trial = copy.copy(self)
-        trial.given = {**self.given, **given}
+        trial.given = {**self.given, **fields}
         trial.services = files.services(trial.given, files.TRIAL)
         return trial
 
@@ -278,15 +278,15 @@ class Shape:
                 continue
             here = Path(self.inside(name, target))
             here.parent.mkdir(parents=True, exist_ok=True)
-            found = self.root / source
-            if found.is_dir():
-                shutil.copytree(found, here, dirs_exist_ok=True)
+            root = self.root / source
+            if root.is_dir():
+                shutil.copytree(root, here, dirs_exist_ok=True)
                 for file in here.glob("*.yaml"):
                     file.write_text(file.read_text().replace(TRIAL_NETWORK, "127.0.0.1/32"))
                 for file in here.rglob("*.conf"):
                     file.write_text(self._configuration(name, file.read_text()))
             else:
-                here.write_text(self._configuration(name, found.read_text()))
+                here.write_text(self._configuration(name, root.read_text()))
 
     def _configuration(self, name: str, text: str) -> str:
         """nginx's own words, for this machine's addresses."""

@@ -81,13 +81,13 @@ def test_a_stream_arrives_as_it_is_said(stage: Stage) -> None:
 def test_the_request_id_is_one_and_the_same(stage: Stage) -> None:
     """On the wire, in the books of the provider, in ours, and in the log of the edge."""
     answer = stage.chat("hi #tokens=2", **{"X-Request-ID": "theirs"})
-    shown = answer.one("x-request-id")
+    page_text = answer.one("x-request-id")
     assert answer.status == 200
     # Both are written once the answer has gone out.
-    line = f'"id":"{shown}","client":"127.0.0.1","method":"POST","path":"{CHAT}","status":200'
+    line = f'"id":"{page_text}","client":"127.0.0.1","method":"POST","path":"{CHAT}","status":200'
     until(lambda: line in stage.nginx.told(), "the edge did not log the request")
     query = "SELECT count(*) FROM usage_usagerecord WHERE request_id = %s"
-    until(lambda: stage.rows(query, parse_id(shown)) == [(1,)], "the request has no record")
+    until(lambda: stage.rows(query, parse_id(page_text)) == [(1,)], "the request has no record")
 
 
 def test_bodies_are_bounded(stage: Stage) -> None:
@@ -106,10 +106,10 @@ def test_bodies_are_bounded(stage: Stage) -> None:
 
 
 def test_redis_asks_for_its_password(stage: Stage) -> None:
-    shown = subprocess.run(
+    completed = subprocess.run(
         ["redis-cli", "-p", str(stage.redis.port), "ping"], capture_output=True, text=True
     )
-    assert shown.stdout.startswith("NOAUTH")
+    assert completed.stdout.startswith("NOAUTH")
     # Nor can it be read off the list of processes.
     command = Path(f"/proc/{stage.redis.process.pid}/cmdline").read_bytes().decode()
     assert stage.shape.given["REDIS_PASSWORD"] not in command
@@ -151,14 +151,14 @@ def test_without_redis_no_limit_gets_looser_and_no_money_moves(stage: Stage) -> 
 
 
 def queued(stage: Stage) -> int:
-    shown = subprocess.run(
+    completed = subprocess.run(
         ["redis-cli", "-p", str(stage.redis.port), "llen", "celery"],
         env={"REDISCLI_AUTH": stage.shape.given["REDIS_PASSWORD"], "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
     )
-    return int(shown.stdout)
+    return int(completed.stdout)
 
 
 def test_postgres_takes_its_settings(stage: Stage) -> None:
@@ -217,9 +217,9 @@ def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
         web.process.send_signal(signal.SIGTERM)
         until(lambda: not accepts(web.port), "a process that stops still takes connections")
         stage.fake.release()
-        said = list(answer.events)
-    assert said[-1] == "[DONE]"
-    assert sum(bool(text_of(event)) for event in said) == 8
+        events = list(answer.events)
+    assert events[-1] == "[DONE]"
+    assert sum(bool(text_of(event)) for event in events) == 8
     assert web.process.wait(WAIT_SECONDS) == 0
     [(running,)] = stage.rows("SELECT count(*) FROM billing_hold WHERE state = 'open'")
     assert running == 0

@@ -73,8 +73,8 @@ class Recorder:
 
 
 def header(head: list[str], name: str) -> list[str]:
-    found = (line.partition(": ") for line in head[1:])
-    return [value for key, _, value in found if key.lower() == name.lower()]
+    results = (line.partition(": ") for line in head[1:])
+    return [value for key, _, value in results if key.lower() == name.lower()]
 
 
 @pytest.fixture(scope="module")

@@ -183,11 +183,11 @@ def test_what_one_process_has_answered_no_other_is_asked(
     tmp_path: Path, path: str, status: str
 ) -> None:
     """P1: a request that was taken in may have been paid for."""
-    said = answer_of(status, b"{}", "application/json")
+    answer = answer_of(status, b"{}", "application/json")
     # The edge asks whether they are well before it is used; that is answered the same.
     shape = Shape(tmp_path, GIVEN, "")
     shape.services["nginx"].pop("healthcheck")
-    with edge_before(shape, said, said) as (edge, upstreams):
+    with edge_before(shape, answer, answer) as (edge, upstreams):
         wait_for(edge.port)
         ask(edge.port, path, body={"model": "m"})
         assert asked(upstreams) == [f"POST {path} HTTP/1.1"]
@@ -255,8 +255,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TlsShape
         capture_output=True,
     )
     shape = TlsShape(directory / "shape", tls)
-    said = answer_of("200 OK", b"{}", "application/json")
-    with edge_before(shape, said) as (_, upstreams):
+    answer = answer_of("200 OK", b"{}", "application/json")
+    with edge_before(shape, answer) as (_, upstreams):
         yield shape, upstreams
 
 

@@ -47,22 +47,24 @@ def test_no_secret_has_a_default() -> None:
 
 
 def test_only_nginx_is_published() -> None:
-    published = {name for name, found in files.services(GIVEN).items() if "ports" in found}
+    published = {
+        name for name, one_result in files.services(GIVEN).items() if "ports" in one_result
+    }
     assert published == {"nginx"}
-    for found in files.services(GIVEN).values():
-        assert found.get("network_mode") is None
-        assert "privileged" not in found
+    for one_result in files.services(GIVEN).values():
+        assert one_result.get("network_mode") is None
+        assert "privileged" not in one_result
 
 
 @pytest.mark.parametrize("name", ["provider", "visitors"])
 def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
     """And is seen by nobody outside, nor sees it."""
-    given = {**GIVEN, "TRIAL_KEY": "given"}
-    found = files.services(given, files.TRIAL)[name]
-    assert (found["read_only"], found["cap_drop"]) == (True, ["ALL"])
-    assert found["security_opt"] == ["no-new-privileges:true"]
-    assert found["networks"] == ["trial"]
-    assert "ports" not in found
+    fields = {**GIVEN, "TRIAL_KEY": "given"}
+    result = files.services(fields, files.TRIAL)[name]
+    assert (result["read_only"], result["cap_drop"]) == (True, ["ALL"])
+    assert result["security_opt"] == ["no-new-privileges:true"]
+    assert result["networks"] == ["trial"]
+    assert "ports" not in result
     network = files.compose_file(files.TRIAL)["networks"]["trial"]
     assert network["internal"] is True
     seeds = (files.ROOT / "deploy/trial/apply/10-trial.yaml").read_text()
@@ -72,8 +74,8 @@ def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
 
 
 def test_the_trial_leaves_the_rest_as_it_is() -> None:
-    given = {**GIVEN, "TRIAL_KEY": "given"}
-    plain, trial = files.services(given), files.services(given, files.TRIAL)
+    fields = {**GIVEN, "TRIAL_KEY": "given"}
+    plain, trial = files.services(fields), files.services(fields, files.TRIAL)
     assert set(trial) - set(plain) == {"provider", "visitors"}
     for name in ("web", "worker"):
         assert trial[name] == {**plain[name], "networks": [*plain[name]["networks"], "trial"]}
@@ -81,14 +83,14 @@ def test_the_trial_leaves_the_rest_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
-    found = service(name)
-    assert found["read_only"] is True
-    assert found["cap_drop"] == ["ALL"]
-    assert found["security_opt"] == ["no-new-privileges:true"]
-    user, group = found["user"].split(":")
+    result = service(name)
+    assert result["read_only"] is True
+    assert result["cap_drop"] == ["ALL"]
+    assert result["security_opt"] == ["no-new-privileges:true"]
+    user, group = result["user"].split(":")
     assert int(user) > 0
     assert int(group) > 0
-    assert not any("docker.sock" in volume for volume in found.get("volumes", []))
+    assert not any("docker.sock" in volume for volume in result.get("volumes", []))
 
 
 def test_the_database_and_the_queue_reach_nobody_outside() -> None:
@@ -178,25 +180,25 @@ def test_images_are_pinned() -> None:
 
 def test_the_image_runs_as_nobody_and_holds_no_secret() -> None:
     final = files.dockerfile()[-1]
-    users = [found.text for found in final if found.name == "USER"]
+    users = [one_result.text for one_result in final if one_result.name == "USER"]
     assert users == [service("web")["user"]]
     assert final[-1].name == "USER"
     for stage in files.dockerfile():
-        for found in stage:
-            assert found.name not in ("ADD", "ARG")
-            if found.name == "ENV":
-                assert not SECRET_NAMES.search(found.text)
-            if found.name == "RUN":
-                assert not re.search(r"curl|wget|https?:|\|\s*sh", found.text)
+        for one_result in stage:
+            assert one_result.name not in ("ADD", "ARG")
+            if one_result.name == "ENV":
+                assert not SECRET_NAMES.search(one_result.text)
+            if one_result.name == "RUN":
+                assert not re.search(r"curl|wget|https?:|\|\s*sh", one_result.text)
 
 
 def test_the_image_holds_the_whole_product_and_nothing_else() -> None:
     copied = {
         word.split("/")[0]
         for stage in files.dockerfile()
-        for found in stage
-        if found.name == "COPY" and "--from=" not in found.text
-        for word in found.words[:-1]
+        for one_result in stage
+        if one_result.name == "COPY" and "--from=" not in one_result.text
+        for word in one_result.words[:-1]
     }
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

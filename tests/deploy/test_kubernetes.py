@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from relay.endpoints.table import ENDPOINTS, claimed
+from relay.endpoints.table import ENDPOINTS, is_claimed
 from tests.deploy import files
 from tests.deploy.files import ROOT
 
@@ -25,8 +25,8 @@ Document = dict[str, Any]
 
 @cache
 def kustomization(overlay: str) -> Document:
-    found: Document = yaml.safe_load((FOLDER / overlay / "kustomization.yaml").read_text())
-    return found
+    result: Document = yaml.safe_load((FOLDER / overlay / "kustomization.yaml").read_text())
+    return result
 
 
 def documents(path: Path) -> list[Document]:
@@ -45,20 +45,20 @@ def base() -> list[Document]:
 
 def trial() -> list[Document]:
     """What kustomize makes of the overlay, as far as it uses kustomize."""
-    made = base()
+    created = base()
     for name in kustomization("trial")["resources"]:
         if name != "../base":
-            made += documents(FOLDER / "trial" / name)
+            created += documents(FOLDER / "trial" / name)
     for patch in kustomization("trial")["patches"]:
         content = documents(FOLDER / "trial" / patch["path"])[0]
-        fitting = [document for document in made if is_target(document, patch, content)]
+        fitting = [document for document in created if is_target(document, patch, content)]
         assert fitting, patch
         for document in fitting:
             apply(document, content)
     for wanted in kustomization("trial")["replicas"]:
-        (document,) = [one for one in made if has_replicas(one, wanted["name"])]
+        (document,) = [one for one in created if has_replicas(one, wanted["name"])]
         document["spec"]["replicas"] = wanted["count"]
-    return made
+    return created
 
 
 def is_target(document: Document, patch: Document, content: Any) -> bool:
@@ -87,9 +87,9 @@ def has_replicas(document: Document, name: str) -> bool:
     return document["metadata"]["name"] == name and "replicas" in document.get("spec", {})
 
 
-def workloads(made: list[Document]) -> Iterator[tuple[str, Document]]:
+def workloads(created: list[Document]) -> Iterator[tuple[str, Document]]:
     """The pod of each Deployment, StatefulSet and Job, by what its name ends with."""
-    for document in made:
+    for document in created:
         if document["kind"] in ("Deployment", "StatefulSet", "Job"):
             yield document["metadata"]["name"].removeprefix("weir-"), document
 
@@ -102,9 +102,9 @@ def pod_of(workload: Document) -> Document:
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_object_is_valid_by_its_schema(overlay: str, version: str) -> None:
-    made = {"base": base, "trial": trial}[overlay]()
-    assert {"Deployment", "StatefulSet", "Job", "Ingress"} <= {one["kind"] for one in made}
-    for document in made:
+    created = {"base": base, "trial": trial}[overlay]()
+    assert {"Deployment", "StatefulSet", "Job", "Ingress"} <= {one["kind"] for one in created}
+    for document in created:
         kubernetes_validate.validate(document, version, strict=True)
 
 
@@ -119,19 +119,19 @@ def test_the_schema_finds_what_is_wrong() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_file_is_named_once(overlay: str) -> None:
-    found = kustomization(overlay)
-    named = [name for name in found["resources"] if name != "../base"]
-    named += sorted({patch["path"] for patch in found.get("patches", [])})
+    result = kustomization(overlay)
+    named = [name for name in result["resources"] if name != "../base"]
+    named += sorted({patch["path"] for patch in result.get("patches", [])})
     there = {path.name for path in (FOLDER / overlay).iterdir() if path.name != ".env"}
     assert sorted([*named, "kustomization.yaml"]) == sorted(there)
 
 
 def test_the_processes_are_those_of_compose() -> None:
     services = files.compose_file()["services"]
-    found = dict(workloads(base()))
-    assert found.keys() == OURS.keys()
+    results = dict(workloads(base()))
+    assert results.keys() == OURS.keys()
     for name, service in OURS.items():
-        (container,) = pod_of(found[name])["containers"]
+        (container,) = pod_of(results[name])["containers"]
         wanted = [
             re.sub(r"\$\{(\w+):-[^}]*\}", r"$(\1)", one) for one in services[service]["command"]
         ]
@@ -188,9 +188,9 @@ def test_there_is_one_scheduler() -> None:
 
 
 def test_each_service_finds_its_pods() -> None:
-    made = trial()
-    labels = [one["spec"]["template"]["metadata"]["labels"] for _, one in workloads(made)]
-    for service in (one for one in made if one["kind"] == "Service"):
+    created = trial()
+    labels = [one["spec"]["template"]["metadata"]["labels"] for _, one in workloads(created)]
+    for service in (one for one in created if one["kind"] == "Service"):
         selector = service["spec"]["selector"].items()
         assert sum(selector <= each.items() for each in labels) == 1, service
 
@@ -204,7 +204,7 @@ def test_the_model_api_goes_to_its_own_pods() -> None:
     }
     assert paths.pop("/") == "weir-web"
     assert set(paths.values()) == {"weir-relay"}
-    assert all(claimed(f"{prefix}/x") for prefix in paths)
+    assert all(is_claimed(f"{prefix}/x") for prefix in paths)
     for common in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings"):
         assert common in ENDPOINTS
         assert common.startswith(tuple(paths))

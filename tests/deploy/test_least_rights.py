@@ -32,8 +32,8 @@ OF_COMPOSE = {
 
 def options(command: list[str]) -> dict[str, str]:
     """What stands behind `-c` of a Postgres command."""
-    given = [command[at + 1] for at, word in enumerate(command) if word == "-c"]
-    return dict(one.split("=", 1) for one in given)
+    inputs = [command[at + 1] for at, word in enumerate(command) if word == "-c"]
+    return dict(one.split("=", 1) for one in inputs)
 
 
 def run_lines(stage: int) -> list[str]:
@@ -107,10 +107,10 @@ def test_every_documented_setting_reaches_every_process(name: str) -> None:
     text = (files.ROOT / "docs/production.md").read_text()
     documented = {word.strip("`") for row in DOCUMENTED.findall(text) for word in row.split(", ")}
     assert len(documented) > 15
-    given = {one: f"given-{one.lower()}" for one in documented}
-    environment = files.services({**GIVEN, **given})[name]["environment"]
+    fields = {one: f"given-{one.lower()}" for one in documented}
+    environment = files.services({**GIVEN, **fields})[name]["environment"]
     for setting in documented - OF_COMPOSE:
-        assert environment[setting] == given[setting]
+        assert environment[setting] == fields[setting]
 
 
 def test_the_keys_of_channels_are_for_prepare_alone() -> None:
@@ -131,6 +131,6 @@ def test_a_process_cannot_change_its_own_code() -> None:
     assert copied == ["--from=build /venv /venv", "--from=build /app /app"]
     assert not any(re.search(r"chmod|chown", line) for line in run_lines(-1))
     # What is its user's is one folder, and nobody else's: endings with amounts are in it.
-    [made] = run_lines(-1)
-    assert {"--owner=10001", "--group=10001", "--mode=0700"} <= set(made.split())
-    assert made.split()[-1] == "/var/spool/weir"
+    [created] = run_lines(-1)
+    assert {"--owner=10001", "--group=10001", "--mode=0700"} <= set(created.split())
+    assert created.split()[-1] == "/var/spool/weir"

@@ -30,12 +30,12 @@ class Pin(NamedTuple):
 def pins(lock: str) -> dict[str, Pin]:
     """What a lock pins, by its own line: a package may have another version elsewhere."""
     text = (ROOT / lock).read_text()
-    found = {
+    results = {
         match["pin"]: Pin(Requirement(match["pin"]), frozenset(match["hashes"].split()))
         for match in _PINNED.finditer(text)
     }
-    assert len(found) == len(re.findall(r"(?m)^[a-z]", text)), f"{lock} has a line without hashes"
-    return found
+    assert len(results) == len(re.findall(r"(?m)^[a-z]", text)), f"{lock} has a line without hashes"
+    return results
 
 
 def installed_by(lock: str) -> dict[str, Pin]:
@@ -67,9 +67,9 @@ ASKED = {PROD: asked(), RUN: asked("embedded"), DEV: asked("embedded", "dev")}
 
 @pytest.mark.parametrize("lock", ASKED)
 def test_a_lock_holds_what_is_asked_for_in_a_version_that_will_do(lock: str) -> None:
-    found = installed_by(lock)
+    installed = installed_by(lock)
     for wanted in ASKED[lock]:
-        [version] = found[canonicalize_name(wanted.name)].requirement.specifier
+        [version] = installed[canonicalize_name(wanted.name)].requirement.specifier
         assert wanted.specifier.contains(version.version), wanted
 
 

@@ -16,19 +16,19 @@ def script(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_what_it_prints_is_all_that_compose_asks_for() -> None:
-    given = dict(line.split("=", 1) for line in script(URL).stdout.splitlines())
-    assert given.keys() == GIVEN.keys()
-    assert given["PUBLIC_URL"] == URL
-    web = files.services(given)["web"]["environment"]
+    inputs = dict(line.split("=", 1) for line in script(URL).stdout.splitlines())
+    assert inputs.keys() == GIVEN.keys()
+    assert inputs["PUBLIC_URL"] == URL
+    web = files.services(inputs)["web"]["environment"]
     assert (
-        web["DATABASE_URL"] == f"postgresql://weir:{given['POSTGRES_PASSWORD']}@postgres:5432/weir"
+        web["DATABASE_URL"] == f"postgresql://weir:{inputs['POSTGRES_PASSWORD']}@postgres:5432/weir"
     )
-    assert web["BROKER_URL"] == f"redis://:{given['REDIS_PASSWORD']}@redis:6379/0"
+    assert web["BROKER_URL"] == f"redis://:{inputs['REDIS_PASSWORD']}@redis:6379/0"
 
 
 def test_every_secret_is_made_afresh() -> None:
     one, other = settings(URL), settings(URL)
-    secrets = [made[name] for made in (one, other) for name in one if name != "PUBLIC_URL"]
+    secrets = [item[name] for item in (one, other) for name in one if name != "PUBLIC_URL"]
     assert len(set(secrets)) == len(secrets)
     assert all(len(secret) >= 43 for secret in secrets)
     assert len(base64.b64decode(one["WEIR_KEK"], validate=True)) == 32

@@ -73,10 +73,10 @@ def test_the_list_is_what_the_lock_installs(tmp_path: Path) -> None:
         "weir",
         VERSION,
     )
-    found = {canonicalize_name(one["name"]): one["version"] for one in listed["components"]}
+    results = {canonicalize_name(one["name"]): one["version"] for one in listed["components"]}
     wanted = {
         name: next(iter(pin.requirement.specifier)).version
         for name, pin in installed_by(PROD).items()
     }
-    assert found == wanted
+    assert results == wanted
     assert all(one["purl"].startswith("pkg:pypi/") for one in listed["components"])

@@ -100,13 +100,13 @@ def test_another_secret_ends_the_preparation(
 @pytest.mark.extended
 @pytest.mark.django_db
 def test_a_preparation_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {
+    fields = {
         "FAKE_URL": "http://127.0.0.1:9/v1",
         "FAKE_KEY": "k",
         "CI_KEY": KEY,
         "LIMITED_KEY": LIMITED_KEY,
     }
-    for name, text in given.items():
+    for name, text in fields.items():
         monkeypatch.setenv(name, text)
     (tmp_path / "10-all.yaml").write_text(INSTALLATION)
     counted = []

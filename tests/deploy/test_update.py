@@ -91,10 +91,10 @@ def versions(tmp_path: Path) -> Iterator[Versions]:
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
         dsn = until_done.enter_context(own_database("weir_update", of="template0"))
-        given = settings_of(tmp_path, fake)
-        old = Shape(tmp_path / "old", given, dsn, root)
+        settings = settings_of(tmp_path, fake)
+        old = Shape(tmp_path / "old", settings, dsn, root)
         until_done.callback(old.close)
-        new = Shape(tmp_path / "new", given, dsn)
+        new = Shape(tmp_path / "new", settings, dsn)
         until_done.callback(new.close)
         new.webs = old.webs
         new.redis_port, new.edge_port = old.redis_port, old.edge_port

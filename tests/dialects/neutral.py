@@ -321,16 +321,16 @@ def openai_choices(draw: st.DrawFn, index: int) -> Choice:
 
 @st.composite
 def counts(draw: st.DrawFn) -> Counts:
-    text, cached, written, heard, seen, said, thought, spoke, drew, searched = (
+    text, cached, written, received, seen, output, thought, spoke, drew, searched = (
         draw(st.integers(0, 99)) for _ in range(10)
     )
     return Counts(
-        input=text + cached + written + heard + seen,
+        input=text + cached + written + received + seen,
         cache_read=cached,
         cache_write_5m=written,
-        input_audio=heard,
+        input_audio=received,
         input_image=seen,
-        output=said + thought + spoke + drew,
+        output=output + thought + spoke + drew,
         reasoning=thought,
         output_audio=spoke,
         output_image=drew,

@@ -121,13 +121,13 @@ def test_a_member_that_a_vendor_adds_is_noticed(wire: str, kind: type[BaseModel]
 
 def tool_types(union: Any) -> set[str]:
     """The words by which the tools of a union are named; `custom` where there is none."""
-    found: set[str] = set()
+    results: set[str] = set()
     for kind in typing.get_args(union):
         fields = getattr(kind, "model_fields", None)
         hint = fields["type"].annotation if fields else typing.get_type_hints(kind).get("type")
         words = [word for word in literals(hint) if word]
-        found.update(words or ["custom"])
-    return found
+        results.update(words or ["custom"])
+    return results
 
 
 def literals(hint: Any) -> Iterator[str]:

@@ -124,34 +124,34 @@ def pieces(wish: Directives, name: str, question: Question, choice: int) -> Iter
         yield from _spaced("content", choice, text.split(" "))
         return
     odd = ODD_WORDS if wish.fault and wish.fault.code == "F31" else []
-    told = [word for result in question.results for word in result.split()]
-    if told and not calls:
-        told.insert(0, next(source))
-    natural = 0 if calls or told else 16
+    messages = [word for result in question.results for word in result.split()]
+    if messages and not calls:
+        messages.insert(0, next(source))
+    natural = 0 if calls or messages else 16
     tokens = wish.tokens if wish.tokens is not None else natural
-    yield from _spaced("content", choice, chain(odd, told, islice(source, tokens)))
+    yield from _spaced("content", choice, chain(odd, messages, islice(source, tokens)))
     names = question.tools or ["get_weather"]
     for number in range(calls):
         yield from _call(choice, number, names[number % len(names)], source, wish)
 
 
-def blocks(said: Iterable[Piece]) -> list[Block]:
+def blocks(text: Iterable[Piece]) -> list[Block]:
     """The pieces as whole texts and calls, in order."""
-    found: list[Block] = []
+    results: list[Block] = []
     texts: list[list[str]] = []
     choice, kind = -1, ""
-    for piece in said:
+    for piece in text:
         if piece.kind == "call":
             choice, kind = piece.choice, "arguments"
-            found.append(Block(choice, "call", "", piece.text, piece.call))
+            results.append(Block(choice, "call", "", piece.text, piece.call))
             texts.append([])
         else:
             if piece.kind != kind or piece.choice != choice:
                 choice, kind = piece.choice, piece.kind
-                found.append(Block(choice, kind, ""))
+                results.append(Block(choice, kind, ""))
                 texts.append([])
             texts[-1].append(piece.text)
-    return [block._replace(text="".join(mine)) for block, mine in zip(found, texts, strict=True)]
+    return [block._replace(text="".join(mine)) for block, mine in zip(results, texts, strict=True)]
 
 
 def usage_of(

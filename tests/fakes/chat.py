@@ -8,7 +8,7 @@ from tests.fakes.answer import Block, Piece, blocks, compact
 from tests.fakes.directives import Directives
 from tests.fakes.openai_talk import OpenAITalk
 from tests.fakes.question import (
-    Heard,
+    Conversation,
     Question,
     Wrong,
     from_base64,
@@ -59,15 +59,15 @@ class Chat(OpenAITalk):
             raise Wrong(400, "Every message needs a role.", param="messages")
         _stream_rules(body)
         _calls_are_answered(messages)
-        heard = Heard()
+        received = Conversation()
         for message in messages:
-            _hear(heard, message)
+            _hear(received, message)
         tools = [tool["function"] for tool in body.get("tools") or () if "function" in tool]
         for tool in tools:
-            heard.count(f"{tool.get('name', '')} {tool.get('description', '')}")
+            received.count(f"{tool.get('name', '')} {tool.get('description', '')}")
         return Question.of(
             model,
-            heard,
+            received,
             stream=bool(body.get("stream")),
             include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
             choices=body.get("n") or 1,
@@ -84,16 +84,16 @@ class Chat(OpenAITalk):
                 text = f"Missing `reasoning_content` field in the assistant message at index {i}."
                 raise Wrong(400, text)
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        found = blocks(said)
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        result = blocks(pieces)
         choices = [
             {
                 "index": i,
-                "message": _message(ask, [block for block in found if block.choice == i]),
+                "message": _message(ask, [block for block in result if block.choice == i]),
                 "logprobs": None,
                 "finish_reason": finish,
             }
-            for i, finish in enumerate(told.finish)
+            for i, finish in enumerate(plan.finish)
         ]
         body: dict[str, Any] = {
             "id": ask.row.id,
@@ -103,11 +103,11 @@ class Chat(OpenAITalk):
             "choices": choices,
         }
         if ask.wish.usage != "none":
-            body["usage"] = ask.report(ask.counted(told.hidden + len(said)))
+            body["usage"] = ask.report(ask.counted(plan.hidden + len(pieces)))
         return compact(body | {"system_fingerprint": "fp_fake"})
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return ChatStream(ask, told)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return ChatStream(ask, plan)
 
 
 def _calls_are_answered(messages: list[dict[str, Any]]) -> None:
@@ -129,32 +129,32 @@ def _calls_are_answered(messages: list[dict[str, Any]]) -> None:
         raise Wrong(400, f"{text} responding to each 'tool_call_id': {ids}", param="messages")
 
 
-def _hear(heard: Heard, message: dict[str, Any]) -> None:
+def _hear(received: Conversation, message: dict[str, Any]) -> None:
     role, content = message["role"], message.get("content")
-    turn = heard.turn(role == "user", "system" if role == "developer" else role)
+    turn = received.turn(role == "user", "system" if role == "developer" else role)
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     for part in content if isinstance(content, list) else ():
         text = part.get("text")
         if isinstance(text, str):
             if role == "tool":
-                heard.result(text)
+                received.result(text)
             else:
-                heard.say(text)
+                received.say(text)
             continue
         match part:
             case {"type": "image_url", "image_url": {"url": url}}:
-                heard.see(from_url("image", url))
+                received.see(from_url("image", url))
             case {"type": "video_url", "video_url": {"url": url}}:
-                heard.see(from_url("video", url))
+                received.see(from_url("video", url))
             case {"type": "input_audio", "input_audio": {"data": data, **more}}:
-                heard.see(from_base64("audio", f"audio/{more.get('format')}", data))
+                received.see(from_base64("audio", f"audio/{more.get('format')}", data))
             case {"type": "file", "file": {"file_data": url}}:
-                heard.see(from_url("file", url))
+                received.see(from_url("file", url))
             case _:
-                heard.tokens += 1
+                received.tokens += 1
     for call in message.get("tool_calls") or ():
-        heard.called(call["function"]["name"], call["function"]["arguments"])
+        received.called(call["function"]["name"], call["function"]["arguments"])
     turn.user = role == "user"
 
 
@@ -206,8 +206,8 @@ class ChatStream(Stream):
     bare = b"{}"  # the delta of a finish
     lead_of_delta = b'"delta":'
 
-    def __init__(self, ask: Ask, told: Plan) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan) -> None:
+        super().__init__(ask, plan)
         lead = self.data
         if ask.is_fault("F31"):
             lead = self.eol.join((b"event: message_stop", b"id: 5", b"retry: 1", lead))
@@ -269,7 +269,7 @@ class ChatStream(Stream):
         return self.frame(self.top + b'],"usage":' + compact(self.ask.report(usage)) + b"}")
 
     def opening(self) -> Iterator[Step]:
-        ask, told = self.ask, self.told
+        ask, message = self.ask, self.told
         if ask.wish.comments:
             yield b": connected" + self.end
         talk = ask.talk
@@ -278,7 +278,7 @@ class ChatStream(Stream):
         if ask.wish.usage in ("early", "start"):
             early = ask.counted(1)
             yield self.usage_frame(early)
-        self.count = told.hidden
+        self.count = message.hidden
         yield from self.roles()
 
     def roles(self) -> Iterator[Step]:
@@ -350,20 +350,20 @@ class Completions(OpenAITalk):
         if not isinstance(prompt, str | list) or prompt == []:
             raise Wrong(400, "Required parameter 'prompt' is missing.", param="prompt")
         _stream_rules(body)
-        heard = Heard()
+        received = Conversation()
         prompts = prompt if isinstance(prompt, list) else [prompt]
         if isinstance(prompts[0], int):
             prompts = [prompts]
         for one in prompts:
-            heard.turn(user=True)
+            received.turn(user=True)
             if isinstance(one, str):
-                heard.say(one)
+                received.say(one)
             else:
-                heard.tokens += len(one)
+                received.tokens += len(one)
         cap = body.get("max_tokens")
         return Question.of(
             model,
-            heard,
+            received,
             stream=bool(body.get("stream")),
             include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
             choices=(body.get("n") or 1) * len(prompts),
@@ -371,9 +371,9 @@ class Completions(OpenAITalk):
             unknown=unknown_in(body, self.fields),
         )
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        texts = [""] * len(told.finish)
-        for piece in said:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        texts = [""] * len(plan.finish)
+        for piece in pieces:
             texts[piece.choice] += piece.text if piece.kind == "content" else ""
         body: dict[str, Any] = {
             "id": ask.row.id,
@@ -382,18 +382,18 @@ class Completions(OpenAITalk):
             "model": ask.question.model,
             "choices": [
                 {"text": texts[i], "index": i, "logprobs": None, "finish_reason": _old(finish)}
-                for i, finish in enumerate(told.finish)
+                for i, finish in enumerate(plan.finish)
             ],
         }
         if ask.wish.usage != "none":
-            body["usage"] = ask.report(ask.counted(told.hidden + len(said)))
+            body["usage"] = ask.report(ask.counted(plan.hidden + len(pieces)))
         return compact(body)
 
     def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in usage.items() if not name.endswith("_details")}
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return CompletionsStream(ask, told)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return CompletionsStream(ask, plan)
 
 
 def _old(finish: str) -> str:

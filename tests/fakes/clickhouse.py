@@ -64,18 +64,18 @@ class _Handler(BaseHTTPRequestHandler):
             with self.lock:
                 self.session.query(f"USE {self.headers['X-ClickHouse-Database']}")
                 settings = query.items() - {(name, query.get(name, "")) for name in _OF_HTTP}
-                said = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings)
-                self.session.query(f"SET max_threads = 1, {said}")
+                page_text = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings)
+                self.session.query(f"SET max_threads = 1, {page_text}")
                 format_ = query.get("default_format", "TabSeparated")
-                found = self.session.query(text, format_).bytes()
+                result = self.session.query(text, format_).bytes()
         except Exception as error:
             self._answer(404 if "UNKNOWN_TABLE" in str(error) else 500, str(error))
             return
-        self._answer(200, found)
+        self._answer(200, result)
 
-    def _answer(self, status: int, found: str | bytes) -> None:
+    def _answer(self, status: int, result: str | bytes) -> None:
         self.send_response(status)
-        body = found.encode() if isinstance(found, str) else found
+        body = result.encode() if isinstance(result, str) else result
         code = re.search(rb"Code: (\d+)", body) if status != 200 else None
         if code:
             self.send_header("X-ClickHouse-Exception-Code", code[1].decode())

@@ -130,8 +130,8 @@ class Collector:
         self._server.server_close()
 
 
-def _attributes(given: Any) -> dict[str, Any]:
-    return {item.key: _value(item.value) for item in given}
+def _attributes(inputs: Any) -> dict[str, Any]:
+    return {item.key: _value(item.value) for item in inputs}
 
 
 def _value(value: AnyValue) -> Any:

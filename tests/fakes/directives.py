@@ -170,8 +170,8 @@ def wishes_in_model(model: str) -> str:
     match = _MODEL.fullmatch(first)
     if match is None:
         return ""
-    found = [f"#tokens={match[1]}"] if match[1] else []
-    return " ".join(found + [f"#{wish}" for wish in more])
+    results = [f"#tokens={match[1]}"] if match[1] else []
+    return " ".join(results + [f"#{wish}" for wish in more])
 
 
 def parse(texts: Iterable[str], name: str, sighting: int) -> Directives:

@@ -18,24 +18,24 @@ _DEPTH = 16
 
 def text_for(schema: dict[str, Any], source: Iterator[str], results: list[str]) -> str:
     """The text of the answer: strings hold words of `source`, the first one the tool results."""
-    said = iter(results)
+    text = iter(results)
     if not schema.get("properties") and "type" not in schema and "$ref" not in schema:
         schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
-    return json.dumps(_value(schema, schema, source, said, 0), ensure_ascii=False)
+    return json.dumps(_value(schema, schema, source, text, 0), ensure_ascii=False)
 
 
 def _value(
     schema: dict[str, Any],
     root: dict[str, Any],
     source: Iterator[str],
-    said: Iterator[str],
+    output: Iterator[str],
     depth: int,
 ) -> Any:
     if "$ref" in schema:
         schema = _resolved(schema["$ref"], root)
     for several in ("anyOf", "oneOf"):
         if several in schema:
-            return _value(schema[several][0], root, source, said, depth + 1)
+            return _value(schema[several][0], root, source, output, depth + 1)
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
@@ -47,11 +47,11 @@ def _value(
             if depth > _DEPTH:
                 return {}
             wanted = schema.get("properties", {})
-            return {n: _value(s, root, source, said, depth + 1) for n, s in wanted.items()}
+            return {n: _value(s, root, source, output, depth + 1) for n, s in wanted.items()}
         case "array":
             size = 0 if depth > _DEPTH else max(1, int(schema.get("minItems", 1)))
             items = schema.get("items", {"type": "string"})
-            return [_value(items, root, source, said, depth + 1) for _ in range(size)]
+            return [_value(items, root, source, output, depth + 1) for _ in range(size)]
         case "integer":
             return int(schema.get("minimum", 7))
         case "number":
@@ -60,7 +60,7 @@ def _value(
             return True
         case "null":
             return None
-    text = next(said, None) or _FORMATS.get(schema.get("format", "")) or _words(schema, source)
+    text = next(output, None) or _FORMATS.get(schema.get("format", "")) or _words(schema, source)
     return text
 
 
@@ -71,9 +71,9 @@ def _words(schema: dict[str, Any], source: Iterator[str]) -> str:
 
 
 def _resolved(reference: str, root: dict[str, Any]) -> dict[str, Any]:
-    found: Any = root
+    result: Any = root
     for step in reference.removeprefix("#").split("/"):
         if step:
-            found = found[step]
-    resolved: dict[str, Any] = found
+            result = result[step]
+    resolved: dict[str, Any] = result
     return resolved

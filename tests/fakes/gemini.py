@@ -12,7 +12,7 @@ from tests.fakes.books import Row
 from tests.fakes.directives import Directives, Fault
 from tests.fakes.media import picture
 from tests.fakes.question import (
-    Heard,
+    Conversation,
     Problem,
     Question,
     Wrong,
@@ -87,8 +87,8 @@ class GeminiTalk(Talk):
             return "key", query["key"]
         return "x-goog-api-key", headers.get("x-goog-api-key")
 
-    def no_key(self, given: str | None) -> Problem:
-        if given is None:
+    def no_key(self, value: str | None) -> Problem:
+        if value is None:
             return Problem(403, "Method doesn't allow unregistered callers.")
         return Problem(400, "API key not valid. Please pass a valid API key.", code="bad_key")
 
@@ -107,8 +107,8 @@ class GeminiTalk(Talk):
             if problem.param is not None:
                 info = {"@type": f"{_GOOGLE}RetryInfo", "retryDelay": problem.param}
                 error["details"].append(info)
-        made = {"error": error}
-        return [made] if self.array else made
+        values = {"error": error}
+        return [values] if self.array else values
 
     def overloaded(self) -> Any:
         return {"error": {"code": 503, "message": "Model overloaded.", "status": "UNAVAILABLE"}}
@@ -153,20 +153,20 @@ class GeminiTalk(Talk):
         prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
         thoughts = usage["completion_tokens_details"]["reasoning_tokens"]
         cached = usage["prompt_tokens_details"]["cached_tokens"]
-        made = {
+        values = {
             "promptTokenCount": prompt,
             "candidatesTokenCount": minus(completion, thoughts),
             "totalTokenCount": usage["total_tokens"],
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
         }
         if self.makes:
-            said = minus(completion, thoughts)
-            made["candidatesTokensDetails"] = [{"modality": self.makes, "tokenCount": said}]
+            text = minus(completion, thoughts)
+            values["candidatesTokensDetails"] = [{"modality": self.makes, "tokenCount": text}]
         if cached:
-            made["cachedContentTokenCount"] = cached
+            values["cachedContentTokenCount"] = cached
         if thoughts:
-            made["thoughtsTokenCount"] = thoughts
-        return made
+            values["thoughtsTokenCount"] = thoughts
+        return values
 
 
 class Generate(GeminiTalk):
@@ -200,20 +200,20 @@ class Generate(GeminiTalk):
         positive(config, "maxOutputTokens", "candidateCount")
         wanted = config.get("responseModalities") or []
         self.makes = next((kind for kind in ("AUDIO", "IMAGE") if kind in wanted), "")
-        heard = Heard()
-        heard.turn()
+        received = Conversation()
+        received.turn()
         for part in _fields(body.get("systemInstruction")).get("parts") or ():
-            heard.system(part.get("text", ""))
-        _hear(heard, contents)
+            received.system(part.get("text", ""))
+        _hear(received, contents)
         declared = _declared(body.get("tools") or [])
         for tool in declared:
-            heard.count(f"{tool.get('name', '')} {tool.get('description', '')}")
+            received.count(f"{tool.get('name', '')} {tool.get('description', '')}")
         unknown += _unknown(
             body.get("generationConfig"), _CONFIG_FIELDS.split(), "generationConfig."
         )
         return Question.of(
             self.model,
-            heard,
+            received,
             stream=self.as_stream,
             choices=config.get("candidateCount") or 1,
             cap=config.get("maxOutputTokens"),
@@ -251,20 +251,20 @@ class Generate(GeminiTalk):
     # ---- answering
 
     def response(self, ask: Ask, candidates: list[Any], usage: Any = None) -> dict[str, Any]:
-        made: dict[str, Any] = {"candidates": candidates}
+        values: dict[str, Any] = {"candidates": candidates}
         if usage is not None:
-            made["usageMetadata"] = usage
-        return made | {"modelVersion": self.model, "responseId": ask.row.id}
+            values["usageMetadata"] = usage
+        return values | {"modelVersion": self.model, "responseId": ask.row.id}
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         cut = ask.is_fault("F38")
-        found = blocks(said)
+        result = blocks(pieces)
         candidates = []
-        for choice, finish in enumerate(told.finish):
+        for choice, finish in enumerate(plan.finish):
             parts: list[dict[str, Any]] = []
             if self.makes:
-                parts, found = [made_part(self.makes, ask, len(said))], []
-            for block in found:
+                parts, result = [make_part(self.makes, ask, len(pieces))], []
+            for block in result:
                 if block.choice == choice and not (cut and block.kind == "call"):
                     parts += _parts(block.kind, block.text, block.name, not _calls(parts))
             if ask.wish.reasoning and parts and not _calls(parts):
@@ -276,14 +276,14 @@ class Generate(GeminiTalk):
             candidates.append({"content": content, "finishReason": word, "index": choice})
         usage = None
         if ask.wish.usage != "none":
-            usage = ask.report(ask.counted(told.hidden + len(said)))
+            usage = ask.report(ask.counted(plan.hidden + len(pieces)))
         return _pretty(self.response(ask, candidates, usage))
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return GeminiStream(ask, told, self)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return GeminiStream(ask, plan, self)
 
 
-def made_part(kind: str, ask: Ask, tokens: int) -> dict[str, Any]:
+def make_part(kind: str, ask: Ask, tokens: int) -> dict[str, Any]:
     """A picture, or 50 ms of silence for each token."""
     if kind == "AUDIO":
         media_type, raw = "audio/L16;codec=pcm;rate=24000", bytes(2400 * tokens)
@@ -341,7 +341,7 @@ def _asks(content: dict[str, Any]) -> bool:
     return any("functionResponse" not in _fields(part) for part in content.get("parts") or ())
 
 
-def _hear(heard: Heard, contents: list[Any]) -> None:
+def _hear(received: Conversation, contents: list[Any]) -> None:
     waiting: list[str] = []  # the calls of the content before
     for i, content in enumerate(contents):
         role, parts = content.get("role", "user"), content.get("parts")
@@ -349,35 +349,35 @@ def _hear(heard: Heard, contents: list[Any]) -> None:
             raise Wrong(400, "Please use a valid role: user, model.")
         if not isinstance(parts, list) or not parts:
             raise Wrong(400, f"* GenerateContentRequest.contents[{i}].parts: must not be empty.")
-        turn = heard.turn(role="assistant" if role == "model" else role)
+        turn = received.turn(role="assistant" if role == "model" else role)
         calls: list[str] = []
         answered = 0
-        for j, given in enumerate(parts):
-            part = _fields(given)
+        for j, inputs in enumerate(parts):
+            part = _fields(inputs)
             place = f"contents[{i}].parts[{j}]"
-            _seal(heard, part)
+            _seal(received, part)
             match part:
                 case {"thought": True}:
                     pass
                 case {"text": str(text)}:
-                    heard.say(text)
+                    received.say(text)
                 case {"functionCall": dict(call)}:
                     if not isinstance(call.get("args", {}), dict):
                         raise Wrong(400, f"Invalid value at '{place}.function_call.args'")
                     calls.append(call.get("name", ""))
-                    heard.called(call.get("name", ""), compact(call.get("args", {})).decode())
+                    received.called(call.get("name", ""), compact(call.get("args", {})).decode())
                 case {"functionResponse": dict(response)}:
                     answered += 1
                     if response.get("name") not in waiting:
                         text = f"Invalid value at '{place}.function_response.name'"
                         raise Wrong(400, text)
-                    heard.result(_said(response.get("response")))
+                    received.result(_text_of(response.get("response")))
                 case {"inlineData": dict(data)}:
-                    _see(heard, _fields(data))
+                    _see(received, _fields(data))
                 case {"fileData": dict(data)}:
-                    heard.tokens += 1
+                    received.tokens += 1
                 case {"executableCode": _} | {"codeExecutionResult": _}:
-                    heard.tokens += 1
+                    received.tokens += 1
                 case _:
                     text = "required oneof field 'data' must have one initialized field"
                     raise Wrong(400, f"* GenerateContentRequest.{place}.data: {text}")
@@ -391,7 +391,7 @@ def _hear(heard: Heard, contents: list[Any]) -> None:
         turn.user = role == "user" and bool(turn.texts)
 
 
-def _seal(heard: Heard, part: dict[str, Any]) -> None:
+def _seal(received: Conversation, part: dict[str, Any]) -> None:
     seal = part.get("thoughtSignature")
     if seal is None or seal in _EXCUSES:
         return
@@ -401,10 +401,10 @@ def _seal(heard: Heard, part: dict[str, Any]) -> None:
     name = (part.get("functionCall") or {}).get("name")
     if name is not None and seal != signature(name):
         raise Wrong(400, "Corrupted thought signature.")
-    heard.seals += 1
+    received.seals += 1
 
 
-def _said(response: Any) -> str:
+def _text_of(response: Any) -> str:
     match response:
         case {"result": str(text), **more} if not more:
             return text
@@ -417,13 +417,13 @@ def _said(response: Any) -> str:
     raise Wrong(400, "Invalid value at 'function_response.response'")
 
 
-def _see(heard: Heard, data: dict[str, Any]) -> None:
+def _see(received: Conversation, data: dict[str, Any]) -> None:
     media_type = data.get("mimeType")
     if not isinstance(media_type, str):
         raise Wrong(400, "Unable to process input: mimeType is missing.")
     kind = media_type.split("/")[0]
     kind = kind if kind in ("image", "audio", "video") else "file"
-    heard.see(from_base64(kind, media_type, _standard(data.get("data"))))
+    received.see(from_base64(kind, media_type, _standard(data.get("data"))))
 
 
 def _standard(data: Any) -> Any:
@@ -434,8 +434,8 @@ def _standard(data: Any) -> Any:
 class GeminiStream(Stream):
     """Frames with the new parts; a call is whole in one frame; the last one has the finish."""
 
-    def __init__(self, ask: Ask, told: Plan, talk: Generate) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan, talk: Generate) -> None:
+        super().__init__(ask, plan)
         self.talk = talk
         self.eol = b"\r\n"
         self.end = b"\r\n\r\n"
@@ -460,8 +460,8 @@ class GeminiStream(Stream):
         if finish is not None:
             candidate["finishReason"] = finish
         data = b'{"candidates":[' + compact(candidate) + b"]"
-        if usage and (said := self.usage_now()) is not None:
-            data += b',"usageMetadata":' + compact(said)
+        if usage and (text := self.usage_now()) is not None:
+            data += b',"usageMetadata":' + compact(text)
         return self.frame(data + self.tail)
 
     @property
@@ -488,7 +488,7 @@ class GeminiStream(Stream):
             return b""
         parts = _parts(piece.kind, piece.text, self.name, not self.called[piece.choice])
         if self.talk.makes:
-            parts = [made_part(self.talk.makes, self.ask, 1)]
+            parts = [make_part(self.talk.makes, self.ask, 1)]
         if piece.kind == "arguments":
             self.args += piece.text
             parts = _parts("call", self.args, self.name, not self.called[piece.choice])
@@ -554,16 +554,16 @@ class CountTokens(GeminiTalk):
         contents = inner.get("contents")
         if not isinstance(contents, list) or not contents:
             raise Wrong(400, "* CountTokensRequest.contents: contents is not specified")
-        heard = Heard()
-        heard.turn()
+        received = Conversation()
+        received.turn()
         for part in _fields(inner.get("systemInstruction")).get("parts") or ():
-            heard.system(part.get("text", ""))
-        _hear(heard, contents)
+            received.system(part.get("text", ""))
+        _hear(received, contents)
         for tool in _declared(inner.get("tools") or []):
-            heard.count(f"{tool.get('name', '')} {tool.get('description', '')}")
-        return Question.of(self.model, heard, unknown=unknown)
+            received.count(f"{tool.get('name', '')} {tool.get('description', '')}")
+        return Question.of(self.model, received, unknown=unknown)
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         total = ask.row.prompt_tokens
         details = [{"modality": "TEXT", "tokenCount": total}]
         return _pretty({"totalTokens": total, "promptTokensDetails": details})
@@ -588,32 +588,32 @@ class Embed(GeminiTalk):
         asked = body.get("requests") if self.batch else [body]
         if not isinstance(asked, list) or not asked:
             raise Wrong(400, "* BatchEmbedContentsRequest.requests: requests is not specified")
-        heard = Heard()
-        for given in asked:
-            one = _fields(given)
+        received = Conversation()
+        for option in asked:
+            one = _fields(option)
             parts = _fields(one.get("content")).get("parts")
             if not isinstance(parts, list) or not parts:
                 raise Wrong(400, "* EmbedContentRequest.content: contents is not specified")
-            heard.turn(user=True)
+            received.turn(user=True)
             text = " ".join(part.get("text", "") for part in parts)
-            heard.say(text)
+            received.say(text)
             self.wanted.append((text, one.get("outputDimensionality")))
-        return Question.of(self.model, heard, unknown=unknown)
+        return Question.of(self.model, received, unknown=unknown)
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        found = [{"values": vector(text, size or ask.wish.dims)} for text, size in self.wanted]
-        return _pretty({"embeddings": found} if self.batch else {"embedding": found[0]})
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        results = [{"values": vector(text, size or ask.wish.dims)} for text, size in self.wanted]
+        return _pretty({"embeddings": results} if self.batch else {"embedding": results[0]})
 
 
 def vector(text: str, size: int) -> list[float]:
     """A vector of that length for a text: the same each time, exact as a 32-bit float."""
-    found: list[float] = []
+    results: list[float] = []
     block = 0
-    while len(found) < size:
+    while len(results) < size:
         digest = hashlib.sha256(f"{block}\n{text}".encode()).digest()
-        found += [(byte - 128) / 128 for byte in digest]
+        results += [(byte - 128) / 128 for byte in digest]
         block += 1
-    return found[:size]
+    return results[:size]
 
 
 def models(names: tuple[str, ...]) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def list_talk(path: str, headers: Mapping[str, str], query: Mapping[str, str]) -
 
 def list_of(talk: Talk, path: str, names: tuple[str, ...], owner: str) -> Answer:
     """The list, or the one model that the path names."""
-    found = _PATH.fullmatch(path)
-    one = found["name"] if found else None
+    result = _PATH.fullmatch(path)
+    one = result["name"] if result else None
     if one is not None and one not in names:
         return talk.refusal(Problem(404, f"model: {one}", code="model_not_found"))
     if isinstance(talk, Generate):
@@ -39,8 +39,8 @@ def list_of(talk: Talk, path: str, names: tuple[str, ...], owner: str) -> Answer
         data = [_anthropic(name) for name in names]
         ends = {"has_more": False, "first_id": names[0], "last_id": names[-1]}
         return whole(200, compact(_anthropic(one) if one else {"data": data} | ends))
-    made = [_openai(name, owner) for name in names]
-    return whole(200, compact(_openai(one, owner) if one else {"object": "list", "data": made}))
+    results = [_openai(name, owner) for name in names]
+    return whole(200, compact(_openai(one, owner) if one else {"object": "list", "data": results}))
 
 
 def _anthropic(name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.fakes.answer import Piece, compact, minus
 from tests.fakes.openai_talk import OpenAITalk
-from tests.fakes.question import Heard, Medium, Question, Wrong, from_url, unknown_in
+from tests.fakes.question import Conversation, Medium, Question, Wrong, from_url, unknown_in
 from tests.fakes.story import CREATED, Ask, Plan, Stream
 from tests.fakes.wire import Step, error_object
 
@@ -64,9 +64,9 @@ def picture(seed: str, size: int = 0) -> bytes:
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(b"\0" + sha256(seed.encode()).digest()[:3]))
-    made = b"\x89PNG\r\n\x1a\n" + head + data
-    padding = size - len(made) - 24
-    return made + (chunk(b"fake", bytes(padding)) if padding > 0 else b"") + chunk(b"IEND", b"")
+    created = b"\x89PNG\r\n\x1a\n" + head + data
+    padding = size - len(created) - 24
+    return created + (chunk(b"fake", bytes(padding)) if padding > 0 else b"") + chunk(b"IEND", b"")
 
 
 def _count(body: Mapping[str, Any], name: str, most: int) -> int:
@@ -96,36 +96,36 @@ class Images(OpenAITalk):
 
     def read(self, body: dict[str, Any], headers: Mapping[str, str]) -> Question:
         model, prompt = self.model_of(body), body.get("prompt")
-        heard = Heard()
-        heard.turn(user=True)
+        received = Conversation()
+        received.turn(user=True)
         if self.operation != "image_variations":
             if not isinstance(prompt, str) or not prompt:
                 raise Wrong(400, "Required parameter 'prompt' is missing.", param="prompt")
-            heard.say(prompt)
-        given = body.get("image") or body.get("images") or []
-        if given or self.operation != "image_generations":
-            if not given:
+            received.say(prompt)
+        inputs = body.get("image") or body.get("images") or []
+        if inputs or self.operation != "image_generations":
+            if not inputs:
                 raise Wrong(400, "Required parameter 'image' is missing.", param="image")
-            for one in given if isinstance(given, list) else [given]:
-                heard.see(_medium("image", one))
+            for one in inputs if isinstance(inputs, list) else [inputs]:
+                received.see(_medium("image", one))
         self.partial = int(body.get("partial_images") or 0)
         self.size = body.get("size") or "auto"
         self.quality = body.get("quality") or "auto"
         self.by_url = body.get("response_format") == "url"
         self.by_tokens = "gpt-image" in model or not self.by_url
-        made = _count(body, "n", 10)
-        self.row_units = {"images": made}
+        created = _count(body, "n", 10)
+        self.row_units = {"images": created}
         return Question.of(
-            model, heard, stream=_is_true(body.get("stream")), choices=made,
+            model, received, stream=_is_true(body.get("stream")), choices=created,
             unknown=unknown_in(body, self.fields),
         )  # fmt: skip
 
     def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
-        prompt, made = usage["prompt_tokens"], usage["completion_tokens"]
+        prompt, created = usage["prompt_tokens"], usage["completion_tokens"]
         seen = len(self.question.media)
         return {
             "input_tokens": prompt,
-            "output_tokens": made,
+            "output_tokens": created,
             "total_tokens": usage["total_tokens"],
             "input_tokens_details": {"text_tokens": minus(prompt, seen), "image_tokens": seen},
         }
@@ -138,25 +138,25 @@ class Images(OpenAITalk):
             "size": "1024x1024" if self.size == "auto" else self.size,
         }
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         data: list[dict[str, str]] = []
         for i in range(ask.question.choices):
             name = f"{ask.name}-{ask.seed}-{i}"
-            made = picture(name, ask.wish.bytes or 0)
+            created = picture(name, ask.wish.bytes or 0)
             data.append(
                 {"url": f"https://pictures.example/{name}.png"}
                 if self.by_url
-                else {"b64_json": base64.b64encode(made).decode()}
+                else {"b64_json": base64.b64encode(created).decode()}
             )
         body: dict[str, Any] = {"created": CREATED, "data": data}
         if self.by_tokens:
             body |= self.told()
             if ask.wish.usage != "none":
-                body["usage"] = ask.report(ask.counted(told.hidden + len(said)))
+                body["usage"] = ask.report(ask.counted(plan.hidden + len(pieces)))
         return compact(body)
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return _PictureStream(ask, told, self)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return _PictureStream(ask, plan, self)
 
 
 class _Typed(Stream):
@@ -185,15 +185,15 @@ class _Typed(Stream):
 class _PictureStream(_Typed):
     named = True
 
-    def __init__(self, ask: Ask, told: Plan, talk: Images) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan, talk: Images) -> None:
+        super().__init__(ask, plan)
         self.talk = talk
         self.kind = "image_edit" if talk.operation == "image_edits" else "image_generation"
 
     def event(self, kind: str, **more: Any) -> bytes:
-        told = {"type": f"{self.kind}.{kind}", "created_at": CREATED} | self.talk.told()
-        made = picture(f"{self.ask.name}-{self.ask.seed}-0", self.ask.wish.bytes or 0)
-        return self.frame(told | {"b64_json": base64.b64encode(made).decode()} | more)
+        body = {"type": f"{self.kind}.{kind}", "created_at": CREATED} | self.talk.told()
+        created = picture(f"{self.ask.name}-{self.ask.seed}-0", self.ask.wish.bytes or 0)
+        return self.frame(body | {"b64_json": base64.b64encode(created).decode()} | more)
 
     def opening(self) -> Iterator[Step]:
         for i in range(self.talk.partial):
@@ -219,14 +219,14 @@ class QwenImages(OpenAITalk):
 
     def read(self, body: dict[str, Any], headers: Mapping[str, str]) -> Question:
         model = self.model_of(body)
-        heard = Heard()
-        heard.turn(user=True)
+        received = Conversation()
+        received.turn(user=True)
         for message in body["input"]["messages"]:
             for item in message["content"]:
                 if "image" in item:
-                    heard.see(from_url("image", item["image"]))
+                    received.see(from_url("image", item["image"]))
                 else:
-                    heard.say(item["text"])
+                    received.say(item["text"])
         parameters = body.get("parameters") or {}
         size = parameters.get("size", "1328*1328")
         if "*" not in size:
@@ -234,14 +234,14 @@ class QwenImages(OpenAITalk):
         self.width, self.height = map(int, size.split("*"))
         self.row_units = {"images": _count(parameters, "n", 6)}
         return Question.of(
-            model, heard, choices=self.row_units["images"], unknown=unknown_in(body, self.fields)
+            model, received, choices=self.row_units["images"], unknown=unknown_in(body, self.fields)
         )
 
     def error(self, problem: Any) -> Any:
         code = problem.code or "InvalidParameter"
         return {"code": code, "message": problem.message, "request_id": "fake"}
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         content = [
             {"image": f"https://pictures.example/{ask.name}-{ask.seed}-{i}.png"}
             for i in range(ask.question.choices)
@@ -255,11 +255,11 @@ class QwenImages(OpenAITalk):
         return compact(body)
 
 
-def _medium(kind: str, given: Any) -> Medium:
-    if isinstance(given, tuple):
-        _, media_type, content = given
+def _medium(kind: str, inputs: Any) -> Medium:
+    if isinstance(inputs, tuple):
+        _, media_type, content = inputs
         return Medium(kind, media_type, len(content), sha256(content).hexdigest())
-    return from_url(kind, given.get("image_url") if isinstance(given, dict) else given)
+    return from_url(kind, inputs.get("image_url") if isinstance(inputs, dict) else inputs)
 
 
 # ---- sound
@@ -298,17 +298,17 @@ class Speech(OpenAITalk):
             raise Wrong(400, "Required parameter 'input' is missing.", param="input")
         if not body.get("voice"):
             raise Wrong(400, "Required parameter 'voice' is missing.", param="voice")
-        heard = Heard()
-        heard.turn(user=True)
-        heard.say(text)
-        heard.count(body.get("instructions") or "")
+        received = Conversation()
+        received.turn(user=True)
+        received.say(text)
+        received.count(body.get("instructions") or "")
         self.format = body.get("response_format") or "mp3"
         if self.format not in _TYPES:
             raise Wrong(400, "Invalid value for 'response_format'.", param="response_format")
         self.json_type = _TYPES[self.format]
         self.row_units = {"characters": len(text)}
         return Question.of(
-            model, heard, stream=body.get("stream_format") == "sse",
+            model, received, stream=body.get("stream_format") == "sse",
             unknown=unknown_in(body, self.fields),
         )  # fmt: skip
 
@@ -326,18 +326,18 @@ class Speech(OpenAITalk):
             return wav(_SAID_MS * tokens, 24_000)
         return _FRAME * 2 * tokens
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        made = self.sound(len(said))
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        created = self.sound(len(pieces))
         wanted = ask.wish.bytes or 0
-        return made * (wanted // len(made) + 1) if wanted else made
+        return created * (wanted // len(created) + 1) if wanted else created
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return _SpeechStream(ask, told, self)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return _SpeechStream(ask, plan, self)
 
 
 class _SpeechStream(_Typed):
-    def __init__(self, ask: Ask, told: Plan, talk: Speech) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan, talk: Speech) -> None:
+        super().__init__(ask, plan)
         self.talk = talk
 
     def write(self, piece: Piece) -> bytes:
@@ -370,20 +370,23 @@ class Transcriptions(OpenAITalk):
         model, file = self.model_of(body), body.get("file")
         if not isinstance(file, tuple):
             raise Wrong(400, "Required parameter 'file' is missing.", param="file")
-        heard = Heard()
-        heard.turn(user=True)
-        heard.say(body.get("prompt") or "")
-        heard.media.append(_medium("audio", file))
+        received = Conversation()
+        received.turn(user=True)
+        received.say(body.get("prompt") or "")
+        received.media.append(_medium("audio", file))
         self.ms = _length(file[2])
-        self.written = heard.tokens
-        heard.tokens += -(-self.ms // 100)
+        self.written = received.tokens
+        received.tokens += -(-self.ms // 100)
         self.format = body.get("response_format") or "json"
         self.by_tokens = "transcribe" in model
         if self.format in ("text", "srt", "vtt"):
             self.json_type = "text/plain; charset=utf-8"
         self.row_units = {"audio_ms": -(-self.ms // 1000) * 1000}
         return Question.of(
-            model, heard, stream=_is_true(body.get("stream")), unknown=unknown_in(body, self.fields)
+            model,
+            received,
+            stream=_is_true(body.get("stream")),
+            unknown=unknown_in(body, self.fields),
         )
 
     def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
@@ -400,8 +403,8 @@ class Transcriptions(OpenAITalk):
             "total_tokens": usage["total_tokens"],
         }  # fmt: skip
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        text = "".join(piece.text for piece in said)
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        text = "".join(piece.text for piece in pieces)
         if self.format == "text":
             return text.encode() + b"\n"
         stamp = f"{self.ms // 60_000:02}:{self.ms // 1000 % 60:02}"
@@ -414,16 +417,16 @@ class Transcriptions(OpenAITalk):
             told_of = {"task": "transcribe", "language": "english", "duration": self.ms / 1000}
             body = told_of | body | {"words": [], "segments": []}
         if ask.wish.usage != "none" and self.operation == "transcriptions":
-            body["usage"] = ask.report(ask.counted(told.hidden + len(said)))
+            body["usage"] = ask.report(ask.counted(plan.hidden + len(pieces)))
         return compact(body)
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return _TranscriptStream(ask, told)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return _TranscriptStream(ask, plan)
 
 
 class _TranscriptStream(_Typed):
-    def __init__(self, ask: Ask, told: Plan) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan) -> None:
+        super().__init__(ask, plan)
         self.text = ""
 
     def write(self, piece: Piece) -> bytes:

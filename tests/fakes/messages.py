@@ -11,7 +11,7 @@ from tests.fakes.answer import Block, Piece, blocks, compact, minus
 from tests.fakes.books import Row
 from tests.fakes.directives import Directives, Fault
 from tests.fakes.question import (
-    Heard,
+    Conversation,
     Problem,
     Question,
     Wrong,
@@ -63,8 +63,8 @@ class Messages(Talk):
             return "bearer", key
         return "x-api-key", headers.get("x-api-key")
 
-    def no_key(self, given: str | None) -> Problem:
-        return Problem(401, "invalid x-api-key" if given else "x-api-key header is required")
+    def no_key(self, value: str | None) -> Problem:
+        return Problem(401, "invalid x-api-key" if value else "x-api-key header is required")
 
     def error(self, problem: Problem) -> Any:
         kind = _TYPES.get(problem.status, "invalid_request_error")
@@ -114,18 +114,18 @@ class Messages(Talk):
             if not body.get(name) and body.get(name) != []:
                 raise Wrong(400, f"{name}: Field required")
         self.rules(body)
-        heard = Heard()
-        heard.turn()
+        received = Conversation()
+        received.turn()
         for text in _texts(body.get("system")):
-            heard.system(text)
-        _Reader(heard).all(body["messages"])
+            received.system(text)
+        _Reader(received).all(body["messages"])
         tools = body.get("tools") or []
         for i, tool in enumerate(tools):
             _check_tool(i, tool)
-            heard.count(f"{tool['name']} {tool.get('description', '')}")
+            received.count(f"{tool['name']} {tool.get('description', '')}")
         return Question.of(
             body["model"],
-            heard,
+            received,
             stream=body.get("stream") is True,
             cap=body.get("max_tokens"),
             tools=[tool["name"] for tool in tools if "input_schema" in tool],
@@ -210,24 +210,24 @@ class Messages(Talk):
             "stop_sequence": None,
         }
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        content = [_block(ask, block) for block in blocks(said)]
-        if told.hidden:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        content = [_block(ask, block) for block in blocks(pieces)]
+        if plan.hidden:
             content.insert(0, redacted())
-        stop = self.stop(told.finish[0])
+        stop = self.stop(plan.finish[0])
         if ask.is_fault("F38") and ask.question.calls(ask.wish):
             content[-1]["input"] = {}
             stop["stop_reason"] = "max_tokens"
         body = self.message(ask) | {"content": content} | stop
         if ask.wish.usage != "none":
-            usage = ask.report(ask.counted(told.hidden + len(said)))
+            usage = ask.report(ask.counted(plan.hidden + len(pieces)))
             if usage is not None:
                 usage["service_tier"] = "standard"
             body["usage"] = usage
         return compact(body)
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return MessagesStream(ask, told, self)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return MessagesStream(ask, plan, self)
 
 
 class CountTokens(Messages):
@@ -241,7 +241,7 @@ class CountTokens(Messages):
     def rules(self, body: dict[str, Any]) -> None:
         return
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         return compact({"input_tokens": ask.row.prompt_tokens})
 
 
@@ -256,15 +256,15 @@ def _block(ask: Ask, block: Block) -> dict[str, Any]:
             return {"type": "thinking", "thinking": block.text, "signature": seal}
         case "call":
             try:
-                given = json.loads(block.text or "{}")
+                body = json.loads(block.text or "{}")
             except ValueError:  # the cap fell inside the arguments
-                given = {}
-            return _tool_use(ask, block.call, block.name, given)
+                body = {}
+            return _tool_use(ask, block.call, block.name, body)
     return {"type": "text", "text": block.text}
 
 
-def _tool_use(ask: Ask, call: int, name: str, given: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "tool_use", "id": ask.call_id("toolu", 0, call), "name": name, "input": given}
+def _tool_use(ask: Ask, call: int, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_use", "id": ask.call_id("toolu", 0, call), "name": name, "input": fields}
 
 
 # ---- reading
@@ -290,8 +290,8 @@ def _closed_objects(schema: Any) -> None:
             _closed_objects(one)
     elif isinstance(schema, dict):
         if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
-            told = "For 'object' type, 'additionalProperties' must be explicitly set to false"
-            raise Wrong(400, f"output_config.format.schema: {told}")
+            message = "For 'object' type, 'additionalProperties' must be explicitly set to false"
+            raise Wrong(400, f"output_config.format.schema: {message}")
         for one in schema.values():
             _closed_objects(one)
 
@@ -327,8 +327,8 @@ def _thinking_first(messages: list[Any]) -> None:
 class _Reader:
     """Reads the turns and judges them as the provider does."""
 
-    def __init__(self, heard: Heard) -> None:
-        self.heard = heard
+    def __init__(self, received: Conversation) -> None:
+        self.heard = received
         self.called: list[str] = []  # by the turn before
 
     def all(self, messages: Any) -> None:
@@ -368,23 +368,23 @@ class _Reader:
         turn.user = role == "user" and bool(turn.texts)
 
     def block(self, place: str, role: str, block: dict[str, Any], open_calls: list[str]) -> None:
-        heard = self.heard
+        received = self.heard
         match block:
             case {"type": "text", "text": str(text)}:
                 if not text.strip():
                     raise Wrong(400, "messages: text content blocks must be non-empty")
-                heard.say(text)
+                received.say(text)
             case {"type": "image" | "document" as kind, "source": dict(source)}:
                 heard_kind = "file" if kind == "document" else "image"
-                _see(heard, heard_kind, source)
-            case {"type": "tool_use", "id": str(call), "name": str(name), "input": dict(given)}:
+                _see(received, heard_kind, source)
+            case {"type": "tool_use", "id": str(call), "name": str(name), "input": dict(inputs)}:
                 if not _NAME.fullmatch(call):
                     pattern = "String should match pattern '^[a-zA-Z0-9_-]+$'"
                     raise Wrong(400, f"{place}.tool_use.id: {pattern}")
                 if call in self.called:
                     raise Wrong(400, "messages: `tool_use` ids must be unique")
                 self.called.append(call)
-                heard.called(name, compact(given).decode())
+                received.called(name, compact(inputs).decode())
             case {"type": "tool_use"}:
                 raise Wrong(400, f"{place}.tool_use.input: Input should be a valid dictionary")
             case {"type": "tool_result", "tool_use_id": call}:
@@ -398,9 +398,9 @@ class _Reader:
             case {"type": "redacted_thinking", "data": data}:
                 if data != seal_of("anthropic", _REDACTED):
                     raise Wrong(400, f"{place}: Invalid `data` in `redacted_thinking` block")
-                heard.seals += 1
+                received.seals += 1
             case {"type": "server_tool_use" | "web_search_tool_result" | "search_result"}:
-                heard.tokens += 1
+                received.tokens += 1
             case _:
                 tag = block.get("type")
                 raise Wrong(400, f"{place}: Input tag '{tag}' found using 'type' does not match")
@@ -423,17 +423,17 @@ class _Reader:
                 _see(self.heard, "image" if part["type"] == "image" else "file", part["source"])
 
 
-def _see(heard: Heard, kind: str, source: dict[str, Any]) -> None:
+def _see(received: Conversation, kind: str, source: dict[str, Any]) -> None:
     match source:
         case {"type": "base64", "media_type": str(media_type), "data": data}:
-            heard.see(from_base64(kind, media_type, data))
+            received.see(from_base64(kind, media_type, data))
         case {"type": "url", "url": url}:
-            heard.see(from_url(kind, url))
+            received.see(from_url(kind, url))
         case {"type": "text", "data": str(text)}:
-            heard.count(text)
-            heard.see(from_base64(kind, "text/plain", base64.b64encode(text.encode())))
+            received.count(text)
+            received.see(from_base64(kind, "text/plain", base64.b64encode(text.encode())))
         case {"type": "file"}:
-            heard.tokens += 1
+            received.tokens += 1
         case _:
             raise Wrong(400, f"{kind}.source: Input does not match any of the expected tags")
 
@@ -444,8 +444,8 @@ def _see(heard: Heard, kind: str, source: dict[str, Any]) -> None:
 class MessagesStream(Stream):
     """message_start, blocks, message_delta, message_stop; pings in between."""
 
-    def __init__(self, ask: Ask, told: Plan, talk: Messages) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan, talk: Messages) -> None:
+        super().__init__(ask, plan)
         self.talk = talk
         odd = (b"id: 5", b"retry: 1", b"event: odd", b"")
         self.lead = self.eol.join(odd) if ask.is_fault("F31") else b""
@@ -471,24 +471,24 @@ class MessagesStream(Stream):
         return super().comment(number) if number % 2 else self.ping()
 
     def opening(self) -> Iterator[Step]:
-        ask, told = self.ask, self.told
+        ask, report = self.ask, self.told
         message = self.talk.message(ask)
         if ask.wish.usage not in ("none", "finish"):
             usage = ask.counted(1)
             if usage is not None and ask.wish.usage == "early":
                 usage = usage | {"prompt_tokens": min(1, usage["prompt_tokens"])}
                 usage |= {"prompt_tokens_details": {"cached_tokens": 0}}
-            said = ask.report(usage)
-            if said is not None:
-                del said["output_tokens_details"]
-                said["service_tier"] = "standard"
-            message["usage"] = said
+            text = ask.report(usage)
+            if text is not None:
+                del text["output_tokens_details"]
+                text["service_tier"] = "standard"
+            message["usage"] = text
         yield from self.emit(self.event("message_start", message=message))
-        self.count = told.hidden
-        if told.hidden:
+        self.count = report.hidden
+        if report.hidden:
             self.index += 1
             data = self.event("content_block_start", index=self.index, content_block=redacted())
-            yield from self.emit(data + self.stopped(), told.hidden)
+            yield from self.emit(data + self.stopped(), report.hidden)
 
     def stopped(self) -> bytes:
         return self.event("content_block_stop", index=self.index)

@@ -61,8 +61,8 @@ class FakeMidjourney(TaskServer):
 
     def of(self, name: str) -> FakePicture:
         """The only task of a prompt, or of a state."""
-        (found,) = [task for task in self.tasks.values() if task.name == name]
-        return found
+        (result,) = [task for task in self.tasks.values() if task.name == name]
+        return result
 
     def billed(self, *names: str) -> int:
         """How many calls it has billed for these."""
@@ -82,8 +82,8 @@ class _Handler(TaskHandler):
             return
         code = int(words.get("code", 1))
         if code not in (1, 21, 22):
-            told = {"code": code, "description": f"refused with {code}", "properties": {}}
-            self.json(200, told)
+            values = {"code": code, "description": f"refused with {code}", "properties": {}}
+            self.json(200, values)
             return
         parent = str(body.get("taskId") or str(body.get("content", "")).partition(" ")[0])
         known = self.server.tasks.get(parent)
@@ -95,8 +95,8 @@ class _Handler(TaskHandler):
         result = {} if words.get("answer") == "noid" else {"result": task.id}
         properties: dict[str, Any] = {"numberOfQueues": 1} if code == 22 else {}
         properties["discordInstanceId"] = "1118138338562560102"
-        said = "Submitted successfully"
-        self.json(200, {"code": code, "description": said, "properties": properties, **result})
+        text = "Submitted successfully"
+        self.json(200, {"code": code, "description": text, "properties": properties, **result})
 
     def _made(
         self, path: str, body: dict[str, Any], parent: str, words: dict[str, str]
@@ -153,12 +153,12 @@ class _Handler(TaskHandler):
                 self._advance(task, polls)
         if self.broken(words.get("lie")):
             return
-        told = self._told(task)
+        message = self._told(task)
         if words.get("lie") == "id":
-            told["id"] = "of-somebody-else"
+            message["id"] = "of-somebody-else"
         if words.get("lie") == "state":
-            told["status"] = "NEARLY"
-        self.json(200, told)
+            message["status"] = "NEARLY"
+        self.json(200, message)
 
     def _advance(self, task: FakePicture, polls: int) -> None:
         if task.status in ("SUCCESS", "FAILURE"):

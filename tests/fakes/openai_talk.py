@@ -28,21 +28,21 @@ class OpenAITalk(Talk):
         kind, _, key = headers.get("authorization", "").partition(" ")
         return "bearer", key if kind.lower() == "bearer" else None
 
-    def no_key(self, given: str | None) -> Problem:
+    def no_key(self, value: str | None) -> Problem:
         if self.azure:
             text = "Access denied due to invalid subscription key or wrong API endpoint."
             return Problem(401, text, code="401")
-        return super().no_key(given)
+        return super().no_key(value)
 
     def error(self, problem: Problem) -> Any:
         if self.azure and problem.code in ("401", "404", "429", "DeploymentNotFound"):
             return {"error": {"code": problem.code, "message": problem.message}}
-        made = error_object(problem.message, problem.kind, problem.code, problem.param)
+        created = error_object(problem.message, problem.kind, problem.code, problem.param)
         if self.azure and problem.code == "content_filter":
-            found = {"violence": {"filtered": True, "severity": "medium"}}
-            inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": found}
-            made["error"] |= {"status": problem.status, "innererror": inner}
-        return made
+            results = {"violence": {"filtered": True, "severity": "medium"}}
+            inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": results}
+            created["error"] |= {"status": problem.status, "innererror": inner}
+        return created
 
     def adapt(self, problem: Problem) -> Problem:
         if not self.azure:

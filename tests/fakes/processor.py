@@ -85,12 +85,12 @@ class FakeProcessor:
         )
 
     def _dispute(self, kind: str, payment_id: str, amount_minor: int, dispute_id: str) -> Json:
-        told = {
+        body = {
             "id": dispute_id, "object": "dispute", "payment_intent": payment_id,
             "charge": f"ch_{payment_id}", "amount": amount_minor, "livemode": self.live,
             "currency": self.payments[payment_id]["currency"], "metadata": {},
         }  # fmt: skip
-        return self.event(kind, told)
+        return self.event(kind, body)
 
     # Telling ----------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class FakeProcessor:
         if key and key in self.answers:
             return 200, self.answers[key]
         if (method, path) == ("POST", "/v1/checkout/sessions"):
-            made = self._session(form)
+            created = self._session(form)
         elif (method, path) == ("GET", "/v1/payment_methods"):
             card = self.cards.get(form["customer"])
             rows = [{"id": card, "object": "payment_method", "type": "card"}] if card else []
@@ -134,12 +134,12 @@ class FakeProcessor:
                 error = {"type": "card_error", "code": "card_declined", "message": self.decline}
                 return 402, {"error": error}
             metadata = {n[9:-1]: v for n, v in form.items() if n.startswith("metadata[")}
-            made = self._payment(int(form["amount"]), form["currency"], metadata)
+            created = self._payment(int(form["amount"]), form["currency"], metadata)
         else:
             return 404, {"error": {"type": "invalid_request_error", "message": "No such path."}}
         if key:
-            self.answers[key] = made
-        return 200, made
+            self.answers[key] = created
+        return 200, created
 
     def _session(self, form: Json) -> Json:
         id = f"cs_{'live' if self.live else 'test'}_{secrets.token_hex(16)}"
@@ -185,8 +185,8 @@ def fake_processor() -> Iterator[FakeProcessor]:
             form = dict(parse_qsl(body))
             self._tell(*bank.answer("POST", urlsplit(self.path).path, form, key))
 
-        def _tell(self, status: int, told: Json) -> None:
-            text = json.dumps(told).encode()
+        def _tell(self, status: int, message: Json) -> None:
+            text = json.dumps(message).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(text)))

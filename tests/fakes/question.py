@@ -64,8 +64,8 @@ def from_url(kind: str, url: Any) -> Medium:
     """A medium by its URL, a data URL with its bytes."""
     if not isinstance(url, str) or not url:
         raise Wrong(400, f"Invalid URL of the {kind}.", code="invalid_value")
-    if found := _DATA_URL.fullmatch(url):
-        return from_base64(kind, found[1] or None, found[2])
+    if result := _DATA_URL.fullmatch(url):
+        return from_base64(kind, result[1] or None, result[2])
     return Medium(kind, None, url=url)
 
 
@@ -80,7 +80,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Heard:
+class Conversation:
     """Takes in a conversation turn by turn and counts it.
 
     `lines` tells it again in words that are the same for every dialect: `system: …`, `user: …`,
@@ -94,9 +94,9 @@ class Heard:
     seals: int = 0  # valid ones that came back
 
     def turn(self, user: bool = False, role: str = "") -> Turn:
-        made = Turn(user, role)
-        self.turns.append(made)
-        return made
+        turn = Turn(user, role)
+        self.turns.append(turn)
+        return turn
 
     def say(self, text: str) -> None:
         self.tokens += len(text.split())
@@ -111,8 +111,8 @@ class Heard:
     def called(self, name: str, arguments: str) -> None:
         """A call of an earlier turn, its arguments as JSON text."""
         self.tokens += len(arguments.split())
-        told = json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
-        self.lines.append(f"call: {name} {told}")
+        message = json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
+        self.lines.append(f"call: {name} {message}")
 
     def count(self, text: str) -> None:
         """Words that are counted and no more: those of tools."""
@@ -156,19 +156,19 @@ class Question:
     unknown: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     seals: int = 0
-    lines: list[str] = field(default_factory=list)  # see `Heard`
+    lines: list[str] = field(default_factory=list)  # see `Conversation`
 
     @classmethod
-    def of(cls, model: str, heard: Heard, **more: Any) -> "Question":
-        text, results = heard.last
+    def of(cls, model: str, received: Conversation, **more: Any) -> "Question":
+        text, results = received.last
         return cls(
             model,
             text,
-            heard.tokens,
+            received.tokens,
             results=results,
-            media=heard.media,
-            seals=heard.seals,
-            lines=heard.lines,
+            media=received.media,
+            seals=received.seals,
+            lines=received.lines,
             **more,
         )
 

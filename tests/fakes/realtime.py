@@ -217,8 +217,8 @@ class _Talk:
         self._begin()
 
     async def _write_down(self) -> None:
-        heard = self._settings.get("audio", {}).get("input", {})
-        if not heard.get("transcription"):
+        response = self._settings.get("audio", {}).get("input", {})
+        if not response.get("transcription"):
             return
         tokens = self._heard_ms // 100
         usage = {
@@ -257,7 +257,7 @@ class _Talk:
         await self.send(
             {"type": "response.created", "response": {"id": id, "status": "in_progress"}}
         )
-        made = 0
+        created = 0
         for number in range(tokens):
             if self._cancelled.is_set():
                 break
@@ -272,10 +272,10 @@ class _Talk:
             else:
                 delta = {"type": "response.output_text.delta", **part, "delta": f"w{number} "}
                 await self.send(delta)
-            made += 1
+            created += 1
             if "slow" in wishes:
                 await asyncio.sleep(int(wishes["slow"] or 5) / 1000)
-        await self._end_response(id, made, wishes, audio=audio, fault=fault)
+        await self._end_response(id, created, wishes, audio=audio, fault=fault)
 
     async def _spoil(self, fault: str) -> bool:
         """Do what goes wrong in the middle; whether nothing follows."""
@@ -292,29 +292,29 @@ class _Talk:
         return fault in ("close", "bye", "garbage", "big")
 
     async def _end_response(
-        self, id: str, made: int, wishes: dict[str, str], *, audio: bool, fault: str
+        self, id: str, count: int, wishes: dict[str, str], *, audio: bool, fault: str
     ) -> None:
-        heard = self._heard_ms // 100
+        heard_ms = self._heard_ms // 100
         text = self._context + 10 + len(self._text.split())
         cached = int(wishes.get("cached") or 0)
         usage: dict[str, Any] | None = {
-            "total_tokens": text + heard + made,
-            "input_tokens": text + heard,
-            "output_tokens": made,
+            "total_tokens": text + heard_ms + count,
+            "input_tokens": text + heard_ms,
+            "output_tokens": count,
             "input_token_details": {
                 "text_tokens": text,
-                "audio_tokens": heard,
+                "audio_tokens": heard_ms,
                 "image_tokens": 0,
                 "cached_tokens": cached,
                 "cached_tokens_details": {
-                    "text_tokens": cached - cached // 2 if heard else cached,
-                    "audio_tokens": cached // 2 if heard else 0,
+                    "text_tokens": cached - cached // 2 if heard_ms else cached,
+                    "audio_tokens": cached // 2 if heard_ms else 0,
                     "image_tokens": 0,
                 },
             },
             "output_token_details": {
-                "text_tokens": 0 if audio else made,
-                "audio_tokens": made if audio else 0,
+                "text_tokens": 0 if audio else count,
+                "audio_tokens": count if audio else 0,
             },
         }
         assert usage is not None
@@ -330,7 +330,7 @@ class _Talk:
             error = {"type": "server_error", "code": "boom", "message": "it broke"}
             response |= {"status": "failed", "status_details": {"type": "failed", "error": error}}
         if not audio:
-            self._context += made
+            self._context += count
         await self.send({"type": "response.done", "response": response})
         if "twice" in wishes:
             await self.send({"type": "response.done", "response": response})

@@ -6,7 +6,7 @@ from typing import Any
 from tests.fakes.answer import Block, Piece, blocks, compact
 from tests.fakes.openai_talk import OpenAITalk
 from tests.fakes.question import (
-    Heard,
+    Conversation,
     Question,
     Wrong,
     from_base64,
@@ -70,20 +70,20 @@ class Responses(OpenAITalk):
         # What was given, whatever was asked.
         self.echoed["service_tier"] = _ECHOED["service_tier"]
         self.sealing = "reasoning.encrypted_content" in (body.get("include") or ())
-        heard = Heard()
-        heard.turn()
+        received = Conversation()
+        received.turn()
         if body.get("instructions"):
-            heard.system(body["instructions"])
-        _Reader(heard, stored=body.get("store") is not False).all(body.get("input") or [])
+            received.system(body["instructions"])
+        _Reader(received, stored=body.get("store") is not False).all(body.get("input") or [])
         tools = [tool for tool in body.get("tools") or () if tool.get("type") == "function"]
         for i, tool in enumerate(tools):
             if not isinstance(tool.get("name"), str):
                 text = f"Missing required parameter: 'tools[{i}].name'."
                 raise Wrong(400, text, param=f"tools[{i}].name")
-            heard.count(f"{tool['name']} {tool.get('description') or ''}")
+            received.count(f"{tool['name']} {tool.get('description') or ''}")
         return Question.of(
             model,
-            heard,
+            received,
             stream=bool(body.get("stream")),
             cap=cap,
             tools=[tool["name"] for tool in tools],
@@ -163,22 +163,22 @@ class Responses(OpenAITalk):
         item = {"id": ident, "type": "reasoning", "summary": summary}
         return item | {"encrypted_content": seal_of("openai", ident)} if self.sealing else item
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        found = blocks(said)
-        if told.hidden and not (found and found[0].kind == "reasoning_content"):
-            found.insert(0, Block(0, "reasoning_content", ""))
-        output = [self.item(ask, block, i) for i, block in enumerate(found)]
-        status, more = self.ended(told.finish[0])
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        result = blocks(pieces)
+        if plan.hidden and not (result and result[0].kind == "reasoning_content"):
+            result.insert(0, Block(0, "reasoning_content", ""))
+        output = [self.item(ask, block, i) for i, block in enumerate(result)]
+        status, more = self.ended(plan.finish[0])
         if status != "completed" and output and "status" in output[-1]:
             output[-1]["status"] = "incomplete"
-        usage = ask.report(ask.counted(told.hidden + len(said)))
+        usage = ask.report(ask.counted(plan.hidden + len(pieces)))
         body = self.response(ask, status, output, usage, **more)
         if ask.wish.usage == "none":
             del body["usage"]
         return compact(body)
 
-    def stream(self, ask: Ask, told: Plan) -> Stream:
-        return ResponsesStream(ask, told, self)
+    def stream(self, ask: Ask, plan: Plan) -> Stream:
+        return ResponsesStream(ask, plan, self)
 
 
 class InputTokens(Responses):
@@ -189,9 +189,9 @@ class InputTokens(Responses):
     free = True
     streams = False
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        found = {"object": "response.input_tokens", "input_tokens": ask.row.prompt_tokens}
-        return compact(found)
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        results = {"object": "response.input_tokens", "input_tokens": ask.row.prompt_tokens}
+        return compact(results)
 
 
 class Compact(Responses):
@@ -200,7 +200,7 @@ class Compact(Responses):
     operation = "responses_compact"
     fields = frozenset(["model", "input", "instructions", "previous_response_id"])
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         sealed = seal_of("openai", f"cmp_{ask.row.seq}")
         item = {"id": f"cmp_{ask.row.seq}", "type": "compaction", "encrypted_content": sealed}
         body = {
@@ -208,7 +208,7 @@ class Compact(Responses):
             "object": "response.compaction",
             "created_at": CREATED,
             "output": [item],
-            "usage": ask.report(ask.counted(told.hidden + len(said))),
+            "usage": ask.report(ask.counted(plan.hidden + len(pieces))),
         }
         return compact(body)
 
@@ -232,14 +232,14 @@ def _form(wanted: Any) -> dict[str, Any] | None:
 class _Reader:
     """Reads the items and judges them as the provider does."""
 
-    def __init__(self, heard: Heard, *, stored: bool) -> None:
-        self.heard = heard
+    def __init__(self, received: Conversation, *, stored: bool) -> None:
+        self.heard = received
         self.stored = stored
         self.open_calls: list[str] = []
         self.thought: str | None = None  # a reasoning item whose next item must follow
 
-    def all(self, given: Any) -> None:
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    def all(self, inputs: Any) -> None:
+        items = [{"role": "user", "content": inputs}] if isinstance(inputs, str) else inputs
         for i, item in enumerate(items):
             self.item(f"input[{i}]", item)
         if self.thought is not None:
@@ -250,7 +250,7 @@ class _Reader:
             raise Wrong(400, text, param="input")
 
     def item(self, place: str, item: dict[str, Any]) -> None:
-        heard = self.heard
+        received = self.heard
         kind = item.get("type", "message")
         if kind != "reasoning":
             self.thought = None
@@ -263,14 +263,14 @@ class _Reader:
                     text = f"Missing required parameter: '{place}.call_id'."
                     raise Wrong(400, text, code="missing_required_parameter", param=place)
                 self.open_calls.append(call)
-                heard.turn()
-                heard.called(item.get("name", ""), item["arguments"])
+                received.turn()
+                received.called(item.get("name", ""), item["arguments"])
             case "function_call_output":
                 self.output(place, item)
             case "reasoning":
                 self.reasoning(item)
             case "item_reference" | "web_search_call" | "compaction":
-                heard.tokens += 1
+                received.tokens += 1
             case _:
                 raise Wrong(400, f"Invalid value: '{kind}'.", code="invalid_value", param=place)
 
@@ -288,24 +288,24 @@ class _Reader:
         turn.user = role == "user"
 
     def part(self, place: str, role: str, part: dict[str, Any]) -> None:
-        heard = self.heard
+        received = self.heard
         match part:
             case {"type": "input_text", "text": str(text)} if role != "assistant":
-                heard.say(text)
+                received.say(text)
             case {"type": "output_text", "text": str(text)} if role == "assistant":
-                heard.say(text)
+                received.say(text)
             case {"type": "refusal", "refusal": str(text)}:
-                heard.say(text)
+                received.say(text)
             case {"type": "input_image", "image_url": str(url)}:
-                heard.see(from_url("image", url))
+                received.see(from_url("image", url))
             case {"type": "input_file", "file_url": str(url)}:
-                heard.see(from_url("file", url))
+                received.see(from_url("file", url))
             case {"type": "input_file", "file_data": str(url), "filename": str()}:
-                heard.see(from_url("file", url))
+                received.see(from_url("file", url))
             case {"type": "input_audio", "input_audio": {"data": data, **more}}:
-                heard.see(from_base64("audio", f"audio/{more.get('format')}", data))
+                received.see(from_base64("audio", f"audio/{more.get('format')}", data))
             case {"type": "input_image" | "input_file", "file_id": str()}:
-                heard.tokens += 1
+                received.tokens += 1
             case _:
                 text = f"Invalid value: '{part.get('type')}'."
                 raise Wrong(400, text, code="invalid_value", param=place)
@@ -346,8 +346,8 @@ class _Reader:
 class ResponsesStream(Stream):
     """created, in_progress, the items one after the other, completed; no `[DONE]`."""
 
-    def __init__(self, ask: Ask, told: Plan, talk: Responses) -> None:
-        super().__init__(ask, told)
+    def __init__(self, ask: Ask, plan: Plan, talk: Responses) -> None:
+        super().__init__(ask, plan)
         self.talk = talk
         odd = (b"id: 5", b"retry: 1", b"event: odd", b"")
         self.lead = self.eol.join(odd) if ask.is_fault("F31") else b""

@@ -47,9 +47,9 @@ def talk_of(path: str, query: Mapping[str, str]) -> Talk | None:
     """The dialect of a path, ready to read one request; None for a path that nobody serves."""
     if path == "/v1/chat/completions":
         return Chat()  # the way of the load
-    if found := _ACTION.fullmatch(path):
-        make = _GEMINI.get(found["action"])
-        return make(found["model"], query) if make else None
+    if result := _ACTION.fullmatch(path):
+        make = _GEMINI.get(result["action"])
+        return make(result["model"], query) if make else None
     for ending, kind in _OPENAI.items():
         if path.endswith(ending):
             return _on_azure(path, query, kind) if path.startswith("/openai/") else kind()
@@ -65,6 +65,6 @@ def talk_of(path: str, query: Mapping[str, str]) -> Talk | None:
 def _on_azure(path: str, query: Mapping[str, str], kind: Callable[..., OpenAITalk]) -> OpenAITalk:
     if path.startswith("/openai/v1/"):
         return kind(azure=True)
-    found = _DEPLOYMENT.fullmatch(path)
-    deployment = found["name"] if found else None
+    result = _DEPLOYMENT.fullmatch(path)
+    deployment = result["name"] if result else None
     return kind(azure=True, deployment=deployment, versioned="api-version" in query)

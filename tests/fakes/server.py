@@ -130,25 +130,25 @@ class Upstream:
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         path = url.path
         row: Row | None = None
-        made: Answer | None
+        created: Answer | None
         talk = talk_of(path, query)
         if talk is not None:
-            made, row = self._serve(connection, request, talk, query)
+            created, row = self._serve(connection, request, talk, query)
         elif request.method == "GET" and (lister := list_talk(path, request.headers, query)):
             key, _ = self._authorized(lister, request, query)
-            made = list_of(lister, path, self.config.models, self.config.name) if key else None
-            made = made or lister.refusal(self._no_key(lister, request, query))
+            created = list_of(lister, path, self.config.models, self.config.name) if key else None
+            created = created or lister.refusal(self._no_key(lister, request, query))
         elif request.method == "GET" and path.startswith("/v1/usage/"):
-            made = self._usage(request, path.removeprefix("/v1/usage/"), query)
+            created = self._usage(request, path.removeprefix("/v1/usage/"), query)
         elif path == "/_canary":
             self.books.note_canary()
-            made = whole(200, b"{}")
+            created = whole(200, b"{}")
         elif path.startswith("/_"):
-            made = self._control(connection, request, path, query)
+            created = self._control(connection, request, path, query)
         else:
-            made = refusal(404, f"Unknown request URL: {request.method} {path}.")
-        if made is not None:
-            connection.play(made, row)
+            created = refusal(404, f"Unknown request URL: {request.method} {path}.")
+        if created is not None:
+            connection.play(created, row)
 
     def _control(
         self, connection: "Connection", request: Request, path: str, query: dict[str, str]
@@ -197,11 +197,11 @@ class Upstream:
     def _books(self, query: dict[str, str]) -> Answer:
         self.books.fsync()
         since = int(query.get("since", "0"))
-        found: dict[str, Any] = {"totals": self._totals()}
+        results: dict[str, Any] = {"totals": self._totals()}
         if query.get("rows") != "0":
             rows = self.books.rows.values()
-            found["rows"] = [row.as_json() for row in rows if row.seq > since]
-        return whole(200, compact(found))
+            results["rows"] = [row.as_json() for row in rows if row.seq > since]
+        return whole(200, compact(results))
 
     def _look_up(self, client_request_id: str, query: dict[str, str]) -> Answer:
         rows = self.books.by_client_request_id(client_request_id)
@@ -218,8 +218,8 @@ class Upstream:
         rows = self.books.by_client_request_id(unquote(client_request_id))
         if not rows:
             return refusal(404, f"No request {client_request_id}.", code="not_found")
-        told = {"final": rows[0].outcome != "open", "usage": rows[0].usage()}
-        return whole(200, compact(told))
+        body = {"final": rows[0].outcome != "open", "usage": rows[0].usage()}
+        return whole(200, compact(body))
 
     def _release(self, client_request_id: str | None) -> Answer:
         for connection in list(self.held):
@@ -334,10 +334,10 @@ class Upstream:
             row=row,
             reused=connection.served > 0,
         )
-        made = answer(ask)
-        made.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, ask.reasoning))
+        created = answer(ask)
+        created.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, ask.reasoning))
         self.books.accept(row)
-        return made
+        return created
 
     def _new_row(
         self, connection: "Connection", request: Request, talk: Talk, key: str, carrier: str
@@ -508,12 +508,12 @@ class Connection(asyncio.Protocol):
 
     # ---- the playing
 
-    def play(self, made: Answer, row: Row | None) -> None:
+    def play(self, new_answer: Answer, row: Row | None) -> None:
         """Send an answer; `row` is kept up to date and ended with it."""
         if self.gone:
             return
-        self._answer = made
-        self._steps = made.steps
+        self._answer = new_answer
+        self._steps = new_answer.steps
         self.row = row
         self._pump()
 
@@ -612,9 +612,9 @@ class Connection(asyncio.Protocol):
             self.upstream.books.end(row, outcome)
 
     def _done(self) -> None:
-        request, made = self._active, self._answer
+        request, created = self._active, self._answer
         assert request is not None
-        assert made is not None
+        assert created is not None
         self._over()
         self._active = None
         self.served += 1
@@ -623,7 +623,7 @@ class Connection(asyncio.Protocol):
             # can be closed by half: the client closes.
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-        elif made.close_after or not request.keep_alive:
+        elif created.close_after or not request.keep_alive:
             self._transport.close()
         elif self._queue:
             self._active = self._queue.popleft()

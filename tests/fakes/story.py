@@ -50,7 +50,7 @@ class Talk(ABC):
     ) -> tuple[str, str | None]:
         """Which carrier this dialect has, and the key in it."""
 
-    def no_key(self, given: str | None) -> Problem:
+    def no_key(self, value: str | None) -> Problem:
         """What is said to a request without a key of ours."""
         return Problem(401, "Incorrect API key provided.", code="invalid_api_key")
 
@@ -97,10 +97,10 @@ class Talk(ABC):
         """An honest or a lying usage in this dialect's fields."""
 
     @abstractmethod
-    def plain(self, ask: "Ask", told: "Plan", said: list[Piece]) -> bytes:
+    def plain(self, ask: "Ask", new_plan: "Plan", text: list[Piece]) -> bytes:
         """The whole body of a plain answer."""
 
-    def stream(self, ask: "Ask", told: "Plan") -> "Stream":
+    def stream(self, ask: "Ask", new_plan: "Plan") -> "Stream":
         raise NotImplementedError(f"{self.operation} is never streamed")
 
 
@@ -177,7 +177,7 @@ def plan(ask: Ask) -> Plan:
         return Plan([Piece(0, "content", "a" * _big(wish))], 1, 0, ["stop"])
     cap = None if wish.uncapped else question.cap
     hidden = wish.hidden if cap is None else min(wish.hidden, cap)
-    said: list[Piece] = []
+    lines: list[Piece] = []
     finish: list[str] = []
     for choice in range(question.choices):
         left = None if cap is None else cap - (hidden if choice == 0 else 0)
@@ -185,8 +185,8 @@ def plan(ask: Ask) -> Plan:
         kept = mine if left is None else mine[:left]
         natural = "tool_calls" if question.calls(wish) else "stop"
         finish.append(wish.finish or (natural if len(kept) == len(mine) else "length"))
-        said += kept
-    return Plan(said, hidden + len(said), hidden, finish)
+        lines += kept
+    return Plan(lines, hidden + len(lines), hidden, finish)
 
 
 def _big(wish: Directives) -> int:
@@ -200,19 +200,19 @@ def answer(ask: Ask) -> Answer:
         ask.row.accepted = False
         ask.row.struck = True
         return status
-    told = plan(ask)
-    ask.row.planned = told.count
+    message = plan(ask)
+    ask.row.planned = message.count
     early = _connection_fault(ask)
     if early is not None:
         return early
     as_stream = (ask.question.stream or ask.is_fault("F19", "sse")) and not ask.is_fault(
         "F19", "json"
     )
-    made = _stream_answer(ask, told) if as_stream else _plain_answer(ask, told)
+    created = _stream_answer(ask, message) if as_stream else _plain_answer(ask, message)
     if ask.is_fault("F37", "both", "trailers"):
-        made.trailers = b"x-checksum: 0123456789abcdef\r\nx-late: yes\r\n"
-    made.close_after = ask.is_fault("F32", "idle")
-    return made
+        created.trailers = b"x-checksum: 0123456789abcdef\r\nx-late: yes\r\n"
+    created.close_after = ask.is_fault("F32", "idle")
+    return created
 
 
 # ---- faults that answer with a status
@@ -294,62 +294,62 @@ def _waits(variant: str, seconds: str) -> dict[str, str]:
 def _connection_fault(ask: Ask) -> Answer | None:
     """F6:content as a 200, F17, F19 html, F20 bomb, F22-F24, F32, F33: None = answer after all."""
     wish, row, talk = ask.wish, ask.row, ask.talk
-    made: Answer | None = None
+    created: Answer | None = None
     status: int | None = 200
     kind = talk.stream_type if ask.question.stream else talk.json_type
     match ask.fault:
         case Fault("F6"):
-            made = whole(200, talk.blocked(ask), kind)
+            created = whole(200, talk.blocked(ask), kind)
         case Fault("F17"):
-            made = framed(kind, chain([talk.line], endless(wish.bytes)))
+            created = framed(kind, chain([talk.line], endless(wish.bytes)))
         case Fault("F19", "html"):
-            made = whole(200, HTML, "text/html")
+            created = whole(200, HTML, "text/html")
         case Fault("F19", "sse") if not talk.streams:
-            made = whole(200, b"data: {}\n\ndata: [DONE]\n\n", SSE)
+            created = whole(200, b"data: {}\n\ndata: [DONE]\n\n", SSE)
         case Fault("F20", "bomb"):
-            made = framed(kind, bomb(wish.bytes or 2**30), content_encoding="gzip")
+            created = framed(kind, bomb(wish.bytes or 2**30), content_encoding="gzip")
         case Fault("F22", variant, _):
-            made = many_headers(variant)
+            created = many_headers(variant)
         case Fault("F23", variant, None) if variant == "body" or not ask.question.stream:
-            made = whole(200, compact(talk.overloaded()))
+            created = whole(200, compact(talk.overloaded()))
         case Fault("F24", "204"):
             status = 204
-            made = whole(204, b"")
+            created = whole(204, b"")
         case Fault("F24", variant, _):
             stream = variant == "stream"
-            made = framed(talk.stream_type, iter(())) if stream else whole(200, b"")
+            created = framed(talk.stream_type, iter(())) if stream else whole(200, b"")
         case Fault("F32", "reused") if ask.reused:
             # The server had closed before the request came: nothing was taken in.
             row.accepted = False
             status = None
-            made = Answer(iter((Signal.CLOSE,)))
+            created = Answer(iter((Signal.CLOSE,)))
         case Fault("F33", _, None):
             status = None
-            made = Answer(iter((Signal.RESET,)))
-    if made is not None:
+            created = Answer(iter((Signal.RESET,)))
+    if created is not None:
         row.struck = True
         row.status = status
-    return made
+    return created
 
 
 # ---- the plain answer
 
 
-def _plain_answer(ask: Ask, told: Plan) -> Answer:
+def _plain_answer(ask: Ask, new_plan: Plan) -> Answer:
     chunked = ask.wish.chunked or ask.is_fault("F37", "both", "trailers")
-    return Answer(_plain(ask, told, chunked), chunked=chunked)
+    return Answer(_plain(ask, new_plan, chunked), chunked=chunked)
 
 
-def _plain(ask: Ask, told: Plan, chunked: bool) -> Iterator[Step]:
+def _plain(ask: Ask, new_plan: Plan, chunked: bool) -> Iterator[Step]:
     wish, row, talk = ask.wish, ask.row, ask.talk
     yield from _before_head(ask)
     if wish.delay_ms:
-        yield wish.delay_ms * max(told.count, 1) / 1000
-    said = list(islice(told.pieces, 4096)) if told.count < 0 else list(told.pieces)
+        yield wish.delay_ms * max(new_plan.count, 1) / 1000
+    lines = list(islice(new_plan.pieces, 4096)) if new_plan.count < 0 else list(new_plan.pieces)
     if ask.is_fault("F38"):
-        said = said[:-1]
-    tokens = told.hidden + len(said)
-    body = talk.plain(ask, told, said)
+        lines = lines[:-1]
+    tokens = new_plan.hidden + len(lines)
+    body = talk.plain(ask, new_plan, lines)
     if ask.is_fault("F34") and not talk.streams:
         body += b" " * _big(wish)
     broken, body = _break_plain(ask, body)
@@ -485,9 +485,9 @@ class Over(Exception):
 class Stream(ABC):
     """Makes the frames of one stream; `events` is the whole story in order."""
 
-    def __init__(self, ask: Ask, told: Plan) -> None:
+    def __init__(self, ask: Ask, new_plan: Plan) -> None:
         self.ask = ask
-        self.told = told
+        self.told = new_plan
         wish = ask.wish
         self.eol = b"\r\n" if wish.crlf else b"\n"
         self.end = self.eol * 2
@@ -643,8 +643,8 @@ class Stream(ABC):
     def late(self) -> bool:
         """A fault placed at or behind the last token strikes before the finish."""
         fault = self.ask.fault
-        said = self.count - self.told.hidden
-        return fault is not None and _strikes_inside(fault) and (fault.at or 0) >= said
+        count = self.count - self.told.hidden
+        return fault is not None and _strikes_inside(fault) and (fault.at or 0) >= count
 
 
 def _strikes_inside(fault: Fault) -> bool:
@@ -653,12 +653,12 @@ def _strikes_inside(fault: Fault) -> bool:
     return fault.code in ("F13", "F14", "F15", "F16", "F23", "F33")
 
 
-def _stream_answer(ask: Ask, told: Plan) -> Answer:
+def _stream_answer(ask: Ask, new_plan: Plan) -> Answer:
     short = ask.is_fault("F14", "short")
-    return Answer(_stream(ask, told, short), chunked=not short)
+    return Answer(_stream(ask, new_plan, short), chunked=not short)
 
 
-def _stream(ask: Ask, told: Plan, short: bool) -> Iterator[Step]:
+def _stream(ask: Ask, new_plan: Plan, short: bool) -> Iterator[Step]:
     yield from _before_head(ask)
     fields = {"content-type": ask.talk.stream_type, "cache-control": "no-cache"}
     fields |= ask.talk.head_fields(ask.row)
@@ -666,7 +666,7 @@ def _stream(ask: Ask, told: Plan, short: bool) -> Iterator[Step]:
         fields["content-length"] = "10000000"
     else:
         fields["transfer-encoding"] = "chunked"
-    steps = ask.talk.stream(ask, told).events()
+    steps = ask.talk.stream(ask, new_plan).events()
     if ask.is_fault("F20", "gzip", "deflate"):
         fields["content-encoding"] = ask.wish.fault.variant if ask.wish.fault else ""
         steps = _packed(ask, steps)

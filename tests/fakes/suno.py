@@ -54,8 +54,8 @@ class FakeSuno(TaskServer):
 
     def of(self, prompt: str) -> FakeSong:
         """The only song of a prompt."""
-        (found,) = [song for song in self.songs.values() if song.prompt == prompt]
-        return found
+        (result,) = [song for song in self.songs.values() if song.prompt == prompt]
+        return result
 
     def billed(self, *prompts: str) -> int:
         """How many calls it has billed for these."""
@@ -119,22 +119,22 @@ class _Handler(TaskHandler):
 
     def _told(self, song: FakeSong) -> dict[str, Any]:
         done = song.status == "SUCCESS"
-        made: Any = None
+        created: Any = None
         if done and song.action == "music":
-            made = [
+            created = [
                 {"id": f"clip-{song.id}", "title": song.body.get("title", ""),
                  "status": "complete", "audio_url": "https://example.com/s.mp3",
                  "video_url": "", "image_url": "https://example.com/s.png",
                  "image_large_url": "https://example.com/sl.png", "model_name": "chirp-v4",
                  "major_model_version": "v4", "metadata": {"tags": "", "duration": 121.4}}
             ]  # fmt: skip
-            several = [{**made[0], "id": f"clip{number}-{song.id}", "title": f"Version {number}",
+            several = [{**created[0], "id": f"clip{number}-{song.id}", "title": f"Version {number}",
                         "audio_url": song.words.get(
                             "sound", f"{self.server.url}/clips/{number}.mp3")}
                        for number in range(1, int(song.words.get("clips", 0)) + 1)]  # fmt: skip
-            made = several or made
+            created = several or created
         elif done:
-            made = {"text": "[Verse] city lights", "title": "City Lights", "status": "complete"}
+            created = {"text": "[Verse] city lights", "title": "City Lights", "status": "complete"}
         lie = song.words.get("lie")
         return {
             "task_id": "somebody-elses" if lie == "id" else song.id, "notify_hook": "",
@@ -142,7 +142,7 @@ class _Handler(TaskHandler):
             "fail_reason": song.words.get("fail", ""), "submit_time": SUBMITTED,
             "start_time": SUBMITTED + 37, "finish_time": SUBMITTED + 151 if done else 0,
             "progress": "100%" if done else f"{10 * song.polls}%",
-            "data": 7 if lie == "data" else made,
+            "data": 7 if lie == "data" else created,
         }  # fmt: skip
 
     def _may(self) -> bool:

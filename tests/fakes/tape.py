@@ -140,6 +140,6 @@ class TapeDeck:
         if kind == "stall":
             await reader.read(1)
         elif kind == "reset":
-            found: socket.socket = writer.get_extra_info("socket")
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            extra_info: socket.socket = writer.get_extra_info("socket")
+            extra_info.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             writer.transport.abort()

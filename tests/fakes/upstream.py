@@ -269,12 +269,12 @@ class FakeUpstream:
         with contextlib.closing(connection):
             connection.request(method, path, None if body is None else json.dumps(body))
             answer = connection.getresponse()
-            found = json.loads(answer.read())
+            document = json.loads(answer.read())
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise ValueError(found)
-        return found
+            raise ValueError(document)
+        return document
 
     def books(self, since: int = 0) -> list[dict[str, Any]]:
         """All rows, oldest first (`Row` in books.py, and `usage` and `final`)."""
@@ -326,15 +326,15 @@ class FakeUpstream:
         seconds: float = 30.0,
     ) -> dict[str, Any]:
         """Block until the row of an attempt id fulfils `holds` (by default: has ended)."""
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
 
         def look(_: dict[str, Any]) -> bool:
-            found.clear()
-            found.update(self.row(client_request_id) or {})
-            return bool(found) and holds(found)
+            results.clear()
+            results.update(self.row(client_request_id) or {})
+            return bool(results) and holds(results)
 
         self.wait_for(look, seconds=seconds)
-        return found
+        return results
 
 
 async def _end(server: asyncio.Server, upstream: Upstream) -> None:

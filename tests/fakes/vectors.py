@@ -8,7 +8,15 @@ from typing import Any
 from tests.fakes.answer import Piece, compact
 from tests.fakes.gemini import vector
 from tests.fakes.openai_talk import OpenAITalk
-from tests.fakes.question import Heard, Problem, Question, Wrong, from_url, positive, unknown_in
+from tests.fakes.question import (
+    Conversation,
+    Problem,
+    Question,
+    Wrong,
+    from_url,
+    positive,
+    unknown_in,
+)
 from tests.fakes.story import Ask, Plan
 from tests.fakes.wire import error_object
 
@@ -31,39 +39,39 @@ class Embeddings(OpenAITalk):
 
     def read(self, body: dict[str, Any], headers: Mapping[str, str]) -> Question:
         model = self.model_of(body)
-        given = body.get("input")
-        if not isinstance(given, str | list) or not given:
+        input_value = body.get("input")
+        if not isinstance(input_value, str | list) or not input_value:
             raise Wrong(400, "Required parameter 'input' is missing.", param="input")
         positive(body, "dimensions")
-        wanted = given if isinstance(given, list) else [given]
+        wanted = input_value if isinstance(input_value, list) else [input_value]
         if isinstance(wanted[0], int):
             wanted = [wanted]
         if len(wanted) > 2048:
             raise Wrong(400, "'input' array must have at most 2048 elements.", param="input")
-        heard = Heard()
+        received = Conversation()
         self.texts = []
         for one in wanted:
-            heard.turn(user=True)
+            received.turn(user=True)
             if isinstance(one, str) and one:
-                heard.say(one)
+                received.say(one)
                 self.texts.append(one)
             elif isinstance(one, list) and all(isinstance(number, int) for number in one):
-                heard.tokens += len(one)
+                received.tokens += len(one)
                 self.texts.append(" ".join(map(str, one)))
             else:
                 raise Wrong(400, "'$.input' is invalid.", param="input")
         self.packed = body.get("encoding_format") == "base64"
         self.size: int | None = body.get("dimensions")
-        return Question.of(model, heard, unknown=unknown_in(body, self.fields))
+        return Question.of(model, received, unknown=unknown_in(body, self.fields))
 
     def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
         return {"prompt_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
-        found = [vector(text, self.size or ask.wish.dims) for text in self.texts]
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
+        results = [vector(text, self.size or ask.wish.dims) for text in self.texts]
         data = [
             {"object": "embedding", "index": i, "embedding": _packed(v) if self.packed else v}
-            for i, v in enumerate(found)
+            for i, v in enumerate(results)
         ]
         body: dict[str, Any] = {"object": "list", "data": data, "model": ask.question.model}
         if ask.wish.usage != "none":
@@ -88,30 +96,30 @@ class Moderations(OpenAITalk):
     spine = b'"id":"'
 
     def read(self, body: dict[str, Any], headers: Mapping[str, str]) -> Question:
-        given = body.get("input")
-        if not isinstance(given, str | list) or not given:
+        input_value = body.get("input")
+        if not isinstance(input_value, str | list) or not input_value:
             raise Wrong(400, "Required parameter 'input' is missing.", param="input")
-        heard = Heard()
+        received = Conversation()
         self.texts = []
-        for one in given if isinstance(given, list) else [given]:
-            heard.turn(user=True)
+        for one in input_value if isinstance(input_value, list) else [input_value]:
+            received.turn(user=True)
             match one:
                 case str(text) | {"type": "text", "text": str(text)}:
-                    heard.say(text)
+                    received.say(text)
                     self.texts.append(text)
                 case {"type": "image_url", "image_url": {"url": url}}:
-                    heard.see(from_url("image", url))
+                    received.see(from_url("image", url))
                 case _:
                     raise Wrong(400, "'$.input' is invalid.", param="input")
         # Parts are one thing to judge, a list of texts is as many.
-        if isinstance(given, list) and isinstance(given[0], dict):
+        if isinstance(input_value, list) and isinstance(input_value[0], dict):
             self.texts = [" ".join(self.texts)]
-        if not heard.turns[-1].texts:
-            heard.turns[-1].user = False
+        if not received.turns[-1].texts:
+            received.turns[-1].user = False
         model = body.get("model") or "omni-moderation-latest"
-        return Question.of(model, heard, unknown=unknown_in(body, self.fields))
+        return Question.of(model, received, unknown=unknown_in(body, self.fields))
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         results = [_judged(text) for text in self.texts]
         return compact({"id": ask.row.id, "model": ask.question.model, "results": results})
 
@@ -152,19 +160,19 @@ class Rerank(OpenAITalk):
         if not isinstance(documents, list) or not documents:
             raise Wrong(400, "documents is missing", param="documents")
         positive(body, "top_n")
-        heard = Heard()
-        heard.turn(user=True)
-        heard.say(query)
+        received = Conversation()
+        received.turn(user=True)
+        received.say(query)
         self.texts: list[str] = []
         for one in documents:
             text = one.get("text") if isinstance(one, dict) else one
             if not isinstance(text, str) or (self.cohere and isinstance(one, dict)):
                 raise Wrong(400, "invalid document", param="documents")
-            heard.count(text)
+            received.count(text)
             self.texts.append(text)
         self.top = body.get("top_n") or len(self.texts)
         self.shown = bool(body.get("return_documents"))
-        return Question.of(model, heard, unknown=unknown_in(body, self.fields))
+        return Question.of(model, received, unknown=unknown_in(body, self.fields))
 
     def error(self, problem: Problem) -> Any:
         if self.cohere:
@@ -182,15 +190,15 @@ class Rerank(OpenAITalk):
             return {"search_units": self.units}
         return {"total_tokens": usage["total_tokens"], "prompt_tokens": usage["prompt_tokens"]}
 
-    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+    def plain(self, ask: Ask, plan: Plan, pieces: list[Piece]) -> bytes:
         wanted = set(ask.question.user_text.lower().split())
         scored = [(_score(wanted, text), -i) for i, text in enumerate(self.texts)]
         results: list[dict[str, Any]] = []
         for score, minus_index in sorted(scored, reverse=True)[: self.top]:
-            found: dict[str, Any] = {"index": -minus_index, "relevance_score": score}
+            values: dict[str, Any] = {"index": -minus_index, "relevance_score": score}
             if self.shown and not self.cohere:
-                found["document"] = {"text": self.texts[-minus_index]}
-            results.append(found)
+                values["document"] = {"text": self.texts[-minus_index]}
+            results.append(values)
         usage = ask.report(ask.counted(0)) if ask.wish.usage != "none" else None
         if self.cohere:
             meta: dict[str, Any] = {"api_version": {"version": "2"}}

@@ -35,7 +35,7 @@ _WORD = re.compile(r"#(\w+)(?:=(\S+))?")
 
 
 @dataclass
-class Made:
+class OrderedVideo:
     """One row of the books: what was ordered, as it came."""
 
     id: str
@@ -65,7 +65,7 @@ class FakeServices(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.made: dict[str, Made] = {}
+        self.made: dict[str, OrderedVideo] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.elsewhere = ""
         self.lock = threading.Lock()
@@ -79,10 +79,10 @@ class FakeServices(ThreadingHTTPServer):
     def secret(self, service: str) -> str:
         return f"{ACCESS}|{SECRET}" if service in ("kling", "jimeng") else f"sk-{service}"
 
-    def of(self, prompt: str) -> Made:
+    def of(self, prompt: str) -> OrderedVideo:
         """The only video of a prompt."""
-        (found,) = [one for one in self.made.values() if one.prompt == prompt]
-        return found
+        (result,) = [one for one in self.made.values() if one.prompt == prompt]
+        return result
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -136,14 +136,14 @@ class _Handler(BaseHTTPRequestHandler):
     # ---- who may
 
     def _may(self, service: str, raw: bytes) -> bool:
-        given = self.headers.get("authorization", "")
+        response = self.headers.get("authorization", "")
         if service == "kling":
-            return _token_is_good(given.removeprefix("Bearer "))
+            return _token_is_good(response.removeprefix("Bearer "))
         if service == "jimeng":
-            return given == _signature(self.command, self.path, self.headers, raw)
+            return response == _signature(self.command, self.path, self.headers, raw)
         if service == "veo":
             return bool(self.headers.get("x-goog-api-key") == "sk-veo")
-        return given == f"Bearer sk-{service}"
+        return response == f"Bearer sk-{service}"
 
     # ---- the services
 
@@ -159,25 +159,25 @@ class _Handler(BaseHTTPRequestHandler):
                 if one.service == "kling"
             ):
                 return Reply(400, {"code": 1201, "message": "external_task_id is not unique"})
-            made = self._make("kling", "8319", body, body["prompt"], path)
-            return Reply(200, _kling(made, "submitted"))
+            asked = self._make("kling", "8319", body, body["prompt"], path)
+            return Reply(200, _kling(asked, "submitted"))
         name = path.rpartition("/")[2]
-        found = [
+        ids = [
             one.id
             for one in self.server.made.values()
             if one.service == "kling" and name in (one.id, one.body["external_task_id"])
         ]
-        if not found:
+        if not ids:
             return Reply(404, {"code": 1203, "message": "The task does not exist"})
-        made = self._asked_for(found[0])
-        assert path.rpartition("/")[0] == made.path
-        if made.failed:
-            return Reply(200, _kling(made, "failed", task_status_msg="content risk"))
-        if not made.ended:
-            return Reply(200, _kling(made, "processing"))
-        video = {"id": "v1", "url": self._url(made), "duration": "5.1"}
-        told = _kling(made, "succeed", task_id=self._id(made), task_result={"videos": [video]})
-        return self._lied(made, told, ("data", "task_status"))
+        asked = self._asked_for(ids[0])
+        assert path.rpartition("/")[0] == asked.path
+        if asked.failed:
+            return Reply(200, _kling(asked, "failed", task_status_msg="content risk"))
+        if not asked.ended:
+            return Reply(200, _kling(asked, "processing"))
+        video = {"id": "v1", "url": self._url(asked), "duration": "5.1"}
+        message = _kling(asked, "succeed", task_id=self._id(asked), task_result={"videos": [video]})
+        return self._lied(asked, message, ("data", "task_status"))
 
     def _jimeng(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Reply:
         assert query["Version"] == ["2022-08-31"]
@@ -186,16 +186,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return Reply(400, _jimeng(None, 50411, "Pre Img Risk Not Pass"))
             if "#wrong" in body["prompt"]:
                 return Reply(400, _jimeng(None, 50215, "Input invalid for this service."))
-            made = self._make("jimeng", "7392", body, body["prompt"], path)
-            return Reply(200, _jimeng({"task_id": made.id}))
-        made = self._asked_for(body["task_id"])
-        assert body["req_key"] == made.body["req_key"]
-        if made.failed:
+            asked = self._make("jimeng", "7392", body, body["prompt"], path)
+            return Reply(200, _jimeng({"task_id": asked.id}))
+        asked = self._asked_for(body["task_id"])
+        assert body["req_key"] == asked.body["req_key"]
+        if asked.failed:
             return Reply(400, _jimeng(None, 50511, "Post Img Risk Not Pass"))
-        done = {"status": "done", "video_url": self._url(made), "image_urls": None}
-        if not made.ended:
+        done = {"status": "done", "video_url": self._url(asked), "image_urls": None}
+        if not asked.ended:
             return Reply(200, _jimeng({"status": "generating", "video_url": ""}))
-        return self._lied(made, _jimeng(done), ("data", "status"))
+        return self._lied(asked, _jimeng(done), ("data", "status"))
 
     def _veo(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Reply:
         if self.command == "POST":
@@ -204,23 +204,23 @@ class _Handler(BaseHTTPRequestHandler):
             if "#refuse" in prompt or "#wrong" in prompt:
                 error = {"code": 400, "message": "unsafe", "status": "INVALID_ARGUMENT"}
                 return Reply(400, {"error": error})
-            made = self._make("veo", f"models/{model}/operations/", body, prompt, path)
-            return Reply(200, {"name": made.id})
-        made = self._asked_for(path.removeprefix("/v1/"))
-        if made.failed:
+            asked = self._make("veo", f"models/{model}/operations/", body, prompt, path)
+            return Reply(200, {"name": asked.id})
+        asked = self._asked_for(path.removeprefix("/v1/"))
+        if asked.failed:
             return Reply(
-                200, {"name": made.id, "done": True, "error": {"code": 3, "message": "no"}}
+                200, {"name": asked.id, "done": True, "error": {"code": 3, "message": "no"}}
             )
-        if not made.ended:
-            return Reply(200, {"name": made.id})
-        if "filtered" in made.words:
+        if not asked.ended:
+            return Reply(200, {"name": asked.id})
+        if "filtered" in asked.words:
             filtered = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Not safe."]}
             response = {"generateVideoResponse": filtered}
-            return Reply(200, {"name": made.id, "done": True, "response": response})
-        samples = [{"video": {"uri": self._url(made)}}]
+            return Reply(200, {"name": asked.id, "done": True, "response": response})
+        samples = [{"video": {"uri": self._url(asked)}}]
         response = {"generateVideoResponse": {"generatedSamples": samples}}
-        found = {"name": self._id(made), "done": True, "response": response}
-        return self._lied(made, found, ("name",))
+        results = {"name": self._id(asked), "done": True, "response": response}
+        return self._lied(asked, results, ("name",))
 
     def _wan(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Reply:
         if self.command == "POST":
@@ -229,15 +229,15 @@ class _Handler(BaseHTTPRequestHandler):
             prompt = body["input"]["prompt"]
             if "#refuse" in prompt or "#wrong" in prompt:
                 return Reply(400, {"code": "InvalidParameter", "message": "size is not supported"})
-            made = self._make("wan", "wan-", body, prompt, path)
-            return Reply(200, {"output": {"task_status": "PENDING", "task_id": made.id}})
-        made = self._asked_for(path.removeprefix("/api/v1/tasks/"))
-        output = {"task_id": self._id(made), "task_status": "RUNNING"}
-        if made.failed:
+            asked = self._make("wan", "wan-", body, prompt, path)
+            return Reply(200, {"output": {"task_status": "PENDING", "task_id": asked.id}})
+        asked = self._asked_for(path.removeprefix("/api/v1/tasks/"))
+        output = {"task_id": self._id(asked), "task_status": "RUNNING"}
+        if asked.failed:
             output |= {"task_status": "FAILED", "code": "DataInspectionFailed", "message": "no"}
-        elif made.ended:
-            output |= {"task_status": "SUCCEEDED", "video_url": self._url(made)}
-        return self._lied(made, {"output": output}, ("output", "task_status"))
+        elif asked.ended:
+            output |= {"task_status": "SUCCEEDED", "video_url": self._url(asked)}
+        return self._lied(asked, {"output": output}, ("output", "task_status"))
 
     def _ark(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Reply:
         if self.command == "POST":
@@ -245,15 +245,15 @@ class _Handler(BaseHTTPRequestHandler):
             if "#refuse" in prompt or "#wrong" in prompt:
                 error = {"code": "InvalidParameter", "message": "ratio", "type": "BadRequest"}
                 return Reply(400, {"error": error})
-            made = self._make("ark", "cgt-2026-", body, prompt, path)
-            return Reply(200, {"id": made.id})
-        made = self._asked_for(path.rpartition("/")[2])
-        found: dict[str, Any] = {"id": self._id(made), "status": "running"}
-        if made.failed:
-            found |= {"status": "failed", "error": {"code": "Risk", "message": "no"}}
-        elif made.ended:
-            found |= {"status": "succeeded", "content": {"video_url": self._url(made)}}
-        return self._lied(made, found, ("status",))
+            asked = self._make("ark", "cgt-2026-", body, prompt, path)
+            return Reply(200, {"id": asked.id})
+        asked = self._asked_for(path.rpartition("/")[2])
+        results: dict[str, Any] = {"id": self._id(asked), "status": "running"}
+        if asked.failed:
+            results |= {"status": "failed", "error": {"code": "Risk", "message": "no"}}
+        elif asked.ended:
+            results |= {"status": "succeeded", "content": {"video_url": self._url(asked)}}
+        return self._lied(asked, results, ("status",))
 
     def _minimax(self, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> Reply:
         fine = {"base_resp": {"status_code": 0, "status_msg": "success"}}
@@ -262,63 +262,65 @@ class _Handler(BaseHTTPRequestHandler):
                 return Reply(200, {"base_resp": {"status_code": 1026, "status_msg": "sensitive"}})
             if "#wrong" in body["prompt"]:
                 return Reply(200, {"base_resp": {"status_code": 2013, "status_msg": "invalid"}})
-            made = self._make("minimax", "1069", body, body["prompt"], path)
-            return Reply(200, {"task_id": made.id} | fine)
+            asked = self._make("minimax", "1069", body, body["prompt"], path)
+            return Reply(200, {"task_id": asked.id} | fine)
         if path == "/v1/files/retrieve":
-            made = self.server.made[query["file_id"][0].removeprefix("file-")]
-            return Reply(200, {"file": {"download_url": self._url(made)}} | fine)
-        made = self._asked_for(query["task_id"][0])
-        found = {"task_id": self._id(made), "status": "Processing", "file_id": ""}
-        if made.failed:
-            found["status"] = "Fail"
+            asked = self.server.made[query["file_id"][0].removeprefix("file-")]
+            return Reply(200, {"file": {"download_url": self._url(asked)}} | fine)
+        asked = self._asked_for(query["task_id"][0])
+        results = {"task_id": self._id(asked), "status": "Processing", "file_id": ""}
+        if asked.failed:
+            results["status"] = "Fail"
             fine = {"base_resp": {"status_code": 1027, "status_msg": "sensitive"}}
-        elif made.ended:
-            found |= {"status": "Success", "file_id": f"file-{made.id}"}
-        if made.words.get("lie") == "nourl":
-            found["file_id"] = ""
-        if made.words.get("lie") == "badurl":
-            found["file_id"] = "file 1"
-        return self._lied(made, found | fine, ("status",))
+        elif asked.ended:
+            results |= {"status": "Success", "file_id": f"file-{asked.id}"}
+        if asked.words.get("lie") == "nourl":
+            results["file_id"] = ""
+        if asked.words.get("lie") == "badurl":
+            results["file_id"] = "file 1"
+        return self._lied(asked, results | fine, ("status",))
 
     # ---- what they share
 
-    def _make(self, service: str, start: str, body: dict[str, Any], prompt: str, path: str) -> Made:
+    def _make(
+        self, service: str, start: str, body: dict[str, Any], prompt: str, path: str
+    ) -> OrderedVideo:
         words = {name: value or "" for name, value in _WORD.findall(prompt)}
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.server.lock:
             id_ = f"{start}{len(self.server.made):04d}"
-            made = Made(id_, service, body, headers, path, prompt, words)
-            self.server.made[id_] = made
-        return made
+            created = OrderedVideo(id_, service, body, headers, path, prompt, words)
+            self.server.made[id_] = created
+        return created
 
-    def _asked_for(self, id_: str) -> Made:
+    def _asked_for(self, id_: str) -> OrderedVideo:
         with self.server.lock:
-            made = self.server.made[id_]
-            made.polls += 1
-        return made
+            created = self.server.made[id_]
+            created.polls += 1
+        return created
 
-    def _id(self, made: Made) -> str:
-        return "of-somebody-else" if made.words.get("lie") == "id" else made.id
+    def _id(self, created: OrderedVideo) -> str:
+        return "of-somebody-else" if created.words.get("lie") == "id" else created.id
 
-    def _url(self, made: Made) -> str:
-        if made.words.get("lie") in ("nourl", "badurl"):
-            return "" if made.words["lie"] == "nourl" else "file:///etc/passwd"
-        place = "redirect" if "elsewhere" in made.words else made.service
-        return f"http://127.0.0.1:{self.server.server_port}/{place}/bytes/{_hex(made.id)}"
+    def _url(self, created: OrderedVideo) -> str:
+        if created.words.get("lie") in ("nourl", "badurl"):
+            return "" if created.words["lie"] == "nourl" else "file:///etc/passwd"
+        place = "redirect" if "elsewhere" in created.words else created.service
+        return f"http://127.0.0.1:{self.server.server_port}/{place}/bytes/{_hex(created.id)}"
 
-    def _lied(self, made: Made, found: dict[str, Any], state: tuple[str, ...]) -> Reply:
-        lie = made.words.get("lie")
+    def _lied(self, created: OrderedVideo, values: dict[str, Any], state: tuple[str, ...]) -> Reply:
+        lie = created.words.get("lie")
         if lie == "html":
             return Reply(200, "<html>")
         if lie == "state":
-            inner = found
+            inner = values
             for name in state[:-1]:
                 inner = inner[name]
             inner[state[-1]] = "nearly"
-        return Reply(200, found)
+        return Reply(200, values)
 
     def _bytes(self, service: str, name: str) -> None:
-        made = self.server.made[bytes.fromhex(name).decode()]
+        created = self.server.made[bytes.fromhex(name).decode()]
         if service == "redirect":
             self._send(Reply(302, "", {"location": self.server.elsewhere}))
             return
@@ -326,7 +328,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Reply(403, ""))
             return
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        content, status = made.content, 200
+        content, status = created.content, 200
         if asked:
             content, status = content[int(asked[1]) : int(asked[2]) + 1], 206
         self._send(Reply(status, content, {"content-type": "video/mp4"}))
@@ -350,9 +352,15 @@ def _hex(text: str) -> str:
     return text.encode().hex()
 
 
-def _kling(made: Made, status: str, **more: Any) -> dict[str, Any]:
-    info = {"external_task_id": made.body["external_task_id"]}
-    data = {"task_id": made.id, "task_status": status, "task_info": info, "created_at": 1, **more}
+def _kling(created: OrderedVideo, status: str, **more: Any) -> dict[str, Any]:
+    info = {"external_task_id": created.body["external_task_id"]}
+    data = {
+        "task_id": created.id,
+        "task_status": status,
+        "task_info": info,
+        "created_at": 1,
+        **more,
+    }
     return {"code": 0, "message": "SUCCEED", "request_id": "r", "data": data}
 
 
@@ -369,9 +377,9 @@ def _token_is_good(token: str) -> bool:
     expected = hmac.new(SECRET.encode(), f"{head}.{claims}".encode(), hashlib.sha256).digest()
     if base64.urlsafe_b64decode(signature + "==") != expected:
         return False
-    told = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    body = json.loads(base64.urlsafe_b64decode(claims + "=="))
     now = time.time()
-    return bool(told["iss"] == ACCESS and told["nbf"] <= now < told["exp"] <= now + 1800)
+    return bool(body["iss"] == ACCESS and body["nbf"] <= now < body["exp"] <= now + 1800)
 
 
 def _signature(method: str, target: str, headers: Any, raw: bytes) -> str:
@@ -389,8 +397,8 @@ def _signature(method: str, target: str, headers: Any, raw: bytes) -> str:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     hashed = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"HMAC-SHA256\n{stamp}\n{scope}\n{hashed}"
-    made = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    created = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     return (
         f"HMAC-SHA256 Credential={ACCESS}/{scope}, "
-        f"SignedHeaders=content-type;host;x-content-sha256;x-date, Signature={made}"
+        f"SignedHeaders=content-type;host;x-content-sha256;x-date, Signature={created}"
     )

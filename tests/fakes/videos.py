@@ -112,8 +112,8 @@ class FakeVideos(ThreadingHTTPServer):
 
     def of(self, prompt: str) -> FakeVideo:
         """The only video of a prompt."""
-        (found,) = [one for one in self.videos.values() if one.prompt == prompt]
-        return found
+        (result,) = [one for one in self.videos.values() if one.prompt == prompt]
+        return result
 
     def billed_ms(self, *prompts: str) -> int:
         """What it has billed for these."""
@@ -201,12 +201,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._finish(video)
             elif video.status == "queued" and polls > 1:
                 video.status = "in_progress"
-        told = video.object()
+        message = video.object()
         match video.words.get("lie"):
             case "id":
-                told["id"] = "video_of_somebody_else"
+                message["id"] = "video_of_somebody_else"
             case "state":
-                told["status"] = "nearly"
+                message["status"] = "nearly"
             case "json":
                 self._send(200, b'{"id": ')
                 return
@@ -217,10 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, b"")
                 return
             case "huge":
-                told["prompt"] = "x" * 1_000_000
+                message["prompt"] = "x" * 1_000_000
             case "seconds":
-                told["seconds"] = "100"
-        self._json(200, told)
+                message["seconds"] = "100"
+        self._json(200, message)
 
     def _finish(self, video: FakeVideo) -> None:
         if video.status in ("completed", "failed"):

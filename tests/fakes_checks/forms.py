@@ -10,7 +10,7 @@ from tests.fakes_checks.http import Got, post
 
 
 @dataclass
-class Said:
+class Answer:
     """An answer in neutral words; `usages` are (input, cached, output, reasoning)."""
 
     text: str = ""
@@ -29,13 +29,13 @@ class Said:
 
 def named(got: Got) -> list[tuple[str, Any]]:
     """The named events of a stream, in order."""
-    found, name = [], ""
+    result, name = [], ""
     for line in got.body.decode().replace("\r\n", "\n").split("\n"):
         if line.startswith("event:"):
             name = line[6:].strip()
         elif line.startswith("data:"):
-            found.append((name, json.loads(line[5:])))
-    return found
+            result.append((name, json.loads(line[5:])))
+    return result
 
 
 class Form(ABC):
@@ -51,7 +51,7 @@ class Form(ABC):
     def body(self, text: str, *, stream: bool) -> dict[str, Any]: ...
 
     @abstractmethod
-    def said(self, got: Got, *, stream: bool) -> Said: ...
+    def said(self, got: Got, *, stream: bool) -> Answer: ...
 
     def ask(
         self,
@@ -66,7 +66,9 @@ class Form(ABC):
         body = self.body(text, stream=stream) | more
         return post(fake, self.path(stream=stream), body, self.headers, rid)
 
-    def hear(self, fake: FakeUpstream, text: str, /, *, stream: bool = False, **more: Any) -> Said:
+    def hear(
+        self, fake: FakeUpstream, text: str, /, *, stream: bool = False, **more: Any
+    ) -> Answer:
         return self.said(self.ask(fake, text, stream=stream, **more), stream=stream)
 
 
@@ -92,29 +94,29 @@ class ChatForm(Form):
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
 
-    def said(self, got: Got, *, stream: bool) -> Said:
-        said = Said()
+    def said(self, got: Got, *, stream: bool) -> Answer:
+        text = Answer()
         for event in got.events() if stream else [got.json()]:
             if event == "[DONE]":
-                said.ended = True
+                text.ended = True
             elif "error" in event:
-                said.errors.append(event["error"])
+                text.errors.append(event["error"])
             else:
-                self._take(said, event)
-        return said
+                self._take(text, event)
+        return text
 
-    def _take(self, said: Said, event: dict[str, Any]) -> None:
+    def _take(self, text: Answer, event: dict[str, Any]) -> None:
         for choice in event["choices"]:
             delta = choice["delta"] if "delta" in choice else choice["message"]
-            said.text += delta.get("content") or ""
-            said.reasoning += delta.get("reasoning_content") or ""
-            said.finish = choice["finish_reason"] or said.finish
+            text.text += delta.get("content") or ""
+            text.reasoning += delta.get("reasoning_content") or ""
+            text.finish = choice["finish_reason"] or text.finish
             for i, call in enumerate(delta.get("tool_calls") or ()):
                 if call["function"].get("name"):
-                    said.calls.append([call["function"]["name"], ""])
-                said.calls[call.get("index", i)][1] += call["function"]["arguments"]
+                    text.calls.append([call["function"]["name"], ""])
+                text.calls[call.get("index", i)][1] += call["function"]["arguments"]
         if event.get("usage"):
-            said.usages.append(_chat_usage(event["usage"]))
+            text.usages.append(_chat_usage(event["usage"]))
 
 
 class MessagesForm(Form):
@@ -129,74 +131,74 @@ class MessagesForm(Form):
         body = {"model": "fake", "max_tokens": 4096, "messages": messages}
         return body | ({"stream": True} if stream else {})
 
-    def said(self, got: Got, *, stream: bool) -> Said:
-        said = Said()
+    def said(self, got: Got, *, stream: bool) -> Answer:
+        text = Answer()
         if not stream:
             body = got.json()
             if body["type"] == "error":
-                said.errors.append(body["error"])
-                return said
+                text.errors.append(body["error"])
+                return text
             for block in body["content"]:
-                self._block(said, block)
-            said.finish = body["stop_reason"]
+                self._block(text, block)
+            text.finish = body["stop_reason"]
             if body.get("usage"):
-                self._usage(said, body["usage"])
-            return said
+                self._usage(text, body["usage"])
+            return text
         blocks: list[list[Any]] = []
         for name, event in named(got):
             assert name == event["type"]
             match event:
                 case {"type": "message_start", "message": message}:
                     if message.get("usage"):
-                        self._usage(said, message["usage"])
+                        self._usage(text, message["usage"])
                 case {"type": "content_block_start", "index": i, "content_block": block}:
                     assert i == len(blocks)
                     blocks.append([True, block, ""])
                 case {"type": "content_block_delta", "index": i, "delta": delta}:
-                    if not said.ended:
+                    if not text.ended:
                         assert blocks[i][0]
-                        self._delta(said, blocks[i], delta)
+                        self._delta(text, blocks[i], delta)
                 case {"type": "content_block_stop", "index": i}:
                     blocks[i][0] = False
                     if blocks[i][1]["type"] == "tool_use":
-                        said.calls.append([blocks[i][1]["name"], blocks[i][2]])
+                        text.calls.append([blocks[i][1]["name"], blocks[i][2]])
                 case {"type": "message_delta", "delta": delta}:
-                    said.finish = said.finish or delta["stop_reason"]
+                    text.finish = text.finish or delta["stop_reason"]
                     if event.get("usage"):
-                        self._usage(said, event["usage"])
+                        self._usage(text, event["usage"])
                 case {"type": "message_stop"}:
-                    said.ended = True
+                    text.ended = True
                 case {"type": "error", "error": error}:
-                    said.errors.append(error)
-        return said
+                    text.errors.append(error)
+        return text
 
-    def _delta(self, said: Said, block: list[Any], delta: dict[str, Any]) -> None:
+    def _delta(self, output: Answer, block: list[Any], delta: dict[str, Any]) -> None:
         match delta:
             case {"type": "text_delta", "text": text}:
-                said.text += text
+                output.text += text
             case {"type": "thinking_delta", "thinking": text}:
-                said.reasoning += text
+                output.reasoning += text
             case {"type": "signature_delta", "signature": seal}:
-                said.seals.append(seal)
+                output.seals.append(seal)
             case {"type": "input_json_delta", "partial_json": text}:
                 block[2] += text
 
-    def _block(self, said: Said, block: dict[str, Any]) -> None:
+    def _block(self, output: Answer, block: dict[str, Any]) -> None:
         match block:
             case {"type": "text", "text": text}:
-                said.text += text
+                output.text += text
             case {"type": "thinking", "thinking": text, "signature": seal}:
-                said.reasoning += text
-                said.seals.append(seal)
-            case {"type": "tool_use", "name": name, "input": given}:
-                said.calls.append([name, json.dumps(given)])
+                output.reasoning += text
+                output.seals.append(seal)
+            case {"type": "tool_use", "name": name, "input": inputs}:
+                output.calls.append([name, json.dumps(inputs)])
 
-    def _usage(self, said: Said, usage: dict[str, Any]) -> None:
+    def _usage(self, text: Answer, usage: dict[str, Any]) -> None:
         read, write = usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]
         total = usage["input_tokens"]
         total = total if isinstance(total, str) else total + read + write
         thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
-        said.usages.append((total, read, usage["output_tokens"], thought))
+        text.usages.append((total, read, usage["output_tokens"], thought))
 
 
 class GeminiForm(Form):
@@ -214,33 +216,33 @@ class GeminiForm(Form):
     def frames(self, got: Got) -> list[Any]:
         return got.events()
 
-    def said(self, got: Got, *, stream: bool) -> Said:
-        said = Said()
+    def said(self, got: Got, *, stream: bool) -> Answer:
+        text = Answer()
         for frame in self.frames(got) if stream else [got.json()]:
             if "error" in frame:
-                said.errors.append(frame["error"])
+                text.errors.append(frame["error"])
             for candidate in frame.get("candidates", ()):
-                self._take(said, candidate)
+                self._take(text, candidate)
             if usage := frame.get("usageMetadata"):
                 thoughts = usage.get("thoughtsTokenCount", 0)
                 output = usage["candidatesTokenCount"]
                 output = output if isinstance(output, str) else output + thoughts
                 cached = usage.get("cachedContentTokenCount", 0)
-                said.usages.append((usage["promptTokenCount"], cached, output, thoughts))
-        return said
+                text.usages.append((usage["promptTokenCount"], cached, output, thoughts))
+        return text
 
-    def _take(self, said: Said, candidate: dict[str, Any]) -> None:
+    def _take(self, text: Answer, candidate: dict[str, Any]) -> None:
         for part in candidate["content"].get("parts", ()):
             if seal := part.get("thoughtSignature"):
-                said.seals.append(seal)
+                text.seals.append(seal)
             if call := part.get("functionCall"):
-                said.calls.append([call["name"], json.dumps(call["args"])])
+                text.calls.append([call["name"], json.dumps(call["args"])])
             elif part.get("thought"):
-                said.reasoning += part["text"]
-            elif not said.ended:
-                said.text += part["text"]
-        said.finish = said.finish or candidate.get("finishReason")
-        said.ended = said.finish is not None
+                text.reasoning += part["text"]
+            elif not text.ended:
+                text.text += part["text"]
+        text.finish = text.finish or candidate.get("finishReason")
+        text.ended = text.finish is not None
 
 
 class GeminiArrayForm(GeminiForm):
@@ -263,52 +265,52 @@ class ResponsesForm(Form):
         body = {"model": "fake", "input": text, "include": ["reasoning.encrypted_content"]}
         return body | ({"stream": True} if stream else {})
 
-    def said(self, got: Got, *, stream: bool) -> Said:
-        said = Said()
+    def said(self, got: Got, *, stream: bool) -> Answer:
+        output = Answer()
         if not stream:
             body = got.json()
             if body.get("object") != "response":
-                said.errors.append(body["error"])
-                return said
-            self._whole(said, body)
-            return said
+                output.errors.append(body["error"])
+                return output
+            self._whole(output, body)
+            return output
         deltas = ""
         for number, (name, event) in enumerate(named(got)):
             assert (name, number) == (event["type"], event["sequence_number"])
             match event:
-                case {"type": "response.output_text.delta", "delta": text} if not said.ended:
+                case {"type": "response.output_text.delta", "delta": text} if not output.ended:
                     deltas += text
                 case {"type": "response.in_progress", "response": {"usage": dict(usage)}}:
-                    self._usage(said, usage)
+                    self._usage(output, usage)
                 case {"type": "error"}:
-                    said.errors.append(event)
+                    output.errors.append(event)
                 case {"type": "response.failed", "response": body}:
-                    said.errors.append(body["error"])
+                    output.errors.append(body["error"])
                 case {"type": "response.completed" | "response.incomplete", "response": body}:
-                    if not said.ended:
-                        said.ended = True
-                        self._whole(said, body)
-        said.text = deltas
-        return said
+                    if not output.ended:
+                        output.ended = True
+                        self._whole(output, body)
+        output.text = deltas
+        return output
 
-    def _whole(self, said: Said, body: dict[str, Any]) -> None:
-        said.finish = (body["incomplete_details"] or {}).get("reason", body["status"])
+    def _whole(self, output: Answer, body: dict[str, Any]) -> None:
+        output.finish = (body["incomplete_details"] or {}).get("reason", body["status"])
         for item in body["output"]:
             match item:
                 case {"type": "message", "content": [{"text": text}]}:
-                    said.text += text
+                    output.text += text
                 case {"type": "reasoning", "summary": parts, "encrypted_content": seal}:
-                    said.reasoning += "".join(part["text"] for part in parts)
-                    said.seals.append(seal)
-                case {"type": "function_call", "name": name, "arguments": given}:
-                    said.calls.append([name, given])
+                    output.reasoning += "".join(part["text"] for part in parts)
+                    output.seals.append(seal)
+                case {"type": "function_call", "name": name, "arguments": inputs}:
+                    output.calls.append([name, inputs])
         if body.get("usage"):
-            self._usage(said, body["usage"])
+            self._usage(output, body["usage"])
 
-    def _usage(self, said: Said, usage: dict[str, Any]) -> None:
+    def _usage(self, text: Answer, usage: dict[str, Any]) -> None:
         cached = usage["input_tokens_details"]["cached_tokens"]
         thought = usage["output_tokens_details"]["reasoning_tokens"]
-        said.usages.append((usage["input_tokens"], cached, usage["output_tokens"], thought))
+        text.usages.append((usage["input_tokens"], cached, usage["output_tokens"], thought))
 
 
 class CompletionsForm(ChatForm):
@@ -323,12 +325,12 @@ class CompletionsForm(ChatForm):
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
 
-    def _take(self, said: Said, event: dict[str, Any]) -> None:
+    def _take(self, text: Answer, event: dict[str, Any]) -> None:
         for choice in event["choices"]:
-            said.text += choice["text"]
-            said.finish = choice["finish_reason"] or said.finish
+            text.text += choice["text"]
+            text.finish = choice["finish_reason"] or text.finish
         if usage := event.get("usage"):
-            said.usages.append((usage["prompt_tokens"], 0, usage["completion_tokens"], 0))
+            text.usages.append((usage["prompt_tokens"], 0, usage["completion_tokens"], 0))
 
 
 CHAT, MESSAGES, GEMINI, ARRAY = ChatForm(), MessagesForm(), GeminiForm(), GeminiArrayForm()

@@ -49,8 +49,10 @@ class Got:
         return [e["usage"] for e in self.events() if e != "[DONE]" and e.get("usage") is not None]
 
     def finishes(self) -> list[str]:
-        found = [e["choices"][0]["finish_reason"] for e in self.events()[:-1] if e.get("choices")]
-        return [finish for finish in found if finish]
+        finish_reasons = [
+            e["choices"][0]["finish_reason"] for e in self.events()[:-1] if e.get("choices")
+        ]
+        return [finish for finish in finish_reasons if finish]
 
 
 class _Reader:

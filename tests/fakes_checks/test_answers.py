@@ -74,8 +74,8 @@ def test_cached_and_reasoning_tokens_are_counted(fake: FakeUpstream) -> None:
     assert triple(usage) == total(7, 12)
     assert usage["prompt_tokens_details"]["cached_tokens"] == 2
     assert usage["completion_tokens_details"]["reasoning_tokens"] == 7
-    shown = "".join(delta.get("reasoning_content") or "" for delta in got.deltas())
-    assert len(shown.split(" ")) == 3
+    page_text = "".join(delta.get("reasoning_content") or "" for delta in got.deltas())
+    assert len(page_text.split(" ")) == 3
     row = fake.row("r1")
     assert row is not None
     assert (row["emitted"], row["reasoning_tokens"]) == (12, 7)
@@ -132,17 +132,17 @@ def test_usage_comes_where_it_is_wanted(fake: FakeUpstream) -> None:
 
 
 def test_lies_are_told_and_the_books_keep_the_truth(fake: FakeUpstream) -> None:
-    told = {mode: stream_usage(fake, mode).usages()[-1] for mode in ("zero", "negative", "float")}
-    told |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("string", "nan", "huge")}
-    told |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("context", "cached")}
-    assert told["zero"]["completion_tokens"] == 0
-    assert told["negative"]["completion_tokens"] == -5
-    assert told["float"]["completion_tokens"] == 4.5
-    assert told["string"]["completion_tokens"] == "4"
-    assert math.isnan(told["nan"]["completion_tokens"])
-    assert told["huge"]["completion_tokens"] == 10**18
-    assert told["context"]["prompt_tokens"] == 50_000_000
-    assert told["cached"]["prompt_tokens_details"]["cached_tokens"] > 4
+    body = {mode: stream_usage(fake, mode).usages()[-1] for mode in ("zero", "negative", "float")}
+    body |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("string", "nan", "huge")}
+    body |= {mode: stream_usage(fake, mode).usages()[-1] for mode in ("context", "cached")}
+    assert body["zero"]["completion_tokens"] == 0
+    assert body["negative"]["completion_tokens"] == -5
+    assert body["float"]["completion_tokens"] == 4.5
+    assert body["string"]["completion_tokens"] == "4"
+    assert math.isnan(body["nan"]["completion_tokens"])
+    assert body["huge"]["completion_tokens"] == 10**18
+    assert body["context"]["prompt_tokens"] == 50_000_000
+    assert body["cached"]["prompt_tokens_details"]["cached_tokens"] > 4
     assert {triple(row["usage"]) for row in fake.books()} == {total(4, 4)}
 
 

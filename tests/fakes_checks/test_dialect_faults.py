@@ -36,8 +36,8 @@ def only_row(fake: FakeUpstream) -> dict[str, Any]:
 def error_of(got: Got) -> dict[str, Any]:
     """The error object of a body, a one-element array too."""
     body = got.json()
-    found: dict[str, Any] = (body[0] if isinstance(body, list) else body)["error"]
-    return found
+    error: dict[str, Any] = (body[0] if isinstance(body, list) else body)["error"]
+    return error
 
 
 # fault -> (status, type) of messages, (status, status word) of gemini
@@ -100,8 +100,8 @@ def test_a_refused_prompt_of_gemini_is_a_200_without_candidates(
 def test_waits_are_named_in_each_dialects_way(fake: FakeUpstream) -> None:
     def delay(variant: str) -> str | None:
         got = GEMINI.ask(fake, f"#fault=F8:{variant} #retry_after=7")
-        found = [d["retryDelay"] for d in error_of(got)["details"] if "retryDelay" in d]
-        return found[0] if found else None
+        retryDelays = [d["retryDelay"] for d in error_of(got)["details"] if "retryDelay" in d]
+        return retryDelays[0] if retryDelays else None
 
     assert delay("seconds") == "7s"
     assert delay("ms") == "7.000s"
@@ -117,18 +117,18 @@ def test_waits_are_named_in_each_dialects_way(fake: FakeUpstream) -> None:
 def test_the_error_inside_a_stream(fake: FakeUpstream, form: Form) -> None:
     text = "x #tokens=9 #fault=F23@3"
     got = form.ask(fake, text, stream=True)
-    said = form.said(got, stream=True)
-    assert said.text == expected_text("a", text, 3)
-    assert len(said.errors) == 1
-    assert said.finish is None
-    assert not said.ended
+    output = form.said(got, stream=True)
+    assert output.text == expected_text("a", text, 3)
+    assert len(output.errors) == 1
+    assert output.finish is None
+    assert not output.ended
     if form is MESSAGES:
         assert named(got)[-1][0] == "error"
-        assert said.errors[0]["type"] == "overloaded_error"
+        assert output.errors[0]["type"] == "overloaded_error"
     if form is RESPONSES:
         assert named(got)[-1][0] == "response.failed"
     if form in GOOGLES:
-        assert said.errors[0]["status"] == "UNAVAILABLE"
+        assert output.errors[0]["status"] == "UNAVAILABLE"
     row = only_row(fake)
     assert (row["outcome"], row["emitted"]) == ("faulted", 3)
 
@@ -182,8 +182,8 @@ def test_compressed_unasked(fake: FakeUpstream, form: Form, stream: bool) -> Non
 @every_form
 def test_the_wrong_kind_of_answer(fake: FakeUpstream, form: Form) -> None:
     text = "x #tokens=3 #fault=F19:json"
-    said = form.said(form.ask(fake, text, stream=True), stream=False)
-    assert said.text == expected_text("a", text, 3)
+    output = form.said(form.ask(fake, text, stream=True), stream=False)
+    assert output.text == expected_text("a", text, 3)
     text = "x #tokens=3 #fault=F19:sse"
     got = form.ask(fake, text, stream=False)
     if form not in GOOGLES:
@@ -196,10 +196,10 @@ def test_content_after_the_end(fake: FakeUpstream, form: Form) -> None:
     text = "x #tokens=2 #fault=F30"
     got = form.ask(fake, text, stream=True)
     assert b" after the end" in got.body
-    said = form.said(got, stream=True)
+    output = form.said(got, stream=True)
     if form not in (CHAT, COMPLETIONS):
-        assert said.text == expected_text("a", text, 2)
-        assert said.finish in ("end_turn", "STOP", "completed")
+        assert output.text == expected_text("a", text, 2)
+        assert output.finish in ("end_turn", "STOP", "completed")
     assert only_row(fake)["emitted"] == 2
 
 
@@ -208,10 +208,10 @@ def test_fields_and_strings_that_must_not_leak(fake: FakeUpstream, form: Form) -
     got = form.ask(fake, "#tokens=1 #fault=F31", stream=True)
     assert b"id: 5" in got.body
     assert b"retry: 1" in got.body
-    said = form.said(got, stream=True)
-    assert "c\n\ndata:[DONE]\n\nd" in said.text
-    assert "\u2028" in said.text
-    assert len(said.text.split(" ")) == only_row(fake)["emitted"] == 7
+    text = form.said(got, stream=True)
+    assert "c\n\ndata:[DONE]\n\nd" in text.text
+    assert "\u2028" in text.text
+    assert len(text.text.split(" ")) == only_row(fake)["emitted"] == 7
 
 
 @pytest.mark.extended
@@ -238,8 +238,8 @@ def test_the_arguments_of_a_call_are_cut(fake: FakeUpstream, form: Form, stream:
             with pytest.raises(json.JSONDecodeError):
                 form.said(got, stream=True)
         else:
-            said = form.said(got, stream=True)
-            assert (said.finish, said.ended) == (None, False)
+            text = form.said(got, stream=True)
+            assert (text.finish, text.ended) == (None, False)
         assert fake.books()[-1]["outcome"] == "faulted"
 
 

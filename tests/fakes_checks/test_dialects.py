@@ -54,11 +54,11 @@ def test_the_same_words_are_said_and_counted(
     fake: FakeUpstream, form: Form, stream: bool, more: str
 ) -> None:
     text = f"one two three #tokens=20 {more}".strip()
-    said = form.hear(fake, text, stream=stream)
+    output = form.hear(fake, text, stream=stream)
     lang = "mixed" if "mixed" in more else "en"
-    assert said.text == expected_text("a", text, 20, lang)
-    assert said.finish == STOPS[form.name][0]
-    assert said.usage == (len(text.split()), 0, 20, 0)
+    assert output.text == expected_text("a", text, 20, lang)
+    assert output.finish == STOPS[form.name][0]
+    assert output.usage == (len(text.split()), 0, 20, 0)
     row = only_row(fake)
     assert (row["outcome"], row["emitted"], row["stream"]) == ("finished", 20, stream)
     assert row["reported"]["completion_tokens"] == 20
@@ -70,10 +70,10 @@ def test_the_same_words_are_said_and_counted(
 @every_form
 @both
 def test_caps_end_with_the_dialects_word(fake: FakeUpstream, form: Form, stream: bool) -> None:
-    said = form.hear(fake, "#tokens=50", stream=stream, **capped(form, 17))
-    assert len(said.text.split(" ")) == 17
-    assert said.finish == STOPS[form.name][1]
-    assert said.usage == (1, 0, 17, 0)
+    text = form.hear(fake, "#tokens=50", stream=stream, **capped(form, 17))
+    assert len(text.text.split(" ")) == 17
+    assert text.finish == STOPS[form.name][1]
+    assert text.usage == (1, 0, 17, 0)
 
 
 @with_calls
@@ -81,11 +81,11 @@ def test_caps_end_with_the_dialects_word(fake: FakeUpstream, form: Form, stream:
 def test_reasoning_is_shown_sealed_and_counted(
     fake: FakeUpstream, form: Form, stream: bool
 ) -> None:
-    said = form.hear(fake, "a b c #cached=2 #reasoning=3 #hidden=4 #tokens=5", stream=stream)
-    assert len(said.reasoning.split(" ")) == 3
-    assert len(said.text.split(" ")) == 5
-    assert said.usage == (7, 2, 12, 7)
-    assert len(said.seals) == (0 if form is CHAT else 1)
+    text = form.hear(fake, "a b c #cached=2 #reasoning=3 #hidden=4 #tokens=5", stream=stream)
+    assert len(text.reasoning.split(" ")) == 3
+    assert len(text.text.split(" ")) == 5
+    assert text.usage == (7, 2, 12, 7)
+    assert len(text.seals) == (0 if form is CHAT else 1)
     row = only_row(fake)
     assert (row["emitted"], row["reasoning_tokens"]) == (12, 7)
     assert row["usage"]["prompt_tokens_details"] == {"cached_tokens": 2}
@@ -96,13 +96,13 @@ def test_reasoning_is_shown_sealed_and_counted(
 @with_calls
 @both
 def test_parallel_calls(fake: FakeUpstream, form: Form, stream: bool) -> None:
-    said = form.hear(fake, "go #tools=2 #args=3 #tokens=2", stream=stream)
-    assert [name for name, _ in said.calls] == ["get_weather"] * 2
-    found = [json.loads(given) for _, given in said.calls]
-    assert [given["n"] for given in found] == [0, 1]
-    assert all(given["city"].startswith("上海 ") for given in found)
-    assert said.finish == STOPS[form.name][2]
-    assert said.usage == (4, 0, 14, 0)
+    text = form.hear(fake, "go #tools=2 #args=3 #tokens=2", stream=stream)
+    assert [name for name, _ in text.calls] == ["get_weather"] * 2
+    bodys = [json.loads(option) for _, option in text.calls]
+    assert [option["n"] for option in bodys] == [0, 1]
+    assert all(option["city"].startswith("上海 ") for option in bodys)
+    assert text.finish == STOPS[form.name][2]
+    assert text.usage == (4, 0, 14, 0)
     assert only_row(fake)["emitted"] == 14
 
 
@@ -111,35 +111,35 @@ def test_parallel_calls(fake: FakeUpstream, form: Form, stream: bool) -> None:
 def test_a_cap_inside_a_call(fake: FakeUpstream, form: Form, stream: bool) -> None:
     """What cannot be shown is billed all the same."""
     text = "go #tools=1 #args=40"
-    said = form.said(form.ask(fake, text, stream=stream, **capped(form, 16)), stream=stream)
-    assert said.usage[2] == 16
-    assert said.finish == STOPS[form.name][1]
+    output = form.said(form.ask(fake, text, stream=stream, **capped(form, 16)), stream=stream)
+    assert output.usage[2] == 16
+    assert output.finish == STOPS[form.name][1]
     assert only_row(fake)["emitted"] == 16
 
 
 @every_form
 @both
 def test_lies_are_told_in_every_dialect(fake: FakeUpstream, form: Form, stream: bool) -> None:
-    def told(mode: str) -> Any:
+    def read_usage(mode: str) -> Any:
         return form.hear(fake, f"one two #tokens=4 #usage={mode}", stream=stream).usage
 
-    assert told("zero")[::2] == (0, 0)
-    assert told("negative")[2] == -5
-    assert told("float")[2] == 4.5
-    assert told("string")[::2] == ("many", "4")
-    assert math.isnan(told("nan")[2])
-    assert told("huge")[2] == 10**18
-    assert told("context")[0] == 50_000_000
+    assert read_usage("zero")[::2] == (0, 0)
+    assert read_usage("negative")[2] == -5
+    assert read_usage("float")[2] == 4.5
+    assert read_usage("string")[::2] == ("many", "4")
+    assert math.isnan(read_usage("nan")[2])
+    assert read_usage("huge")[2] == 10**18
+    assert read_usage("context")[0] == 50_000_000
     if form is not COMPLETIONS:
-        assert told("cached")[1] == 9
+        assert read_usage("cached")[1] == 9
     assert {row["usage"]["total_tokens"] for row in fake.books()} == {8}
 
 
 @every_form
 def test_usage_comes_where_it_is_wanted(fake: FakeUpstream, form: Form) -> None:
     def outputs(mode: str) -> list[Any]:
-        found = form.hear(fake, f"x #tokens=3 #usage={mode}", stream=True).usages
-        return [usage[2] for usage in found]
+        usages = form.hear(fake, f"x #tokens=3 #usage={mode}", stream=True).usages
+        return [usage[2] for usage in usages]
 
     assert outputs("none") == []
     assert outputs("null") == []
@@ -159,9 +159,9 @@ def test_usage_comes_where_it_is_wanted(fake: FakeUpstream, form: Form) -> None:
 def test_tool_results_are_said_again_in_the_second_turn(fake: FakeUpstream, form: Form) -> None:
     for stream in (False, True):
         more = _second_turn(form, "go #tools=2", ["21 °C clear", "rain at noon"])
-        said = form.hear(fake, "go #tools=2", stream=stream, **more)
-        assert said.calls == []
-        assert said.text.endswith(" 21 °C clear rain at noon")
+        text = form.hear(fake, "go #tools=2", stream=stream, **more)
+        assert text.calls == []
+        assert text.text.endswith(" 21 °C clear rain at noon")
         again = _second_turn(form, "go #tools=2 #again", ["x", "y"])
         assert len(form.hear(fake, "", stream=stream, **again).calls) == 2
     assert fake.books()[0]["results"] == ["21 °C clear", "rain at noon"]
@@ -176,19 +176,19 @@ def _second_turn(form: Form, text: str, results: list[str]) -> dict[str, Any]:
             {"id": i, "type": "function", "function": {"name": "look", "arguments": "{}"}}
             for i in ids
         ]
-        made = [
+        values = [
             {"role": "tool", "tool_call_id": i, "content": r}
             for i, r in zip(ids, results, strict=True)
         ]
         assistant: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": calls}
-        return {"messages": [{"role": "user", "content": text}, assistant, *made]}
+        return {"messages": [{"role": "user", "content": text}, assistant, *values]}
     if form is MESSAGES:
         calls = [{"type": "tool_use", "id": i, "name": "look", "input": {}} for i in ids]
-        made = [
+        values = [
             {"type": "tool_result", "tool_use_id": i, "content": r}
             for i, r in zip(ids, results, strict=True)
         ]
-        turns: list[Any] = [("user", text), ("assistant", calls), ("user", made)]
+        turns: list[Any] = [("user", text), ("assistant", calls), ("user", values)]
         return {"messages": [{"role": role, "content": content} for role, content in turns]}
     if form is RESPONSES:
         items: list[Any] = [{"role": "user", "content": text}]
@@ -199,10 +199,10 @@ def _second_turn(form: Form, text: str, results: list[str]) -> dict[str, Any]:
             items.append({"type": "function_call_output", "call_id": i, "output": result})
         return {"input": items}
     calls = [{"functionCall": {"name": "look", "args": {}}} for _ in ids]
-    said: list[Any] = [
+    lines: list[Any] = [
         {"functionResponse": {"name": "look", "response": {"result": r}}} for r in results
     ]
-    turns = [("user", [{"text": text}]), ("model", calls), ("user", said)]
+    turns = [("user", [{"text": text}]), ("model", calls), ("user", lines)]
     return {"contents": [{"role": role, "parts": parts} for role, parts in turns]}
 
 
@@ -243,16 +243,16 @@ def test_a_schema_is_answered_with_json_that_fits(
     }
     gemini = {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}
     more = wanted.get(form.name, {"generationConfig": gemini})
-    said = form.hear(fake, "who", stream=stream, **more)
-    found = json.loads(said.text)
-    assert list(found) == ["name", "age", "tags", "home", "ok"]
-    assert (found["age"], found["tags"], found["home"], found["ok"]) == (
+    text = form.hear(fake, "who", stream=stream, **more)
+    body = json.loads(text.text)
+    assert list(body) == ["name", "age", "tags", "home", "ok"]
+    assert (body["age"], body["tags"], body["home"], body["ok"]) == (
         3,
         ["x"],
         {"lat": 7.5},
         True,
     )
-    assert len(said.text.split(" ")) == said.usage[2] == only_row(fake)["emitted"]
+    assert len(text.text.split(" ")) == text.usage[2] == only_row(fake)["emitted"]
 
 
 def test_claude_refuses_a_schema_of_open_objects(fake: FakeUpstream) -> None:

@@ -142,7 +142,7 @@ def test_embeddings_and_counts(fake: FakeUpstream) -> None:
     one = call("embedContent", {"content": content, "outputDimensionality": 3})
     assert len(one["embedding"]["values"]) == 3
     both = call("batchEmbedContents", {"requests": [{"content": content}, {"content": content}]})
-    first, second = (found["values"] for found in both["embeddings"])
+    first, second = (embedding["values"] for embedding in both["embeddings"])
     assert first == second
     assert first[:3] == one["embedding"]["values"]
     assert call("countTokens", {"contents": [content]})["totalTokens"] == 2
@@ -183,7 +183,7 @@ def test_the_official_client_reads_answers_and_streams(fake: FakeUpstream) -> No
         counted = gemini.models.count_tokens(model="fake", contents="one two three")
         assert counted.total_tokens == 3
         embedded = gemini.models.embed_content(model="fake", contents=["a", "b"])
-        assert [len(found.values or ()) for found in embedded.embeddings or ()] == [8, 8]
+        assert [len(one_result.values or ()) for one_result in embedded.embeddings or ()] == [8, 8]
         names = [model.name for model in gemini.models.list()]
         assert names == ["models/fake", "models/fake-64", "models/fake-1000"]
     assert {row["carrier"] for row in fake.books()} == {"x-goog-api-key"}

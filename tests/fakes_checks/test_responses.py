@@ -16,12 +16,12 @@ OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "seen"}
 USER = {"role": "user", "content": "x"}
 
 
-def ask(fake: FakeUpstream, given: Any, **more: Any) -> Got:
-    return post(fake, "/v1/responses", {"model": "fake", "input": given} | more, RESPONSES.headers)
+def ask(fake: FakeUpstream, inputs: Any, **more: Any) -> Got:
+    return post(fake, "/v1/responses", {"model": "fake", "input": inputs} | more, RESPONSES.headers)
 
 
 @pytest.mark.parametrize(
-    ("given", "more", "words"),
+    ("inputs", "more", "words"),
     [
         ([], {}, "Missing required parameter: 'input'"),
         ("x", {"max_output_tokens": 3}, ">= 16"),
@@ -37,9 +37,9 @@ def ask(fake: FakeUpstream, given: Any, **more: Any) -> Got:
     ],
 )
 def test_what_the_provider_refuses(
-    fake: FakeUpstream, given: Any, more: dict[str, Any], words: str
+    fake: FakeUpstream, inputs: Any, more: dict[str, Any], words: str
 ) -> None:
-    got = ask(fake, given, **more)
+    got = ask(fake, inputs, **more)
     assert got.status == 400
     assert words in got.json()["error"]["message"]
 
@@ -85,8 +85,8 @@ def test_files_and_pictures_are_counted(fake: FakeUpstream) -> None:
     assert ask(fake, [{"role": "user", "content": parts}]).status == 200
     row = fake.books()[0]
     assert row["prompt_tokens"] == 5
-    found = [(medium["kind"], medium["bytes"]) for medium in row["media"]]
-    assert found == [("file", 8), ("file", None), ("image", 8)]
+    results = [(medium["kind"], medium["bytes"]) for medium in row["media"]]
+    assert results == [("file", 8), ("file", None), ("image", 8)]
 
 
 def test_the_stream_keeps_its_grammar(fake: FakeUpstream) -> None:

@@ -60,14 +60,14 @@ def test_the_official_client_embeds(fake: FakeUpstream) -> None:
 
 
 def test_usage_of_embeddings_lies_too(fake: FakeUpstream) -> None:
-    def told(mode: str) -> Any:
+    def post_embeddings(mode: str) -> Any:
         body = {"model": "fake", "input": f"a b #usage={mode}"}
         return post(fake, "/v1/embeddings", body, CHAT.headers).json().get("usage")
 
-    assert told("none") is None
-    assert told("zero") == {"prompt_tokens": 0, "total_tokens": 0}
-    assert told("context")["prompt_tokens"] == 50_000_000
-    assert told("string")["prompt_tokens"] == "many"
+    assert post_embeddings("none") is None
+    assert post_embeddings("zero") == {"prompt_tokens": 0, "total_tokens": 0}
+    assert post_embeddings("context")["prompt_tokens"] == 50_000_000
+    assert post_embeddings("string")["prompt_tokens"] == "many"
 
 
 def test_moderations_are_free(fake: FakeUpstream) -> None:
@@ -92,13 +92,13 @@ def rerank(fake: FakeUpstream, path: str, **more: Any) -> Got:
 
 def test_rerank_in_both_forms(fake: FakeUpstream) -> None:
     jina = rerank(fake, "/v1/rerank", top_n=2, return_documents=True).json()
-    assert [found["index"] for found in jina["results"]] == [1, 0]
+    assert [result["index"] for result in jina["results"]] == [1, 0]
     assert jina["results"][0]["document"] == {"text": DOCUMENTS[1]}
     assert jina["usage"] == {"total_tokens": 14, "prompt_tokens": 14}
     objects = [{"text": text} for text in DOCUMENTS]
     assert rerank(fake, "/v1/rerank", documents=objects).json()["usage"]["total_tokens"] == 14
     cohere = rerank(fake, "/v2/rerank", top_n=1).json()
-    assert [found["index"] for found in cohere["results"]] == [1]
+    assert [result["index"] for result in cohere["results"]] == [1]
     assert cohere["meta"]["billed_units"] == {"search_units": 1}
     assert "usage" not in cohere
     assert rerank(fake, "/v2/rerank", documents=["a"] * 101).json()["meta"]["billed_units"] == {

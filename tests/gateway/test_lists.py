@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.access.actors import SYSTEM
 from billing.prices.catalogue import CatalogueRow
-from billing.prices.plans import put_on_plan, save_plan
+from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import CATALOGUE, load_catalogue, set_price
 from billing.prices.proposals import propose_catalogue
 from gateway.models import Channel, Route
@@ -118,7 +118,7 @@ def test_prices_have_two_decimals_on_the_page_and_every_digit_in_the_file(served
     save_plan(SYSTEM, "odd", multiplier_ppm=1_070_001)
     client = signed_in(served.bob)
     assert "$0.10" in client.get("/o/acme/prices").content.decode()
-    put_on_plan(SYSTEM, served.acme, "odd")
+    assign_plan(SYSTEM, served.acme, "odd")
     (row,) = file_of(client, "/o/acme/prices", "q=gpt")
     assert row["input_usd_per_1m"] == "0.16050015"
     assert row["output_usd_per_1m"] == "0.6420006"

@@ -23,7 +23,7 @@ def test_every_file_of_rules_is_held_to_be_pure() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     (pure,) = (c for c in contracts["contracts"] if c["name"].startswith("Pure code"))
     named = tuple(pure["source_modules"])
-    found = [
+    texts = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for room in ROOMS
         for path in sorted((ROOT / room).rglob("*rules.py"))
@@ -31,4 +31,4 @@ def test_every_file_of_rules_is_held_to_be_pure() -> None:
     ]
     # Who may pay for whom, and what holds of models: kept in the database, and named after that.
     stored = {"playground.payers.payer_rules", "gateway.routing.model_rules"}
-    assert [name for name in found if not name.startswith(named) and name not in stored] == []
+    assert [name for name in texts if not name.startswith(named) and name not in stored] == []

@@ -35,8 +35,8 @@ CONTRAST_MIN = 3.0
 
 
 def colours(theme: int) -> list[str]:
-    found = [re.search(rf"--c{n}:light-dark\((#\w+),(#\w+)\)", TOKENS) for n in range(1, 9)]
-    return [one[theme + 1] for one in found if one]
+    matchs = [re.search(rf"--c{n}:light-dark\((#\w+),(#\w+)\)", TOKENS) for n in range(1, 9)]
+    return [one[theme + 1] for one in matchs if one]
 
 
 def linear(text: str) -> list[float]:

@@ -25,13 +25,13 @@ _TEST = re.compile(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`")
 @cache
 def _texts() -> dict[str, str]:
     """What may cite, by its path; lines of comments and of text as one."""
-    found = {}
+    results = {}
     for suffix in READ:
         for path in _files(suffix):
             name = str(path.relative_to(ROOT))
             if not name.startswith(("static/vendor/", "tests/golden/")):
-                found[name] = re.sub(r"\s*\n\s*(?:#(?!#) ?)?", " ", path.read_text())
-    return found
+                results[name] = re.sub(r"\s*\n\s*(?:#(?!#) ?)?", " ", path.read_text())
+    return results
 
 
 def _table(document: Path, heading: str) -> list[list[str]]:
@@ -50,22 +50,22 @@ def _codes() -> dict[str, list[str]]:
 
 def test_every_cited_code_has_its_line() -> None:
     known = set(_codes())
-    found = [
+    results = [
         f"{name} cites {code}"
         for name, text in _texts().items()
         for code in sorted(set(_CODE.findall(text)) - known - NO_CODES.get(name, set()))
     ]
-    assert found == []
+    assert results == []
 
 
 def test_every_line_names_its_test_or_says_that_there_is_none() -> None:
     words = ("before", "after", "served", "Not proved by a test yet", "–")
-    found = [
+    results = [
         code
         for code, row in _codes().items()
         if not _TEST.search(row[-1]) and not row[-1].startswith(words)
     ]
-    assert found == []
+    assert results == []
 
 
 @cache
@@ -83,15 +83,15 @@ def _of_the_suite(file: str) -> set[str]:
 
 def test_every_line_has_a_test_in_the_suite() -> None:
     """What only another lane proves is broken unnoticed for a day."""
-    found = []
+    results = []
     for code, row in _codes().items():
         cited = _TEST.findall(row[-1])
         if cited and not any(
             function in _of_the_suite(file) if function else _of_the_suite(file)
             for file, function in cited
         ):
-            found.append(code)
-    assert found == []
+            results.append(code)
+    assert results == []
 
 
 def test_no_code_is_left_out() -> None:
@@ -111,14 +111,14 @@ def _functions(file: str) -> set[str]:
 
 
 def test_every_test_that_a_document_names_exists() -> None:
-    found = []
+    results = []
     for path in _files(".md"):
         for file, function in _TEST.findall(path.read_text()):
             if not (ROOT / file).is_file():
-                found.append(f"{path.name}: {file}")
+                results.append(f"{path.name}: {file}")
             elif function and function not in _functions(file):
-                found.append(f"{path.name}: {file}::{function}")
-    assert found == []
+                results.append(f"{path.name}: {file}::{function}")
+    assert results == []
 
 
 def _places(name: str, cited: str) -> Iterator[Path]:
@@ -132,32 +132,32 @@ def _headings(document: Path) -> set[str]:
 
 
 def test_every_cited_document_exists() -> None:
-    found = [
+    results = [
         f"{name} cites {cited}"
         for name, text in _texts().items()
         for cited in sorted(set(_DOCUMENT.findall(text)))
         if not any(place.is_file() for place in _places(name, cited))
     ]
-    assert found == []
+    assert results == []
 
 
 def test_every_cited_section_exists() -> None:
     """By its heading: a number would have to be counted again with each new section."""
-    found = []
+    results = []
     for name, text in _texts().items():
         for cited, heading in _SECTION.findall(text):
             documents = [place for place in _places(name, cited) if place.is_file()]
             if not any(heading in _headings(document) for document in documents):
-                found.append(f'{name} cites {cited}, "{heading}"')
+                results.append(f'{name} cites {cited}, "{heading}"')
         for match in _NUMBERED.finditer(text):
             if not match[1] or not list((ROOT / "docs/adr").glob(f"{int(match[1]):04}-*.md")):
-                found.append(f"{name} cites {match[0]}")
-    assert found == []
+                results.append(f"{name} cites {match[0]}")
+    assert results == []
 
 
 def test_every_file_that_contributing_names_exists() -> None:
     """It is short on purpose: what a reader looks for is found by `ls`."""
     text = CONTRIBUTING.read_text()
     assert len(text.encode()) <= 10_000
-    found = re.findall(r"`(\w[\w.-]*/[\w./-]+)`", text)
-    assert [file for file in found if not (ROOT / file).exists()] == []
+    matches = re.findall(r"`(\w[\w.-]*/[\w./-]+)`", text)
+    assert [file for file in matches if not (ROOT / file).exists()] == []

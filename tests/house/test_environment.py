@@ -77,8 +77,8 @@ def test_what_is_read_is_found_in_every_form() -> None:
 env.text("AN_A", ""), env.flag("AN_B", True), env.kept("AN_C", x), os.environ.get("AN_D")
 os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ
 """
-    found = {name for node in ast.walk(ast.parse(source)) for name in read_by(node)}
-    assert found == {f"AN_{letter}" for letter in "ABCDEFG"}
+    results = {name for node in ast.walk(ast.parse(source)) for name in read_by(node)}
+    assert results == {f"AN_{letter}" for letter in "ABCDEFG"}
     assert {
         "PUBLIC_URL",
         "EMAIL_FROM",
@@ -94,17 +94,17 @@ def test_every_variable_is_a_setting_of_the_documents() -> None:
 
 
 def test_every_variable_of_compose_is_a_setting_of_the_document() -> None:
-    given = {
+    inputs = {
         name for _, name, _, _ in files.VARIABLE.findall((ROOT / "docker-compose.yml").read_text())
     }
-    assert given - {""} - settings_of("docs/production.md") == set()
+    assert inputs - {""} - settings_of("docs/production.md") == set()
 
 
 def test_compose_passes_every_setting_that_is_not_of_make_run() -> None:
     """With all of them left out, an empty one is as good as none."""
-    given = files.compose_file()["services"]["web"]["environment"]
+    environment = files.compose_file()["services"]["web"]["environment"]
     of_make_run = settings_of("README.md") - settings_of("docs/production.md")
-    assert everything_read() - set(OURS) - of_make_run - set(given) == {"STATIC_ROOT"}
+    assert everything_read() - set(OURS) - of_make_run - set(environment) == {"STATIC_ROOT"}
 
 
 def test_no_name_of_ours_is_stale() -> None:

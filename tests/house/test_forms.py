@@ -42,8 +42,8 @@ class Form(NamedTuple):
 
 def attributes(text: str) -> dict[str, str]:
     """The attributes of a tag; where one stands in several branches, the last."""
-    found = re.findall(r"""([a-z][a-z:-]*)=("[^"]*"|'[^']*')""", text)
-    return {name: value[1:-1] for name, value in found}
+    matches = re.findall(r"""([a-z][a-z:-]*)=("[^"]*"|'[^']*')""", text)
+    return {name: value[1:-1] for name, value in matches}
 
 
 def templates() -> Iterator[tuple[str, str]]:
@@ -58,8 +58,8 @@ def templates() -> Iterator[tuple[str, str]]:
 def forms() -> Iterator[Form]:
     for where, text in templates():
         whole = _INCLUDED.sub(lambda found: (ROOT / "templates" / found[1]).read_text(), text)
-        for found in _FORM.finditer(whole):
-            yield Form(where, attributes(found[1]), found[2])
+        for forms in _FORM.finditer(whole):
+            yield Form(where, attributes(forms[1]), forms[2])
 
 
 FORMS = [pytest.param(form, id=f"{form.where}-{n}") for n, form in enumerate(forms())]
@@ -92,23 +92,23 @@ def test_a_form_is_sent_the_same_with_and_without_script(form: Form) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_button_goes_where_its_form_does_or_says_where(form: Form) -> None:
     for tag, text in _TAG.findall(form.inside):
-        found = attributes(text)
-        if tag != "button" or "hx-post" not in found or form.where in OF_SCRIPTS:
+        result = attributes(text)
+        if tag != "button" or "hx-post" not in result or form.where in OF_SCRIPTS:
             continue
-        plain = found.get("formaction") or form.attributes.get("action")
-        assert found["hx-post"] == plain, text
+        plain = result.get("formaction") or form.attributes.get("action")
+        assert result["hx-post"] == plain, text
 
 
 def test_a_button_outside_of_a_form_names_where_it_goes_too() -> None:
-    found = []
+    results = []
     for where, text in templates():
         for tag, inside in _TAG.findall(_FORM.sub("", text)):
             of = attributes(inside)
             if tag != "button" or "hx-post" not in of or where in OF_SCRIPTS:
                 continue
             if of.get("formaction") != of["hx-post"] or "form" not in of:
-                found.append(f"{where}: {inside}")
-    assert found == []
+                results.append(f"{where}: {inside}")
+    assert results == []
 
 
 def test_every_page_gives_its_token_to_scripts() -> None:
@@ -121,11 +121,11 @@ def test_every_page_gives_its_token_to_scripts() -> None:
 
 def test_no_value_stands_in_an_attribute_without_quotes() -> None:
     """A blank in it would begin another attribute: escaping keeps only quotes and signs."""
-    found = [
+    results = [
         f"{where}: {text}"
         for where, html in templates()
         for _, text in _TAG.findall(html)
         if re.search(r"=\{[{%]", re.sub(r"\"[^\"]*\"|'[^']*'", '""', text))
         and "{% include" not in text
     ]
-    assert found == []
+    assert results == []

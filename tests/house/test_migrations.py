@@ -130,13 +130,13 @@ def _of_sql(text: str, fresh: set[str]) -> Iterator[str]:
     # What a function does is done when it is called.
     text = re.sub(_FUNCTION, "", " ".join(text.split()))
     for pattern, why in FORBIDDEN_SQL.items():
-        for found in re.finditer(pattern, text):
-            if found["table"] in tables:
-                yield f"{found['table']}: {why}"
+        for one_result in re.finditer(pattern, text):
+            if one_result["table"] in tables:
+                yield f"{one_result['table']}: {why}"
 
 
 @cache
-def found() -> dict[str, list[str]]:
+def find_faults() -> dict[str, list[str]]:
     """What each migration of ours does that it must not."""
     loader = MigrationLoader(None, ignore_no_migrations=True)
     return {
@@ -149,11 +149,11 @@ def found() -> dict[str, list[str]]:
 
 
 def test_no_migration_stops_a_large_table() -> None:
-    assert {name: why for name, why in found().items() if name not in BEFORE} == {}
+    assert {name: why for name, why in find_faults().items() if name not in BEFORE} == {}
 
 
 def test_what_came_before_the_rule_is_still_what_it_was() -> None:
-    assert set(found()) >= BEFORE
+    assert set(find_faults()) >= BEFORE
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,8 @@ def test_what_does_not_is_let_through(operation: Operation) -> None:
 
 
 def test_a_table_that_the_migration_makes_is_nobodys_yet() -> None:
-    made = migrations.CreateModel("UsageRecord", [("id", models.IntegerField(primary_key=True))])
+    create_model = migrations.CreateModel(
+        "UsageRecord", [("id", models.IntegerField(primary_key=True))]
+    )
     index = migrations.AddIndex("usagerecord", models.Index(fields=["id"], name="i"))
-    assert problems_of("usage", [made, index]) == []
+    assert problems_of("usage", [create_model, index]) == []

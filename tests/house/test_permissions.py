@@ -44,7 +44,7 @@ ASKED: Final = {
         billing.access.visible_credits billing.access.visible_subscription_plans
         usage.margin.provider_bills.access_difference usage.margin.provider_bills.kept_mappings
         usage.margin.provider_bills.visible_bills usage.margin.margin.margin
-        usage.reviews.reviews.count_open usage.reviews.reviews.found_reviews
+        usage.reviews.reviews.count_open usage.reviews.reviews.list_reviews
         usage.reviews.reviews.open_reviews usage.reviews.reviews.unknown_kinds
         usage.reviews.accepted_members.accepted_members
     """,
@@ -74,7 +74,7 @@ ASKED: Final = {
     """,
     "playground.read": """
         playground.compare.compare.organisation_standings
-        playground.chats.conversations._standing_conversations
+        playground.chats.conversations._all_conversations
         playground.chats.conversations.access_attachment playground.media.media.visible_media
         playground.panel.presets.visible_presets playground.chats.sharing.links_of
     """,
@@ -123,7 +123,7 @@ ASKED: Final = {
 # They ask for one that they are given, or that follows from what they are about.
 GIVEN: Final = {
     "billing.access.access_wallet", "gateway.settings.changes.undo_setting_change",
-    "usage.exports.views._focus_shown", "usage.exports.exports.start_export",
+    "usage.exports.views._describe_focus", "usage.exports.exports.start_export",
     "usage.reports.visibility.seen_by",
 }  # fmt: skip
 # They look up what is named before they ask for more than to see it.
@@ -157,11 +157,11 @@ def asking() -> Iterator[tuple[str, str]]:
 
 def test_each_function_asks_for_what_stands_here() -> None:
     """Whoever takes a question away, or asks for less, changes this table with it."""
-    found: dict[str, set[str]] = {}
+    results: dict[str, set[str]] = {}
     for name, permission in asking():
         if permission:
-            found.setdefault(permission, set()).add(name)
-    assert found == {permission: set(names.split()) for permission, names in ASKED.items()}
+            results.setdefault(permission, set()).add(name)
+    assert results == {permission: set(names.split()) for permission, names in ASKED.items()}
     assert {name for name, permission in asking() if not permission} == GIVEN
 
 

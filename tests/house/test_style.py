@@ -216,7 +216,7 @@ def test_no_file_is_named_after_nothing() -> None:
 
 def test_pure_code_reads_no_clock_and_opens_no_file() -> None:
     impure = {"now", "utcnow", "today", "open", "print", "input", "exec", "eval"}
-    found = [
+    results = [
         _at(path, node)
         for path, node in _nodes(*PURE)
         if isinstance(node, ast.Call)
@@ -228,7 +228,7 @@ def test_pure_code_reads_no_clock_and_opens_no_file() -> None:
             )
         )
     ]
-    assert found == []
+    assert results == []
 
 
 def test_no_float_touches_money() -> None:
@@ -255,12 +255,12 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/endpoints/rerank.py",  # scores
         "dialects/media/sound.py",  # how long a sound is
     }
-    found = {
+    results = {
         str(path.relative_to(ROOT))
         for path, node in _nodes("dialects", "gateway/providers")
         if _is_of_floats(node)
     }
-    assert found == content
+    assert results == content
 
 
 def _is_of_floats(node: ast.AST) -> bool:
@@ -291,7 +291,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "playground/runs/runs.py",  # a run's bug becomes the run's failure, seen on its page
         "stack/supervisor.py",
     }
-    found = {
+    results = {
         str(path.relative_to(ROOT))
         for path, node in _nodes(*ROOMS, "stack")
         if isinstance(node, ast.ExceptHandler)
@@ -300,11 +300,11 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
             or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
         )
     }
-    assert found - boundaries == set()
+    assert results - boundaries == set()
 
 
 def test_only_the_clock_reads_the_clock() -> None:
-    found = [
+    results = [
         _at(path, node)
         for path, node in _nodes(*ROOMS)
         if isinstance(node, ast.Attribute)
@@ -314,20 +314,20 @@ def test_only_the_clock_reads_the_clock() -> None:
         in {"datetime", "date", "timezone"}
         and path != ROOT / "lib/clock.py"
     ]
-    assert found == []
+    assert results == []
 
 
 def test_no_view_takes_an_object_past_access() -> None:
     """docs/promises.md, "Access": objects are had through `access_*`, from the actor on."""
     views = [path for path in _files(".py", *ROOMS) if path.stem in {"views", "api"}]
     pattern = re.compile(r"\.objects\.(get|filter|all)\(|get_object_or_404")
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in views
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if pattern.search(line)
     ]
-    assert found == []
+    assert results == []
 
 
 # Rooms whose long calls are still to be written with keywords.
@@ -362,13 +362,13 @@ def test_a_call_has_at_most_six_positional_arguments() -> None:
 )
 def test_templates_hold_nothing_that_the_policy_forbids(what: str, pattern: str) -> None:
     allowed = {"|safe": set[str]()}
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in _files(".html", "templates")
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if re.search(pattern, line, re.IGNORECASE)
     ]
-    assert sorted(set(found) - allowed.get(what, set())) == [], what
+    assert sorted(set(results) - allowed.get(what, set())) == [], what
 
 
 def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
@@ -384,21 +384,21 @@ def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
 
 def test_each_interaction_has_a_plain_form_of_itself() -> None:
     """An `hx-get` sits on an address, an `hx-post` on a form or its button: no script needed."""
-    found = []
+    results = []
     for path in _files(".html", "templates"):
         for tag in re.findall(r"<[a-z]+\b[^>]*\bhx-(?:get|post)=[^>]*>", path.read_text()):
             plain = re.match(r"<(a|form|button|section|div|input|select|textarea)\b", tag)
             loads = "hx-trigger" in tag
             if not plain or (plain[1] in {"section", "div"} and not loads):
-                found.append(f"{path.relative_to(ROOT)}: {tag[:80]}")
-    assert found == []
+                results.append(f"{path.relative_to(ROOT)}: {tag[:80]}")
+    assert results == []
 
 
 def test_rooms_point_right_in_keys_and_sql_too() -> None:
     """What import-linter cannot see: foreign keys by string, and table names inside SQL."""
     order = {room: n for n, room in enumerate(ROOMS)}
     tables = re.compile(rf"\b({'|'.join(ROOMS)})_[a-z]+\b")
-    found = []
+    results = []
     for path in _files(".py", *ROOMS):
         room = path.relative_to(ROOT).parts[0]
         for node in _walked(path):
@@ -409,8 +409,8 @@ def test_rooms_point_right_in_keys_and_sql_too() -> None:
                 named = set(tables.findall(node.value))
             elif match := re.fullmatch(rf"({'|'.join(ROOMS)})\.[A-Z][A-Za-z]+", node.value):
                 named = {match[1]}
-            found += [f"{_at(path, node)} names {n}" for n in named if order[n] < order[room]]
-    assert found == []
+            results += [f"{_at(path, node)} names {n}" for n in named if order[n] < order[room]]
+    assert results == []
 
 
 def test_lock_files_carry_hashes_and_no_addresses() -> None:
@@ -423,7 +423,7 @@ def test_lock_files_carry_hashes_and_no_addresses() -> None:
 
 def test_every_skip_has_a_reason() -> None:
     """A test is skipped only where the machine lacks what it is about, never to hide a failure."""
-    found = [
+    results = [
         _at(path, node)
         for path in _files(".py", "tests")
         if re.search(r"\.(skip|xfail)", text := path.read_text())
@@ -433,4 +433,4 @@ def test_every_skip_has_a_reason() -> None:
         and node.func.attr in {"skip", "skipif", "xfail"}
         and not any(word.arg == "reason" for word in node.keywords)
     ]
-    assert found == []
+    assert results == []

@@ -85,8 +85,8 @@ def _sources() -> Iterator[tuple[Path, str]]:
 @cache
 def _texts_of_source() -> set[tuple[str | None, str]]:
     """Contexts and texts, read without GNU gettext, by other code than `make messages` uses."""
-    found: set[tuple[str | None, str]] = {(None, text) for text in unseen_texts()}
-    found |= {(None, one) for one, _ in BORROWED_PLURALS}
+    results: set[tuple[str | None, str]] = {(None, text) for text in unseen_texts()}
+    results |= {(None, one) for one, _ in BORROWED_PLURALS}
     for _, source in _sources():
         calls = dict.fromkeys(CALLS)
         read: Iterable[Any] = extract_python(io.BytesIO(source.encode()), calls, (), {})
@@ -94,8 +94,8 @@ def _texts_of_source() -> set[tuple[str | None, str]]:
             parts = [texts] if isinstance(texts, str) else list(texts or ())
             context = parts.pop(0) if name and "pgettext" in name else None
             if parts and parts[0]:  # not what is computed; its texts are named elsewhere
-                found.add((context, parts[0]))
-    return found
+                results.add((context, parts[0]))
+    return results
 
 
 def test_the_catalogue_holds_the_texts_of_the_source() -> None:
@@ -106,14 +106,14 @@ def test_the_catalogue_holds_the_texts_of_the_source() -> None:
 
 
 def test_the_reader_of_sources_finds_what_is_there() -> None:
-    found = _texts_of_source()
-    assert len(found) > 600
-    assert (None, "Create key") in found  # a template
-    assert (None, "%(n)s key changed.") in found  # a plural
-    assert ("unit", "ms") in found  # a context
-    assert (None, "All") in found  # an argument of a filter
-    assert (None, "The answer was cut off") in found  # Python
-    assert (None, "List keys") in found  # the API's schema
+    texts = _texts_of_source()
+    assert len(texts) > 600
+    assert (None, "Create key") in texts  # a template
+    assert (None, "%(n)s key changed.") in texts  # a plural
+    assert ("unit", "ms") in texts  # a context
+    assert (None, "All") in texts  # an argument of a filter
+    assert (None, "The answer was cut off") in texts  # Python
+    assert (None, "List keys") in texts  # the API's schema
 
 
 def test_every_text_has_its_chinese_form() -> None:
@@ -164,10 +164,10 @@ def test_dates_are_written_by_the_named_formats() -> None:
     for path in _files(".py", *ROOMS) + _files(".html", "templates") + _files(".txt", "templates"):
         if SPECIMENS in path.parents:
             continue
-        for found in DATE_PATTERN.finditer(path.read_text()):
-            used.add(found[1])
-            if found[1] not in known | machines:
-                wrong.append(f"{path.relative_to(ROOT)}: {found[1]}")
+        for one_result in DATE_PATTERN.finditer(path.read_text()):
+            used.add(one_result[1])
+            if one_result[1] not in known | machines:
+                wrong.append(f"{path.relative_to(ROOT)}: {one_result[1]}")
     assert wrong == []
     assert known <= used
 
@@ -197,8 +197,8 @@ def test_texts_say_the_words_of_the_glossary() -> None:
     for message in _catalogue():
         asked = (message.id,) if isinstance(message.id, str) else message.id
         for text in (*asked, *_forms(message)) if message.id else ():
-            if found := _avoided().search(LITERAL.sub("", text)):
-                wrong.append(f"{found[0]}: {text!r}")
+            if result := _avoided().search(LITERAL.sub("", text)):
+                wrong.append(f"{result[0]}: {text!r}")
     assert wrong == []
 
 
@@ -222,11 +222,11 @@ class _Visible(HTMLParser):
         self._code_depth = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.found += [value for name in SPOKEN if (value := given.get(name))]
-        if given.get("id") == "words":
+        inputs = dict(attrs)
+        self.found += [value for name in SPOKEN if (value := inputs.get(name))]
+        if inputs.get("id") == "words":
             self.found += [value for name, value in attrs if name.startswith("data-") and value]
-        code = tag in CODE or "mono" in (given.get("class") or "").split()
+        code = tag in CODE or "mono" in (inputs.get("class") or "").split()
         if (code or self._code_depth) and tag not in VOID:
             self._code_depth += 1
 
@@ -264,7 +264,7 @@ def _without_tags(template: str) -> str:
 
 def test_templates_show_no_text_past_the_translation() -> None:
     names = {"Weir", "OpenAPI", "SHA", "Alt", "Ctrl", "Enter"}  # the product, formats, keys
-    found = []
+    results = []
     for path in (ROOT / "templates").rglob("*.*"):
         if path.suffix not in {".html", ".txt"} or SPECIMENS in path.parents:
             continue
@@ -274,12 +274,12 @@ def test_templates_show_no_text_past_the_translation() -> None:
         texts = _visible(_without_tags(source))
         for include in re.findall(r"\{% include .*?%\}", source, re.DOTALL):
             texts += [text for text in GIVEN.findall(include) if not text.startswith(".venv/bin/")]
-        found += [
+        results += [
             f"{path.relative_to(ROOT)}: {text}"
             for text in texts
             if not set(WORD.findall(ADDRESS.sub("", text))) <= names
         ]
-    assert found == []
+    assert results == []
 
 
 # What only programs hear, and who types a command: the management API, files that are applied, the
@@ -309,7 +309,7 @@ def _is_prose(node: ast.expr) -> bool:
 
 def test_no_refusal_that_a_page_can_show_is_past_the_translation() -> None:
     """An f-string is found in no catalogue."""
-    found = [
+    results = [
         _at(path, node)
         for path in _files(".py")
         if not str(path.relative_to(ROOT)).startswith(FOR_PROGRAMS)
@@ -317,12 +317,12 @@ def test_no_refusal_that_a_page_can_show_is_past_the_translation() -> None:
         for node in _refusals(path)
         if any(map(_is_prose, node.args))
     ]
-    assert found == []
+    assert results == []
 
 
 def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
     """A call with an f-string or a sum is not collected, and finds no translation."""
-    found = []
+    results = []
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
             for node in _walked(path):
@@ -332,8 +332,8 @@ def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
                     and node.func.id in CALLS
                     and any(isinstance(one, ast.JoinedStr | ast.BinOp) for one in node.args)
                 ):
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert found == []
+                    results.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert results == []
 
 
 # Pages ------------------------------------------------------------------------------------------
@@ -384,8 +384,8 @@ ID = r"\b[0-9A-Z]{26}\b|\b[0-9A-Z]{5}…[0-9A-Z]{4}\b"
 @pytest.fixture(scope="module")
 def _compiled() -> None:
     """The compiled catalogue is as new as its source; Django reads it once per process."""
-    made = CHINESE.with_suffix(".mo")
-    if not made.exists() or made.stat().st_mtime < CHINESE.stat().st_mtime:
+    created = CHINESE.with_suffix(".mo")
+    if not created.exists() or created.stat().st_mtime < CHINESE.stat().st_mtime:
         pytest.fail(f"The Chinese texts are not compiled. Run: {COMPILE}", pytrace=False)
 
 
@@ -397,10 +397,10 @@ def _in_chinese(client: Client) -> Client:
 def _english(page: str) -> set[str]:
     """English words that a page shows, but for names, codes and what the tests put there."""
     whole = VALUES.union(ZONES, (zone.replace("_", " ") for zone in ZONES))
-    shown = " ".join(text for text in _visible(page) if text not in whole)
+    page_text = " ".join(text for text in _visible(page) if text not in whole)
     for phrase in PHRASES:
-        shown = shown.replace(phrase, "")
-    return set(WORD.findall(re.sub(ID, "", shown))) - KEPT - OURS
+        page_text = page_text.replace(phrase, "")
+    return set(WORD.findall(re.sub(ID, "", page_text))) - KEPT - OURS
 
 
 def _read(client: Client, path: str, status: int = 200, **post: str) -> str:
@@ -575,8 +575,8 @@ def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
     alice = _in_chinese(signed_in(people.alice))
     page = _read(alice, "/o/acme/keys/new", 422, name="", kind="gpt", lifetime="3")
     assert "此项必填。" in page
-    made = _read(alice, "/o/acme/keys/new", name="web-prod", kind="relay", lifetime="7")
-    assert "请立即复制。密钥不会被保存，也无法再次显示。" in made
+    created = _read(alice, "/o/acme/keys/new", name="web-prod", kind="relay", lifetime="7")
+    assert "请立即复制。密钥不会被保存，也无法再次显示。" in created
     _read(alice, "/password/change", oldpassword="no", password1="a", password2="b")
 
 
@@ -615,13 +615,13 @@ def test_texts_of_libraries_are_in_the_voice_of_the_pages(people: Cast) -> None:
     """What a library no longer says would stay in our catalogue, and change nothing."""
     with (ROOT / "locale/en/LC_MESSAGES/django.po").open("rb") as source:
         ours = [message for message in read_po(source, locale="en") if message.id]
-    said = "".join(
+    text = "".join(
         (Path(library.__path__[0]) / "locale/de/LC_MESSAGES/django.po").read_text()
         for library in (allauth, conf, auth)
     )
     for message in ours:
         asked = [message.id] if isinstance(message.id, str) else list(message.id)
-        assert f'"{asked[0]}"' in said.replace('"\n"', ""), asked
+        assert f'"{asked[0]}"' in text.replace('"\n"', ""), asked
         assert [*map(_placeholders, asked)] == [*map(_placeholders, _forms(message))]
     page = Client().post("/login", {"login": "nobody@example.org", "password": "wrong"})
     assert "The email address or password is not correct." in page.content.decode()

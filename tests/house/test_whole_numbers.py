@@ -37,15 +37,15 @@ def models_in(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
 
 
 def whole_fields(source: str) -> dict[str, FieldInfo]:
-    found = {}
+    results = {}
     for _, operation in operations():
         for outer in operation.models:
             if outer.__ninja_param_source__ == source:
                 for model in models_in(outer, set()):
                     for name, field in model.model_fields.items():
                         if _holds_int(field.annotation):
-                            found[f"{model.__name__}.{name}"] = field
-    return found
+                            results[f"{model.__name__}.{name}"] = field
+    return results
 
 
 BODIES, QUERIES = whole_fields("body"), whole_fields("query")
@@ -83,9 +83,9 @@ def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
 
 
 def _takes(wanted: TypeAdapter[Any], value: Any) -> bool:
-    for given in (value, [value]):
+    for item in (value, [value]):
         with suppress(ValidationError):
-            wanted.validate_python(given)
+            wanted.validate_python(item)
             return True
     return False
 

@@ -65,10 +65,10 @@ def _add_role(world: World, role: str) -> None:
     spec, slug, custom = ROLES[role], role.replace(" ", ""), None
     if spec.permissions:
         custom = custom_roles.create_role(world.acme, role.title(), spec.permissions, actor=SYSTEM)
-    for standing in ("active", "removed", "deactivated"):
+    for value in ("active", "removed", "deactivated"):
         operator = role == "operator" or spec.viewing
-        user = cast.person(f"{standing}-z{slug}z", operator=operator)
-        world.people[role, standing] = user
+        user = cast.person(f"{value}-z{slug}z", operator=operator)
+        world.people[role, value] = user
         if not spec.outside and not spec.viewing:
             members.set_member(
                 world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
@@ -79,8 +79,8 @@ def _add_role(world: World, role: str) -> None:
 
 def _client(world: World, who: Who) -> Client:
     """What that one asks with: a browser, or a program with a key."""
-    standing = "active" if who.standing == "suspended" else who.standing
-    user = world.people[who.role, standing]
+    usage = "active" if who.standing == "suspended" else who.standing
+    user = world.people[who.role, usage]
     if who.carrier == "session":
         client = cast.signed_in(user, raise_request_exception=False)
         if who.spec.viewing:
@@ -115,11 +115,11 @@ def _account(world: World, who: Who) -> ServiceAccount:
 
 def _end(world: World) -> None:
     """Take away what is to be taken away, now that the sessions and keys are there."""
-    for (role, standing), user in world.people.items():
+    for (role, usage), user in world.people.items():
         spec = ROLES[role]
-        if standing == "removed" and not (spec.outside or spec.viewing):
+        if usage == "removed" and not (spec.outside or spec.viewing):
             members.remove_member(world.acme, user.email, actor=SYSTEM)
-        if standing == "deactivated":
+        if usage == "deactivated":
             members.set_active(user, False, actor=SYSTEM)
     for who in everybody():
         if (who.carrier, who.standing) == ("service account key", "deactivated"):

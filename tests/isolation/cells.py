@@ -146,14 +146,14 @@ class Answer:
 @cache
 def page_routes() -> Mapping[str, tuple[str, Any]]:
     """The address and the view of each page."""
-    found = {}
+    results = {}
     for where, name, view in addresses(get_resolver()):
         of_api = isinstance(getattr(view, "__self__", None), PathView) or getattr(
             view, "__qualname__", ""
         ).startswith("PathView.")
         if not of_api and not name.startswith("api:"):
-            found[name] = ("/" + where, view)
-    return found
+            results[name] = ("/" + where, view)
+    return results
 
 
 def methods(name: str) -> Sequence[str]:
@@ -421,9 +421,9 @@ def faults_of_all(world: World, asked: Iterable[Cell]) -> Iterator[str]:
 def leaks_in(cell: Cell, text: str) -> Iterator[str]:
     """The words of places that a text has and whoever reads it must not."""
     own = f"z{cell.who.role.replace(' ', '')}z"
-    for found in _PRIVATE.finditer(text):
-        if found.group(1) != own:
-            yield found.group()
+    for one_result in _PRIVATE.finditer(text):
+        if one_result.group(1) != own:
+            yield one_result.group()
     if cell.acts_as.operates:
         return
     if "zforeignz" in text.lower():

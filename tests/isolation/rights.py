@@ -41,7 +41,7 @@ class Holder:
 @lru_cache(maxsize=10_000)
 def rights_of(holder: Holder, teams: frozenset[UUID]) -> frozenset[Right]:
     """Every right of a holder, in an organisation of these teams."""
-    found = set[Right]()
+    result = set[Right]()
     mine = teams if holder.teams is None else holder.teams
     for action, row in TABLE.items():
         if holder.role == "custom":
@@ -51,17 +51,17 @@ def rights_of(holder: Holder, teams: frozenset[UUID]) -> frozenset[Right]:
             whole = row.get(holder.role) == "all"  # type: ignore[call-overload]
             own = holder.role in row
         if whole and (holder.teams is None or action in _SHARED):
-            found.add((action, WHOLE))
+            result.add((action, WHOLE))
         if whole and (holder.teams is None or action in TEAM_ACTIONS):
-            found |= {(action, team) for team in mine}
+            result |= {(action, team) for team in mine}
         lost = (
             holder.teams is not None
             and whole
             and not (action in _SHARED or action in TEAM_ACTIONS or "own" in row.values())
         )
         if own and not lost:
-            found |= {(action, ("own", team)) for team in mine}
-    return frozenset(found)
+            result |= {(action, ("own", team)) for team in mine}
+    return frozenset(result)
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ def read_state(organisation: Organisation) -> State:
     for role, permissions in roles.items():
         state.rows["role", role] = (tuple(permissions), WHOLE)
     for account in ServiceAccount.objects.filter(organisation=organisation):
-        given = (account.role, account.custom_role_id, account.disabled)
+        inputs = (account.role, account.custom_role_id, account.disabled)
         if not account.disabled:
-            state.accounts[account.id] = holder(*given[:2], frozenset({account.team_id}))
-        state.rows["service account", account.id] = (given, account.team_id)
+            state.accounts[account.id] = holder(*inputs[:2], frozenset({account.team_id}))
+        state.rows["service account", account.id] = (inputs, account.team_id)
     _read_keys(state, organisation)
     _read_budgets(state, organisation)
     return state
@@ -171,8 +171,8 @@ def _read_keys(state: State, organisation: Organisation) -> None:
             "kind": row["kind"], "lives": lives, "team": row["team_id"], "user": row["user_id"],
             "service_account": row["service_account_id"],
         }  # fmt: skip
-        given = (row["name"], lives, row["digest"], row["user_id"], row["service_account_id"])
-        state.rows["key", row["id"]] = (given, row["team_id"])
+        inputs = (row["name"], lives, row["digest"], row["user_id"], row["service_account_id"])
+        state.rows["key", row["id"]] = (inputs, row["team_id"])
 
 
 def _read_budgets(state: State, organisation: Organisation) -> None:

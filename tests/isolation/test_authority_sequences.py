@@ -247,7 +247,7 @@ def step(play: Play, before: State) -> State:
     if play.chance.random() < 0.12:
         return accept(play, before)
     by = play.chance.choice(play.credentials)
-    given = play.rights_by(before, by)
+    rights = play.rights_by(before, by)
     held = play.held(before)
     method, path, body = play.chance.choice(CALLS)(play)
     answer = by.client.generic(method, API + path, json.dumps(body), "application/json")
@@ -261,10 +261,10 @@ def step(play: Play, before: State) -> State:
         return before
     play.granted += 1
     after = read_state(play.organisation)
-    if "secret" in (made := answer.json() if answer.content else {}):
-        learn(play, by, path, made, body)
-    check_gains(play, before, after, held, given, story)
-    check_touched(play, before, after, by, given, story)
+    if "secret" in (document := answer.json() if answer.content else {}):
+        learn(play, by, path, document, body)
+    check_gains(play, before, after, held, rights, story)
+    check_touched(play, before, after, by, rights, story)
     return after
 
 
@@ -277,36 +277,36 @@ def accept(play: Play, before: State) -> State:
     held = play.held(before)
     user = User.objects.get(email__iexact=invitation.email)
     inviter = invitation.invited_by_id
-    given = before.of_person(inviter) if inviter else frozenset()
+    inputs = before.of_person(inviter) if inviter else frozenset()
     try:
         invitations.accept(invitation, user)
     except (Refused, InvitationEnded):
         return before
     after = read_state(play.organisation)
-    check_gains(play, before, after, held, given, ("accepted", user.email, invitation.role))
+    check_gains(play, before, after, held, inputs, ("accepted", user.email, invitation.role))
     return after
 
 
-def learn(play: Play, by: Credential, path: str, made: dict[str, Any], body: Any) -> None:
+def learn(play: Play, by: Credential, path: str, values: dict[str, Any], body: Any) -> None:
     """Whoever called knows the secret from now on."""
-    id = parse_id(made["id"])
+    id = parse_id(values["id"])
     assert id is not None
     generation = max(play.living.get(id, {0})) + 1
     kept = play.living.get(id, set()) if body.get("grace_hours") else set()
     play.living[id] = {*kept, generation}
     secret = Secret(id, generation)
     play.known.setdefault(by.person, set()).add(secret)
-    if made["kind"] == KeyKind.MANAGEMENT:
-        play.credentials.append(Credential(by.person, cast.with_key(made["secret"]), secret))
+    if values["kind"] == KeyKind.MANAGEMENT:
+        play.credentials.append(Credential(by.person, cast.with_key(values["secret"]), secret))
 
 
 def check_gains(
     play: Play, before: State, after: State, held: dict[int, frozenset[Right]],
-    given: frozenset[Right], story: object,
+    rights: frozenset[Right], story: object,
 ) -> None:  # fmt: skip
     """Nobody may more than before, but for what the giver may."""
     for person, now in play.held(after).items():
-        gained = {right for right in now - held[person] - given if _is_old(right, before)}
+        gained = {right for right in now - held[person] - rights if _is_old(right, before)}
         assert not gained, (story, person, sorted(map(str, gained)))
 
 
@@ -317,7 +317,7 @@ def _is_old(right: Right, before: State) -> bool:
 
 
 def check_touched(
-    play: Play, before: State, after: State, by: Credential, given: frozenset[Right], story: Any
+    play: Play, before: State, after: State, by: Credential, rights: frozenset[Right], story: Any
 ) -> None:
     """Whatever was changed was in the giver's reach, where it was and where it is."""
     removing = str(story[1]).endswith("/remove")
@@ -329,45 +329,45 @@ def check_touched(
         places = [row[1] for row in (was, now) if row]
         if kind == "key":
             moved = was is not None and now is not None and was[0] == now[0]
-            assert moved or removing or _reaches_key(before, after, by, id, given), (story, name)
+            assert moved or removing or _reaches_key(before, after, by, id, rights), (story, name)
             continue
         for place in places:
-            assert _reaches(given, NEEDED[kind], place, before) or (
+            assert _reaches(rights, NEEDED[kind], place, before) or (
                 removing and kind in ("member", "limit", "invitation")
             ), (story, name, place)
         if kind == "member":
-            _check_member(before, by, id, given, story)
+            _check_member(before, by, id, rights, story)
         if kind == "invitation" and now is not None and was is None:
             offered = rights_of(now[0], before.teams)
-            assert offered <= given, (story, sorted(map(str, offered - given)))
+            assert offered <= rights, (story, sorted(map(str, offered - rights)))
 
 
-def _reaches(given: frozenset[Right], action: str, place: object, before: State) -> bool:
-    if (action, WHOLE) in given or (action, place) in given:
+def _reaches(rights: frozenset[Right], action: str, place: object, before: State) -> bool:
+    if (action, WHOLE) in rights or (action, place) in rights:
         return True
     # Members and invitations are of the organisation; who is limited to teams has those of these.
-    return action == "members.write" and any(right[0] == action for right in given)
+    return action == "members.write" and any(right[0] == action for right in rights)
 
 
 def _reaches_key(
-    before: State, after: State, by: Credential, id: object, given: frozenset[Right]
+    before: State, after: State, by: Credential, id: object, rights: frozenset[Right]
 ) -> bool:
     rows = [state.keys[id] for state in (before, after) if id in state.keys]  # type: ignore[index]
     own = [row for row in rows if row["user"] == by.person]
     return all(
-        _reaches(given, "keys.write", row["team"], before)
-        or (row in own and ("keys.write_own", ("own", row["team"])) in given)
+        _reaches(rights, "keys.write", row["team"], before)
+        or (row in own and ("keys.write_own", ("own", row["team"])) in rights)
         for row in rows
     )
 
 
 def _check_member(
-    before: State, by: Credential, user: object, given: frozenset[Right], story: Any
+    before: State, by: Credential, user: object, rights: frozenset[Right], story: Any
 ) -> None:
     """Equals leave each other be: who is changed or removed had less, or is who called."""
     held = before.of_person(user)  # type: ignore[arg-type]
     everything = rights_of(Holder("owner", frozenset(), None), before.teams)
-    assert user == by.person or held < given or everything <= given, (story, user)
+    assert user == by.person or held < rights or everything <= rights, (story, user)
 
 
 # Playing it -------------------------------------------------------------------------------------

@@ -46,16 +46,16 @@ def schema() -> "OpenApiSchema":
 
 def clients(world: World) -> dict[str, Client]:
     """A program of each role; the operator's owns the organisation too, and may the most."""
-    found = {role: world.clients[Who(role, "management key")] for role in MEMBERS}
+    results = {role: world.clients[Who(role, "management key")] for role in MEMBERS}
     members.set_member(world.acme, world.dora.email, Role.OWNER, actor=SYSTEM)
     _, text = cast.make_key(world.core, "operates", kind=KeyKind.MANAGEMENT, user=world.dora)
     _, model_key = cast.make_key(world.core, "calls", user=world.places["owner"].user)
-    found |= {"operator": cast.with_key(text), "a model key": cast.with_key(model_key)}
-    found["a service account"] = world.clients[Who("admin", "service account key")]
-    found["no role"] = world.clients[Who("no role")]
-    for client in found.values():
+    results |= {"operator": cast.with_key(text), "a model key": cast.with_key(model_key)}
+    results["a service account"] = world.clients[Who("admin", "service account key")]
+    results["no role"] = world.clients[Who("no role")]
+    for client in results.values():
         client.raise_request_exception = False
-    return found
+    return results
 
 
 def strategies(world: World, name: str) -> "Iterator[SearchStrategy[Case[Any]]]":
@@ -81,7 +81,7 @@ def faults_of(world: World, name: str, callers: list[Client], examples: int) -> 
     """What is wrong with the answers of one operation to some cases, by these callers in turn."""
     from schemathesis.core.failures import FailureGroup
 
-    turn, found = [0], list[str]()
+    turn, result = [0], list[str]()
 
     @settings(
         max_examples=examples,
@@ -97,10 +97,10 @@ def faults_of(world: World, name: str, callers: list[Client], examples: int) -> 
         try:
             send(callers[turn[0] % len(callers)], case)
         except (Exception, FailureGroup) as error:
-            found.append(f"{name}: {error} {FAULTS}")
+            result.append(f"{name}: {error} {FAULTS}")
 
     run()
-    return found
+    return result
 
 
 def send(client: Client, case: "Case[Any]") -> None:
@@ -139,10 +139,10 @@ def test_every_operation_answers_each_role_as_its_schema_says(world: World) -> N
     """Each operation a few times, by roles in turn."""
     by_role = clients(world)
     wide, rest = [by_role["operator"], by_role["owner"]], list(by_role.values())
-    found = []
+    results = []
     for number, name in enumerate(OPERATIONS):
-        found += faults_of(world, name, [*wide, rest[number % len(rest)]], EXAMPLES)
-    assert found == []
+        results += faults_of(world, name, [*wide, rest[number % len(rest)]], EXAMPLES)
+    assert results == []
 
 
 @pytest.mark.slow

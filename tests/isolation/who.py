@@ -156,16 +156,16 @@ def everybody() -> Iterator[Who]:
 
 def _members(role: str) -> Iterator[Who]:
     standings: tuple[Standing, ...] = ("removed", "deactivated", "suspended")
-    for standing in standings:
-        yield Who(role, standing=standing)
-    for standing in ("active", *standings):
-        yield Who(role, "management key", standing)
+    for one_usage in standings:
+        yield Who(role, standing=one_usage)
+    for one_usage in ("active", *standings):
+        yield Who(role, "management key", one_usage)
         if may_have_model_keys(role):
-            yield Who(role, "model key", standing)
+            yield Who(role, "model key", one_usage)
     # An owner cannot be limited to teams, and a service account is.
     if role != "owner" and not ROLES[role].limited:
-        for standing in ("active", "deactivated", "suspended"):
-            yield Who(role, "service account key", standing)
+        for one_usage in ("active", "deactivated", "suspended"):
+            yield Who(role, "service account key", one_usage)
 
 
 def may_have_model_keys(role: str) -> bool:

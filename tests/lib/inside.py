@@ -96,7 +96,7 @@ def known_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put names that lead inside before the system's resolver, which knows `localhost`."""
     system = socket.getaddrinfo
 
-    def found(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+    def resolve_known(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         name = (host.decode() if isinstance(host, bytes) else str(host)).rstrip(".").lower()
         if name == "localhost":
             return system(host, port, *args, **kwargs)
@@ -106,7 +106,7 @@ def known_names(monkeypatch: pytest.MonkeyPatch) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
         return [_entry(one, int(port)) for one in addresses]
 
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_known)
 
 
 @dataclass

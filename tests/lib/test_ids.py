@@ -16,20 +16,20 @@ def test_what_is_made_one_after_the_other_is_in_that_order(monkeypatch: pytest.M
     """Within a millisecond, too: an audit trail of one request reads in its order."""
     now_ns = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now_ns)
-    made = []
+    items = []
     for _ in range(5_000):
-        made.append(new_id())
+        items.append(new_id())
         now_ns += 250
-    assert made == sorted(made)
-    assert [id_text(one) for one in made] == sorted(map(id_text, made))
+    assert items == sorted(items)
+    assert [id_text(one) for one in items] == sorted(map(id_text, items))
 
 
 def test_ids_are_of_version_7_and_of_their_instant() -> None:
     before = dt.datetime.now(dt.UTC)
-    made = new_ids(1_000)
+    ids = new_ids(1_000)
     after = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=1)
-    assert len(set(made)) == 1_000
-    for one in made:
+    assert len(set(ids)) == 1_000
+    for one in ids:
         assert (one.version, one.variant) == (7, uuid.RFC_4122)
         assert first_id_at(before) <= one < first_id_at(after)
 

@@ -47,9 +47,9 @@ def test_an_id_is_of_its_key_and_gives_nothing_of_it_away() -> None:
     assert bytes.fromhex(old.id) not in base64.b64decode(OLD)
 
 
-@pytest.mark.parametrize(("keks", "said"), [(f"{OLD},{OLD}", "twice"), (" , ", "holds no key")])
-def test_what_is_no_ring_is_told(keks: str, said: str) -> None:
-    with pytest.raises(WrongSecret, match=said):
+@pytest.mark.parametrize(("keks", "text"), [(f"{OLD},{OLD}", "twice"), (" , ", "holds no key")])
+def test_what_is_no_ring_is_told(keks: str, text: str) -> None:
+    with pytest.raises(WrongSecret, match=text):
         Vault(keks)
 
 

@@ -92,19 +92,19 @@ def _arguments() -> argparse.Namespace:
 def _chosen(arguments: argparse.Namespace) -> list[Mutation]:
     targets = list(target_files(ROOT))
     if arguments.files:
-        found = [one for file in _named(arguments.files, targets) for one in _mutations_of(file)]
+        results = [one for file in _named(arguments.files, targets) for one in _mutations_of(file)]
     elif arguments.sample:
-        found = [one for file in targets for one in _mutations_of(file)]
+        results = [one for file in targets for one in _mutations_of(file)]
     else:
         changed = _changed_lines(arguments.base or _base())
-        found = [
+        results = [
             one
             for file in targets
             for one in _mutations_of(file)
             if changed.get(file, set()).intersection(range(one.statement, one.line + 1))
         ]
-    random.Random(arguments.seed).shuffle(found)
-    return found[: arguments.sample] if arguments.sample else found
+    random.Random(arguments.seed).shuffle(results)
+    return results[: arguments.sample] if arguments.sample else results
 
 
 def _named(paths: Sequence[str], targets: Sequence[str]) -> list[str]:
@@ -139,8 +139,8 @@ def _changed_lines(base: str) -> dict[str, set[int]]:
     for line in difference.splitlines():
         if line.startswith("+++ b/"):
             file = line.removeprefix("+++ b/")
-        elif found := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
-            first, count = int(found[1]), int(found[2] or 1)
+        elif match := re.match(r"@@ \S+ \+(\d+)(?:,(\d+))? @@", line):
+            first, count = int(match[1]), int(match[2] or 1)
             changed.setdefault(file, set()).update(range(first, first + count))
     return changed
 
@@ -168,8 +168,8 @@ def _trees(count: int) -> Iterator[list[Path]]:
                 if (ROOT / name).is_file():
                     (tree / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(ROOT / name, tree / name)
-            for made in ROOT.glob("locale/*/LC_MESSAGES/*.mo"):
-                shutil.copy2(made, tree / made.relative_to(ROOT))
+            for one_created in ROOT.glob("locale/*/LC_MESSAGES/*.mo"):
+                shutil.copy2(one_created, tree / one_created.relative_to(ROOT))
             (tree / ".venv").symlink_to(ROOT / ".venv")
         shared_documents = ROOT.parent / "shared"
         if shared_documents.is_dir():

@@ -251,7 +251,7 @@ def _in_fork(run: Callable[[], str], limit_s: float) -> tuple[str, str]:
     os.close(writer)
     try:
         ready, _, _ = select.select([reader], [], [], limit_s)
-        said = os.read(reader, 65536) if ready else b""
+        text = os.read(reader, 65536) if ready else b""
     finally:
         os.close(reader)
         with contextlib.suppress(ProcessLookupError):
@@ -260,7 +260,7 @@ def _in_fork(run: Callable[[], str], limit_s: float) -> tuple[str, str]:
     _drop_databases_of(child)
     if not ready:
         return TIMEOUT, ""
-    failed = json.loads(said or b'"(the process died)"')
+    failed = json.loads(text or b'"(the process died)"')
     if failed is None:
         raise pytest.UsageError(f"No test could be run:\n{_LAST_RUN.read_text()[-3000:]}")
     return (CAUGHT, failed) if failed else (SURVIVED, "")
@@ -268,10 +268,10 @@ def _in_fork(run: Callable[[], str], limit_s: float) -> tuple[str, str]:
 
 def _drop_databases_of(process: int) -> None:
     with databases.admin() as connection:
-        found = connection.execute(
+        cursor = connection.execute(
             "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"%\\_{process}\\_%"]
         )
-        for (name,) in found.fetchall():
+        for (name,) in cursor.fetchall():
             databases.drop_database(str(name))
 
 

@@ -91,12 +91,12 @@ class Reach:
     def take(self, folder: Path, tree: Path) -> None:
         """Take in what was measured in a copy of the tree, and keep it; files that were measured
         in part, because the time was over, are measured anew the next time."""
-        found: defaultdict[str, Any] = defaultdict(
+        result: defaultdict[str, Any] = defaultdict(
             lambda: {"seconds": {}, "failed": [], "lines": defaultdict(lambda: defaultdict(set))}
         )
         for part in folder.glob("ran-*.json"):
             for test, (seconds, failed) in json.loads(part.read_text()).items():
-                record = found[_file_of(test)]
+                record = result[_file_of(test)]
                 if seconds is None:
                     record["cut"] = True
                     continue
@@ -109,8 +109,8 @@ class Reach:
                 source = Path(path).relative_to(tree).as_posix()
                 for line, tests in data.contexts_by_lineno(path).items():
                     for test in filter(None, tests):
-                        found[_file_of(test)]["lines"][source][line].add(test)
-        for file, record in found.items():
+                        result[_file_of(test)]["lines"][source][line].add(test)
+        for file, record in result.items():
             if "cut" in record and file in self._known["tests"]:
                 continue  # more is known from before
             numbers = {test: n for n, test in enumerate(record["seconds"])}
@@ -174,17 +174,17 @@ class Reach:
         if mutation.function:
             lines = record["lines"].get(mutation.file, {})
             then = self._lines_then(mutation, record["texts"].get(mutation.file))
-            found = {n for line in then for n in lines.get(str(line), ())}
+            results = {n for line in then for n in lines.get(str(line), ())}
         else:
             sources = {mutation.file, *_importers(self._root, mutation.file)}
-            found = {
+            results = {
                 n
                 for source in sources & record["lines"].keys()
                 for numbers in record["lines"][source].values()
                 for n in numbers
             }
         names = list(record["seconds"])
-        return {names[n] for n in found}
+        return {names[n] for n in results}
 
     def _translated(self, mutation: Mutation, digest: str | None) -> list[int]:
         """Where the lines of the statement stood in the text that was measured."""

@@ -10,5 +10,5 @@ from tests.notify.receiver import Receiver, receiver
 def server(settings: LazySettings) -> Iterator[Receiver]:
     """A receiver of webhooks on this machine, which the operator permits."""
     settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.1/32"]
-    with receiver() as told:
-        yield told
+    with receiver() as message:
+        yield message

@@ -31,20 +31,24 @@ def signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    told = Receiver()
+    new_receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            told.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            new_receiver.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
             status, answer = 0, b""
-            if told.judge is not None:
-                status, answer = told.judge(self.path, body)
+            if new_receiver.judge is not None:
+                status, answer = new_receiver.judge(self.path, body)
             else:
-                status = told.statuses.pop(0) if len(told.statuses) > 1 else told.statuses[0]
+                status = (
+                    new_receiver.statuses.pop(0)
+                    if len(new_receiver.statuses) > 1
+                    else new_receiver.statuses[0]
+                )
             self.send_response(status)
             if status == 302:
-                self.send_header("location", told.url + "/elsewhere")
+                self.send_header("location", new_receiver.url + "/elsewhere")
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -55,9 +59,9 @@ def receiver() -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}"
+    new_receiver.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield told
+        yield new_receiver
     finally:
         server.shutdown()
         thread.join()

@@ -43,7 +43,7 @@ from billing.subscriptions.subscriptions import cancel_subscription, choose_plan
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.wallets import low_balance, wallets
-from config.jobs.runs import recorded, watch
+from config.jobs.runs import record_run, watch
 from config.models import JobRun
 from gateway.channel_tests.rules import TakenOut
 from gateway.channels import channels
@@ -419,7 +419,7 @@ def _stopped(at: Installation) -> None:
             good_at=clock.now() - dt.timedelta(seconds=6)
         )
         watch()
-        with recorded(task):
+        with record_run(task):
             pass
 
 
@@ -494,9 +494,9 @@ class Received:
 
     def lacks(self, kind: str) -> list[str]:
         """Through which channels a kind should have come, and has not."""
-        told = KINDS[kind]
-        wanted = {"letter"} if told.roles or told.operators or told.personal else set()
-        wanted |= set() if told.personal else {"webhook", "chat"}
+        message = KINDS[kind]
+        wanted = {"letter"} if message.roles or message.operators or message.personal else set()
+        wanted |= set() if message.personal else {"webhook", "chat"}
         came = {"letter": self.letters, "webhook": self.hooks, "chat": self.chats}
         return sorted(one for one in wanted if kind not in came[one])
 
@@ -547,8 +547,8 @@ def _wait(at: Installation, kinds: Iterable[str]) -> None:
     """Until these have come, or nothing more can be hoped for."""
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
-        found = Received(at)
-        if not any(found.lacks(kind) for kind in kinds):
+        new_received = Received(at)
+        if not any(new_received.lacks(kind) for kind in kinds):
             return
         time.sleep(0.2)
 
@@ -589,8 +589,8 @@ def test_what_nobody_can_send_is_not_taken_for_sent(
         assert (ended.state, tried["error"]) == (DeliveryState.DEAD, "No mail server is set up.")
         operator = cast.signed_in(people.dora)
         with override_settings(EMAIL_BACKEND="config.server.email_backends.NoServerBackend"):
-            told = operator.get("/api/v1/system").json()
-            shown = squeezed(operator.get("/admin/health").content.decode())
-        assert (told["mail_server"], told["emails_error"]) == (False, "No mail server is set up.")
-        assert told["emails_unsent"] >= 1
-        assert "No mail server is set up" in shown
+            body = operator.get("/api/v1/system").json()
+            page_text = squeezed(operator.get("/admin/health").content.decode())
+        assert (body["mail_server"], body["emails_error"]) == (False, "No mail server is set up.")
+        assert body["emails_unsent"] >= 1
+        assert "No mail server is set up" in page_text

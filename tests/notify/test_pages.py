@@ -18,10 +18,10 @@ def test_a_webhook_from_making_to_removing(
     alice = cast.signed_in(people.alice)
     refused = alice.post("/o/acme/webhooks", {"url": "ftp://example.com"})
     assert refused.status_code == 422
-    made = alice.post("/o/acme/webhooks", {"url": server.url, "kinds": ["topup.paid"]})
-    secret = re.findall(r"whsec_[A-Za-z0-9+/=]+", made.content.decode())
+    response = alice.post("/o/acme/webhooks", {"url": server.url, "kinds": ["topup.paid"]})
+    secret = re.findall(r"whsec_[A-Za-z0-9+/=]+", response.content.decode())
     assert len(secret) == 1
-    assert made["Cache-Control"] == "private, no-store"
+    assert response["Cache-Control"] == "private, no-store"
     endpoint = WebhookEndpoint.objects.get()
     assert endpoint.kinds == ["topup.paid"]
     listed = alice.get("/o/acme/webhooks").content.decode()
@@ -33,13 +33,13 @@ def test_a_webhook_from_making_to_removing(
     tell()
     let_time_pass()
     tell()
-    shown = alice.get(page).content.decode()
+    text = alice.get(page).content.decode()
     assert "Delivered" in rows_of(alice, page)[0]
     assert [row["state"] for row in file_of(alice, f"{page}?state=delivered&export=csv")] == [
         "Delivered"
     ]
     assert rows_of(alice, f"{page}?state=dead&sort=time") == []
-    again = re.findall(rf'action="({page}/deliveries/\w+/send)"', shown)
+    again = re.findall(rf'action="({page}/deliveries/\w+/send)"', text)
     alice.post(again[0])
     assert Delivery.objects.get().state == "pending"
     rotated = re.findall(r"whsec_[A-Za-z0-9+/=]+", alice.post(f"{page}/rotate").content.decode())

@@ -48,13 +48,11 @@ def _kinds_put(module: ast.Module) -> Iterator[str]:
         for node in ast.walk(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
     ]
-    given = {
-        call.args[0].id for call in _calls_of({"put"}, calls) if type(call.args[0]) is ast.Name
-    }
+    ids = {call.args[0].id for call in _calls_of({"put"}, calls) if type(call.args[0]) is ast.Name}
     handing_on = {
         node.name
         for node in ast.walk(module)
-        if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg in given
+        if isinstance(node, ast.FunctionDef) and node.args.args and node.args.args[0].arg in ids
     }
     for call in _calls_of({"put"} | handing_on, calls):
         kind = call.args[0]

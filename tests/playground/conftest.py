@@ -86,10 +86,10 @@ def stage() -> Iterator[Stage]:
         hub.start()
         beside = Beside({**os.environ, "DATABASE_URL": hub.dsn, **hub.environment})
         until.callback(beside.close)
-        made = beside.call(people.assemble)
-        organisation = made["organisation"]
-        hub.credit(Tenant(organisation, made["team"], organisation, ""), "100.00")
-        yield Stage(hub, beside, fake, echo, organisation, made["sessions"])
+        created = beside.call(people.assemble)
+        organisation = created["organisation"]
+        hub.credit(Tenant(organisation, created["team"], organisation, ""), "100.00")
+        yield Stage(hub, beside, fake, echo, organisation, created["sessions"])
 
 
 # Of the module: no asynchronous test and no query of another module runs beside it.

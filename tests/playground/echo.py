@@ -160,8 +160,8 @@ def _whole(text: str) -> bytes:
     usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 2 * tokens}
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    said = {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": usage}
-    body = json.dumps(said).encode()
+    fields = {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": usage}
+    body = json.dumps(fields).encode()
     return (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n"
         b"content-length: %d\r\n\r\n%s" % (len(body), body)

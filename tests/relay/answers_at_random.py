@@ -98,10 +98,10 @@ def by_us(pieces: Sequence[bytes]) -> Verdict:
     if "transfer-encoding" in headers:
         # h11 writes its one word in small letters.
         headers["transfer-encoding"] = headers["transfer-encoding"].lower()
-    told = tuple(sorted(headers.items()))
+    messages = tuple(sorted(headers.items()))
     end: Literal["whole", "body"] = "body" if connection._error else "whole"
     why = str(connection._error or "")
-    return Verdict(end, connection.status, told, b"".join(body), reusable, why)
+    return Verdict(end, connection.status, messages, b"".join(body), reusable, why)
 
 
 # ---- h11
@@ -164,9 +164,9 @@ def by_h11(pieces: Sequence[bytes]) -> Verdict:
     for raw_name, raw_value in read.head.headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    told, body = tuple(sorted(joined.items())), b"".join(read.body)
+    message, body = tuple(sorted(joined.items())), b"".join(read.body)
     end: Literal["whole", "body"] = "whole" if read.whole else "body"
-    return Verdict(end, read.head.status_code, told, body, reusable, why)
+    return Verdict(end, read.head.status_code, message, body, reusable, why)
 
 
 # ---- answers

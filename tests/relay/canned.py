@@ -105,10 +105,14 @@ def completion(model: str, usage: Any, **over: Any) -> dict[str, Any]:
 def completion_stream(model: str, usage: Any, **over: Any) -> bytes:
     """The same as a stream, whose last chunk tells the usage."""
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model}
-    said = {"index": 0, "delta": {"role": "assistant", "content": "Hello."}, "finish_reason": None}
+    fields = {
+        "index": 0,
+        "delta": {"role": "assistant", "content": "Hello."},
+        "finish_reason": None,
+    }
     end = {"index": 0, "delta": {}, "finish_reason": "stop"}
     chunks = [
-        chunk | {"choices": [said], "usage": None} | over,
+        chunk | {"choices": [fields], "usage": None} | over,
         chunk | {"choices": [end], "usage": None} | over,
         chunk | {"choices": [], "usage": usage} | over,
     ]

@@ -16,11 +16,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
-    found = Counter(type(thing).__qualname__ for thing in gc.garbage)
+    counter = Counter(type(thing).__qualname__ for thing in gc.garbage)
     gc.garbage.clear()
     gc.set_debug(0)
     gc.collect()
-    body = json.dumps(found).encode()
+    body = json.dumps(counter).encode()
     fields = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": fields})
     await send({"type": "http.response.body", "body": body})

@@ -111,14 +111,14 @@ def _keep_asking(
     pipe: "Connection[Any, Any]", port: int, requests: Sequence[bytes], clients: int, pid: int
 ) -> None:
     async def keep_asking() -> Taken:
-        crowd, told = _Crowd(port, requests, pid), asyncio.Event()
-        asyncio.get_running_loop().add_reader(pipe.fileno(), told.set)
+        crowd, message = _Crowd(port, requests, pid), asyncio.Event()
+        asyncio.get_running_loop().add_reader(pipe.fileno(), message.set)
         async with asyncio.timeout(_LIMIT_S):
             await crowd.gather(clients)
             began, cpu = time.monotonic(), crowd.cpu_ns()
             crowd.measuring = True
             pipe.send(None)
-            await told.wait()
+            await message.wait()
             crowd.measure_until_now(began, cpu)
             await crowd.end()
         return crowd.taken

@@ -87,16 +87,16 @@ def _behind(
 
     @wraps(method)
     async def later(*args: Any, **named: Any) -> Any:
-        found = await method(*args, **named)
+        result = await method(*args, **named)
         if holds(**named):
             reach(point)
-        return found
+        return result
 
     @wraps(method)
     def at_once(*args: Any, **named: Any) -> Any:
-        found = method(*args, **named)
+        result = method(*args, **named)
         reach(point)
-        return found
+        return result
 
     setattr(owner, name, later if iscoroutinefunction(method) else at_once)
 
@@ -145,8 +145,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
-        told = dict(scope["headers"]).get(b"x-failpoint")
-        if told is not None:
-            _Armed.mode, _Armed.point = told.decode().split(" ")
+        response = dict(scope["headers"]).get(b"x-failpoint")
+        if response is not None:
+            _Armed.mode, _Armed.point = response.decode().split(" ")
             reach("received")
     await product(scope, receive, send)

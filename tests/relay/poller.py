@@ -50,10 +50,10 @@ def _poll_and_die(name: str, point: str) -> int:
         def killed(*args: Any, **options: Any) -> Any:
             if before:
                 os.kill(os.getpid(), signal.SIGKILL)
-            found = work(*args, **options)
-            if found:
+            result = work(*args, **options)
+            if result:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return found
+            return result
 
         setattr(owner, name, killed)
 

@@ -37,7 +37,7 @@ class Call:
 
 
 @dataclass
-class Said:
+class SpokenAnswer:
     """What an answer says. `error` is its error object; `whole` says that it has its proper end."""
 
     text: str = ""
@@ -76,20 +76,22 @@ class Speaker(ABC):
     def body(self, model: str, wish: Wish) -> dict[str, Any]: ...
 
     @abstractmethod
-    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
         """The same conversation with the answer and the results of its calls."""
 
     @abstractmethod
-    def plain(self, body: dict[str, Any]) -> Said: ...
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer: ...
 
     @abstractmethod
-    def streamed(self, raw: bytes) -> Said: ...
+    def streamed(self, raw: bytes) -> SpokenAnswer: ...
 
     @abstractmethod
     def error_of(self, body: Any) -> dict[str, Any]:
         """The error object of an error body, its shape checked."""
 
-    def read(self, answer: Answer) -> Said:
+    def read(self, answer: Answer) -> SpokenAnswer:
         if answer.headers["content-type"].startswith("text/event-stream"):
             return self.streamed(answer.body)
         return self.plain(answer.json())
@@ -99,7 +101,7 @@ def frames(raw: bytes) -> list[tuple[str, str]]:
     """(event name, data) of every event; comments are passed over."""
     text = re.sub("\r\n|\r", "\n", raw.decode())
     assert text.endswith("\n\n"), raw[-80:]
-    found = []
+    results = []
     for block in text.split("\n\n"):
         event, data = "", []
         for line in block.split("\n"):
@@ -108,8 +110,8 @@ def frames(raw: bytes) -> list[tuple[str, str]]:
             elif line.startswith("data:"):
                 data.append(line.removeprefix("data:").removeprefix(" "))
         if data:
-            found.append((event, "\n".join(data)))
-    return found
+            results.append((event, "\n".join(data)))
+    return results
 
 
 def _int(value: Any) -> int:
@@ -154,14 +156,16 @@ class OpenAI(Speaker):
             body["reasoning_effort"] = "low"
         return body
 
-    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
         answers = [
             {"role": "tool", "tool_call_id": call.id, "content": result}
-            for call, result in zip(said.calls, results, strict=True)
+            for call, result in zip(text.calls, results, strict=True)
         ]
-        return body | {"messages": [*body["messages"], said.turn, *answers]}
+        return body | {"messages": [*body["messages"], text.turn, *answers]}
 
-    def plain(self, body: dict[str, Any]) -> Said:
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
         assert body["object"] == "chat.completion"
         choice = body["choices"][0]
         message = choice["message"]
@@ -170,7 +174,7 @@ class OpenAI(Speaker):
             for call in message.get("tool_calls") or ()
         ]
         usage = body.get("usage") or {"prompt_tokens": 0, "completion_tokens": 0}
-        return Said(
+        return SpokenAnswer(
             message["content"] or "",
             message.get("reasoning_content") or "",
             calls,
@@ -180,27 +184,27 @@ class OpenAI(Speaker):
             turn=message,
         )
 
-    def streamed(self, raw: bytes) -> Said:
-        said, calls, arguments = Said(), {}, {}
+    def streamed(self, raw: bytes) -> SpokenAnswer:
+        text, calls, arguments = SpokenAnswer(), {}, {}
         message: dict[str, Any] = {"role": "assistant", "content": None}
         for _, data in frames(raw):
-            assert not said.whole
-            assert said.error is None
+            assert not text.whole
+            assert text.error is None
             if data == "[DONE]":
-                said.whole = True
+                text.whole = True
                 continue
             chunk = json.loads(data)
             if "error" in chunk:
-                said.error = self.error_of(chunk)
+                text.error = self.error_of(chunk)
                 continue
             assert chunk["object"] == "chat.completion.chunk"
             if chunk.get("usage"):
                 usage = chunk["usage"]
-                said.usage = (usage["prompt_tokens"], usage["completion_tokens"])
+                text.usage = (usage["prompt_tokens"], usage["completion_tokens"])
             for choice in chunk["choices"]:
                 delta = choice["delta"]
-                said.text += delta.get("content") or ""
-                said.reasoning += delta.get("reasoning_content") or ""
+                text.text += delta.get("content") or ""
+                text.reasoning += delta.get("reasoning_content") or ""
                 for part in delta.get("tool_calls") or ():
                     at = part["index"]
                     if at not in calls:
@@ -208,20 +212,20 @@ class OpenAI(Speaker):
                         calls[at].pop("index")
                         arguments[at] = ""
                     arguments[at] += part["function"].get("arguments") or ""
-                said.finish = choice.get("finish_reason") or said.finish
+                text.finish = choice.get("finish_reason") or text.finish
         for at, call in calls.items():
             call["function"]["arguments"] = arguments[at]
-            if said.error is None:
-                said.calls.append(
+            if text.error is None:
+                text.calls.append(
                     Call(call["id"], call["function"]["name"], json.loads(arguments[at]))
                 )
-        message["content"] = said.text or None
-        if said.reasoning:
-            message["reasoning_content"] = said.reasoning
+        message["content"] = text.text or None
+        if text.reasoning:
+            message["reasoning_content"] = text.reasoning
         if calls:
             message["tool_calls"] = list(calls.values())
-        said.turn = message
-        return said
+        text.turn = message
+        return text
 
     def error_of(self, body: Any) -> dict[str, Any]:
         error: dict[str, Any] = body["error"]
@@ -263,54 +267,58 @@ class Responses(Speaker):
             body["include"] = ["reasoning.encrypted_content"]
         return body
 
-    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
         answers = [
             {"type": "function_call_output", "call_id": call.id, "output": result}
-            for call, result in zip(said.calls, results, strict=True)
+            for call, result in zip(text.calls, results, strict=True)
         ]
-        return body | {"input": [*body["input"], *said.turn, *answers]}
+        return body | {"input": [*body["input"], *text.turn, *answers]}
 
-    def plain(self, body: dict[str, Any]) -> Said:
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
         assert body["object"] == "response"
-        said = Said(finish=body["status"], whole=body["status"] in ("completed", "incomplete"))
-        said.turn = body["output"]
+        text = SpokenAnswer(
+            finish=body["status"], whole=body["status"] in ("completed", "incomplete")
+        )
+        text.turn = body["output"]
         for item in body["output"]:
             if item["type"] == "message":
-                said.text += "".join(part["text"] for part in item["content"])
+                text.text += "".join(part["text"] for part in item["content"])
             elif item["type"] == "function_call":
                 arguments = json.loads(item["arguments"])
-                said.calls.append(Call(item["call_id"], item["name"], arguments))
+                text.calls.append(Call(item["call_id"], item["name"], arguments))
             elif item["type"] == "reasoning":
-                said.reasoning += "".join(part["text"] for part in item["summary"])
+                text.reasoning += "".join(part["text"] for part in item["summary"])
         usage = body.get("usage") or {"input_tokens": 0, "output_tokens": 0}
-        said.usage = (usage["input_tokens"], usage["output_tokens"])
-        return said
+        text.usage = (usage["input_tokens"], usage["output_tokens"])
+        return text
 
-    def streamed(self, raw: bytes) -> Said:
+    def streamed(self, raw: bytes) -> SpokenAnswer:
         text = reasoning = ""
-        said = Said()
+        output = SpokenAnswer()
         number = -1
         for event, data in frames(raw):
-            told = json.loads(data)
-            assert told["type"] == event
-            assert said.finish == "", "nothing follows the end"
+            body = json.loads(data)
+            assert body["type"] == event
+            assert output.finish == "", "nothing follows the end"
             if event != "error":
-                assert told["sequence_number"] == number + 1
-            number = told["sequence_number"]
+                assert body["sequence_number"] == number + 1
+            number = body["sequence_number"]
             if event == "response.output_text.delta":
-                text += told["delta"]
+                text += body["delta"]
             elif event == "response.reasoning_summary_text.delta":
-                reasoning += told["delta"]
+                reasoning += body["delta"]
             elif event in ("response.completed", "response.incomplete"):
-                said = self.plain(told["response"])
+                output = self.plain(body["response"])
                 if event == "response.completed":
-                    assert (said.text, said.reasoning) == (text, reasoning)
+                    assert (output.text, output.reasoning) == (text, reasoning)
             elif event == "response.failed":
-                said = Said(text, finish="failed", error=told["response"]["error"])
+                output = SpokenAnswer(text, finish="failed", error=body["response"]["error"])
             elif event == "error":
-                said = Said(text, finish="error", error=told)
-        said.text = said.text or text
-        return said
+                output = SpokenAnswer(text, finish="error", error=body)
+        output.text = output.text or text
+        return output
 
     def error_of(self, body: Any) -> dict[str, Any]:
         error: dict[str, Any] = body["error"]
@@ -347,51 +355,53 @@ class Anthropic(Speaker):
             body["thinking"] = {"type": "enabled", "budget_tokens": 2048}
         return body
 
-    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
         content = [
             {"type": "tool_result", "tool_use_id": call.id, "content": result}
-            for call, result in zip(said.calls, results, strict=True)
+            for call, result in zip(text.calls, results, strict=True)
         ]
-        turns = [{"role": "assistant", "content": said.turn}, {"role": "user", "content": content}]
+        turns = [{"role": "assistant", "content": text.turn}, {"role": "user", "content": content}]
         return body | {"messages": [*body["messages"], *turns]}
 
-    def plain(self, body: dict[str, Any]) -> Said:
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
         assert (body["type"], body["role"]) == ("message", "assistant")
-        said = Said(finish=body["stop_reason"] or "", whole=True, turn=body["content"])
+        text = SpokenAnswer(finish=body["stop_reason"] or "", whole=True, turn=body["content"])
         for block in body["content"]:
             if block["type"] == "text":
-                said.text += block["text"]
+                text.text += block["text"]
             elif block["type"] == "thinking":
-                said.reasoning += block["thinking"]
+                text.reasoning += block["thinking"]
                 assert "signature" in block
             elif block["type"] == "tool_use":
-                said.calls.append(Call(block["id"], block["name"], block["input"]))
+                text.calls.append(Call(block["id"], block["name"], block["input"]))
         usage = body.get("usage") or {}
         cached = usage.get("cache_read_input_tokens") or 0
-        said.usage = (_int(usage.get("input_tokens")) + cached, _int(usage.get("output_tokens")))
-        return said
+        text.usage = (_int(usage.get("input_tokens")) + cached, _int(usage.get("output_tokens")))
+        return text
 
-    def streamed(self, raw: bytes) -> Said:
+    def streamed(self, raw: bytes) -> SpokenAnswer:
         message: dict[str, Any] = {}
         arguments: dict[int, str] = {}
         opened = -1
-        said = Said()
+        text = SpokenAnswer()
         for event, data in frames(raw):
-            told = json.loads(data)
-            assert told["type"] == event
-            assert not said.whole
-            assert said.error is None
+            body = json.loads(data)
+            assert body["type"] == event
+            assert not text.whole
+            assert text.error is None
             if event == "message_start":
-                message = told["message"]
+                message = body["message"]
             elif event == "content_block_start":
                 assert opened == -1, "never two open blocks"
-                opened = told["index"]
+                opened = body["index"]
                 assert opened == len(message["content"])
-                message["content"].append(told["content_block"])
+                message["content"].append(body["content_block"])
                 arguments[opened] = ""
             elif event == "content_block_delta":
-                assert told["index"] == opened
-                block, delta = message["content"][opened], told["delta"]
+                assert body["index"] == opened
+                block, delta = message["content"][opened], body["delta"]
                 if delta["type"] == "text_delta":
                     block["text"] += delta["text"]
                 elif delta["type"] == "thinking_delta":
@@ -401,23 +411,23 @@ class Anthropic(Speaker):
                 elif delta["type"] == "input_json_delta":
                     arguments[opened] += delta["partial_json"]
             elif event == "content_block_stop":
-                assert told["index"] == opened
+                assert body["index"] == opened
                 block = message["content"][opened]
                 if block["type"] == "tool_use":
                     block["input"] = json.loads(arguments[opened] or "{}")
                 opened = -1
             elif event == "message_delta":
-                message["stop_reason"] = told["delta"]["stop_reason"]
-                message["usage"] = (message.get("usage") or {}) | (told.get("usage") or {})
+                message["stop_reason"] = body["delta"]["stop_reason"]
+                message["usage"] = (message.get("usage") or {}) | (body.get("usage") or {})
             elif event == "message_stop":
-                said.whole = True
+                text.whole = True
             elif event == "error":
-                said.error = self.error_of(told)
+                text.error = self.error_of(body)
         if message:
-            whole, error = said.whole, said.error
-            said = self.plain(message)
-            said.whole, said.error = whole, error
-        return said
+            whole, error = text.whole, text.error
+            text = self.plain(message)
+            text.whole, text.error = whole, error
+        return text
 
     def error_of(self, body: Any) -> dict[str, Any]:
         assert set(body) == {"type", "error", "request_id"}
@@ -458,51 +468,53 @@ class Gemini(Speaker):
             body["tools"] = [{"functionDeclarations": [declared]}]
         return body
 
-    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
         parts = [
             {"functionResponse": {"name": call.name, "response": {"result": result}}}
-            for call, result in zip(said.calls, results, strict=True)
+            for call, result in zip(text.calls, results, strict=True)
         ]
-        for part, call in zip(parts, said.calls, strict=True):
+        for part, call in zip(parts, text.calls, strict=True):
             if call.id:
                 part["functionResponse"]["id"] = call.id
-        turns = [{"role": "model", "parts": said.turn}, {"role": "user", "parts": parts}]
+        turns = [{"role": "model", "parts": text.turn}, {"role": "user", "parts": parts}]
         return body | {"contents": [*body["contents"], *turns]}
 
-    def plain(self, body: dict[str, Any]) -> Said:
-        said = Said()
-        self._take(said, body)
-        return said
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
+        text = SpokenAnswer()
+        self._take(text, body)
+        return text
 
-    def _take(self, said: Said, body: dict[str, Any]) -> None:
+    def _take(self, text: SpokenAnswer, body: dict[str, Any]) -> None:
         if "error" in body:
-            said.error = self.error_of(body)
+            text.error = self.error_of(body)
             return
         for candidate in body.get("candidates", ()):
             parts = candidate.get("content", {}).get("parts", [])
-            said.turn = [*(said.turn or []), *parts]
+            text.turn = [*(text.turn or []), *parts]
             for part in parts:
                 if part.get("thought"):
-                    said.reasoning += part["text"]
+                    text.reasoning += part["text"]
                 elif "text" in part:
-                    said.text += part["text"]
+                    text.text += part["text"]
                 elif "functionCall" in part:
                     call = part["functionCall"]
-                    said.calls.append(Call(call.get("id", ""), call["name"], call["args"]))
+                    text.calls.append(Call(call.get("id", ""), call["name"], call["args"]))
             if candidate.get("finishReason"):
-                said.finish, said.whole = candidate["finishReason"], True
+                text.finish, text.whole = candidate["finishReason"], True
         usage = body.get("usageMetadata")
         if usage:
             output = _int(usage.get("candidatesTokenCount")) + usage.get("thoughtsTokenCount", 0)
-            said.usage = (usage.get("promptTokenCount", 0), output)
+            text.usage = (usage.get("promptTokenCount", 0), output)
 
-    def streamed(self, raw: bytes) -> Said:
-        said = Said()
+    def streamed(self, raw: bytes) -> SpokenAnswer:
+        text = SpokenAnswer()
         for event, data in frames(raw):
             assert event == ""
-            assert said.error is None
-            self._take(said, json.loads(data))
-        return said
+            assert text.error is None
+            self._take(text, json.loads(data))
+        return text
 
     def error_of(self, body: Any) -> dict[str, Any]:
         assert set(body) == {"error"}

@@ -49,8 +49,8 @@ def receipt(hub: Hub, secret: str, request_id: str) -> dict[str, Any]:
     text = _process(threading.get_ident()).call(
         receipt_text, hub.connection.info.dbname, secret, request_id
     )
-    shown: dict[str, Any] = json.loads(text)
-    return shown
+    body: dict[str, Any] = json.loads(text)
+    return body
 
 
 def receipt_text(name: str, secret: str, request_id: str) -> str:

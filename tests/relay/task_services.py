@@ -58,14 +58,14 @@ def _values(one: Any) -> tuple[Any, ...]:
 
 def holds(hub: Hub, tenant: Tenant) -> list[str]:
     """How the tenant's holds stand, in their order."""
-    found = hub.rows(
+    rows = hub.rows(
         "SELECT state FROM billing_hold WHERE organisation_id = %s ORDER BY id",
         tenant.organisation_id,
     )
-    return [row["state"] for row in found]
+    return [row["state"] for row in rows]
 
 
 def spent(hub: Hub, tenant: Tenant) -> int:
     """In nano."""
-    found: int = hub.balance(tenant)["revenue"]
-    return found
+    revenue: int = hub.balance(tenant)["revenue"]
+    return revenue

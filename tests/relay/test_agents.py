@@ -55,9 +55,9 @@ class Talk:
     def answer(self, calls: list[tuple[str, Any]], *texts: str) -> None:
         self.thoughts += 1
         self.lines += [f"assistant: {text}" for text in texts]
-        for name, given in calls:
-            told = json.dumps(given, ensure_ascii=False, sort_keys=True)
-            self.lines.append(f"call: {name} {told}")
+        for name, inputs in calls:
+            message = json.dumps(inputs, ensure_ascii=False, sort_keys=True)
+            self.lines.append(f"call: {name} {message}")
 
 
 @dataclass
@@ -149,22 +149,22 @@ def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -
                 context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
                 extra_body={"max_cost": "1.00"},
             ) as stream:
-                told = stream.get_final_message()
+                final_message = stream.get_final_message()
                 headers = stream.response.headers
             row = session.judge(headers["x-request-id"])
-            assert told.usage.output_tokens == row["usage"]["completion_tokens"]
+            assert final_message.usage.output_tokens == row["usage"]["completion_tokens"]
             assert (
-                told.usage.cache_read_input_tokens
+                final_message.usage.cache_read_input_tokens
                 == row["usage"]["prompt_tokens_details"]["cached_tokens"]
             )
-            return told, row, headers
+            return final_message, row, headers
 
         for number in range(TURNS):
-            told, row, headers = turn(WORKING)
-            calls = [block for block in told.content if block.type == "tool_use"]
-            assert told.stop_reason == "tool_use"
+            final_message, row, headers = turn(WORKING)
+            calls = [block for block in final_message.content if block.type == "tool_use"]
+            assert final_message.stop_reason == "tool_use"
             assert [call.name for call in calls] == list(TOOLS)
-            assert told.content[0].type == "thinking"
+            assert final_message.content[0].type == "thinking"
             if upstream == "anthropic":
                 body = json.loads(row["body"])
                 assert body["system"] == request["system"]
@@ -183,39 +183,41 @@ def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -
                     {"is_error"} if number > 1 and upstream in ("openai", "responses") else set()
                 )
                 assert lost <= dropped(headers)
-            text = "".join(block.text for block in told.content if block.type == "text")
+            text = "".join(block.text for block in final_message.content if block.type == "text")
             session.talk.answer([(call.name, call.input) for call in calls], text)
-            found = [f"file {number}", f"exit {number}"]
+            values = [f"file {number}", f"exit {number}"]
             results: list[Any] = [
-                {"type": "tool_result", "tool_use_id": calls[0].id, "content": found[0]},
+                {"type": "tool_result", "tool_use_id": calls[0].id, "content": values[0]},
                 {
                     "type": "tool_result",
                     "tool_use_id": calls[1].id,
-                    "content": [{"type": "text", "text": found[1]}],
+                    "content": [{"type": "text", "text": values[1]}],
                     "is_error": number % 2 == 1,
                     "cache_control": {"type": "ephemeral"},
                 },
             ]
             # Only these have a word for a tool that failed.
             if number % 2 == 1 and upstream in ("anthropic", "gemini"):
-                found[1] = f"error: {found[1]}"
+                values[1] = f"error: {values[1]}"
             if number == TURNS - 1:
                 # In whatever order they come: ids tell which is whose, and where there are none,
                 # their order.
                 results.reverse()
                 if upstream != "gemini":
-                    found.reverse()
-            session.talk.lines += [f"result: {result}" for result in found]
+                    values.reverse()
+            session.talk.lines += [f"result: {result}" for result in values]
             for message in messages:
                 for block in message["content"]:
                     block.pop("cache_control", None)
-            said = [block.model_dump(mode="json", exclude_none=True) for block in told.content]
+            bodys = [
+                block.model_dump(mode="json", exclude_none=True) for block in final_message.content
+            ]
             messages += [
-                {"role": "assistant", "content": said},
+                {"role": "assistant", "content": bodys},
                 {"role": "user", "content": results},
             ]
-        told, _, _ = turn(DONE)
-        assert told.stop_reason == "end_turn"
+        final_message, _, _ = turn(DONE)
+        assert final_message.stop_reason == "end_turn"
 
 
 # ---- Responses
@@ -258,7 +260,7 @@ def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) 
             ) as stream:
                 for event in stream:
                     numbers.append(event.sequence_number)
-                told = stream.get_final_response()
+                final_response = stream.get_final_response()
                 headers = stream._response.headers
             assert numbers == list(range(len(numbers)))
             row = session.judge(headers["x-request-id"])
@@ -266,19 +268,19 @@ def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) 
             aside = {"store", "prompt_cache_key"} if upstream in ("anthropic", "gemini") else set()
             assert dropped(headers) == aside
             usage = row["usage"]
-            assert told.usage.output_tokens == usage["completion_tokens"]
+            assert final_response.usage.output_tokens == usage["completion_tokens"]
             assert (
-                told.usage.input_tokens_details.cached_tokens
+                final_response.usage.input_tokens_details.cached_tokens
                 == (usage["prompt_tokens_details"]["cached_tokens"])
             )
-            return told, row
+            return final_response, row
 
         for number in range(TURNS):
-            told, row = turn(WORKING)
-            calls = [item for item in told.output if item.type == "function_call"]
-            thoughts = [item for item in told.output if item.type == "reasoning"]
-            assert told.status == "completed"
-            assert told.store is False
+            final_response, row = turn(WORKING)
+            calls = [item for item in final_response.output if item.type == "function_call"]
+            thoughts = [item for item in final_response.output if item.type == "reasoning"]
+            assert final_response.status == "completed"
+            assert final_response.store is False
             assert [call.name for call in calls] == list(TOOLS)
             assert thoughts
             if upstream != "openai":
@@ -288,20 +290,23 @@ def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) 
                 assert body["input"] == items
                 assert (body["store"], body["include"]) == (False, request["include"])
             session.talk.answer(
-                [(call.name, json.loads(call.arguments)) for call in calls], told.output_text
+                [(call.name, json.loads(call.arguments)) for call in calls],
+                final_response.output_text,
             )
-            items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
-            found = [f"file {number}", f"exit {number}"]
+            items += [
+                item.model_dump(mode="json", exclude_none=True) for item in final_response.output
+            ]
+            results = [f"file {number}", f"exit {number}"]
             items += [
                 {"type": "function_call_output", "call_id": call.call_id, "output": result}
-                for call, result in zip(calls, found, strict=True)
+                for call, result in zip(calls, results, strict=True)
             ]
-            session.talk.lines += [f"result: {result}" for result in found]
-        told, _ = turn(DONE)
-        kinds = [item.type for item in told.output]
+            session.talk.lines += [f"result: {result}" for result in results]
+        final_response, _ = turn(DONE)
+        kinds = [item.type for item in final_response.output]
         # Gemini seals the end of its text too.
         assert kinds == ["reasoning", "message"] + ["reasoning"] * (upstream == "gemini")
-        assert told.status == "completed"
+        assert final_response.status == "completed"
 
 
 PATCH_TOOL = "apply_patch"
@@ -338,23 +343,25 @@ def test_responses_agent_with_a_freeform_tool(
                 for event in stream:
                     if event.type == "response.custom_tool_call_input.delta":
                         pieces.append(event.delta)
-                told = stream.get_final_response()
+                final_response = stream.get_final_response()
                 headers = stream._response.headers
             row = session.judge(headers["x-request-id"])
             assert json.dumps(GRAMMAR)[1:-1] in row["body"]
             assert "tools.format" in dropped(headers)
-            assert told.tools[0].type == "custom"
-            assert told.tool_choice.type == "custom"
-            (call,) = [item for item in told.output if item.type == "custom_tool_call"]
+            assert final_response.tools[0].type == "custom"
+            assert final_response.tool_choice.type == "custom"
+            (call,) = [item for item in final_response.output if item.type == "custom_tool_call"]
             assert call.name == PATCH_TOOL
             assert call.input == "".join(pieces)
             assert call.input.startswith("上海 ")
             # Gemini's calls come whole.
             assert len(pieces) > 1 or upstream == "gemini"
-            session.talk.answer([(PATCH_TOOL, {"input": call.input})], told.output_text)
+            session.talk.answer([(PATCH_TOOL, {"input": call.input})], final_response.output_text)
             session.talk.thoughts = 0
             session.talk.lines.append(f"result: done {number}")
-            items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
+            items += [
+                item.model_dump(mode="json", exclude_none=True) for item in final_response.output
+            ]
             items.append(
                 {
                     "type": "custom_tool_call_output",
@@ -404,11 +411,11 @@ CALLED = [
 
 def answer_calls(calls: list[Any]) -> list[dict[str, Any]]:
     """What a client sends for one call of each kind, in the order of CALLED."""
-    found = {"type": "namespace", "name": "crm", "description": "", "tools": [FILES["tools"][0]]}
+    results = {"type": "namespace", "name": "crm", "description": "", "tools": [FILES["tools"][0]]}
     outputs: list[dict[str, Any]] = [
         {"output": "read"},
         {"output": "edited"},
-        {"execution": "client", "status": "completed", "tools": [found]},
+        {"execution": "client", "status": "completed", "tools": [results]},
         {"id": calls[3].call_id, "output": "ran"},
         {"output": [{"stdout": "ran", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]},
         {"status": "completed", "output": "patched"},
@@ -441,35 +448,35 @@ def test_responses_agent_with_tools_of_its_own_dialect(
         responses: Any = client.responses
         fake.script("#tools=6 #arg=input #args=2")
         with responses.stream(**request, input=items) as stream:
-            told = stream.get_final_response()
+            final_response = stream.get_final_response()
             headers = stream._response.headers
         row = session.judge(headers["x-request-id"])
         assert "tools.image_generation" in dropped(headers)
         assert ("tools.web_search" in dropped(headers)) == (upstream != "anthropic")
         assert "crm__read" not in row["body"]
-        calls = [item for item in told.output if item.type.endswith("_call")]
+        calls = [item for item in final_response.output if item.type.endswith("_call")]
         assert [call.type for call in calls] == [kind for kind, _ in CALLED]
         assert [(call.namespace, call.name) for call in calls[:2]] == [
             ("files", "read"),
             ("files", "edit"),
         ]
-        items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
+        items += [item.model_dump(mode="json", exclude_none=True) for item in final_response.output]
         items += answer_calls(calls)
         fake.script("#tokens=2")
         with responses.stream(**request, input=items) as stream:
-            told = stream.get_final_response()
+            final_response = stream.get_final_response()
             headers = stream._response.headers
     answer = Answer(200, {"x-request-id": headers["x-request-id"]}, b"")
-    heard = booked(hub, fake, answer, SPEAKERS["responses"], upstream, stream=True)
-    assert [line.split()[1] for line in heard["heard"] if line.startswith("call: ")] == [
+    received = booked(hub, fake, answer, SPEAKERS["responses"], upstream, stream=True)
+    assert [line.split()[1] for line in received["heard"] if line.startswith("call: ")] == [
         name for _, name in CALLED
     ]
-    results = [line.removeprefix("result: ") for line in heard["heard"] if "result: " in line]
+    results = [line.removeprefix("result: ") for line in received["heard"] if "result: " in line]
     assert results[:4] == ["read", "edited", "Tools found: crm__read", "ran"]
     assert json.loads(results[4])[0]["stdout"] == "ran"
     assert results[5] == "patched"
-    assert "crm__read" in heard["body"]
-    assert told.status == "completed"
+    assert "crm__read" in received["body"]
+    assert final_response.status == "completed"
 
 
 @pytest.mark.extended
@@ -504,10 +511,10 @@ def test_chat_agent_with_a_freeform_tool(
                 raw = completions.with_raw_response.create(
                     **request, messages=messages, stream=True
                 )
-                text, said, id_ = "", "", ""
+                text, output, id_ = "", "", ""
                 for chunk in raw.parse():
                     delta = chunk.choices[0].delta
-                    said += delta.content or ""
+                    output += delta.content or ""
                     for call in delta.tool_calls or ():
                         id_ = call.id or id_
                         text += call.model_extra["custom"]["input"]
@@ -516,14 +523,14 @@ def test_chat_agent_with_a_freeform_tool(
                 message = raw.parse().choices[0].message
                 (called,) = message.tool_calls
                 assert (called.type, called.custom.name) == ("custom", PATCH_TOOL)
-                text, said, id_ = called.custom.input, message.content, called.id
+                text, output, id_ = called.custom.input, message.content, called.id
             session.judge(raw.headers["x-request-id"], stream=stream)
             assert "tools.format" in dropped(raw.headers)
             assert text.startswith("上海 ")
             messages += [
                 {
                     "role": "assistant",
-                    "content": said,
+                    "content": output,
                     "tool_calls": [
                         {
                             "id": id_,
@@ -534,7 +541,7 @@ def test_chat_agent_with_a_freeform_tool(
                 },
                 {"role": "tool", "tool_call_id": id_, "content": "done"},
             ]
-            session.talk.answer([(PATCH_TOOL, {"input": text})], said)
+            session.talk.answer([(PATCH_TOOL, {"input": text})], output)
             session.talk.thoughts = 0
             session.talk.lines.append("result: done")
 
@@ -571,8 +578,8 @@ def test_gemini_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> 
             model=session.model, contents=contents, config=config
         ):
             assert chunk.candidates
-            said = chunk.candidates[0].content
-            parts += (said.parts if said else None) or []
+            content = chunk.candidates[0].content
+            parts += (content.parts if content else None) or []
             headers = chunk.sdk_http_response and chunk.sdk_http_response.headers
             request_id = (headers or {}).get("x-request-id", request_id)
         row = session.judge(request_id)
@@ -590,16 +597,16 @@ def test_gemini_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> 
             # As they came where nothing is translated, else the one text that they are.
             texts = texts if upstream == "gemini" else ["".join(texts)]
             session.talk.answer([(call.name or "", call.args) for call in calls], *texts)
-            found = [f"file {number}", f"exit {number}"]
+            values = [f"file {number}", f"exit {number}"]
             results = [
                 types.Part(
                     function_response=types.FunctionResponse(
                         id=call.id, name=call.name, response={"result": result}
                     )
                 )
-                for call, result in zip(calls, found, strict=True)
+                for call, result in zip(calls, values, strict=True)
             ]
-            session.talk.lines += [f"result: {result}" for result in found]
+            session.talk.lines += [f"result: {result}" for result in values]
             contents += [
                 types.Content(role="model", parts=parts),
                 types.Content(role="user", parts=results),

@@ -269,8 +269,8 @@ def test_same_dialect_is_byte_equal(
         sent = connection.getresponse().read()
     # An alias hides what stands behind it; all else is as it came.
     assert f'"{upstream_model}"'.encode() not in answer.body
-    shown = sent.replace(f'"{upstream_model}"'.encode(), f'"{model}"'.encode())
-    assert alike(answer.body) == alike(shown)
+    page_text = sent.replace(f'"{upstream_model}"'.encode(), f'"{model}"'.encode())
+    assert alike(answer.body) == alike(page_text)
 
 
 def alike(raw: bytes) -> bytes:
@@ -313,13 +313,13 @@ def test_a_client_of_http_1_0(hub: Hub, fake: FakeUpstream, dialect: str, stream
     )
     with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as connection:
         connection.sendall(head.encode() + raw)
-        told = b"".join(iter(lambda: connection.recv(65536), b""))
-    top, _, body = told.partition(b"\r\n\r\n")
+        page_text = b"".join(iter(lambda: connection.recv(65536), b""))
+    top, _, body = page_text.partition(b"\r\n\r\n")
     lines = top.lower().split(b"\r\n")
     assert not [line for line in lines if line.startswith(b"transfer-encoding")]
     assert (b"content-length: %d" % len(body) in lines) is not stream
-    said = speaker.streamed(body) if stream else speaker.plain(json.loads(body))
-    assert (said.whole, said.text) == (True, expected_text("a", "#tokens=6", 6))
+    text = speaker.streamed(body) if stream else speaker.plain(json.loads(body))
+    assert (text.whole, text.text) == (True, expected_text("a", "#tokens=6", 6))
 
 
 @dialects
@@ -360,8 +360,8 @@ def test_trials_of_the_interface_are_asked_for_wherever_they_are(
     ]
     with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as client:
         client.sendall("\r\n".join([*head, "", ""]).encode() + raw)
-        told = b"".join(iter(lambda: client.recv(65536), b""))
-    assert told.startswith(b"HTTP/1.1 200"), told
+        text = b"".join(iter(lambda: client.recv(65536), b""))
+    assert text.startswith(b"HTTP/1.1 200"), text
     sent = [row["headers"] for row in fake.books() if own in str(row["headers"])]
     assert [one["anthropic-beta"] for one in sent] == [f"{own},x-2,x-3"]
     assert sent[0]["anthropic-version"] == "2024-10-22"
@@ -443,9 +443,11 @@ def test_effort_at_the_end_of_a_name(hub: Hub, fake: FakeUpstream, upstream: str
         assert (record["model"], record["charge_nano"] > 0) == (base, True)
         sent = json.loads(row_of(hub, fake, answer.headers["x-request-id"])["body"])
         assert sent["model"] == base
-        told = sent.get("reasoning") or {"effort": sent.get("reasoning_effort")}
-        assert told["effort"] == "high", sent
-        assert upstream != "responses" or speaker.name != "responses" or told["summary"] == "auto"
+        message = sent.get("reasoning") or {"effort": sent.get("reasoning_effort")}
+        assert message["effort"] == "high", sent
+        assert (
+            upstream != "responses" or speaker.name != "responses" or message["summary"] == "auto"
+        )
     answer = hub.post(tenant, ask(f"{base}-minimal"))
     assert answer.status == 404
 
@@ -586,7 +588,7 @@ def test_silent_stream_gets_signs_of_life(
         answer = send(chatty_hub, tenant, speaker, model, speaker.body(model, wish), True)
         if answer.status == 200:
             assert answer.body.startswith(ping)
-            said = speaker.streamed(answer.body)
-            assert said.error is not None
-            assert not said.whole
+            text = speaker.streamed(answer.body)
+            assert text.error is not None
+            assert not text.whole
     assert frames(b"\n\n") == []

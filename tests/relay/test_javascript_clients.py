@@ -93,20 +93,20 @@ def anthropic_seen(hub: Hub, fake: FakeUpstream) -> Seen:
 
 
 def case_of(seen: Seen, upstream: str, name: str) -> Any:
-    found = seen[upstream][name]
-    if isinstance(found, dict):
-        assert "crashed" not in found, found["crashed"]
-    return found
+    result = seen[upstream][name]
+    if isinstance(result, dict):
+        assert "crashed" not in result, result["crashed"]
+    return result
 
 
-def check_calls(found: dict[str, Any]) -> None:
+def check_calls(values: dict[str, Any]) -> None:
     """Two calls at once; their results, which name the ids, arrived each with its own call."""
-    assert found["text"] == BEFORE_CALLS
-    assert [call["name"] for call in found["calls"]] == ["get_weather"] * 2
-    assert [call["given"]["n"] for call in found["calls"]] == [0, 1]
-    first, second = found["ids"]
+    assert values["text"] == BEFORE_CALLS
+    assert [call["name"] for call in values["calls"]] == ["get_weather"] * 2
+    assert [call["given"]["n"] for call in values["calls"]] == [0, 1]
+    first, second = values["ids"]
     assert first != second
-    assert f"rain {first} rain {second}" in found["then"]["text"]
+    assert f"rain {first} rain {second}" in values["then"]["text"]
 
 
 # ---- openai
@@ -115,18 +115,18 @@ def check_calls(found: dict[str, Any]) -> None:
 @upstreams
 @pytest.mark.parametrize("name", ["chat_plain", "chat_stream", "chat_image"])
 def test_chat(openai_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(openai_seen, upstream, name)
-    assert (found["text"], found["finish"], found["usage"][1]) == (PLAIN, "stop", 6)
+    case = case_of(openai_seen, upstream, name)
+    assert (case["text"], case["finish"], case["usage"][1]) == (PLAIN, "stop", 6)
     if name == "chat_plain":
-        assert parse_id(found["id"])
+        assert parse_id(case["id"])
 
 
 @upstreams
 @pytest.mark.parametrize("name", ["chat_reasoning", "chat_reasoning_stream"])
 def test_chat_reasoning(openai_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(openai_seen, upstream, name)
-    assert (len(found["reasoning"].split()), len(found["text"].split())) == (3, 4)
-    assert found["usage"][1] == 7
+    case = case_of(openai_seen, upstream, name)
+    assert (len(case["reasoning"].split()), len(case["text"].split())) == (3, 4)
+    assert case["usage"][1] == 7
 
 
 @upstreams
@@ -137,43 +137,43 @@ def test_openai_structured_output(openai_seen: Seen, upstream: str, name: str) -
 
 @upstreams
 def test_chat_tools(openai_seen: Seen, upstream: str) -> None:
-    found = case_of(openai_seen, upstream, "chat_tools")
-    check_calls(found)
-    assert found["then"]["finish"] == "stop"
+    case = case_of(openai_seen, upstream, "chat_tools")
+    check_calls(case)
+    assert case["then"]["finish"] == "stop"
 
 
 @upstreams
 def test_chat_tools_by_the_librarys_own_loop(openai_seen: Seen, upstream: str) -> None:
-    found = case_of(openai_seen, upstream, "chat_tools_stream")
-    assert [given["n"] for given in found["seen"]] == [0, 1]
-    assert found["turns"] == ["user", "assistant", "tool", "tool", "assistant"]
-    assert "rain rain" in found["final"]
+    case = case_of(openai_seen, upstream, "chat_tools_stream")
+    assert [one_seen["n"] for one_seen in case["seen"]] == [0, 1]
+    assert case["turns"] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert "rain rain" in case["final"]
 
 
 @upstreams
 @pytest.mark.parametrize("name", ["responses_plain", "responses_image"])
 def test_responses(openai_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(openai_seen, upstream, name)
-    assert (found["text"], found["status"], found["kinds"]) == (PLAIN, "completed", ["message"])
-    assert found["usage"][1] == 6
+    case = case_of(openai_seen, upstream, name)
+    assert (case["text"], case["status"], case["kinds"]) == (PLAIN, "completed", ["message"])
+    assert case["usage"][1] == 6
 
 
 @upstreams
 def test_responses_reasoning(openai_seen: Seen, upstream: str) -> None:
-    found = case_of(openai_seen, upstream, "responses_reasoning_stream")
+    case = case_of(openai_seen, upstream, "responses_reasoning_stream")
     # Gemini seals the end of its text: an empty item that must come back as it is.
-    assert found["kinds"] == ["reasoning", "message"] + ["reasoning"] * (upstream == "gemini")
-    assert (len(found["thought"].split()), len(found["text"].split())) == (3, 4)
-    kinds, numbers = zip(*found["events"], strict=True)
+    assert case["kinds"] == ["reasoning", "message"] + ["reasoning"] * (upstream == "gemini")
+    assert (len(case["thought"].split()), len(case["text"].split())) == (3, 4)
+    kinds, numbers = zip(*case["events"], strict=True)
     assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
     assert list(numbers) == list(range(len(numbers)))
 
 
 @upstreams
 def test_responses_tools(openai_seen: Seen, upstream: str) -> None:
-    found = case_of(openai_seen, upstream, "responses_tools")
-    check_calls(found)
-    assert found["then"]["status"] == "completed"
+    case = case_of(openai_seen, upstream, "responses_tools")
+    check_calls(case)
+    assert case["then"]["status"] == "completed"
 
 
 OPENAI_ERRORS = {
@@ -188,26 +188,26 @@ OPENAI_ERRORS = {
 @upstreams
 @pytest.mark.parametrize("name", OPENAI_ERRORS)
 def test_openai_errors(openai_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(openai_seen, upstream, name)
+    case = case_of(openai_seen, upstream, name)
     kind, status, code = OPENAI_ERRORS[name]
     if (name, upstream) == ("refused", "gemini"):
         code = "INVALID_ARGUMENT"  # the provider's own
-    assert (found["kind"], found["status"], found["code"]) == (kind, status, code)
-    assert parse_id(found["id"])
+    assert (case["kind"], case["status"], case["code"]) == (kind, status, code)
+    assert parse_id(case["id"])
 
 
 @upstreams
 def test_chat_that_breaks_off_is_thrown(openai_seen: Seen, upstream: str) -> None:
-    found = case_of(openai_seen, upstream, "broken")
-    assert (found["kind"], found["status"]) == ("APIError", None)
+    case = case_of(openai_seen, upstream, "broken")
+    assert (case["kind"], case["status"]) == ("APIError", None)
 
 
 @upstreams
 def test_response_that_breaks_off_is_told(openai_seen: Seen, upstream: str) -> None:
     """`response.failed` is an event like any other, which this client throws nothing for."""
-    found = case_of(openai_seen, upstream, "responses_broken")
-    assert (found["kind"], found["last"]["type"]) == (None, "response.failed")
-    assert found["last"]["response"]["error"]["code"] == "server_error"
+    case = case_of(openai_seen, upstream, "responses_broken")
+    assert (case["kind"], case["last"]["type"]) == (None, "response.failed")
+    assert case["last"]["response"]["error"]["code"] == "server_error"
 
 
 # ---- anthropic
@@ -217,23 +217,23 @@ def test_response_that_breaks_off_is_told(openai_seen: Seen, upstream: str) -> N
 @upstreams
 @pytest.mark.parametrize("name", ["plain", "stream", "image"])
 def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(anthropic_seen, upstream, name)
-    assert (found["text"], found["finish"], found["kinds"]) == (PLAIN, "end_turn", ["text"])
-    assert found["usage"][1] == 6
+    case = case_of(anthropic_seen, upstream, name)
+    assert (case["text"], case["finish"], case["kinds"]) == (PLAIN, "end_turn", ["text"])
+    assert case["usage"][1] == 6
     if name == "stream":
-        assert found["pieces"] == PLAIN
-        assert (found["events"][0], found["events"][-1]) == ("message_start", "message_stop")
+        assert case["pieces"] == PLAIN
+        assert (case["events"][0], case["events"][-1]) == ("message_start", "message_stop")
 
 
 @pytest.mark.extended
 @upstreams
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_stream"])
 def test_messages_reasoning(anthropic_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(anthropic_seen, upstream, name)
+    case = case_of(anthropic_seen, upstream, name)
     # Gemini seals the end of its text when it streams: an empty block that must come back as it is.
     sealed = upstream == "gemini" and name == "reasoning_stream"
-    assert found["kinds"] == ["thinking", "text"] + ["thinking"] * sealed
-    assert (len(found["reasoning"].split()), len(found["text"].split())) == (3, 4)
+    assert case["kinds"] == ["thinking", "text"] + ["thinking"] * sealed
+    assert (len(case["reasoning"].split()), len(case["text"].split())) == (3, 4)
 
 
 @upstreams
@@ -244,17 +244,17 @@ def test_messages_structured_output(anthropic_seen: Seen, upstream: str) -> None
 @upstreams
 @pytest.mark.parametrize("name", ["tools", "tools_stream"])
 def test_messages_tools(anthropic_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(anthropic_seen, upstream, name)
-    check_calls(found)
-    assert (found["finish"], found["then"]["finish"]) == ("tool_use", "end_turn")
+    case = case_of(anthropic_seen, upstream, name)
+    check_calls(case)
+    assert (case["finish"], case["then"]["finish"]) == ("tool_use", "end_turn")
 
 
 @upstreams
 def test_messages_tools_by_the_librarys_own_loop(anthropic_seen: Seen, upstream: str) -> None:
     """It begins with a thread that the server keeps; refused, it sends the whole conversation."""
-    found = case_of(anthropic_seen, upstream, "tools_loop")
-    assert sorted(given["n"] for given in found["seen"]) == [0, 1]
-    spoken = [[kind for kind in turn if kind != "thinking"] for turn in found["turns"]]
+    case = case_of(anthropic_seen, upstream, "tools_loop")
+    assert sorted(one_seen["n"] for one_seen in case["seen"]) == [0, 1]
+    spoken = [[kind for kind in turn if kind != "thinking"] for turn in case["turns"]]
     assert spoken == [["text", "tool_use", "tool_use"], ["text"]]
 
 
@@ -274,16 +274,16 @@ ANTHROPIC_ERRORS = {
 @upstreams
 @pytest.mark.parametrize("name", ANTHROPIC_ERRORS)
 def test_messages_errors(anthropic_seen: Seen, upstream: str, name: str) -> None:
-    found = case_of(anthropic_seen, upstream, name)
-    assert (found["kind"], found["status"]) == ANTHROPIC_ERRORS[name]
-    assert parse_id(found["id"])
+    case = case_of(anthropic_seen, upstream, name)
+    assert (case["kind"], case["status"]) == ANTHROPIC_ERRORS[name]
+    assert parse_id(case["id"])
 
 
 @upstreams
 def test_message_that_breaks_off_is_thrown(anthropic_seen: Seen, upstream: str) -> None:
-    found = case_of(anthropic_seen, upstream, "broken")
-    assert (found["kind"], found["status"]) == ("APIError", None)
-    assert found["text"] == expected_text("a", TEXTS["broken"], 3)
+    case = case_of(anthropic_seen, upstream, "broken")
+    assert (case["kind"], case["status"]) == ("APIError", None)
+    assert case["text"] == expected_text("a", TEXTS["broken"], 3)
 
 
 # ---- images and sound
@@ -298,7 +298,9 @@ def test_images_and_sound(hub: Hub, fake: FakeUpstream) -> None:
         "heard": hub.model(fake, rates={"audio_ms": 1}),
     }
     seen = run_script(hub, "media.mjs", {"media": models})["media"]
-    assert not [name for name, told in seen.items() if isinstance(told, dict) and "crashed" in told]
+    assert not [
+        name for name, message in seen.items() if isinstance(message, dict) and "crashed" in message
+    ]
     assert min(*seen["generate"]["sizes"], seen["edit"], seen["vary"]) > 60
     assert seen["generate"]["tokens"] == 32
     kinds = ["image_generation.partial_image", "image_generation.completed"]

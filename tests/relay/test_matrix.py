@@ -20,8 +20,8 @@ from tests.relay.speakers import (
     BOOKED,
     SPEAKERS,
     UPSTREAMS,
-    Said,
     Speaker,
+    SpokenAnswer,
     Wish,
     frames,
 )
@@ -96,16 +96,18 @@ def objects_in(answer: Answer) -> list[dict[str, Any]]:
 def cost_nano_in(answer: Answer) -> Decimal:
     """The charge that an answer tells, which it does once."""
     usages = [
-        told.get("usage") or told.get("usageMetadata") or told.get("response", {}).get("usage")
-        for told in objects_in(answer)
+        one_objects_value.get("usage")
+        or one_objects_value.get("usageMetadata")
+        or one_objects_value.get("response", {}).get("usage")
+        for one_objects_value in objects_in(answer)
     ]
     (cost,) = [usage["cost"] for usage in usages if usage and "cost" in usage]
     return Decimal(cost) * 10**9
 
 
-def said_by(
+def ask_speaker(
     hub: Hub, tenant: Tenant, speaker: Speaker, model: str, wish: Wish
-) -> tuple[Said, Answer, dict[str, Any]]:
+) -> tuple[SpokenAnswer, Answer, dict[str, Any]]:
     body = speaker.body(model, wish)
     answer = send(hub, tenant, speaker, model, body, wish.stream)
     assert answer.status == 200, answer.body
@@ -121,13 +123,13 @@ def booked(
     assert row is not None
     assert (row["dialect"], row["unknown"]) == (BOOKED[upstream], [])
     usage, meters = row["usage"], record["meters"]
-    told = {
+    body = {
         side: sum(count for name, count in meters.items() if name.startswith(side))
         for side in ("in_", "out_")
     }
-    assert told == {"in_": usage["prompt_tokens"], "out_": usage["completion_tokens"]}
+    assert body == {"in_": usage["prompt_tokens"], "out_": usage["completion_tokens"]}
     assert meters.get("out_reasoning", 0) == row["reasoning_tokens"]
-    assert record["charge_nano"] == told["in_"] * IN + told["out_"] * OUT
+    assert record["charge_nano"] == body["in_"] * IN + body["out_"] * OUT
     assert (record["status"], record["basis"], record["stream"]) == (200, "measured", stream)
     operation = speaker.operation
     if operation == "generate_content" and stream:
@@ -140,12 +142,12 @@ def booked(
 def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#tokens=12 #lang=mixed #cached=2 good morning", stream)
-    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
-    assert said.text == expected_text("a", wish.text, 12, "mixed")
-    assert (said.whole, said.error, said.calls) == (True, None, [])
-    assert said.finish in ("stop", "completed", "end_turn", "STOP")
+    text, answer, _ = ask_speaker(hub, tenant, speaker, model, wish)
+    assert text.text == expected_text("a", wish.text, 12, "mixed")
+    assert (text.whole, text.error, text.calls) == (True, None, [])
+    assert text.finish in ("stop", "completed", "end_turn", "STOP")
     row = booked(hub, fake, answer, speaker, upstream, stream)
-    assert said.usage == (row["usage"]["prompt_tokens"], 12)
+    assert text.usage == (row["usage"]["prompt_tokens"], 12)
     # An alias hides what stands behind it.
     assert f'"{model}"'.encode() in answer.body
     assert f'"{UPSTREAMS[upstream]["upstream_model"]}"'.encode() not in answer.body
@@ -160,12 +162,12 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#tokens=12", stream))
     answer = send(hub, tenant, speaker, model, body, stream, tells_cost=True)
-    said = speaker.read(answer)
-    assert (said.whole, said.text) == (True, expected_text("a", "#tokens=12", 12))
+    text = speaker.read(answer)
+    assert (text.whole, text.text) == (True, expected_text("a", "#tokens=12", 12))
     assert cost_nano_in(answer) == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
     if stream and client == "openai":
-        told = objects_in(answer)
-        assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in told}) == 1
+        objects = objects_in(answer)
+        assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in objects}) == 1
 
 
 @pytest.mark.extended
@@ -188,9 +190,9 @@ def test_end_by_length(
 ) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#tokens=50", stream, cap=20)
-    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
-    assert said.text == expected_text("a", wish.text, 20)
-    assert said.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
+    text, answer, _ = ask_speaker(hub, tenant, speaker, model, wish)
+    assert text.text == expected_text("a", wish.text, 20)
+    assert text.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
@@ -202,15 +204,15 @@ def test_tools_in_two_phases(
     """Two calls at once with text before them, then their results."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#tokens=4 #tools=2 weather?", stream, tools=True)
-    said, answer, body = said_by(hub, tenant, speaker, model, wish)
-    assert said.text == expected_text("a", wish.text, 4)
-    assert [call.name for call in said.calls] == ["get_weather", "get_weather"]
-    assert [call.arguments["n"] for call in said.calls] == [0, 1]
-    assert all("上海" in call.arguments["city"] for call in said.calls)
-    assert said.finish in ("tool_calls", "completed", "tool_use", "STOP")
+    text, answer, body = ask_speaker(hub, tenant, speaker, model, wish)
+    assert text.text == expected_text("a", wish.text, 4)
+    assert [call.name for call in text.calls] == ["get_weather", "get_weather"]
+    assert [call.arguments["n"] for call in text.calls] == [0, 1]
+    assert all("上海" in call.arguments["city"] for call in text.calls)
+    assert text.finish in ("tool_calls", "completed", "tool_use", "STOP")
     booked(hub, fake, answer, speaker, upstream, stream)
 
-    followed = speaker.follow(body, said, ["21 degrees", "rain"])
+    followed = speaker.follow(body, text, ["21 degrees", "rain"])
     answer = send(hub, tenant, speaker, model, followed, stream)
     assert answer.status == 200, answer.body
     then = speaker.read(answer)
@@ -224,9 +226,9 @@ def test_tools_in_two_phases(
 def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#reasoning=6 #tokens=5 think", stream, think=True)
-    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
-    assert len(said.reasoning.split()) == 6
-    assert len(said.text.split()) == 5
+    text, answer, _ = ask_speaker(hub, tenant, speaker, model, wish)
+    assert len(text.reasoning.split()) == 6
+    assert len(text.text.split()) == 5
     row = booked(hub, fake, answer, speaker, upstream, stream)
     assert row["reasoning_tokens"] == 6
 
@@ -242,10 +244,10 @@ def test_seals_come_back_around_tools(
     wish = Wish("#reasoning=4 #tokens=0 #tools=1 #seals think", stream, tools=True, think=True)
     if upstream == "openai":
         wish.text = wish.text.replace("#seals ", "")
-    said, answer, body = said_by(hub, tenant, speaker, model, wish)
-    assert len(said.calls) == 1
+    text, answer, body = ask_speaker(hub, tenant, speaker, model, wish)
+    assert len(text.calls) == 1
     booked(hub, fake, answer, speaker, upstream, stream)
-    answer = send(hub, tenant, speaker, model, speaker.follow(body, said, ["rain"]), stream)
+    answer = send(hub, tenant, speaker, model, speaker.follow(body, text, ["rain"]), stream)
     assert answer.status == 200, answer.body
     row = booked(hub, fake, answer, speaker, upstream, stream)
     assert row["results"] == ["rain"]
@@ -269,10 +271,10 @@ def test_a_conversation_goes_on_at_another_provider(
     is left out; also where the client's bytes go on, whose provider verifies what it is shown."""
     speaker, tenant = SPEAKERS[client], hub.tenant()
     wish = Wish("#reasoning=4 #tokens=3 #tools=1 think", stream, tools=True, think=True)
-    said, _, body = said_by(hub, tenant, speaker, open_model(hub, fake, first), wish)
-    assert (len(said.calls), len(said.reasoning.split())) == (1, 4)
+    text, _, body = ask_speaker(hub, tenant, speaker, open_model(hub, fake, first), wish)
+    assert (len(text.calls), len(text.reasoning.split())) == (1, 4)
     model = open_model(hub, fake, client, **then)
-    followed = speaker.follow(body, said, ["rain"])
+    followed = speaker.follow(body, text, ["rain"])
     if "model" in followed:
         followed["model"] = model
     answer = send(hub, tenant, speaker, model, followed, stream)
@@ -288,8 +290,8 @@ def test_structured_output(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
 ) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
-    said, answer, _ = said_by(hub, tenant, speaker, model, Wish("a trip", stream, schema=True))
-    assert set(json.loads(said.text)) == {"city", "days"}
+    text, answer, _ = ask_speaker(hub, tenant, speaker, model, Wish("a trip", stream, schema=True))
+    assert set(json.loads(text.text)) == {"city", "days"}
     booked(hub, fake, answer, speaker, upstream, stream)
 
 
@@ -298,8 +300,8 @@ def test_structured_output(
 def test_image(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     wish = Wish("#tokens=3 what is this", stream, image=True)
-    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
-    assert said.text == expected_text("a", wish.text, 3)
+    text, answer, _ = ask_speaker(hub, tenant, speaker, model, wish)
+    assert text.text == expected_text("a", wish.text, 3)
     row = booked(hub, fake, answer, speaker, upstream, stream)
     (picture,) = row["media"]
     assert (picture["kind"], picture["type"]) == ("image", "image/png")

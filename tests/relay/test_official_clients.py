@@ -203,13 +203,13 @@ def test_google_genai(
     assert first.function_calls is not None
     assert len(first.function_calls) == 2
     assert first.candidates is not None
-    said = first.candidates[0].content
-    assert said is not None
+    content = first.candidates[0].content
+    assert content is not None
     results = []
     for call in first.function_calls:
         answer = types.FunctionResponse(id=call.id, name=call.name, response={"result": "rain"})
         results.append(types.Part(function_response=answer))
-    following: list[Any] = [asked, said, types.Content(role="user", parts=results)]
+    following: list[Any] = [asked, content, types.Content(role="user", parts=results)]
     assert not models.generate_content(
         model=model, contents=following, config=config
     ).function_calls

@@ -29,12 +29,12 @@ def records(hub: Hub, tenant: Tenant) -> list[dict[str, Any]]:
 
 def paid(hub: Hub, fake: FakeUpstream, tenant: Tenant, answer: Answer, count: int) -> int:
     """Each prompt has its record, its attempt and its charge; the first is the client's request."""
-    found = records(hub, tenant)
-    assert len(found) == count
-    assert len({one["request_id"] for one in found}) == count
-    assert id_text(found[0]["request_id"]) == answer.headers["x-request-id"]
+    result = records(hub, tenant)
+    assert len(result) == count
+    assert len({one["request_id"] for one in result}) == count
+    assert id_text(result[0]["request_id"]) == answer.headers["x-request-id"]
     charged = 0
-    for one in found:
+    for one in result:
         row = fake.wait_for_row(id_text(one["id"]))
         assert row is not None
         assert one["charge_nano"] == price_of(row["usage"])
@@ -47,12 +47,12 @@ def test_a_plain_answer_of_all(hub: Hub, fake: FakeUpstream, channel: str) -> No
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
     answer = hub.post(tenant, {"model": model, "prompt": PROMPTS, "max_tokens": 20}, path=PATH)
     assert answer.status == 200, answer.body
-    told = answer.json()
-    assert [(one["index"], one["text"]) for one in told["choices"]] == [
+    body = answer.json()
+    assert [(one["index"], one["text"]) for one in body["choices"]] == [
         (place, expected_text("a", prompt, int(prompt[8]))) for place, prompt in enumerate(PROMPTS)
     ]
     charged = paid(hub, fake, tenant, answer, 3)
-    assert price_of(told["usage"]) == charged
+    assert price_of(body["usage"]) == charged
     assert Decimal(answer.headers["x-weir-cost"]) == Decimal(charged).scaleb(-9)
 
 
@@ -97,16 +97,16 @@ def test_one_that_fails_ends_it(hub: Hub, fake: FakeUpstream, stream: bool) -> N
     prompts = [PROMPTS[0], "#a.fault=F10 b", PROMPTS[2]]
     answer = hub.post(tenant, {"model": model, "prompt": prompts, "stream": stream}, path=PATH)
     hub.settled(tenant)
-    found = records(hub, tenant)
-    assert [one["status"] for one in found] == [200, 502]
+    result = records(hub, tenant)
+    assert [one["status"] for one in result] == [200, 502]
     if not stream:
         assert (answer.status, answer.error["code"]) == (502, "upstream_error")
         assert "prompt[1] failed" in answer.error["message"]
         return
     assert answer.status == 200
     assert b"[DONE]" not in answer.body
-    *said, last = chunks_of(answer)
-    text = "".join(choice["text"] for chunk in said for choice in chunk["choices"])
+    *output, last = chunks_of(answer)
+    text = "".join(choice["text"] for chunk in output for choice in chunk["choices"])
     assert text == expected_text("a", prompts[0], 3)
     assert last["error"]["code"] == "upstream_error"
 

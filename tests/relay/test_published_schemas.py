@@ -82,17 +82,17 @@ def of_open_responses(response: dict[str, Any]) -> dict[str, Any]:
 def check_chunks(answer: Answer) -> None:
     for _, data in frames(answer.body):
         if data != "[DONE]":
-            told = json.loads(data)
-            failed = "error" in told
+            body = json.loads(data)
+            failed = "error" in body
             name = "ErrorResponse" if failed else "CreateChatCompletionStreamResponse"
-            check(told, "openai", name)
+            check(body, "openai", name)
 
 
 def check_events(answer: Answer) -> None:
     for _, data in frames(answer.body):
-        told = json.loads(data)
-        for publisher, event in forms_of(told):
-            check(event, publisher, openapi.event_names(publisher)[told["type"]])
+        body = json.loads(data)
+        for publisher, event in forms_of(body):
+            check(event, publisher, openapi.event_names(publisher)[body["type"]])
 
 
 def forms_of(event: dict[str, Any]) -> Iterator[tuple[openapi.Publisher, dict[str, Any]]]:
@@ -266,9 +266,9 @@ def test_images_and_sound(hub: Hub, fake: FakeUpstream, path: str) -> None:
         if "generations" in path:
             more = {"stream": True}
         streamed = send_media(hub, tenant, path, asked | more)
-        told = [data for _, data in frames(streamed.body) if data != "[DONE]"]
-        assert told
-        for data in told:
+        messages = [data for _, data in frames(streamed.body) if data != "[DONE]"]
+        assert messages
+        for data in messages:
             check(json.loads(data), "openai", event)
     refused = send_media(hub, tenant, path, asked | {"model": "no-such"})
     check(refused.json(), "openai", "ErrorResponse")

@@ -42,13 +42,13 @@ def models(hub: Hub, fake: FakeUpstream) -> dict[str, str]:
 def unknown_in(value: Any, path: str = "") -> list[str]:
     """The members that the client has kept without knowing them."""
     if isinstance(value, list):
-        return [found for item in value for found in unknown_in(item, path)]
+        return [results for item in value for results in unknown_in(item, path)]
     if not isinstance(value, BaseModel):
         return []
-    found = [f"{path}{name}" for name in value.model_extra or ()]
+    results = [f"{path}{name}" for name in value.model_extra or ()]
     for name in type(value).model_fields:
-        found += unknown_in(getattr(value, name), f"{path}{name}.")
-    return found
+        results += unknown_in(getattr(value, name), f"{path}{name}.")
+    return results
 
 
 def check_message(raw: Any) -> None:
@@ -57,11 +57,11 @@ def check_message(raw: Any) -> None:
 
 def check_message_stream(answer: Answer) -> None:
     for event, data in frames(answer.body):
-        told = json.loads(data)
+        body = json.loads(data)
         if event == "error":
-            SPEAKERS["anthropic"].error_of(told)
+            SPEAKERS["anthropic"].error_of(body)
         elif event != "ping":
-            assert set(unknown_in(STREAM_EVENT.validate_python(told))) <= KNOWN
+            assert set(unknown_in(STREAM_EVENT.validate_python(body))) <= KNOWN
 
 
 def check_gemini(raw: Any) -> None:

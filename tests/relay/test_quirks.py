@@ -14,7 +14,7 @@ from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub
 from tests.relay.asking import ask, chunks_of
-from tests.relay.speakers import SPEAKERS, Said, Wish
+from tests.relay.speakers import SPEAKERS, SpokenAnswer, Wish
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 USAGE = (
@@ -43,7 +43,7 @@ def read_row(hub: Hub, fake: FakeUpstream, answer: Answer) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("provider", "upstream_model", "given", "dropped", "seen"),
+    ("provider", "upstream_model", "fields", "dropped", "seen"),
     [
         ("azure_openai", "gpt-5", {"max_tokens": 50, "temperature": 0.5}, "temperature",
          {"max_completion_tokens": 50}),
@@ -63,12 +63,12 @@ def test_the_bytes_fit_the_model(
     fake: FakeUpstream,
     provider: str,
     upstream_model: str,
-    given: dict[str, Any],
+    fields: dict[str, Any],
     dropped: str | None,
     seen: dict[str, Any],
 ) -> None:
     model = hub.model(fake, provider=provider, upstream_model=upstream_model)
-    answer = hub.post(hub.tenant(), ask(model, "#keep #tokens=1", **given))
+    answer = hub.post(hub.tenant(), ask(model, "#keep #tokens=1", **fields))
     row = read_row(hub, fake, answer)
     body = json.loads(row["body"])
     assert {name: body[name] for name in body if name not in ("model", "messages")} == seen
@@ -82,13 +82,13 @@ def saying(streamed: str, whole: str) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            told = (streamed if asked.get("stream") else whole).encode()
+            message = (streamed if asked.get("stream") else whole).encode()
             kind = "text/event-stream" if asked.get("stream") else "application/json"
             self.send_response(200)
             self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(told)))
+            self.send_header("content-length", str(len(message)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(message)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -135,8 +135,8 @@ def turn_of(answer: Answer, *, stream: bool) -> dict[str, Any]:
         head = pieces[0]["function"]
         calls = [{"id": pieces[0]["id"], "type": "function",
                   "function": {"name": head["name"], "arguments": arguments}}]  # fmt: skip
-    told = [{name: call[name] for name in ("id", "type", "function")} for call in calls]
-    return {"role": "assistant", "content": None, "tool_calls": told}
+    messages = [{name: call[name] for name in ("id", "type", "function")} for call in calls]
+    return {"role": "assistant", "content": None, "tool_calls": messages}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -189,15 +189,17 @@ def chat_of(*texts: str) -> tuple[str, str]:
         {"index": 0, "delta": {"content": text}, "finish_reason": None} for text in texts
     ]
     chunks.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    told = [head | {"object": "chat.completion.chunk", "choices": [one]} for one in chunks]
-    frames = [f"data: {json.dumps(one)}\n\n" for one in told]
+    messages = [head | {"object": "chat.completion.chunk", "choices": [one]} for one in chunks]
+    frames = [f"data: {json.dumps(one)}\n\n" for one in messages]
     message = {"role": "assistant", "content": "".join(texts)}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     whole = json.dumps(head | {"object": "chat.completion", "choices": [choice]})
     return "".join(frames), whole
 
 
-def said_by(hub: Hub, client: str, stream: bool, upstream_model: str, *texts: str) -> Said:
+def ask_speaker(
+    hub: Hub, client: str, stream: bool, upstream_model: str, *texts: str
+) -> SpokenAnswer:
     """What a client hears of a provider that says this, without an end marker (F14a)."""
     speaker = SPEAKERS[client]
     with saying(*chat_of(*texts)) as url:
@@ -207,10 +209,10 @@ def said_by(hub: Hub, client: str, stream: bool, upstream_model: str, *texts: st
     assert answer.status == 200, answer.body
     assert f'"{model}"'.encode() in answer.body
     assert b"theirs" not in answer.body
-    said = speaker.read(answer)
-    assert (said.whole, said.error) == (True, None)
+    text = speaker.read(answer)
+    assert (text.whole, text.error) == (True, None)
     assert hub.record(answer.headers["x-request-id"])["status"] == 200
-    return said
+    return text
 
 
 every_client = pytest.mark.parametrize("client", SPEAKERS)
@@ -224,17 +226,17 @@ def test_reasoning_in_tags_is_reasoning_for_every_client(
 ) -> None:
     """Where the row of the model says so."""
     texts = ("<thi", "nk>\nlet me", " see</th", "ink>\n\nit is", " four")
-    said = said_by(hub, client, stream, "qwq-32b", *texts)
-    assert (said.reasoning, said.text) == ("let me see", "it is four")
-    said = said_by(hub, client, stream, "other", *texts)
-    assert (said.reasoning, said.text) == ("", "".join(texts))
+    text = ask_speaker(hub, client, stream, "qwq-32b", *texts)
+    assert (text.reasoning, text.text) == ("let me see", "it is four")
+    text = ask_speaker(hub, client, stream, "other", *texts)
+    assert (text.reasoning, text.text) == ("", "".join(texts))
 
 
 @every_client
 @plain_and_streamed
 def test_half_a_letter_ends_nothing(hub: Hub, client: str, stream: bool) -> None:
     """F15a: joined with its other half or U+FFFD on translation, as it came on a pass-through."""
-    text = said_by(hub, client, stream, "other", "a\ud83d", "\ude00b", "\ud83d").text
+    text = ask_speaker(hub, client, stream, "other", "a\ud83d", "\ude00b", "\ud83d").text
     if client == "openai":
         assert (
             text.encode("utf-16", "surrogatepass")

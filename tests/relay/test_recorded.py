@@ -16,7 +16,7 @@ SENT = {"x-weir-labels": json.dumps(LABELS), "user-agent": "OpenAI/Python 1.99.1
 COUNTED_TO = ("project", "tags", "customer", "client_app", "end_user")
 
 
-def said(row: dict[str, Any]) -> tuple[Any, ...]:
+def counted_values(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in COUNTED_TO)
 
 
@@ -41,8 +41,8 @@ def test_labels_user_and_application(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, "#tokens=2", user="u-7"), headers=SENT)
     record = hub.record(answer.headers["x-request-id"])
-    assert said(record) == ("search", ["beta", "eu"], "c-42", "openai-python", "u-7")
-    assert said(attempt(hub, record)) == said(record)
+    assert counted_values(record) == ("search", ["beta", "eu"], "c-42", "openai-python", "u-7")
+    assert counted_values(attempt(hub, record)) == counted_values(record)
     assert (record["dropped"], address(hub, record)) == (None, [])
     assert record["session_id"] is None
 
@@ -63,8 +63,8 @@ def test_what_the_key_says_holds_where_the_request_says_nothing(
     plain = hub.post(tenant, ask(model, "#tokens=2"), headers={"user-agent": "curl/8.5.0"})
     labelled = hub.post(tenant, ask(model, "#tokens=2"), headers={**SENT, "x-title": "My App"})
     records = [hub.record(one.headers["x-request-id"]) for one in (plain, labelled)]
-    assert said(records[0]) == ("bot", ["beta", "night"], "", "curl", "")
-    assert said(records[1]) == ("search", ["beta", "night", "eu"], "c-42", "My App", "")
+    assert counted_values(records[0]) == ("bot", ["beta", "night"], "", "curl", "")
+    assert counted_values(records[1]) == ("search", ["beta", "night", "eu"], "c-42", "My App", "")
 
 
 def test_any_user_is_kept_as_far_as_a_row_can(hub: Hub, fake: FakeUpstream) -> None:
@@ -83,7 +83,7 @@ def test_a_refused_request_has_its_labels(hub: Hub, fake: FakeUpstream) -> None:
     answer = hub.post(tenant, ask(model, "#tokens=2"), headers=SENT)
     assert answer.status == 402
     record = hub.record(answer.headers["x-request-id"])
-    assert said(record) == ("search", ["beta", "eu"], "c-42", "openai-python", "")
+    assert counted_values(record) == ("search", ["beta", "eu"], "c-42", "openai-python", "")
     assert address(hub, record) == [{"address": "127.0.0.1"}]
 
 

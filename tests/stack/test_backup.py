@@ -25,10 +25,10 @@ def steps() -> list[str]:
 
 def run(script: str, folder: Path) -> None:
     outside = ("DATABASE_URL", "DATA_DIR", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER")
-    given = {name: value for name, value in os.environ.items() if name not in outside}
+    fields = {name: value for name, value in os.environ.items() if name not in outside}
     # The code is where its links lead; the default folder would be there, too.
-    given["DATA_DIR"] = str(folder / ".data")
-    subprocess.run(["bash", "-euc", script], cwd=folder, env=given, check=True)
+    fields["DATA_DIR"] = str(folder / ".data")
+    subprocess.run(["bash", "-euc", script], cwd=folder, env=fields, check=True)
 
 
 def migrate(dsn: str) -> None:

@@ -40,7 +40,7 @@ def test_beside_chromium_debian_has_the_lighter_one(
     (tmp_path / "chromium").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(browser, "is_debian", lambda: True)
-    monkeypatch.setattr(browser, "as_root", list)
+    monkeypatch.setattr(browser, "root_command", list)
     assert browser.main() == 0
     assert ran[1][-1] == browser.SHELL
 
@@ -53,7 +53,7 @@ def test_beside_chromium_debian_has_the_lighter_one(
 
 def test_debian_installs_its_package(monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]) -> None:
     monkeypatch.setattr(browser, "is_debian", lambda: True)
-    monkeypatch.setattr(browser, "as_root", lambda: ["sudo", "-n"])
+    monkeypatch.setattr(browser, "root_command", lambda: ["sudo", "-n"])
     browser.install()
     assert [command[:2] for command in ran] == [["sudo", "-n"]] * 2
     assert ran[1][-1] == browser.SHELL
@@ -64,7 +64,7 @@ def test_elsewhere_playwright_brings_it(
     debian: bool, root: list[str] | None, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
 ) -> None:
     monkeypatch.setattr(browser, "is_debian", lambda: debian)
-    monkeypatch.setattr(browser, "as_root", lambda: root)
+    monkeypatch.setattr(browser, "root_command", lambda: root)
     browser.install()
     assert ran == [[sys.executable, "-m", "playwright", "install", "chromium"]]
 

@@ -29,7 +29,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "package-lock.json").touch()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(javascript, "CLIENTS", tmp_path)
-    monkeypatch.setattr(javascript, "as_root", lambda: ["sudo", "-n"])
+    monkeypatch.setattr(javascript, "root_command", lambda: ["sudo", "-n"])
     return tmp_path
 
 
@@ -67,6 +67,6 @@ def test_without_a_way_to_install_it_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(javascript, "as_root", lambda: None)
+    monkeypatch.setattr(javascript, "root_command", lambda: None)
     assert (javascript.main(), ran) == (0, [])
     assert capsys.readouterr().err == javascript.ADVICE.format("node") + "\n"

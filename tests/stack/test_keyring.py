@@ -7,19 +7,19 @@ from stack.keyring import MAKERS, open_keyring
 
 
 def test_made_once_and_kept_for_their_owner(tmp_path: Path) -> None:
-    made = open_keyring(tmp_path, {})
-    assert open_keyring(tmp_path, {}) == made
-    assert set(made) == set(MAKERS)
-    assert len(set(made.values())) == len(made)
+    keyring = open_keyring(tmp_path, {})
+    assert open_keyring(tmp_path, {}) == keyring
+    assert set(keyring) == set(MAKERS)
+    assert len(set(keyring.values())) == len(keyring)
     assert {
         path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()
-    } == dict.fromkeys(made, 0o600)
+    } == dict.fromkeys(keyring, 0o600)
 
 
 def test_have_the_forms_that_the_product_asks_for(tmp_path: Path) -> None:
-    made = open_keyring(tmp_path, {})
-    assert len(base64.b64decode(made["WEIR_KEK"], validate=True)) == 32
-    assert check(made["WEIR_DEMO_KEY"]) is KeyForm.OWN
+    keyring = open_keyring(tmp_path, {})
+    assert len(base64.b64decode(keyring["WEIR_KEK"], validate=True)) == 32
+    assert check(keyring["WEIR_DEMO_KEY"]) is KeyForm.OWN
 
 
 def test_the_environment_wins(tmp_path: Path) -> None:

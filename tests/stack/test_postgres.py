@@ -31,7 +31,7 @@ def count_rows(dsn: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cluster with one committed row, stopped in good order."""
     directory = tmp_path_factory.mktemp("cluster") / "postgres"
     with postgres.server(directory, durable=True) as dsn:
@@ -39,21 +39,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_only_the_owner_with_the_password_gets_in(made: Path) -> None:
-    with postgres.server(made) as dsn:
-        folder = made / "socket"
+def test_only_the_owner_with_the_password_gets_in(stopped_cluster: Path) -> None:
+    with postgres.server(stopped_cluster) as dsn:
+        folder = stopped_cluster / "socket"
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / ".s.PGSQL.5432").stat().st_mode) == 0o600
-        assert stat.S_IMODE((made / "password").stat().st_mode) == 0o600
+        assert stat.S_IMODE((stopped_cluster / "password").stat().st_mode) == 0o600
         with psycopg.connect(dsn) as connection:
-            shown = connection.execute("SHOW listen_addresses").fetchone()
-            assert shown == ("",)
+            row = connection.execute("SHOW listen_addresses").fetchone()
+            assert row == ("",)
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(dsn, password="guessed")
 
 
-def test_a_second_start_finds_the_data(made: Path) -> None:
-    with postgres.server(made) as dsn:
+def test_a_second_start_finds_the_data(stopped_cluster: Path) -> None:
+    with postgres.server(stopped_cluster) as dsn:
         assert count_rows(dsn) == 1
 
 
@@ -100,33 +100,35 @@ def stranger() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_a_pid_that_is_a_stranger_by_now_is_left_alone(
-    made: Path, stranger: "subprocess.Popen[bytes]"
+    stopped_cluster: Path, stranger: "subprocess.Popen[bytes]"
 ) -> None:
-    (made / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n{made / 'data'}\n")
-    with postgres.server(made) as dsn:
+    (stopped_cluster / "data" / "postmaster.pid").write_text(
+        f"{stranger.pid}\n{stopped_cluster / 'data'}\n"
+    )
+    with postgres.server(stopped_cluster) as dsn:
         assert count_rows(dsn) == 1
     assert stranger.poll() is None
 
 
 @pytest.mark.extended
-def test_an_orphan_at_work_is_ended_first(made: Path) -> None:
-    cluster = postgres.open_cluster(made)
+def test_an_orphan_at_work_is_ended_first(stopped_cluster: Path) -> None:
+    cluster = postgres.open_cluster(stopped_cluster)
     with tempfile.TemporaryFile("w+") as log:
         orphan = postgres.start(cluster, log.fileno())
         postgres.await_ready(cluster, orphan, log.fileno())
-        with postgres.server(made) as dsn:
+        with postgres.server(stopped_cluster) as dsn:
             assert orphan.wait(timeout=WAIT_SECONDS) == 0
             assert count_rows(dsn) == 1
 
 
 @pytest.mark.extended
-def test_ends_with_its_starter(made: Path) -> None:
+def test_ends_with_its_starter(stopped_cluster: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
 from stack import postgres
-with postgres.server(Path({str(made)!r})) as dsn:
-    print(Path({str(made)!r}, "data/postmaster.pid").read_text().split()[0], flush=True)
+with postgres.server(Path({str(stopped_cluster)!r})) as dsn:
+    print(Path({str(stopped_cluster)!r}, "data/postmaster.pid").read_text().split()[0], flush=True)
     signal.pause()
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as starter:
@@ -141,7 +143,7 @@ def test_a_long_path_gets_a_private_socket_folder(tmp_path: Path) -> None:
     directory = tmp_path / ("a-long-name-" * 9) / "postgres"
     with postgres.server(directory) as dsn:
         write_row(dsn)
-        folder = Path(postgres.open_socket_folder(directory, processes.unprivileged()))
+        folder = Path(postgres.open_socket_folder(directory, processes.unprivileged_user()))
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not folder.exists()
 
@@ -177,7 +179,7 @@ def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_root_without_namespaces_runs_it_as_nobody(
     tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "unprivileged", lambda: "nobody")
+    monkeypatch.setattr(postgres, "unprivileged_user", lambda: "nobody")
     closed = tmp_path / "home"
     closed.mkdir(mode=0o700)
     for _ in range(2):

@@ -16,8 +16,8 @@ def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
         with psycopg.connect(dsn) as connection:
             connection.execute("SELECT pgmq.create('doorbell')")
             connection.execute("""SELECT pgmq.send('doorbell', '{"n": 1}')""")
-            found = connection.execute("SELECT message FROM pgmq.read('doorbell', 1, 1)").fetchone()
-    assert found == ({"n": 1},)
+            row = connection.execute("SELECT message FROM pgmq.read('doorbell', 1, 1)").fetchone()
+    assert row == ({"n": 1},)
 
 
 def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:

@@ -50,16 +50,16 @@ def test_generated_text_is_told_from_the_rest(line: bytes, text: bool) -> None:
 def test_the_first_page_is_at_the_end_of_its_redirects(port: int) -> None:
     ANSWERS["/"] = (302, {"Location": "/login"}, b"")
     ANSWERS["/login"] = (200, {}, b"page")
-    assert probe.first_page("127.0.0.1", port) > 0
+    assert probe.time_first_page("127.0.0.1", port) > 0
 
 
 def test_a_root_without_a_page_is_told(port: int) -> None:
     ANSWERS["/"] = (500, {}, b"")
     with pytest.raises(probe.ProbeFailed, match="GET / answered 500"):
-        probe.first_page("127.0.0.1", port)
+        probe.time_first_page("127.0.0.1", port)
     ANSWERS["/"] = (302, {"Location": "/"}, b"")
     with pytest.raises(probe.ProbeFailed, match="in a circle"):
-        probe.first_page("127.0.0.1", port)
+        probe.time_first_page("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "login", ""])
@@ -67,31 +67,31 @@ def test_a_page_elsewhere_is_not_the_first_page(port: int, elsewhere: str) -> No
     ANSWERS["/"] = (302, {"Location": elsewhere}, b"")
     ANSWERS[elsewhere] = (200, {}, b"page")
     with pytest.raises(probe.ProbeFailed, match="GET / answered 302"):
-        probe.first_page("127.0.0.1", port)
+        probe.time_first_page("127.0.0.1", port)
 
 
 def test_the_first_token_is_the_first_text(port: int) -> None:
     ANSWERS["/v1/chat/completions"] = (200, {}, ROLE + TEXT + USAGE + END)
-    assert probe.first_token("127.0.0.1", port, "key", "model") > 0
+    assert probe.time_first_token("127.0.0.1", port, "key", "model") > 0
 
 
 def test_an_answer_without_text_is_told(port: int) -> None:
     ANSWERS["/v1/chat/completions"] = (200, {}, ROLE + USAGE + END)
     with pytest.raises(probe.ProbeFailed, match="without any text"):
-        probe.first_token("127.0.0.1", port, "key", "model")
+        probe.time_first_token("127.0.0.1", port, "key", "model")
     ANSWERS["/v1/chat/completions"] = (402, {}, b"no credit")
     with pytest.raises(probe.ProbeFailed, match="402: no credit"):
-        probe.first_token("127.0.0.1", port, "key", "model")
+        probe.time_first_token("127.0.0.1", port, "key", "model")
 
 
 def test_serves_only_with_200(port: int) -> None:
     ANSWERS["/readyz"] = (503, {}, b"")
-    assert not probe.serves("127.0.0.1", port)
+    assert not probe.is_serving("127.0.0.1", port)
     ANSWERS["/readyz"] = (200, {}, b"")
-    assert probe.serves("127.0.0.1", port)
+    assert probe.is_serving("127.0.0.1", port)
 
 
 def test_a_closed_port_does_not_serve(port: int) -> None:
-    assert probe.listens("127.0.0.1", port)
-    assert not probe.listens("127.0.0.1", 1)
-    assert not probe.serves("127.0.0.1", 1)
+    assert probe.is_listening("127.0.0.1", port)
+    assert not probe.is_listening("127.0.0.1", 1)
+    assert not probe.is_serving("127.0.0.1", 1)

@@ -40,7 +40,7 @@ def test_a_command_line_tells_who_it_is(cat: "subprocess.Popen[bytes]") -> None:
 
 def test_root_is_left_behind_where_it_can_be() -> None:
     ask = [sys.executable, "-S", "-c", "import os; print(os.geteuid())"]
-    command = processes.leashed(ask, drop=processes.unprivileged())
+    command = processes.leashed_command(ask, drop=processes.unprivileged_user())
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() != "0"
-    assert (processes.unprivileged() == "keep") is (os.geteuid() != 0)
+    assert (processes.unprivileged_user() == "keep") is (os.geteuid() != 0)

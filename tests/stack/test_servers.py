@@ -43,7 +43,7 @@ def test_a_server_is_found_where_a_person_does_not_look(
 def test_only_what_is_missing_is_installed(
     monkeypatch: pytest.MonkeyPatch, ran: list[tuple[str, ...]], bare: Path
 ) -> None:
-    monkeypatch.setattr(servers, "as_root", lambda: ["sudo", "-n"])
+    monkeypatch.setattr(servers, "root_command", lambda: ["sudo", "-n"])
     assert servers.main() == 0
     assert ran == [("sudo", "-n", "nginx", "redis-server", "redis-tools", "openssl")]
 
@@ -54,8 +54,8 @@ def test_without_a_way_to_install_it_says_what_is_missing(
     bare: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(servers, "as_root", lambda: None)
+    monkeypatch.setattr(servers, "root_command", lambda: None)
     assert (servers.main(), ran) == (0, [])
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == servers.ADVICE.format("nginx")
-    assert len(told) == len(servers.PACKAGES) - 1
+    message = capsys.readouterr().err.splitlines()
+    assert message[0] == servers.ADVICE.format("nginx")
+    assert len(message) == len(servers.PACKAGES) - 1

@@ -34,7 +34,7 @@ while True:
 """
 
 
-class Heard(Console):
+class RecordingConsole(Console):
     """Keeps what the children say, and lets a test wait for it."""
 
     def __init__(self) -> None:
@@ -57,23 +57,23 @@ def child(name: str, program: str) -> Child:
 
 
 async def test_stops_in_reverse_order() -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, HASTY)
+    received = RecordingConsole()
+    supervisor = Supervisor(received, HASTY)
 
     async def story() -> None:
         for name in ("first", "second", "third"):
             supervisor.launch(child(name, OBEDIENT))
-            await heard.times(1)
+            await received.times(1)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert heard.lines[3:] == [("third", "down"), ("second", "down"), ("first", "down")]
+    assert received.lines[3:] == [("third", "down"), ("second", "down"), ("first", "down")]
 
 
 async def test_leaves_stop_together_and_what_they_live_on_outlasts_them(tmp_path: Path) -> None:
     """A worker may need the time that waiting for the beat to end would take."""
-    heard = Heard()
-    supervisor = Supervisor(heard, HASTY)
+    received = RecordingConsole()
+    supervisor = Supervisor(received, HASTY)
     # A FIFO opens only when it is opened from both sides: each leaf waits for the other.
     meeting = tmp_path / "meeting"
     os.mkfifo(meeting)
@@ -84,42 +84,42 @@ async def test_leaves_stop_together_and_what_they_live_on_outlasts_them(tmp_path
             waits = f"open({str(meeting)!r}, {mode!r}).close()\nprint"
             program = OBEDIENT.replace('print("down"', f'{waits}("down"')
             supervisor.launch(replace(child(name, program), leaf=True))
-        await heard.times(3)
+        await received.times(3)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert sorted(heard.lines[3:5]) == [("left", "down"), ("right", "down")]
-    assert heard.lines[5:] == [("base", "down")]
+    assert sorted(received.lines[3:5]) == [("left", "down"), ("right", "down")]
+    assert received.lines[5:] == [("base", "down")]
 
 
 async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, HASTY)
+    received = RecordingConsole()
+    supervisor = Supervisor(received, HASTY)
     program = OBEDIENT.replace('"up"', '"a client is lost"').replace('"down"', '"a client is lost"')
 
     async def story() -> None:
         supervisor.launch(replace(child("base", program), farewell="client is lost"))
-        await heard.times(1)
+        await received.times(1)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert heard.lines == [("base", "a client is lost")]
+    assert received.lines == [("base", "a client is lost")]
 
 
 async def test_starts_again_after_longer_and_longer_pauses(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, Patience(**{**vars(HASTY), "deaths_max": 99}))
+    received = RecordingConsole()
+    supervisor = Supervisor(received, Patience(**{**vars(HASTY), "deaths_max": 99}))
 
     async def story() -> None:
         supervisor.launch(child("web", "print('one life'); raise SystemExit(3)"))
-        await heard.times(6)
+        await received.times(6)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in capfd.readouterr().out.splitlines() if "exit code 3" in line]
-    pauses = [line.split(" in ")[1] for line in told[:5]]
+    messages = [line for line in capfd.readouterr().out.splitlines() if "exit code 3" in line]
+    pauses = [line.split(" in ")[1] for line in messages[:5]]
     assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
 
 
@@ -127,40 +127,40 @@ async def test_starts_again_after_longer_and_longer_pauses(
 async def test_a_healthy_life_brings_the_short_pause_back(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    heard = Heard()
+    received = RecordingConsole()
     healthy_at_once = Patience(**{**vars(HASTY), "deaths_max": 99, "healthy_after": 0})
-    supervisor = Supervisor(heard, healthy_at_once)
+    supervisor = Supervisor(received, healthy_at_once)
 
     async def story() -> None:
         supervisor.launch(child("web", "print('one life')"))
-        await heard.times(4)
+        await received.times(4)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    told = [line for line in capfd.readouterr().out.splitlines() if "again" in line]
-    assert {line.split(" in ")[1] for line in told} == {"0.02 s"}
+    messages = [line for line in capfd.readouterr().out.splitlines() if "again" in line]
+    assert {line.split(" in ")[1] for line in messages} == {"0.02 s"}
 
 
 @pytest.mark.extended
 async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, HASTY)
+    received = RecordingConsole()
+    supervisor = Supervisor(received, HASTY)
 
     async def story() -> None:
         supervisor.launch(child("steady", OBEDIENT))
-        await heard.times(1)
+        await received.times(1)
         supervisor.launch(child("web", "raise SystemExit('no such setting')"))
 
     with pytest.raises(ChildFailed, match="web ended with exit code 1") as failed:
         await supervisor.supervise(story())
     assert failed.value.tail == ["no such setting"] * HASTY.deaths_max
-    assert ("steady", "down") in heard.lines
+    assert ("steady", "down") in received.lines
 
 
 @pytest.mark.extended
 async def test_a_child_that_has_served_is_never_given_up(tmp_path: Path) -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, HASTY)
+    received = RecordingConsole()
+    supervisor = Supervisor(received, HASTY)
     lives = tmp_path / "lives"
     program = f"""
 with open({str(lives)!r}, "a") as file:
@@ -172,7 +172,7 @@ print("up", flush=True)
         command = [sys.executable, "-S", "-c", program]
         await supervisor.start(Child("web", command, dict(os.environ), ready=lives.exists))
         while len(lives.read_text()) < HASTY.deaths_max + 2:
-            await heard.times(1)
+            await received.times(1)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
@@ -180,12 +180,12 @@ print("up", flush=True)
 
 
 async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> None:
-    heard = Heard()
-    supervisor = Supervisor(heard, Patience(stop_within=0.1, stop_reserve=0.1))
+    received = RecordingConsole()
+    supervisor = Supervisor(received, Patience(stop_within=0.1, stop_reserve=0.1))
 
     async def story() -> None:
         supervisor.launch(child("stuck", STUBBORN))
-        await heard.times(1)
+        await received.times(1)
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
@@ -193,14 +193,14 @@ async def test_kills_what_does_not_stop(capfd: pytest.CaptureFixture[str]) -> No
 
 
 async def test_a_second_signal_hurries() -> None:
-    heard = Heard()
+    received = RecordingConsole()
     supervisor = Supervisor(
-        heard, Patience(pause_first=0.01, stop_within=600, same_signal_within=0)
+        received, Patience(pause_first=0.01, stop_within=600, same_signal_within=0)
     )
 
     async def story() -> None:
         supervisor.launch(child("stuck", STUBBORN))
-        await heard.times(1)
+        await received.times(1)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -210,13 +210,13 @@ async def test_a_second_signal_hurries() -> None:
 
 @pytest.mark.extended
 async def test_a_failed_step_stops_the_children_and_is_told() -> None:
-    heard = Heard()
+    received = RecordingConsole()
     heard_of_prepare: list[str] = []
-    supervisor = Supervisor(heard, HASTY)
+    supervisor = Supervisor(received, HASTY)
 
     async def story() -> None:
         supervisor.launch(child("steady", OBEDIENT))
-        await heard.times(1)
+        await received.times(1)
         await supervisor.run(
             "prepare",
             [sys.executable, "-S", "-c", "print('no table'); raise SystemExit(7)"],
@@ -227,7 +227,7 @@ async def test_a_failed_step_stops_the_children_and_is_told() -> None:
     with pytest.raises(ChildFailed, match="prepare ended with exit code 7") as failed:
         await supervisor.supervise(story())
     assert failed.value.tail == heard_of_prepare == ["no table"]
-    assert heard.lines == [("steady", "up"), ("steady", "down")]
+    assert received.lines == [("steady", "up"), ("steady", "down")]
 
 
 KEEPER = """

@@ -56,12 +56,12 @@ def start(data: Path, port: int) -> Running:
         text=True,
     )
     assert process.stdout is not None
-    told = ""
+    message = ""
     for line in process.stdout:
-        told += line
+        message += line
         if line.startswith("Ctrl-C"):
-            return Running(process, port, data, told)
-    pytest.fail(f"it ended with {process.wait()}:\n{told}")
+            return Running(process, port, data, message)
+    pytest.fail(f"it ended with {process.wait()}:\n{message}")
 
 
 def end(process: "subprocess.Popen[str]") -> None:
@@ -79,17 +79,17 @@ def children(pid: int) -> list[int]:
 def all_children(pid: int) -> list[int]:
     """Of a whole installation: the last ones are started while it tells what a newcomer needs."""
     until = time.monotonic() + WAIT_SECONDS
-    while len(found := children(pid)) < len(up.CHILDREN) and time.monotonic() < until:
+    while len(result := children(pid)) < len(up.CHILDREN) and time.monotonic() < until:
         time.sleep(0.005)
-    assert len(found) == len(up.CHILDREN)
-    return found
+    assert len(result) == len(up.CHILDREN)
+    return result
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = start(tmp_path_factory.mktemp("up") / "data", free_port())
-    yield found
-    end(found.process)
+    result = start(tmp_path_factory.mktemp("up") / "data", free_port())
+    yield result
+    end(result.process)
 
 
 async def test_a_step_that_fails_is_not_waited_for() -> None:
@@ -97,7 +97,7 @@ async def test_a_step_that_fails_is_not_waited_for() -> None:
         raise ChildFailed("prepare", "ended with exit code 7", [])
 
     with pytest.raises(ChildFailed, match="exit code 7"):
-        await up.unless_ended(asyncio.create_task(fail()), asyncio.Event())
+        await up.wait_unless_ended(asyncio.create_task(fail()), asyncio.Event())
 
 
 def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
@@ -176,9 +176,9 @@ def test_the_sign_in_link_works_once_and_leads_to_the_local_model(running: Runni
 
 def form_token(page: str) -> dict[str, str]:
     """The member by which a form shows that it is of a page of ours."""
-    found = re.search(r'name="(csrfmiddlewaretoken)" value="(\w+)"', page)
-    assert found is not None
-    return {found[1]: found[2]}
+    match = re.search(r'name="(csrfmiddlewaretoken)" value="(\w+)"', page)
+    assert match is not None
+    return {match[1]: match[2]}
 
 
 @pytest.mark.extended
@@ -207,7 +207,7 @@ def bearer(key: str) -> dict[str, str]:
 @pytest.mark.extended
 def test_the_key_reaches_the_local_model(running: Running) -> None:
     started = time.time()
-    arrived = probe.first_token("127.0.0.1", running.port, running.key, model.NAME)
+    arrived = probe.time_first_token("127.0.0.1", running.port, running.key, model.NAME)
     assert started < arrived
 
 
@@ -235,9 +235,9 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
         assert all(wait_gone(pid, 0) for pid in pids)
         assert not (running.data / "run" / "DATABASE_URL").exists()
         assert again.process.stdout is not None
-        told = again.process.stdout.read()
-        assert told.endswith("Stopped.\n")
-        assert "was killed" not in told
-        assert "FATAL" not in told
+        message = again.process.stdout.read()
+        assert message.endswith("Stopped.\n")
+        assert "was killed" not in message
+        assert "FATAL" not in message
     finally:
         end(again.process)

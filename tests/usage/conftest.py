@@ -16,9 +16,9 @@ from usage.rollups.rollups import replace_all
 @pytest.fixture
 def key(people: cast.Cast) -> Key:
     """bob's key, with money behind it."""
-    made, _ = cast.make_key(people.core, "web-prod", user=people.bob)
-    credit(made)
-    return made
+    created, _ = cast.make_key(people.core, "web-prod", user=people.bob)
+    credit(created)
+    return created
 
 
 @pytest.fixture

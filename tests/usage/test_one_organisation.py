@@ -125,18 +125,18 @@ def across(source: str) -> set[str]:
 
 
 def test_every_statement_names_its_organisation_or_says_why_not() -> None:
-    found = {
+    results = {
         f"{path.relative_to(ROOT)}:{name}"
         for room in ("usage", "billing", "relay")
         for path in (ROOT / room).rglob("*.py")
         if "migrations" not in path.parts
         for name in across(path.read_text())
     }
-    listed = {place for place in found if place in BY_ID}
+    listed = {place for place in results if place in BY_ID}
     everywhere = {
-        place for place in found - listed if {place, place.split(":")[0]} & EVERYWHERE.keys()
+        place for place in results - listed if {place, place.split(":")[0]} & EVERYWHERE.keys()
     }
-    assert found - listed - everywhere == set()
+    assert results - listed - everywhere == set()
     # Whoever puts one right takes it off.
     assert listed == BY_ID
     reasons = {place for place in EVERYWHERE if any(one.startswith(place) for one in everywhere)}

@@ -102,7 +102,7 @@ def wrong_charges_after(
 def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge | None:
     meters: Mapping[str, int] = _decode(record.meters)
     if record.basis in UNCHARGED or record.price_version_id is None:
-        return _wrong(record.id, "charged", 0, record.charge_nano)
+        return _compare_figures(record.id, "charged", 0, record.charge_nano)
     version = versions[record.price_version_id].multiplied(record.multiplier_ppm)
     if record.pricing is not None:
         return _judge_parts(record, meters, version)
@@ -138,9 +138,9 @@ def _compare(
     record: _Record, total_nano: int, count_saved: Callable[[], int]
 ) -> WrongCharge | None:
     charged = min(total_nano, record.hold_nano)
-    wrong = _wrong(record.id, "charged", charged, record.charge_nano)
+    wrong = _compare_figures(record.id, "charged", charged, record.charge_nano)
     if wrong is None and record.saved_nano is not None:
-        return _wrong(record.id, "saved", count_saved(), record.saved_nano)
+        return _compare_figures(record.id, "saved", count_saved(), record.saved_nano)
     return wrong
 
 
@@ -153,10 +153,10 @@ def _decode(stored: Any) -> Any:
     return json.loads(stored) if isinstance(stored, str) else stored
 
 
-def _wrong(id: UUID, what: str, expected: int, found: int) -> WrongCharge | None:
-    if expected == found:
+def _compare_figures(id: UUID, what: str, expected: int, actual: int) -> WrongCharge | None:
+    if expected == actual:
         return None
-    return WrongCharge(id, expected, found, f"{what} {found}, expected {expected}")
+    return WrongCharge(id, expected, actual, f"{what} {actual}, expected {expected}")
 
 
 _RECORDS: Final = f"""

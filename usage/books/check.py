@@ -12,11 +12,11 @@ from billing.models import BooksWalk
 from billing.seals.spans import BEGINNING
 from lib import clock
 from lib.database.code_migrations import schema_difference
-from outbox.facts import put, told_since
+from outbox.facts import put, was_reported_since
 from usage.books import findings
 from usage.books import seals as books_seals
 from usage.books import walk as books_walk
-from usage.books.invariants import Span, of_the_present
+from usage.books.invariants import Span, present_invariants
 from usage.books.walk import NEW, PRESENT, WHOLE, Findings, Place
 from usage.models import BooksCheck
 
@@ -42,47 +42,47 @@ def check_books() -> dict[str, list[str]] | None:
     of everything wrong now, or None while the check rests or is paused. What could not be checked
     in time is reported as such, not as wrong; the next check continues with anything newer than an
     hour."""
-    if stands_aside() or not _claim():
+    if is_check_paused() or not _claim():
         return None
     began = time.monotonic()
-    found = Findings(began + CHECK_S, QUERY_S)
+    all_findings = Findings(began + CHECK_S, QUERY_S)
     books_walk.prepare_tables()
-    place = books_walk.walk(NEW, found, _WALK_S)
+    place = books_walk.walk(NEW, all_findings, _WALK_S)
     if place.reached and place.to_at is not None:
-        _look_at_today(found, place.to_at)
-    elif not found.unfinished and clock.now() - (place.to_at or BEGINNING) > _HOUR:
-        found.unfinished.append(f"postings since {place.to_at or BEGINNING}")
-    findings.note(WHOLE, found.broken)
+        _check_today(all_findings, place.to_at)
+    elif not all_findings.unfinished and clock.now() - (place.to_at or BEGINNING) > _HOUR:
+        all_findings.unfinished.append(f"postings since {place.to_at or BEGINNING}")
+    findings.note(WHOLE, all_findings.broken)
     if place.reached:
-        _look_at_present(found, place)
-    if stands_aside():
+        _check_present(all_findings, place)
+    if is_check_paused():
         # The database was migrated meanwhile; what could not be read says nothing.
         return None
-    BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": found.unfinished})
+    BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": all_findings.unfinished})
     return _report(began)
 
 
-def _look_at_today(found: Findings, to_at: dt.datetime) -> None:
+def _check_today(findings: Findings, to_at: dt.datetime) -> None:
     # Behind it is only what was written in the last moments.
-    found.look_at_span(Span(to_at))
+    findings.look_at_span(Span(to_at))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
-    books_walk.walk_day(found, midnight, to_at, _DAY_S)
-    books_seals.look_at_day(seal_key(), midnight, _DAY_SEALED_ROWS)
+    books_walk.walk_day(findings, midnight, to_at, _DAY_S)
+    books_seals.check_seals_of_day(seal_key(), midnight, _DAY_SEALED_ROWS)
 
 
-def _look_at_present(found: Findings, place: Place) -> None:
+def _check_present(all_findings: Findings, place: Place) -> None:
     """Check the invariants over everything at once. Earlier findings that are not found again no
     longer hold."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
     present.look_at_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
     unfinished = [text.split(":")[0] for text in present.unfinished]
-    looked_at = [name for name in of_the_present() if name not in unfinished]
+    looked_at = [name for name in present_invariants() if name not in unfinished]
     findings.end_looked_at(PRESENT, looked_at, present.broken, books_walk.ROWS_MAX)
-    found.unfinished += present.unfinished
+    all_findings.unfinished += present.unfinished
 
 
-def stands_aside() -> bool:
+def is_check_paused() -> bool:
     """Return whether the database's migrations differ from those of this code, because a check of
     another version would report new data as wrong. *System health* shows this; after an hour, so
     does an email. Findings during a migration are not stored either (`usage/books/findings.py`)."""
@@ -148,6 +148,6 @@ def _report(began: float) -> dict[str, list[str]]:
 
 def _tell_unchecked(unfinished: list[str]) -> None:
     """Report once an hour what could not be checked: one letter for all of it."""
-    if not told_since("books.unchecked", clock.now() - _HOUR):
-        shown = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]
-        put("books.unchecked", None, parts=shown, count=len(unfinished))
+    if not was_reported_since("books.unchecked", clock.now() - _HOUR):
+        excerpts = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]
+        put("books.unchecked", None, parts=excerpts, count=len(unfinished))

@@ -64,13 +64,13 @@ def list_findings(request: HttpRequest, query: Query[FindingQuery]) -> dict[str,
     if query.open is not None:
         rows = rows.filter(acknowledged_at__isnull=query.open)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
-    return {"items": [_shown(row) for row in page.items], "next": page.next}
+    return {"items": [_serialize_finding(row) for row in page.items], "next": page.next}
 
 
 @router.get("/findings/{id}", response=FindingOut, summary="Show a ledger finding")
 def read_finding(request: HttpRequest, id: str) -> FindingOut:
     """One finding of the ledger checks."""
-    return _shown(findings.access_finding(actors.actor_of(request), id))
+    return _serialize_finding(findings.access_finding(actors.actor_of(request), id))
 
 
 @router.post(
@@ -81,8 +81,8 @@ def acknowledge_finding(request: HttpRequest, id: str, body: AcknowledgementIn) 
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     finding = findings.access_finding(actor, id)
-    return _shown(findings.acknowledge(actor, finding, body.reason))
+    return _serialize_finding(findings.acknowledge(actor, finding, body.reason))
 
 
-def _shown(finding: Finding) -> FindingOut:
+def _serialize_finding(finding: Finding) -> FindingOut:
     return answer_of(FindingOut, finding, acknowledged_by=finding.acknowledged_as)

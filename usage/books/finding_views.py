@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -77,10 +77,10 @@ class AcknowledgeForm(forms.Form):
 @require_safe
 def finding_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(FINDINGS, request, actor)
-    rows = QuerySource(_filtered(findings.all_findings(actor).order_by(), state))
+    rows = QuerySource(_filter_findings(findings.all_findings(actor).order_by(), state))
 
-    def make(found: list[Finding]) -> list[dict[str, Any]]:
-        return [_row(finding) for finding in found]
+    def make(rows_found: list[Finding]) -> list[dict[str, Any]]:
+        return [_row(finding) for finding in rows_found]
 
     templates = ("usage/books/findings.html", "usage/books/_findings.html")
     context = {"complete_at": full_walk.complete_at()}
@@ -108,14 +108,14 @@ def finding_acknowledge(request: HttpRequest, actor: Actor, id: str) -> HttpResp
             refused.tell(form)
         else:
             messages.success(request, gettext("Acknowledged."))
-            return go_to(request, "findings")
+            return redirect_to(request, "findings")
     context = {"form": form, "finding": finding}
     return render_dialog(
         request, "usage/books/finding_acknowledge.html", context, refused=form.is_bound
     )
 
 
-def _filtered(rows: QuerySet[Finding], state: State) -> QuerySet[Finding]:
+def _filter_findings(rows: QuerySet[Finding], state: State) -> QuerySet[Finding]:
     text = state.value("q")
     if text:
         rows = rows.filter(

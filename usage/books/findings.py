@@ -17,7 +17,7 @@ from lib import clock
 from lib.database.code_migrations import schema_difference
 from lib.ids import parse_number
 from lib.refusal import Refused, check_text
-from outbox.facts import put, told_since
+from outbox.facts import put, was_reported_since
 from usage.models import Finding
 
 log = logging.getLogger(__name__)
@@ -70,38 +70,38 @@ def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
 
 def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
     """Store one row; 1 if it is new."""
-    expected, found = (
+    expected, actual = (
         str(getattr(row, name, ""))[:_FIGURE_MAX] if hasattr(row, name) else "" for name in _FIGURES
     )
     now = clock.now()
     last = (
         Finding.objects.filter(invariant=invariant, object=object_of(row)).order_by("-id").first()
     )
-    if last is not None and (last.acknowledged_at is None or _is_same(last, expected, found)):
-        last.expected, last.found = expected, found
+    if last is not None and (last.acknowledged_at is None or _is_same(last, expected, actual)):
+        last.expected, last.found = expected, actual
         last.last_seen_at, last.holds, last.walk = now, True, walk
         last.save(update_fields=["expected", "found", "last_seen_at", "holds", "walk"])
         return 0
     if full:
         return 0
     Finding.objects.create(
-        invariant=invariant, object=object_of(row), expected=expected, found=found, walk=walk,
+        invariant=invariant, object=object_of(row), expected=expected, found=actual, walk=walk,
         first_seen_at=now, last_seen_at=now,
     )  # fmt: skip
     log.critical("a ledger check failed: %s: %s", invariant, row)
     return 1
 
 
-def _is_same(last: Finding, expected: str, found: str) -> bool:
+def _is_same(last: Finding, expected: str, actual: str) -> bool:
     """Return whether an acknowledged finding is still the one that was acknowledged."""
-    return last.holds and _difference(last.expected, last.found) == _difference(expected, found)
+    return last.holds and _difference(last.expected, last.found) == _difference(expected, actual)
 
 
-def _difference(expected: str, found: str) -> object:
+def _difference(expected: str, actual: str) -> object:
     try:
-        return int(found) - int(expected)
+        return int(actual) - int(expected)
     except ValueError:
-        return expected, found
+        return expected, actual
 
 
 def end_looked_at(
@@ -140,14 +140,14 @@ def tell() -> None:
         open_ = Finding.objects.select_for_update().filter(acknowledged_at=None)
         new = Q(told_at=None)
         due = list(open_.filter(new | Q(holds=True, told_at__lt=now - _REMIND)).order_by("id"))
-        if not due or told_since("books.wrong", now - _GROUP):
+        if not due or was_reported_since("books.wrong", now - _GROUP):
             return
-        shown = [
+        rows = [
             {"invariant": one.invariant, "object": one.object,
              "expected": one.expected, "found": one.found}
             for one in due[:_SHOWN_MAX]
         ]  # fmt: skip
-        put("books.wrong", None, findings=shown, count=len(due))
+        put("books.wrong", None, findings=rows, count=len(due))
         open_.filter(id__in=[one.id for one in due]).update(told_at=now)
 
 
@@ -169,7 +169,7 @@ def open_count() -> int:
 
 def access_finding(actor: Actor, id: str) -> Finding:
     """Raises Http404."""
-    return access.one_of(all_findings(actor), parse_number(id))
+    return access.get_by_id(all_findings(actor), parse_number(id))
 
 
 def acknowledge(actor: Actor, finding: Finding, reason: str) -> Finding:

@@ -23,10 +23,10 @@ from usage.books import findings
 from usage.books import seals as books_seals
 from usage.books import walk as books_walk
 from usage.books.charge_check import Place, wrong_charges_after
-from usage.books.check import CHECK_S, QUERY_S, stands_aside
+from usage.books.check import CHECK_S, QUERY_S, is_check_paused
 from usage.books.seals import SEALS
 from usage.books.walk import NEW, WHOLE, Findings
-from usage.months.detaching import altered
+from usage.months.detaching import find_altered
 from usage.rollups import clickhouse_sink
 
 SHARE: Final = 0.05
@@ -61,14 +61,14 @@ def check_whole() -> None:
     if not turn.filter(rest_until__lte=now).update(rest_until=now + _LEASE):
         return
     began = time.monotonic()
-    if stands_aside():
+    if is_check_paused():
         return
     stored = _next()
     if stored is None:
         first = BooksWalk.objects.filter(name__in=WALKS).earliest("rest_until").rest_until
         turn.update(rest_until=first)
         return
-    _go_on(stored)
+    _continue_walk(stored)
     took = dt.timedelta(seconds=time.monotonic() - began)
     turn.update(rest_until=clock.now() + took * (1 / SHARE - 1))
 
@@ -90,7 +90,7 @@ def _next() -> BooksWalk | None:
     return next(iter([*begun, *walks]), None)
 
 
-def _go_on(stored: BooksWalk) -> None:
+def _continue_walk(stored: BooksWalk) -> None:
     walk = BooksWalk.objects.filter(name=stored.name)
     if stored.began_at is None or stored.has_ended:
         stored.began_at, stored.after = clock.now(), ""
@@ -102,7 +102,7 @@ def _go_on(stored: BooksWalk) -> None:
     except (DatabaseError, ClickHouseError) as error:
         ended = False
         unfinished.append(f"{stored.name}: {str(error).strip()}")
-    if stands_aside():
+    if is_check_paused():
         # The database was migrated meanwhile.
         return
     walk.update(unfinished=unfinished, after=stored.after)
@@ -115,9 +115,9 @@ def _walk_ledger(stored: BooksWalk, unfinished: list[str]) -> bool:
     newest = BooksWalk.objects.filter(name=NEW).first()
     if newest is None or newest.to_at is None:
         return False
-    found = Findings(time.monotonic() + CHECK_S, QUERY_S)
-    place = books_walk.walk(WHOLE, found, _TURN_S, newest.to_at)
-    unfinished += found.unfinished
+    findings = Findings(time.monotonic() + CHECK_S, QUERY_S)
+    place = books_walk.walk(WHOLE, findings, _TURN_S, newest.to_at)
+    unfinished += findings.unfinished
     return place.reached and books_walk.end(WHOLE, NEW, clock.now())
 
 
@@ -134,13 +134,13 @@ def _walk_charges(stored: BooksWalk, unfinished: list[str]) -> bool:
 
 
 def _walk_seals(stored: BooksWalk, unfinished: list[str]) -> bool:
-    place = books_seals.look(seal_key(), stored.after, _SEALED_ROWS)
+    place = books_seals.check_seals_from(seal_key(), stored.after, _SEALED_ROWS)
     stored.after = place or ""
     return place is None
 
 
 def _walk_copies(stored: BooksWalk, unfinished: list[str]) -> bool:
-    months = [MonthRow(text, text.partition(":")[0]) for text in altered(seal_key())]
+    months = [MonthRow(text, text.partition(":")[0]) for text in find_altered(seal_key())]
     findings.note(COPIES, {SIGNED: months})
     findings.note(COPIES, {COPIED: clickhouse_sink.different_days()})
     return True

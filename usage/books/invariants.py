@@ -155,7 +155,7 @@ _BY_WINDOW: Final = f"""
         WHERE {_SPAN} AND p.kind = 'correct'"""
 
 
-def _of_months(kind: str) -> str:
+def _detached_sums_sql(kind: str) -> str:
     """Return the sums of detached months at the start of each month, because every walk is far
     behind it."""
     return f"""
@@ -170,8 +170,8 @@ def _of_months(kind: str) -> str:
 
 _SUMMED: Final = {
     "account": _BY_ACCOUNT,
-    "sold": _SOLD + _of_months("sold"),
-    "window": _BY_WINDOW + _of_months("window"),
+    "sold": _SOLD + _detached_sums_sql("sold"),
+    "window": _BY_WINDOW + _detached_sums_sql("window"),
 }
 SUMS: Final = " UNION ALL ".join(
     f"SELECT '{kind}', subject_id, sum(nano) FROM ({rows}) summed GROUP BY subject_id"
@@ -504,7 +504,7 @@ class Cursor(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-def of_spans() -> list[str]:
+def span_invariants() -> list[str]:
     """The names of the invariants that look at a span, and at nothing else."""
     return [
         name
@@ -513,9 +513,9 @@ def of_spans() -> list[str]:
     ]
 
 
-def of_the_present() -> list[str]:
+def present_invariants() -> list[str]:
     """The names of all others: of what stands now, and of sums since the first day."""
-    return [name for name in INVARIANTS if name not in of_spans()]
+    return [name for name in INVARIANTS if name not in span_invariants()]
 
 
 def rows_that_break(

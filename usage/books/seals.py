@@ -21,26 +21,26 @@ class BrokenSeal(NamedTuple):
     found: str
 
 
-def look_at_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
+def check_seals_of_day(key: bytes, midnight: dt.datetime, rows_max: int) -> None:
     """Continue along the ledger's seals of the day; start again after the last one."""
     stored, _ = BooksWalk.objects.get_or_create(name=DAY_SEALS)
     before = Seal.objects.filter(kind=SealKind.LEDGER, to_at__lt=midnight).order_by("-id")
     yesterday = before.values_list("id", flat=True).first() or 0
     after = max(int(stored.after or 0), yesterday)
-    stored.after = str(_look(SealKind.LEDGER, key, after, rows_max) or "")
+    stored.after = str(_check_kind(SealKind.LEDGER, key, after, rows_max) or "")
     stored.save(update_fields=["after"])
 
 
-def look(key: bytes, place: str, rows_max: int) -> str | None:
+def check_seals_from(key: bytes, place: str, rows_max: int) -> str | None:
     """Continue along all seals from a place. Return the next place, or None after the last one."""
     kind, _, after = (place or f"{SealKind.LEDGER} 0").partition(" ")
-    last = _look(kind, key, int(after), rows_max)
+    last = _check_kind(kind, key, int(after), rows_max)
     if last is not None:
         return f"{kind} {last}"
     return f"{SealKind.TRAIL} 0" if kind == SealKind.LEDGER else None
 
 
-def _look(kind: str, key: bytes, after: int, rows_max: int) -> int | None:
+def _check_kind(kind: str, key: bytes, after: int, rows_max: int) -> int | None:
     with connection.cursor() as cursor:
         broken, last = broken_part(cursor, key, kind, after, rows_max)
     if broken:

@@ -26,7 +26,14 @@ from billing.seals.spans import BEGINNING, spans
 from lib import clock
 from lib.database.code_migrations import schema_difference
 from usage.books import findings as found_rows
-from usage.books.invariants import Span, Sums, of_spans, of_the_present, rows_that_break, sums_of
+from usage.books.invariants import (
+    Span,
+    Sums,
+    present_invariants,
+    rows_that_break,
+    span_invariants,
+    sums_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +94,12 @@ class Findings:
         self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
-        self.look(of_spans(), span.parameters())
+        self.look(span_invariants(), span.parameters())
 
     def look_at_present(self, open_end: Span, sums: Sums) -> None:
         """Check the present state. `sums` are those of everything before the open end of the
         books."""
-        self.look(of_the_present(), open_end.parameters(sums))
+        self.look(present_invariants(), open_end.parameters(sums))
 
 
 class Place(NamedTuple):
@@ -161,16 +168,16 @@ def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
     return findings
 
 
-def walk_day(found: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
+def walk_day(findings: Findings, midnight: dt.datetime, to_at: dt.datetime, seconds: float) -> None:
     """Walk the spans since midnight for so many seconds; start again after the last one."""
     began = time.monotonic()
     stored, _ = BooksWalk.objects.get_or_create(name=DAY)
     from_at = max(stored.to_at or midnight, midnight)
     with connection.cursor() as cursor:
         for _, edge in _spans(cursor, from_at, to_at):
-            found.look_at_span(Span(from_at, edge))
+            findings.look_at_span(Span(from_at, edge))
             from_at = edge
-            if found.unfinished or time.monotonic() - began > seconds:
+            if findings.unfinished or time.monotonic() - began > seconds:
                 break
     ended = from_at >= to_at
     stored.to_at = None if ended else from_at
@@ -214,25 +221,27 @@ def _step(name: str, span: Span, findings: Findings) -> bool:
     return True
 
 
-def _sums(span: Span, found: Findings) -> Sums:
+def _sums(span: Span, findings: Findings) -> Sums:
     """What a span adds to the sums; without rows that cannot be read, which are a finding."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOOK_UP)
-        return _readable_sums(cursor, span, found)
+        return _readable_sums(cursor, span, findings)
 
 
-def _readable_sums(cursor: CursorWrapper, span: Span, found: Findings) -> Counter[tuple[str, int]]:
+def _readable_sums(
+    cursor: CursorWrapper, span: Span, findings: Findings
+) -> Counter[tuple[str, int]]:
     try:
         with transaction.atomic():
             return sums_of(cursor, span)
     except DataError as error:
-        found.cannot_read(SUMMED, error)
+        findings.cannot_read(SUMMED, error)
     from_at, to_at = span.from_at or BEGINNING, span.to_at
     if to_at is None or to_at - from_at <= dt.timedelta(microseconds=1):
         return Counter()
     middle = from_at + (to_at - from_at) / 2
-    sums = _readable_sums(cursor, Span(span.from_at, middle), found)
-    sums.update(_readable_sums(cursor, Span(middle, to_at), found))
+    sums = _readable_sums(cursor, Span(span.from_at, middle), findings)
+    sums.update(_readable_sums(cursor, Span(middle, to_at), findings))
     return sums
 
 

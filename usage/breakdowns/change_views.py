@@ -21,7 +21,7 @@ from usage.reports.filter_bar import GROUPS_SHOWN, dates_of
 from usage.reports.filters import UsageFilter
 from usage.reports.groupings import GroupBy
 from usage.reports.views import all_groups, group_label, over_of_group, rows_url, too_many_text
-from usage.rollups.levels import Standing, standing
+from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import TooManyRecords
 
 _AXES: Final[tuple[GroupBy, ...]] = ("model", "key", "user", "team")
@@ -43,7 +43,7 @@ def changes_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
-    at = standing()
+    at = read_freshness()
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
     cells = [whole_of(actor, period, at) for period in (usage_filter, earlier)]
     now, before = (cell.totals for cell in cells)
@@ -85,7 +85,7 @@ def _line(
     earlier: UsageFilter,
     axis: GroupBy,
     change: int,
-    at: Standing,
+    at: Freshness,
 ) -> dict[str, Any]:
     now, before = ({_value(c): c for c in explore(actor, period, [axis], at).cells}
                    for period in (usage_filter, earlier))  # fmt: skip

@@ -26,6 +26,6 @@ def parts_of(
     whole `change`, where that is anything: the parts add up to it."""
     groups = [Part(value, now.get(value, 0), before.get(value, 0)) for value in {**now, **before}]
     groups.sort(key=lambda part: (-abs(part.change), part.value or ""))
-    shown = [part for part in groups[:most] if part.change]
-    rest = change - sum(part.change for part in shown)
-    return [*shown, Part(None, rest, 0)] if rest else shown
+    largest = [part for part in groups[:most] if part.change]
+    rest = change - sum(part.change for part in largest)
+    return [*largest, Part(None, rest, 0)] if rest else largest

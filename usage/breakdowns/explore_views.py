@@ -20,15 +20,15 @@ from accounts.preferences.table_preferences import read_table
 from billing.currency.money import round_half_even
 from lib import clock
 from lib.files.csv_file import CSV_TYPE, stream
-from lib.numbers.formatting import grouped, percent
+from lib.numbers.formatting import group_digits, percent
 from lib.tables.filter_bar import Field
-from lib.tables.pages import answer_table, as_here
+from lib.tables.pages import answer_table, iterate_in_locale
 from lib.tables.sources import ListSource
 from lib.tables.table import OWN_PARAMETERS, Column, Table
 from usage.breakdowns.explorer import CELLS_MAX, Cell, Explored, Group, Times, explore
 from usage.exports import exports
 from usage.exports.focus import focus_csv
-from usage.months.detached import detached_from, told
+from usage.months.detached import detached_from, notice_text
 from usage.reports import filters, reports
 from usage.reports.filter_bar import STATUS_WORDS, usage_bar
 from usage.reports.filters import UsageFilter
@@ -44,7 +44,7 @@ from usage.reports.views import (
 )
 from usage.requests.words import duration_text, moved_text, speed_text
 from usage.rollups.histograms import SHARE_NAMES
-from usage.rollups.levels import Standing, standing
+from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import TooManyRecords
 from usage.saved_views.views import menu_of
 
@@ -117,27 +117,27 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
     hidden = () if usage_filter.then_by else ("subgroup",)
     state = read_table(EXPLORE, request, actor, hidden=hidden, others=usage_filter.pairs())
-    shown = {column.name for column in state.columns}
-    timed = bool(shown & _TIMED)
-    at = standing()
+    column_names = {column.name for column in state.columns}
+    timed = bool(column_names & _TIMED)
+    at = read_freshness()
     explored, too_many, before = Explored([], Totals()), "", dict[Names, Cell]()
     try:
         explored = explore(actor, usage_filter, by, at, timed=timed)
-        if shown & _COMPARED:
-            timed_before = bool(shown & _MOVED_NAMES)
-            before = _before(actor, usage_filter, by, at, timed=timed_before)
+        if column_names & _COMPARED:
+            timed_before = bool(column_names & _MOVED_NAMES)
+            before = _cells_before(actor, usage_filter, by, at, timed=timed_before)
     except TooManyRecords as error:
         too_many = too_many_text(error)
     whole = explored.total
     rows = [
-        _row(actor, usage_filter, by, n, cell, whole) | _compared(cell, before)
+        _row(actor, usage_filter, by, n, cell, whole) | _compare_cell(cell, before)
         for n, cell in enumerate(explored.cells)
     ]
     context = {
         "asked": usage_filter,
         "too_many": too_many,
-        "detached": told(detached_from(usage_filter, by, at)),
-        "cut_off": grouped(CELLS_MAX) if explored.more else "",
+        "detached": notice_text(detached_from(usage_filter, by, at)),
+        "cut_off": group_digits(CELLS_MAX) if explored.more else "",
         "overlaps": "tag" in by,
         "untimed": timed and any(cell.times is None for cell in explored.cells),
         "total": whole,
@@ -155,8 +155,8 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return answer_table(request, state, ListSource(rows), templates, context, bar=bar)
 
 
-def _before(
-    actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Standing, *, timed: bool
+def _cells_before(
+    actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Freshness, *, timed: bool
 ) -> dict[Names, Cell]:
     """The cells of the period before, by the values of their groups."""
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
@@ -167,18 +167,18 @@ def _names(cell: Cell) -> Names:
     return tuple(group.value for group in cell.groups)
 
 
-def _compared(cell: Cell, before: Mapping[Names, Cell]) -> dict[str, Any]:
+def _compare_cell(cell: Cell, before: Mapping[Names, Cell]) -> dict[str, Any]:
     was = before.get(_names(cell))
     was_nano = was.totals.charge_nano if was else 0
     now, then = _times(cell.times), _times(was.times if was else None)
     moved: dict[str, Any] = {}
     for name in _TIMES:
-        moved |= _moved(name, now[name], then[name], duration_text)
-    moved |= _moved("speed", now["speed_tenths"], then["speed_tenths"], speed_text)
+        moved |= _change_context(name, now[name], then[name], duration_text)
+    moved |= _change_context("speed", now["speed_tenths"], then["speed_tenths"], speed_text)
     return {"before": was_nano, "change": cell.totals.charge_nano - was_nano, **moved}
 
 
-def _moved(
+def _change_context(
     name: str, now: int | None, then: int | None, text_of: Callable[[int], str]
 ) -> dict[str, Any]:
     return {
@@ -210,7 +210,7 @@ def _row(
     tokens, totals = reports.tokens_of(cell.totals.meters), cell.totals
     return {
         "n": n,
-        "href": rows_url(actor, usage_filter, None, **_opened(usage_filter, by, cell)),
+        "href": rows_url(actor, usage_filter, None, **_opened_query(usage_filter, by, cell)),
         "group": names[0],
         "subgroup": names[1] if names[1:] else "",
         "cost": totals.charge_nano,
@@ -237,7 +237,9 @@ def _per_request(totals: Totals) -> int | None:
     return round_half_even(totals.charge_nano, totals.requests)
 
 
-def _opened(usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell) -> dict[str, object]:
+def _opened_query(
+    usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell
+) -> dict[str, object]:
     """What the filter's query is replaced with to ask for the requests of a cell."""
     over: dict[str, object] = {}
     without = list(usage_filter.scope.without)
@@ -276,4 +278,4 @@ def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             start = reverse("export_start", args=[slug_of(actor)])
             return redirect(f"{start}?{usage_filter.query(export=exports.FOCUS)}")
         return HttpResponse(too_many_text(error), status=400, content_type="text/plain")
-    return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, as_here(pieces))
+    return stream(request, f"focus-{clock.now():%Y-%m-%d}.csv", CSV_TYPE, iterate_in_locale(pieces))

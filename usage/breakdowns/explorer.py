@@ -11,10 +11,10 @@ from usage.reports.reports import COMMON_SUMS, Totals, other_meters, sum_of, sum
 from usage.reports.visibility import NIL, Where, run
 from usage.rollups.buckets import Span
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
-from usage.rollups.histograms import SHARES, as_kept, digits_sql, quantiles_of
-from usage.rollups.levels import Standing, standing
+from usage.rollups.histograms import SHARES, digits_sql, quantiles_of, stored_value
+from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIMES
-from usage.rollups.used_rows import joined, used_rows
+from usage.rollups.used_rows import join_spans, used_rows
 
 CELLS_MAX: Final = 5000
 """Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
@@ -68,7 +68,7 @@ def explore(
     actor: Actor,
     usage_filter: UsageFilter,
     by: Sequence[Axis],
-    at: Standing | None = None,
+    at: Freshness | None = None,
     *,
     limit: int = CELLS_MAX,
     timed: bool = False,
@@ -78,7 +78,7 @@ def explore(
     records know them and they are too many, if it is `bounded`. `timed`: with their times."""
     scope = usage_filter.scope
     spans: Sequence[Span] = usage_filter.spans
-    at = at or standing()
+    at = at or read_freshness()
     there = from_clickhouse(
         actor, scope, spans, at, lambda reader: _explored_there(reader, spans, by, limit, timed)
     )
@@ -87,29 +87,31 @@ def explore(
     groups = [axis for axis in by if axis != DAY]
     if DAY not in by:
         # Read by days of UTC, whatever the zone cuts its own into.
-        spans = joined(spans)
+        spans = join_spans(spans)
     rows = used_rows(actor, scope, spans, groups, at, bounded=bounded)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
-    found = _sums(rows, spans, ids, limit + 1, timed=timed)
-    more = len(found) > limit
+    sums = _sums(rows, spans, ids, limit + 1, timed=timed)
+    more = len(sums) > limit
     if more or OVERLAPPING.intersection(by):
         untagged = [name for name in groups if name != "tag"]
         whole = used_rows(actor, scope, spans, untagged, at, bounded=bounded)
         totals = [row.totals for row in _sums(whole, spans, "ARRAY[]::text[]", 1)]
     else:
-        totals = [row.totals for row in found]
-    return Explored(_named(by, found[:limit]), sum_of(totals), more)
+        totals = [row.totals for row in sums]
+    return Explored(_name_cells(by, sums[:limit]), sum_of(totals), more)
 
 
 def _explored_there(
     reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> Explored:
     """The same from ClickHouse, which knows the times of however many."""
-    found = _rows_there(reader, spans, by, limit + 1, timed)
-    more = len(found) > limit
+    group_rows = _rows_there(reader, spans, by, limit + 1, timed)
+    more = len(group_rows) > limit
     overlapping = OVERLAPPING.intersection(by)
-    whole = _rows_there(reader, spans, (), 1, False) if more or overlapping else found
-    return Explored(_named(by, found[:limit]), sum_of([row.totals for row in whole]), more)
+    whole = _rows_there(reader, spans, (), 1, False) if more or overlapping else group_rows
+    return Explored(
+        _name_cells(by, group_rows[:limit]), sum_of([row.totals for row in whole]), more
+    )
 
 
 def _rows_there(
@@ -120,7 +122,9 @@ def _rows_there(
             cell.ids,
             cell.channel_name,
             cell.totals,
-            Times(_kept(cell.ttft), _kept(cell.total), cell.rate_tenths) if timed else None,
+            Times(_read_quantiles(cell.ttft), _read_quantiles(cell.total), cell.rate_tenths)
+            if timed
+            else None,
         )
         for cell in reader.cells(spans, by, limit, timed=timed)
     ]
@@ -136,7 +140,7 @@ class _Row(NamedTuple):
 def _sums(
     rows: Where, spans: Sequence[Span], ids: str, limit: int, *, timed: bool = False
 ) -> list[_Row]:
-    found = run(
+    result_rows = run(
         f"""
         WITH sums AS (
             SELECT {ids} AS id, max(r.channel_name) AS channel_name,
@@ -159,7 +163,7 @@ def _sums(
             Totals(requests, errors, charge_nano, summed_meters(meters), saved),
             times_of(*times),
         )
-        for ids_, name, requests, errors, charge_nano, meters, saved, *times in found
+        for ids_, name, requests, errors, charge_nano, meters, saved, *times in result_rows
     ]
 
 
@@ -175,16 +179,18 @@ def times_of(
 
 
 def _three(histogram: str) -> Quantiles | None:
-    found = quantiles_of(histogram, SHARES)
-    return (found[0], found[1], found[2]) if found else None
+    quantiles = quantiles_of(histogram, SHARES)
+    return (quantiles[0], quantiles[1], quantiles[2]) if quantiles else None
 
 
-def _kept(times: list[int] | None) -> Quantiles | None:
+def _read_quantiles(times: list[int] | None) -> Quantiles | None:
     """Exact times, as the sums would have them."""
-    return (as_kept(times[0]), as_kept(times[1]), as_kept(times[2])) if times else None
+    return (
+        (stored_value(times[0]), stored_value(times[1]), stored_value(times[2])) if times else None
+    )
 
 
-def _named(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
+def _name_cells(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
     """With the names of what only has an id."""
     names = [
         groups_of(axis, {row.ids[place]: row.channel_name for row in rows})
@@ -207,8 +213,8 @@ def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Grou
     """The groups of an axis by their ids, which are the keys of `channel_names`; without those
     that have no name any more."""
     if axis in _NAMES:
-        found = run(_NAMES[axis], {"ids": list(channel_names)})
-        return {id: Group(value, label) for id, value, label in found}
+        name_rows = run(_NAMES[axis], {"ids": list(channel_names)})
+        return {id: Group(value, label) for id, value, label in name_rows}
     if axis == "channel":
         return {id: Group(id, name) for id, name in channel_names.items() if id != str(NIL)}
     return {id: Group(id, id) for id in channel_names}

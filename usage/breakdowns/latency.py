@@ -6,7 +6,7 @@ from accounts.access.actors import Actor
 from lib import clock
 from usage.breakdowns.explorer import explore
 from usage.reports.filters import from_query
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 
 _LATELY: Final = {"range": ["24h"]}
 
@@ -22,11 +22,11 @@ class Latency(NamedTuple):
 def first_token_times(actor: Actor) -> list[Latency]:
     """Of the answers of the last 24 hours: all, then each model."""
     lately = from_query(_LATELY, clock.now(), channels=actor.operator)
-    at = standing()
-    found = [
+    at = read_freshness()
+    models = [
         (cell.groups[0].value if cell.groups else None, cell.times.ttft)
         for by in ([], ["model"])
         for cell in explore(actor, lately, by, at, timed=True).cells
         if cell.times is not None
     ]
-    return [Latency(model, ttft[0], ttft[1]) for model, ttft in found if ttft]
+    return [Latency(model, ttft[0], ttft[1]) for model, ttft in models if ttft]

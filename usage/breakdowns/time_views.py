@@ -22,7 +22,7 @@ from usage.reports.filter_bar import dates_of
 from usage.reports.filters import UsageFilter
 from usage.reports.views import rows_url, too_many_text
 from usage.rollups.histograms import SHARE_NAMES
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 from usage.rollups.used_rows import TooManyRecords
 
 _SHOWN: Final = "times"
@@ -81,21 +81,21 @@ def times_panel(request: HttpRequest, actor: Actor) -> HttpResponse:
     usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, ignored=(_SHOWN,)
     )
-    shown = request.GET.get(_SHOWN, "")
+    choice = request.GET.get(_SHOWN, "")
     try:
-        timed = times_over(actor, usage_filter, standing())
+        timed = times_over(actor, usage_filter, read_freshness())
     except TooManyRecords as error:
         context: dict[str, Any] = {"too_many": too_many_text(error)}
     else:
-        context = _context(actor, usage_filter, timed, shown if shown in _CHARTS else "duration")
+        context = _context(actor, usage_filter, timed, choice if choice in _CHARTS else "duration")
     with timezone.override(usage_filter.zone):
         return render_part(
             request, "usage/breakdowns/times.html", "usage/breakdowns/_times.html", context
         )
 
 
-def _context(actor: Actor, usage_filter: UsageFilter, timed: Timed, shown: str) -> dict[str, Any]:
-    chart = _CHARTS[shown]
+def _context(actor: Actor, usage_filter: UsageFilter, timed: Timed, choice: str) -> dict[str, Any]:
+    chart = _CHARTS[choice]
     return {
         "asked": usage_filter,
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
@@ -104,7 +104,7 @@ def _context(actor: Actor, usage_filter: UsageFilter, timed: Timed, shown: str) 
         "untimed": any(cell.times is None for cell in (*timed.buckets, timed.now)),
         "chart": chart,
         "switch": [
-            {"value": name, "label": one.short, "chosen": name == shown,
+            {"value": name, "label": one.short, "chosen": name == choice,
              "href": f"{_address(actor)}?{_query(usage_filter, name)}"}
             for name, one in _CHARTS.items()
         ],
@@ -131,8 +131,8 @@ def _address(actor: Actor) -> str:
     return reverse("usage_times", args=[slug_of(actor)])
 
 
-def _query(usage_filter: UsageFilter, shown: str) -> str:
-    return usage_filter.query(times=shown if shown != "duration" else None)
+def _query(usage_filter: UsageFilter, choice: str) -> str:
+    return usage_filter.query(times=choice if choice != "duration" else None)
 
 
 Figure = Callable[[Times], int | None]
@@ -142,8 +142,8 @@ def _share(of: Literal["total", "ttft"], place: int) -> Figure:
     """One of the percentiles of `SHARE_NAMES`, by its place."""
 
     def figure(times: Times) -> int | None:
-        found = times.total if of == "total" else times.ttft
-        return found and found[place]
+        quantiles = times.total if of == "total" else times.ttft
+        return quantiles and quantiles[place]
 
     return figure
 

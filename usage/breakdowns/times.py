@@ -6,7 +6,7 @@ from accounts.access.actors import Actor
 from usage.breakdowns.explorer import DAY, Cell, Times, explore
 from usage.reports.filters import UsageFilter
 from usage.reports.reports import Totals
-from usage.rollups.levels import Standing
+from usage.rollups.levels import Freshness
 
 UNTIMED = Times(None, None, None)
 """Of a time without answers."""
@@ -22,10 +22,10 @@ class Timed:
     before: Cell
 
 
-def times_over(actor: Actor, usage_filter: UsageFilter, at: Standing) -> Timed:
+def times_over(actor: Actor, usage_filter: UsageFilter, at: Freshness) -> Timed:
     """Times of a filter's requests. Raises TooManyRecords."""
-    found = explore(actor, usage_filter, [DAY], at, timed=True).cells
-    buckets = {int(cell.groups[0].value): cell for cell in found}
+    cells = explore(actor, usage_filter, [DAY], at, timed=True).cells
+    buckets = {int(cell.groups[0].value): cell for cell in cells}
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
     return Timed(
         [buckets.get(n, _NOTHING) for n in range(1, len(usage_filter.spans) + 1)],
@@ -34,7 +34,7 @@ def times_over(actor: Actor, usage_filter: UsageFilter, at: Standing) -> Timed:
     )
 
 
-def whole_of(actor: Actor, usage_filter: UsageFilter, at: Standing) -> Cell:
+def whole_of(actor: Actor, usage_filter: UsageFilter, at: Freshness) -> Cell:
     """All that a filter fits as one, with its times. Raises TooManyRecords."""
     cells = explore(actor, usage_filter, [], at, timed=True).cells
     return cells[0] if cells else _NOTHING

@@ -87,21 +87,21 @@ def start_export(request: HttpRequest, body: ExportIn) -> Status[ExportOut]:
         query = usage_filter.query()
     actor = actors.actor_of(request)
     export = exports.start_export(actor, body.format, query, get_language() or "en")
-    return Status(201, _shown(export))
+    return Status(201, _serialize_export(export))
 
 
 @router.get("/exports", response=ExportList, summary="List exports")
 def list_exports(request: HttpRequest, query: Query[pagination.PageQuery]) -> ExportList:
     """Your exports of the last 30 days, newest first."""
-    found = exports.visible_exports(actors.actor_of(request))
-    page = pagination.page_by_id(found, query.limit, query.cursor)
-    return ExportList(items=[_shown(export) for export in page.items], next=page.next)
+    exports_visible = exports.visible_exports(actors.actor_of(request))
+    page = pagination.page_by_id(exports_visible, query.limit, query.cursor)
+    return ExportList(items=[_serialize_export(export) for export in page.items], next=page.next)
 
 
 @router.get("/exports/{id}", response=ExportOut, summary="Show an export")
 def show_export(request: HttpRequest, id: str) -> ExportOut:
     """Its state. Ask again every few seconds until it is `done`."""
-    return _shown(exports.access_export(actors.actor_of(request), id))
+    return _serialize_export(exports.access_export(actors.actor_of(request), id))
 
 
 @router.get(
@@ -133,7 +133,7 @@ def _state(export: Export) -> Literal["queued", "running", "done", "failed", "ex
     return export.state  # type: ignore[return-value]
 
 
-def _shown(export: Export) -> ExportOut:
+def _serialize_export(export: Export) -> ExportOut:
     return answer_of(
         ExportOut,
         export,

@@ -22,7 +22,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from accounts.access import access
-from accounts.access.access import AccessDenied, one_of, require
+from accounts.access.access import AccessDenied, get_by_id, require
 from accounts.access.actors import (
     Actor,
     actor_of_key,
@@ -33,7 +33,7 @@ from accounts.access.actors import (
 from accounts.audit import audit
 from accounts.roles.rules import Action
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.exports import FORMATS, Batches, Format
@@ -46,7 +46,7 @@ from usage.months.detached import detached_from, detached_within, names_of
 from usage.reports import filters
 from usage.reports.filters import UsageFilter
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def visible_exports(actor: Actor) -> QuerySet[Export]:
 
 def access_export(actor: Actor, id: str) -> Export:
     """Return one export that the actor asked for. Raises Http404."""
-    return one_of(visible_exports(actor), id)
+    return get_by_id(visible_exports(actor), id)
 
 
 def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
@@ -178,13 +178,13 @@ def has_file(export: Export) -> bool:
 
 def file_name(export: Export) -> str:
     """What the file is called."""
-    lacking = _lacking(export)
+    lacking = _missing_months(export)
     if export.form == FOCUS:
         return f"focus-{export.created_at:%Y-%m-%d}{lacking}.csv"
     return f"requests-{export.created_at:%Y-%m-%d}{lacking}.{export.form}"
 
 
-def _lacking(export: Export) -> str:
+def _missing_months(export: Export) -> str:
     months: list[str] = export.detached_months or []
     if len(months) > 1:
         return f"-without-{len(months)}-months"
@@ -195,7 +195,7 @@ def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
     """The detached months whose requests the export lacks."""
     usage_filter = filter_of(actor, export)
     if export.form == FOCUS:
-        return detached_from(usage_filter, (), standing())
+        return detached_from(usage_filter, (), read_freshness())
     return detached_within(usage_filter.span)
 
 
@@ -215,8 +215,8 @@ def pieces(actor: Actor, export: Export) -> Iterator[bytes]:
 
 
 def _pieces(id: UUID, take: int) -> Iterator[bytes]:
-    found, n = ExportPiece.objects.filter(export=id, take=take), 0
-    while (data := found.filter(n=n).values_list("data", flat=True).first()) is not None:
+    file_pieces, n = ExportPiece.objects.filter(export=id, take=take), 0
+    while (data := file_pieces.filter(n=n).values_list("data", flat=True).first()) is not None:
         yield bytes(data)
         n += 1
 
@@ -239,7 +239,7 @@ def make_next() -> bool:
         return False
     try:
         with (
-            within(export.organisation_id),
+            use_tenant(export.organisation_id),
             translation.override(export.language),
         ):
             _make(export)
@@ -344,9 +344,11 @@ def _actor_of(export: Export) -> Actor | None:
 
 def _write(export: Export, contents: Contents) -> int:
     """Write the file in pieces; its bytes."""
-    made = file_format(export).write(contents.columns, _counted(export, contents.batches))
+    file_pieces = file_format(export).write(
+        contents.columns, _report_progress(export, contents.batches)
+    )
     size = n = 0
-    for piece in _joined(made):
+    for piece in _join_pieces(file_pieces):
         with transaction.atomic():
             _renew(export, export.done)
             ExportPiece.objects.create(export=export, take=export.takes, n=n, data=piece)
@@ -354,7 +356,7 @@ def _write(export: Export, contents: Contents) -> int:
     return size
 
 
-def _counted(export: Export, batches: Batches) -> Batches:
+def _report_progress(export: Export, batches: Batches) -> Batches:
     """Iterate over the batches and report the progress at most once per second."""
     told_at = clock.now()
     for batch in batches:
@@ -366,10 +368,10 @@ def _counted(export: Export, batches: Batches) -> Batches:
         yield batch
 
 
-def _joined(made: Iterator[bytes]) -> Iterator[bytes]:
+def _join_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of a megabyte or a little more."""
     waiting = bytearray()
-    for some in made:
+    for some in pieces:
         waiting += some
         if len(waiting) >= _PIECE:
             yield bytes(waiting)

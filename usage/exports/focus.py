@@ -19,12 +19,12 @@ from lib.ids import id_text
 from lib.tables.exports import FORMATS, Batches, usd
 from lib.tables.table import Column
 from usage.breakdowns.explorer import Cell, explore
-from usage.reports.filters import UTC_ZONE, Scope, UsageFilter, between, narrowed
+from usage.reports.filters import UTC_ZONE, Scope, UsageFilter, between, narrow_filter
 from usage.reports.reports import TOKEN_METERS
 from usage.reports.visibility import NIL, run
 from usage.rollups.buckets import Span
 from usage.rollups.level_rules import WIDTHS, start_of
-from usage.rollups.levels import Standing, standing
+from usage.rollups.levels import Freshness, read_freshness
 from usage.rollups.used_rows import used_rows
 
 _NAMES: Final = (
@@ -87,24 +87,24 @@ def days_of(usage_filter: UsageFilter) -> UsageFilter:
     start_at, end_at = start_of(usage_filter.start_at, "day"), start_of(usage_filter.end_at, "day")
     if end_at < usage_filter.end_at:
         end_at += WIDTHS["day"]
-    return narrowed(
+    return narrow_filter(
         between(start_at, end_at, UTC_ZONE, usage_filter.now, grain="day"), usage_filter.scope
     )
 
 
 def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
     """Stream the file to a waiting reader. Raises TooManyRecords immediately, as `explore` does."""
-    days, at = days_of(usage_filter), standing()
+    days, at = days_of(usage_filter), read_freshness()
     used_rows(actor, days.scope, days.spans, _GROUPS, at)
     return FORMATS["csv"].write(COLUMNS, _batches(actor, days, at))
 
 
 def focus_batches(actor: Actor, usage_filter: UsageFilter) -> Batches:
     """The rows, however many records have to be looked at for them."""
-    return _batches(actor, days_of(usage_filter), standing())
+    return _batches(actor, days_of(usage_filter), read_freshness())
 
 
-def _batches(actor: Actor, days: UsageFilter, at: Standing) -> Batches:
+def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
     """The rows of some keys of a day at a time: what is held in memory does not grow with the days
     or the keys."""
     organisation = organisation_of(actor)
@@ -119,18 +119,18 @@ def _batches(actor: Actor, days: UsageFilter, at: Standing) -> Batches:
                 yield [[row[column.name] for row in rows] for column in COLUMNS]
 
 
-def _keys_of(actor: Actor, scope: Scope, span: Span, at: Standing) -> Iterator[tuple[UUID, ...]]:
+def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[tuple[UUID, ...]]:
     """The keys that were used in that time, some at once."""
     rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
     text = f"""
         SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s
         ORDER BY 1 LIMIT {_KEYS_AT_ONCE}"""  # noqa: S608 - only this file's own names are put in
     after = NIL
-    while found := run(text, {**rows.parameters, "after": after}):
-        yield tuple(key for (key,) in found)
-        if len(found) < _KEYS_AT_ONCE:
+    while rows_read := run(text, {**rows.parameters, "after": after}):
+        yield tuple(key for (key,) in rows_read)
+        if len(rows_read) < _KEYS_AT_ONCE:
             return
-        after = found[-1][0]
+        after = rows_read[-1][0]
 
 
 def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:

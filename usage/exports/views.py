@@ -18,7 +18,7 @@ from lib import clock
 from lib.files.csv_file import stream
 from lib.htmx import see_other
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -38,7 +38,7 @@ from usage.exports.exports import (
 )
 from usage.exports.focus import days_of
 from usage.models import Export, ExportState
-from usage.months.detached import told
+from usage.months.detached import notice_text
 from usage.reports.filter_bar import dates_of
 
 _BADGES = {
@@ -74,8 +74,8 @@ EXPORTS = Table(
 @require_safe
 def export_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(EXPORTS, request, actor)
-    found = visible_exports(actor)
-    unfinished = found.filter(state__in=(ExportState.QUEUED, ExportState.RUNNING))
+    rows = visible_exports(actor)
+    unfinished = rows.filter(state__in=(ExportState.QUEUED, ExportState.RUNNING))
     context = {
         "unfinished": [_progress(export) for export in unfinished],
         "kept_days": KEPT.days,
@@ -85,7 +85,7 @@ def export_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     def make(rows: list[Export]) -> list[dict[str, Any]]:
         return [_row(actor, export) for export in rows]
 
-    return answer_table(request, state, QuerySource(found), templates, context, make)
+    return answer_table(request, state, QuerySource(rows), templates, context, make)
 
 
 def _progress(export: Export) -> dict[str, Any]:
@@ -143,28 +143,28 @@ def _start_page(request: HttpRequest, actor: Actor, form: str, refused: str = ""
     wanted = Export(form=form, query=request.GET.urlencode(), created_at=clock.now())
     detached = detached_of(actor, wanted)
     if form == FOCUS:
-        shown = _focus_shown(actor, wanted)
+        description = _describe_focus(actor, wanted)
     else:
         contents = log_export_of(actor, wanted)
         if not refused and not detached and not contents.source.is_longer_than(DIRECT_ROWS):
             return redirect(f"{reverse('requests', args=[slug_of(actor)])}?{wanted.query}")
-        shown = _log_shown(actor, contents)
+        description = _describe_log(actor, contents)
     context = {
         "refused": refused,
-        "detached": told(detached),
+        "detached": notice_text(detached),
         "form": FORMS[form],
         "kept_days": KEPT.days,
-        **shown,
+        **description,
     }
     status = 422 if refused else 200
     return render(request, "usage/exports/export_start.html", context, status=status)
 
 
-def _log_shown(actor: Actor, contents: LogExport) -> dict[str, Any]:
+def _describe_log(actor: Actor, contents: LogExport) -> dict[str, Any]:
     count, usage_filter = contents.source.count(), contents.usage_filter
     return {
         "title": gettext("Export requests"),
-        "rows": grouped(count.n) if count else "",
+        "rows": group_digits(count.n) if count else "",
         "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
         "columns": [column.label for column in contents.state.columns],
         "back_label": gettext("Requests"),
@@ -172,7 +172,7 @@ def _log_shown(actor: Actor, contents: LogExport) -> dict[str, Any]:
     }
 
 
-def _focus_shown(actor: Actor, wanted: Export) -> dict[str, Any]:
+def _describe_focus(actor: Actor, wanted: Export) -> dict[str, Any]:
     access.require(actor, exports.action_of(FOCUS))
     usage_filter = filter_of(actor, wanted)
     days = days_of(usage_filter)

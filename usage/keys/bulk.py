@@ -19,7 +19,7 @@ from billing.currency.money import format_usd
 from billing.limits import budgets
 from billing.models import Budget, BudgetScope
 from lib import clock
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from usage.limits import budget_simulation
 from usage.limits.budget_forms import PERIOD_NAMES
@@ -53,7 +53,7 @@ class Change:
 
 def plan_change(actor: Actor, chosen: Sequence[Key], change: Change) -> list[Planned]:
     """Preview the change for each of these keys. Nothing is written."""
-    return [_planned(actor, key, change) for key in chosen]
+    return [_plan_key(actor, key, change) for key in chosen]
 
 
 def digest_of(planned: Sequence[Planned]) -> str:
@@ -62,7 +62,7 @@ def digest_of(planned: Sequence[Planned]) -> str:
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
-def carry_out(planned: Sequence[Planned], change: Change) -> int:
+def apply_planned(planned: Sequence[Planned], change: Change) -> int:
     """Do what is planned, of all keys or, where one is refused, of none; how many. Raises Refused,
     which names the key."""
     changing = [row.key for row in planned if row.changes]
@@ -77,15 +77,15 @@ def carry_out(planned: Sequence[Planned], change: Change) -> int:
     return len(changing)
 
 
-def _planned(actor: Actor, key: Key, change: Change) -> Planned:
+def _plan_key(actor: Actor, key: Key, change: Change) -> Planned:
     if key.revoked_at is not None:
         return Planned(key, reason=gettext("Already revoked"))
     if not access.may_write_key(actor, key):
         return Planned(key, reason=gettext("You cannot change this key"))
-    found = change.plan(key)
-    if isinstance(found, str):
-        return Planned(key, reason=found)
-    before, after = found
+    planned = change.plan(key)
+    if isinstance(planned, str):
+        return Planned(key, reason=planned)
+    before, after = planned
     if before == after:
         return Planned(key, reason=before)
     return Planned(key, before, after)
@@ -190,8 +190,8 @@ def _counts(limits: Mapping[str, int | None]) -> str:
         "tpm": gettext("%(n)s tokens/min"),
         "parallel": gettext("%(n)s at a time"),
     }
-    said = [words[name] % {"n": grouped(n)} for name in LIMITS if (n := limits[name])]
-    return ", ".join(said) or gettext("No limit")
+    phrases = [words[name] % {"n": group_digits(n)} for name in LIMITS if (n := limits[name])]
+    return ", ".join(phrases) or gettext("No limit")
 
 
 def _budget(amount_nano: int | None, period: str) -> str:

@@ -23,8 +23,8 @@ from lib.refusal import Refused
 from usage.keys.bulk import (
     Change,
     Planned,
+    apply_planned,
     budget_change,
-    carry_out,
     digest_of,
     expiry_change,
     limits_change,
@@ -60,7 +60,7 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     act = act if act in _TITLES else "disable"
     if act == "budget":
         access.require(actor, "budgets.write")
-    chosen = _chosen(actor, request.POST)
+    chosen = _chosen_keys(actor, request.POST)
     form = _form(act, request.POST)
     change = _change(actor, act, form, chosen)
     planned = plan_change(actor, chosen, change) if change else []
@@ -69,7 +69,7 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         error = _refusal(request.POST, act, planned)
         if not error:
             try:
-                return _done(request, actor, carry_out(planned, change))
+                return _done(request, actor, apply_planned(planned, change))
             except Refused as refused:
                 error = refused.message
     context = _context(actor, act, form, chosen, planned)
@@ -80,21 +80,21 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     )
 
 
-def _chosen(actor: Actor, data: QueryDict) -> list[Key]:
+def _chosen_keys(actor: Actor, data: QueryDict) -> list[Key]:
     """The keys that are ticked, in the order of the list. Http404 for one that is not seen."""
     texts = set(data.getlist("id")[:_KEYS_MAX])
     ids = [id for id in map(parse_id, texts) if id is not None]
-    found = list(access.visible_keys(actor).filter(id__in=ids))
-    if len(found) != len(texts) or not found:
+    keys = list(access.visible_keys(actor).filter(id__in=ids))
+    if len(keys) != len(texts) or not keys:
         raise Http404
-    return found
+    return keys
 
 
 def _form(act: str, data: QueryDict) -> forms.Form | None:
-    made = _FORMS.get(act)
-    if made is None:
+    form_class = _FORMS.get(act)
+    if form_class is None:
         return None
-    return made(data) if data.get("step") else made()
+    return form_class(data) if data.get("step") else form_class()
 
 
 def _change(

@@ -52,7 +52,7 @@ KEY_REQUESTS = Table(
 @require_safe
 def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.access_key(actor, id)
-    scope = filters.of_keys(filters.EVERYTHING, (key.id,))
+    scope = filters.scope_of_keys(filters.EVERYTHING, (key.id,))
     month = _last_days(actor, scope)
     state = read_table(KEY_REQUESTS, request, actor, hidden=[] if actor.operator else ["channel"])
     listed = sees_requests(actor)
@@ -65,20 +65,20 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
         return [cells_of(log, month, row) for row in rows]
 
-    context = {**_about(actor, key), **_used(actor, key, month), "listed": listed}
+    context = {**_about(actor, key), **_usage_context(actor, key, month), "listed": listed}
     templates = ("usage/keys/key.html", "usage/keys/_key_requests.html")
     return answer_table(request, state, source, templates, context, make)
 
 
 def _last_days(actor: Actor, scope: filters.Scope) -> UsageFilter:
-    made = filters.from_query({"range": ["30d"]}, clock.now(), channels=actor.operator)
-    return filters.narrowed(made, scope)
+    usage_filter = filters.from_query({"range": ["30d"]}, clock.now(), channels=actor.operator)
+    return filters.narrow_filter(usage_filter, scope)
 
 
 def _about(actor: Actor, key: Key) -> dict[str, Any]:
     """What the key may do, and what the actor may do with it."""
     own = list(budgets.budgets_of_keys(actor, [key]).values())
-    standing = next(iter(budgets.standing_of(own)), None)
+    budget_usage = next(iter(budgets.current_usage(own)), None)
     living = key.revoked_at is None
     return {
         "settings": effective_settings(actor, key=key),
@@ -90,12 +90,12 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
         "relay": key.kind == KeyKind.RELAY,
         "may_write": living and access.may_write_key(actor, key),
         "may_rotate": key_lookup.key_state(key, clock.now()) != "expired",
-        "budget": standing.budget if standing else None,
-        "meter": meter_of(standing) if standing else None,
+        "budget": budget_usage.budget if budget_usage else None,
+        "meter": meter_of(budget_usage) if budget_usage else None,
     }
 
 
-def _used(actor: Actor, key: Key, month: UsageFilter) -> dict[str, Any]:
+def _usage_context(actor: Actor, key: Key, month: UsageFilter) -> dict[str, Any]:
     total = reports.usage_totals(actor, month.span, month.scope, metered=False)
     use = use_of_keys(actor, [key])[key.id]
     context: dict[str, Any] = {

@@ -24,7 +24,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budgets
 from billing.models import Budget
 from lib import clock
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -117,7 +117,7 @@ KEYS = Table(
 def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     own_only = access.scope_of(actor, "keys.read") == "own"
     state = read_table(KEYS, request, actor, hidden=["owner"] if own_only else [])
-    rows = _in_state(
+    rows = _filter_by_state(
         _matching(access.visible_keys(actor), state.value("q")), state.value("state"), clock.now()
     )
     may_write = access.scope_of(actor, "keys.write_own") is not None
@@ -131,7 +131,7 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(
         request,
         state,
-        ListSource(_stale(_used(actor, list(rows)), state.value("stale"), clock.now())),
+        ListSource(_stale(_usage_rows(actor, list(rows)), state.value("stale"), clock.now())),
         ("accounts/keys/keys.html", "accounts/keys/_keys.html"),
         context,
         lambda page: _rows(actor, page),
@@ -150,7 +150,7 @@ def _matching(rows: QuerySet[Key], query: str) -> QuerySet[Key]:
     )
 
 
-def _in_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> QuerySet[Key]:
+def _filter_by_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> QuerySet[Key]:
     ended = Q(expires_at__lte=now)
     if state == "all":
         return rows
@@ -175,7 +175,7 @@ def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[di
     return [row for row in rows if (row["use"].last_at or row["key"].created_at) < since]
 
 
-def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
+def _usage_rows(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
     """All keys of the list with what they are sorted by."""
     uses = use_of_keys(actor, keys)
     return [
@@ -194,9 +194,7 @@ def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The keys of one page with all that is shown of them."""
     now = clock.now()
     own = budgets.budgets_of_keys(actor, [row["key"] for row in rows])
-    standings = {
-        standing.budget.subject: standing for standing in budgets.standing_of(list(own.values()))
-    }
+    standings = {usage.budget.subject: usage for usage in budgets.current_usage(list(own.values()))}
     return [
         {
             **row,
@@ -256,12 +254,12 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
         except Refused as refused:
             refused.tell(form)
         else:
-            return _shown_once(request, key, text)
+            return _show_secret_once(request, key, text)
     context = {"form": form, "team": access.access_team(actor)}
     return render_dialog(request, "accounts/keys/key_new.html", context, refused=form.is_bound)
 
 
-def _shown_once(
+def _show_secret_once(
     request: HttpRequest, key: Key, text: str, *, rotated: bool = False
 ) -> HttpResponse:
     """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
@@ -307,7 +305,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Key %(name)s saved.") % {"name": data["name"]})
-            return go_to(request, "keys", slug_of(actor))
+            return redirect_to(request, "keys", slug_of(actor))
     return render_dialog(
         request,
         "accounts/keys/key_edit.html",
@@ -327,7 +325,7 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         except keys.KeyRefused as refused:
             form.add_error(None, refused.message)
         else:
-            return _shown_once(request, rotated, text, rotated=True)
+            return _show_secret_once(request, rotated, text, rotated=True)
     return render_dialog(
         request,
         "accounts/keys/key_rotate.html",
@@ -348,7 +346,7 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     messages.success(
         request, gettext("Only the newest secret of %(name)s works now.") % {"name": key.name}
     )
-    return go_to(request, "keys", slug_of(actor))
+    return redirect_to(request, "keys", slug_of(actor))
 
 
 def _set_budget(

@@ -20,7 +20,7 @@ from billing.limits.budget_rules import (
     Period,
     Scope,
 )
-from billing.limits.budgets import Standing
+from billing.limits.budgets import BudgetUsage
 from billing.models import Budget, BudgetAlert, BudgetRaise
 from lib.api import pagination
 from lib.api.instants import Instant
@@ -195,7 +195,7 @@ def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
     if query.scope is not None:
         rows = rows.filter(scope=query.scope)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
-    return BudgetPage(items=_shown(budgets.standing_of(page.items)), next=page.next)
+    return BudgetPage(items=_serialize_budgets(budgets.current_usage(page.items)), next=page.next)
 
 
 @router.post("/budgets", response={201: BudgetOut}, summary="Create a budget")
@@ -214,13 +214,13 @@ def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
         timezone=body.timezone,
         **{name: getattr(body, name) for name in budgets.TERMS},
     )
-    return Status(201, _one(budget))
+    return Status(201, _serialize_budget(budget))
 
 
 @router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")
 def show_budget(request: HttpRequest, id: str) -> BudgetOut:
     """One budget you have access to, with its current figures."""
-    return _one(budgets.access_budget(actors.actor_of(request), id))
+    return _serialize_budget(budgets.access_budget(actors.actor_of(request), id))
 
 
 @router.patch("/budgets/{id}", response=BudgetOut, summary="Change a budget")
@@ -231,9 +231,11 @@ def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOu
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     amount_nano = None if body.amount is None else parse_usd(body.amount)
-    given = {name: getattr(body, name) for name in budgets.TERMS}
-    terms = {name: value for name, value in given.items() if value is not None}
-    return _one(budget_simulation.change_budget(actor, budget, amount_nano=amount_nano, **terms))
+    new_terms = {name: getattr(body, name) for name in budgets.TERMS}
+    terms = {name: value for name, value in new_terms.items() if value is not None}
+    return _serialize_budget(
+        budget_simulation.change_budget(actor, budget, amount_nano=amount_nano, **terms)
+    )
 
 
 @router.delete("/budgets/{id}", response={204: None}, summary="Delete a budget")
@@ -252,7 +254,7 @@ def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
     period."""
     actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
-    return _one(budget_simulation.restore_budget(actor, id))
+    return _serialize_budget(budget_simulation.restore_budget(actor, id))
 
 
 @router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
@@ -282,7 +284,8 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return RaisePage(
         items=[
-            RaiseOut(**budget_increases.raise_shown(budget_raise)) for budget_raise in page.items
+            RaiseOut(**budget_increases.serialize_raise(budget_raise))
+            for budget_raise in page.items
         ],
         next=page.next,
     )
@@ -292,7 +295,9 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
 def show_raise(request: HttpRequest, id: str) -> RaiseOut:
     """One request that you decide on, or your own."""
     return RaiseOut(
-        **budget_increases.raise_shown(budget_increases.access_raise(actors.actor_of(request), id))
+        **budget_increases.serialize_raise(
+            budget_increases.access_raise(actors.actor_of(request), id)
+        )
     )
 
 
@@ -306,7 +311,7 @@ def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOu
     budget_raise = budget_increases.ask_for_more(
         actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
     )
-    return Status(201, RaiseOut(**budget_increases.raise_shown(budget_raise)))
+    return Status(201, RaiseOut(**budget_increases.serialize_raise(budget_raise)))
 
 
 @router.post(
@@ -343,25 +348,25 @@ def _decide(
     actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
     decide(actor, budget_increases.access_raise(actor, id))
-    return RaiseOut(**budget_increases.raise_shown(budget_increases.access_raise(actor, id)))
+    return RaiseOut(**budget_increases.serialize_raise(budget_increases.access_raise(actor, id)))
 
 
 def _alert(alert: BudgetAlert) -> AlertOut:
     return answer_of(AlertOut, alert, period_began=alert.starts_at)
 
 
-def _one(budget: Budget) -> BudgetOut:
-    return _shown(budgets.standing_of([budget]))[0]
+def _serialize_budget(budget: Budget) -> BudgetOut:
+    return _serialize_budgets(budgets.current_usage([budget]))[0]
 
 
-def _shown(standing: list[Standing]) -> list[BudgetOut]:
-    rows = [row.budget for row in standing]
-    names, stated = budgets.subject_names(rows), budgets.stated_subjects(rows)
+def _serialize_budgets(usages: list[BudgetUsage]) -> list[BudgetOut]:
+    rows = [row.budget for row in usages]
+    names, subjects = budgets.subject_names(rows), budgets.subjects_by_budget(rows)
     return [
         answer_of(
             BudgetOut,
             row.budget,
-            subject=stated[row.budget.id],
+            subject=subjects[row.budget.id],
             subject_name=names[row.budget.id],
             alert_percents=sorted(row.budget.alert_percents),
             limit=format_usd(row.limit_nano),
@@ -375,5 +380,5 @@ def _shown(standing: list[Standing]) -> list[BudgetOut]:
             resets_at=row.resets_at,
             forecast_at=row.forecast_at,
         )
-        for row in standing
+        for row in usages
     ]

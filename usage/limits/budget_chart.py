@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from billing.limits.budgets import Standing
+from billing.limits.budgets import BudgetUsage
 from usage.limits.budget_simulation import spent_by_bucket
 from usage.reports.filters import between
 from usage.rollups.buckets import Grain, Span
@@ -15,25 +15,25 @@ _GRAINS: Final[dict[str, Grain]] = {"day": "hour", "week": "day", "month": "day"
 _UNKNOWN: Final = ("project", "customer")
 
 
-def budget_chart(standing: Standing) -> dict[str, Any] | None:
+def budget_chart(usage: BudgetUsage) -> dict[str, Any] | None:
     """The rows of the chart; None for a period without an end or shorter than the sums are fine."""
-    budget = standing.budget
+    budget = usage.budget
     grain = _GRAINS.get(budget.period)
     if grain is None or budget.scope in _UNKNOWN:
         return None
-    made = between(
-        standing.span.start_at,
-        standing.span.end_at,
+    usage_filter = between(
+        usage.span.start_at,
+        usage.span.end_at,
         ZoneInfo(budget.timezone),
-        standing.at,
+        usage.at,
         grain=grain,
     )
-    spent = list(accumulate(spent_by_bucket(budget, made.spans)))
-    now = next(n for n, span in enumerate(made.spans) if standing.at < span.end_at)
-    forecasts = _forecasts(list(made.spans), now, spent[now], standing.at)
+    spent = list(accumulate(spent_by_bucket(budget, usage_filter.spans)))
+    now = next(n for n, span in enumerate(usage_filter.spans) if usage.at < span.end_at)
+    forecasts = _forecasts(list(usage_filter.spans), now, spent[now], usage.at)
     return {
         "hourly": grain == "hour",
-        "limit_nano": standing.limit_nano,
+        "limit_nano": usage.limit_nano,
         "rows": [
             {
                 "at": span.start_at,
@@ -41,7 +41,7 @@ def budget_chart(standing: Standing) -> dict[str, Any] | None:
                 "forecast": forecasts.get(n),
                 "unfinished": n == now,
             }
-            for n, span in enumerate(made.spans)
+            for n, span in enumerate(usage_filter.spans)
         ],
     }
 

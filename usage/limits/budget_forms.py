@@ -193,8 +193,8 @@ class BulkLimitsForm(CountsForm):
     def limits(self) -> dict[str, int | None]:
         """The limits to set; None = none."""
         data = self.cleaned_data
-        said = {name: data[name] for name in ("rpm", "tpm", "parallel") if data.get(name)}
-        return {**said, **dict.fromkeys(data.get("unlimited", ()))}
+        limits = {name: data[name] for name in ("rpm", "tpm", "parallel") if data.get(name)}
+        return {**limits, **dict.fromkeys(data.get("unlimited", ()))}
 
 
 class BulkBudgetForm(forms.Form):

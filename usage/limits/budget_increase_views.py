@@ -92,7 +92,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     askable = list(budget_increases.askable_budgets(actor))
     linked = request.GET.get("budget", "")
     chosen = linked if any(str(budget.id) == linked for budget in askable) else ""
-    form = RaiseForm(request.POST or None, budgets=_named(askable), chosen=chosen)
+    form = RaiseForm(request.POST or None, budgets=_budget_names(askable), chosen=chosen)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         budget = budget_increases.askable_budget(actor, data["budget"])
@@ -120,16 +120,16 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_write": access.scope_of(actor, "budgets.write") is not None,
     }
     templates = ("usage/limits/raises.html", "usage/limits/_raises.html")
-    rows = QuerySource(_listed(actor, state))
+    rows = QuerySource(_list_raises(actor, state))
     response = answer_table(
-        request, state, rows, templates, context, lambda page: _shown(actor, page)
+        request, state, rows, templates, context, lambda page: _raise_rows(actor, page)
     )
     if form.is_bound:
         response.status_code = 422
     return response
 
 
-def _listed(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
+def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
     """Those of the filters; `place` has what waits first, then what holds."""
     places = [When(state=name, then=n) for n, name in enumerate(_BADGES)]
     rows = budget_increases.visible_raises(actor).annotate(place=Case(*places))
@@ -143,7 +143,7 @@ def _listed(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
 @organisation_page("budgets.ask")
 @require_safe
 def raise_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    (row,) = _shown(actor, [budget_increases.access_raise(actor, id)])
+    (row,) = _raise_rows(actor, [budget_increases.access_raise(actor, id)])
     may_write = access.scope_of(actor, "budgets.write") is not None
     return render_dialog(request, "usage/limits/raise.html", {"row": row, "may_write": may_write})
 
@@ -151,19 +151,19 @@ def raise_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @organisation_page("budgets.write")
 @require_POST
 def raise_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decided(request, actor, id, budget_increases.approve, gettext("Request approved."))
+    return _decide_raise(request, actor, id, budget_increases.approve, gettext("Request approved."))
 
 
 @organisation_page("budgets.write")
 @require_POST
 def raise_deny(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decided(request, actor, id, budget_increases.deny, gettext("Request rejected."))
+    return _decide_raise(request, actor, id, budget_increases.deny, gettext("Request rejected."))
 
 
 @organisation_page("budgets.write")
 @require_POST
 def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decided(
+    return _decide_raise(
         request,
         actor,
         id,
@@ -176,7 +176,7 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @require_safe
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error or a letter: to the budget for who sees them all, else to asking for more."""
-    budget = access.one_of(Budget.objects.all(), parse_number(id))
+    budget = access.get_by_id(Budget.objects.all(), parse_number(id))
     actor = actors.member_actor(request, budget.organisation)
     slug = slug_of(actor)
     if access.scope_of(actor, "budgets.read") == "all":
@@ -190,7 +190,7 @@ def _who_may_raise(actor: Actor) -> str:
     return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
 
 
-def _decided(
+def _decide_raise(
     request: HttpRequest, actor: Actor, id: str, decide: Any, message: str
 ) -> HttpResponseBase:
     """Decide on a request, and show it as it is now."""
@@ -205,17 +205,17 @@ def _decided(
         else:
             messages.success(request, message)
         return see_other(back_to(request, reverse("raises", args=[slug_of(actor)])))
-    (row,) = _shown(actor, [budget_increases.access_raise(actor, id)])
+    (row,) = _raise_rows(actor, [budget_increases.access_raise(actor, id)])
     context = {"row": row, "wrong": wrong, "may_write": True}
     response = render(request, "usage/limits/_raise.html", context, status=422 if wrong else 200)
     response["HX-Trigger"] = RAISES.refresh
     return response
 
 
-def _shown(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any]]:
+def _raise_rows(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any]]:
     all_budgets = [budget_raise.budget for budget_raise in page]
-    names = _named(all_budgets)
-    standings = {standing.budget.id: standing for standing in budgets.standing_of(all_budgets)}
+    names = _budget_names(all_budgets)
+    standings = {usage.budget.id: usage for usage in budgets.current_usage(all_budgets)}
     return [
         {
             "budget_raise": budget_raise,
@@ -230,7 +230,7 @@ def _shown(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any]]:
     ]
 
 
-def _named(budgets_: Sequence[Budget]) -> dict[str, str]:
+def _budget_names(budgets_: Sequence[Budget]) -> dict[str, str]:
     """What each budget is called in a list, by its id."""
     names = budgets.subject_names(budgets_)
     return {

@@ -37,7 +37,7 @@ def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Bu
     return budgets.create_budget(actor, organisation, look_back, **fields)
 
 
-def bring_budget(
+def create_with_past(
     actor: Actor, organisation: Organisation, spent_nano: int, **fields: Any
 ) -> Budget:
     """A budget that held elsewhere before: its period begins with what was spent there, and here,
@@ -119,13 +119,13 @@ def _parameters(budget: Budget, since: dt.datetime) -> dict[str, Any]:
     return {
         "organisation": budget.organisation_id,
         "subject": budget.subject,
-        "pattern": _like(budget.subject),
+        "pattern": _like_pattern(budget.subject),
         "since": since,
         "first_id": first_id,
     }
 
 
-def _like(pattern: str) -> str:
+def _like_pattern(pattern: str) -> str:
     """A pattern of model names, in which * stands for any text, as SQL's LIKE has it."""
     escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     return escaped.replace("*", "%")

@@ -20,10 +20,10 @@ from accounts.members.access import named_members
 from accounts.models import KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
-from billing.limits.budgets import BudgetRefused, Standing
+from billing.limits.budgets import BudgetRefused, BudgetUsage
 from billing.models import Budget, RaiseState
 from lib import clock
-from lib.htmx import go_to, is_htmx, render_dialog, see_other
+from lib.htmx import is_htmx, redirect_to, render_dialog, see_other
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -101,14 +101,14 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
     names = budgets.subject_names(visible)
     return [
         {
-            "budget": standing.budget,
-            "scope": str(SCOPE_NAMES[standing.budget.scope]),
-            "subject": names[standing.budget.id] or actors.organisation_of(actor).name,
-            "period": str(PERIOD_NAMES[standing.budget.period]),
-            "action": str(ACTION_NAMES[standing.budget.action]),
-            **meter_of(standing),
+            "budget": usage.budget,
+            "scope": str(SCOPE_NAMES[usage.budget.scope]),
+            "subject": names[usage.budget.id] or actors.organisation_of(actor).name,
+            "period": str(PERIOD_NAMES[usage.budget.period]),
+            "action": str(ACTION_NAMES[usage.budget.action]),
+            **meter_of(usage),
         }
-        for standing in budgets.standing_of(visible)
+        for usage in budgets.current_usage(visible)
     ]
 
 
@@ -132,24 +132,22 @@ def count_waiting(actor: Actor) -> int:
     return budget_increases.visible_raises(actor).filter(state=RaiseState.WAITING).count()
 
 
-def meter_of(standing: Standing) -> dict[str, Any]:
+def meter_of(usage: BudgetUsage) -> dict[str, Any]:
     """What a meter of a budget shows: spent, held and limit, the tone and when it resets."""
-    limit = standing.limit_nano
-    used = standing.spent_nano + standing.held_nano
+    limit = usage.limit_nano
+    used = usage.spent_nano + usage.held_nano
     percent = 100 if used >= limit else used * 100 // limit
     tone = "bad" if percent >= _BAD_PERCENT else "warn" if percent >= _WARN_PERCENT else ""
     return {
-        "spent_nano": standing.spent_nano,
-        "held_nano": standing.held_nano,
+        "spent_nano": usage.spent_nano,
+        "held_nano": usage.held_nano,
         "used_nano": used,
         "limit_nano": limit,
-        "tone": tone if standing.budget.enabled else "",
+        "tone": tone if usage.budget.enabled else "",
         "full": used >= limit,
-        "resets_at": standing.resets_at,
-        "forecast_at": standing.forecast_at if standing.budget.enabled else None,
-        "raised_until": standing.budget.raised_until
-        if limit > standing.budget.amount_nano
-        else None,
+        "resets_at": usage.resets_at,
+        "forecast_at": usage.forecast_at if usage.budget.enabled else None,
+        "raised_until": usage.budget.raised_until if limit > usage.budget.amount_nano else None,
     }
 
 
@@ -159,7 +157,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = BudgetForm(request.POST or None, initial=_initial(request))
     if request.method == "POST" and form.is_valid():
         try:
-            budget = _wanted(actor, form)
+            budget = _budget_of_form(actor, form)
             budget_simulation.create_budget(
                 actor,
                 budget.organisation,
@@ -175,7 +173,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Budget created. It applies from now on."))
-            return go_to(request, "budgets", slug_of(actor))
+            return redirect_to(request, "budgets", slug_of(actor))
     context = {"form": form, **_choices(actor)}
     return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
 
@@ -194,7 +192,7 @@ def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
     context: dict[str, Any] = {}
     if form.is_valid():
         try:
-            context["told"] = budget_simulation.would_have(_wanted(actor, form))
+            context["told"] = budget_simulation.would_have(_budget_of_form(actor, form))
         except BudgetRefused as refused:
             context["wrong"] = refused.message
     return render(request, "usage/limits/_budget_preview.html", context)
@@ -216,16 +214,16 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                 refused.tell(form)
             else:
                 messages.success(request, gettext("Budget saved."))
-                return go_to(request, "budgets", slug_of(actor))
-    (standing,) = budgets.standing_of([budget])
+                return redirect_to(request, "budgets", slug_of(actor))
+    (usage,) = budgets.current_usage([budget])
     context = {
         "form": form,
         "budget": budget,
         "scope": SCOPE_NAMES[budget.scope],
         "subject": budgets.subject_names([budget])[budget.id],
         "period": PERIOD_NAMES[budget.period],
-        "meter": meter_of(standing),
-        "chart": budget_chart(standing),
+        "meter": meter_of(usage),
+        "chart": budget_chart(usage),
         "told": budget_simulation.would_have(budget),
         "action": ACTION_NAMES[budget.action],
         "alerts": _alerts(budget),
@@ -245,7 +243,7 @@ def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         gettext("Budget deleted. Past charges are not affected."),
         extra_tags=undo if budget.enabled else f"{undo}?off=1",
     )
-    return go_to(request, "budgets", slug_of(actor))
+    return redirect_to(request, "budgets", slug_of(actor))
 
 
 @organisation_page("budgets.write")
@@ -257,7 +255,7 @@ def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
         messages.error(request, refused.message)
     else:
         messages.success(request, gettext("Budget restored."))
-    return go_to(request, "budgets", slug_of(actor))
+    return redirect_to(request, "budgets", slug_of(actor))
 
 
 @organisation_page("budgets.write")
@@ -309,8 +307,8 @@ def _alerts(budget: Budget) -> dict[str, Any]:
     fresh = [alert for alert in alerts if alert.told_at > clock.now() - _FRESH]
     pending = {
         fact
-        for fact, made in by_fact.items()
-        if any(delivery.ended_at is None for delivery in made)
+        for fact, sent in by_fact.items()
+        if any(delivery.ended_at is None for delivery in sent)
     }
     waits = any(alert.fact_id not in by_fact or alert.fact_id in pending for alert in fresh)
     return {"rows": rows, "waits": waits}
@@ -322,7 +320,7 @@ def _receiver(delivery: Delivery) -> str:
     return urlsplit(delivery.endpoint.url).hostname or "" if delivery.endpoint else ""
 
 
-def _wanted(actor: Actor, form: BudgetForm) -> Budget:
+def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
     """The budget of a form, not saved. Raises BudgetRefused."""
     data = form.cleaned_data
     budget = Budget(

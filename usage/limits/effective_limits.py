@@ -81,12 +81,12 @@ def effective_settings(
 
 def _limits(levels: Sequence[Level]) -> Iterator[Setting]:
     for name, title in _LIMITS.items():
-        stated = [(level, getattr(level.row, name)) for level in levels]
-        stated = [(level, value) for level, value in stated if value is not None]
-        lowest = min((value for _, value in stated), default=None)
-        for level, value in stated:
+        set_limits = [(level, getattr(level.row, name)) for level in levels]
+        set_limits = [(level, value) for level, value in set_limits if value is not None]
+        lowest = min((value for _, value in set_limits), default=None)
+        for level, value in set_limits:
             yield Setting(title, level.title, value, "count", value == lowest)
-        if not stated:
+        if not set_limits:
             yield Setting(title, "", gettext("No limit"))
 
 

@@ -47,7 +47,7 @@ def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> Sett
         key=access.access_key(actor, query.key) if query.key else None,
     )
     page = pagination.page_by_position(rows, query.limit, query.cursor)
-    return SettingPage(items=[_shown(row) for row in page.items], next=page.next)
+    return SettingPage(items=[_serialize_setting(row) for row in page.items], next=page.next)
 
 
 def _member(actor: actors.Actor, email: str) -> Membership:
@@ -58,6 +58,6 @@ def _member(actor: actors.Actor, email: str) -> Membership:
     return member
 
 
-def _shown(row: Setting) -> SettingOut:
+def _serialize_setting(row: Setting) -> SettingOut:
     value = format_usd(row.value) if row.kind == "money" else str(row.value)
     return SettingOut(setting=str(row.title), value=value, level=str(row.level), binds=row.binds)

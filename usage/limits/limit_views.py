@@ -15,7 +15,7 @@ from accounts.forms import CountsForm
 from accounts.keys import keys
 from accounts.limits.limits import Subject, limited_subject, limited_subjects
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import go_to, render_dialog
+from lib.htmx import redirect_to, render_dialog
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
@@ -88,7 +88,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
     if request.method == "POST" and form.is_valid():
         keys.change_limits(actor, subject.limited, **form.cleaned_data)
         messages.success(request, gettext("Limits saved."))
-        return go_to(request, "limits", slug_of(actor))
+        return redirect_to(request, "limits", slug_of(actor))
     return render_dialog(
         request, "usage/limits/limit.html", {"form": form, "row": subject}, refused=form.is_bound
     )

@@ -54,11 +54,11 @@ def show_margin(request: HttpRequest, query: Query[MarginQuery]) -> MarginOut:
     first_on = query.from_ or first_day(last_on)
     rows = margin(actors.actor_of(request), query.by, first_on, last_on)
     return MarginOut(
-        items=[_shown(row) for row in rows],
-        total=_shown(total(rows)),
+        items=[_serialize_row(row) for row in rows],
+        total=_serialize_row(total(rows)),
         detached_months=names_of(detached_on(first_on, last_on)),
     )
 
 
-def _shown(row: MarginRow) -> MarginRowOut:
+def _serialize_row(row: MarginRow) -> MarginRowOut:
     return answer_of(MarginRowOut, row)

@@ -71,13 +71,13 @@ def bill_lines(rows: Iterable[Sequence[object]], columns: Columns) -> Iterator[B
 
 
 def _places(heads: Sequence[object], columns: Columns) -> dict[str, int]:
-    found = [_text(head).casefold() for head in heads]
+    head_names = [_text(head).casefold() for head in heads]
     places = {}
     for field, head in columns.needed().items():
-        if head.strip().casefold() not in found:
+        if head.strip().casefold() not in head_names:
             text = gettext("The file has no column named %(name)s.") % {"name": head}
             raise BillRefused(field, text)
-        places[field] = found.index(head.strip().casefold())
+        places[field] = head_names.index(head.strip().casefold())
     return places
 
 
@@ -100,8 +100,8 @@ def _line(n: int, cells: Mapping[str, object], columns: Columns) -> BillLine:
 
 def _unreadable(n: int, column: str, cell: object) -> BillRefused:
     text = gettext("Row %(n)s, column %(column)s cannot be read: %(cell)s")
-    shown = _text(cell)[:60] or gettext("empty")
-    return BillRefused("file", text % {"n": n, "column": column, "cell": shown})
+    excerpt = _text(cell)[:60] or gettext("empty")
+    return BillRefused("file", text % {"n": n, "column": column, "cell": excerpt})
 
 
 def _text(cell: object) -> str:
@@ -123,9 +123,9 @@ def _amount(cell: object) -> int | None:
 
 def _id(cell: object) -> UUID | None:
     text = _text(cell)
-    found = parse_id(text)
-    if found is not None:
-        return found
+    parsed_id = parse_id(text)
+    if parsed_id is not None:
+        return parsed_id
     try:
         return UUID(text)
     except ValueError:

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access.access import one_of, require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from billing.currency.money import format_usd
@@ -44,16 +44,16 @@ def visible_bills(actor: Actor) -> QuerySet[ProviderBill]:
 
 def access_bill(actor: Actor, id: str) -> ProviderBill:
     """Return a bill. Raises Http404."""
-    return one_of(visible_bills(actor), id)
+    return get_by_id(visible_bills(actor), id)
 
 
 def access_difference(actor: Actor, bill: ProviderBill, n: int) -> BillDifference:
     """Return a difference of a bill. Raises Http404."""
     require(actor, "credits.read")
-    found = BillDifference.objects.filter(bill=bill, n=n).select_related("settled_by").first()
-    if found is None:
+    difference = BillDifference.objects.filter(bill=bill, n=n).select_related("settled_by").first()
+    if difference is None:
         raise Http404
-    return found
+    return difference
 
 
 def kept_mappings(actor: Actor) -> QuerySet[BillMapping]:
@@ -102,22 +102,22 @@ def reconcile(
     )
     with transaction.atomic():
         bill.lines, bill.billed_nano = _load(bill_lines(_rows(file), columns), bill)
-        found = _compare(bill)
+        result = _compare(bill)
         bill.save(force_insert=True)
         BillDifference.objects.bulk_create(
-            [BillDifference(bill=bill, n=n, **one) for n, one in enumerate(found, 1)],
+            [BillDifference(bill=bill, n=n, **one) for n, one in enumerate(result, 1)],
             batch_size=1_000,
         )
         mapping.save()
         audit.record(
             actor, None, "provider_bill.compared", bill, provider=bill.provider, lines=bill.lines,
             billed=format_usd(bill.billed_nano), ours=format_usd(bill.ours_nano),
-            differences=len(found),
+            differences=len(result),
         )  # fmt: skip
-        if found:
+        if result:
             put(
                 "bill.differs", None, bill=id_text(bill.id), provider=bill.provider,
-                first_on=first_on.isoformat(), last_on=last_on.isoformat(), differences=len(found),
+                first_on=first_on.isoformat(), last_on=last_on.isoformat(), differences=len(result),
                 billed=format_usd(bill.billed_nano), ours=format_usd(bill.ours_nano),
                 currency="USD",
             )  # fmt: skip

@@ -17,7 +17,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
 from usage.margin.margin import MarginBy, MarginRow, first_day, margin, total
-from usage.months.detached import detached_on, told
+from usage.months.detached import detached_on, notice_text
 
 MARGIN = Table(
     "margin",
@@ -67,7 +67,7 @@ def margin_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "since": since,
         "until": until,
         "refused": refused,
-        "detached": told(detached_on(since, until)),
+        "detached": notice_text(detached_on(since, until)),
     }
     templates = ("usage/margin/margin.html", "usage/margin/_margin.html")
     return answer_table(request, state, ListSource([_row(row) for row in rows]), templates, context)

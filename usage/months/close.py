@@ -74,10 +74,10 @@ def _periods(organisation: Organisation) -> Iterator[tuple[dt.date, ZoneInfo, Sp
 
 
 def _draft(organisation: Organisation, month: dt.date, zone: ZoneInfo, span: Span) -> bool:
-    found = gather(organisation, zone, span)
-    if not found.lines:
+    contents = gather(organisation, zone, span)
+    if not contents.lines:
         return False
-    invoices.draft_invoice(organisation, month, zone, span, found.lines, found.movement)
+    invoices.draft_invoice(organisation, month, zone, span, contents.lines, contents.movement)
     return True
 
 
@@ -92,7 +92,13 @@ def checklist(invoice: Invoice) -> list[Check]:
     ]  # fmt: skip
     if invoice.kind != InvoiceKind.INVOICE:
         return checks
-    return [_sealed(invoice), *checks, _ties(invoice), _holds(invoice), _reviews(invoice)]
+    return [
+        _check_sealed(invoice),
+        *checks,
+        _ties(invoice),
+        _check_holds(invoice),
+        _reviews(invoice),
+    ]
 
 
 def propose(actor: Actor, invoice: Invoice) -> Invoice:
@@ -111,7 +117,7 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
     return closed
 
 
-def unclosed(from_at: dt.datetime, until_at: dt.datetime) -> Iterator[Organisation]:
+def find_unclosed(from_at: dt.datetime, until_at: dt.datetime) -> Iterator[Organisation]:
     """The organisations that were charged for something in a time which no closed invoice covers
     up to its end."""
     for organisation in Organisation.objects.order_by("id"):
@@ -132,7 +138,7 @@ def _refuse_unchecked(invoice: Invoice) -> None:
             raise InvoiceRefused("invoice", check.detail)
 
 
-def _sealed(invoice: Invoice) -> Check:
+def _check_sealed(invoice: Invoice) -> Check:
     sealed = Seal.objects.filter(kind=SealKind.LEDGER, to_at__gte=invoice.until_at).exists()
     text = gettext_lazy("The ledger is complete to the end of the month")
     return Check(
@@ -172,7 +178,7 @@ def _ties(invoice: Invoice) -> Check:
     return Check("ties", text, ties, gettext("The records and the ledger differ."))
 
 
-def _holds(invoice: Invoice) -> Check:
+def _check_holds(invoice: Invoice) -> Check:
     open_holds = Hold.objects.filter(
         organisation_id=invoice.organisation_id,
         state=HoldState.OPEN,

@@ -19,7 +19,7 @@ from billing.access import all_invoices, any_invoice, tax_rates
 from billing.invoices import invoices
 from billing.invoices import payments as invoice_payments
 from billing.invoices.billing_details import add_tax_rate, seller, set_seller
-from billing.invoices.document import KINDS, document_shown, month_word, payment_shown
+from billing.invoices.document import KINDS, describe_document, describe_payment, month_word
 from billing.invoices.forms import NoteForm, PartyForm, PaymentForm, TaxForm
 from billing.invoices.rules import percent_text
 from billing.models import Invoice, InvoiceKind, InvoiceState
@@ -89,70 +89,70 @@ def document(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @operator_page("credits.write")
 @require_POST
 def document_note(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = any_invoice(actor, id)
+    invoice = any_invoice(actor, id)
     form = NoteForm(request.POST)
     if form.is_valid():
         sent = form.cleaned_data
         try:
             note = invoices.propose_note(
-                actor, found, InvoiceKind(sent["kind"]), sent["amount"], sent["reason"]
+                actor, invoice, InvoiceKind(sent["kind"]), sent["amount"], sent["reason"]
             )
         except Refused as refused:
             refused.tell(form)
         else:
             messages.info(request, gettext("Waiting for another operator to close it."))
             return see_other("document", id_text(note.id))
-    return _page(request, actor, found, form, status=422)
+    return _page(request, actor, invoice, form, status=422)
 
 
 @operator_page("credits.write")
 @require_POST
 def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = any_invoice(actor, id)
+    invoice = any_invoice(actor, id)
     form = PaymentForm(request.POST)
     if form.is_valid():
         sent = form.cleaned_data
         try:
             invoice_payments.record_payment(
-                actor, found, sent["amount"], reference=sent["reference"], paid_on=sent["paid_on"]
+                actor, invoice, sent["amount"], reference=sent["reference"], paid_on=sent["paid_on"]
             )
         except Refused as refused:
             refused.tell(form)
         else:
             messages.success(request, gettext("Payment recorded."))
-            return see_other("document", id_text(found.id))
-    return _page(request, actor, found, NoteForm(), payment_form=form, status=422)
+            return see_other("document", id_text(invoice.id))
+    return _page(request, actor, invoice, NoteForm(), payment_form=form, status=422)
 
 
 @operator_page("credits.write")
 @require_POST
 def document_propose(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = any_invoice(actor, id)
+    invoice = any_invoice(actor, id)
     text = gettext("Waiting for another operator to close it.")
-    return _decided(request, found, lambda: month_close.propose(actor, found), text)
+    return _decide_invoice(request, invoice, lambda: month_close.propose(actor, invoice), text)
 
 
 @operator_page("credits.write")
 @require_POST
 def document_close(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = any_invoice(actor, id)
+    invoice = any_invoice(actor, id)
     checksum = request.POST.get("checksum", "")
     text = gettext("%(month)s closed. Totals cannot change. Corrections appear in later months.")
-    return _decided(
-        request, found, lambda: month_close.close(actor, found, checksum),
-        text % {"month": month_word(found.month)},
+    return _decide_invoice(
+        request, invoice, lambda: month_close.close(actor, invoice, checksum),
+        text % {"month": month_word(invoice.month)},
     )  # fmt: skip
 
 
 @operator_page("credits.write")
 @require_POST
 def document_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    found = any_invoice(actor, id)
-    response = _decided(
-        request, found, lambda: invoices.withdraw_invoice(actor, found), gettext("Withdrawn.")
+    invoice = any_invoice(actor, id)
+    response = _decide_invoice(
+        request, invoice, lambda: invoices.withdraw_invoice(actor, invoice), gettext("Withdrawn.")
     )
     # A note that is withdrawn is no more.
-    return response if found.kind == InvoiceKind.INVOICE else see_other("documents")
+    return response if invoice.kind == InvoiceKind.INVOICE else see_other("documents")
 
 
 @operator_page("credits.write")
@@ -196,36 +196,38 @@ def _seller_page(
 def _page(
     request: HttpRequest,
     actor: Actor,
-    found: Invoice,
+    invoice: Invoice,
     form: NoteForm,
     *,
     payment_form: PaymentForm | None = None,
     status: int = 200,
 ) -> HttpResponseBase:
-    checks = [] if found.state == InvoiceState.CLOSED else month_close.checklist(found)
+    checks = [] if invoice.state == InvoiceState.CLOSED else month_close.checklist(invoice)
     context = {
-        "invoice": found,
-        "id": id_text(found.id),
-        "shown": document_shown(found, get_language() or "en"),
-        "badge": _BADGES[InvoiceState(found.state)],
+        "invoice": invoice,
+        "id": id_text(invoice.id),
+        "shown": describe_document(invoice, get_language() or "en"),
+        "badge": _BADGES[InvoiceState(invoice.state)],
         "checks": checks,
         "ready": all(check.ok for check in checks),
-        "own": found.proposed_by == actor.user,
-        "notes": [(note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=found)],
-        "corrects_id": id_text(found.corrects_id) if found.corrects_id else "",
+        "own": invoice.proposed_by == actor.user,
+        "notes": [
+            (note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=invoice)
+        ],
+        "corrects_id": id_text(invoice.corrects_id) if invoice.corrects_id else "",
         "form": form,
         "payment_form": payment_form or PaymentForm(),
-        **payment_shown(found),
+        **describe_payment(invoice),
     }
     return render(request, "usage/months/document.html", context, status=status)
 
 
-def _decided(
-    request: HttpRequest, found: Invoice, act: Callable[[], Any], done: str
+def _decide_invoice(
+    request: HttpRequest, invoice: Invoice, act: Callable[[], Any], done: str
 ) -> HttpResponseBase:
     try:
         act()
         messages.success(request, done)
     except Refused as refused:
         messages.error(request, refused.message)
-    return see_other("document", id_text(found.id))
+    return see_other("document", id_text(invoice.id))

@@ -14,7 +14,7 @@ from usage.models import DetachedMonth
 from usage.reports.filters import UsageFilter
 from usage.reports.visibility import Period
 from usage.rollups.buckets import Span
-from usage.rollups.levels import Standing
+from usage.rollups.levels import Freshness
 from usage.rollups.used_rows import are_summed
 
 ATTACH: Final = "manage.py month attach"
@@ -29,17 +29,17 @@ def refuse_detached(request_id: UUID) -> None:
     """Raise RequestDetached for an id of a detached month, whether or not it is a request's."""
     month = DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).first()
     if month is not None:
-        raise RequestDetached(told([month]))
+        raise RequestDetached(notice_text([month]))
 
 
 def detached_within(period: Period | Span) -> list[DetachedMonth]:
     """The detached months with requests of a time, oldest first."""
-    found = DetachedMonth.objects.order_by("month")
+    months = DetachedMonth.objects.order_by("month")
     if period.start_at is not None:
-        found = found.filter(to_at__gt=period.start_at)
+        months = months.filter(to_at__gt=period.start_at)
     if period.end_at is not None:
-        found = found.filter(from_at__lt=period.end_at)
-    return list(found)
+        months = months.filter(from_at__lt=period.end_at)
+    return list(months)
 
 
 def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
@@ -52,7 +52,7 @@ def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
 
 
 def detached_from(
-    usage_filter: UsageFilter, groups: Collection[str], at: Standing
+    usage_filter: UsageFilter, groups: Collection[str], at: Freshness
 ) -> list[DetachedMonth]:
     """Return the detached months that a report lacks. None if it reads sums or ClickHouse."""
     if are_summed(usage_filter.scope, groups) or at.is_there(usage_filter.spans):
@@ -65,7 +65,7 @@ def names_of(months: Sequence[DetachedMonth]) -> list[str]:
     return [str(month) for month in months]
 
 
-def told(months: Sequence[DetachedMonth]) -> str:
+def notice_text(months: Sequence[DetachedMonth]) -> str:
     """Return the notice about missing months for a page, or ""."""
     if not months:
         return ""

@@ -37,7 +37,7 @@ from usage.models import (
     MonthFile,
     RollupWatermark,
 )
-from usage.months.close import unclosed
+from usage.months.close import find_unclosed
 from usage.months.file import (
     Manifest,
     MonthFileBroken,
@@ -92,7 +92,7 @@ class MonthState(NamedTuple):
     detached: DetachedMonth | None
 
 
-class _Found(NamedTuple):
+class _MonthContents(NamedTuple):
     """What a month's rows contain. `ended_at` is when the last of them was resolved, ended or
     corrected; `from_at` to `to_at` are the UTC days of their admissions."""
 
@@ -123,35 +123,35 @@ def obstacles(month: dt.date) -> list[str]:
         return ["It has no partitions of its own. See manage.py month list."]
     if clock.now() < month_end + RESTS:
         return [f"It can be detached from {(month_end + RESTS).date().isoformat()} on."]
-    found = _look(month)
+    contents = _read_contents(month)
     why = []
-    if found.unresolved:
-        why.append(f"{found.unresolved} of its holds are open or kept.")
-    if found.undecided:
-        why.append(f"{found.undecided} of its requests are under review.")
+    if contents.unresolved:
+        why.append(f"{contents.unresolved} of its holds are open or kept.")
+    if contents.undecided:
+        why.append(f"{contents.undecided} of its requests are under review.")
     if late_usage(month):
         why.append(_LATE_WAITS)
-    until_at = max(month_end, found.ended_at + _INSTANT)
+    until_at = max(month_end, contents.ended_at + _INSTANT)
     sealed_to = Seal.objects.filter(kind=SealKind.LEDGER).aggregate(to=Max("to_at"))["to"]
     if sealed_to is None or sealed_to < until_at:
         why.append(f"The ledger is not sealed to {clock.rfc3339(until_at)}.")
-    open_at = found.ended_at + _INSTANT
-    slugs = [organisation.slug for organisation in unclosed(_start(month), open_at)]
+    open_at = contents.ended_at + _INSTANT
+    slugs = [organisation.slug for organisation in find_unclosed(_start(month), open_at)]
     if slugs:
-        shown = ", ".join(slugs[:5]) + (", …" if len(slugs) > 5 else "")
-        why.append(f"Invoices to {clock.rfc3339(open_at)} are not closed: {shown}.")
+        names = ", ".join(slugs[:5]) + (", …" if len(slugs) > 5 else "")
+        why.append(f"Invoices to {clock.rfc3339(open_at)} are not closed: {names}.")
     check = BooksCheck.objects.filter(id=1).first()
     if check is None or check.broken or _checked_to() <= until_at:
         why.append("The ledger has not been checked to its end, or a check failed.")
     mark = RollupWatermark.objects.first()
     if (
         mark is None
-        or (mark.levels_to or _start(month)) < found.to_at
-        or (mark.xid <= found.newest_xid)
+        or (mark.levels_to or _start(month)) < contents.to_at
+        or (mark.xid <= contents.newest_xid)
     ):
         why.append("The rollups are not complete to its end.")
     there = clickhouse_sink.backlog()
-    if there is not None and (there.complete_to is None or there.complete_to < found.ended_at):
+    if there is not None and (there.complete_to is None or there.complete_to < contents.ended_at):
         why.append("Not all of it is in ClickHouse yet.")
     return why
 
@@ -174,7 +174,7 @@ def late_counts() -> dict[dt.date, int]:
 def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMonth:
     """Write a month into a file and take it out of the database. Raises MonthRefused, and OSError
     where the file cannot be written; the month is as it was then."""
-    with _alone():
+    with _lock_detaching():
         if why := obstacles(month):
             raise MonthRefused(*why)
         if path.exists():
@@ -194,7 +194,7 @@ def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMont
 def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
     """Bring a month back from its file. Raises MonthRefused, MonthFileBroken and OSError; the month
     stays away then."""
-    with _alone():
+    with _lock_detaching():
         manifest = check_month_file(path, key)
         month = manifest.month
         detached = DetachedMonth.objects.select_related("file").filter(month=month).first()
@@ -204,7 +204,7 @@ def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
             raise MonthFileBroken(f"{path.name} is not the file that was written, byte for byte.")
         try:
             _load(path, manifest)
-            _exclusively(lambda cursor: _bring_back(cursor, actor, detached))
+            _exclusively(lambda cursor: _restore_tables(cursor, actor, detached))
         finally:
             _drop_loaded(month)
     return detached
@@ -236,21 +236,21 @@ def check_file(path: Path, key: bytes) -> tuple[Manifest, bool]:
     return manifest, stored is not None
 
 
-def altered(key: bytes) -> Iterator[str]:
+def find_altered(key: bytes) -> Iterator[str]:
     """The detached months whose row is not as we signed it (P22)."""
     for detached in DetachedMonth.objects.select_related("file").order_by("month"):
         if not hmac.compare_digest(_sign(key, detached, detached.file), detached.file.signature):
             yield f"{detached}: what stands in place of its rows is not what was signed"
 
 
-def _look(month: dt.date) -> _Found:
+def _read_contents(month: dt.date) -> _MonthContents:
     with connection.cursor() as cursor:
         cursor.execute(_LOOK.format(**_names(month)), {"start": _start(month)})
         row = cursor.fetchone()
         cursor.execute(_LAST_CORRECTION, _bounds(month))
         ((corrected_at,),) = cursor.fetchall()
-    found = _Found(*row)
-    return found._replace(ended_at=max(found.ended_at, corrected_at or found.ended_at))
+    contents = _MonthContents(*row)
+    return contents._replace(ended_at=max(contents.ended_at, corrected_at or contents.ended_at))
 
 
 def _checked_to() -> dt.datetime:
@@ -306,7 +306,7 @@ class _Leaving(NamedTuple):
 
 def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Leaving:
     """All that will stand in place of the month."""
-    checked_to, found = _checked_to(), _look(month)
+    checked_to, contents = _checked_to(), _read_contents(month)
     first, end = ids_of(month)
     names = _names(month)
     with connection.cursor() as cursor:
@@ -314,10 +314,10 @@ def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Lea
         versions = [id for (id,) in cursor.fetchall()]
         cursor.execute(_SUMS.format(**names), _bounds(month))
         sums = [[kind, subject, int(nano)] for kind, subject, nano in cursor.fetchall()]
-        cursor.execute(_ROLLED, {"from": found.from_at, "to": found.to_at})
+        cursor.execute(_ROLLED, {"from": contents.from_at, "to": contents.to_at})
         rolled = [[str(id), int(requests), int(nano)] for id, requests, nano in cursor.fetchall()]
     detached = DetachedMonth(
-        month=month, first_id=first, end_id=end, from_at=found.from_at, to_at=found.to_at,
+        month=month, first_id=first, end_id=end, from_at=contents.from_at, to_at=contents.to_at,
         price_version_ids=versions, detached_at=clock.now(),
     )  # fmt: skip
     file = MonthFile(
@@ -360,7 +360,7 @@ def _load(path: Path, manifest: Manifest) -> None:
                 raise MonthRefused(
                     f"The file has columns that this version does not know: {table}."
                 )
-            name = _loaded(table, manifest.month)
+            name = _loaded_table(table, manifest.month)
             cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
             # By it the month is taken in without a look at its rows.
             cursor.execute(
@@ -368,7 +368,7 @@ def _load(path: Path, manifest: Manifest) -> None:
                 f"CHECK (id >= '{first}' AND id < '{end}')"
             )
         for part in manifest.parts:
-            name, columns = _loaded(part.table, manifest.month), manifest.columns[part.table]
+            name, columns = _loaded_table(part.table, manifest.month), manifest.columns[part.table]
             with (
                 transaction.atomic(),
                 cursor.copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN") as copy,
@@ -378,14 +378,14 @@ def _load(path: Path, manifest: Manifest) -> None:
         for table in manifest.columns:
             if table in _TEXTS:
                 # The file is older than the erasure.
-                cursor.execute(_ERASED.format(_loaded(table, manifest.month), _TEXTS[table]))
-            cursor.execute(f"ANALYZE {_loaded(table, manifest.month)}")
+                cursor.execute(_ERASED.format(_loaded_table(table, manifest.month), _TEXTS[table]))
+            cursor.execute(f"ANALYZE {_loaded_table(table, manifest.month)}")
 
 
-def _bring_back(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth) -> None:
+def _restore_tables(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth) -> None:
     month = detached.month
     for table in PARTITIONED:
-        name, loaded = name_of(table, month), _loaded(table, month)
+        name, loaded = name_of(table, month), _loaded_table(table, month)
         cursor.execute(f"DROP TABLE {name}")
         cursor.execute(f"ALTER TABLE {loaded} RENAME TO {name}")
         cursor.execute(
@@ -418,15 +418,15 @@ def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
 def _drop_loaded(month: dt.date) -> None:
     with connection.cursor() as cursor:
         for table in PARTITIONED:
-            cursor.execute(f"DROP TABLE IF EXISTS {_loaded(table, month)}")
+            cursor.execute(f"DROP TABLE IF EXISTS {_loaded_table(table, month)}")
 
 
-def _loaded(table: str, month: dt.date) -> str:
+def _loaded_table(table: str, month: dt.date) -> str:
     return f"{name_of(table, month)}_loaded"
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _lock_detaching() -> Iterator[None]:
     """One process moves a month at a time; its end frees the place, however it ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
@@ -470,13 +470,13 @@ def _patiently(change: Callable[[CursorWrapper], None]) -> None:
 
 
 def _sign(key: bytes, detached: DetachedMonth, file: MonthFile) -> bytes:
-    stated = [
+    conditions = [
         str(detached.month), str(detached.first_id), str(detached.end_id),
         clock.rfc3339(detached.from_at), clock.rfc3339(detached.to_at),
         detached.price_version_ids, clock.rfc3339(detached.detached_at), file.name, file.bytes,
         bytes(file.digest).hex(), file.rows, file.sums, file.rolled,
     ]  # fmt: skip
-    return hmac.digest(key, _SIGNED + json.dumps(stated, sort_keys=True).encode(), "sha256")
+    return hmac.digest(key, _SIGNED + json.dumps(conditions, sort_keys=True).encode(), "sha256")
 
 
 def _names(month: dt.date) -> dict[str, str]:

@@ -13,7 +13,7 @@ from accounts.access import access, actors, api_auth
 from billing.access import all_invoices, any_invoice
 from billing.credits.api import amount_of
 from billing.currency.money import format_usd
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from billing.invoices import invoices
 from billing.invoices import payments as invoice_payments
 from billing.invoices.api import PdfQuery
@@ -113,13 +113,15 @@ def list_documents(request: HttpRequest, query: Query[DocumentQuery]) -> Documen
     if query.month:
         rows = rows.filter(month=dt.date.fromisoformat(f"{query.month}-01"))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return DocumentPage(items=[DocumentOut(**_shown(row)) for row in page.items], next=page.next)
+    return DocumentPage(
+        items=[DocumentOut(**_serialize_invoice(row)) for row in page.items], next=page.next
+    )
 
 
 @router.get("/documents/{id}", response=DocumentOut, summary="Show an invoice of any organisation")
 def show_document(request: HttpRequest, id: str) -> DocumentOut:
     """One document, by its ID."""
-    return DocumentOut(**_shown(any_invoice(actors.actor_of(request), id)))
+    return DocumentOut(**_serialize_invoice(any_invoice(actors.actor_of(request), id)))
 
 
 @router.get(
@@ -139,7 +141,7 @@ def download_document(request: HttpRequest, id: str, query: Query[PdfQuery]) -> 
 def propose_document(request: HttpRequest, id: str) -> HttpResponse:
     """The first operator's word on a draft. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _done(request, id, lambda found: month_close.propose(actor, found))
+    return _done(request, id, lambda invoice: month_close.propose(actor, invoice))
 
 
 @router.post(
@@ -152,7 +154,7 @@ def close_document(request: HttpRequest, id: str, body: CloseIn) -> HttpResponse
     """The second operator's word, on the document with this checksum. Supports
     `Idempotency-Key`."""
     actor = actors.actor_of(request)
-    return _done(request, id, lambda found: month_close.close(actor, found, body.checksum))
+    return _done(request, id, lambda invoice: month_close.close(actor, invoice, body.checksum))
 
 
 @router.post(
@@ -166,8 +168,8 @@ def propose_note(request: HttpRequest, id: str, body: DocumentNoteIn) -> HttpRes
     `Idempotency-Key`."""
     actor, kind = actors.actor_of(request), InvoiceKind(body.kind)
 
-    def note(found: Invoice) -> Invoice:
-        return invoices.propose_note(actor, found, kind, amount_of(body.amount), body.reason)
+    def note(invoice: Invoice) -> Invoice:
+        return invoices.propose_note(actor, invoice, kind, amount_of(body.amount), body.reason)
 
     return _done(request, id, note, 201)
 
@@ -183,9 +185,9 @@ def void_document(request: HttpRequest, id: str, body: VoidIn) -> HttpResponse:
     Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
 
-    def note(found: Invoice) -> Invoice:
-        left = invoices.creditable_nano(found)
-        return invoices.propose_note(actor, found, InvoiceKind.CREDIT_NOTE, left, body.reason)
+    def note(invoice: Invoice) -> Invoice:
+        left = invoices.creditable_nano(invoice)
+        return invoices.propose_note(actor, invoice, InvoiceKind.CREDIT_NOTE, left, body.reason)
 
     return _done(request, id, note, 201)
 
@@ -200,11 +202,11 @@ def record_payment(request: HttpRequest, id: str, body: PaymentIn) -> HttpRespon
     """Says how it was paid, and moves no money. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
 
-    def record(found: Invoice) -> Invoice:
+    def record(invoice: Invoice) -> Invoice:
         invoice_payments.record_payment(
-            actor, found, amount_of(body.amount), reference=body.reference, paid_on=body.paid_on
+            actor, invoice, amount_of(body.amount), reference=body.reference, paid_on=body.paid_on
         )
-        return found
+        return invoice
 
     return _done(request, id, record, 201)
 
@@ -214,30 +216,32 @@ def _done(
 ) -> HttpResponse:
     actor = actors.actor_of(request)
     access.require(actor, "credits.write")
-    found = any_invoice(actor, id)
-    return answered(request, actor, lambda: Answer(status, _shown(act(found))))
+    invoice = any_invoice(actor, id)
+    return answer_idempotently(
+        request, actor, lambda: Answer(status, _serialize_invoice(act(invoice)))
+    )
 
 
-def _shown(found: Invoice) -> dict[str, Any]:
-    payment = payment_state(found)
+def _serialize_invoice(invoice: Invoice) -> dict[str, Any]:
+    payment = payment_state(invoice)
     return {
-        "id": id_text(found.id),
-        "number": found.number,
-        "organisation": found.organisation.slug,
-        "kind": str(found.kind),
-        "state": str(found.state),
+        "id": id_text(invoice.id),
+        "number": invoice.number,
+        "organisation": invoice.organisation.slug,
+        "kind": str(invoice.kind),
+        "state": str(invoice.state),
         "payment": payment,
-        "month": f"{found.month:%Y-%m}",
-        "corrects": id_text(found.corrects_id) if found.corrects_id else None,
-        "reason": found.reason,
-        "currency": found.currency,
-        "net": format_usd(found.net_nano),
-        "tax": format_usd(found.tax_nano),
-        "total": format_usd(found.total_nano),
-        "left": format_usd(left_nano(found)),
-        "due_on": due_on(found).isoformat() if payment in ("due", "overdue") else None,
-        "checksum": found.checksum,
-        "proposed_by": found.proposed_by.email if found.proposed_by else None,
-        "closed_by": found.closed_by.email if found.closed_by else None,
-        "closed_at": clock.rfc3339(found.closed_at) if found.closed_at else None,
+        "month": f"{invoice.month:%Y-%m}",
+        "corrects": id_text(invoice.corrects_id) if invoice.corrects_id else None,
+        "reason": invoice.reason,
+        "currency": invoice.currency,
+        "net": format_usd(invoice.net_nano),
+        "tax": format_usd(invoice.tax_nano),
+        "total": format_usd(invoice.total_nano),
+        "left": format_usd(left_nano(invoice)),
+        "due_on": due_on(invoice).isoformat() if payment in ("due", "overdue") else None,
+        "checksum": invoice.checksum,
+        "proposed_by": invoice.proposed_by.email if invoice.proposed_by else None,
+        "closed_by": invoice.closed_by.email if invoice.closed_by else None,
+        "closed_at": clock.rfc3339(invoice.closed_at) if invoice.closed_at else None,
     }

@@ -66,7 +66,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
         return Gathered([], movement)
     # The cursor of what is read in pieces lives in a transaction.
     with transaction.atomic():
-        used = [*_flat(parameters), *_tiered(parameters)]
+        used = [*_flat(parameters), *_read_tiered(parameters)]
     corrections = _corrections(parameters)
     ((charged_nano,),) = _rows(_CHARGED, parameters)
     names = _Names(organisation)
@@ -133,7 +133,7 @@ def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, i
             yield place, meter, rate, multiplier_ppm, int(quantity)
 
 
-def _tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
+def _read_tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
     """Prices with tiers: the rate follows from all meters of a request."""
     versions: dict[int, PriceVersion] = {}
     with connection.chunked_cursor() as cursor:

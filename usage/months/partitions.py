@@ -30,7 +30,7 @@ _STORED = {"billing_hold": " WITH (fillfactor = 60)"}
 def ensure_partitions(since: dt.date | None = None) -> list[str]:
     """Make the partitions of this month and the next three that are missing, or of all months from
     a date on; their names."""
-    made: list[str] = []
+    created: list[str] = []
     this_month = clock.now().date().replace(day=1)
     month = (since or this_month).replace(day=1)
     last = (this_month + _AHEAD * dt.timedelta(days=31)).replace(day=1)
@@ -42,9 +42,9 @@ def ensure_partitions(since: dt.date | None = None) -> list[str]:
                 cursor.execute("SELECT to_regclass(%s)", [name])
                 if cursor.fetchone() == (None,) and ids_of(month)[0] >= first:
                     _make(cursor, table, month)
-                    made.append(name)
+                    created.append(name)
             month = next_month(month)
-    return made
+    return created
 
 
 def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
@@ -115,7 +115,7 @@ def ids_near(id: UUID) -> tuple[UUID, UUID]:
     return id_before(id, ID_SLACK), id_before(id, -ID_SLACK)
 
 
-def made_until() -> dt.date | None:
+def partitioned_until() -> dt.date | None:
     """The last month, by its first day, that every table has a partition for."""
     with connection.cursor() as cursor:
         cursor.execute(_MADE_UNTIL, {"tables": list(PARTITIONED)})
@@ -126,8 +126,8 @@ def made_until() -> dt.date | None:
 def has_rows_outside() -> bool:
     """Return whether a default partition has taken rows, whose month cannot be made any more."""
     with connection.cursor() as cursor:
-        found = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
-        cursor.execute(f"SELECT {' OR '.join(found)}")
+        conditions = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
+        cursor.execute(f"SELECT {' OR '.join(conditions)}")
         return bool(cursor.fetchone()[0])
 
 

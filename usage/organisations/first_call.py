@@ -74,8 +74,8 @@ def last_used_model(actor: Actor) -> str | None:
         {"organisation": organisation_of(actor).id, "user": actor.user.id},
     )
     rows = summed(where, [since(bucket_of(actor.user.created_at))])
-    found = run(_LAST_MODEL.format(where=where.text, rows=rows.text), rows.parameters)
-    return found[0][0] if found else None
+    rows_found = run(_LAST_MODEL.format(where=where.text, rows=rows.text), rows.parameters)
+    return rows_found[0][0] if rows_found else None
 
 
 def _own_key_ids(actor: Actor) -> list[UUID]:

@@ -37,8 +37,8 @@ def use_of_members(actor: Actor, user_ids: Sequence[int]) -> dict[int, MemberUse
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     # In two parts, for no day or hour may lie over the begin of the month.
     rows = summed(where, [Span(now - _BACK, month), since(month)])
-    found = run(_SUMS.format(rows=rows.text, where=where.text), {**rows.parameters, "month": month})
-    return {user: MemberUse(spent, at) for user, spent, at in found}
+    sums = run(_SUMS.format(rows=rows.text, where=where.text), {**rows.parameters, "month": month})
+    return {user: MemberUse(spent, at) for user, spent, at in sums}
 
 
 # The last sum tells the day or the hour, and its quarters the rest.

@@ -80,7 +80,7 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         MEMBERS,
         request,
         actor,
-        hidden=_hidden(own_only=own_only, may_write=may_write),
+        hidden=_hidden_columns(own_only=own_only, may_write=may_write),
         choices={"role": _role_choices(actor), "team": _team_choices(actor)},
     )
     rows = [row for row in _rows(actor, own_only=own_only) if _matches(row, state.value)]
@@ -98,7 +98,7 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
-def _hidden(*, own_only: bool, may_write: bool) -> tuple[str, ...]:
+def _hidden_columns(*, own_only: bool, may_write: bool) -> tuple[str, ...]:
     """Whose account a password alone opens is for those to know who may do something about it."""
     if own_only:
         return (*_OF_OTHERS, "second_factor")
@@ -113,8 +113,8 @@ def _role_choices(actor: Actor) -> Choices:
 
 def _team_choices(actor: Actor) -> Choices:
     teams = access.visible_teams(actor).filter(archived_at=None)
-    found = [(team.slug, team.name) for team in teams]
-    return [("", _("Any team")), *found] if len(found) > 1 else [("", _("Any team"))]
+    choices = [(team.slug, team.name) for team in teams]
+    return [("", _("Any team")), *choices] if len(choices) > 1 else [("", _("Any team"))]
 
 
 def _rows(actor: Actor, *, own_only: bool) -> list[dict[str, Any]]:
@@ -228,5 +228,5 @@ def _budget_of(actor: Actor, member: Membership) -> dict[str, Any] | None:
     rows = budgets.visible_budgets(actor).filter(
         scope=BudgetScope.USER, subject=str(member.user_id), enabled=True
     )
-    standing = next(iter(budgets.standing_of(list(rows[:1]))), None)
-    return {"id": standing.budget.id, "meter": meter_of(standing)} if standing else None
+    budget_usage = next(iter(budgets.current_usage(list(rows[:1]))), None)
+    return {"id": budget_usage.budget.id, "meter": meter_of(budget_usage)} if budget_usage else None

@@ -107,7 +107,7 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
     start_at = end_at - dt.timedelta(days=days)
     ensure_partitions(since=start_at.date())
     book = _Book(rng, _senders(start_at), _models(rng, start_at))
-    for hours in _in_batches(_spread(rows, start_at, days)):
+    for hours in _iterate_batches(_spread(rows, start_at, days)):
         with transaction.atomic():
             for hour_at, count in hours:
                 book.add_hour(hour_at, count)
@@ -141,7 +141,7 @@ def _note_checked() -> None:
 
 def _senders(start_at: dt.datetime) -> list[_Sender]:
     """The keys, the busiest first, each with its organisation's accounts."""
-    made: list[_Sender] = []
+    senders: list[_Sender] = []
     places = [_organisation(n, start_at) for n in range(_ORGANISATIONS)]
     for n in range(_KEYS):
         # The first organisation has half of them.
@@ -149,8 +149,8 @@ def _senders(start_at: dt.datetime) -> list[_Sender]:
         team = organisation.teams.order_by("name")[n % 2]
         user = people[n % len(people)] if n % 5 else None
         key, _ = keys.mint_key(SYSTEM, team, f"service-{n + 1}", kind=KeyKind.RELAY, user=user)
-        made.append(_sender(key, accounts))
-    return made
+        senders.append(_sender(key, accounts))
+    return senders
 
 
 def _sender(key: Key, accounts: dict[str, int]) -> _Sender:
@@ -195,7 +195,7 @@ def _post_opening(posting: Posting, accounts: dict[str, int], at: dt.datetime) -
 def _models(rng: random.Random, start_at: dt.datetime) -> list[_Model]:
     """The models with their prices, the most used first."""
     channels = [(new_id(), f"provider-{n + 1}") for n in range(_CHANNELS)]
-    made = []
+    requests = []
     for n in range(_MODELS):
         name = f"demo-model-{n + 1}"
         rate = 100_000_000 * (1 + n % 7)
@@ -207,8 +207,8 @@ def _models(rng: random.Random, start_at: dt.datetime) -> list[_Model]:
         )
         tried = [channels[(n + more) % _CHANNELS] for more in range(2)]
         shapes = [_shape(rng, name, charge, cost, tried) for _ in range(_SHAPES)]
-        made.append(_Model(name, shapes))
-    return made
+        requests.append(_Model(name, shapes))
+    return requests
 
 
 def _version(name: str, kind: str, rates: dict[str, int], start_at: dt.datetime) -> PriceVersion:
@@ -281,7 +281,7 @@ def _spread(rows: int, start_at: dt.datetime, days: int) -> Iterator[tuple[dt.da
         done = until
 
 
-def _in_batches(
+def _iterate_batches(
     hours: Iterable[tuple[dt.datetime, int]],
 ) -> Iterator[list[tuple[dt.datetime, int]]]:
     batch: list[tuple[dt.datetime, int]] = []

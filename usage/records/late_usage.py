@@ -14,7 +14,7 @@ from lib import clock
 from lib.ids import first_id_at
 from usage.models import DetachedMonth, LateTruth, TruthSource
 from usage.months.partitions import ID_SLACK
-from usage.records.records import cost_of, versions_of, with_request
+from usage.records.records import add_request_meter, cost_of, versions_of
 from usage.reports.visibility import run
 
 # A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
@@ -72,7 +72,7 @@ def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> No
     run(_NOTE, {"attempt": unsure.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
-def to_post(limit: int) -> list[LateUsage]:
+def list_unposted(limit: int) -> list[LateUsage]:
     """What was learnt and is not posted yet, oldest first. What is of a detached month waits until
     that is back: the prices of its attempts, and what they have spent of budgets, are in the file.
     """
@@ -95,7 +95,7 @@ def to_post(limit: int) -> list[LateUsage]:
             best = late_ending
         version, cost_version, _ = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
-        total = 0 if version is None else total_of(with_request(meters, version), version)
+        total = 0 if version is None else total_of(add_request_meter(meters, version), version)
         charge_nano = None if late_ending is None else late_ending.charge_nano
         if best is late_ending and charge_nano is not None and isinstance(total, int):
             # It may have ended at another version than it began at.

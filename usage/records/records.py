@@ -57,7 +57,7 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     for cut in cuts:
         known = versions.get(cut.attempt_id, Versions(None, None, 0))
         ending = _ending(cut, known)
-        loss_nano = _estimated(known) if ending.basis == "absorbed" else 0
+        loss_nano = _estimated_nano(known) if ending.basis == "absorbed" else 0
         crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
     return crash_cuts
 
@@ -65,7 +65,7 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
 def _paid(cut: Cut, versions: "Versions", charge_nano: int) -> Paid:
     if not charge_nano or not cut.mark or not cut.units or versions.charge is None:
         return NOTHING_PAID
-    meters = with_request(cut.mark, versions.charge)
+    meters = add_request_meter(cut.mark, versions.charge)
     return paid_by_units([(meters, versions.charge)], cut.units)
 
 
@@ -98,7 +98,7 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
         return msgspec.structs.replace(
             CRASH_CUT, meters=json.dumps(meters), basis="free", cost_nano=cost_nano
         )
-    meters = with_request(meters, version)
+    meters = add_request_meter(meters, version)
     cost = price(meters, version)
     if not isinstance(cost, CostLines):
         return msgspec.structs.replace(CRASH_CUT, meters=json.dumps(meters), cost_nano=cost_nano)
@@ -112,15 +112,15 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     )
 
 
-def _estimated(versions: "Versions") -> int:
+def _estimated_nano(versions: "Versions") -> int:
     if versions.charge is None:
         return 0
-    meters = with_request({"in_text": versions.input_estimate}, versions.charge)
+    meters = add_request_meter({"in_text": versions.input_estimate}, versions.charge)
     total = total_of(meters, versions.charge)
     return total if isinstance(total, int) else 0
 
 
-def with_request(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
+def add_request_meter(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
     """A price per request counts the request itself, if anything of it was counted."""
     counted = {"requests": 1} if meters and "requests" in version.rates else {}
     return {**meters, **counted}
@@ -132,7 +132,7 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
         return None
     # A charge per request is ours alone, unless the provider has one too.
     counted = {name: used for name, used in meters.items() if name != "requests"}
-    total = total_of(with_request(counted, version), version)
+    total = total_of(add_request_meter(counted, version), version)
     return total if isinstance(total, int) else None
 
 

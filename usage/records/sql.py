@@ -114,7 +114,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     saved_nano: int = 0
     pricing: Json | None = None
 
-    def cost_beside(self, loss_nano: int) -> int:
+    def cost_beyond_loss(self, loss_nano: int) -> int:
         """What we owe its provider beside what is posted as a loss: where no price of the kind cost
         is known, what is charged (I15)."""
         return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano

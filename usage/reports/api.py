@@ -22,7 +22,7 @@ from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
 from lib.files.csv_file import CSV_TYPE, stream
 from lib.ids import id_text
-from lib.tables.pages import as_here
+from lib.tables.pages import iterate_in_locale
 from usage.breakdowns.explorer import DAY, Cell, Quantiles, Times, explore
 from usage.exports.focus import focus_csv
 from usage.months.detached import detached_from, detached_within, names_of
@@ -35,10 +35,10 @@ from usage.requests import log as request_log
 from usage.requests import receipts
 from usage.requests.choices import SkipReason, Why
 from usage.requests.log import RequestRow
-from usage.requests.receipts import AttemptShown
+from usage.requests.receipts import AttemptDisplay
 from usage.requests.words import speed_text
 from usage.rollups.histograms import SHARE_NAMES
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 
 router = Router(tags=["Usage"])
 
@@ -399,7 +399,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     by = read_groupings(query.group_by, _AXES)
     if "channel" in by and not actor.operator:
         raise AccessDenied("Only operators can group by channel.")
-    at = standing()
+    at = read_freshness()
     explored = explore(actor, usage_filter, by, at, limit=_ITEMS_MAX, timed=True)
     items = [
         {
@@ -415,7 +415,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     return {
         "from": usage_filter.start_at,
         "to": usage_filter.end_at,
-        "complete_to": at.told_to(usage_filter.spans),
+        "complete_to": at.complete_until(usage_filter.spans),
         "group_by": ",".join(by),
         "items": items,
         "total": _totals(explored.total),
@@ -448,7 +448,7 @@ def export_focus(request: HttpRequest, query: Query[FocusQuery]) -> HttpResponse
     Specification 1.2. Days are of UTC; the default is the last 30."""
     actor = actors.actor_of(request)
     pieces = focus_csv(actor, usage_filter_of(query))
-    return stream(request, "focus.csv", CSV_TYPE, as_here(pieces))
+    return stream(request, "focus.csv", CSV_TYPE, iterate_in_locale(pieces))
 
 
 @router.get("/requests", response=RequestList, summary="List requests")
@@ -472,7 +472,7 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
         older_than=pagination.after_id(query.cursor),
     )
     return {
-        "items": [_shown(actor, row) for row in page.rows],
+        "items": [_serialize_request(actor, row) for row in page.rows],
         "next": id_text(page.older) if page.older else None,
         "detached_months": names_of(detached_within(period)),
     }
@@ -487,7 +487,7 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     detail = receipts.request_detail(actor, id)
     route = [_attempt(attempt) for attempt in detail.attempts if attempt.n]
     return {
-        **_shown(actor, detail.row),
+        **_serialize_request(actor, detail.row),
         "asked_model": detail.asked_model,
         "client_address": detail.address or None,
         "route": route if actor.operator else None,
@@ -576,11 +576,11 @@ def _times(times: Times | None) -> dict[str, Any] | None:
     }
 
 
-def _quantiles(found: Quantiles | None) -> dict[str, int] | None:
-    return found and dict(zip(SHARE_NAMES, found, strict=True))
+def _quantiles(quantiles: Quantiles | None) -> dict[str, int] | None:
+    return quantiles and dict(zip(SHARE_NAMES, quantiles, strict=True))
 
 
-def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
+def _serialize_request(actor: Actor, row: RequestRow) -> dict[str, Any]:
     return {
         "id": id_text(row.request_id),
         "created_at": row.admitted_at,
@@ -615,7 +615,7 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: AttemptShown) -> dict[str, Any]:
+def _attempt(attempt: AttemptDisplay) -> dict[str, Any]:
     return {
         "n": attempt.n,
         "model": attempt.model,

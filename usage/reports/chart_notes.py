@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import access_team, one_of, require, scope_of
+from accounts.access.access import access_team, get_by_id, require, scope_of
 from accounts.access.actors import Actor, organisation_of
 from accounts.audit import audit
 from accounts.models import Key, Team
@@ -46,7 +46,7 @@ def writable_notes(actor: Actor) -> QuerySet[ChartNote]:
 
 def writable_note(actor: Actor, id: str) -> ChartNote:
     """One of them. Http404 otherwise."""
-    return one_of(writable_notes(actor), id)
+    return get_by_id(writable_notes(actor), id)
 
 
 def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartNote:
@@ -56,14 +56,14 @@ def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartN
     require(actor, "teams.write")
     of = access_team(actor, team) if team else None
     _check(actor, at, of)
-    said = _text(text)
+    cleaned = _text(text)
     with transaction.atomic():
         if ChartNote.objects.filter(organisation=organisation).count() >= NOTES_MAX:
             raise Refused("text", gettext("There are %d notes. Delete some first.") % NOTES_MAX)
         note = ChartNote.objects.create(
-            organisation=organisation, team=of, at=at, text=said, user=actor.user
+            organisation=organisation, team=of, at=at, text=cleaned, user=actor.user
         )
-        audit.record(actor, organisation, "note.added", note, team=team, text=said)
+        audit.record(actor, organisation, "note.added", note, team=team, text=cleaned)
     return note
 
 

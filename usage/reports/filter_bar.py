@@ -19,7 +19,7 @@ from usage.reports.time_zones import ZONES
 from usage.requests import words
 from usage.requests.words import KINDS
 from usage.rollups.buckets import Span
-from usage.rollups.levels import Standing
+from usage.rollups.levels import Freshness
 
 RANGES: Choices = (
     ("today", gettext_lazy("Today")),
@@ -65,7 +65,7 @@ def usage_bar(
     *,
     log: bool = False,
     kept: tuple[tuple[str, str], ...] = (),
-    at: Standing | None = None,
+    at: Freshness | None = None,
     before: Sequence[Field] = (),
 ) -> FilterBar:
     """Build the fields of a range and its filters, after a page's own. `kept` stays in the
@@ -111,37 +111,37 @@ def _range_fields(usage_filter: UsageFilter) -> list[Field]:
     return fields
 
 
-def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Standing | None) -> list[Field]:
-    found = reports.choices(actor, usage_filter.span, at)
+def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Freshness | None) -> list[Field]:
+    choices = reports.choices(actor, usage_filter.span, at)
     scope = usage_filter.scope
-    keys = [(id_text(key), words.key_name(label)) for key, label in found.keys]
-    channels = [(id_text(channel), label) for channel, label in found.channels]
+    keys = [(id_text(key), words.key_name(label)) for key, label in choices.keys]
+    channels = [(id_text(channel), label) for channel, label in choices.channels]
     chosen_keys = [id_text(key) for key in scope.keys]
     chosen_channels = [id_text(channel) for channel in scope.channels]
     fields = [
         _choice(
-            "model", gettext("Model"), gettext("Any model"), _pairs(found.models), scope.models
+            "model", gettext("Model"), gettext("Any model"), _pairs(choices.models), scope.models
         ),
         _choice("key", gettext("Key"), gettext("Any key"), keys, chosen_keys),
     ]
-    if len(found.teams) > 1 or scope.teams:
-        teams = list(found.teams)
+    if len(choices.teams) > 1 or scope.teams:
+        teams = list(choices.teams)
         fields.append(_choice("team", gettext("Team"), gettext("Any team"), teams, scope.teams))
     if access.scope_of(actor, "usage.read") != "own":
-        people = _pairs(found.users)
+        people = _pairs(choices.users)
         fields.append(_choice("user", gettext("Person"), gettext("Anyone"), people, scope.users))
     if actor.operator:
         anyone = gettext("Any channel")
         fields.append(_choice("channel", gettext("Channel"), anyone, channels, chosen_channels))
-    for name, values in _labelled(scope).items():
+    for name, values in _labels_by_name(scope).items():
         if values:
             # No sum knows what else there is; explore shows it, and leads here.
-            chosen = [(value, _shown_label(name, value)) for value in values]
+            chosen = [(value, _display_label(name, value)) for value in values]
             fields.append(_choice(name, str(GROUPS_SHOWN[name]), gettext("Any"), chosen, values))
     return fields
 
 
-def _labelled(scope: Scope) -> dict[str, tuple[str, ...]]:
+def _labels_by_name(scope: Scope) -> dict[str, tuple[str, ...]]:
     return {
         "project": scope.projects,
         "customer": scope.customers,
@@ -151,7 +151,7 @@ def _labelled(scope: Scope) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _shown_label(name: str, value: str) -> str:
+def _display_label(name: str, value: str) -> str:
     return str(GROUPS_SHOWN[value]) if name == "without" else value
 
 
@@ -196,7 +196,7 @@ def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, 
         "channel": [id_text(channel) for channel in scope.channels],
         "cause": list(scope.causes),
         "team": list(scope.teams),
-        **{name: list(values) for name, values in _labelled(scope).items()},
+        **{name: list(values) for name, values in _labels_by_name(scope).items()},
     }
     single = {"status", "min_cost", "q", "session"}
     return [
@@ -224,10 +224,12 @@ def _choice(
     name: str, label: str, any_of_them: str, choices: list[tuple[str, str]], chosen: Any
 ) -> Field:
     value = next(iter(chosen), "")
-    return Field(name, label, value=value, choices=[("", any_of_them), *_with(choices, value)])
+    return Field(
+        name, label, value=value, choices=[("", any_of_them), *_add_chosen(choices, value)]
+    )
 
 
-def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
+def _add_chosen(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
     """Return a field's choices plus the chosen value, even if the range does not contain it."""
     return choices if not chosen or chosen in dict(choices) else [*choices, (chosen, chosen)]
 

@@ -260,8 +260,8 @@ def from_query(
     reader = _Reader(query)
     zone = reader.single("tz", read_zone)
     zone = UTC_ZONE if zone is None else zone
-    range_name: Range = reader.single("range", _among(get_args(Range))) or RANGE
-    made = _range(reader, range_name, zone, now)
+    range_name: Range = reader.single("range", _choose_among(get_args(Range))) or RANGE
+    usage_filter = _range(reader, range_name, zone, now)
     scope = Scope(
         models=reader.many("model", read_model),
         keys=reader.many("key", read_id),
@@ -272,26 +272,26 @@ def from_query(
         customers=reader.many("customer", read_model),
         tags=reader.many("tag", read_model),
         apps=reader.many("app", read_model),
-        without=reader.many("without", _among(_EMPTY if channels else _EMPTY[:-1])),
-        status=reader.single("status", _among(get_args(Status))) if log else None,
+        without=reader.many("without", _choose_among(_EMPTY if channels else _EMPTY[:-1])),
+        status=reader.single("status", _choose_among(get_args(Status))) if log else None,
         request_id=reader.single("q", read_id) if log else None,
         session_id=reader.single("session", read_id) if log else None,
         min_cost_nano=reader.single("min_cost", _amount) if log else None,
-        causes=reader.many("cause", _among(get_args(ErrorKind))) if log else (),
+        causes=reader.many("cause", _choose_among(get_args(ErrorKind))) if log else (),
     )
     if log:
-        return replace(made, scope=scope, dropped=reader.dropped(ignored))
+        return replace(usage_filter, scope=scope, dropped=reader.dropped(ignored))
     wanted = GROUPINGS if explored else CHARTED
     groups = [name for name in wanted if channels or name != "channel"]
-    group_by = reader.single("group_by", _among(groups)) or "model"
-    then_by = reader.single("then_by", _among(groups)) if explored else None
+    group_by = reader.single("group_by", _choose_among(groups)) or "model"
+    then_by = reader.single("then_by", _choose_among(groups)) if explored else None
     return replace(
-        made,
+        usage_filter,
         scope=scope,
         group_by=group_by,
         then_by=then_by if then_by != group_by else None,
-        metric=reader.single("metric", _among(get_args(Metric))) or "cost",
-        compare=reader.single("compare", _among(get_args(Compare))) or "prev",
+        metric=reader.single("metric", _choose_among(get_args(Metric))) or "cost",
+        compare=reader.single("compare", _choose_among(get_args(Compare))) or "prev",
         dropped=reader.dropped(ignored),
     )
 
@@ -326,12 +326,12 @@ def between(
     return UsageFilter("custom", zone, grain, spans, now)
 
 
-def narrowed(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:
+def narrow_filter(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:
     """Return the filter for the same time, restricted to these rows."""
     return replace(usage_filter, scope=scope)
 
 
-def of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
+def scope_of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
     """Return the scope restricted to these keys."""
     return replace(scope, keys=keys)
 
@@ -393,21 +393,21 @@ def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetim
         start_text, end_text = reader.text("from"), reader.text("to")
         if not start_text and not end_text:
             # The form was just set to custom: begin from the dates that were shown.
-            made = _range(reader, RANGE, zone, now)
+            usage_filter = _range(reader, RANGE, zone, now)
             today = now.astimezone(zone).date()
-            return replace(made, range="custom", on=(today - 29 * _DAY, today))
+            return replace(usage_filter, range="custom", on=(today - 29 * _DAY, today))
         try:
             start_at = read_bucket_edge(start_text, zone, end=False)
             end_at = read_bucket_edge(end_text, zone, end=True)
-            made = between(start_at, end_at, zone, now)
+            usage_filter = between(start_at, end_at, zone, now)
         except ValueError:
             for name in ("from", "to"):
                 reader.drop(name)
             return _range(reader, RANGE, zone, now)
         if len(start_text) == len(end_text) == 10:
             on = dt.date.fromisoformat(start_text), dt.date.fromisoformat(end_text)
-            made = replace(made, on=on)
-        return made
+            usage_filter = replace(usage_filter, on=on)
+        return usage_filter
     today = now.astimezone(zone).date()
     if range_name == "24h":
         hours = edges(today - 2 * _DAY, today + _DAY, zone, "hour")
@@ -467,7 +467,7 @@ class _Reader:
         return (*self._dropped, *unknown)
 
 
-def _among(values: Iterable[T]) -> Callable[[str], T]:
+def _choose_among(values: Iterable[T]) -> Callable[[str], T]:
     allowed = {str(value): value for value in values}
 
     def read(text: str) -> T:

@@ -23,11 +23,13 @@ def read_groupings(text: str, allowed: Collection[str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in allowed:
-            raise UnknownGrouping(f"cannot group by {name[:40]!r}; choose from {_listed(allowed)}")
+            raise UnknownGrouping(
+                f"cannot group by {name[:40]!r}; choose from {_list_text(allowed)}"
+            )
     if len(names) > GROUPINGS_MAX or len(set(names)) < len(names):
-        raise UnknownGrouping(f"group by one or two different ones of {_listed(allowed)}")
+        raise UnknownGrouping(f"group by one or two different ones of {_list_text(allowed)}")
     return names
 
 
-def _listed(allowed: Collection[str]) -> str:
+def _list_text(allowed: Collection[str]) -> str:
     return ", ".join(allowed)

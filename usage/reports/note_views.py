@@ -14,7 +14,7 @@ from accounts.access.access import visible_teams
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from lib import clock
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from usage.reports import chart_notes
 
@@ -46,7 +46,7 @@ def note_new(request: HttpRequest, actor: Actor) -> HttpResponse:
                 refused.tell(form)
             else:
                 messages.success(request, gettext("Note added."))
-                return go_to(request, "usage", slug_of(actor))
+                return redirect_to(request, "usage", slug_of(actor))
         context = {"form": form}
         return render_dialog(request, "usage/reports/note_new.html", context, refused=form.is_bound)
 

@@ -26,7 +26,7 @@ from usage.reports.reports import (
 )
 from usage.reports.visibility import run
 from usage.rollups.clickhouse_figures import Reader, from_clickhouse
-from usage.rollups.levels import Standing
+from usage.rollups.levels import Freshness
 from usage.rollups.sums import MERGED_SAVED
 from usage.rollups.used_rows import used_rows
 
@@ -42,7 +42,7 @@ class Overview:
     keys: list[tuple[Group, Totals]]
 
 
-def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int) -> Overview:
+def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: int) -> Overview:
     """The figures of a filter; `keys` is how many of them at most."""
     previous, spans = usage_filter.previous, usage_filter.spans
     there = from_clickhouse(
@@ -73,8 +73,20 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Standing, *, keys: int
     with transaction.atomic():
         # Each way of counting by hashes: to sort all rows for one of them would take the disk.
         run(_HASHED, {})
-        found = run(_text(usage_filter, rows.text), parameters)
-    for kind, n, place, value, label, requests, errors, charge_nano, figure, meters, saved in found:
+        result_rows = run(_text(usage_filter, rows.text), parameters)
+    for (
+        kind,
+        n,
+        place,
+        value,
+        label,
+        requests,
+        errors,
+        charge_nano,
+        figure,
+        meters,
+        saved,
+    ) in result_rows:
         summed_up = Totals(requests, errors, charge_nano, summed_meters(meters), saved)
         if kind == "bucket":
             totals[n] = summed_up
@@ -121,8 +133,8 @@ def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Ove
 def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, ...]]:
     spans, by, metric = usage_filter.spans, usage_filter.group_by, usage_filter.metric
     largest = reader.largest(spans, by, metric, SERIES_MAX)
-    places = {found.id: place for place, found in enumerate(largest, start=1)}
-    names = groups_of(by, {found.id: found.channel_name for found in largest})
+    places = {row.id: place for place, row in enumerate(largest, start=1)}
+    names = groups_of(by, {row.id: row.channel_name for row in largest})
     parts: list[tuple[Any, ...]] = []
     for n, id, value in reader.parts(spans, by, metric, list(places)):
         group = names.get(id) if id is not None else None

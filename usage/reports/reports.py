@@ -21,7 +21,7 @@ from usage.reports.filters import EVERYTHING, Metric, Scope, UsageFilter
 from usage.reports.groupings import GroupBy
 from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.rollups.buckets import Span
-from usage.rollups.levels import COMMON, Standing, summed, summed_by_span
+from usage.rollups.levels import COMMON, Freshness, summed, summed_by_span
 from usage.rollups.sums import MERGED_SAVED
 from usage.rollups.used_rows import used_rows
 
@@ -167,7 +167,7 @@ def usage_by(
 
 
 def usage_by_bucket(
-    actor: Actor, usage_filter: UsageFilter, *, metered: bool = True, at: Standing | None = None
+    actor: Actor, usage_filter: UsageFilter, *, metered: bool = True, at: Freshness | None = None
 ) -> list[Totals]:
     """The sums of every bucket of the filter, in their order; zeros where nothing was."""
     spans = usage_filter.spans
@@ -206,10 +206,10 @@ def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     return series_of(usage_filter, rows)
 
 
-def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
+def choices(actor: Actor, span: Span, at: Freshness | None = None) -> Choices:
     """What the actor's rows within a span can be filtered by. A model is one that was asked with
     success, charged, or sent to a channel: a name that was only mistyped is none."""
-    found = summed(_picked(actor, EVERYTHING), [span], at)
+    totals = summed(_sums_condition(actor, EVERYTHING), [span], at)
     rows = run(
         f"""
         SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
@@ -217,12 +217,12 @@ def choices(actor: Actor, span: Span, at: Standing | None = None) -> Choices:
         FROM (
             SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name, r.team_id,
                    r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS served
-            FROM {found.text} r
+            FROM {totals.text} r
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
         LEFT JOIN accounts_user u ON u.id = used.user_id
         LEFT JOIN accounts_team t ON t.id = used.team_id""",  # noqa: S608 - own names only
-        {**found.parameters, "nil": NIL},
+        {**totals.parameters, "nil": NIL},
     )
     used = [_Used(*row) for row in rows]
     keys = {one.key_id: one.key_name or str(one.key_id) for one in used}
@@ -336,10 +336,10 @@ def _sums(
     *,
     limit: int | None = None,
     metered: bool = True,
-    at: Standing | None = None,
+    at: Freshness | None = None,
 ) -> list[Group]:
     group = GROUPS[by]
-    picked = _picked(actor, scope)
+    picked = _sums_condition(actor, scope)
     used = summed_by_span(picked, [spans], at) if by == "bucket" else summed(picked, spans, at)
     # Meters that are columns are summed in place; the others, of a few rows, are unnested.
     rows = run(
@@ -398,7 +398,7 @@ def series_parts(group: Grouping) -> str:
         GROUP BY 1, 2"""  # noqa: S608 - own names only
 
 
-def _picked(actor: Actor, scope: Scope) -> Where:
+def _sums_condition(actor: Actor, scope: Scope) -> Where:
     """The condition on sums, without their time."""
     return where_of(actor, "usage.read", scope, Period())
 

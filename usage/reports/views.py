@@ -21,9 +21,9 @@ from billing.prices.meters import find_meter
 from lib import clock
 from lib.htmx import is_htmx, render_part
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from usage.breakdowns.failures import failure_series
-from usage.months.detached import detached_from, detached_within, told
+from usage.months.detached import detached_from, detached_within, notice_text
 from usage.reports import filters, reports
 from usage.reports.filter_bar import GROUPS_SHOWN, dates_of, usage_bar
 from usage.reports.filters import Dropped, UsageFilter
@@ -34,7 +34,7 @@ from usage.reports.visibility import sees_requests
 from usage.requests import log as request_log
 from usage.requests import words
 from usage.rollups.buckets import Span
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
 from usage.saved_views.views import menu_of
 
@@ -69,7 +69,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = dict(request.GET.lists())
     usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
     # Read before the figures, so that what it says about them holds.
-    at = standing()
+    at = read_freshness()
     too_many = ""
     try:
         seen = overview(actor, usage_filter, at, keys=_TOP)
@@ -83,8 +83,8 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     total = reports.sum_of(seen.buckets)
     context: dict[str, Any] = {
         "too_many": too_many,
-        "detached": told(detached_from(usage_filter, [usage_filter.group_by], at)),
-        "complete_to": at.told_to([usage_filter.previous, *usage_filter.spans]),
+        "detached": notice_text(detached_from(usage_filter, [usage_filter.group_by], at)),
+        "complete_to": at.complete_until([usage_filter.previous, *usage_filter.spans]),
         "stats": _stats(actor, usage_filter, seen),
         "error_points": _error_points(total, seen.before),
         "total": total,
@@ -113,7 +113,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             context["failures"] = {
                 "chart": _failure_chart(usage_filter, actor),
                 "asked": replace(usage_filter, metric="errors"),
-                "detached": told(detached_within(usage_filter.span)),
+                "detached": notice_text(detached_within(usage_filter.span)),
             }
     elif not too_many:
         context["latest"] = _latest_day(actor, usage_filter)
@@ -325,30 +325,33 @@ def too_many_text(error: TooManyRecords) -> str:
         "This period has %(n)s requests. Labels, applications and statuses are counted for up to"
         " %(most)s: choose a shorter period."
     )
-    return text % {"n": grouped(error.requests), "most": grouped(RECORDS_MAX)}
+    return text % {"n": group_digits(error.requests), "most": group_digits(RECORDS_MAX)}
 
 
 def dropped_of(actor: Actor, usage_filter: UsageFilter, *, explored: bool = False) -> list[str]:
     """The parts of an address that were not used; `explored`: of one that groups by anything."""
-    return [_dropped(actor, part, explored=explored) for part in usage_filter.dropped]
+    return [_dropped_text(actor, part, explored=explored) for part in usage_filter.dropped]
 
 
-def _dropped(actor: Actor, part: Dropped, *, explored: bool) -> str:
+def _dropped_text(actor: Actor, part: Dropped, *, explored: bool) -> str:
     """Describe an ignored parameter; for a grouping and a figure, with the available ones."""
-    said = f"{part.name}={part.value}"[:80]
+    value_text = f"{part.name}={part.value}"[:80]
     groups = _groups(actor) if not explored else all_groups(actor)
     known = {"group_by": groups, "then_by": groups, "metric": _METRICS}.get(part.name)
     if not known:
-        return said
-    return gettext("%(said)s (available: %(known)s)") % {"said": said, "known": ", ".join(known)}
+        return value_text
+    return gettext("%(said)s (available: %(known)s)") % {
+        "said": value_text,
+        "known": ", ".join(known),
+    }
 
 
 def group_label(by: GroupBy, label: str) -> str:
     """A group as it is shown."""
-    return (words.key_name(label) if by == "key" else label) or _nobody(by)
+    return (words.key_name(label) if by == "key" else label) or _nobody_text(by)
 
 
-def _nobody(by: GroupBy) -> str:
+def _nobody_text(by: GroupBy) -> str:
     return {
         "model": gettext("Unknown model"),
         "key": gettext("Deleted key"),

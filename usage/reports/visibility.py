@@ -108,7 +108,7 @@ def where_of(
             texts.append(f"r.id {sign} %({name}_id)s")
             slack = -ID_SLACK if sign == ">=" else ID_SLACK
             parameters[f"{name}_id"] = first_id_at(edge + slack)
-    for name, column, values in picked(parameters["organisation"], scope, records=requests):
+    for name, column, values in picks_of_scope(parameters["organisation"], scope, records=requests):
         column = f"r.{column}"
         if len(values) == 1:
             # By this an index that begins with the column gives the rows in their order.
@@ -145,16 +145,16 @@ def where_of(
     return Where(" AND ".join(texts), parameters)
 
 
-def picked(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
+def picks_of_scope(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
     """What a scope asks for by values of columns, no values are all; labels only records have."""
-    found = [
+    conditions = [
         Pick("models", "model", scope.models),
         Pick("keys", "key_id", scope.keys),
         Pick("channels", "channel_id", scope.channels),
         Pick("users", "user_id", _user_ids(scope.users)),
         Pick("teams", "team_id", _team_ids(organisation_id, scope.teams)),
     ]
-    return [*found, *labels(scope)] if records else found
+    return [*conditions, *labels(scope)] if records else conditions
 
 
 def labels(scope: Scope) -> list[Pick]:
@@ -172,8 +172,8 @@ def _team_ids(organisation_id: UUID, slugs: Sequence[str]) -> Sequence[UUID]:
     if not slugs:
         return ()
     text = "SELECT id FROM accounts_team WHERE organisation_id = %(of)s AND slug = ANY (%(slugs)s)"
-    found = run(text, {"of": organisation_id, "slugs": list(slugs)})
-    return [id for (id,) in found] or [NIL]
+    rows = run(text, {"of": organisation_id, "slugs": list(slugs)})
+    return [id for (id,) in rows] or [NIL]
 
 
 def _user_ids(emails: Sequence[str]) -> Sequence[int]:

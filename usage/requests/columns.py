@@ -32,7 +32,7 @@ class LogColumn(NamedTuple):
 
     expression: str
     joined: str = ""
-    made: Callable[[Cells], Cells] = lambda values: values
+    convert: Callable[[Cells], Cells] = lambda values: values
 
 
 def _instants(values: Cells) -> Cells:
@@ -133,13 +133,13 @@ def hidden_columns(actor: Actor) -> list[str]:
 
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     # Without its zone it is read several times quicker.
-    "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", made=_instants),
-    "status": LogColumn("r.status", made=_statuses),
-    "model": LogColumn("r.model", made=_texts),
+    "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
+    "status": LogColumn("r.status", convert=_statuses),
+    "model": LogColumn("r.model", convert=_texts),
     "key": LogColumn("k.name", _KEY, _key_names),
     "person": LogColumn("u.email", _USER, _texts),
-    "channel": LogColumn("r.channel_name", made=_texts),
-    "upstream": LogColumn("r.upstream_model", made=_texts),
+    "channel": LogColumn("r.channel_name", convert=_texts),
+    "upstream": LogColumn("r.upstream_model", convert=_texts),
     "ttft": LogColumn("r.ttft_ms"),
     "total": LogColumn("r.total_ms"),
     "tokens_in": _tokens("sent", "cached"),
@@ -148,17 +148,17 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "tokens_out": _tokens("out", "reasoning"),
     "reasoning": _tokens("reasoning"),
     "cost": LogColumn("r.charge_nano"),
-    "basis": LogColumn("r.basis", made=_bases),
+    "basis": LogColumn("r.basis", convert=_bases),
     "attempts": LogColumn("whole.attempts", _ATTEMPTS),
-    "source": LogColumn("r.source", made=_texts),
+    "source": LogColumn("r.source", convert=_texts),
     "team": LogColumn("t.slug", _TEAM, _texts),
-    "project": LogColumn("r.project", made=_texts),
-    "customer": LogColumn("r.customer", made=_texts),
-    "tags": LogColumn("r.tags", made=_tags),
-    "end_user": LogColumn("r.end_user", made=_texts),
-    "app": LogColumn("r.client_app", made=_texts),
-    "session": LogColumn("r.session_id", made=_ids),
-    "id": LogColumn("r.request_id", made=_ids),
+    "project": LogColumn("r.project", convert=_texts),
+    "customer": LogColumn("r.customer", convert=_texts),
+    "tags": LogColumn("r.tags", convert=_tags),
+    "end_user": LogColumn("r.end_user", convert=_texts),
+    "app": LogColumn("r.client_app", convert=_texts),
+    "session": LogColumn("r.session_id", convert=_ids),
+    "id": LogColumn("r.request_id", convert=_ids),
 }
 """By the names of the columns of the page."""
 
@@ -198,7 +198,10 @@ class LogSource(RequestSource):
             ORDER BY {order}""",  # noqa: S608 - only this file's own names are put in
             parameters,
         )
-        found = zip(*rows, strict=True)
+        values_by_column = zip(*rows, strict=True)
         # Behind them stand the values of the order.
-        made = [column.made(values) for column, values in zip(columns, found, strict=False)]
-        return Piece(made, len(rows), rows[-1][len(columns) :] if rows else None)
+        converted = [
+            column.convert(values)
+            for column, values in zip(columns, values_by_column, strict=False)
+        ]
+        return Piece(converted, len(rows), rows[-1][len(columns) :] if rows else None)

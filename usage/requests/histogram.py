@@ -11,7 +11,7 @@ from usage.reports.reports import Totals
 from usage.reports.visibility import run, where_of
 from usage.requests.outcomes import FAILED_SQL
 from usage.rollups.buckets import BUCKET, Grain, Span
-from usage.rollups.levels import Standing
+from usage.rollups.levels import Freshness
 
 _BARS_MAX: Final = 62
 _HOUR: Final = dt.timedelta(hours=1)
@@ -26,10 +26,10 @@ class Bar(NamedTuple):
 
 
 def sums_of_bars(
-    actor: Actor, usage_filter: UsageFilter, at: Standing | None = None
+    actor: Actor, usage_filter: UsageFilter, at: Freshness | None = None
 ) -> list[Totals]:
     """Return the rollups' sums for the bars of a log."""
-    return reports.usage_by_bucket(actor, _in_bars(usage_filter), metered=False, at=at)
+    return reports.usage_by_bucket(actor, _align_to_bars(usage_filter), metered=False, at=at)
 
 
 def histogram(
@@ -38,7 +38,7 @@ def histogram(
     """Return the bars of a log, or none if its filter selects single requests out of too many. Sums
     come from the rollups if possible, else from at most 10,000 records. `totals` are those of
     `sums_of_bars`, if known."""
-    timed = _in_bars(usage_filter)
+    timed = _align_to_bars(usage_filter)
     scope = usage_filter.scope
     if totals is None:
         totals = sums_of_bars(actor, usage_filter)
@@ -58,7 +58,7 @@ def histogram(
     return [Bar(span, *counted.get(n, (0, 0))) for n, span in enumerate(timed.spans, start=1)]
 
 
-def _in_bars(usage_filter: UsageFilter) -> UsageFilter:
+def _align_to_bars(usage_filter: UsageFilter) -> UsageFilter:
     """The same time in the finest bars that are not too many."""
     grain = _grain(usage_filter.end_at - usage_filter.start_at)
     if grain is None:

@@ -83,10 +83,10 @@ def hold_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "balance.read")
     state = read_table(HOLDS, request, actor)
     templates = ("usage/requests/holds.html", "usage/requests/_holds.html")
-    return answer_table(request, state, _held(organisation, state), templates, {})
+    return answer_table(request, state, _hold_source(organisation, state), templates, {})
 
 
-def _held(organisation: Organisation, state: State) -> StatementSource[_Held]:
+def _hold_source(organisation: Organisation, state: State) -> StatementSource[_Held]:
     """Return the current holds that match the filters."""
     text = state.value("q")
     parameters = {

@@ -33,7 +33,7 @@ from accounts.access.guards import organisation_page
 from accounts.access.stream_access import CHECK_S, present_actor
 from accounts.preferences.table_preferences import read_table
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.process.asgi import STOPPING
 from lib.process.server_sent import PING_S, event_stream, server_sent
 from lib.tables.table import State
@@ -63,7 +63,7 @@ _streams: Counter[int] = Counter()
 @organisation_page("requests.read")
 @require_GET
 async def request_events(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    log = await in_database(_log_of, request, actor)
+    log = await run_in_database(_log_of, request, actor)
     named = request.headers.get("last-event-id") or request.GET.get("place", "")
     stopping = request.scope.get(STOPPING, lambda: False)  # type: ignore[attr-defined]
     return event_stream(live_events(log, read_place(named), stopping))
@@ -100,7 +100,7 @@ class LiveLog:
         rows = request_log.requests_since(self.actor, period, asked.scope, place, now, ROWS_MAX + 1)
         with translation.override(self.language), timezone.override(asked.zone):
             html = self._html(rows[:ROWS_MAX]) if rows else ""
-            skipped = _skipped() if len(rows) > ROWS_MAX else ""
+            skipped = _skipped_text() if len(rows) > ROWS_MAX else ""
         return Look(now, html, skipped)
 
     def _html(self, rows: list[request_log.RequestRow]) -> str:
@@ -110,7 +110,7 @@ class LiveLog:
             "usage/requests/_live_rows.html", {"state": self.state, "rows": cells}
         )
 
-    def said(self, make: Callable[[], str]) -> str:
+    def in_language(self, make: Callable[[], str]) -> str:
         """A text in the page's language."""
         with translation.override(self.language):
             return make()
@@ -131,7 +131,7 @@ async def live_events(
     """The messages of a stream, until its page goes, its right ends or the process stops."""
     user_id = person_of(log.actor).pk
     if _streams[user_id] >= STREAMS_MAX:
-        yield server_sent(log.said(_too_many), event="ended")
+        yield server_sent(log.in_language(_too_many_text), event="ended")
         return
     _streams[user_id] += 1
     try:
@@ -155,10 +155,10 @@ async def _messages(
     while time() < ends_at and not stopping():
         if time() >= check_at:
             check_at = time() + CHECK_S
-            if not await in_database(log.may_read):
-                yield server_sent(log.said(_no_longer), event="ended")
+            if not await run_in_database(log.may_read):
+                yield server_sent(log.in_language(_ended_text), event="ended")
                 return
-        look = await in_database(log.look, place)
+        look = await run_in_database(log.look, place)
         if look.html or look.behind or time() >= said_at + PING_S:
             said_at = time()
             event = "behind" if look.behind else "rows" if look.html else "place"
@@ -182,13 +182,13 @@ def _sight(actor: Actor) -> tuple[object, ...]:
     return *seen, *hidden_columns(actor)
 
 
-def _skipped() -> str:
+def _skipped_text() -> str:
     return gettext("More than %(n)s requests a second: some are not shown.") % {"n": ROWS_MAX}
 
 
-def _no_longer() -> str:
+def _ended_text() -> str:
     return gettext("Your access has ended or changed. Reload the page.")
 
 
-def _too_many() -> str:
+def _too_many_text() -> str:
     return gettext("Live is on in %(n)s other tabs. Turn it off there first.") % {"n": STREAMS_MAX}

@@ -14,7 +14,7 @@ from usage.reports.filters import EVERYTHING, Scope
 from usage.reports.reports import Totals, ordered_meters, read_json, usage_totals
 from usage.reports.visibility import Period, run, where_of
 from usage.requests.log_position import Place, place_of
-from usage.requests.narrowing import narrowed
+from usage.requests.narrowing import narrow_rows
 from usage.requests.outcomes import CLIENT_STOPPED, has_failed
 from usage.rollups.buckets import Span
 
@@ -109,7 +109,7 @@ def request_page(
 
     Rows that arrive meanwhile never show twice: a page goes on from an id, not from a number.
     """
-    where = narrowed(actor, scope, period)
+    where = narrow_rows(actor, scope, period)
     texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}
     backwards = newer_than is not None and older_than is None
     if older_than is not None:
@@ -147,7 +147,7 @@ class RequestSource:
         self, actor: Actor, span: Span, scope: Scope = EVERYTHING, sums: Totals | None = None
     ) -> None:
         """`sums` are those of the span and scope, where they are known."""
-        self._where = narrowed(actor, scope, span)
+        self._where = narrow_rows(actor, scope, span)
         self._actor, self._span, self._scope, self._known = actor, span, scope, sums
 
     def fetch(
@@ -241,20 +241,20 @@ def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
 
 def oldest_request_at(actor: Actor) -> dt.datetime | None:
     """When the first request that the actor may see was admitted; None without any."""
-    return _admitted(actor, "ASC")
+    return _admission_at_end(actor, "ASC")
 
 
 def newest_request_at(actor: Actor, scope: Scope = EVERYTHING) -> dt.datetime | None:
     """When the last request that the actor may see was admitted; None without any."""
-    return _admitted(actor, "DESC", scope)
+    return _admission_at_end(actor, "DESC", scope)
 
 
-def _admitted(
+def _admission_at_end(
     actor: Actor,
     order: Literal["ASC", "DESC"],
     scope: Scope = EVERYTHING,
 ) -> dt.datetime | None:
-    where = narrowed(actor, scope, Period())
+    where = narrow_rows(actor, scope, Period())
     rows = run(
         f"""
         SELECT r.admitted_at FROM usage_usagerecord r WHERE {where.text} AND r.final

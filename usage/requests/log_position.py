@@ -46,12 +46,12 @@ def place_of(snapshot: str) -> Place:
 
 def read_place(text: str) -> Place | None:
     """The place that a browser names; None where it names none."""
-    found = _TEXT.fullmatch(text) if len(text) <= 20 * (OPEN_MAX + 2) else None
-    if found is None:
+    match = _TEXT.fullmatch(text) if len(text) <= 20 * (OPEN_MAX + 2) else None
+    if match is None:
         return None
     place = place_of(text)
     if len(place.open) > OPEN_MAX or any(
-        not int(found[1]) <= xid < place.end for xid in place.open
+        not int(match[1]) <= xid < place.end for xid in place.open
     ):
         return None
     return place

@@ -18,12 +18,12 @@ from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from lib import clock
 from lib.ids import id_text
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
 from lib.tables.sources import START
 from lib.tables.table import OWN_PARAMETERS, Badge, State
 from usage.exports.exports import DIRECT_ROWS
-from usage.months.detached import detached_within, told
+from usage.months.detached import detached_within, notice_text
 from usage.reports import filters, reports
 from usage.reports.filter_bar import usage_bar
 from usage.reports.filters import UsageFilter
@@ -35,7 +35,7 @@ from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.requests.histogram import Bar, histogram, sums_of_bars
 from usage.requests.log import RequestRow
 from usage.rollups.buckets import Span
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
 
 _DAY = dt.timedelta(hours=23)
@@ -47,7 +47,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     usage_filter = read_filter(request, actor)
     hidden, others = hidden_columns(actor), usage_filter.pairs(log=True)
     state = read_table(REQUESTS, request, actor, hidden=hidden, others=others)
-    at = standing()
+    at = read_freshness()
     totals = sums_of_bars(actor, usage_filter, at)
     source = LogSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
     start = f"{reverse('export_start', args=[slug_of(actor)])}?"
@@ -71,7 +71,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "place": place,
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dropped": dropped_of(actor, usage_filter),
-        "detached": told(detached),
+        "detached": notice_text(detached),
         "total_nano": source.charged_nano(),
         "saved": menu_of(actor, "requests", state.query()),
         "oldest": request_log.oldest_request_at(actor),
@@ -123,10 +123,10 @@ def _bar(usage_filter: UsageFilter, bar: Bar, kept: dict[str, str]) -> dict[str,
     daily = end_at - start_at >= _DAY
     short = date_format(start_at, "MONTH_DAY_FORMAT" if daily else "MONTH_DAY_TIME_FORMAT")
     text = f"{short}: " + ngettext("%(n)s request", "%(n)s requests", bar.requests) % {
-        "n": grouped(bar.requests)
+        "n": group_digits(bar.requests)
     }
     if bar.failed:
-        text += ", " + gettext("%(n)s failed") % {"n": grouped(bar.failed)}
+        text += ", " + gettext("%(n)s failed") % {"n": group_digits(bar.failed)}
     unfinished = usage_filter.unfinished(bar.span)
     if unfinished:
         text += ", " + gettext("so far")

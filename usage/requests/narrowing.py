@@ -13,7 +13,7 @@ from usage.reports.filters import Scope
 from usage.reports.visibility import Period, Where, run, where_of
 from usage.rollups.buckets import Span
 from usage.rollups.level_rules import WIDTHS
-from usage.rollups.levels import ALWAYS, standing, summed
+from usage.rollups.levels import ALWAYS, read_freshness, summed
 
 # The condition on a sum that contains a request with that status. Stopped requests are not counted
 # separately.
@@ -22,15 +22,15 @@ _ANY: Final = "r.requests > 0"
 _EVERYBODYS: Final = "r.organisation_id = %(organisation)s"
 
 
-def narrowed(actor: Actor, scope: Scope, period: Period | Span) -> Where:
+def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
     """The condition on records `r` of `where_of`, and on their ids, where it leaves many out."""
     where = where_of(actor, "requests.read", scope, period)
-    on_sums = _on_sums(actor, scope)
+    on_sums = _narrow_sums(actor, scope)
     if on_sums is None:
         return where
     start_at = period.start_at or ALWAYS.start_at
     end_at = period.end_at or ALWAYS.end_at
-    at = standing()
+    at = read_freshness()
     if at.complete_to is None:
         return where
     sums = summed(on_sums, [Span(start_at, end_at)], at)
@@ -44,12 +44,14 @@ def narrowed(actor: Actor, scope: Scope, period: Period | Span) -> Where:
     return Where(f"{where.text} AND ({' OR '.join(texts)})", {**where.parameters, **parameters})
 
 
-def _on_sums(actor: Actor, scope: Scope) -> Where | None:
+def _narrow_sums(actor: Actor, scope: Scope) -> Where | None:
     """The condition on sums `r` in which such a request may be; None where most are."""
     if scope.request_id or scope.session_id:
         return None  # found by an index of their own
-    text, found = where_of(actor, "requests.read", scope.summed_part, Period(), of="sums")
-    parameters: dict[str, Any] = dict(found)
+    text, where_parameters = where_of(
+        actor, "requests.read", scope.summed_part, Period(), of="sums"
+    )
+    parameters: dict[str, Any] = dict(where_parameters)
     wanted = _SUMMED_AS.get("error" if scope.causes else scope.status or "", _ANY)
     if scope.min_cost_nano:
         wanted += " AND r.charge_nano >= %(min_cost)s"

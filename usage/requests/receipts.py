@@ -38,7 +38,7 @@ RECEIPT_FORMAT: Final = "weir-receipt-1"
 
 
 @dataclass(frozen=True)
-class PostingShown:
+class PostingDisplay:
     """A posting of the ledger that moved this attempt's money; `paid_nano` is what the customer
     pays by it, below 0 what it gives back."""
 
@@ -49,7 +49,7 @@ class PostingShown:
 
 
 @dataclass(frozen=True)
-class PriceShown:
+class PriceDisplay:
     """The price version that a request was admitted at; `rates` in the stored form."""
 
     version_id: int
@@ -62,7 +62,7 @@ class PriceShown:
 
 
 @dataclass(frozen=True)
-class AttemptShown:
+class AttemptDisplay:
     """One attempt. `start_ms` and `end_ms` count from the first one's admission. `skipped` are the
     channels before it that could not be used, each with why. They are for operators, and so are why
     this one was asked and how the provider's key ends.
@@ -86,7 +86,7 @@ class AttemptShown:
     hold_state: str | None
     charge_nano: int
     basis: str
-    postings: tuple[PostingShown, ...]
+    postings: tuple[PostingDisplay, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     why: str = ""
     channel_key: str = ""
@@ -149,8 +149,8 @@ class RequestDetail:
     ended_at: dt.datetime | None
     message: str
     raw_usage: object
-    attempts: tuple[AttemptShown, ...]
-    price: PriceShown | None
+    attempts: tuple[AttemptDisplay, ...]
+    price: PriceDisplay | None
     receipt: Receipt | None
     # From where it came; "" where that is not kept.
     address: str = ""
@@ -163,7 +163,7 @@ class RequestDetail:
         return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 
     @property
-    def corrections(self) -> list[PostingShown]:
+    def corrections(self) -> list[PostingDisplay]:
         """What late usage and reviews have changed of its charge since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
         return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
@@ -255,12 +255,12 @@ def _address(actor: Actor, last: "_AttemptRow") -> str:
     return address if key and access.may_see_address(actor, key) else ""
 
 
-def _payers(actor: Actor, attempts: Sequence[AttemptShown]) -> Payers | None:
+def _payers(actor: Actor, attempts: Sequence[AttemptDisplay]) -> Payers | None:
     charges = {attempt.id: attempt.charge_nano for attempt in attempts}
     return promo.paid_by(actors.organisation_of(actor).id, charges)
 
 
-def without_channel_names(detail: RequestDetail) -> RequestDetail:
+def hide_channel_names(detail: RequestDetail) -> RequestDetail:
     """The same for who runs no installation: upstreams as A, B, … in the order of their use."""
     letters: dict[UUID | None, str] = {}
     attempts = []
@@ -275,7 +275,7 @@ def without_channel_names(detail: RequestDetail) -> RequestDetail:
     return replace(detail, row=row, attempts=tuple(attempts))
 
 
-def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
+def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
     """The receipt of an ended request, from its stored meters and its price version."""
     empty = Receipt((), "", "", "", 0, row.charge_nano)
     if in_force is None or not row.meters:
@@ -331,8 +331,8 @@ def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
 
 def recompute(detail: RequestDetail) -> Recomputed:
     """The charge computed again, as it was when the request ended (I10)."""
-    made = detail.receipt or receipt(detail.row, detail.price)
-    return Recomputed(detail.row.charge_nano, made.computed_nano, made.problem)
+    document = detail.receipt or receipt(detail.row, detail.price)
+    return Recomputed(detail.row.charge_nano, document.computed_nano, document.problem)
 
 
 def document(detail: RequestDetail) -> dict[str, Any] | None:
@@ -341,8 +341,8 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
     Amounts and rates are exact decimals of USD. The price is as it was stated, without the plan's
     multiplier and without the rates that follow from others.
     """
-    made, row = detail.receipt, detail.row
-    if made is None:
+    stored_receipt, row = detail.receipt, detail.row
+    if stored_receipt is None:
         return None
     return {
         "format": RECEIPT_FORMAT,
@@ -352,24 +352,24 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "basis": row.basis,
         "meters": row.meters,
         "held": format_usd(row.hold_nano),
-        "parts": _stated_parts(row, detail.price),
+        "parts": _part_documents(row, detail.price),
         "unknown": list((row.pricing or {}).get("unknown", ())),
         "accepted": list((row.pricing or {}).get("accepted", ())),
-        "price": None if detail.price is None or not row.meters else _stated(detail.price),
+        "price": None if detail.price is None or not row.meters else _price_document(detail.price),
         "lines": [
             {
                 "meter": line.meter,
                 "quantity": line.quantity,
                 **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
-                **_told_of(line),
+                **_line_document(line),
                 "amount": line.amount,
             }
-            for line in made.lines
+            for line in stored_receipt.lines
         ],
-        "rounding": made.rounding or "0",
-        "above_hold": made.above_hold or "0",
-        "waived": made.waived or "0",
-        "charge": format_usd(made.charge_nano),
+        "rounding": stored_receipt.rounding or "0",
+        "above_hold": stored_receipt.above_hold or "0",
+        "waived": stored_receipt.waived or "0",
+        "charge": format_usd(stored_receipt.charge_nano),
         "paid_by": None
         if detail.payers is None
         else {
@@ -386,11 +386,11 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
             for posting in detail.corrections
         ],
         "paid": format_usd(detail.paid_nano),
-        "problem": made.problem,
+        "problem": stored_receipt.problem,
     }
 
 
-def _stated(price: PriceShown) -> dict[str, Any]:
+def _price_document(price: PriceDisplay) -> dict[str, Any]:
     stored: Mapping[str, Any] = price.rates
     return {
         "version": price.version_id,
@@ -398,8 +398,8 @@ def _stated(price: PriceShown) -> dict[str, Any]:
         "valid_from": price.valid_from,
         "valid_to": price.valid_to,
         "multiplier": format_multiplier(price.multiplier_ppm),
-        "rates": _stated_rates(stored["meters"]),
-        "tiers": _stated_tiers(stored),
+        "rates": _rate_documents(stored["meters"]),
+        "tiers": _tier_documents(stored),
         "conditions": [
             {
                 "kind": one["kind"],
@@ -410,15 +410,15 @@ def _stated(price: PriceShown) -> dict[str, Any]:
             else {
                 "kind": one["kind"],
                 "value": one["value"],
-                "rates": _stated_rates(one["meters"]),
-                "tiers": _stated_tiers(one),
+                "rates": _rate_documents(one["meters"]),
+                "tiers": _tier_documents(one),
             }
             for one in stored.get("conditions") or ()
         ],
     }
 
 
-def _stated_parts(row: RequestRow, price: PriceShown | None) -> list[dict[str, Any]] | None:
+def _part_documents(row: RequestRow, price: PriceDisplay | None) -> list[dict[str, Any]] | None:
     """The parts that are priced apart; None where the meters are priced as one. One of another
     model has a price of its own."""
     rows = (row.pricing or {}).get("parts")
@@ -434,38 +434,38 @@ def _stated_parts(row: RequestRow, price: PriceShown | None) -> list[dict[str, A
             else {
                 "multiplier": format_multiplier(price.multiplier_ppm),
                 "token_multiplier": format_multiplier(part.get("token_ppm", PPM)),
-                "rates": _stated_rates(part["rates"]["meters"]),
-                "tiers": _stated_tiers(part["rates"]),
+                "rates": _rate_documents(part["rates"]["meters"]),
+                "tiers": _tier_documents(part["rates"]),
             },
         }
         for part in rows
     ]
 
 
-def _told_of(line: ReceiptLine) -> dict[str, Any]:
+def _line_document(line: ReceiptLine) -> dict[str, Any]:
     """Of a line what only parts and conditions have."""
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if line.model:
-        told["model"] = line.model
+        fields["model"] = line.model
     if line.conditions:
-        told["conditions"] = dict(line.conditions)
+        fields["conditions"] = dict(line.conditions)
     if line.condition_ppm != PPM:
-        told["multiplier"] = format_multiplier(line.condition_ppm)
-    return told
+        fields["multiplier"] = format_multiplier(line.condition_ppm)
+    return fields
 
 
-def _stated_tiers(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tier_documents(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "input_over": tier["input_over"],
             "mode": tier.get("mode", "whole"),
-            "rates": _stated_rates(tier["meters"]),
+            "rates": _rate_documents(tier["meters"]),
         }
         for tier in stored.get("tiers") or ()
     ]
 
 
-def _stated_rates(meters: Mapping[str, int]) -> dict[str, Any]:
+def _rate_documents(meters: Mapping[str, int]) -> dict[str, Any]:
     return {meter: _written_rate(meter, rate, "usd") for meter, rate in meters.items()}
 
 
@@ -537,9 +537,9 @@ def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
     return sum(known) if known else None
 
 
-def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
+def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptDisplay:
     postings: Sequence[Mapping[str, Any]] = read_json(row.postings) or []
-    return AttemptShown(
+    return AttemptDisplay(
         id=row.id,
         n=row.n,
         channel_id=row.channel_id,
@@ -557,7 +557,7 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
         charge_nano=row.charge_nano or 0,
         basis=row.basis or "none",
         postings=tuple(
-            PostingShown(
+            PostingDisplay(
                 UUID(posting["id"]),
                 posting["kind"],
                 dt.datetime.fromisoformat(posting["at"]),
@@ -573,10 +573,10 @@ def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
     )
 
 
-def _price(row: _AttemptRow) -> PriceShown | None:
+def _price(row: _AttemptRow) -> PriceDisplay | None:
     if row.price_version_id is None or row.valid_from is None:
         return None
-    return PriceShown(
+    return PriceDisplay(
         version_id=row.price_version_id,
         model=row.price_model or "",
         valid_from=row.valid_from,

@@ -32,7 +32,7 @@ from usage.reports import filters, reports
 from usage.requests import receipts, words
 from usage.requests.log import RequestRow
 from usage.reviews import reviews
-from usage.reviews.forms import ReviewForm, review_shown
+from usage.reviews.forms import ReviewForm, review_context
 from usage.reviews.reviews import ReviewRefused
 
 _HOUR: Final = dt.timedelta(hours=1)
@@ -116,20 +116,20 @@ def _detail(
     form: ReviewForm | None = None,
 ) -> HttpResponse:
     detail = receipts.request_detail(actor, rid)
-    shown = detail if actor.operator else receipts.without_channel_names(detail)
+    visible_detail = detail if actor.operator else receipts.hide_channel_names(detail)
     zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
-    row = shown.row
+    row = visible_detail.row
     doubted = "quarantine" in row.flags
-    reviewed = review_shown(actor, row.request_id, form) if doubted else {}
+    reviewed = review_context(actor, row.request_id, form) if doubted else {}
     context = {
-        "detail": shown,
+        "detail": visible_detail,
         "row": row,
         "outcome": _outcome(row),
         "rid": id_text(row.request_id),
         "zone": zone.key,
         "refresh_url": request.get_full_path(),
         "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
-        "asked_model": shown.asked_model,
+        "asked_model": visible_detail.asked_model,
         "basis": words.BASES.get(row.basis, row.basis),
         "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
@@ -139,19 +139,25 @@ def _detail(
             for flag in row.flags
             if flag != "quarantine" or not reviewed.get("decided")
         ],
-        "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
+        "attempts": (
+            attempts := [_attempt(visible_detail, attempt) for attempt in visible_detail.attempts]
+        ),
         "posted": any(attempt["postings"] for attempt in attempts),
-        "paid_nano": shown.paid_nano,
-        "corrections": [_usd(format_usd(posting.paid_nano)) for posting in shown.corrections],
-        "paid": _usd(format_usd(shown.paid_nano)),
-        **_payers(shown),
-        "raw_usage": _pretty(shown.raw_usage),
+        "paid_nano": visible_detail.paid_nano,
+        "corrections": [
+            _usd(format_usd(posting.paid_nano)) for posting in visible_detail.corrections
+        ],
+        "paid": _usd(format_usd(visible_detail.paid_nano)),
+        **_payers(visible_detail),
+        "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),
         **_session(row, zone),
-        "callback": _callback(actor, shown),
+        "callback": _callback(actor, visible_detail),
         "tokens": reports.tokens_of(row.meters),
-        **(_receipt(shown.receipt, shown.price) if shown.receipt else {}),
-        **(_recomputed(receipts.recompute(detail)) if recompute else {}),
+        **(
+            _receipt(visible_detail.receipt, visible_detail.price) if visible_detail.receipt else {}
+        ),
+        **(_recomputed_context(receipts.recompute(detail)) if recompute else {}),
         **reviewed,
     }
     with timezone.override(zone):
@@ -180,20 +186,18 @@ def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | 
     """Return the call to a media task's callback address, or None."""
     if actor.organisation is None or detail.ended_at is None:
         return None
-    found = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)
-    if found is None:
+    task = hook_of(actor.organisation.id, detail.row.request_id, detail.ended_at)
+    if task is None:
         return None
     return {
-        "badge": STATES[DeliveryState(found.state)],
+        "badge": STATES[DeliveryState(task.state)],
         "tries": [
-            {**one, "at": dt.datetime.fromisoformat(one["at"])}
-            for one in found.tries
-            if "ms" in one
+            {**one, "at": dt.datetime.fromisoformat(one["at"])} for one in task.tries if "ms" in one
         ],
     }
 
 
-def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> dict[str, Any]:
+def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -> dict[str, Any]:
     """An attempt, and its bar on a line as long as the request."""
     ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
     passed = clock.now() - detail.row.admitted_at
@@ -223,28 +227,28 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> 
     }
 
 
-def _receipt(made: receipts.Receipt, price: receipts.PriceShown | None) -> dict[str, Any]:
+def _receipt(receipt: receipts.Receipt, price: receipts.PriceDisplay | None) -> dict[str, Any]:
     """The receipt's figures as exact texts of USD."""
     multiplier_ppm = PPM if price is None else price.multiplier_ppm
     return {
         "receipt_lines": [
             {
-                "word": " · ".join(_told_of(line)),
+                "word": " · ".join(_line_texts(line)),
                 "quantity": line.quantity,
                 "rate": _line_rate(line, multiplier_ppm),
                 "amount": _usd(line.amount),
             }
-            for line in made.lines
+            for line in receipt.lines
         ],
         "multiplier": "" if multiplier_ppm == PPM else format_multiplier(multiplier_ppm),
-        "rounding": made.rounding and _usd(made.rounding),
-        "above_hold": made.above_hold and _usd(f"-{made.above_hold}"),
-        "waived": made.waived and _usd(f"-{made.waived}"),
-        "charge": _usd(format_usd(made.charge_nano)),
+        "rounding": receipt.rounding and _usd(receipt.rounding),
+        "above_hold": receipt.above_hold and _usd(f"-{receipt.above_hold}"),
+        "waived": receipt.waived and _usd(f"-{receipt.waived}"),
+        "charge": _usd(format_usd(receipt.charge_nano)),
     }
 
 
-def _told_of(line: receipts.ReceiptLine) -> list[str]:
+def _line_texts(line: receipts.ReceiptLine) -> list[str]:
     """What a line is for: its meter, what holds for it, and the model that used it."""
     held = [condition_words(kind, value) for kind, value in line.conditions.items()]
     return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
@@ -272,7 +276,7 @@ def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:
     return {"payers": [(word, _usd(format_usd(nano))) for word, nano in words_nano if nano]}
 
 
-def _recomputed(recomputed: receipts.Recomputed) -> dict[str, Any]:
+def _recomputed_context(recomputed: receipts.Recomputed) -> dict[str, Any]:
     computed = (
         None if recomputed.computed_nano is None else _usd(format_usd(recomputed.computed_nano))
     )

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
-from billing.idempotency import Answer, answered
+from billing.idempotency import Answer, answer_idempotently
 from lib import clock
 from lib.api import pagination
 from lib.api.openapi import Schema, also_answers
@@ -127,7 +127,7 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     """Requests of all organisations with an implausible or unpriced count, newest first."""
     before = pagination.after_id(query.cursor)
     reviews_ = reviews.open_reviews(actors.actor_of(request), query.limit + 1, before)
-    page = pagination.cut(reviews_, query.limit, lambda review: review.attempt_id)
+    page = pagination.cut_page(reviews_, query.limit, lambda review: review.attempt_id)
     return {"items": [_item(review) for review in page.items], "next": page.next}
 
 
@@ -177,9 +177,9 @@ def settle_kind(request: HttpRequest, body: KindIn) -> dict[str, Any]:
 @router.get("/accepted-members", response=AcceptedMembers, summary="List accepted usage members")
 def list_accepted(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Members of usage without a classification that an operator counts as free, oldest first."""
-    found = accepted_members.accepted_members(actors.actor_of(request))
-    page = pagination.page_by_number(found, query.limit, query.cursor)
-    return {"items": [_accepted(member) for member in page.items], "next": page.next}
+    members = accepted_members.accepted_members(actors.actor_of(request))
+    page = pagination.page_by_number(members, query.limit, query.cursor)
+    return {"items": [_serialize_member(member) for member in page.items], "next": page.next}
 
 
 @router.post(
@@ -190,10 +190,10 @@ def list_accepted(request: HttpRequest, query: Query[pagination.PageQuery]) -> d
 )
 def revoke_accepted(request: HttpRequest, id: str) -> dict[str, Any]:
     """Later requests whose usage has the member are under review again."""
-    return _accepted(accepted_members.revoke_member(actors.actor_of(request), id))
+    return _serialize_member(accepted_members.revoke_member(actors.actor_of(request), id))
 
 
-def _accepted(member: AcceptedMember) -> dict[str, Any]:
+def _serialize_member(member: AcceptedMember) -> dict[str, Any]:
     return {
         "id": str(member.id),
         "provider": member.provider,
@@ -228,9 +228,9 @@ def settle_request(request: HttpRequest, id: str, body: ReviewIn) -> HttpRespons
             amount_nano=amount_nano,
             reason=body.reason,
         )
-        return Answer(201, _shown(review))
+        return Answer(201, _serialize_review(review))
 
-    return answered(request, actor, act)
+    return answer_idempotently(request, actor, act)
 
 
 def _amount(text: str) -> int:
@@ -255,7 +255,7 @@ def _item(review: UnderReview) -> dict[str, Any]:
     }
 
 
-def _shown(review: Review) -> dict[str, Any]:
+def _serialize_review(review: Review) -> dict[str, Any]:
     return {
         "request": id_text(review.request_id),
         "settle_as": str(review.settle_as),

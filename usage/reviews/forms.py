@@ -51,7 +51,9 @@ class KindForm(forms.Form):
         return unknown
 
 
-def review_shown(actor: Actor, request_id: UUID, form: ReviewForm | None = None) -> dict[str, Any]:
+def review_context(
+    actor: Actor, request_id: UUID, form: ReviewForm | None = None
+) -> dict[str, Any]:
     """The context of a request that is or was under review; the form for who may decide."""
     under_review, decided = reviews.review_of(request_id)
     if under_review is None:

@@ -158,7 +158,7 @@ def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[U
     return [UnderReview(*row) for row in run(_OLDER, {"limit": limit, "before": before})]
 
 
-def found_reviews(
+def list_reviews(
     actor: Actor, text: str, *, held: bool | None = None
 ) -> StatementSource[UnderReview]:
     """What waits for a decision and has a text in its organisation, model or channel; only what is
@@ -212,7 +212,7 @@ def settle_review(
                 "email": same.decided_by.email, "decision": same.get_settle_as_display(),
             }  # fmt: skip
             raise ReviewRefused("settle_as", named, already_exists=True)
-        stand = usage_corrections.borne(under_review.attempt_id)
+        stand = usage_corrections.read_borne_cost(under_review.attempt_id)
         usage_corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
         spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0
         platform_nano = stand.platform_nano + spared_nano

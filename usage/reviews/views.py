@@ -84,7 +84,7 @@ REVIEWS = Table(
 def review_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(REVIEWS, request, actor)
     held = {"held": True, "charged": False}.get(state.value("state"))
-    source = reviews.found_reviews(actor, state.value("q"), held=held)
+    source = reviews.list_reviews(actor, state.value("q"), held=held)
 
     def make(rows: list[UnderReview]) -> list[dict[str, Any]]:
         return [_row(review) for review in rows]
@@ -106,15 +106,15 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, gettext("The form is incomplete. Reload the page and try again."))
         return see_other("reviews")
-    given = form.cleaned_data
+    cleaned = form.cleaned_data
     try:
         settled = reviews.settle_kind(
             actor,
-            given["provider"],
-            given["unknown"],
-            SettleAs(given["settle_as"]),
-            reason=given["reason"],
-            accept_in=given["wire"] if given["accept"] else "",
+            cleaned["provider"],
+            cleaned["unknown"],
+            SettleAs(cleaned["settle_as"]),
+            reason=cleaned["reason"],
+            accept_in=cleaned["wire"] if cleaned["accept"] else "",
         )
     except Refused as refused:
         messages.error(request, str(refused))
@@ -123,9 +123,9 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
     else:
         done = ngettext("%(n)s request settled.", "%(n)s requests settled.", settled.settled)
         messages.success(request, done % {"n": settled.settled})
-        if given["accept"]:
+        if cleaned["accept"]:
             free = gettext("%(members)s costs nothing from now on.")
-            messages.success(request, free % {"members": ", ".join(given["unknown"])})
+            messages.success(request, free % {"members": ", ".join(cleaned["unknown"])})
         if settled.waiting:
             more = gettext("More of the same kind wait. Settle them again.")
             messages.info(request, more)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from lib.network.clickhouse import written
+from lib.network.clickhouse import write_literal
 from usage.rollups.clickhouse_server import RECORDS, server
 
 
@@ -16,15 +16,15 @@ def forget_person(
     there = server()
     if there is None or not there.rows(_THERE, {"table": RECORDS}):
         return
-    known = written([address.lower() for address in addresses])
-    new = written([pseudonym])[1:-1]
+    known = write_literal([address.lower() for address in addresses])
+    new = write_literal([pseudonym])[1:-1]
     changes = [f"{name} = if(has({known}, lower({name})), {new}, {name})" for name in _LABELS]
     changes.append(f"tags = arrayMap(tag -> if(has({known}, lower(tag)), {new}, tag), tags)")
     changes.append(
         f"end_user = if(user_id = {user_id}, '', "
         f"if(has({known}, lower(end_user)), {new}, end_user))"
     )
-    here = written(list(organisations))
+    here = write_literal(list(organisations))
     # It is done when it answers.
     there.run(
         f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"

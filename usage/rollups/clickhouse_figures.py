@@ -23,14 +23,14 @@ from usage.models import ClickHouseCursor
 from usage.reports.filters import Metric, Scope
 from usage.reports.groupings import GroupBy
 from usage.reports.reports import TOKEN_METERS, Totals, summed_meters
-from usage.reports.visibility import NIL, Pick, labels, picked, seen_by
+from usage.reports.visibility import NIL, Pick, labels, picks_of_scope, seen_by
 from usage.requests import outcomes
 from usage.rollups.buckets import Span
 from usage.rollups.clickhouse_server import RECORDS, SCHEMA, server
 from usage.rollups.clickhouse_sink import batches_there
 from usage.rollups.histograms import SHARES
-from usage.rollups.levels import COMMON, Standing
-from usage.rollups.used_rows import STATUS, joined
+from usage.rollups.levels import COMMON, Freshness
+from usage.rollups.used_rows import STATUS, join_spans
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _paused_until = 0.0
 T = TypeVar("T")
 
 
-class CellFound(NamedTuple):
+class CellRow(NamedTuple):
     """The sums of a cell, by the ids of its groups: of a bucket its number from 1, of no key or
     channel the nil id. `ttft` and `total` are milliseconds that each of `SHARES` of 100 answers
     took at most, `rate_tenths` tenths of output tokens per second; None where none has a time."""
@@ -70,7 +70,7 @@ class Part(NamedTuple):
 
 
 def from_clickhouse(
-    actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing, ask: Callable[["Reader"], T]
+    actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness, ask: Callable[["Reader"], T]
 ) -> T | None:
     """What ClickHouse answers; None where it has not all of it or fails: Postgres has it."""
     global _paused_until
@@ -116,7 +116,7 @@ class Reader:
         *,
         metered: bool = True,
         timed: bool = False,
-    ) -> list[CellFound]:
+    ) -> list[CellRow]:
         """The dearest cells of some groupings, and "day": a bucket of the spans; without `metered`
         their totals have no meters."""
         axes = [self._axis(name) for name in by]
@@ -155,7 +155,7 @@ class Reader:
         return [Largest(*row) for row in self._rows(text, spans, limit=limit)]
 
     def parts(
-        self, spans: Sequence[Span], by: GroupBy, metric: Metric, shown: Sequence[str]
+        self, spans: Sequence[Span], by: GroupBy, metric: Metric, groups: Sequence[str]
     ) -> list[Part]:
         """The figures of the buckets that have any, by these groups and all others as one."""
         id_ = f"toString({self._axis(by)})"
@@ -167,7 +167,7 @@ class Reader:
                 FROM {RECORDS} AS r FINAL WHERE {self._where(spans)} GROUP BY start, shown_id
             )
             WHERE value > 0"""  # noqa: S608 - own names only
-        return [Part(*row) for row in self._rows(text, spans, shown=list(shown))]
+        return [Part(*row) for row in self._rows(text, spans, shown=list(groups))]
 
     def _axis(self, name: str) -> str:
         if name != "tag":
@@ -180,13 +180,13 @@ class Reader:
     def _where(self, spans: Sequence[Span]) -> str:
         times = " OR ".join(
             f"(r.admitted_at >= {{from_{n}:{_TIME}}} AND r.admitted_at < {{to_{n}:{_TIME}}})"
-            for n in range(len(joined(spans)))
+            for n in range(len(join_spans(spans)))
         )
         return " AND ".join([*self.texts, f"({times})"])
 
     def _rows(self, text: str, spans: Sequence[Span], **also: Value) -> list[list[Any]]:
         edges: dict[str, Value] = {}
-        for n, span in enumerate(joined(spans)):
+        for n, span in enumerate(join_spans(spans)):
             edges |= {f"from_{n}": span.start_at, f"to_{n}": span.end_at}
         starts = [(span.start_at - _EPOCH) // _MICROSECOND for span in spans]
         own: dict[str, Value] = {"starts": starts, "token_meters": TOKEN_METERS}
@@ -198,7 +198,10 @@ class Reader:
 def _reader(there: ClickHouse, actor: Actor, scope: Scope) -> Reader:
     """The organisation's condition is the first, whatever else is asked."""
     seen = seen_by(actor, "usage.read")
-    picks = [*seen, *(one for one in picked(seen[0].values[0], scope, records=True) if one.values)]
+    picks = [
+        *seen,
+        *(one for one in picks_of_scope(seen[0].values[0], scope, records=True) if one.values),
+    ]
     texts, parameters = [], dict[str, Value]()
     for pick in picks:
         text, parameters[pick.name] = _one_of(pick)
@@ -240,7 +243,7 @@ def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
         yield "r.request_id = {request:UUID}", "request", scope.request_id
 
 
-def _cell(row: list[Any], *, metered: bool) -> CellFound:
+def _cell(row: list[Any], *, metered: bool) -> CellRow:
     ids, channel_name, requests, errors, nano, saved, common, names, sums, *times = row
     ttft, total, written, ms = times
     meters: dict[str, int] = {}
@@ -250,7 +253,7 @@ def _cell(row: list[Any], *, metered: bool) -> CellFound:
         meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
     totals = Totals(requests, errors, nano, summed_meters(meters), saved)
-    return CellFound(ids, channel_name, totals, ttft or None, total or None, rate)
+    return CellRow(ids, channel_name, totals, ttft or None, total or None, rate)
 
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

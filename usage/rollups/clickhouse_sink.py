@@ -110,7 +110,7 @@ def different_days() -> list[DifferentDay]:
 def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
     ClickHouseCursor.objects.get_or_create(id=1)
     sent = 0
-    with _alone(wait=anew) as alone:
+    with _try_lock(wait=anew) as alone:
         if not alone:
             return 0
         try:
@@ -128,7 +128,7 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
 
 
 @contextmanager
-def _alone(*, wait: bool) -> Iterator[bool]:
+def _try_lock(*, wait: bool) -> Iterator[bool]:
     """One process at a time. No transaction is open while ClickHouse is waited for: rollups wait
     for each that is."""
     with connection.cursor() as cursor:
@@ -149,7 +149,7 @@ def _intact(there: ClickHouse) -> bool:
     """Return whether ClickHouse has what the cursor says: not where it lost data, where one of the
     two was restored from a backup, nor where its tables are another version's."""
     cursor = ClickHouseCursor.objects.get()
-    if cursor.schema != SCHEMA or _from_younger_server(cursor):
+    if cursor.schema != SCHEMA or _is_newer_schema(cursor):
         return False
     try:
         batches = batches_there(there, cursor)
@@ -168,7 +168,7 @@ def batches_there(there: ClickHouse, cursor: ClickHouseCursor) -> int:
     return max((int(batch) for (batch,) in marks), default=-1)
 
 
-def _from_younger_server(cursor: ClickHouseCursor) -> bool:
+def _is_newer_schema(cursor: ClickHouseCursor) -> bool:
     """Return whether the cursor came with a dump from a server that had more transactions."""
     return bool(cursor.snapshot and run(_IS_AHEAD, {"snapshot": cursor.snapshot})[0][0])
 

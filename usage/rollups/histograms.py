@@ -58,15 +58,19 @@ def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
     long a number, and slices are quicker."""
     counts = _counts_of(histogram)
     whole, seen = sum(counts), 0
-    found: list[int] = []
+    quantiles: list[int] = []
     for bucket, count in enumerate(counts):
         seen += count
-        while whole and len(found) < len(per_cent) and seen * 100 >= whole * per_cent[len(found)]:
-            found.append(_middle(bucket))
-    return found
+        while (
+            whole
+            and len(quantiles) < len(per_cent)
+            and seen * 100 >= whole * per_cent[len(quantiles)]
+        ):
+            quantiles.append(_middle(bucket))
+    return quantiles
 
 
-def as_kept(ms: int) -> int:
+def stored_value(ms: int) -> int:
     """A time as a histogram tells it: the middle of its bucket."""
     return _middle(bisect_right(BOUNDS, ms))
 

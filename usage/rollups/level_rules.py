@@ -27,13 +27,13 @@ def start_of(at: datetime, level: Level) -> datetime:
     return at.astimezone(UTC) - (at - _EPOCH) % WIDTHS[level]
 
 
-def cut(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level, list[Span]]:
+def split_spans(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level, list[Span]]:
     """The time of some spans, in their order, as spans of each level; none crosses the edge of two
     given ones. Before `levels_to` there are hours, and days that are over; None: quarters alone."""
     parts: dict[Level, list[Span]] = {"quarter": [], "hour": [], "day": []}
     for start_at, end_at in spans:
         hour_to = start_at if levels_to is None else start_of(min(end_at, levels_to), "hour")
-        _cut(parts, start_at, end_at, "hour", hour_to)
+        _split_span(parts, start_at, end_at, "hour", hour_to)
     return parts
 
 
@@ -69,16 +69,16 @@ def pieces_of(spans: Sequence[Span], levels_to: datetime | None) -> list[Piece]:
         before, after = spans[n - 1].start_at, edge_at
         gains, loses = (after, before) if edge_at < moved_at else (before, after)
         if between.start_at < between.end_at:
-            for level, parts in cut([between], levels_to).items():
+            for level, parts in split_spans([between], levels_to).items():
                 pieces += [Piece(level, part, gains, loses) for part in parts]
         starts[n] = ends[n - 1] = moved_at
     for span, *edges in zip(spans, starts, ends, strict=True):
-        for level, parts in cut([Span(*edges)], levels_to).items():
+        for level, parts in split_spans([Span(*edges)], levels_to).items():
             pieces += [Piece(level, part, span.start_at) for part in parts]
     return pieces
 
 
-def _cut(
+def _split_span(
     parts: dict[Level, list[Span]],
     start_at: datetime,
     end_at: datetime,
@@ -94,7 +94,7 @@ def _cut(
         return
     _append(parts[finer], start_at, first)
     if level == "hour":
-        _cut(parts, first, until, "day", start_of(until, "day"))
+        _split_span(parts, first, until, "day", start_of(until, "day"))
     else:
         _append(parts["day"], first, until)
     _append(parts[finer], until, end_at)
@@ -116,16 +116,16 @@ Bucket = tuple[UUID, datetime]
 def runs(buckets: Iterable[Bucket], level: Level) -> list[tuple[Span, Sequence[Bucket]]]:
     """Buckets of a level, those that follow each other together, none over the edge of a day: each
     run can be read by one range of time, and is not too much for memory."""
-    made: list[tuple[Span, list[Bucket]]] = []
+    parts: list[tuple[Span, list[Bucket]]] = []
     for bucket in sorted(buckets, key=lambda one: one[1]):
         start_at = bucket[1]
         end_at = start_at + WIDTHS[level]
-        if made:
-            span, members = made[-1]
+        if parts:
+            span, members = parts[-1]
             same_day = start_of(span.start_at, "day") == start_of(start_at, "day")
             if start_at <= span.end_at and same_day:
                 members.append(bucket)
-                made[-1] = (Span(span.start_at, end_at), members)
+                parts[-1] = (Span(span.start_at, end_at), members)
                 continue
-        made.append((Span(start_at, end_at), [bucket]))
-    return [(span, members) for span, members in made]
+        parts.append((Span(start_at, end_at), [bucket]))
+    return [(span, members) for span, members in parts]

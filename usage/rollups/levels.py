@@ -9,7 +9,7 @@ from django.conf import settings
 
 from usage.reports.visibility import Where, run
 from usage.rollups.buckets import Span
-from usage.rollups.level_rules import Level, cut, pieces_of
+from usage.rollups.level_rules import Level, pieces_of, split_spans
 from usage.rollups.sums import TIMES
 
 TABLES: Final[dict[Level, str]] = {
@@ -46,7 +46,7 @@ LAG_MAX: Final = dt.timedelta(minutes=2)
 """By so much ClickHouse may be behind for what still goes on to be read from it."""
 
 
-class Standing(NamedTuple):
+class Freshness(NamedTuple):
     """How far the sums are: up to when they are complete, None before the first run; and up to when
     there are hours and days, None where there are none yet. `there_from` and `there_to` bound the
     time of which ClickHouse has all records; None where it has none. All ends only move on, so that
@@ -67,14 +67,14 @@ class Standing(NamedTuple):
             or all(span.end_at <= self.there_to for span in spans)
         )
 
-    def told_to(self, spans: Sequence[Span]) -> dt.datetime | None:
+    def complete_until(self, spans: Sequence[Span]) -> dt.datetime | None:
         """Up to when a report of some spans is complete, wherever it is read."""
         if self.complete_to and self.there_to and self.is_there(spans):
             return min(self.complete_to, self.there_to)
         return self.complete_to
 
 
-def standing() -> Standing:
+def read_freshness() -> Freshness:
     """Return how far the sums are now."""
     there = _THERE if settings.CLICKHOUSE_URL else ""
     columns = ", whole_from, there.complete_to" if there else ""
@@ -82,16 +82,16 @@ def standing() -> Standing:
         f"SELECT sums.complete_to, levels_to{columns} FROM usage_rollupwatermark sums {there}",  # noqa: S608 - own names
         {},
     )
-    return Standing(*rows[0]) if rows else Standing()
+    return Freshness(*rows[0]) if rows else Freshness()
 
 
-def summed(where: Where, spans: Sequence[Span], at: Standing | None = None) -> Where:
+def summed(where: Where, spans: Sequence[Span], at: Freshness | None = None) -> Where:
     """The sums of some spans of whole quarters as a relation, to be read as rows `r` with the
     columns of an hour's row; `where` is a condition on each. No row crosses the edge of two
     spans. `at` spares who has it a statement."""
     parts: list[str] = []
     parameters: dict[str, Any] = dict(where.parameters)
-    levels = cut(spans, (at or standing()).levels_to)
+    levels = split_spans(spans, (at or read_freshness()).levels_to)
     if not any(levels.values()):
         levels["quarter"] = list(spans)
     for level, spans_of_level in levels.items():
@@ -106,7 +106,7 @@ def summed(where: Where, spans: Sequence[Span], at: Standing | None = None) -> W
 
 
 def summed_by_span(
-    where: Where, runs: Sequence[Sequence[Span]], at: Standing | None = None
+    where: Where, runs: Sequence[Sequence[Span]], at: Freshness | None = None
 ) -> Where:
     """The same to be counted by span: `bucket_at` is some instant of the span that a row belongs
     to, and what a day of UTC has of the span beside it is there once more for that one and, below
@@ -115,7 +115,7 @@ def summed_by_span(
     other's."""
     parameters: dict[str, Any] = dict(where.parameters)
     by_level: dict[Level, list[tuple[Span, dt.datetime, int]]] = {}
-    levels_to = (at or standing()).levels_to
+    levels_to = (at or read_freshness()).levels_to
     for spans in runs:
         for piece in pieces_of(spans, levels_to):
             counted = by_level.setdefault(piece.level, [])

@@ -290,7 +290,7 @@ _PLAIN_SUMS: Final = ", ".join(
 _TIMES: Final = ", ".join(TIMES)
 
 
-def _gathered(rest: str) -> str:
+def _gathered_sql(rest: str) -> str:
     return f"jsonb_agg({rest}) FILTER (WHERE {rest} <> '{{}}') AS rests"
 
 
@@ -298,7 +298,7 @@ def _bucket(at: str, level: Level) -> str:
     return f"date_bin('{WIDTHS[level].total_seconds():.0f} seconds', {at}, 'epoch'::timestamptz)"
 
 
-def _among_dirty(bucket_at: str) -> str:
+def _dirty_condition(bucket_at: str) -> str:
     return f"""
         AND (r.organisation_id, {bucket_at}) IN (
             SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))"""  # noqa: S608
@@ -313,7 +313,7 @@ def _write_quarters(also: str = "") -> str:
                count(*) FILTER (WHERE r.final) AS requests,
                count(*) FILTER (WHERE r.final AND {FAILED_SQL}) AS errors,
                jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
-               {_gathered(f"(r.meters - ARRAY[{_PLAIN}])")},
+               {_gathered_sql(f"(r.meters - ARRAY[{_PLAIN}])")},
                sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {TIME_SUMS}
         FROM usage_usagerecord r
         WHERE r.admitted_at >= %(start_at)s AND r.admitted_at < %(end_at)s
@@ -339,7 +339,7 @@ def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
         SELECT r.organisation_id, {_bucket("r.bucket_at", level)} AS bucket_at, r.team_id,
                r.key_id, r.user_id, r.model, r.channel_id, max(r.channel_name) AS channel_name,
                sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors, {sums},
-               {_gathered(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
+               {_gathered_sql(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
                {MERGED_TIMES}
         FROM {TABLES[finer]} r
         -- By the key, which begins with it.
@@ -359,9 +359,9 @@ _WRITE_QUARTERS: Final = _write_quarters()
 _WRITE_HOURS: Final = _write_level("hour")
 _WRITE_DAYS: Final = _write_level("day")
 _WRITE_DIRTY: Final[dict[Level, str]] = {
-    "quarter": _write_quarters(_among_dirty(_bucket("r.admitted_at", "quarter"))),
-    "hour": _write_level("hour", _among_dirty(_bucket("r.bucket_at", "hour"))),
-    "day": _write_level("day", _among_dirty(_bucket("r.bucket_at", "day"))),
+    "quarter": _write_quarters(_dirty_condition(_bucket("r.admitted_at", "quarter"))),
+    "hour": _write_level("hour", _dirty_condition(_bucket("r.bucket_at", "hour"))),
+    "day": _write_level("day", _dirty_condition(_bucket("r.bucket_at", "day"))),
 }
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"

@@ -17,7 +17,7 @@ from usage.reports.visibility import NIL, Period, Where, run, where_of
 from usage.requests.outcomes import FAILED_SQL, STOPPED_SQL, STREAMED_SQL, TIMED_SQL
 from usage.rollups.buckets import Span
 from usage.rollups.histograms import histogram_sql
-from usage.rollups.levels import COMMON, Standing, columns_of, summed, summed_by_span
+from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_by_span
 from usage.rollups.sums import written_sql
 
 RECORDS_MAX: Final = 500_000
@@ -37,7 +37,7 @@ def used_rows(
     scope: Scope,
     spans: Sequence[Span],
     groups: Collection[str],
-    at: Standing | None = None,
+    at: Freshness | None = None,
     *,
     runs: Sequence[Sequence[Span]] | None = None,
     bounded: bool = True,
@@ -53,7 +53,7 @@ def used_rows(
     requests = _requests_of(actor, scope, spans, at) if bounded else 0
     if requests > RECORDS_MAX:
         raise TooManyRecords(requests)
-    return _recorded(actor, scope, spans, tagged="tag" in groups)
+    return _recorded_rows(actor, scope, spans, tagged="tag" in groups)
 
 
 def are_summed(scope: Scope, groups: Collection[str]) -> bool:
@@ -62,20 +62,20 @@ def are_summed(scope: Scope, groups: Collection[str]) -> bool:
 
 
 def _requests_of(
-    actor: Actor, scope: Scope, spans: Sequence[Span], at: Standing | None = None
+    actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness | None = None
 ) -> int:
     """Return how many requests the sums have of a time, whatever of the scope only records know."""
     where = where_of(actor, "usage.read", scope.summed_part, Period())
-    sums = summed(where, joined(spans), at)
+    sums = summed(where, join_spans(spans), at)
     text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names
     return int(run(text, sums.parameters)[0][0])
 
 
-def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool) -> Where:
+def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool) -> Where:
     where = where_of(actor, "usage.read", scope, Period(), of="records")
     parameters: dict[str, Any] = dict(where.parameters)
     texts = []
-    for n, span in enumerate(joined(spans)):
+    for n, span in enumerate(join_spans(spans)):
         edges = {
             f"from_{n}": span.start_at,
             f"to_{n}": span.end_at,
@@ -107,15 +107,15 @@ def _recorded(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged: bool
     )
 
 
-def joined(spans: Sequence[Span]) -> list[Span]:
+def join_spans(spans: Sequence[Span]) -> list[Span]:
     """Spans that follow each other as one."""
-    made: list[Span] = []
+    joined_spans: list[Span] = []
     for span in spans:
-        if made and made[-1].end_at == span.start_at:
-            made[-1] = Span(made[-1].start_at, span.end_at)
+        if joined_spans and joined_spans[-1].end_at == span.start_at:
+            joined_spans[-1] = Span(joined_spans[-1].start_at, span.end_at)
         else:
-            made.append(span)
-    return made
+            joined_spans.append(span)
+    return joined_spans
 
 
 _TAGS: Final = """

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page, public
 from billing.invoices.billing_details import zone_of
-from lib.htmx import go_to, render_dialog, see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from usage.models import ReportSchedule, SavedView
 from usage.reports.time_zones import ZONES
@@ -64,7 +64,7 @@ def report_schedule(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
             refused.tell(form)
         else:
             messages.success(request, gettext("Report scheduled."))
-            return go_to(request, "views", slug_of(actor))
+            return redirect_to(request, "views", slug_of(actor))
     context = {"form": form, "name": view.name}
     return render_dialog(request, "usage/saved_views/report.html", context, refused=form.is_bound)
 

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access.access import AccessDenied, one_of, require
+from accounts.access.access import AccessDenied, get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.audit import audit
 from lib.refusal import Refused, check_text
@@ -37,7 +37,7 @@ def visible_views(actor: Actor) -> QuerySet[SavedView]:
 
 def access_view(actor: Actor, id: str) -> SavedView:
     """One view that the actor sees. Http404 otherwise."""
-    return one_of(visible_views(actor), id)
+    return get_by_id(visible_views(actor), id)
 
 
 def require_person(actor: Actor) -> None:
@@ -51,7 +51,7 @@ def require_person(actor: Actor) -> None:
 def own_view(actor: Actor, id: str) -> SavedView:
     """One of the actor's own views, which nobody else changes. Http404 otherwise."""
     require_person(actor)
-    return one_of(visible_views(actor).filter(user=actor.user), id)
+    return get_by_id(visible_views(actor).filter(user=actor.user), id)
 
 
 def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -> SavedView:
@@ -81,10 +81,10 @@ def check_free(actor: Actor, page: str, name: str) -> None:
     require_person(actor)
     own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
     if own.filter(name=_name(name)).exists():
-        raise _taken(_name(name))
+        raise _name_taken(_name(name))
 
 
-def _taken(name: str) -> Refused:
+def _name_taken(name: str) -> Refused:
     text = gettext("You already have a view named %(name)s.") % {"name": name}
     return Refused("name", text, already_exists=True)
 
@@ -102,7 +102,7 @@ def change_view(
         organisation=view.organisation_id, user=view.user_id, page=view.page, name=view.name
     )
     if same.exclude(id=view.id).exists():
-        raise _taken(view.name)
+        raise _name_taken(view.name)
     with transaction.atomic():
         view.save(update_fields=["name", "shared", "query"])
         after = {"name": view.name, "shared": view.shared}

@@ -28,9 +28,9 @@ from accounts.members.access import named_members
 from accounts.models import Membership
 from billing.currency.money import format_usd
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text, parse_id
-from lib.numbers.formatting import grouped
+from lib.numbers.formatting import group_digits
 from lib.refusal import Refused
 from outbox.facts import put
 from usage.breakdowns.explorer import Explored, explore
@@ -77,9 +77,9 @@ def set_schedule(
         text = gettext("Choose between 1 and %(most)d members who can see usage.")
         raise Refused("people", text % {"most": RECEIVERS_MAX})
     due = next_due(every, hour, zone, clock.now())
-    stated: dict[str, Any] = {"every": every, "hour": hour, "zone": zone.key, "due_at": due.at}
+    fields: dict[str, Any] = {"every": every, "hour": hour, "zone": zone.key, "due_at": due.at}
     with transaction.atomic():
-        schedule, _ = ReportSchedule.objects.update_or_create(view=view, defaults=stated)
+        schedule, _ = ReportSchedule.objects.update_or_create(view=view, defaults=fields)
         schedule.receivers.exclude(user__in=people).delete()
         ReportReceiver.objects.bulk_create(
             [ReportReceiver(schedule=schedule, user_id=id) for id in sorted(people)],
@@ -147,7 +147,7 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
     if access.scope_of(actor, "usage.read") is None:
         return
     zone = ZoneInfo(schedule.zone)
-    with within(view.organisation_id), translation.override(user.language or None):
+    with use_tenant(view.organisation_id), translation.override(user.language or None):
         body = _period_of(view, due, zone)
         try:
             with transaction.atomic():
@@ -193,14 +193,14 @@ def report_of(actor: Actor, view: SavedView, due: Due, zone: ZoneInfo) -> dict[s
     by = [usage_filter.group_by, *([usage_filter.then_by] if usage_filter.then_by else [])]
     body = {"group": ", ".join(str(GROUPS_SHOWN[axis]) for axis in by)}
     try:
-        found = explore(actor, usage_filter, by, limit=ROWS_SHOWN)
+        explored = explore(actor, usage_filter, by, limit=ROWS_SHOWN)
     except TooManyRecords:
         return {**body, "rows": [], "too_many": True}
     before = explore(actor, replace(usage_filter, spans=(usage_filter.previous,)), [], limit=1)
-    return {**body, **_figures(found, before, by)}
+    return {**body, **_figures(explored, before, by)}
 
 
-def _figures(found: Explored, before: Explored, by: list[Any]) -> dict[str, Any]:
+def _figures(explored: Explored, before: Explored, by: list[Any]) -> dict[str, Any]:
     rows = [
         {
             "group": " · ".join(
@@ -208,15 +208,15 @@ def _figures(found: Explored, before: Explored, by: list[Any]) -> dict[str, Any]
                 for axis, group in zip(by, cell.groups, strict=True)
             ),
             "cost": format_usd(cell.totals.charge_nano),
-            "requests": grouped(cell.totals.requests),
+            "requests": group_digits(cell.totals.requests),
         }
-        for cell in found.cells
+        for cell in explored.cells
     ]
     return {
         "rows": rows,
-        "more": found.more,
-        "total": format_usd(found.total.charge_nano),
-        "requests": grouped(found.total.requests),
+        "more": explored.more,
+        "total": format_usd(explored.total.charge_nano),
+        "requests": group_digits(explored.total.requests),
         "before": format_usd(before.total.charge_nano),
     }
 
@@ -235,8 +235,8 @@ def receiver_of(token: str) -> ReportReceiver | None:
         id, user_id = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError):
         return None
-    found = ReportReceiver.objects.select_related("schedule__view__organisation", "user")
-    return found.filter(schedule=parse_id(id), user=user_id).first()
+    receivers = ReportReceiver.objects.select_related("schedule__view__organisation", "user")
+    return receivers.filter(schedule=parse_id(id), user=user_id).first()
 
 
 def leave(receiver: ReportReceiver) -> None:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import go_to, is_htmx, page_address, render_dialog, see_other
+from lib.htmx import is_htmx, page_address, redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -112,7 +112,7 @@ def view_new(request: HttpRequest, actor: Actor) -> HttpResponse:
             refused.tell(form)
         else:
             messages.success(request, gettext("View saved."))
-            return go_to(request, href_of(actor, view))
+            return redirect_to(request, href_of(actor, view))
     return render_dialog(
         request, "usage/saved_views/view_new.html", {"form": form}, refused=form.is_bound
     )
@@ -122,8 +122,8 @@ def _now(request: HttpRequest) -> dict[str, str]:
     """The page, and what it is asked for now: a filter may have changed since it was sent."""
     query = request.GET.copy()
     page = "".join(query.pop("page", [])[:1])
-    stated = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()
-    return {"page": page, "query": stated}
+    query_text = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()
+    return {"page": page, "query": query_text}
 
 
 @organisation_page("usage.read")
@@ -138,7 +138,7 @@ def view_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
             refused.tell(form)
         else:
             messages.success(request, gettext("View saved."))
-            return go_to(request, "views", slug_of(actor))
+            return redirect_to(request, "views", slug_of(actor))
     context = {"form": form, "name": view.name}
     return render_dialog(
         request, "usage/saved_views/view_change.html", context, refused=form.is_bound

@@ -99,21 +99,21 @@ def list_statements(request: HttpRequest, query: Query[pagination.PageQuery]) ->
 def show_statement(request: HttpRequest, period: str) -> StatementOut:
     """What moved the balance in a month such as `2026-11`, in the time zone of the invoices."""
     organisation = access_wallet(actors.actor_of(request), "balance.read")
-    found = statements.tie_out(organisation, month_asked(organisation, period))
-    stated = found.statement
-    moved = {group: format_usd(nano) for group, nano in stated.moved().items()}
+    comparison = statements.tie_out(organisation, month_asked(organisation, period))
+    statement = comparison.statement
+    moved = {group: format_usd(nano) for group, nano in statement.moved().items()}
     return StatementOut(
         month=period,
-        state=found.state,  # type: ignore[arg-type]
-        invoice=found.invoice.number if found.invoice else None,
-        timezone=stated.zone.key,
-        period_from=stated.span.start_at,
-        period_until=stated.span.end_at,
+        state=comparison.state,  # type: ignore[arg-type]
+        invoice=comparison.invoice.number if comparison.invoice else None,
+        timezone=statement.zone.key,
+        period_from=statement.span.start_at,
+        period_until=statement.span.end_at,
         currency=organisation.currency,
-        opening=format_usd(stated.opening_nano),
-        closing=format_usd(stated.closing_nano),
+        opening=format_usd(statement.opening_nano),
+        closing=format_usd(statement.closing_nano),
         moved=MovedOut(**moved),
-        checks=[_check(check) for check in found.checks],
+        checks=[_check(check) for check in comparison.checks],
         items=[
             answer_of(
                 StatementLineOut,
@@ -121,7 +121,7 @@ def show_statement(request: HttpRequest, period: str) -> StatementOut:
                 type=line.word_kind,
                 charges=line.count if line.kind == "usage" else None,
             )
-            for line in stated.lines
+            for line in statement.lines
         ],
     )
 

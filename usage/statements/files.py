@@ -27,13 +27,13 @@ _TIME: Final = "yyyy-mm-dd hh:mm:ss"
 _WIDTHS: Final = (20, 26, 12, 18, 18, 40, 24, 30, 28)
 
 
-def csv_rows(stated: MonthStatement) -> Iterator[Sequence[object]]:
+def csv_rows(statement: MonthStatement) -> Iterator[Sequence[object]]:
     """One row per line, oldest first, between the opening and the closing balance."""
     yield ("time", "type", "charges", "amount", "balance", "reason", "document", "by", "id")
-    start, end = (clock.rfc3339(at) for at in stated.span)
-    opening, closing = format_usd(stated.opening_nano), format_usd(stated.closing_nano)
+    start, end = (clock.rfc3339(at) for at in statement.span)
+    opening, closing = format_usd(statement.opening_nano), format_usd(statement.closing_nano)
     yield (start, "opening_balance", "", "", opening, "", "", "", "")
-    for line in reversed(stated.lines):
+    for line in reversed(statement.lines):
         yield (
             clock.rfc3339(line.at), line.word_kind, line.count if line.kind == "usage" else "",
             format_usd(line.amount_nano), format_usd(line.balance_nano), line.reason,
@@ -42,7 +42,7 @@ def csv_rows(stated: MonthStatement) -> Iterator[Sequence[object]]:
     yield (end, "closing_balance", "", "", closing, "", "", "", "")
 
 
-def workbook(stated: MonthStatement, groups: dict[str, list[Group]]) -> bytes:
+def workbook(statement: MonthStatement, groups: dict[str, list[Group]]) -> bytes:
     """A sheet with the balances, whose total is a formula, one for each way of grouping, and one
     with all lines. No text in it is a formula, whatever it begins with."""
     file = io.BytesIO()
@@ -56,10 +56,10 @@ def workbook(stated: MonthStatement, groups: dict[str, list[Group]]) -> bytes:
         },
     )
     sheets = _Sheets(book)
-    sheets.summary(stated)
+    sheets.summary(statement)
     for tab, rows in groups.items():
         sheets.usage(str(TABS[tab]), rows)
-    sheets.lines(stated)
+    sheets.lines(statement)
     book.close()
     return file.getvalue()
 
@@ -72,18 +72,18 @@ class _Sheets:
         self._money = book.add_format({"num_format": _MONEY})
         self._time = book.add_format({"num_format": _TIME})
 
-    def summary(self, stated: MonthStatement) -> None:
+    def summary(self, statement: MonthStatement) -> None:
         sheet = self._sheet(gettext("Summary"), (gettext("Item"), gettext("Amount (USD)")))
         rows = [
-            (gettext("Opening balance"), stated.opening_nano),
-            *((str(GROUP_WORDS[group]), nano) for group, nano in stated.moved().items()),
+            (gettext("Opening balance"), statement.opening_nano),
+            *((str(GROUP_WORDS[group]), nano) for group, nano in statement.moved().items()),
         ]
         for n, (word, nano) in enumerate(rows, 1):
             sheet.write_string(n, 0, word)
             sheet.write_number(n, 1, _usd(nano), self._money)
         last = len(rows) + 1
         sheet.write_string(last, 0, gettext("Closing balance"), self._bold)
-        sheet.write_formula(last, 1, f"=SUM(B2:B{last})", self._bold, _usd(stated.closing_nano))
+        sheet.write_formula(last, 1, f"=SUM(B2:B{last})", self._bold, _usd(statement.closing_nano))
         sheet.set_column(0, 1, 30)
 
     def usage(self, title: str, rows: Sequence[Group]) -> None:
@@ -101,14 +101,14 @@ class _Sheets:
         sheet.set_column(0, 0, 40)
         sheet.set_column(1, 3, 16)
 
-    def lines(self, stated: MonthStatement) -> None:
+    def lines(self, statement: MonthStatement) -> None:
         heads = (
             gettext("Time (UTC)"), gettext("Type"), gettext("Charges"), gettext("Amount (USD)"),
             gettext("Balance (USD)"), gettext("Reason"), gettext("Document"), gettext("By"),
             gettext("ID"),
         )  # fmt: skip
         sheet = self._sheet(gettext("Ledger"), heads)
-        for n, line in enumerate(reversed(stated.lines), 1):
+        for n, line in enumerate(reversed(statement.lines), 1):
             at = line.at.astimezone(dt.UTC).replace(tzinfo=None)
             sheet.write_datetime(n, 0, at, self._time)
             sheet.write_string(n, 1, line_word(line.word_kind))

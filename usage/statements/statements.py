@@ -25,7 +25,7 @@ from billing.period_starts import Span
 from lib import clock
 from lib.ids import first_id_at
 from usage.reports.visibility import Where, run
-from usage.rollups.levels import standing, summed
+from usage.rollups.levels import read_freshness, summed
 
 # A request ends this long after its admission at the latest: its hold lives less long.
 _REQUEST_MAX: Final = dt.timedelta(days=1)
@@ -121,28 +121,30 @@ def proof(organisation: Organisation) -> Proof:
 
 
 def _tie_out(organisation: Organisation, month: dt.date, invoice: Invoice | None) -> TieOut:
-    stated = month_statement(organisation, month, zone_of(organisation))
+    statement = month_statement(organisation, month, zone_of(organisation))
     # Where the zone was changed since, the invoice is of another time.
-    same = invoice is not None and (invoice.from_at, invoice.until_at) == stated.span
-    summed_to = standing().complete_to
+    same = invoice is not None and (invoice.from_at, invoice.until_at) == statement.span
+    summed_to = read_freshness().complete_to
     checks: tuple[Check, ...] = ()
-    if summed_to is not None and stated.span.end_at + _REQUEST_MAX <= summed_to:
-        checks = tuple(_checks(organisation, stated, invoice if same else None))
-    return TieOut(stated, _state(invoice, stated.span), invoice, checks)
+    if summed_to is not None and statement.span.end_at + _REQUEST_MAX <= summed_to:
+        checks = tuple(_checks(organisation, statement, invoice if same else None))
+    return TieOut(statement, _state(invoice, statement.span), invoice, checks)
 
 
 def _checks(
-    organisation: Organisation, stated: MonthStatement, invoice: Invoice | None
+    organisation: Organisation, statement: MonthStatement, invoice: Invoice | None
 ) -> Iterator[Check]:
-    used_nano = -stated.moved()["usage"]
-    movement: Movement = invoice.movement if invoice else movement_of(organisation.id, stated.span)
-    yield Check("ledger", wallet_nano(movement), stated.closing_nano - stated.opening_nano)
+    used_nano = -statement.moved()["usage"]
+    movement: Movement = (
+        invoice.movement if invoice else movement_of(organisation.id, statement.span)
+    )
+    yield Check("ledger", wallet_nano(movement), statement.closing_nano - statement.opening_nano)
     if invoice is not None:
         of_lines = [row.amount_nano for row in invoice.lines.filter(kind__in=_OF_LINES)]
         yield Check("invoice", sum(of_lines), used_nano)
-    shown_nano = _shown_nano(organisation, stated.span)
-    began_before = _crossed_nano(organisation, stated.span.start_at)
-    ended_after = _crossed_nano(organisation, stated.span.end_at)
+    shown_nano = _reported_nano(organisation, statement.span)
+    began_before = _crossed_nano(organisation, statement.span.start_at)
+    ended_after = _crossed_nano(organisation, statement.span.end_at)
     corrected_nano = -wallet_nano(movement, ["correct"])
     parts = (
         ("shown", shown_nano),
@@ -153,7 +155,7 @@ def _checks(
     yield Check("usage", sum(nano for _, nano in parts), used_nano, parts)
 
 
-def _shown_nano(organisation: Organisation, span: Span) -> int:
+def _reported_nano(organisation: Organisation, span: Span) -> int:
     """What the page of usage shows as charged for what was admitted in that time."""
     where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
     rows = summed(where, [span])
@@ -189,8 +191,10 @@ def _months(organisation: Organisation, zone: ZoneInfo) -> list[dt.date]:
 
 
 def _invoices(organisation: Organisation) -> dict[dt.date, Invoice]:
-    found = Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
-    return {invoice.month: invoice for invoice in found.select_related("closed_by", "proposed_by")}
+    invoices = Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
+    return {
+        invoice.month: invoice for invoice in invoices.select_related("closed_by", "proposed_by")
+    }
 
 
 def _state(invoice: Invoice | None, span: Span) -> str:

@@ -70,8 +70,8 @@ def _month(actor: Actor, entry: statements.MonthEntry) -> dict[str, Any]:
     }
 
 
-def _last_day(stated: MonthStatement) -> dt.date:
-    end_at = stated.span.end_at.astimezone(stated.zone)
+def _last_day(statement: MonthStatement) -> dt.date:
+    end_at = statement.span.end_at.astimezone(statement.zone)
     return end_at.date() - dt.timedelta(days=1)
 
 
@@ -79,24 +79,26 @@ def _last_day(stated: MonthStatement) -> dt.date:
 @require_safe
 def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    found = statements.tie_out(organisation, month_asked(organisation, period))
+    comparison = statements.tie_out(organisation, month_asked(organisation, period))
     tab = request.GET.get("tab", "")
     may_group = _may_group(actor)
-    groups = _groups(actor, found.statement, tab) if may_group and tab in TABS else []
+    groups = _groups(actor, comparison.statement, tab) if may_group and tab in TABS else []
     context = {
         "period": period,
-        "month": month_word(found.statement.month),
-        "found": found,
-        "stated": found.statement,
-        "last_day": _last_day(found.statement),
-        "badge": STATES[found.state],
-        "moved": [(GROUP_WORDS[group], nano) for group, nano in found.statement.moved().items()],
-        "checks": [_check(check) for check in found.checks],
+        "month": month_word(comparison.statement.month),
+        "found": comparison,
+        "stated": comparison.statement,
+        "last_day": _last_day(comparison.statement),
+        "badge": STATES[comparison.state],
+        "moved": [
+            (GROUP_WORDS[group], nano) for group, nano in comparison.statement.moved().items()
+        ],
+        "checks": [_check(check) for check in comparison.checks],
         "tabs": TABS.items() if may_group else [],
         "tab": tab if may_group and tab in TABS else "",
         "groups": groups,
         "groups_nano": sum(group.totals.charge_nano for group in groups),
-        "lines": [(line_word(line.word_kind), line) for line in found.statement.lines],
+        "lines": [(line_word(line.word_kind), line) for line in comparison.statement.lines],
         **_rights(actor),
     }
     return render(request, "usage/statements/statement.html", context)
@@ -106,18 +108,18 @@ def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
 @require_safe
 def statement_csv(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    stated = _stated(organisation, period)
-    return _private(csv_file(f"statement-{period}.csv", csv_rows(stated)))
+    statement = _read_statement(organisation, period)
+    return _private(csv_file(f"statement-{period}.csv", csv_rows(statement)))
 
 
 @organisation_page("balance.read")
 @require_safe
 def statement_xlsx(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    stated = _stated(organisation, period)
+    statement = _read_statement(organisation, period)
     tabs = TABS if _may_group(actor) else {}
-    groups = {tab: _groups(actor, stated, tab) for tab in tabs}
-    response = HttpResponse(workbook(stated, groups), content_type=_XLSX)
+    groups = {tab: _groups(actor, statement, tab) for tab in tabs}
+    response = HttpResponse(workbook(statement, groups), content_type=_XLSX)
     response["Content-Disposition"] = f'attachment; filename="statement-{period}.xlsx"'
     return _private(response)
 
@@ -129,7 +131,7 @@ def proof(request: HttpRequest, actor: Actor) -> HttpResponse:
     whole = statements.proof(organisation)
     context = {
         "whole": whole,
-        "months": [_proved(month) for month in whole.months],
+        "months": [_comparison_context(month) for month in whole.months],
         **_rights(actor),
     }
     return render(request, "usage/statements/proof.html", context)
@@ -147,13 +149,13 @@ def month_asked(organisation: Organisation, period: str) -> dt.date:
     return month
 
 
-def _stated(organisation: Organisation, period: str) -> MonthStatement:
+def _read_statement(organisation: Organisation, period: str) -> MonthStatement:
     month = month_asked(organisation, period)
     return month_statement(organisation, month, zone_of(organisation))
 
 
-def _groups(actor: Actor, stated: MonthStatement, tab: str) -> list[Group]:
-    return usage_by(actor, stated.span, tab, limit=_GROUPS_MAX, metered=False)  # type: ignore[arg-type]
+def _groups(actor: Actor, statement: MonthStatement, tab: str) -> list[Group]:
+    return usage_by(actor, statement.span, tab, limit=_GROUPS_MAX, metered=False)  # type: ignore[arg-type]
 
 
 def _may_group(actor: Actor) -> bool:
@@ -170,7 +172,7 @@ def _check(check: Check) -> dict[str, Any]:
     }
 
 
-def _proved(one: TieOut) -> dict[str, Any]:
+def _comparison_context(one: TieOut) -> dict[str, Any]:
     verdict = _verdict(one.ties) if one.checks else STATES[one.state]
     return {
         "period": f"{one.statement.month:%Y-%m}",

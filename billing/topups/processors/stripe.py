@@ -79,14 +79,14 @@ class StripeProcessor:
         if order.keep_card:
             parameters["customer_creation"] = "always"
             parameters["payment_intent_data"] = {"setup_future_usage": "off_session"}
-        made = self._ask("checkout", parameters, order.order_id)
-        return Checkout(str(made["id"]), str(made["url"]))
+        session = self._ask("checkout", parameters, order.order_id)
+        return Checkout(str(session["id"]), str(session["url"]))
 
     def charge_kept_card(self, order: ChargeOrder) -> str:
         cards = self._ask("cards", {"customer": order.customer, "limit": 1}, "")["data"]
         if not cards:
             raise ProcessorDeclined("No card is kept.")
-        made = self._ask(
+        intent = self._ask(
             "charge",
             {
                 "amount": order.amount_minor,
@@ -103,9 +103,9 @@ class StripeProcessor:
             },
             order.order_id,
         )
-        if made["status"] not in ("succeeded", "processing"):
+        if intent["status"] not in ("succeeded", "processing"):
             raise ProcessorDeclined("The card's holder must confirm the payment.")
-        return str(made["id"])
+        return str(intent["id"])
 
     def verify_event(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent | None:
         import stripe
@@ -137,22 +137,22 @@ class StripeProcessor:
             max_network_retries=1,
         )
         options: Any = {"idempotency_key": f"weir-{what}-{order_id}"} if order_id else {}
-        given: Any = parameters
+        arguments: Any = parameters
         try:
-            made: Any
+            created: Any
             if what == "checkout":
-                made = client.v1.checkout.sessions.create(given, options)
+                created = client.v1.checkout.sessions.create(arguments, options)
             elif what == "charge":
-                made = client.v1.payment_intents.create(given, options)
+                created = client.v1.payment_intents.create(arguments, options)
             else:
-                made = client.v1.payment_methods.list(given)
+                created = client.v1.payment_methods.list(arguments)
         except stripe.CardError as error:
             raise ProcessorDeclined(error.user_message or "The card was declined.") from error
         except (stripe.InvalidRequestError, stripe.AuthenticationError) as error:
             raise ProcessorUnavailable(f"Stripe refused the request: {error.code}") from error
         except stripe.StripeError as error:
             raise ProcessorUnavailable(type(error).__name__) from error
-        fields: dict[str, Any] = made.to_dict()
+        fields: dict[str, Any] = created.to_dict()
         return fields
 
 
@@ -236,7 +236,7 @@ def _guarded_client() -> Any:
                 with egress.guarded_client(
                     _policy(), read_s=30.0, schemes=(urlsplit(settings.STRIPE_API_BASE).scheme,)
                 ) as client:
-                    answer = egress.exchanged(client, method.upper(), url, headers or {}, body)
+                    answer = egress.send_request(client, method.upper(), url, headers or {}, body)
             except egress.EgressError as error:
                 raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]
                     type(error).__name__, should_retry=True

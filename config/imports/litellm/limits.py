@@ -112,7 +112,7 @@ def together(all_terms: Iterable[Terms]) -> Terms:
     for terms in all_terms:
         merged = Terms(
             smallest((*merged.budgets, *terms.budgets)),
-            Counts(*map(_least, merged.counts, terms.counts)),
+            Counts(*map(_smaller, merged.counts, terms.counts)),
             merged.models or terms.models,
             (*merged.closed, *terms.closed),
         )
@@ -127,7 +127,7 @@ def smallest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
         if other is not None and budget.anchor != other.anchor:
             # The periods begin at different times, so the remaining money becomes a single amount.
             del by_period[budget.period]
-            budget = Budget(min(_left(budget), _left(other)))
+            budget = Budget(min(_remaining_nano(budget), _remaining_nano(other)))
             other = by_period.get("total")
         if other is not None:
             amount = min(budget.amount_nano, other.amount_nano)
@@ -137,7 +137,7 @@ def smallest(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
     return tuple(by_period.values())
 
 
-def divided(terms: Terms, parts: int, table: str) -> Terms:
+def divide_terms(terms: Terms, parts: int, table: str) -> Terms:
     """Divide terms into parts that together allow no more than the whole."""
     budgets = tuple(
         replace(
@@ -156,9 +156,9 @@ def divided(terms: Terms, parts: int, table: str) -> Terms:
     )
 
 
-def _left(budget: Budget) -> int:
+def _remaining_nano(budget: Budget) -> int:
     return max(budget.amount_nano - budget.spent_nano, 0)
 
 
-def _least(one: int | None, other: int | None) -> int | None:
+def _smaller(one: int | None, other: int | None) -> int | None:
     return min((count for count in (one, other) if count is not None), default=None)

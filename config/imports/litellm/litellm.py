@@ -47,11 +47,11 @@ from config.imports.litellm.columns import (
     USERS,
     WHOLE_HUB,
 )
-from config.imports.litellm.limits import Limits, Terms, divided, nano, together
+from config.imports.litellm.limits import Limits, Terms, divide_terms, nano, together
 from config.imports.litellm.models import Catalogue, read_models
 from config.imports.litellm.secrets import SaltKey
 from config.imports.new_api.hubs import WrongPeer
-from config.imports.reading import Reader, Skipped, field, told_apart
+from config.imports.reading import Reader, Skipped, distinguish_names, field
 from config.imports.report import Report
 from config.imports.values import Row
 
@@ -152,7 +152,7 @@ class _Converter:
         self._read: set[tuple[str, ...]] = set()
         """Rows about people that were read whole: their tables and ids."""
         self._stored = {
-            (table, *(_shown(row.get(column)) for column in columns))
+            (table, *(_display_value(row.get(column)) for column in columns))
             for table, columns in _OF_PEOPLE.items()
             for row in reader.database.rows.get(table, ())
         }
@@ -213,7 +213,7 @@ class _Converter:
                 self._report.note(*origin, member.email, "a viewer here: a key of theirs is closed")
             if (other := by_email.get(member.email)) is not None:
                 self._report.note(*origin, member.email, "one person with another of this address")
-                member = _merged(other, member)
+                member = _merge_members(other, member)
             by_email[member.email] = member
         return by_email.values()
 
@@ -225,7 +225,7 @@ class _Converter:
         organization = "" if place is self._places.get(_NOBODYS) else place.organisation.origin.id
         siblings = sum(1 for theirs, _ in place.keys if theirs == user)
         of_person = together(self._terms.get((user, organization), ()))
-        part = divided(of_person._replace(closed=(), models=()), siblings, USERS)
+        part = divide_terms(of_person._replace(closed=(), models=()), siblings, USERS)
         terms = together((Terms(key.budgets, key.counts), part))
         closed = tuple(dict.fromkeys((*key.closed, *self._reader.without_accepted(part.closed))))
         if siblings > 1 and (part.budgets or any(part.counts)):
@@ -235,7 +235,7 @@ class _Converter:
 
     def _whole_hub(self) -> Iterable[str]:
         """Yield what restricts everybody's requests there."""
-        found: dict[str, None] = {}
+        closing: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
                 if "param_name" in row:
@@ -243,14 +243,14 @@ class _Converter:
                 if row.get("input_policy") == "blocked":
                     row = {**row, "input_policy (blocked)": True}
                 for column in columns.find(row, {}).closing:
-                    found[f"{table}.{column}"] = None
-        return self._reader.without_accepted(found)
+                    closing[f"{table}.{column}"] = None
+        return self._reader.without_accepted(closing)
 
     def _names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
         """Return unique names by the first `length` characters of the row's id."""
-        return told_apart(
+        return distinguish_names(
             {
                 values.text(row.get(id))[:length]: next(
                     (name for c in columns if (name := values.text(row.get(c)).strip())),
@@ -281,7 +281,7 @@ class _Converter:
             balance = nano(
                 field(limits, "max_budget", values.fraction) - field(row, "spend", values.fraction)
             )
-        listed = _listed(row)
+        listed = _read_list(row)
         models = self._catalogue.resolved(listed, "") if listed else ()
         plan = Origin(_PLANS, "everybody")
         if listed:
@@ -328,10 +328,10 @@ class _Converter:
             str(metadata.get("team_member_budget_id") or ""),
         )  # fmt: skip
         plan = None
-        listed, every = _listed(row), self._catalogue.every(id)
+        listed, every = _read_list(row), self._catalogue.every(id)
         if listed or every != self._catalogue.every(""):
             models = self._catalogue.resolved(listed, id) if listed else every
-            models = _narrowed(models, [place.models])
+            models = _narrow_models(models, [place.models])
             plan = self._add_plan(f"team {id}", f"{_LABEL}: {name}", models)
         place.teams[name] = Team(
             name, Origin(TEAMS, id), plan, counts=terms.counts, budgets=terms.budgets, closed=closed
@@ -409,7 +409,7 @@ class _Converter:
         self._user_closed[id] = closed + terms.closed
         self._user_models[id] = field(row, "models", values.texts)
         places = self._places_of(row, id)
-        shared = divided(terms, len(places), USERS) if len(places) > 1 else terms
+        shared = divide_terms(terms, len(places), USERS) if len(places) > 1 else terms
         if len(places) > 1 and (terms.budgets or any(terms.counts)):
             text = f"its limits are divided among its {len(places)} organisations"
             self._report.note(USERS, id, field(row, "user_email", values.text), text)
@@ -457,15 +457,17 @@ class _Converter:
 
     def _places_of(self, row: Row, id: str) -> list[str]:
         """The organizations that a user is in."""
-        found = dict.fromkeys(self._roles.get(id, {}))
-        found |= dict.fromkeys(t.organization for t in self._teams.values() if id in t.members)
-        found |= dict.fromkeys(self._home_of(key)[0] for key in self._keys_of.get(id, ()))
+        organizations = dict.fromkeys(self._roles.get(id, {}))
+        organizations |= dict.fromkeys(
+            t.organization for t in self._teams.values() if id in t.members
+        )
+        organizations |= dict.fromkeys(self._home_of(key)[0] for key in self._keys_of.get(id, ()))
         if own := field(row, "organization_id", values.text):
-            found[own] = None
-        if _NOBODYS in found or not found:
+            organizations[own] = None
+        if _NOBODYS in organizations or not organizations:
             self._place(_NOBODYS)
-            found[_NOBODYS] = None
-        return [organization for organization in found if organization in self._places]
+            organizations[_NOBODYS] = None
+        return [organization for organization in organizations if organization in self._places]
 
     def _teams_of_keys(self, user: str, organization: str) -> set[str]:
         homes = [self._home_of(row) for row in self._keys_of.get(user, ())]
@@ -529,7 +531,7 @@ class _Converter:
         listed = field(row, "models", values.texts)
         if not team and listed == (_OF_THE_TEAM,):
             return (NO_MODEL,)
-        own = _listed(row)
+        own = _read_list(row)
         models = self._catalogue.resolved(own, team) if own else ()
         bounds = [member.models]
         if not team:
@@ -538,10 +540,10 @@ class _Converter:
         if NO_MODEL in bounds[0]:
             return (NO_MODEL,)
         resolved = [self._catalogue.resolved(bound, team) if bound else () for bound in bounds]
-        return _narrowed(models, resolved)
+        return _narrow_models(models, resolved)
 
 
-def _merged(one: Member, other: Member) -> Member:
+def _merge_members(one: Member, other: Member) -> Member:
     """Two users of one address, who are one person here: no more than either."""
     terms = together(Terms(member.budgets, member.counts) for member in (one, other))
     roles: tuple[Role, ...] = ("viewer", "developer", "admin")
@@ -559,7 +561,7 @@ def _merged(one: Member, other: Member) -> Member:
     )
 
 
-def _shown(value: object) -> str:
+def _display_value(value: object) -> str:
     try:
         return values.text(value)
     except values.ValueUnreadable:
@@ -570,13 +572,13 @@ def _pair(row: Row, column: str) -> tuple[str, str]:
     return field(row, "user_id", values.text), field(row, column, values.text)
 
 
-def _listed(row: Row) -> tuple[str, ...]:
+def _read_list(row: Row) -> tuple[str, ...]:
     """Names, groups or patterns; () = every model."""
     named = field(row, "models", values.texts)
     return () if _EVERY_MODEL & set(named) else tuple(dict.fromkeys(named))
 
 
-def _narrowed(models: tuple[str, ...], outer: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _narrow_models(models: tuple[str, ...], outer: list[tuple[str, ...]]) -> tuple[str, ...]:
     """Return what a list and its bounds allow together; () means every model."""
     for bound in outer:
         if not bound:

@@ -19,7 +19,7 @@ from config.imports.converted import NO_MODEL, Channel, Origin, Price
 from config.imports.litellm.columns import MODELS, TEAMS
 from config.imports.litellm.secrets import SaltKey, Sealed
 from config.imports.new_api.ratios import written_rates
-from config.imports.reading import Reader, Skipped, field, is_model_name, told_apart
+from config.imports.reading import Reader, Skipped, distinguish_names, field, is_model_name
 from config.imports.values import Row, ValueUnreadable
 
 _TOKENS: Final = 1_000_000
@@ -134,7 +134,7 @@ class Catalogue:
 def read_models(reader: Reader, salt: SaltKey, price_map: PriceListRead) -> Catalogue:
     """Return a channel per deployment, and a price per model with a known price."""
     rows = reader.database.rows.get(MODELS, ())
-    names = told_apart({values.text(row.get("model_id")): _name(row) for row in rows})
+    names = distinguish_names({values.text(row.get("model_id")): _name(row) for row in rows})
     catalogue = Catalogue()
     for row in rows:
         _add_names(catalogue, row)
@@ -142,7 +142,7 @@ def read_models(reader: Reader, salt: SaltKey, price_map: PriceListRead) -> Cata
 
     def convert(row: Row, closed: tuple[str, ...]) -> Channel:
         try:
-            params = _opened(field(row, "litellm_params", values.mapping), salt)
+            params = _decrypt_params(field(row, "litellm_params", values.mapping), salt)
         except Sealed as error:
             raise Skipped(str(error)) from error
         id = field(row, "model_id", values.text)
@@ -188,7 +188,7 @@ def _add_names(catalogue: Catalogue, row: Row) -> None:
         catalogue.groups.setdefault(team, {}).setdefault(str(group), {})[name] = None
 
 
-def _opened(params: Mapping[str, Any], salt: SaltKey) -> dict[str, Any]:
+def _decrypt_params(params: Mapping[str, Any], salt: SaltKey) -> dict[str, Any]:
     return {
         name: salt.open(value) if isinstance(value, str) else value
         for name, value in params.items()
@@ -231,13 +231,13 @@ def _channel(
     )
 
 
-def _provider_of(model: str, stated: str) -> tuple[str, str]:
+def _provider_of(model: str, provider_name: str) -> tuple[str, str]:
     """The provider's name there, and the model's name at it."""
     prefix, slash, rest = model.partition("/")
-    if slash and (prefix in _PROVIDERS or not stated):
+    if slash and (prefix in _PROVIDERS or not provider_name):
         return prefix, rest
-    if stated:
-        return stated, model
+    if provider_name:
+        return provider_name, model
     for pattern, provider in _BY_NAME:
         if pattern.match(model):
             return provider, model
@@ -265,16 +265,20 @@ def _price(
     """The price by the name that is asked for."""
     model, info = _name(row), field(row, "model_info", values.mapping)
     behind = _names_behind(info, params)
-    stated = {**info, **params}
+    values_by_name = {**info, **params}
     rates: dict[str, Fraction] = {}
     for name, meter in _METERS.items():
-        if stated.get(name) is not None:
-            rates[meter] = values.fraction(stated[name]) * _TOKENS
+        if values_by_name.get(name) is not None:
+            rates[meter] = values.fraction(values_by_name[name]) * _TOKENS
     reader.report.table("prices").read += 1
     if any(rate < 0 for rate in rates.values()):
         reader.report.skip("prices", model, "", "a rate below 0")
         return None
-    others = [name for name in stated if "cost" in name and name not in _METERS and stated[name]]
+    others = [
+        name
+        for name in values_by_name
+        if "cost" in name and name not in _METERS and values_by_name[name]
+    ]
     if others:
         text = f"without its {', '.join(sorted(others))}, which no price has here"
         reader.report.note("prices", model, "", text)

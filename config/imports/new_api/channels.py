@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from config.imports import values
 from config.imports.converted import Channel, Origin
 from config.imports.new_api.channel_types import CHANNEL_TYPES, ChannelType, Peer, address_of
-from config.imports.reading import Reader, Skipped, field, is_model_name, told_apart
+from config.imports.reading import Reader, Skipped, distinguish_names, field, is_model_name
 from config.imports.values import Row
 
 _TABLE: Final = "channels"
@@ -27,10 +27,10 @@ class GroupedChannel(NamedTuple):
 
 def read_channels(reader: Reader, peer: Peer) -> list[GroupedChannel]:
     rows = reader.database.rows.get(_TABLE, ())
-    names = told_apart({values.text(row.get("id")): _name(row) for row in rows})
+    names = distinguish_names({values.text(row.get("id")): _name(row) for row in rows})
 
     def convert(row: Row, closed: tuple[str, ...]) -> GroupedChannel:
-        groups = tuple(_listed(field(row, "group", values.text)))
+        groups = tuple(_split_list(field(row, "group", values.text)))
         if not groups:
             closed += reader.without_accepted([f"{_TABLE}.group (none)"])
         channel = _channel(reader, peer, row, names[values.text(row.get("id"))], closed)
@@ -54,8 +54,8 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
     if kind.name == "Azure" and (version := _azure_version(row)):
         base_url = f"{base_url}?api-version={version}"
     if kind.name != "Azure":
-        stated = [column for column in _OF_AZURE if not values.is_nothing(row.get(column))]
-        closed += reader.without_accepted(f"{_TABLE}.{column}" for column in stated)
+        azure_columns = [column for column in _OF_AZURE if not values.is_nothing(row.get(column))]
+        closed += reader.without_accepted(f"{_TABLE}.{column}" for column in azure_columns)
     id = field(row, "id", values.text)
     weight = field(row, "weight", values.integer)
     return Channel(
@@ -105,8 +105,8 @@ def _models(peer: Peer, row: Row, kind: ChannelType) -> dict[str, str]:
         peer == "new-api" and created is not None and created >= _DOTS_STAY_SINCE
     )
     served = {}
-    for model in _listed(field(row, "models", values.text)):
-        upstream = _mapped(model, mapping, chains=peer == "new-api")
+    for model in _split_list(field(row, "models", values.text)):
+        upstream = _map_model(model, mapping, chains=peer == "new-api")
         upstream = upstream if dots else upstream.replace(".", "")
         if not is_model_name(model) or not is_model_name(upstream):
             raise Skipped(f"models: {model[:60]!r} is not the name of a model")
@@ -114,7 +114,7 @@ def _models(peer: Peer, row: Row, kind: ChannelType) -> dict[str, str]:
     return served
 
 
-def _mapped(model: str, mapping: dict[str, str], *, chains: bool) -> str:
+def _map_model(model: str, mapping: dict[str, str], *, chains: bool) -> str:
     """The upstream name. New API follows a chain of names; what leads back to itself is refused."""
     for _ in range(_CHAIN_MAX):
         following = mapping.get(model, "")
@@ -126,5 +126,5 @@ def _mapped(model: str, mapping: dict[str, str], *, chains: bool) -> str:
     raise Skipped("model_mapping leads round in a circle")
 
 
-def _listed(written: str) -> list[str]:
+def _split_list(written: str) -> list[str]:
     return [part for part in map(str.strip, written.split(",")) if part]

@@ -85,11 +85,11 @@ def plans_of_channel(
 
 
 def usable_groups(
-    stated: Mapping[str, object] | None, special: Mapping[str, object], known: Collection[str]
+    ratios: Mapping[str, object] | None, special: Mapping[str, object], known: Collection[str]
 ) -> Callable[[str], Collection[str]]:
     """Return, by the group of a user, the groups that the user's tokens may have. `special` adds
     and removes groups, as {"vip": {"+:a": "", "-:b": ""}}."""
-    common = set(_USABLE if stated is None else stated)
+    common = set(_USABLE if ratios is None else ratios)
 
     def usable(group: str) -> Collection[str]:
         allowed, changes = set(common), special.get(group)

@@ -23,7 +23,7 @@ from config.imports.converted import (
     Team,
 )
 from config.imports.new_api.options import RateOf
-from config.imports.reading import Reader, Skipped, field, told_apart
+from config.imports.reading import Reader, Skipped, distinguish_names, field
 from config.imports.values import Row
 
 _USERS: Final = "users"
@@ -147,7 +147,9 @@ def _organisation(
         counts=terms.rate_of(group),
         members=members,
         teams=_teams(reader, terms, group, keys),
-        keys=tuple(_owned(reader, terms, key, email if members else "", group) for key in keys),
+        keys=tuple(
+            _assign_holder(reader, terms, key, email if members else "", group) for key in keys
+        ),
         closed=(*terms.closed, *closed),
     )
 
@@ -171,7 +173,7 @@ def _team_name(group: str) -> str:
     return f"{group} (group)" if slug_of_name(group) == FIRST_TEAM else group
 
 
-def _owned(reader: Reader, terms: Terms, key: Key, email: str, group: str) -> Key:
+def _assign_holder(reader: Reader, terms: Terms, key: Key, email: str, group: str) -> Key:
     closed = key.closed
     if key.team and not terms.is_open(group, key.team):
         closed += reader.without_accepted([_NOT_OPEN])
@@ -194,7 +196,7 @@ def _read_tokens(
     """The keys by the ids of their users."""
     names: dict[str, str] = {}
     for theirs in tokens.values():
-        names |= told_apart(
+        names |= distinguish_names(
             {
                 _id(row): values.text(row.get("name")).strip() or f"key {_id(row)}"
                 for row in theirs

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
 from accounts.keys.lookup import digest_of
-from config.apply.difference import Difference, as_json, compare, summary
+from config.apply.difference import Difference, compare, serialize_difference, summary
 from config.apply.loading import Loaded, Unresolved, load
 from config.apply.present import lock_installation, organisation_names, present_items
 from config.apply.wanted import wanted_items
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         if options["json"]:
             report = {
                 "dry_run": dry_run,
-                "changes": as_json(difference),
+                "changes": serialize_difference(difference),
                 "notes": [_problem_fields(note, name) for note in notes],
             }
             self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from config.apply.exporting import as_yaml, document
+from config.apply.exporting import document, dump_yaml
 from config.apply.present import lock_installation, present_items
 
 
@@ -17,4 +17,4 @@ class Command(BaseCommand):
         with transaction.atomic():
             lock_installation()
             whole = document(present_items())
-        self.stdout.write(as_yaml(whole), ending="")
+        self.stdout.write(dump_yaml(whole), ending="")

@@ -15,7 +15,7 @@ from config.apply.present import lock_installation
 from config.imports.converted import Converted
 from config.imports.databases import DatabaseUnreadable, open_database
 from config.imports.peers import PEERS, Peer, Settings, WrongPeer
-from config.imports.report import Report, as_json, as_text
+from config.imports.report import Report, report_text, serialize_report
 from config.imports.values import ValueUnreadable
 from config.imports.writing import OtherInstallation, write_converted
 from config.system.secret_check import check_secrets
@@ -93,26 +93,26 @@ class Command(BaseCommand):
         except (DatabaseUnreadable, OtherInstallation, ConfigurationError, VaultError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            summary = {"written": options["write"], **as_json(report)}
+            summary = {"written": options["write"], **serialize_report(report)}
             self.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False))
             return
-        self.stdout.write(as_text(report))
+        self.stdout.write(report_text(report))
         if not options["write"]:
             self.stdout.write("\nNothing was written. Run it again with --write to import.")
 
 
-def _location(given: str) -> str:
-    return _variable("DATABASE", given) if given.startswith(_ENV) else given
+def _location(location: str) -> str:
+    return _variable("DATABASE", location) if location.startswith(_ENV) else location
 
 
-def _salt_key(hub: Peer, given: str | None) -> str:
-    if given is None:
+def _salt_key(hub: Peer, salt_key: str | None) -> str:
+    if salt_key is None:
         return ""
     if not hub.litellm:
         raise CommandError("--salt-key: only LiteLLM has one.")
-    if not given.startswith(_ENV):
+    if not salt_key.startswith(_ENV):
         raise CommandError("--salt-key: expected env:NAME, so that no list of processes shows it.")
-    return _variable("--salt-key", given)
+    return _variable("--salt-key", salt_key)
 
 
 def _check_accepted(hub: Peer, accepted: frozenset[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accounts.access.actors import SYSTEM
-from billing.prices.shipped_catalogue import bring_shipped
+from billing.prices.shipped_catalogue import load_shipped_catalogue
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        brought = bring_shipped(SYSTEM)
+        brought = load_shipped_catalogue(SYSTEM)
         if not options["verbosity"]:
             return
         if brought.made:

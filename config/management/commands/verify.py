@@ -8,14 +8,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
 from accounts.secrets.key_ring import seal_key
-from billing.seals.seals import broken_seals, unsealed
+from billing.seals.seals import broken_seals, find_unsealed
 from config.jobs.runs import job_states
 from config.system.secret_check import compare_secrets
 from usage.books.charge_check import wrong_charges
 from usage.books.findings import words_of
 from usage.books.invariants import INVARIANTS
 from usage.books.walk import broken_in_all
-from usage.months.detaching import altered
+from usage.months.detaching import find_altered
 from usage.rollups.clickhouse_sink import differences
 
 _SHOWN_MAX = 5
@@ -46,10 +46,10 @@ class Command(BaseCommand):
             if findings.unfinished:
                 raise CommandError(f"Not everything could be checked: {findings.unfinished[0]}")
             wrong["I10 cost recomputes"] = [f"{id} {problem}" for id, problem in wrong_charges()]
-            seals = broken_seals(cursor, seal_key()) if tamper_check else unsealed(cursor)
+            seals = broken_seals(cursor, seal_key()) if tamper_check else find_unsealed(cursor)
             wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
             if tamper_check:
-                wrong["P22"] += altered(seal_key())
+                wrong["P22"] += find_altered(seal_key())
         wrong["ClickHouse"] = differences()
         wrong["background job"] = [
             f"{state.job.title} ({state.job.task}): {state.problem}"

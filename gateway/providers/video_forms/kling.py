@@ -61,12 +61,12 @@ def encode(request: VideoRequest, model: str) -> Encoded:
     return Encoded(msgspec.json.encode(without_none(body) | options), request.dropped(_NAMES))
 
 
-class _Made(msgspec.Struct):
+class _Videos(msgspec.Struct):
     url: str = ""
 
 
 class _Result(msgspec.Struct):
-    videos: list[_Made] = []
+    videos: list[_Videos] = []
 
 
 class _Info(msgspec.Struct):
@@ -90,7 +90,7 @@ class _Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(_Answer)
 
 
-def _decoded(raw: bytes) -> _Answer:
+def _decode_answer(raw: bytes) -> _Answer:
     try:
         return _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -107,12 +107,12 @@ def _data_of(answer: _Answer) -> _Data:
 
 def read_accepted(raw: bytes) -> str:
     """Its id of a task. Raises AnswerFault."""
-    return check_id(_data_of(_decoded(raw)).task_id)
+    return check_id(_data_of(_decode_answer(raw)).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     """What it tells of a task. Raises AnswerFault."""
-    answer, name = _decoded(raw), upstream_id.rpartition("/")[2]
+    answer, name = _decode_answer(raw), upstream_id.rpartition("/")[2]
     # Its own ids are numbers. What it has no task of by one of ours, it has never accepted.
     if answer.code == _MISSING and not name.isdigit():
         return VideoStatus("failed", 0, error=TaskError("not_accepted", "It was not accepted."))
@@ -125,15 +125,15 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
         return VideoStatus(state, 0, error=task_error("failed", data.task_status_msg))
     if state != "succeeded":
         return VideoStatus(state, 0)
-    made = data.task_result.videos if data.task_result is not None else []
+    videos = data.task_result.videos if data.task_result is not None else []
     # What it made may be a few frames longer than what it bills: that is what was ordered.
-    return VideoStatus(state, 100, content=check_url(made[0].url if made else None))
+    return VideoStatus(state, 100, content=check_url(videos[0].url if videos else None))
 
 
 def lengths(model: str) -> Collection[int]:
     """Return how long the videos of a model can be: 3.0 took to 15 seconds, 4.0 to 30."""
-    found = _VERSION.search(model)
-    version = 0 if found is None else int(found[1])
+    match = _VERSION.search(model)
+    version = 0 if match is None else int(match[1])
     if version < 3:
         return _LENGTHS
     return range(3, 16) if version == 3 else range(3, 31)

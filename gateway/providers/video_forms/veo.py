@@ -63,13 +63,13 @@ class _Sample(msgspec.Struct):
     video: _Video | None = None
 
 
-class _Made(msgspec.Struct, rename="camel"):
+class _Videos(msgspec.Struct, rename="camel"):
     generated_samples: list[_Sample] = []
     rai_media_filtered_reasons: list[str] = []
 
 
 class _Response(msgspec.Struct, rename="camel"):
-    generate_video_response: _Made | None = None
+    generate_video_response: _Videos | None = None
 
 
 class _Error(msgspec.Struct):
@@ -110,12 +110,12 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
         return VideoStatus(
             "failed", 0, error=task_error(operation.error.code, operation.error.message)
         )
-    made = operation.response.generate_video_response if operation.response is not None else None
-    if made is None:
+    answer = operation.response.generate_video_response if operation.response is not None else None
+    if answer is None:
         raise answer_fault("F15")
-    video = next((one.video for one in made.generated_samples if one.video is not None), None)
+    video = next((one.video for one in answer.generated_samples if one.video is not None), None)
     if video is None:
-        reason = next(iter(made.rai_media_filtered_reasons), None)
+        reason = next(iter(answer.rai_media_filtered_reasons), None)
         return VideoStatus("failed", 0, error=task_error(FILTERED, reason))
     return VideoStatus("succeeded", 100, content=check_url(video.uri))
 

@@ -108,4 +108,4 @@ async def _find(request: Request) -> Task:
 def _write(request: Request, task: Task) -> dict[str, object]:
     config, id_ = request.life.config, task.video.id
     link = picture_link(config.pepper, config.public_url, id_, request.life.snapshot.now())
-    return midjourney.write(media_tasks.shown(task, link))
+    return midjourney.write(media_tasks.display_task(task, link))

@@ -27,4 +27,4 @@ async def list_tasks(request: Request) -> None:
 
 
 def _write(task: Task) -> dict[str, object]:
-    return suno.write(media_tasks.shown(task, ""))
+    return suno.write(media_tasks.display_task(task, ""))

@@ -28,8 +28,8 @@ async def open_clip(
 ) -> VideoContent:
     """A clip of a song, or the part of it that is asked for. Raises RequestFault where there is
     none, UpstreamFailed where it is not given, DatabaseFailed."""
-    found = await media_tasks.find(parts.states, principal, [task_id], "suno")
-    task = found.get(task_id)
+    tasks = await media_tasks.find(parts.states, principal, [task_id], "suno")
+    task = tasks.get(task_id)
     url = "" if task is None else _address(task, number)
     missing = RequestFault("task_not_found", "id", task_id)
     if task is None or not url:

@@ -131,8 +131,8 @@ async def _ask(
 
 def channel_of(task: Task, snapshot: Snapshot) -> Channel:
     """The channel that has made it. Raises RequestFault where that is no more."""
-    found = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
-    channel = next(found, None)
+    channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
+    channel = next(channels, None)
     if channel is None:
         raise RequestFault("no_channel", None, "", model=task.video.model)
     return channel
@@ -189,8 +189,8 @@ class _Source:
         if not task.content:
             if not form.content_path:
                 raise _missing(task)
-            found = self._below(form, url, task.upstream_id)
-            whole = found if variant == _VARIANTS[0] else f"{found}?variant={variant}"
+            content_path = self._below(form, url, task.upstream_id)
+            whole = content_path if variant == _VARIANTS[0] else f"{content_path}?variant={variant}"
             return await self._get(form, whole, range_)
         if variant != _VARIANTS[0]:
             what = f"the video has no {variant}: its provider makes none"
@@ -260,7 +260,7 @@ async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: Http
             left = True
             task.cancel()
 
-    watch = asyncio.create_task(_gone(receive))
+    watch = asyncio.create_task(_wait_for_disconnect(receive))
     watch.add_done_callback(leave)
     whole = False
     try:
@@ -286,7 +286,7 @@ async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: Http
             answer.cut()
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

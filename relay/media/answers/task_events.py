@@ -40,7 +40,7 @@ async def stream_events(request: Request) -> None:
     task_id, sink = request.task_id, request.sink
     task = await task_answers.find(states, principal, task_id)
     await sink.begin_bytes(200, _FIELDS)
-    gone = asyncio.create_task(_gone(request.receive))
+    gone = asyncio.create_task(_wait_for_disconnect(request.receive))
     try:
         await _tell(sink, task)
         loop = asyncio.get_running_loop()
@@ -70,11 +70,11 @@ async def stream_events(request: Request) -> None:
 
 
 async def _tell(sink: HttpSink, task: Task) -> None:
-    shown = videos.write(task.video)
-    name = f"event: video.{shown['status']}\ndata: ".encode()
-    await sink.write(name + msgspec.json.encode(shown) + b"\n\n", last=False)
+    document = videos.write(task.video)
+    name = f"event: video.{document['status']}\ndata: ".encode()
+    await sink.write(name + msgspec.json.encode(document) + b"\n\n", last=False)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -56,7 +56,7 @@ class RealtimeAttempt:
         return self._admitted.channel
 
     @property
-    def said(self) -> str:
+    def answer_text(self) -> str:
         return ""
 
     def cost_of(self, outcome: Outcome) -> int | None:

@@ -71,10 +71,10 @@ class Conversation:
 
     def end(self, meters: Mapping[str, int]) -> None:
         """End a response with its usage: the conversation is what it read plus its answer."""
-        heard = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
-        heard["in_text"] += meters.get("out_text", 0)
-        self._heard = heard
-        total = sum(heard.values()) + meters.get("out_audio", 0)
+        input_sides = {name: _side(meters, name) for name in ("in_text", "in_audio", "in_image")}
+        input_sides["in_text"] += meters.get("out_text", 0)
+        self._heard = input_sides
+        total = sum(input_sides.values()) + meters.get("out_audio", 0)
         # One beside the conversation may read much less.
         if total >= self._measured:
             self._measured = self._known = total

@@ -132,9 +132,9 @@ class ResponseHolds:
     def check_allowed(self, model: str) -> None:
         """Raise RequestFault for a model that this key may not use here."""
         context = self._next_context(model, Used({}))
-        found = RequestReader(context).find_model(model)
-        facts = Realtime(Used({})).read(b"{}", Target(found.name))
-        stay(context, facts, found, self._admitted.channel.id)
+        lookup = RequestReader(context).find_model(model)
+        facts = Realtime(Used({})).read(b"{}", Target(lookup.name))
+        stay(context, facts, lookup, self._admitted.channel.id)
 
     async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
         """What is placed. Raises SessionOver, EventRefused."""
@@ -165,14 +165,14 @@ class ResponseHolds:
         the request whose hold is `replaced`."""
         context, admitted = self._next_context(model, unit, replaced), self._admitted
         number = 1 if replaced is None else replaced.number + 1
-        found = RequestReader(context).find_model(model)
-        facts = Realtime(unit).read(b"{}", Target(found.name))
-        routed = stay(context, facts, found, admitted.channel.id)
+        lookup = RequestReader(context).find_model(model)
+        facts = Realtime(unit).read(b"{}", Target(lookup.name))
+        routed = stay(context, facts, lookup, admitted.channel.id)
         channel = context.snapshot.channels[admitted.channel.id]
         if channel.key_ids != admitted.channel.key_ids:
             raise RequestFault("no_channel", None, "", model=model)
         candidate = routed.planned[0]
-        placer = HoldPlacer(context, routed, found.alias)
+        placer = HoldPlacer(context, routed, lookup.alias)
         chosen = Chosen(candidate, candidate.why, self._key, ())
         replaces = None
         if replaced is not None:
@@ -185,7 +185,7 @@ class ResponseHolds:
                 # Whether it was released, and by which of our questions, is unknown.
                 context.parts.ledger.settle(replaces, at_once=False)
             raise
-        return metered(
+        return meter_response(
             context,
             msgspec.structs.replace(
                 admitted, number=number, facts=facts, upstream_model=candidate.upstream_model,
@@ -214,7 +214,7 @@ class ResponseHolds:
         )
 
 
-def metered(
+def meter_response(
     context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
 ) -> MeteredResponse:
     """A response whose hold is placed, for so much."""

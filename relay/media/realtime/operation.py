@@ -65,9 +65,9 @@ class ResponseBound(NamedTuple):
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
         if "in_text" not in rates or "out_text" not in rates:
             return None
-        heard = max((name for name in _IN if name in rates), key=lambda name: rates[name])
-        said = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
-        return {heard: self.context_tokens, said: self.output_tokens}
+        dearest_input = max((name for name in _IN if name in rates), key=lambda name: rates[name])
+        dearest_output = max((name for name in _OUT if name in rates), key=lambda name: rates[name])
+        return {dearest_input: self.context_tokens, dearest_output: self.output_tokens}
 
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]:
         return {}
@@ -140,12 +140,12 @@ def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope)
     return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)
 
 
-def _told(answer: PassedAnswer, rates: Rates) -> Quantities:
+def _reported_quantities(answer: PassedAnswer, rates: Rates) -> Quantities:
     return NO_USAGE if answer.usage is None else realtime.quantities(answer.usage)
 
 
-def _counted(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
+def _count_answer(answer: PassedAnswer | None, rates: Rates, family: Family) -> Mapping[str, int]:
     return answer.own_count() if isinstance(answer, SpokenResponse) else {}
 
 
-SPOKEN: Final = Passing(SpokenResponse, _told, _counted)
+SPOKEN: Final = Passing(SpokenResponse, _reported_quantities, _count_answer)

@@ -59,7 +59,7 @@ class _PageSink(RealtimeSink):
         await super().refuse(error, *fields)
 
 
-async def carry_session(
+async def attach_session(
     life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Carry one to its end. Raises nothing that the page, its key or a provider could cause."""

@@ -38,15 +38,15 @@ class ResponseMeter(UsageMeter):
         self._rated = frozenset() if price is None else frozenset(price.version.rates)
 
     def mark(self) -> str | None:
-        said = {
+        output_bounds = {
             name: count
             for name, count in self.response.minimum_output().items()
             if name in self._rated or not self._rated
         }
-        if said == self._noted:
+        if output_bounds == self._noted:
             return None
-        self._noted = said
-        return meters_text(said)
+        self._noted = output_bounds
+        return meters_text(output_bounds)
 
 
 class MeteredResponse:
@@ -105,13 +105,15 @@ class MeteredResponse:
         """What it may say for that, None where that is as much as its model can."""
         return self._admitted.hold.size.output_cap
 
-    def begin(self, id: str, *, heard: dict[str, int], said_bytes_ms: int) -> None:
-        """It is made from now on; `heard` is our own count of what it reads."""
+    def begin(self, id: str, *, input_meters: dict[str, int], said_bytes_ms: int) -> None:
+        """It is made from now on; `input_meters` is our own count of what it reads."""
         self.id = id
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
             self.end.upstream_request_id = id[:UPSTREAM_ID_LENGTH]
-        self.meter.response.input_meters = {name: used for name, used in heard.items() if used}
+        self.meter.response.input_meters = {
+            name: used for name, used in input_meters.items() if used
+        }
         self.meter.response.said_bytes_ms = said_bytes_ms
         self._context.parts.ledger.marks.watch(self.meter)
 
@@ -141,8 +143,8 @@ class MeteredResponse:
 
     def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
         """Write its end; the first one counts."""
-        told, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
-        if self._listener is not None and not told:
+        was_ended, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
+        if self._listener is not None and not was_ended:
             self._listener.settled(outcome)
         return outcome
 

@@ -115,7 +115,7 @@ class RealtimeSession:
         ]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            return _why(done)
+            return _over_reason(done)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -191,14 +191,14 @@ class RealtimeSession:
                 raise self._lost(lost) from None
             try:
                 event = realtime.read_server_event(raw)
-                shown = (await self._note(event, raw)).decode()
+                forwarded = (await self._note(event, raw)).decode()
             except UnicodeDecodeError:
                 raise upstream_failure("F16") from None
             except ValueError:
                 raise upstream_failure("F15") from None
             try:
                 async with timeout(self._stall_s):
-                    await self._sink.say(shown)
+                    await self._sink.say(forwarded)
             except TimeoutError:
                 raise SessionOver(None) from None
             self._asked = False
@@ -207,7 +207,7 @@ class RealtimeSession:
     def _lost(self, lost: SocketLost) -> SessionOver:
         if lost.code == _IN_ORDER and not self._running:
             return SessionOver(None)
-        return _failed(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
+        return _over_by_failure(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
 
     async def _note(self, event: ServerEvent, raw: bytes) -> bytes:
         """Count an event, before its client has it; the event as it goes on. Raises ValueError for
@@ -233,7 +233,7 @@ class RealtimeSession:
         response = await self._holds.take()
         self._running.begin(id, response)
         talk = self._conversation
-        response.begin(id, heard=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
+        response.begin(id, input_meters=talk.begin(), said_bytes_ms=talk.said_bytes_ms)
         self._probe.first_content()
 
     async def _finish(self, done: realtime.Response) -> None:
@@ -263,7 +263,7 @@ class RealtimeSession:
             return
         unit = Used(quantities.meters)
         written = await self._holds.place_used(talk.transcription, unit)
-        written.begin(event.item_id or "", heard={}, said_bytes_ms=talk.said_bytes_ms)
+        written.begin(event.item_id or "", input_meters={}, said_bytes_ms=talk.said_bytes_ms)
         evidence = UsageEvidence(0, quantities, usage, here=lambda: dict(unit.meters))
         written.settle(
             None, count(evidence, written.meter.prices.price, written.hold_nano, "measured")
@@ -295,12 +295,14 @@ class RealtimeSession:
         if reason == "left":
             return SessionOver(None)
         if reason == "total":
-            return SessionOver(_expired(f"the session has lasted for {SESSION_S / 60:.0f} minutes"))
+            return SessionOver(
+                _expired_answer(f"the session has lasted for {SESSION_S / 60:.0f} minutes")
+            )
         if not self._running and not self._asked:
             what = f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes"
-            return SessionOver(_expired(what))
+            return SessionOver(_expired_answer(what))
         failure = failure_of_limit(reason, self._admitted.timeouts, self._admitted.first_content_s)
-        return _failed(failure or upstream_failure("F13"))
+        return _over_by_failure(failure or upstream_failure("F13"))
 
     # ---- its end
 
@@ -317,7 +319,7 @@ class RealtimeSession:
         try:
             await self._tell(over)
             downstream.client_gone = True
-            if self._running and self._socket.stands:
+            if self._running and self._socket.is_open:
                 await self._cancel_running()
         finally:
             downstream.client_gone = True
@@ -350,7 +352,7 @@ class RealtimeSession:
                         response.finish(done)
 
 
-def _why(done: "set[asyncio.Task[None]]") -> SessionOver:
+def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
     """What ended the first of the pumps. Raises what is a defect of ours."""
     error = next(filter(None, (task.exception() for task in done)))
     if isinstance(error, SessionOver):
@@ -358,17 +360,17 @@ def _why(done: "set[asyncio.Task[None]]") -> SessionOver:
     if isinstance(error, ClientLeft):
         return SessionOver(None)
     if isinstance(error, UpstreamFailed):
-        return _failed(error)
+        return _over_by_failure(error)
     if isinstance(error, SocketLost):
-        return _failed(upstream_failure("F14"))
+        return _over_by_failure(upstream_failure("F14"))
     raise error
 
 
-def _failed(failure: UpstreamFailed) -> SessionOver:
+def _over_by_failure(failure: UpstreamFailed) -> SessionOver:
     return SessionOver(answer_behind_content(failure), failure)
 
 
-def _expired(what: str) -> ErrorAnswer:
+def _expired_answer(what: str) -> ErrorAnswer:
     answer = answer_of_kind("request_timeout")
     return answer._replace(
         message=f"API request failed: {what}; open another session", code="session_expired"

@@ -61,8 +61,8 @@ class RealtimeSink(HttpSink):
     def __init__(
         self, scope: Scope, send: Send, request_id: RequestId, invocation: Invocation
     ) -> None:
-        super().__init__(scope, _as_websocket(send), request_id, invocation)
-        self._receive: Receive = _nobody
+        super().__init__(scope, _send_as_websocket(send), request_id, invocation)
+        self._receive: Receive = _receive_nothing
         self._send_event = send
         self._subprotocols = scope.get("subprotocols", ())
         self.accepted = False
@@ -137,11 +137,11 @@ class RealtimeSink(HttpSink):
             raise ClientLeft from error
 
 
-async def _nobody() -> Message:
+async def _receive_nothing() -> Message:
     return {"type": "websocket.disconnect"}
 
 
-def _as_websocket(send: Send) -> Send:
+def _send_as_websocket(send: Send) -> Send:
     """What refuses to change over, by a response that is sent through it."""
 
     async def send_response(message: Message) -> None:

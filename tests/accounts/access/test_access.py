@@ -124,17 +124,17 @@ def test_an_operators_model_key_operates_nothing(people: Cast) -> None:
     team = people.core
     member(people.acme, "dora", Role.DEVELOPER)
     _, text = make_key(team, user=people.dora)
-    found = actors.key_actor(text)
-    assert found is not None
-    assert not found.operator
-    assert access.scope_of(found, "channels.read") is None
+    result = actors.key_actor(text)
+    assert result is not None
+    assert not result.operator
+    assert access.scope_of(result, "channels.read") is None
 
 
 def test_a_management_key_has_its_persons_role(people: Cast) -> None:
     _, text = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
-    found = actors.key_actor(text)
-    assert found is not None
-    assert (found.role, found.organisation) == (Role.OWNER, people.acme)
+    result = actors.key_actor(text)
+    assert result is not None
+    assert (result.role, result.organisation) == (Role.OWNER, people.acme)
 
 
 def test_a_key_is_reached_from_its_organisation_only(people: Cast) -> None:

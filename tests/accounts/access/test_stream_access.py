@@ -12,7 +12,7 @@ from django.test import RequestFactory
 
 from accounts.access import stream_access
 from accounts.access.actors import SYSTEM, member_actor
-from accounts.access.stream_access import AccessEnded, _still_may, present_actor, read_while
+from accounts.access.stream_access import AccessEnded, _may_still_read, present_actor, read_while
 from accounts.members import members
 from accounts.models import Role, User
 from accounts.organisations import organisations
@@ -133,8 +133,8 @@ def test_a_stream_is_read_by_who_would_come_in_again(people: Cast, change: str) 
     make, stays = CHANGES[change]
     make(people, people.bob)
     assert (present_actor(key, bob) is not None) is stays
-    assert _still_may(key, bob, "usage.read") is stays
-    assert _still_may(key, bob, "playground.use") is (stays and not change.startswith("made"))
+    assert _may_still_read(key, bob, "usage.read") is stays
+    assert _may_still_read(key, bob, "playground.use") is (stays and not change.startswith("made"))
 
 
 def test_a_session_reads_for_its_own_person_alone(people: Cast) -> None:

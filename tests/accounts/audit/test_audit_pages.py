@@ -80,11 +80,11 @@ def test_who_is_limited_to_teams_sees_what_is_of_these(people: Cast) -> None:
         actor(people.alice, people.acme), role=Role.ADMIN, teams=frozenset({people.core.id})
     )
     audit.record(limited, people.acme, "budget.created", people.bob, name="of a person")
-    shown_events = audit_log.shown(list(audit_log.visible_events(limited)))
-    told = {f"{one.event.action} {one.event.detail.get('name')}" for one in shown_events}
-    assert {"key.created ours", "key.created core 0"} <= told
-    assert "key.created theirs" not in told
-    assert "budget.created of a person" not in told
+    shown_events = audit_log.describe_events(list(audit_log.visible_events(limited)))
+    messages = {f"{one.event.action} {one.event.detail.get('name')}" for one in shown_events}
+    assert {"key.created ours", "key.created core 0"} <= messages
+    assert "key.created theirs" not in messages
+    assert "budget.created of a person" not in messages
 
 
 def test_an_operator_sees_all_and_filtered_to_one_what_it_sees_itself(
@@ -106,7 +106,7 @@ def json_lines(client: Client, address: str) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("events")
 @pytest.mark.parametrize(
-    ("query", "shown"),
+    ("query", "page_text"),
     [
         ("actor=ALICE", ACTIONS),
         ("actor=bob", ()),
@@ -119,9 +119,9 @@ def json_lines(client: Client, address: str) -> list[dict[str, Any]]:
         ("until=9999-99-99", ACTIONS),
     ],
 )
-def test_filters(alice: Client, query: str, shown: tuple[str, ...]) -> None:
-    found = {line["action"] for line in json_lines(alice, f"/o/acme/audit?{query}&export=jsonl")}
-    assert found & set(ACTIONS) == set(shown)
+def test_filters(alice: Client, query: str, page_text: tuple[str, ...]) -> None:
+    actions = {line["action"] for line in json_lines(alice, f"/o/acme/audit?{query}&export=jsonl")}
+    assert actions & set(ACTIONS) == set(page_text)
 
 
 def test_today_is_in_a_range_of_today(alice: Client, events: list[AuditEvent]) -> None:
@@ -252,11 +252,11 @@ def test_what_a_request_does_not_begin_has_no_origin(people: Cast) -> None:
 )
 def test_no_secret_is_kept(people: Cast, alice: Client, planted: str) -> None:
     """P14: not in what was changed, not in a reason, not in what calls itself so."""
-    told: dict[str, object] = {
+    body: dict[str, object] = {
         "name": f"before {planted} after",
         "after": {"deep": [{"url": planted}]},
     }
-    audit.record(SYSTEM, people.acme, "x.done", people.core, reason=f"was {planted}", **told)
+    audit.record(SYSTEM, people.acme, "x.done", people.core, reason=f"was {planted}", **body)
     key, _ = make_key(people.core, "ci")
     address = f"/o/acme/keys/{id_text(key.id)}/revoke"
     alice.post(address, {"confirm": "ci"}, headers={"user-agent": planted})

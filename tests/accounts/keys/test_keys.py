@@ -92,19 +92,19 @@ def test_the_playground_key_cannot_be_revoked(people: Cast) -> None:
 )
 def test_a_text_that_cannot_be_a_key_is_not_brought(people: Cast, text: str) -> None:
     with pytest.raises(keys.KeyRefused) as refused:
-        keys.bring_key(SYSTEM, people.core, "brought", text)
+        keys.import_key(SYSTEM, people.core, "brought", text)
     assert refused.value.field == "secret"
 
 
 def test_a_brought_key_is_taken_once(people: Cast) -> None:
-    key = keys.bring_key(SYSTEM, people.core, "brought", "old-system-key-0123456789")
+    key = keys.import_key(SYSTEM, people.core, "brought", "old-system-key-0123456789")
     assert bytes(key.digest) == keys.digest_of("old-system-key-0123456789")
     with pytest.raises(keys.KeyRefused) as refused:
-        keys.bring_key(SYSTEM, people.core, "again", "old-system-key-0123456789")
+        keys.import_key(SYSTEM, people.core, "again", "old-system-key-0123456789")
     assert refused.value.field == "secret"
     assert f"brought ({id_text(key.id)})" in refused.value.message
     with pytest.raises(keys.KeyRefused) as refused:
-        keys.bring_key(SYSTEM, people.stranger.teams.get(), "again", "old-system-key-0123456789")
+        keys.import_key(SYSTEM, people.stranger.teams.get(), "again", "old-system-key-0123456789")
     assert "another organisation" in refused.value.message
     assert "brought" not in refused.value.message
 
@@ -130,8 +130,8 @@ def test_only_some_fields_change(people: Cast) -> None:
 
 
 def opened(text: str) -> str | None:
-    found = actors.key_actor(text)
-    return found.key.name if found and found.key else None
+    result = actors.key_actor(text)
+    return result.key.name if result and result.key else None
 
 
 def test_a_rotated_key_has_two_secrets_until_the_old_one_ends(
@@ -218,10 +218,10 @@ def test_revoking_and_disabling_end_the_former_secrets_too(people: Cast) -> None
 
 def test_a_secret_that_was_rotated_away_is_never_a_key_again(people: Cast) -> None:
     text = "old-system-key-0123456789"
-    key = keys.bring_key(SYSTEM, people.core, "brought", text)
+    key = keys.import_key(SYSTEM, people.core, "brought", text)
     keys.rotate_key(SYSTEM, key, 0)
     with pytest.raises(keys.KeyRefused) as refused:
-        keys.bring_key(SYSTEM, people.core, "again", text)
+        keys.import_key(SYSTEM, people.core, "again", text)
     assert refused.value.field == "secret"
     assert not Key.objects.filter(name="again").exists()
 
@@ -270,16 +270,16 @@ def test_brought_key_of_which_only_the_hash_is_known_opens_with_its_text(people:
     hashed = sha256(text.encode()).digest()
     team = people.core
 
-    key = keys.bring_hashed_key(SYSTEM, team, "old", hashed, last4=text[-4:])
+    key = keys.import_hashed_key(SYSTEM, team, "old", hashed, last4=text[-4:])
 
     assert str(key) == "old (…re-1)"
-    found = actors.key_actor(text)
-    assert found is not None
-    assert found.key == key
+    result = actors.key_actor(text)
+    assert result is not None
+    assert result.key == key
     assert actors.key_actor(hashed.hex()) is None
     assert key_lookup.used_digest(key, text) == bytes(key.digest)
     with pytest.raises(keys.KeyRefused):
-        keys.bring_hashed_key(SYSTEM, team, "again", hashed)
+        keys.import_hashed_key(SYSTEM, team, "again", hashed)
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,11 @@ def test_an_address_is_for_who_may_change_the_key_or_reads_the_trail(people: Cas
     path = f"/keys/{id_text(key.id)}"
     for person, address in ((people.alice, "10.2.0.7"), (people.bob, "10.2.0.7"), (payer, None)):
         client = signed_in(person)
-        told = client.get(f"/api/v1{path}").json()["last_used"]
-        assert (told["address"], told["client"]) == (address, AGENT)
+        last_used = client.get(f"/api/v1{path}").json()["last_used"]
+        assert (last_used["address"], last_used["client"]) == (address, AGENT)
         for page in (f"/o/acme{path}", "/o/acme/keys?cols=name,used,client,address"):
-            shown = client.get(page).content.decode()
-            assert AGENT in shown
-            assert ("10.2.0.7" in shown) == (address is not None), (person.email, page)
-    told = with_key(text).get(f"/api/v1{path}").json()["last_used"]
-    assert told["address"] is None, "who stole a key learns nothing of its user"
+            page_text = client.get(page).content.decode()
+            assert AGENT in page_text
+            assert ("10.2.0.7" in page_text) == (address is not None), (person.email, page)
+    last_used = with_key(text).get(f"/api/v1{path}").json()["last_used"]
+    assert last_used["address"] is None, "who stole a key learns nothing of its user"

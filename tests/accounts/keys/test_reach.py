@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from accounts.keys.reach import Reach, first_beyond
+from accounts.keys.reach import Reach, first_field_beyond
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 LATER = NOON + dt.timedelta(seconds=1)
@@ -44,11 +44,11 @@ LATER = NOON + dt.timedelta(seconds=1)
     ],
 )
 def test_one_field(field: str, wanted: Any, bound: Any, within: bool) -> None:
-    found = first_beyond(Reach(**{field: wanted}), Reach(**{field: bound}))
-    assert found == (None if within else field)
+    result = first_field_beyond(Reach(**{field: wanted}), Reach(**{field: bound}))
+    assert result == (None if within else field)
 
 
 def test_the_first_of_several_is_named() -> None:
     wanted = Reach(expires_at=NOON, rpm=2, networks=())
-    assert first_beyond(wanted, Reach(LATER, rpm=1, networks=("10.0.0.0/8",))) == "networks"
-    assert first_beyond(wanted, Reach()) is None
+    assert first_field_beyond(wanted, Reach(LATER, rpm=1, networks=("10.0.0.0/8",))) == "networks"
+    assert first_field_beyond(wanted, Reach()) is None

@@ -71,11 +71,13 @@ def test_nobody_gives_one_more_than_they_have(people: Cast) -> None:
     for role in (Role.ADMIN, Role.VIEWER, Role.OWNER):
         with pytest.raises(Refused):
             deployer(people, role, actor=by)
-    made = service_accounts.create_service_account(
+    service_account = service_accounts.create_service_account(
         people.core, "kept", Role.CUSTOM, custom_role=keeper, actor=SYSTEM
     )
     with pytest.raises(Refused, match=r"as far as yours|You cannot grant"):
-        service_accounts.change_service_account(made, role=Role.ADMIN, disabled=False, actor=by)
+        service_accounts.change_service_account(
+            service_account, role=Role.ADMIN, disabled=False, actor=by
+        )
     rich = deployer(people, Role.ADMIN)
     with pytest.raises(Refused, match="You cannot grant"):
         keys.mint_key(
@@ -142,17 +144,17 @@ def test_a_key_is_made_for_it_on_the_page_of_keys(people: Cast) -> None:
     project = projects.create_project(people.core, "bot", actor=SYSTEM)
     alice = signed_in(people.alice)
     assert "deployer" in alice.get("/o/acme/keys/new").content.decode()
-    made = {
+    values = {
         "name": "deploys", "kind": "relay", "holder": id_text(account.id), "project": "bot",
         "log_content": "on",
     }  # fmt: skip
-    assert alice.post("/o/acme/keys/new", made).status_code == 200
+    assert alice.post("/o/acme/keys/new", values).status_code == 200
     key = Key.objects.get(name="deploys")
     assert (key.user, key.service_account, key.project) == (None, account, project)
     assert "deployer" in alice.get("/o/acme/keys?q=deployer").content.decode()
     # A developer makes keys of their own alone.
     assert "deployer" not in signed_in(people.bob).get("/o/acme/keys/new").content.decode()
-    signed_in(people.bob).post("/o/acme/keys/new", {**made, "name": "mine"})
+    signed_in(people.bob).post("/o/acme/keys/new", {**values, "name": "mine"})
     assert Key.objects.get(name="mine").service_account is None
 
 
@@ -163,14 +165,14 @@ def test_the_api_makes_and_changes_it_and_its_keys(people: Cast) -> None:
     def send(method: str, path: str, body: dict[str, Any]) -> Any:
         return client.generic(method, f"/api/v1{path}", json.dumps(body), "application/json")
 
-    made = send("POST", "/service-accounts", {"name": "deployer", "team": "core"}).json()
-    assert (made["role"], made["disabled"]) == ("developer", False)
+    document = send("POST", "/service-accounts", {"name": "deployer", "team": "core"}).json()
+    assert (document["role"], document["disabled"]) == ("developer", False)
     projects.create_project(people.core, "bot", actor=SYSTEM)
-    body = {"name": "k", "team": "core", "service_account": made["id"], "project": "bot"}
+    body = {"name": "k", "team": "core", "service_account": document["id"], "project": "bot"}
     key = send("POST", "/keys", body).json()
-    assert (key["owner"], key["service_account"], key["project"]) == (None, made["id"], "bot")
+    assert (key["owner"], key["service_account"], key["project"]) == (None, document["id"], "bot")
     assert send("PATCH", f"/keys/{key['id']}", {"project": None}).json()["project"] is None
-    changed = send("PATCH", f"/service-accounts/{made['id']}", {"disabled": True}).json()
+    changed = send("PATCH", f"/service-accounts/{document['id']}", {"disabled": True}).json()
     assert changed["disabled"] is True
     assert send("POST", "/service-accounts", {"name": "x", "team": "none"}).status_code == 404
     wrong = send("POST", "/service-accounts", {"name": "x", "team": "core", "role": "king"})

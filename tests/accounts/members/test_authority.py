@@ -12,7 +12,7 @@ from ninja.operation import Operation
 
 from accounts.access.actors import SYSTEM, key_actor
 from accounts.keys import keys
-from accounts.keys.reach import Reach, first_beyond
+from accounts.keys.reach import Reach, first_field_beyond
 from accounts.models import Key, KeyKind, Membership
 from accounts.roles import rules as roles
 from config.api.api import api
@@ -164,13 +164,13 @@ def test_a_former_secret_makes_nothing_that_outlives_it(people: Cast) -> None:
     """Whoever has only the old secret, perhaps by a leak, has it until its grace is over."""
     key, old = minter(people)
     keys.rotate_key(SYSTEM, key, 2)
-    made = program(old).post(URL, {"name": "ci"}, "application/json")
-    assert (made.status_code, made.json()["error"]["param"]) == (422, "expires_at")
+    response = program(old).post(URL, {"name": "ci"}, "application/json")
+    assert (response.status_code, response.json()["error"]["param"]) == (422, "expires_at")
     itself = f"{URL}/{id_text(key.id)}/rotate"
     assert program(old).post(itself, {}, "application/json").status_code == 422
     short = (clock.now() + dt.timedelta(hours=1)).isoformat()
-    made = program(old).post(URL, {"name": "ci", "expires_at": short}, "application/json")
-    assert made.status_code == 201
+    response = program(old).post(URL, {"name": "ci", "expires_at": short}, "application/json")
+    assert response.status_code == 201
 
 
 def test_a_session_is_bound_by_no_key(people: Cast) -> None:
@@ -198,8 +198,11 @@ def test_authority_only_shrinks(people: Cast, sequences: int) -> None:
             calls += 1
             refused += not _one_call(chance, held)
             for one in held:
-                found = _reach(one.text)
-                assert found is None or first_beyond(found, one.most) is None, (found, one.most)
+                result = _reach(one.text)
+                assert result is None or first_field_beyond(result, one.most) is None, (
+                    result,
+                    one.most,
+                )
     assert calls == 6 * sequences
     assert calls // 10 < refused < calls * 9 // 10
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.members.authority import Authority, first_beyond, stands_above
+from accounts.members.authority import Authority, first_action_beyond, outranks
 from accounts.roles.rules import PERMISSIONS, Action, Role, is_wider
 
 TEAMS = [UUID(int=n) for n in range(3)]
@@ -20,7 +20,7 @@ AUTHORITIES = st.builds(
 
 @given(AUTHORITIES, AUTHORITIES)
 def test_what_is_within_reaches_no_further(one: Authority, bound: Authority) -> None:
-    if first_beyond(one, bound) is not None or bound.owns:
+    if first_action_beyond(one, bound) is not None or bound.owns:
         return
     for action in get_args(Action):
         assert not is_wider(one.scope_of(action), bound.scope_of(action))
@@ -31,16 +31,16 @@ def test_what_is_within_reaches_no_further(one: Authority, bound: Authority) -> 
 
 @given(AUTHORITIES, AUTHORITIES, AUTHORITIES)
 def test_within_is_an_order(a: Authority, b: Authority, c: Authority) -> None:
-    assert first_beyond(a, a) is None
-    if first_beyond(a, b) is None and first_beyond(b, c) is None:
-        assert first_beyond(a, c) is None
+    assert first_action_beyond(a, a) is None
+    if first_action_beyond(a, b) is None and first_action_beyond(b, c) is None:
+        assert first_action_beyond(a, c) is None
 
 
 @given(AUTHORITIES, AUTHORITIES)
 def test_two_do_not_stand_above_each_other(a: Authority, b: Authority) -> None:
     if not (a.owns or b.owns):
-        assert not (stands_above(a, b) and stands_above(b, a))
-    assert stands_above(Authority("owner"), a)
+        assert not (outranks(a, b) and outranks(b, a))
+    assert outranks(Authority("owner"), a)
 
 
 def test_limits_to_teams_take_away_what_is_the_organisation_s() -> None:
@@ -49,6 +49,6 @@ def test_limits_to_teams_take_away_what_is_the_organisation_s() -> None:
     assert limited.scope_of("webhooks.write") is None
     assert limited.scope_of("models.read") == "all"
     assert limited.scope_of("keys.write_own") == "own"
-    assert first_beyond(limited, Authority("admin")) is None
-    assert first_beyond(Authority("admin"), limited) == "organisation.read"
-    assert first_beyond(Authority("viewer", teams=frozenset(TEAMS[1:])), limited) is not None
+    assert first_action_beyond(limited, Authority("admin")) is None
+    assert first_action_beyond(Authority("admin"), limited) == "organisation.read"
+    assert first_action_beyond(Authority("viewer", teams=frozenset(TEAMS[1:])), limited) is not None

@@ -34,9 +34,9 @@ def links_in(text: str) -> list[str]:
 def invite(people: Cast, **over: str) -> tuple[str, str]:
     """The link of the letter, and the one that the page shows."""
     mail.outbox.clear()
-    shown = signed_in(people.alice).post(NEW, {**FORM, **over})
-    assert shown.status_code == 200, text_of(shown)
-    (copied,) = links_in(text_of(shown))
+    response = signed_in(people.alice).post(NEW, {**FORM, **over})
+    assert response.status_code == 200, text_of(response)
+    (copied,) = links_in(text_of(response))
     return (links_in(str(mail.outbox[0].body))[0] if mail.outbox else ""), copied
 
 
@@ -152,21 +152,21 @@ def test_a_link_that_is_none(people: Cast, text: str) -> None:
 
 def test_several_at_once_and_no_letter_without_a_mail_server(people: Cast, settings: Any) -> None:
     many = "a@example.org, b@example.org\n<c@example.org>; a@example.org"
-    shown = signed_in(people.alice).post(NEW, {**FORM, "emails": many})
-    assert len(links_in(text_of(shown))) == 3
+    response = signed_in(people.alice).post(NEW, {**FORM, "emails": many})
+    assert len(links_in(text_of(response))) == 3
     assert sorted(letter.to[0][0] for letter in mail.outbox) == ["a", "b", "c"]
     assert Invitation.objects.exclude(sent_at=None).count() == 3
     settings.EMAIL_BACKEND = "config.server.email_backends.NoServerBackend"
-    shown = signed_in(people.alice).post(NEW, {**FORM, "emails": "d@example.org"})
-    assert "No mail server is set up" in text_of(shown)
+    response = signed_in(people.alice).post(NEW, {**FORM, "emails": "d@example.org"})
+    assert "No mail server is set up" in text_of(response)
     assert Invitation.objects.get(email="d@example.org").sent_at is None
 
 
 def test_a_mail_server_that_refuses_is_told_of(people: Cast, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    shown = signed_in(people.alice).post(NEW, FORM)
-    assert "cannot be reached" in text_of(shown)
+    response = signed_in(people.alice).post(NEW, FORM)
+    assert "cannot be reached" in text_of(response)
     assert "Not sent" in rows_of(signed_in(people.alice), LIST)[0]
 
 
@@ -221,8 +221,8 @@ def test_an_admin_of_one_team_sees_its_invitations_alone(people: Cast) -> None:
     assert 'value="owner"' not in form
     beyond = browser.post(NEW, {**FORM, "emails": "x@example.org", "teams": ["core"]})
     assert beyond.status_code == 422
-    made = browser.post(NEW, {**FORM, "emails": "x@example.org", "teams": ["second"]})
-    assert made.status_code == 200
+    response = browser.post(NEW, {**FORM, "emails": "x@example.org", "teams": ["second"]})
+    assert response.status_code == 200
     assert not Invitation.objects.get(email="x@example.org").all_teams
 
 

@@ -25,17 +25,17 @@ IVY = "ivy@example.org"
 def invited(people: Cast, role: Role = Role.DEVELOPER, email: str = IVY, **offer: Any) -> Sendable:
     alice = actor(people.alice, people.acme)
     emails = [email] if email else []
-    (made,) = invitations.invite(people.acme, emails, Offer(role, **offer), actor=alice)
-    return made
+    (created,) = invitations.invite(people.acme, emails, Offer(role, **offer), actor=alice)
+    return created
 
 
 def test_an_invitation_makes_a_member_once(people: Cast) -> None:
-    made = invited(people)
+    invitation = invited(people)
     ivy = person("ivy")
-    membership = invitations.accept(made.invitation, ivy)
+    membership = invitations.accept(invitation.invitation, ivy)
     assert (membership.role, membership.all_teams) == (Role.DEVELOPER, True)
     with pytest.raises(InvitationEnded):
-        invitations.accept(made.invitation, ivy)
+        invitations.accept(invitation.invitation, ivy)
     actions = AuditEvent.objects.order_by("id").values_list("action", "actor_user")
     assert list(actions)[-2:] == [
         ("invitation.accepted", ivy.pk),
@@ -45,12 +45,12 @@ def test_an_invitation_makes_a_member_once(people: Cast) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_pressed_twenty_times_at_once_it_is_accepted_once(people: Cast) -> None:
-    made = invited(people, email="")
+    invitation = invited(people, email="")
     users = [person(f"p{n}") for n in range(20)]
 
     def press(user: User) -> str:
         try:
-            invitations.accept(made.invitation, user)
+            invitations.accept(invitation.invitation, user)
         except InvitationEnded:
             return "ended"
         finally:
@@ -65,11 +65,11 @@ def test_pressed_twenty_times_at_once_it_is_accepted_once(people: Cast) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_new_person_is_made_once_by_twenty_presses(people: Cast) -> None:
-    made = invited(people)
+    invitation = invited(people)
 
     def press(_: int) -> str:
         try:
-            invitations.accept_as_new(made.invitation, "Ivy", "!")
+            invitations.accept_as_new(invitation.invitation, "Ivy", "!")
         except (InvitationEnded, Refused) as error:
             return type(error).__name__
         finally:
@@ -84,14 +84,14 @@ def test_a_new_person_is_made_once_by_twenty_presses(people: Cast) -> None:
 
 def test_only_a_digest_of_the_link_is_stored(people: Cast) -> None:
     """P14"""
-    made = invited(people)
+    invitation = invited(people)
     with connection.cursor() as cursor:
         cursor.execute("SELECT row_to_json(i)::text FROM accounts_invitation i")
         cells = "".join(row for (row,) in cursor.fetchall())
         cursor.execute("SELECT detail::text FROM accounts_auditevent")
         cells += "".join(row for (row,) in cursor.fetchall())
-    assert made.text not in cells
-    assert made.text.encode().hex() not in cells
+    assert invitation.text not in cells
+    assert invitation.text.encode().hex() not in cells
 
 
 GRANTS = [
@@ -104,17 +104,15 @@ GRANTS = [
 ]
 
 
-@pytest.mark.parametrize(("giver", "given", "may"), GRANTS)
-def test_nobody_invites_to_what_they_lack(
-    people: Cast, giver: Role, given: Role, may: bool
-) -> None:
+@pytest.mark.parametrize(("giver", "role", "may"), GRANTS)
+def test_nobody_invites_to_what_they_lack(people: Cast, giver: Role, role: Role, may: bool) -> None:
     """P23"""
     by = actor(member(people.acme, "giver", giver), people.acme)
     if may:
-        invitations.invite(people.acme, [IVY], Offer(given), actor=by)
+        invitations.invite(people.acme, [IVY], Offer(role), actor=by)
         return
     with pytest.raises(Refused, match="You cannot grant"):
-        invitations.invite(people.acme, [IVY], Offer(given), actor=by)
+        invitations.invite(people.acme, [IVY], Offer(role), actor=by)
     assert not Invitation.objects.exists()
 
 
@@ -127,8 +125,8 @@ def test_an_admin_of_one_team_invites_to_that_team_alone(people: Cast) -> None:
         with pytest.raises(Refused, match="You cannot grant"):
             invitations.invite(people.acme, [IVY], Offer(Role.VIEWER, teams=there), actor=bob)
     offer = Offer(Role.VIEWER, teams=[people.core])
-    (made,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
-    membership = invitations.accept(made.invitation, person("ivy"))
+    (created,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
+    membership = invitations.accept(created.invitation, person("ivy"))
     assert list(membership.teams.all()) == [people.core]
 
 
@@ -155,16 +153,16 @@ def test_an_invitation_ends_with_the_right_of_who_invited(
     """P23: what the inviter may give is decided again when it is accepted."""
     members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
     bob = actor(people.bob, people.acme)
-    (made,) = invitations.invite(people.acme, [IVY], Offer(Role.DEVELOPER), actor=bob)
+    (created,) = invitations.invite(people.acme, [IVY], Offer(Role.DEVELOPER), actor=bob)
     lose(people)
     ivy = person("ivy")
     with pytest.raises(Refused, match="can no longer give this role"):
-        invitations.accept(made.invitation, ivy)
+        invitations.accept(created.invitation, ivy)
     # Nothing is used up: whoever may can send it again.
-    made.invitation.refresh_from_db()
-    assert made.invitation.accepted_at is None
+    created.invitation.refresh_from_db()
+    assert created.invitation.accepted_at is None
     alice = actor(people.alice, people.acme)
-    again = invitations.resend(made.invitation, actor=alice)
+    again = invitations.resend(created.invitation, actor=alice)
     assert invitations.accept(again.invitation, ivy).role == Role.DEVELOPER
 
 
@@ -174,19 +172,19 @@ def test_a_custom_role_grown_since_is_decided_as_it_is_now(people: Cast) -> None
     members.set_member(people.acme, people.bob.email, Role.ADMIN, actor=SYSTEM)
     bob = actor(people.bob, people.acme)
     offer = Offer(Role.CUSTOM, role)
-    (made,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
+    (created,) = invitations.invite(people.acme, [IVY], offer, actor=bob)
     custom_roles.change_role(role, name="reader", permissions=["wallet.write"], actor=SYSTEM)
     with pytest.raises(Refused, match="can no longer give"):
-        invitations.accept(made.invitation, person("ivy"))
+        invitations.accept(created.invitation, person("ivy"))
 
 
 def test_a_resent_one_has_another_link_and_the_old_one_ends(people: Cast) -> None:
-    made = invited(people)
-    again = invitations.resend(made.invitation, actor=actor(people.alice, people.acme))
-    assert invitations.find_invitation(made.text) is None
-    assert invitations.find_invitation(again.text) == (made.invitation, False)
+    invitation = invited(people)
+    again = invitations.resend(invitation.invitation, actor=actor(people.alice, people.acme))
+    assert invitations.find_invitation(invitation.text) is None
+    assert invitations.find_invitation(again.text) == (invitation.invitation, False)
     assert invitations.find_invitation(again.mailed_path.rpartition("/")[2]) == (
-        made.invitation,
+        invitation.invitation,
         True,
     )
 
@@ -223,9 +221,9 @@ def test_an_expired_one_makes_room_for_another(people: Cast) -> None:
 
 
 def test_it_is_for_its_address_alone_and_no_member_has_it(people: Cast) -> None:
-    made = invited(people)
+    invitation = invited(people)
     with pytest.raises(Refused, match=r"This invitation is for ivy@example\.org"):
-        invitations.accept(made.invitation, person("eve"))
+        invitations.accept(invitation.invitation, person("eve"))
     link = invited(people, Role.OWNER, email="")
     with pytest.raises(Refused, match="already a member"):
         invitations.accept(link.invitation, people.bob)
@@ -234,13 +232,13 @@ def test_it_is_for_its_address_alone_and_no_member_has_it(people: Cast) -> None:
 
 def test_a_withdrawn_one_gives_nothing_and_an_accepted_one_is_not_withdrawn(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
-    made = invited(people)
-    invitations.withdraw(made.invitation, actor=alice)
+    invitation = invited(people)
+    invitations.withdraw(invitation.invitation, actor=alice)
     ivy = person("ivy")
     with pytest.raises(InvitationEnded):
-        invitations.accept(made.invitation, ivy)
+        invitations.accept(invitation.invitation, ivy)
     with pytest.raises(Refused, match="was withdrawn"):
-        invitations.resend(made.invitation, actor=alice)
+        invitations.resend(invitation.invitation, actor=alice)
     other = invited(people, email="")
     invitations.accept(other.invitation, ivy)
     for write in (invitations.withdraw, invitations.resend):

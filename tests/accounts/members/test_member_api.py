@@ -90,9 +90,9 @@ def test_a_removed_members_keys_go_where_the_body_says(people: Cast) -> None:
 def test_invitations_are_made_resent_and_withdrawn(people: Cast) -> None:
     client = manager(people, people.alice)
     body = {"emails": ["a@example.org", "b@example.org"], "role": "viewer"}
-    made = send(client, "post", "/invitations", body)
-    assert made.status_code == 201
-    first, second = made.json()["items"]
+    response = send(client, "post", "/invitations", body)
+    assert response.status_code == 201
+    first, second = response.json()["items"]
     assert (first["state"], first["email_error"]) == ("pending", "")
     assert "/invite/" in first["link"]
     listed = client.get(f"{API}/invitations").json()["items"]
@@ -115,7 +115,7 @@ def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
     client = manager(people, people.alice)
     outside, depths = len(connection.savepoint_ids), list[int]()
 
-    def send_letters(made: list[Sendable]) -> dict[str, str]:
+    def send_letters(sendables: list[Sendable]) -> dict[str, str]:
         depths.append(len(connection.savepoint_ids))
         return {"a@example.org": "The mail server is away."}
 
@@ -129,8 +129,8 @@ def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
     assert (first.status_code, again.status_code) == (201, 201)
     assert again["Idempotent-Replayed"] == "true"
     assert again.json() == first.json()
-    [told] = first.json()["items"]
-    assert told["email_error"] == "The mail server is away."
+    [message] = first.json()["items"]
+    assert message["email_error"] == "The mail server is away."
     assert depths == [outside]
 
 
@@ -183,11 +183,11 @@ def test_a_service_account_resends_what_a_person_invited_to_and_nothing_else(
 def test_roles_are_made_changed_and_deleted(people: Cast) -> None:
     client = manager(people, people.alice)
     body = {"name": "Auditor", "permissions": ["audit.read"]}
-    made = send(client, "post", "/roles", body)
-    assert made.status_code == 201
-    path = f"/roles/{made.json()['id']}"
+    response = send(client, "post", "/roles", body)
+    assert response.status_code == 201
+    path = f"/roles/{response.json()['id']}"
     assert send(client, "patch", path, {"name": "Reader"}).json() == {
-        "id": made.json()["id"], "name": "Reader", "built_in": False,
+        "id": response.json()["id"], "name": "Reader", "built_in": False,
         "permissions": ["audit.read"],
     }  # fmt: skip
     names = [row["name"] for row in client.get(f"{API}/roles").json()["items"]]
@@ -218,9 +218,9 @@ def test_unknown_fields_are_refused(
 
 
 def things(people: Cast, client: Client) -> dict[str, str]:
-    made = send(client, "post", "/invitations", {"role": "viewer"}).json()["items"][0]
+    created = send(client, "post", "/invitations", {"role": "viewer"}).json()["items"][0]
     role = custom_roles.create_role(people.acme, "reader", ["audit.read"], actor=SYSTEM)
-    return {"member": bob_of(people), "invitation": made["id"], "role": id_text(role.id)}
+    return {"member": bob_of(people), "invitation": created["id"], "role": id_text(role.id)}
 
 
 OPERATIONS = [

@@ -184,17 +184,17 @@ GRANTS = [
 ]
 
 
-@pytest.mark.parametrize(("giver", "given", "may"), GRANTS)
-def test_nobody_gives_what_they_lack(people: Cast, giver: Role, given: Role, may: bool) -> None:
+@pytest.mark.parametrize(("giver", "role", "may"), GRANTS)
+def test_nobody_gives_what_they_lack(people: Cast, giver: Role, role: Role, may: bool) -> None:
     """P23"""
     by = actor(member(people.acme, "giver", giver), people.acme)
     if may:
-        members.set_member(people.acme, "new@example.org", given, actor=by)
+        members.set_member(people.acme, "new@example.org", role, actor=by)
     else:
         with pytest.raises(Refused, match="You cannot grant"):
-            members.set_member(people.acme, "new@example.org", given, actor=by)
-    made = Membership.objects.filter(user__email="new@example.org")
-    assert [one.role for one in made] == ([given] if may else [])
+            members.set_member(people.acme, "new@example.org", role, actor=by)
+    memberships = Membership.objects.filter(user__email="new@example.org")
+    assert [one.role for one in memberships] == ([role] if may else [])
 
 
 def test_a_limited_admin_gives_its_own_teams_alone(people: Cast) -> None:
@@ -203,10 +203,10 @@ def test_a_limited_admin_gives_its_own_teams_alone(people: Cast) -> None:
     by_user = member(people.acme, "ann", Role.ADMIN)
     members.set_member(people.acme, by_user.email, Role.ADMIN, teams=[second], actor=SYSTEM)
     by = actor(by_user, people.acme)
-    for given in (None, [people.core], [people.core, second]):
+    for value in (None, [people.core], [people.core, second]):
         with pytest.raises(Refused, match="You cannot grant"):
             members.set_member(
-                people.acme, "new@example.org", Role.VIEWER, teams=given, actor=by
+                people.acme, "new@example.org", Role.VIEWER, teams=value, actor=by
             )  # fmt: skip
     members.set_member(people.acme, "new@example.org", Role.VIEWER, teams=[second], actor=by)
     assert Membership.objects.get(user__email="new@example.org").teams.get() == second

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from accounts.members.pseudonym import Traces, address_pattern, without_addresses, without_person
+from accounts.members.pseudonym import Traces, address_pattern, replace_addresses, replace_person
 
 TRACES = Traces("P@erased.invalid", ("a.b+c@x.org",), ("Ann Lee", "王小明", "Bo"), ("laptop",))
 ADDRESSES = {
@@ -24,7 +24,7 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("text", "expected"), ADDRESSES.items())
 def test_whole_addresses_are_replaced(text: str, expected: str) -> None:
-    assert without_addresses(text, TRACES) == expected
+    assert replace_addresses(text, TRACES) == expected
 
 
 @pytest.mark.django_db
@@ -40,7 +40,7 @@ def test_postgres_reads_the_pattern_in_the_same_way() -> None:
 
 def test_names_and_texts_go_only_from_what_is_about_the_person() -> None:
     P = TRACES.pseudonym
-    said = {
+    fields = {
         "name": "ann lee",
         "key": ["Laptop", "laptop of the team"],
         "reason": "Ann Lee left; Annlee and Ann Leeds did not",
@@ -48,8 +48,8 @@ def test_names_and_texts_go_only_from_what_is_about_the_person() -> None:
         "short": "Bob and Bo",
         "n": 1,
     }
-    assert without_person(said, TRACES, about=False) == said
-    assert without_person(said, TRACES, about=True) == {
+    assert replace_person(fields, TRACES, about=False) == fields
+    assert replace_person(fields, TRACES, about=True) == {
         "name": P,
         "key": [P, "laptop of the team"],
         "reason": f"{P} left; Annlee and Ann Leeds did not",

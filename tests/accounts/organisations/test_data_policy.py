@@ -3,9 +3,9 @@ import pytest
 from accounts.organisations.data_policy import (
     NO_POLICY,
     DataPolicy,
+    combine_policies,
     is_region,
-    joined,
-    lies_in,
+    is_region_within,
     policy_of,
 )
 
@@ -33,18 +33,18 @@ def test_all_that_anybody_asks_for_holds() -> None:
     of_organisation = policy_of(zero_retention=False, regions=["eu", "us"])
     of_key = policy_of(zero_retention=True, regions=[])
     of_request = policy_of(zero_retention=False, regions=["us-east"])
-    policy = joined([of_organisation, of_key, of_request, of_request])
+    policy = combine_policies([of_organisation, of_key, of_request, of_request])
     assert policy == DataPolicy(True, (("eu", "us"), ("us-east",)))
     assert policy.why_not(zero_retention=True, region="us-east-1") is None
     assert policy.why_not(zero_retention=True, region="us-west-1") == "region"
     assert str(policy) == "zero data retention, region eu or us, region us-east"
-    assert joined([NO_POLICY, policy_of(zero_retention=False, regions=[])]) == NO_POLICY
+    assert combine_policies([NO_POLICY, policy_of(zero_retention=False, regions=[])]) == NO_POLICY
 
 
 def test_regions_lie_in_larger_ones_by_whole_words() -> None:
-    assert lies_in("eu-west-1", "eu")
-    assert lies_in("eu", "eu")
-    assert not lies_in("eu", "eu-west")
-    assert not lies_in("europe", "eu")
+    assert is_region_within("eu-west-1", "eu")
+    assert is_region_within("eu", "eu")
+    assert not is_region_within("eu", "eu-west")
+    assert not is_region_within("europe", "eu")
     named = ("eu", "us-east-1", "EU", "", "eu west", "eu-", "-eu", "e" * 41, "eu\0", "欧")
     assert [is_region(name) for name in named] == [True, True] + 8 * [False]

@@ -27,8 +27,8 @@ def send(client: Client, method: str, path: str, body: dict[str, Any] | None = N
 
 def test_an_operator_makes_suspends_and_restores(people: Cast) -> None:
     dora = operator(people)
-    made = send(dora, "post", "/organisations", {"name": "New"})
-    assert (made.status_code, made.json()["slug"]) == (201, "new")
+    response = send(dora, "post", "/organisations", {"name": "New"})
+    assert (response.status_code, response.json()["slug"]) == (201, "new")
     _, text = make_key(people.core, "ci", user=people.bob)
     for stop, again, body in (
         ("suspend", "unsuspend", {"reason": "unpaid"}),
@@ -96,10 +96,10 @@ def test_an_operator_adds_members_where_they_own_or_nobody_does(people: Cast) ->
         headers = {"X-Weir-Organisation": organisation}
         return dora.post(f"{API}/members", body, "application/json", headers=headers)
 
-    made = add("new", body)
-    assert (made.status_code, made.json()["teams"]) == (201, ["core"])
+    created = add("new", body)
+    assert (created.status_code, created.json()["teams"]) == (201, ["core"])
     there = {"X-Weir-Organisation": "new"}
-    read = dora.get(f"{API}/members/{made.json()['id']}", headers=there)
+    read = dora.get(f"{API}/members/{created.json()['id']}", headers=there)
     assert read.json()["email"] == "eve@example.org"
     assert add("new", body).status_code == 409
     assert add("new", {**body, "email": "nobody"}).status_code == 422

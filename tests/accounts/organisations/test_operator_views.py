@@ -43,8 +43,8 @@ def test_deactivating_ends_every_session(people: Cast) -> None:
 def test_an_operator_ends_a_persons_sessions(people: Cast) -> None:
     bob, dora = signed_in(people.bob), signed_in(people.dora)
     assert bob.get("/o/acme/keys").status_code == 200
-    told = dora.post(f"/admin/people/{people.bob.pk}/end-sessions", follow=True)
-    assert "1 session of bob@example.org was ended." in told.content.decode()
+    response = dora.post(f"/admin/people/{people.bob.pk}/end-sessions", follow=True)
+    assert "1 session of bob@example.org was ended." in response.content.decode()
     assert bob.get("/o/acme/keys").status_code == 302
     assert AuditEvent.objects.get(action="sessions.ended").actor_user_id == people.dora.pk
 
@@ -100,8 +100,8 @@ def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:
 def test_neither_oneself_nor_the_last_owner_is_shut_out(people: Cast) -> None:
     dora = signed_in(people.dora)
     for user, text in ((people.dora, "yourself"), (people.alice, "last owner of Acme")):
-        told = dora.post(f"/admin/people/{user.pk}/deactivate", follow=True).content.decode()
-        assert text in told
+        page_text = dora.post(f"/admin/people/{user.pk}/deactivate", follow=True).content.decode()
+        assert text in page_text
         assert User.objects.get(pk=user.pk).is_active
 
 
@@ -131,13 +131,13 @@ def test_an_operator_creates_an_organisation_and_adds_members(people: Cast) -> N
     assert "Email of the owner" in dora.get(page).content.decode()
     refused = dora.post(page, {"name": "Customer", "owner": "nobody@example.org"})
     assert "No account uses this address." in refused.content.decode()
-    made = dora.post(page, {"name": "Customer", "owner": ""})
-    assert made.headers["location"] == "/o/customer/"
+    response = dora.post(page, {"name": "Customer", "owner": ""})
+    assert response.headers["location"] == "/o/customer/"
     assert dora.get("/o/customer/team/invitations/new").status_code == 200
     add = "/admin/organisations/customer/members/new"
     assert add in dora.get("/admin/organisations").content.decode()
-    told = dora.post(add, {"email": "bob@example.org", "role": "admin"}, follow=True)
-    assert "bob@example.org was added to Customer." in told.content.decode()
+    answer = dora.post(add, {"email": "bob@example.org", "role": "admin"}, follow=True)
+    assert "bob@example.org was added to Customer." in answer.content.decode()
     again = dora.post(add, {"email": "bob@example.org", "role": "admin"})
     assert "bob@example.org is already a member." in again.content.decode()
     assert signed_in(people.bob).get("/o/customer/team").status_code == 200

@@ -19,8 +19,8 @@ def alice(people: Cast) -> Client:
 
 def test_a_team_is_made_changed_and_put_away(people: Cast, alice: Client) -> None:
     assert alice.get(NEW).status_code == 200
-    made = alice.post(NEW, {"name": "Search", "required_labels": ["project"]})
-    assert made.headers["Location"] == "/o/acme/teams/search"
+    response = alice.post(NEW, {"name": "Search", "required_labels": ["project"]})
+    assert response.headers["Location"] == "/o/acme/teams/search"
     team = Team.objects.get(slug="search")
     assert team.required_labels == ["project"]
     alice.post("/o/acme/teams/search/edit", {"name": "Ads"})
@@ -33,8 +33,8 @@ def test_a_team_is_made_changed_and_put_away(people: Cast, alice: Client) -> Non
     team.refresh_from_db()
     assert team.archived_at is None
     alice.post("/o/acme/teams/search/archive")
-    told = alice.post("/o/acme/teams/core/archive", follow=True).content.decode()
-    assert "at least one active team" in told
+    text = alice.post("/o/acme/teams/core/archive", follow=True).content.decode()
+    assert "at least one active team" in text
 
 
 def test_a_wrong_name_stays_in_the_dialog(people: Cast, alice: Client) -> None:

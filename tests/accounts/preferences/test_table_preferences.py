@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from accounts.models import TablePreference
-from accounts.preferences.table_preferences import changed
+from accounts.preferences.table_preferences import apply_form
 from lib.tables.table import NO_PREFERENCE, REGISTERED, Column, Preference, Table
 from tests.cast import Cast, make_key, signed_in
 
@@ -39,10 +39,10 @@ def test_a_form_becomes_a_choice(
     table: Table, form: dict[str, list[str]], columns: tuple[str, ...]
 ) -> None:
     kept = Preference(("c",), 25)
-    assert changed(table, kept, form) == Preference(columns, 25)
-    assert changed(table, kept, form | {"page_size": ["100"]}) == Preference(columns, 100)
-    assert changed(table, kept, form | {"page_size": ["7"]}) == Preference(columns, 25)
-    assert changed(table, kept, form | {"reset": ["1"]}) == NO_PREFERENCE
+    assert apply_form(table, kept, form) == Preference(columns, 25)
+    assert apply_form(table, kept, form | {"page_size": ["100"]}) == Preference(columns, 100)
+    assert apply_form(table, kept, form | {"page_size": ["7"]}) == Preference(columns, 25)
+    assert apply_form(table, kept, form | {"reset": ["1"]}) == NO_PREFERENCE
 
 
 def test_a_choice_is_kept_for_the_person(people: Cast) -> None:

@@ -92,8 +92,8 @@ def test_a_code_sent_ten_times_at_once_signs_in_once() -> None:
     owner = with_app(person("bob"))
     browsers = [password(come_from=f"192.0.2.{n}") for n in range(10)]
     code = owner.app.code()
-    told = at_once(lambda n: send(browsers[n], code).status_code)
-    assert (told.count(302), told.count(200)) == (1, 9)
+    message = at_once(lambda n: send(browsers[n], code).status_code)
+    assert (message.count(302), message.count(200)) == (1, 9)
 
 
 def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
@@ -101,8 +101,8 @@ def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
     assert len(set(bob.recovery_codes)) == 10
     assert send(password(), first).status_code == 302
     stolen = password()
-    told = send(stolen, first).content.decode()
-    assert "This recovery code was already used." in told
+    text = send(stolen, first).content.decode()
+    assert "This recovery code was already used." in text
     assert not is_in(stolen)
     # As it is written without its hyphens, too.
     assert send(password(), bob.recovery_codes[1].replace("-", "")).status_code == 302
@@ -115,8 +115,8 @@ def test_a_recovery_code_signs_in_once(bob: Owner) -> None:
 def test_a_recovery_code_sent_ten_times_at_once_signs_in_once() -> None:
     owner = with_app(person("bob"))
     browsers = [password(come_from=f"192.0.2.{n}") for n in range(10)]
-    told = at_once(lambda n: send(browsers[n], owner.recovery_codes[0]).status_code)
-    assert (told.count(302), told.count(200)) == (1, 9)
+    message = at_once(lambda n: send(browsers[n], owner.recovery_codes[0]).status_code)
+    assert (message.count(302), message.count(200)) == (1, 9)
 
 
 def test_recovery_codes_are_shown_once(bob: Owner) -> None:
@@ -127,8 +127,8 @@ def test_recovery_codes_are_shown_once(bob: Owner) -> None:
 
 def test_new_recovery_codes_end_the_old_ones(bob: Owner) -> None:
     assert bob.browser.post("/account/security/recovery-codes/new").status_code == 302
-    told = send(password(), bob.recovery_codes[0]).content.decode()
-    assert "This code is not correct." in told
+    text = send(password(), bob.recovery_codes[0]).content.decode()
+    assert "This code is not correct." in text
 
 
 def test_a_sign_in_link_asks_for_the_second_factor_too(bob: Owner, people: Cast) -> None:

@@ -62,7 +62,7 @@ def rotate() -> str:
 def answer_once(people: Cast) -> idempotency.Answer:
     actor = people_cast.actor(people.alice, people.acme)
     answer = idempotency.Answer(200, {"n": 1})
-    return idempotency.once(actor, "k", ("POST", "/x", b""), lambda: answer)
+    return idempotency.run_once(actor, "k", ("POST", "/x", b""), lambda: answer)
 
 
 class Interrupted(Exception):
@@ -281,9 +281,9 @@ def test_what_is_written_between_is_not_written_over(
             yield rows
 
     monkeypatch.setattr(key_ring, "_batches", written_meanwhile)
-    said = rotate()
+    text = rotate()
     secrets.read(settings.WEIR_KEK)
-    assert f"Key {OLD_ID}: 1 secrets. Something still seals with it" in said
+    assert f"Key {OLD_ID}: 1 secrets. Something still seals with it" in text
     assert OLD_ID in SecretCheck.objects.get().kek_ids
     monkeypatch.undo()
     assert f"Key {OLD_ID}: nothing needs it" in rotate()
@@ -343,11 +343,11 @@ def test_a_rotation_beside_writers_loses_nothing(
     for writer in writers:
         writer.start()
     assert began.wait(10)
-    said = [rotate() for _ in range(5)]
+    texts = [rotate() for _ in range(5)]
     over.set()
     for writer in writers:
         writer.join(10)
-    assert f"Key {OLD_ID}: nothing needs it" in said[-1]
+    assert f"Key {OLD_ID}: nothing needs it" in texts[-1]
     settings.WEIR_KEK = NEW
     check_secrets()
     for channel in channels:

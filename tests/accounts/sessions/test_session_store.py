@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from accounts.sessions.store import SessionStore, session_digest
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from tests.cast import PASSWORD, Cast
 
 
@@ -38,7 +38,7 @@ def test_a_stolen_dump_opens_no_session(people: Cast) -> None:
 
 
 def test_a_session_is_read_written_and_ended_within_any_organisation(people: Cast) -> None:
-    with within(people.acme.id):
+    with use_tenant(people.acme.id):
         store = SessionStore()
         store["n"] = 1
         store.save()

@@ -51,10 +51,10 @@ def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
 def test_wrong_word_of_a_limit_is_told_in_the_language_of_the_page(
     field: str, english: str, chinese: str
 ) -> None:
-    for language, told in (("en", english), ("zh-hans", chinese)):
+    for language, message in (("en", english), ("zh-hans", chinese)):
         with translation.override(language):
             form = KeyForm({"name": "ci", "kind": "relay", field: "wrong/99"})
-            assert str(form.errors[field][0]).startswith(told)
+            assert str(form.errors[field][0]).startswith(message)
 
 
 def test_allauths_fields_have_no_words_inside() -> None:

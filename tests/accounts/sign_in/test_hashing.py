@@ -34,7 +34,7 @@ def test_the_product_hashes_by_turns() -> None:
 
 def test_few_hash_at_once_and_few_wait() -> None:
     turns = Turns(2, 3, 10.0)
-    inside, most, told = 0, 0, []
+    inside, most, message = 0, 0, []
     lock, full, go_on = threading.Lock(), threading.Event(), threading.Event()
 
     def one(_: int) -> str:
@@ -50,8 +50,8 @@ def test_few_hash_at_once_and_few_wait() -> None:
             return "done"
         except HashingBusy:
             with lock:
-                told.append("busy")
-                if len(told) == 7:
+                message.append("busy")
+                if len(message) == 7:
                     full.set()
             return "busy"
 
@@ -187,5 +187,5 @@ def test_a_crowd_of_hashes_is_told_to_come_again(
 
 def test_within_a_transaction_the_connection_stays(people: Cast, hasher: None) -> None:
     with transaction.atomic():
-        password_hashing.let_go()
+        password_hashing.release_connection()
         assert User.objects.exists()

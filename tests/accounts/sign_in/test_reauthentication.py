@@ -45,8 +45,8 @@ def test_the_password_opens_the_way_back(stale: Client) -> None:
 
 
 def test_a_wrong_password_does_not_and_is_counted(stale: Client) -> None:
-    told = [stale.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(6)]
-    assert told == [200] * 5 + [429]
+    status_codes = [stale.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(6)]
+    assert status_codes == [200] * 5 + [429]
     assert stale.get(APP).status_code == 302
 
 

@@ -276,9 +276,9 @@ def test_each_entry_form_is_bounded_for_a_network(path: str, form: dict[str, str
         filled = {name: value.replace("n@", f"{n}@") for name, value in form.items()}
         return Client(REMOTE_ADDR=network).post(path, filled).status_code
 
-    told = [send(n, "192.0.2.1") for n in range(31)]
-    assert told[0] != 429
-    assert told[-1] == 429
+    responses = [send(n, "192.0.2.1") for n in range(31)]
+    assert responses[0] != 429
+    assert responses[-1] == 429
     assert send(99, "192.0.2.2") != 429
 
 
@@ -293,19 +293,19 @@ def test_letters_to_one_address_are_few(people: Cast) -> None:
 def test_an_old_password_is_tried_a_few_times(people: Cast) -> None:
     browser = signed_in(people.bob)
     new = {"password1": "quite another one", "password2": "quite another one"}
-    told = [
+    status_codes = [
         browser.post("/password/change", {"oldpassword": "wrong", **new}).status_code
         for _ in range(6)
     ]
-    assert told == [200] * 5 + [429]
+    assert status_codes == [200] * 5 + [429]
 
 
 def reset_link(email: str = "bob@example.org") -> str:
     """The path that a letter leads to."""
     Client().post("/password/reset", {"email": email})
-    found = re.search(r"https?://[^/]+(/password/reset/\S+)", str(mail.outbox[-1].body))
-    assert found is not None
-    return found.group(1)
+    match = re.search(r"https?://[^/]+(/password/reset/\S+)", str(mail.outbox[-1].body))
+    assert match is not None
+    return match.group(1)
 
 
 def at_once(ask: Callable[[int], Any], times: int = 10) -> list[Any]:
@@ -348,16 +348,16 @@ def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
 def test_one_address_that_signs_up_ten_times_at_once_is_one_person(settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     save_sign_up(SYSTEM, mode="open")
-    told = at_once(lambda n: sign_up(Client(REMOTE_ADDR=f"192.0.2.{n}")).status_code)
-    assert set(told) <= {200, 302}
+    message = at_once(lambda n: sign_up(Client(REMOTE_ADDR=f"192.0.2.{n}")).status_code)
+    assert set(message) <= {200, 302}
     assert User.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_tries_that_come_at_once_are_all_counted() -> None:
     cast.person("bob")
-    told = at_once(lambda n: sign_in(password="wrong wrong").status_code, 20)
-    assert (told.count(200), told.count(429)) == (5, 15)
+    message = at_once(lambda n: sign_in(password="wrong wrong").status_code, 20)
+    assert (message.count(200), message.count(429)) == (5, 15)
     assert sign_in(come_from="192.0.2.2").status_code == 302
 
 
@@ -394,9 +394,9 @@ def test_a_reset_link_works_once_and_takes_its_host_from_the_settings(
     browser.post("/password/reset", {"email": "bob@example.org"}, headers={"host": "evil.example"})
     body = str(mail.outbox[0].body)
     assert "evil.example" not in body
-    found = re.search(r"https://hub\.example\.org(/password/reset/\S+)", body)
-    assert found is not None
-    form = browser.get(found.group(1), follow=True)
+    match = re.search(r"https://hub\.example\.org(/password/reset/\S+)", body)
+    assert match is not None
+    form = browser.get(match.group(1), follow=True)
     assert form.status_code == 200
     done = browser.post(
         form.redirect_chain[-1][0],
@@ -405,7 +405,7 @@ def test_a_reset_link_works_once_and_takes_its_host_from_the_settings(
     )
     assert "changed" in done.content.decode()
     assert Client().login(username="bob@example.org", password="quite another one")
-    assert "is no longer valid" in Client().get(found.group(1)).content.decode()
+    assert "is no longer valid" in Client().get(match.group(1)).content.decode()
     # Every other session has ended (ASVS 7.4.3).
     assert other.get("/o/acme/keys").status_code == 302
 

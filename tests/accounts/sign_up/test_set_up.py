@@ -58,9 +58,9 @@ def test_it_makes_the_first_operator_once(db: None) -> None:
     answer = again.post("/login", {"login": FORM["email"], "password": PASSWORD})
     assert answer["Location"] == "/"
     for method in (again.get, again.post):
-        told = method(path, FORM)
-        assert told.status_code == 410
-        assert OVER in told.content.decode()
+        message = method(path, FORM)
+        assert message.status_code == 410
+        assert OVER in message.content.decode()
     assert User.objects.count() == 1
     assert Client().get("/")["Location"] == "/login"
 
@@ -125,6 +125,6 @@ def test_ten_who_press_at_once_are_one_operator() -> None:
             connection.close()
 
     with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(press, range(10)))
-    assert told.count(302) == 1
+        messages = list(pool.map(press, range(10)))
+    assert messages.count(302) == 1
     assert User.objects.count() == 1

@@ -37,9 +37,9 @@ def send(browser: Client, email: str = "eve@acme.example", **over: str) -> Any:
 
 def confirm(browser: Client) -> Any:
     """Open the link of the latest letter, and press its button."""
-    found = re.search(r"https?://[^/]+(/confirm/\S+)", str(mail.outbox[-1].body))
-    assert found is not None
-    return browser.post(found[1])
+    match = re.search(r"https?://[^/]+(/confirm/\S+)", str(mail.outbox[-1].body))
+    assert match is not None
+    return browser.post(match[1])
 
 
 def come_in(browser: Client, email: str = "eve@acme.example") -> User:
@@ -64,10 +64,10 @@ def test_nobody_signs_up_by_default(people: Cast) -> None:
 def invited(people: Cast, browser: Client, email: str = "") -> str:
     """A browser that has opened an invitation; its path."""
     alice = actor(people.alice, people.acme)
-    (made,) = invitations.invite(
+    (created,) = invitations.invite(
         people.acme, [email] if email else [], Offer(Role.DEVELOPER), actor=alice
     )
-    path = made.mailed_path if email else made.path
+    path = created.mailed_path if email else created.path
     browser.get(path)
     return path
 
@@ -149,9 +149,9 @@ def test_ten_presses_make_one_organisation() -> None:
 
     together = threading.Barrier(10)
     with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(press, range(10)))
+        messages = list(pool.map(press, range(10)))
     assert Organisation.objects.count() == 1
-    assert set(told) <= {302, 303, 422}
+    assert set(messages) <= {302, 303, 422}
 
 
 @pytest.mark.parametrize("field", ["operator", "is_active", "role", "organisation"])
@@ -219,7 +219,7 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     dora = signed_in(people.dora)
     form = {"mode": "domain", "domains": "Acme.example = acme: developer\n\n"}
     assert dora.post("/admin/people/sign-up", form)["Location"] == "/admin/people/sign-up"
-    assert sign_up.described() == {"mode": "domain", "domains": [ACME]}
+    assert sign_up.describe_settings() == {"mode": "domain", "domains": [ACME]}
     page = dora.get("/admin/people/sign-up").content.decode()
     assert "acme.example = acme: developer" in page
     event = AuditEvent.objects.get(action="sign_up.changed")
@@ -259,7 +259,7 @@ def test_what_cannot_be_is_told_at_its_field(
     answer = signed_in(people.dora).post("/admin/people/sign-up", form)
     assert answer.status_code == 422
     assert words in answer.content.decode()
-    assert sign_up.described() == {"mode": "invite", "domains": []}
+    assert sign_up.describe_settings() == {"mode": "invite", "domains": []}
 
 
 def test_a_domain_is_listed_once_whoever_lists_it(people: Cast) -> None:

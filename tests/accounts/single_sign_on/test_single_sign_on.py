@@ -58,7 +58,7 @@ def row(people: Cast, provider: IdentityProvider) -> SingleSignOn:
 
 
 def change(row: SingleSignOn, **over: Any) -> None:
-    fields = single_sign_on.described(row)
+    fields = single_sign_on.describe_settings(row)
     fields.pop("domains_confirmed")
     single_sign_on.save_single_sign_on(SYSTEM, row.organisation, **(fields | over))
 
@@ -436,14 +436,14 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
     assert browser.post(page, form(provider))["Location"] == page
     row = SingleSignOn.objects.get()
     assert row.group_rules == FIELDS["group_rules"]
-    shown = browser.get(page).content.decode()
-    assert f"{path(row)}/callback" in shown
-    assert SECRET not in shown
+    text = browser.get(page).content.decode()
+    assert f"{path(row)}/callback" in text
+    assert SECRET not in text
     answer = come_back(browser, provider, browser.get(f"{page}/test"))
     assert answer["Location"] == page
-    told = browser.get(page).content.decode()
-    assert "ada@acme.example" in told
-    assert "These claims give the role Developer in core." in told
+    page_text = browser.get(page).content.decode()
+    assert "ada@acme.example" in page_text
+    assert "These claims give the role Developer in core." in page_text
     # A test signs nobody in and makes nobody.
     assert not SocialAccount.objects.exists()
     assert AuditEvent.objects.filter(action="single_sign_on.saved").count() == 1
@@ -540,12 +540,12 @@ def test_what_cannot_be_is_saved_by_nobody(
     people: Cast, row: SingleSignOn, over: dict[str, Any], field: str
 ) -> None:
     """Whoever calls: a file of configuration has no form."""
-    before = single_sign_on.described(row)
+    before = single_sign_on.describe_settings(row)
     with pytest.raises(Refused) as refused:
         change(row, **over)
     assert refused.value.field == field
     row.refresh_from_db()
-    assert single_sign_on.described(row) == before
+    assert single_sign_on.describe_settings(row) == before
     change(row, default_role="viewer")
 
 
@@ -560,14 +560,14 @@ def test_nobody_but_an_owner_says_how_members_sign_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     """P23: who may change every other setting would else sign in as an owner."""
-    browser, before = signed_in(settings_manager(people)), single_sign_on.described(row)
+    browser, before = signed_in(settings_manager(people)), single_sign_on.describe_settings(row)
     assert browser.get("/o/acme/settings").status_code == 200
     page = "/o/acme/settings/sso"
     assert browser.get(page).status_code == 403
     for path in (page, f"{page}/remove"):
         assert browser.post(path, form(provider, required="")).status_code == 403
     row.refresh_from_db()
-    assert single_sign_on.described(row) == before
+    assert single_sign_on.describe_settings(row) == before
 
 
 def test_who_signed_in_a_while_ago_confirms_it_first(people: Cast, row: SingleSignOn) -> None:

@@ -45,13 +45,13 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
 
 def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client) -> None:
     assert alice.get(API).status_code == 404
-    made = send(alice, "PUT", API, BODY).json()
-    assert made["issuer"] == "https://login.acme.example"
-    assert made["group_rules"] == BODY["group_rules"]
-    assert (made["domains_confirmed"], made["required"]) == (False, False)
-    assert made["callback_url"].endswith("/callback")
-    assert alice.get(API).json() == made
-    assert SECRET not in json.dumps(made)
+    body = send(alice, "PUT", API, BODY).json()
+    assert body["issuer"] == "https://login.acme.example"
+    assert body["group_rules"] == BODY["group_rules"]
+    assert (body["domains_confirmed"], body["required"]) == (False, False)
+    assert body["callback_url"].endswith("/callback")
+    assert alice.get(API).json() == body
+    assert SECRET not in json.dumps(body)
     without = {name: value for name, value in BODY.items() if name != "secret"}
     kept = send(alice, "PUT", API, without | {"required": True})
     assert kept.json()["required"] is True
@@ -108,8 +108,8 @@ def test_the_configuration_of_the_provider_is_tested(
     assert "another issuer" in send(alice, "POST", f"{API}/test").json()["problem"]
     # P13: nothing inside is asked unless an operator permits.
     settings.SSO_EGRESS_ALLOW = []
-    told = send(alice, "POST", f"{API}/test").json()
-    assert (told["ok"], "No public https address" in told["problem"]) == (False, True)
+    body = send(alice, "POST", f"{API}/test").json()
+    assert (body["ok"], "No public https address" in body["problem"]) == (False, True)
 
 
 def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
@@ -178,8 +178,8 @@ def test_an_operator_confirms_the_domains_that_were_looked_at(people: Cast, alic
     ):
         changed = send(dora, "POST", path, SEEN | other)
         assert changed.json()["error"]["param"] == "domains"
-    told = send(dora, "POST", path, SEEN).json()
-    assert told["domains_confirmed"] is True
+    body = send(dora, "POST", path, SEEN).json()
+    assert body["domains_confirmed"] is True
     send(dora, "POST", path, SEEN)
     event = AuditEvent.objects.get(action="single_sign_on.confirmed")
     assert (event.actor_user_id, event.organisation_id) == (people.dora.pk, people.acme.id)
@@ -244,8 +244,8 @@ def test_what_is_described_can_be_saved_again(people: Cast) -> None:
         domains=["acme.example"], group_claim="groups", group_rules=[], default_role="viewer",
         required=False,
     )  # fmt: skip
-    described = single_sign_on.described(row)
+    described = single_sign_on.describe_settings(row)
     described.pop("domains_confirmed")
     again = single_sign_on.save_single_sign_on(SYSTEM, people.acme, **described)
-    assert single_sign_on.described(again) == single_sign_on.described(row)
+    assert single_sign_on.describe_settings(again) == single_sign_on.describe_settings(row)
     assert bytes(again.sealed) == bytes(row.sealed)

@@ -7,7 +7,7 @@ from accounts.single_sign_on.rules import (
     Granted,
     GroupRule,
     email_of_domain,
-    granted,
+    grant_from_groups,
     groups_of,
 )
 
@@ -30,12 +30,12 @@ RULES = (
     ],
 )
 def test_groups_give_a_role_and_teams(groups: set[str], default: str, expected: Granted) -> None:
-    assert granted(groups, RULES, default) == expected
+    assert grant_from_groups(groups, RULES, default) == expected
 
 
 def test_no_group_and_no_default_is_refused() -> None:
     with pytest.raises(ClaimsRefused) as refused:
-        granted({"others"}, RULES, "")
+        grant_from_groups({"others"}, RULES, "")
     assert refused.value.reason == "no_role"
 
 

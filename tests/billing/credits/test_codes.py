@@ -30,13 +30,13 @@ def batch_of(dora: Actor, count: int = 1, **over: Any) -> tuple[CodeBatch, list[
 
 def test_a_code_gives_its_value_once(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     _, [text] = batch_of(dora, credit_days=30)
-    given = codes.redeem(alice, people.acme, text.lower().replace("-", " "))
-    assert given.amount_nano == 5 * USD
+    inputs = codes.redeem(alice, people.acme, text.lower().replace("-", " "))
+    assert inputs.amount_nano == 5 * USD
     assert balance(people.acme).available_nano == 5 * USD
     grant = PromoGrant.objects.get()
-    assert grant.expires_at == given.expires_at
-    assert given.expires_at is not None
-    assert dt.timedelta(days=29) < given.expires_at - clock.now() < dt.timedelta(days=31)
+    assert grant.expires_at == inputs.expires_at
+    assert inputs.expires_at is not None
+    assert dt.timedelta(days=29) < inputs.expires_at - clock.now() < dt.timedelta(days=31)
     with pytest.raises(CodeRefused):
         codes.redeem(alice, people.acme, text)
     charlie = cast.actor(people.charlie, people.stranger)
@@ -65,7 +65,7 @@ def test_codes_are_shown_once_and_kept_as_digests(people: cast.Cast, dora: Actor
 
 def test_codes_that_people_hold_already(people: cast.Cast, dora: Actor, alice: Actor) -> None:
     texts = [f"{n:032x}" for n in (1, 0xA0)]
-    batch = codes.bring_codes(dora, "From elsewhere", 5 * USD, texts)
+    batch = codes.import_codes(dora, "From elsewhere", 5 * USD, texts)
     assert codes.batch_state(batch) == "living"
     with pytest.raises(CodeRefused, match="already downloaded"):
         codes.download_codes(dora, batch)
@@ -75,7 +75,7 @@ def test_codes_that_people_hold_already(people: cast.Cast, dora: Actor, alice: A
         codes.redeem(alice, people.acme, texts[1])
     for refused in ([texts[0]], ["f" * 32, "F" * 32], ["g" * 32], ["f" * 31]):
         with pytest.raises(CodeRefused):
-            codes.bring_codes(dora, "Again", 5 * USD, refused)
+            codes.import_codes(dora, "Again", 5 * USD, refused)
     assert CodeBatch.objects.count() == 1
 
 

@@ -75,9 +75,9 @@ def test_codes_are_made_downloaded_once_and_redeemed(people: cast.Cast) -> None:
     assert [row["value"] for row in rows] == ["5.00", "5.00"]
     assert post(dora, f"/code-batches/{batch['id']}/download").status_code == 422
     assert rows[0]["code"] not in dora.get("/api/v1/code-batches").content.decode()
-    given = post(alice, "/redemptions", {"code": rows[0]["code"]}, "r1")
-    assert given.json()["amount"] == "5.00"
-    assert post(alice, "/redemptions", {"code": rows[0]["code"]}, "r1").json() == given.json()
+    response = post(alice, "/redemptions", {"code": rows[0]["code"]}, "r1")
+    assert response.json()["amount"] == "5.00"
+    assert post(alice, "/redemptions", {"code": rows[0]["code"]}, "r1").json() == response.json()
     post(dora, f"/code-batches/{batch['id']}/kill")
     assert post(alice, "/redemptions", {"code": rows[1]["code"]}).status_code == 422
     assert PromoGrant.objects.count() == 1

@@ -66,8 +66,8 @@ def assert_promo_ties(key: Key) -> None:
     grants = PromoGrant.objects.filter(organisation=key.organisation)
     remaining = sum(grant.remaining_nano for grant in grants)
     assert accounts["promo:available"] == remaining == -accounts["promo:earmarked"]
-    given = sum(grant.amount_nano - grant.expired_nano for grant in grants)
-    assert accounts["promo:issued"] == -given
+    inputs = sum(grant.amount_nano - grant.expired_nano for grant in grants)
+    assert accounts["promo:issued"] == -inputs
     assert_books_balance()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from billing.currency.conversion import (
     ExchangeRate,
     ExchangeRateInvalid,
-    converted,
+    convert_nano,
     is_currency,
     read_rate,
 )
@@ -26,7 +26,7 @@ def rate(currency: str, per_usd: str) -> ExchangeRate:
 
 
 @pytest.mark.parametrize(
-    ("nano", "currency", "per_usd", "shown"),
+    ("nano", "currency", "per_usd", "display"),
     [
         (1_284_070_000_000, "EUR", "0.92", "1181.34"),
         (1_284_070_000_000, "JPY", "155.1", "199159"),
@@ -39,9 +39,9 @@ def rate(currency: str, per_usd: str) -> ExchangeRate:
     ],
 )
 def test_an_amount_is_rounded_to_the_smallest_unit(
-    nano: int, currency: str, per_usd: str, shown: str
+    nano: int, currency: str, per_usd: str, display: str
 ) -> None:
-    assert str(converted(nano, rate(currency, per_usd))) == shown
+    assert str(convert_nano(nano, rate(currency, per_usd))) == display
 
 
 @given(
@@ -52,7 +52,7 @@ def test_an_amount_is_rounded_to_the_smallest_unit(
 def test_no_amount_is_further_off_than_half_a_unit(
     nano: int, per_usd: Decimal, currency: str
 ) -> None:
-    got = converted(nano, ExchangeRate(currency, DAY, per_usd))
+    got = convert_nano(nano, ExchangeRate(currency, DAY, per_usd))
     unit = Fraction(1, 10 ** -int(got.as_tuple().exponent))
     assert abs(Fraction(got) - Fraction(nano, USD) * Fraction(per_usd)) <= unit / 2
 

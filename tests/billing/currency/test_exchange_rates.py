@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 
 from accounts.models import AuditEvent, Organisation
 from accounts.organisations.organisations import set_display_currency
-from billing.currency.exchange_rates import RateStated, add_rates, display_rate
+from billing.currency.exchange_rates import RateFields, add_rates, display_rate
 from billing.limits.budgets import Past, create_budget
 from billing.models import ExchangeRate, SubscriptionPlan
 from billing.subscriptions.plans import write_plan
@@ -41,8 +41,8 @@ def test_the_rate_of_a_day_is_the_last_one_until_then(people: cast.Cast, dora: A
     acme = in_euro(people)
     assert display_rate(acme, DAY) is None
     week = dt.timedelta(days=7)
-    add_rates(dora, [RateStated("eur", DAY, "0.92", "ECB"), RateStated("EUR", DAY + week, "0.95")])
-    add_rates(dora, [RateStated("EUR", DAY, "0.93", "ECB, corrected"), RateStated("JPY", DAY, "1")])
+    add_rates(dora, [RateFields("eur", DAY, "0.92", "ECB"), RateFields("EUR", DAY + week, "0.95")])
+    add_rates(dora, [RateFields("EUR", DAY, "0.93", "ECB, corrected"), RateFields("JPY", DAY, "1")])
     rates = [display_rate(acme, DAY + dt.timedelta(days=n)) for n in (-1, 0, 6, 7, 400)]
     assert [rate and str(rate.per_usd.normalize()) for rate in rates] == [
         None, "0.93", "0.93", "0.95", "0.95",
@@ -76,7 +76,7 @@ def test_what_is_no_rate_is_refused_with_all_beside_it(
     """Two of one currency and day, too: what an organisation is shown goes by what somebody said,
     never by which stands last in a list."""
     with pytest.raises(Refused) as refused:
-        add_rates(dora, [RateStated("JPY", DAY, "1"), RateStated(currency, day, rate)])
+        add_rates(dora, [RateFields("JPY", DAY, "1"), RateFields(currency, day, rate)])
     assert refused.value.field == field
     assert not AuditEvent.objects.filter(action="exchange_rate.added").exists()
     assert not ExchangeRate.objects.exists()
@@ -86,9 +86,9 @@ def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
     client = cast.signed_in(people.dora)
     sent = {"currency": "eur", "day": "2026-10-20", "rate": "0.92", "source": "ECB"}
     assert client.post("/admin/exchange-rates", sent).status_code == 303
-    shown = client.get("/admin/exchange-rates").content.decode()
-    assert "0.92" in shown
-    assert "ECB" in shown
+    text = client.get("/admin/exchange-rates").content.decode()
+    assert "0.92" in text
+    assert "ECB" in text
     wrong = client.post("/admin/exchange-rates", {**sent, "rate": "much"})
     assert wrong.status_code == 422
     assert "such as 0.92" in wrong.content.decode()
@@ -97,7 +97,7 @@ def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
 def test_the_page_reads_no_more_rates_than_it_shows(people: cast.Cast, dora: Any) -> None:
     """Every day adds some, and none is ever deleted."""
     days = [DAY - dt.timedelta(days=n) for n in range(60)]
-    add_rates(dora, [RateStated("EUR", day, "0.92") for day in days])
+    add_rates(dora, [RateFields("EUR", day, "0.92") for day in days])
     client = cast.signed_in(people.dora)
     with CaptureQueriesContext(connection) as captured:
         first = client.get("/admin/exchange-rates?currency=EUR&rows=25").content.decode()
@@ -130,13 +130,13 @@ def test_any_source_is_shown_as_it_was_written_or_refused(people: cast.Cast, tex
     assert client.get("/admin/exchange-rates").status_code == 200
 
 
-def shown_to(client: Client, people: cast.Cast, path: str) -> str:
+def read_page_text(client: Client, people: cast.Cast, path: str) -> str:
     return " ".join(client.get(f"/o/{people.acme.slug}{path}").content.decode().split())
 
 
 def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
     client = cast.signed_in(people.alice)
-    assert "≈" not in shown_to(client, people, "/billing")
+    assert "≈" not in read_page_text(client, people, "/billing")
     path = f"/o/{people.acme.slug}/settings"
     api = api_of(people, "alice")
     changed = api.patch(
@@ -145,17 +145,17 @@ def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
     assert (changed.status_code, changed.json()["display_currency"]) == (200, "EUR")
     assert 'value="EUR"' in client.get(path).content.decode()
     # Without a rate nothing is made up.
-    assert "≈" not in shown_to(client, people, "/billing")
-    add_rates(dora, [RateStated("EUR", clock.now().date(), "0.5")])
+    assert "≈" not in read_page_text(client, people, "/billing")
+    add_rates(dora, [RateFields("EUR", clock.now().date(), "0.5")])
     cents = balance(people.acme).available_nano // 2 // 10**7
-    shown = shown_to(client, people, "/billing")
-    assert f"≈ €{cents // 100:,}.{cents % 100:02d} at 0.5," in shown
-    assert "≈ €" in shown_to(client, people, f"/billing/statements/{clock.now():%Y-%m}")
+    page_text = read_page_text(client, people, "/billing")
+    assert f"≈ €{cents // 100:,}.{cents % 100:02d} at 0.5," in page_text
+    assert "≈ €" in read_page_text(client, people, f"/billing/statements/{clock.now():%Y-%m}")
     write_plan(dora, "Pro", Terms(30 * 10**9, 40 * 10**9))
     write_plan(dora, "Max", Terms(60 * 10**9, 90 * 10**9))
     SubscriptionPlan.objects.update(state="offered")
     with CaptureQueriesContext(connection) as captured:
-        plans = shown_to(client, people, "/billing/plan")
+        plans = read_page_text(client, people, "/billing/plan")
     assert "≈ €15.00 at 0.5," in plans
     assert "≈ €30.00 at 0.5," in plans
     assert sum('FROM "billing_exchangerate"' in one["sql"] for one in captured) == 1
@@ -163,7 +163,7 @@ def test_totals_show_both_and_the_rate(people: cast.Cast, dora: Any) -> None:
         cast.actor(people.alice, people.acme), people.acme, lambda *_: Past(0, []),
         scope="organisation", subject="", amount_nano=10**9, period="month", alert_percents=[],
     )  # fmt: skip
-    assert "≈ €0.00 at 0.5," in shown_to(client, people, f"/budgets/{budget.id}")
+    assert "≈ €0.00 at 0.5," in read_page_text(client, people, f"/budgets/{budget.id}")
     with_rate = api.get("/api/v1/balance").json()
     assert with_rate["currency"] == "USD"
 

@@ -51,7 +51,7 @@ def test_parse(text: str, nano: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("inputs", "expected"),
     [
         ("", "a plain decimal"),
         ("1,000", "a plain decimal"),
@@ -74,12 +74,12 @@ def test_parse(text: str, nano: int) -> None:
         (None, "a decimal string"),
     ],
 )
-def test_what_is_no_amount_is_refused_with_what_was_expected(given: Any, expected: str) -> None:
+def test_what_is_no_amount_is_refused_with_what_was_expected(inputs: Any, expected: str) -> None:
     with pytest.raises(MoneyInvalid, match="is not an amount: expected ") as refusal:
-        parse_usd(given)
+        parse_usd(inputs)
 
     assert expected in refusal.value.expected
-    assert refusal.value.got == given
+    assert refusal.value.got == inputs
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from accounts.models import Key
 from billing.holds import usage_corrections
 from billing.holds.usage_corrections import Borne
 from billing.limits.enforcement import HoldRequest
-from tests.billing.limits.test_windows import held, key, resolve, settled, stands, window
+from tests.billing.limits.test_windows import held, key, resolve, settled, window, window_state
 
 pytestmark = pytest.mark.django_db
 __all__ = ["key"]
@@ -20,7 +20,7 @@ def correct(hold: HoldRequest, source: str, *, customer: int, platform: int = 0)
             hold.attempt_id,
             hold.organisation_id,
             source,
-            usage_corrections.borne(hold.attempt_id),
+            usage_corrections.read_borne_cost(hold.attempt_id),
             Borne(customer, platform, customer + platform),
             {},
         )
@@ -32,8 +32,8 @@ def test_the_budgets_follow_the_charge_up_and_down(key: Key) -> None:
     resolve(settled(hold, 400))
     for source, charge, cap in (("late", 300, 500), ("look_up", 530, 530), ("review", 0, 530)):
         correct(hold, source, customer=charge)
-        assert usage_corrections.borne(hold.attempt_id) == Borne(charge, 0, charge)
-        assert stands(one) == (0, charge, cap)
+        assert usage_corrections.read_borne_cost(hold.attempt_id) == Borne(charge, 0, charge)
+        assert window_state(one) == (0, charge, cap)
 
 
 def test_what_the_platform_bears_is_no_budgets(key: Key) -> None:
@@ -41,8 +41,8 @@ def test_what_the_platform_bears_is_no_budgets(key: Key) -> None:
     hold = held(key, 450, one)
     resolve(settled(hold, 400))
     correct(hold, "late", customer=400, platform=70)
-    assert usage_corrections.borne(hold.attempt_id) == Borne(400, 70, 470)
-    assert stands(one) == (0, 400, 500)
+    assert usage_corrections.read_borne_cost(hold.attempt_id) == Borne(400, 70, 470)
+    assert window_state(one) == (0, 400, 500)
 
 
 def test_what_is_said_twice_moves_nothing_twice(key: Key) -> None:
@@ -51,4 +51,4 @@ def test_what_is_said_twice_moves_nothing_twice(key: Key) -> None:
     resolve(settled(hold, 400))
     for _ in range(2):
         correct(hold, "late", customer=300)
-    assert stands(one) == (0, 300, 500)
+    assert window_state(one) == (0, 300, 500)

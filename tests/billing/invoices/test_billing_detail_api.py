@@ -42,9 +42,9 @@ def test_details_come_back_as_they_were_sent(people: Cast) -> None:
 
 def test_a_tax_rate_is_added_and_never_changed(people: Cast) -> None:
     dora = signed_in(people.dora)
-    made = send(dora, "POST", "/tax-rates", TAX).json()
-    assert made | TAX == made
-    assert dora.get(f"/api/v1/tax-rates/{made['id']}").json() == made
+    body = send(dora, "POST", "/tax-rates", TAX).json()
+    assert body | TAX == body
+    assert dora.get(f"/api/v1/tax-rates/{body['id']}").json() == body
     assert send(dora, "POST", "/tax-rates", TAX).status_code == 409
     assert send(dora, "POST", "/tax-rates", {**TAX, "percent": "x"}).status_code == 422
-    assert send(dora, "PATCH", f"/tax-rates/{made['id']}", TAX).status_code == 405
+    assert send(dora, "PATCH", f"/tax-rates/{body['id']}", TAX).status_code == 405

@@ -12,13 +12,13 @@ from billing.invoices.rules import (
     Line,
     Tax,
     TaxRow,
+    add_totals,
     last_month,
     month_span,
     number_text,
     percent_text,
     taxes_of,
     usage_lines,
-    with_totals,
 )
 
 UTC = dt.UTC
@@ -74,21 +74,21 @@ def test_equal_lines_are_one_and_the_remainder_is_said() -> None:
         Line("usage", 0, "", "core", "m", "out_text", 600_000_000, 1_000_000, 100),
         Line("usage", 0, "", "core", "m", "in_text", 150_000_000, 1_000_000, 0),
     ]
-    made = usage_lines(asked, 541_490)
-    assert [(line.team or line.project, line.quantity, line.amount_nano) for line in made] == [
+    created = usage_lines(asked, 541_490)
+    assert [(line.team or line.project, line.quantity, line.amount_nano) for line in created] == [
         ("core", 100, 60_000),
         ("web", 3_000, 481_500),
         ("", 0, -10),
     ]
-    assert made[2].kind == "remainder"
+    assert created[2].kind == "remainder"
 
 
 def test_late_usage_stands_apart_and_first() -> None:
     october = dt.date(2026, 10, 1)
     own = Line("usage", 0, "", "a", "m", "in_text", 1_000_000, 1_000_000, 5)
     late = Line("usage", 0, "", "z", "m", "in_text", 1_000_000, 1_000_000, 7, october)
-    made = usage_lines([own, late, late], 19)
-    assert [(line.origin, line.quantity) for line in made] == [(october, 14), (None, 5)]
+    created = usage_lines([own, late, late], 19)
+    assert [(line.origin, line.quantity) for line in created] == [(october, 14), (None, 5)]
 
 
 VAT = TaxRow("VAT", "DE", 190_000, dt.date(2024, 1, 1), "The buyer owes the tax.")
@@ -117,7 +117,7 @@ def test_the_taxes_of_a_buyer(country: str, tax_id: bool, expected: list[Tax]) -
 )
 def test_the_total_is_the_sum_of_the_lines(amounts: list[int], rates: list[int]) -> None:
     """I19; the total is whole minor units, at most half of one away from what is exact."""
-    lines, totals = with_totals(
+    lines, totals = add_totals(
         [Line("usage", amount) for amount in amounts], [Tax("t", rate) for rate in rates]
     )
     assert sum(line.amount_nano for line in lines) == totals.total_nano
@@ -138,9 +138,9 @@ def test_lines_of_usage_come_to_what_was_charged(
 ) -> None:
     """I19: whatever the requests were charged, in whatever order they come."""
     lines = [Line("usage", 0, "", "t", m, "in_text", rate, 1_000_000, n) for m, n, rate in used]
-    made = usage_lines(lines, charged_nano)
-    assert sum(line.amount_nano for line in made) == charged_nano
-    assert usage_lines(reversed(lines), charged_nano) == made
+    created = usage_lines(lines, charged_nano)
+    assert sum(line.amount_nano for line in created) == charged_nano
+    assert usage_lines(reversed(lines), charged_nano) == created
 
 
 def test_words_of_figures() -> None:

@@ -53,12 +53,15 @@ def test_texts_that_are_no_month(text: str) -> None:
         month_of(text)
 
 
-def assert_ties(found: Statement) -> None:
-    assert found.opening_nano + sum(line.amount_nano for line in found.lines) == found.closing_nano
-    stands = found.closing_nano
-    for line in found.lines:
-        assert line.balance_nano == stands
-        stands -= line.amount_nano
+def assert_ties(new_statement: Statement) -> None:
+    assert (
+        new_statement.opening_nano + sum(line.amount_nano for line in new_statement.lines)
+        == new_statement.closing_nano
+    )
+    closing_nano = new_statement.closing_nano
+    for line in new_statement.lines:
+        assert line.balance_nano == closing_nano
+        closing_nano -= line.amount_nano
 
 
 def test_usage_is_one_line_per_day_and_everything_ties(
@@ -101,11 +104,11 @@ def test_usage_is_one_line_per_day_and_everything_ties(
 
 def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
     add_opening_credit(people.acme, 5 * USD)
-    found = statement.statement(people.acme, month_of(None))
-    assert [(line.kind, line.amount_nano, line.balance_nano) for line in found.lines] == [
+    result = statement.statement(people.acme, month_of(None))
+    assert [(line.kind, line.amount_nano, line.balance_nano) for line in result.lines] == [
         ("opening", 5 * USD, 5 * USD)
     ]
-    assert (found.opening_nano, found.closing_nano) == (0, 5 * USD)
+    assert (result.opening_nano, result.closing_nano) == (0, 5 * USD)
     empty = statement.statement(people.stranger, month_of(None))
     assert (empty.opening_nano, empty.closing_nano, empty.lines) == (0, 0, [])
 

@@ -87,7 +87,7 @@ def test_windows_tile_time(zone: str) -> None:
     tiles(zone, "hour", 30, at("2026-03-28T00:00Z"), at("2026-04-02T00:00Z"))
 
 
-def shown(period: Period, anchor: int) -> Iterator[int]:
+def wall_seconds(period: Period, anchor: int) -> Iterator[int]:
     """What a wall clock shows, in seconds since 1970, where periods begin; 2006 to 2027."""
     first, last = dt.date(2006, 12, 1), dt.date(2027, 2, 28)
     days = [(first + dt.timedelta(n)) for n in range((last - first).days)]
@@ -106,12 +106,12 @@ def shown(period: Period, anchor: int) -> Iterator[int]:
 def begins(period: Period, anchor: int, spells: Sequence[Spell]) -> list[int]:
     """The first instant at which the clock shows each of them or later, in Unix seconds; what a
     zone left out begins with what comes after it."""
-    found, place = [], 0
-    for label in shown(period, anchor):
+    result, place = [], 0
+    for label in wall_seconds(period, anchor):
         while label - spells[place].offset_s >= spells[place].end_s:
             place += 1
-        found.append(max(spells[place].start_s, label - spells[place].offset_s))
-    return sorted(set(found))
+        result.append(max(spells[place].start_s, label - spells[place].offset_s))
+    return sorted(set(result))
 
 
 @pytest.mark.slow

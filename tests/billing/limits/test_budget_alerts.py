@@ -45,7 +45,7 @@ def spend(budget: Budget, usd: str) -> None:
     )
 
 
-def told() -> list[tuple[str, int | None]]:
+def sent_alerts() -> list[tuple[str, int | None]]:
     facts = Fact.objects.filter(kind__startswith="budget.").order_by("id")
     return [(fact.kind.removeprefix("budget."), fact.body["threshold"]) for fact in facts]
 
@@ -72,12 +72,12 @@ def test_each_threshold_is_told_once_in_a_period_and_again_in_the_next(key: Key)
     assert [budget_alerts.tell_budgets() for _ in range(3)] == [1, 0, 0]
     spend(budget, "10")
     assert [budget_alerts.tell_budgets() for _ in range(2)] == [2, 0]
-    assert told() == [("reached", 50), ("reached", 80), ("reached", 100)]
+    assert sent_alerts() == [("reached", 50), ("reached", 80), ("reached", 100)]
     roll_over(budget)
     assert budget_alerts.tell_budgets() == 0
     spend(budget, "8.5")
     assert budget_alerts.tell_budgets() == 2
-    assert told()[3:] == [("reached", 50), ("reached", 80)]
+    assert sent_alerts()[3:] == [("reached", 50), ("reached", 80)]
     body = Fact.objects.filter(kind="budget.reached").latest("id").body
     assert (body["spent"], body["limit"], body["spent_percent"]) == ("8.50", "10.00", 85)
     assert (body["scope"], body["subject"]) == ("key", "ci")
@@ -103,7 +103,7 @@ def test_a_budget_that_refuses_has_reached_all_of_it(key: Key) -> None:
     assert budget_alerts.tell_budgets() == 0
     BudgetWindow.objects.update(refused_at=clock.now())
     assert [budget_alerts.tell_budgets() for _ in range(2)] == [1, 0]
-    assert told() == [("reached", 100)]
+    assert sent_alerts() == [("reached", 100)]
     # A new limit is a new threshold, and what the old one refused says nothing of it.
     budgets.change_budget(SYSTEM, budget, nothing, amount_nano=20 * USD)
     assert budget_alerts.tell_budgets() == 0
@@ -118,10 +118,10 @@ def test_forecast_is_told_once_and_not_by_the_first_minutes(key: Key) -> None:
     assert budget_alerts.tell_budgets() == 0
     BudgetWindow.objects.update(starts_at=now - 6 * day, ends_at=now + 24 * day)
     assert [budget_alerts.tell_budgets() for _ in range(2)] == [1, 0]
-    assert told() == [("forecast", None)]
-    (standing,) = budgets.standing_of([budget])
-    assert standing.forecast_at is not None
-    assert abs(standing.forecast_at - (now + 14 * day)) < dt.timedelta(minutes=1)
+    assert sent_alerts() == [("forecast", None)]
+    (usage,) = budgets.current_usage([budget])
+    assert usage.forecast_at is not None
+    assert abs(usage.forecast_at - (now + 14 * day)) < dt.timedelta(minutes=1)
     BudgetAlert.objects.all().delete()
     spend(budget, "1.5")
     assert budget_alerts.tell_budgets() == 0
@@ -182,7 +182,7 @@ def test_a_test_is_told_each_time_and_audited(key: Key) -> None:
     budget = make(key)
     for _ in range(2):
         budget_alerts.send_test(SYSTEM, budget)
-    assert told() == [("tested", None)] * 2
+    assert sent_alerts() == [("tested", None)] * 2
     assert AuditEvent.objects.filter(action="budget.alert_tested").count() == 2
 
 
@@ -193,8 +193,8 @@ def tell_job(argument: int) -> int:
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_look_at_once_tell_once(people: Cast) -> None:
     """Two processes with four tries each, for twenty budgets that all reached a threshold."""
-    made = [cast.make_key(people.core, f"k{n}", user=people.bob)[0] for n in range(20)]
-    for key in made:
+    items = [cast.make_key(people.core, f"k{n}", user=people.bob)[0] for n in range(20)]
+    for key in items:
         spend(make(key), "8")
     with racers(2) as run:
         results = run(tell_job, list(range(8)))

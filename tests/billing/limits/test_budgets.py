@@ -19,7 +19,7 @@ from billing.limits.budgets import BudgetRefused, Past
 from billing.models import Account, Budget, BudgetWindow, Hold
 from billing.wallets.wallets import balance
 from lib.ids import id_text
-from tests.billing.test_guarded import asked, place, stands
+from tests.billing.test_guarded import asked, place, window_state
 from tests.billing.test_guarded import key as key
 from tests.billing.test_sql import resolve
 from tests.cast import Cast, actor, make_key
@@ -46,8 +46,8 @@ def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
     running = msgspec.structs.replace(asked(key, 200), guarded=False)
     place(running)
     budget = make(key, past=Past(250, [running.attempt_id]))
-    (standing,) = budgets.standing_of([budget])
-    assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (250, 200, 50)
+    (usage,) = budgets.current_usage([budget])
+    assert (usage.spent_nano, usage.held_nano, usage.left_nano) == (250, 200, 50)
     window = budget.windows.get()
     assert Hold.objects.get(id=running.attempt_id).window_ids == [window.id]
     assert place(asked(key, 51, window, guards=1))[0][0] == "insufficient"
@@ -82,7 +82,7 @@ def test_raised_and_lowered_amount(key: Key) -> None:
     assert place(asked(key, 1, window, guards=2))[0][:2] == ("insufficient", 0)
     budgets.change_budget(SYSTEM, budget, nothing, amount_nano=300)
     assert place(asked(key, 220, window, guards=3))[0][0] == "admitted"
-    assert stands(window) == (300, 0)
+    assert window_state(window) == (300, 0)
     before, after = (
         AuditEvent.objects.filter(action="budget.changed").order_by("id")[0].detail[word]
         for word in ("before", "after")
@@ -96,7 +96,7 @@ def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key)
     assert not BudgetWindow.objects.exists()
     budget.refresh_from_db()
     budgets.change_budget(SYSTEM, budget, lambda budget, since: Past(70, []), enabled=True)
-    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+    assert budgets.current_usage([Budget.objects.get()])[0].left_nano == 30
 
 
 @pytest.mark.parametrize("away", ["off", "removed"])
@@ -118,7 +118,7 @@ def test_what_was_spent_under_a_label_outlives_its_budgets_absence(
         resolve(runs, "settled", 30)
         alice = replace(SYSTEM, organisation=key.organisation)
         budgets.restore_budget(alice, str(budget.id), nothing)
-    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+    assert budgets.current_usage([Budget.objects.get()])[0].left_nano == 30
     window = BudgetWindow.objects.get()
     assert (window.held_nano, window.spent_nano, window.brought_nano) == (0, 70, 0)
     assert place(asked(key, 31, window, guards=3))[0][0] == "insufficient"
@@ -154,7 +154,7 @@ def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> Non
     assert AuditEvent.objects.filter(action="budget.removed").count() == 1
     alice = replace(SYSTEM, organisation=key.organisation)
     back = budgets.restore_budget(alice, str(budget.id), lambda budget, since: Past(70, []))
-    assert budgets.standing_of([back])[0].left_nano == 30
+    assert budgets.current_usage([back])[0].left_nano == 30
     assert place(asked(key, 31, back.windows.get(), guards=4))[0][0] == "insufficient"
     assert place(asked(key, 30, back.windows.get(), guards=4))[0][0] == "admitted"
 
@@ -203,18 +203,18 @@ def test_one_part_has_one_budget_of_a_period(key: Key) -> None:
 def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
     budget = make(key, period="day")
     BudgetWindow.objects.all().delete()
-    (standing,) = budgets.standing_of([budget])
-    assert (standing.spent_nano, standing.held_nano) == (0, 0)
-    assert standing.resets_at == standing.span.end_at
+    (usage,) = budgets.current_usage([budget])
+    assert (usage.spent_nano, usage.held_nano) == (0, 0)
+    assert usage.resets_at == usage.span.end_at
     total = make(key, period="total")
-    assert budgets.standing_of([total])[0].resets_at is None
+    assert budgets.current_usage([total])[0].resets_at is None
 
 
 def test_who_sees_which_budgets(people: Cast) -> None:
     """The isolation matrix: members see their own, strangers nothing."""
     own, _ = make_key(people.core, "own", user=people.bob)
     other, _ = make_key(people.core, "other", user=people.alice)
-    made = {
+    values = {
         "org": make(own, scope="organisation", subject=""),
         "own": make(own),
         "bob": make(own, scope="user", subject=str(people.bob.id)),
@@ -224,13 +224,13 @@ def test_who_sees_which_budgets(people: Cast) -> None:
     def seen(who: object) -> set[int]:
         return {budget.id for budget in budgets.visible_budgets(who)}  # type: ignore[arg-type]
 
-    everything = {budget.id for budget in made.values()}
+    everything = {budget.id for budget in values.values()}
     bob, charlie = actor(people.bob, people.acme), actor(people.charlie, people.stranger)
     assert seen(actor(people.alice, people.acme)) == everything
-    assert seen(bob) == {made["own"].id, made["bob"].id}
+    assert seen(bob) == {values["own"].id, values["bob"].id}
     assert seen(charlie) == set()
     with pytest.raises(Http404):
-        budgets.access_budget(bob, str(made["other"].id))
+        budgets.access_budget(bob, str(values["other"].id))
     with pytest.raises(Http404):
         budgets.access_budget(charlie, "x")
 
@@ -238,7 +238,7 @@ def test_who_sees_which_budgets(people: Cast) -> None:
 def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.alice)
     alice = actor(people.alice, people.acme)
-    found = {
+    results = {
         ("organisation", ""): "",
         ("team", "core"): str(people.core.id),
         ("key", id_text(key.id)): str(key.id),
@@ -246,14 +246,14 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
         ("model", "gpt-*"): "gpt-*",
         ("customer", "c-1"): "c-1",
     }
-    for (scope, given), stored in found.items():
-        assert budgets.find_subject(alice, scope, given) == stored
-    for scope, given in (
+    for (scope, inputs), stored in results.items():
+        assert budgets.find_subject(alice, scope, inputs) == stored
+    for scope, inputs in (
         ("organisation", "x"), ("team", "none"), ("key", "k"), ("key", id_text(people.core.id)),
         ("user", "charlie@example.org"), ("tag", ""), ("tag", "a\nb"), ("model", "m" * 201),
     ):  # fmt: skip
         with pytest.raises(BudgetRefused) as refused:
-            budgets.find_subject(alice, scope, given)
+            budgets.find_subject(alice, scope, inputs)
         assert refused.value.field == "subject"
 
 
@@ -272,19 +272,19 @@ def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> No
     ):  # fmt: skip
         with pytest.raises(BudgetRefused, match="your teams and their keys"):
             budgets.create_budget(by, people.acme, nothing, scope=scope, subject=subject, **terms)
-        made = budgets.create_budget(
+        budget = budgets.create_budget(
             SYSTEM, people.acme, nothing, scope=scope, subject=subject, **terms
         )
         with pytest.raises(BudgetRefused, match="your teams and their keys"):
-            budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
+            budgets.change_budget(by, budget, nothing, amount_nano=2 * 10**9)
         with pytest.raises(BudgetRefused, match="your teams and their keys"):
-            budgets.remove_budget(by, made)
+            budgets.remove_budget(by, budget)
     for scope, subject in (("team", str(second.id)), ("key", str(own.id))):
-        made = budgets.create_budget(
+        budget = budgets.create_budget(
             by, people.acme, nothing, scope=scope, subject=subject, **terms
         )
-        budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
-        budgets.remove_budget(by, made)
+        budgets.change_budget(by, budget, nothing, amount_nano=2 * 10**9)
+        budgets.remove_budget(by, budget)
 
 
 def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
@@ -292,15 +292,15 @@ def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM)
     by = actor(people.bob, people.acme)
-    made = {
+    values = {
         team: budgets.create_budget(
             SYSTEM, people.acme, nothing, scope="team", subject=str(team.id), amount_nano=10**9,
             period="month",
         )
         for team in (people.core, second)
     }  # fmt: skip
-    for budget in made.values():
+    for budget in values.values():
         budgets.remove_budget(SYSTEM, budget)
     with pytest.raises(Http404):
-        budgets.restore_budget(by, str(made[people.core].id), nothing)
-    assert budgets.restore_budget(by, str(made[second].id), nothing) == made[second]
+        budgets.restore_budget(by, str(values[people.core].id), nothing)
+    assert budgets.restore_budget(by, str(values[second].id), nothing) == values[second]

@@ -101,10 +101,12 @@ def test_organisations_share_the_limits_of_a_channel(
     channel = limits(**most)
     batch = [request(key, channel, tokens=10) for key in (one, other, one)]
     assert words(*batch) == ["admitted", "admitted", "limited"]
-    ((word, _, told),) = place(request(other, channel, tokens=10))
-    assert (word, told["scope"]) == ("limited", "channel")
-    assert told["gate"] in {"rpm": "requests", "tpm": "tokens", "parallel": "parallel"}[min(most)]
-    assert 0 < told["wait_ms"] <= 61_000
+    ((word, _, message),) = place(request(other, channel, tokens=10))
+    assert (word, message["scope"]) == ("limited", "channel")
+    assert (
+        message["gate"] in {"rpm": "requests", "tpm": "tokens", "parallel": "parallel"}[min(most)]
+    )
+    assert 0 < message["wait_ms"] <= 61_000
     assert words(request(one, limits(**most), tokens=10)) == ["admitted"]
 
 
@@ -128,8 +130,8 @@ def test_each_attempt_is_a_request_to_its_channel(keys: tuple[Key, Key]) -> None
     channel = limits(rpm=2)
     assert words(request(one, channel)) == ["admitted"]
     assert words(request(one, channel, counted=False)) == ["admitted"]
-    ((word, _, told),) = place(request(one, channel, counted=False))
-    assert (word, told["scope"]) == ("limited", "channel")
+    ((word, _, message),) = place(request(one, channel, counted=False))
+    assert (word, message["scope"]) == ("limited", "channel")
 
 
 def test_a_batch_that_knows_two_limits_of_a_channel_counts_once(keys: tuple[Key, Key]) -> None:

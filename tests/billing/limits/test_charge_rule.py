@@ -12,7 +12,7 @@ from billing.limits.charge_rule import (
     MEASURED,
     ChargeRule,
     ChargeRuleInvalid,
-    checked,
+    build_charge_rule,
     meters_up_to,
     read_rule,
     rule_in_force,
@@ -40,7 +40,7 @@ def test_the_organisation_comes_before_the_model_and_that_before_the_channel(
 
 
 @pytest.mark.parametrize(
-    ("stated", "field"),
+    ("expected", "field"),
     [
         (("cancel",), "kind"),
         (("",), "kind"),
@@ -53,17 +53,17 @@ def test_the_organisation_comes_before_the_model_and_that_before_the_channel(
         (("drain", 5, "five"), "cost"),
     ],
 )
-def test_what_is_no_rule(stated: tuple[Any, ...], field: str) -> None:
+def test_what_is_no_rule(expected: tuple[Any, ...], field: str) -> None:
     with pytest.raises(ChargeRuleInvalid) as refused:
-        checked(*stated)
+        build_charge_rule(*expected)
     assert refused.value.field == field
 
 
 def test_a_rule_is_read_as_it_was_stored() -> None:
-    for rule in (None, MEASURED, ABSORB, DRAIN, checked("drain")):
+    for rule in (None, MEASURED, ABSORB, DRAIN, build_charge_rule("drain")):
         assert read_rule(stored_rule(rule)) == rule
     assert stored_rule(DRAIN) == {"kind": "drain", "seconds": 60, "cost": "0.05"}
-    assert checked("drain").seconds == DRAIN_SECONDS
+    assert build_charge_rule("drain").seconds == DRAIN_SECONDS
     # What a younger version may have written.
     assert read_rule({"kind": "halve"}) is None
     assert read_rule(None) is None

@@ -36,12 +36,12 @@ def test_a_rule_is_set_and_taken_back_on_its_page(dora: Client, people: Cast) ->
     assert charge_rule_of(people.acme) == ChargeRule("drain", 120, 50_000_000)
     form = dora.get(page).content.decode()
     assert 'value="0.05"' in form
-    (shown,) = [
+    (page_text,) = [
         row
         for row in effective_settings(actor(people.alice, people.acme))
         if row.title == "Abandoned requests"
     ]
-    assert (shown.level, shown.value) == (
+    assert (page_text.level, page_text.value) == (
         "Organisation", "Keep reading and charge the usage, at most 120 s, $0.05",
     )  # fmt: skip
     # The limits are those of reading on; what was typed there says nothing of the others.

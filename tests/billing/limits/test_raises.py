@@ -73,10 +73,10 @@ def test_next_call_passes_and_the_raise_ends_by_itself_at_its_date(
         "bob": "Budget increase of 0.0000003 USD approved (Acme)",
     }
     assert word(key, 100, budget) == "admitted"
-    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 200
+    assert budgets.current_usage([Budget.objects.get()])[0].left_nano == 200
     Budget.objects.update(raised_until=clock.now())
     assert word(key, 100, budget) == "insufficient"
-    assert budgets.standing_of([Budget.objects.get()])[0].limit_nano == 500
+    assert budgets.current_usage([Budget.objects.get()])[0].limit_nano == 500
     assert [budget_increases.end_raises() for _ in range(2)] == [1, 0]
     one.refresh_from_db()
     assert one.state == "ended"
@@ -107,7 +107,7 @@ def test_a_later_raise_takes_the_place_of_the_one_before(
     budget_increases.approve(alice, want(alice, budget, 100))
     first.refresh_from_db()
     assert first.state == "ended"
-    assert budgets.standing_of([Budget.objects.get()])[0].limit_nano == 600
+    assert budgets.current_usage([Budget.objects.get()])[0].limit_nano == 600
 
 
 def test_a_raise_is_taken_back_before_its_time(key: Key, bob: Actor, alice: Actor) -> None:

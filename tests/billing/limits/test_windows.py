@@ -81,7 +81,7 @@ def settled(hold: HoldRequest, charge_nano: int, tokens: int = 0) -> HoldResolve
     )
 
 
-def stands(one: BudgetWindow) -> tuple[int, int, int]:
+def window_state(one: BudgetWindow) -> tuple[int, int, int]:
     one.refresh_from_db()
     return one.held_nano, one.spent_nano, one.cap_nano
 
@@ -92,23 +92,23 @@ def test_charge_is_spent_and_the_rest_is_free_in_every_window_of_the_hold(key: K
     first, second = held(key, 300, of_key, of_team), held(key, 200, of_key)
     resolve(settled(first, 120), settled(second, 50))
     resolve(settled(first, 120))
-    assert stands(of_key) == (0, 170, 500)
-    assert stands(of_team) == (0, 120, 500)
-    assert stands(other) == (0, 0, 500)
+    assert window_state(of_key) == (0, 170, 500)
+    assert window_state(of_team) == (0, 120, 500)
+    assert window_state(other) == (0, 0, 500)
 
 
 def test_charge_above_the_hold_is_not_spent(key: Key) -> None:
     """I13: the excess is nobody's budget."""
     one = window(key, "key")
     resolve(settled(held(key, 300, one), 450))
-    assert stands(one) == (0, 300, 500)
+    assert window_state(one) == (0, 300, 500)
 
 
 @pytest.mark.parametrize("state", ["voided", "expired"])
 def test_what_cost_nothing_is_free_again(key: Key, state: str) -> None:
     one = window(key, "key")
     resolve(msgspec.structs.replace(settled(held(key, 300, one), 0), state=state))
-    assert stands(one) == (0, 0, 500)
+    assert window_state(one) == (0, 0, 500)
 
 
 def test_late_usage_stands_in_the_window_of_the_admission(key: Key) -> None:
@@ -117,9 +117,9 @@ def test_late_usage_stands_in_the_window_of_the_admission(key: Key) -> None:
     hold = held(key, 450, one)
     resolve(settled(hold, 400))
     execute(correct_windows({hold.attempt_id: -100}))
-    assert stands(one) == (0, 300, 500)
+    assert window_state(one) == (0, 300, 500)
     execute(correct_windows({hold.attempt_id: 230}))
-    assert stands(one) == (0, 530, 530)
+    assert window_state(one) == (0, 530, 530)
 
 
 def test_tokens_of_a_hold_are_corrected_in_its_second(key: Key) -> None:
@@ -128,8 +128,8 @@ def test_tokens_of_a_hold_are_corrected_in_its_second(key: Key) -> None:
     for at in (second - 1, second):
         RateSecond.objects.create(subject_id=key.id, second=at, requests=1, tokens=1_000)
     resolve(settled(hold, 10, tokens=120))
-    found = dict(RateSecond.objects.values_list("second", "tokens"))
-    assert found == {second - 1: 1_000, second: 220}
+    rate_seconds = dict(RateSecond.objects.values_list("second", "tokens"))
+    assert rate_seconds == {second - 1: 1_000, second: 220}
 
 
 def test_the_database_lets_nothing_stand_above_the_cap(key: Key) -> None:

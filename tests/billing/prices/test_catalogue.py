@@ -351,10 +351,10 @@ def test_no_other_name_takes_a_name_from_the_one_that_makes_it() -> None:
 
 
 def test_nothing_of_the_shipped_data_is_lost_silently() -> None:
-    told = {(row.provider, row.alias_of or row.model) for row in SHIPPED.rows}
-    told |= {(skip.provider, skip.model) for skip in SHIPPED.skipped}
+    messages = {(row.provider, row.alias_of or row.model) for row in SHIPPED.rows}
+    messages |= {(skip.provider, skip.model) for skip in SHIPPED.skipped}
 
-    assert {(provider.id, each.id) for provider in shipped for each in provider.models} == told
+    assert {(provider.id, each.id) for provider in shipped for each in provider.models} == messages
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "gpt-4o", "claude-opus-4-6", "gemini-2.5-pro"])
@@ -363,7 +363,7 @@ def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> 
 
     row = next(row for row in SHIPPED.rows if row.model == name and row.valid_to is None)
     for prompt, cached in ((1000, 400), (300_000, 100_000)):
-        told = calc_price(
+        message = calc_price(
             Usage(input_tokens=prompt, cache_read_tokens=cached, output_tokens=777),
             name,
             provider_id=row.provider,
@@ -371,7 +371,7 @@ def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> 
         used = {"in_text": prompt - cached, "in_cache_read": cached, "out_text": 777}
         cost = price(used, PriceVersion.from_stored(row.rates))
         assert isinstance(cost, CostLines)
-        assert Fraction(told.total_price) * 10**9 == sum(line.amount_nano for line in cost.lines)
+        assert Fraction(message.total_price) * 10**9 == sum(line.amount_nano for line in cost.lines)
 
 
 def test_the_five_models_with_prices_by_the_hour_charge_what_the_package_computes() -> None:
@@ -386,7 +386,7 @@ def test_the_five_models_with_prices_by_the_hour_charge_what_the_package_compute
             fitting = [row for row in rows if _holds(row.hours, at)]
             # What holds for some hours beats what holds all day.
             row = max(fitting, key=lambda row: row.hours != "")
-            told = calc_price(
+            message = calc_price(
                 Usage(input_tokens=1000, cache_read_tokens=400, output_tokens=777),
                 name,
                 provider_id="deepseek",
@@ -396,7 +396,7 @@ def test_the_five_models_with_prices_by_the_hour_charge_what_the_package_compute
             cost = price(used, PriceVersion.from_stored(row.rates))
             assert isinstance(cost, CostLines)
             exact = sum(line.amount_nano for line in cost.lines)
-            assert Fraction(told.total_price) * 10**9 == exact, (name, hour)
+            assert Fraction(message.total_price) * 10**9 == exact, (name, hour)
 
 
 @pytest.mark.parametrize("tier", ["priority", "flex"])
@@ -414,7 +414,7 @@ def test_service_tiers_charge_what_the_package_computes(tier: str) -> None:
     ]
     assert len(rows) > 15
     for row in rows:
-        told = calc_price(
+        message = calc_price(
             Usage(input_tokens=1000, output_tokens=777),
             row.model,
             provider_id=row.provider,
@@ -424,7 +424,7 @@ def test_service_tiers_charge_what_the_package_computes(tier: str) -> None:
         cost = price({"in_text": 1000, "out_text": 777}, PriceVersion.from_stored(row.rates))
         assert isinstance(cost, CostLines)
         exact = sum(line.amount_nano for line in cost.lines)
-        assert Fraction(told.total_price) * 10**9 == exact, row.model
+        assert Fraction(message.total_price) * 10**9 == exact, row.model
 
 
 def _holds(hours: str, at: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.prices.rate_changes import RateChange, falls_by_more_than_half, rate_changes
+from billing.prices.rate_changes import RateChange, fell_by_more_than_half, rate_changes
 
 BEFORE = {
     "meters": {"out_text": 10, "in_text": 4},
@@ -43,7 +43,7 @@ def test_change_in_tenths_of_a_percent_half_even(
 
 def test_a_cut_in_any_tier_counts_and_a_first_price_is_none() -> None:
     tier = {"input_over": 100, "mode": "whole", "meters": {"in_text": 3}}
-    assert falls_by_more_than_half(BEFORE, {**BEFORE, "tiers": [tier]})
-    assert falls_by_more_than_half(BEFORE, None)
-    assert not falls_by_more_than_half(None, BEFORE)
-    assert not falls_by_more_than_half(BEFORE, BEFORE)
+    assert fell_by_more_than_half(BEFORE, {**BEFORE, "tiers": [tier]})
+    assert fell_by_more_than_half(BEFORE, None)
+    assert not fell_by_more_than_half(None, BEFORE)
+    assert not fell_by_more_than_half(BEFORE, BEFORE)

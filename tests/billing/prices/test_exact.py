@@ -36,7 +36,7 @@ def random_version(dice: random.Random) -> dict[str, Any]:
         return dice.choice([0, 1, 37_500, 150_000_000, dice.randrange(10**13)])
 
     # What has no rate of its own has its fallback's.
-    stated = {name: rate() for name in NAMES if name not in FALLBACKS or dice.random() < 0.7}
+    values = {name: rate() for name in NAMES if name not in FALLBACKS or dice.random() < 0.7}
     count = dice.choice([0, 0, 1, 2, 3])
     mode = dice.choice(["whole", "marginal"])
     tiers = [
@@ -47,7 +47,7 @@ def random_version(dice: random.Random) -> dict[str, Any]:
         }
         for over in sorted(dice.sample(range(2_000_000), count))
     ]
-    return {"meters": stated, "tiers": tiers}
+    return {"meters": values, "tiers": tiers}
 
 
 def random_usage(dice: random.Random) -> dict[str, int]:
@@ -70,8 +70,8 @@ class Oracle:
             self.tables.append(self._complete(laid))
 
     @staticmethod
-    def _complete(stated: dict[str, int]) -> dict[str, int]:
-        rates = dict(stated)
+    def _complete(quantities: dict[str, int]) -> dict[str, int]:
+        rates = dict(quantities)
         for name, fallback in (
             ("in_cache_read", "in_text"),
             ("in_cache_write_5m", "in_text"),
@@ -181,13 +181,13 @@ def test_a_marginal_tier_never_makes_more_usage_cheaper(
 def test_nothing_is_dearer_than_the_bound_of_the_dearest(
     stored: list[dict[str, Any]], used: dict[str, int], ppms: list[int]
 ) -> None:
-    made = [
+    results = [
         PriceVersion.from_stored(one).multiplied(ppm)
         for one, ppm in zip(stored, ppms, strict=False)
     ]
-    bound = price_bound(used, dearest(made))
+    bound = price_bound(used, dearest(results))
     assert isinstance(bound, CostLines)
-    for version in made:
+    for version in results:
         total = total_of(used, version)
         assert isinstance(total, int)
         assert total <= bound.total_nano
@@ -257,12 +257,12 @@ PATH = (
 @pytest.mark.parametrize("path", PATH, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_float_and_no_division_stand_on_the_path(path: Path) -> None:
     """A float, a `/`, `float`, `round`: none can be in what makes money."""
-    found = []
+    results = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Div):
-            found.append("a division")
+            results.append("a division")
         elif isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
-            found.append(f"{node.value} at line {node.lineno}")
+            results.append(f"{node.value} at line {node.lineno}")
         elif isinstance(node, ast.Name) and node.id in {"float", "round"}:
-            found.append(f"{node.id} at line {node.lineno}")
-    assert found == []
+            results.append(f"{node.id} at line {node.lineno}")
+    assert results == []

@@ -9,10 +9,10 @@ import pytest
 from genai_prices import data
 
 from billing.prices.catalogue import CatalogueRow, convert_catalogue
-from billing.prices.catalogue_additions import own_models, with_own_prices
+from billing.prices.catalogue_additions import add_own_prices, own_models
 from billing.prices.pricing import CostLines, PriceVersion, price
 
-ROWS: Final = tuple(with_own_prices(convert_catalogue(data.providers).rows))
+ROWS: Final = tuple(add_own_prices(convert_catalogue(data.providers).rows))
 # The models of the contract that are served by text endpoints.
 PRICED: Final = (
     *("gpt-5.4", "gpt-5.4-mini", "gpt-5.2", "gpt-5.1", "gpt-5-chat", "gpt-4.1", "gpt-4o"),
@@ -103,7 +103,7 @@ def test_a_price_of_our_own_says_where_it_stands_and_since_when() -> None:
 
 def test_the_catalogue_wins_over_a_price_of_our_own() -> None:
     known = CatalogueRow("deepseek-v3", None, "p", ROWS[0].valid_from, None, {"meters": {}})
-    assert [row for row in with_own_prices([known]) if row.model == "deepseek-v3"] == [known]
+    assert [row for row in add_own_prices([known]) if row.model == "deepseek-v3"] == [known]
 
 
 def test_a_long_request_of_qwen_is_dearer() -> None:

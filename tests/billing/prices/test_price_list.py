@@ -24,8 +24,8 @@ TEXT = b"""{
 
 
 def test_what_is_exact_is_carried_over_and_what_is_not_is_named() -> None:
-    found = read_price_list(TEXT)
-    assert {name: rates["meters"] for name, rates in found.rates.items()} == {
+    price_list = read_price_list(TEXT)
+    assert {name: rates["meters"] for name, rates in price_list.rates.items()} == {
         "gpt-x": {
             "in_text": 2_500_000_000,
             "out_text": 10_000_000_000,
@@ -33,9 +33,9 @@ def test_what_is_exact_is_carried_over_and_what_is_not_is_named() -> None:
         },
         "embed-x": {"in_text": 20_000_000},
     }
-    assert set(found.skipped) == {"long-x", "pixel-x", "fine-x", "free-x"}
-    assert "above_200k" in found.skipped["long-x"]
-    for rates in found.rates.values():
+    assert set(price_list.skipped) == {"long-x", "pixel-x", "fine-x", "free-x"}
+    assert "above_200k" in price_list.skipped["long-x"]
+    for rates in price_list.rates.values():
         PriceVersion.from_stored(rates)
 
 
@@ -50,9 +50,9 @@ def test_what_is_no_list_is_refused(text: str) -> None:
 @pytest.mark.parametrize("value", ["-1", "true", '"0.1"', "1e400", "[]", "99999999999"])
 def test_a_cost_that_cannot_be_is_named(value: str) -> None:
     text = f'{{"m": {{"mode": "chat", "input_cost_per_token": {value}}}}}'
-    found: Any = read_price_list(text)
-    assert found.rates == {}
-    assert list(found.skipped) == ["m"]
+    price_list: Any = read_price_list(text)
+    assert price_list.rates == {}
+    assert list(price_list.skipped) == ["m"]
 
 
 @pytest.mark.parametrize("name", ["a b", "a*", "", "x" * 201, "a\\u0000b\\n"])

@@ -277,7 +277,7 @@ def test_bound_takes_the_dearest_tier_within_reach() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "text"),
     [
         ({}, "meters: expected an object"),
         ({"meters": []}, "meters: expected an object"),
@@ -310,8 +310,8 @@ def test_bound_takes_the_dearest_tier_within_reach() -> None:
         ),
     ],
 )
-def test_stored_form_that_cannot_be_used_is_refused(stored: dict[str, Any], told: str) -> None:
-    with pytest.raises(PriceInvalid, match=told):
+def test_stored_form_that_cannot_be_used_is_refused(stored: dict[str, Any], text: str) -> None:
+    with pytest.raises(PriceInvalid, match=text):
         PriceVersion.from_stored(stored)
 
 
@@ -322,7 +322,7 @@ def test_unknown_meter_is_refused_by_name() -> None:
 
 def exact_nano(
     used: dict[str, int],
-    stated: dict[str, int],
+    quantities: dict[str, int],
     tiers: list[tuple[int, dict[str, int]]],
     mode: str,
     ppm: int,
@@ -333,7 +333,7 @@ def exact_nano(
 
     def rate(meter: str, passed: int) -> int:
         meter = (counted_as or {}).get(meter, meter)
-        laid = dict(stated)
+        laid = dict(quantities)
         for over, tier in tiers:
             if passed > over:
                 laid |= tier
@@ -362,7 +362,7 @@ def test_price_is_exact_arithmetic_over_ten_thousand_rows() -> None:
     dice = random.Random(20260101)
     names = list(METERS)
     for _ in range(10_000):
-        stated = {name: dice.choice([0, 1, 37_500, dice.randrange(10**13)]) for name in names}
+        values = {name: dice.choice([0, 1, 37_500, dice.randrange(10**13)]) for name in names}
         used = {
             name: dice.choice([0, 1, 3, dice.randrange(2_000_000)])
             for name in dice.sample(names, dice.randrange(1, 7))
@@ -373,11 +373,11 @@ def test_price_is_exact_arithmetic_over_ten_thousand_rows() -> None:
             tiers = [(o, {n: dice.randrange(10**13) for n in names if n in used}) for o in over]
         ppm = dice.choice([PPM, PPM, 1_070_000, dice.randrange(3 * PPM)])
 
-        at = stored_version(stated, *((o, "whole", t) for o, t in tiers)).multiplied(ppm)
+        at = stored_version(values, *((o, "whole", t) for o, t in tiers)).multiplied(ppm)
         cost = price(used, at)
 
         assert isinstance(cost, CostLines)
-        exact = exact_nano(used, stated, tiers, "whole", ppm)
+        exact = exact_nano(used, values, tiers, "whole", ppm)
         assert cost.total_nano == round(exact)
         assert sum(line.amount_nano for line in cost.lines) == exact
 
@@ -394,30 +394,30 @@ tier_rates = st.dictionaries(st.sampled_from(list(METERS)), some_rates)
 @settings(max_examples=150)
 @given(
     used=st.dictionaries(st.sampled_from(list(METERS)), small, max_size=6),
-    stated=stated_rates,
+    quantities=stated_rates,
     tiers=st.lists(st.tuples(small, tier_rates), max_size=3, unique_by=lambda tier: tier[0]),
     mode=st.sampled_from(["whole", "marginal"]),
     ppm=st.integers(0, 2 * PPM),
 )
 def test_price_counts_as_if_token_by_token(
     used: dict[str, int],
-    stated: dict[str, int],
+    quantities: dict[str, int],
     tiers: list[tuple[int, dict[str, int]]],
     mode: str,
     ppm: int,
 ) -> None:
     tiers = sorted(tiers, key=lambda tier: tier[0])
-    at = stored_version(stated, *((over, mode, tier) for over, tier in tiers))
+    at = stored_version(quantities, *((over, mode, tier) for over, tier in tiers))
 
     at = at.multiplied(ppm)
     cost, bound = price(used, at), price_bound(used, at)
 
     assert isinstance(cost, CostLines)
     assert isinstance(bound, CostLines)
-    assert cost.total_nano == round(exact_nano(used, stated, tiers, mode, ppm))
+    assert cost.total_nano == round(exact_nano(used, quantities, tiers, mode, ppm))
     assert cost.total_nano <= bound.total_nano
-    plain = exact_nano(used, stated, tiers, mode, ppm, PLAIN_OF)
-    saved = plain - exact_nano(used, stated, tiers, mode, ppm)
+    plain = exact_nano(used, quantities, tiers, mode, ppm, PLAIN_OF)
+    saved = plain - exact_nano(used, quantities, tiers, mode, ppm)
     assert saved_by_cache(used, at) == round(saved)
 
 

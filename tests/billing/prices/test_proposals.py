@@ -30,7 +30,7 @@ from billing.prices.proposals import (
     propose_list,
     withdraw,
 )
-from billing.prices.shipped_catalogue import bring_shipped
+from billing.prices.shipped_catalogue import load_shipped_catalogue
 from lib import clock
 from tests.cast import Cast, actor, person
 
@@ -59,10 +59,10 @@ def loaded(people: Cast) -> Cast:
 
 
 def test_a_newer_catalogue_proposes_and_changes_nothing(loaded: Cast) -> None:
-    told = propose_catalogue(
+    catalogue = propose_catalogue(
         SYSTEM, [row("a", 120), row("b", 100), row("c", 5), row("b", 50, service_tier="flex")], NEW
     )
-    assert told == Proposed(added=2, changed=1, removed=1)
+    assert catalogue == Proposed(added=2, changed=1, removed=1)
     assert {(one.key.model, one.key.service_tier, one.what) for one in list_proposals()} == {
         ("a", "", "changed"),
         ("b", "flex", "added"),
@@ -202,9 +202,9 @@ def test_what_is_published_before_a_planned_version_ends_where_that_begins(loade
     first, second, third = (now + dt.timedelta(days=days) for days in (10, 20, 30))
     for valid_from, rate in ((third, 130), (first, 110), (second, 120), (None, 105)):
         accept(dora, [draft_price(dora, PriceKey("a"), rates(rate), valid_from=valid_from).id])
-    found = [(price.rates["meters"]["in_text"], price.valid_to) for price in list_prices(["a"])]
+    results = [(price.rates["meters"]["in_text"], price.valid_to) for price in list_prices(["a"])]
     begun = list_prices(["a"])[1].valid_from
-    assert found == [(100, begun), (105, first), (110, second), (120, third), (130, None)]
+    assert results == [(100, begun), (105, first), (110, second), (120, third), (130, None)]
 
 
 def test_a_planned_version_is_replaced_only_where_that_was_asked(loaded: Cast) -> None:
@@ -287,7 +287,7 @@ def planned(loaded: Cast, *steps: tuple[int, int]) -> list[int]:
     return [price.version_id for price in list_prices(["a"])][1:]
 
 
-def shown(model: str = "a") -> list[tuple[int, dt.datetime, dt.datetime | None]]:
+def list_versions(model: str = "a") -> list[tuple[int, dt.datetime, dt.datetime | None]]:
     return [
         (price.rates["meters"]["in_text"], price.valid_from, price.valid_to)
         for price in list_prices([model])
@@ -301,15 +301,15 @@ def take_back(loaded: Cast, version_id: int) -> None:
 
 def test_a_planned_version_is_withdrawn_and_the_one_before_holds_on(loaded: Cast) -> None:
     """W73: undone until its start, in any order, with a trace."""
-    before = shown()
+    before = list_versions()
     first, second = planned(loaded, (10, 110), (20, 120))
-    (_, _, until), *_, (_, begins, _) = shown()
+    (_, _, until), *_, (_, begins, _) = list_versions()
     take_back(loaded, first)
-    assert shown() == [(100, SINCE, begins), (120, begins, None)]
+    assert list_versions() == [(100, SINCE, begins), (120, begins, None)]
     assert until is not None
     assert until < begins
     take_back(loaded, second)
-    assert shown() == before
+    assert list_versions() == before
     assert AuditEvent.objects.filter(action="price.removed").count() == 2
     with pytest.raises(PriceRefused, match="no longer exists"):
         withdraw(actor(loaded.dora), PriceVersion(id=second, price_id=1))
@@ -331,30 +331,30 @@ def test_a_version_that_has_begun_or_is_about_to_is_not_withdrawn(
 def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
     """The flex price of the shipped list, which the own plain price would have ended."""
     load_catalogue(SYSTEM, [row("a", 100), row("a", 60, service_tier="flex")], OLD)
-    before = shown()
+    before = list_versions()
     dora, begins = actor(people.dora), clock.now() + dt.timedelta(days=3)
     accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=begins).id])
     (version,) = [price for price in list_prices(["a"]) if price.valid_from == begins]
     take_back(people, version.version_id)
-    assert shown() == before
+    assert list_versions() == before
 
 
 def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
     """Two steps down that one person could plan are one deep cut without the first of them."""
     first, second = planned(loaded, (10, 60), (12, 31))
-    before = shown()
+    before = list_versions()
     with pytest.raises(PriceRefused, match=f"version #{second} would cut"):
         take_back(loaded, first)
-    assert shown() == before
+    assert list_versions() == before
     take_back(loaded, second)
     take_back(loaded, first)
-    assert shown() == [(100, SINCE, None)]
+    assert list_versions() == [(100, SINCE, None)]
 
 
 def test_a_cut_that_two_have_accepted_is_in_nobodys_way(loaded: Cast) -> None:
     first, _ = planned(loaded, (10, 90), (12, 31))
     take_back(loaded, first)
-    assert [rate for rate, _, _ in shown()] == [100, 31]
+    assert [rate for rate, _, _ in list_versions()] == [100, 31]
 
 
 def test_what_the_shipped_list_plans_gives_way_to_a_price_of_ones_own(people: Cast) -> None:
@@ -386,11 +386,11 @@ def test_drafts_of_one_price_stand_beside_each_other(loaded: Cast) -> None:
 @pytest.mark.slow
 def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:
     load_catalogue(SYSTEM, [row("gpt-4o", 1)], OLD)
-    first = bring_shipped(SYSTEM)
+    first = load_shipped_catalogue(SYSTEM)
     assert first.proposed.added > 1000
     assert first.proposed.changed == 1
-    assert bring_shipped(SYSTEM).proposed == Proposed(0, 0, 0)
-    assert bring_shipped(SYSTEM, again=True).proposed == first.proposed
+    assert load_shipped_catalogue(SYSTEM).proposed == Proposed(0, 0, 0)
+    assert load_shipped_catalogue(SYSTEM, again=True).proposed == first.proposed
 
 
 LIST = "list prices.example.org/list.json"
@@ -402,8 +402,11 @@ def test_a_list_proposes_what_it_says_otherwise_and_removes_nothing(loaded: Cast
         name: rates(n) for name, n in (("a", 200), ("b", 100), ("mine", 1), ("new", 5), ("z/x", 5))
     }
     assert propose_list(SYSTEM, wanted, LIST, ignored=["z/*"]) == Proposed(1, 1, 0)
-    found = {listed.row.model: listed for listed in list_proposals()}
-    assert {name: listed.what for name, listed in found.items()} == {"a": "changed", "new": "added"}
+    results = {listed.row.model: listed for listed in list_proposals()}
+    assert {name: listed.what for name, listed in results.items()} == {
+        "a": "changed",
+        "new": "added",
+    }
     assert in_force("a") == [rates(100)]
     # Again: the same, and no second one of each.
     assert propose_list(SYSTEM, wanted, LIST, ignored=["z/*"]) == Proposed(1, 1, 0)

@@ -55,16 +55,16 @@ def ratios(*entries: Any, **over: Any) -> bytes:
     return json.dumps({**whole, **over}).encode()
 
 
-def meters(found: UpstreamPrices, name: str = "m") -> dict[str, int]:
-    assert found.not_understood == {}
-    read: dict[str, int] = found.rates[name]["meters"]
-    PriceVersion.from_stored(found.rates[name])
+def meters(upstream_prices: UpstreamPrices, name: str = "m") -> dict[str, int]:
+    assert upstream_prices.not_understood == {}
+    read: dict[str, int] = upstream_prices.rates[name]["meters"]
+    PriceVersion.from_stored(upstream_prices.rates[name])
     return read
 
 
-def words(found: UpstreamPrices, name: str) -> str:
+def words(upstream_prices: UpstreamPrices, name: str) -> str:
     """The reason as its parts say it."""
-    return " ".join(filter(None, found.not_understood[name]))
+    return " ".join(filter(None, upstream_prices.not_understood[name]))
 
 
 def test_prices_by_token_are_exact() -> None:
@@ -93,8 +93,8 @@ def test_ratios_are_exact_and_times_that_of_the_group() -> None:
         "out_audio": 8_000_000_000,
     }
     call = {**RATIO, "quota_type": 1, "model_price": 0.05}
-    found = read_upstream_prices(ratios(call), "vip")
-    assert meters(found, "gpt-5") == {"requests": 40 * 10**12}
+    upstream_prices = read_upstream_prices(ratios(call), "vip")
+    assert meters(upstream_prices, "gpt-5") == {"requests": 40 * 10**12}
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_ratios_are_exact_and_times_that_of_the_group() -> None:
 def test_a_price_that_is_odd_is_named_and_none_of_its_model_is_used(
     over: dict[str, Any], why: str
 ) -> None:
-    found = read_upstream_prices(priced(**over))
-    assert found.rates == {}
-    assert words(found, "m").startswith(why), found.not_understood
+    upstream_prices = read_upstream_prices(priced(**over))
+    assert upstream_prices.rates == {}
+    assert words(upstream_prices, "m").startswith(why), upstream_prices.not_understood
 
 
 @pytest.mark.parametrize("text", ["1.25e-6", "1.25E-6", "0.125e-5", 0.00000125])
@@ -162,9 +162,9 @@ def test_an_exponent_is_read_exactly(text: Any) -> None:
     ],
 )
 def test_a_ratio_that_is_odd_is_named(over: dict[str, Any], why: str) -> None:
-    found = read_upstream_prices(ratios({**RATIO, **over}), "default")
-    assert found.rates == {}
-    assert words(found, "gpt-5").startswith(why), found.not_understood
+    upstream_prices = read_upstream_prices(ratios({**RATIO, **over}), "default")
+    assert upstream_prices.rates == {}
+    assert words(upstream_prices, "gpt-5").startswith(why), upstream_prices.not_understood
 
 
 def test_unknown_members_are_listed_also_where_they_say_nothing() -> None:
@@ -173,26 +173,31 @@ def test_unknown_members_are_listed_also_where_they_say_nothing() -> None:
         {"id": "a", "pricing": {**PRICING, "new_part": "0"}},
         {"id": "b", "pricing": {**PRICING, "new_part": "0.1"}},
     ]
-    found = read_upstream_prices(models(*entries))
-    assert (set(found.rates), set(found.not_understood)) == ({"a"}, {"b"})
-    assert found.unknown == {"new_part": 2}
-    found = read_upstream_prices(ratios({**RATIO, "note": "x", "surcharge_price": 0}), "default")
-    assert (set(found.rates), found.unknown) == ({"gpt-5"}, {"note": 1, "surcharge_price": 1})
+    upstream_prices = read_upstream_prices(models(*entries))
+    assert (set(upstream_prices.rates), set(upstream_prices.not_understood)) == ({"a"}, {"b"})
+    assert upstream_prices.unknown == {"new_part": 2}
+    upstream_prices = read_upstream_prices(
+        ratios({**RATIO, "note": "x", "surcharge_price": 0}), "default"
+    )
+    assert (set(upstream_prices.rates), upstream_prices.unknown) == (
+        {"gpt-5"},
+        {"note": 1, "surcharge_price": 1},
+    )
 
 
 def test_names_that_cannot_be_told_apart_are_not_used() -> None:
     twice = b'{"data": [{"id": "t", "pricing": {"prompt": "1e-6", "prompt": "2e-6"}},'
     twice += b'{"id": "u", "id": "v", "pricing": {"prompt": "1e-6", "completion": "1e-6"}}]}'
-    found = read_upstream_prices(twice)
-    assert found.rates == {}
-    assert set(found.not_understood) == {"t", "v"}
+    upstream_prices = read_upstream_prices(twice)
+    assert upstream_prices.rates == {}
+    assert set(upstream_prices.not_understood) == {"t", "v"}
     entry = {"id": "m", "pricing": PRICING}
     odd: list[Any] = [entry, entry, {"pricing": PRICING}, "text", None, 7]
     odd += [{"id": name, "pricing": PRICING} for name in ("", "a b", "a\x00", "*", "x" * 201, 5)]
-    found = read_upstream_prices(models(*odd, {"id": "good", "pricing": PRICING}))
-    assert set(found.rates) == {"good"}
-    assert len(found.not_understood) == len(odd) - 1
-    assert all(name.isprintable() for name in found.not_understood)
+    upstream_prices = read_upstream_prices(models(*odd, {"id": "good", "pricing": PRICING}))
+    assert set(upstream_prices.rates) == {"good"}
+    assert len(upstream_prices.not_understood) == len(odd) - 1
+    assert all(name.isprintable() for name in upstream_prices.not_understood)
 
 
 @pytest.mark.parametrize(
@@ -238,10 +243,10 @@ def test_the_group_is_asked_for_and_never_guessed() -> None:
 
 
 def test_ten_thousand_models_are_read() -> None:
-    found = read_upstream_prices(
+    upstream_prices = read_upstream_prices(
         models(*({"id": f"m-{n}", "pricing": PRICING} for n in range(10_000)))
     )
-    assert len(found.rates) == 10_000
+    assert len(upstream_prices.rates) == 10_000
 
 
 @given(
@@ -251,8 +256,8 @@ def test_ten_thousand_models_are_read() -> None:
 def test_a_price_is_read_as_it_is_written(prompt: Any, completion: Any) -> None:
     """No digit is lost and none is made up, however the number is written."""
     for form in (f"{prompt:f}", f"{prompt:e}"):
-        found = read_upstream_prices(priced(prompt=form, completion=f"{completion:f}"))
-        read = meters(found)
+        upstream_prices = read_upstream_prices(priced(prompt=form, completion=f"{completion:f}"))
+        read = meters(upstream_prices)
         assert Fraction(read["in_text"], 10**15) == Fraction(prompt)
         assert Fraction(read["out_text"], 10**15) == Fraction(completion)
 
@@ -273,12 +278,12 @@ def test_whatever_is_published_every_model_is_read_or_named(
     ratio = {**RATIO, **ratio, "model_name": "m"}
     for text in (models({"id": "m", "pricing": {**PRICING, **pricing}}), ratios(ratio)):
         try:
-            found = read_upstream_prices(text, "default")
+            upstream_prices = read_upstream_prices(text, "default")
         except PricesInvalid:
             continue
-        assert found.names == {"m"}
-        for stated in found.rates.values():
-            assert any(PriceVersion.from_stored(stated).rates.values())
+        assert upstream_prices.names == {"m"}
+        for one_expected in upstream_prices.rates.values():
+            assert any(PriceVersion.from_stored(one_expected).rates.values())
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,8 @@ def history() -> None:
             posting.Entry("customer:available", organisation.id, -(10 + number)),
             posting.Entry("revenue", organisation.id, 10 + number),
         )
-        made = posting.Posting(f"settle:{new_id()}", "settle", lines)
-        post(made, cause={"n": number}, actor="somebody")
+        new_posting = posting.Posting(f"settle:{new_id()}", "settle", lines)
+        post(new_posting, cause={"n": number}, actor="somebody")
         audit.record(SYSTEM, organisation, "team.changed", organisation, n=number)
     # As somebody who may do everything: no trigger runs.
     run("SET LOCAL session_replication_role = replica")
@@ -138,8 +138,8 @@ def test_an_end_that_was_cut_off_is_found_by_its_age() -> None:
     until = Seal.objects.filter(kind="ledger").latest("id").to_at
     late = until + dt.timedelta(hours=4)
     with connection.cursor() as cursor:
-        found = broken_seals(_At(cursor, late), KEY)
-    assert [one.seal_id for one in found] == [0, 0]
+        result = broken_seals(_At(cursor, late), KEY)
+    assert [one.seal_id for one in result] == [0, 0]
 
 
 class _At:
@@ -190,12 +190,12 @@ def test_verify_names_what_is_wrong(settings: Any) -> None:
     # I25: a person is told, once an hour and not each minute, by one letter.
     BooksCheck.objects.update(rest_until=clock.now())
     check_books()
-    told = Fact.objects.get(kind="books.wrong")
-    assert told.body["count"] == sum(map(len, broken_now.values()))
-    assert {one["invariant"] for one in told.body["findings"]} == set(broken_now)
+    fact = Fact.objects.get(kind="books.wrong")
+    assert fact.body["count"] == sum(map(len, broken_now.values()))
+    assert {one["invariant"] for one in fact.body["findings"]} == set(broken_now)
 
 
-def told(text: str) -> AuditEvent:
+def record_text(text: str) -> AuditEvent:
     """An event of the trail that holds a text of somebody's."""
     organisation, _ = Organisation.objects.get_or_create(name="Acme", slug="acme")
     audit.record(SYSTEM, organisation, "key.created", organisation, name=text)
@@ -213,7 +213,7 @@ def backdate(event: AuditEvent, at: dt.datetime) -> None:
 
 @pytest.mark.parametrize("text", [*STORABLE, EVERYTHING, LONG], ids=lambda text: ascii(text)[:20])
 def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
-    event = told(text)
+    event = record_text(text)
     unguarded()
     backdate(event, clock.now() - dt.timedelta(minutes=1))
     assert seal_all(KEY) == 2
@@ -238,7 +238,7 @@ def test_the_first_instant_of_a_span_is_in_it_and_the_last_in_the_next(kind: str
     """A row at the very end of one span is at the very beginning of the next one."""
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 5_000)
-    told("ci")
+    record_text("ci")
     edge = clock.now() - dt.timedelta(minutes=5)
     unguarded()
     run("UPDATE billing_posting SET created_at = %s", edge)
@@ -283,7 +283,7 @@ def test_rows_that_stay_unsealed_are_told_by_verify_and_end_the_job_with_an_erro
 ) -> None:
     """Whatever holds the sealing up, a transaction that never ends or a defect."""
     settings.WEIR_KEK = "k"
-    event = told("ci")
+    event = record_text("ci")
     unguarded()
     run("UPDATE accounts_auditevent SET at = now() - interval '9 min'")
     monkeypatch.setattr("billing.seals.seals._seal", lambda *_: 0)
@@ -302,19 +302,19 @@ def test_a_backlog_is_sealed_by_seals_of_so_many_rows(monkeypatch: pytest.Monkey
     """However much there is: what was written in one instant by several seals would not be."""
     monkeypatch.setattr(seals, "_SEALED_ROWS", 3)
     now = clock.now()
-    events = [told(f"number {n}") for n in range(10)]
+    events = [record_text(f"number {n}") for n in range(10)]
     unguarded()
     for n, event in enumerate(events):
         backdate(event, now - dt.timedelta(hours=20 - n))
     seal_all(KEY)
-    made = Seal.objects.filter(kind="trail").order_by("id")
-    assert sum(seal.rows for seal in made) == 10
-    assert max(seal.rows for seal in made) <= 3
+    seal_rows = Seal.objects.filter(kind="trail").order_by("id")
+    assert sum(seal.rows for seal in seal_rows) == 10
+    assert max(seal.rows for seal in seal_rows) <= 3
     assert broken() == []
     edited = events[4]
     run("UPDATE accounts_auditevent SET action = 'x' WHERE id = %s", edited.id)
     at = now - dt.timedelta(hours=16)
-    wanted = [seal.id for seal in made if seal.from_at <= at < seal.to_at]
+    wanted = [seal.id for seal in seal_rows if seal.from_at <= at < seal.to_at]
     assert [one.seal_id for one in broken()] == wanted
 
 
@@ -323,12 +323,12 @@ def test_what_is_read_part_by_part_is_what_one_text_was(monkeypatch: pytest.Monk
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     unguarded()
     for n in range(7):
-        told(f"a \\ and\nb {n}")
-        made = (
+        record_text(f"a \\ and\nb {n}")
+        items = (
             posting.Entry("equity:opening", organisation.id, -n - 1),
             posting.Entry("customer:available", organisation.id, n + 1),
         )
-        post(posting.Posting(f"opening:{n}", "opening", made))
+        post(posting.Posting(f"opening:{n}", "opening", items))
     run("UPDATE accounts_auditevent SET at = now() - (random() * 1000 + 2) * interval '1 s'")
     run("UPDATE billing_posting SET created_at = now() - (random() * 1000 + 2) * interval '1 s'")
     seal_all(KEY)

@@ -20,9 +20,9 @@ class Written:
         self.read = 0
 
     def execute(self, query: str, params: Any = None) -> None:
-        found = [at for at in self.instants if params["from"] <= at < params["to"]]
-        self.read += len(found)
-        self._answer = min(found) if "min(" in query else len(found)
+        results = [at for at in self.instants if params["from"] <= at < params["to"]]
+        self.read += len(results)
+        self._answer = min(results) if "min(" in query else len(results)
 
     def fetchall(self) -> list[Any]:
         return [(self._answer,)]
@@ -33,12 +33,12 @@ def test_every_instant_is_in_one_span_and_no_span_has_too_many_rows(
     seconds: list[int], rows_max: int
 ) -> None:
     table = Written(seconds)
-    found = list(spans(table, "ledger", BEGINNING, END, rows_max))
-    edges = [BEGINNING, *(to_at for _, to_at in found)]
-    assert [from_at for from_at, _ in found] == edges[:-1]
+    results = list(spans(table, "ledger", BEGINNING, END, rows_max))
+    edges = [BEGINNING, *(to_at for _, to_at in results)]
+    assert [from_at for from_at, _ in results] == edges[:-1]
     assert edges == sorted(set(edges))
     assert edges[-1] == END
-    for from_at, to_at in found:
+    for from_at, to_at in results:
         inside = [at for at in table.instants if from_at <= at < to_at]
         assert len(inside) <= rows_max or len(set(inside)) == 1
 

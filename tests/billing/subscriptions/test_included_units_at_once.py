@@ -103,6 +103,6 @@ def test_what_is_used_and_held_is_never_more_than_included() -> None:
     assert (row.used, row.held) == (used, 0)
     assert row.used <= row.included
     assert Posting.objects.filter(attempt_id__in=attempts).count() == len(attempts)
-    stands = dict(Account.objects.filter(organisation=owner).values_list("kind", "balance_nano"))
-    assert stands["revenue"] == used * PRICE == -stands["included:units"]
-    assert stands["customer:available"] == stands["customer:held"] == 0
+    accounts = dict(Account.objects.filter(organisation=owner).values_list("kind", "balance_nano"))
+    assert accounts["revenue"] == used * PRICE == -accounts["included:units"]
+    assert accounts["customer:available"] == accounts["customer:held"] == 0

@@ -33,7 +33,7 @@ from billing.models import (
     SubscriptionPlan,
 )
 from billing.prices.multipliers import MULTIPLIERS_MAX
-from billing.prices.plans import plan_in_force, plan_of, put_on_plan, save_plan
+from billing.prices.plans import assign_plan, plan_in_force, plan_of, save_plan
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions.included_units import TERMS_MAX, UNITS_MAX
 from billing.subscriptions.plans import (
@@ -140,7 +140,7 @@ def test_multipliers_are_checked_and_told_to_the_relay(people: cast.Cast, key: K
         offer_plan(dora, cheap)
     pro = offer_plan(dora, write("Pro", ("gpt-5*", "0.5"), ("*", "1.2")))
     save_plan(dora, "dear", multiplier_ppm=2_000_000)
-    put_on_plan(dora, people.acme, "dear")
+    assign_plan(dora, people.acme, "dear")
     before = Epoch.objects.get(id=1).n
     choose_plan(alice, people.acme, pro)
     assert Epoch.objects.get(id=1).n > before
@@ -148,7 +148,7 @@ def test_multipliers_are_checked_and_told_to_the_relay(people: cast.Cast, key: K
     assert (in_force.name, in_force.multiplier_for("gpt-5-mini")) == ("dear", 500_000)
     assert in_force.multiplier_for("o3") == 1_200_000
     save_plan(dora, "own", multiplier_ppm=1_900_000)
-    put_on_plan(dora, people.core, "own")
+    assign_plan(dora, people.core, "own")
     of_team = plan_in_force(people.acme, team=people.core)
     assert (of_team.level, of_team.plan.multiplier_for("gpt-5-mini")) == ("team", 1_900_000)
     fact = AuditEvent.objects.get(action="subscription_plan.offered").detail
@@ -432,10 +432,10 @@ def test_who_writes_a_gift_does_not_offer_it_alone(people: cast.Cast, settings: 
 def test_hostile_texts_of_a_plan_are_kept_or_refused(people: cast.Cast, text: str) -> None:
     dora = cast.actor(people.dora)
     try:
-        made = write_plan(dora, f"n{text}"[:60], Terms(USD, USD), description=text)
+        new_plan = write_plan(dora, f"n{text}"[:60], Terms(USD, USD), description=text)
     except Refused:
         return
-    assert SubscriptionPlan.objects.get(id=made.id).description == text.strip()
+    assert SubscriptionPlan.objects.get(id=new_plan.id).description == text.strip()
 
 
 def test_its_postings_cannot_be_reversed_by_hand(people: cast.Cast, key: Key) -> None:
@@ -562,10 +562,10 @@ def test_a_plan_is_chosen_on_its_page(people: cast.Cast) -> None:
     client = cast.signed_in(people.alice)
     page = f"/o/{people.acme.slug}/billing/plan"
     assert "Pro" in client.get(page).content.decode()
-    shown = client.post(page, {"plan": str(pro.id)}).content.decode()
+    text = client.post(page, {"plan": str(pro.id)}).content.decode()
     preview = preview_plan(people.acme, pro)
-    assert f"{preview.days} of {preview.of_days}, from" in shown
-    assert preview.seen in shown
+    assert f"{preview.days} of {preview.of_days}, from" in text
+    assert preview.seen in text
     assert not Subscription.objects.exists()
     answer = client.post(page, {"plan": str(pro.id), "seen": preview.seen})
     assert answer.status_code == 303
@@ -597,9 +597,9 @@ def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
     assert "3,000,000" in client.post(own, {"plan": str(written.id)}).content.decode()
     choose_plan(cast.actor(people.alice, people.acme), people.acme, written)
     IncludedUnits.objects.filter(meter="images").update(used=7, held=2)
-    shown = client.get(own).content.decode()
-    assert "gpt-5*, o3" in shown
-    assert "7 of " in shown
+    page_text = client.get(own).content.decode()
+    assert "gpt-5*, o3" in page_text
+    assert "7 of " in page_text
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     units = cast.with_key(text).get("/api/v1/subscription").json()["subscription"]["units"]
     assert [(one["meter"], one["used"], one["held"]) for one in units] == [
@@ -621,14 +621,14 @@ def test_multipliers_are_written_chosen_and_shown(people: cast.Cast) -> None:
     written = offer_plan(cast.actor(people.dora), written)
     client, own = cast.signed_in(people.alice), f"/o/{people.acme.slug}/billing/plan"
     words = "gpt-5* × 0.8, * × 1.25"
-    for shown in (client.get(own), client.post(own, {"plan": str(written.id)})):
-        assert words in shown.content.decode()
+    for value in (client.get(own), client.post(own, {"plan": str(written.id)})):
+        assert words in value.content.decode()
     choose_plan(cast.actor(people.alice, people.acme), people.acme, written)
     assert "Prices are multiplied" in client.get(own).content.decode()
     assert words in client.get(f"/o/{people.acme.slug}/prices").content.decode()
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
-    told = cast.with_key(text).get("/api/v1/subscription").json()["subscription"]["terms"]
-    assert told["multipliers"] == [
+    terms = cast.with_key(text).get("/api/v1/subscription").json()["subscription"]["terms"]
+    assert terms["multipliers"] == [
         {"pattern": "gpt-5*", "multiplier": "0.8"}, {"pattern": "*", "multiplier": "1.25"},
     ]  # fmt: skip
 
@@ -638,16 +638,16 @@ def test_the_api_writes_multipliers(people: cast.Cast) -> None:
     listed = [{"pattern": "gpt-5*", "multiplier": "0.8"}, {"pattern": "*", "multiplier": "2"}]
     body = {"name": "Pro", "price": "20", "included": "0", "multipliers": listed}
 
-    def post(given: dict[str, Any]) -> Any:
-        return operator.post(url, given, content_type="application/json")
+    def post(fields: dict[str, Any]) -> Any:
+        return operator.post(url, fields, content_type="application/json")
 
     for wrong in ("0.0000001", "1001", "1e2", "Infinity", "-0.5", ""):
         one = {"pattern": "o3", "multiplier": wrong}
         answer = post({**body, "multipliers": [one]})
         assert (answer.status_code, "multipliers" in answer.content.decode()) == (422, True), wrong
-    made = post(body)
-    assert (made.status_code, made.json()["multipliers"]) == (201, listed)
-    assert operator.get(f"{url}/{made.json()['id']}").json()["multipliers"] == listed
+    response = post(body)
+    assert (response.status_code, response.json()["multipliers"]) == (201, listed)
+    assert operator.get(f"{url}/{response.json()['id']}").json()["multipliers"] == listed
 
 
 def test_a_plan_with_every_line_replaces_another_on_its_page(people: cast.Cast) -> None:
@@ -679,9 +679,9 @@ def test_a_receipt_says_what_the_plan_paid(people: cast.Cast) -> None:
     assert "is counted within a minute" in client.get(page).content.decode()
     assert client.get(f"{page}/receipt.json").json()["paid_by"] is None
     promo.count_spending(people.acme.id)
-    shown = client.get(page).content.decode()
-    assert "Paid by included usage" in shown
-    assert "is counted within a minute" not in shown
+    text = client.get(page).content.decode()
+    assert "Paid by included usage" in text
+    assert "is counted within a minute" not in text
     assert client.get(f"{page}/receipt.json").json()["paid_by"] == {
         "included": "0.0002", "promo": "0.00", "balance": "0.00001",
     }  # fmt: skip
@@ -759,11 +759,15 @@ def test_operators_write_and_offer_plans(people: cast.Cast) -> None:
         == 422
     )
     client.post(page, {"name": "Pro", "price": "20", "included": "25", "overage": "refuse"})
-    made = SubscriptionPlan.objects.get()
-    assert (made.price_nano, made.included_nano, made.state) == (20 * USD, 25 * USD, "draft")
-    assert made.overage == "refuse"
-    client.post(f"{page}/{made.outer_id}/offer")
-    assert f"{made.outer_id}/offer" not in client.get(page).content.decode()
-    client.post(f"{page}/{made.outer_id}/archive")
-    made.refresh_from_db()
-    assert made.state == "archived"
+    subscription_plan = SubscriptionPlan.objects.get()
+    assert (
+        subscription_plan.price_nano,
+        subscription_plan.included_nano,
+        subscription_plan.state,
+    ) == (20 * USD, 25 * USD, "draft")
+    assert subscription_plan.overage == "refuse"
+    client.post(f"{page}/{subscription_plan.outer_id}/offer")
+    assert f"{subscription_plan.outer_id}/offer" not in client.get(page).content.decode()
+    client.post(f"{page}/{subscription_plan.outer_id}/archive")
+    subscription_plan.refresh_from_db()
+    assert subscription_plan.state == "archived"

@@ -19,7 +19,7 @@ from lib import clock
 from outbox.models import Fact
 from tests import cast
 from tests.billing.topups.test_foreign_events import event_of
-from tests.billing.topups.test_topups import ordered, paid, stands
+from tests.billing.topups.test_topups import balance_of, ordered, paid
 from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
 
@@ -138,7 +138,7 @@ def test_no_more_is_taken_back_than_was_paid(
 ) -> None:
     top_up = paid(bank, ordered(alice))
     assert apply_event(replace(event_of(top_up, kind, "du_1"), amount_minor=minor)) == verdict
-    assert stands(alice)[0] == (25 if verdict == "refused" else (2500 - minor) // 100)
+    assert balance_of(alice)[0] == (25 if verdict == "refused" else (2500 - minor) // 100)
     assert_books_balance()
 
 
@@ -177,7 +177,7 @@ def test_only_a_transfer_that_is_open_is_confirmed_or_cancelled(
 def test_only_a_person_confirms_a_transfer(alice: Actor) -> None:
     with pytest.raises(TopUpRefused, match="Another operator"):
         topups.confirm_transfer(SYSTEM, ordered(alice, 50, processor="manual"), "BANK-1")
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
 
 
 # What Stripe says -------------------------------------------------------------------------------

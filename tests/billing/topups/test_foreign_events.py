@@ -11,7 +11,7 @@ from billing.models import TopUp
 from billing.topups.rules import EventKind, PaymentEvent
 from billing.topups.topups import apply_event
 from lib.ids import id_text
-from tests.billing.topups.test_topups import ordered, paid, stands
+from tests.billing.topups.test_topups import balance_of, ordered, paid
 from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
 
@@ -48,13 +48,13 @@ def test_what_follows_a_payment_is_of_its_mode_and_currency(
     if kind == "reinstated":
         # Of a dispute that is known, so that nothing else keeps it from moving.
         assert apply_event(event_of(top_up, "disputed", "du_1")) == "applied"
-    before = stands(alice)
-    told = event_of(top_up, kind, "du_1")
-    assert apply_event(replace(told, event_id="evt_forged", **FOREIGN[how])) == "refused"
-    assert stands(alice) == before
+    before = balance_of(alice)
+    event = event_of(top_up, kind, "du_1")
+    assert apply_event(replace(event, event_id="evt_forged", **FOREIGN[how])) == "refused"
+    assert balance_of(alice) == before
     # And the true one is applied afterwards all the same.
-    assert apply_event(told) == "applied"
-    assert (stands(alice) == before) is (kind == "unrefunded")
+    assert apply_event(event) == "applied"
+    assert (balance_of(alice) == before) is (kind == "unrefunded")
     assert_books_balance()
 
 
@@ -64,9 +64,9 @@ def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(
     bank: FakeProcessor, alice: Actor, kind: EventKind, how: str
 ) -> None:
     top_up = ordered(alice)
-    told = event_of(top_up, kind, top_up.checkout_id)
+    event = event_of(top_up, kind, top_up.checkout_id)
     over = FOREIGN.get(how, {"object_id": "cs_other"})
-    apply_event(replace(told, event_id="evt_forged", **over))
+    apply_event(replace(event, event_id="evt_forged", **over))
     assert TopUp.objects.get().state == "ordered"
-    apply_event(told)
+    apply_event(event)
     assert TopUp.objects.get().state == kind

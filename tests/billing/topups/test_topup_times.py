@@ -11,7 +11,7 @@ from billing.models import ProcessorEvent, TopUp, WalletSetting
 from billing.topups import topups
 from lib import clock
 from tests import cast
-from tests.billing.topups.test_topups import changed, ordered, stands, tell
+from tests.billing.topups.test_topups import balance_of, changed, ordered, tell
 from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
 
@@ -23,9 +23,9 @@ def test_a_payment_that_is_told_before_its_checkout_is_kept_is_credited_with_it(
     top_up = ordered(alice)
     TopUp.objects.update(checkout_id="", checkout_url="")
     assert tell(bank, bank.pay(top_up.checkout_id)) == (200, "waiting")
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     topups.keep_checkout(TopUp.objects.get(), top_up.checkout_id, top_up.checkout_url)
-    assert (TopUp.objects.get().state, stands(alice)) == ("paid", (25, 0))
+    assert (TopUp.objects.get().state, balance_of(alice)) == ("paid", (25, 0))
     assert ProcessorEvent.objects.get().verdict == "applied"
     assert_books_balance()
 

@@ -56,19 +56,19 @@ def paid(bank: FakeProcessor, top_up: TopUp) -> TopUp:
     return TopUp.objects.get(id=top_up.id)
 
 
-def stands(alice: Actor) -> tuple[int, int]:
+def balance_of(alice: Actor) -> tuple[int, int]:
     """(available, owed) in whole USD."""
     assert alice.organisation is not None
-    found = balance(alice.organisation)
-    return found.available_nano // USD, found.debt_nano // USD
+    result = balance(alice.organisation)
+    return result.available_nano // USD, result.debt_nano // USD
 
 
 def test_a_payment_is_credited_on_the_processors_word(bank: FakeProcessor, alice: Actor) -> None:
     top_up = ordered(alice)
     assert top_up.checkout_url.startswith(bank.url)
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     top_up = paid(bank, top_up)
-    assert (top_up.state, stands(alice)) == ("paid", (25, 0))
+    assert (top_up.state, balance_of(alice)) == ("paid", (25, 0))
     assert bank.taken_minor == 2500
     assert Fact.objects.get(kind="topup.paid").body["available"] == "25.00"
     posting = Posting.objects.get(kind="topup")
@@ -102,10 +102,10 @@ def test_a_payment_that_takes_days_is_credited_when_it_is_there(
     top_up = ordered(alice)
     assert tell(bank, bank.pay(top_up.checkout_id, paid=False)) == (200, "applied")
     assert TopUp.objects.get().state == "pending"
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     session = {**bank.sessions[top_up.checkout_id], "payment_status": "paid"}
     assert tell(bank, bank.event("checkout.session.async_payment_succeeded", session))[0] == 200
-    assert (TopUp.objects.get().state, stands(alice)) == ("paid", (25, 0))
+    assert (TopUp.objects.get().state, balance_of(alice)) == ("paid", (25, 0))
 
 
 def test_what_failed_or_expired_moves_nothing_and_never_goes_back(
@@ -120,7 +120,7 @@ def test_what_failed_or_expired_moves_nothing_and_never_goes_back(
         "failed",
         "expired",
     ]
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     assert Fact.objects.filter(kind="topup.failed").count() == 1
     done = paid(bank, ordered(alice))
     tell(bank, bank.expire(done.checkout_id))
@@ -136,7 +136,7 @@ def test_told_fifty_times_and_three_days_late_is_one_credit(
         assert tell(bank, event) == (200, "applied")
     # Another event of the same payment is the same payment.
     assert tell(bank, {**event, "id": "evt_other"}) == (200, "applied")
-    assert stands(alice) == (25, 0)
+    assert balance_of(alice) == (25, 0)
     assert Posting.objects.filter(kind="topup").count() == 1
     assert Fact.objects.filter(kind="topup.paid").count() == 1
     assert_books_balance()
@@ -163,7 +163,7 @@ def test_fifty_at_once_are_one_credit(bank: FakeProcessor, people: cast.Cast) ->
     for thread in threads:
         thread.join()
     assert answers == [(200, "applied")] * 50
-    assert stands(alice) == (25, 0)
+    assert balance_of(alice) == (25, 0)
     assert Posting.objects.filter(kind="topup").count() == 1
     assert ProcessorEvent.objects.count() == 1
     assert_books_balance()
@@ -251,12 +251,12 @@ def test_forgeries_credit_nothing(bank: FakeProcessor, alice: Actor, name: str) 
     event = bank.pay(top_up.checkout_id)
     status, _ = send(*FORGERIES[name](bank, event, top_up))
     assert status in (200, 400)
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     assert not Posting.objects.filter(kind="topup").exists()
     assert TopUp.objects.get().state in ("ordered", "pending")
     # And the true event is credited afterwards all the same.
     assert tell(bank, event) == (200, "applied")
-    assert stands(alice) == (25, 0)
+    assert balance_of(alice) == (25, 0)
     assert_books_balance()
 
 
@@ -271,7 +271,7 @@ def test_without_its_secret_no_event_is_believed(
     for signed_by in ("", " ", "None"):
         assert tell(bank, event, secret=signed_by)[0] == 400
     assert send(*FORGERIES["unsigned"](bank, event, top_up))[0] == 400
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     assert not ProcessorEvent.objects.exists()
 
 
@@ -284,7 +284,7 @@ def test_a_second_payment_of_one_order_is_kept_apart_until_it_is_refunded(
     tell(bank, event)
     double = changed(event, object__payment_intent="pi_double")
     assert tell(bank, double) == (200, "refused")
-    assert stands(alice) == (25, 0)
+    assert balance_of(alice) == (25, 0)
     clearing = Account.objects.get(kind="processor:clearing:stripe")
     assert clearing.balance_nano == 25 * USD
     assert_books_balance()  # for a day it may stand there
@@ -310,10 +310,10 @@ def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> Non
     small, large = bank.refund(top_up.payment_id, 500), bank.refund(top_up.payment_id, 1500)
     for event in (large, small, large, small):
         assert tell(bank, event) == (200, "applied")
-    assert stands(alice) == (10, 0)
+    assert balance_of(alice) == (10, 0)
     assert TopUp.objects.get().refunded_nano == 15 * USD
     assert tell(bank, bank.refund(top_up.payment_id, 2501)) == (200, "refused")
-    assert stands(alice) == (10, 0)
+    assert balance_of(alice) == (10, 0)
     assert_books_balance()
 
 
@@ -334,9 +334,9 @@ def test_a_refund_that_came_back_is_told_once_and_moves_nothing(
     succeeded = {**refund, "id": "evt_good", "type": "charge.refund.updated",
                  "data": {"object": {**back, "id": "re_2", "status": "succeeded"}}}  # fmt: skip
     assert tell(bank, succeeded)[0] == 200
-    assert stands(alice) == (20, 0)
-    told = Fact.objects.get(kind="refund.failed")
-    assert (told.body["refund"], told.body["amount"]) == ("re_1", "5.00")
+    assert balance_of(alice) == (20, 0)
+    fact = Fact.objects.get(kind="refund.failed")
+    assert (fact.body["refund"], fact.body["amount"]) == ("re_1", "5.00")
     assert_books_balance()
 
 
@@ -361,14 +361,14 @@ def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(
     spend(alice, 20)
     assert tell(bank, bank.dispute(top_up.payment_id, 2500)) == (200, "applied")
     assert tell(bank, bank.dispute(top_up.payment_id, 2500)) == (200, "applied")
-    assert stands(alice) == (0, 20)
+    assert balance_of(alice) == (0, 20)
     assert TopUp.objects.get().disputed_nano == 25 * USD
     assert Fact.objects.filter(kind="topup.disputed").count() == 1
     paid(bank, ordered(alice, 30))
-    assert stands(alice) == (10, 0)
+    assert balance_of(alice) == (10, 0)
     assert tell(bank, bank.reinstate(top_up.payment_id, 2500)) == (200, "applied")
     assert tell(bank, bank.reinstate(top_up.payment_id, 2500)) == (200, "applied")
-    assert stands(alice) == (35, 0)
+    assert balance_of(alice) == (35, 0)
     assert TopUp.objects.get(id=top_up.id).disputed_nano == 0
     assert_books_balance()
 
@@ -388,10 +388,10 @@ def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor, 
             bank.dispute(payment, 1500, dispute_id),
             bank.reinstate(payment, 1500, dispute_id),
         ]
-        before = stands(alice)
+        before = balance_of(alice)
         for n in order:
             assert tell(bank, events[n])[0] == 200
-        after = stands(alice)
+        after = balance_of(alice)
         done = TopUp.objects.get(id=top_up.id)
         ends.add((after[0] - before[0], after[1], done.refunded_nano // USD, done.disputed_nano))
     assert ends == {(15, 0, 10, 0)}
@@ -407,7 +407,7 @@ def test_a_refund_beside_its_payment_is_not_left_waiting(
     alice = cast.actor(people.alice, people.acme)
     event = bank.pay(ordered(alice).checkout_id)
     refund = bank.refund(event["data"]["object"]["payment_intent"], 1000)
-    kept = topups._kept
+    kept = topups._record_event
 
     def crediting() -> None:
         try:
@@ -417,18 +417,18 @@ def test_a_refund_beside_its_payment_is_not_left_waiting(
 
     paying = threading.Thread(target=crediting)
 
-    def kept_late(told: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
-        if told.kind == "refunded" and top_up is None:
+    def kept_late(payment_event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
+        if payment_event.kind == "refunded" and top_up is None:
             paying.start()
             while paying.is_alive() and not Posting.objects.filter(kind="topup").exists():
                 if waits_for_a_lock():
                     break
-        return kept(told, top_up)
+        return kept(payment_event, top_up)
 
-    monkeypatch.setattr(topups, "_kept", kept_late)
+    monkeypatch.setattr(topups, "_record_event", kept_late)
     tell(bank, refund)
     paying.join()
-    assert (stands(alice), TopUp.objects.get().refunded_nano) == ((15, 0), 10 * USD)
+    assert (balance_of(alice), TopUp.objects.get().refunded_nano) == ((15, 0), 10 * USD)
     assert not ProcessorEvent.objects.exclude(verdict="applied").exists()
     assert_books_balance()
 
@@ -490,7 +490,7 @@ def test_pay_is_all_or_nothing_whichever_statement_fails(
     headers, body = bank.signed(bank.pay(top_up.checkout_id))
     statements = fail_each_statement(lambda: topups.take_event("stripe", headers, body))
     assert statements > 15
-    assert stands(alice) == (25, 0)
+    assert balance_of(alice) == (25, 0)
     assert WalletSetting.objects.get().customer_ref.startswith("cus_")
     assert_books_balance()
 
@@ -501,7 +501,7 @@ def test_a_chargeback_is_all_or_nothing_too(bank: FakeProcessor, people: cast.Ca
     top_up = paid(bank, ordered(alice))
     headers, body = bank.signed(bank.dispute(top_up.payment_id, 2500))
     assert fail_each_statement(lambda: topups.take_event("stripe", headers, body)) > 15
-    assert stands(alice) == (0, 0)
+    assert balance_of(alice) == (0, 0)
     assert_books_balance()
 
 
@@ -515,11 +515,11 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     otto = cast.actor(cast.person("otto", operator=True))
     small, large = ordered(alice, 100, processor="manual"), ordered(alice, 101, processor="manual")
     assert topups.confirm_transfer(dora, small, "BANK-1").state == "paid"
-    assert stands(alice) == (100, 0)
+    assert balance_of(alice) == (100, 0)
     assert topups.confirm_transfer(dora, large, "BANK-2").state == "pending"
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(dora, large, "BANK-2")
-    assert stands(alice) == (100, 0)
+    assert balance_of(alice) == (100, 0)
     for other in ("BANK-1", "BANK-9"):
         with pytest.raises(TopUpRefused, match="used BANK-2"):
             topups.confirm_transfer(otto, large, other)
@@ -527,7 +527,7 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     with pytest.raises(TopUpRefused, match="Another top-up already uses"):
         topups.confirm_transfer(otto, third, "BANK-2")
     assert topups.confirm_transfer(otto, large, "BANK-2").state == "paid"
-    assert stands(alice) == (201, 0)
+    assert balance_of(alice) == (201, 0)
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(otto, large, "BANK-3")
     assert AuditEvent.objects.filter(action="topup.confirmed").count() == 3
@@ -556,7 +556,7 @@ def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
     assert topups.confirm_transfer(dora, again, "BANK-1").state == "paid"
     with pytest.raises(TopUpRefused):
         topups.cancel_transfer(otto, again, by_operator=True)
-    assert stands(alice) == (50, 0)
+    assert balance_of(alice) == (50, 0)
     assert_books_balance()
 
 
@@ -573,7 +573,7 @@ def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
     assert topups.confirm_transfer(otto, third, "BANK-3").state == "paid"
     others = ordered(cast.actor(people.charlie, people.stranger), 5, processor="manual")
     assert topups.confirm_transfer(dora, others, "BANK-4").state == "paid"
-    assert stands(alice) == (105, 0)
+    assert balance_of(alice) == (105, 0)
     assert_books_balance()
 
 
@@ -622,10 +622,10 @@ def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cas
     assert ask({"amount": "26.00"}).status_code == 422
     assert TopUp.objects.count() == len(bank.sessions) == 1
     paid(bank, TopUp.objects.get())
-    shown = api.get(f"/api/v1/top-ups/{first.json()['id']}").json()
-    assert (shown["state"], shown["url"]) == ("paid", None)
-    assert shown["created_at"] == first.json()["created_at"]
-    assert shown["created_at"].endswith("Z")
+    body = api.get(f"/api/v1/top-ups/{first.json()['id']}").json()
+    assert (body["state"], body["url"]) == ("paid", None)
+    assert body["created_at"] == first.json()["created_at"]
+    assert body["created_at"].endswith("Z")
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,14 @@ def gets() -> Iterator[tuple[str, Operation]]:
 
 def fields_of(operation: Operation) -> dict[str, Any]:
     """The parameters of an operation's query, with what each may be."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for model in operation.models:
         if model.__ninja_param_source__ == "query":
             for outer in model.model_fields.values():
                 inner = getattr(outer.annotation, "model_fields", None)
                 for name, field in (inner or {}).items():
-                    found[field.alias or name] = field.annotation
-    return found
+                    results[field.alias or name] = field.annotation
+    return results
 
 
 @dataclass(frozen=True)

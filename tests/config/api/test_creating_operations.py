@@ -161,23 +161,23 @@ def lists() -> Iterator[tuple[str, Mapping[str, Any]]]:
 def test_whatever_is_created_is_read_changed_and_ended(path: str) -> None:
     if path in NOT_FOUND:
         return
-    found = item_path(path)
-    assert found is not None, f"nothing reads what POST {path} creates"
-    assert is_offered("GET", found)
-    assert is_offered("PATCH", found) != (found in UNCHANGED), found
-    if found in ENDED_BY:
-        method, _, end = ENDED_BY[found].partition(" ")
+    result = item_path(path)
+    assert result is not None, f"nothing reads what POST {path} creates"
+    assert is_offered("GET", result)
+    assert is_offered("PATCH", result) != (result in UNCHANGED), result
+    if result in ENDED_BY:
+        method, _, end = ENDED_BY[result].partition(" ")
         assert is_offered(method, end)
     else:
-        assert is_offered("DELETE", found) != (found in UNENDED), found
+        assert is_offered("DELETE", result) != (result in UNENDED), result
 
 
 def test_no_exception_is_stale() -> None:
     paths = creating()
-    found = {item_path(path) for path in paths}
+    results = {item_path(path) for path in paths}
     assert FOUND_AT.keys() <= set(paths)
     assert NOT_FOUND.keys() <= set(paths)
-    assert {*ENDED_BY, *UNCHANGED, *UNENDED} <= found
+    assert {*ENDED_BY, *UNCHANGED, *UNENDED} <= results
     assert NOT_BACK.keys() <= {f"POST {path}" for path in paths} | {"PUT /single-sign-on"}
     assert {path for path, _ in lists()} >= REPORTS
 
@@ -230,12 +230,12 @@ def hand(db: None) -> Hand:
     return Hand(Client(), key)
 
 
-def address_of(found: str, parent: str, created: Mapping[str, Any]) -> str:
+def address_of(value: str, parent: str, created: Mapping[str, Any]) -> str:
     """Where one created thing is read: by its slug or its ID."""
     own = created["slug"] if "slug" in created else created["id"]
-    if found.count("{") == 2:
+    if value.count("{") == 2:
         return f"{parent}/{own}"
-    return re.sub(r"\{\w+\}$", str(own), found)
+    return re.sub(r"\{\w+\}$", str(own), value)
 
 
 @pytest.mark.parametrize("path", TRIED)
@@ -243,22 +243,22 @@ def test_an_example_comes_back_as_it_was_sent(hand: Hand, fake: FakeUpstream, pa
     where, body = sent_to(hand, fake, path)
     created = hand.made(where, body)
     excepted = NOT_BACK.get(f"POST {path}", {})
-    stated = {} if "*" in excepted else {k: v for k, v in body.items() if k not in excepted}
+    values = {} if "*" in excepted else {k: v for k, v in body.items() if k not in excepted}
     for row in (created, *read_back(hand, path, where, created)):
-        for name, value in stated.items():
+        for name, value in values.items():
             assert_same(row[name], value, name)
 
 
 def read_back(hand: Hand, path: str, where: str, created: dict[str, Any]) -> list[dict[str, Any]]:
     """What was created, as its own address has it, and as the list has it; one of several."""
-    found = item_path(path)
-    assert found is not None
+    result = item_path(path)
+    assert result is not None
     one = created["items"][0] if "items" in created else created
-    read = hand.ask("GET", address_of(found, where, one))
+    read = hand.ask("GET", address_of(result, where, one))
     assert read.status_code == 200, read.content.decode()
     if "items" in created:
         return [{**created, "items": [read.json()]}]
-    above = found.rpartition("/")[0]
+    above = result.rpartition("/")[0]
     if f"GET /api/v1{above}" not in BY_NAME:
         return [read.json()]
     items = hand.ask("GET", f"{where if '{' in above else above}?limit=200").json()["items"]
@@ -289,23 +289,23 @@ def test_what_was_read_is_taken_back_as_no_change(
 ) -> None:
     """What a tool that applies a configuration does: it reads, compares and sends the whole."""
     where, body = sent_to(hand, fake, path)
-    found = item_path(path)
-    assert found is not None
-    address = address_of(found, where, hand.made(where, body))
+    result = item_path(path)
+    assert result is not None
+    address = address_of(result, where, hand.made(where, body))
     before = hand.ask("GET", address).json()
-    taken = body_of(BY_NAME[f"PATCH /api/v1{found}"])
-    kept_back = NOT_BACK.get(f"POST {found.rpartition('/')[0]}", {})
-    stated = {
+    taken = body_of(BY_NAME[f"PATCH /api/v1{result}"])
+    kept_back = NOT_BACK.get(f"POST {result.rpartition('/')[0]}", {})
+    values = {
         name: before[name]
         for name in taken
         if before.get(name) is not None and name not in kept_back
     }
-    changed = hand.ask("PATCH", address, stated)
+    changed = hand.ask("PATCH", address, values)
     assert changed.status_code == 200, changed.content.decode()
     after = hand.ask("GET", address).json()
     # The version of a channel says what the client has seen; sending defaults states them.
-    stated.pop("version", None)
-    assert {name: after[name] for name in stated} == stated
+    values.pop("version", None)
+    assert {name: after[name] for name in values} == values
 
 
 @pytest.mark.parametrize("path", TRIED)

@@ -83,11 +83,11 @@ def test_rows_of_a_list_are_told_with_it() -> None:
 
 
 def test_the_example_sends_what_is_required() -> None:
-    (made,) = sections(SCHEMA, str)[1].operations
-    assert [field.name for field in made.body] == ["name", "state", "at"]
-    assert made.curl == (
+    (created,) = sections(SCHEMA, str)[1].operations
+    assert [field.name for field in created.body] == ["name", "state", "at"]
+    assert created.curl == (
         'curl -X POST -H "Authorization: Bearer $WEIR_KEY" \\\n'
         "  -H 'Content-Type: application/json' -d '{\"name\": \"research\"}' \\\n"
         '  "$WEIR_URL/api/v1/things"'
     )
-    assert made.answer == []
+    assert created.answer == []

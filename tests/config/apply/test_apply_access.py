@@ -94,8 +94,8 @@ def furnished() -> Cast:
     )
     members.set_active(members.add_person("gone@example.org", actor=SYSTEM), False, actor=SYSTEM)
     plans.save_plan(SYSTEM, "internal", multiplier_ppm=900_000)
-    plans.put_on_plan(SYSTEM, lab, "internal")
-    plans.put_on_plan(SYSTEM, Membership.objects.get(user=people.bob), "internal")
+    plans.assign_plan(SYSTEM, lab, "internal")
+    plans.assign_plan(SYSTEM, Membership.objects.get(user=people.bob), "internal")
     project = projects.create_project(core, "Search", actor=SYSTEM)
     projects.change_project(project, name="Search and find", team=lab, actor=SYSTEM)
     projects.archive_project(projects.create_project(core, "Done", actor=SYSTEM), actor=SYSTEM)
@@ -103,7 +103,7 @@ def furnished() -> Cast:
         core, "robot", Role.CUSTOM, custom_role=reader, actor=SYSTEM
     )
     for name, holder in (("robots", {"service_account": robot}), ("bobs", {"user": people.bob})):
-        key = keys.bring_key(SYSTEM, core, name, KEY_TEXTS[name], **holder)
+        key = keys.import_key(SYSTEM, core, name, KEY_TEXTS[name], **holder)
         keys.change_key(SYSTEM, key, required_labels=["customer"])
     alice = actor(people.alice, acme)
     offer = Offer(Role.VIEWER, teams=[lab], message="Welcome, «you»")
@@ -233,9 +233,9 @@ organisations:
     teams: [{name: core, service_accounts: [{name: robot, role: viewer}]}]
   - {name: Stranger, members: [{email: charlie@example.org, role: owner}]}
 """
-    told = installation.apply(bare)
-    assert told == "~ service_account acme/robot\n    role: Reader -> viewer\n"
-    told = installation.apply(bare, "--prune")
+    message = installation.apply(bare)
+    assert message == "~ service_account acme/robot\n    role: Reader -> viewer\n"
+    message = installation.apply(bare, "--prune")
     for line in (
         "- role acme/Reader",
         "- payer_rule acme/developer",
@@ -243,7 +243,7 @@ organisations:
         "- single_sign_on acme",
         "- member acme/lin@example.org",
     ):
-        assert line in told
+        assert line in message
     assert not CustomRole.objects.exists()
     assert not SingleSignOn.objects.exists()
     assert Invitation.objects.filter(email="new@example.org", withdrawn_at=None).count() == 0
@@ -285,9 +285,9 @@ def test_a_change_of_the_file_is_a_change_of_the_installation_once(
     exported = installation.export()
     assert before in exported, exported
     changed = exported.replace(before, after, 1)
-    told = installation.apply(changed)
-    assert told.startswith("~ "), told
-    assert len(re.findall("^[~+-]", told, re.MULTILINE)) == 1
+    message = installation.apply(changed)
+    assert message.startswith("~ "), message
+    assert len(re.findall("^[~+-]", message, re.MULTILINE)) == 1
     assert installation.apply(changed) == "nothing to change\n"
     assert installation.apply(installation.export(), "--prune") == "nothing to change\n"
 

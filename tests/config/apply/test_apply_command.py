@@ -82,9 +82,9 @@ def test_the_same_file_again_changes_nothing(installation: Installation) -> None
 
 def test_a_dry_run_tells_the_difference_and_leaves_no_row(installation: Installation) -> None:
     before = everything()
-    told = installation.apply(WHOLE, "--dry-run")
-    assert "+ channel first" in told
-    assert "nothing was written" in told
+    message = installation.apply(WHOLE, "--dry-run")
+    assert "+ channel first" in message
+    assert "nothing was written" in message
     assert everything() == before
 
 
@@ -122,8 +122,12 @@ def test_an_export_brings_back_what_was_changed(installation: Installation) -> N
     installation.apply(WHOLE)
     exported = installation.export()
     Channel.objects.filter(name="first").update(priority=9, retries=1)
-    told = installation.apply(exported)
-    assert told.splitlines() == ["~ channel first", "    priority: 9 -> 0", "    retries: 1 -> 2"]
+    message = installation.apply(exported)
+    assert message.splitlines() == [
+        "~ channel first",
+        "    priority: 9 -> 0",
+        "    retries: 1 -> 2",
+    ]
 
 
 def test_without_prune_what_is_not_named_is_not_touched(installation: Installation) -> None:
@@ -142,8 +146,8 @@ def test_prune_removes_what_is_not_named_and_keeps_the_books(installation: Insta
     less = WHOLE[: WHOLE.index("  - name: second")] + WHOLE[WHOLE.index("organisations:") :]
     less = less.replace("      - {email: dev@example.org, role: developer}\n", "")
     less = less[: less.index("      - name: Lab")]
-    told = installation.apply(less, "--prune").splitlines()
-    assert told == [
+    message = installation.apply(less, "--prune").splitlines()
+    assert message == [
         "- channel second",
         "- price gpt-4o-mini/2026-03-01T00:00:00Z",
         "- member acme-works/dev@example.org",
@@ -181,13 +185,13 @@ def test_a_wrong_file_is_told_by_line_and_writes_nothing(
     installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = everything()
-    said = installation.refusal(WHOLE.replace("weight: 3", "weight: heavy"))
-    assert "weir.yaml:18: channels[1].weight: expected a whole number, found heavy" in said
+    text = installation.refusal(WHOLE.replace("weight: 3", "weight: heavy"))
+    assert "weir.yaml:18: channels[1].weight: expected a whole number, found heavy" in text
     (installation.directory / "zero.key").write_text("sk-provider-\0-0123456789")
-    said = installation.refusal(WHOLE.replace("env:CI_KEY", "file:zero.key"))
-    assert "keys[0].secret: the file zero.key contains a zero byte" in said
-    said = installation.refusal(WHOLE.replace("env:CI_KEY", "env:NOWHERE"), "--json")
-    assert "the environment variable NOWHERE is not set" in said
+    text = installation.refusal(WHOLE.replace("env:CI_KEY", "file:zero.key"))
+    assert "keys[0].secret: the file zero.key contains a zero byte" in text
+    text = installation.refusal(WHOLE.replace("env:CI_KEY", "env:NOWHERE"), "--json")
+    assert "the environment variable NOWHERE is not set" in text
     assert everything() == before
 
 
@@ -200,8 +204,8 @@ prices:
     valid_from: 2025-01-01T00:00:00Z
     meters: {in_text: "1"}
 """
-    said = installation.refusal(earlier)
-    assert "weir.yaml:3: prices[0]: This price of gpt-4o-mini overlaps another one" in said
+    text = installation.refusal(earlier)
+    assert "weir.yaml:3: prices[0]: This price of gpt-4o-mini overlaps another one" in text
     taken = WHOLE.replace("Acme Works", "Other")
     assert (
         "organisations[0].teams[0].keys[0].secret: This key already exists"
@@ -213,8 +217,8 @@ prices:
 def test_another_secret_is_another_key(installation: Installation) -> None:
     installation.apply(WHOLE)
     first = Key.objects.get(name="ci")
-    told = installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
-    assert told.splitlines() == ["~ key acme-works/ci", "    secret: replaced"]
+    message = installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
+    assert message.splitlines() == ["~ key acme-works/ci", "    secret: replaced"]
     first.refresh_from_db()
     assert first.revoked_at is not None
     now = Key.objects.get(name="ci", revoked_at=None)
@@ -227,9 +231,9 @@ def test_another_secret_is_another_key(installation: Installation) -> None:
 def test_a_secret_that_was_revoked_does_not_come_back(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
-    said = installation.refusal(WHOLE)
-    assert "keys[0].secret: " not in said
-    assert "belongs to a key that was revoked" in said
+    text = installation.refusal(WHOLE)
+    assert "keys[0].secret: " not in text
+    assert "belongs to a key that was revoked" in text
 
 
 def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> None:
@@ -242,8 +246,8 @@ def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> No
     alone = WHOLE.replace("      - {email: owner@example.org, role: owner, operator: true}\n", "")
     installation.apply(alone.replace("role: developer", "role: owner"), "--prune")
     assert Membership.objects.count() == 1
-    said = installation.refusal(alone.replace("role: developer", "role: viewer"))
-    assert "is the last owner" in said
+    text = installation.refusal(alone.replace("role: developer", "role: viewer"))
+    assert "is the last owner" in text
 
 
 def test_credit_may_come_later_but_only_once(installation: Installation) -> None:
@@ -277,9 +281,9 @@ def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Inst
 
 def test_another_credit_moves_nothing_and_is_told(installation: Installation) -> None:
     installation.apply(WHOLE)
-    told = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
-    assert told.startswith("nothing to change\nnote: ")
-    assert "100.00 was already posted" in told
+    message = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
+    assert message.startswith("nothing to change\nnote: ")
+    assert "100.00 was already posted" in message
     assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
 
 
@@ -292,8 +296,8 @@ channels:
     base_url: http://127.0.0.1:9/v1
     models: {llama: {can: {tools: false, vision: true}}, plain: {}}
 """
-    told = installation.apply(text)
-    assert "can: {llama: {tools: false, vision: true}}" in told
+    message = installation.apply(text)
+    assert "can: {llama: {tools: false, vision: true}}" in message
     (event,) = AuditEvent.objects.filter(action="channel.created")
     assert event.detail["after"]["can"] == {"llama": {"tools": False, "vision": True}}
     assert installation.apply(text).strip() == "nothing to change"
@@ -320,9 +324,9 @@ channels:
     archived: true
     models: {llama: {priority: -1, weight: 3}, plain: {}}
 """
-    told = installation.apply(text)
-    assert "archived: true" in told
-    assert "weights: {llama: 3}" in told
+    message = installation.apply(text)
+    assert "archived: true" in message
+    assert "weights: {llama: 3}" in message
     assert installation.apply(text).strip() == "nothing to change"
     exported = installation.export()
     assert "priority: -1" in exported

@@ -1,6 +1,15 @@
 import datetime as dt
 
-from config.apply.difference import Id, Item, Kept, Secret, Value, as_json, compare, summary
+from config.apply.difference import (
+    Id,
+    Item,
+    Kept,
+    Secret,
+    Value,
+    compare,
+    serialize_difference,
+    summary,
+)
 
 OLD, NEW = Secret(b"old"), Secret(b"new", "the text")
 CHANNEL = Id("channel", ("main",))
@@ -105,5 +114,7 @@ def test_a_difference_reads_well_and_shows_no_secret() -> None:
         "    rates: {meters: {in_text: 0.15}} -> {meters: {in_text: 0.2}}",
         "    valid_to: none -> 2027-01-01T00:00:00Z",
     ]
-    assert "the text" not in f"{as_json(difference)}{difference}{summary(difference)}"
-    assert as_json(difference)[0]["fields"] == {"keys": {"before": ["••••"], "after": ["••••"]}}
+    assert "the text" not in f"{serialize_difference(difference)}{difference}{summary(difference)}"
+    assert serialize_difference(difference)[0]["fields"] == {
+        "keys": {"before": ["••••"], "after": ["••••"]}
+    }

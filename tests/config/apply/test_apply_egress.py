@@ -48,9 +48,9 @@ def filled(
     key, mark, rest = both.read_text().partition("-----BEGIN CERTIFICATE-----")
     (tmp_path / "key.pem").write_text(key)
     both.write_text(f"a note\n{mark}{rest}")
-    told = installation.apply(FILE)
-    assert "proxy_login: set" in told
-    assert LOGIN not in told
+    message = installation.apply(FILE)
+    assert "proxy_login: set" in message
+    assert LOGIN not in message
     return installation
 
 
@@ -70,9 +70,9 @@ def test_what_comes_out_goes_in_again(filled: Installation) -> None:
 
 
 def test_a_login_that_changes_is_told_without_it(filled: Installation) -> None:
-    told = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
-    assert "proxy_login: replaced" in told
-    assert "another-login" not in told
+    message = filled.apply(FILE.replace("env:PROXY_LOGIN", "weir:another-login"))
+    assert "proxy_login: replaced" in message
+    assert "another-login" not in message
     assert open_egress(Channel.objects.get(name="first"), "proxy_login") == "weir:another-login"
 
 
@@ -90,7 +90,7 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "text"),
     [
         ("{temperature: 0.2}", "{max_tokens: 9}", "cannot be changed"),
         ("X-Tenant", "Authorization", "cannot be set"),
@@ -100,6 +100,6 @@ def test_a_moved_proxy_needs_its_secrets_again(filled: Installation) -> None:
         ("store: refuse", "store: maybe", "refuse"),
     ],
 )
-def test_what_cannot_be_is_refused(filled: Installation, right: str, wrong: str, told: str) -> None:
-    with pytest.raises(CommandError, match=told):
+def test_what_cannot_be_is_refused(filled: Installation, right: str, wrong: str, text: str) -> None:
+    with pytest.raises(CommandError, match=text):
         filled.apply(FILE.replace(right, wrong))

@@ -212,13 +212,13 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("there", "instead", "said"), WRONG)
+@pytest.mark.parametrize(("there", "instead", "text"), WRONG)
 def test_each_problem_names_its_line_its_path_and_what_was_expected(
-    there: str, instead: str, said: str
+    there: str, instead: str, text: str
 ) -> None:
     assert there in WHOLE
-    found = problems(WHOLE.replace(there, instead, 1))
-    assert any(said in line for line in found), found
+    result = problems(WHOLE.replace(there, instead, 1))
+    assert any(text in line for line in result), result
 
 
 def test_all_problems_of_a_file_are_told_at_once_in_the_order_of_lines() -> None:
@@ -284,17 +284,17 @@ def test_merged_and_repeated_parts_keep_their_lines() -> None:
     ],
 )
 def test_a_text_that_no_database_holds_names_its_line(text: str, problem: str) -> None:
-    (found,) = problems(text)
-    assert found.startswith(problem)
+    (result,) = problems(text)
+    assert result.startswith(problem)
 
 
 def test_a_label_that_is_not_seen_is_refused_at_its_line() -> None:
     """One rule for the tags of keys and for what budgets are for."""
-    told = "of 1 to 100 visible characters"
-    assert told in problems(WHOLE.replace("models: [", 'tags: ["a\\u200db"], models: ['))[0]
+    message = "of 1 to 100 visible characters"
+    assert message in problems(WHOLE.replace("models: [", 'tags: ["a\\u200db"], models: ['))[0]
     budgets = 'budgets: [\n{amount: "1", period: day, scope: tag, subject: "a\\u200db"}]'
-    (found,) = problems(WHOLE.replace('credit: "100.00"', budgets))
-    assert found == (
+    (result,) = problems(WHOLE.replace('credit: "100.00"', budgets))
+    assert result == (
         "f.yaml:23: organisations[0].budgets[0].subject: expected 1 to 100 visible characters, "
         "no space at an end"
     )

@@ -32,8 +32,8 @@ def test_a_price_that_nothing_was_charged_at_is_corrected_in_place(
     installation: Installation,
 ) -> None:
     installation.apply(WHOLE)
-    told = installation.apply(WHOLE.replace('"0.15"', '"0.16"'))
-    assert "rates: {meters: {in_text: 0.15, out_text: 0.6}} -> " in told
+    message = installation.apply(WHOLE.replace('"0.15"', '"0.16"'))
+    assert "rates: {meters: {in_text: 0.15, out_text: 0.6}} -> " in message
     first = PriceVersion.objects.order_by("valid_from")[0]
     assert first.rates["meters"]["in_text"] == 160_000_000
     assert first.valid_to is not None
@@ -65,10 +65,10 @@ organisations:
 
 
 def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Installation) -> None:
-    told = installation.apply(FULL)
-    assert "+ price m/2026-01-01T00:00:00Z/charge/flex" in told
-    assert "+ price m/2026-01-01T00:00:00Z/cost/first" in told
-    assert "+ plan partner\n    models: [m, gpt-*]\n    multiplier: 0.93" in told
+    message = installation.apply(FULL)
+    assert "+ price m/2026-01-01T00:00:00Z/charge/flex" in message
+    assert "+ price m/2026-01-01T00:00:00Z/cost/first" in message
+    assert "+ plan partner\n    models: [m, gpt-*]\n    multiplier: 0.93" in message
     exported = installation.export()
     assert installation.apply(exported, "--prune") == "nothing to change\n"
     assert installation.apply(FULL, "--prune") == "nothing to change\n"
@@ -83,13 +83,13 @@ def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
     installation.apply(FULL)
     without = FULL.replace('  - {name: partner, multiplier: "0.93", models: ["m", "gpt-*"]}\n', "")
     assert "The plan partner is in use" in installation.refusal(without, "--prune")
-    told = installation.apply(without.replace(", plan: partner", ""), "--prune")
-    assert "- plan partner" in told
+    message = installation.apply(without.replace(", plan: partner", ""), "--prune")
+    assert "- plan partner" in message
     assert not Plan.objects.filter(name="partner").exists()
 
 
 @pytest.mark.parametrize(
-    ("there", "instead", "said"),
+    ("there", "instead", "text"),
     [
         ("kind: cost\n", "kind: charge\n", "only costs are set by channel"),
         ("service_tier: flex", "service_tier: default", "expected the name of a service tier"),
@@ -105,11 +105,11 @@ def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
     ],
 )
 def test_a_price_or_plan_that_cannot_be_names_its_line(
-    installation: Installation, there: str, instead: str, said: str
+    installation: Installation, there: str, instead: str, text: str
 ) -> None:
     assert there in FULL
     refusal = installation.refusal(FULL.replace(there, instead, 1))
-    assert said in refusal
+    assert text in refusal
     assert "weir.yaml:" in refusal
 
 
@@ -214,11 +214,11 @@ def test_budget_that_begins_otherwise_is_another_budget(installation: Installati
     installation.apply(WHOLE)
     installation.apply(LIMITED)
     ids = {budget.scope: budget.id for budget in Budget.objects.all()}
-    told = installation.apply(
+    message = installation.apply(
         LIMITED.replace("anchor: 15", "anchor: 1").replace('"50.00"', '"60.00"')
     )
-    assert "~ budget acme-works/organisation/month" in told
-    assert "amount: 50.00 -> 60.00" in told
+    assert "~ budget acme-works/organisation/month" in message
+    assert "amount: 50.00 -> 60.00" in message
     now = {budget.scope: budget.id for budget in Budget.objects.all()}
     assert {scope for scope in ids if ids[scope] != now[scope]} == {"organisation"}
     assert budgets_of()["team", "month"][0] == 60 * 10**9
@@ -244,7 +244,7 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "text"),
     [
         ("anchor: 15", "anchor: 40", "budgets[0].anchor: expected a whole number from 1 to 31"),
         ("Europe/Berlin", "Europe/Bonn", "budgets[0].timezone: expected the name of a time zone"),
@@ -258,10 +258,10 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
     ],
 )  # fmt: skip
 def test_budgets_and_limits_that_cannot_be_name_their_line(
-    installation: Installation, right: str, wrong: str, told: str
+    installation: Installation, right: str, wrong: str, text: str
 ) -> None:
     installation.apply(WHOLE)
     with pytest.raises(CommandError) as refused:
         installation.apply(LIMITED.replace(right, wrong))
-    assert told in str(refused.value)
+    assert text in str(refused.value)
     assert not Budget.objects.exists()

@@ -93,10 +93,10 @@ def test_what_is_dangerous_needs_a_recent_sign_in(people: Cast) -> None:
 def test_somebody_deletes_their_account(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     client = signed_in(people.bob)
-    shown = text_of(client.get("/account/data/delete"))
-    assert "1 of them shared" not in shown
-    assert "Key ci" in shown
-    assert 'name="reason"' not in shown
+    text = text_of(client.get("/account/data/delete"))
+    assert "1 of them shared" not in text
+    assert "Key ci" in text
+    assert 'name="reason"' not in text
     wrong = client.post("/account/data/delete", {"email": "x@example.org", _field(key): "revoke"})
     assert wrong.status_code == 422
     assert not Erasure.objects.exists()
@@ -128,8 +128,8 @@ def test_an_owner_erases_a_member_and_sees_its_state(people: Cast) -> None:
     client = signed_in(people.alice)
     url = member_url(people, people.bob)
     assert url in text_of(client.get(member_url(people, people.bob, "")[:-1]))
-    shown = text_of(client.get(url))
-    assert "The newest one there is was made" in shown
+    text = text_of(client.get(url))
+    assert "The newest one there is was made" in text
     assert client.post(url, {"email": people.bob.email}).status_code == 422
     answer = client.post(url, {"email": people.bob.email, "reason": "left the company"})
     state = text_of(client.get(answer["Location"]))

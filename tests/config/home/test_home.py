@@ -26,7 +26,7 @@ from tests.pairwise import slow_unless
 from tests.usage.rows import credit, happen, refuse
 from usage.limits import budget_simulation
 from usage.requests.words import duration_text
-from usage.rollups.histograms import as_kept
+from usage.rollups.histograms import stored_value
 from usage.rollups.rollups import replace_all
 
 PANELS = ("summary", "spend", "attention", "models", "keys", "errors", "channels", "latest")
@@ -133,9 +133,9 @@ def test_an_old_request_is_known_from_the_sums(people: Cast, alices: Key) -> Non
 def test_a_key_made_there_stands_in_the_code(people: Cast) -> None:
     """The text of the key is in that one answer, in each language, and nowhere afterwards."""
     alice = signed_in(people.alice)
-    made = alice.post("/o/acme/start/key", {"name": "first"})
-    page = made.content.decode()
-    assert made.headers["Cache-Control"] == "private, no-store"
+    response = alice.post("/o/acme/start/key", {"name": "first"})
+    page = response.content.decode()
+    assert response.headers["Cache-Control"] == "private, no-store"
     (secret,) = set(re.findall(r"sk-weir-[0-9A-Za-z]{20,}", page))
     code = html.unescape(re.sub(r"<[^>]*>", "", page.partition('class="code-tabs"')[2]))
     assert code.count(secret) == 3
@@ -288,10 +288,10 @@ def test_figures_tie_to_their_rows(people: Cast, alices: Key, bobs: Key) -> None
     sum_up()
     alice = signed_in(people.alice)
     for name in ("models", "keys"):
-        found = re.findall(r'href="([^"]+&amp;(?:model|key)=[^"]+)".*?title="([\d.]+) USD"',
+        matches = re.findall(r'href="([^"]+&amp;(?:model|key)=[^"]+)".*?title="([\d.]+) USD"',
                            panel(alice, name), re.S)  # fmt: skip
-        assert len(found) == (3 if name == "models" else 2)
-        for href, exact in found:
+        assert len(matches) == (3 if name == "models" else 2)
+        for href, exact in matches:
             assert sum(costs_of(alice, href)) == Decimal(exact)
     causes = re.findall(
         r'href="([^"]+cause=(\w+)[^"]*)".*?<td class="n">(\d+)</td>', panel(alice, "errors"), re.S
@@ -314,14 +314,14 @@ def test_time_to_first_token(people: Cast, alices: Key) -> None:
         happen(alices, clock.now() - dt.timedelta(minutes=1), ttft_ms=ttft_ms)
     sum_up()
     summary = panel(signed_in(people.alice), "summary")
-    p50, p95 = (duration_text(as_kept(ms)) for ms in (1000, 1900))
+    p50, p95 = (duration_text(stored_value(ms)) for ms in (1000, 1900))
     assert p50 in summary
     assert f"p95 {p95}" in summary
     # The newest 1,000 are not all: of each as many again, and none of them is new.
     for _ in range(2):
         happen(alices, clock.now() - dt.timedelta(hours=23), ttft_ms=40_000)
     sum_up()
-    assert f"p95 {duration_text(as_kept(40_000))}" in panel(signed_in(people.alice), "summary")
+    assert f"p95 {duration_text(stored_value(40_000))}" in panel(signed_in(people.alice), "summary")
 
 
 def test_what_needs_attention(people: Cast, alices: Key) -> None:

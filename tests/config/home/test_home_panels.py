@@ -26,9 +26,9 @@ def test_all_of_a_ranking_is_the_usage_in_its_groups(
     happen(alices, clock.now(), 10**9)
     sum_up()
     alice = signed_in(people.alice)
-    found = re.search(r'href="([^"]+)">View all</a>', squeezed(panel(alice, name)))
-    assert found is not None
-    whole = squeezed(alice.get(html.unescape(found[1])).content.decode())
+    match = re.search(r'href="([^"]+)">View all</a>', squeezed(panel(alice, name)))
+    assert match is not None
+    whole = squeezed(alice.get(html.unescape(match[1])).content.decode())
     assert f'id="group-{group}" aria-current="true"' in whole
 
 

@@ -17,7 +17,7 @@ from accounts.keys.keys import change_key
 from accounts.models import AuditEvent, Key, Membership, Organisation
 from accounts.organisations.organisations import create_organisation, rename_organisation
 from billing.credits.codes import CodeRefused, redeem
-from billing.limits.budgets import standing_of
+from billing.limits.budgets import current_usage
 from billing.models import Budget, Code, CodeBatch, OrganisationPlan, Plan, PriceVersion, TeamPlan
 from billing.prices.name_patterns import matches
 from billing.prices.prices import set_price
@@ -54,8 +54,8 @@ def new_api(tmp_path: Path) -> Path:
     return sqlite_file("new-api", tmp_path)
 
 
-def report(told: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(told)
+def report(text: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(text)
     return read
 
 
@@ -63,29 +63,29 @@ def organisation(name: str) -> Organisation:
     return Organisation.objects.get(name=name)
 
 
-def skipped(told: dict[str, Any], table: str) -> dict[str, str]:
+def skipped(body: dict[str, Any], table: str) -> dict[str, str]:
     """Id -> why."""
     return {
         row["id"]: entry["reason"]
-        for entry in told["tables"][table]["skipped"]
+        for entry in body["tables"][table]["skipped"]
         for row in entry["rows"]
     }
 
 
-def notes(told: dict[str, Any], table: str) -> dict[str, list[str]]:
-    said: dict[str, list[str]] = {}
-    for entry in told["tables"][table]["notes"]:
+def notes(body: dict[str, Any], table: str) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for entry in body["tables"][table]["notes"]:
         for row in entry["rows"]:
-            said.setdefault(row["id"], []).append(entry["reason"])
-    return said
+            fields.setdefault(row["id"], []).append(entry["reason"])
+    return fields
 
 
 def test_without_write_everything_is_told_and_nothing_is_changed(new_api: Path) -> None:
     events = AuditEvent.objects.count()
-    told = run("new-api", new_api)
-    assert "Nothing was written" in told
-    assert "1001235467 quota" not in told
-    assert "users" in told
+    completed = run("new-api", new_api)
+    assert "Nothing was written" in completed
+    assert "1001235467 quota" not in completed
+    assert "users" in completed
     assert not ImportedRow.objects.exists()
     assert not Organisation.objects.exists()
     assert not Channel.objects.exists()
@@ -94,14 +94,14 @@ def test_without_write_everything_is_told_and_nothing_is_changed(new_api: Path) 
 
 @pytest.mark.extended
 def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
-    told = report(run("new-api", new_api, "--write", "--json"))
+    message = report(run("new-api", new_api, "--write", "--json"))
     # 1 unit of quota is 2,000 nano: to the last unit, below zero too.
     assert balance(organisation("Root User")).available_nano == 1_000_000_000 * 2000
     assert balance(organisation("小明")).available_nano == 1_234_567 * 2000
     owes = balance(organisation("owes"))
     assert (owes.available_nano, owes.debt_nano) == (0, 17 * 2000)
     assert balance(organisation("Switched Off")).available_nano == 900 * 2000
-    assert told["balances"] == {
+    assert message["balances"] == {
         "peer_total": "1001235490 quota at 500000 per USD",
         "peer": "2002.47098",
         "left_behind": "0.00008",
@@ -109,7 +109,7 @@ def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
         "here": "2002.4709",
         "difference": "0.00",
     }
-    assert skipped(told, "users") == {"5": "the account was deleted"}
+    assert skipped(message, "users") == {"5": "the account was deleted"}
     assert organisation("Switched Off").suspended_reason == "Disabled in New API."
     members = Membership.objects.values_list("organisation__name", "user__email", "role")
     assert set(members) == {
@@ -117,7 +117,7 @@ def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
         ("owes", "owes@example.org", "owner"),
         ("Switched Off", "off@example.org", "owner"),
     }
-    assert notes(told, "users")["1"] == [
+    assert notes(message, "users")["1"] == [
         "no email address: nobody is in its organisation",
         "an administrator there; not an operator here",
     ]
@@ -126,7 +126,7 @@ def test_users_become_organisations_with_equal_balances(new_api: Path) -> None:
 
 @pytest.mark.extended
 def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
-    told = report(run("new-api", new_api, "--write", "--json"))
+    message = report(run("new-api", new_api, "--write", "--json"))
     ming = organisation("小明")
     keys = {key.name: key for key in Key.objects.filter(organisation=ming, kind="relay")}
     assert set(keys) == {"laptop (1)", "limited", "old", "laptop (4)", "cheap"}
@@ -143,16 +143,16 @@ def test_keys_keep_their_secrets_and_limits(new_api: Path) -> None:
     assert keys["old"].expires_at == dt.datetime.fromtimestamp(1700000001, dt.UTC)
     assert not keys["old"].disabled
     assert keys["laptop (4)"].disabled
-    assert skipped(told, "tokens") == {"7": "its user is not imported"}
+    assert skipped(message, "tokens") == {"7": "its user is not imported"}
     hostile = Key.objects.get(organisation=organisation("Root User"), kind="relay")
     assert hostile.name == "<script>alert(1)</script>"
     assert hostile.disabled, "where it may be used from cannot be read"
-    assert told["tables"]["tokens"]["columns_left"]["used_quota"] == 1
+    assert message["tables"]["tokens"]["columns_left"]["used_quota"] == 1
 
 
 @pytest.mark.extended
 def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Path) -> None:
-    told = report(run("new-api", new_api, "--write", "--json"))
+    message = report(run("new-api", new_api, "--write", "--json"))
     plans = {plan.name: plan for plan in Plan.objects.all()}
     assert {name: plan.multiplier_ppm for name, plan in plans.items()} == {
         "auto": 1_000_000,
@@ -165,7 +165,7 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
     cheap = Key.objects.get(organisation=ming, name="cheap")
     assert cheap.team.name == "default"
     assert TeamPlan.objects.get(team=cheap.team).plan == plans["default"]
-    assert skipped(told, "groups") == {"svip": "nobody is in it"}
+    assert skipped(message, "groups") == {"svip": "nobody is in it"}
     # Each channel serves its groups, as there; none of these serves all of them.
     conditions = {channel.name: channel.conditions for channel in Channel.objects.all()}
     assert conditions["claude"] == {"plans": ["vip"]}
@@ -175,7 +175,7 @@ def test_groups_become_plans_and_a_key_of_another_group_gets_a_team(new_api: Pat
 
 @pytest.mark.extended
 def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -> None:
-    told = report(run("new-api", new_api, "--write", "--json"))
+    message = report(run("new-api", new_api, "--write", "--json"))
     channels = {channel.name: channel for channel in Channel.objects.all()}
     assert set(channels) == {"main (1)", "claude", "inside", "main (5)"}
     main = channels["main (1)"]
@@ -189,16 +189,16 @@ def test_channels_go_through_the_checks_that_every_channel_does(new_api: Path) -
     }
     assert not channels["claude"].enabled, "it went through a proxy"
     assert not channels["main (5)"].enabled
-    why = skipped(told, "channels")
+    why = skipped(message, "channels")
     assert why["3"] == "Weir has no provider for Baidu (type 15)"
     # The relay asks nothing at an inside address, whoever wrote it down.
-    assert "169.254.169.254 is not public" in notes(told, "channels")["4"][0]
-    assert told["tables"]["channels"]["columns_left"]["tag"] == 1
+    assert "169.254.169.254 is not public" in notes(message, "channels")["4"][0]
+    assert message["tables"]["channels"]["columns_left"]["tag"] == 1
 
 
 @pytest.mark.extended
 def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
-    told = report(run("new-api", new_api, "--write", "--json"))
+    message = report(run("new-api", new_api, "--write", "--json"))
     versions = PriceVersion.objects.filter(source="import: new-api").select_related("price")
     rates = {version.price.model: version.rates["meters"] for version in versions}
     assert set(rates) == {"gpt-4o-mini", "claude-sonnet-4-5", "house-model"}
@@ -209,17 +209,17 @@ def test_prices_are_those_of_the_ratios_exactly(new_api: Path) -> None:
     assert rates["claude-sonnet-4-5"]["out_text"] == 15_000_000_000
     assert rates["claude-sonnet-4-5"]["in_cache_write_5m"] == 3_750_000_000
     assert rates["house-model"] == {"in_text": 2_200_000_000, "out_text": 5_500_000_000}
-    assert list(closed(told, "prices")) == ["deepseek-chat"], "no price is known for it"
-    assert skipped(told, "options") == {"SMTPToken": "settings of the program itself"}
+    assert list(closed(message, "prices")) == ["deepseek-chat"], "no price is known for it"
+    assert skipped(message, "options") == {"SMTPToken": "settings of the program itself"}
 
 
 @pytest.mark.extended
 def test_report_names_what_is_left_behind_and_shows_no_secret(new_api: Path) -> None:
-    told = run("new-api", new_api)
+    completed = run("new-api", new_api)
     for left in ("logs: 2 rows", "rebates in aff_quota", "users.access_token: in 1 rows"):
-        assert left in told
-    assert "difference   0.00 USD" in told
-    both = told + run("new-api", new_api, "--json")
+        assert left in completed
+    assert "difference   0.00 USD" in completed
+    both = completed + run("new-api", new_api, "--json")
     for secret in (NEW_API_KEY[3:], "sk-upstream-one", "a secret of the mail server", "$2a$"):
         assert secret not in both
 
@@ -238,14 +238,14 @@ def test_second_run_changes_nothing_whatever_was_renamed_meanwhile(
         "new-api", renamed,
         "UPDATE users SET display_name = 'Renamed there'", "UPDATE tokens SET name = 'x' || id",
     )  # fmt: skip
-    told = report(run("new-api", again, "--write", "--json"))
+    message = report(run("new-api", again, "--write", "--json"))
     after = AuditEvent.objects.count(), ImportedRow.objects.count(), PriceVersion.objects.count()
     assert after == before
-    assert {name: table["imported"] for name, table in told["tables"].items()} == dict.fromkeys(
-        told["tables"], 0
+    assert {name: table["imported"] for name, table in message["tables"].items()} == dict.fromkeys(
+        message["tables"], 0
     )
-    assert told["tables"]["users"]["here_before"] == 4
-    assert told["balances"]["difference"] == "0.00"
+    assert message["tables"]["users"]["here_before"] == 4
+    assert message["balances"]["difference"] == "0.00"
 
 
 @pytest.mark.extended
@@ -258,8 +258,8 @@ def test_what_is_new_there_comes_with_the_next_run(new_api: Path, tmp_path: Path
         "INSERT INTO tokens (id, user_id, key, status, name, expired_time, unlimited_quota)"
         " VALUES (9, 2, 'anotheranotheranotheranotheranother0000000000001', 1, 'new', -1, 1)",
     )  # fmt: skip
-    told = report(run("new-api", grown, "--write", "--json"))
-    assert told["tables"]["tokens"]["imported"] == 1
+    message = report(run("new-api", grown, "--write", "--json"))
+    assert message["tables"]["tokens"]["imported"] == 1
     assert Key.objects.get(name="new").organisation == organisation("小明")
 
 
@@ -293,16 +293,16 @@ def test_another_installation_under_the_same_name_is_refused_whole(
     with pytest.raises(CommandError, match="--name"):
         run("new-api", other, "--write")
     assert ImportedRow.objects.count() == rows
-    told = report(run("new-api", other, "--write", "--json", "--name", "second"))
-    assert told["tables"]["users"]["imported"] == 4
+    message = report(run("new-api", other, "--write", "--json", "--name", "second"))
+    assert message["tables"]["users"]["imported"] == 4
     assert Plan.objects.filter(name="vip (second)").exists()
 
 
 @pytest.mark.extended
 def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
     there = create_organisation("小明", owner=None, actor=SYSTEM)
-    told = report(run("new-api", new_api, "--write", "--json"))
-    assert told["tables"]["users"]["imported"] == 4
+    message = report(run("new-api", new_api, "--write", "--json"))
+    assert message["tables"]["users"]["imported"] == 4
     assert Organisation.objects.filter(name="小明").count() == 2
     assert not there.keys.filter(kind="relay").exists()
     assert balance(there).available_nano == 0
@@ -336,16 +336,16 @@ def test_what_is_here_already_stays_as_it_is(new_api: Path) -> None:
 def test_hostile_values_are_refused_by_name_and_the_rest_comes(
     tmp_path: Path, change: str, table: str, id: str, reason: str
 ) -> None:
-    told = report(run("new-api", sqlite_file("new-api", tmp_path, change), "--write", "--json"))
-    assert reason in skipped(told, table)[id]
-    assert told["tables"]["users"]["imported"] >= 3
-    assert told["balances"]["difference"] == "0.00"
+    message = report(run("new-api", sqlite_file("new-api", tmp_path, change), "--write", "--json"))
+    assert reason in skipped(message, table)[id]
+    assert message["tables"]["users"]["imported"] >= 3
+    assert message["balances"]["difference"] == "0.00"
     assert_books_balance()
 
 
 @pytest.mark.extended
 def test_one_api(tmp_path: Path) -> None:
-    told = report(run("one-api", sqlite_file("one-api", tmp_path), "--write", "--json"))
+    message = report(run("one-api", sqlite_file("one-api", tmp_path), "--write", "--json"))
     lin = organisation("Lin")
     assert balance(lin).available_nano == 5_000_001 * 2000
     first = actors.key_actor(ONE_API_KEY)
@@ -362,10 +362,10 @@ def test_one_api(tmp_path: Path) -> None:
     assert rates["gpt-3.5-turbo-0613"] == {"in_text": 1_500_000_000, "out_text": 2_000_000_000}
     plan = Plan.objects.get()
     assert plan.model_patterns == ["gpt-3.5-turbo-0613", "gpt-4o-mini"], "no model of ours besides"
-    assert told["tables_left"] == {}
+    assert message["tables_left"] == {}
     redeemed = redeem(SYSTEM, lin, "01234567-89ab-cdef-0123-456789abcdef")
     assert redeemed.amount_nano == 100 * 2000
-    assert told["balances"]["difference"] == "0.00"
+    assert message["balances"]["difference"] == "0.00"
     assert_books_balance()
 
 
@@ -400,7 +400,7 @@ def litellm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.extended
 def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
-    told = report(run("litellm", litellm, "--write", "--json", "--salt-key", "env:SALT_KEY"))
+    message = report(run("litellm", litellm, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     # What may still be spent for good is the balance, to the last digit of the float.
     acme = organisation("Acme")
     assert balance(acme).available_nano == 100_376_543_211
@@ -409,7 +409,7 @@ def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     for name in ("Öffen", "LiteLLM"):
         assert balance(organisation(name)).available_nano == 0
         assert credit_line(organisation(name)) == 10**15
-    assert told["balances"]["difference"] == "0.00"
+    assert message["balances"]["difference"] == "0.00"
     memberships = Membership.objects.select_related("organisation", "user")
     assert {
         (m.organisation.name, m.user.email, m.role, tuple(m.teams.values_list("name", flat=True)))
@@ -444,7 +444,7 @@ def test_litellm_organizations_teams_people_and_budgets(litellm: Path) -> None:
     narrow = Key.objects.get(name="narrow")
     assert narrow.disabled, "a limit of it has no place here"
     assert narrow.model_patterns == ["claude-*", "house-model"]
-    assert skipped(told, "LiteLLM_TeamTable") == {
+    assert skipped(message, "LiteLLM_TeamTable") == {
         "team-lost": "it is blocked, and its keys with it"
     }
     assert_books_balance()
@@ -457,10 +457,10 @@ def test_litellm_keys_open_with_their_text(litellm: Path) -> None:
         (LITELLM_KEY, "app (3c5bd9929f5a49cc)"),
         (LITELLM_PERSONAL_KEY, "sk-...6789"),
     ):
-        found = actors.key_actor(text)
-        assert found is not None
-        assert found.key is not None
-        assert found.key.name == name
+        result = actors.key_actor(text)
+        assert result is not None
+        assert result.key is not None
+        assert result.key.name == name
     before = AuditEvent.objects.count(), ImportedRow.objects.count()
     run("litellm", litellm, "--write", "--salt-key", "env:SALT_KEY")
     assert (AuditEvent.objects.count(), ImportedRow.objects.count()) == before
@@ -479,7 +479,7 @@ def test_litellm_models_need_the_salt_key(litellm: Path, monkeypatch: pytest.Mon
     assert set(why.values()) == {"its settings cannot be decrypted with this salt key"}
     assert not Channel.objects.exists()
     monkeypatch.setenv("SALT_KEY", LITELLM_SALT_KEY)
-    told = run("litellm", litellm, "--write", "--salt-key", "env:SALT_KEY")
+    completed = run("litellm", litellm, "--write", "--salt-key", "env:SALT_KEY")
     channels = {channel.name: channel for channel in Channel.objects.all()}
     assert {name: channel.enabled for name, channel in channels.items()} == {
         "house-model": True,
@@ -487,8 +487,8 @@ def test_litellm_models_need_the_salt_key(litellm: Path, monkeypatch: pytest.Mon
         "deepseek-chat": False,
     }
     assert [open_secret(key) for key in channels["house-model"].keys.all()] == ["sk-upstream-one"]
-    assert "Weir has no provider for 'bedrock'" in told
-    assert "sk-upstream-one" not in told
+    assert "Weir has no provider for 'bedrock'" in completed
+    assert "sk-upstream-one" not in completed
     version = PriceVersion.objects.get(source="import: litellm")
     assert version.rates["meters"] == {"in_text": 150_000_000, "out_text": 600_000_000}
 
@@ -520,10 +520,12 @@ def test_running_postgres_where_a_column_of_fixed_width_pads_the_keys() -> None:
                                               true, NULL, '');"""
             )
         address = f"postgresql:///?{urlencode(conninfo_to_dict(dsn))}"
-        told = report(run("one-api", address, "--write", "--json"))
+        message = report(run("one-api", address, "--write", "--json"))
     assert balance(organisation("ping")).available_nano == 7 * 2000
     assert actors.key_actor("sk-a-short-key-of-an-early-version") is not None
-    assert told["tables_left"] == {"logs": {"rows": 0, "reason": "usage and figures of the past"}}
+    assert message["tables_left"] == {
+        "logs": {"rows": 0, "reason": "usage and figures of the past"}
+    }
 
 
 @pytest.fixture
@@ -532,11 +534,11 @@ def more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return litellm_dump(tmp_path, restricted=True)
 
 
-def closed(told: dict[str, Any], table: str) -> dict[str, list[str]]:
+def closed(body: dict[str, Any], table: str) -> dict[str, list[str]]:
     """Id -> the restrictions that closed it."""
     return {
         row["id"]: entry["restrictions"]
-        for entry in told["tables"][table]["closed"]
+        for entry in body["tables"][table]["closed"]
         for row in entry["rows"]
     }
 
@@ -557,8 +559,8 @@ def test_litellm_model_of_a_team_serves_that_team_alone(more: Path) -> None:
 def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> None:
     run("litellm", more, "--write", "--salt-key", "env:SALT_KEY")
     standings = {
-        (standing.budget.scope, standing.budget.subject): standing
-        for standing in standing_of(list(Budget.objects.all()))
+        (one_usage.budget.scope, one_usage.budget.subject): one_usage
+        for one_usage in current_usage(list(Budget.objects.all()))
     }
     people = {m.user.email: m for m in Membership.objects.select_related("user")}
     keys = {key.name: key for key in Key.objects.filter(kind="relay")}
@@ -569,8 +571,8 @@ def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> No
     di = standings["user", str(people["di@example.org"].user.pk)]
     assert (di.budget.amount_nano, di.spent_nano) == (10 * 10**9, 0)
     of_keys = {
-        (standing.budget.subject, standing.budget.period): standing
-        for standing in standing_of(list(Budget.objects.filter(scope="key")))
+        (one_usage.budget.subject, one_usage.budget.period): one_usage
+        for one_usage in current_usage(list(Budget.objects.filter(scope="key")))
     }
     running = of_keys[str(keys["cy"].pk), "day"]
     assert (running.budget.amount_nano, running.spent_nano) == (4 * 10**9, 1_500_000_000)
@@ -587,15 +589,15 @@ def test_litellm_budgets_of_members_and_what_was_spent_of_them(more: Path) -> No
 
 @pytest.mark.extended
 def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) -> None:
-    told = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
+    message = report(run("litellm", more, "--write", "--json", "--salt-key", "env:SALT_KEY"))
     table = "LiteLLM_VerificationToken"
-    assert closed(told, table) == {
+    assert closed(message, table) == {
         "310e44b303856432": [f"{table}.model_max_budget"],
         "bbbbbbbbbbbbbbbb": [f"{table}.metadata.guardrails"],
         "cccccccccccccccc": [f"{table}.metadata.model_rpm_limit"],
         "dddddddddddddddd": [f"{table}.aliases"],
     }
-    assert all(entry["opened_by"] for entry in told["tables"][table]["closed"])
+    assert all(entry["opened_by"] for entry in message["tables"][table]["closed"])
     keys = {key.name: key for key in Key.objects.filter(kind="relay")}
     assert [keys[name].disabled for name in ("guarded", "per model", "alias")] == [True] * 3
     # A second run closes nothing: what an operator opened meanwhile stays open.
@@ -609,10 +611,10 @@ def test_litellm_keys_that_were_narrower_come_closed_and_are_listed(more: Path) 
 def test_accepted_loss_leaves_a_key_open(more: Path) -> None:
     lost = "LiteLLM_VerificationToken.metadata.guardrails"
     options = ("--salt-key", "env:SALT_KEY", "--accept", lost)
-    told = run("litellm", more, "--write", *options)
+    completed = run("litellm", more, "--write", *options)
     assert not Key.objects.get(name="guarded").disabled
     assert Key.objects.get(name="alias").disabled
-    assert f"Restrictions that are lost, as accepted\n  {lost}" in told
+    assert f"Restrictions that are lost, as accepted\n  {lost}" in completed
     with pytest.raises(CommandError, match="no such restriction"):
         run("litellm", more, "--salt-key", "env:SALT_KEY", "--accept", "keys.nothing")
 
@@ -626,16 +628,16 @@ def test_litellm_prices_come_from_the_old_hub(more: Path, tmp_path: Path) -> Non
     )
     set_price(SYSTEM, "gpt-4o", clock.now(), {"meters": {"in_text": 7}}, source="test")
     options = ("--salt-key", "env:SALT_KEY", "--price-map", str(price_map))
-    told = run("litellm", more, "--write", *options)
+    completed = run("litellm", more, "--write", *options)
     versions = PriceVersion.objects.filter(source="import: litellm").select_related("price")
     rates = {version.price.model: version.rates["meters"] for version in versions}
     assert rates["mapped"] == {"in_text": 2 * 10**9, "out_text": 8 * 10**9}
     assert rates["our-own"] == {"in_text": 7}, "of the model behind"
     assert "brand-new" not in rates
-    [unpriced] = [line for line in told.splitlines() if "prices: no price:" in line]
+    [unpriced] = [line for line in completed.splitlines() if "prices: no price:" in line]
     assert "brand-new" in unpriced
     assert "mapped" not in unpriced
-    assert "Until then requests get 402" in told
+    assert "Until then requests get 402" in completed
     with pytest.raises(CommandError, match="no list of prices"):
         run("litellm", more, "--price-map", str(more))
     with pytest.raises(CommandError, match="only LiteLLM"):
@@ -655,11 +657,11 @@ _CODE_ROWS = """INSERT INTO redemptions (id, key, status, name, quota, expired_t
 
 @pytest.mark.extended
 def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> None:
-    told = report(
+    message = report(
         run("new-api", sqlite_file("new-api", tmp_path, _CODES, _CODE_ROWS), "--write", "--json")
     )
     assert CodeBatch.objects.get().count == 2
-    assert skipped(told, "redemptions") == {
+    assert skipped(message, "redemptions") == {
         "3": "the code was used or turned off",
         "4": "the code has expired",
         "5": "money that is left behind: not the form of a code (0.50 USD)",
@@ -676,16 +678,16 @@ def test_codes_that_nobody_has_used_can_be_used_here_once(tmp_path: Path) -> Non
         "INSERT INTO redemptions (id, key, status, name, quota, expired_time) VALUES"
         " (6, '00000000000000000000000000000006', 1, 'gift', 500000, 0)",
     )  # fmt: skip
-    told = report(run("new-api", again, "--write", "--json"))
-    assert told["tables"]["redemptions"]["imported"] == 1
-    assert told["tables"]["redemptions"]["here_before"] == 2
+    message = report(run("new-api", again, "--write", "--json"))
+    assert message["tables"]["redemptions"]["imported"] == 1
+    assert message["tables"]["redemptions"]["here_before"] == 2
     assert redeem(SYSTEM, ming, "0" * 31 + "6").amount_nano == 10**9
     assert_books_balance()
 
 
 @pytest.mark.extended
 def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
-    told = report(
+    message = report(
         run(
             "new-api",
             sqlite_file(
@@ -697,7 +699,7 @@ def test_subscription_that_runs_is_listed_as_money(tmp_path: Path) -> None:
             "--json",
         )
     )  # fmt: skip
-    assert "1.50 USD left" in skipped(told, "user_subscriptions")["1"]
+    assert "1.50 USD left" in skipped(message, "user_subscriptions")["1"]
 
 
 @pytest.mark.extended
@@ -723,8 +725,10 @@ def test_what_restricts_and_is_not_here_comes_closed(
         column = change.split()[5]
         changes.append(f"UPDATE {table} SET {column} = 7 WHERE id = {id}")
         restriction = f"{table}.{column}"
-    told = report(run("new-api", sqlite_file("new-api", tmp_path, *changes), "--write", "--json"))
-    assert restriction in closed(told, table)[id]
+    message = report(
+        run("new-api", sqlite_file("new-api", tmp_path, *changes), "--write", "--json")
+    )
+    assert restriction in closed(message, table)[id]
     ming = organisation("小明")
     by_table = {
         "tokens": lambda: Key.objects.get(name="laptop (1)").disabled,

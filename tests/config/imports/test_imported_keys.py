@@ -83,8 +83,8 @@ def test_old_key_of_a_quota_hub_is_served_from_its_old_balance(
     peer: str, key: str, name: str, balance_nano: int,
 ) -> None:  # fmt: skip
     assert ask(stage, key, "gpt-4o-mini") == 401
-    told = import_from(stage, peer, sqlite_file(peer, tmp_path, fake_url=provider.origin))
-    assert "difference   0.00 USD" in told
+    message = import_from(stage, peer, sqlite_file(peer, tmp_path, fake_url=provider.origin))
+    assert "difference   0.00 USD" in message
     assert available_nano(stage, name) == balance_nano
     stage.wait(lambda: ask(stage, key, "gpt-4o-mini") == 200, "the old key is not served")
     settled(stage)
@@ -98,8 +98,8 @@ def test_old_key_of_litellm_is_served_by_its_hash_alone(
 ) -> None:
     assert ask(stage, LITELLM_KEY, "house-model") == 401
     options = ("--salt-key", "env:SALT_KEY")
-    told = import_from(stage, "litellm", litellm_dump(tmp_path, provider.url), *options)
-    assert "difference   0.00 USD" in told
+    message = import_from(stage, "litellm", litellm_dump(tmp_path, provider.url), *options)
+    assert "difference   0.00 USD" in message
     left_nano = 100_376_543_211
     assert available_nano(stage, "Acme") == left_nano
     stage.wait(lambda: ask(stage, LITELLM_KEY, "house-model") == 200, "the old key is not served")

@@ -192,8 +192,8 @@ class OldLiteLLM:
         self.models = rows["LiteLLM_ProxyModelTable"]
 
     def one(self, table: str, **named: Any) -> dict[str, Any]:
-        found = [r for r in self.rows[table] if all(r.get(k) == v for k, v in named.items())]
-        return found[0] if found else {}
+        results = [r for r in self.rows[table] if all(r.get(k) == v for k, v in named.items())]
+        return results[0] if results else {}
 
     def deployments(self, model: str, team: str | None) -> list[dict[str, Any]]:
         return [

@@ -12,7 +12,7 @@ from config.imports.databases import Database, open_database
 from config.imports.new_api import hubs as quota_hubs
 from config.imports.new_api.channel_types import Peer
 from config.imports.new_api.columns import COLUMNS as QUOTA_COLUMNS
-from config.imports.report import as_json
+from config.imports.report import serialize_report
 from config.imports.values import Row
 from tests.config.imports.databases import FOLDER, read, sqlite_file
 
@@ -74,9 +74,9 @@ def _copied(value: object) -> str:
 
 def _converted(peer: Peer, database: Database) -> tuple[object, ...]:
     converted: Converted = quota_hubs.convert(peer, database, frozenset(), NOW)
-    told = as_json(converted.report)
-    told.pop("tables_left")
-    return converted.plans, converted.channels, converted.prices, converted.organisations, told
+    message = serialize_report(converted.report)
+    message.pop("tables_left")
+    return converted.plans, converted.channels, converted.prices, converted.organisations, message
 
 
 @pytest.mark.parametrize("peer", ["new-api", "one-api"])

@@ -45,11 +45,11 @@ def test_completion_ratios_that_the_programs_fix(peer: Peer, name: str, ratio: F
 
 
 def test_locked_ratio_wins_over_the_database_and_others_do_not() -> None:
-    stated = {name: Fraction(9) for name in ("claude-3-opus", "gpt-4o", "vendor/claude-3-opus")}
-    assert completion_ratio("new-api", "claude-3-opus", stated) == 5
-    assert completion_ratio("new-api", "gpt-4o", stated) == 9
-    assert completion_ratio("new-api", "vendor/claude-3-opus", stated) == 9
-    assert completion_ratio("one-api", "claude-3-opus", stated) == 9
+    values = {name: Fraction(9) for name in ("claude-3-opus", "gpt-4o", "vendor/claude-3-opus")}
+    assert completion_ratio("new-api", "claude-3-opus", values) == 5
+    assert completion_ratio("new-api", "gpt-4o", values) == 9
+    assert completion_ratio("new-api", "vendor/claude-3-opus", values) == 9
+    assert completion_ratio("one-api", "claude-3-opus", values) == 9
 
 
 def test_price_per_request_goes_before_ratios() -> None:

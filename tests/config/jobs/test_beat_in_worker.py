@@ -43,18 +43,18 @@ WORK = "billing.credits.codes.drop_old_tries"
 def pool() -> Iterator[Any]:
     """A worker's, of one thread."""
     ours.loader.import_default_modules()
-    made = TaskPool(1, app=ours)
-    yield made
-    made.stop()
+    task_pool = TaskPool(1, app=ours)
+    yield task_pool
+    task_pool.stop()
 
 
 @pytest.fixture
 def beat(request: pytest.FixtureRequest) -> Iterator[Any]:
     app = Celery("beat", set_as_current=False, broker="memory://", beat_scheduler=request.param)
     step = BeatStep(app, with_beat=True)
-    made = step.create(type("Worker", (), {"app": app, "pool": None}))
-    yield made
-    made.stop()
+    created = step.create(type("Worker", (), {"app": app, "pool": None}))
+    yield created
+    created.stop()
     state.reset_state()
     state.should_stop = None
 
@@ -86,11 +86,11 @@ def test_only_who_asks_for_it_has_a_beat() -> None:
 
 def test_only_threads_are_handed_jobs_by_a_beat(pool: Any) -> None:
     """Processes are sent messages, as from a beat of its own."""
-    made = [
+    results = [
         BeatStep(ours, with_beat=True).create(type("Worker", (), {"app": ours, "pool": one}))
         for one in (pool, None)
     ]
-    kinds = [type(beat._service.scheduler) for beat in made]
+    kinds = [type(beat._service.scheduler) for beat in results]
     assert kinds == [OwnScheduler, WorkScheduler]
 
 

@@ -62,10 +62,10 @@ class Worker:
 
 @pytest.fixture
 def worker(dsn: str) -> Iterator[Worker]:
-    made = Worker(dsn)
-    made.consumer.purge()
-    with made.connection:
-        yield made
+    new_worker = Worker(dsn)
+    new_worker.consumer.purge()
+    with new_worker.connection:
+        yield new_worker
 
 
 @pytest.fixture

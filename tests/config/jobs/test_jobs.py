@@ -13,7 +13,7 @@ from django.utils import translation
 
 from accounts.models import KeyKind
 from config.celery import app
-from config.jobs.runs import BETWEEN, GATHER, job_states, recorded, watch
+from config.jobs.runs import BETWEEN, GATHER, job_states, record_run, watch
 from config.jobs.schedule import BACKUP_TASK, JOBS, SCHEDULE, WATCH
 from config.models import JobRun
 from lib import clock
@@ -33,7 +33,7 @@ def _key(settings: Any) -> None:
 
 def all_run() -> None:
     for job in SCHEDULE:
-        with recorded(job.task):
+        with record_run(job.task):
             pass
 
 
@@ -125,9 +125,9 @@ def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
     assert "Not running" not in dora.get("/admin/health").content.decode()
     stop(task, JOBS[task].late_s + 1)
     JobRun.objects.filter(task=task).update(error=error)
-    told = verify()
-    assert f"background job: {name}: no successful run since" in told
-    assert (error or "it does not run") in told
+    message = verify()
+    assert f"background job: {name}: no successful run since" in message
+    assert (error or "it does not run") in message
     page = dora.get("/admin/health").content.decode()
     assert ("Failing" if error else "Not running") in page
     assert mail.outbox == []
@@ -313,7 +313,7 @@ def backed_up(hours_ago: int) -> None:
 def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
     people: Cast, settings: Any
 ) -> None:
-    with recorded(BACKUP_TASK):
+    with record_run(BACKUP_TASK):
         pass
     look()
     backed_up(hours_ago=1000)
@@ -336,7 +336,7 @@ def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
     assert dora.get("/api/v1/system").json()["backup_late"] is True
     late = 'weir_job_late{job="config.backups.back_up"} 1.0'
     assert late in signed_in(people.dora).get("/metrics").content.decode()
-    with recorded(BACKUP_TASK):
+    with record_run(BACKUP_TASK):
         pass
     look()
     assert [letter.subject for letter in mail.outbox[1:]] == ["Background job running again"]
@@ -344,7 +344,7 @@ def test_a_backup_that_does_not_come_is_told_where_one_is_expected(
 
 
 def test_a_backup_that_fails_is_told_at_once_on_the_page(people: Cast) -> None:
-    with suppress(OSError), recorded(BACKUP_TASK):
+    with suppress(OSError), record_run(BACKUP_TASK):
         raise OSError
     page = signed_in(people.dora).get("/admin/health").content.decode()
     assert "Failed: OSError" in page

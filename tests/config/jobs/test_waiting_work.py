@@ -31,10 +31,10 @@ __all__ = ["people"]
 
 @pytest.fixture
 def key(people: cast.Cast) -> Key:
-    made, _ = cast.make_key(people.core, user=people.bob)
-    credit(made)
+    created, _ = cast.make_key(people.core, user=people.bob)
+    credit(created)
     Fact.objects.all().delete()
-    return made
+    return created
 
 
 def fact(key: Key) -> None:
@@ -53,8 +53,8 @@ def preview(key: Key) -> None:
 
 
 def grant(key: Key) -> None:
-    made = {"organisation": key.organisation, "amount_nano": 1, "source": "test"}
-    PromoGrant.objects.create(**made, expires_at=clock.now())
+    values = {"organisation": key.organisation, "amount_nano": 1, "source": "test"}
+    PromoGrant.objects.create(**values, expires_at=clock.now())
 
 
 def budget(key: Key) -> None:

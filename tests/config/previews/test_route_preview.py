@@ -37,8 +37,8 @@ REFUSED = RoutePreview("", refusal=ErrorAnswer("model_not_found", 404, "The mode
 class ScriptedRelay:
     """Tells what it was given."""
 
-    def __init__(self, told: RoutePreview) -> None:
-        self.told = told
+    def __init__(self, new_route_preview: RoutePreview) -> None:
+        self.told = new_route_preview
         self.asked: list[tuple[UUID, str, bytes]] = []
         self.headers: Any = ()
 
@@ -68,8 +68,8 @@ def key(people: cast.Cast) -> Key:
     return cast.make_key(people.core, "ci", user=people.bob)[0]
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, told: RoutePreview) -> ScriptedRelay:
-    relay = ScriptedRelay(told)
+def answering(monkeypatch: pytest.MonkeyPatch, new_route_preview: RoutePreview) -> ScriptedRelay:
+    relay = ScriptedRelay(new_route_preview)
     # Whoever imports the one while the other is replaced would keep what it is replaced by.
     for module in (route_preview, sent_preview):
         monkeypatch.setattr(module, "relay_of", lambda request: relay)
@@ -91,8 +91,8 @@ def post(client: Client, key_id: str) -> tuple[int, Any]:
 def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     relay = answering(monkeypatch, TOLD)
     client = operator(people)
-    status, told = post(client, id_text(key.id))
-    assert (status, told) == (
+    status, message = post(client, id_text(key.id))
+    assert (status, message) == (
         200,
         {
             "model": "m",
@@ -129,9 +129,9 @@ def test_the_management_api(people: cast.Cast, key: Key, monkeypatch: pytest.Mon
 
 def test_a_refusal_is_told(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, REFUSED)
-    _, told = post(operator(people), id_text(key.id))
-    assert told["attempts"] == []
-    assert told["refusal"] == {
+    _, message = post(operator(people), id_text(key.id))
+    assert message["attempts"] == []
+    assert message["refusal"] == {
         "status": 404,
         "kind": "model_not_found",
         "message": "The model is not there.",
@@ -144,10 +144,16 @@ def test_the_page(people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch) 
     sent = {"key": id_text(key.id), "path": "/v1/messages", "body": json.dumps(BODY)}
     sent["labels"] = '{"tags": ["beta"]}'
     text = client.post("/admin/routes/preview", sent).content.decode()
-    told = ["east", "Picked by weight", "first in 75% of requests", "Next after a failure"]
-    told += ["No channel can serve it, or all of them failed"]
-    told += ["north", "it was at the provider", "tried again in 12 s", "south", "it is turned off"]
-    assert [part for part in told if part not in text] == []
+    messages = ["east", "Picked by weight", "first in 75% of requests", "Next after a failure"]
+    messages += ["No channel can serve it, or all of them failed"]
+    messages += [
+        "north",
+        "it was at the provider",
+        "tried again in 12 s",
+        "south",
+        "it is turned off",
+    ]
+    assert [part for part in messages if part not in text] == []
     assert relay.headers == [(b"x-weir-labels", b'{"tags": ["beta"]}')]
     missing = client.post("/admin/routes/preview", sent | {"key": "nothing"})
     assert missing.status_code == 422
@@ -166,18 +172,18 @@ def test_the_page_tells_a_refusal(
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("words", "result"),
     [("ci", ["ci"]), ("core acme", ["ci"]), ("stranger", ["theirs"]), ("ci stranger", []),
      ("%", []), ("\x00", ["theirs", "ci"])],
 )  # fmt: skip
 def test_the_picker_finds_keys_of_every_organisation(
-    people: cast.Cast, key: Key, words: str, found: list[str]
+    people: cast.Cast, key: Key, words: str, result: list[str]
 ) -> None:
     """By the key, its team and its organisation; those that call no models are not offered."""
     cast.make_key(people.core, "ci-terraform", user=people.bob, kind=KeyKind.MANAGEMENT)
     cast.make_key(people.stranger.teams.get(), "theirs", user=None)
     page = operator(people).get("/admin/routes/_f/keys", {"q": words}).content.decode()
-    assert re.findall(r'<span class="cut">(.*?)</span>', page) == found
+    assert re.findall(r'<span class="cut">(.*?)</span>', page) == result
 
 
 def test_the_picker_finds_a_key_by_the_ends_of_its_secret(people: cast.Cast, key: Key) -> None:

@@ -23,9 +23,9 @@ print(pages(), keep_freed_memory(), pages())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 def test_pieces_that_come_and_go_take_no_new_pages() -> None:
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _PAGES_TAKEN], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    by_itself, kept, after = told.stdout.split()
+    by_itself, kept, after = completed.stdout.split()
     assert kept == "True"
     assert int(by_itself) > 10_000 > 10 * int(after)

@@ -31,8 +31,8 @@ async def test_a_hundred_headers_are_answered_and_one_more_is_not(count: int) ->
     head = HEAD + b"".join(b"x%d: y\r\n" % n for n in range(count - 1)) + b"\r\n"
     protocol.data_received(head)
     await finish(protocol)
-    said = b"HTTP/1.1 200 " if count == 100 else b"HTTP/1.1 431 "
-    assert transport.written[0].startswith(said)
+    text = b"HTTP/1.1 200 " if count == 100 else b"HTTP/1.1 431 "
+    assert transport.written[0].startswith(text)
 
 
 async def test_a_request_to_change_over_is_answered_as_a_plain_one() -> None:

@@ -83,9 +83,9 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    made = Installed(tmp_path_factory.mktemp("away"))
-    yield made
-    made.close()
+    new_installed = Installed(tmp_path_factory.mktemp("away"))
+    yield new_installed
+    new_installed.close()
 
 
 def ask(installed: Installed, method: str, path: str, form: dict[str, str]) -> Any:
@@ -148,6 +148,6 @@ def test_requests_that_came_together_all_hear_it(installed: Installed) -> None:
     hub = installed.hub
     assert httpx.get(f"{hub.url}/login").status_code == 200
     with installed.frozen(), ThreadPoolExecutor(20) as pool:
-        told = list(pool.map(lambda _: ask(installed, "GET", "/login", {}), range(20)))
-    assert {answer.status_code for answer, _ in told} == {503}
+        messages = list(pool.map(lambda _: ask(installed, "GET", "/login", {}), range(20)))
+    assert {answer.status_code for answer, _ in messages} == {503}
     hub.wait(lambda: httpx.get(f"{hub.url}/login").status_code == 200, "does not come back", 30)

@@ -62,9 +62,9 @@ def lines_of(*words: str, **variables: str) -> list[dict[str, Any]]:
 def test_a_process_that_cannot_start_says_why_in_json(
     process: str, bad: tuple[str, str, str]
 ) -> None:
-    name, value, told = bad
+    name, value, message = bad
     lines = lines_of(*PROCESSES[process], **{name: value})
-    assert any(told in json.dumps(line) for line in lines), lines
+    assert any(message in json.dumps(line) for line in lines), lines
 
 
 def test_a_migration_that_fails_is_told_in_json() -> None:

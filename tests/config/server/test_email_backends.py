@@ -26,10 +26,10 @@ def test_without_a_mail_server_an_email_is_not_printed(
         backend = get_connection("config.server.email_backends.NoServerBackend")
         with pytest.raises(NoMailServer):
             backend.send_messages([LETTER])
-    said = "".join([caplog.text, *capfd.readouterr()])
-    assert "EMAIL_HOST" in said
+    text = "".join([caplog.text, *capfd.readouterr()])
+    assert "EMAIL_HOST" in text
     for word in (ADDRESS, SECRET, str(LETTER.subject)):
-        assert word not in said
+        assert word not in text
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda one: type(one).__name__)

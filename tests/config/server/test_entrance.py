@@ -216,9 +216,9 @@ async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -
     assert client.status == 408
     program = post(10, path="/api/v1/keys")
     await asyncio.wait_for(program.asks(RequestLimits(Pages())), 30)
-    told = json.loads(program.body)
-    assert (program.status, told["error"]["code"]) == (408, "request_timeout")
-    assert (b"x-request-id", told["request_id"].encode()) in program.told[0]["headers"]
+    body = json.loads(program.body)
+    assert (program.status, body["error"]["code"]) == (408, "request_timeout")
+    assert (b"x-request-id", body["request_id"].encode()) in program.told[0]["headers"]
 
 
 async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:

@@ -12,7 +12,7 @@ from config.server.event_loop import ACCEPTED_AT_ONCE, EventLoop
 CLIENTS = 300
 
 
-class Heard(asyncio.Protocol):
+class Echo(asyncio.Protocol):
     """Says back what it hears."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -32,21 +32,21 @@ def connected(port: int, stack: ExitStack) -> list[socket.socket]:
 
 
 def test_all_who_wait_are_taken_in_within_a_few_turns() -> None:
-    made: list[Heard] = []
+    items: list[Echo] = []
 
-    def heard() -> Heard:
-        made.append(Heard())
-        return made[-1]
+    def add_echo() -> Echo:
+        items.append(Echo())
+        return items[-1]
 
     async def turns_until_all_are_in() -> int:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(heard, "127.0.0.1", 0, backlog=CLIENTS)
+        server = await loop.create_server(add_echo, "127.0.0.1", 0, backlog=CLIENTS)
         port = server.sockets[0].getsockname()[1]
         with ExitStack() as stack:
             # The kernel has them all before the loop turns.
             clients = connected(port, stack)
             turns = 0
-            while len(made) < CLIENTS:
+            while len(items) < CLIENTS:
                 turns += 1
                 await asyncio.sleep(0)
             answers = await asyncio.to_thread(lambda: [client.recv(9) for client in clients])

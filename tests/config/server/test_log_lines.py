@@ -28,12 +28,12 @@ def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def lines(people: Cast, which: str) -> None:
     _, relay = make_key(people.core, "ci", networks=["10.0.0.0/8"])
     _, bobs = make_key(people.core, "m", user=people.bob, kind=KeyKind.MANAGEMENT)
-    made: dict[str, tuple[Client, str]] = {
+    values: dict[str, tuple[Client, str]] = {
         "page": (signed_in(people.bob), "/o/acme/webhooks"),
         "address": (with_key(relay), "/api/v1/keys"),
         "role": (with_key(bobs), "/api/v1/webhooks"),
     }
-    client, path = made[which]
+    client, path = values[which]
     assert client.get(path).status_code == 403
 
 
@@ -111,11 +111,11 @@ def test_no_line_shows_a_key(form: type[logging.Formatter], secret: str) -> None
 async def test_a_callback_of_the_loop_names_nobodys_request() -> None:
     """A pooled connection is read in the context of whoever opened it."""
     loop = asyncio.get_running_loop()
-    token, found = REQUEST_ID.set("01JCXREQUEST"), loop.create_future()
+    token, result = REQUEST_ID.set("01JCXREQUEST"), loop.create_future()
     try:
-        loop.call_soon(lambda: found.set_result(current_request_id()))
+        loop.call_soon(lambda: result.set_result(current_request_id()))
         assert current_request_id() == "01JCXREQUEST"
-        assert await found is None
+        assert await result is None
     finally:
         REQUEST_ID.reset(token)
 

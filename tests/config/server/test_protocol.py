@@ -234,13 +234,13 @@ async def test_who_leaves_behind_the_answer_does_not_leave_it() -> None:
 
 
 async def test_who_has_left_before_is_heard_of_as_a_message() -> None:
-    heard: list[object] = []
+    messages: list[object] = []
 
     async def app(scope: Any, receive: Any, send: object) -> None:
         heed = scope[HEED]
         await gone.wait()
-        heard.append(heed(scope, lambda: heard.append("left")))
-        heard.append((await receive())["type"])
+        messages.append(heed(scope, lambda: messages.append("left")))
+        messages.append((await receive())["type"])
 
     gone = asyncio.Event()
     protocol, _ = connect(app)
@@ -249,7 +249,7 @@ async def test_who_has_left_before_is_heard_of_as_a_message() -> None:
     protocol.connection_lost(None)
     gone.set()
     await finish(protocol)
-    assert heard == [False, "http.disconnect"]
+    assert messages == [False, "http.disconnect"]
 
 
 async def test_a_head_alone_does_not_wait_for_what_comes_later() -> None:
@@ -347,12 +347,12 @@ async def test_a_client_that_has_gone_is_not_written_to() -> None:
 
 async def test_the_first_of_two_requests_hears_that_its_client_has_gone() -> None:
     """P6: it is the one that is answered; the second one would never have been."""
-    asked, heard = [], []
+    asked, received = [], []
 
     async def app(scope: Any, receive: Any, send: object) -> None:
         asked.append(scope["path"])
         await receive()
-        heard.append((await receive())["type"])
+        received.append((await receive())["type"])
 
     protocol, transport = connect(app)
     protocol.data_received(b"GET /1 HTTP/1.1\r\nhost: h\r\n\r\nGET /2 HTTP/1.1\r\nhost: h\r\n\r\n")
@@ -361,7 +361,7 @@ async def test_the_first_of_two_requests_hears_that_its_client_has_gone() -> Non
     transport.close()
     protocol.connection_lost(ConnectionResetError())
     await asyncio.wait_for(finish(protocol), 30)
-    assert (asked, heard) == (["/1"], ["http.disconnect"])
+    assert (asked, received) == (["/1"], ["http.disconnect"])
 
 
 # Bounds that hold without nginx -------------------------------------------------------------------
@@ -458,17 +458,17 @@ async def test_few_requests_are_sent_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"), [(b"", b""), (b"G", b"HTTP/1.1 408 "), (HEAD, b"HTTP/1.1 408 ")]
+    ("sent", "raw"), [(b"", b""), (b"G", b"HTTP/1.1 408 "), (HEAD, b"HTTP/1.1 408 ")]
 )
 async def test_a_head_that_does_not_come_ends(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes, told: bytes
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, raw: bytes
 ) -> None:
     monkeypatch.setattr(module, "_HEAD_S", 0.001)
     protocol, transport = connect(Asked())
     if sent:
         protocol.data_received(sent)
     await asyncio.wait_for(transport.ended.wait(), 30)
-    assert b"".join(transport.written).startswith(told)
+    assert b"".join(transport.written).startswith(raw)
 
 
 async def test_a_second_head_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def destroyed_and_restored(fake: FakeUpstream, file: Path) -> Iterator[Restored]
         try:
             hub.settings()
             hub.start()
-            found = backed_up(hub, fake, file)
+            result = backed_up(hub, fake, file)
         finally:
             hub.kill()
             hub.close()
@@ -91,7 +91,7 @@ def destroyed_and_restored(fake: FakeUpstream, file: Path) -> Iterator[Restored]
         assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
         again = Hub(dsn, application=SOON)
         try:
-            yield found._replace(hub=again, words=done.stdout.decode())
+            yield result._replace(hub=again, words=done.stdout.decode())
         finally:
             again.close()
 
@@ -241,7 +241,7 @@ def test_what_a_newer_version_made_is_refused(restored: Restored) -> None:
     with pytest.raises(BackupError, match=r"newer version.*usage\.9999_of_tomorrow"):
         restoring.check_version(msgspec.structs.replace(manifest, migrations=newer))
     with pytest.raises(BackupError, match="format 2"):
-        backups._decoded(msgspec.json.encode(msgspec.structs.replace(manifest, format=2)))
+        backups._decode_manifest(msgspec.json.encode(msgspec.structs.replace(manifest, format=2)))
 
 
 def test_other_secrets_are_refused(restored: Restored, settings: Any) -> None:
@@ -296,20 +296,20 @@ def test_nobody_waits_for_the_end_of_a_backup(monkeypatch: pytest.MonkeyPatch) -
     """It may run for hours: meanwhile rows are sealed, and figures are complete to now (P22)."""
     # Without the second that is left to transactions which are only about to begin.
     sealed_until = seals._HORIZON.replace("interval '1 second'", "interval '0 second'")
-    found: list[Any] = []
+    results: list[Any] = []
 
     def look(name: str, major: int, login: object) -> None:
         with psycopg.connect(
             environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
         ) as other:
             for query in (sealed_until, rollups.SETTLED_AT, "SELECT now()"):
-                found.append(other.execute(query).fetchone())
+                results.append(other.execute(query).fetchone())
         raise postgres_tools.ToolError("seen")
 
     monkeypatch.setattr(postgres_tools, "find_tool", look)
     with pytest.raises(BackupError, match="seen"):
         backups.back_up_to(cast("IO[bytes]", Pipe()))
-    (sealed, now), (settled,), (its_now,) = found
+    (sealed, now), (settled,), (its_now,) = results
     assert sealed == now == settled == its_now
 
 

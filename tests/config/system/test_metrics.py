@@ -20,7 +20,7 @@ from billing.prices.meters import TOKEN_METERS
 from config.system.metrics import metrics_text
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
-from gateway.health.metric_labels import LABELS_MAX, OTHER, Total, bounded
+from gateway.health.metric_labels import LABELS_MAX, OTHER, Total, limit_names
 from gateway.health.traffic import count_new_records
 from gateway.models import Channel, ChannelReport, Route, TrafficCursor, TrafficTotal
 from gateway.settings.installation import save_settings
@@ -45,8 +45,8 @@ Samples = Mapping[str, Mapping[tuple[str, ...], float]]
 @pytest.fixture
 def key(transactional_db: None) -> Key:
     people = cast.assemble()
-    made, _ = cast.make_key(people.core, user=people.bob)
-    credit(made)
+    created, _ = cast.make_key(people.core, user=people.bob)
+    credit(created)
     save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
     routes = {"gpt-5": "", "open-*": "", "open-source_%*": ""}
     fields: ChannelFields = {
@@ -56,7 +56,7 @@ def key(transactional_db: None) -> Key:
         "models": routes,
     }
     create_channel(SYSTEM, "main", fields)
-    return made
+    return created
 
 
 def read(text: bytes) -> Samples:
@@ -81,20 +81,20 @@ def test_sums_are_those_of_the_books(key: Key) -> None:
     happen(key, charge_nano=0, final=False, status=429, kind="upstream_rate_limited", ttft_ms=None)
     happen(key, charge_nano=11, meters={"in_text": 3, "in_cache_read": 4, "images[1024]": 2})
     refuse(key)
-    found = scrape()
-    assert found["weir_requests_total"] == {
+    result = scrape()
+    assert result["weir_requests_total"] == {
         ("gpt-5", "200"): 2, ("gpt-5", "502"): 1, ("gpt-5", "402"): 1,
     }  # fmt: skip
-    assert found["weir_attempts_total"] == {
+    assert result["weir_attempts_total"] == {
         (OTHER, "ok"): 2, (OTHER, "upstream_error"): 1, (OTHER, "upstream_rate_limited"): 1,
     }  # fmt: skip
-    assert found["weir_charge_usd_total"] == {("gpt-5",): pytest.approx(23 / NANO)}
-    tokens = found["weir_tokens_total"]
+    assert result["weir_charge_usd_total"] == {("gpt-5",): pytest.approx(23 / NANO)}
+    tokens = result["weir_tokens_total"]
     assert tokens[("in_cache_read", "gpt-5")] == 4
     assert not any(meter.startswith("images") for meter, _ in tokens)
-    assert found["weir_time_to_first_token_seconds_count"] == {("gpt-5",): 2}
-    assert found["weir_time_to_first_token_seconds_sum"] == {("gpt-5",): 0.8}
-    buckets = found["weir_time_to_first_token_seconds_bucket"]
+    assert result["weir_time_to_first_token_seconds_count"] == {("gpt-5",): 2}
+    assert result["weir_time_to_first_token_seconds_sum"] == {("gpt-5",): 0.8}
+    buckets = result["weir_time_to_first_token_seconds_bucket"]
     assert buckets[("0.3", "gpt-5")] == 0
     assert buckets[("0.5", "gpt-5")] == buckets[("+Inf", "gpt-5")] == 2
 
@@ -201,14 +201,14 @@ def test_a_label_is_kept_whoever_comes_later() -> None:
     first = [Total("requests", (f"m{n}", "200"), 1, ()) for n in range(LABELS_MAX)]
     later = [Total("requests", (f"later{n}", "200"), 1, ()) for n in range(3)]
     channels = [Total("attempts", (f"c{n}", "ok"), 1, ()) for n in range(LABELS_MAX)]
-    found = {total.labels: total.value for total in bounded([*first, *later, *channels])}
-    assert found[(OTHER, "200")] == 3
-    assert len(found) == 2 * LABELS_MAX + 1
+    results = {total.labels: total.value for total in limit_names([*first, *later, *channels])}
+    assert results[(OTHER, "200")] == 3
+    assert len(results) == 2 * LABELS_MAX + 1
 
 
 def test_histograms_of_two_names_add_up_in_the_last_label() -> None:
     totals = [Total("duration", (f"m{n}",), 5, (0, 1, 2)) for n in range(LABELS_MAX + 2)]
-    assert bounded(totals)[-1] == Total("duration", (OTHER,), 10, (0, 2, 4))
+    assert limit_names(totals)[-1] == Total("duration", (OTHER,), 10, (0, 2, 4))
 
 
 def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
@@ -218,11 +218,11 @@ def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
     ChannelReport.objects.create(
         process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(channel.id): status}
     )
-    found = scrape()
-    states = found["weir_channel_state"]
+    result = scrape()
+    states = result["weir_channel_state"]
     assert {state for (name, state), on in states.items() if on} == {"keys_out"}
-    assert found["weir_channel_requests_in_flight"] == {("main",): 1}
-    assert found["weir_queue_length"][("holds",)] == 1
+    assert result["weir_channel_requests_in_flight"] == {("main",): 1}
+    assert result["weir_queue_length"][("holds",)] == 1
 
 
 def test_refusals_of_busy_processes_are_added_up(key: Key) -> None:
@@ -231,9 +231,9 @@ def test_refusals_of_busy_processes_are_added_up(key: Key) -> None:
         statement, parameters = count_refused(refused)
         with connection.cursor() as cursor:
             cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
-    found = scrape()
-    assert found["weir_requests_shed_total"] == {(): 5}
-    assert not found["weir_requests_total"]
+    result = scrape()
+    assert result["weir_requests_shed_total"] == {(): 5}
+    assert not result["weir_requests_total"]
 
 
 def test_the_dashboard_asks_for_metrics_that_are_there(key: Key) -> None:
@@ -243,16 +243,16 @@ def test_the_dashboard_asks_for_metrics_that_are_there(key: Key) -> None:
         "panels"
     ]
     queries = " ".join(target["expr"] for panel in panels for target in panel["targets"])
-    found = {
+    results = {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(metrics_text().decode())
         for sample in family.samples
     }
     asked = set(re.findall(r"weir_\w+", queries))
     # Jobs have no samples before a web process has looked at them.
-    assert asked - found.keys() == {"weir_job_late"}
+    assert asked - results.keys() == {"weir_job_late"}
     for name, matchers in re.findall(r"(weir_\w+)\{([^}]*)\}", queries):
-        assert set(re.findall(r"(\w+)!?=", matchers)) <= found[name]
+        assert set(re.findall(r"(\w+)!?=", matchers)) <= results[name]
 
 
 # ---- who may read it
@@ -286,15 +286,15 @@ def test_nobody_else_does(meta: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("value", "status"),
     [("Bearer s3cret", 200), ("Bearer wrong", 401), ("s3cret", 401), ("", 401), ("Bearer é", 401)],
 )
 def test_a_token_stands_for_who_reads_it(
-    transactional_db: None, settings: Any, given: str, status: int
+    transactional_db: None, settings: Any, value: str, status: int
 ) -> None:
     settings.METRICS_TOKEN = "s3cret"
     for address in ("10.1.2.3", "127.0.0.1"):
-        response = Client().get("/metrics", REMOTE_ADDR=address, HTTP_AUTHORIZATION=given)
+        response = Client().get("/metrics", REMOTE_ADDR=address, HTTP_AUTHORIZATION=value)
         assert response.status_code == status
 
 
@@ -324,12 +324,12 @@ def test_every_process_tells_the_books_of_all(busy: tuple[Hub, Sequence[Samples]
     tokens = Counter(
         {meter: sum(record["meters"].get(meter, 0) for record in records) for meter in TOKEN_METERS}
     )
-    for found in (one, other):
+    for result in (one, other):
         by_status: Counter[str] = Counter()
-        for (_, status), value in found["weir_requests_total"].items():
+        for (_, status), value in result["weir_requests_total"].items():
             by_status[status] += int(value)
         assert by_status == counted
-        by_meter = {meter: value for (meter, _), value in found["weir_tokens_total"].items()}
+        by_meter = {meter: value for (meter, _), value in result["weir_tokens_total"].items()}
         assert by_meter == +tokens
-        charged = sum(found["weir_charge_usd_total"].values())
+        charged = sum(result["weir_charge_usd_total"].values())
         assert round(charged * NANO) == sum(record["charge_nano"] for record in records)

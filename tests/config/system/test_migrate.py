@@ -41,13 +41,13 @@ class InTheWay:
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InTheWay]:
     """It is gone before the database is emptied, which would wait for it."""
-    found = InTheWay()
+    in_the_way = InTheWay()
     monkeypatch.setattr(migrate, "LOCK_WAIT_MS", 10)
-    monkeypatch.setattr(djangos.Command, "handle", found.migrate)
+    monkeypatch.setattr(djangos.Command, "handle", in_the_way.migrate)
     try:
-        yield found
+        yield in_the_way
     finally:
-        found.close()
+        in_the_way.close()
 
 
 def lock_timeout() -> str:

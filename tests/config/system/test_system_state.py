@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 
 
 def system(people: Cast) -> dict[str, Any]:
-    found: dict[str, Any] = signed_in(people.dora).get("/api/v1/system").json()
-    return found
+    body: dict[str, Any] = signed_in(people.dora).get("/api/v1/system").json()
+    return body
 
 
 def page(people: Cast) -> str:
@@ -42,17 +42,17 @@ def test_what_stands_well_is_told_with_its_figures(people: Cast) -> None:
     partitions.ensure_partitions()
     BooksCheck.objects.create(ran_at=clock.now())
     AuditCheck.objects.create(checked_at=clock.now())
-    found = system(people)
-    assert (found["version"], found["pending_migrations"]) == (VERSION, [])
-    assert found["partitions_behind"] is False
-    assert abs(found["clock_skew_ms"]) < 2000
-    assert 0 < found["disk_free_bytes"] <= found["disk_total_bytes"]
-    assert {queue["name"] for queue in found["queues"]} >= {"holds", "deliveries"}
-    assert (found["ledger_problems"], found["audit_log_problems"]) == (0, 0)
-    assert (found["last_backup_at"], found["backup_every_hours"]) == (None, None)
-    shown = page(people)
+    result = system(people)
+    assert (result["version"], result["pending_migrations"]) == (VERSION, [])
+    assert result["partitions_behind"] is False
+    assert abs(result["clock_skew_ms"]) < 2000
+    assert 0 < result["disk_free_bytes"] <= result["disk_total_bytes"]
+    assert {queue["name"] for queue in result["queues"]} >= {"holds", "deliveries"}
+    assert (result["ledger_problems"], result["audit_log_problems"]) == (0, 0)
+    assert (result["last_backup_at"], result["backup_every_hours"]) == (None, None)
+    page_text = page(people)
     for words in ("All applied", "Verified", "No backup yet", "Open holds", "PostgreSQL"):
-        assert words in shown
+        assert words in page_text
 
 
 def lack_a_migration(_: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def move_the_clock(patch: pytest.MonkeyPatch) -> None:
 
 
 def end_the_partitions(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(partitions, "made_until", lambda: clock.now().date().replace(day=1))
+    patch.setattr(partitions, "partitioned_until", lambda: clock.now().date().replace(day=1))
 
 
 def overflow_a_partition(patch: pytest.MonkeyPatch) -> None:
@@ -105,15 +105,15 @@ def test_what_is_wrong_is_told(
     partitions.ensure_partitions()
     before = page(people)
     spoil(monkeypatch)
-    shown = page(people)
+    page_text = page(people)
     for word in words:
-        assert word in shown
+        assert word in page_text
         assert word not in before
 
 
 def test_partitions_are_found_by_their_months() -> None:
     partitions.ensure_partitions()
-    until = partitions.made_until()
+    until = partitions.partitioned_until()
     assert until is not None
     assert dt.timedelta(days=80) < until - clock.now().date().replace(day=1) < dt.timedelta(days=93)
     assert partitions.has_rows_outside() is False

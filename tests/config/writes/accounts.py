@@ -128,8 +128,10 @@ WRITES: Final[Writes] = {
     "accounts.organisations.teams.restore_team": lambda w: teams.restore_team(
         w.second, actor=w.alice
     ),
-    "accounts.keys.keys.bring_key": lambda w: keys.bring_key(w.alice, w.people.core, "b", "x" * 30),
-    "accounts.keys.keys.bring_hashed_key": lambda w: keys.bring_hashed_key(
+    "accounts.keys.keys.import_key": lambda w: keys.import_key(
+        w.alice, w.people.core, "b", "x" * 30
+    ),
+    "accounts.keys.keys.import_hashed_key": lambda w: keys.import_hashed_key(
         w.alice, w.people.core, "h", b"x" * 32
     ),
     "accounts.keys.keys.change_key": lambda w: keys.change_key(w.alice, w.key, disabled=True),

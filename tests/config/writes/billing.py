@@ -24,7 +24,7 @@ SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
-    "billing.limits.budgets.hand_over": lambda w: keys.revoke_key(SYSTEM, w.bobs),
+    "billing.limits.budgets.transfer_budgets": lambda w: keys.revoke_key(SYSTEM, w.bobs),
     "billing.limits.budget_increases.end_raise": lambda w: budget_increases.approve(
         w.alice, w.asked
     ),
@@ -40,12 +40,14 @@ WRITES: Final[Writes] = {
     "billing.limits.budgets.create_budget": lambda w: budget_simulation.create_budget(
         w.alice, w.people.acme, scope="organisation", subject="", amount_nano=5, period="day"
     ),
-    "billing.limits.budgets.hand_over": lambda w: budgets.hand_over(w.alice, w.bobs, w.key),
+    "billing.limits.budgets.transfer_budgets": lambda w: budgets.transfer_budgets(
+        w.alice, w.bobs, w.key
+    ),
     "billing.limits.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
     "billing.limits.budgets.restore_budget": lambda w: budget_simulation.restore_budget(
         w.alice, str(w.budget.id)
     ),
-    "billing.credits.codes.bring_codes": lambda w: codes.bring_codes(
+    "billing.credits.codes.import_codes": lambda w: codes.import_codes(
         w.dora, "brought", 1, ["0" * 32]
     ),
     "billing.credits.codes.create_batch": lambda w: codes.create_batch(
@@ -58,7 +60,7 @@ WRITES: Final[Writes] = {
         w.dora, "VAT", "de", "19", clock.now().date()
     ),
     "billing.currency.exchange_rates.add_rates": lambda w: exchange_rates.add_rates(
-        w.dora, [exchange_rates.RateStated("EUR", clock.now().date(), "0.92")]
+        w.dora, [exchange_rates.RateFields("EUR", clock.now().date(), "0.92")]
     ),
     "billing.invoices.billing_details.set_buyer": lambda w: billing_details.set_buyer(
         w.alice, w.people.acme, "Asia/Kolkata", legal_name="Acme Ltd"
@@ -76,7 +78,7 @@ WRITES: Final[Writes] = {
         w.dora, w.people.acme, NANO, reason="r"
     ),
     "billing.credits.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
-    "billing.prices.plans.put_on_plan": lambda w: plans.put_on_plan(
+    "billing.prices.plans.assign_plan": lambda w: plans.assign_plan(
         w.dora, w.people.acme, "retail"
     ),
     "billing.prices.plans.remove_plan": lambda w: plans.remove_plan(w.dora, w.plan),

@@ -10,7 +10,7 @@ from usage.reports import chart_notes
 from usage.reviews import accepted_members
 
 
-def found(_: object) -> Finding:
+def make_finding(_: object) -> Finding:
     return Finding.objects.create(invariant="I1", object="1", walk="whole")
 
 
@@ -27,7 +27,7 @@ WRITES: Final[Writes] = {
         w.dora, str(accepted(w).pk)
     ),
     "usage.books.findings.acknowledge": lambda w: findings.acknowledge(
-        w.dora, found(w), "Put right"
+        w.dora, make_finding(w), "Put right"
     ),
     "usage.reports.chart_notes.add_note": lambda w: chart_notes.add_note(
         w.alice, clock.now(), "Raised the limits"

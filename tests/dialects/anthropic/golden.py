@@ -27,12 +27,12 @@ def check_usage(counts: Counts, want: dict[str, int]) -> None:
     assert {name: count for name, count in got.items() if count} == want
 
 
-def check_summary(heard: list[events.Event], want: dict[str, Any]) -> None:
+def check_summary(received: list[events.Event], want: dict[str, Any]) -> None:
     """The events against the expectations, in the words of the contract."""
-    got = summary_of(heard)
+    got = summary_of(received)
     assert (got["text"], got["reasoning"]) == (want["text"], want.get("reasoning", ""))
     assert (got["stop"], got["citations"]) == (want["stop"], want.get("citations", []))
-    seals = [event.seal for event in heard if isinstance(event, events.ReasoningSeal)]
+    seals = [event.seal for event in received if isinstance(event, events.ReasoningSeal)]
     sealed = [seal.value for seal in seals if not seal.redacted]
     assert sealed == ([want["seal"]] if "seal" in want else [])
     assert [seal.value for seal in seals if seal.redacted] == want.get("redacted", [])

@@ -149,8 +149,8 @@ def test_a_request_goes_to_gemini() -> None:
     facts = read(body(input=["a", "b"], dimensions=3, user="u", odd=1, none=None))
     encoded = to_gemini(facts, "e")
     assert encoded.dropped == ("user", "odd")
-    heard = gemini_embed.read(encoded.body, model="e", batch=True)
-    assert (heard.texts, heard.dimensions) == (("a", "b"), 3)
+    received = gemini_embed.read(encoded.body, model="e", batch=True)
+    assert (received.texts, received.dimensions) == (("a", "b"), 3)
     assert to_gemini(read(body()), "e").dropped == ()
 
 

@@ -22,11 +22,11 @@ FORM = (
 def read(raw: bytes, size: int) -> list[tuple[PartHead, bytes]]:
     reader, parts = FormReader(b"xyz"), list[tuple[PartHead, bytes]]()
     for at in range(0, len(raw), size):
-        for found in reader.feed(raw[at : at + size]):
-            if isinstance(found, PartHead):
-                parts.append((found, b""))
+        for one_result in reader.feed(raw[at : at + size]):
+            if isinstance(one_result, PartHead):
+                parts.append((one_result, b""))
             else:
-                parts[-1] = (parts[-1][0], parts[-1][1] + found)
+                parts[-1] = (parts[-1][0], parts[-1][1] + one_result)
     assert reader.ended
     return parts
 
@@ -59,7 +59,7 @@ def test_what_is_no_form(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "boundary"),
+    ("text", "boundary"),
     [
         ("multipart/form-data; boundary=xyz", b"xyz"),
         ('multipart/form-data; charset=utf-8; boundary="a b:c"', b"a b:c"),
@@ -68,12 +68,12 @@ def test_what_is_no_form(raw: bytes) -> None:
         ('multipart/form-data; boundary="a\r\nb"', None),
     ],
 )
-def test_boundaries(told: str, boundary: bytes | None) -> None:
+def test_boundaries(text: str, boundary: bytes | None) -> None:
     if boundary is None:
         with pytest.raises(RequestFault):
-            boundary_of(told)
+            boundary_of(text)
     else:
-        assert boundary_of(told) == boundary
+        assert boundary_of(text) == boundary
 
 
 def test_texts_are_members_of_their_kinds() -> None:
@@ -89,10 +89,10 @@ def test_what_is_written_is_read_by_others() -> None:
     name = 'a"\r\nContent-Disposition: form-data; name="model'
     body = forms.text_parts({"x[]": ["a", "b"], "n": 2, "on": True, "none": None}, b"q")
     body += forms.file_head("file", name, "audio/wav", b"q") + b"RIFF\r\n" + forms.last_line(b"q")
-    told = form_of(body, {"content-type": "multipart/form-data; boundary=q"})
-    assert told is not None
-    kind, media_type, content = told.pop("file")
-    assert told == {"x": ["a", "b"], "n": "2", "on": "true"}
+    form = form_of(body, {"content-type": "multipart/form-data; boundary=q"})
+    assert form is not None
+    kind, media_type, content = form.pop("file")
+    assert form == {"x": ["a", "b"], "n": "2", "on": "true"}
     assert (media_type, content) == ("audio/wav", b"RIFF")
     assert "\r" not in kind
 
@@ -118,8 +118,8 @@ def test_what_is_written_is_read_by_others() -> None:
     ],
 )
 def test_types_by_content(head: bytes, kind: str, ending: str | None) -> None:
-    found = type_of(head[:64], kind)  # type: ignore[arg-type]
-    assert (None if found is None else found[1]) == ending
+    type_value = type_of(head[:64], kind)  # type: ignore[arg-type]
+    assert (None if type_value is None else type_value[1]) == ending
 
 
 @pytest.mark.parametrize(

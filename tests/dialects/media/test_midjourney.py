@@ -35,12 +35,12 @@ def raw(value: Any) -> bytes:
 
 
 def shown(state: VideoState, **over: Any) -> dict[str, Any]:
-    told = midjourney.read_status(raw(TOLD), ID)
+    status = midjourney.read_status(raw(TOLD), ID)
     task = ShownTask(
-        ID, "mj_imagine", state, told.word, told.progress, "Cat", 1730621718151, 1730621720000,
+        ID, "mj_imagine", state, status.word, status.progress, "Cat", 1730621718151, 1730621720000,
         1730621780000, None,
         {"action": "IMAGINE", "botType": "MID_JOURNEY", "customId": "", "state": ""},
-        told.result or {}, f"https://hub.example/mj/image/{ID}?signature=x",
+        status.result or {}, f"https://hub.example/mj/image/{ID}?signature=x",
     )  # fmt: skip
     return midjourney.write(task._replace(**over))
 
@@ -55,18 +55,18 @@ def test_mj_imagine() -> None:
     assert json.loads(sent.body) == {"prompt": "Cat", "botType": "MID_JOURNEY"}
     assert sent.dropped == ()
     answer = {"code": 1, "description": "Submitted successfully", "properties": {}, "result": ID}
-    told = midjourney.read_submission(raw(answer))
-    assert told == Submission(1, "Submitted successfully", ID, None)
-    assert midjourney.write_submitted(told, ID) == answer
+    submission = midjourney.read_submission(raw(answer))
+    assert submission == Submission(1, "Submitted successfully", ID, None)
+    assert midjourney.write_submitted(submission, ID) == answer
 
 
 def test_mj_queued() -> None:
     answer = {"code": 22, "description": "In queue, 1 task ahead", "result": "0741798445574458",
               "properties": {"numberOfQueues": 1,
                              "discordInstanceId": "1118138338562560102"}}  # fmt: skip
-    told = midjourney.read_submission(raw(answer))
-    assert told.upstream_id == "0741798445574458"
-    assert midjourney.write_submitted(told, ID) == answer | {
+    submission = midjourney.read_submission(raw(answer))
+    assert submission.upstream_id == "0741798445574458"
+    assert midjourney.write_submitted(submission, ID) == answer | {
         "result": ID, "properties": {"numberOfQueues": 1},
     }  # fmt: skip
 
@@ -74,9 +74,9 @@ def test_mj_queued() -> None:
 def test_mj_banned() -> None:
     answer = {"code": 24, "description": "Banned word in prompt",
               "properties": {"promptEn": "bad", "bannedWord": "bad"}}  # fmt: skip
-    told = midjourney.read_submission(raw(answer))
-    assert told == Submission(24, "Banned word in prompt", "", None)
-    assert told.code not in midjourney.ACCEPTED
+    submission = midjourney.read_submission(raw(answer))
+    assert submission == Submission(24, "Banned word in prompt", "", None)
+    assert submission.code not in midjourney.ACCEPTED
 
 
 def test_mj_fetch() -> None:
@@ -96,8 +96,8 @@ def test_mj_fetch() -> None:
      ("FAILURE", "failed", "FAILURE"), ("CANCEL", "failed", "CANCEL")],
 )  # fmt: skip
 def test_the_table_of_states(word: str, state: VideoState, own: str) -> None:
-    told = TOLD | {"status": word, "progress": "42%", "failReason": "why"}
-    status = midjourney.read_status(raw(told), ID)
+    message = TOLD | {"status": word, "progress": "42%", "failReason": "why"}
+    status = midjourney.read_status(raw(message), ID)
     assert (status.state, status.progress, status.result) == (state, 42, None)
     assert status.error == (TaskError(word, "why") if state == "failed" else None)
     assert shown(state, word=status.word)["status"] == own
@@ -107,23 +107,23 @@ def test_the_table_of_states(word: str, state: VideoState, own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         b"", b"<html>", b"[]", raw(TOLD | {"id": "other"}), raw(TOLD | {"status": "NEARLY"}),
         raw(TOLD | {"buttons": 7}), b'{"id": "1730621718151844", "status": 1}',
     ],
 )  # fmt: skip
-def test_what_tells_nothing(told: bytes) -> None:
+def test_what_tells_nothing(body: bytes) -> None:
     with pytest.raises(AnswerFault):
-        midjourney.read_status(told, ID)
+        midjourney.read_status(body, ID)
 
 
 @pytest.mark.parametrize(
-    "told", [b"", b"{}", raw({"code": "1"}), raw({"code": 1}), raw({"code": 1, "result": "a b"})]
+    "body", [b"", b"{}", raw({"code": "1"}), raw({"code": 1}), raw({"code": 1, "result": "a b"})]
 )
-def test_what_accepts_nothing(told: bytes) -> None:
+def test_what_accepts_nothing(body: bytes) -> None:
     with pytest.raises(AnswerFault):
-        midjourney.read_submission(told)
+        midjourney.read_submission(body)
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,11 @@ def raw(value: Any) -> bytes:
 
 
 def shown(state: VideoState, word: str) -> dict[str, Any]:
-    told = suno.read_status(raw(TOLD), ID)
+    status = suno.read_status(raw(TOLD), ID)
     task = ShownTask(
-        ID, "suno_music", state, word, told.progress, "", 1716191749000, 1716191786000,
+        ID, "suno_music", state, word, status.progress, "", 1716191749000, 1716191786000,
         1716191900000, None,
-        {"notify_hook": ""}, told.result or {},
+        {"notify_hook": ""}, status.result or {},
     )  # fmt: skip
     return suno.write(task)
 
@@ -81,16 +81,16 @@ def test_the_table_of_states(word: str, state: VideoState) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         b"", b"[]", raw(TOLD | {"data": None}), raw(TOLD | {"data": TASK | {"task_id": "x"}}),
         raw(TOLD | {"data": TASK | {"status": "NEARLY"}}),
         raw(TOLD | {"data": TASK | {"data": 7}}), raw(TOLD | {"data": TASK | {"data": None}}),
     ],
 )  # fmt: skip
-def test_what_tells_nothing(told: bytes) -> None:
+def test_what_tells_nothing(body: bytes) -> None:
     with pytest.raises(AnswerFault):
-        suno.read_status(told, ID)
+        suno.read_status(body, ID)
 
 
 @pytest.mark.parametrize("data", [None, 7, "", "a b"])
@@ -100,8 +100,8 @@ def test_what_accepts_nothing(data: Any) -> None:
 
 
 def test_a_refusal() -> None:
-    told = suno.read_submission(raw({"code": "sensitive", "message": "no", "data": None}))
-    assert told == Submission("sensitive", "no", "")
+    submission = suno.read_submission(raw({"code": "sensitive", "message": "no", "data": None}))
+    assert submission == Submission("sensitive", "no", "")
 
 
 def test_a_song_goes_on_from_a_clip_of_a_task() -> None:

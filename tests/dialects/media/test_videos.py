@@ -85,7 +85,7 @@ def test_the_generic_form_is_refused_as_the_contract_says(
 
 
 @pytest.mark.parametrize(
-    ("told", "state", "progress"),
+    ("body", "state", "progress"),
     [
         ({}, "queued", 0),
         ({"status": "in_progress", "progress": 42}, "running", 42),
@@ -95,10 +95,10 @@ def test_the_generic_form_is_refused_as_the_contract_says(
         ({"status": "cancelled"}, "failed", 0),
     ],
 )
-def test_what_a_provider_tells(told: dict[str, Any], state: VideoState, progress: int) -> None:
-    status = videos.read_status(raw(TOLD | told), ID)
+def test_what_a_provider_tells(body: dict[str, Any], state: VideoState, progress: int) -> None:
+    status = videos.read_status(raw(TOLD | body), ID)
     assert (status.state, status.progress, status.seconds) == (state, progress, 8)
-    assert status.expires_at == told.get("expires_at")
+    assert status.expires_at == body.get("expires_at")
 
 
 def test_why_a_video_failed_is_told_without_what_a_page_could_run() -> None:
@@ -154,8 +154,8 @@ def test_a_video_is_what_the_published_description_says(state: VideoState) -> No
 
 
 def test_a_list_and_a_deletion_are_what_the_published_description_says() -> None:
-    told = videos.write_list([shown(state) for state in STATES], has_more=True)
-    check(told, "openai", "VideoListResource")
+    new_list = videos.write_list([shown(state) for state in STATES], has_more=True)
+    check(new_list, "openai", "VideoListResource")
     check(videos.write_list([], has_more=False), "openai", "VideoListResource")
     check(videos.write_deleted("video_1"), "openai", "DeletedVideoResource")
 

@@ -60,12 +60,12 @@ def test_a_stream(source_text: str, thought: str, text: str, translate: bool) ->
             thoughts = [e.text for e in events if isinstance(e, ReasoningDelta)]
             assert "".join(thoughts) == thought
             assert "".join(e.text for e in events if isinstance(e, TextDelta)) == text
-            shown = b"".join(step.raw for step in steps)
+            page_text = b"".join(step.raw for step in steps)
             if translate or not thought:
                 continue
             # A client of the same dialect finds it where it looks for reasoning.
             deltas = [json.loads(frame[6:])["choices"][0]["delta"]
-                      for frame in shown.split(b"\n\n")[:-2]]  # fmt: skip
+                      for frame in page_text.split(b"\n\n")[:-2]]  # fmt: skip
             assert "".join(delta.get("reasoning_content", "") for delta in deltas) == thought
             assert "".join(delta.get("content", "") for delta in deltas) == text
 

@@ -59,9 +59,9 @@ def check_usage(counts: Counts | None, want: dict[str, int] | None) -> None:
     assert {name: count for name, count in got.items() if count} == expected
 
 
-def check_summary(heard: list[events.Event], want: dict[str, Any]) -> None:
+def check_summary(received: list[events.Event], want: dict[str, Any]) -> None:
     """The events against the expectations, in the words of the contract."""
-    got = summary_of(heard)
+    got = summary_of(received)
     assert (got["text"], got["reasoning"]) == (want.get("text", ""), want.get("reasoning", ""))
     assert (got["stop"], got["citations"]) == (want.get("stop"), want.get("citations", []))
     assert got["tool_calls"] == want.get("tool_calls", [])

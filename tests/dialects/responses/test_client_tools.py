@@ -191,9 +191,14 @@ def test_tools_that_a_search_found_are_offered_once() -> None:
         "execution": "client",
         "arguments": {"query": "crm"},
     }
-    found = {"type": "tool_search_output", "call_id": "c", "execution": "client", "tools": [FOUND]}
-    again = [call | {"call_id": "d"}, found | {"call_id": "d"}]
-    got = read([SEARCH], [call, found, *again])
+    results = {
+        "type": "tool_search_output",
+        "call_id": "c",
+        "execution": "client",
+        "tools": [FOUND],
+    }
+    again = [call | {"call_id": "d"}, results | {"call_id": "d"}]
+    got = read([SEARCH], [call, results, *again])
     assert [tool.name for tool in got.tools] == ["tool_search", "crm__find"]
     (result,) = got.messages[1].parts
     assert result == ToolResult("c", (Text("Tools found: crm__find"),))
@@ -259,12 +264,12 @@ def test_hosted_tools_and_their_items_stay_the_dialects_own() -> None:
         {"type": "mcp", "server_label": "x"},
     ]
     searched = {"type": "tool_search_call", "execution": "server", "arguments": {}}
-    found = {"type": "tool_search_output", "execution": "server", "tools": [FOUND]}
-    got = read(tools, [searched, found])
+    results = {"type": "tool_search_output", "execution": "server", "tools": [FOUND]}
+    got = read(tools, [searched, results])
     assert got.tools[:3] == tuple(OwnTool("responses", tool) for tool in tools)
     assert got.messages[0].parts == (
         OwnPart("responses", searched),
-        OwnPart("responses", found),
+        OwnPart("responses", results),
     )
 
 

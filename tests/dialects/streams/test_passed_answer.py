@@ -27,7 +27,7 @@ def bones(raw: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 5, 1000, 100_000])
 def test_a_json_text_is_left_without_its_pictures(size: int) -> None:
-    told = {
+    body = {
         "created": 1,
         "data": [
             {"b64_json": "a" * 50_000, "revised_prompt": 'a "boat" \\ ' * 200, "n": "é\u2028"},
@@ -35,8 +35,8 @@ def test_a_json_text_is_left_without_its_pictures(size: int) -> None:
         ],
         "usage": {"input_tokens": 3},
     }
-    left = json.loads(bones(json.dumps(told).encode(), size))
-    assert left["usage"] == told["usage"]
+    left = json.loads(bones(json.dumps(body).encode(), size))
+    assert left["usage"] == body["usage"]
     assert [item["b64_json"] for item in left["data"]] == ["", "b" * 1023]
     assert (left["data"][0]["revised_prompt"], left["data"][1]["url"]) == ("", "")
     assert left["data"][0]["n"] == "é\u2028"
@@ -107,14 +107,14 @@ def test_a_stream_without_end(raw: bytes) -> None:
 
 
 def fixtures() -> dict[str, dict[str, object]]:
-    told = json.loads((FIXTURES / "openai_media.json").read_text())
-    return {one["id"]: one for one in told["exchanges"]}
+    body = json.loads((FIXTURES / "openai_media.json").read_text())
+    return {one["id"]: one for one in body["exchanges"]}
 
 
 def test_the_fixtures_of_sound() -> None:
-    found = fixtures()
+    result = fixtures()
     usage = {
-        name: json.dumps(found[name]["response"]["body"]["usage"]).encode()  # type: ignore[index]
+        name: json.dumps(result[name]["response"]["body"]["usage"]).encode()  # type: ignore[index]
         for name in ("transcription_json", "transcription_verbose", "image_gpt")
     }
     assert sound.duration_quantities(usage["transcription_json"]).meters == {"audio_ms": 2000}
@@ -130,23 +130,23 @@ def test_the_fixtures_of_sound() -> None:
         ("speech_sse", ("speech.audio.done",), "said", {"in_text": 2, "out_audio": 30}),
     ):
         answer = PassedEvents(ends)
-        answer.feed(found[name]["response"]["raw_body"].encode())  # type: ignore[index]
+        answer.feed(result[name]["response"]["raw_body"].encode())  # type: ignore[index]
         answer.end()
         assert sound.token_quantities(answer.usage, side).meters == meters  # type: ignore[arg-type]
 
 
 def test_the_fixtures_of_images() -> None:
-    found = fixtures()
-    for name, made in (("image_gpt", 1), ("image_dalle3_url", 1), ("image_qwen_native", 1)):
-        asked, told = found[name]["request"]["body"], found[name]["response"]["body"]  # type: ignore[index]
+    result = fixtures()
+    for name, created in (("image_gpt", 1), ("image_dalle3_url", 1), ("image_qwen_native", 1)):
+        asked, message = result[name]["request"]["body"], result[name]["response"]["body"]  # type: ignore[index]
         facts = images.read(json.dumps(asked).encode(), "image_generations")
-        raw = json.dumps(told).encode()
+        raw = json.dumps(message).encode()
         if name == "image_qwen_native":
             addresses, counted = images.read_qwen_answer(raw, facts)
             assert addresses == ["https://example.com/qwen.png"]
         else:
             counted = images.read_answer(open_answer(raw), facts)
-        assert (counted.count, counted.size) == (made, facts.size or "1024x1024")
+        assert (counted.count, counted.size) == (created, facts.size or "1024x1024")
 
 
 def test_an_answer_without_pictures_is_none() -> None:
@@ -162,7 +162,7 @@ def test_an_answer_without_pictures_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "sent"),
+    ("fields", "sent"),
     [
         ({"images": [{"image_url": "a"}]}, {"images": [{"image_url": "a"}]}),
         ({"images": ["a"]}, {"images": [{"image_url": "a"}]}),
@@ -173,9 +173,9 @@ def test_an_answer_without_pictures_is_none() -> None:
         ),
     ],
 )
-def test_pictures_of_an_edit_in_json(given: dict[str, object], sent: dict[str, object]) -> None:
+def test_pictures_of_an_edit_in_json(fields: dict[str, object], sent: dict[str, object]) -> None:
     body = {"model": "m", "prompt": "x"}
-    facts = images.read(json.dumps(body | given).encode(), "image_edits")
+    facts = images.read(json.dumps(body | fields).encode(), "image_edits")
     assert json.loads(images.edit(facts, "up")) == {"model": "up", "prompt": "x"} | sent
 
 
@@ -190,16 +190,16 @@ def test_the_hold_covers_what_is_not_wished() -> None:
             qualities = [quality] if quality not in ("", "auto") else ["high", "low", "standard"]
             for one in sizes:
                 for other in qualities:
-                    told = meter_of(one, other, rates)
-                    assert told is not None
-                    assert rates[told] <= rates[held]
+                    meter = meter_of(one, other, rates)
+                    assert meter is not None
+                    assert rates[meter] <= rates[held]
 
 
 RATES = {"images": 4, "images[1024x1024,high]": 9, "images[1024x1024]": 3, "images[low]": 1}
 
 
 @pytest.mark.parametrize(
-    ("size", "quality", "told", "held"),
+    ("size", "quality", "text", "held"),
     [
         ("1024x1024", "high", "images[1024x1024,high]", "images[1024x1024,high]"),
         ("1024x1024", "low", "images[1024x1024]", "images[1024x1024]"),
@@ -210,8 +210,8 @@ RATES = {"images": 4, "images[1024x1024,high]": 9, "images[1024x1024]": 3, "imag
         ("", "", "images", "images[1024x1024,high]"),
     ],
 )
-def test_the_meter_of_a_picture(size: str, quality: str, told: str, held: str) -> None:
-    assert (meter_of(size, quality, RATES), bound_meter(size, quality, RATES)) == (told, held)
+def test_the_meter_of_a_picture(size: str, quality: str, text: str, held: str) -> None:
+    assert (meter_of(size, quality, RATES), bound_meter(size, quality, RATES)) == (text, held)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_the_meter_of_a_picture(size: str, quality: str, told: str, held: str) -
 def test_usage_of_pictures(
     usage: bytes | None, meters: dict[str, int], flags: tuple[str, ...]
 ) -> None:
-    told = token_quantities(usage)
-    assert (told.meters, told.flags, told.unknown) == (meters, flags, ())
+    message = token_quantities(usage)
+    assert (message.meters, message.flags, message.unknown) == (meters, flags, ())
 
 
 def mp3(rate: int, seconds: int) -> bytes:

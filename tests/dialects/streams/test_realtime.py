@@ -110,8 +110,8 @@ def test_sound_is_counted_by_its_length(kind: str) -> None:
 
 
 def test_an_error_names_the_event_at_fault() -> None:
-    told = json.loads(realtime.error_event("invalid_value", "no", id="7", event_id="c_1"))
-    assert told == {
+    body = json.loads(realtime.error_event("invalid_value", "no", id="7", event_id="c_1"))
+    assert body == {
         "type": "error",
         "event_id": "event_7",
         "error": {

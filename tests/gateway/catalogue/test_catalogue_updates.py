@@ -147,7 +147,7 @@ def test_the_page_compares_a_file_and_decides(dora: Client) -> None:
     assert "gpt-*" in dora.get(PAGE).content.decode()
     rule = CatalogueIgnoreRule.objects.get()
     assert dora.post(f"{PAGE}/ignore/{rule.id}/remove").status_code == 303
-    for given, text in (
+    for value, text in (
         ({}, "Choose a file or enter an address"),
         ({"address": "https://x", "file": SimpleUploadedFile("x", b"{}")}, "Choose a file or"),
         ({"file": SimpleUploadedFile("x.json", b"[]")}, "no JSON object"),
@@ -155,21 +155,21 @@ def test_the_page_compares_a_file_and_decides(dora: Client) -> None:
         ({"address": NUL}, "Null characters"),
         ({"address": LONG}, "at most 2000"),
     ):
-        answer = dora.post(f"{PAGE}/update", given)
-        assert (answer.status_code, text in answer.content.decode()) == (422, True), given
-    for given in ({"model": "a b"}, {"model": NUL}, {"model": "x", "field": "flying"}, {}):
-        assert dora.post(f"{PAGE}/ignore", given).status_code == 422
+        answer = dora.post(f"{PAGE}/update", value)
+        assert (answer.status_code, text in answer.content.decode()) == (422, True), value
+    for value in ({"model": "a b"}, {"model": NUL}, {"model": "x", "field": "flying"}, {}):
+        assert dora.post(f"{PAGE}/ignore", value).status_code == 422
 
 
 @pytest.mark.extended
 def test_the_api_compares_and_decides(dora: Client) -> None:
-    def send(verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
-        return getattr(dora, verb)(f"{API}{path}", given, content_type="application/json")
+    def send(verb: str, path: str, fields: dict[str, Any] | None = None) -> Any:
+        return getattr(dora, verb)(f"{API}{path}", fields, content_type="application/json")
 
-    given = {"models": {"one": model(supports_vision=True)}, "name": "mine"}
-    made = send("post", "/catalogue-updates", given).json()
-    assert (made["source"], made["facts"]["added"]) == ("list mine", 1)
-    assert send("get", "/catalogue-updates").json()["items"] == [made]
+    fields = {"models": {"one": model(supports_vision=True)}, "name": "mine"}
+    body = send("post", "/catalogue-updates", fields).json()
+    assert (body["source"], body["facts"]["added"]) == ("list mine", 1)
+    assert send("get", "/catalogue-updates").json()["items"] == [body]
     (fact,) = send("get", "/model-proposals").json()["items"]
     assert (fact["field"], fact["before"], fact["after"]) == ("vision", None, True)
     price = id_text(PriceProposal.objects.get().id)

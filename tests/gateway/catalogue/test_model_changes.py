@@ -72,8 +72,8 @@ def ids(channel: Channel) -> list[str]:
 
 
 def events() -> list[dict[str, Any]]:
-    found = AuditEvent.objects.filter(action="channel.models_changed").order_by("id")
-    return [event.detail for event in found]
+    audit_events = AuditEvent.objects.filter(action="channel.models_changed").order_by("id")
+    return [event.detail for event in audit_events]
 
 
 def test_a_schedule_finds_what_changed_and_tells_it_once(
@@ -230,9 +230,9 @@ def test_the_page_shows_them_and_takes_what_is_ticked(
     fake.config.models = ("fake", "new", "old-2026-03-04", "plain")
     sent = dora.post(f"{path}/check")
     assert (sent.status_code, sent["location"]) == (303, f"{path}/changes")
-    shown = text(dora, f"{path}/changes")
-    assert "Probably renamed" in shown
-    assert 'value="added new"' in shown
+    page_text = text(dora, f"{path}/changes")
+    assert "Probably renamed" in page_text
+    assert 'value="added new"' in page_text
     assert "2 changes at the provider" in text(dora, path.removesuffix("/models"))
     assert dora.post(f"{path}/decide").status_code == 422
     taken = {"id": ["added new"], "change": ["added new"], "public": ["shown"]}
@@ -260,9 +260,9 @@ def test_the_api_checks_shows_and_decides(
     path = f"/api/v1/channels/{id_text(channel.id)}/model-changes"
     assert api.get(path).json()["changes"] == []
     fake.config.models = ("fake", "new", "old-2026-03-04", "plain")
-    found = api.post(f"{path}/check").json()
-    assert (found["complete"], found["fault"]) == (True, None)
-    assert found["changes"] == [
+    document = api.post(f"{path}/check").json()
+    assert (document["complete"], document["fault"]) == (True, None)
+    assert document["changes"] == [
         {"id": "added new", "kind": "added", "name": "new", "was": None, "serves": []},
         {
             "id": "renamed old-2026-01-02 old-2026-03-04",
@@ -272,7 +272,7 @@ def test_the_api_checks_shows_and_decides(
             "serves": ["own"],
         },
     ]
-    body = {"accept": {"added new": "shown"}, "ignore": [found["changes"][1]["id"]]}
+    body = {"accept": {"added new": "shown"}, "ignore": [document["changes"][1]["id"]]}
     wrong = api.post(path, {**body, "more": 1}, content_type="application/json")
     assert wrong.status_code == 400
     assert api.post(path, body, content_type="application/json").json()["changes"] == []

@@ -27,15 +27,15 @@ def read(entries: dict[str, Any]) -> Any:
 
 
 def test_what_has_a_counterpart_is_read_and_the_rest_is_counted() -> None:
-    found = read({"a": FULL, "b": {"mode": "chat", "supports_flying": False}, "note": "no model"})
-    assert found.facts == {
+    result = read({"a": FULL, "b": {"mode": "chat", "supports_flying": False}, "note": "no model"})
+    assert result.facts == {
         "a": {
             "context_max": 128_000, "output_max": 16_384, "sunset_at": "2027-01-14",
             "tools": True, "schema": True, "vision": False, "audio": False, "files": True,
             "reasoning": False,
         }
     }  # fmt: skip
-    assert found.unknown == {"supports_flying": 2}
+    assert result.unknown == {"supports_flying": 2}
 
 
 WRONG: dict[str, list[Any]] = {

@@ -259,9 +259,9 @@ def test_the_cost_of_a_test_is_that_of_the_channel_before_that_of_the_model(
     rates = {"meters": {"in_text": 1_000_000, "out_text": 2_000_000}}
     assert check_channel(SYSTEM, channel, "fake").cost_nano is None
     set_price(SYSTEM, "fake", now, rates, source="test")
-    found = check_channel(SYSTEM, channel, "fake")
-    tokens = found.meters
-    assert found.cost_nano == tokens["in_text"] + 2 * tokens["out_text"] > 0
+    result = check_channel(SYSTEM, channel, "fake")
+    tokens = result.meters
+    assert result.cost_nano == tokens["in_text"] + 2 * tokens["out_text"] > 0
     dearer = {"meters": {"in_text": 5_000_000, "out_text": 5_000_000}}
     set_price(SYSTEM, PriceKey("fake", "cost", channel.name), now, dearer, source="test")
     assert check_channel(SYSTEM, channel, "fake").cost_nano == 5 * sum(tokens.values())

@@ -6,8 +6,8 @@ from gateway.channel_tests.rules import (
     CheckRule,
     TakenOut,
     is_status_list,
-    why_out_by_test,
-    why_out_by_traffic,
+    removal_by_test,
+    removal_by_traffic,
 )
 
 
@@ -30,7 +30,7 @@ from gateway.channel_tests.rules import (
 def test_a_failed_test_takes_out_by_what_the_rule_names(
     rule: CheckRule, fault: str, status: int | None, text: str, cause: TakenOut | None
 ) -> None:
-    assert why_out_by_test(rule, fault, status, text) == cause
+    assert removal_by_test(rule, fault, status, text) == cause
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_share_is_told_of_enough_attempts_only(
     percent: int | None, attempts: int, failed: int, out: bool
 ) -> None:
     rule = CheckRule(success_percent=percent)
-    assert (why_out_by_traffic(rule, attempts, failed) is not None) is out
+    assert (removal_by_traffic(rule, attempts, failed) is not None) is out
 
 
 @pytest.mark.parametrize("text", ["", "403", "403,5xx", "403, 5xx, 429"])

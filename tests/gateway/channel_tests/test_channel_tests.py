@@ -151,7 +151,7 @@ def test_all_channels_are_tested_by_a_job_with_progress(fake: FakeUpstream) -> N
     change_channel(SYSTEM, bad, {"keys": ["sk-wrong-provider-key-000000"]})
     run = scheduled_tests.start_run(SYSTEM, "plain")
     assert (run.total, run.results) == (2, [])
-    claimed = scheduled_tests._claimed()
+    claimed = scheduled_tests._claim_run()
     assert claimed is not None
     # Another process finds nothing to take meanwhile.
     assert scheduled_tests.work_off_runs() == 0
@@ -170,7 +170,7 @@ def test_all_channels_are_tested_by_a_job_with_progress(fake: FakeUpstream) -> N
 def test_a_process_that_dies_leaves_its_channel_to_the_next(fake: FakeUpstream) -> None:
     channel_to(fake)
     run = scheduled_tests.start_run(SYSTEM, "streamed")
-    assert scheduled_tests._claimed() is not None
+    assert scheduled_tests._claim_run() is not None
     ChannelTestRun.objects.filter(id=run.id).update(claimed_until=clock.now())
     assert scheduled_tests.work_off_runs() == 1
 
@@ -191,14 +191,14 @@ def test_the_page_of_a_test_of_all_channels(fake: FakeUpstream, people: Cast) ->
     client: Client = signed_in(people.dora)
     started = client.post(reverse("channel_test_all"))
     assert started.status_code == 303
-    shown = client.get(started["location"]).content.decode()
-    assert "0 of 1" in shown
-    assert 'hx-trigger="every 1s"' in shown
+    text = client.get(started["location"]).content.decode()
+    assert "0 of 1" in text
+    assert 'hx-trigger="every 1s"' in text
     scheduled_tests.work_off_runs()
-    shown = client.get(started["location"]).content.decode()
-    assert "1 of 1" in shown
-    assert "Passed" in shown
-    assert 'hx-trigger="every 1s"' not in shown
+    text = client.get(started["location"]).content.decode()
+    assert "1 of 1" in text
+    assert "Passed" in text
+    assert 'hx-trigger="every 1s"' not in text
 
 
 @pytest.mark.extended

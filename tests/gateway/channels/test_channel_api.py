@@ -43,20 +43,20 @@ def body(**over: Any) -> dict[str, Any]:
     }
 
 
-def made(api: Client, **over: Any) -> dict[str, Any]:
+def create_channel(api: Client, **over: Any) -> dict[str, Any]:
     answer = post(api, "/channels", body(**over))
     assert answer.status_code == 201, answer.content
-    told: dict[str, Any] = answer.json()
-    return told
+    document: dict[str, Any] = answer.json()
+    return document
 
 
-def patch(api: Client, path: str, given: dict[str, Any]) -> Any:
-    return api.patch(f"/api/v1{path}", given, content_type="application/json")
+def patch(api: Client, path: str, fields: dict[str, Any]) -> Any:
+    return api.patch(f"/api/v1{path}", fields, content_type="application/json")
 
 
 def test_a_channel_is_added_changed_and_deleted_without_its_secret(dora: Client) -> None:
     """`null` of a route is the channel's own; what a change leaves out stays."""
-    one = made(dora, timeouts={"idle": 7.5})
+    one = create_channel(dora, timeouts={"idle": 7.5})
     assert one["models"]["alias"] == {
         "upstream": "m", "can": {"tools": False}, "priority": None, "weight": 3,
         "timeouts": {},
@@ -75,13 +75,13 @@ def test_a_channel_is_added_changed_and_deleted_without_its_secret(dora: Client)
     assert [item["id"] for item in listed] == [one["id"]]
     assert dora.delete(f"/api/v1{path}").status_code == 204
     assert dora.get(f"/api/v1{path}").status_code == 404
-    told = f"{one}{changed}{moved}{listed}{[e.detail for e in AuditEvent.objects.all()]}"
-    assert SECRET not in told
+    message = f"{one}{changed}{moved}{listed}{[e.detail for e in AuditEvent.objects.all()]}"
+    assert SECRET not in message
 
 
 def test_limits_of_a_channel(dora: Client) -> None:
     """Null takes one away; no limit is 0."""
-    one = made(dora, rpm=60, parallel=4, spend_cap_day="12.5")
+    one = create_channel(dora, rpm=60, parallel=4, spend_cap_day="12.5")
     assert (one["spend_cap_day"], one["spend_cap_month"]) == ("12.50", None)
     assert (one["rpm"], one["tpm"], one["parallel"]) == (60, None, 4)
     path = f"/channels/{one['id']}"
@@ -99,7 +99,7 @@ def test_limits_of_a_channel(dora: Client) -> None:
 @pytest.mark.extended
 @pytest.mark.parametrize("amount", ["0", "-1", "1.", "x"])
 def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
-    one = made(dora)
+    one = create_channel(dora)
     refused = patch(dora, f"/channels/{one['id']}", {"spend_cap_month": amount})
     assert refused.status_code == 422
     assert "spend_cap_month" in refused.json()["error"]["message"]
@@ -107,7 +107,7 @@ def test_a_spend_cap_is_an_amount(dora: Client, amount: str) -> None:
 
 @pytest.mark.extended
 def test_keys_of_the_pool(dora: Client) -> None:
-    path = f"/channels/{made(dora)['id']}"
+    path = f"/channels/{create_channel(dora)['id']}"
     added = post(dora, f"{path}/keys", {"secret": OTHER})
     assert added.status_code == 201
     key = added.json()["id"]
@@ -121,7 +121,7 @@ def test_keys_of_the_pool(dora: Client) -> None:
 
 
 def test_a_key_is_one_of_its_own_channel(dora: Client) -> None:
-    first, second = made(dora), made(dora, name="second")
+    first, second = create_channel(dora), create_channel(dora, name="second")
     path = f"/channels/{second['id']}/keys/{first['keys'][0]['id']}"
     assert dora.delete(f"/api/v1{path}").status_code == 404
     assert patch(dora, path, {"enabled": False}).status_code == 404
@@ -129,7 +129,7 @@ def test_a_key_is_one_of_its_own_channel(dora: Client) -> None:
 
 @pytest.mark.extended
 def test_a_copy_and_the_archive(dora: Client) -> None:
-    one = made(dora)
+    one = create_channel(dora)
     copy = post(dora, f"/channels/{one['id']}/copy", {"name": "second"})
     assert (copy.status_code, copy.json()["enabled"]) == (201, False)
     assert copy.json()["models"] == one["models"]
@@ -177,16 +177,16 @@ def test_wrong_bodies_are_named(
 
 
 def test_a_name_is_taken_once(dora: Client) -> None:
-    made(dora)
+    create_channel(dora)
     again = post(dora, "/channels", body())
     assert (again.status_code, again.json()["error"]["param"]) == (409, "name")
 
 
 def test_a_provider_tells_which_models_a_key_may_call(dora: Client, fake: FakeUpstream) -> None:
-    given = {"provider": "openai_compatible", "base_url": fake.url, "secret": SECRET}
-    told = post(dora, "/provider-models", given).json()
-    assert (told["ok"], told["models"]) == (True, ["fake", "fake-1000", "fake-64"])
-    wrong = post(dora, "/provider-models", given | {"secret": OTHER}).json()
+    fields = {"provider": "openai_compatible", "base_url": fake.url, "secret": SECRET}
+    document = post(dora, "/provider-models", fields).json()
+    assert (document["ok"], document["models"]) == (True, ["fake", "fake-1000", "fake-64"])
+    wrong = post(dora, "/provider-models", fields | {"secret": OTHER}).json()
     assert (wrong["ok"], wrong["fault"], wrong["models"]) == (False, "key", [])
     assert wrong["cause"] == "The provider rejected the key."
     assert [stage["name"] for stage in wrong["stages"]] == ["address", "connect", "accept"]
@@ -197,7 +197,7 @@ def test_a_provider_tells_which_models_a_key_may_call(dora: Client, fake: FakeUp
 def test_a_channel_is_tested_and_lists_its_providers_models(
     dora: Client, fake: FakeUpstream
 ) -> None:
-    path = f"/channels/{made(dora, base_url=fake.url, models={'fake': {}})['id']}"
+    path = f"/channels/{create_channel(dora, base_url=fake.url, models={'fake': {}})['id']}"
     tested = post(dora, f"{path}/test", {"model": "fake"}).json()
     assert (tested["ok"], len(tested["stages"])) == (True, 6)
     assert dora.get(f"/api/v1{path}").json()["last_test"] == tested
@@ -208,15 +208,18 @@ def test_a_channel_is_tested_and_lists_its_providers_models(
 def test_an_inside_address_is_not_reached(dora: Client, fake: FakeUpstream) -> None:
     save_settings(SYSTEM, egress_allow=[])
     seen = len(fake.books())
-    given = {"provider": "openai_compatible", "base_url": fake.url, "secret": SECRET}
-    told = post(dora, "/provider-models", given).json()
-    assert (told["fault"], [stage["name"] for stage in told["stages"]]) == ("denied", ["address"])
+    fields = {"provider": "openai_compatible", "base_url": fake.url, "secret": SECRET}
+    document = post(dora, "/provider-models", fields).json()
+    assert (document["fault"], [stage["name"] for stage in document["stages"]]) == (
+        "denied",
+        ["address"],
+    )
     assert len(fake.books()) == seen
 
 
 @pytest.mark.extended
 def test_channels_are_for_operators(people: cast.Cast, dora: Client) -> None:
-    path = f"/channels/{made(dora)['id']}"
+    path = f"/channels/{create_channel(dora)['id']}"
     alice = api_of(people, "alice")
     assert alice.get("/api/v1/channels").status_code == 403
     assert alice.get(f"/api/v1{path}").status_code == 403

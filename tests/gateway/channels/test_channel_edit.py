@@ -62,7 +62,7 @@ def path_of(channel: Channel, rest: str = "") -> str:
 
 def settings(channel: Channel, **over: Any) -> dict[str, Any]:
     """The form as the page has it."""
-    given = {
+    fields = {
         "enabled": "on", "provider": channel.provider, "base_url": channel.base_url,
         "priority": "0", "weight": "1", "retries": "2", "on_leave": "cancel",
         "names_client": "on", "rpm": "", "tpm": "", "parallel": "",
@@ -71,7 +71,7 @@ def settings(channel: Channel, **over: Any) -> dict[str, Any]:
         "breaker_enabled": "on", "failures": "", "window": "10",
         "open_for": "10", "test_variant": "streamed", "version": version_of(channel),
     } | over  # fmt: skip
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def routes(channel: Channel, *rows: tuple[str, str, str, str], **more: Any) -> dict[str, Any]:
@@ -95,11 +95,11 @@ def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Cha
     path = path_of(channel, "/edit")
     assert dora.get(path).status_code == 200
     assert "Nothing changes." in dora.post(path, settings(channel)).content.decode()
-    given = settings(
+    inputs = settings(
         channel, weight="7", on_leave="drain", idle="7.5", breaker_enabled=None, failures="3"
     )
-    shown = dora.post(path, given).content.decode()
-    assert changes_in(shown) == [
+    text = dora.post(path, inputs).content.decode()
+    assert changes_in(text) == [
         "Weight 1 7",
         "When a client disconnects Cancel at the provider Read the answer to the end",
         "Between chunks 60 7.5",
@@ -108,7 +108,7 @@ def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Cha
     ]
     channel.refresh_from_db()
     assert channel.weight == 1
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert (channel.weight, channel.on_leave, channel.timeouts["idle"]) == (7, "drain", 7.5)
     assert channel.breaker == {"enabled": False, "failures": 3}
@@ -118,13 +118,13 @@ def test_what_will_change_is_shown_before_it_is_saved(dora: Client, channel: Cha
 @pytest.mark.extended
 def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
-    given = settings(channel, rpm="60", tpm=" 100000 ")
-    assert changes_in(dora.post(path, given).content.decode()) == [
+    inputs = settings(channel, rpm="60", tpm=" 100000 ")
+    assert changes_in(dora.post(path, inputs).content.decode()) == [
         "Requests per minute – 60",
         "Tokens per minute – 100000",
     ]
     assert dora.post(path, settings(channel, rpm="0")).status_code == 422
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert (channel.rpm, channel.tpm, channel.parallel) == (60, 100_000, None)
     second = int(clock.now().timestamp())
@@ -138,13 +138,13 @@ def test_limits_are_set_and_their_use_is_shown(dora: Client, channel: Channel) -
 @pytest.mark.extended
 def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
-    given = settings(channel, spend_cap_day="12.5", spend_cap_month="$1,000")
-    assert changes_in(dora.post(path, given).content.decode()) == [
+    inputs = settings(channel, spend_cap_day="12.5", spend_cap_month="$1,000")
+    assert changes_in(dora.post(path, inputs).content.decode()) == [
         "Per day (USD) – 12.50",
         "Per month (USD) – 1000.00",
     ]
     assert dora.post(path, settings(channel, spend_cap_day="0")).status_code == 422
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert channel.spend_cap_month_nano == 1_000 * 10**9
     same = settings(channel, spend_cap_day="12.50", spend_cap_month="1000")
@@ -161,15 +161,15 @@ def test_spend_caps_are_set_and_what_is_spent_is_shown(dora: Client, channel: Ch
 @pytest.mark.extended
 def test_who_comes_second_sees_both_and_may_save_over_it(dora: Client, channel: Channel) -> None:
     path = path_of(channel, "/edit")
-    given = settings(channel, weight="7")
+    inputs = settings(channel, weight="7")
     change_channel(SYSTEM, channel, {"weight": 5})
-    stale = dora.post(path, given | {"save": "1"})
+    stale = dora.post(path, inputs | {"save": "1"})
     html = stale.content.decode()
     assert stale.status_code == 409
     assert "changed in the meantime" in html
     assert changes_in(html) == ["Weight 5 7"]
     (version,) = re.findall(r'name="version" value="([0-9a-f]+)"', html)
-    assert dora.post(path, given | {"version": version, "save": "1"}).status_code == 303
+    assert dora.post(path, inputs | {"version": version, "save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert channel.weight == 7
 
@@ -179,12 +179,12 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
     dora: Client, channel: Channel
 ) -> None:
     path = path_of(channel, "/edit")
-    given = settings(channel, base_url="http://127.0.0.1:9/v1", secret=OTHER)
-    shown = dora.post(path, given).content.decode()
-    assert "the 1 stored key is removed" in text_of(shown)
-    assert OTHER not in shown
-    assert SECRET not in shown
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    inputs = settings(channel, base_url="http://127.0.0.1:9/v1", secret=OTHER)
+    text = dora.post(path, inputs).content.decode()
+    assert "the 1 stored key is removed" in text_of(text)
+    assert OTHER not in text
+    assert SECRET not in text
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert [open_secret(key) for key in channel.keys.all()] == [OTHER]
     kept = dora.post(path, settings(channel, secret=SECRET))
@@ -194,7 +194,7 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("over", "told"),
+    ("over", "text"),
     [
         ({"weight": "-1"}, "Weight"),
         ({"retries": "x"}, "Attempts after a failure"),
@@ -204,11 +204,11 @@ def test_another_address_removes_the_keys_and_takes_a_new_one(
     ],
 )
 def test_what_cannot_be_is_said_at_its_field(
-    dora: Client, channel: Channel, over: dict[str, str], told: str
+    dora: Client, channel: Channel, over: dict[str, str], text: str
 ) -> None:
     answer = dora.post(path_of(channel, "/edit"), settings(channel, **over) | {"save": "1"})
     assert answer.status_code == 422
-    assert f"<strong>{told}</strong>" in answer.content.decode()
+    assert f"<strong>{text}</strong>" in answer.content.decode()
     assert Channel.objects.filter(weight=1, retries=2).exists()
 
 
@@ -218,14 +218,14 @@ def test_models_are_changed_with_names_priorities_and_weights(
 ) -> None:
     path = path_of(channel, "/models")
     assert 'value="fake-64"' in dora.get(path).content.decode()
-    given = routes(
+    inputs = routes(
         channel,
         ("alias", "fake-64", "", "3"), ("fake", "", "-1", ""), ("gone", "", "", ""),
         ("gpt-*", "", "", ""), ("", "", "", ""),
         remove=["2"], add=["fake-1000"],
     )  # fmt: skip
-    shown = dora.post(path, given).content.decode()
-    assert changes_in(shown) == [
+    text = dora.post(path, inputs).content.decode()
+    assert changes_in(text) == [
         "alias fake-64 fake-64, weight 3",
         "fake Same name Same name, priority -1",
         "fake-1000 – Same name",
@@ -233,7 +233,7 @@ def test_models_are_changed_with_names_priorities_and_weights(
         "gpt-* – Same name",
     ]
     assert channel.routes.count() == 3
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     stored = list(channel.routes.values_list("model", "upstream_model", "priority", "weight"))
     assert stored == [
         ("alias", "fake-64", None, 3),
@@ -242,13 +242,13 @@ def test_models_are_changed_with_names_priorities_and_weights(
         ("gpt-*", "", None, None),
     ]
     assert "weight 3" in dora.get(path_of(channel)).content.decode()
-    stale = dora.post(path, given | {"save": "1"})
+    stale = dora.post(path, inputs | {"save": "1"})
     assert stale.status_code == 409
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "text"),
     [
         (("fake", "", "", ""), "Two models have the name fake."),
         (("new", "", "x", ""), "Enter a number from -1000000 to 1000000."),
@@ -258,26 +258,26 @@ def test_models_are_changed_with_names_priorities_and_weights(
     ],
 )
 def test_a_wrong_row_is_named(
-    dora: Client, channel: Channel, row: tuple[str, str, str, str], told: str
+    dora: Client, channel: Channel, row: tuple[str, str, str, str], text: str
 ) -> None:
-    given = routes(channel, ("fake", "", "", ""), row, save="1")
-    answer = dora.post(path_of(channel, "/models"), given)
+    inputs = routes(channel, ("fake", "", "", ""), row, save="1")
+    answer = dora.post(path_of(channel, "/models"), inputs)
     assert answer.status_code == 422
-    assert told in text_of(answer.content.decode())
+    assert text in text_of(answer.content.decode())
     assert channel.routes.count() == 3
 
 
 def test_what_the_provider_lists_is_offered_and_what_is_gone_is_marked(
     dora: Client, channel: Channel
 ) -> None:
-    given = routes(
+    inputs = routes(
         channel, ("alias", "fake-64", "", ""), ("fake", "", "", ""), ("gone", "", "", "")
     )
-    html = dora.post(path_of(channel, "/models/fetch"), given).content.decode()
+    html = dora.post(path_of(channel, "/models/fetch"), inputs).content.decode()
     assert re.findall(r'name="add" value="([^"]*)"', html) == ["fake-1000"]
     assert html.count("Not listed by the provider") == 1
     change_channel(SYSTEM, channel, {"keys": [OTHER]})
-    html = dora.post(path_of(channel, "/models/fetch"), given).content.decode()
+    html = dora.post(path_of(channel, "/models/fetch"), inputs).content.decode()
     assert "The provider rejected the key." in html
     assert 'value="fake-64"' in html
 

@@ -164,16 +164,16 @@ def test_no_secret_is_shown_or_told(people: Cast, channel: Channel, pems: dict[s
     """By the page: neither on it, nor in the review, nor in the audit trail."""
     dora = cast.signed_in(people.dora)
     path, key_line = path_of(channel, "/edit"), pems["key"].splitlines()[1]
-    given = settings(
+    inputs = settings(
         channel, proxy_url="http://proxy.example:8080", proxy_login=LOGIN, secret=SECRET,
         client_cert=pems["cert"].replace("\n", "\r\n"), client_key=pems["key"], ca_bundle="",
     )  # fmt: skip
-    shown = [dora.post(path, given), dora.post(path, given | {"rpm": "x"})]
-    assert dora.post(path, given | {"save": "1"}).status_code == 303
+    values = [dora.post(path, inputs), dora.post(path, inputs | {"rpm": "x"})]
+    assert dora.post(path, inputs | {"save": "1"}).status_code == 303
     channel.refresh_from_db()
     assert open_egress(channel, "proxy_login") == LOGIN
-    shown += [dora.get(path), dora.get(path_of(channel))]
-    texts = [page.content.decode() for page in shown]
+    values += [dora.get(path), dora.get(path_of(channel))]
+    texts = [page.content.decode() for page in values]
     texts += [json.dumps(event.detail) for event in AuditEvent.objects.all()]
     for text in texts:
         assert LOGIN not in text

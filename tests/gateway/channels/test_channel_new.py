@@ -117,19 +117,19 @@ def test_an_address_inside_is_not_reached(dora: Client, fake: FakeUpstream) -> N
     save_settings(SYSTEM, egress_allow=[])
     seen = len(fake.books())
     for step in ("models", "test"):
-        given = sent(fake) | models("fake", "fake-64", "x", ticked=("fake",))
-        html = dora.post(f"{NEW}/{step}", given, headers=HTMX).content.decode()
+        inputs = sent(fake) | models("fake", "fake-64", "x", ticked=("fake",))
+        html = dora.post(f"{NEW}/{step}", inputs, headers=HTMX).content.decode()
         assert "private address" in text_of(html)
         assert html.count("Not reached") > 2
     assert len(fake.books()) == seen
 
 
 def test_a_model_is_tested_before_anything_is_stored(dora: Client, fake: FakeUpstream) -> None:
-    given = sent(fake) | models("fake", "fake-64", "owner/fake", ticked=("fake-64",))
-    html = dora.post(f"{NEW}/test", given, headers=HTMX).content.decode()
+    inputs = sent(fake) | models("fake", "fake-64", "owner/fake", ticked=("fake-64",))
+    html = dora.post(f"{NEW}/test", inputs, headers=HTMX).content.decode()
     assert html.count("Passed") == 7
     assert "fake-64" in html
-    wrong = dora.post(f"{NEW}/test", given | {"secret": "sk-wrong"}, headers=HTMX).content.decode()
+    wrong = dora.post(f"{NEW}/test", inputs | {"secret": "sk-wrong"}, headers=HTMX).content.decode()
     assert "The provider rejected the key." in wrong
     assert SECRET not in html + wrong
     assert not Channel.objects.exists()
@@ -140,8 +140,8 @@ def test_the_channel_is_saved_with_names_and_proposed_prices(
 ) -> None:
     rates = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
     set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
-    given = sent(fake) | models("cheap", "fake-64", "x", ticked=("fake", "fake-64"))
-    answer = dora.post(NEW, given | {"by_hand": "fake-*\nlong = fake-1000"})
+    inputs = sent(fake) | models("cheap", "fake-64", "x", ticked=("fake", "fake-64"))
+    answer = dora.post(NEW, inputs | {"by_hand": "fake-*\nlong = fake-1000"})
     channel = Channel.objects.get()
     assert (answer.status_code, answer["Location"]) == (
         303, f"/admin/channels/{id_text(channel.id)}",
@@ -161,8 +161,8 @@ def test_the_channel_is_saved_with_names_and_proposed_prices(
 @pytest.mark.extended
 def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream) -> None:
     names = [f"owner/model-{n}" for n in range(400)]
-    given = sent(fake) | {"listed": names, "public": names, "id": names}
-    assert dora.post(NEW, given).status_code == 303
+    inputs = sent(fake) | {"listed": names, "public": names, "id": names}
+    assert dora.post(NEW, inputs).status_code == 303
     channel = Channel.objects.get()
     assert channel.routes.count() == 400
     page = dora.get(f"/admin/channels/{id_text(channel.id)}/models")
@@ -175,15 +175,15 @@ def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUps
     rates = {"meters": {"in_text": 150_000_000}}
     set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
     set_price(SYSTEM, "planned", dt.datetime(2999, 1, 1, tzinfo=dt.UTC), rates, source="file")
-    given = sent(fake) | models("planned", "fake-64", "x", ticked=("fake",))
-    answer = dora.post(NEW, given)
+    inputs = sent(fake) | models("planned", "fake-64", "x", ticked=("fake",))
+    answer = dora.post(NEW, inputs)
     assert (answer.status_code, Channel.objects.count()) == (422, 0)
     assert 'role="alert"' in answer.content.decode()
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("over", "told"),
+    ("over", "text"),
     [
         ({"name": ""}, "Name"),
         ({"base_url": ""}, "Enter the base URL"),
@@ -195,13 +195,13 @@ def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUps
     ],
 )
 def test_what_cannot_be_saved_is_named_and_what_was_typed_stays(
-    dora: Client, fake: FakeUpstream, over: dict[str, Any], told: str
+    dora: Client, fake: FakeUpstream, over: dict[str, Any], text: str
 ) -> None:
-    given = sent(fake) | models("fake", "named-so", "x", ticked=("fake",)) | over
-    answer = dora.post(NEW, given)
+    inputs = sent(fake) | models("fake", "named-so", "x", ticked=("fake",)) | over
+    answer = dora.post(NEW, inputs)
     html = answer.content.decode()
     assert answer.status_code == 422
-    assert told in text_of(html)
+    assert text in text_of(html)
     assert 'value="named-so"' in html
     assert SECRET not in html
     assert not Channel.objects.exists()

@@ -198,12 +198,12 @@ def test_keys_are_added_disabled_and_removed_one_by_one() -> None:
     assert [key.position for key in channel.keys.all()] == [1, 2]
     assert open_secret(third) == SECRET
     events = AuditEvent.objects.filter(action="channel.changed").order_by("id")
-    told = [event.detail for event in events]
-    assert len(told) == 5
-    assert "(disabled)" in str(told[1]["after"]["keys"])
-    assert all({*event["before"]} == {*event["after"]} == {"keys"} for event in told)
-    assert SECRET not in str(told)
-    assert OTHER not in str(told)
+    details = [event.detail for event in events]
+    assert len(details) == 5
+    assert "(disabled)" in str(details[1]["after"]["keys"])
+    assert all({*event["before"]} == {*event["after"]} == {"keys"} for event in details)
+    assert SECRET not in str(details)
+    assert OTHER not in str(details)
 
 
 @pytest.mark.parametrize("secret", [SECRET, "", "with space", "x" * 5000])

@@ -167,9 +167,9 @@ def test_a_failed_test_says_cause_and_fix(
     assert "Test failed" in html.partition('hx-target="#channel-state"')[2]
     own = f"/admin/channels/{id_text(channel.id)}"
     for path in (own, "/admin/channels"):
-        shown = page(dora, path)
-        assert "Test failed" in shown
-        assert not re.search(r"</svg>\s*On\s*<", shown)
+        page_text = page(dora, path)
+        assert "Test failed" in page_text
+        assert not re.search(r"</svg>\s*On\s*<", page_text)
     fake.script("")
     part = dora.post(f"{own}/test", {"model": "fake"}, headers={"HX-Request": "true"})
     assert "Test failed" not in part.content.decode()
@@ -242,7 +242,7 @@ def reported(
 ) -> None:
     """A web process tells this of the channel; for one key alone where no key is named."""
     of_keys = keys or (KeyStatus("good"),)
-    told = {
+    body = {
         "status": list(status),
         "keys": [{"status": list(key)} for key in of_keys],
         "models": {name: list(its) for name, its in models.items()},
@@ -251,13 +251,13 @@ def reported(
         process_id=new_id(),
         reported_at=clock.now(),
         epoch=1,
-        channels={str(channel.id): told},
+        channels={str(channel.id): body},
     )
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("channel_status", "words"),
     [
         (ChannelStatus("good"), ["On"]),
         (ChannelStatus("open", 8, "upstream_unreachable"),
@@ -270,9 +270,9 @@ def reported(
     ],
 )  # fmt: skip
 def test_what_a_process_has_found_out(
-    channel: Channel, dora: Client, told: ChannelStatus, words: list[str]
+    channel: Channel, dora: Client, channel_status: ChannelStatus, words: list[str]
 ) -> None:
-    reported(channel, told)
+    reported(channel, channel_status)
     for path in ("/admin/channels", f"/admin/channels/{id_text(channel.id)}"):
         page = dora.get(path).content.decode()
         for word in words:
@@ -302,20 +302,20 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
     path = f"/admin/channels/{id_text(channel.id)}"
     ids = re.findall(r' id="([^"]+)"', page(dora, path))
     assert len(ids) == len(set(ids))
-    for state, can, shown in (
+    for state, can, page_text in (
         ("off", {"tools": False}, "Tools: off"),
         ("on", {"tools": True}, "Tools: on"),
         ("unsaid", {}, "None</span>"),
     ):
-        given = {"model": "alias", "capability": "tools", "state": state}
-        response = dora.post(f"{path}/switch", given)
+        fields = {"model": "alias", "capability": "tools", "state": state}
+        response = dora.post(f"{path}/switch", fields)
         assert (response.status_code, response["Location"]) == (303, path)
         assert {route.model: route.can for route in channel.routes.all()} == {
             "fake": {},
             "alias": can,
             "fake-*": {},
         }
-        assert shown in page(dora, path)
+        assert page_text in page(dora, path)
     actions = AuditEvent.objects.filter(action="channel.changed")
     off, on = {"alias": {"tools": False}}, {"alias": {"tools": True}}
     assert [event.detail for event in actions.order_by("id")][:2] == [
@@ -331,10 +331,10 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
 @pytest.mark.extended
 def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel: Channel) -> None:
     path = f"/admin/channels/{id_text(channel.id)}/switch"
-    given = {"model": "alias", "capability": "tools", "state": "off"}
+    fields = {"model": "alias", "capability": "tools", "state": "off"}
     for wrong in ({"model": "other"}, {"capability": "magic"}, {"state": "perhaps"}):
-        assert dora.post(path, given | wrong).status_code == 422
-    assert cast.signed_in(people.alice).post(path, given).status_code in (403, 404)
+        assert dora.post(path, fields | wrong).status_code == 422
+    assert cast.signed_in(people.alice).post(path, fields).status_code in (403, 404)
     assert not any(route.can for route in channel.routes.all())
 
 
@@ -363,9 +363,9 @@ def test_a_channel_leads_to_what_was_done_to_it(channel: Channel, dora: Client) 
     create_channel(SYSTEM, "another", {"provider": "openai", "base_url": "http://127.0.0.1:9/v1"})
     change_channel(SYSTEM, channel, {"weight": 3})
     html = page(dora, f"/admin/channels/{id_text(channel.id)}")
-    found = re.search(r'href="(/admin/audit\?object=[^"]+)"', html)
-    assert found is not None
-    listed = page(dora, found[1])
+    match = re.search(r'href="(/admin/audit\?object=[^"]+)"', html)
+    assert match is not None
+    listed = page(dora, match[1])
     events = AuditEvent.objects.filter(object_id=id_text(channel.id))
     assert {event.action for event in events} >= {"channel.created", "channel.changed"}
     assert all(id_text(event.id) in listed for event in events)
@@ -392,33 +392,33 @@ def test_the_health_of_each_model_and_key_is_shown(
     of each key as of each model, also of keys that end alike."""
     change_channel(SYSTEM, channel, {"keys": [SECRET, "sk-second-of-a-page-4f2a"]})
     one, other = channel.keys.all()
-    made, _ = cast.make_key(people.core)
-    credit(made)
+    created, _ = cast.make_key(people.core)
+    credit(created)
     now = clock.now()
     asked = {"channel_id": channel.id, "model": "fake", "ended_at": now}
     meters = {"in_text": 60, "out_text": 90}
     for _ in range(3):
         good = {"meters": meters, "ttft_ms": 400, "total_ms": 1300}
-        happen(made, now, 0, channel_key="4f2a", channel_key_id=one.id, **good, **asked)
+        happen(created, now, 0, channel_key="4f2a", channel_key_id=one.id, **good, **asked)
     failed = {"status": 502, "kind": "upstream_error", "ttft_ms": None, "meters": {}}
-    happen(made, now, 0, channel_key="4f2a", channel_key_id=other.id, **failed, **asked)
-    admit(made, now, channel_id=channel.id, model="fake", channel_key_id=other.id)
+    happen(created, now, 0, channel_key="4f2a", channel_key_id=other.id, **failed, **asked)
+    admit(created, now, channel_id=channel.id, model="fake", channel_key_id=other.id)
     count_new_records()
-    shown = health_of(dora, channel)
-    assert list(shown) == ["alias", "fake", "fake-*", "••••4f2a", "••••4f2a again", "Channel"]
-    assert shown["fake"] == "fake Active 1 4 75.0% 400 ms 490 ms 100"
-    assert shown["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
-    assert shown["••••4f2a again"] == "••••4f2a Active 1 1 0% – – –"
-    assert shown["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
-    told = health_told(people, channel)
+    health = health_of(dora, channel)
+    assert list(health) == ["alias", "fake", "fake-*", "••••4f2a", "••••4f2a again", "Channel"]
+    assert health["fake"] == "fake Active 1 4 75.0% 400 ms 490 ms 100"
+    assert health["••••4f2a"] == "••••4f2a Active 0 3 100% 400 ms 490 ms 100"
+    assert health["••••4f2a again"] == "••••4f2a Active 1 1 0% – – –"
+    assert health["Channel"] == "Channel On 1 4 75.0% 400 ms 490 ms 100"
+    message = health_told(people, channel)
     figures = {
         "attempts": 4, "failed": 1, "success_percent": 75.0, "ttft_p50_ms": 400,
         "ttft_p95_ms": 490, "tokens_per_second": 100, "in_flight": 1,
     }  # fmt: skip
-    assert told.items() >= {"state": "good", "kind": None, **figures}.items()
-    models = {model["model"]: model for model in told["models"]}
+    assert message.items() >= {"state": "good", "kind": None, **figures}.items()
+    models = {model["model"]: model for model in message["models"]}
     assert models["fake"].items() >= {"state": "good", "keys_out": 0, **figures}.items()
-    first, second = told["keys"]
+    first, second = message["keys"]
     assert (first["last4"], first["attempts"], first["success_percent"]) == ("4f2a", 3, 100.0)
     failed_figures = figures | {
         "attempts": 1, "success_percent": 0.0, "ttft_p50_ms": None, "ttft_p95_ms": None,
@@ -435,10 +435,10 @@ def test_the_health_of_each_model_and_key_is_shown(
 def health_told(people: Cast, channel: Channel) -> dict[str, Any]:
     """The same by the management API, where the list has what the channel itself has."""
     api = api_of(people, "dora")
-    told: dict[str, Any] = api.get(f"/api/v1/channels/{id_text(channel.id)}/health").json()
+    body: dict[str, Any] = api.get(f"/api/v1/channels/{id_text(channel.id)}/health").json()
     (listed,) = api.get("/api/v1/channel-health").json()["items"]
-    assert told.items() >= listed.items()
-    return told
+    assert body.items() >= listed.items()
+    return body
 
 
 @pytest.mark.extended
@@ -452,22 +452,22 @@ def test_what_rests_of_a_channel_is_said_of_its_model_or_key(
     known = {"fake-64": limited, "fake-9": limited, "fake-10": ModelStatus("model_unknown", 9, 2)}
     reported(channel, state, good, KeyStatus("paused", 50), **known)
     reported(channel, state, good, good, **{"fake-64": ModelStatus("limited", 4, 2)})
-    shown = health_of(dora, channel)
-    assert "At its rate limit" in shown["alias"]
-    assert "Active" in shown["fake"]
-    assert "Unknown to the provider" in shown["fake-*"]
-    assert "Active" in shown["••••4f2a"]
-    assert "Paused" in shown["••••9c1d"]
-    assert "Models paused" in shown["Channel"]
+    health = health_of(dora, channel)
+    assert "At its rate limit" in health["alias"]
+    assert "Active" in health["fake"]
+    assert "Unknown to the provider" in health["fake-*"]
+    assert "Active" in health["••••4f2a"]
+    assert "Paused" in health["••••9c1d"]
+    assert "Models paused" in health["Channel"]
     html = page(dora, f"/admin/_f/channels/{id_text(channel.id)}")
     assert 'title="On 2 of 2 keys. Next attempt within 4 s"' in html
-    told = health_told(people, channel)
-    assert (told["state"], told["kind"], told["retry_in_seconds"]) == (
+    message = health_told(people, channel)
+    assert (message["state"], message["kind"], message["retry_in_seconds"]) == (
         "models_out", "upstream_rate_limited", 7,
     )  # fmt: skip
-    states = {model["model"]: (model["state"], model["keys_out"]) for model in told["models"]}
+    states = {model["model"]: (model["state"], model["keys_out"]) for model in message["models"]}
     assert states == {"alias": ("limited", 2), "fake": ("good", 0), "fake-*": ("model_unknown", 2)}
-    assert [(key["state"], key["retry_in_seconds"]) for key in told["keys"]] == [
+    assert [(key["state"], key["retry_in_seconds"]) for key in message["keys"]] == [
         ("good", None), ("paused", 50),
     ]  # fmt: skip
     # A rest that ended since the report is none.

@@ -22,7 +22,7 @@ from gateway.code_examples.snippets import (
     LANGUAGES,
     Language,
     SnippetRequest,
-    in_form,
+    convert_to_form,
     snippet,
 )
 from reference.operations.all_pages import PAGES
@@ -183,7 +183,7 @@ OF_PAGES = {
 }
 CALLS = {
     **{
-        f"{name}-{form}": in_form(form, body).request
+        f"{name}-{form}": convert_to_form(form, body).request
         for name, body in CHATS.items()
         for form in FORMS
     },
@@ -229,21 +229,21 @@ class _Keeping(BaseHTTPRequestHandler):
         body = form_of(raw, {name.lower(): value for name, value in self.headers.items()})
         if body is None and raw:
             body = json.loads(raw)
-        given = (self.headers.get("authorization", ""), self.headers.get("x-api-key", ""))
+        inputs = (self.headers.get("authorization", ""), self.headers.get("x-api-key", ""))
         self.arrived[place] = Arrived(
-            self.command, f"/{path}", f"Bearer {KEY}" in given or KEY in given, body
+            self.command, f"/{path}", f"Bearer {KEY}" in inputs or KEY in inputs, body
         )
         words = path.split("?")[0].removeprefix("v1/").split("/")
         known = ANSWERS.get("/".join(words)) or ANSWERS.get(words[-1]) or {}
         streams = (isinstance(body, dict) and body.get("stream") is True) or "alt=sse" in path
-        told = b"data: [DONE]\n\n" if streams else json.dumps(known).encode()
+        message = b"data: [DONE]\n\n" if streams else json.dumps(known).encode()
         if path.endswith("/speech"):
-            told = CONTENT
+            message = CONTENT
         self.send_response(200)
         self.send_header("content-type", "text/event-stream" if streams else "application/json")
-        self.send_header("content-length", str(len(told)))
+        self.send_header("content-length", str(len(message)))
         self.end_headers()
-        self.wfile.write(told)
+        self.wfile.write(message)
 
     def _body(self) -> bytes:
         """Of a length that is told, or in chunks: a form whose files are read while it is sent."""
@@ -338,17 +338,17 @@ def test_code_sends_the_request_that_it_was_made_of(
 
 def test_a_chat_is_told_in_three_forms() -> None:
     body = CHATS["hard"]
-    said = in_form("responses", body)
-    assert said.request.body is not None
-    assert said.request.body["instructions"] == "Brief."
-    assert said.request.body["max_output_tokens"] == 50
-    assert said.request.body["max_cost"] == "0.01"
-    assert "stop" in said.dropped
-    claude = in_form("messages", body)
+    text = convert_to_form("responses", body)
+    assert text.request.body is not None
+    assert text.request.body["instructions"] == "Brief."
+    assert text.request.body["max_output_tokens"] == 50
+    assert text.request.body["max_cost"] == "0.01"
+    assert "stop" in text.dropped
+    claude = convert_to_form("messages", body)
     assert claude.request.body is not None
     assert claude.request.body["system"] == "Brief."
     assert claude.request.body["stop_sequences"] == ["'", "--"]
-    assert in_form("chat_completions", body).request.body == body
+    assert convert_to_form("chat_completions", body).request.body == body
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -6,104 +6,104 @@ import msgspec
 import pytest
 
 from gateway.health.breaker import BreakerRule
-from gateway.health.channel_state import DOUBTED_MAX, OFF_S, Fault, Sought, Standing
+from gateway.health.channel_state import DOUBTED_MAX, OFF_S, ChannelCondition, Fault, Sought
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 MODEL = Sought("m", ONE)
 
 
-def blamed(standing: Standing, fault: Fault, times: int = 1, sought: Sought = MODEL) -> None:
+def blamed(usage: ChannelCondition, fault: Fault, times: int = 1, sought: Sought = MODEL) -> None:
     for _ in range(times):
-        standing.blame(0, sought, fault, fault.began)
+        usage.blame(0, sought, fault, fault.began)
 
 
 @pytest.mark.parametrize("fault", [Fault("F5", 1.0, 403), Fault("F7", 1.0, 404)])
 def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
-    standing = Standing(BreakerRule(), 1)
-    blamed(standing, fault, DOUBTED_MAX - 1)
-    blamed(standing, fault, DOUBTED_MAX - 1, msgspec.structs.replace(MODEL, organisation=OTHER))
-    assert standing.allows(MODEL, 2.0)
+    usage = ChannelCondition(BreakerRule(), 1)
+    blamed(usage, fault, DOUBTED_MAX - 1)
+    blamed(usage, fault, DOUBTED_MAX - 1, msgspec.structs.replace(MODEL, organisation=OTHER))
+    assert usage.allows(MODEL, 2.0)
     # A good answer between them, to whomever, ends what was counted.
-    standing.keys[0].good("m", 1.5)
-    blamed(standing, fault, DOUBTED_MAX - 1)
-    assert standing.allows(MODEL, 2.0)
-    blamed(standing, fault)
-    assert not standing.allows(MODEL, 2.0)
-    assert standing.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
-    assert standing.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
-    assert standing.allows(MODEL, 1.0 + OFF_S)
+    usage.keys[0].good("m", 1.5)
+    blamed(usage, fault, DOUBTED_MAX - 1)
+    assert usage.allows(MODEL, 2.0)
+    blamed(usage, fault)
+    assert not usage.allows(MODEL, 2.0)
+    assert usage.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
+    assert usage.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
+    assert usage.allows(MODEL, 1.0 + OFF_S)
 
 
 @pytest.mark.parametrize(
     "fault", [Fault("F5", 1.0, 401), Fault("F9", 1.0, 402), Fault("F8", 1.0, 429, 7_000)]
 )
 def test_what_began_before_a_fault_ends_nothing_of_it(fault: Fault) -> None:
-    standing = Standing(BreakerRule(), 1)
-    blamed(standing, fault, 2 if fault.row == "F5" else 1)
-    assert not standing.allows(MODEL, 2.0)
-    standing.keys[0].good("m", 0.5)
-    assert not standing.allows(MODEL, 2.0)
-    standing.keys[0].good("m", 1.5)
-    assert standing.allows(MODEL, 2.0)
+    usage = ChannelCondition(BreakerRule(), 1)
+    blamed(usage, fault, 2 if fault.row == "F5" else 1)
+    assert not usage.allows(MODEL, 2.0)
+    usage.keys[0].good("m", 0.5)
+    assert not usage.allows(MODEL, 2.0)
+    usage.keys[0].good("m", 1.5)
+    assert usage.allows(MODEL, 2.0)
 
 
 def test_one_401_rests_nothing() -> None:
-    standing = Standing(BreakerRule(), 1)
-    standing.blame(0, MODEL, Fault("F5", 1.0, 401), 1.0)
+    usage = ChannelCondition(BreakerRule(), 1)
+    usage.blame(0, MODEL, Fault("F5", 1.0, 401), 1.0)
     # Asked before that was known: it says nothing new.
-    standing.blame(0, MODEL, Fault("F5", 0.5, 401), 1.5)
-    assert standing.allows(MODEL, 2.0)
-    assert [standing.keys[0].take_retry() for _ in range(2)] == [True, False]
-    standing.blame(0, MODEL, Fault("F5", 1.5, 401), 2.0)
-    assert not standing.allows(MODEL, 2.5)
+    usage.blame(0, MODEL, Fault("F5", 0.5, 401), 1.5)
+    assert usage.allows(MODEL, 2.0)
+    assert [usage.keys[0].take_retry() for _ in range(2)] == [True, False]
+    usage.blame(0, MODEL, Fault("F5", 1.5, 401), 2.0)
+    assert not usage.allows(MODEL, 2.5)
 
 
 def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
-    standing = Standing(BreakerRule(), 1)
-    blamed(standing, Fault("F8", 1.0, 429, 7_000))
-    assert (standing.allows(MODEL, 7.9), standing.allows(MODEL, 8.0)) == (False, True)
-    assert standing.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
-    assert not standing.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
-    assert standing.waits(MODEL, 2.0) == 6.0
-    assert standing.cools(MODEL, 2.0)
-    assert standing.why(MODEL, 2.0) is None
+    usage = ChannelCondition(BreakerRule(), 1)
+    blamed(usage, Fault("F8", 1.0, 429, 7_000))
+    assert (usage.allows(MODEL, 7.9), usage.allows(MODEL, 8.0)) == (False, True)
+    assert usage.allows(msgspec.structs.replace(MODEL, model="n"), 2.0)
+    assert not usage.allows(msgspec.structs.replace(MODEL, organisation=OTHER), 2.0)
+    assert usage.waits(MODEL, 2.0) == 6.0
+    assert usage.cools(MODEL, 2.0)
+    assert usage.why(MODEL, 2.0) is None
 
 
 def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
-    standing = Standing(BreakerRule(), 3)
-    assert {standing.next_key(MODEL, 0.0) for _ in range(3)} == {0, 1, 2}
+    usage = ChannelCondition(BreakerRule(), 3)
+    assert {usage.next_key(MODEL, 0.0) for _ in range(3)} == {0, 1, 2}
     for _ in range(2):
-        standing.blame(1, MODEL, Fault("F5", 1.0, 401), 1.0)
-    assert {standing.next_key(MODEL, 2.0) for _ in range(6)} == {0, 2}
-    assert {standing.next_key(MODEL, 2.0, avoid=2) for _ in range(6)} == {0}
-    assert standing.why(MODEL, 2.0) is None
+        usage.blame(1, MODEL, Fault("F5", 1.0, 401), 1.0)
+    assert {usage.next_key(MODEL, 2.0) for _ in range(6)} == {0, 2}
+    assert {usage.next_key(MODEL, 2.0, avoid=2) for _ in range(6)} == {0}
+    assert usage.why(MODEL, 2.0) is None
     for key in (0, 2, 0, 2):
-        standing.blame(key, MODEL, Fault("F5", 1.0, 401), 1.0)
-    assert standing.why(MODEL, 2.0) == "key_refused"
+        usage.blame(key, MODEL, Fault("F5", 1.0, 401), 1.0)
+    assert usage.why(MODEL, 2.0) == "key_refused"
 
 
 def test_each_key_tells_how_it_is_since_when_and_why() -> None:
-    standing = Standing(BreakerRule(), 3)
+    usage = ChannelCondition(BreakerRule(), 3)
     for at_s in (1.0, 1.0, 5.0):
-        standing.blame(0, MODEL, Fault("F5", at_s, 401), at_s)
-    standing.blame(1, MODEL, Fault("F8", 6.0, 429, 7_000), 6.0)
-    refused, limited, good = (key.status(11.0) for key in standing.keys)
+        usage.blame(0, MODEL, Fault("F5", at_s, 401), at_s)
+    usage.blame(1, MODEL, Fault("F8", 6.0, 429, 7_000), 6.0)
+    refused, limited, good = (key.status(11.0) for key in usage.keys)
     assert refused == ("paused", int(OFF_S) - 5, "key_refused", 10)
     assert limited == ("limited", 3, None, 0)
     assert good == ("good", 0, None, 0)
-    standing.keys[0].good("m", 6.0)
-    assert standing.keys[0].status(11.0).condition == "good"
+    usage.keys[0].good("m", 6.0)
+    assert usage.keys[0].status(11.0).condition == "good"
 
 
 def test_a_channel_tells_why_it_cannot_be_used_now() -> None:
-    standing = Standing(BreakerRule(), 1)
-    assert standing.block(MODEL, 0.0) is None
-    blamed(standing, Fault("F8", 1.0, 429, 7_000))
-    assert standing.block(MODEL, 2.0) == ("cooling", 6.0)
+    usage = ChannelCondition(BreakerRule(), 1)
+    assert usage.block(MODEL, 0.0) is None
+    blamed(usage, Fault("F8", 1.0, 429, 7_000))
+    assert usage.block(MODEL, 2.0) == ("cooling", 6.0)
     for _ in range(2):
-        standing.blame(0, MODEL, Fault("F5", 10.0, 401), 10.0)
-    assert standing.block(MODEL, 10.5) == ("key_refused", 0.5)
-    failing = Standing(BreakerRule(failures=1, window=60, open_for=30), 1)
+        usage.blame(0, MODEL, Fault("F5", 10.0, 401), 10.0)
+    assert usage.block(MODEL, 10.5) == ("key_refused", 0.5)
+    failing = ChannelCondition(BreakerRule(failures=1, window=60, open_for=30), 1)
     failing.blame(0, MODEL, Fault("F10", 1.0, 503), 1.0)
     block = failing.block(MODEL, 1.5)
     assert block is not None
@@ -111,14 +111,14 @@ def test_a_channel_tells_why_it_cannot_be_used_now() -> None:
 
 
 def test_nobody_asks_a_channel_whose_own_limit_is_reached() -> None:
-    standing = Standing(BreakerRule(), 1)
-    standing.bar("requests", 5.0)
-    standing.bar("spend_day", 60.0)
-    assert not standing.allows(MODEL, 1.0)
-    assert not standing.asks(MODEL, 1.0)
-    assert not standing.only_fails(MODEL, 1.0)
-    assert standing.block(MODEL, 1.0) == ("spend_day", 59.0)
-    standing.bar("spend_day", 0.0)
-    assert standing.block(MODEL, 1.0) == ("requests", 4.0)
-    assert standing.block(MODEL, 5.0) is None
-    assert standing.asks(MODEL, 5.0)
+    usage = ChannelCondition(BreakerRule(), 1)
+    usage.bar("requests", 5.0)
+    usage.bar("spend_day", 60.0)
+    assert not usage.allows(MODEL, 1.0)
+    assert not usage.asks(MODEL, 1.0)
+    assert not usage.only_fails(MODEL, 1.0)
+    assert usage.block(MODEL, 1.0) == ("spend_day", 59.0)
+    usage.bar("spend_day", 0.0)
+    assert usage.block(MODEL, 1.0) == ("requests", 4.0)
+    assert usage.block(MODEL, 5.0) is None
+    assert usage.asks(MODEL, 5.0)

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def key(people: Cast) -> Key:
-    made, _ = cast.make_key(people.core)
-    credit(made)
-    return made
+    created, _ = cast.make_key(people.core)
+    credit(created)
+    return created
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from gateway.media_tasks.rules import (
     PollRule,
     TaskState,
     charged_video,
-    moved,
     next_poll_s,
+    next_state,
     video_meters,
 )
 from gateway.providers.video_forms import VIDEO_FORMS
@@ -19,16 +19,16 @@ from gateway.providers.video_forms import VIDEO_FORMS
 RULE = PollRule(min_s=10, max_s=60)
 
 
-@pytest.mark.parametrize("told", MOVES)
+@pytest.mark.parametrize("task_state", MOVES)
 @pytest.mark.parametrize("state", MOVES)
-def test_an_end_is_final_and_nothing_goes_back(state: TaskState, told: TaskState) -> None:
+def test_an_end_is_final_and_nothing_goes_back(state: TaskState, task_state: TaskState) -> None:
     order = ["queued", "running", "succeeded", "failed"]
-    after = moved(state, told)
-    assert after in (state, told)
+    after = next_state(state, task_state)
+    assert after in (state, task_state)
     if state not in OPEN:
         assert after == state
-    elif order.index(told) > order.index(state):
-        assert after == told
+    elif order.index(task_state) > order.index(state):
+        assert after == task_state
     else:
         assert after == state
 

@@ -57,9 +57,9 @@ def channel() -> Channel:
     return create_channel(SYSTEM, "east", {"provider": "openai", "models": {"gpt": ""}})
 
 
-def patch(api: Client, channel: Channel, given: dict[str, Any]) -> Any:
+def patch(api: Client, channel: Channel, fields: dict[str, Any]) -> Any:
     url = f"/api/v1/channels/{id_text(channel.id)}"
-    return api.patch(url, given, content_type="application/json")
+    return api.patch(url, fields, content_type="application/json")
 
 
 def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
@@ -93,8 +93,8 @@ def test_conditions_are_set_on_the_page(dora: Client, channel: Channel) -> None:
     for words in ("<dt>Longest prompt</dt><dd>8,000 tokens</dd>", "<dd>Images</dd>", "acme/core"):
         assert words in page
     # Sent as it is shown, nothing changes.
-    shown = SettingsForm(channel)
-    again = SettingsForm(channel, data={name: shown[name].value() for name in shown.fields})  # type: ignore[arg-type]
+    blank = SettingsForm(channel)
+    again = SettingsForm(channel, data={name: blank[name].value() for name in blank.fields})  # type: ignore[arg-type]
     assert again.is_valid()
     assert not {*CONDITIONS} & {*again.changed_data}
 
@@ -127,8 +127,8 @@ def test_what_no_request_could_meet_is_refused(
 
 @pytest.mark.extended
 def test_conditions_by_the_api(dora: Client, channel: Channel) -> None:
-    told = patch(dora, channel, {"conditions": CONDITIONS, "region": "us-east-1"}).json()
-    assert (told["conditions"], told["region"]) == (CONDITIONS, "us-east-1")
+    body = patch(dora, channel, {"conditions": CONDITIONS, "region": "us-east-1"}).json()
+    assert (body["conditions"], body["region"]) == (CONDITIONS, "us-east-1")
     assert patch(dora, channel, {"region": "US East"}).status_code == 422
     assert patch(dora, channel, {"conditions": {}}).json()["conditions"] == {}
     url = f"/api/v1/channels/{id_text(channel.id)}/copy"
@@ -173,8 +173,8 @@ def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
         {"zero_retention": True, "data_regions": ["us", "eu"]},
         content_type="application/json",
     )
-    told = answer.json()
-    assert (told["zero_retention"], told["data_regions"]) == (True, ["eu", "us"])
+    document = answer.json()
+    assert (document["zero_retention"], document["data_regions"]) == (True, ["eu", "us"])
     page = olga.get("/o/acme/settings").content.decode()
     assert 'value="eu us"' in page
     sent = {
@@ -185,11 +185,11 @@ def test_an_organisation_and_a_key_ask_for_a_data_policy(people: Cast) -> None:
     }
     assert olga.post("/o/acme/settings", sent | {"data_regions": "EU!"}).status_code == 422
     assert olga.post("/o/acme/settings", sent).status_code == 303
-    told = olga.get("/api/v1/organisation").json()
-    assert (told["zero_retention"], told["data_regions"]) == (False, ["eu", "west"])
-    made = olga.post(
+    document = olga.get("/api/v1/organisation").json()
+    assert (document["zero_retention"], document["data_regions"]) == (False, ["eu", "west"])
+    body = olga.post(
         "/api/v1/keys",
         {"name": "eu", "team": "core", "zero_retention": True, "data_regions": ["eu"]},
         content_type="application/json",
     ).json()
-    assert (made["zero_retention"], made["data_regions"]) == (True, ["eu"])
+    assert (body["zero_retention"], body["data_regions"]) == (True, ["eu"])

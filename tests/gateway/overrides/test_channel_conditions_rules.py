@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.overrides.condition_rules import ScreenedRequest, compiled, normal
+from gateway.overrides.condition_rules import ScreenedRequest, compile_conditions, normal
 
 TEAM, OWNER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 PLANS = {"pro": 7}
@@ -14,7 +14,7 @@ ASKED = ScreenedRequest(
 
 
 @pytest.mark.parametrize(
-    ("stated", "reason"),
+    ("quantities", "reason"),
     [
         ({"plans": ["pro"]}, None),
         ({"plans": ["lite", "pro"]}, None),
@@ -37,19 +37,19 @@ ASKED = ScreenedRequest(
         ({"plans": ["pro"], "teams": ["other"], "tags": ["alpha"]}, "team"),
     ],
 )
-def test_all_that_are_stated_must_hold(stated: dict[str, Any], reason: str | None) -> None:
-    conditions = compiled(normal(stated), PLANS, HOLDERS)
+def test_all_that_are_stated_must_hold(quantities: dict[str, Any], reason: str | None) -> None:
+    conditions = compile_conditions(normal(quantities), PLANS, HOLDERS)
     assert conditions is not None
     assert conditions.why_not(ASKED) == reason
 
 
 def test_who_is_on_no_plan_is_on_none_of_those() -> None:
-    conditions = compiled({"plans": ["pro"]}, PLANS, HOLDERS)
+    conditions = compile_conditions({"plans": ["pro"]}, PLANS, HOLDERS)
     assert conditions is not None
     assert conditions.why_not(ASKED._replace(plan_id=None)) == "plan"
 
 
 def test_what_says_nothing_is_not_stored() -> None:
-    stated = {"plans": [], "tags": ["b", "a", "b"], "prompt_min": None, "prompt_max": 0}
-    assert normal(stated) == {"tags": ["a", "b"], "prompt_max": 0}
-    assert compiled(normal({"plans": []}), PLANS, HOLDERS) is None
+    values = {"plans": [], "tags": ["b", "a", "b"], "prompt_min": None, "prompt_max": 0}
+    assert normal(values) == {"tags": ["a", "b"], "prompt_max": 0}
+    assert compile_conditions(normal({"plans": []}), PLANS, HOLDERS) is None

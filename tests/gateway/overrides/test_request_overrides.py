@@ -33,8 +33,8 @@ def overrides(**parts: Any) -> RequestOverrides:
     return msgspec.convert(parts, RequestOverrides)
 
 
-def body(dialect: Dialect, given: dict[str, Any], **parts: Any) -> dict[str, Any]:
-    raw = overrides(**parts).chat_body(json.dumps(given).encode(), dialect)
+def body(dialect: Dialect, fields: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    raw = overrides(**parts).chat_body(json.dumps(fields).encode(), dialect)
     read_body(raw)
     read: dict[str, Any] = json.loads(raw)
     return read
@@ -66,11 +66,11 @@ PARAMETERS: list[tuple[Dialect, dict[str, Any], dict[str, Any], dict[str, Any]]]
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("dialect", "given", "verbs", "sent"), PARAMETERS)
+@pytest.mark.parametrize(("dialect", "fields", "verbs", "sent"), PARAMETERS)
 def test_parameters_are_set_defaulted_and_removed(
-    dialect: Dialect, given: dict[str, Any], verbs: dict[str, Any], sent: dict[str, Any]
+    dialect: Dialect, fields: dict[str, Any], verbs: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    assert body(dialect, given, **on(dialect, **verbs)) == sent
+    assert body(dialect, fields, **on(dialect, **verbs)) == sent
 
 
 def test_what_is_not_named_keeps_its_bytes() -> None:
@@ -109,24 +109,24 @@ PROMPTS: list[tuple[Dialect, str, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("dialect", "mode", "given", "sent"), PROMPTS)
+@pytest.mark.parametrize(("dialect", "mode", "fields", "sent"), PROMPTS)
 def test_a_system_prompt_stands_where_it_is_said(
-    dialect: Dialect, mode: str, given: dict[str, Any], sent: dict[str, Any]
+    dialect: Dialect, mode: str, fields: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    assert body(dialect, given, system_prompt={"text": "ours", "mode": mode}) == sent
+    assert body(dialect, fields, system_prompt={"text": "ours", "mode": mode}) == sent
 
 
 def test_what_is_added_is_no_more_than_is_held_for_it() -> None:
     """P2: a token has at least a byte, so the bytes that are added bound the tokens."""
-    given = json.dumps({"messages": [U]}, separators=(",", ":")).encode()
+    inputs = json.dumps({"messages": [U]}, separators=(",", ":")).encode()
     for text in ("a", "é" * 300, "\n" * 50, "😀" * 100):
         changed = overrides(
             system_prompt={"text": text},
             **on("openai", set={"metadata.note": text}, default={"seed": 1}),
         )
-        grown = json.loads(changed.chat_body(given, "openai"))
+        grown = json.loads(changed.chat_body(inputs, "openai"))
         read = len(json.dumps(grown, ensure_ascii=False).encode()) - text.count("\n") * 2
-        assert read - len(given) <= changed.added_bytes
+        assert read - len(inputs) <= changed.added_bytes
 
 
 # ---- what may not be changed
@@ -228,28 +228,30 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "given", "asks"), FIELDS)
-def test_a_field_is_passed_dropped_or_refused(name: str, given: dict[str, Any], asks: bool) -> None:
-    read = read_body(json.dumps(given).encode())
+@pytest.mark.parametrize(("name", "fields", "asks"), FIELDS)
+def test_a_field_is_passed_dropped_or_refused(
+    name: str, fields: dict[str, Any], asks: bool
+) -> None:
+    read = read_body(json.dumps(fields).encode())
     refusing, dropping = overrides(fields={name: "refuse"}), overrides(fields={name: "drop"})
     assert refusing.refused_field(read) == (name if asks else None)
     assert dropping.refused_field(read) is None
-    assert json.loads(dropping.chat_body(read.raw, "openai")) == ({} if asks else given)
-    assert json.loads(dropping.other_body(read.raw)) == ({} if asks else given)
-    assert json.loads(refusing.chat_body(read.raw, "openai")) == given
+    assert json.loads(dropping.chat_body(read.raw, "openai")) == ({} if asks else fields)
+    assert json.loads(dropping.other_body(read.raw)) == ({} if asks else fields)
+    assert json.loads(refusing.chat_body(read.raw, "openai")) == fields
 
 
 # ---- as it is stored and written
 
 
 def test_one_form_is_stored() -> None:
-    stated = {
+    values = {
         "parameters": {"openai": {"set": {"top_k": 1}}, "gemini": {"remove": []}},
         "headers": {"X-A": "{model}"},
         "client_headers": ["X-Trace"],
         "fields": {"store": "pass", "user": "drop"},
     }
-    stored = check_overrides(OPENAI, stated)
+    stored = check_overrides(OPENAI, values)
     assert stored == {
         "parameters": {"openai": {"set": {"top_k": 1}}},
         "headers": {"x-a": "{model}"},

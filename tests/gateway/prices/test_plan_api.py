@@ -18,11 +18,11 @@ def dora(people: Cast) -> Client:
     return signed_in(people.dora)
 
 
-def send(api: Client, verb: str, path: str, given: dict[str, Any]) -> Any:
-    return getattr(api, verb)(f"{URL}{path}", given, content_type="application/json")
+def send(api: Client, verb: str, path: str, fields: dict[str, Any]) -> Any:
+    return getattr(api, verb)(f"{URL}{path}", fields, content_type="application/json")
 
 
-def made(api: Client, name: str = "reseller", **over: Any) -> dict[str, Any]:
+def create_plan(api: Client, name: str = "reseller", **over: Any) -> dict[str, Any]:
     answer = send(api, "post", "", {"name": name, **over})
     assert answer.status_code == 201, answer.content
     plan: dict[str, Any] = answer.json()
@@ -35,7 +35,7 @@ def holders(api: Client, plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_plan_is_made_changed_and_deleted(dora: Client) -> None:
-    plan = made(dora, multiplier="1.07", models=["gpt-*"])
+    plan = create_plan(dora, multiplier="1.07", models=["gpt-*"])
     assert (plan["multiplier"], plan["models"]) == ("1.07", ["gpt-*"])
     path = f"/{plan['id']}"
     changed = send(dora, "patch", path, {"models": []}).json()
@@ -51,13 +51,13 @@ def test_a_plan_is_made_changed_and_deleted(dora: Client) -> None:
 def test_organisations_teams_and_members_are_put_on_a_plan_and_taken_off(
     people: Cast, dora: Client
 ) -> None:
-    plan = made(dora)
+    plan = create_plan(dora)
     path = f"/{plan['id']}/holders"
     for holder in ({}, {"team": "core"}, {"member": "BOB@example.org"}):
         answer = send(dora, "put", path, {"organisation": "acme", **holder})
         assert (answer.status_code, answer.json()["waiting"]) == (200, False)
-    told = [(row["organisation"], row["team"], row["member"]) for row in holders(dora, plan)]
-    assert told == [
+    messages = [(row["organisation"], row["team"], row["member"]) for row in holders(dora, plan)]
+    assert messages == [
         ("acme", None, None),
         ("acme", "core", None),
         ("acme", None, "bob@example.org"),
@@ -75,7 +75,7 @@ def test_organisations_teams_and_members_are_put_on_a_plan_and_taken_off(
 
 def test_a_deep_cut_waits_for_a_second_operator(people: Cast, dora: Client) -> None:
     second = signed_in(person("otto", operator=True))
-    plan, cheap = made(dora), made(dora, "cheap", multiplier="0.1")
+    plan, cheap = create_plan(dora), create_plan(dora, "cheap", multiplier="0.1")
     on = {"organisation": "acme", "team": "core"}
     assert send(dora, "put", f"/{cheap['id']}/holders", on).json()["waiting"] is True
     assert holders(dora, cheap) == []
@@ -89,7 +89,7 @@ def test_a_deep_cut_waits_for_a_second_operator(people: Cast, dora: Client) -> N
 
 
 @pytest.mark.parametrize(
-    ("given", "field"),
+    ("fields", "field"),
     [
         ({"organisation": "none-such"}, "organisation"),
         ({"organisation": "acme", "team": "none-such"}, "team"),
@@ -97,18 +97,18 @@ def test_a_deep_cut_waits_for_a_second_operator(people: Cast, dora: Client) -> N
         ({"organisation": "acme", "team": "core", "member": "bob@example.org"}, "member"),
     ],
 )
-def test_a_holder_that_is_none_is_named(dora: Client, given: dict[str, Any], field: str) -> None:
-    refused = send(dora, "put", f"/{made(dora)['id']}/holders", given)
+def test_a_holder_that_is_none_is_named(dora: Client, fields: dict[str, Any], field: str) -> None:
+    refused = send(dora, "put", f"/{create_plan(dora)['id']}/holders", fields)
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, field)
 
 
 def test_a_wrong_plan_is_named_and_members_reach_none(people: Cast, dora: Client) -> None:
-    plan = made(dora)
-    for given, status, field in (
+    plan = create_plan(dora)
+    for inputs, status, field in (
         ({"name": "reseller"}, 409, "name"),
         ({"name": "x", "multiplier": "-1"}, 422, "multiplier"),
     ):
-        refused = send(dora, "post", "", given)
+        refused = send(dora, "post", "", inputs)
         assert (refused.status_code, refused.json()["error"]["param"]) == (status, field)
     alice = signed_in(people.alice)
     for path in ("", f"/{plan['id']}", f"/{plan['id']}/holders"):

@@ -124,11 +124,11 @@ def test_figures_of_the_page_add_up_as_they_are_shown(
     preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
     work_off()
     page = signed_in(people.dora).get(reverse("price_preview", args=[id_text(preview.id)]))
-    told = squeezed(page.content.decode())
+    message = squeezed(page.content.decode())
     # 57,811.749 and 239.000001 micro, and their difference as it is shown; no cost is known.
     for value in ("$0.057812", "$0.000239", "\N{MINUS SIGN}$0.057573"):
         # On a card, for its organisation and for its model.
-        assert told.count(f">{value}<") >= 3, value
+        assert message.count(f">{value}<") >= 3, value
 
 
 def test_only_what_would_meet_the_draft_is_priced_again(
@@ -241,7 +241,7 @@ def test_budgets_that_would_be_crossed_are_named_with_their_window(
     preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
     work_off()
     preview.refresh_from_db()
-    found = result_of(preview)["budgets"]
-    assert [(one["scope"], one["subject"]) for one in found] == [("key", "ci"), ("model", "m*")]
-    assert {one["begins"] for one in found} == {noon.replace(hour=0).isoformat()}
-    assert {(one["now_nano"], one["draft_nano"]) for one in found} == {(630_000, 717_000)}
+    budgets = result_of(preview)["budgets"]
+    assert [(one["scope"], one["subject"]) for one in budgets] == [("key", "ci"), ("model", "m*")]
+    assert {one["begins"] for one in budgets} == {noon.replace(hour=0).isoformat()}
+    assert {(one["now_nano"], one["draft_nano"]) for one in budgets} == {(630_000, 717_000)}

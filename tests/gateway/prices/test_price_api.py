@@ -26,15 +26,15 @@ def dora(people: cast.Cast) -> Client:
 def propose(api: Client, **over: Any) -> dict[str, Any]:
     answer = post(api, "/price-proposals", PRICE | over)
     assert answer.status_code == 201, answer.content
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def versions(api: Client, query: str = "") -> list[dict[str, Any]]:
     answer = api.get(f"/api/v1/price-versions?model=gpt-x{query}")
     assert answer.status_code == 200, answer.content
-    found: list[dict[str, Any]] = answer.json()["items"]
-    return found
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
 
 
 def test_a_price_is_proposed_accepted_and_scheduled(dora: Client) -> None:
@@ -81,7 +81,7 @@ def test_a_cut_by_more_than_half_waits_for_another_operator(
 
 
 @pytest.mark.parametrize(
-    ("over", "status", "told"),
+    ("over", "status", "text"),
     [
         ({"rate": "1"}, 400, "Unknown parameter: rate"),
         ({"tiers": [{"input_over": 1, "meters": {"in_text": "1"}, "x": 1}]}, 400, "x"),
@@ -93,9 +93,9 @@ def test_a_cut_by_more_than_half_waits_for_another_operator(
         ({"valid_from": "2026-12-01T00:00:00"}, 422, "valid_from"),
     ],
 )
-def test_wrong_prices_are_named(dora: Client, over: dict[str, Any], status: int, told: str) -> None:
+def test_wrong_prices_are_named(dora: Client, over: dict[str, Any], status: int, text: str) -> None:
     answer = post(dora, "/price-proposals", PRICE | over)
-    assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), (
+    assert (answer.status_code, text in answer.json()["error"]["message"]) == (status, True), (
         answer.content
     )
 
@@ -147,9 +147,9 @@ def test_a_preview_prices_again_what_was_charged(people: cast.Cast, dora: Client
     asked = post(dora, "/price-previews", {"proposals": [one["id"]], "days": 7})
     assert (asked.status_code, asked.json()["state"]) == (201, "queued")
     assert previews.work_off() == 1
-    told = dora.get(f"/api/v1/price-previews/{asked.json()['id']}").json()
-    assert (told["state"], told["charged"]) == ("done", "0.0002175")
-    assert told["would_charge"] != told["charged"]
+    body = dora.get(f"/api/v1/price-previews/{asked.json()['id']}").json()
+    assert (body["state"], body["charged"]) == ("done", "0.0002175")
+    assert body["would_charge"] != body["charged"]
     assert post(dora, "/price-previews", {"proposals": ["x"]}).status_code == 404
     assert PriceVersion.objects.filter(price__model="gpt-x").count() == 1
 
@@ -170,8 +170,8 @@ def test_a_planned_version_is_withdrawn(dora: Client) -> None:
     one = propose(dora, valid_from="2999-01-01T00:00:00Z")
     post(dora, f"/price-proposals/{one['id']}/accept")
     (version,) = versions(dora)
-    told = post(dora, f"/price-versions/{version['id']}/withdraw")
-    assert (told.status_code, told.json()) == (200, version)
+    response = post(dora, f"/price-versions/{version['id']}/withdraw")
+    assert (response.status_code, response.json()) == (200, version)
     assert versions(dora) == []
     assert post(dora, f"/price-versions/{version['id']}/withdraw").status_code == 404
     post(dora, f"/price-proposals/{propose(dora)['id']}/accept")

@@ -17,7 +17,7 @@ from accounts.models import AuditEvent, Membership, Role
 from billing.models import MemberPlan, Plan, PriceProposal
 from billing.prices.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
-from billing.prices.plans import PlanInForce, plan_in_force, plan_of, put_on_plan, save_plan
+from billing.prices.plans import PlanInForce, assign_plan, plan_in_force, plan_of, save_plan
 from billing.prices.prices import CATALOGUE, list_prices, load_catalogue, set_price
 from billing.prices.proposals import draft_price, propose_catalogue
 from billing.wallets.wallets import add_opening_credit
@@ -72,7 +72,7 @@ def test_every_role_reads_its_own_price_book_and_no_other(served: Cast) -> None:
 
 def test_the_book_shows_the_plans_rates_and_only_its_models(served: Cast) -> None:
     save_plan(SYSTEM, "retail", multiplier_ppm=1_070_000, models=["gpt-*"])
-    put_on_plan(SYSTEM, served.acme, "retail")
+    assign_plan(SYSTEM, served.acme, "retail")
     page = text_of(signed_in(served.bob), reverse("organisation_prices", args=[served.acme.slug]))
     assert "$0.1605" in page
     assert "$0.0107 / search" in page
@@ -157,8 +157,8 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     work_off()
     assert "No usage in this period" in text_of(client, previewed["location"])
     # The search that ended needs another operator.
-    told = post(client, "price_decide", id=[id], back="/", act="accept")
-    assert (told.status_code, told["location"]) == (303, sent["location"])
+    response = post(client, "price_decide", id=[id], back="/", act="accept")
+    assert (response.status_code, response["location"]) == (303, sent["location"])
     assert PriceProposal.objects.get().state == "second"
     eve = signed_in(person("eve", operator=True))
     post(eve, "price_decide", id=[id], act="accept")
@@ -178,13 +178,13 @@ def drafted(client: Client, **over: Any) -> str:
 def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
     client, address = signed_in(served.dora), reverse("price_proposals")
     set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
-    for begins, told in (
+    for begins, message in (
         ("2999-03-01T00:00", "The price of m-2 takes effect on 1 Mar 2999, 00:00 UTC."),
         ("", "Published. 1 change is now in effect."),
     ):
         id = drafted(client, model="m-2", rate=["0.2"], valid_from=begins)
         post(client, "price_decide", id=[id], back=id, act="accept")
-        assert told in text_of(client, address)
+        assert message in text_of(client, address)
 
 
 @pytest.mark.extended
@@ -261,7 +261,7 @@ def test_a_draft_whose_beginning_has_passed_is_not_published(
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("over", "said"),
+    ("over", "text"),
     [
         ({"rate": ["0.2", "-1", "", ""]}, "Enter a rate of 0 or more"),
         ({"over": ["x", "", "", ""]}, "threshold must be a whole number"),
@@ -275,11 +275,11 @@ def test_a_draft_whose_beginning_has_passed_is_not_published(
     ],
 )
 def test_what_cannot_be_charged_is_said_and_stays_typed(
-    served: Cast, over: dict[str, Any], said: str
+    served: Cast, over: dict[str, Any], text: str
 ) -> None:
     response = post(signed_in(served.dora), "price_draft", **draft_fields(**over))
     assert response.status_code == 422
-    assert said in response.content.decode()
+    assert text in response.content.decode()
     assert 'value="0.2"' in response.content.decode() or over.get("rate") == ["", "", "", ""]
     assert not PriceProposal.objects.exists()
 
@@ -430,7 +430,7 @@ def test_a_preview_shows_the_effect_of_a_condition(served: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "text"),
     [
         ([("", "fast", "", "", "2")], "Choose what the condition is about."),
         ([("weather", "fast", "", "", "2")], "Choose what the condition is about."),
@@ -449,11 +449,11 @@ def test_a_preview_shows_the_effect_of_a_condition(served: Cast) -> None:
     ],
 )
 def test_a_condition_that_cannot_be_is_said_at_its_row(
-    served: Cast, rows: list[tuple[str, ...]], said: str
+    served: Cast, rows: list[tuple[str, ...]], text: str
 ) -> None:
     answer = post(signed_in(served.dora), "price_draft", **draft_fields(**typed(*rows)))
     assert answer.status_code == 422
-    assert any(said in error for error in text_errors(answer)), text_errors(answer)
+    assert any(text in error for error in text_errors(answer)), text_errors(answer)
     assert f'value="{rows[0][-1]}"' in answer.content.decode()
     assert not PriceProposal.objects.exists()
 
@@ -521,13 +521,13 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
 @pytest.mark.extended
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
     client = signed_in(served.dora)
-    made = post(client, "plan_save", name="retail", multiplier="1.07", models="gpt-*\nm-1")
+    response = post(client, "plan_save", name="retail", multiplier="1.07", models="gpt-*\nm-1")
     plan = Plan.objects.get()
     assert (plan.multiplier_ppm, plan.model_patterns) == (1_070_000, ["gpt-*", "m-1"])
     post(client, "plan_member", plan.id, slug=served.acme.slug)
     assert plan_of(served.acme).name == "retail"
     post(client, "plan_remove", plan.id)
-    assert "The plan retail is in use" in text_of(client, made["location"])
+    assert "The plan retail is in use" in text_of(client, response["location"])
     post(client, "plan_member", plan.id, slug=served.acme.slug, off="1")
     assert plan_of(served.acme).name == ""
     post(client, "plan_remove", plan.id)
@@ -580,7 +580,7 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
         save_plan(SYSTEM, name, multiplier_ppm=ppm)
         for name, ppm in (("half", 500_000), ("dear", 1_100_000))
     )
-    put_on_plan(SYSTEM, served.core, "dear")
+    assign_plan(SYSTEM, served.core, "dear")
     sent = {"slug": served.acme.slug, "who": served.bob.email}
     post(dora, "plan_member", half.id, **sent)
     assert plan_in_force(served.acme, member=bob).plan.name == ""
@@ -604,7 +604,7 @@ def test_a_multiplier_that_is_none_is_refused_in_words(served: Cast) -> None:
 
 def test_the_api_gives_the_book_exactly(served: Cast) -> None:
     save_plan(SYSTEM, "retail", multiplier_ppm=1_070_001)
-    put_on_plan(SYSTEM, served.acme, "retail")
+    assign_plan(SYSTEM, served.acme, "retail")
     _, text = make_key(served.core, user=served.bob)
     answer = with_key(text).get("/api/v1/prices", {"model": "gpt-4o"}).json()
     assert (answer["plan"], answer["multiplier"]) == ("retail", "1.070001")
@@ -623,11 +623,11 @@ def test_the_api_gives_the_book_exactly(served: Cast) -> None:
 @pytest.mark.extended
 def test_a_key_with_a_list_of_models_is_told_their_prices_only(served: Cast) -> None:
     """P12: what a key may not ask it does not see either."""
-    shown = []
+    texts = []
     for name, patterns in (("all", ()), ("few", ("gpt-*",)), ("none", ("no-such",))):
         _, text = make_key(served.core, name, user=served.bob, model_patterns=patterns)
         items = with_key(text).get("/api/v1/prices").json()["items"]
-        shown.append({item["model"] for item in items})
-    every, few, none = shown
+        texts.append({item["model"] for item in items})
+    every, few, none = texts
     assert few == {model for model in every if model.startswith("gpt-")}
     assert (few < every, few != set(), none) == (True, True, set())

@@ -13,8 +13,8 @@ GUIDE = (ROOT / "docs/adding-a-provider.md").read_text()
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-    return str(found)
+    (result,) = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+    return str(result)
 
 
 def acme() -> Provider:

@@ -51,7 +51,7 @@ def test_a_provider_ends_its_own_models(provider: str, model: str, date: str | N
 def test_what_a_model_takes(
     provider: str, model: str, takes: set[str], takes_not: set[str]
 ) -> None:
-    found = supported_parameters(capabilities_of(model, provider_named(provider)))
-    assert list(found) == sorted(found)
-    assert takes <= set(found)
-    assert not takes_not & set(found)
+    result = supported_parameters(capabilities_of(model, provider_named(provider)))
+    assert list(result) == sorted(result)
+    assert takes <= set(result)
+    assert not takes_not & set(result)

@@ -15,7 +15,7 @@ from gateway.providers.models import (
     lowered_cap,
     unread,
 )
-from gateway.providers.overrides import overridden
+from gateway.providers.overrides import apply_overrides
 
 # The ids that are promised, and the owners of their families.
 NAMED = {
@@ -35,9 +35,9 @@ IDS = [name for names in NAMED.values() for name in names.split()]
 
 
 def row(name: str) -> Capabilities:
-    found = find_row(name)
-    assert found is not None, name
-    return found
+    new_row = find_row(name)
+    assert new_row is not None, name
+    return new_row
 
 
 @pytest.mark.parametrize("owner", NAMED)
@@ -171,13 +171,13 @@ def test_capabilities_of_the_contract(line: str) -> None:
     name, inputs, tools, json, efforts, search, context, output = (
         cell.strip() for cell in line.split("|")
     )
-    found = row(name)
+    result = row(name)
     kinds = "image audio file video" if inputs == "all" else inputs.replace("-", "")
-    assert found.inputs == {"text", *kinds.split()}
-    assert (found.tools, found.json) == (tools == "yes", json)
-    assert found.efforts == tuple(efforts.replace("-", "").split())
-    assert found.search == (None if search == "-" else search)
-    assert (found.context_max, found.output_max) == (limit(context), limit(output))
+    assert result.inputs == {"text", *kinds.split()}
+    assert (result.tools, result.json) == (tools == "yes", json)
+    assert result.efforts == tuple(efforts.replace("-", "").split())
+    assert result.search == (None if search == "-" else search)
+    assert (result.context_max, result.output_max) == (limit(context), limit(output))
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_capabilities_of_the_contract(line: str) -> None:
     ],
 )
 def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -> None:
-    found = row(name)
-    assert (found.budget_min, found.budget_max) == (least, most)
-    assert ("none" in found.efforts) == off
+    result = row(name)
+    assert (result.budget_min, result.budget_max) == (least, most)
+    assert ("none" in result.efforts) == off
 
 
 @pytest.mark.parametrize(
@@ -263,14 +263,14 @@ def test_gpt_oss_is_nobodys_api() -> None:
 @pytest.mark.parametrize("name", ["", "llama3.2:3b", "my-model", "o", "gpt", "x/"])
 def test_what_is_not_known_is_permitted_all(name: str) -> None:
     assert find_row(name) is None
-    found = capabilities_of(name, provider_named("openai"))
-    assert found == UNKNOWN
-    assert found.tools
-    assert found.parallel_tools
-    assert found.json == "schema"
-    assert "video" in found.inputs
-    assert found.efforts == ()
-    assert found.output_max is None
+    capabilities = capabilities_of(name, provider_named("openai"))
+    assert capabilities == UNKNOWN
+    assert capabilities.tools
+    assert capabilities.parallel_tools
+    assert capabilities.json == "schema"
+    assert "video" in capabilities.inputs
+    assert capabilities.efforts == ()
+    assert capabilities.output_max is None
 
 
 def test_only_whole_names_are_listed() -> None:
@@ -294,17 +294,17 @@ def test_an_endpoint_of_ark_is_a_doubao() -> None:
 @pytest.mark.parametrize("provider", ["vllm", "ollama", "openrouter", "local"])
 @pytest.mark.parametrize("name", ["qwen-plus", "deepseek-v3-1-250821", "glm-5", "grok-4"])
 def test_other_servers_have_not_the_owners_api(provider: str, name: str) -> None:
-    found = capabilities_of(name, PROVIDERS[provider])
-    assert not found.flags & OWNER_FLAGS
-    assert found.search is None
+    capabilities = capabilities_of(name, PROVIDERS[provider])
+    assert not capabilities.flags & OWNER_FLAGS
+    assert capabilities.search is None
 
 
 def test_another_gateway_gets_parameters_whole_and_sorts_them_out() -> None:
-    found = capabilities_of("qwen-plus", provider_named("openai_compatible"))
-    assert "parameters_whole" in found.flags
-    assert "params_object" not in found.flags
-    assert "enable_thinking_switch" in found.flags
-    assert found.search == "enable_search"
+    capabilities = capabilities_of("qwen-plus", provider_named("openai_compatible"))
+    assert "parameters_whole" in capabilities.flags
+    assert "params_object" not in capabilities.flags
+    assert "enable_thinking_switch" in capabilities.flags
+    assert capabilities.search == "enable_search"
 
 
 def test_dashscope_sorts_parameters_out_for_every_model() -> None:
@@ -350,7 +350,7 @@ def test_what_a_model_cannot_take_is_known_by_its_own_name_and_the_operators_wor
     named_by_us = capabilities_of("llava", provider, "gpt-4")
     assert named_by_us.inputs == {"text"}
     assert unread("llava", named_by_us, {"image": 1}) is None
-    switched = overridden(capabilities_of("gpt-4", provider), frozenset({("vision", True)}))
+    switched = apply_overrides(capabilities_of("gpt-4", provider), frozenset({("vision", True)}))
     assert unread("gpt-4", switched, {"image": 1}) is None
 
 
@@ -381,5 +381,5 @@ def test_a_name_of_ours_tells_nothing_of_the_limit_behind_it() -> None:
 
 def test_the_limit_is_never_below_what_is_asked_for_of_our_own_accord() -> None:
     for name in IDS:
-        found = row(name)
-        assert found.output_limit is None or (found.output_max or 0) <= found.output_limit
+        result = row(name)
+        assert result.output_limit is None or (result.output_max or 0) <= result.output_limit

@@ -5,13 +5,13 @@ from gateway.providers.overrides import (
     CAPABILITIES,
     UNSAID,
     Overrides,
-    overridden,
+    apply_overrides,
     switched_off,
 )
 
 
 def test_an_operator_switches_on_what_nobody_knew() -> None:
-    can = overridden(UNSAID, frozenset((name, True) for name in CAPABILITIES))
+    can = apply_overrides(UNSAID, frozenset((name, True) for name in CAPABILITIES))
     assert can.tools
     assert can.json == "schema"
     assert can.inputs == {"text", "image", "audio", "file"}
@@ -19,7 +19,7 @@ def test_an_operator_switches_on_what_nobody_knew() -> None:
 
 
 def test_an_operator_switches_off_what_the_catalogue_says() -> None:
-    can = overridden(UNKNOWN, frozenset((name, False) for name in CAPABILITIES))
+    can = apply_overrides(UNKNOWN, frozenset((name, False) for name in CAPABILITIES))
     assert not can.tools
     assert not can.parallel_tools
     assert can.json == "object"
@@ -27,11 +27,11 @@ def test_an_operator_switches_off_what_the_catalogue_says() -> None:
     assert "json_object_only" in can.flags
     assert can.inputs == {"text", "video"}
     assert (can.thinking, can.efforts) == ("never", ())
-    assert overridden(can, frozenset({("schema", True)})).flags == UNKNOWN.flags
+    assert apply_overrides(can, frozenset({("schema", True)})).flags == UNKNOWN.flags
 
 
 def test_nothing_else_changes() -> None:
-    assert overridden(UNKNOWN, frozenset()) == UNKNOWN
+    assert apply_overrides(UNKNOWN, frozenset()) == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,8 @@ def test_bad_base_url(base_url: str) -> None:
 def test_address_of_each_operation(
     provider: str, base_url: str, operation: Operation, url: str
 ) -> None:
-    found = provider_named(provider)
-    assert found.url(operation, base_url or found.base_url, "m-1") == url
+    result = provider_named(provider)
+    assert result.url(operation, base_url or result.base_url, "m-1") == url
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_secret() -> None:
 
 
 def test_headers_of_a_client_that_go_on() -> None:
-    given = {
+    fields = {
         "anthropic-version": "2024-01-01",
         "anthropic-beta": "a, b",
         "openai-beta": "x=v1",
@@ -268,13 +268,13 @@ def test_headers_of_a_client_that_go_on() -> None:
         "idempotency-key": "i",
     }
     anthropic = provider_named("anthropic")
-    passed = anthropic.passed_headers("anthropic", given)
+    passed = anthropic.passed_headers("anthropic", fields)
     assert passed == {"anthropic-version": "2024-01-01", "anthropic-beta": "a, b"}
     assert (anthropic.headers("k") | passed)["anthropic-version"] == "2024-01-01"
     openai = provider_named("openai")
-    assert openai.passed_headers("openai", given) == {"openai-beta": "x=v1"}
-    assert openai.passed_headers("responses", given) == {"openai-beta": "x=v1"}
-    named = given | {"user-agent": "curl/8"}
+    assert openai.passed_headers("openai", fields) == {"openai-beta": "x=v1"}
+    assert openai.passed_headers("responses", fields) == {"openai-beta": "x=v1"}
+    named = fields | {"user-agent": "curl/8"}
     assert openai.passed_headers("responses", named) == {
         "openai-beta": "x=v1",
         "user-agent": "curl/8",

@@ -60,8 +60,8 @@ def test_a_suffix_is_cut_off_and_sets_the_thinking(
     assert asked.name == base
     assert asked.reasoning is not None
     upstream = upstream_of(gemini, "gemini", base, capabilities_of(base, gemini))
-    shown = {"includeThoughts": not name.endswith(("nothinking", "-0"))}
-    assert suffix_thinking(asked.reasoning, upstream) == thinking | shown
+    values = {"includeThoughts": not name.endswith(("nothinking", "-0"))}
+    assert suffix_thinking(asked.reasoning, upstream) == thinking | values
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ THINKS_WITH_TOOLS = Needs(tools=True, effort="high")
 def test_dialect(
     provider: str, model: str, client: Dialect, needs: Needs, dialect: Dialect
 ) -> None:
-    found = provider_named(provider)
-    assert dialect_for(found, capabilities_of(model, found), client, needs) == dialect
+    result = provider_named(provider)
+    assert dialect_for(result, capabilities_of(model, result), client, needs) == dialect
 
 
 def test_needs_of_a_request() -> None:
@@ -122,8 +122,8 @@ def test_upstream() -> None:
     ],
 )
 def test_search(provider: str, model: str, dialect: Dialect, search: str | None) -> None:
-    found = provider_named(provider)
-    upstream = upstream_of(found, dialect, model, capabilities_of(model, found))
+    result = provider_named(provider)
+    upstream = upstream_of(result, dialect, model, capabilities_of(model, result))
     assert upstream.search == search
 
 

@@ -159,15 +159,15 @@ def test_errors_mean_what_their_numbers_say(
     body: dict[str, Any] = {"code": number, "message": "why"}
     if codec is MiniMaxErrors:
         body = {"base_resp": {"status_code": number, "status_msg": "why"}}
-    found = codec.read_error(status, {}, json.dumps(body).encode(), 0)
-    assert (found.kind, found.fault, found.detail) == (kind, fault, "why")
+    error = codec.read_error(status, {}, json.dumps(body).encode(), 0)
+    assert (error.kind, error.fault, error.detail) == (kind, fault, "why")
 
 
 def test_a_signature_that_is_wrong_is_a_key_that_is_refused() -> None:
     error = {"Error": {"CodeN": 100010, "Code": "SignatureDoesNotMatch", "Message": "no"}}
     body = json.dumps({"ResponseMetadata": error}).encode()
-    found = JimengErrors.read_error(401, {}, body, 0)
-    assert (found.kind, found.detail) == ("upstream_auth", "no")
+    error_read = JimengErrors.read_error(401, {}, body, 0)
+    assert (error_read.kind, error_read.detail) == ("upstream_auth", "no")
 
 
 READERS: dict[str, Callable[[bytes], VideoRequest]] = {
@@ -208,7 +208,7 @@ def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "model", "made", "not_made"),
+    ("operation", "model", "created", "not_made"),
     [
         ("kling_videos", "kling-v2-6", (5, 10), (4, 8)),
         ("kling_videos", "kling-v1", (5, 10), (4,)),
@@ -219,11 +219,11 @@ def test_a_length_that_is_not_said_is_within_what_is_held() -> None:
     ],
 )
 def test_the_lengths_that_a_model_makes(
-    operation: str, model: str, made: tuple[int, ...], not_made: tuple[int, ...]
+    operation: str, model: str, created: tuple[int, ...], not_made: tuple[int, ...]
 ) -> None:
     lengths = VIDEO_FORMS[operation].lengths(model)
     assert VIDEO_FORMS[operation].seconds in lengths
-    assert set(made) <= set(lengths)
+    assert set(created) <= set(lengths)
     assert not set(not_made) & set(lengths)
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices.conditions import PriceKey
-from billing.prices.plans import put_on_plan, save_plan
+from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from billing.prices.proposals import draft_price
 from gateway.channels.channels import create_channel, switch_capability
@@ -60,8 +60,8 @@ def channel_to(url: str = "http://127.0.0.1:9/v1") -> Channel:
     return create_channel(SYSTEM, "main", fields)
 
 
-def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
-    return getattr(api, verb)(f"{API}{path}", given, content_type="application/json")
+def send(api: Client, verb: str, path: str, fields: dict[str, Any] | None = None) -> Any:
+    return getattr(api, verb)(f"{API}{path}", fields, content_type="application/json")
 
 
 def test_the_list_says_what_each_model_is(dora: Client) -> None:
@@ -165,8 +165,8 @@ def test_a_model_is_changed_and_reset_by_the_api(dora: Client) -> None:
     assert changed["facts"]["tools"] is True
     # A sunset without a deprecation is announced now.
     assert changed["deprecated_at"] is not None
-    given = {"aliases": ["a", "b"], "sunset_at": None, "deprecated_at": None, "plans": None}
-    changed = send(dora, "patch", path, given).json()
+    fields = {"aliases": ["a", "b"], "sunset_at": None, "deprecated_at": None, "plans": None}
+    changed = send(dora, "patch", path, fields).json()
     assert (changed["aliases"], changed["sunset_at"]) == (["a", "b"], None)
     assert (changed["can"], changed["context_max"]) == ({"tools": True}, 7)
     assert send(dora, "get", path).json() == changed
@@ -244,7 +244,7 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
     # The page of prices for everybody has no plan.
     assert alice.get("/models/org/two").status_code == 404
     assert seen(alice) == set()
-    put_on_plan(SYSTEM, people.acme, "gold")
+    assign_plan(SYSTEM, people.acme, "gold")
     assert alice.get("/models/org/two").status_code == 200
     save_entry(SYSTEM, "org/two", plans=[], roles=["owner"])
     assert alice.get("/models/org/two").status_code == 200
@@ -260,11 +260,11 @@ def test_a_model_is_absent_from_the_pages_of_who_does_not_see_it(people: Cast) -
 
 
 def probed(api: Client, channel: Channel, **over: Any) -> dict[str, Any]:
-    given = {"model": "one", "channel": id_text(channel.id), **over}
-    answer = send(api, "post", "/model-probes", given)
+    fields = {"model": "one", "channel": id_text(channel.id), **over}
+    answer = send(api, "post", "/model-probes", fields)
     assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 @pytest.mark.extended
@@ -278,19 +278,19 @@ def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
     for directives, name in (("#tools=1 #arg=city", "tools"), ("#reasoning=3", "reasoning")):
         fake.script(directives)
         try:
-            found = probed(dora, channel, tries=[name])["probe"]
+            probe = probed(dora, channel, tries=[name])["probe"]
         finally:
             fake.reset()
-        assert [(one["variant"], one["ok"]) for one in found["results"]] == [(name, True)]
-    assert float(found["cost"]) > 0
-    found = probed(dora, channel)["probe"]
+        assert [(one["variant"], one["ok"]) for one in probe["results"]] == [(name, True)]
+    assert float(probe["cost"]) > 0
+    probe = probed(dora, channel)["probe"]
     # The fake calls no tool and thinks nothing unless it is told to, and counts no sound.
-    assert {one["variant"]: one["fault"] for one in found["results"]} == {
+    assert {one["variant"]: one["fault"] for one in probe["results"]} == {
         "streamed": None, "tools": "no_tool_call", "schema": None, "vision": None,
         "files": None, "audio": "not_heard", "reasoning": "not_thought",
     }  # fmt: skip
-    total = sum(float(one["cost"]) for one in found["results"] if one["cost"])
-    assert float(found["cost"] or 0) in (0, pytest.approx(total))
+    total = sum(float(one["cost"]) for one in probe["results"] if one["cost"])
+    assert float(probe["cost"] or 0) in (0, pytest.approx(total))
     facts = {row.field: row.after for row in ModelProposal.objects.all()}
     assert facts == {
         "tools": False, "schema": True, "vision": True, "files": True, "reasoning": False,
@@ -318,16 +318,16 @@ def test_a_probe_tries_what_a_model_can_do_and_proposes_it(
 @pytest.mark.extended
 def test_a_probe_that_fails_for_another_reason_proposes_nothing(dora: Client) -> None:
     channel = channel_to()
-    found = probed(dora, channel)["probe"]
-    assert {one["fault"] for one in found["results"]} == {"denied"}
+    probe = probed(dora, channel)["probe"]
+    assert {one["fault"] for one in probe["results"]} == {"denied"}
     assert not ModelProposal.objects.exists()
-    given = {"model": "one", "channel": id_text(channel.id), "tries": []}
-    assert send(dora, "post", "/model-probes", given).status_code == 422
+    fields = {"model": "one", "channel": id_text(channel.id), "tries": []}
+    assert send(dora, "post", "/model-probes", fields).status_code == 422
     page = dora.post("/admin/models/probe/one", {"channel": "none", "tries": "tools"})
     assert page.status_code == 422
     other = create_channel(
         SYSTEM, "other", {"provider": "ollama", "base_url": "http://127.0.0.1:9"}
     )
-    given = {"model": "one", "channel": id_text(other.id)}
-    answer = send(dora, "post", "/model-probes", given)
+    fields = {"model": "one", "channel": id_text(other.id)}
+    answer = send(dora, "post", "/model-probes", fields)
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, "channel")

@@ -1,6 +1,6 @@
 from gateway.providers.models import UNKNOWN
-from gateway.providers.overrides import overridden
-from gateway.public_models.entry_rules import ModelEntry, is_visible, merged, overrides_of
+from gateway.providers.overrides import apply_overrides
+from gateway.public_models.entry_rules import ModelEntry, is_visible, merge_entries, overrides_of
 
 DAY = 86_400.0
 
@@ -38,10 +38,10 @@ def test_the_headers_are_those_of_the_two_standards() -> None:
 
 
 def test_a_channel_knows_better_than_the_model_and_the_model_than_the_catalogue() -> None:
-    stated = overrides_of({"tools": False, "vision": True}, 4096, None)
-    assert stated == {("tools", False), ("vision", True), ("context_max", 4096)}
-    can = overridden(UNKNOWN, stated)
+    overrides = overrides_of({"tools": False, "vision": True}, 4096, None)
+    assert overrides == {("tools", False), ("vision", True), ("context_max", 4096)}
+    can = apply_overrides(UNKNOWN, overrides)
     assert (can.tools, can.context_max, can.output_max) == (False, 4096, None)
-    can = overridden(UNKNOWN, merged(stated, {("tools", True)}))
+    can = apply_overrides(UNKNOWN, merge_entries(overrides, {("tools", True)}))
     assert (can.tools, can.context_max) == (True, 4096)
-    assert overridden(UNKNOWN, overrides_of({}, None, 77)).output_max == 77
+    assert apply_overrides(UNKNOWN, overrides_of({}, None, 77)).output_max == 77

@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import Role
-from billing.prices.plans import put_on_plan, save_plan
+from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from gateway.models import Channel, Route
 from gateway.settings.installation import save_settings
@@ -49,14 +49,14 @@ def served(people: Cast) -> Cast:
 
 
 def names(client: Client, query: str = "") -> list[str]:
-    told = squeezed(client.get(f"/models{query}").content.decode())
-    return re.findall(r'<a href="/models/([^"]+)">', told)
+    message = squeezed(client.get(f"/models{query}").content.decode())
+    return re.findall(r'<a href="/models/([^"]+)">', message)
 
 
 def text_of(client: Client, address: str) -> str:
-    told = client.get(address)
-    assert told.status_code == 200
-    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", told.content.decode())))
+    response = client.get(address)
+    assert response.status_code == 200
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", response.content.decode())))
 
 
 def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: Client) -> None:
@@ -66,11 +66,11 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         "team-default",
         "text-embedding-3-small",
     ]
-    told = squeezed(client.get("/models").content.decode()) + squeezed(
+    message = squeezed(client.get("/models").content.decode()) + squeezed(
         client.get("/models/gpt-4o-mini").content.decode()
     )
     for secret in ("east", "west", "a.example"):
-        assert secret not in told
+        assert secret not in message
 
 
 @pytest.mark.extended
@@ -85,13 +85,13 @@ def test_examples_name_a_model_that_is_served_or_say_that_none_is(
     served: Cast, client: Client, page: str, named: str, added: str
 ) -> None:
     assert "is only an example" not in text_of(client, "/docs/embeddings")
-    told = text_of(client, f"/docs/{page}")
-    assert f"{named} is only an example" in told
+    text = text_of(client, f"/docs/{page}")
+    assert f"{named} is only an example" in text
     Route.objects.create(channel=Channel.objects.get(name="east"), model=added)
     set_price(SYSTEM, added, SINCE, {"meters": {"in_text": 10**7}}, source="file")
-    told = text_of(client, f"/docs/{page}")
-    assert added in told
-    assert "is only an example" not in told
+    text = text_of(client, f"/docs/{page}")
+    assert added in text
+    assert "is only an example" not in text
     # What puts texts in order is priced like what gives vectors, and gives none.
     assert added not in text_of(client, "/docs/embeddings")
 
@@ -122,12 +122,12 @@ def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
 ) -> None:
     """It is charged as input is, and every page says so."""
     alice = signed_in(served.alice)
-    for told in (client.get("/models"), client.get("/pricing"), alice.get("/o/acme/prices")):
-        rows = told.content.decode().split("<tr>")
+    for message in (client.get("/models"), client.get("/pricing"), alice.get("/o/acme/prices")):
+        rows = message.content.decode().split("<tr>")
         texts = (re.sub(r"<[^>]+>", "", row) for row in rows if ">claude-sonnet-4-5<" in row)
         (row,) = (text for text in texts if "$15.00" in text)
         # Of input, of cached input, and of this again where a row is a card.
-        assert row.count("$3.00") == (2 if told.wsgi_request.path == "/models" else 3)
+        assert row.count("$3.00") == (2 if message.wsgi_request.path == "/models" else 3)
 
 
 def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, client: Client) -> None:
@@ -138,7 +138,7 @@ def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, clie
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "result"),
     [
         ("?q=CLAUDE", ["claude-sonnet-4-5"]),
         ("?q=openai", ["gpt-4o-mini", "team-default"]),
@@ -153,17 +153,17 @@ def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, clie
     ],
 )
 def test_models_are_found_by_what_is_asked_for(
-    served: Cast, client: Client, query: str, found: list[str]
+    served: Cast, client: Client, query: str, result: list[str]
 ) -> None:
-    shown = [name for name in names(client, query) if "openai" not in query or "text" not in name]
-    assert shown == found
+    texts = [name for name in names(client, query) if "openai" not in query or "text" not in name]
+    assert texts == result
 
 
 def test_a_model_has_its_facts_prices_other_names_and_code(served: Cast, client: Client) -> None:
-    told = text_of(client, "/models/gpt-4o-mini")
+    text = text_of(client, "/models/gpt-4o-mini")
     for word in ("128,000 tokens", "$0.15 / 1M", "$0.075 / 1M", "$0.60 / 1M", "team-default"):
-        assert word in told
-    assert "Sign in to try" in told
+        assert word in text
+    assert "Sign in to try" in text
     claude = text_of(client, "/models/gpt-4o-mini?form=messages&lang=python")
     assert "from anthropic import Anthropic" in claude
     vectors = text_of(client, "/models/text-embedding-3-small?lang=javascript")
@@ -175,13 +175,13 @@ def test_a_model_has_its_facts_prices_other_names_and_code(served: Cast, client:
 @pytest.mark.extended
 def test_members_see_their_own_prices_and_try_what_they_may_send(served: Cast) -> None:
     save_plan(SYSTEM, "retail", multiplier_ppm=1_100_000, models=["gpt-*"])
-    put_on_plan(SYSTEM, served.acme, "retail")
+    assign_plan(SYSTEM, served.acme, "retail")
     bob = signed_in(served.bob)
     assert names(bob) == ["gpt-4o-mini"]
-    told = bob.get("/models/gpt-4o-mini").content.decode()
-    assert "$0.165 / 1M" in told
-    assert 'href="/o/acme/playground?m=gpt-4o-mini"' in told
-    assert "/o/acme/prices" in told
+    text = bob.get("/models/gpt-4o-mini").content.decode()
+    assert "$0.165 / 1M" in text
+    assert 'href="/o/acme/playground?m=gpt-4o-mini"' in text
+    assert "/o/acme/prices" in text
     vic = signed_in(member(served.acme, "vic", Role.VIEWER))
     assert "playground?m=" not in vic.get("/models/gpt-4o-mini").content.decode()
 
@@ -191,17 +191,17 @@ def test_the_calculator_is_exact_for_everybody(served: Cast, client: Client) -> 
     query = "?m=gpt-4o-mini&in_text=1,000,001&in_cache_read=3&out_text=7"
     assert "$0.150004575" in text_of(client, f"/pricing{query}")
     assert "$0.0000006 " in text_of(client, "/pricing?m=gpt-4o-mini&out_text=1")
-    found = text_of(client, "/pricing?q=claude").split("Other prices")[1]
-    assert "claude-sonnet-4-5" in found
-    assert "team-default" not in found
+    result = text_of(client, "/pricing?q=claude").split("Other prices")[1]
+    assert "claude-sonnet-4-5" in result
+    assert "team-default" not in result
 
 
 def code_of(client: Client, slug: str) -> str:
-    told = re.search(
+    match = re.search(
         r'<code id="code">(.*?)</code>', client.get(f"/docs{slug}").content.decode(), re.S
     )
-    assert told
-    return unescape(re.sub(r"<[^>]+>", "", told[1]))
+    assert match
+    return unescape(re.sub(r"<[^>]+>", "", match[1]))
 
 
 CHATS = ("", "/chat-completions", "/responses", "/messages", "/generate-content", "/count-tokens",
@@ -222,9 +222,9 @@ def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Clie
     set_price(SYSTEM, "my/chat 1", SINCE, {"meters": cheap}, source="file")
     assert all("my-vectors" in code_of(client, slug) for slug in VECTORS)
     for slug in CHATS:
-        told = code_of(client, slug)
-        assert "gpt-4o-mini" not in told
-        assert "my/chat 1" in told or "/models/my/chat%201:" in told
+        code = code_of(client, slug)
+        assert "gpt-4o-mini" not in code
+        assert "my/chat 1" in code or "/models/my/chat%201:" in code
     assert '"my/chat 1"' in text_of(client, "/docs/chat-completions")
     assert "gpt-4o-mini" not in text_of(client, "/docs/messages")
     assert "my/chat 1" in text_of(signed_in(served.alice), f"/o/{served.acme.slug}/")

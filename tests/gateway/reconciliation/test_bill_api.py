@@ -35,22 +35,22 @@ def test_a_bill_is_compared_and_its_differences_are_settled(
     people: Cast, bill: dict[str, Any]
 ) -> None:
     dora = signed_in(people.dora)
-    made = send(dora, "POST", URL, bill)
-    assert made.status_code == 201, made.content
-    shown = made.json()
-    assert (shown["billed"], shown["ours"], shown["lines"]) == ("1.50", "0.00", 1)
-    assert (shown["differences"], shown["open"]) == (1, 1)
-    one = f"{URL}/{shown['id']}/differences/1"
-    (listed,) = dora.get(f"{URL}/{shown['id']}/differences?state=open").json()["items"]
+    response = send(dora, "POST", URL, bill)
+    assert response.status_code == 201, response.content
+    body = response.json()
+    assert (body["billed"], body["ours"], body["lines"]) == ("1.50", "0.00", 1)
+    assert (body["differences"], body["open"]) == (1, 1)
+    one = f"{URL}/{body['id']}/differences/1"
+    (listed,) = dora.get(f"{URL}/{body['id']}/differences?state=open").json()["items"]
     assert listed == dora.get(one).json()
     assert (listed["kind"], listed["model"], listed["billed"]) == ("not_recorded", "gpt-4o", "1.50")
     settled = send(dora, "POST", f"{one}/settle", {"note": "A test of theirs"}).json()
     assert (settled["note"], settled["settled_by"]) == ("A test of theirs", "dora@example.org")
-    assert dora.get(f"{URL}/{shown['id']}").json()["open"] == 0
+    assert dora.get(f"{URL}/{body['id']}").json()["open"] == 0
     assert send(dora, "POST", f"{one}/reopen").json()["settled_by"] is None
     assert dora.get(f"{URL}?provider=anthropic").json()["items"] == []
     for n in ("2", "x"):
-        assert dora.get(f"{URL}/{shown['id']}/differences/{n}").status_code in (400, 404, 422)
+        assert dora.get(f"{URL}/{body['id']}/differences/{n}").status_code in (400, 404, 422)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def stored() -> dict[str, tuple[object, ...]]:
     return {rule.model: tuple(facts_of(rule).values())[:3] for rule in ModelRule.objects.all()}
 
 
-def send(api: Client, verb: str, path: str, given: dict[str, Any] | None = None) -> Any:
-    return getattr(api, verb)(f"{API}{path}", given, content_type="application/json")
+def send(api: Client, verb: str, path: str, fields: dict[str, Any] | None = None) -> Any:
+    return getattr(api, verb)(f"{API}{path}", fields, content_type="application/json")
 
 
 def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
@@ -92,9 +92,9 @@ def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], p
 
 
 def test_rules_by_the_api(dora: Client) -> None:
-    made = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
-    assert (made["causes"], made["pick"]) == (sorted(CAUSES), "weight")
-    path = f"/model-rules/{made['id']}"
+    body = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
+    assert (body["causes"], body["pick"]) == (sorted(CAUSES), "weight")
+    path = f"/model-rules/{body['id']}"
     changed = send(dora, "patch", path, {"causes": ["error"]}).json()
     assert (changed["fallbacks"], changed["causes"]) == (["claude"], ["error"])
     assert send(dora, "get", "/model-rules").json()["items"] == [changed]
@@ -149,18 +149,18 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
     assert (
         dora.post("/admin/models/aliases", {"name": "fast", "target": "small"}).status_code == 303
     )
-    made = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
+    body = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
     assert "served by gpt" in squeezed(dora.get(PAGE).content.decode())
     assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 409
-    changed = send(dora, "patch", f"/aliases/{made['id']}", {"target": "o3"}).json()
-    assert send(dora, "get", f"/aliases/{made['id']}").json() == changed
+    changed = send(dora, "patch", f"/aliases/{body['id']}", {"target": "o3"}).json()
+    assert send(dora, "get", f"/aliases/{body['id']}").json() == changed
     assert [row["target"] for row in send(dora, "get", "/aliases").json()["items"]] == [
         "small",
         "o3",
     ]
     fast = ModelAlias.objects.get(name="fast")
     assert dora.post(f"/admin/models/aliases/{fast.id}/remove").status_code == 303
-    assert dora.delete(f"{API}/aliases/{made['id']}").status_code == 204
+    assert dora.delete(f"{API}/aliases/{body['id']}").status_code == 204
     assert all_aliases() == {}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.routing.shadow_rules import (
     ShadowInvalid,
     ShadowRule,
-    checked,
+    build_shadow_rule,
     likeness,
     read_shadow,
     storable_name,
@@ -45,7 +45,7 @@ def test_only_the_same_is_wholly_alike(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "field"),
+    ("expected", "field"),
     [
         (("", 5, "1"), "channel"),
         (("c" * 201, 5, "1"), "channel"),
@@ -56,9 +56,9 @@ def test_only_the_same_is_wholly_alike(one: str, other: str) -> None:
         (("c", 5, "1", "m\0"), "model"),
     ],
 )
-def test_what_is_no_rule(stated: tuple[Any, ...], field: str) -> None:
+def test_what_is_no_rule(expected: tuple[Any, ...], field: str) -> None:
     with pytest.raises(ShadowInvalid) as refused:
-        checked(*stated)
+        build_shadow_rule(*expected)
     assert refused.value.field == field
 
 

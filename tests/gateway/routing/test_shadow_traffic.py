@@ -45,9 +45,9 @@ def dora(people: Cast) -> Client:
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
-    found = Installation(tmp_path)
-    found.apply(FILE)
-    return found
+    new_installation = Installation(tmp_path)
+    new_installation.apply(FILE)
+    return new_installation
 
 
 def row(id_: Any, **over: Any) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def test_the_figures_are_those_of_both_sides(installation: Installation, dora: C
     assert "gpt: 5% also sent to trial, $3.00 of $2.50 today" in page
     assert page.count("Both answered") == 3
     assert "Shadow failed" in page
-    (told,) = dora.get("/api/v1/shadow-traffic").json()["items"]
-    assert (told["main_ok"], told["cost"], told["likeness"]) == (3, "3.00", 60)
+    (message,) = dora.get("/api/v1/shadow-traffic").json()["items"]
+    assert (message["main_ok"], message["cost"], message["likeness"]) == (3, "3.00", 60)
     listed = dora.get("/api/v1/shadow-answers").json()["items"]
     assert len(listed) == 5
     assert listed[-1] | {"at": ""} == {
@@ -155,14 +155,14 @@ def test_what_shadows_have_cost_is_found_by_day(dora: Client) -> None:
     for n, day in enumerate(days, start=1):
         ShadowSpend.objects.create(rule="gpt", day=day, cost_nano=n * 10**9)
     path = "/api/v1/shadow-spend"
-    told = dora.get(path, {"days": 32}).json()
-    assert told["items"] == [
+    body = dora.get(path, {"days": 32}).json()
+    assert body["items"] == [
         {"day": str(days[0]), "rule": "gpt", "cost": "1.00"},
         {"day": str(days[1]), "rule": "gpt", "cost": "2.00"},
     ]
-    assert (told["total"], told["next"]) == ("3.00", None)
-    told = dora.get(path, {"until": str(days[2])}).json()
-    assert [row["cost"] for row in told["items"]] == ["3.00"]
+    assert (body["total"], body["next"]) == ("3.00", None)
+    body = dora.get(path, {"until": str(days[2])}).json()
+    assert [row["cost"] for row in body["items"]] == ["3.00"]
     for until in ("0001-01-01", "9999-12-31"):
         assert dora.get(path, {"until": until}).json()["items"] == []
     assert dora.get(path, {"until": "now"}).status_code == 400

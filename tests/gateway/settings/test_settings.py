@@ -16,10 +16,10 @@ FORM = {"unpriced_models": "reject", "egress_allow": "", "egress_allow_users": "
 
 
 def changes(people: Cast) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (
+    items: list[dict[str, Any]] = (
         signed_in(people.dora).get("/api/v1/settings/changes").json()["items"]
     )
-    return found
+    return items
 
 
 def undo(people: Cast, id: str) -> Any:
@@ -38,8 +38,8 @@ def test_the_page_saves_what_differs_and_lists_who_changed_it(people: Cast) -> N
     last = changes(people)[0]
     assert last["before"] == {"unpriced_models": "reject", "egress_allow": []}
     assert (last["actor"], last["in_force"]) == (people.dora.email, True)
-    shown = squeezed(dora.get(PAGE).content.decode())
-    assert "<code>unpriced_models</code>reject → alert" in shown
+    page_text = squeezed(dora.get(PAGE).content.decode())
+    assert "<code>unpriced_models</code>reject → alert" in page_text
     # Nothing was changed, and nothing is listed.
     dora.post(f"{PAGE}/save", sent)
     assert len(changes(people)) == 2
@@ -71,8 +71,8 @@ def test_a_change_is_undone_by_another_one(people: Cast) -> None:
     )
     assert (undone["in_force"], first["in_force"]) == (True, False)
     # And back again, on the page.
-    shown = dora.get(PAGE).content.decode()
-    assert shown.count("/undo") == 1
+    text = dora.get(PAGE).content.decode()
+    assert text.count("/undo") == 1
     answer = dora.post(f"{PAGE}/changes/{undone['id']}/undo")
     assert (answer.status_code, current_values()["public_status"]) == (303, True)
 
@@ -95,7 +95,7 @@ def test_a_change_of_sign_up_is_undone_as_well(people: Cast) -> None:
     dora.patch("/api/v1/sign-up", {"mode": "off"}, content_type="application/json")
     (change,) = changes(people)
     assert undo(people, change["id"]).status_code == 200
-    assert sign_up.described()["mode"] == "invite"
+    assert sign_up.describe_settings()["mode"] == "invite"
 
 
 def test_a_setting_of_another_version_is_listed_and_stays(people: Cast) -> None:

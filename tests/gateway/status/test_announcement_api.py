@@ -20,8 +20,8 @@ def send(client: Client, method: str, path: str, body: dict[str, Any] | None = N
 
 def test_an_announcement_is_published_changed_and_ended(people: Cast) -> None:
     dora = signed_in(people.dora)
-    made = send(dora, "POST", URL, {"title": "Maintenance", "tone": "warn"}).json()
-    one = f"{URL}/{made['id']}"
+    body = send(dora, "POST", URL, {"title": "Maintenance", "tone": "warn"}).json()
+    one = f"{URL}/{body['id']}"
     assert "Maintenance" in signed_in(people.bob).get("/o/acme/").content.decode()
     end = clock.rfc3339(clock.now() + dt.timedelta(days=1))
     changed = send(dora, "PATCH", one, {"text": "On Sunday", "ends_at": end}).json()

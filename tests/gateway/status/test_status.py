@@ -100,9 +100,9 @@ def test_its_states_are_those_of_requests_and_channels(people: Cast, channel: Ch
     happened(channel, dt.timedelta(minutes=3), 20, 2)
     assert "Some models are degraded" in page(client)
     cache.clear()
-    told = {"status": ["open", 9, "upstream_unreachable"], "keys": []}
+    body = {"status": ["open", 9, "upstream_unreachable"], "keys": []}
     ChannelReport.objects.create(
-        process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(channel.id): told}
+        process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(channel.id): body}
     )
     html = page(client)
     assert "Some models are down" in html
@@ -144,11 +144,11 @@ def tell(**over: object) -> Announcement:
 
 @pytest.mark.extended
 def test_it_stands_on_all_pages_until_each_person_closes_it(people: Cast) -> None:
-    told = tell()
+    message = tell()
     alice, bob = cast.signed_in(people.alice), cast.signed_in(people.bob)
     for client in (alice, bob):
         assert "On Sunday." in page(client, "/o/acme/keys")
-    response = bob.post(f"/announcements/{told.shown_id}/dismiss", {"next": "/o/acme/keys"})
+    response = bob.post(f"/announcements/{message.public_id}/dismiss", {"next": "/o/acme/keys"})
     assert (response.status_code, response["Location"]) == (303, "/o/acme/keys")
     assert "On Sunday." not in page(bob, "/o/acme/keys")
     assert "On Sunday." in page(alice, "/o/acme/keys")
@@ -160,19 +160,19 @@ def test_it_is_shown_in_its_time_only(people: Cast) -> None:
     tell(title="later", starts_at=now + dt.timedelta(hours=1))
     tell(title="over", starts_at=now - dt.timedelta(hours=2), ends_at=now - dt.timedelta(hours=1))
     tell(title="now", ends_at=now + dt.timedelta(hours=1))
-    assert [told.title for told in announcements_for(people.bob)] == ["now"]
+    assert [announcement.title for announcement in announcements_for(people.bob)] == ["now"]
 
 
 def test_an_operator_publishes_changes_and_ends_it(people: Cast) -> None:
     dora = cast.signed_in(people.dora)
     sent = {"title": "Incident", "text": "We look into it.", "tone": "bad"}
     assert dora.post("/admin/announcements/publish", sent).status_code == 303
-    told = Announcement.objects.get()
-    assert told.made_by == people.dora
-    cast.signed_in(people.bob).post(f"/announcements/{told.shown_id}/dismiss")
+    announcement = Announcement.objects.get()
+    assert announcement.made_by == people.dora
+    cast.signed_in(people.bob).post(f"/announcements/{announcement.public_id}/dismiss")
     assert announcements_for(people.bob) == []
-    path = f"/admin/announcements/{told.shown_id}"
-    starts_at = told.starts_at.strftime("%Y-%m-%dT%H:%M")
+    path = f"/admin/announcements/{announcement.public_id}"
+    starts_at = announcement.starts_at.strftime("%Y-%m-%dT%H:%M")
     changed = sent | {"text": "Solved.", "starts_at": starts_at}
     assert dora.post(path, changed).status_code == 303
     assert [again.text for again in announcements_for(people.bob)] == ["Solved."]
@@ -204,12 +204,12 @@ def test_an_end_before_the_start_is_refused(people: Cast) -> None:
 
 def test_who_is_no_operator_tells_nobody(people: Cast) -> None:
     alice = cast.signed_in(people.alice)
-    told = tell()
+    message = tell()
     sent = {"title": "x", "tone": "info"}
-    for path in ("publish", "status-page", told.shown_id, f"{told.shown_id}/end"):
+    for path in ("publish", "status-page", message.public_id, f"{message.public_id}/end"):
         assert alice.post(f"/admin/announcements/{path}", sent).status_code == 404
     assert alice.get("/admin/announcements").status_code == 404
-    assert Client().post(f"/announcements/{told.shown_id}/dismiss").status_code == 302
+    assert Client().post(f"/announcements/{message.public_id}/dismiss").status_code == 302
 
 
 def test_the_setting_is_made_on_the_page(people: Cast) -> None:

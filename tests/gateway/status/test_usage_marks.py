@@ -28,7 +28,7 @@ RATES = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
 DEARER = {"meters": {"in_text": 250_000_000, "out_text": 600_000_000}}
 
 
-def told(actor: Actor, scope: Scope = EVERYTHING) -> list[tuple[str, str]]:
+def list_marks(actor: Actor, scope: Scope = EVERYTHING) -> list[tuple[str, str]]:
     span = Span(clock.now() - 2 * DAY, clock.now() + DAY)
     return [(mark.kind, mark.text) for mark in marks_of(actor, span, scope)]
 
@@ -67,30 +67,32 @@ NOTES = [("note", "Of all"), ("note", "Of core"), ("note", "Of second")]
 @pytest.mark.usefixtures("happened")
 def test_each_reader_learns_of_what_is_theirs(people: cast.Cast) -> None:
     of = {name: cast.actor(getattr(people, name), people.acme) for name in ("alice", "bob")}
-    assert sorted(told(of["alice"])) == sorted(PRICES + TOLD + NOTES)
+    assert sorted(list_marks(of["alice"])) == sorted(PRICES + TOLD + NOTES)
     # Of teams in which they have a key.
-    assert sorted(told(of["bob"])) == sorted(PRICES + TOLD + NOTES[:2])
+    assert sorted(list_marks(of["bob"])) == sorted(PRICES + TOLD + NOTES[:2])
     # Limited to a team.
     member = members.set_member(
         people.acme, "eve@example.org", Role.ADMIN, actor=SYSTEM, teams=[people.core]
     )
     eve = cast.actor(member.user, people.acme)
-    assert sorted(told(eve)) == sorted(PRICES + TOLD + NOTES[:2])
+    assert sorted(list_marks(eve)) == sorted(PRICES + TOLD + NOTES[:2])
     assert {note.text for note in writable_notes(eve)} == {"Of core"}
     stranger = cast.actor(people.charlie, people.stranger)
-    assert sorted(told(stranger)) == sorted([*PRICES, *TOLD, ("note", "Of strangers")])
+    assert sorted(list_marks(stranger)) == sorted([*PRICES, *TOLD, ("note", "Of strangers")])
     channels_told = [("channel", "east turned off"), ("channel", "east turned on")]
-    dora = told(cast.actor(people.dora, people.acme))
+    dora = list_marks(cast.actor(people.dora, people.acme))
     assert sorted(dora) == sorted(PRICES + TOLD + NOTES + channels_told)
 
 
 @pytest.mark.usefixtures("happened")
 def test_a_filter_leaves_out_what_it_does_not_fit(people: cast.Cast) -> None:
     alice = cast.actor(people.alice, people.acme)
-    assert told(alice, Scope(models=("qwen",))) == [one for one in told(alice) if one not in PRICES]
-    found = told(alice, Scope(teams=("second",)))
-    assert ("note", "Of core") not in found
-    assert ("note", "Of second") in found
+    assert list_marks(alice, Scope(models=("qwen",))) == [
+        one for one in list_marks(alice) if one not in PRICES
+    ]
+    result = list_marks(alice, Scope(teams=("second",)))
+    assert ("note", "Of core") not in result
+    assert ("note", "Of second") in result
 
 
 def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:
@@ -98,9 +100,9 @@ def test_notes_by_api_and_on_the_page(people: cast.Cast) -> None:
     api = cast.with_key(text)
     path = "/api/v1/usage/annotations"
     note = {"at": clock.now().isoformat(), "text": "Campaign <b>", "team": "core"}
-    made = api.post(path, note, content_type="application/json")
-    assert made.status_code == 201
-    own = f"{path}/{made.json()['id']}"
+    response = api.post(path, note, content_type="application/json")
+    assert response.status_code == 201
+    own = f"{path}/{response.json()['id']}"
     changed = api.patch(own, {"text": "Campaign <i>"}, content_type="application/json")
     assert (changed.status_code, api.get(own).json()["text"]) == (200, "Campaign <i>")
     api.patch(own, {"text": "Campaign <b>"}, content_type="application/json")

@@ -158,28 +158,28 @@ def test_the_schedule_tells_operators_once(
     follow_prices(dora, channel)
     assert work_off_schedule() == 0
 
-    def told() -> int:
+    def check_and_count() -> int:
         due()
         assert check_models() == 1
         return Fact.objects.filter(kind="channel.prices_changed").count()
 
     # Who looked knows it already; nothing else differs.
-    assert told() == 0
+    assert check_and_count() == 0
     publish(fake, fast=("0.0000011", "0.000002"), slow=("x", "y"))
-    assert told() == told() == 1
+    assert check_and_count() == check_and_count() == 1
     # An open proposal keeps its place and its first acceptance while the list says the same.
     kept = PriceProposal.objects.get(model="fast")
-    assert told() == 1
+    assert check_and_count() == 1
     assert PriceProposal.objects.get(model="fast").id == kept.id
     # What was dismissed is not proposed again.
     ignore(dora, [kept.id])
-    assert told() == 1
+    assert check_and_count() == 1
     assert proposals() == {}
     publish(fake, fast=("0.0000012", "0.000002"))
-    assert told() == 2
+    assert check_and_count() == 2
     # A model that is not understood any more is news too.
     publish(fake, fast=("0.0000012", "0.000002"), gone=("-1", "-1"))
-    assert told() == told() == 3
+    assert check_and_count() == check_and_count() == 3
     deliveries.spread_facts(100)
     for delivery_id in deliveries.lease_due(100):
         sending.send(delivery_id)
@@ -313,9 +313,9 @@ def test_operators_read_prices_on_the_page_and_decide_by_rows(
     for wrong in ("x", "-1", "1e3", "1001"):
         assert client.post(follow, {"markup": wrong}).status_code == 422
     assert client.post(follow, {"group": "", "markup": ""}).status_code == 303
-    shown = client.get(page).content.decode()
-    assert "prompt is below 0" in shown
-    assert "Look at 2 proposals" in " ".join(shown.split())
+    text = client.get(page).content.decode()
+    assert "prompt is below 0" in text
+    assert "Look at 2 proposals" in " ".join(text.split())
     assert page in client.get(reverse("channel", args=[id])).content.decode()
     listed = client.get(reverse("price_proposals"), {"q": SOURCE}).content.decode()
     assert "+20.0%" in listed
@@ -338,13 +338,13 @@ def test_the_same_by_the_api(channel: Channel, fake: FakePrices, people: Cast) -
 
     assert (api.get(url).json()["followed"], api.get(url).json()["source"]) == (False, SOURCE)
     assert (put(markup="-1").status_code, put(unknown=1).status_code) == (422, 400)
-    told = put(markup="1.5").json()
-    assert (told["followed"], told["markup"], told["added"], told["fault"]) == (
+    body = put(markup="1.5").json()
+    assert (body["followed"], body["markup"], body["added"], body["fault"]) == (
         True, "1.5", 2, None,
     )  # fmt: skip
     reason = "prompt is below 0: it varies from request to request."
-    assert told["not_understood"] == {"vendor/slow": reason}
-    assert told == api.get(url).json()
+    assert body["not_understood"] == {"vendor/slow": reason}
+    assert body == api.get(url).json()
     listed = api.get("/api/v1/price-proposals", {"source": SOURCE}).json()["items"]
     assert {(row["kind"], row["model"], row["channel"]) for row in listed} == {
         ("cost", "fast", "reseller"), ("charge", "fast", ""),

@@ -47,8 +47,10 @@ def _key(world: World, at: Place) -> str:
 
 
 def _service_account(world: World, at: Place) -> str:
-    made = service_accounts.create_service_account(at.team, f"program {at.word}", actor=SYSTEM)
-    return id_text(made.id)
+    service_account = service_accounts.create_service_account(
+        at.team, f"program {at.word}", actor=SYSTEM
+    )
+    return id_text(service_account.id)
 
 
 def _membership(world: World, at: Place) -> str:
@@ -56,20 +58,20 @@ def _membership(world: World, at: Place) -> str:
 
 
 def _invitation(world: World, at: Place) -> str:
-    made = Invitation.objects.create(
+    invitation = Invitation.objects.create(
         organisation=at.organisation, email=f"{at.word}@invited.example", role=Role.VIEWER,
         all_teams=False, invited_by=at.user, digest=new_id().bytes,
         expires_at=clock.now() + dt.timedelta(days=7),
     )  # fmt: skip
-    made.teams.set([at.team])
-    return id_text(made.id)
+    invitation.teams.set([at.team])
+    return id_text(invitation.id)
 
 
 def _custom_role(world: World, at: Place) -> str:
-    made = custom_roles.create_role(
+    role = custom_roles.create_role(
         at.organisation, f"Role {at.word}", ["models.read"], actor=SYSTEM
     )
-    return id_text(made.id)
+    return id_text(role.id)
 
 
 def _audit_event(world: World, at: Place) -> str:
@@ -92,8 +94,10 @@ def _session(world: World, at: Place) -> str:
 
 def _passkey(world: World, at: Place) -> str:
     data = {"name": f"Passkey {at.word}", "credential": {}}
-    made = Authenticator.objects.create(user=at.user, type=Authenticator.Type.WEBAUTHN, data=data)
-    return str(made.pk)
+    authenticator = Authenticator.objects.create(
+        user=at.user, type=Authenticator.Type.WEBAUTHN, data=data
+    )
+    return str(authenticator.pk)
 
 
 def _person(world: World, at: Place) -> str:

@@ -52,11 +52,11 @@ def _removed_budget(world: World, at: Place) -> str:
 
 
 def _raise(world: World, at: Place) -> str:
-    made = BudgetRaise.objects.create(
+    budget_raise = BudgetRaise.objects.create(
         budget_id=_new_budget(at), asked_by=at.user, amount_nano=NANO,
         until=clock.now() + dt.timedelta(days=2), reason=f"Reason {at.word}",
     )  # fmt: skip
-    return id_text(made.id)
+    return id_text(budget_raise.id)
 
 
 def _top_up(world: World, at: Place) -> str:
@@ -73,8 +73,8 @@ def _document(world: World, at: Place) -> str:
 
 
 def _credit(world: World, at: Place) -> str:
-    made = credits.ask_credit(cast.actor(world.dora), world.acme, 5_000 * NANO, reason="r")
-    return id_text(made.id)
+    created = credits.ask_credit(cast.actor(world.dora), world.acme, 5_000 * NANO, reason="r")
+    return id_text(created.id)
 
 
 def _posting(world: World, at: Place) -> str:

@@ -29,15 +29,15 @@ def _channel(world: World, at: Place) -> str:
 
 
 def _channel_key(world: World, at: Place) -> str:
-    made = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
-    return f"{id_text(made.id)}/{id_text(made.keys.get().id)}"
+    channel = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
+    return f"{id_text(channel.id)}/{id_text(channel.keys.get().id)}"
 
 
 def _announcement(world: World, at: Place) -> str:
-    told = publish_announcement(
+    announcement = publish_announcement(
         SYSTEM, title="Told to all", text="", tone="info", starts_at=clock.now(), ends_at=None
     )
-    return told.shown_id
+    return announcement.public_id
 
 
 def _model_rule(world: World, at: Place) -> str:

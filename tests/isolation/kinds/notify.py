@@ -10,13 +10,13 @@ from tests.isolation.world import IN_ORGANISATION, Kind, Place, World, no_pair, 
 
 
 def _webhook(world: World, at: Place) -> str:
-    made, _ = endpoints.create_endpoint(SYSTEM, at.organisation, f"https://{at.word}.example/h")
-    return id_text(made.id)
+    created, _ = endpoints.create_endpoint(SYSTEM, at.organisation, f"https://{at.word}.example/h")
+    return id_text(created.id)
 
 
 def _delivery(world: World, at: Place) -> str:
-    made, _ = endpoints.create_endpoint(SYSTEM, at.organisation, f"https://{at.word}.example/d")
-    return f"{id_text(made.id)}/{id_text(endpoints.send_test(SYSTEM, made).id)}"
+    created, _ = endpoints.create_endpoint(SYSTEM, at.organisation, f"https://{at.word}.example/d")
+    return f"{id_text(created.id)}/{id_text(endpoints.send_test(SYSTEM, created).id)}"
 
 
 def _operator_webhook(world: World, at: Place) -> str:

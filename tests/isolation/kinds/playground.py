@@ -72,12 +72,12 @@ def _deleted_chat(world: World, at: Place) -> str:
 
 
 def _file(world: World, at: Place) -> str:
-    made = Attachment.objects.create(
+    attachment = Attachment.objects.create(
         organisation=at.organisation, user=at.user, name=f"{at.word}.txt", kind="text",
         media_type="text/plain", size=len(at.word), data=at.word.encode(),
         unsent_until=clock.now() + dt.timedelta(hours=1),
     )  # fmt: skip
-    return id_text(made.id)
+    return id_text(attachment.id)
 
 
 def _medium(world: World, at: Place) -> str:
@@ -85,29 +85,29 @@ def _medium(world: World, at: Place) -> str:
 
 
 def _media_run(world: World, at: Place) -> str:
-    made = MediaRun.objects.create(
+    media_run = MediaRun.objects.create(
         organisation=at.organisation, user=at.user, kind="transcription",
         operation="transcriptions", model=f"m-{at.word}", prompt=f"Prompt {at.word}",
         token=new_id(), state="done", ended_at=clock.now(), text=f"Said {at.word}",
         facts={"segments": [[0, 1, f"Said {at.word}"]]}, outcome={}, body={},
     )  # fmt: skip
-    return id_text(made.id)
+    return id_text(media_run.id)
 
 
 def _preset(world: World, at: Place) -> str:
-    made = Preset.objects.create(
+    preset = Preset.objects.create(
         organisation=at.organisation, user=at.user, name=f"Preset {at.word}",
         settings=Settings().stored(),
     )  # fmt: skip
-    return id_text(made.id)
+    return id_text(preset.id)
 
 
 def _share(world: World, at: Place) -> str:
     run = _run_of(at)
-    made = ShareLink.objects.create(
+    share_link = ShareLink.objects.create(
         conversation=run.conversation, user=at.user, digest=new_id().bytes, snapshot={}
     )
-    return id_text(made.id)
+    return id_text(share_link.id)
 
 
 def _prompt(world: World, at: Place) -> str:

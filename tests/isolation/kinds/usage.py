@@ -25,39 +25,39 @@ def _request(world: World, at: Place) -> str:
 
 def _bill(world: World, at: Place) -> str:
     today = clock.now().date()
-    made = ProviderBill.objects.create(
+    provider_bill = ProviderBill.objects.create(
         provider="openai", file_name="b.csv", match="day", first_on=today, last_on=today,
         channel_ids=[], tolerance_nano=0, lines=1, billed_nano=NANO, ours_nano=0,
     )  # fmt: skip
-    made.differences.create(n=1, kind="not_recorded", billed_nano=NANO, ours_nano=0)
-    return id_text(made.id)
+    provider_bill.differences.create(n=1, kind="not_recorded", billed_nano=NANO, ours_nano=0)
+    return id_text(provider_bill.id)
 
 
 def _export(world: World, at: Place) -> str:
-    made = Export.objects.create(
+    export = Export.objects.create(
         organisation=at.organisation, user=at.user, form="csv", query=f"model={at.word}",
         language="en",
     )  # fmt: skip
-    return id_text(made.id)
+    return id_text(export.id)
 
 
 def _saved_view(world: World, at: Place) -> str:
-    made = SavedView.objects.create(
+    saved_view = SavedView.objects.create(
         organisation=at.organisation, user=at.user, page="usage", name=f"View {at.word}"
     )
-    return id_text(made.id)
+    return id_text(saved_view.id)
 
 
 def _note(world: World, at: Place) -> str:
-    made = ChartNote.objects.create(
+    chart_note = ChartNote.objects.create(
         organisation=at.organisation, team=at.team, at=clock.now(), text=f"Note {at.word}"
     )
-    return id_text(made.id)
+    return id_text(chart_note.id)
 
 
 def _finding(world: World, at: Place) -> str:
-    made = Finding.objects.create(invariant="I1", object=at.word, walk="whole")
-    return str(made.id)
+    finding = Finding.objects.create(invariant="I1", object=at.word, walk="whole")
+    return str(finding.id)
 
 
 def _review(world: World, at: Place) -> str:
@@ -69,11 +69,11 @@ def _review(world: World, at: Place) -> str:
 
 
 def _accepted_member(world: World, at: Place) -> str:
-    made = AcceptedMember.objects.create(
+    accepted_member = AcceptedMember.objects.create(
         provider="openai", wire="chat", member=f"{at.word}_tokens", reason="r",
         accepted_by=world.dora,
     )  # fmt: skip
-    return str(made.id)
+    return str(accepted_member.id)
 
 
 # Of an organisation or a team.

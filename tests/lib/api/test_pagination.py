@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from accounts.models import AuditEvent, User
-from lib.api.pagination import BadCursor, after_id, cut, page_by_id, page_by_number
+from lib.api.pagination import BadCursor, after_id, cut_page, page_by_id, page_by_number
 from lib.ids import id_text, new_id
 
 
@@ -18,11 +18,11 @@ def test_a_cursor_is_an_id_or_refused() -> None:
 
 def test_the_row_too_many_tells_of_a_next_page() -> None:
     rows = [uuid.UUID(int=n) for n in (5, 4, 3)]
-    assert cut(rows, 3, lambda row: row).next is None
-    page = cut(rows, 2, lambda row: row)
+    assert cut_page(rows, 3, lambda row: row).next is None
+    page = cut_page(rows, 2, lambda row: row)
     assert page.items == rows[:2]
     assert page.next == id_text(rows[1])
-    assert cut([], 2, lambda row: row).next is None
+    assert cut_page([], 2, lambda row: row).next is None
 
 
 def test_pages_stay_while_rows_arrive(db: None) -> None:
@@ -42,11 +42,11 @@ def test_pages_stay_while_rows_arrive(db: None) -> None:
 def test_pages_of_numbered_rows_hold_each_row_once(db: None, limit: int) -> None:
     User.objects.bulk_create(User(id=n, email=f"{n}@example.org") for n in range(11, 15))
     rows = User.objects.all()
-    shown: list[int] = []
+    texts: list[int] = []
     cursor: str | None = "0"
     while cursor:
         page = page_by_number(rows, limit, cursor)
         assert page.items
-        shown += [row.id for row in page.items]
+        texts += [row.id for row in page.items]
         cursor = page.next
-    assert shown == [11, 12, 13, 14]
+    assert texts == [11, 12, 13, 14]

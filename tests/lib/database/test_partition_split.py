@@ -108,14 +108,14 @@ def test_months_are_made_behind_the_first_partition(
     run("INSERT INTO split_example (id) VALUES (%s)", *new_ids(1))
     split_by_month(table)
     monkeypatch.setattr(partitions, "PARTITIONED", (table,))
-    made = partitions.ensure_partitions(since=clock.now().date() - dt.timedelta(days=90))
+    created = partitions.ensure_partitions(since=clock.now().date() - dt.timedelta(days=90))
     edge = end_of_first(table)
     assert edge is not None
     first = dt.datetime.fromtimestamp((edge.int >> 80) / 1000, dt.UTC)
-    assert made[0] == f"split_example_{first:%Y_%m}"
-    assert partitions.made_until() is not None
+    assert created[0] == f"split_example_{first:%Y_%m}"
+    assert partitions.partitioned_until() is not None
     run("INSERT INTO split_example (id) VALUES (%s)", edge)
-    assert lies_in(edge) == made[0]
+    assert lies_in(edge) == created[0]
     assert not partitions.has_rows_outside()
 
 

@@ -28,7 +28,7 @@ def login(**parameters: str) -> Login:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     tools = [Tool(f"/{major}/pg_dump", major) for major in reversed(SUPPORTED)]
-    monkeypatch.setattr(postgres_tools, "_installed", lambda name: iter(tools))
+    monkeypatch.setattr(postgres_tools, "_find_installed", lambda name: iter(tools))
 
 
 @pytest.mark.parametrize("server", SUPPORTED)
@@ -42,7 +42,7 @@ def test_a_program_is_given_only_what_its_version_knows(installed: None, server:
 
 def test_a_parameter_that_no_program_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     old = [Tool("/usr/bin/pg_dump", 15)]
-    monkeypatch.setattr(postgres_tools, "_installed", lambda name: iter(old))
+    monkeypatch.setattr(postgres_tools, "_find_installed", lambda name: iter(old))
     expected = "pg_dump 16 or newer is needed for this database and its connection's require_auth"
     with pytest.raises(ToolError, match=expected):
         find_tool("pg_dump", 15, login(require_auth="scram-sha-256"))
@@ -53,9 +53,9 @@ def test_a_usual_connection_suits_every_version() -> None:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         assert login_of(connection).major_min <= min(SUPPORTED)
     with psycopg.connect(os.environ["DATABASE_URL"], sslcertmode="disable") as connection:
-        found = login_of(connection)
-        assert found.parameters["sslcertmode"] == "disable"
-        assert found.major_min == 16
+        login_value = login_of(connection)
+        assert login_value.parameters["sslcertmode"] == "disable"
+        assert login_value.major_min == 16
 
 
 def test_the_table_has_every_parameter_of_our_client_library() -> None:

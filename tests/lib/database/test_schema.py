@@ -28,7 +28,7 @@ def test_models_refer_to_each_other_and_what_follows_finds_their_indexes() -> No
     with connection.schema_editor() as editor:
         operation.database_forwards("lib", editor, before, after)
         editor.execute("DROP INDEX right_by_n")
-        found = connection.introspection.get_relations(connection.cursor(), "lib_left")
-        assert found == {"to_id": ("id", "lib_right")}
+        relations = connection.introspection.get_relations(connection.cursor(), "lib_left")
+        assert relations == {"to_id": ("id", "lib_right")}
         operation.database_backwards("lib", editor, after, before)
     assert {"lib_left", "lib_right"}.isdisjoint(connection.introspection.table_names())

@@ -23,7 +23,7 @@ from lib.network.egress import (
     check_form_of_named,
     check_named_by_user,
     exchanged_briefly,
-    fetched,
+    fetch_url,
     guarded_async_client,
     guarded_client,
     guarded_pool,
@@ -402,9 +402,9 @@ async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Ser
     policy = AllPublic(["127.0.0.2/32"])
     with leading_on("127.0.0.2", [f"http://127.0.0.1:{server.port}/"]) as start:
         with pytest.raises(Unreachable):
-            await fetched(policy, f"http://127.0.0.1:{server.port}/", bytes_max=100)
+            await fetch_url(policy, f"http://127.0.0.1:{server.port}/", bytes_max=100)
         with pytest.raises(Unreachable):
-            await fetched(policy, f"{start}/0", bytes_max=100)
+            await fetch_url(policy, f"{start}/0", bytes_max=100)
     assert server.seen == []
 
 

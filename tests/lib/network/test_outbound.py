@@ -12,10 +12,10 @@ import pytest
 from lib.network.egress import (
     EgressError,
     EgressPolicy,
-    exchanged,
     exchanged_briefly,
     guarded_client,
     guarded_pool,
+    send_request,
 )
 from lib.network.outbound import (
     BadPem,
@@ -41,7 +41,7 @@ HTTP, SOCKS = Proxy("http", "p", 1), Proxy("socks5", "p", 1)
 LOGIN = "me:pass word"
 
 
-def said(talk: Talk, answers: bytes, size: int) -> tuple[bytes, bool]:
+def exchange(talk: Talk, answers: bytes, size: int) -> tuple[bytes, bool]:
     """What is sent while answers come in pieces of a size, and whether the tunnel stands. An answer
     is given only once all that leads to it is sent."""
     sent = next(talk)
@@ -75,13 +75,13 @@ STANDS = [
 def test_a_tunnel_stands_in_whatever_pieces_the_answers_come(
     proxy: Proxy, host: str, answers: bytes, sent: bytes
 ) -> None:
-    assert said(tunnel(proxy, host, 443), answers, 1) == (sent, True)
+    assert exchange(tunnel(proxy, host, 443), answers, 1) == (sent, True)
     if proxy.scheme == "http":
         for size in range(2, len(answers) + 1):
-            assert said(tunnel(proxy, host, 443), answers, size) == (sent, True)
+            assert exchange(tunnel(proxy, host, 443), answers, size) == (sent, True)
     for end in range(len(answers)):
         talk = tunnel(proxy, host, 443)
-        assert said(talk, answers[:end], 1)[1] is False
+        assert exchange(talk, answers[:end], 1)[1] is False
         with pytest.raises(ProxyFault):
             talk.send(b"")
 
@@ -109,7 +109,7 @@ def test_a_proxy_that_says_no_is_told_without_the_login(
     proxy: Proxy, answers: bytes, why: str
 ) -> None:
     with pytest.raises(ProxyFault, match=why) as refused:
-        said(tunnel(proxy, "8.8.8.8", 443), answers, 1 if proxy.scheme == "socks5" else 4096)
+        exchange(tunnel(proxy, "8.8.8.8", 443), answers, 1 if proxy.scheme == "socks5" else 4096)
     assert "pass word" not in str(refused.value)
     assert "pass word" not in repr(proxy)
 
@@ -192,7 +192,7 @@ async def by_client(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
     with guarded_client(
         policy, connect_s=2, schemes=("http", "https"), outbound=outbound
     ) as client:
-        exchanged(client, "GET", url, {}, b"")
+        send_request(client, "GET", url, {}, b"")
 
 
 async def by_host(url: str, policy: EgressPolicy, outbound: Outbound) -> None:
@@ -243,7 +243,7 @@ async def test_a_name_is_told_to_http_and_its_checked_address_to_socks(
     """A name that leads inside for the proxy alone can be kept from SOCKS only."""
     known_names(monkeypatch)
     policy = EgressPolicy(["127.0.0.0/8", "::1/128"])
-    told = {}
+    body = {}
     for kind in ("http", "socks5"):
         with canary() as counted, FakeProxy(kind, leads=("127.0.0.1", counted.port)) as proxy:
             outbound = Outbound(read_proxy(proxy.url))
@@ -252,5 +252,5 @@ async def test_a_name_is_told_to_http_and_its_checked_address_to_socks(
             except EgressError:
                 # The canary says nothing.
                 assert by in (by_client, by_host)
-            told[kind] = proxy.asked[0]
-    assert told == {"http": ("a.inside.example", 81), "socks5": ("127.0.0.1", 81)}
+            body[kind] = proxy.asked[0]
+    assert body == {"http": ("a.inside.example", 81), "socks5": ("127.0.0.1", 81)}

@@ -87,9 +87,9 @@ def test_every_row_of_a_list_once(rows: list[Row], orders: list[Order], limit: i
 
 @given(ROWS, ORDERS)
 def test_rows_without_a_value_come_last(rows: list[Row], orders: list[Order]) -> None:
-    shown = read_page(ListSource(rows), orders, 100).rows
+    rows_value = read_page(ListSource(rows), orders, 100).rows
     path = str(orders[0].path)
-    empty = [value_at(row, path) is None for row in shown]
+    empty = [value_at(row, path) is None for row in rows_value]
     assert empty == sorted(empty)
 
 
@@ -107,7 +107,7 @@ def test_every_row_of_a_query_once(
     rows: list[tuple[str, uuid.UUID | None]], downs: list[bool], limit: int
 ) -> None:
     mark = uuid.uuid4().hex
-    made = {
+    ids = {
         AuditEvent.objects.create(
             id=uuid.uuid4(), action=action, actor_key=key, object_type="x", object_id=mark
         ).id
@@ -118,12 +118,12 @@ def test_every_row_of_a_query_once(
     ]
     source = QuerySource(AuditEvent.objects.filter(object_id=mark))
     for some in (orders, orders[1:], orders[2:]):
-        assert_walks(source, some, limit, made)
-    assert source.count().n == len(made)
+        assert_walks(source, some, limit, ids)
+    assert source.count().n == len(ids)
     statement = StatementSource(_EVENTS, {"mark": mark}, _Event)
     for some in ([orders[0], orders[2]], orders[2:]):
-        assert_walks(statement, some, limit, made)
-    assert statement.count().n == len(made)
+        assert_walks(statement, some, limit, ids)
+    assert statement.count().n == len(ids)
 
 
 class _Event(NamedTuple):
@@ -143,8 +143,8 @@ def test_a_page_beyond_the_end_is_the_first() -> None:
 def test_letters_of_another_case_stand_together() -> None:
     values = sorted(["b", "A", "a", "B"])
     rows = [Row(n, None, value) for n, value in enumerate(values)]
-    shown = read_page(ListSource(rows), [Order("text"), Order("id")], 9).rows
-    assert [row.text for row in shown] == ["A", "a", "B", "b"]
+    rows_value = read_page(ListSource(rows), [Order("text"), Order("id")], 9).rows
+    assert [row.text for row in rows_value] == ["A", "a", "B", "b"]
 
 
 VALUES = [

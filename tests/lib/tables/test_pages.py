@@ -160,10 +160,10 @@ def test_a_badge_in_a_file_is_its_word() -> None:
 
 
 def test_links_lead_to_the_four_ends(table: Table) -> None:
-    def shown(query: dict[str, list[str]]) -> pages.TablePage:
+    def read_page(query: dict[str, list[str]]) -> pages.TablePage:
         return page_of("/list", table.read(query | {"rows": ["25"]}), ListSource(ROWS * 1))
 
-    first = shown({})
+    first = read_page({})
     assert (first.first_href, first.previous_href, first.next_href, first.last_href) == ("",) * 4
     rows = [{**row, "id": n} for n, row in enumerate(ROWS * 3)]
     source = ListSource(rows)

@@ -19,7 +19,7 @@ from notify.deliveries import deliveries, sending
 from notify.deliveries.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
 from notify.webhooks import endpoints
-from notify.webhooks.chat_services import TEXT_BYTES_MAX, chat_request, cut, refusal
+from notify.webhooks.chat_services import TEXT_BYTES_MAX, chat_request, cut_text, refusal
 from notify.webhooks.endpoints import WebhookRefused
 from tests import cast
 from tests.billing.limits.test_budgets import nothing
@@ -35,17 +35,17 @@ USD = 10**9
 
 @pytest.fixture
 def chats(server: Receiver) -> Chats:
-    made = Chats()
-    server.judge = made.judge
-    return made
+    new_chats = Chats()
+    server.judge = new_chats.judge
+    return new_chats
 
 
 def add(people: cast.Cast, server: Receiver, service: str, **over: Any) -> WebhookEndpoint:
-    endpoint, shown = endpoints.create_endpoint(
+    endpoint, page_text = endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, server.url + ADDRESSES[service],
         service=service, secret=SECRETS[service], **over,
     )  # fmt: skip
-    assert shown == ""
+    assert page_text == ""
     return endpoint
 
 
@@ -83,11 +83,13 @@ def test_what_a_service_refuses_with_status_200_is_tried_again(
     people: cast.Cast, server: Receiver, chats: Chats
 ) -> None:
     codes = {"slack": "status 429", "feishu": "11232", "dingtalk": "410100", "wecom": "45009"}
-    made = {service: add(people, server, service, kinds=["code.redeemed"]) for service in SERVICES}
+    values = {
+        service: add(people, server, service, kinds=["code.redeemed"]) for service in SERVICES
+    }
     chats.busy = True
     happen(people, amount="5.00", currency="USD", expires_at=None)
     assert tell() == 4
-    for service, endpoint in made.items():
+    for service, endpoint in values.items():
         row = Delivery.objects.get(endpoint=endpoint)
         assert (row.state, codes[service] in row.tries[0]["error"]) == ("pending", True), service
     chats.busy = False
@@ -115,18 +117,18 @@ def test_address_and_secret_of_a_chat_are_never_read_back(
         "secret": SECRETS["dingtalk"],
         "name": "Money",
     }
-    made = api.post("/api/v1/webhooks", body, "application/json")
-    assert (made.status_code, made.json()["secret"]) == (201, "")
-    page = f"/o/acme/webhooks/{made.json()['id']}"
-    refused = api.post(f"/api/v1/webhooks/{made.json()['id']}/rotate")
+    response = api.post("/api/v1/webhooks", body, "application/json")
+    assert (response.status_code, response.json()["secret"]) == (201, "")
+    page = f"/o/acme/webhooks/{response.json()['id']}"
+    refused = api.post(f"/api/v1/webhooks/{response.json()['id']}/rotate")
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, "service")
     assert alice.post(f"{page}/rotate", follow=True).status_code == 200
-    assert api.post(f"/api/v1/webhooks/{made.json()['id']}/test").status_code == 202
+    assert api.post(f"/api/v1/webhooks/{response.json()['id']}/test").status_code == 202
     chats.busy = True
     tell()
-    shown = b"".join(
+    page_text = b"".join(
         (
-            made.content, api.get("/api/v1/webhooks").content,
+            response.content, api.get("/api/v1/webhooks").content,
             alice.get("/o/acme/webhooks").content, alice.get(page).content,
             str(list(AuditEvent.objects.values())).encode(),
             str(list(Delivery.objects.values())).encode(),
@@ -135,10 +137,10 @@ def test_address_and_secret_of_a_chat_are_never_read_back(
         )
     )  # fmt: skip
     for secret in ("s3cret", SECRETS["dingtalk"]):
-        assert secret.encode() not in shown
-        assert base64.b64encode(secret.encode()) not in shown
-    assert b"Money" in shown
-    assert b"/\xe2\x80\xa6" in shown
+        assert secret.encode() not in page_text
+        assert base64.b64encode(secret.encode()) not in page_text
+    assert b"Money" in page_text
+    assert b"/\xe2\x80\xa6" in page_text
 
 
 @pytest.mark.extended
@@ -181,7 +183,7 @@ def test_every_kind_has_words_for_a_chat() -> None:
 @pytest.mark.parametrize("text", ["", "a" * 10_000, "预" * 10_000, "😀" * 999, "<" * 9_999, "\0"])
 @pytest.mark.parametrize("service", SERVICES)
 def test_any_text_is_cut_to_what_each_takes(service: str, text: str) -> None:
-    assert len(cut(text).encode()) <= TEXT_BYTES_MAX
+    assert len(cut_text(text).encode()) <= TEXT_BYTES_MAX
     request = chat_request(service, "https://a.b/c", "", text, 1_700_000_000_000)
     assert request.url == "https://a.b/c"
     assert len(request.body) < 20_000
@@ -230,11 +232,11 @@ def test_each_threshold_is_said_once_in_each_chat_however_many_workers_look(
         run(alert_job, list(range(16)))
         run(alert_job, list(range(16)))
     assert chats.refused == []
-    said = sorted(
+    lines = sorted(
         (service, *re.findall(r"Key (k\d) has used 80% .* notified at (\d+)%", text, re.DOTALL))
         for service, text in chats.said
     )
-    assert said == sorted(
+    assert lines == sorted(
         (service, (name, percent))
         for service in SERVICES
         for name in named

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts.models import Key
 from lib import clock
-from lib.database.tenancy import within
+from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from notify.deliveries import deliveries, sending
 from notify.deliveries.backoff import HOOK_TRIES_MAX
@@ -85,25 +85,25 @@ def test_its_tries_stand_on_the_page_of_the_request(people: cast.Cast, server: R
     bob = cast.signed_in(people.bob)
 
     def page(record: UsageRecord) -> str:
-        shown = bob.get(f"/o/acme/requests/{id_text(record.request_id)}")
-        assert shown.status_code == 200
-        return shown.content.decode()
+        response = bob.get(f"/o/acme/requests/{id_text(record.request_id)}")
+        assert response.status_code == 200
+        return response.content.decode()
 
     assert "Nothing sent yet" in page(one)
     server.statuses = [500, 204]
     for _ in range(2):
         assert tell() == 1
         let_time_pass()
-    shown = page(one).partition('id="callback-title"')[2].partition("</section>")[0]
-    assert "Delivered" in shown
-    answers = re.findall(r'<td class="w">([^<]+)</td>', shown)
+    page_text = page(one).partition('id="callback-title"')[2].partition("</section>")[0]
+    assert "Delivered" in page_text
+    answers = re.findall(r'<td class="w">([^<]+)</td>', page_text)
     assert answers == ["500", "204"]
     assert "secret=1" not in page(one)
     assert "callback-title" not in page(other)
     # Rows of another organisation are not even there for this one's pages.
-    with within(people.stranger.id):
+    with use_tenant(people.stranger.id):
         assert not Delivery.objects.exists()
-    with within(people.acme.id):
+    with use_tenant(people.acme.id):
         assert Delivery.objects.filter(endpoint=None, user=None).count() == 1
 
 

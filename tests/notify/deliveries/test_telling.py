@@ -44,14 +44,14 @@ def let_time_pass() -> None:
     Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
 
 
-def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpoint, str]:
+def make_endpoint(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpoint, str]:
     return endpoints.create_endpoint(
         cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
     )
 
 
 def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
-    _, secret = made(people, server)
+    _, secret = make_endpoint(people, server)
     fact = happen(people, amount="5.00")
     deliveries.spread_facts(100)
     before = clock.now()
@@ -66,17 +66,17 @@ def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -
     ((headers, body),) = server.got
     assert signed(secret, headers, body)
     assert not signed("whsec_" + base64.b64encode(b"x" * 32).decode(), headers, body)
-    told = json.loads(body)
-    assert told["id"] == headers["webhook-id"] == id_text(fact)
-    assert (told["type"], told["data"]) == ("code.redeemed", {"amount": "5.00"})
-    assert told["organisation"] == id_text(people.acme.id)
+    document = json.loads(body)
+    assert document["id"] == headers["webhook-id"] == id_text(fact)
+    assert (document["type"], document["data"]) == ("code.redeemed", {"amount": "5.00"})
+    assert document["organisation"] == id_text(people.acme.id)
     assert abs(int(headers["webhook-timestamp"]) - clock.now().timestamp()) < 5
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.tries[0]["status"]) == ("delivered", 204)
 
 
 def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server: Receiver) -> None:
-    made(people, server, "topup.paid")
+    make_endpoint(people, server, "topup.paid")
     charlies = cast.actor(people.charlie, people.stranger)
     endpoints.create_endpoint(charlies, people.stranger, server.url + "/stranger")
     happen(people)
@@ -87,7 +87,7 @@ def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server
 def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
     people: cast.Cast, server: Receiver
 ) -> None:
-    made(people, server)
+    make_endpoint(people, server)
     happen(people)
     server.statuses = [500]
     waits = []
@@ -117,7 +117,7 @@ def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
     people: cast.Cast, server: Receiver
 ) -> None:
     """The broker only wakes workers: whoever leased a delivery and died held it for 30 s."""
-    made(people, server)
+    make_endpoint(people, server)
     happen(people)
     deliveries.spread_facts(10)
     assert len(deliveries.lease_due(10)) == 1  # a worker was woken for it, and that was lost
@@ -132,7 +132,7 @@ def test_no_private_address_is_ever_reached(
     people: cast.Cast, server: Receiver, settings: LazySettings
 ) -> None:
     """P13: what an operator does not list stays out of reach, wherever the name leads."""
-    made(people, server)
+    make_endpoint(people, server)
     settings.WEBHOOK_EGRESS_ALLOW = []
     WebhookEndpoint.objects.update(url=server.url.replace("http", "https"))
     happen(people)
@@ -185,7 +185,7 @@ def test_an_address_inside_is_refused_when_the_webhook_is_made(
 
 
 def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
-    made(people, server)
+    make_endpoint(people, server)
     server.statuses = [302]
     happen(people)
     tell()
@@ -196,7 +196,7 @@ def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
 def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(
     people: cast.Cast, server: Receiver
 ) -> None:
-    endpoint, old = made(people, server)
+    endpoint, old = make_endpoint(people, server)
     new = endpoints.rotate_secret(cast.actor(people.alice, people.acme), endpoint)
     happen(people)
     tell()
@@ -210,7 +210,7 @@ def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(
 
 
 def test_a_removed_webhook_gets_nothing_more(people: cast.Cast, server: Receiver) -> None:
-    endpoint, _ = made(people, server)
+    endpoint, _ = make_endpoint(people, server)
     happen(people)
     deliveries.spread_facts(10)
     endpoints.remove_endpoint(cast.actor(people.alice, people.acme), endpoint)
@@ -229,7 +229,7 @@ def test_a_webhook_ends_with_the_key_that_made_it(
     people: cast.Cast, server: Receiver, change: dict[str, dt.datetime]
 ) -> None:
     """P23: who planted it with a key that is revoked now reads nothing more."""
-    made(people, server)
+    make_endpoint(people, server)
     key, text = key_of(people)
     _, other = key_of(people, "other")
     body = {"url": server.url + "/of-the-key"}
@@ -309,7 +309,7 @@ def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: st
 
 
 def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Receiver) -> None:
-    made(people, server)
+    make_endpoint(people, server)
     body = {"amount": "1.00", "currency": "USD", "processor": "stripe", "reason": "…"}
     happen(people, "payment.unmatched", **body)
     assert tell() == 1
@@ -400,17 +400,17 @@ def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     api = cast.with_key(text)
     url = {"url": "https://example.com/hook"}
-    made_ = api.post("/api/v1/webhooks", url, content_type="application/json")
-    secret = made_.json()["secret"]
-    shown = api.get("/api/v1/webhooks").content + str(list(AuditEvent.objects.values())).encode()
-    assert secret.encode() not in shown
+    endpoints_made = api.post("/api/v1/webhooks", url, content_type="application/json")
+    secret = endpoints_made.json()["secret"]
+    content = api.get("/api/v1/webhooks").content + str(list(AuditEvent.objects.values())).encode()
+    assert secret.encode() not in content
     stored = bytes(WebhookEndpoint.objects.get().sealed)
     assert base64.b64decode(secret.removeprefix("whsec_")) not in stored
     assert secret.encode() not in stored
 
 
 def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) -> None:
-    made(people, server)
+    make_endpoint(people, server)
     happen(people)
     server.statuses = [500]
     tell()
@@ -428,7 +428,7 @@ def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) 
 def test_what_was_delivered_or_is_gone_has_no_further_try(
     people: cast.Cast, server: Receiver
 ) -> None:
-    made(people, server)
+    make_endpoint(people, server)
     happen(people)
     tell()
     (delivery,) = Delivery.objects.all()

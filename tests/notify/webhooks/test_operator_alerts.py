@@ -36,9 +36,9 @@ SAID = {"channel.troubled": "main-7", "jobs.stopped": "Seal the ledger", "bill.d
 
 @pytest.fixture
 def chats(server: Receiver) -> Chats:
-    made = Chats()
-    server.judge = made.judge
-    return made
+    new_chats = Chats()
+    server.judge = new_chats.judge
+    return new_chats
 
 
 def add(people: cast.Cast, server: Receiver, service: str, **over: Any) -> WebhookEndpoint:
@@ -78,8 +78,8 @@ def test_organisations_and_operators_do_not_hear_each_other(
         put("channel.troubled", None, **FACTS["channel.troubled"])
     happen(people, amount="5.00", currency="USD", expires_at=None)
     tell()
-    told = Delivery.objects.exclude(endpoint=None).values_list("endpoint", "fact__kind")
-    assert sorted(told, key=str) == sorted(
+    deliverys = Delivery.objects.exclude(endpoint=None).values_list("endpoint", "fact__kind")
+    assert sorted(deliverys, key=str) == sorted(
         [(mine.id, "jobs.stopped"), (theirs.id, "code.redeemed")], key=str
     )
     for kind, organisation in (("code.redeemed", None), ("jobs.stopped", people.acme)):
@@ -103,11 +103,11 @@ def test_the_page_and_the_api_never_show_the_address(
     dora.post(f"{page}/{id_text(endpoint.id)}/test")
     tell()
     assert [name for name, _ in chats.said] == ["feishu"]
-    shown = dora.get(page).content.decode()
-    assert "On call" in shown
-    assert "Delivered" in shown
-    assert "s3cret" not in shown
-    assert SECRETS["feishu"] not in shown
+    page_text = dora.get(page).content.decode()
+    assert "On call" in page_text
+    assert "Delivered" in page_text
+    assert "s3cret" not in page_text
+    assert SECRETS["feishu"] not in page_text
     dora.post(f"{page}/{id_text(endpoint.id)}/remove")
     assert "sent by email alone" in dora.get(page).content.decode()
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)

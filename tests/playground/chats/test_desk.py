@@ -269,10 +269,10 @@ def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) 
     stage.hub.wait(lambda: len(stage.rows(charged)) == 4, "a record is missing")
     rows = stage.rows(charged)
     total = sum(row["charge_nano"] for row in rows)
-    shown = page.locator("#summary tfoot td").nth(3).inner_text()
+    text = page.locator("#summary tfoot td").nth(3).inner_text()
     # What is shown is rounded in its last digit, and no further.
-    amount = Decimal(shown.strip("$"))
-    digits = len(shown.partition(".")[2])
+    amount = Decimal(text.strip("$"))
+    digits = len(text.partition(".")[2])
     assert abs(amount - Decimal(total).scaleb(-9)) <= Decimal(5).scaleb(-digits - 1)
     page.get_by_role("link", name="Word diff").click()
     expect(page.locator(".diff-text")).to_contain_text("the same long message")
@@ -435,9 +435,9 @@ def test_a_long_chat_opens_at_its_end(stage: Stage, bob: Watched) -> None:
     """200 turns; what is old comes when it is asked for."""
     page = bob.page
     open_long_chat(stage, page, 1)
-    shown = page.locator(".msg").count()
+    page_text = page.locator(".msg").count()
     page.get_by_role("link", name="Earlier messages").click()
-    expect(page.locator(".msg")).to_have_count(2 * shown)
+    expect(page.locator(".msg")).to_have_count(2 * page_text)
     bob.assert_calm()
 
 
@@ -460,8 +460,8 @@ def test_every_view_is_accessible_and_fits(
 ) -> None:
     """W10, W11: panes, calls and a comparison, in each theme and language. An empty chat and what
     lies around it are looked at with all pages, in tests/browser/test_pages.py."""
-    shown = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
-    watched = watch(chromium, stage, "alice", **shown)
+    values = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
+    watched = watch(chromium, stage, "alice", **values)
     watched.context.add_cookies([{"name": "language", "value": language, "url": stage.hub.url}])
     page = watched.context.new_page()
     model = stage.fake_model()
@@ -619,14 +619,14 @@ def test_a_microphone_that_is_refused_says_so(stage: Stage, bob: Watched) -> Non
     button.click()
     toast = page.locator("#toasts .toast").last
     expect(toast).to_contain_text("microphone")
-    for fault, told in (
+    for fault, message in (
         ("NotAllowedError", "The microphone is blocked. Allow it for this site in your browser"),
         ("NotFoundError", "No microphone was found."),
         ("NotReadableError", "Close other apps that use it"),
     ):
         page.evaluate(_NO_MICROPHONE, fault)
         button.click()
-        expect(toast).to_contain_text(told)
+        expect(toast).to_contain_text(message)
         expect(button).to_have_attribute("aria-pressed", "false")
         expect(page.locator("#recording")).to_be_hidden()
     page.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")

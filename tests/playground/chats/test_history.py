@@ -16,7 +16,7 @@ from accounts.keys.keys import playground_key
 from accounts.models import User
 from lib import clock
 from lib.ids import id_text, new_id, new_ids
-from playground.chats.conversations import shown_path
+from playground.chats.conversations import current_path
 from playground.chats.history import spent_by_chat
 from playground.models import Conversation, Message, Run, RunState
 from tests.cast import Cast, signed_in
@@ -115,7 +115,7 @@ def tree(chat: Conversation) -> Any:
         ]
 
     contents = {message.id: message.content for message in messages}
-    return under(None), [contents[id] for id in shown_path(chat)]
+    return under(None), [contents[id] for id in current_path(chat)]
 
 
 def facts(user: User) -> list[Any]:
@@ -209,8 +209,8 @@ def test_the_table_sorts_by_what_it_shows(
         rows = file_of(bob, f"{URL}?sort={direction}{sort}&cols=title,cost,turns,folder&export=csv")
         assert len(rows) == 61
         if sort in ("cost", "turns"):
-            shown = [Decimal(row["cost_usd" if sort == "cost" else sort]) for row in rows]
-            assert shown == sorted(shown, reverse=bool(direction)), (direction, sort)
+            decimals = [Decimal(row["cost_usd" if sort == "cost" else sort]) for row in rows]
+            assert decimals == sorted(decimals, reverse=bool(direction)), (direction, sort)
         first = titles(people.bob, f"?sort={direction}{sort}&rows=25")
         assert first == [row["title"] for row in rows[:25]], (direction, sort)
 

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.browser
 
 
 def drafts(page: Page) -> list[str]:
-    found: list[str] = page.evaluate(
+    result: list[str] = page.evaluate(
         "Object.keys(localStorage).filter((key) => key.startsWith('draft:'))"
     )
-    return found
+    return result
 
 
 def send(page: Page, text: str) -> None:

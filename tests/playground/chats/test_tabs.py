@@ -89,12 +89,12 @@ def test_nothing_but_the_composer_asks_for_the_focus_of_a_page_that_loads(
     stage: Stage, bob: Watched
 ) -> None:
     """The browser tells, as a mere information, where a second one does."""
-    told: list[str] = []
-    bob.context.on("console", lambda message: told.append(message.text))
+    messages: list[str] = []
+    bob.context.on("console", lambda message: messages.append(message.text))
     page = bob.page
     for path in ("", "/compare", "/embeddings"):
         page.goto(f"{stage.playground}{path}")
         # Drawn twice: by then what has autofocus was tried.
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    assert told == []
+    assert messages == []

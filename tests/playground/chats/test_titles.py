@@ -28,7 +28,7 @@ def test_first_words(text: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "provider", "told"),
+    ("model", "provider", "fields"),
     [
         ("gpt-4o-mini", "openai", {"max_tokens": 40}),
         ("gpt-5.1", "openai", {"max_completion_tokens": 40, "reasoning_effort": "none"}),
@@ -38,11 +38,11 @@ def test_first_words(text: str, title: str) -> None:
     ],
 )
 def test_a_name_is_asked_for_with_as_little_thought_as_can_be(
-    model: str, provider: str, told: dict[str, object]
+    model: str, provider: str, fields: dict[str, object]
 ) -> None:
     can = capabilities_of(model, provider_named(provider))
     body = title_request(model, "q" * 9_000, "a" * 9_000, can)
-    assert {name: body[name] for name in body if name not in ("model", "messages")} == told
+    assert {name: body[name] for name in body if name not in ("model", "messages")} == fields
     assert body["messages"][1]["content"].count("q") == QUESTION_MAX
     assert body["messages"][1]["content"].count("a") < ANSWER_MAX + 20
 

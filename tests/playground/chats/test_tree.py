@@ -46,9 +46,9 @@ def test_regenerating_makes_a_version_with_any_model(people: Cast) -> None:
     html = squeezed(response.content.decode())
     assert '<hx-partial hx-target="#turns"' in html
     assert "2/2" in html
-    shown = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
-    assert "second" in shown
-    assert '<p dir="auto">first</p>' not in shown
+    page_text = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "second" in page_text
+    assert '<p dir="auto">first</p>' not in page_text
     first = Message.objects.get(content="first")
     html = squeezed(post(people.bob, "message_show", first.text_id).content.decode())
     assert '<p dir="auto">first</p>' in html
@@ -71,10 +71,10 @@ def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
     send(people.bob, relay, conversation=conversation_id(), instead=first.text_id, edited="Hello",
          text="a draft that waits")  # fmt: skip
     assert json.loads(relay.requests[0][1])["messages"] == [{"role": "user", "content": "Hello"}]
-    shown = page(people.bob, chat_of(people.bob)).content.decode()
-    assert '<p dir="auto">three</p>' in shown
-    assert '<p dir="auto">two</p>' not in shown
-    assert "2/2" in shown
+    text = page(people.bob, chat_of(people.bob)).content.decode()
+    assert '<p dir="auto">three</p>' in text
+    assert '<p dir="auto">two</p>' not in text
+    assert "2/2" in text
 
 
 @pytest.mark.extended
@@ -156,9 +156,9 @@ def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
     assert [m.get("tool_call_id") for m in body["messages"]] == [None, None, "c1", "c2"]
     assert body["messages"][3]["content"] == "error"
     assert body["tools"][0]["function"]["name"] == "get_weather"
-    shown = page(people.bob, chat_of(people.bob)).content.decode()
-    assert "Sunny" in shown
-    assert "Send 2 results" not in shown
+    text = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "Sunny" in text
+    assert "Send 2 results" not in text
 
 
 @pytest.mark.extended
@@ -259,8 +259,8 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     )
     assert shape(again.json()) == shape(original.json())
     assert Run.objects.filter(conversation=copy).count() == 0
-    shown = squeezed(page(people.bob, response["HX-Redirect"]).content.decode())
-    assert "$0.0000018 (measured)" in shown
+    page_text = squeezed(page(people.bob, response["HX-Redirect"]).content.decode())
+    assert "$0.0000018 (measured)" in page_text
     markdown = (
         signed_in(people.bob)
         .get(reverse("chat_export", args=["acme", conversation_id_of("Hi", 0), "md"]))

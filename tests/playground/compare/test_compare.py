@@ -1,6 +1,6 @@
 """Answers word by word, and who won how often."""
 
-from playground.compare.rules import DiffPart, lowest, standings, word_difference
+from playground.compare.rules import DiffPart, lowest, rank_models, word_difference
 
 
 def test_words_that_differ() -> None:
@@ -19,12 +19,12 @@ def test_words_that_differ() -> None:
 
 def test_rates_have_their_interval_and_the_best_stands_first() -> None:
     votes = [(("a", "b"), "a")] * 8 + [(("a", "b"), "b")] * 2 + [(("a", "c"), "")]
-    a, b, c = standings(votes)
+    a, b, c = rank_models(votes)
     assert (a.model, a.wins, a.votes, a.rate) == ("a", 8, 11, 73)
     assert a.low < a.rate < a.high
     assert (b.model, b.wins, b.votes, b.rate) == ("b", 2, 10, 20)
     assert (c.model, c.wins, c.votes) == ("c", 0, 1)
-    assert standings([]) == []
+    assert rank_models([]) == []
 
 
 def test_the_best_is_named_where_one_is_better_than_another() -> None:

@@ -134,13 +134,13 @@ def test_what_was_asked_for_is_closed_and_who_was_invited_is_not(people: Cast) -
     )  # fmt: skip
     until = clock.now() + dt.timedelta(days=1)
     budget_increases.ask_for_more(bob, budget, amount_nano=10**9, until=until, reason="r")
-    (made,) = invitations.invite(people.acme, ["i@example.org"], Offer(Role.VIEWER), actor=bob)
+    (created,) = invitations.invite(people.acme, ["i@example.org"], Offer(Role.VIEWER), actor=bob)
     left = left_by(of(people, people.bob))
     assert (left.requests, left.invitations) == (1, 1)
     depart(actor(people.alice, people.acme), of(people, people.bob), Departure())
     assert BudgetRaise.objects.get().state == "denied"
-    made.invitation.refresh_from_db()
-    assert made.invitation.withdrawn_at is not None
+    created.invitation.refresh_from_db()
+    assert created.invitation.withdrawn_at is not None
 
 
 def test_the_last_owner_stays_with_all_that_is_theirs(people: Cast) -> None:

@@ -125,7 +125,7 @@ def live(people: Cast, user: User) -> None:
 
 def rows_with(word: str) -> dict[str, int]:
     """How many rows of every table say it, in any column: text, JSON, arrays or bytes."""
-    found = {}
+    results = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
@@ -140,8 +140,8 @@ def rows_with(word: str) -> dict[str, int]:
             )
             ((count,),) = cursor.fetchall()
             if count:
-                found[table] = count
-    return found
+                results[table] = count
+    return results
 
 
 def broken() -> list[Any]:
@@ -364,14 +364,14 @@ def test_what_is_open_ends_first(people: Cast, zaphod: User) -> None:
         Offer(Role.VIEWER),
         actor=actor(people.charlie, people.stranger),
     )
-    shown = preview(zaphod)
-    assert (shown.chats, shown.budgets, shown.shared_prompts) == (1, 1, 1)
+    page_text = preview(zaphod)
+    assert (page_text.chats, page_text.budgets, page_text.shared_prompts) == (1, 1, 1)
     alice = actor(people.alice, people.acme)
     heir = Membership.objects.get(user=people.alice)
     wrong = {managed.id: KeyFate("transfer", heir)}
     with pytest.raises(Refused, match="handed over"):
         ask_erasure(alice, zaphod, reason="r", fates=wrong)
-    assert preview(zaphod) == shown
+    assert preview(zaphod) == page_text
     ask_erasure(alice, zaphod, reason="r", fates={stays.id: KeyFate("transfer", heir)})
     stays.refresh_from_db()
     assert (stays.user, stays.name) == (people.alice, "stays")

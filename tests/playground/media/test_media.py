@@ -14,7 +14,7 @@ from playground.erasure.departures import leave_chats
 from playground.media import media
 from playground.media.answer import MadeFile, Transcript
 from playground.media.orders import add_media_file, form_of, read_order
-from playground.media.page import shown_runs
+from playground.media.page import describe_runs
 from playground.models import Attachment, MediaFile, MediaKind, MediaRun, RunState
 from tests.cast import Cast, actor, signed_in
 from tests.hostile import EVERYTHING, NUL
@@ -27,12 +27,12 @@ WEBM = b"\x1aE\xdf\xa3" + b"\0" * 60
 PLAYGROUND = "/o/acme/playground"
 
 
-def run_of(people: Cast, *given: Attachment, user: Any = None, **over: Any) -> MediaRun:
+def run_of(people: Cast, *attachment: Attachment, user: Any = None, **over: Any) -> MediaRun:
     fields = {"kind": "image", "operation": "image_edits", "model": "m", "prompt": "a boat"} | over
     run = MediaRun.objects.create(
         organisation=people.acme, user=user or people.bob, token=new_id(), **fields
     )
-    for one in given:
+    for one in attachment:
         MediaFile.objects.create(run=run, file=one, role="picture", name=one.name)
     return run
 
@@ -50,55 +50,55 @@ def ended(run: MediaRun, data: bytes = b"made") -> Attachment:
         {"charge_nano": 5},
         files=[MadeFile("a.png", "image", "image/png", data)],
     )
-    made = MediaFile.objects.get(run=run, role="result").file
-    assert made is not None
-    return made
+    file = MediaFile.objects.get(run=run, role="result").file
+    assert file is not None
+    return file
 
 
 def test_a_run_that_is_deleted_takes_its_files_unless_another_names_them(people: Cast) -> None:
-    given = picture(people)
-    first, second = run_of(people, given), run_of(people, given)
-    made = ended(first)
+    inputs = picture(people)
+    first, second = run_of(people, inputs), run_of(people, inputs)
+    created = ended(first)
     bob = signed_in(people.bob)
     assert bob.post(f"{PLAYGROUND}/media/runs/{first.text_id}/delete").status_code == 303
-    assert not Attachment.objects.filter(id=made.id).exists()
-    assert Attachment.objects.filter(id=given.id).exists()
+    assert not Attachment.objects.filter(id=created.id).exists()
+    assert Attachment.objects.filter(id=inputs.id).exists()
     # One that goes on is stopped before.
     url = f"{PLAYGROUND}/media/runs/{second.text_id}"
     assert bob.post(f"{url}/delete").status_code == 404
     assert bob.post(f"{url}/stop").status_code == 303
-    assert not media.beat_media(second.id)
+    assert not media.record_heartbeat(second.id)
     ended(second)
     assert bob.post(f"{url}/delete").status_code == 303
     assert not Attachment.objects.exists()
 
 
 def test_a_file_of_a_chat_stays_with_it(people: Cast) -> None:
-    given = picture(people)
-    attachments.mark_sent([given.id])
-    run = run_of(people, given)
+    inputs = picture(people)
+    attachments.mark_sent([inputs.id])
+    run = run_of(people, inputs)
     ended(run)
     media.delete_media([run])
-    assert Attachment.objects.get().id == given.id
+    assert Attachment.objects.get().id == inputs.id
 
 
 def test_files_expire_and_their_run_says_so(people: Cast) -> None:
     run = run_of(people)
-    made = ended(run)
-    assert made.unsent_until is not None
-    assert media.result_life() - (made.unsent_until - clock.now()) < dt.timedelta(minutes=1)
+    created = ended(run)
+    assert created.unsent_until is not None
+    assert media.result_life() - (created.unsent_until - clock.now()) < dt.timedelta(minutes=1)
     attachments.drop_unsent(clock.now() + media.result_life())
     bob = actor(people.bob, people.acme)
-    (shown,) = shown_runs(media.visible_media(bob))
-    assert shown.expired
+    (page_text,) = describe_runs(media.visible_media(bob))
+    assert page_text.expired
     page = signed_in(people.bob).get(f"{PLAYGROUND}/gallery").content.decode()
     assert "The files have expired and were deleted." in page
 
 
 def test_an_end_is_written_once(people: Cast) -> None:
     run = run_of(people, kind="transcription")
-    heard = Transcript(EVERYTHING, [(0, 1, EVERYTHING)])
-    media.end_media(run, RunState.DONE, {"charge_nano": 5}, transcript=heard)
+    transcript = Transcript(EVERYTHING, [(0, 1, EVERYTHING)])
+    media.end_media(run, RunState.DONE, {"charge_nano": 5}, transcript=transcript)
     media.end_media(run, RunState.FAILED, {"kind": "internal"})
     run.refresh_from_db()
     assert (run.state, run.text) == (RunState.DONE, EVERYTHING)
@@ -182,7 +182,7 @@ def test_files_go_to_a_provider_under_the_names_of_its_form(people: Cast) -> Non
 @pytest.mark.parametrize("handed", [True, False])
 def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool) -> None:
     run = run_of(people, picture(people))
-    made = ended(run)
+    created = ended(run)
     to = of(people, people.alice) if handed else None
     leave_chats(actor(people.alice, people.acme), of(people, people.bob), to)
     if not handed:
@@ -190,6 +190,6 @@ def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool
         assert not Attachment.objects.exists()
         return
     run.refresh_from_db()
-    made.refresh_from_db()
-    assert (run.user, made.user) == (people.alice, people.alice)
+    created.refresh_from_db()
+    assert (run.user, created.user) == (people.alice, people.alice)
     assert id_text(run.id)

@@ -90,15 +90,15 @@ def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: W
     page.mouse.down()
     page.mouse.move(box["x"] + 30, box["y"] + 20)
     page.mouse.up()
-    told = page.locator("[data-mask-told]")
-    expect(told).to_contain_text("% of the picture is painted")
-    painted = told.inner_text()
+    locator = page.locator("[data-mask-told]")
+    expect(locator).to_contain_text("% of the picture is painted")
+    painted = locator.inner_text()
     canvas.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
-    expect(told).not_to_have_text(painted)
+    expect(locator).not_to_have_text(painted)
     page.keyboard.press("Control+z")
-    expect(told).to_have_text(painted)
+    expect(locator).to_have_text(painted)
     page.select_option("#media-compare", other)
     expect(page.locator("#media-bound b")).to_have_text([model, other])
     assert findings(page) == []
@@ -164,15 +164,15 @@ def test_what_the_browser_records_is_transcribed_and_played(
     expect(page.locator("#media-bound")).to_contain_text("costs up to $")
     page.get_by_role("button", name="Transcribe").click()
     expect(page.locator("article[data-state=done] .media-text")).not_to_be_empty()
-    found = record_of(stage, model)
-    assert found["operation"] == "transcriptions"
-    assert 0 < found["charge_nano"] <= found["hold_nano"]
-    receipt(page, found)
+    record_value = record_of(stage, model)
+    assert record_value["operation"] == "transcriptions"
+    assert 0 < record_value["charge_nano"] <= record_value["hold_nano"]
+    receipt(page, record_value)
     # What the provider heard is what the player has.
     sound = page.locator("article audio").first
     kept = page.request.get(f"{stage.hub.url}{sound.get_attribute('src')}").body()
     assert kept.startswith(b"\x1aE\xdf\xa3")
-    assert stage.fake.wait_for_row(id_text(found["id"]))["outcome"] == "finished"
+    assert stage.fake.wait_for_row(id_text(record_value["id"]))["outcome"] == "finished"
     sound.evaluate(
         """(player) => new Promise((done, failed) => {
           player.ontimeupdate = () => { if (player.currentTime > 0) done() }

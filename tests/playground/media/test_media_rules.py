@@ -93,7 +93,7 @@ def test_what_a_price_tells_apart_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "values", "given", "operation", "body"),
+    ("kind", "name", "values", "inputs", "operation", "body"),
     [
         ("image", "gpt-image-1", {"size": "1024x1024", "n": "2", "style": "vivid"}, (),
          "image_generations", {"prompt": "p", "size": "1024x1024", "n": 2}),
@@ -118,17 +118,17 @@ def test_a_form_becomes_a_request(
     kind: MediaKind,
     name: str,
     values: dict[str, str],
-    given: tuple[str, ...],
+    inputs: tuple[str, ...],
     operation: str,
     body: dict[str, Any],
 ) -> None:
     model = MediaModel("ours", name)
-    ask = build_request(kind, model, "p", kept_values(kind, model, values), given)
+    ask = build_request(kind, model, "p", kept_values(kind, model, values), inputs)
     assert (ask.operation, ask.body) == (operation, {"model": "ours", **body})
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "prompt", "values", "given", "code"),
+    ("kind", "name", "prompt", "values", "inputs", "code"),
     [
         ("image", "gpt-image-1", "  ", {}, (), "no_prompt"),
         ("image", "gpt-image-1", "x" * (PROMPT_MAX + 1), {}, (), "too_long"),
@@ -147,22 +147,22 @@ def test_what_cannot_be_asked_is_refused(
     name: str,
     prompt: str,
     values: dict[str, str],
-    given: tuple[str, ...],
+    inputs: tuple[str, ...],
     code: str,
 ) -> None:
     model = MediaModel(name)
     with pytest.raises(InvalidMedia) as refused:
-        build_request(kind, model, prompt, kept_values(kind, model, values), given)
+        build_request(kind, model, prompt, kept_values(kind, model, values), inputs)
     assert refused.value.code == code
 
 
 def test_a_transcript_is_read_with_its_segments() -> None:
-    heard = {"text": f" {EVERYTHING}{NUL} ", "language": "english", "duration": "2.5",
+    values = {"text": f" {EVERYTHING}{NUL} ", "language": "english", "duration": "2.5",
              "segments": [{"id": 0, "start": 0, "end": 61.5, "text": " One."}]}  # fmt: skip
-    found = read_transcript(json.dumps(heard).encode())
-    assert "\0" not in found.text
-    assert (found.segments, found.seconds) == ([(0, 61.5, "One.")], 2.5)
-    assert subtitles(found.segments) == "1\n00:00:00,000 --> 00:01:01,500\nOne.\n\n"
+    transcript = read_transcript(json.dumps(values).encode())
+    assert "\0" not in transcript.text
+    assert (transcript.segments, transcript.seconds) == ([(0, 61.5, "One.")], 2.5)
+    assert subtitles(transcript.segments) == "1\n00:00:00,000 --> 00:01:01,500\nOne.\n\n"
     assert read_transcript(b'{"text":"a"}') == Transcript("a", [])
     assert [clock(62.9), clock(3602)] == ["1:02", "1:00:02"]
 
@@ -173,8 +173,8 @@ def test_pictures_are_read_by_what_they_are() -> None:
     body = {"data": [{"b64_json": encoded}, {"url": "https://pictures.example/1"}]}
     first, second = read_pictures(json.dumps(body).encode())
     assert (first, second) == (gif, "https://pictures.example/1")
-    made = picture_file(1, gif)
-    assert (made.name, made.media_type, made.facts) == (
+    created = picture_file(1, gif)
+    assert (created.name, created.media_type, created.facts) == (
         "image-1.gif", "image/gif", {"width": 2, "height": 3})  # fmt: skip
     assert sound_file(b"x", "opus").media_type == "audio/ogg"
     assert read_video(b'{"id":"video_1","status":"queued"}') == "video_1"
@@ -195,7 +195,7 @@ def test_what_is_no_picture_is_not_kept(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "prompt", "values", "given", "operation", "body"),
+    ("model", "prompt", "values", "inputs", "operation", "body"),
     [
         ("suno_lyrics", "rain", {}, (), "suno_lyrics", {"prompt": "rain"}),
         ("suno_music", "rain", {}, (), "suno_music", {"gpt_description_prompt": "rain"}),
@@ -219,15 +219,15 @@ def test_what_is_no_picture_is_not_kept(data: bytes) -> None:
     ],
 )  # fmt: skip
 def test_what_services_are_asked(
-    model: str, prompt: str, values: dict[str, str], given: tuple[str, ...], operation: str,
+    model: str, prompt: str, values: dict[str, str], inputs: tuple[str, ...], operation: str,
     body: dict[str, Any],
 ) -> None:  # fmt: skip
     """What the service's own reader takes."""
     kind: MediaKind = "music" if model.startswith("suno") else "midjourney"
     chosen = MediaModel(model)
-    ask = build_request(kind, chosen, prompt, kept_values(kind, chosen, values), given)
+    ask = build_request(kind, chosen, prompt, kept_values(kind, chosen, values), inputs)
     assert (ask.operation, ask.body) == (operation, body)
-    full = body | pictures_in(operation, dict.fromkeys(given, PIXEL))
+    full = body | pictures_in(operation, dict.fromkeys(inputs, PIXEL))
     if kind == "music":
         suno.read("lyrics" if model == "suno_lyrics" else "music", json.dumps(full).encode())
     else:
@@ -236,7 +236,7 @@ def test_what_services_are_asked(
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "code"),
+    ("model", "inputs", "code"),
     [
         ("mj_imagine", (), "no_prompt"),
         ("mj_shorten", (), "no_prompt"),
@@ -244,7 +244,7 @@ def test_what_services_are_asked(
         ("mj_blend", ("picture",), "few_pictures"),
     ],
 )
-def test_what_midjourney_cannot_be_asked(model: str, given: tuple[str, ...], code: str) -> None:
+def test_what_midjourney_cannot_be_asked(model: str, inputs: tuple[str, ...], code: str) -> None:
     with pytest.raises(InvalidMedia) as refused:
-        build_request("midjourney", MediaModel(model), " ", {}, given)
+        build_request("midjourney", MediaModel(model), " ", {}, inputs)
     assert refused.value.code == code

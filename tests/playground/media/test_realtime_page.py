@@ -100,10 +100,10 @@ def test_one_writes_speaks_and_interrupts(
     expect(page.locator("[data-level]")).to_be_visible()
     session = provider.sessions[-1]
 
-    def heard() -> int:
+    def count_audio() -> int:
         return sum(one["type"] == "input_audio_buffer.append" for one in session.received)
 
-    stage.hub.wait(lambda: heard() >= 10, "no sound has come")
+    stage.hub.wait(lambda: count_audio() >= 10, "no sound has come")
     page.get_by_role("button", name="Microphone on").click()
     expect(page.locator("[data-entries]")).to_contain_text("spoken")
     assert findings(page) == []
@@ -115,11 +115,11 @@ def test_one_writes_speaks_and_interrupts(
     page.get_by_role("button", name="End session").click()
     expect(root).to_have_attribute("data-state", "ended")
     expect(page.locator("#realtime-closed")).to_contain_text("The session has ended.")
-    told = [event for event in session.received if event["type"] != "input_audio_buffer.append"]
-    kinds = [event["type"] for event in told]
+    messages = [event for event in session.received if event["type"] != "input_audio_buffer.append"]
+    kinds = [event["type"] for event in messages]
     assert kinds.count("response.create") == 3
     assert "response.cancel" in kinds
-    (cut,) = [event for event in told if event["type"] == "conversation.item.truncate"]
+    (cut,) = [event for event in messages if event["type"] == "conversation.item.truncate"]
     assert 0 < cut["audio_end_ms"] < 400 * 50
 
     # What it was charged is what the books say, of the provider's own count.
@@ -163,8 +163,8 @@ def issue(slug: str, name: str, model: str) -> str:
 
 def age(token: str) -> int:
     """Let a ticket's time be over."""
-    found = RealtimeTicket.objects.filter(digest=realtime._digest(token))
-    return found.update(expires_at="2020-01-01T00:00:00Z")
+    realtime_tickets = RealtimeTicket.objects.filter(digest=realtime._digest(token))
+    return realtime_tickets.update(expires_at="2020-01-01T00:00:00Z")
 
 
 def opened(

@@ -134,8 +134,8 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
     poll_ordered(stage, acme, "mj", 1)
     picture = page.locator("article[data-state=done] .media-pictures img")
     expect(picture).to_have_count(1)
-    (made,) = midjourney.tasks.values()
-    assert made.body["prompt"] == f"{asked} --ar 16:9"
+    (created,) = midjourney.tasks.values()
+    assert created.body["prompt"] == f"{asked} --ar 16:9"
     run = stage.rows("SELECT task FROM playground_mediarun WHERE prompt = %s", asked)[0]
     assert (picture.get_attribute("src") or "").startswith(f"/mj/image/{run['task']}?expires=")
     button = page.get_by_role("button", name="U1")
@@ -147,7 +147,7 @@ def test_a_picture_is_imagined_and_changed_by_its_buttons(
     expect(page.locator("article")).to_have_count(2)
     stage.hub.wait(lambda: len(midjourney.tasks) == 2, "it was not asked for")
     upscaled = list(midjourney.tasks.values())[1]
-    assert (upscaled.path, upscaled.parent, upscaled.key) == ("action", made.id, made.key)
+    assert (upscaled.path, upscaled.parent, upscaled.key) == ("action", created.id, created.key)
     expect(page.locator("article").first).to_contain_text(asked[:20])
     page.get_by_role("button", name="Zoom").last.click()
     expect(page.locator("article")).to_have_count(3)

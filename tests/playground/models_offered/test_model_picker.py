@@ -75,10 +75,10 @@ def open_picker(page: Page) -> None:
 
 
 def names(page: Page) -> list[str]:
-    shown: list[str] = page.locator("#models-found [role=option]:not([hidden])").evaluate_all(
+    page_text: list[str] = page.locator("#models-found [role=option]:not([hidden])").evaluate_all(
         "all => all.map(one => one.dataset.name)"
     )
-    return shown
+    return page_text
 
 
 # Before there are hundreds: one row is as the other, and axe looks at each.

@@ -15,7 +15,7 @@ from accounts.models import AuditEvent, User
 from billing.wallets.wallets import add_opening_credit
 from dialects.chat.events import TextDelta
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from playground.models import (
     Attachment,
@@ -66,7 +66,7 @@ def add_model(user: User, relay: ScriptedRelay, **form: Any) -> Any:
     async def add() -> Any:
         client = RelayClient(relay)
         await client.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        url = reverse("column_add", args=["acme", await in_database(conversation_id)])
+        url = reverse("column_add", args=["acme", await run_in_database(conversation_id)])
         response = await client.post(url, {"model": "weir-1", **form}, headers=HTMX)
         await runs.finish()
         return response
@@ -105,14 +105,14 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("left_nano", "said"),
+    ("left_nano", "text"),
     [
         (1_000_000, "A budget leaves $0.0010 for this message. Lower max output."),
         (-5, "A budget that pays for this message is used up."),
     ],
 )
 def test_what_a_budget_lacks_is_not_told_of_the_balance(
-    people: Cast, left_nano: int, said: str
+    people: Cast, left_nano: int, text: str
 ) -> None:
     """It was: "Your balance is $0.00", beside a balance of $128.40 in the head of the page."""
     add_opening_credit(people.acme, 128_400_000_000)
@@ -120,7 +120,7 @@ def test_what_a_budget_lacks_is_not_told_of_the_balance(
     relay.bound_result = Bound(42_100_000, None, 1, 1, 7, left_nano, False)
     for user in (people.alice, people.bob):
         html = squeezed(ask_bound(user, relay, text="Hello"))
-        assert said in html
+        assert text in html
         assert "Request more budget" in html
         assert "balance" not in html.lower()
 
@@ -361,9 +361,9 @@ def test_files_go_beside_the_message_and_to_the_model(people: Cast) -> None:
     assert [part["type"] for part in content] == ["image_url", "text"]
     assert "a b.png" in page(people.bob, chat_of(people.bob)).content.decode()
     url = reverse("file_show", args=["acme", file.text_id])
-    shown = page(people.bob, url)
-    assert shown["Content-Type"] == "image/png"
-    assert "sandbox" in shown["Content-Security-Policy"]
+    page_text = page(people.bob, url)
+    assert page_text["Content-Type"] == "image/png"
+    assert "sandbox" in page_text["Content-Security-Policy"]
     assert page(people.alice, url).status_code == 404
     assert send(people.alice, relay, text="Look", file=file.text_id).status_code == 404
 
@@ -439,8 +439,8 @@ def test_a_model_is_added_to_a_comparison_later(people: Cast) -> None:
     relay = answers("late words")
     token = id_text(new_id())
     assert add_model(people.bob, relay, token=token)["HX-Redirect"] == chat_of(people.bob)
-    told = [message["content"] for message in json.loads(relay.requests[0][1])["messages"]]
-    assert told == ["Hi", "same words", "More"]
+    contents = [message["content"] for message in json.loads(relay.requests[0][1])["messages"]]
+    assert contents == ["Hi", "same words", "More"]
     batch = Run.objects.filter(batch=Run.objects.latest("id").batch)
     assert sorted(run.column for run in batch) == [0, 1, 2, 3]
     assert Message.objects.filter(role="user", content="More").count() == 3
@@ -455,8 +455,8 @@ def test_a_model_is_added_to_a_comparison_later(people: Cast) -> None:
     relay = answers("third words")
     send(people.bob, relay, model=["weir-1"] * 4, compare="1", text="On",
          conversation=conversation_id())  # fmt: skip
-    told = [json.loads(body)["messages"][3]["content"] for _, body in relay.requests]
-    assert sorted(told) == ["late words", *["second words"] * 3]
+    contents = [json.loads(body)["messages"][3]["content"] for _, body in relay.requests]
+    assert sorted(contents) == ["late words", *["second words"] * 3]
 
 
 @pytest.mark.extended
@@ -524,13 +524,13 @@ def test_a_link_shows_what_it_shall_and_nothing_more(people: Cast) -> None:
     url = share(people.bob, days="7", hide_system="on", hide_cost="on")
     later = {"conversation": conversation_id(), "system": "Secret system"}
     send(people.bob, answers("later"), text="Later", **later)
-    shown = Client().get(url)
-    html = shown.content.decode()
+    response = Client().get(url)
+    html = response.content.decode()
     assert "A question" in html
     assert "An answer &lt;b&gt;" in html
     for hidden in ("Secret system", "$0.0", "later", "bob", "<script"):
         assert hidden not in html
-    assert shown["X-Robots-Tag"].startswith("noindex")
+    assert response["X-Robots-Tag"].startswith("noindex")
     open_url = share(people.bob, days="1")
     html = Client().get(open_url).content.decode()
     assert "Secret system" in html
@@ -651,8 +651,8 @@ def test_the_code_view_tells_the_request_in_each_form_without_a_key(
     send(people.bob, answers("x"), text="<b>Hi</b> & bye")
     run = Run.objects.get()
     address = reverse("run_code", args=["acme", run.text_id])
-    shown = page(people.bob, f"{address}?form={form}&lang={language}").content.decode()
-    code = unescape(re.sub(r"<[^>]*>", "", shown.split('id="run-code">')[1].split("</code>")[0]))
+    text = page(people.bob, f"{address}?form={form}&lang={language}").content.decode()
+    code = unescape(re.sub(r"<[^>]*>", "", text.split('id="run-code">')[1].split("</code>")[0]))
     assert word in code
     assert "<b>Hi</b> & bye" in code
     assert "WEIR_API_KEY" in code
@@ -674,17 +674,17 @@ def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
                 number=number, model="weir-1", settings={"system": f"{name} {number}"}
             )
 
-    def found(user: User, words: str = "") -> list[tuple[str, str]]:
+    def search_prompts(user: User, words: str = "") -> list[tuple[str, str]]:
         html = squeezed(squeezed(page(user, f"/o/acme/prompts/_f/pick?q={words}").content.decode()))
         return re.findall(r"prompt=(\w+)&amp;.*?>(version [^<]*)<", html)
 
-    assert found(people.bob) == [
+    assert search_prompts(people.bob) == [
         ("mine", "version 2, latest"),
         ("others", "version 2, in production"),
         ("ours", "version 1, in production"),
     ]
-    assert [slug for slug, _ in found(people.alice)] == ["others", "ours"]
-    assert found(people.bob, "our") == [("ours", "version 1, in production")]
+    assert [slug for slug, _ in search_prompts(people.alice)] == ["others", "ours"]
+    assert search_prompts(people.bob, "our") == [("ours", "version 1, in production")]
     html = squeezed(page(people.bob, "/o/acme/playground?prompt=ours").content.decode())
     assert ">Ours 1</textarea>" in html
     assert "No prompt is named" in squeezed(

@@ -46,14 +46,14 @@ def names(model: str, provider: str = "openai") -> list[str]:
 def test_each_model_shows_its_own(
     model: str, provider: str, has: set[str], lacks: set[str]
 ) -> None:
-    shown = set(names(model, provider))
-    assert has <= shown
-    assert not lacks & shown
+    texts = set(names(model, provider))
+    assert has <= texts
+    assert not lacks & texts
 
 
 def test_a_model_that_is_not_known_shows_what_all_servers_know() -> None:
-    shown = [parameter.name for parameter in parameters_of(UNKNOWN)]
-    assert shown == ["temperature", "top_p", "frequency_penalty", "presence_penalty",
+    texts = [parameter.name for parameter in parameters_of(UNKNOWN)]
+    assert texts == ["temperature", "top_p", "frequency_penalty", "presence_penalty",
                      "max_output", "stop", "seed"]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_operations_are_read_chosen_and_added(people: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "text"),
     [
         ({}, "Enter a URL, or choose a file."),
         ({"url": "http://127.0.0.1:1/openapi.json"}, "Only public https URLs"),
@@ -61,12 +61,12 @@ def test_operations_are_read_chosen_and_added(people: Cast) -> None:
     ],
 )
 def test_an_address_is_fetched_only_where_strangers_may_go(
-    people: Cast, form: dict[str, str], told: str
+    people: Cast, form: dict[str, str], text: str
 ) -> None:
     """Egress: the guarded connector."""
     response = read(people.bob, **form)
     assert response.status_code == 422
-    assert told in unescape(response.content.decode())
+    assert text in unescape(response.content.decode())
 
 
 @pytest.mark.extended

@@ -33,7 +33,7 @@ def refused(budget_id: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("spent_nano", "language", "said"),
+    ("spent_nano", "language", "text"),
     [
         (5 * 10**9, "en", "The budget of core is used up: $5.00 of $5.00. It resets on "),
         (5 * 10**9, "zh-hans", "core 的预算已用完：$5.00 / $5.00。 将于 "),
@@ -42,12 +42,12 @@ def refused(budget_id: int) -> str:
     ],
 )
 def test_a_budget_that_refuses_speaks_the_language_of_the_page(
-    budget_id: int, spent_nano: int, language: str, said: str
+    budget_id: int, spent_nano: int, language: str, text: str
 ) -> None:
     """It was the relay's English sentence, on Chinese pages too."""
     BudgetWindow.objects.filter(budget=budget_id).update(spent_nano=spent_nano)
     with translation.override(language):
-        assert refused(budget_id).startswith(said)
+        assert refused(budget_id).startswith(text)
 
 
 def test_a_refusal_of_some_time_ago_has_no_figures_of_today(budget_id: int) -> None:

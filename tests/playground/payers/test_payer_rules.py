@@ -159,8 +159,8 @@ def test_rules_over_the_api(people: Cast) -> None:
     url = "/api/v1/playground/payer-rules"
     alice = signed_in(people.alice)
     assert alice.get(url).json() == {"rules": {"owner": "any", "admin": "any", "developer": "any"}}
-    given = {"rules": {"developer": "own"}}
-    changed = alice.put(url, given, content_type="application/json")
+    fields = {"rules": {"developer": "own"}}
+    changed = alice.put(url, fields, content_type="application/json")
     assert changed.json()["rules"]["developer"] == "own"
     for wrong in ({"viewer": "own"}, {"developer": "dance"}):
         refused = alice.put(url, {"rules": wrong}, content_type="application/json")

@@ -7,7 +7,7 @@ import pytest
 from django.http import Http404
 from django.urls import reverse
 
-from accounts.access.access import one_of, payable_keys
+from accounts.access.access import get_by_id, payable_keys
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
 from accounts.keys.keys import playground_key
@@ -46,7 +46,7 @@ def test_a_person_may_choose_own_keys_and_nobodys_never_another_persons(people: 
     assert payable(people, people.alice) == ["alice's", "shared"]
     assert payable(people, people.bob) == ["bob's"]  # a developer sees no other key
     with pytest.raises(Http404):
-        one_of(payable_keys(actor(people.alice, people.acme)), id_text(bobs.id))
+        get_by_id(payable_keys(actor(people.alice, people.acme)), id_text(bobs.id))
 
 
 def test_a_key_that_may_not_be_chosen_pays_for_nothing(people: Cast) -> None:

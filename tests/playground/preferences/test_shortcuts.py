@@ -2,14 +2,20 @@
 
 import pytest
 
-from playground.preferences.shortcuts import DEFAULTS, ShortcutConflict, code_of, laid, read_letters
+from playground.preferences.shortcuts import (
+    DEFAULTS,
+    ShortcutConflict,
+    apply_rebindings,
+    code_of,
+    read_letters,
+)
 
 
 def test_only_what_is_laid_otherwise_is_kept() -> None:
     assert read_letters(DEFAULTS) == {}
     assert read_letters({**DEFAULTS, "tools": " w "}) == {"tools": "W"}
     assert read_letters({"tools": "7", "code": ""}) == {}
-    assert laid({"tools": "W"}) == {**DEFAULTS, "tools": "W"}
+    assert apply_rebindings({"tools": "W"}) == {**DEFAULTS, "tools": "W"}
 
 
 def test_two_acts_may_change_places_but_not_share_one() -> None:

@@ -25,11 +25,11 @@ def send(client: Client, method: str, path: str, body: dict[str, Any] | None = N
 
 def test_a_prompt_is_saved_put_in_production_and_deleted(people: Cast) -> None:
     bob = signed_in(people.bob)
-    made = send(bob, "POST", URL, PROMPT)
-    assert made.status_code == 201, made.content
-    shown = made.json()
-    assert shown | PROMPT == shown
-    assert (shown["slug"], shown["version"], shown["production"]) == ("refund-bot", 1, None)
+    response = send(bob, "POST", URL, PROMPT)
+    assert response.status_code == 201, response.content
+    body = response.json()
+    assert body | PROMPT == body
+    assert (body["slug"], body["version"], body["production"]) == ("refund-bot", 1, None)
     assert send(bob, "POST", URL, PROMPT).status_code == 409
     one = f"{URL}/refund-bot"
     second = {"model": "weir-1", "settings": {"system": "You are {{who}}!"}}

@@ -16,7 +16,7 @@ from playground.rendering.markdown import (
     MarkdownLabels,
     begins_block,
     closed_html,
-    in_stretches,
+    join_stretches,
     render_block,
     render_whole,
 )
@@ -40,7 +40,7 @@ def kinds(text: str) -> list[str]:
     return [event.kind for event in split(text) if isinstance(event, Opened)]
 
 
-def shown(*pieces: str) -> dict[int, str]:
+def join_blocks(*pieces: str) -> dict[int, str]:
     texts: dict[int, str] = {}
     for event in split(*pieces):
         if isinstance(event, Grown):
@@ -97,12 +97,12 @@ def test_what_may_be_a_mark_is_held_until_it_is_known() -> None:
 
 
 def test_an_open_fence_shows_its_code_and_neither_of_its_marks() -> None:
-    assert shown("```py\na = 1\n``\n```\n")[0] == "a = 1\n``\n"
+    assert join_blocks("```py\na = 1\n``\n```\n")[0] == "a = 1\n``\n"
 
 
 def test_the_text_shown_is_the_text_but_for_marks_and_blank_lines_between_blocks() -> None:
     text = "One *two*.\nThree\n\n- a\n\n- b\n\nEnd"
-    assert shown(text) == {0: "One *two*.\nThree\n", 1: "- a\n- b\n", 2: "End"}
+    assert join_blocks(text) == {0: "One *two*.\nThree\n", 1: "- a\n- b\n", 2: "End"}
 
 
 def parts(text: str) -> list[tuple[str, bool]]:
@@ -168,7 +168,7 @@ def test_any_split_gives_the_same_blocks_and_the_same_shown_text(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert sources(*pieces) == sources(text)
-    assert shown(*pieces) == shown(text)
+    assert join_blocks(*pieces) == join_blocks(text)
     assert sources(*text) == sources(text)
     assert [event for event in split(*text) if isinstance(event, Parted)] == [
         event for event in split(text) if isinstance(event, Parted)
@@ -214,6 +214,6 @@ def test_work_grows_with_the_text_not_with_its_square(line: str) -> None:
 
 def test_rendering_whole_is_rendering_the_blocks() -> None:
     closed = [event for event in split("# a\n\nb\n```\nc\n```") if isinstance(event, Closed)]
-    assert render_whole("# a\n\nb\n```\nc\n```", LABELS, "m") == in_stretches(
+    assert render_whole("# a\n\nb\n```\nc\n```", LABELS, "m") == join_stretches(
         [closed_html(block, LABELS, "m") for block in closed]
     )

@@ -54,13 +54,13 @@ class Judge(HTMLParser):
                 assert value in SWAPS
             if name == "width":
                 assert re.fullmatch(r"-?\d{0,2}(\.\d+)?(em|px)?", value or ""), value
-        found = dict(attrs)
+        results = dict(attrs)
         if tag == "sup":
-            assert found["class"] == "note"
-            assert found.keys() <= {"class", "id"}
-        if tag == "a" and not re.fullmatch(NOTE, found.get("href") or ""):
-            assert found["rel"] == "noopener noreferrer nofollow"
-            assert found["target"] == "_blank"
+            assert results["class"] == "note"
+            assert results.keys() <= {"class", "id"}
+        if tag == "a" and not re.fullmatch(NOTE, results.get("href") or ""):
+            assert results["rel"] == "noopener noreferrer nofollow"
+            assert results["target"] == "_blank"
 
     def handle_comment(self, data: str) -> None:
         raise AssertionError(f"a comment: {data}")

@@ -8,11 +8,11 @@ from playground.rendering.logprobs import likelihoods, percent_of
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"),
+    ("probability", "display"),
     [(1.0, "100.0%"), (0.99999, ">99.9%"), (0.821, "82.1%"), (0.00001, "<0.1%")],
 )
-def test_percent_is_never_rounded_to_none_or_all(probability: float, shown: str) -> None:
-    assert percent_of(math.log(probability)) == shown
+def test_percent_is_never_rounded_to_none_or_all(probability: float, display: str) -> None:
+    assert percent_of(math.log(probability)) == display
 
 
 def test_what_was_likely_instead_stands_beside_each_token() -> None:

@@ -169,11 +169,11 @@ def test_frames_applied_are_the_page_of_the_same_moment(pieces: list[str]) -> No
     for piece in pieces:
         text += piece
         apply(page, painter.paint([TextDelta(0, piece)]).html)
-        shown = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
-        assert shown == as_html(render_so_far(text, MarkdownLabels(), "M"))
+        page_text = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
+        assert page_text == as_html(render_so_far(text, MarkdownLabels(), "M"))
     apply(page, painter.end().html)
-    shown = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
-    assert shown == as_html(render_whole(text, MarkdownLabels(), "M"))
+    page_text = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
+    assert page_text == as_html(render_whole(text, MarkdownLabels(), "M"))
 
 
 def test_a_long_paragraph_is_closed_piece_by_piece() -> None:
@@ -188,8 +188,8 @@ def test_a_long_paragraph_is_closed_piece_by_piece() -> None:
     assert max(drawn) <= 4_000
     apply(page, closing)
     assert blocks_of(page) == as_html(render_whole(source, MarkdownLabels(), "M"))
-    shown = read(render_whole(source, MarkdownLabels(), "M")).text()
-    assert shown.split() == ("A word of it and more. " * 900).split()
+    page_text = read(render_whole(source, MarkdownLabels(), "M")).text()
+    assert page_text.split() == ("A word of it and more. " * 900).split()
 
 
 @pytest.mark.parametrize(("line", "word"), [("--:", "end"), (":-:", "middle"), (":--", "")])
@@ -327,9 +327,9 @@ def test_what_is_drawn_only_grows(text: str) -> None:
         match = page.find("blocks-M")
         if page.find("wait-M") or match is None:
             continue
-        shown = re.sub(r"</\w+>|\n|<a>", "", markup(match[1]))
-        assert shown.startswith(before), (before, shown)
-        before = shown.rstrip()
+        page_text = re.sub(r"</\w+>|\n|<a>", "", markup(match[1]))
+        assert page_text.startswith(before), (before, page_text)
+        before = page_text.rstrip()
 
 
 @pytest.mark.parametrize(

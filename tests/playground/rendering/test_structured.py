@@ -4,7 +4,7 @@ import pytest
 
 from playground.rendering.growing import render_so_far
 from playground.rendering.markdown import MarkdownLabels, render_whole
-from playground.rendering.structured import formatted, is_structured
+from playground.rendering.structured import format_json, is_structured
 from tests.playground.rendering.test_hostile import judge
 
 
@@ -26,8 +26,8 @@ def test_what_asks_for_json(stored: dict[str, object] | None, structured: bool) 
 
 
 def test_json_is_formatted_and_anything_else_left() -> None:
-    assert formatted('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
-    assert formatted("I cannot") == "I cannot"
+    assert format_json('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
+    assert format_json("I cannot") == "I cannot"
 
 
 @pytest.mark.parametrize(

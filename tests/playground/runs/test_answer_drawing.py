@@ -72,8 +72,8 @@ def test_inline_marks_are_drawn_while_they_are_written(stage: Stage, bob: Watche
     stage.echo.release()
     page.wait_for_selector(DONE)
     assert first.evaluate("(element) => element.isConnected && element.textContent") == "bold word"
-    shown: list[str] = page.evaluate("() => window.shown")
-    texts = [re.sub("<[^>]*>", "", html) for html in shown]
+    page_text: list[str] = page.evaluate("() => window.shown")
+    texts = [re.sub("<[^>]*>", "", html) for html in page_text]
     assert not [text for text in texts if re.search(r"[*`\[\]()]", text)]
     expect(page.locator(f"{BLOCKS} a")).to_have_attribute("href", "https://a.example/b")
     bob.assert_calm()

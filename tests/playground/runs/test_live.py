@@ -128,7 +128,7 @@ def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob_apart: Wa
     # In steps: what fails in one is tried again in a later one.
     for _ in range(50):
         page.clock.run_for(100)
-    shown = blocks(page)
+    page_text = blocks(page)
     assert len([url for url in tried if "/events" in url]) >= 3
     newest = (
         "SELECT max(seq) AS seq FROM playground_runevent WHERE run_id = "
@@ -137,7 +137,7 @@ def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob_apart: Wa
     before = stage.rows(newest)[0]["seq"]
     stage.echo.release()
     stage.hub.wait(lambda: stage.rows(newest)[0]["seq"] > before, "the answer does not go on")
-    assert blocks(page) == shown
+    assert blocks(page) == page_text
     bob_apart.context.set_offline(False)
     page.clock.run_for(30_000)
     # It is said to be back while the answer goes on.
@@ -178,12 +178,12 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(
     charge = row["usage"]["prompt_tokens"] * RATES["in_text"] + 20 * RATES["out_text"]
     assert run["charge_nano"] * 1_000_000 == charge
     foot = page.locator(".msg footer").last.inner_text()
-    shown = re.search(
+    match = re.search(
         r"Stopped by you · .*charged \$([\d.]+) \((measured(?: after disconnect)?)\)", foot
     )
-    assert shown, foot
-    digits = len(shown[1].partition(".")[2])
-    assert Decimal(shown[1]) == round(Decimal(run["charge_nano"]).scaleb(-9), digits)
+    assert match, foot
+    digits = len(match[1].partition(".")[2])
+    assert Decimal(match[1]) == round(Decimal(run["charge_nano"]).scaleb(-9), digits)
     expect(page.locator("[data-send]")).to_be_visible()
     bob.assert_calm()
 

@@ -31,10 +31,10 @@ def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: s
     send(people.bob, answers("x"), text="One")
     id = conversation_id()
     for is_set in (False, True, False):
-        found = re.search(rf'name="{field}" value="(\d)"', menu(people, id))
-        assert found is not None
-        assert found[1] == str(int(not is_set))
-        post(people.bob, "chat_change", id, **{field: found[1]})
+        match = re.search(rf'name="{field}" value="(\d)"', menu(people, id))
+        assert match is not None
+        assert match[1] == str(int(not is_set))
+        post(people.bob, "chat_change", id, **{field: match[1]})
 
 
 @pytest.mark.extended
@@ -52,9 +52,9 @@ def test_a_shared_preset_is_deleted_by_its_maker_alone(people: Cast) -> None:
     signed_in(people.bob).post(reverse("preset_save", args=["acme"]), form, headers=HTMX)
     url = reverse("preset_delete", args=["acme", Preset.objects.get().text_id])
     for user, offered in ((people.bob, True), (people.alice, False)):
-        shown = page(user, "/o/acme/playground").content.decode()
-        assert ">Calm</a>" in shown
-        assert (url in shown) is offered
+        text = page(user, "/o/acme/playground").content.decode()
+        assert ">Calm</a>" in text
+        assert (url in text) is offered
 
 
 @pytest.mark.extended
@@ -63,10 +63,10 @@ def test_wins_are_not_votes(people: Cast) -> None:
     run = Run.objects.order_by("column")[0]
     post(people.bob, "vote", id_text(run.batch), winner="")
     url = reverse("votes", args=["acme"])
-    (told,) = file_of(signed_in(people.alice), f"{url}?export=csv&cols=model,wins,votes")
-    (shown,) = rows_of(signed_in(people.alice), f"{url}?cols=model,wins,votes")
-    assert told["wins"] == "0" != told["votes"]
-    assert shown.split()[:3] == ["weir-1", "0", told["votes"]]
+    (message,) = file_of(signed_in(people.alice), f"{url}?export=csv&cols=model,wins,votes")
+    (page_text,) = rows_of(signed_in(people.alice), f"{url}?cols=model,wins,votes")
+    assert message["wins"] == "0" != message["votes"]
+    assert page_text.split()[:3] == ["weir-1", "0", message["votes"]]
 
 
 @pytest.mark.extended
@@ -74,9 +74,9 @@ def test_a_diff_names_the_columns_that_it_is_of(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=2, role="assistant").update(content="other words")
     url = reverse("diff", args=["acme", conversation_id()])
-    shown = squeezed(
+    page_text = squeezed(
         signed_in(people.bob).get(url, {"a": "0", "b": "2"}, headers=HTMX).content.decode()
     )
-    chosen = re.findall(r'<option value="(\d)" selected>', shown)
+    chosen = re.findall(r'<option value="(\d)" selected>', page_text)
     assert chosen == ["0", "2"]
-    assert "other</ins>" in shown
+    assert "other</ins>" in page_text

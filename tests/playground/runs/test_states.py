@@ -54,8 +54,8 @@ def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
 
 
 def announcements(page: Page) -> list[str]:
-    heard: list[str] = page.evaluate("() => window.said")
-    return heard
+    received: list[str] = page.evaluate("() => window.said")
+    return received
 
 
 def is_said(page: Page, number: int) -> bool:
@@ -98,17 +98,17 @@ def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob_apart: Watched)
     listen(page)
     page.fill("#chat-text", SPOKEN)
     page.locator("#chat-text").press("Enter")
-    said = ["The weir holds 1.5 metres of water.", "It flows! 水面平静。",
+    lines = ["The weir holds 1.5 metres of water.", "It flows! 水面平静。",
             "流速慢？ Code block: python. one item another The end"]  # fmt: skip
     for number, written in enumerate(("It f", "流速"), 1):
         expect(page.locator(BLOCKS)).to_contain_text(written)
         # What came with the turn is read with the first frame behind it.
         stage.hub.wait(partial(is_said, page, number), "nothing is said")
-        assert announcements(page) == said[:number]
+        assert announcements(page) == lines[:number]
         stage.echo.release()
     page.wait_for_selector(DONE)
-    page.wait_for_function("count => window.said.length >= count", arg=len(said))
-    assert announcements(page) == said
+    page.wait_for_function("count => window.said.length >= count", arg=len(lines))
+    assert announcements(page) == lines
     expect(page.locator("#live")).to_have_text(re.compile("Answer finished, "))
     bob_apart.assert_calm()
 

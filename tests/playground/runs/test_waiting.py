@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from playground.models import RunEvent
 from relay.front.downstream import Head
 from relay.requests.context import Outcome
@@ -48,15 +48,15 @@ class SilentRelay(ScriptedRelay):
             self.pass_time(seconds)
             for _ in range(LOOKS_MAX if number % 2 else 20):
                 await asyncio.sleep(0)
-                shown = await in_database(_shown)
-                if len(shown) > number // 2 and number % 2:
+                page_text = await run_in_database(_frame_texts)
+                if len(page_text) > number // 2 and number % 2:
                     break
-            self.shown.append(shown)
+            self.shown.append(page_text)
         async for item in super().chat(*args, **over):
             yield item
 
 
-def _shown() -> list[str]:
+def _frame_texts() -> list[str]:
     return [
         unescape(html) for html in RunEvent.objects.order_by("seq").values_list("html", flat=True)
     ]

@@ -22,24 +22,24 @@ def test_the_request_of_a_draft_is_shown_as_it_is_typed(
     else:
         page.locator("[data-panel-toggle]").click()
         page.locator("[data-pane-tab=debug]").press("Enter")
-    shown = page.locator(f".pane[data-pane={pane}]")
-    expect(shown).to_contain_text("Nothing has been sent.")
-    expect(shown).to_contain_text("first words")
+    locator = page.locator(f".pane[data-pane={pane}]")
+    expect(locator).to_contain_text("Nothing has been sent.")
+    expect(locator).to_contain_text("first words")
     if pane == "code":
-        shown.get_by_role("link", name="Python").click()
-        expect(shown).to_contain_text("import")
+        locator.get_by_role("link", name="Python").click()
+        expect(locator).to_contain_text("import")
     page.fill("#chat-text", "other words")
-    expect(shown).to_contain_text("other words")
-    expect(shown).not_to_contain_text("first words")
+    expect(locator).to_contain_text("other words")
+    expect(locator).not_to_contain_text("first words")
     if pane == "code":
-        expect(shown).to_contain_text("import")  # the language stays
+        expect(locator).to_contain_text("import")  # the language stays
     page.locator("#chat-text").press("Enter")
     page.wait_for_selector(DONE)
     page.locator("[popovertarget^=more-]").last.click()
     page.locator(f".menu:popover-open [data-panel-open={pane}]").click()
-    expect(shown).not_to_contain_text("Nothing has been sent.")
-    expect(shown).to_contain_text("other words")
+    expect(locator).not_to_contain_text("Nothing has been sent.")
+    expect(locator).to_contain_text("other words")
     page.fill("#chat-text", "third words")
     expect(page.locator("#bound")).to_contain_text("held")
-    expect(shown).not_to_contain_text("third words")  # that of the answer stays
+    expect(locator).not_to_contain_text("third words")  # that of the answer stays
     alice.assert_calm()

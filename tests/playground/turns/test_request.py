@@ -4,7 +4,7 @@ import base64
 
 from gateway.providers.models import UNKNOWN
 from playground.panel.settings import Settings
-from playground.turns.request import ChatMessage, Stored, build_request, shown_request
+from playground.turns.request import ChatMessage, Stored, build_request, shorten_request
 
 HELLO = ChatMessage("user", "Hello")
 
@@ -115,6 +115,6 @@ def test_files_stand_before_the_text_in_the_form_of_their_kind() -> None:
 
 def test_long_data_is_cut_for_eyes_only() -> None:
     body = build_request("m", [ChatMessage("user", "x" * 5000)], Settings(), UNKNOWN, {})
-    shown = shown_request(body)
-    assert shown["messages"][0]["content"].endswith("(5,000 characters)")
+    page_text = shorten_request(body)
+    assert page_text["messages"][0]["content"].endswith("(5,000 characters)")
     assert len(body["messages"][0]["content"]) == 5000

@@ -86,15 +86,15 @@ def test_the_oldest_turns_go_as_a_summary_until_it_is_taken_back(long_chat: Cast
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("relay", "said"),
+    ("relay", "text"),
     [
         (NamingRelay("", "insufficient_balance"), "The balance is too low for this message."),
         (NamingRelay("  "), "The model returned no summary."),
     ],
 )
-def test_without_a_summary_nothing_changes(long_chat: Cast, relay: NamingRelay, said: str) -> None:
+def test_without_a_summary_nothing_changes(long_chat: Cast, relay: NamingRelay, text: str) -> None:
     response = summarise(long_chat.bob, relay, conversation=conversation_id())
-    assert said in notice_of(response)
+    assert text in notice_of(response)
     assert not Message.objects.filter(parts__has_key="summary").exists()
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gateway.providers.models import UNKNOWN
 from playground.panel.settings import Settings
-from playground.turns.context_window import context_of, summarised
+from playground.turns.context_window import apply_summary, context_of
 from playground.turns.request import ChatMessage, build_request, context_for, left_out
 from playground.turns.summary_request import SUMMARY_TOKENS_MAX, portions, summary_request
 
@@ -44,8 +44,8 @@ def test_a_portion_is_asked_for_with_what_was_said_before() -> None:
 
 
 def test_the_summary_goes_in_the_place_of_the_turns() -> None:
-    assert summarised(PATH) == (4, "They met.")
-    assert summarised(PATH[:3]) == (0, "")
+    assert apply_summary(PATH) == (4, "They met.")
+    assert apply_summary(PATH[:3]) == (0, "")
     body = build_request("m", PATH, Settings(system="Be kind."), UNKNOWN, {})
     assert body["messages"] == [
         {"role": "system", "content": "Be kind.\n\nWhat was said before, in short:\n\nThey met."},

@@ -26,7 +26,7 @@ from dialects.chat.events import End, Event, Finish, TextDelta
 from dialects.openai.stream.encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, Run, RunState
@@ -209,13 +209,13 @@ def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
     assert response.status_code == 200
     assert response["HX-Push-Url"] == chat_of(people.bob)
     assert "Hello &lt;b&gt;" in html
-    shown = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
-    assert '<p dir="auto">Good<strong>day</strong></p>' in shown
-    assert "$0.0000018 (measured)" in shown
-    assert "3 in, 2 out" in shown
+    page_text = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert '<p dir="auto">Good<strong>day</strong></p>' in page_text
+    assert "$0.0000018 (measured)" in page_text
+    assert "3 in, 2 out" in page_text
     run = Run.objects.get()
     assert (run.state, run.assistant_message.content) == (RunState.DONE, "Good **day**")
-    assert reverse("request", args=["acme", id_text(run.request_id)]) in shown
+    assert reverse("request", args=["acme", id_text(run.request_id)]) in page_text
     principal, body = relay.requests[0]
     assert principal.user_id == people.bob.id
     assert b'"role": "user", "content": "Hello <b>"' in body
@@ -279,19 +279,19 @@ def test_what_cannot_be_begun_comes_back_with_its_text(
 @pytest.mark.extended
 @pytest.mark.parametrize("link", [". Request more: http://hub.example/b/12", ""])
 @pytest.mark.parametrize(
-    ("status", "kind", "said"),
+    ("status", "kind", "text"),
     [
         (402, "insufficient_balance", "Insufficient Balance: key budget is used up (spent 1 USD)"),
         (429, "rate_limited", "Rate Limit Reached: team budget is used up, so one; retry in 1 s"),
     ],
 )
 def test_a_budget_that_refuses_is_told_with_the_way_to_more(
-    people: Cast, status: int, kind: str, said: str, link: str
+    people: Cast, status: int, kind: str, text: str, link: str
 ) -> None:
     """W54: from the error to the form, whatever its sentence says."""
-    ended = outcome(status, kind, message=said + link, charge_nano=0, meters={}, budget_id=12)
+    ended = outcome(status, kind, message=text + link, charge_nano=0, meters={}, budget_id=12)
     html = send(people.bob, ScriptedRelay(ended), text="dear question").content.decode()
-    assert f"{said} You were not charged." in html
+    assert f"{text} You were not charged." in html
     assert '<a href="/b/12">Request more</a>' in html
     assert "hub.example" not in html
 
@@ -307,16 +307,16 @@ def test_a_budget_that_refuses_is_told_with_the_way_to_more(
 )
 def test_a_stored_refusal_keeps_its_way_to_more(words: str, facts: dict[str, int]) -> None:
     """One of an earlier version says it in other words, and does not name its budget."""
-    said = "Insufficient Balance: key budget is used up (spent 1.50 USD of 1.50 USD)"
-    stored = {"kind": "insufficient_balance", "message": said + words, **facts}
-    assert (error_text(stored), ask_href(stored)) == (said, "/b/12")
+    text = "Insufficient Balance: key budget is used up (spent 1.50 USD of 1.50 USD)"
+    stored = {"kind": "insufficient_balance", "message": text + words, **facts}
+    assert (error_text(stored), ask_href(stored)) == (text, "/b/12")
     other = {"kind": "upstream_error", "message": "See http://a.example/b/12"}
     assert (error_text(other), ask_href(other)) == (other["message"], "")
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "text"),
     [
         ({"text": " \n"}, "Write a message first."),
         ({"text": "x", "model": "weir-unpriced"}, "Choose a model."),
@@ -324,10 +324,10 @@ def test_a_stored_refusal_keeps_its_way_to_more(words: str, facts: dict[str, int
         ({"text": "x" * 1_000_001}, "The message is too long."),
     ],
 )
-def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, Any], said: str) -> None:
+def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, Any], text: str) -> None:
     response = send(people.bob, HELLO, **form)
     assert response.status_code == 422
-    assert said in response.content.decode()
+    assert text in response.content.decode()
     assert Run.objects.count() == 0
 
 
@@ -389,18 +389,18 @@ def begin(user: User, text: str) -> Turn:
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "expected_notice"),
     [("http://testserver{}?panel=1#end", True), ("http://testserver//[", False), ("[", False)],
 )
 def test_the_list_marks_the_chat_of_the_page_around_it(
-    people: Cast, address: str, told: bool
+    people: Cast, address: str, expected_notice: bool
 ) -> None:
     begin(people.bob, "hi")
-    shown = address.format(chat_of(people.bob))
+    page_text = address.format(chat_of(people.bob))
     response = signed_in(people.bob).get(
-        "/o/acme/playground/_f/chats", headers={"hx-request": "true", "hx-current-url": shown}
+        "/o/acme/playground/_f/chats", headers={"hx-request": "true", "hx-current-url": page_text}
     )
-    assert ('aria-current="page"' in response.content.decode()) is told
+    assert ('aria-current="page"' in response.content.decode()) is expected_notice
 
 
 @pytest.mark.extended
@@ -479,7 +479,7 @@ def test_the_stream_of_a_page_ends_with_the_right_to_read_it(
         reading = asyncio.create_task(read())
         await asyncio.wait_for(listens.wait(), 5)
         assert not reading.done()
-        await in_database(SHUT_OUT[cause], people, browser)
+        await run_in_database(SHUT_OUT[cause], people, browser)
         return await asyncio.wait_for(reading, 5)
 
     end = asyncio.run(watched())[-1]

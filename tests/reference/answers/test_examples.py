@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from billing.prices.plans import put_on_plan, save_plan
+from billing.prices.plans import assign_plan, save_plan
 from billing.prices.prices import set_price
 from dialects.chat.chat import Dialect
 from dialects.codec import Target
@@ -29,7 +29,7 @@ SINCE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 CHAT = {"in_text": 10**8, "out_text": 2 * 10**8}
 
 
-def shown(client: Client, path: str) -> str:
+def read_page(client: Client, path: str) -> str:
     answer = client.get(path)
     assert answer.status_code == 200
     return answer.content.decode()
@@ -52,17 +52,17 @@ def test_an_example_asks_what_the_plan_of_its_reader_shows(people: Cast, slug: s
         meters = {name: rate * multiple for name, rate in CHAT.items()}
         set_price(SYSTEM, model, SINCE, {"meters": meters}, source="file")
     save_plan(SYSTEM, "ours", multiplier_ppm=1_000_000, models=["dear-*"])
-    put_on_plan(SYSTEM, people.acme, "ours")
-    told = words(shown(signed_in(people.alice), f"/docs/{slug}"))
-    assert ("dear-for-us" in told, "cheap-for-others" in told) == (True, False)
-    told = words(shown(Client(), f"/docs/{slug}"))
-    assert ("dear-for-us" in told, "cheap-for-others" in told) == (False, True)
+    assign_plan(SYSTEM, people.acme, "ours")
+    message = words(read_page(signed_in(people.alice), f"/docs/{slug}"))
+    assert ("dear-for-us" in message, "cheap-for-others" in message) == (True, False)
+    message = words(read_page(Client(), f"/docs/{slug}"))
+    assert ("dear-for-us" in message, "cheap-for-others" in message) == (False, True)
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize("slug", PAGES)
 def test_every_address_stands_with_its_methods(client: Client, slug: str) -> None:
-    html = shown(client, f"/docs/{slug}")
+    html = read_page(client, f"/docs/{slug}")
     addresses = words(html[html.index('<dl class="kv">') :].split("</dl>")[0])
     rows = [
         (path, ", ".join(row.methods))
@@ -80,8 +80,8 @@ def test_every_address_stands_with_its_methods(client: Client, slug: str) -> Non
 def sent_method(code: str) -> str:
     """With what method a piece of code asks, as far as it is not left to an official client."""
     for pattern in (r"httpx\.stream\(\s*\"(\w+)\"", r"httpx\.(\w+)\(", r"method: \"(\w+)\""):
-        if told := re.search(pattern, code):
-            return told[1].upper()
+        if match := re.search(pattern, code):
+            return match[1].upper()
     if "fetch(" in code:
         return "GET"
     if "curl " not in code:
@@ -95,7 +95,7 @@ def sent_method(code: str) -> str:
 def test_an_example_uses_a_method_of_its_address(client: Client, slug: str, language: str) -> None:
     row = find_endpoint(PAGES[slug].path.split("?")[0])
     assert row is not None
-    html = shown(client, f"/docs/{slug}?lang={language}")
+    html = read_page(client, f"/docs/{slug}?lang={language}")
     method = sent_method(words(html[html.index('id="example-title"') :].split("</figure>")[0]))
     assert method in row.methods if method else language != "curl"
 
@@ -103,8 +103,8 @@ def test_an_example_uses_a_method_of_its_address(client: Client, slug: str, lang
 @pytest.mark.extended
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: ErrorKind) -> None:
-    html = shown(client, "/docs/errors")
-    told = words(html[html.index(f'id="{kind}"') :].split("</section>")[0].split(">", 1)[1])
+    html = read_page(client, "/docs/errors")
+    message = words(html[html.index(f'id="{kind}"') :].split("</section>")[0].split(">", 1)[1])
 
     def sent(dialect: Dialect) -> Any:
         raw = CODECS[dialect].render(
@@ -114,16 +114,16 @@ def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: Err
         return json.loads(raw)["error"]
 
     ours = sent("openai")
-    assert told.split()[0] == str(KINDS[kind].status)
-    assert f"{ours['code'] or 'code: null'} {ours['type']}" in told
-    assert f"Anthropic: {sent('anthropic')['type']} · Google: {sent('gemini')['status']}" in told
-    assert str(ERRORS[kind].meaning) in told
-    assert str(ERRORS[kind].step) in told
-    assert KINDS[kind].phrase in told
+    assert message.split()[0] == str(KINDS[kind].status)
+    assert f"{ours['code'] or 'code: null'} {ours['type']}" in message
+    assert f"Anthropic: {sent('anthropic')['type']} · Google: {sent('gemini')['status']}" in message
+    assert str(ERRORS[kind].meaning) in message
+    assert str(ERRORS[kind].step) in message
+    assert KINDS[kind].phrase in message
 
 
 def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -> None:
-    html = shown(client, "/docs/headers")
+    html = read_page(client, "/docs/headers")
     for id, fields in (("sent", SENT), ("answered", ANSWERED)):
         assert [name in part(html, id) for name in (field.name for field in fields)] == [
             True
@@ -135,12 +135,12 @@ def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -
 def test_a_parameter_stands_with_its_type_its_limits_and_whether_it_is_needed(
     client: Client, slug: str
 ) -> None:
-    html = shown(client, f"/docs/{slug}")
-    told = part(html, "parameters")
+    html = read_page(client, f"/docs/{slug}")
+    message = part(html, "parameters")
     for field in PAGES[slug].fields:
         needed = " required" if field.required else ""
         limits = f" {field.limits}" if field.limits else ""
-        assert f" {field.name} {field.type}{limits}{needed} {field.meaning}" in told, field.name
+        assert f" {field.name} {field.type}{limits}{needed} {field.meaning}" in message, field.name
 
 
 @pytest.mark.extended

@@ -56,7 +56,10 @@ def test_no_page_tells_of_an_operation_that_is_not_there() -> None:
 
 def test_every_kind_of_error_has_its_meaning_and_its_next_step() -> None:
     assert ERRORS.keys() == KINDS.keys()
-    assert all(str(told.meaning).endswith(".") and str(told.step) for told in ERRORS.values())
+    assert all(
+        str(one_message.meaning).endswith(".") and str(one_message.step)
+        for one_message in ERRORS.values()
+    )
 
 
 @pytest.mark.django_db
@@ -70,9 +73,9 @@ def test_errors_are_shown_with_the_members_and_codes_that_clients_get(people: Ca
 def test_every_header_of_ours_is_told() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "relay").rglob("*.py"))
     used = set(re.findall(r"x-weir-[a-z]+(?:-[a-z]+)*", sources))
-    told = {name for field in (*SENT, *ANSWERED) for name in field.name.split(", ")}
+    messages = {name for field in (*SENT, *ANSWERED) for name in field.name.split(", ")}
     assert used
-    assert used == {name for name in told if name.startswith("x-weir-")}
+    assert used == {name for name in messages if name.startswith("x-weir-")}
 
 
 def _row_of(path: str) -> Endpoint:
@@ -119,15 +122,15 @@ def test_the_relay_reads_every_example(slug: str) -> None:
 def test_every_page_shows_addresses_and_code_to_everybody(
     client: Client, slug: str, language: str
 ) -> None:
-    shown = client.get(f"/docs/{slug}?lang={language}")
-    assert shown.status_code == 200
-    told = shown.content.decode()
+    response = client.get(f"/docs/{slug}?lang={language}")
+    assert response.status_code == 200
+    text = response.content.decode()
     for path, row in listed_rows().items():
         if row.reference_name in PAGES[slug].operations:
-            assert path in told
+            assert path in text
     for field in PAGES[slug].fields:
-        assert field.name in told
-    assert ("WEIR_API_KEY" in told) is (slug != "not-offered")
+        assert field.name in text
+    assert ("WEIR_API_KEY" in text) is (slug != "not-offered")
 
 
 # What users ask for, and where on which page it stands.
@@ -149,10 +152,10 @@ TOPICS = {
 @pytest.mark.django_db
 @pytest.mark.parametrize("slug", TOPICS)
 def test_each_topic_has_its_place(client: Client, slug: str) -> None:
-    told = client.get(f"/docs/{slug}")
-    assert told.status_code == 200
+    response = client.get(f"/docs/{slug}")
+    assert response.status_code == 200
     for anchor in TOPICS[slug]:
-        assert f'id="{anchor}"' in told.content.decode(), anchor
+        assert f'id="{anchor}"' in response.content.decode(), anchor
     assert f"/docs/{slug}?" in client.get("/docs").content.decode()
 
 
@@ -171,8 +174,8 @@ def test_the_series_are_those_of_the_catalogue() -> None:
 
 
 def test_endings_of_gemini_names_are_read_as_they_are_told() -> None:
-    (told,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
-    for field in told.fields:
+    (message,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
+    for field in message.fields:
         assert split_name(field.type, is_listed)[1] is not None, field.type
 
 
@@ -206,12 +209,12 @@ RECORDED = {
 def _answered(slug: str) -> set[str]:
     """The members of all recorded answers of a page's operation."""
     file, name, kept = RECORDED[slug]
-    found: set[str] = set()
+    results: set[str] = set()
     for exchange in json.loads((ROOT / "tests/golden" / file).read_text())["exchanges"]:
         body = exchange["response"].get("body")
         if isinstance(body, dict) and name in body and (kept is None or body[name] in kept):
-            found |= set(_members(body))
-    return found
+            results |= set(_members(body))
+    return results
 
 
 @pytest.mark.extended
@@ -219,12 +222,12 @@ def _answered(slug: str) -> set[str]:
 def test_response_schemas_are_those_of_recorded_answers(slug: str) -> None:
     """What is told was answered, and what was answered is told, itself or within its object."""
     answered = _answered(slug)
-    told = {name for field in SCHEMAS[slug] for name in field.name.split(", ")}
+    messages = {name for field in SCHEMAS[slug] for name in field.name.split(", ")}
     # DeepSeek and others tell it; OpenAI, whose answers were recorded, does not.
-    assert told - answered == {"choices[].message.reasoning_content"} & told
+    assert messages - answered == {"choices[].message.reasoning_content"} & messages
     for name in answered:
-        within = any(name == one or name.startswith((f"{one}.", f"{one}[].")) for one in told)
-        around = any(one.startswith((f"{name}.", f"{name}[].")) for one in told)
+        within = any(name == one or name.startswith((f"{one}.", f"{one}[].")) for one in messages)
+        around = any(one.startswith((f"{name}.", f"{name}[].")) for one in messages)
         assert within or around, name
 
 
@@ -247,8 +250,8 @@ def test_errors_headers_questions_and_overview_are_public(client: Client) -> Non
 def test_who_is_signed_in_keeps_the_navigation(people: Cast) -> None:
     alice = signed_in(people.alice)
     for path in ("/docs", "/docs/errors", "/models", "/pricing", "/no-such-page"):
-        told = alice.get(path).content.decode()
-        assert f'href="/o/{people.acme.slug}/requests"' in told, path
+        text = alice.get(path).content.decode()
+        assert f'href="/o/{people.acme.slug}/requests"' in text, path
     assert "Sign in" not in alice.get("/docs").content.decode()
 
 
@@ -269,15 +272,15 @@ def test_the_operator_decides_whether_strangers_see_models_and_prices(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("slug", "told"),
+    ("slug", "text"),
     [
         ("chat-completions", "The model you requested if the provider uses another name"),
         ("messages", "The model you requested if the provider uses another name"),
         ("list-models", "have no limits, modalities or supported_parameters"),
     ],
 )
-def test_the_reference_tells_whose_name_a_model_has(client: Client, slug: str, told: str) -> None:
-    assert told in client.get(f"/docs/{slug}").content.decode()
+def test_the_reference_tells_whose_name_a_model_has(client: Client, slug: str, text: str) -> None:
+    assert text in client.get(f"/docs/{slug}").content.decode()
 
 
 @pytest.mark.django_db

@@ -124,21 +124,23 @@ def test_the_user_agent_of_a_client_goes_with_its_bytes(hub: Hub, fake: FakeUpst
     translated is the hub's own."""
     tenant, model = hub.tenant(), hub.model(fake)
 
-    def heard(model: str, said: str) -> str:
-        answer = hub.post(tenant, ask(model, "#keep #tokens=1"), headers={"user-agent": said})
+    def ask_with_agent(model: str, text: str) -> str:
+        answer = hub.post(tenant, ask(model, "#keep #tokens=1"), headers={"user-agent": text})
         assert answer.status == 200, answer.body
         row = fake.wait_for_row(id_text(hub.record(answer.headers["x-request-id"])["id"]))
         assert row is not None
         agent: str = row["headers"]["user-agent"]
         return agent
 
-    assert heard(model, "AsyncOpenAI/Python 2.7.1") == "AsyncOpenAI/Python 2.7.1"
-    assert heard(model, "curl/8") == "curl/8"
-    assert heard(model, "x" * 2000) == "weir"
+    assert ask_with_agent(model, "AsyncOpenAI/Python 2.7.1") == "AsyncOpenAI/Python 2.7.1"
+    assert ask_with_agent(model, "curl/8") == "curl/8"
+    assert ask_with_agent(model, "x" * 2000) == "weir"
     translated = hub.model(fake, provider="anthropic", upstream_model="claude-sonnet-4-5")
-    assert heard(translated, "curl/8") == "weir"
+    assert ask_with_agent(translated, "curl/8") == "weir"
     hub.connection.execute(
         "UPDATE gateway_channel SET names_client = false WHERE name = %s", [f"{model}-0"]
     )
     hub.bump()
-    hub.wait(lambda: heard(model, "curl/8") == "weir", "the channel still names the client")
+    hub.wait(
+        lambda: ask_with_agent(model, "curl/8") == "weir", "the channel still names the client"
+    )

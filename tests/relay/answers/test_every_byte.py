@@ -55,7 +55,7 @@ class Recorded:
     words_at: tuple[int, ...]
     finish_at: int
 
-    def said_at(self, offset: int) -> str:
+    def text_at(self, offset: int) -> str:
         """The text of the events that are complete in the first bytes."""
         return " ".join(self.text.split(" ")[: bisect_right(self.words_at, offset)])
 
@@ -105,8 +105,8 @@ def _record(fake: FakeUpstream, dialect: str, *, stream: bool) -> Recorded:
 
 
 def _end_of_event(raw: bytes, at: int) -> int:
-    found = [raw.find(end, at) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in raw[at:]]
-    return min(found)
+    results = [raw.find(end, at) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in raw[at:]]
+    return min(results)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +115,8 @@ def stage(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> Iterator[St
     recorded = {form: _record(fake, form[0], stream=form[1]) for form in forms}
     others = {form: _record(other_fake, form[0], stream=form[1]) for form in forms}
 
-    def tapes(made: dict[tuple[str, bool], Recorded]) -> dict[tuple[str, bool], Tape]:
-        return {(PATHS[form[0]], form[1]): one.tape for form, one in made.items()}
+    def tapes(values: dict[tuple[str, bool], Recorded]) -> dict[tuple[str, bool], Tape]:
+        return {(PATHS[form[0]], form[1]): one.tape for form, one in values.items()}
 
     with (
         TapeDeck(tapes(recorded), obeys=True) as breaking,
@@ -160,13 +160,13 @@ def check(
     answers = post_all(hub, posts, at_once=64)
     records = _records(hub, tenant, answers)
     for offset, answer in zip(offsets, answers, strict=True):
-        told = f"{client} {upstream} {kind}@{offset} {answer.body[-300:]!r}"
+        message = f"{client} {upstream} {kind}@{offset} {answer.body[-300:]!r}"
         tried = records[answer.headers["x-request-id"]]
-        heard = [record for record in tried if record["flags"] != ["F32"]]
-        _check_answer(stage, client, recorded, kind, offset, answer, heard, told)
+        messages = [record for record in tried if record["flags"] != ["F32"]]
+        _check_answer(stage, client, recorded, kind, offset, answer, messages, message)
         for record in tried:
-            assert stage.breaking.sent[id_text(record["id"])] <= 1, told
-            assert 0 <= record["charge_nano"] <= record["hold_nano"], told
+            assert stage.breaking.sent[id_text(record["id"])] <= 1, message
+            assert 0 <= record["charge_nano"] <= record["hold_nano"], message
 
 
 def _check_answer(
@@ -177,13 +177,13 @@ def _check_answer(
     offset: int,
     answer: Answer,
     tried: list[dict[str, Any]],
-    told: str,
+    message: str,
 ) -> None:
     speaker, final = SPEAKERS[client], tried[-1]
-    assert answer.status == 200, told
-    said = speaker.read(answer)
-    least = recorded.said_at(offset)
-    most = recorded.said_at(offset + SLACK)
+    assert answer.status == 200, message
+    text = speaker.read(answer)
+    least = recorded.text_at(offset)
+    most = recorded.text_at(offset + SLACK)
     if kind == "reset":
         # What was sent may be lost on its way.
         least = ""
@@ -193,53 +193,55 @@ def _check_answer(
     if len(tried) > 1:
         # Before any content: the other channel answers, and nothing of the first is heard.
         if kind in ("cut", "stall"):
-            assert least == "", (told, [one["flags"] for one in tried])
-        assert (said.text, said.whole, said.error) == (stage.text_of_other, True, None), told
-        assert all(one["charge_nano"] == 0 for one in tried[:-1]), told
-        assert (final["status"], final["basis"]) == (200, "measured"), told
+            assert least == "", (message, [one["flags"] for one in tried])
+        assert (text.text, text.whole, text.error) == (stage.text_of_other, True, None), message
+        assert all(one["charge_nano"] == 0 for one in tried[:-1]), message
+        assert (final["status"], final["basis"]) == (200, "measured"), message
         return
-    assert most, told
-    if said.error is None:
+    assert most, message
+    if text.error is None:
         # Complete: everything was said, and only what stands behind it is missing.
-        assert offset + SLACK >= recorded.finish_at, told
-        assert said.text == recorded.text, told
-        assert said.finish, told
-        assert (final["status"], final["kind"]) == (200, None), told
+        assert offset + SLACK >= recorded.finish_at, message
+        assert text.text == recorded.text, message
+        assert text.finish, message
+        assert (final["status"], final["kind"]) == (200, None), message
     else:
-        assert kind == "reset" or offset < recorded.finish_at, told
-        assert not said.whole, told
-        assert said.text in (least, most) or (kind == "reset" and most.startswith(said.text)), told
+        assert kind == "reset" or offset < recorded.finish_at, message
+        assert not text.whole, message
+        assert text.text in (least, most) or (kind == "reset" and most.startswith(text.text)), (
+            message
+        )
         name = {"anthropic": "type", "gemini": "status"}.get(client, "code")
-        assert said.error[name] in WORDS_OF_FAILURE[client], told
-        assert final["kind"] in ("upstream_truncated", "upstream_malformed", "timeout"), told
-    assert final["charge_nano"] > 0, told
-    if final["basis"] == "measured" and said.error is None:
+        assert text.error[name] in WORDS_OF_FAILURE[client], message
+        assert final["kind"] in ("upstream_truncated", "upstream_malformed", "timeout"), message
+    assert final["charge_nano"] > 0, message
+    if final["basis"] == "measured" and text.error is None:
         assert final["charge_nano"] == sum(
             count * (IN if meter.startswith("in_") else OUT)
             for meter, count in final["meters"].items()
-        ), told
+        ), message
 
 
 def _records(
     hub: Hub, tenant: Tenant, answers: Sequence[Answer]
 ) -> dict[str, list[dict[str, Any]]]:
     ids = {parse_id(answer.headers["x-request-id"]): answer for answer in answers}
-    found: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[dict[str, Any]]] = {}
 
     def written() -> bool:
-        found.clear()
+        results.clear()
         for row in hub.rows(
             "SELECT * FROM usage_usagerecord WHERE organisation_id = %s ORDER BY id",
             tenant.organisation_id,
         ):
             name = ids[row["request_id"]].headers["x-request-id"]
-            found.setdefault(name, []).append(row)
-        ended = sum(any(row["final"] for row in rows) for rows in found.values())
+            results.setdefault(name, []).append(row)
+        ended = sum(any(row["final"] for row in rows) for rows in results.values())
         return ended == len(answers)
 
     hub.wait(written, "records are missing", seconds=60)
     hub.settled(tenant)
-    return found
+    return results
 
 
 by_kind = pytest.mark.parametrize("kind", KINDS)

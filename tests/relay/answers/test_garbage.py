@@ -28,8 +28,8 @@ def collecting() -> Iterator[Hub]:
 
 def garbage(hub: Hub) -> dict[str, int]:
     """What only a collection has freed since this was last asked, by type."""
-    found: dict[str, int] = hub.get("/_garbage").json()
-    return {name: count for name, count in found.items() if count >= REQUESTS // 2}
+    body: dict[str, int] = hub.get("/_garbage").json()
+    return {name: count for name, count in body.items() if count >= REQUESTS // 2}
 
 
 def asking(tenant: Tenant, body: Any, **headers: str) -> dict[str, Any]:

@@ -129,12 +129,12 @@ def test_keys_are_apart(hub: Hub, fake: FakeUpstream) -> None:
     """Neither another organisation nor another API key is told what it did not ask."""
     tenant, model = hub.tenant(), hub.model(fake)
     headers = named("1")
-    told = [
+    responses = [
         hub.post(one, ask(model), headers=headers)
         for one in (tenant, hub.key(tenant), hub.tenant())
     ]
-    assert [answer.status for answer in told] == [200, 200, 200]
-    assert not any("idempotent-replayed" in answer.headers for answer in told)
+    assert [answer.status for answer in responses] == [200, 200, 200]
+    assert not any("idempotent-replayed" in answer.headers for answer in responses)
 
 
 def test_a_running_request_that_is_no_stream_is_a_conflict(hub: Hub, fake: FakeUpstream) -> None:
@@ -180,9 +180,9 @@ def test_a_client_that_left_comes_back_to_its_stream(
     _, attached = beginning_of(clients, hub, tenant, body, headers)
     fake.wait_for(lambda totals: totals["holding"] == 1)
     fake.release()
-    told = Answer(200, {"content-type": "text/event-stream"}, attached.read())
-    assert told.body.endswith(b"data: [DONE]\n\n")
-    assert len(text_of(told).split()) == 9
+    answer = Answer(200, {"content-type": "text/event-stream"}, attached.read())
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert len(text_of(answer).split()) == 9
     record = hub.record(attached.getheader("x-request-id") or "")
     assert (record["status"], record["kind"], record["basis"]) == (200, None, "measured")
     assert len(charges(hub, tenant)) == 1

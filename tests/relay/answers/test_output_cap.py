@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.answers.output_cap import BYTES_MIN, first_count, next_count, tokens_allowed
+from relay.answers.output_cap import BYTES_MIN, initial_count, next_count, tokens_allowed
 from relay.counting.vocabularies import UNKNOWN, family_of
 
 
@@ -33,7 +33,7 @@ def test_each_longer_answer_is_cut_soon_and_counted_rarely(
 ) -> None:
     """However many bytes its tokens have, and in whichever chunks it comes."""
     allowed = tokens_allowed(cap, UNKNOWN)
-    counted_at, size, counts, chunk = first_count(allowed), 0, 0, 0
+    counted_at, size, counts, chunk = initial_count(allowed), 0, 0, 0
     while True:
         size += max(chunks[chunk % len(chunks)], int(allowed * bytes_each) // 1000)
         chunk += 1

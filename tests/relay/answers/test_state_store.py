@@ -33,7 +33,7 @@ class Writing:
         return [[(text,)] for text, _ in statements]
 
 
-async def told(writing: Writing, *texts: str) -> list[Any]:
+async def run_requests(writing: Writing, *texts: str) -> list[Any]:
     """What each of these requests is told, the first being on its way before the others come."""
     store = StateStore(cast(PipelinedConnection, writing), Vault(KEK))
     tasks = []
@@ -41,21 +41,21 @@ async def told(writing: Writing, *texts: str) -> list[Any]:
         tasks.append(asyncio.create_task(store.run([(text, {})])))
         await asyncio.sleep(0)
     writing.go_on.set()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
     await store.join()
-    return found
+    return results
 
 
 async def test_what_the_database_refuses_fails_its_own_request_alone() -> None:
     writing = Writing()
-    first, second, third, fourth = await told(writing, "a", "b", "refused", "c")
+    first, second, third, fourth = await run_requests(writing, "a", "b", "refused", "c")
     assert (first, second, fourth) == ([[("a",)]], [[("b",)]], [[("c",)]])
     assert isinstance(third, DatabaseRefused)
 
 
 async def test_what_comes_while_a_commit_is_on_its_way_goes_into_the_next_one() -> None:
     writing = Writing()
-    assert await told(writing, *"abcd") == [[[(text,)]] for text in "abcd"]
+    assert await run_requests(writing, *"abcd") == [[[(text,)]] for text in "abcd"]
     assert len(writing.batches) <= 2
     assert sum(writing.batches) == 4
 
@@ -64,5 +64,5 @@ async def test_what_comes_while_a_commit_is_on_its_way_goes_into_the_next_one() 
 async def test_a_database_that_is_away_is_told_to_everybody(count: int) -> None:
     writing = Writing()
     writing.away = True
-    found = await told(writing, *["a"] * count)
-    assert [type(one) for one in found] == [DatabaseAway] * count
+    result = await run_requests(writing, *["a"] * count)
+    assert [type(one) for one in result] == [DatabaseAway] * count

@@ -37,12 +37,12 @@ def read_row(hub: Hub, fake: FakeUpstream, answer: Answer) -> dict[str, Any]:
 def completed_of(answer: Answer) -> dict[str, Any]:
     """The whole response that a stream ended with, or the answer itself."""
     if not answer.headers["content-type"].startswith("text/event-stream"):
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
     last = answer.body.strip().split(b"\n\n")[-1]
-    told: dict[str, Any] = json.loads(last.partition(b"data: ")[2])
-    assert told["type"] == "response.completed"
-    response: dict[str, Any] = told["response"]
+    document: dict[str, Any] = json.loads(last.partition(b"data: ")[2])
+    assert document["type"] == "response.completed"
+    response: dict[str, Any] = document["response"]
     return response
 
 
@@ -57,18 +57,18 @@ def test_a_conversation_goes_on_by_the_id_of_a_response(
     assert first.status == 200, first.body
     response = completed_of(first)
     assert response["model"] == model
-    shown = hub.get(f"{PATH}/{response['id']}", tenant)
-    assert (shown.status, shown.json()) == (200, response)
+    answer = hub.get(f"{PATH}/{response['id']}", tenant)
+    assert (answer.status, answer.json()) == (200, response)
     more = {"input": "four five #tokens=3", "previous_response_id": response["id"]}
     second = hub.post(tenant, body | more, path=PATH)
     assert second.status == 200, second.body
-    told = completed_of(second)
-    assert told["previous_response_id"] == response["id"]
+    completed = completed_of(second)
+    assert completed["previous_response_id"] == response["id"]
     # Where the provider has it under this id, it is named; elsewhere all of it is said again.
     seen = read_row(hub, fake, second)["prompt_tokens"]
     alone = read_row(hub, fake, first)["prompt_tokens"]
     assert seen < alone + 4 if way == "own" else seen > alone + 4
-    third = hub.post(tenant, body | more | {"previous_response_id": told["id"]}, path=PATH)
+    third = hub.post(tenant, body | more | {"previous_response_id": completed["id"]}, path=PATH)
     assert third.status == 200, third.body
 
 
@@ -98,9 +98,9 @@ def test_an_item_is_named_by_its_id(hub: Hub, fake: FakeUpstream, way: str) -> N
     assert second.status == 200, second.body
     whole = hub.post(tenant, body | {"input": [question, item, body["input"][2]]}, path=PATH)
     assert whole.status == 200, whole.body
-    seen, said = (read_row(hub, fake, one)["heard"] for one in (second, whole))
+    seen, text = (read_row(hub, fake, one)["heard"] for one in (second, whole))
     # Its provider has it under this id; every other is told what it says.
-    assert seen == said if way != "own" else len(seen) < len(said)
+    assert seen == text if way != "own" else len(seen) < len(text)
     third = hub.post(
         tenant,
         {"model": model, "input": "on", "previous_response_id": second.json()["id"]},
@@ -118,8 +118,8 @@ def test_an_item_goes_to_another_channel_whole(
     more = {"role": "user", "content": "more #a.fault=F10"}
     second = hub.post(tenant, {"model": model, "input": [reference, more]}, path=PATH)
     assert second.status == 200, second.body
-    said = first["output"][0]["content"][0]["text"]
-    assert f"assistant: {said}" in read_row(hub, other_fake, second)["heard"]
+    text = first["output"][0]["content"][0]["text"]
+    assert f"assistant: {text}" in read_row(hub, other_fake, second)["heard"]
 
 
 @pytest.mark.extended
@@ -127,8 +127,8 @@ def test_a_response_is_forgotten_with_its_items(
     hub: Hub, openai_client: OpenAIClient, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
-    told = openai_client(tenant.key).responses.create(model=model, input="hi #tokens=2")
-    openai_client(tenant.key).responses.delete(told.id)
+    message = openai_client(tenant.key).responses.create(model=model, input="hi #tokens=2")
+    openai_client(tenant.key).responses.delete(message.id)
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
     assert hub.rows(kept, tenant.organisation_id) == []
 
@@ -198,29 +198,29 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
         "WHERE id = %s", [tenant.key_id, same_person.key_id],
     )  # fmt: skip
     body = {"model": model, "input": "secret words #tokens=2"}
-    told = hub.post(tenant, body, path=PATH).json()
-    more = body | {"input": "go on", "previous_response_id": told["id"]}
+    document = hub.post(tenant, body, path=PATH).json()
+    more = body | {"input": "go on", "previous_response_id": document["id"]}
     for other in (hub.tenant(), same_team, same_person):
         for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
             missing = hub.request(method, f"{PATH}/resp_none{path}", other)
-            answer = hub.request(method, f"{PATH}/{told['id']}{path}", other)
+            answer = hub.request(method, f"{PATH}/{document['id']}{path}", other)
             assert answer.status == missing.status == 404
-            assert named(answer) == named(missing).replace(b"resp_none", told["id"].encode())
+            assert named(answer) == named(missing).replace(b"resp_none", document["id"].encode())
         answer = hub.post(other, more, path=PATH)
         assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
     elsewhere = hub.key(tenant)
     hub.limit(elsewhere, endpoints=["embeddings"])
-    assert hub.request("DELETE", f"{PATH}/{told['id']}", elsewhere).status == 403
-    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 200
+    assert hub.request("DELETE", f"{PATH}/{document['id']}", elsewhere).status == 403
+    assert hub.get(f"{PATH}/{document['id']}", tenant).status == 200
     assert hub.post(tenant, more, path=PATH).status == 200
 
 
 def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body: dict[str, Any] = {"model": model, "input": "hi #tokens=2"}
-    told = hub.post(tenant, body | {"store": False}, path=PATH).json()
-    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 404
-    more = body | {"previous_response_id": told["id"]}
+    document = hub.post(tenant, body | {"store": False}, path=PATH).json()
+    assert hub.get(f"{PATH}/{document['id']}", tenant).status == 404
+    more = body | {"previous_response_id": document["id"]}
     answer = hub.post(tenant, more, path=PATH)
     assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
     hub.connection.execute(
@@ -229,8 +229,8 @@ def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
     )
     # Whoever knows the newer model has forgotten what it knew of the organisation.
     body["model"] = hub.model(fake)
-    told = hub.post(tenant, body, path=PATH).json()
-    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 404
+    document = hub.post(tenant, body, path=PATH).json()
+    assert hub.get(f"{PATH}/{document['id']}", tenant).status == 404
     answer = hub.post(tenant, body | {"previous_response_id": "resp_1"}, path=PATH)
     assert "retention is 0" in answer.error["message"]
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
@@ -245,23 +245,23 @@ def test_a_key_that_keeps_no_content_leaves_none(hub: Hub, fake: FakeUpstream) -
     model = hub.model(fake)
     body: dict[str, Any] = {"model": model, "input": "hi #tokens=2"}
     once = {"idempotency-key": "one"}
-    told = hub.post(quiet, body, path=PATH, headers=once).json()
-    assert hub.get(f"{PATH}/{told['id']}", quiet).status == 404
-    answer = hub.post(quiet, body | {"previous_response_id": told["id"]}, path=PATH)
+    document = hub.post(quiet, body, path=PATH, headers=once).json()
+    assert hub.get(f"{PATH}/{document['id']}", quiet).status == 404
+    answer = hub.post(quiet, body | {"previous_response_id": document["id"]}, path=PATH)
     assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
     assert "the key stores no content" in answer.error["message"]
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
     assert hub.rows(kept, tenant.organisation_id) == []
     pieces = "SELECT * FROM gateway_answerpiece WHERE organisation_id = %s"
     assert hub.rows(pieces, tenant.organisation_id) == []
-    told = hub.post(tenant, body, path=PATH).json()
-    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 200
+    document = hub.post(tenant, body, path=PATH).json()
+    assert hub.get(f"{PATH}/{document['id']}", tenant).status == 200
 
 
 def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpstream) -> None:
     tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
     body = {"model": model, "input": "the-secret-words #tokens=2"}
-    told = [hub.post(one, body, path=PATH).json()["id"] for one in (tenant, other)]
+    ids = [hub.post(one, body, path=PATH).json()["id"] for one in (tenant, other)]
     kept = "SELECT *, expires_at - now() AS rest FROM gateway_keptstate WHERE organisation_id = %s"
     # The response, and its item by the id of its own.
     row, item = hub.rows(kept, tenant.organisation_id)
@@ -273,12 +273,12 @@ def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpst
         "UPDATE gateway_keptstate SET sealed = %s WHERE organisation_id = %s",
         [row["sealed"], other.organisation_id],
     )
-    assert hub.get(f"{PATH}/{told[1]}", other).status == 404
+    assert hub.get(f"{PATH}/{ids[1]}", other).status == 404
     hub.connection.execute(
         "UPDATE gateway_keptstate SET expires_at = now() WHERE organisation_id = %s",
         [tenant.organisation_id],
     )
-    assert hub.get(f"{PATH}/{told[0]}", tenant).status == 404
+    assert hub.get(f"{PATH}/{ids[0]}", tenant).status == 404
 
 
 def test_background_is_a_clear_refusal(hub: Hub, fake: FakeUpstream) -> None:
@@ -293,10 +293,10 @@ def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, 
     tenant, model = hub.tenant(), model_of(hub, fake, way)
     body: dict[str, Any] = {"model": model, "tools": [tool]}
     first = hub.post(tenant, body | {"input": "hi #tools=1"}, path=PATH)
-    told = first.json()
-    (call,) = [item for item in told["output"] if item["type"] == "function_call"]
+    document = first.json()
+    (call,) = [item for item in document["output"] if item["type"] == "function_call"]
     result = {"type": "function_call_output", "call_id": call["call_id"], "output": "ok"}
-    more = {"input": [result], "previous_response_id": told["id"]}
+    more = {"input": [result], "previous_response_id": document["id"]}
     second = hub.post(tenant, body | more, path=PATH)
     assert second.status == 200, second.body
     assert read_row(hub, fake, second)["results"] == ["ok"]
@@ -307,8 +307,8 @@ def test_a_conversation_is_compacted_by_its_provider(
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
     responses = openai_client(tenant.key).responses
-    told = responses.compact(model=model, input="one two three #tokens=4")
-    assert (told.object, told.output[0].type) == ("response.compaction", "compaction")
+    message = responses.compact(model=model, input="one two three #tokens=4")
+    assert (message.object, message.output[0].type) == ("response.compaction", "compaction")
     body = {"model": model, "input": "one two three #tokens=4"}
     answer = hub.post(tenant, body, path=f"{PATH}/compact")
     record = hub.record(answer.headers["x-request-id"])

@@ -64,12 +64,15 @@ def test_embeddings(hub: Hub, fake: FakeUpstream, encoding: str, path: str) -> N
         path, body["model"] = f"/v1/engines/{model}/embeddings", "another"
     answer = hub.post(tenant, body | {"encoding_format": encoding}, path=path)
     assert answer.status == 200, answer.body
-    told = answer.json()
-    found = [row["embedding"] for row in told["data"]]
+    document = answer.json()
+    embeddings = [row["embedding"] for row in document["data"]]
     if encoding == "base64":
-        found = [list(struct.unpack("<8f", base64.b64decode(text))) for text in found]
-    assert found == [vector("one two", 8), vector("three", 8)]
-    assert (told["model"], told["usage"]) == (model, {"prompt_tokens": 3, "total_tokens": 3})
+        embeddings = [list(struct.unpack("<8f", base64.b64decode(text))) for text in embeddings]
+    assert embeddings == [vector("one two", 8), vector("three", 8)]
+    assert (document["model"], document["usage"]) == (
+        model,
+        {"prompt_tokens": 3, "total_tokens": 3},
+    )
     record = booked(hub, fake, answer.headers["x-request-id"], "embeddings", 3 * IN)
     assert (record["meters"], record["basis"]) == ({"in_text": 3}, "measured")
     assert (record["dialect"], record["stream"]) == ("openai", False)
@@ -100,12 +103,12 @@ def test_embeddings_of_a_gemini_channel(hub: Hub, fake: FakeUpstream, encoding: 
     tenant, model = hub.tenant(), hub.model(fake, rates=EMBEDDED, **GEMINI)
     body = {"model": model, "input": ["one two", "three"], "dimensions": 8, "user": "u"}
     answer = hub.post(tenant, body | {"encoding_format": encoding}, path="/v1/embeddings")
-    told = answer.json()
-    found = [row["embedding"] for row in told["data"]]
+    document = answer.json()
+    embeddings = [row["embedding"] for row in document["data"]]
     if encoding == "base64":
-        found = [list(struct.unpack("<8f", base64.b64decode(text))) for text in found]
-    assert found == [vector("one two", 8), vector("three", 8)]
-    assert told["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+        embeddings = [list(struct.unpack("<8f", base64.b64decode(text))) for text in embeddings]
+    assert embeddings == [vector("one two", 8), vector("three", 8)]
+    assert document["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
     assert answer.headers["x-weir-dropped-params"] == "user"
     record = booked(hub, fake, answer.headers["x-request-id"], "embeddings", 3 * IN)
     assert (record["basis"], record["flags"]) == ("estimated", ["usage_missing"])
@@ -257,16 +260,16 @@ def test_a_model_that_is_not_there(hub: Hub, fake: FakeUpstream) -> None:
     tenant = hub.tenant(patterns=("gpt-*",))
     for name in (model, "no-such", "owner/no-such"):
         check(hub.get(f"/v1/models/{name}", tenant), 404, "model_not_found", "model")
-        told = hub.get(f"/v1beta/models/{name}", tenant)
-        assert (told.status, told.json()["error"]["status"]) == (404, "NOT_FOUND")
+        response = hub.get(f"/v1beta/models/{name}", tenant)
+        assert (response.status, response.json()["error"]["status"]) == (404, "NOT_FOUND")
     spoken = {"x-api-key": tenant.key, "anthropic-version": "2023-06-01"}
-    told = hub.request("GET", f"/v1/models/{model}", headers=spoken)
-    assert told.json()["error"]["type"] == "not_found_error"
-    told = hub.request("GET", "/v1/models?limit=x", headers=spoken)
-    assert (told.status, told.json()["error"]["type"]) == (400, "invalid_request_error")
+    response = hub.request("GET", f"/v1/models/{model}", headers=spoken)
+    assert response.json()["error"]["type"] == "not_found_error"
+    response = hub.request("GET", "/v1/models?limit=x", headers=spoken)
+    assert (response.status, response.json()["error"]["type"]) == (400, "invalid_request_error")
     assert hub.request("POST", f"/v1/models/{model}", tenant, b"{}").status == 405
-    told = hub.request("POST", f"/v1/models/{model}:sing", tenant, b"{}")
-    assert (told.status, told.json()["error"]["status"]) == (404, "NOT_FOUND")
+    response = hub.request("POST", f"/v1/models/{model}:sing", tenant, b"{}")
+    assert (response.status, response.json()["error"]["status"]) == (404, "NOT_FOUND")
 
 
 # ---- moderations
@@ -340,24 +343,24 @@ DOCUMENTS = ["red apples", "blue sky", "a sky of blue stones"]
 def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
     tenant, model = hub.tenant(), rerank_model(hub, fake, upstream, RANKED)
     body: dict[str, Any] = {"model": model, "query": "blue sky", "documents": DOCUMENTS, "top_n": 2}
-    shown = path != "/v2/rerank"
-    if shown:
+    page_text = path != "/v2/rerank"
+    if page_text:
         body["return_documents"] = True
     headers = {"authorization": f"Bearer {tenant.key}"}
     answer = httpx.post(f"{hub.url}{path}", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert [row["index"] for row in told["results"]] == [1, 2]
-    assert told["results"][0]["relevance_score"] > 0.9
-    if shown:
-        assert told["results"][0]["document"] == {"text": "blue sky"}
+    document = answer.json()
+    assert [row["index"] for row in document["results"]] == [1, 2]
+    assert document["results"][0]["relevance_score"] > 0.9
+    if page_text:
+        assert document["results"][0]["document"] == {"text": "blue sky"}
     record = hub.record(answer.headers["x-request-id"])
     row = fake.wait_for_row(id_text(record["id"]))
     assert row is not None
     assert row["unknown"] == []
     if upstream == "cohere":
         meters, charge = {"searches": 1}, 7
-        assert told["meta"]["billed_units"] == {"search_units": 1}
+        assert document["meta"]["billed_units"] == {"search_units": 1}
     else:
         tokens = row["usage"]["prompt_tokens"]
         meters, charge = {"in_text": tokens}, tokens * IN
@@ -369,10 +372,10 @@ def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
     body = {"model": "m", "query": "q", "documents": ["a", "b"], "return_documents": True}
     facts = RERANK_JINA.read(json.dumps(body).encode(), Target())
     sending = RERANK_JINA.send(facts, {"rerank": "http://127.0.0.1:9997/v1/rerank"}, "m", "R")
-    told = {"id": "1", "results": [{"index": 1, "relevance_score": 0.9, "document": "b"}],
+    values = {"id": "1", "results": [{"index": 1, "relevance_score": 0.9, "document": "b"}],
             "meta": {"billed_units": None, "tokens": None}}  # fmt: skip
     assert isinstance(sending.exchange, Exchange)
-    got = json.loads(sending.exchange.write(json.dumps(told).encode(), {"in_text": 5}))
+    got = json.loads(sending.exchange.write(json.dumps(values).encode(), {"in_text": 5}))
     assert got["results"] == [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}]
     assert got["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
 
@@ -459,13 +462,15 @@ def test_completions(
 
 @pytest.mark.extended
 @channels
-@pytest.mark.parametrize("told", [True, False], ids=["usage", "no usage"])
-def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: bool) -> None:
+@pytest.mark.parametrize("expected_notice", [True, False], ids=["usage", "no usage"])
+def test_streamed_completions(
+    hub: Hub, fake: FakeUpstream, channel: str, expected_notice: bool
+) -> None:
     """Without a cap there are 16 tokens, and every upstream is told so."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
     prompt = "#tokens=50 once upon a time"
     body = {"model": model, "prompt": prompt, "stream": True}
-    if told:
+    if expected_notice:
         body["stream_options"] = {"include_usage": True}
     answer = hub.post(tenant, body, path="/v1/completions")
     assert answer.status == 200, answer.body
@@ -475,7 +480,7 @@ def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: 
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert "".join(choice["text"] for choice in choices) == expected_text("a", prompt, 16)
     assert choices[-1]["finish_reason"] == "length"
-    assert bool(chunks[-1].get("usage")) is told
+    assert bool(chunks[-1].get("usage")) is expected_notice
     record = hub.record(answer.headers["x-request-id"])
     row = fake.wait_for_row(id_text(record["id"]))
     assert row is not None
@@ -566,12 +571,12 @@ def test_edits(hub: Hub, fake: FakeUpstream, channel: str) -> None:
     body = {"model": model, "instruction": "#tokens=7 mend it", "input": "teh cat", "mode": "x"}
     answer = hub.post(tenant, body, path="/v1/edits")
     assert answer.status == 200, answer.body
-    told = answer.json()
-    assert (told["object"], len(told["choices"])) == ("edit", 1)
-    assert told["usage"]["completion_tokens"] == 7
-    assert len(told["choices"][0]["text"].split()) > 1
+    document = answer.json()
+    assert (document["object"], len(document["choices"])) == ("edit", 1)
+    assert document["usage"]["completion_tokens"] == 7
+    assert len(document["choices"][0]["text"].split()) > 1
     assert answer.headers["x-weir-dropped-params"] == "mode"
-    booked(hub, fake, answer.headers["x-request-id"], "edits", price_of(told["usage"]))
+    booked(hub, fake, answer.headers["x-request-id"], "edits", price_of(document["usage"]))
     missing = hub.post(tenant, {"model": model}, path="/v1/edits")
     check(missing, 400, "missing_required_parameter", "instruction")
 

@@ -20,7 +20,7 @@ from relay.ledger.writer import LedgerWriter
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
-from tests.relay.front.test_in_process import body, config, heard, knows, principal
+from tests.relay.front.test_in_process import body, config, knows, principal, read_events
 from tests.relay.front.test_in_process import relay as relay_fixture
 from tests.relay.ledger.test_ledger_writer import asked, ended
 
@@ -82,15 +82,15 @@ async def test_one_end_wherever_it_went_away(
     commit = Leaving(when, BatchWriter._commit)
     monkeypatch.setattr(BatchWriter, "_commit", lambda *given: commit(*given))
     answer = relay.in_process.chat(who, body(model, "#fault=F10:500"), source="playground")
-    (outcome,) = [item async for item in heard(answer) if isinstance(item, Outcome)]
+    (outcome,) = [item async for item in read_events(answer) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.kind) == (503, "overloaded")
     assert commit.questions == questions
     await asyncio.to_thread(hub.record, id_text(outcome.request_id))
     await asyncio.to_thread(hub.settled, tenant)
-    found = ends(hub, tenant)
-    assert {one["request_id"] for one in found} == {outcome.request_id}
-    assert [one["kind"] for one in found if one["final"]] == ["overloaded"]
-    assert len(found) == records
+    result = ends(hub, tenant)
+    assert {one["request_id"] for one in result} == {outcome.request_id}
+    assert [one["kind"] for one in result if one["final"]] == ["overloaded"]
+    assert len(result) == records
 
 
 async def test_a_process_that_stops_between_two_attempts_leaves_no_hold(
@@ -111,7 +111,7 @@ async def test_a_process_that_stops_between_two_attempts_leaves_no_hold(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     answer = relay.in_process.chat(who, body(model, "#fault=F10:500"), source="playground")
-    asking = asyncio.ensure_future(anext(heard(answer)))
+    asking = asyncio.ensure_future(anext(read_events(answer)))
     await waits.wait()
     await relay.stop()
     outcome = await asking
@@ -158,7 +158,7 @@ async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated:
     await connection.asked.wait()
     asking.cancel()
     await ledger.join()
-    found = ends(hub, tenant)
-    assert [one["final"] for one in found].count(True) == 1
-    assert {one["request_id"] for one in found} == {first.attempt.request_id}
+    result = ends(hub, tenant)
+    assert [one["final"] for one in result].count(True) == 1
+    assert {one["request_id"] for one in result} == {first.attempt.request_id}
     await connection.close()

@@ -36,5 +36,5 @@ def test_retries_of_every_failed_channel_bind() -> None:
 def test_the_order_of_all_attempts_goes_to_its_end() -> None:
     assert attempt_order(ALL, AttemptsLeft()) == [A, B, C]
     assert attempt_order([A, B], AttemptsLeft()) == [A, B, B]
-    assert attempt_order(ALL, AttemptsLeft(made=1, fallback=True)) == [A]
+    assert attempt_order(ALL, AttemptsLeft(attempts=1, fallback=True)) == [A]
     assert attempt_order([], AttemptsLeft()) == []

@@ -58,10 +58,10 @@ CREDIT_NANO = 10 * 10**9
 @pytest.fixture(scope="module")
 def struck_hub(hub: Hub) -> Iterator[Hub]:
     """A second process on the session's database, with failpoints."""
-    found = Hub(hub.dsn, application="tests.relay.failpoints")
-    yield found
-    found.kill()
-    found.close()
+    new_hub = Hub(hub.dsn, application="tests.relay.failpoints")
+    yield new_hub
+    new_hub.kill()
+    new_hub.close()
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +189,9 @@ def test_struck(
         if mode == "freeze":
             assert hub.process is not None
             hub.process.send_signal(signal.SIGCONT)
-            told = answer.result()
-            assert told is not None
-            assert told.status == 200
+            message = answer.result()
+            assert message is not None
+            assert message.status == 200
         answer.result()
     assert hub.get("/_joined").status == 204
     # No defect leaves a hold to the sweeper.

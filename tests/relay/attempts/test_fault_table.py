@@ -203,7 +203,7 @@ def _of(kind: type) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def found(
+def relay_case(
     hub: Hub,
     fake: FakeUpstream,
     other_fake: FakeUpstream,
@@ -365,7 +365,7 @@ def _assert_nothing_else_was_charged(hub: Hub, tenant: Tenant) -> None:
 # ---- what must have come
 
 
-def told(speaker: Speaker, kind: str, error: dict[str, Any]) -> None:
+def check_error(speaker: Speaker, kind: str, error: dict[str, Any]) -> None:
     """The error is of that kind, in the words of the client's dialect."""
     _, code, word, status = WORDS[kind]
     if speaker.name == "anthropic":
@@ -395,15 +395,17 @@ def kind_of(cell: Cell) -> str:
 
 
 def keeps_secrets(cell: Cell, seen: Seen, fake: FakeUpstream) -> None:
-    said = seen.answer.body.decode()
-    assert fake.key not in said
-    assert "<html" not in said
-    assert "fake.example" not in said
+    text = seen.answer.body.decode()
+    assert fake.key not in text
+    assert "<html" not in text
+    assert "fake.example" not in text
 
 
 @_of(Before)
-def test_before_the_first_content(found: dict[str, Seen], fake: FakeUpstream, cell: str) -> None:
-    asked, seen = CELLS[cell], found[cell]
+def test_before_the_first_content(
+    relay_case: dict[str, Seen], fake: FakeUpstream, cell: str
+) -> None:
+    asked, seen = CELLS[cell], relay_case[cell]
     row, speaker = asked.row, SPEAKERS[asked.client]
     assert isinstance(row, Before)
     kind, answer, failed = kind_of(asked), seen.answer, seen.records[0]
@@ -422,8 +424,8 @@ def test_before_the_first_content(found: dict[str, Seen], fake: FakeUpstream, ce
         # No other deadline than the row's has passed.
         assert all(one["total_ms"] < 1000 * min(LONG.values()) for one in by_fault)
     if asked.spare and row.then == "next":
-        said = speaker.read(answer)
-        assert (said.text, said.whole) == (expected_text("b", asked.wish, TOKENS), True)
+        text = speaker.read(answer)
+        assert (text.text, text.whole) == (expected_text("b", asked.wish, TOKENS), True)
         assert 2 <= len(seen.records) <= 1 + row.sends
         assert (seen.final["status"], seen.final["basis"]) == (200, "measured")
         paid(seen)
@@ -433,7 +435,7 @@ def test_before_the_first_content(found: dict[str, Seen], fake: FakeUpstream, ce
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/json"
     error = speaker.error_of(answer.json())
-    told(speaker, kind, error)
+    check_error(speaker, kind, error)
     if row.wait is not None and kind == row.kind:
         shortest, longest = row.wait
         assert shortest <= int(answer.headers["retry-after"]) <= longest
@@ -455,26 +457,28 @@ def paid(seen: Seen) -> None:
 
 
 @_of(After)
-def test_behind_the_first_content(found: dict[str, Seen], fake: FakeUpstream, cell: str) -> None:
+def test_behind_the_first_content(
+    relay_case: dict[str, Seen], fake: FakeUpstream, cell: str
+) -> None:
     """P7: a prefix of one upstream's text, one typed error and no end, no second attempt; what was
     delivered is paid, and no more than the provider has counted for the whole."""
-    asked, seen = CELLS[cell], found[cell]
+    asked, seen = CELLS[cell], relay_case[cell]
     row, speaker, answer = asked.row, SPEAKERS[asked.client], seen.answer
     assert isinstance(row, After)
     keeps_secrets(asked, seen, fake)
     assert answer.status == 200
-    said = speaker.read(answer)
-    assert said.error is not None
-    assert not said.whole
-    assert said.text == expected_text("a", asked.wish, 4)
+    text = speaker.read(answer)
+    assert text.error is not None
+    assert not text.whole
+    assert text.text == expected_text("a", asked.wish, 4)
     kind = kind_of(asked)
     if asked.client == asked.upstream and asked.code == "F23":
         # The provider's own frame is passed on where no dialect lies between.
         assert answer.body.count(b"overloaded") >= 1 or asked.client == "responses"
     elif asked.client == "responses":
-        assert said.error["code"] == "server_error"
+        assert text.error["code"] == "server_error"
     else:
-        told(speaker, kind, said.error)
+        check_error(speaker, kind, text.error)
     (record,) = seen.records
     assert (record["status"], record["kind"]) == (WORDS[kind][0], kind)
     assert record["basis"] in ("estimated", "measured")
@@ -487,18 +491,18 @@ def test_behind_the_first_content(found: dict[str, Seen], fake: FakeUpstream, ce
 
 @_of(Served)
 def test_what_the_client_does_not_notice(
-    found: dict[str, Seen], fake: FakeUpstream, cell: str
+    relay_case: dict[str, Seen], fake: FakeUpstream, cell: str
 ) -> None:
     """F25-F31, F37: a whole answer, once; the money by the last honest count, else by our own."""
-    asked, seen = CELLS[cell], found[cell]
+    asked, seen = CELLS[cell], relay_case[cell]
     row = asked.row
     assert isinstance(row, Served)
     assert seen.answer.status == 200, seen.answer.body
-    said = SPEAKERS[asked.client].read(seen.answer)
-    assert (said.error, said.whole) == (None, True)
+    text = SPEAKERS[asked.client].read(seen.answer)
+    assert (text.error, text.whole) == (None, True)
     lang = "mixed" if row.how == "#fault=F29" else "en"
     if row.fault != "F31":
-        assert said.text == expected_text("a", asked.wish, TOKENS, lang)
+        assert text.text == expected_text("a", asked.wish, TOKENS, lang)
     (record,) = seen.records
     assert (record["status"], record["kind"], record["basis"]) == (200, None, row.basis)
     assert ("quarantine" in record["flags"]) == row.review
@@ -509,28 +513,30 @@ def test_what_the_client_does_not_notice(
 
 
 @pytest.mark.parametrize("code", ["F27"])
-def test_operators_hear_of_counts_under_review(code: str, found: dict[str, Seen], hub: Hub) -> None:
+def test_operators_hear_of_counts_under_review(
+    code: str, relay_case: dict[str, Seen], hub: Hub
+) -> None:
     """F27, I14: one fact for a channel and a day, however many requests."""
     doubted = {
         (seen.final["channel_name"], seen.final["ended_at"].astimezone(dt.UTC).date())
-        for cell, seen in found.items()
+        for cell, seen in relay_case.items()
         if CELLS[cell].code == code
     }
-    told = hub.rows(
+    rows = hub.rows(
         "SELECT body FROM outbox_fact WHERE kind = 'count.doubted' AND body->>'channel' = ANY(%s)",
         [channel for channel, _ in doubted],
     )
-    assert len(told) == len(doubted) > 0
-    for one in told:
+    assert len(rows) == len(doubted) > 0
+    for one in rows:
         assert one["body"]["flags"].startswith("usage_")
 
 
 @pytest.mark.parametrize("code", ["F21"])
 def test_redirects_are_never_followed(
-    code: str, found: dict[str, Seen], fake: FakeUpstream
+    code: str, relay_case: dict[str, Seen], fake: FakeUpstream
 ) -> None:
     """F21."""
-    assert any(CELLS[cell].code == code for cell in found)
+    assert any(CELLS[cell].code == code for cell in relay_case)
     assert fake.totals()["canary"] == 0
 
 

@@ -20,7 +20,7 @@ from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
-from tests.relay.front.test_in_process import body, heard, knows, principal, relay
+from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.media.test_videos import PER_MS, accepted, video_model
 from tests.relay.poller import poll
@@ -187,7 +187,7 @@ async def test_who_always_comes_second_is_paid_for_by_the_balance(
     monkeypatch.setattr(LedgerWriter, "admit", admit_second)
     asked = body(model, "#tokens=30 #prompt=10", max_tokens=50)
     chat = relay.in_process.chat(who, asked, source="playground")
-    (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+    (outcome,) = [item async for item in read_events(chat) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.charge_nano) == (200, 100)
     await asyncio.to_thread(hub.settled, tenant)
     assert units(hub, tenant) == {"out_text": (9, 0)}
@@ -210,6 +210,6 @@ async def test_what_units_pay_is_there_to_be_held(
     assert (refused.fits, refused.available_nano) == (False, 0)
     for asked, status in ((fits, 200), (beyond, 402)):
         chat = relay.in_process.chat(who, asked, source="playground")
-        (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+        (outcome,) = [item async for item in read_events(chat) if isinstance(item, Outcome)]
         assert outcome.status == status
     await asyncio.to_thread(hub.settled, tenant)

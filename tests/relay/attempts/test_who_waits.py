@@ -18,7 +18,7 @@ from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
-from tests.relay.front.test_in_process import body, heard, knows, principal, relay
+from tests.relay.front.test_in_process import body, knows, principal, read_events, relay
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 __all__ = ["relay"]
@@ -37,7 +37,7 @@ async def test_a_slow_reader_excuses_no_silence_of_the_provider(
     chat = relay.in_process.chat(
         who, body(model, "#tokens=20 #hold=5 #delay_ms=20"), source="playground"
     )
-    (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+    (outcome,) = [item async for item in read_events(chat) if isinstance(item, Outcome)]
     assert outcome.kind == "timeout"
     await asyncio.to_thread(hub.settled, tenant)
 
@@ -87,7 +87,7 @@ async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
     chat = relay.in_process.chat(
         who, body(model, "#1.fault=F10:500 #tokens=3"), source="playground"
     )
-    (outcome,) = [item async for item in heard(chat) if isinstance(item, Outcome)]
+    (outcome,) = [item async for item in read_events(chat) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.kind) == (401, "authentication")
     await asyncio.to_thread(hub.settled, tenant)
 

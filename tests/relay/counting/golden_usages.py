@@ -32,30 +32,30 @@ def chat(prompt: int, completion: int, **details: Any) -> dict[str, Any]:
     return usage | details
 
 
-def response(given: int, made: int, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
+def response(count: int, number: int, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
     return {
-        "input_tokens": given, "output_tokens": made, "total_tokens": given + made,
+        "input_tokens": count, "output_tokens": number, "total_tokens": count + number,
         "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": reasoning},
     }  # fmt: skip
 
 
-def message(given: int, made: int, **more: Any) -> dict[str, Any]:
+def message(count: int, number: int, **more: Any) -> dict[str, Any]:
     return {
-        "input_tokens": given, "output_tokens": made, "cache_read_input_tokens": 0,
+        "input_tokens": count, "output_tokens": number, "cache_read_input_tokens": 0,
         "cache_creation_input_tokens": 0, **more,
     }  # fmt: skip
 
 
-def step(kind: str, given: int, made: int, **more: Any) -> dict[str, Any]:
-    return {"type": kind, **message(given, made, **more)}
+def step(kind: str, count: int, number: int, **more: Any) -> dict[str, Any]:
+    return {"type": kind, **message(count, number, **more)}
 
 
-def google(prompt: int, said: int, thoughts: int = 0, **more: Any) -> dict[str, Any]:
+def google(prompt: int, count: int, thoughts: int = 0, **more: Any) -> dict[str, Any]:
     tools = more.get("toolUsePromptTokenCount", 0)
     return {
-        "promptTokenCount": prompt, "candidatesTokenCount": said, "thoughtsTokenCount": thoughts,
-        "totalTokenCount": prompt + said + thoughts + tools, **more,
+        "promptTokenCount": prompt, "candidatesTokenCount": count, "thoughtsTokenCount": thoughts,
+        "totalTokenCount": prompt + count + thoughts + tools, **more,
     }  # fmt: skip
 
 

@@ -97,12 +97,12 @@ def test_an_answer_without_usage_is_counted_as_its_model_counts(
     answer = send(
         hub, tenant, speaker, model, speaker.body(model, Wish(f"{how} #tokens=300", stream)), stream
     )
-    said = speaker.read(answer).text
-    assert said
+    text = speaker.read(answer).text
+    assert text
     record = hub.record(answer.headers["x-request-id"])
     assert record["basis"] == "estimated"
     family = family_of("gpt-4o")
-    assert record["meters"]["out_text"] == count_text(said, family)
+    assert record["meters"]["out_text"] == count_text(text, family)
     # OpenAI's cookbook: 3 and the role for each of two messages, 3 for the answer.
     asked = count_text("Be brief.", family) + 4 + count_text(f"{how} #tokens=300", family) + 4 + 3
     assert record["meters"]["in_text"] == asked
@@ -129,9 +129,9 @@ def test_endless_stream_is_cut_at_its_cap(
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F18 #uncapped", stream=True, cap=20))
     answer = send(hub, tenant, speaker, model, body, True, tells_cost=True)
-    said = speaker.read(answer)
-    assert said.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
-    assert (said.whole, said.error) == (True, None)
+    text = speaker.read(answer)
+    assert text.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
+    assert (text.whole, text.error) == (True, None)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["finish_reason"]) == (200, "length")
     assert cost_nano_in(answer) == record["charge_nano"] <= record["hold_nano"]
@@ -159,9 +159,9 @@ def test_a_stream_is_cut_at_its_cap_where_its_tokens_can_be_counted(
     last = [chunk for chunk in chunks_of(answer) if chunk["choices"]][-1]
     assert last["choices"][0]["finish_reason"] == "length"
     record = hub.record(answer.headers["x-request-id"])
-    said = count_text(text_of(answer), family_of("gpt-4o"))
-    assert cap < said <= tokens_allowed(cap, family_of("gpt-4o")) + in_flight
-    assert record["meters"]["out_text"] == pytest.approx(said, rel=0.01, abs=2)
+    output = count_text(text_of(answer), family_of("gpt-4o"))
+    assert cap < output <= tokens_allowed(cap, family_of("gpt-4o")) + in_flight
+    assert record["meters"]["out_text"] == pytest.approx(output, rel=0.01, abs=2)
     assert "F18" in record["flags"]
     assert record["charge_nano"] <= record["hold_nano"]
     hub.settled(tenant)
@@ -193,10 +193,10 @@ def test_a_stream_that_keeps_to_its_cap_is_not_cut(
     """F18: its own end and its usage come."""
     tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream_model)
     text = f"#tokens=300 #lang={lang}"
-    said = expected_text("a", text, 300, lang)
-    cap = count_text(said, family_of(upstream_model))
+    output = expected_text("a", text, 300, lang)
+    cap = count_text(output, family_of(upstream_model))
     answer = hub.post(tenant, ask(model, text, stream=True, max_tokens=cap))
-    assert text_of(answer) == said
+    assert text_of(answer) == output
     record = hub.record(answer.headers["x-request-id"])
     assert (record["basis"], record["flags"]) == ("measured", [])
 
@@ -254,9 +254,9 @@ def test_call_that_is_cut_is_never_closed(
     body = speaker.body(model, Wish("#fault=F38:eof #tokens=0", stream=True, tools=True))
     answer = send(hub, tenant, speaker, model, body, True)
     assert answer.status == 200
-    said = speaker.read(answer)
-    assert said.error is not None
-    assert not said.whole
+    text = speaker.read(answer)
+    assert text.error is not None
+    assert not text.whole
     for mark in (b"content_block_stop", b"arguments.done", b"functionCall", b'"tool_calls"}'):
         assert mark not in answer.body
     assert b"<b>bold</b>" in answer.body or client == "gemini" or b"otter" in answer.body

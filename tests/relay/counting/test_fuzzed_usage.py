@@ -97,10 +97,13 @@ CONDITIONS = ("speed", "service_tier", "inference_geo", "serviceTier")
 def objects_in(value: Any) -> list[dict[str, Any]]:
     """The object, and all that are in it."""
     if isinstance(value, list):
-        return [found for item in value for found in objects_in(item)]
+        return [one_objects_value for item in value for one_objects_value in objects_in(item)]
     if not isinstance(value, dict):
         return []
-    return [value, *(found for inner in value.values() for found in objects_in(inner))]
+    return [
+        value,
+        *(one_objects_value for inner in value.values() for one_objects_value in objects_in(inner)),
+    ]
 
 
 def spoil(dice: random.Random, usage: dict[str, Any]) -> str:
@@ -123,10 +126,10 @@ def spoil(dice: random.Random, usage: dict[str, Any]) -> str:
             return spoil(dice, usage)
         usage[dice.choice(nested)] = dice.choice((3, "7", True, 2.5))
     else:
-        told = [one for one in CONDITIONS if one in usage]
-        if not told:
+        messages = [one for one in CONDITIONS if one in usage]
+        if not messages:
             return spoil(dice, usage)
-        usage[dice.choice(told)] = dice.choice((f"x{name}", 5, {"a": 1}, [1]))
+        usage[dice.choice(messages)] = dice.choice((f"x{name}", 5, {"a": 1}, [1]))
     return how
 
 

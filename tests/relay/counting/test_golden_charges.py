@@ -53,10 +53,10 @@ def ways(golden: Golden) -> list[str]:
     (`service_tier` alone is translated)."""
     if golden.wire == "realtime":
         return ["realtime"]
-    told = ["whole", "streamed"]
+    messages = ["whole", "streamed"]
     if golden.wire in TRANSLATED and not golden.asked:
-        told.append("translated")
-    return told
+        messages.append("translated")
+    return messages
 
 
 CASES = [(golden, way) for golden in GOLDEN for way in ways(golden)]
@@ -118,14 +118,14 @@ class Installation:
             request_id = answer.headers["x-request-id"]
         record = self.hub.record(request_id)
         self.hub.settled(self.tenant)
-        stated = self.hub.get(f"/api/v1/requests/{request_id}/receipt", self.tenant)
-        assert stated.status == 200, stated.body
+        response = self.hub.get(f"/api/v1/requests/{request_id}/receipt", self.tenant)
+        assert response.status == 200, response.body
         return request_id, Charged(
             record["charge_nano"],
-            parse_usd(stated.json()["charge"]),
+            parse_usd(response.json()["charge"]),
             parse_usd(json.loads(self.page(f"/requests/{request_id}/receipt.json"))["charge"]),
             before - self._available(),
-            recompute(stated.body),
+            recompute(response.body),
             record["basis"],
             tuple(record["flags"]),
         )
@@ -155,14 +155,14 @@ class Installation:
             "SELECT request_id FROM usage_usagerecord "
             "WHERE organisation_id = %s AND final AND operation = 'realtime'"
         )
-        found: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
 
         def written() -> bool:
-            found[:] = self.hub.rows(query, self.tenant.organisation_id)
-            return bool(found)
+            results[:] = self.hub.rows(query, self.tenant.organisation_id)
+            return bool(results)
 
         self.hub.wait(written, "no record of the session")
-        return id_text(found[0]["request_id"])
+        return id_text(results[0]["request_id"])
 
     def page(self, path: str) -> bytes:
         """A page of the organisation, as its owner has it."""
@@ -254,16 +254,16 @@ def recompute(receipt: bytes) -> int:
         [sys.executable, "-I", str(SCRIPT)], input=receipt, capture_output=True, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    said = ran.stdout.decode()
-    return parse_usd(said.partition("was charged ")[2].split(" ")[0])
+    text = ran.stdout.decode()
+    return parse_usd(text.partition("was charged ")[2].split(" ")[0])
 
 
 @pytest.fixture(scope="module")
 def installation(hub: Hub) -> Iterator[Installation]:
     with canned.canned() as upstream, FakeRealtime() as realtime, hub.forgetful():
-        made = Installation(hub, upstream, realtime)
-        made.ask_all()
-        yield made
+        new_installation = Installation(hub, upstream, realtime)
+        new_installation.ask_all()
+        yield new_installation
     hub.assert_books_balance()
 
 

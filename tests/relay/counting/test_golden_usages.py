@@ -10,7 +10,7 @@ import pytest
 from genai_prices import data
 
 from billing.prices.catalogue import CatalogueRow, convert_catalogue
-from billing.prices.catalogue_additions import with_own_prices
+from billing.prices.catalogue_additions import add_own_prices
 from dialects.anthropic import usage as anthropic
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
@@ -35,7 +35,7 @@ def rows() -> list[CatalogueRow]:
     at = now()
     return [
         row
-        for row in with_own_prices(convert_catalogue(data.providers).rows)
+        for row in add_own_prices(convert_catalogue(data.providers).rows)
         if row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
     ]
 
@@ -56,9 +56,9 @@ def in_force(model: str) -> list[CatalogueRow]:
 
 
 def find(name: str) -> Price:
-    found = prices().find(prices().names_for(name), 43_200.0)
-    assert found is not None
-    return found
+    result = prices().find(prices().names_for(name), 43_200.0)
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=IDS)
@@ -66,11 +66,11 @@ def test_a_documented_usage_is_exact_to_the_nano(golden: Golden) -> None:
     asked = golden.asked
     rest = {kind: word for kind, word in asked.items() if kind != "service_tier"}
     price = find(golden.model).for_request(asked.get("service_tier", "")).asking(rest)
-    told = READERS[golden.wire](json.dumps(golden.usage).encode())
+    message = READERS[golden.wire](json.dumps(golden.usage).encode())
     by_tier = TierPrices(price, None)
-    by_tier.hear(told.conditions.get("service_tier", ""))
+    by_tier.hear(message.conditions.get("service_tier", ""))
     bill = count(
-        UsageEvidence(40, told, b"{}"), by_tier.price, 10**12, "measured",
+        UsageEvidence(40, message, b"{}"), by_tier.price, 10**12, "measured",
         asked=rest, unknown=by_tier.unknown,
         others=OtherPrices(find, lambda _: None), names=(golden.model,),
     )  # fmt: skip

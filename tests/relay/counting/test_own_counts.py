@@ -85,23 +85,23 @@ def request_of(item: dict[str, Any]) -> dict[str, Any]:
 def billed(item: dict[str, Any], model: str) -> dict[str, int]:
     """What a stream without usage is billed: input, text with the calls, reasoning."""
     raw = json.dumps(request_of(item)).encode()
-    said, thought = Sample(), Sample()
+    output, thought = Sample(), Sample()
     calls = [call["function"]["arguments"] for call in item.get("calls", [])]
     for text in (item.get("answer", ""), *calls):
         for at in range(0, len(text), 4):
-            said.add([text[at : at + 4]])
+            output.add([text[at : at + 4]])
     thought.add([item.get("reasoning", "")])
-    sizes = [len(sample.text().encode()) for sample in (said, thought)]
+    sizes = [len(sample.text().encode()) for sample in (output, thought)]
     evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
     evidence = msgspec.structs.replace(
-        evidence, family=family_of(model), said=said.text(), thought=thought.text()
+        evidence, family=family_of(model), said=output.text(), thought=thought.text()
     )
     return dict(count(evidence, PRICE, 10**15, "measured").meters)
 
 
 def errors(model: str) -> dict[tuple[str, str], float]:
     """Of each item and side how far we are off, as a share of the truth."""
-    found = {}
+    results = {}
     for item in CORPUS:
         truth, column = TRUTH[item["name"]], COLUMNS[model]
         meters = billed(item, model)
@@ -112,8 +112,8 @@ def errors(model: str) -> dict[tuple[str, str], float]:
         }
         for meter, tokens in wanted.items():
             if tokens:
-                found[item["name"], meter] = meters[meter] / tokens - 1
-    return found
+                results[item["name"], meter] = meters[meter] / tokens - 1
+    return results
 
 
 def by_side(model: str) -> dict[str, list[float]]:

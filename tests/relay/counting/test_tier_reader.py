@@ -36,12 +36,12 @@ def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         return tier_of_frames(raw)
 
     monkeypatch.setattr(tier_reader, "tier_of_frames", reading)
-    heard: list[str] = []
-    reader = TierReader(Frames(), heard.append)
+    messages: list[str] = []
+    reader = TierReader(Frames(), messages.append)
     plain = frame({"service_tier": "default", "choices": []}, **COMPACT)
     for raw in (plain, plain, frame({"choices": []}), plain):
         reader.feed(raw)
-    assert (heard, len(read)) == (["default"], 1)
+    assert (messages, len(read)) == (["default"], 1)
     # Another tier in the place that counts, whatever else is in the frame.
     text = json.dumps({"service_tier": "default"})
     for value in (
@@ -50,5 +50,5 @@ def test_the_last_tier_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         {"x": {"service_tier": "default"}, "service_tier": "flex"},
     ):
         reader.feed(frame(value, **COMPACT))
-    assert heard == ["default", "hyper", "7", "flex"]
+    assert messages == ["default", "hyper", "7", "flex"]
     reader.end()

@@ -22,13 +22,13 @@ PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 
 HOLD = 10**9
 
 
-def told(meters: dict[str, int], *flags: str) -> UsageEvidence:
+def make_evidence(meters: dict[str, int], *flags: str) -> UsageEvidence:
     return UsageEvidence(40, Quantities(meters, flags), b"{}", text_bytes=80)
 
 
 def test_a_meter_without_a_price_is_never_free() -> None:
     """I14: no charge is named; the row is flagged for review, and its hold is kept."""
-    bill = count(told({"in_text": 5, "out_audio": 9}), PRICE, HOLD, "measured")
+    bill = count(make_evidence({"in_text": 5, "out_audio": 9}), PRICE, HOLD, "measured")
     assert (bill.basis, bill.charge_nano) == ("held", 0)
     assert bill.meters == {"in_text": 5, "out_audio": 9}
     assert bill.flags == ("unpriced_meter", "quarantine")
@@ -37,7 +37,7 @@ def test_a_meter_without_a_price_is_never_free() -> None:
 def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
     """I14, F27."""
     price = Price(7, 0.0, None, PriceVersion({"images": 10**15}))
-    bill = count(told({"out_text": 1}, "usage_huge"), price, HOLD, "measured")
+    bill = count(make_evidence({"out_text": 1}, "usage_huge"), price, HOLD, "measured")
     assert (bill.basis, bill.charge_nano) == ("held", 0)
     assert bill.flags == ("usage_huge", "unpriced_meter", "quarantine")
 
@@ -53,7 +53,7 @@ def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
 )
 def test_who_counts(flags: tuple[str, ...], basis: str, reviewed: bool) -> None:
     """F25, F27; explicit zero is a count (F28)."""
-    bill = count(told({"in_text": 0, "out_text": 0}, *flags), PRICE, HOLD, "measured")
+    bill = count(make_evidence({"in_text": 0, "out_text": 0}, *flags), PRICE, HOLD, "measured")
     assert bill.basis == basis
     assert ("quarantine" in bill.flags) == reviewed
     assert bill.charge_nano == (0 if basis == "measured" else 10 * 1000 + 20 * 3000)
@@ -99,16 +99,18 @@ def test_what_looks_like_a_special_token_is_text(model: str) -> None:
 
 def test_an_answer_without_usage_is_counted_by_its_words() -> None:
     """F25, P27: exactly where all of it is known, in proportion where a sample is."""
-    said, family = "the quick brown fox jumps", family_of("gpt-4o")
-    tokens = count_text(said, family)
+    text, family = "the quick brown fox jumps", family_of("gpt-4o")
+    tokens = count_text(text, family)
     body = b'{"messages":[{"role":"user","content":"\\u4f60\\u597d"}]}'
-    evidence = UsageEvidence(len(body), text_bytes=len(said), family=family, said=said, body=body)
+    evidence = UsageEvidence(
+        len(body), text_bytes=len(text), family=family, answer_text=text, body=body
+    )
     bill = count(evidence, PRICE, HOLD, "measured")
     asked = count_text("\u4f60\u597d", family) + family.message + family.start
     assert bill.meters == {"in_text": asked, "out_text": tokens}
     assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
     longer = count(
-        msgspec.structs.replace(evidence, text_bytes=10 * len(said)), PRICE, HOLD, "measured"
+        msgspec.structs.replace(evidence, text_bytes=10 * len(text)), PRICE, HOLD, "measured"
     )
     assert longer.meters["out_text"] == 10 * tokens
 
@@ -116,13 +118,13 @@ def test_an_answer_without_usage_is_counted_by_its_words() -> None:
 def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting takes time that only an answer without usage needs."""
 
-    def refuse(*given: object) -> int:
-        raise AssertionError(given)
+    def refuse(*inputs: object) -> int:
+        raise AssertionError(inputs)
 
     monkeypatch.setattr(own_count, "count_text", refuse)
     monkeypatch.setattr(own_count, "count_request", refuse)
     evidence = UsageEvidence(
-        40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", said="a"
+        40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", answer_text="a"
     )
     assert count(evidence, PRICE, HOLD, "measured").basis == "measured"
 
@@ -141,10 +143,12 @@ def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int
     """P27: a stream that tells its usage early and breaks off, read in two pieces or in one."""
     before, after = TextDelta(0, "Said before it."), TextDelta(0, "And this was said after it.")
     events: list[Event] = [Start("x", "m"), before, Usage(b"{}", None), after]
-    told = Quantities({"in_text": 7, "out_text": 5}, ())
+    quantities = Quantities({"in_text": 7, "out_text": 5}, ())
     decoder = SimpleNamespace(text_bytes=0, reasoning_bytes=0, complete=False, usage=b"{}")
     facts = SimpleNamespace(text_bytes=40, model="m", body=SimpleNamespace(raw=b"{}"))
-    prepared = SimpleNamespace(codec=SimpleNamespace(quantities=lambda _: told), exchange=None)
+    prepared = SimpleNamespace(
+        codec=SimpleNamespace(quantities=lambda _: quantities), exchange=None
+    )
     hold = SimpleNamespace(attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None)
     admitted = SimpleNamespace(
         facts=facts, prepared=prepared, upstream_model="m", hold=hold, cut_above=None

@@ -95,13 +95,13 @@ GUARDS: dict[str, Any] = {
 
 
 async def test_limits_of_a_key_are_known_with_it() -> None:
-    found = await Authenticator("pepper", Table()).principal(Credentials(KEY, False), 0.0)
-    assert [found.may_call(operation) for operation in ("embeddings", "messages")] == [True, False]
+    result = await Authenticator("pepper", Table()).principal(Credentials(KEY, False), 0.0)
+    assert [result.may_call(operation) for operation in ("embeddings", "messages")] == [True, False]
     come_from = {
         "10.1.2.3": True, "::ffff:10.1.2.3": True, "2001:db8::7": True, "11.0.0.1": False,
         "": False, "unix:": False, "127.0.0.1": False,
     }  # fmt: skip
-    assert {address: found.may_come_from(address) for address in come_from} == come_from
+    assert {address: result.may_come_from(address) for address in come_from} == come_from
 
 
 async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:
@@ -114,9 +114,9 @@ async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change(
     await asyncio.sleep(0)
     waiting[0].cancel()
     table.gate.set()
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert isinstance(found[0], asyncio.CancelledError)
-    assert len({str(principal) for principal in found[1:]}) == 1
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert len({str(principal) for principal in results[1:]}) == 1
     assert table.asked == 1
     principal = await authenticator.principal(Credentials(KEY, False), 0.0)
     assert principal.may_use("gpt-4")
@@ -160,9 +160,9 @@ async def test_key_of_which_only_the_hash_is_known_opens_with_its_text_and_not_w
     hashed = sha256(text.encode()).digest()
     table.stored = key_format.digest_of_hash("pepper", hashed)
     authenticator = Authenticator("pepper", table)
-    found = await authenticator.principal(Credentials(text, False), 0.0)
+    result = await authenticator.principal(Credentials(text, False), 0.0)
     # What revocation asks for is the digest that is stored.
-    assert found.digest == table.stored
+    assert result.digest == table.stored
     await authenticator.principal(Credentials(text, False), 0.0)
     assert table.asked == 2, "known by its text from then on"
     for forged in (hashed.hex(), "sha256" + hashed.hex(), " sha256 " + hashed.decode("latin-1")):
@@ -222,5 +222,5 @@ async def test_keys_that_are_nearly_alike_are_told_apart(
 
     authenticator = Authenticator("pepper", ask)
     for _ in range(2):
-        found = [await authenticator.principal(Credentials(text, False), 0.0) for text in texts]
-        assert [principal.key_id.int for principal in found] == list(range(32))
+        results = [await authenticator.principal(Credentials(text, False), 0.0) for text in texts]
+        assert [principal.key_id.int for principal in results] == list(range(32))

@@ -23,9 +23,9 @@ _KEPT = ("gateway_keptstate", "gateway_idempotentanswer", "gateway_answerpiece")
 
 @pytest.fixture(scope="module")
 def beside(hub: Hub) -> Iterator[Beside]:
-    made = Beside({**os.environ, **hub.environment, "DATABASE_URL": hub.dsn})
-    yield made
-    made.close()
+    new_beside = Beside({**os.environ, **hub.environment, "DATABASE_URL": hub.dsn})
+    yield new_beside
+    new_beside.close()
 
 
 def erase(user_id: int) -> str:
@@ -53,8 +53,8 @@ def ask(hub: Hub, tenant: Tenant, model: str, words: str, **over: Any) -> None:
     """Say it in every way that keeps something: an answer to go on from, one that is given again,
     a stream, a tool, a refusal."""
     again = {"Idempotency-Key": secrets.token_hex(8)}
-    said = {"model": model, "input": f"{words} #tokens=2", **over}
-    for headers, body in ((None, said), (again, said), (again, {**said, "stream": True})):
+    fields = {"model": model, "input": f"{words} #tokens=2", **over}
+    for headers, body in ((None, fields), (again, fields), (again, {**fields, "stream": True})):
         hub.post(tenant, body, path="/v1/responses", headers=headers or {})
     messages = [{"role": "user", "content": f"{words} #tokens=2"}]
     chat = {"model": model, "messages": messages, **over}
@@ -66,7 +66,7 @@ def ask(hub: Hub, tenant: Tenant, model: str, words: str, **over: Any) -> None:
     assert hub.post(tenant, {**chat, "model": "no-such-model"}).status == 404
 
 
-def found(hub: Hub, words: str) -> list[str]:
+def find_places(hub: Hub, words: str) -> list[str]:
     """Where it stands: tables, read as a backup has them, the files of the process, its log."""
     places = []
     for row in hub.rows(_TABLES):
@@ -124,7 +124,7 @@ def test_what_is_not_to_be_kept_is_nowhere(hub: Hub, fake: FakeUpstream) -> None
         tenant.organisation_id, tenant.organisation_id,
     )  # fmt: skip
     assert (states, pieces) == ([], [])
-    assert found(hub, words) == []
+    assert find_places(hub, words) == []
 
 
 def test_what_was_kept_is_gone_behind_its_time(
@@ -136,7 +136,7 @@ def test_what_was_kept_is_gone_behind_its_time(
     ask(hub, tenant, model, words)
     hub.wait(lambda: settled(hub, tenant), "requests are not settled")
     assert kept(hub, tenant) > 3
-    assert found(hub, words) == []  # what is kept is sealed
+    assert find_places(hub, words) == []  # what is kept is sealed
     for table in _KEPT:
         hub.connection.execute(
             f"UPDATE {table} SET expires_at = now() WHERE organisation_id = %s",
@@ -160,13 +160,13 @@ def test_what_was_kept_is_gone_with_its_person(
     mine = hub.post(colleague, others, path="/v1/responses")
     assert mine.status == 200, mine.body
     hub.wait(lambda: settled(hub, tenant), "requests are not settled")
-    assert {"usage_attempt", "usage_usagerecord"} <= set(found(hub, words))
+    assert {"usage_attempt", "usage_usagerecord"} <= set(find_places(hub, words))
     assert kept(hub, tenant) > 3
     before = figures(hub, tenant)
     address = hub.rows("SELECT email FROM accounts_user WHERE id = %s", person)[0]["email"]
     pseudonym = beside.call(erase, person)
-    assert found(hub, words) == []
-    assert found(hub, address) == []
+    assert find_places(hub, words) == []
+    assert find_places(hub, address) == []
     assert figures(hub, tenant) == before
     for table, column, value in (
         ("gateway_keptstate", "user_id", person),
@@ -175,8 +175,8 @@ def test_what_was_kept_is_gone_with_its_person(
     ):
         assert hub.rows(f"SELECT 1 FROM {table} WHERE {column} = %s", value) == [], table
     # What a colleague keeps stays.
-    shown = hub.get(f"/v1/responses/{mine.json()['id']}", colleague)
-    assert shown.status == 200, shown.body
+    response = hub.get(f"/v1/responses/{mine.json()['id']}", colleague)
+    assert response.status == 200, response.body
     left = hub.rows("SELECT email FROM accounts_user WHERE id = %s", person)
     assert left == [{"email": pseudonym}]
     assert hub.post(tenant, {"model": model, "input": "again"}, path="/v1/responses").status == 401

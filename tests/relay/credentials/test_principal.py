@@ -29,7 +29,7 @@ from relay.credentials.keys import (
     Principal,
     read_credentials,
 )
-from relay.credentials.revocation import Running, _fallen
+from relay.credentials.revocation import Running, _find_revoked
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 from tests.cast import Cast, make_key
@@ -339,7 +339,7 @@ def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
 
 def fallen(callers: Sequence[tuple[UUID, int | None, bytes]]) -> list[int]:
     with connection.cursor() as cursor:
-        text, parameters = _fallen(callers)
+        text, parameters = _find_revoked(callers)
         cursor.execute(text, cast(Any, parameters))
         return sorted(place for (place,) in cursor.fetchall())
 

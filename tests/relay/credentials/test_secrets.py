@@ -15,7 +15,7 @@ KEK, PEPPER = os.environ["WEIR_KEK"], os.environ["WEIR_KEY_PEPPER"]
 OTHER_KEK = base64.b64encode(bytes(range(32))).decode()
 
 
-def made_with(hub: Hub, kek: str, pepper: str) -> None:
+def store_check(hub: Hub, kek: str, pepper: str) -> None:
     hub.connection.execute(
         "INSERT INTO accounts_secretcheck (id, sealed) VALUES (1, %s)", [check_value(kek, pepper)]
     )
@@ -36,7 +36,7 @@ def test_the_secret_that_is_wrong_is_named(kek: str, pepper: str, wrong: str) ->
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "text"),
     [
         ({"WEIR_KEK": OTHER_KEK}, "WEIR_KEK is not the one that this database was made with"),
         ({"WEIR_KEK": ""}, "WEIR_KEK is not set"),
@@ -46,19 +46,19 @@ def test_the_secret_that_is_wrong_is_named(kek: str, pepper: str, wrong: str) ->
     ],
 )
 def test_the_web_process_does_not_start(
-    own_hub: Hub, tmp_path: Path, environment: dict[str, str], told: str
+    own_hub: Hub, tmp_path: Path, environment: dict[str, str], text: str
 ) -> None:
-    made_with(own_hub, KEK, PEPPER)
+    store_check(own_hub, KEK, PEPPER)
     own_hub.environment = {"DATA_DIR": str(tmp_path), **environment}
     own_hub.spawn()
     assert own_hub.process is not None
     assert own_hub.process.wait(START_LIMIT_S) != 0
-    assert told in own_hub.log()
+    assert text in own_hub.log()
     own_hub.process = None
 
 
 def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) -> None:
-    made_with(own_hub, KEK, PEPPER)
+    store_check(own_hub, KEK, PEPPER)
     own_hub.connection.execute("UPDATE accounts_secretcheck SET kek_ids = ARRAY['0badcafe']")
     own_hub.environment = {"DATA_DIR": str(tmp_path)}
     own_hub.spawn()
@@ -70,7 +70,7 @@ def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) ->
 
 @pytest.mark.extended
 def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
-    made_with(own_hub, OTHER_KEK, PEPPER)
+    store_check(own_hub, OTHER_KEK, PEPPER)
     with database_away(own_hub):
         own_hub.launch()
     own_hub.wait(lambda: "not ready: WEIR_KEK is not" in own_hub.log(), "nothing is said")
@@ -79,7 +79,7 @@ def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
 
 @pytest.mark.extended
 def test_with_its_own_secrets_it_starts(own_hub: Hub) -> None:
-    made_with(own_hub, KEK, PEPPER)
+    store_check(own_hub, KEK, PEPPER)
     for _ in range(2):
         own_hub.start()
         own_hub.stop()

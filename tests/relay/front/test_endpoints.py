@@ -9,7 +9,7 @@ import pytest
 from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
 from relay.endpoints.request import Handler
-from relay.endpoints.table import ENDPOINTS, claimed, find_endpoint
+from relay.endpoints.table import ENDPOINTS, find_endpoint, is_claimed
 from relay.media.answers import midjourney_answers, suno_answers
 from relay.media.answers.midjourney_picture import stream_picture
 from tests.fakes.upstream import FakeUpstream
@@ -55,27 +55,27 @@ def test_rows_and_their_aliases(path: str, handler: Handler) -> None:
     endpoint = find_endpoint(path)
     assert endpoint is not None
     assert endpoint.handler is handler
-    assert claimed(path)
+    assert is_claimed(path)
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/v1", "/v1/v1/x"])
 def test_unknown_paths_under_v1_are_answered_here(path: str) -> None:
     assert find_endpoint(path) is None
-    assert claimed(path)
+    assert is_claimed(path)
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/api/v1", "/api/v1/keys", "/api/v1/chat", "/v1x", "/v2/models", "/o/v1/models"]
 )
 def test_everything_else_is_not(path: str) -> None:
-    assert not claimed(path)
+    assert not is_claimed(path)
 
 
 def test_nginx_treats_every_row_as_the_relays() -> None:
     """With its size of body, and its patience."""
-    found = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
-    assert found is not None
-    relays = re.compile(found[1])
+    match = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
+    assert match is not None
+    relays = re.compile(match[1])
     assert [path for path in ENDPOINTS if not relays.match(path)] == []
     assert not any(map(relays.match, ("/", "/api/v1/keys", "/api/v1/docs", "/o/v1/models")))
 
@@ -97,8 +97,8 @@ def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) 
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json()
-    assert "Unknown request URL" in (told.get("message") or told["description"])
+    body = answer.json()
+    assert "Unknown request URL" in (body.get("message") or body["description"])
     assert "x-request-id" in answer.headers
 
 
@@ -129,5 +129,5 @@ def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
 def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
     """Nobody is known yet where paths are read; this one took half a second."""
     begun = time.thread_time()
-    claimed(path)
+    is_claimed(path)
     assert time.thread_time() - begun < 0.1

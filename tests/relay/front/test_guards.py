@@ -52,15 +52,17 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     asked = fake.totals()["requests"]
     answer = hub.post(tenant, body)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
-    told = re.fullmatch(
+    match = re.fullmatch(
         rf"Insufficient Balance: {scope} budget has less left than this request may cost "
         r"\(spent ([\d.]+) USD and held 0.00 USD of ([\d.]+) USD per month, "
         rf"needed ([\d.]+) USD; it resets at (\S+)\)\. Request more: http://\S+/b/{budget}",
         answer.error["message"],
     )
-    assert told is not None, answer.error["message"]
-    assert [Decimal(told[n]) * NANO for n in (1, 2, 3)] == [spent, hold + 20, hold]
-    assert told[4].endswith("-30T16:00:00Z") or told[4][8:].startswith(("31T16", "28T16", "29T16"))
+    assert match is not None, answer.error["message"]
+    assert [Decimal(match[n]) * NANO for n in (1, 2, 3)] == [spent, hold + 20, hold]
+    assert match[4].endswith("-30T16:00:00Z") or match[4][8:].startswith(
+        ("31T16", "28T16", "29T16")
+    )
     assert fake.totals()["requests"] == asked
     hub.settled(tenant)
     # For the people who want to hear that it refuses.
@@ -267,14 +269,14 @@ def test_tokens_per_minute_are_held_and_corrected(hub: Hub, fake: FakeUpstream) 
     assert "so waiting does not help: request fewer tokens" in answer.error["message"]
     assert "retry in" not in answer.error["message"]
     assert not {"retry-after", "retry-after-ms"} & set(answer.headers)
-    told = hub.post(
+    response = hub.post(
         tenant,
         {"contents": [{"parts": [{"text": "a"}]}], "generationConfig": {"maxOutputTokens": 2000}},
         path=f"/v1beta/models/{model}:generateContent",
     )
-    assert told.status == 429
-    assert "retry-after" not in told.headers
-    assert "retryDelay" not in told.body.decode()
+    assert response.status == 429
+    assert "retry-after" not in response.headers
+    assert "retryDelay" not in response.body.decode()
 
 
 def test_request_without_a_cap_fits_a_limit_of_tokens(hub: Hub, fake: FakeUpstream) -> None:
@@ -370,9 +372,9 @@ def test_balance_in_the_old_form(hub: Hub, fake: FakeUpstream) -> None:
     """What the key used and can still use; a budget over it is the narrower one."""
     tenant, model = hub.tenant("10.00"), hub.model(fake)
     for path in ("/v1", "/api/v1", ""):
-        told = hub.get(f"{path}/dashboard/billing/subscription", tenant).json()
-        assert told["object"] == "billing_subscription"
-        assert told["hard_limit_usd"] == told["system_hard_limit_usd"] == 10.0
+        body = hub.get(f"{path}/dashboard/billing/subscription", tenant).json()
+        assert body["object"] == "billing_subscription"
+        assert body["hard_limit_usd"] == body["system_hard_limit_usd"] == 10.0
     hub.budget(tenant, "2.50", "team")
     hub.budget(tenant, "0.10", "model", f"{model}")
     assert hub.post(tenant, ask(model, "#tokens=5", max_tokens=10)).status == 200

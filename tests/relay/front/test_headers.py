@@ -41,15 +41,15 @@ def test_a_page_of_another_origin_may_read_every_header_that_is_told(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
-    told = {name for field in ANSWERED for name in field.name.split(", ")} - OF_OPERATORS
-    told |= {name.replace("requests", unit) for name in told for unit in LIMITS}
+    messages = {name for field in ANSWERED for name in field.name.split(", ")} - OF_OPERATORS
+    messages |= {name.replace("requests", unit) for name in messages for unit in LIMITS}
     for answer in (
         hub.post(tenant, ask(model, "#tokens=1"), headers={"origin": "https://x.example"}),
         hub.post(tenant, ask("no-such"), headers={"origin": "https://x.example"}),
         hub.post(None, ask(model), headers={"origin": "https://x.example"}),
     ):
         exposed = set(answer.headers["access-control-expose-headers"].split(", "))
-        assert told <= exposed
+        assert messages <= exposed
         assert not exposed & OF_OPERATORS
 
 

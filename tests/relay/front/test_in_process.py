@@ -65,7 +65,9 @@ def body(model: str, text: str, **over: object) -> bytes:
     return json.dumps(ask(model, text, stream=True, **over)).encode()
 
 
-async def heard(items: AsyncIterator[Head | bytes | Outcome]) -> AsyncIterator[Event | Outcome]:
+async def read_events(
+    items: AsyncIterator[Head | bytes | Outcome],
+) -> AsyncIterator[Event | Outcome]:
     """What the answer's bytes say, then its Outcome."""
     decoder = Decoder(include_usage=True)
     async for item in items:
@@ -85,7 +87,7 @@ async def test_events_then_the_outcome_and_the_same_books(
     admitted: list[None] = []
     items = [
         item
-        async for item in heard(
+        async for item in read_events(
             relay.in_process.chat(
                 await principal(relay, hub, tenant),
                 body(model, "#tokens=30"),
@@ -114,10 +116,10 @@ async def test_what_little_money_held_is_released_at_once(
     relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: nobody is refused in another process for what has ended in this one."""
-    told = list[bool]()
+    message = list[bool]()
 
     def settle(ledger: LedgerWriter, item: Settled, *, at_once: bool = False) -> None:
-        told.append(at_once)
+        message.append(at_once)
         _settle(ledger, item, at_once=at_once)
 
     _settle = LedgerWriter.settle
@@ -138,7 +140,7 @@ async def test_what_little_money_held_is_released_at_once(
     assert hold_nano > 0
     ten = hub.tenant(f"{Decimal(10 * hold_nano) / 10**9:f}")
     assert (await outcome_for(ten)).status == 200
-    assert told == [False, True]
+    assert message == [False, True]
 
 
 async def knows(relay: Relay, hub: Hub, model: str) -> None:
@@ -183,7 +185,7 @@ async def test_closing_the_iterator_is_a_client_that_leaves(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     chat = relay.in_process.chat(who, body(model, "#tokens=500 #delay_ms=10"), source="playground")
-    async for item in heard(chat):
+    async for item in read_events(chat):
         if isinstance(item, TextDelta):
             break
     await chat.aclose()
@@ -208,7 +210,7 @@ async def test_slow_reader_holds_the_upstream_back(
     text = "#tokens=20000"
     chat = relay.in_process.chat(who, body(model, text), source="playground")
     assert isinstance(await anext(chat), Head)
-    words = [item.text async for item in heard(chat) if isinstance(item, TextDelta)]
+    words = [item.text async for item in read_events(chat) if isinstance(item, TextDelta)]
     assert "".join(words) == expected_text("a", text, 20000)
 
 

@@ -44,19 +44,19 @@ def test_no_form_of_an_inside_address_is_reached(
 ) -> None:
     """The hub's own upstreams are at 127.0.0.1, as the local model of `make run` is."""
     tenant, model = hub.tenant(), open_model(hub, fake, "gemini")
-    told = {}
+    values = {}
     with canary() as counted:
         forms = [*inside_forms(counted.port), *(f"https://{host}/x" for host in _ON_443)]
         for form in forms:
             path, body = _CARRIERS[carrier](model, form)
             answer = hub.post(tenant, body, path=path)
             assert 400 <= answer.status < 500, (form, answer.body)
-            told[form] = answer.json()["error"]["message"]
+            values[form] = answer.json()["error"]["message"]
     assert counted.hits == []
-    assert len(told) > 120
+    assert len(values) > 120
     # What is no address in the form that requests take is refused before.
     fetched = {
-        form: text for form, text in told.items() if form.startswith(("http://", "https://"))
+        form: text for form, text in values.items() if form.startswith(("http://", "https://"))
     }
     assert {form: text for form, text in fetched.items() if _TOLD not in text} == {}
 

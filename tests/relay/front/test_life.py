@@ -190,11 +190,11 @@ def test_grace_that_ends_takes_nothing_from_a_stream_that_has_finished(
     own_hub.ended()
     for (client, upstream), future in zip(cells, answers, strict=True):
         answer = future.result()
-        said = SPEAKERS[client].read(answer)
-        assert (said.text, said.error) == (expected_text("a", text, 5), None)
-        assert said.finish in ("stop", "completed", "end_turn", "STOP")
+        output = SPEAKERS[client].read(answer)
+        assert (output.text, output.error) == (expected_text("a", text, 5), None)
+        assert output.finish in ("stop", "completed", "end_turn", "STOP")
         # A forwarded stream has no other end than the upstream's.
-        assert said.whole or client == upstream
+        assert output.whole or client == upstream
         record = own_hub.record(answer.headers["x-request-id"])
         assert (record["status"], record["kind"], record["finish_reason"]) == (200, None, "stop")
         if tells_cost:

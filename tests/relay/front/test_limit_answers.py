@@ -40,23 +40,23 @@ def headers(dialect: str, reset_ms: int, now: float = NOW) -> dict[bytes, bytes]
 def test_an_instant_of_whole_seconds_is_not_before_the_room_is_there(
     reset_ms: int, now: float
 ) -> None:
-    told = headers("anthropic", reset_ms, now)
-    assert told[b"anthropic-ratelimit-requests-limit"] == b"60"
-    assert told[b"anthropic-ratelimit-requests-remaining"] == b"7"
-    at = dt.datetime.fromisoformat(told[b"anthropic-ratelimit-requests-reset"].decode())
+    message = headers("anthropic", reset_ms, now)
+    assert message[b"anthropic-ratelimit-requests-limit"] == b"60"
+    assert message[b"anthropic-ratelimit-requests-remaining"] == b"7"
+    at = dt.datetime.fromisoformat(message[b"anthropic-ratelimit-requests-reset"].decode())
     assert 0 <= at.timestamp() - (now + reset_ms / 1000) < 1
 
 
 @pytest.mark.parametrize(
-    ("reset_ms", "told"),
+    ("reset_ms", "raw"),
     [(0, b"0ms"), (999, b"999ms"), (1_000, b"1s"), (1_200, b"1.2s"), (59_999, b"59.999s"),
      (60_000, b"1m0s")],
 )  # fmt: skip
-def test_a_duration_is_written_to_the_millisecond(reset_ms: int, told: bytes) -> None:
+def test_a_duration_is_written_to_the_millisecond(reset_ms: int, raw: bytes) -> None:
     assert headers("openai", reset_ms) == {
         b"x-ratelimit-limit-requests": b"60",
         b"x-ratelimit-remaining-requests": b"7",
-        b"x-ratelimit-reset-requests": told,
+        b"x-ratelimit-reset-requests": raw,
     }
 
 
@@ -135,9 +135,9 @@ def test_clients_are_told_what_no_repetition_mends(kind: ErrorKind, dialect: Dia
         response = error_response(
             answer._replace(waits=waits), Invocation(CODECS[dialect], ""), "r"
         )
-        told = dict(response.fields).get(b"x-should-retry")
+        page_response = dict(response.fields).get(b"x-should-retry")
         passes = kind in PASSING and (waits or KINDS[kind].status not in (429, 503))
-        assert told == (None if passes else b"false")
+        assert page_response == (None if passes else b"false")
 
 
 # What each limit says ----------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def dead_readers(hub: Hub, tenant: Tenant, body: Any, count: int) -> Iterator[No
         yield
 
 
-def stands_still(hub: Hub, fake: FakeUpstream, count: int) -> bool:
+def is_idle(hub: Hub, fake: FakeUpstream, count: int) -> bool:
     """Whether so many answers are open, none of them moves any more, and the hub has read all that
     was on its way to it."""
     assert hub.process is not None
@@ -96,10 +96,10 @@ def test_dead_readers(lonely: Hub) -> None:
         body = ask(model, stream=True, max_tokens=10_000_000)
         # The first ones also grow what all of them share.
         with dead_readers(lonely, tenant, body, 10):
-            lonely.wait(lambda: stands_still(lonely, fake, 10), "the streams go on", seconds=60)
+            lonely.wait(lambda: is_idle(lonely, fake, 10), "the streams go on", seconds=60)
             before = memory(lonely)
             with dead_readers(lonely, tenant, body, 30):
-                lonely.wait(lambda: stands_still(lonely, fake, 40), "they go on", seconds=60)
+                lonely.wait(lambda: is_idle(lonely, fake, 40), "they go on", seconds=60)
                 assert (memory(lonely) - before) / 30 <= 256 * KIB
 
 
@@ -218,11 +218,11 @@ def test_a_file_of_100_mib_passes_through(lonely: Hub, fake: FakeUpstream) -> No
     """P9: up and down, and nothing of it is left on the disk."""
     tenant = lonely.tenant("1000")
     way = (lonely.port, tenant.key)
-    heard, spoken = (lonely.model(fake, rates={name: 1}) for name in ("audio_ms", "characters"))
-    assert b"200 OK" in upload(*way, heard, MIB)
+    received, spoken = (lonely.model(fake, rates={name: 1}) for name in ("audio_ms", "characters"))
+    assert b"200 OK" in upload(*way, received, MIB)
     assert download(*way, spoken, MIB) > MIB
     before = measured(lonely)
-    assert b"200 OK" in upload(*way, heard, 100 * MIB)
+    assert b"200 OK" in upload(*way, received, 100 * MIB)
     assert peak(lonely) - before < 20 * MIB
     before = measured(lonely)
     assert download(*way, spoken, 100 * MIB) > 100 * MIB

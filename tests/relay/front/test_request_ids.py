@@ -47,8 +47,8 @@ def id_in(form: str, body: bytes) -> str | None:
         error = decoded[0]["error"] if isinstance(decoded, list) else decoded["error"]
         (info,) = [one for one in error["details"] if one["@type"].endswith(".RequestInfo")]
         return str(info["requestId"])
-    found: str | None = decoded["request_id"]
-    return found
+    request_id: str | None = decoded["request_id"]
+    return request_id
 
 
 def check(form: str, answer: Answer, status: int) -> None:

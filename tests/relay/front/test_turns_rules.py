@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.front.load_shedding import LoadShedding, is_within_share
-from relay.front.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, in_turn, next_allowance
+from relay.front.turn_order import BEGUN_MAX, TURN_S_MAX, TurnQueue, next_allowance, order_by_turns
 
 Waiting = list[tuple[str, str, int]]
 
@@ -27,7 +27,7 @@ Waiting = list[tuple[str, str, int]]
 )
 def test_organisations_and_then_keys_have_turns(waiting: str, order: str) -> None:
     items = [(word[0], word[1], n) for n, word in enumerate(waiting.split())]
-    assert in_turn(items) == [int(word) for word in order.split()]
+    assert order_by_turns(items) == [int(word) for word in order.split()]
 
 
 WAITING = st.lists(
@@ -38,7 +38,7 @@ WAITING = st.lists(
 @given(WAITING)
 def test_each_is_taken_once_and_a_key_keeps_its_order(waiting: Waiting) -> None:
     items = [(organisation, key, n) for n, (organisation, key, _) in enumerate(waiting)]
-    order = in_turn(items)
+    order = order_by_turns(items)
     assert sorted(order) == list(range(len(items)))
     whose = {n: (organisation, key) for organisation, key, n in items}
     for key in set(whose.values()):
@@ -51,7 +51,7 @@ def test_no_organisation_begins_twice_while_another_waits(waiting: Waiting) -> N
     """While an organisation waits, no other one has more than one turn between two of its own."""
     left = Counter(organisation for organisation, _, _ in waiting)
     since: dict[str, Counter[str]] = {organisation: Counter() for organisation in left}
-    for organisation in in_turn([(o, key, o) for o, key, _ in waiting]):
+    for organisation in order_by_turns([(o, key, o) for o, key, _ in waiting]):
         for other, turns in since.items():
             if other != organisation and left[other]:
                 turns[organisation] += 1

@@ -148,16 +148,16 @@ def test_what_only_the_caller_can_end_is_told_before_what_passes(
         f"/v1beta/models/{model}:generateContent": {"contents": [{"parts": [{"text": "hi"}]}]},
     }
     for path, body in doors.items():
-        told = {
+        values = {
             who: hub.post(tenant, body, path=path)
             for who, tenant in (("poor", poor), ("bound", bound), ("kept away", kept_away))
         }
-        assert {who: answer.status for who, answer in told.items()} == {
+        assert {who: answer.status for who, answer in values.items()} == {
             "poor": 402, "bound": 402, "kept away": 403
         }, path  # fmt: skip
-        assert b"team balance is used up" in told["poor"].body
-        assert b"budget has less left than this request may cost" in told["bound"].body
-        assert {answer.headers["x-should-retry"] for answer in told.values()} == {"false"}
+        assert b"team balance is used up" in values["poor"].body
+        assert b"budget has less left than this request may cost" in values["bound"].body
+        assert {answer.headers["x-should-retry"] for answer in values.values()} == {"false"}
     dear = hub.post(hub.tenant(), ask(model, max_tokens=1_000_000, max_cost=0.0001))
     assert (dear.status, dear.error["code"]) == (402, "max_cost_exceeded")
 
@@ -179,8 +179,8 @@ def test_who_cannot_pay_hears_it_of_what_is_no_chat_too(
     body = {"model": model, field: "#fault=F10:500"} | body
     payer = hub.tenant()
     hub.wait(lambda: hub.post(payer, body, path=path).status == 503, "the channel does not rest")
-    told = hub.post(hub.tenant("0"), body, path=path)
-    assert (told.status, told.headers["x-should-retry"]) == (402, "false")
+    response = hub.post(hub.tenant("0"), body, path=path)
+    assert (response.status, response.headers["x-should-retry"]) == (402, "false")
     kept_away = hub.tenant(patterns=("other-*",))
     assert hub.post(kept_away, body, path=path).status == 403
 

@@ -135,12 +135,12 @@ def test_a_key_that_is_refused_is_refused_for_all(clock: Clock) -> None:
     # The keys take turns: one of them is refused twice.
     one.fail("F5", 3, "upstream_auth")
     other.hear(one, age_s=30)
-    told = [key.status(other.health.now()) for key in other.health.state_of(TWO_KEYS).keys]
-    (refused,) = [status for status in told if status.condition == "paused"]
+    messages = [key.status(other.health.now()) for key in other.health.state_of(TWO_KEYS).keys]
+    (refused,) = [status for status in messages if status.condition == "paused"]
     assert refused.reason == "key_refused"
     assert refused.for_s == 30
     assert 265 <= refused.seconds <= 271
-    n = told.index(refused)
+    n = messages.index(refused)
     assert {other.health.usable_key(CANDIDATE, WHO) for _ in range(6)} == {1 - n}
     # A good answer by it ends it everywhere.
     clock.now += 2
@@ -211,7 +211,7 @@ def test_the_models_that_rest_are_told_to_pages_alone(
     assert report.models == {CANDIDATE.upstream_model: ModelStatus("model_unknown", 301, 2)}
     clock.now += 301
     other.answer(2)
-    assert [told.models for told in other.sharing.report().values()] == []
+    assert [one_message.models for one_message in other.sharing.report().values()] == []
 
 
 def test_the_report_of_another_version_is_passed_over() -> None:

@@ -37,11 +37,11 @@ def test_a_channel_that_is_out_for_long() -> None:
         now[0] = fifth * 0.2
         probe = health.begin(CANDIDATE, CHANNEL, WHO)
         probe.failed(UpstreamFailed("F10", "upstream_error", "x"))
-    (told,) = health.alerts.take()
-    assert (told.cause, told.channel) == ("out", "c")
+    (message,) = health.alerts.take()
+    assert (message.cause, message.channel) == ("out", "c")
 
 
-def told(hub: Hub, channel: str) -> list[dict[str, Any]]:
+def list_alerts(hub: Hub, channel: str) -> list[dict[str, Any]]:
     rows = hub.rows(
         "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s",
         channel,
@@ -61,8 +61,8 @@ def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None
         "WHERE r.model = %s",
         model,
     )
-    hub.wait(lambda: bool(told(hub, channel["name"])), "nobody was told")
-    (body,) = told(hub, channel["name"])
+    hub.wait(lambda: bool(list_alerts(hub, channel["name"])), "nobody was told")
+    (body,) = list_alerts(hub, channel["name"])
     assert (body["cause"], body["what"], body["last"]) == ("no_credit", "1", True)
     assert fake.key not in str(body)
 
@@ -78,10 +78,10 @@ def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> 
         [b"sealed for another place", name],
     )
     hub.bump()
-    hub.wait(lambda: bool(told(hub, name)), "nobody was told")
+    hub.wait(lambda: bool(list_alerts(hub, name)), "nobody was told")
     hub.connection.execute("UPDATE gateway_channel SET enabled = false WHERE name = %s", [name])
     hub.bump()
-    assert [body["cause"] for body in told(hub, name)] == ["unusable"]
+    assert [body["cause"] for body in list_alerts(hub, name)] == ["unusable"]
 
 
 @pytest.mark.extended

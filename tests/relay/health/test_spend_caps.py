@@ -13,7 +13,7 @@ ID = "00000000-0000-0000-0000-000000000007"
 CAP = 1000
 
 
-class Standing:
+class HealthLog:
     """What the health of the channels is told."""
 
     def __init__(self) -> None:
@@ -27,28 +27,28 @@ class Standing:
         self.alerts.append(reason)
 
 
-async def apply(caps: tuple[int | None, int | None], day: int, month: int) -> Standing:
+async def apply(caps: tuple[int | None, int | None], day: int, month: int) -> HealthLog:
     channel = SimpleNamespace(uuid=UUID(ID), spend_caps=caps)
     snapshot: Any = SimpleNamespace(spend_capped=[ID], channels={ID: channel})
-    standing: Any = Standing()
+    usage: Any = HealthLog()
 
     async def ask(_: Any) -> Sequence[Any]:
         return [(ID, str(day), str(month), "60", "3600")]
 
-    await apply_spend_caps(standing, snapshot, ask)
-    found: Standing = standing
-    return found
+    await apply_spend_caps(usage, snapshot, ask)
+    result: HealthLog = usage
+    return result
 
 
 @pytest.mark.parametrize(("spent", "reached"), [(CAP - 1, False), (CAP, True), (CAP + 1, True)])
 @pytest.mark.parametrize("reason", ["spend_day", "spend_month"])
 async def test_a_cap_is_reached_at_its_amount(reason: str, spent: int, reached: bool) -> None:
     by_day = reason == "spend_day"
-    standing = await apply((CAP, None) if by_day else (None, CAP), spent, spent)
+    usage = await apply((CAP, None) if by_day else (None, CAP), spent, spent)
     left_s = {"spend_day": 60.0, "spend_month": 3600.0}
     other = "spend_month" if by_day else "spend_day"
-    assert standing.bars == {reason: left_s[reason] if reached else 0.0, other: 0.0}
-    assert standing.alerts == ([reason] if reached else [])
+    assert usage.bars == {reason: left_s[reason] if reached else 0.0, other: 0.0}
+    assert usage.alerts == ([reason] if reached else [])
 
 
 async def test_each_cap_is_compared_with_its_own_sum() -> None:

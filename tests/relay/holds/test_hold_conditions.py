@@ -11,7 +11,7 @@ from typing import Any, cast
 from genai_prices import data
 
 from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import with_own_prices
+from billing.prices.catalogue_additions import add_own_prices
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM, PriceVersion
 from dialects.json.body import read_body
@@ -39,7 +39,7 @@ def prices() -> PriceList:
     at = now()
     rows = [
         row
-        for row in with_own_prices(convert_catalogue(data.providers).rows)
+        for row in add_own_prices(convert_catalogue(data.providers).rows)
         if row.valid_from <= at
         and (row.valid_to is None or at < row.valid_to)
         and not row.hours
@@ -94,13 +94,13 @@ def test_hold_covers_charge_under_every_combination() -> None:
     dice, listed = random.Random(28), prices()
     seen = held_back = 0
     for name in listed.names:
-        found = listed.find([name], 1.0)
-        if found is None or not {"in_text", "out_text"} <= found.version.rates.keys():
+        result = listed.find([name], 1.0)
+        if result is None or not {"in_text", "out_text"} <= result.version.rates.keys():
             continue
         ppm = multiplier_for(SUBSCRIBED, name, PPM)
         for tier, *words in itertools.product(TIERS, *ASKED.values()):
             asked = {kind: word for kind, word in zip(ASKED, words, strict=True) if word}
-            price = found.multiplied(ppm).for_request(tier).asking(asked)
+            price = result.multiplied(ppm).for_request(tier).asking(asked)
             hold_nano = estimate(price)
             for told_tier, *granted in itertools.product(
                 ("", "default", tier, "priority", "hyper"),
@@ -114,12 +114,12 @@ def test_hold_covers_charge_under_every_combination() -> None:
                 by_tier = TierPrices(price, None)
                 by_tier.hear(told_tier or "")
                 size = dice.choice((1, 1_000, 199_999, 200_001, TEXT_BYTES))
-                told = Quantities(used(dice, price, size), (), conditions)
+                quantities = Quantities(used(dice, price, size), (), conditions)
                 bill = count(
-                    UsageEvidence(40, told, b"{}"), by_tier.price, hold_nano, "measured",
+                    UsageEvidence(40, quantities, b"{}"), by_tier.price, hold_nano, "measured",
                     asked=asked, unknown=by_tier.unknown,
                 )  # fmt: skip
-                assert bill.excess_nano == 0, (name, tier, asked, told)
+                assert bill.excess_nano == 0, (name, tier, asked, quantities)
                 assert "above_hold" not in bill.flags
                 seen += 1
                 held_back += bill.basis == "held"
@@ -159,9 +159,9 @@ def test_hold_covers_the_steps_beside_the_answer() -> None:
                 UsagePart("other", {"in_text": TEXT_BYTES + CAP, "out_text": output_max}),
                 UsagePart("other", {"in_text": TEXT_BYTES + CAP, "out_text": output_max}),
             )  # fmt: skip
-            told = Quantities({"in_text": 1, "out_text": 1}, (), {}, parts)
+            quantities = Quantities({"in_text": 1, "out_text": 1}, (), {}, parts)
             bill = count(
-                UsageEvidence(40, told, b"{}"), price, hold_nano, "measured", asked=asked,
+                UsageEvidence(40, quantities, b"{}"), price, hold_nano, "measured", asked=asked,
                 others=OtherPrices(lambda _, found=theirs: found, lambda _: None),  # type: ignore[misc]
             )  # fmt: skip
             assert bill.basis == "measured"
@@ -178,10 +178,10 @@ def test_hold_covers_every_lifetime_of_a_cache_write() -> None:
         hold_nano = estimate(price)
         for asked in ("5m", "30m", "1h", "12h"):
             body = read_body(json.dumps({"prompt_cache_options": {"ttl": asked}}).encode())
-            told = Quantities({"in_text": 0, UNTOLD: TEXT_BYTES, "out_text": CAP}, ())
-            told = with_lifetime(told, body)
-            assert told.meters[f"in_cache_write_{asked}"] == TEXT_BYTES
-            bill = count(UsageEvidence(40, told, b"{}"), price, hold_nano, "measured")
+            quantities = Quantities({"in_text": 0, UNTOLD: TEXT_BYTES, "out_text": CAP}, ())
+            quantities = with_lifetime(quantities, body)
+            assert quantities.meters[f"in_cache_write_{asked}"] == TEXT_BYTES
+            bill = count(UsageEvidence(40, quantities, b"{}"), price, hold_nano, "measured")
             assert (bill.basis, bill.excess_nano) == ("measured", 0)
 
 

@@ -50,10 +50,10 @@ NANO = Decimal(10) ** 9
     ],
 )  # fmt: skip
 def test_searches_of_a_request_are_bounded(dialect: Any, over: dict[str, Any], most: int) -> None:
-    said = [{"role": "user", "content": "hi"}]
+    lines = [{"role": "user", "content": "hi"}]
     bodies: dict[str, dict[str, Any]] = {
-        "openai": {"model": "m", "messages": said},
-        "anthropic": {"model": "m", "max_tokens": 5, "messages": said},
+        "openai": {"model": "m", "messages": lines},
+        "anthropic": {"model": "m", "max_tokens": 5, "messages": lines},
         "responses": {"model": "m", "input": "hi"},
         "gemini": {"contents": [{"parts": [{"text": "hi"}]}]},
     }
@@ -120,17 +120,17 @@ def test_a_cap_above_the_models_limit_is_lowered_where_a_request_is_translated(
     """The client knows the limit of another model; the provider would refuse this one's."""
     tenant, speaker = hub.tenant("100.00"), SPEAKERS[client]
     model = hub.model(fake, provider=provider, upstream_model=upstream_model)
-    for cap, sent, told in ((limit + 1, limit, str(limit)), (limit, limit, None)):
+    for cap, sent, message in ((limit + 1, limit, str(limit)), (limit, limit, None)):
         body = speaker.body(model, Wish("#keep #tokens=2", cap=cap))
         answer = hub.post(tenant, body, path=speaker.path(model, stream=False))
         assert answer.status == 200, answer.body
-        assert answer.headers.get("x-weir-output-cap") == told
+        assert answer.headers.get("x-weir-output-cap") == message
         record = hub.record(answer.headers["x-request-id"])
         assert record["charge_nano"] <= record["hold_nano"]
         row = fake.wait_for_row(id_text(record["id"]))
         assert row is not None
-        heard = json.loads(row["body"])[member]
-        assert (heard["maxOutputTokens"] if isinstance(heard, dict) else heard) == sent
+        document = json.loads(row["body"])[member]
+        assert (document["maxOutputTokens"] if isinstance(document, dict) else document) == sent
 
 
 @pytest.mark.parametrize("upstream_model", ["gpt-4o", "fake"])

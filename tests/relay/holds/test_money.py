@@ -97,10 +97,10 @@ def test_a_refusal_names_the_least_that_would_do(hub: Hub, fake: FakeUpstream) -
     assert needed is not None, refused.error["message"]
     rich = hub.tenant(needed[1])
     dear = hub.post(rich, body, headers={"x-weir-max-cost": "0.000000001"})
-    told = re.search(r"may cost ([\d.]+) USD", dear.error["message"])
-    assert told is not None, dear.error["message"]
-    assert told[1] == needed[1]
-    assert hub.post(rich, body, headers={"x-weir-max-cost": told[1]}).status == 200
+    match = re.search(r"may cost ([\d.]+) USD", dear.error["message"])
+    assert match is not None, dear.error["message"]
+    assert match[1] == needed[1]
+    assert hub.post(rich, body, headers={"x-weir-max-cost": match[1]}).status == 200
 
 
 def test_model_without_a_price_is_refused_or_free_as_the_operator_says(

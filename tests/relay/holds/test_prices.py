@@ -38,8 +38,8 @@ def test_a_plan_multiplies_hold_charge_and_shown_rates_once(hub: Hub, fake: Fake
     )  # fmt: skip
     assert 2 * ours["hold_nano"] >= 3 * theirs["hold_nano"] - 1
     assert (theirs["multiplier_ppm"], ours["multiplier_ppm"]) == (1_000_000, 1_500_000)
-    (shown,) = [row for row in hub.get("/v1/models", own).json()["data"] if row["id"] == model]
-    assert shown["pricing"]["out_text"] == "0.0045"
+    (page_text,) = [row for row in hub.get("/v1/models", own).json()["data"] if row["id"] == model]
+    assert page_text["pricing"]["out_text"] == "0.0045"
     hub.assert_books_balance()
 
 
@@ -99,8 +99,8 @@ def test_the_first_multiplier_of_a_subscription_holds_for_hold_charge_and_shown_
     assert charged(model)[0] == 700_001
     assert charged(other)[0] == 1_500_000
     listed = {row["id"]: row for row in hub.get("/v1/models", tenant).json()["data"]}
-    shown = [listed[name]["pricing"]["out_text"] for name in (model, other)]
-    assert shown == ["0.002100003", "0.0045"]
+    out_texts = [listed[name]["pricing"]["out_text"] for name in (model, other)]
+    assert out_texts == ["0.002100003", "0.0045"]
     hub.team_plan(tenant, 2_000_000)
     hub.know(hub.model(fake))
     assert charged(model)[0] == 2_000_000
@@ -129,17 +129,17 @@ def test_a_subscription_that_is_unpaid_multiplies_nothing(hub: Hub, fake: FakeUp
 
 def test_a_model_that_the_plan_does_not_show_does_not_exist(hub: Hub, fake: FakeUpstream) -> None:
     tenant, hidden = hub.tenant(), hub.model(fake)
-    shown = hub.model(fake)
-    hub.plan(tenant, 1_000_000, shown)
+    page_text = hub.model(fake)
+    hub.plan(tenant, 1_000_000, page_text)
     # What knows a model that is younger than the plan knows the plan.
     hub.know(hub.model(fake))
     missing = hub.post(tenant, ask("no-such-model"))
     refused = hub.post(tenant, ask(hidden))
     assert (missing.status, refused.status) == (404, 404)
     assert refused.error["code"] == missing.error["code"] == "model_not_found"
-    assert hub.post(tenant, ask(shown, max_tokens=3)).status == 200
+    assert hub.post(tenant, ask(page_text, max_tokens=3)).status == 200
     listed = [row["id"] for row in hub.get("/v1/models", tenant).json()["data"]]
-    assert listed == [shown]
+    assert listed == [page_text]
 
 
 def test_a_model_that_is_refused_for_want_of_a_price_is_listed_nowhere(
@@ -241,8 +241,8 @@ def test_what_it_cost_us_stands_beside_the_charge_and_is_for_operators(
     assert record["cost_nano"] in (exact // 1_000_000, exact // 1_000_000 + 1)
     assert record["cost_version_id"] == own
     assert record["charge_nano"] == by_rates(tokens, RATES) + 50
-    shown = hub.get(f"/api/v1/requests/{answer.headers['x-request-id']}", tenant).json()
-    assert shown["cost"] is None
+    body = hub.get(f"/api/v1/requests/{answer.headers['x-request-id']}", tenant).json()
+    assert body["cost"] is None
 
 
 def test_a_cost_that_is_not_known_is_null(hub: Hub, fake: FakeUpstream) -> None:

@@ -50,9 +50,9 @@ def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
     journal.close()
     # It is this process's now, which has not committed it either.
     heir = opened(tmp_path)
-    found = [item for item in heir.adopt() if isinstance(item, Resolved)]
-    assert {str(item.attempt_id) for item in found} == set(killed.stdout.split())
-    heir.forget([item.attempt_id for item in found])
+    results = [item for item in heir.adopt() if isinstance(item, Resolved)]
+    assert {str(item.attempt_id) for item in results} == set(killed.stdout.split())
+    heir.forget([item.attempt_id for item in results])
     heir.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -66,12 +66,12 @@ def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
     dead.note(ended)
     dead.close()
     journal = opened(tmp_path)
-    found = journal.adopt()
-    assert same(found, [ended, Marked(running.attempt_id, '{"out_text":5}')])
+    result = journal.adopt()
+    assert same(result, [ended, Marked(running.attempt_id, '{"out_text":5}')])
     journal.forget([ended.attempt_id])
     journal.close()
     heir = opened(tmp_path)
-    assert heir.adopt() == found[1:]
+    assert heir.adopt() == result[1:]
     heir.forget_left([running.attempt_id])
     heir.close()
     assert list(tmp_path.iterdir()) == []
@@ -117,7 +117,7 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
         dead.note(item)
     dead.close()
     adopted = opened(tmp_path).adopt()
-    found = {item.attempt_id: item for item in adopted if isinstance(item, Resolved)}
-    assert len(found) == 4096
-    assert found[long.attempt_id].ending.raw_usage is None
-    assert found[long.attempt_id].ending.meters == long.ending.meters
+    results = {item.attempt_id: item for item in adopted if isinstance(item, Resolved)}
+    assert len(results) == 4096
+    assert results[long.attempt_id].ending.raw_usage is None
+    assert results[long.attempt_id].ending.meters == long.ending.meters

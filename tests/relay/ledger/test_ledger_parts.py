@@ -32,7 +32,7 @@ class Stream:
 
     def mark(self) -> str:
         self.tokens += 1
-        return said(self.tokens)
+        return mark_text(self.tokens)
 
 
 def admission(organisation_id: uuid.UUID) -> Waiting:
@@ -41,7 +41,7 @@ def admission(organisation_id: uuid.UUID) -> Waiting:
     return cast(Waiting, (SimpleNamespace(attempt=attempt), object()))
 
 
-def said(tokens: int) -> str:
+def mark_text(tokens: int) -> str:
     return f'{{"out_text":{tokens}}}'
 
 
@@ -96,7 +96,7 @@ def test_a_mark_that_could_not_be_written_stands_behind_a_later_one() -> None:
     taken = marks.take()
     marks.mark(stream)
     marks.put_back(taken)
-    assert marks.take() == {stream.id: said(2), other.id: said(1)}
+    assert marks.take() == {stream.id: mark_text(2), other.id: mark_text(1)}
     assert marks.take() == {}
 
 
@@ -139,13 +139,13 @@ async def test_a_mark_is_in_the_spool_once_until_it_moves_or_the_spool_is_emptie
     recovery, attempt = LedgerRecovery(Spool(tmp_path, new_id(), _BYTES_MAX), None), new_id()
     await recovery.open()
     for _ in range(3):
-        await recovery.spool([], {attempt: said(1)})
-    assert spooled(tmp_path) == [Marked(attempt, said(1))]
-    await recovery.spool([], {attempt: said(2)})
-    assert spooled(tmp_path) == [Marked(attempt, said(1)), Marked(attempt, said(2))]
+        await recovery.spool([], {attempt: mark_text(1)})
+    assert spooled(tmp_path) == [Marked(attempt, mark_text(1))]
+    await recovery.spool([], {attempt: mark_text(2)})
+    assert spooled(tmp_path) == [Marked(attempt, mark_text(1)), Marked(attempt, mark_text(2))]
     await recovery.clear_spool()
-    await recovery.spool([], {attempt: said(2)})
-    assert spooled(tmp_path) == [Marked(attempt, said(2))]
+    await recovery.spool([], {attempt: mark_text(2)})
+    assert spooled(tmp_path) == [Marked(attempt, mark_text(2))]
     recovery.close()
 
 
@@ -157,10 +157,10 @@ async def test_of_a_dead_process_the_ending_is_taken_once_and_of_its_marks_the_l
     (both, noted), running = resolved(2), uuid.uuid4()
     for file in dead:
         file.open()
-    dead[0].append([both], [Marked(running, said(5)), Marked(running, said(6))])
+    dead[0].append([both], [Marked(running, mark_text(5)), Marked(running, mark_text(6))])
     for item in (both, noted):
         dead[1].note(item)
-    dead[1].mark(running, said(9))
+    dead[1].mark(running, mark_text(9))
     for file in dead:
         file.close()
     spool, journal = Spool(tmp_path, new_id(), _BYTES_MAX), Journal(tmp_path, new_id())
@@ -170,7 +170,7 @@ async def test_of_a_dead_process_the_ending_is_taken_once_and_of_its_marks_the_l
     spooled_ids = [getattr(item, "attempt_id", None) for item in adopted.spooled]
     noted_ids = [getattr(item, "attempt_id", None) for item in adopted.noted]
     assert (spooled_ids, noted_ids) == ([both.attempt_id], [noted.attempt_id])
-    assert adopted.marks == {running: said(9)}
+    assert adopted.marks == {running: mark_text(9)}
     recovery.close()
 
 

@@ -155,10 +155,10 @@ async def test_request_that_cannot_be_stored_refuses_no_other(
 ) -> None:
     ledger, tenant = LedgerWriter(connection), hub.tenant()
     good, bad = asked(tenant), asked(tenant, model="m" * 500)
-    told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+    results: tuple[Verdict | BaseException, ...] = await asyncio.gather(
         ledger.admit(good), ledger.admit(bad), return_exceptions=True
     )
-    verdict, fault = told
+    verdict, fault = results
     assert isinstance(verdict, Verdict)
     assert verdict.word == "admitted"
     assert isinstance(fault, DatabaseRefused)
@@ -246,12 +246,12 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
         )
         ledger.settle(ended(mine))
         ledger.settle(ended(theirs))
-        told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+        results: tuple[Verdict | BaseException, ...] = await asyncio.gather(
             ledger.admit(asked(held)), ledger.admit(asked(free)), return_exceptions=True
         )
-    assert isinstance(told[0], DatabaseRefused)
-    assert isinstance(told[1], Verdict)
-    assert told[1].word == "admitted"
+    assert isinstance(results[0], DatabaseRefused)
+    assert isinstance(results[1], Verdict)
+    assert results[1].word == "admitted"
     await ledger.join()
     assert [record_of(hub, one)["charge_nano"] for one in (mine, theirs)] == [10, 10]
     assert hub.balance(held)["customer:held"] == 0
@@ -276,11 +276,11 @@ async def test_while_others_are_held_nobody_is_refused_for_money_that_an_ending_
             [held.organisation_id],
         )
         ledger.settle(ended(ending, charge_nano=0))
-        told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+        results: tuple[Verdict | BaseException, ...] = await asyncio.gather(
             ledger.admit(asked(held)), ledger.admit(asked(free, 60)), return_exceptions=True
         )
-    assert isinstance(told[0], DatabaseRefused)
-    assert told[1] == Verdict("admitted", 40)
+    assert isinstance(results[0], DatabaseRefused)
+    assert results[1] == Verdict("admitted", 40)
     ledger.settle(ended(first))
     await ledger.join()
     await connection.close()

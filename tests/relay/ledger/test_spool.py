@@ -82,9 +82,9 @@ def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
     dead.append(kept[3:], [Marked(new_id(), '{"out_text":5}')])
     assert first.adopt() == []
     dead.close()
-    found = first.adopt()
-    assert same(found[:5], kept)
-    assert [item.meters for item in found[5:] if isinstance(item, Marked)] == ['{"out_text":5}']
+    result = first.adopt()
+    assert same(result[:5], kept)
+    assert [item.meters for item in result[5:] if isinstance(item, Marked)] == ['{"out_text":5}']
     assert second.adopt() == []
     first.clear()
     first.close()
@@ -116,14 +116,14 @@ def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) ->
     others = [item for number, item in enumerate(kept) if number != damaged]
     for at in range(begins[damaged], begins[damaged + 1] - 1):
         for byte in (b"\0", b"\n", b"~"):
-            found = read(raw[:at] + byte + raw[at + 1 :])
-            assert same(found.items, others), at
+            result = read(raw[:at] + byte + raw[at + 1 :])
+            assert same(result.items, others), at
             # A line that became two is two.
-            assert found.damaged == 1 + (byte == b"\n")
+            assert result.damaged == 1 + (byte == b"\n")
     # Its end: the one behind it is read all the same.
-    found = read(raw[: begins[damaged + 1] - 1] + b"~" + raw[begins[damaged + 1] :])
-    assert same(found.items, others)
-    assert found.damaged == 1
+    result = read(raw[: begins[damaged + 1] - 1] + b"~" + raw[begins[damaged + 1] :])
+    assert same(result.items, others)
+    assert result.damaged == 1
 
 
 def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
@@ -133,9 +133,9 @@ def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
     raw = file_of(tmp_path).read_bytes()
     ends = [at for at in range(len(raw)) if raw[at : at + 1] == b"\n"]
     hole = range(ends[0] + 20, ends[2] + 1 + 20)
-    found = read(raw[: hole.start] + bytes(len(hole)) + raw[hole.stop :])
-    assert same(found.items, [kept[0], *kept[4:]])
-    assert found.damaged == 1
+    result = read(raw[: hole.start] + bytes(len(hole)) + raw[hole.stop :])
+    assert same(result.items, [kept[0], *kept[4:]])
+    assert result.damaged == 1
 
 
 def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> None:
@@ -372,9 +372,9 @@ def test_operators_hear_of_damaged_records_and_nothing_is_counted_twice(own_hub:
     raw[30] ^= 1
     path.write_bytes(raw)
     own_hub.start()
-    told = "SELECT body FROM outbox_fact WHERE kind = 'records.damaged'"
-    own_hub.wait(lambda: bool(own_hub.rows(told)), "operators hear nothing")
-    assert [row["body"] for row in own_hub.rows(told)] == [{"records": 1}]
+    message = "SELECT body FROM outbox_fact WHERE kind = 'records.damaged'"
+    own_hub.wait(lambda: bool(own_hub.rows(message)), "operators hear nothing")
+    assert [row["body"] for row in own_hub.rows(message)] == [{"records": 1}]
     counted = "SELECT value FROM gateway_traffictotal WHERE family = 'damaged_records'"
     assert [row["value"] for row in own_hub.rows(counted)] == [1]
     assert "1 records cannot be read" in own_hub.log()

@@ -142,9 +142,11 @@ def test_a_channel_whose_cost_has_reached_its_cap_is_skipped(
     hub.wait(capped, "the cap does nothing")
     reason = cap.removeprefix("spend_cap_").removesuffix("_nano")
     assert skipped(hub, answers[-1]) == [{"channel": f"{model}-0", "reason": f"spend_{reason}"}]
-    told = "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s"
-    hub.wait(lambda: bool(hub.rows(told, f"{model}-0")), "nobody is told")
-    assert {row["body"]["cause"] for row in hub.rows(told, f"{model}-0")} == {f"spend_{reason}"}
+    message = (
+        "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s"
+    )
+    hub.wait(lambda: bool(hub.rows(message, f"{model}-0")), "nobody is told")
+    assert {row["body"]["cause"] for row in hub.rows(message, f"{model}-0")} == {f"spend_{reason}"}
     hub.connection.execute(
         sql.SQL("UPDATE gateway_channel SET {} = {} WHERE name = %s").format(
             sql.Identifier(cap), sql.Literal(10**12)

@@ -117,8 +117,8 @@ def test_edits_by_a_form_in_any_order(
 ) -> None:
     """What a file is called does not count; a large one waits on the disk."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS)
-    made = picture("mine", size)
-    files: list[tuple[str, bytes | str]] = [("image[]", made), ("image[]", PNG), ("mask", PNG)]
+    created = picture("mine", size)
+    files: list[tuple[str, bytes | str]] = [("image[]", created), ("image[]", PNG), ("mask", PNG)]
     texts: list[tuple[str, bytes | str]] = [
         ("model", model), ("prompt", "paint #keep"), ("n", "2"), ("max_cost", "1"),
     ]  # fmt: skip
@@ -127,7 +127,7 @@ def test_edits_by_a_form_in_any_order(
     assert answer.status == 200, answer.body
     record, row = booked(hub, fake, answer.headers["x-request-id"])
     assert [(one["type"], one["bytes"]) for one in row["media"]] == [
-        ("image/png", len(made)), ("image/png", len(PNG)),
+        ("image/png", len(created)), ("image/png", len(PNG)),
     ]  # fmt: skip
     assert 'filename="a.png"' in row["body"]
     assert "max_cost" not in row["body"]
@@ -194,14 +194,14 @@ def test_the_whole_form_goes_to_the_next_channel(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, other_fake, rates=TOKENS)
-    made = picture("mine", 600_000)
+    created = picture("mine", 600_000)
     parts: tuple[tuple[str, bytes | str], ...] = (
-        ("image", made), ("prompt", "paint #a.fault=F10:500"), ("model", model),
+        ("image", created), ("prompt", "paint #a.fault=F10:500"), ("model", model),
     )  # fmt: skip
     answer = post_form(hub, tenant, EDITS, *parts)
     assert answer.status == 200, answer.body
     _, row = booked(hub, other_fake, answer.headers["x-request-id"])
-    assert [one["bytes"] for one in row["media"]] == [len(made)]
+    assert [one["bytes"] for one in row["media"]] == [len(created)]
 
 
 @pytest.mark.extended
@@ -233,8 +233,8 @@ def test_a_stream_that_breaks_ends_with_an_error(hub: Hub, fake: FakeUpstream) -
     assert answer.status == 200
     last = answer.body.split(b"\n\n")[-2]
     assert last.startswith(b"event: error\ndata: ")
-    told = json.loads(last.partition(b"data: ")[2])
-    assert (told["type"], told["error"]["code"]) == ("error", "upstream_truncated")
+    document = json.loads(last.partition(b"data: ")[2])
+    assert (document["type"], document["error"]["code"]) == ("error", "upstream_truncated")
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["basis"]) == (502, "estimated")
     assert record["meters"]["out_image"] == 0
@@ -279,14 +279,14 @@ def test_an_edit_is_made_once_under_one_key(hub: Hub, fake: FakeUpstream) -> Non
     """P5: by its files and fields, however the form is written."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TOKENS)
     parts: list[tuple[str, bytes | str]] = [("image", PNG), ("prompt", "x"), ("model", model)]
-    found: list[Answer] = []
+    results: list[Answer] = []
     for boundary, more in (("one", []), ("two", []), ("three", [("n", "2")])):
         body, headers = form(*parts, *more, boundary=boundary)
         headers["idempotency-key"] = "k"
-        found.append(hub.request("POST", EDITS, tenant, body=body, headers=headers))
-    assert [answer.status for answer in found] == [200, 200, 422]
-    assert found[0].body == found[1].body
-    assert found[1].headers["idempotent-replayed"] == "true"
+        results.append(hub.request("POST", EDITS, tenant, body=body, headers=headers))
+    assert [answer.status for answer in results] == [200, 200, 422]
+    assert results[0].body == results[1].body
+    assert results[1].headers["idempotent-replayed"] == "true"
 
 
 def test_what_cannot_be_paid_reaches_nobody(hub: Hub, fake: FakeUpstream) -> None:
@@ -309,8 +309,8 @@ def test_a_gemini_model_makes_pictures_too(
     body = {"model": model, "prompt": "a boat #keep", "size": "1792x1024", "style": "vivid"}
     answer = hub.post(tenant, body, path=GENERATIONS)
     assert answer.status == 200, answer.body
-    (made,) = answer.json()["data"]
-    assert base64.b64decode(made["b64_json"]).startswith(b"\x89PNG")
+    (created,) = answer.json()["data"]
+    assert base64.b64decode(created["b64_json"]).startswith(b"\x89PNG")
     assert answer.headers["x-weir-dropped-params"] == "style"
     record, row = booked(hub, fake, answer.headers["x-request-id"])
     assert json.loads(row["body"])["generationConfig"] == {

@@ -50,24 +50,24 @@ def submit(hub: Hub, tenant: Tenant, path: str, root: str = "/mj", **body: Any) 
 
 def submitted(hub: Hub, tenant: Tenant, path: str, root: str = "/mj", **body: Any) -> str:
     answer = submit(hub, tenant, path, root, **body)
-    told = answer.json()
-    assert (answer.status, told["code"]) == (200, 1), answer.body
-    id_: str = told["result"]
+    document = answer.json()
+    assert (answer.status, document["code"]) == (200, 1), answer.body
+    id_: str = document["result"]
     assert PUBLIC_ID.fullmatch(id_)
     return id_
 
 
-def shown(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
+def fetch_task(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
     answer = hub.get(f"/mj/task/{id_}/fetch", tenant)
     assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def finished(hub: Hub, tenant: Tenant, prompt: str) -> dict[str, Any]:
     id_ = submitted(hub, tenant, "imagine", prompt=prompt)
     poll(hub, tenant)
-    return shown(hub, tenant, id_)
+    return fetch_task(hub, tenant, id_)
 
 
 # ---- what the books say
@@ -85,13 +85,13 @@ def test_a_picture_is_held_when_it_is_ordered_and_charged_once_at_its_end(
     }  # fmt: skip
     id_ = answer.json()["result"]
     assert (holds(hub, tenant), spent(hub, tenant)) == (["open"], 0)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["status"], task["progress"], task["imageUrl"]) == ("SUBMITTED", "0%", "")
     poll(hub, tenant, 2)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["status"], task["progress"]) == ("IN_PROGRESS", "20%")
     poll(hub, tenant, 2)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert task.pop("submitTime") <= task.pop("startTime") <= task.pop("finishTime")
     upstream = provider.of(prompt).id
     assert task == {
@@ -134,7 +134,7 @@ def test_what_a_provider_tells_that_cannot_be_is_not_believed(
     assert (task["status"], holds(hub, tenant)) == ("SUBMITTED", ["open"])
     provider.of(prompt).words.clear()
     poll(hub, tenant)
-    assert shown(hub, tenant, task["id"])["status"] == "SUCCESS"
+    assert fetch_task(hub, tenant, task["id"])["status"] == "SUCCESS"
     assert spent(hub, tenant) == CALL_NANO
 
 
@@ -148,7 +148,7 @@ def test_a_picture_without_an_end_fails_after_a_day_and_is_refunded(
         "WHERE organisation_id = %s", [tenant.organisation_id],
     )  # fmt: skip
     poll(hub, tenant)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["status"], task["failReason"]) == (
         "FAILURE", "The task did not end within 24 hours."
     )  # fmt: skip
@@ -166,10 +166,10 @@ def test_a_refusal_is_passed_on_by_its_code_and_costs_nothing(
     tenant = hub.tenant()
     with apart(hub, "mj_blend") as other:
         answer = submit(hub, tenant, "blend", base64Array=[PIXEL, PIXEL], state=f"#code={code}")
-    told = answer.json()
-    assert (answer.status, told["code"], told["result"]) == (200, code, "")
+    body = answer.json()
+    assert (answer.status, body["code"], body["result"]) == (200, code, "")
     if code != 23:
-        assert told["description"] == f"refused with {code}"
+        assert body["description"] == f"refused with {code}"
     record = hub.record(answer.headers["x-request-id"])
     assert (record["kind"], record["charge_nano"]) == (kind, 0)
     hub.settled(tenant)
@@ -181,12 +181,12 @@ def test_what_is_queued_or_there_already_is_accepted(
     hub: Hub, provider: FakeMidjourney, code: int
 ) -> None:
     tenant = hub.tenant()
-    told = submit(hub, tenant, "imagine", prompt=f"queued #code={code}").json()
-    assert told["code"] == code
+    body = submit(hub, tenant, "imagine", prompt=f"queued #code={code}").json()
+    assert body["code"] == code
     # The account of the provider is nobody's business.
-    assert told["properties"] == ({"numberOfQueues": 1} if code == 22 else {})
+    assert body["properties"] == ({"numberOfQueues": 1} if code == 22 else {})
     poll(hub, tenant)
-    assert shown(hub, tenant, told["result"])["status"] == "SUCCESS"
+    assert fetch_task(hub, tenant, body["result"])["status"] == "SUCCESS"
     assert spent(hub, tenant) == CALL_NANO
 
 
@@ -206,8 +206,8 @@ def test_an_action_without_a_price_and_one_above_the_balance_are_refused(
     before = len(provider.tasks)
     unpriced = submit(hub, hub.tenant(), "shorten", prompt="long words")
     assert (unpriced.status, unpriced.json()["code"]) == (402, 4)
-    told = "Model mj_shorten has no price. An operator sets it at"
-    assert unpriced.json()["description"].startswith(told)
+    message = "Model mj_shorten has no price. An operator sets it at"
+    assert unpriced.json()["description"].startswith(message)
     poor = submit(hub, hub.tenant("0.09"), "imagine", prompt="dear")
     assert (poor.status, poor.json()["type"]) == (402, "insufficient_quota")
     dear = submit(hub, hub.tenant(), "imagine", prompt="dear", max_cost="0.09")
@@ -229,9 +229,9 @@ def test_what_is_made_of_a_picture_is_asked_of_the_account_that_has_it(
         source, name = provider.of(picture["prompt"]), f"changed {n}"
         submitted(hub, tenant, "change", taskId=picture["id"], action="VARIATION", index=2,
                   state=name)  # fmt: skip
-        made = provider.of(name)
-        assert (made.key, made.parent) == (source.key, source.id)
-        assert made.body == {
+        created = provider.of(name)
+        assert (created.key, created.parent) == (source.key, source.id)
+        assert created.body == {
             "action": "VARIATION", "index": 2, "state": name, "taskId": source.id,
         }  # fmt: skip
     poll(hub, tenant)
@@ -273,7 +273,7 @@ def test_each_change_of_a_picture(
     answer = submit(hub, tenant, path, state=name, **wanted)
     assert answer.json()["code"] == 1, answer.body
     poll(hub, tenant)
-    task = shown(hub, tenant, answer.json()["result"])
+    task = fetch_task(hub, tenant, answer.json()["result"])
     assert (task["status"], task["action"], task["state"]) == ("SUCCESS", action, name)
     assert task["customId"] == body.get("customId", "")
     arrived = dict(provider.of(name).body)
@@ -302,10 +302,10 @@ def test_pictures_that_are_sent(hub: Hub, provider: FakeMidjourney) -> None:
     assert provider.of("described").body == {"base64": PIXEL, "state": "described"}
     assert provider.of("like this").body["base64Array"] == [PIXEL]
     poll(hub, tenant)
-    told = [shown(hub, tenant, id_) for id_ in (blend, describe, imagine)]
-    assert [task["action"] for task in told] == ["BLEND", "DESCRIBE", "IMAGINE"]
-    assert told[0]["botType"] == "NIJI_JOURNEY"
-    assert told[1]["properties"] == {"finalPrompt": "described --v 6.1"}
+    messages = [fetch_task(hub, tenant, id_) for id_ in (blend, describe, imagine)]
+    assert [task["action"] for task in messages] == ["BLEND", "DESCRIBE", "IMAGINE"]
+    assert messages[0]["botType"] == "NIJI_JOURNEY"
+    assert messages[1]["properties"] == {"finalPrompt": "described --v 6.1"}
     assert spent(hub, tenant) == 3 * CALL_NANO
 
 
@@ -315,7 +315,7 @@ def test_a_dialog_is_opened_and_answered(hub: Hub, provider: FakeMidjourney) -> 
     opened = submitted(hub, tenant, "action", taskId=picture["id"], state="zoom dialog",
                        customId="MJ::CustomZoom::1")  # fmt: skip
     poll(hub, tenant)
-    task = shown(hub, tenant, opened)
+    task = fetch_task(hub, tenant, opened)
     assert (task["status"], task["action"]) == ("MODAL", "CUSTOM_ZOOM")
     upstream, key = provider.of("zoom dialog").id, provider.of("zoom dialog").key
     answered = submitted(hub, tenant, "modal", taskId=opened, prompt="wider", maskBase64=PIXEL)
@@ -324,10 +324,10 @@ def test_a_dialog_is_opened_and_answered(hub: Hub, provider: FakeMidjourney) -> 
     assert sent.body == {"prompt": "wider", "maskBase64": PIXEL, "taskId": upstream}
     assert sent.key == key
     poll(hub, tenant)
-    assert shown(hub, tenant, answered)["status"] == "SUCCESS"
-    assert shown(hub, tenant, answered)["action"] == "MODAL"
+    assert fetch_task(hub, tenant, answered)["status"] == "SUCCESS"
+    assert fetch_task(hub, tenant, answered)["action"] == "MODAL"
     # The dialog is free, and has the same end.
-    assert shown(hub, tenant, opened)["status"] == "SUCCESS"
+    assert fetch_task(hub, tenant, opened)["status"] == "SUCCESS"
     assert holds(hub, tenant) == ["settled"] * 3
     assert spent(hub, tenant) == 2 * CALL_NANO
 
@@ -340,8 +340,8 @@ def test_the_modes_of_the_address(hub: Hub, provider: FakeMidjourney, mode: str)
     assert provider.of(prompt).body == {
         "prompt": prompt, "modes": wanted, "accountFilter": {"modes": wanted},
     }  # fmt: skip
-    told = hub.get(f"/mj-{mode}/mj/task/{id_}/fetch", tenant).json()
-    assert (told["id"], told["prompt"]) == (id_, prompt)
+    body = hub.get(f"/mj-{mode}/mj/task/{id_}/fetch", tenant).json()
+    assert (body["id"], body["prompt"]) == (id_, prompt)
 
 
 def test_the_key_as_midjourneys_clients_send_it(hub: Hub, provider: FakeMidjourney) -> None:
@@ -407,7 +407,7 @@ def test_a_picture_is_passed_on_in_parts_to_who_has_its_link(
         "UPDATE gateway_mediatask SET expires_at = now() WHERE public_id = %s", [task["id"]]
     )
     assert hub.get(path).status == 404
-    assert shown(hub, tenant, task["id"])["imageUrl"] == ""
+    assert fetch_task(hub, tenant, task["id"])["imageUrl"] == ""
 
 
 def test_a_picture_needs_a_key_of_its_team_or_its_link(hub: Hub, provider: FakeMidjourney) -> None:
@@ -508,9 +508,9 @@ def test_what_is_wrong_is_refused_in_midjourneys_form(
 ) -> None:
     tenant = hub.tenant()
     answer = submit(hub, tenant, path, **body)
-    told = answer.json()
-    assert (answer.status, told["code"]) == (status, 3 if status == 404 else 4), told
-    assert set(told) == {"code", "description", "type", "result", "request_id"}
+    document = answer.json()
+    assert (answer.status, document["code"]) == (status, 3 if status == 404 else 4), document
+    assert set(document) == {"code", "description", "type", "result", "request_id"}
     assert holds(hub, tenant) == []
 
 
@@ -542,7 +542,7 @@ def test_any_text_is_a_prompt(hub: Hub, provider: FakeMidjourney) -> None:
     tenant = hub.tenant()
     for text in (EVERYTHING, LONG, NUL):
         id_ = submitted(hub, tenant, "imagine", prompt=text, state=text[:200])
-        task = shown(hub, tenant, id_)
+        task = fetch_task(hub, tenant, id_)
         assert (task["prompt"], task["state"]) == (text, text[:200])
         change = submit(hub, tenant, "change", taskId=text[:2000], action="REROLL")
         assert change.status == 404

@@ -99,8 +99,8 @@ def test_what_is_heard_is_billed_by_its_length(
     file.name = "recording.wav"
     audio = getattr(openai_client(tenant.key).audio, operation)
     raw = audio.with_raw_response.create(model=model, file=file, response_format=format_)
-    told = raw.parse()
-    text = told if isinstance(told, str) else told.text
+    message = raw.parse()
+    text = message if isinstance(message, str) else message.text
     assert "a-" in text
     record, row = booked(hub, fake, raw.headers["x-request-id"])
     # A translation is told without its usage, as OpenAI does.

@@ -35,25 +35,27 @@ def submit(hub: Hub, tenant: Tenant, action: str, **body: Any) -> Answer:
 
 def submitted(hub: Hub, tenant: Tenant, action: str, **body: Any) -> str:
     answer = submit(hub, tenant, action, **body)
-    told = answer.json()
-    assert (answer.status, told["code"], told["message"]) == (200, "success", ""), answer.body
-    id_: str = told["data"]
+    document = answer.json()
+    assert (answer.status, document["code"], document["message"]) == (200, "success", ""), (
+        answer.body
+    )
+    id_: str = document["data"]
     assert str(UUID(id_)) == id_
     return id_
 
 
-def shown(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
+def fetch_task(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
     answer = hub.get(f"/suno/fetch/{id_}", tenant)
-    told = answer.json()
-    assert (answer.status, told["code"], told["message"]) == (200, "success", "")
-    found: dict[str, Any] = told["data"]
-    return found
+    body = answer.json()
+    assert (answer.status, body["code"], body["message"]) == (200, "success", "")
+    data: dict[str, Any] = body["data"]
+    return data
 
 
 def finished(hub: Hub, tenant: Tenant, prompt: str) -> dict[str, Any]:
     id_ = submitted(hub, tenant, "music", prompt=prompt)
     poll(hub, tenant)
-    return shown(hub, tenant, id_)
+    return fetch_task(hub, tenant, id_)
 
 
 def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
@@ -65,14 +67,14 @@ def test_a_song_is_held_when_it_is_ordered_and_charged_once_at_its_end(
                     mv="chirp-v4", notify_hook=hook)  # fmt: skip
     assert answer.headers["x-weir-hold"] == "0.10"
     id_ = answer.json()["data"]
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["status"], task["progress"], task["data"]) == ("SUBMITTED", "0%", None)
     poll(hub, tenant, 2)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["status"], task["progress"]) == ("IN_PROGRESS", "20%")
     assert (holds(hub, tenant), spent(hub, tenant)) == (["open"], 0)
     poll(hub, tenant, 2)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert 0 < task.pop("submit_time") <= task.pop("start_time") <= task.pop("finish_time")
     (clip,) = task.pop("data")
     assert task == {
@@ -131,7 +133,7 @@ def test_a_hook_is_called_once_with_the_task_at_its_end(
         for _ in range(2):
             sweeper.beside(hub, call_hooks)
     ((headers, body),) = server.got
-    assert json.loads(body) == shown(hub, tenant, id_)
+    assert json.loads(body) == fetch_task(hub, tenant, id_)
     assert signed(key_secret(tenant.key), headers, body)
     assert hub.rows(
         "SELECT fact.kind, state, hook FROM notify_delivery delivery "
@@ -144,7 +146,7 @@ def test_lyrics(hub: Hub, provider: FakeSuno) -> None:
     tenant = hub.tenant()
     id_ = submitted(hub, tenant, "lyrics", prompt="a town at night")
     poll(hub, tenant)
-    task = shown(hub, tenant, id_)
+    task = fetch_task(hub, tenant, id_)
     assert (task["action"], task["status"]) == ("LYRICS", "SUCCESS")
     assert task["data"]["text"] == "[Verse] city lights"
     assert spent(hub, tenant) == CALL_NANO
@@ -166,15 +168,15 @@ def test_what_a_provider_tells_that_cannot_be_is_not_believed(
     assert (task["status"], holds(hub, tenant)) == ("SUBMITTED", ["open"])
     provider.of(prompt).words.clear()
     poll(hub, tenant)
-    assert shown(hub, tenant, task["task_id"])["status"] == "SUCCESS"
+    assert fetch_task(hub, tenant, task["task_id"])["status"] == "SUCCESS"
     assert spent(hub, tenant) == CALL_NANO
 
 
 def test_a_refusal_is_passed_on_by_its_code_and_costs_nothing(hub: Hub, provider: FakeSuno) -> None:
     tenant = hub.tenant()
     answer = submit(hub, tenant, "music", prompt="bad #code=sensitive_words")
-    told = answer.json()
-    assert (answer.status, told["code"], told["message"], told["data"]) == (
+    body = answer.json()
+    assert (answer.status, body["code"], body["message"], body["data"]) == (
         200, "sensitive_words", "refused", None
     )  # fmt: skip
     record = hub.record(answer.headers["x-request-id"])
@@ -192,8 +194,8 @@ def test_a_song_goes_on_by_the_account_that_has_its_clip(hub: Hub, provider: Fak
         clip = song["data"][0]["id"]
         submitted(hub, tenant, "music", prompt=prompt, continue_clip_id=clip, continue_at=60,
                   task_id=song["task_id"])  # fmt: skip
-        made = provider.of(prompt)
-        assert (made.key, made.body["task_id"]) == (source.key, source.id)
+        created = provider.of(prompt)
+        assert (created.key, created.body["task_id"]) == (source.key, source.id)
     early = submitted(hub, tenant, "music", prompt="open #never")
     for task_id, status in ((NOBODYS, 404), (early, 409), (NUL, 404)):
         refused = submit(hub, tenant, "music", prompt="x", continue_clip_id="c", task_id=task_id)

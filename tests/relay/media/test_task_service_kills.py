@@ -64,8 +64,8 @@ def order(hub: Hub, tenant: Tenant, prompt: str, failpoint: str = "") -> Answer 
 def billed(pictures: FakeMidjourney, music: FakeSuno, ended: list[dict[str, Any]]) -> int:
     """The calls that the providers have billed for tasks that are known."""
     known = {task["upstream_id"] for task in ended}
-    made = sum(task.billed for task in pictures.tasks.values() if task.id in known)
-    return made + sum(song.billed for song in music.songs.values() if song.id in known)
+    created = sum(task.billed for task in pictures.tasks.values() if task.id in known)
+    return created + sum(song.billed for song in music.songs.values() if song.id in known)
 
 
 @pytest.mark.parametrize("word", ["picture", "song"])
@@ -133,12 +133,14 @@ def test_300_tasks_whose_processes_die_all_the_time(
         # Who got no answer orders again.
         lost = [
             prompt
-            for (prompt, _), told in zip(some, answers, strict=True)
-            if told is None or told.status != 200
+            for (prompt, _), one_message in zip(some, answers, strict=True)
+            if one_message is None or one_message.status != 200
         ]
         with ThreadPoolExecutor(10) as pool:
             again = list(pool.map(lambda prompt: order(hub, tenant, prompt), lost))
-        assert [told.status for told in again if told is not None] == [200] * len(lost)
+        assert [one_message.status for one_message in again if one_message is not None] == [
+            200
+        ] * len(lost)
         poll_and_die(hub, tenant, next(deaths))
     sweep_dead(hub, tenant)
     hub.wait(lambda: not polled(hub, tenant), "tasks stay open")

@@ -34,11 +34,11 @@ def order(
     )
 
 
-def told(hub: Hub, tenant: Tenant, name: str) -> dict[str, Any]:
+def fetch_operation(hub: Hub, tenant: Tenant, name: str) -> dict[str, Any]:
     answer = hub.get(f"/v1beta/{name}", tenant)
     assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def test_veos_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None:  # noqa: F811
@@ -52,14 +52,14 @@ def test_veos_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None
     assert re.fullmatch(rf"models/{model}/operations/task_[0-9a-z]{{26}}", body["name"])
     assert answer.headers["x-weir-hold"] == "1.00"
     assert answer.headers["x-weir-dropped-params"] == "parameters.fps"
-    made = fake.of(prompt)
-    assert made.path == "/v1/models/veo-up:predictLongRunning"
-    assert made.body == {
+    created = fake.of(prompt)
+    assert created.path == "/v1/models/veo-up:predictLongRunning"
+    assert created.body == {
         "instances": [{"prompt": prompt, "image": picture, "lastFrame": picture}],
         "parameters": PARAMETERS | {"resolution": "1080p", "negativePrompt": "dull"},
     }
     poll(hub, tenant)
-    assert told(hub, tenant, body["name"]) == {"name": body["name"]}
+    assert fetch_operation(hub, tenant, body["name"]) == {"name": body["name"]}
     task = body["name"].rpartition("/")[2]
     file = task.replace("_", "")
     early = hub.get(f"/v1beta/files/{file}:download?alt=media", tenant)
@@ -67,7 +67,7 @@ def test_veos_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None
     poll(hub, tenant)
     wanted = FIXTURE["veo_done"]["response"]["body"]
     for name in (body["name"], f"operations/{task}"):
-        done = told(hub, tenant, name)
+        done = fetch_operation(hub, tenant, name)
         assert done.keys() == wanted.keys()
         assert done["response"]["@type"] == wanted["response"]["@type"]
     (sample,) = done["response"]["generateVideoResponse"]["generatedSamples"]
@@ -77,7 +77,7 @@ def test_veos_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> None
     for asked in (path, f"{path}&key={tenant.key}", f"/v1beta/files/{uri}:download?alt=media"):
         by = None if "key=" in asked else tenant
         part = hub.request("GET", asked, by, headers={"range": "bytes=5-14"})
-        assert (part.status, part.body) == (206, made.content[5:15]), asked
+        assert (part.status, part.body) == (206, created.content[5:15]), asked
     assert hub.get(path).status == 401
     assert hub.get(f"/v1/videos/{task}", tenant).json()["status"] == "completed"
     record = hub.record(answer.headers["x-request-id"])
@@ -98,7 +98,7 @@ def test_a_client_of_veos_form_is_served_by_others(
     answer = order(hub, tenant, models[service], {"prompt": prompt}, PARAMETERS | {"seed": 7})
     assert answer.status == 200, answer.body
     poll(hub, tenant)
-    assert told(hub, tenant, answer.json()["name"])["done"] is True
+    assert fetch_operation(hub, tenant, answer.json()["name"])["done"] is True
     assert spent(hub, tenant) == PER_MS * 5000
 
 
@@ -111,7 +111,7 @@ def test_a_video_of_another_form_is_downloaded_as_a_file(
     body = {"model": models["veo"], "prompt": prompt, "seconds": "4", "size": "1280x720"}
     id_ = hub.post(tenant, body, path="/v1/videos").json()["id"]
     poll(hub, tenant)
-    done = told(hub, tenant, f"models/{models['veo']}/operations/{id_}")
+    done = fetch_operation(hub, tenant, f"models/{models['veo']}/operations/{id_}")
     (sample,) = done["response"]["generateVideoResponse"]["generatedSamples"]
     uri = sample["video"]["uri"]
     assert hub.get(uri[uri.index("/v1beta/") :], tenant).body == fake.of(prompt).content
@@ -134,9 +134,9 @@ def test_the_official_client_follows_and_downloads(
         operation = client.operations.get(operation)
         assert operation.done
         assert operation.response is not None
-        made = operation.response.generated_videos
-        assert made is not None
-        assert client.files.download(file=made[0]) == fake.of(prompt).content
+        generated_videos = operation.response.generated_videos
+        assert generated_videos is not None
+        assert client.files.download(file=generated_videos[0]) == fake.of(prompt).content
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,14 @@ def test_a_video_that_fails_or_is_filtered(
     tenant = hub.tenant()
     name = order(hub, tenant, models["veo"], {"prompt": f"blocked {words}"}).json()["name"]
     poll(hub, tenant)
-    done = told(hub, tenant, name)
+    done = fetch_operation(hub, tenant, name)
     assert (done["done"], done.get("error")) == (True, error)
     if error is None:
-        made = done["response"]["generateVideoResponse"]
-        assert made == {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Not safe."]}
+        generateVideoResponse = done["response"]["generateVideoResponse"]
+        assert generateVideoResponse == {
+            "raiMediaFilteredCount": 1,
+            "raiMediaFilteredReasons": ["Not safe."],
+        }
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
 
 

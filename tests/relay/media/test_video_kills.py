@@ -14,7 +14,7 @@ from tests.fakes.video_services import FakeServices
 from tests.fakes.videos import FakeVideos
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.attempts.test_failpoints import await_strike, holds_of, let_be_taken_for_dead
-from tests.relay.media.test_videos import PER_MS, RATES, holds, shown, spent, video_model
+from tests.relay.media.test_videos import PER_MS, RATES, fetch_video, holds, spent, video_model
 from tests.relay.poller import poll, poll_and_die
 from tests.relay.sweeper import sweep
 
@@ -39,10 +39,10 @@ def model(hub: Hub, provider: FakeVideos) -> str:
 @pytest.fixture(scope="module")
 def struck_hub(hub: Hub) -> Iterator[Hub]:
     """A second process on the session's database, with failpoints."""
-    found = Hub(hub.dsn, application="tests.relay.failpoints")
-    yield found
-    found.kill()
-    found.close()
+    new_hub = Hub(hub.dsn, application="tests.relay.failpoints")
+    yield new_hub
+    new_hub.kill()
+    new_hub.close()
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ def test_a_web_process_is_killed(
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(order, hub, tenant, model, prompt, f"kill {point}")
         await_strike(hub, "kill", point, written)
-        told = answer.result()
+        message = answer.result()
     assert len(tasks(hub, tenant)) == (point in WEB_BEHIND)
     hub.start()
     if point in WEB_BEFORE:
-        assert told is None
+        assert message is None
         let_be_taken_for_dead(hub, tenant)
         assert holds(hub, tenant) == ["expired"]
         assert spent(hub, tenant) == 0
@@ -122,7 +122,9 @@ def test_a_worker_is_killed(
     resolved = "voided" if end else "settled"
     assert holds(hub, tenant) == [resolved if point == "settled" else "open"]
     poll(hub, tenant)
-    assert shown(hub, tenant, ordered.json()["id"])["status"] == ("failed" if end else "completed")
+    assert fetch_video(hub, tenant, ordered.json()["id"])["status"] == (
+        "failed" if end else "completed"
+    )
     assert holds(hub, tenant) == [resolved]
     assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt)
     assert len(hub.records(ordered.headers["x-request-id"])) == 1
@@ -151,12 +153,14 @@ def test_300_videos_whose_processes_die_all_the_time(
         # Who got no answer orders again.
         lost = [
             prompt
-            for (prompt, _), told in zip(some, answers, strict=True)
-            if told is None or told.status != 200
+            for (prompt, _), one_message in zip(some, answers, strict=True)
+            if one_message is None or one_message.status != 200
         ]
         with ThreadPoolExecutor(10) as pool:
             again = list(pool.map(lambda prompt: order(hub, tenant, model, prompt), lost))
-        assert [told.status for told in again if told is not None] == [200] * len(lost)
+        assert [one_message.status for one_message in again if one_message is not None] == [
+            200
+        ] * len(lost)
         poll_and_die(hub, tenant, next(deaths))
     sweep_dead(hub, tenant)
     hub.wait(lambda: not polled(hub, tenant), "tasks stay open")
@@ -197,7 +201,7 @@ def sweep_dead(hub: Hub, tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("point", "made"),
+    ("point", "expected_created"),
     [
         pytest.param("admitted", False, marks=pytest.mark.slow),
         pytest.param("dispatched", False, marks=pytest.mark.slow),
@@ -206,7 +210,9 @@ def sweep_dead(hub: Hub, tenant: Tenant) -> None:
         pytest.param("task-begun", True, marks=pytest.mark.slow),
     ],
 )
-def test_what_kling_has_accepted_no_crash_loses(failing: Hub, point: str, made: bool) -> None:
+def test_what_kling_has_accepted_no_crash_loses(
+    failing: Hub, point: str, expected_created: bool
+) -> None:
     """Its task is written before it is ordered, by an id of ours: what Kling has accepted is there,
     and what it has not is released."""
     hub, tenant, prompt = failing, failing.tenant(), f"kling killed at {point}"
@@ -230,7 +236,7 @@ def test_what_kling_has_accepted_no_crash_loses(failing: Hub, point: str, made: 
         else:
             (video,) = videos
             ordered = [one for one in fake.made.values() if one.prompt == prompt]
-            assert bool(ordered) >= made
+            assert bool(ordered) >= expected_created
             state, hold = ("completed", "settled") if ordered else ("failed", "voided")
             assert (video["status"], holds(hub, tenant)) == (state, [hold])
             if ordered:

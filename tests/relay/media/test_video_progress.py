@@ -14,11 +14,11 @@ from dialects.chat.chat import Encoded
 from dialects.media.videos import VideoRequest
 from gateway.providers.video_forms import VIDEO_FORMS
 from relay.answers.unary import Exchange, Sending
-from relay.media.accepted_video import addressed
+from relay.media.accepted_video import add_callback
 from relay.media.video_order import AcceptedVideo
 from tests.fakes.videos import FakeVideos
 from tests.hub import Hub, Tenant
-from tests.relay.media.test_videos import RATES, accepted, order, shown, video_model
+from tests.relay.media.test_videos import RATES, accepted, fetch_video, order, video_model
 from tests.relay.poller import poll
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -59,12 +59,12 @@ def test_a_video_is_followed_to_its_end(hub: Hub, provider: FakeVideos, model: s
     with following(hub, tenant, id_) as answer:
         assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
         name, video = event(answer)
-        assert (name, video) == ("video.queued", shown(hub, tenant, id_))
+        assert (name, video) == ("video.queued", fetch_video(hub, tenant, id_))
         poll(hub, tenant)
         assert event(answer)[1]["progress"] == 10
         poll(hub, tenant)
         name, video = event(answer)
-        assert (name, video) == ("video.completed", shown(hub, tenant, id_))
+        assert (name, video) == ("video.completed", fetch_video(hub, tenant, id_))
         assert answer.read().strip() == b""
     with following(hub, tenant, id_) as answer:
         assert event(answer)[0] == "video.completed"
@@ -128,13 +128,13 @@ def test_a_provider_rings_and_decides_nothing(hub: Hub, provider: FakeVideos, mo
     assert wait_s() > 59
     assert (ring(hub, id_, "secret"), ring(hub, id_, "secret")) == (204, 204)
     assert 19 < wait_s() < 30
-    assert shown(hub, tenant, id_)["status"] == "queued"
+    assert fetch_video(hub, tenant, id_)["status"] == "queued"
     poll(hub, tenant)
-    assert shown(hub, tenant, id_)["progress"] == 10
+    assert fetch_video(hub, tenant, id_)["progress"] == 10
 
 
 @pytest.mark.parametrize(
-    ("operation", "public_url", "told"),
+    ("operation", "public_url", "expected_notice"),
     [
         ("kling_videos", "https://weir.example", True),
         ("ark_videos", "https://weir.example", True),
@@ -143,7 +143,9 @@ def test_a_provider_rings_and_decides_nothing(hub: Hub, provider: FakeVideos, mo
         ("videos", "https://weir.example", False),
     ],
 )
-def test_only_who_can_ring_is_given_an_address(operation: str, public_url: str, told: bool) -> None:
+def test_only_who_can_ring_is_given_an_address(
+    operation: str, public_url: str, expected_notice: bool
+) -> None:
     form = VIDEO_FORMS.get(operation)
     assert form is not None
     request: Any = VideoRequest
@@ -152,13 +154,13 @@ def test_only_who_can_ring_is_given_an_address(operation: str, public_url: str, 
         lambda raw: NotImplemented, lambda raw, meters: raw, (), accepted=accepted_video
     )
     sending = Sending(form.operation, "openai", Encoded(b'{"prompt":"x"}'), exchange)
-    first, second = (addressed(sending, public_url) for _ in range(2))
+    first, second = (add_callback(sending, public_url) for _ in range(2))
     body = json.loads(first.encoded.body)
     assert isinstance(first.exchange, Exchange)
     assert isinstance(first.exchange.accepted, AcceptedVideo)
     token = first.exchange.accepted.callback_token
     ours = {"external_task_id": "task_1"} if form.external else {}
-    if not told:
+    if not expected_notice:
         assert (body, token) == ({"prompt": "x", **ours}, "")
         return
     callback = f"{public_url}/callbacks/videos/task_1/{token}"
@@ -184,6 +186,6 @@ def test_a_remix_is_ordered_by_the_key_that_made_its_source(hub: Hub) -> None:
                 path = f"/v1/videos/{id_}/remix"
                 remix = hub.post(tenant, {"prompt": f"of {n}"}, path=path)
                 assert remix.status == 200, remix.body
-        made = [one for one in fake.videos.values() if one.remix_of is not None]
-        assert len(made) == 8
-        assert all(one.key == fake.videos[str(one.remix_of)].key for one in made)
+        items = [one for one in fake.videos.values() if one.remix_of is not None]
+        assert len(items) == 8
+        assert all(one.key == fake.videos[str(one.remix_of)].key for one in items)

@@ -28,14 +28,14 @@ FIXTURE = {
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeServices]:
-    with FakeServices() as found:
-        yield found
+    with FakeServices() as fake_services:
+        yield fake_services
 
 
 @pytest.fixture(scope="module")
 def models(hub: Hub, fake: FakeServices) -> dict[str, str]:
     """A model of each service."""
-    found = {}
+    results = {}
     for service in SERVICES:
         name = f"{service}-{secrets.token_hex(4)}"
         hub.price(name, RATES)
@@ -43,10 +43,10 @@ def models(hub: Hub, fake: FakeServices) -> dict[str, str]:
             name, fake.base(service), fake.secret(service), provider=PROVIDERS[service],
             upstream_model=f"{service}-up",
         )  # fmt: skip
-        found[service] = name
-    for name in found.values():
+        results[service] = name
+    for name in results.values():
         hub.know(name)
-    return found
+    return results
 
 
 def generate(hub: Hub, tenant: Tenant, model: str, prompt: str, **over: Any) -> Answer:
@@ -59,9 +59,9 @@ def without_ours(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "external_task_id"}
 
 
-def told(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
-    found: dict[str, Any] = hub.get(f"/v1/video/generations/{id_}", tenant).json()
-    return found
+def fetch_video(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
+    body: dict[str, Any] = hub.get(f"/v1/video/generations/{id_}", tenant).json()
+    return body
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -73,9 +73,9 @@ def test_the_generic_form_reaches_it(
     assert answer.status == 200, answer.body
     id_ = answer.json()["task_id"]
     poll(hub, tenant)
-    assert told(hub, tenant, id_)["status"] in ("queued", "in_progress")
+    assert fetch_video(hub, tenant, id_)["status"] in ("queued", "in_progress")
     poll(hub, tenant)
-    assert told(hub, tenant, id_)["status"] == "completed"
+    assert fetch_video(hub, tenant, id_)["status"] == "completed"
     assert (spent(hub, tenant), holds(hub, tenant)) == (PER_MS * 5000, ["settled"])
     path = f"/v1/videos/{id_}/content"
     assert hub.get(path, tenant).body == fake.of(prompt).content
@@ -93,7 +93,7 @@ def test_it_fails_and_costs_nothing(hub: Hub, models: dict[str, str], service: s
         refused = generate(hub, tenant, models[service], f"{service} {words}")
         assert (refused.status, refused.error["type"]) == (400, "invalid_request_error")
     poll(hub, tenant)
-    assert told(hub, tenant, id_)["status"] == "failed"
+    assert fetch_video(hub, tenant, id_)["status"] == "failed"
     hub.settled(tenant)
     assert spent(hub, tenant) == 0
 
@@ -113,7 +113,7 @@ def test_what_it_tells_that_cannot_be_is_not_believed(
         for lie in lies
     ]
     poll(hub, tenant)
-    assert {told(hub, tenant, id_)["status"] for id_ in ids} <= {"queued", "in_progress"}
+    assert {fetch_video(hub, tenant, id_)["status"] for id_ in ids} <= {"queued", "in_progress"}
     assert set(holds(hub, tenant)) == {"open"}
     hub.connection.execute(
         "UPDATE gateway_mediatask SET created_at = now() - interval '86401 s' "
@@ -280,15 +280,15 @@ def test_klings_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> No
     assert without_ours(fake.of(prompt).body) == sent | {"model_name": "kling-up", "prompt": prompt}
     poll(hub, tenant)
     for root in ("/kling/v1", "/v1"):
-        found = hub.get(f"{root}/videos/text2video/{body['task_id']}", tenant).json()
-        assert found["data"]["task_status"] == "processing"
+        document = hub.get(f"{root}/videos/text2video/{body['task_id']}", tenant).json()
+        assert document["data"]["task_status"] == "processing"
     poll(hub, tenant)
-    found = hub.get(f"/kling/v1/videos/text2video/{body['task_id']}", tenant).json()
+    document = hub.get(f"/kling/v1/videos/text2video/{body['task_id']}", tenant).json()
     wanted = FIXTURE["kling_succeed"]["response"]["body"]
-    assert found["data"].keys() == wanted["data"].keys()
-    (video,) = found["data"]["task_result"]["videos"]
+    assert document["data"].keys() == wanted["data"].keys()
+    (video,) = document["data"]["task_result"]["videos"]
     assert video.keys() == wanted["data"]["task_result"]["videos"][0].keys()
-    assert (found["url"].split("?")[0], found["status"]) == (
+    assert (document["url"].split("?")[0], document["status"]) == (
         video["url"].split("?")[0],
         "completed",
     )
@@ -309,10 +309,10 @@ def test_klings_form_of_a_picture_that_fails(
     assert answer.headers["x-weir-hold"] == "1.00"
     poll(hub, tenant)
     id_ = answer.json()["task_id"]
-    found = hub.get(f"/v1/videos/image2video/{id_}", tenant).json()
+    body = hub.get(f"/v1/videos/image2video/{id_}", tenant).json()
     wanted = FIXTURE["kling_failed"]["response"]["body"]
-    assert found["data"].keys() == wanted["data"].keys()
-    assert found["data"]["task_status_msg"] == wanted["data"]["task_status_msg"]
+    assert body["data"].keys() == wanted["data"].keys()
+    assert body["data"]["task_status_msg"] == wanted["data"]["task_status_msg"]
     assert spent(hub, tenant) == 0
 
 
@@ -327,8 +327,8 @@ def test_a_client_of_klings_form_is_served_by_others(
     assert answer.headers["x-weir-dropped-params"] == "cfg_scale"
     poll(hub, tenant)
     id_ = answer.json()["data"]["task_id"]
-    found = hub.get(f"/kling/v1/videos/text2video/{id_}", tenant).json()
-    assert found["data"]["task_status"] == "succeed"
+    body = hub.get(f"/kling/v1/videos/text2video/{id_}", tenant).json()
+    assert body["data"]["task_status"] == "succeed"
 
 
 @pytest.mark.parametrize(
@@ -380,13 +380,16 @@ def test_jimengs_form(hub: Hub, fake: FakeServices, models: dict[str, str]) -> N
     assert body.keys() == FIXTURE["jimeng_create"]["response"]["body"].keys()
     assert (answer.status, body["code"], body["status"]) == (200, 10000, 10000)
     question = {"req_key": model, "task_id": body["data"]["task_id"]}
-    found = jimeng(hub, tenant, "CVSync2AsyncGetResult", question).json()
+    document = jimeng(hub, tenant, "CVSync2AsyncGetResult", question).json()
     wanted = FIXTURE["jimeng_generating"]["response"]["body"]
-    assert (found["data"].keys(), found["data"]["status"]) == (wanted["data"].keys(), "in_queue")
+    assert (document["data"].keys(), document["data"]["status"]) == (
+        wanted["data"].keys(),
+        "in_queue",
+    )
     poll(hub, tenant)
-    found = jimeng(hub, tenant, "CVSync2AsyncGetResult", question).json()
-    assert found["data"]["status"] == "done"
-    url = found["data"]["video_url"]
+    document = jimeng(hub, tenant, "CVSync2AsyncGetResult", question).json()
+    assert document["data"]["status"] == "done"
+    url = document["data"]["video_url"]
     assert hub.get(url[url.index("/v1/") :], tenant).body == fake.of(order["prompt"]).content
     assert spent(hub, tenant) == PER_MS * 5000
     # Any video id works in every form.
@@ -408,9 +411,9 @@ def test_jimengs_errors(hub: Hub, models: dict[str, str]) -> None:
         ("Other", {"req_key": model}, 400, 50400),
     ):
         answer = jimeng(hub, tenant, action, body)
-        found = answer.json()
-        assert (answer.status, found["code"], found["data"]) == (status, code, None), body
-        assert found.keys() >= wanted.keys() - {"time_elapsed"}
+        document = answer.json()
+        assert (answer.status, document["code"], document["data"]) == (status, code, None), body
+        assert document.keys() >= wanted.keys() - {"time_elapsed"}
     id_ = jimeng(hub, tenant, submit, {"req_key": model, "prompt": "#fail"}).json()["data"]
     poll(hub, tenant)
     answer = jimeng(hub, tenant, result, {"req_key": model, **id_})

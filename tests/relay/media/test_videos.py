@@ -55,28 +55,28 @@ def order(hub: Hub, tenant: Tenant, model: str, prompt: str, **over: Any) -> Ans
 def accepted(hub: Hub, tenant: Tenant, model: str, prompt: str, **over: Any) -> dict[str, Any]:
     answer = order(hub, tenant, model, prompt, **over)
     assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
-def shown(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
+def fetch_video(hub: Hub, tenant: Tenant, id_: str) -> dict[str, Any]:
     answer = hub.get(f"/v1/videos/{id_}", tenant)
     assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def holds(hub: Hub, tenant: Tenant) -> list[str]:
-    found = hub.rows(
+    rows = hub.rows(
         "SELECT state FROM billing_hold WHERE organisation_id = %s ORDER BY id",
         tenant.organisation_id,
     )
-    return [row["state"] for row in found]
+    return [row["state"] for row in rows]
 
 
 def spent(hub: Hub, tenant: Tenant) -> int:
-    found: int = hub.balance(tenant)["revenue"]
-    return found
+    revenue: int = hub.balance(tenant)["revenue"]
+    return revenue
 
 
 # ---- what the books say
@@ -93,11 +93,11 @@ def test_a_video_is_held_when_it_is_ordered_and_charged_once_at_its_end(
     assert (video["status"], video["progress"], video["model"]) == ("queued", 0, model)
     assert (holds(hub, tenant), spent(hub, tenant)) == (["open"], 0)
     poll(hub, tenant, 2)
-    video = shown(hub, tenant, video["id"])
+    video = fetch_video(hub, tenant, video["id"])
     assert (video["status"], video["progress"]) == ("in_progress", 20)
     assert (holds(hub, tenant), spent(hub, tenant)) == (["open"], 0)
     poll(hub, tenant, 2)
-    video = shown(hub, tenant, video["id"])
+    video = fetch_video(hub, tenant, video["id"])
     assert (video["status"], video["progress"], video["error"]) == ("completed", 100, None)
     assert video["expires_at"] - video["completed_at"] == 7 * 86400
     record = hub.record(answer.headers["x-request-id"])
@@ -114,7 +114,7 @@ def test_a_failed_video_costs_nothing_and_says_why(
     tenant, prompt = hub.tenant(), "a cat #fail=moderation_blocked"
     answer = order(hub, tenant, model, prompt)
     poll(hub, tenant)
-    video = shown(hub, tenant, answer.json()["id"])
+    video = fetch_video(hub, tenant, answer.json()["id"])
     assert video["status"] == "failed"
     assert video["error"] == {"code": "moderation_blocked", "message": "Blocked."}
     assert (video["completed_at"], video["expires_at"]) == (None, None)
@@ -131,11 +131,11 @@ def test_what_a_provider_tells_that_cannot_be_is_not_believed(
     tenant, prompt = hub.tenant(), f"a dog #lie={lie}"
     video = accepted(hub, tenant, model, prompt)
     poll(hub, tenant)
-    assert shown(hub, tenant, video["id"])["status"] == "queued"
+    assert fetch_video(hub, tenant, video["id"])["status"] == "queued"
     assert holds(hub, tenant) == ["open"]
     provider.of(prompt).words.clear()
     poll(hub, tenant)
-    assert shown(hub, tenant, video["id"])["status"] == "completed"
+    assert fetch_video(hub, tenant, video["id"])["status"] == "completed"
     assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt)
 
 
@@ -162,7 +162,7 @@ def test_a_provider_that_is_away_is_asked_again_after_as_long_as_it_says(
     assert (row["failures"], row["polls"]) == (1, 1)
     assert 60 < row["wait"].total_seconds() <= 70
     poll(hub, tenant)
-    assert shown(hub, tenant, video["id"])["status"] == "completed"
+    assert fetch_video(hub, tenant, video["id"])["status"] == "completed"
 
 
 @pytest.mark.slow
@@ -178,12 +178,12 @@ def test_a_provider_that_does_not_answer_keeps_nobody_waiting(
         )
         provider.released.clear()
         poll(hub, tenant)
-        assert shown(hub, tenant, quick["id"])["status"] == "completed"
-        assert shown(hub, tenant, video["id"])["status"] == "queued"
+        assert fetch_video(hub, tenant, quick["id"])["status"] == "completed"
+        assert fetch_video(hub, tenant, video["id"])["status"] == "queued"
         provider.released.set()
         provider.of(hanging).words.clear()
         poll(hub, tenant)
-        assert shown(hub, tenant, video["id"])["status"] == "completed"
+        assert fetch_video(hub, tenant, video["id"])["status"] == "completed"
     assert spent(hub, tenant) == PER_MS * 16_000
 
 
@@ -198,7 +198,7 @@ def test_a_video_without_an_end_fails_after_a_day_and_is_refunded(
         "WHERE organisation_id = %s", [tenant.organisation_id],
     )  # fmt: skip
     poll(hub, tenant)
-    video = shown(hub, tenant, answer.json()["id"])
+    video = fetch_video(hub, tenant, answer.json()["id"])
     assert (video["status"], video["error"]["code"]) == ("failed", "timeout")
     assert hub.record(answer.headers["x-request-id"])["kind"] == "timeout"
     assert (spent(hub, tenant), holds(hub, tenant)) == (0, ["voided"])
@@ -265,7 +265,7 @@ def test_what_is_asked_is_sealed_and_goes_with_its_time(
             bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
         ),
     )
-    assert shown(hub, tenant, video["id"])["prompt"] == prompt
+    assert fetch_video(hub, tenant, video["id"])["prompt"] == prompt
     assert hub.request("DELETE", f"/v1/videos/{video['id']}", tenant).json()["deleted"] is True
     (row,) = hub.rows("SELECT * FROM gateway_mediatask WHERE public_id = %s", video["id"])
     assert (row["request"], row["result"]) == (None, None)
@@ -284,30 +284,30 @@ def test_the_official_client(
     tenant = hub.tenant()
     client: OpenAI = openai_client(tenant.key)
     picture = ("cat.png", b"\x89PNG\r\n\x1a\n\0\xff", "image/png")
-    made = client.videos.create(
+    created = client.videos.create(
         model=model, prompt="official", seconds="4", size="1280x720", input_reference=picture
     )
     ordered = provider.of("official")
     assert ordered.reference == "data:image/png;base64,iVBORw0KGgoA/w=="
-    assert (made.status, made.seconds, made.size) == ("queued", "4", "1280x720")
+    assert (created.status, created.seconds, created.size) == ("queued", "4", "1280x720")
     plain = client.videos.create(model=model, prompt="without a picture")
     assert (plain.seconds, plain.size) == ("4", "720x1280")
     poll(hub, tenant)
-    done = client.videos.retrieve(made.id)
+    done = client.videos.retrieve(created.id)
     assert (done.status, done.progress) == ("completed", 100)
-    assert client.videos.download_content(made.id).read() == ordered.content
-    thumbnail = client.videos.download_content(made.id, variant="thumbnail")
+    assert client.videos.download_content(created.id).read() == ordered.content
+    thumbnail = client.videos.download_content(created.id, variant="thumbnail")
     assert thumbnail.read() == b"thumbnail"
-    remix = client.videos.remix(made.id, prompt="by night")
-    assert remix.remixed_from_video_id == made.id
+    remix = client.videos.remix(created.id, prompt="by night")
+    assert remix.remixed_from_video_id == created.id
     assert provider.of("by night").remix_of == ordered.id
     poll(hub, tenant)
     first = client.videos.list(limit=2)
     assert [one.id for one in first.data] == [remix.id, plain.id]
-    assert [one.id for one in client.videos.list(limit=2)] == [remix.id, plain.id, made.id]
-    assert [one.id for one in client.videos.list(order="asc", limit=1).data] == [made.id]
-    gone = client.videos.delete(made.id)
-    assert (gone.id, gone.deleted) == (made.id, True)
+    assert [one.id for one in client.videos.list(limit=2)] == [remix.id, plain.id, created.id]
+    assert [one.id for one in client.videos.list(order="asc", limit=1).data] == [created.id]
+    gone = client.videos.delete(created.id)
+    assert (gone.id, gone.deleted) == (created.id, True)
     assert [one.id for one in client.videos.list()] == [remix.id, plain.id]
     billed = provider.billed_ms("official", "without a picture", "by night")
     assert spent(hub, tenant) == PER_MS * billed == PER_MS * 12_000
@@ -320,26 +320,29 @@ def test_the_generic_form(hub: Hub, provider: FakeVideos, model: str) -> None:
         "fps": 24, "metadata": {"style": "film"},
     }  # fmt: skip
     answer = hub.post(tenant, body, path="/v1/video/generations")
-    told = answer.json()
-    assert told["status"] == "queued"
-    assert re.fullmatch(r"task_[0-9a-z]{26}", told["task_id"])
+    answer_body = answer.json()
+    assert answer_body["status"] == "queued"
+    assert re.fullmatch(r"task_[0-9a-z]{26}", answer_body["task_id"])
     assert answer.headers["x-weir-dropped-params"] == "fps,metadata.style"
-    path = f"/v1/video/generations/{told['task_id']}"
+    path = f"/v1/video/generations/{answer_body['task_id']}"
     assert hub.get(path, tenant).json()["url"] == ""
     poll(hub, tenant)
-    found = hub.get(path, tenant).json()
-    assert found == {
-        "task_id": told["task_id"], "status": "completed", "format": "mp4", "error": None,
-        "url": found["url"], "metadata": {"duration": 8, "width": 720, "height": 1280},
+    document = hub.get(path, tenant).json()
+    assert document == {
+        "task_id": answer_body["task_id"], "status": "completed", "format": "mp4", "error": None,
+        "url": document["url"], "metadata": {"duration": 8, "width": 720, "height": 1280},
     }  # fmt: skip
-    content = hub.get(found["url"][found["url"].index("/v1/") :], tenant)
+    content = hub.get(document["url"][document["url"].index("/v1/") :], tenant)
     assert content.body == provider.of("generic").content
     # Any video id works on every status endpoint; the form follows the endpoint.
-    assert shown(hub, tenant, told["task_id"])["seconds"] == "8"
+    assert fetch_video(hub, tenant, answer_body["task_id"])["seconds"] == "8"
     failed = hub.post(tenant, body | {"prompt": "no #fail=451"}, path="/v1/video/generations")
     poll(hub, tenant)
-    told = hub.get(f"/v1/video/generations/{failed.json()['task_id']}", tenant).json()
-    assert (told["status"], told["error"]) == ("failed", {"code": 451, "message": "Blocked."})
+    answer_body = hub.get(f"/v1/video/generations/{failed.json()['task_id']}", tenant).json()
+    assert (answer_body["status"], answer_body["error"]) == (
+        "failed",
+        {"code": 451, "message": "Blocked."},
+    )
 
 
 def test_a_link_opens_its_video_without_a_key_until_it_expires(
@@ -394,7 +397,7 @@ def test_content_comes_in_parts(hub: Hub, provider: FakeVideos, model: str) -> N
         "UPDATE gateway_mediatask SET expires_at = now() WHERE public_id = %s", [video["id"]]
     )
     assert hub.get(path, tenant).status == 404
-    assert shown(hub, tenant, video["id"])["status"] == "completed"
+    assert fetch_video(hub, tenant, video["id"])["status"] == "completed"
 
 
 @pytest.mark.parametrize(
@@ -497,6 +500,6 @@ def test_content_takes_no_memory_and_ends_with_its_client(
 
 def peak_kib(status: Path) -> int:
     """The most memory that a process has had."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-    assert found is not None
-    return int(found[1])
+    match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    assert match is not None
+    return int(match[1])

@@ -72,14 +72,14 @@ def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) 
     path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
     path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
     path += f"&key={key}" if carrier == "query" else ""
-    said: dict[str, Any] = (
+    fields: dict[str, Any] = (
         {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
     )
-    said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
-    said |= MORE.get(row.operation, {})
+    fields |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
+    fields |= MORE.get(row.operation, {})
     if row.family is not None:
-        said |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
-    raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
+        fields |= {"req_key": model, "model_name": model, "image": "https://pictures.example/x.png"}
+    raw = json.dumps({"model": model, "prompt": "x", "input": "x", **fields}).encode()
     return hub.request(
         row.methods[0],
         path,
@@ -128,14 +128,14 @@ def test_models_are_listed_as_far_as_the_key_goes(hub: Hub, model: str) -> None:
     for carrier in CARRIERS:
         for path in lists:
             row = listed_rows()[path]
-            shown = [
+            texts = [
                 model.encode() in ask(hub, path, row, model, carrier, tenant.key).body
                 for tenant in (near, far)
             ]
-            assert shown == [True, False], (path, carrier)
+            assert texts == [True, False], (path, carrier)
         for path in ones:
             row = listed_rows()[path]
-            found = [
+            status = [
                 ask(hub, path, row, model, carrier, tenant.key).status for tenant in (near, far)
             ]
-            assert found == [200, 404], (path, carrier)
+            assert status == [200, 404], (path, carrier)

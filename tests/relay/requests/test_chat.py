@@ -20,12 +20,12 @@ def test_plain_answer_is_the_upstreams_bytes_and_the_record_its_books(
     answer = hub.post(tenant, ask(model, "plain #tokens=20 one two three"))
     assert answer.status == 200, answer.body
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json()
-    assert told["choices"][0]["message"]["content"] == expected_text(
+    body = answer.json()
+    assert body["choices"][0]["message"]["content"] == expected_text(
         "a", "plain #tokens=20 one two three", 20
     )
     record = hub.record(answer.headers["x-request-id"])
-    usage = told["usage"]
+    usage = body["usage"]
     assert record["meters"] == {
         "in_text": usage["prompt_tokens"],
         "out_text": usage["completion_tokens"],

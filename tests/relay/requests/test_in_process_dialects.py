@@ -12,7 +12,7 @@ from relay.requests.context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask
-from tests.relay.front.test_in_process import heard, knows, principal, relay
+from tests.relay.front.test_in_process import knows, principal, read_events, relay
 from tests.relay.speakers import UPSTREAMS
 from tests.relay.test_matrix import OUT, open_model
 
@@ -29,7 +29,7 @@ async def test_events_of_every_upstream(
     who = await principal(relay, hub, tenant)
     items = [
         item
-        async for item in heard(
+        async for item in read_events(
             relay.in_process.chat(who, json.dumps(asked).encode(), source="playground")
         )
     ]

@@ -14,7 +14,7 @@ import pytest
 from genai_prices import data
 
 from billing.prices.catalogue import CatalogueRow, convert_catalogue
-from billing.prices.catalogue_additions import with_own_prices
+from billing.prices.catalogue_additions import add_own_prices
 from lib.clock import now
 from lib.ids import id_text
 from tests.hub import RATES, Answer, Hub, Tenant
@@ -32,7 +32,7 @@ from tests.relay.canned import (
 )
 from tests.relay.sweeper import receipt as receipt_of
 
-ROWS = tuple(with_own_prices(convert_catalogue(data.providers).rows))
+ROWS = tuple(add_own_prices(convert_catalogue(data.providers).rows))
 OPUS, GEMINI, GPT = "claude-opus-5-5", "gemini-3.8-flash", "gpt-5"
 PROVIDERS = {OPUS: "anthropic", GEMINI: "gemini", GPT: "openai"}
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
@@ -366,10 +366,10 @@ def test_operators_get_one_letter_for_what_is_unknown(hub: Hub, upstream: Canned
             "messages": [{"role": "user", "content": "Hi"}]}  # fmt: skip
     for _ in range(3):
         hub.record(hub.post(tenant, body).headers["x-request-id"])
-    told = hub.rows(
+    rows = hub.rows(
         "SELECT body FROM outbox_fact WHERE kind = 'usage.unknown' AND body->>'unknown' = %s", name
     )
-    assert [row["body"]["provider"] for row in told] == ["openai"]
+    assert [row["body"]["provider"] for row in rows] == ["openai"]
     doubted = "SELECT 1 FROM outbox_fact WHERE kind = 'count.doubted' AND body->>'model' = %s"
     assert hub.rows(doubted, gpt) == []
 

@@ -75,17 +75,17 @@ def test_answers_tell_of_the_end_from_the_deprecation_on(
     hub.entry(later, deprecated_at=days(1))
     alias = f"alias-{secrets.token_hex(5)}"
     hub.alias(alias, model)
-    told = {
+    body = {
         "deprecation": f"@{int(since.timestamp())}",
         "sunset": until.strftime("%a, %d %b %Y %H:%M:%S GMT"),
     }
     for name in (model, alias):
         answer = hub.post(tenant, ask(name, "#tokens=1", stream=stream))
         assert answer.status == 200
-        assert {key: answer.headers.get(key) for key in told} == told
+        assert {key: answer.headers.get(key) for key in body} == body
     answer = hub.post(tenant, ask(later, "#tokens=1", stream=stream))
     assert answer.status == 200
-    assert not told.keys() & answer.headers.keys()
+    assert not body.keys() & answer.headers.keys()
     assert listed(hub, tenant)[model]["shutdown_date"] == until.date().isoformat()
 
 

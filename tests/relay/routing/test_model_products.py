@@ -50,18 +50,18 @@ def words(product: Endpoint) -> str:
     return f"{PRODUCTS[product].verb}. Use {PRODUCTS[product].path}."
 
 
-@pytest.mark.parametrize(("upstream", "rates", "made"), MODELS)
+@pytest.mark.parametrize(("upstream", "rates", "endpoint"), MODELS)
 def test_every_door_names_the_endpoint_that_serves_the_model(
-    hub: Hub, fake: FakeUpstream, upstream: str, rates: dict[str, int], made: Endpoint
+    hub: Hub, fake: FakeUpstream, upstream: str, rates: dict[str, int], endpoint: Endpoint
 ) -> None:
     tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream, rates=rates)
     asked = fake.totals()["requests"]
     for path, product, body in DOORS:
         # They are billed by input: where that has a price, the provider decides.
-        if product == made or (product in ("embeddings", "rerank") and "in_text" in rates):
+        if product == endpoint or (product in ("embeddings", "rerank") and "in_text" in rates):
             continue
         answer = hub.post(tenant, {"model": model} | body, path=path.format(model))
-        assert f"{model} {words(made)}" in answer.body.decode(), (path, answer.body)
+        assert f"{model} {words(endpoint)}" in answer.body.decode(), (path, answer.body)
         assert answer.status == 400, path
         assert answer.headers["x-should-retry"] == "false"
     assert fake.totals()["requests"] == asked
@@ -92,7 +92,7 @@ def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
 
 
 @pytest.mark.parametrize(
-    ("upstream", "path", "body", "made"),
+    ("upstream", "path", "body", "endpoint"),
     [
         ("gpt-image-1.5", "/v1/chat/completions", {"messages": MESSAGES}, "images"),
         ("gpt-4o-transcribe", "/v1/responses", {"input": "hello"}, "transcriptions"),
@@ -101,7 +101,7 @@ def test_a_model_that_nobody_priced_names_the_page_that_sets_a_price(
     ],
 )
 def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
-    hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any], made: Endpoint
+    hub: Hub, fake: FakeUpstream, upstream: str, path: str, body: dict[str, Any], endpoint: Endpoint
 ) -> None:
     """Though a price covers it: OpenAI answers 404 or 403. Other servers are asked."""
     tenant, rates = hub.tenant(), RATES | {"out_image": 1}
@@ -109,7 +109,7 @@ def test_what_its_maker_would_refuse_rests_neither_model_nor_key(
     asked = fake.totals()["requests"]
     answer = hub.post(tenant, {"model": at_maker} | body, path=path)
     assert answer.status == 400
-    assert f"{at_maker} {words(made)}" in answer.body.decode()
+    assert f"{at_maker} {words(endpoint)}" in answer.body.decode()
     assert fake.totals()["requests"] == asked
     elsewhere = hub.model(fake, upstream_model=upstream, rates=rates)
     hub.post(tenant, {"model": elsewhere} | body, path=path)
@@ -137,7 +137,7 @@ def test_each_product_is_served_where_its_words_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "meters", "made"),
+    ("model", "meters", "endpoints"),
     [
         ("gpt-image-1", (), ["images"]),
         ("gpt-4o-audio-preview", ("in_text", "out_text", "out_audio"), ["chat", "speech"]),
@@ -151,8 +151,8 @@ def test_each_product_is_served_where_its_words_say() -> None:
         ("my-model", ("in_text",), []),
     ],
 )
-def test_what_a_model_makes(model: str, meters: tuple[str, ...], made: list[Endpoint]) -> None:
-    assert products_of(find_row(model), meters) == made
+def test_what_a_model_makes(model: str, meters: tuple[str, ...], endpoints: list[Endpoint]) -> None:
+    assert products_of(find_row(model), meters) == endpoints
 
 
 def test_the_refusal_of_an_alias_tells_nothing_of_what_it_stands_for() -> None:

@@ -86,26 +86,26 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     await knows(relay, hub, model)
     body, path = speaker.body(model, Wish(f"{model} #tokens=3")), speaker.path(model, stream=False)
     headers = {"x-trace": "t-1"}
-    shown = await relay.in_process.preview_sent(
+    sent = await relay.in_process.preview_sent(
         row_of(hub, model), path, list(headers.items()), json.dumps(body).encode()
     )
-    assert shown.refusal is None
+    assert sent.refusal is None
     answer = hub.post(tenant, body, path=path, headers=headers)
     assert answer.status == 200, answer.body
     row = sent_to(fake, model)
-    assert row["body"] == shown.body.decode()
+    assert row["body"] == sent.body.decode()
     assert CHANGED[upstream](json.loads(row["body"]))
     assert json.dumps(PROMPT)[1:-1] in json.dumps(json.loads(row["body"]))
-    told, got = dict(shown.headers), dict(row["headers"])
+    message, got = dict(sent.headers), dict(row["headers"])
     key = f"{id_text(tenant.organisation_id)} {id_text(tenant.key_id)} {model}"
     assert (got.pop("x-who"), got["x-static"], got["user-agent"]) == (key, "yes", "ours")
-    assert told.pop("x-who").endswith(model)
+    assert message.pop("x-who").endswith(model)
     assert got["x-trace"] == "t-1"
     for name in ("x-client-request-id", "authorization", "x-api-key", "x-goog-api-key"):
-        secret, mask = got.pop(name, ""), told.pop(name, "")
+        secret, mask = got.pop(name, ""), message.pop(name, "")
         assert bool(secret) == bool(mask)
         assert name == "x-client-request-id" or not mask or mask.endswith(MASK)
-    assert told == got
+    assert message == got
 
 
 @pytest.mark.extended

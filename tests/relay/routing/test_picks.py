@@ -66,8 +66,8 @@ async def channels(hub: Hub, tenant: Tenant, bodies: list[dict[str, Any]]) -> li
         "WHERE request_id = ANY (%s) AND n = 1",
         ids,
     )
-    found = {row["request_id"]: (row["name"], row["why"]) for row in rows}
-    return [found[request_id] for request_id in ids]
+    results = {row["request_id"]: (row["name"], row["why"]) for row in rows}
+    return [results[request_id] for request_id in ids]
 
 
 @pytest.mark.parametrize(

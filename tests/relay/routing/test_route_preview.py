@@ -72,11 +72,11 @@ class SetUp(NamedTuple):
 @pytest.fixture
 def set_ups(hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream) -> list[SetUp]:
     chance = random.Random(1818)
-    made: list[SetUp] = []
+    items: list[SetUp] = []
     for n in range(SET_UPS):
-        earlier = [one.model for one in made[-3:]]
-        made.append(_set_up(hub, (fake, other_fake), chance, n, earlier))
-    return made
+        earlier = [one.model for one in items[-3:]]
+        items.append(_set_up(hub, (fake, other_fake), chance, n, earlier))
+    return items
 
 
 @pytest_asyncio.fixture
@@ -176,16 +176,18 @@ async def test_the_order_that_is_told_is_the_order_that_is_taken(
     # Of what only fails, a few go out nevertheless, by chance.
     monkeypatch.setattr("relay.health.channel_health.PANIC_PERCENT", 0)
     lengths, whys, reasons = list[int](), set[str](), set[str]()
-    for made in set_ups:
-        monkeypatch.setattr("relay.routing.routing.draw_seed", lambda seed=made.seed: seed)
-        _trouble(relay, health, made, tenant)
-        health.measures._elsewhere = made.running
-        told, taken = await _told_and_taken(relay, hub, tenant, made)
-        assert [item.channel for item in told.attempts] == [name for name, _ in taken], made
-        assert [item.why for item in told.attempts] == [why for _, why in taken], made
+    for one_created in set_ups:
+        monkeypatch.setattr("relay.routing.routing.draw_seed", lambda seed=one_created.seed: seed)
+        _trouble(relay, health, one_created, tenant)
+        health.measures._elsewhere = one_created.running
+        message, taken = await _preview_and_attempts(relay, hub, tenant, one_created)
+        assert [item.channel for item in message.attempts] == [name for name, _ in taken], (
+            one_created
+        )
+        assert [item.why for item in message.attempts] == [why for _, why in taken], one_created
         lengths.append(len(taken))
         whys |= {why for _, why in taken}
-        reasons |= {item.reason for item in told.skipped}
+        reasons |= {item.reason for item in message.skipped}
     # The set-ups are worth their name.
     assert {0, 1, 2, 3} <= set(lengths)
     assert {"fallback_rule", "model_fallback", "failover", "retry"} <= whys
@@ -196,32 +198,32 @@ async def test_the_order_that_is_told_is_the_order_that_is_taken(
     await asyncio.to_thread(hub.assert_books_balance)
 
 
-async def _told_and_taken(
-    relay: Relay, hub: Hub, tenant: Tenant, made: SetUp
+async def _preview_and_attempts(
+    relay: Relay, hub: Hub, tenant: Tenant, set_up: SetUp
 ) -> tuple[RoutePreview, list[tuple[str, str]]]:
-    over: dict[str, Any] = {"tools": _TOOLS} if made.tools else {}
-    if made.fallbacks is not None:
-        over["models"] = made.fallbacks
-    raw = json.dumps(ask(made.asked, "#fault=F10 #tokens=1", **over)).encode()
+    over: dict[str, Any] = {"tools": _TOOLS} if set_up.tools else {}
+    if set_up.fallbacks is not None:
+        over["models"] = set_up.fallbacks
+    raw = json.dumps(ask(set_up.asked, "#fault=F10 #tokens=1", **over)).encode()
     who = await principal(relay, hub, tenant)
-    who = replace(who, data_policy=made.policy, tags=made.tags)
-    told = await relay.in_process.preview_route(who, PATH, raw)
+    who = replace(who, data_policy=set_up.policy, tags=set_up.tags)
+    route = await relay.in_process.preview_route(who, PATH, raw)
     request_id = new_id()
     chat = relay.in_process.chat(who, raw, source="api", request_id=request_id)
     (outcome,) = [item async for item in chat if isinstance(item, Outcome)]
-    if told.refusal is not None:
-        assert (outcome.status, outcome.kind) == (told.refusal.status, told.refusal.kind), made
+    if route.refusal is not None:
+        assert (outcome.status, outcome.kind) == (route.refusal.status, route.refusal.kind), set_up
     attempts = await asyncio.to_thread(
         hub.rows,
         "SELECT channel_name, why FROM usage_attempt WHERE request_id = %s ORDER BY n",
         request_id,
     )
-    return told, [(row["channel_name"], row["why"]) for row in attempts]
+    return route, [(row["channel_name"], row["why"]) for row in attempts]
 
 
-def _trouble(relay: Relay, health: Health, made: SetUp, tenant: Tenant) -> None:
+def _trouble(relay: Relay, health: Health, set_up: SetUp, tenant: Tenant) -> None:
     assert relay._life is not None
-    for channel_id, trouble in made.troubles.items():
+    for channel_id, trouble in set_up.troubles.items():
         channel = relay._life.snapshot.channels.get(str(channel_id))
         if channel is None:
             continue
@@ -254,16 +256,16 @@ async def test_a_preview_says_why_others_are_skipped_and_asks_nobody(
             health.blame(health.state_of(channels[first]), 0, sought, health.now(), failure)
         who = await principal(relay, hub, tenant)
         asked_before = len(fake.books()) + len(other_fake.books())
-        told = await relay.in_process.preview_route(who, PATH, json.dumps(ask(model)).encode())
+        route = await relay.in_process.preview_route(who, PATH, json.dumps(ask(model)).encode())
         unknown = await relay.in_process.preview_route(
             who, PATH, json.dumps(ask("nobody")).encode()
         )
     finally:
         await relay.stop()
-    skipped = [(item.channel, item.reason) for item in told.skipped]
+    skipped = [(item.channel, item.reason) for item in route.skipped]
     assert skipped == [(channels[first].name, "key_refused")]
-    assert told.bound is not None
-    assert told.bound.fits
+    assert route.bound is not None
+    assert route.bound.fits
     assert unknown.refusal is not None
     assert (unknown.refusal.kind, unknown.attempts) == ("model_not_found", ())
     assert len(fake.books()) + len(other_fake.books()) == asked_before

@@ -107,8 +107,8 @@ def test_data_goes_only_where_it_may(
 ) -> None:
     tenant, headers = hub.tenant(), {}
     if of == "request":
-        stated = {"zero_retention": True, "regions": ["eu"]}
-        headers["x-weir-data-policy"] = json.dumps(stated)
+        values = {"zero_retention": True, "regions": ["eu"]}
+        headers["x-weir-data-policy"] = json.dumps(values)
     else:
         policy(hub, tenant, of, zero_retention=True, data_regions=["eu"])
     kept = hub.model(fake, region="eu")
@@ -136,8 +136,8 @@ def test_all_policies_hold_together(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.post(tenant, ask(eu, "#tokens=1")).status == 200
     assert hub.post(tenant, ask(us, "#tokens=1")).status == 200
     # A request cannot ask for less than its organisation.
-    for stated, status in (({"regions": ["us"]}, 403), ({"zero_retention": False}, 200)):
-        headers = {"x-weir-data-policy": json.dumps(stated)}
+    for expected, status in (({"regions": ["us"]}, 403), ({"zero_retention": False}, 200)):
+        headers = {"x-weir-data-policy": json.dumps(expected)}
         assert hub.post(tenant, ask(eu, "#tokens=1"), headers=headers).status == status
 
 

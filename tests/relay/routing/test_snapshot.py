@@ -50,10 +50,10 @@ def snapshot(
 
 
 def test_exact_names_and_patterns() -> None:
-    found = snapshot([channel("a", "gpt-4", "gpt-*"), channel("b", "gpt-*", "o1")])
-    assert [route.model for route in found.routes_of("gpt-4")] == ["gpt-4", "gpt-*", "gpt-*"]
-    assert [route.model for route in found.routes_of("gpt-5")] == ["gpt-*", "gpt-*"]
-    assert found.routes_of("claude") == ()
+    result = snapshot([channel("a", "gpt-4", "gpt-*"), channel("b", "gpt-*", "o1")])
+    assert [route.model for route in result.routes_of("gpt-4")] == ["gpt-4", "gpt-*", "gpt-*"]
+    assert [route.model for route in result.routes_of("gpt-5")] == ["gpt-*", "gpt-*"]
+    assert result.routes_of("claude") == ()
 
 
 def test_a_route_goes_before_by_its_own_priority_and_weight() -> None:
@@ -61,8 +61,8 @@ def test_a_route_goes_before_by_its_own_priority_and_weight() -> None:
         {"model": "m", "upstream_model": "", "priority": -1, "weight": 4},
         {"model": "n", "upstream_model": ""},
     ]
-    found = snapshot([channel("a", routes=routes, priority=3, weight=2)])
-    (own,), (common,) = found.routes_of("m"), found.routes_of("n")
+    result = snapshot([channel("a", routes=routes, priority=3, weight=2)])
+    (own,), (common,) = result.routes_of("m"), result.routes_of("n")
     assert (own.priority, own.weight) == (-1, 4)
     assert (common.priority, common.weight) == (3, 2)
 
@@ -71,8 +71,8 @@ def test_exact_price_beats_the_longest_pattern() -> None:
     prices = [
         price(1, "*", 1, 0, None), price(2, "gpt-*", 2, 0, None), price(3, "gpt-4", 3, 0, None),
     ]  # fmt: skip
-    found = snapshot([channel("a", "*")], prices)
-    ids = [(priced := found.price_of(model)) and priced.id for model in ("gpt-4", "gpt-5", "o1")]
+    result = snapshot([channel("a", "*")], prices)
+    ids = [(priced := result.price_of(model)) and priced.id for model in ("gpt-4", "gpt-5", "o1")]
     assert ids == [3, 2, 1]
 
 
@@ -96,13 +96,13 @@ def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture)
     text = base64.b64encode(sealed).decode()
     good = channel("good", "m", keys=[[str(key_id), text, "cret"]])
     moved = channel("moved", "m", keys=[[str(other_id), text, "cret"]])
-    found = snapshot([good, moved])
-    assert [one.name for one in found.channels.values()] == ["good"]
-    assert dict(next(iter(found.channels.values())).headers[0]["openai"]) == {
+    result = snapshot([good, moved])
+    assert [one.name for one in result.channels.values()] == ["good"]
+    assert dict(next(iter(result.channels.values())).headers[0]["openai"]) == {
         "authorization": "Bearer sk-secret"
     }
-    assert found.channels[good["id"]].key_endings == ("cret",)
-    assert found.channels[good["id"]].key_ids == (key_id,)
+    assert result.channels[good["id"]].key_endings == ("cret",)
+    assert result.channels[good["id"]].key_ids == (key_id,)
     assert "moved" in caplog.text
     assert "sk-secret" not in caplog.text
 
@@ -111,10 +111,10 @@ def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture)
     "over", [{"provider": "nobody"}, {"base_url": "ftp://x"}, {"provider": "openai"}]
 )
 def test_channel_that_cannot_be_used_harms_no_other(over: dict[str, Any]) -> None:
-    found = snapshot([channel("bad", "m", **over), channel("good", "m")])
-    assert [one.name for one in found.channels.values()] == ["good"]
-    assert len(found.routes_of("m")) == 1
-    assert [name for _, name in found.unusable] == ["bad"]
+    result = snapshot([channel("bad", "m", **over), channel("good", "m")])
+    assert [one.name for one in result.channels.values()] == ["good"]
+    assert len(result.routes_of("m")) == 1
+    assert [name for _, name in result.unusable] == ["bad"]
 
 
 def test_price_that_cannot_be_used_is_left_out() -> None:
@@ -124,25 +124,25 @@ def test_price_that_cannot_be_used_is_left_out() -> None:
 
 def test_listed_models_are_names_and_priced_names_that_a_pattern_meets() -> None:
     prices = [price(1, "gpt-4", 1, 0, None), price(2, "o1", 1, 0, None), price(3, "*", 1, 0, None)]
-    found = snapshot([channel("a", "mine", "gpt-*")], prices)
-    assert found.listed_models() == ["gpt-4", "mine"]
+    result = snapshot([channel("a", "mine", "gpt-*")], prices)
+    assert result.listed_models() == ["gpt-4", "mine"]
 
 
 def test_what_has_no_price_now_is_refused_where_prices_are_asked_for() -> None:
     prices = [price(1, "m", 1, 0, None), price(2, "late", 1, time.time() + 500, None)]
-    found = snapshot([channel("a", "*")], prices)
-    assert [found.refuses(name) for name in ("m", "late", "o1")] == [False, True, True]
-    assert not replace(found, unpriced_models="alert").refuses("o1")
+    result = snapshot([channel("a", "*")], prices)
+    assert [result.refuses(name) for name in ("m", "late", "o1")] == [False, True, True]
+    assert not replace(result, unpriced_models="alert").refuses("o1")
 
 
 def test_remembered_names_are_bounded() -> None:
-    found = snapshot([channel("a", "*")])
+    result = snapshot([channel("a", "*")])
     for number in range(10_000):
-        assert found.routes_of(f"made-up-{number}")
-    assert len(found._known) <= 4096
+        assert result.routes_of(f"made-up-{number}")
+    assert len(result._known) <= 4096
 
 
 def test_timeouts_keep_their_defaults() -> None:
-    found = snapshot([channel("a", "m", timeouts={"idle": 5})])
-    times = next(iter(found.channels.values())).timeouts
+    result = snapshot([channel("a", "m", timeouts={"idle": 5})])
+    times = next(iter(result.channels.values())).timeouts
     assert (times.idle, times.connect, times.total) == (5, 3.0, 1800.0)

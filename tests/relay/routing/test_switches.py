@@ -65,8 +65,8 @@ def test_another_channel_is_asked(
         return hub.post(tenant, body).status == 200
 
     hub.wait(served, "there is no second channel")
-    told = hub.post(tenant, asking(model)).json()["choices"][0]["message"]["content"]
-    assert told == expected_text("a", "hello #tokens=3", 3)
+    content = hub.post(tenant, asking(model)).json()["choices"][0]["message"]["content"]
+    assert content == expected_text("a", "hello #tokens=3", 3)
 
 
 def test_the_list_of_models_tells_it(hub: Hub, fake: FakeUpstream) -> None:

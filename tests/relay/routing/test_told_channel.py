@@ -23,8 +23,8 @@ def test_operators_are_told(
     body = ask(model, "#a.fault=F10 #tokens=1", stream=stream)
     answer = hub.post(operator, body)
     assert answer.status == 200
-    told = [answer.headers.get(f"x-weir-{name}") for name in ("channel", "attempts")]
-    assert told == [f"{model}-1", "2"]
+    responses = [answer.headers.get(f"x-weir-{name}") for name in ("channel", "attempts")]
+    assert responses == [f"{model}-1", "2"]
     for other in (person, hub.tenant()):
         answer = hub.post(other, body)
         assert (answer.status, "x-weir-channel" in answer.headers) == (200, False)

@@ -67,17 +67,17 @@ def names_of(level: str) -> set[str]:
 def test_parameters_of_a_request_have_the_names_of_the_conventions(
     dialect: Dialect, body: dict[str, Any]
 ) -> None:
-    found = dict(chat_parameters(json.dumps(body).encode(), dialect))
-    check_span(found)
-    assert found.pop("gen_ai.conversation.id", "conv_1") == "conv_1"
-    assert found == {
+    results = dict(chat_parameters(json.dumps(body).encode(), dialect))
+    check_span(results)
+    assert results.pop("gen_ai.conversation.id", "conv_1") == "conv_1"
+    assert results == {
         "gen_ai.request.max_tokens": 9, "gen_ai.request.choice.count": 2,
         "gen_ai.request.temperature": 0.5, "gen_ai.request.top_p": 1, "gen_ai.request.top_k": 4,
         "gen_ai.request.seed": 7, "gen_ai.request.frequency_penalty": 0,
         "gen_ai.request.presence_penalty": -1, "gen_ai.request.reasoning.level": "low",
         "gen_ai.output.type": "json",
     }  # fmt: skip
-    assert "private" not in str(found)
+    assert "private" not in str(results)
 
 
 def test_responses_messages_and_embeddings_say_the_same_in_their_own_words() -> None:
@@ -148,8 +148,8 @@ async def test_a_stream_is_known_by_its_first_frame_wherever_it_is_cut(
     frame: bytes, id: str, model: str
 ) -> None:
     for cut in range(1, len(frame)):
-        found = await observed(frame[:cut], frame[cut:], b"data: {}\n\n", streamed=True)
-        assert found == (id, model, 2), cut
+        result = await observed(frame[:cut], frame[cut:], b"data: {}\n\n", streamed=True)
+        assert result == (id, model, 2), cut
 
 
 async def test_a_whole_answer_is_known_by_its_own_members() -> None:
@@ -169,20 +169,27 @@ def test_tokens_are_told_apart_and_summed() -> None:
         "in_text": 1, "in_cache_read": 2, "in_cache_write_5m": 4, "in_cache_write_1h": 8,
         "in_audio": 16, "out_text": 32, "out_reasoning": 64, "searches": 128,
     }  # fmt: skip
-    found = _usage(meters)
-    check_span(found)
-    assert found["gen_ai.usage.input_tokens"] == 31
-    assert found["gen_ai.usage.cache_creation.input_tokens"] == 12
-    assert found["gen_ai.usage.output_tokens"] == 96
+    result = _usage(meters)
+    check_span(result)
+    assert result["gen_ai.usage.input_tokens"] == 31
+    assert result["gen_ai.usage.cache_creation.input_tokens"] == 12
+    assert result["gen_ai.usage.output_tokens"] == 96
 
 
 def test_providers_with_a_well_known_name_have_it() -> None:
     known = set(CONVENTIONS["values"]["gen_ai.provider.name"])
     assert set(_PROVIDERS.values()) <= known
     assert set(_PROVIDERS) <= set(PROVIDERS)
-    told = {_PROVIDERS.get(name, name) for name in PROVIDERS}
-    assert {"openai", "anthropic", "azure.ai.openai", "gcp.gemini", "x_ai", "moonshot_ai"} <= told
-    assert {"deepseek", "cohere"} <= told
+    responses = {_PROVIDERS.get(name, name) for name in PROVIDERS}
+    assert {
+        "openai",
+        "anthropic",
+        "azure.ai.openai",
+        "gcp.gemini",
+        "x_ai",
+        "moonshot_ai",
+    } <= responses
+    assert {"deepseek", "cohere"} <= responses
 
 
 def test_boundaries_are_those_of_the_conventions() -> None:
@@ -241,14 +248,14 @@ def test_a_collector_gets_spans_and_metrics_by_the_conventions(fake: FakeUpstrea
 
 def attempts_of(hub: Hub, collector: Collector, count: int) -> list[ReceivedSpan]:
     """The client spans, in the order in which they began."""
-    found: list[ReceivedSpan] = []
+    results: list[ReceivedSpan] = []
 
     def there() -> bool:
-        found[:] = [span for span in collector.spans if span.name == "chat fake"]
-        return len(found) >= count
+        results[:] = [span for span in collector.spans if span.name == "chat fake"]
+        return len(results) >= count
 
     hub.wait(there, "the spans do not come")
-    return sorted(found, key=lambda span: span.start)
+    return sorted(results, key=lambda span: span.start)
 
 
 def points_of(hub: Hub, collector: Collector) -> list[ReceivedPoint]:
@@ -276,7 +283,7 @@ def check_points(points: list[ReceivedPoint]) -> None:
 def test_what_is_left_out_is_left_out_for_a_reason() -> None:
     """Each recommended attribute is told somewhere above, or named here."""
     source = Path("relay/tracing")
-    told = "".join((source / name).read_text() for name in ("tracing.py", "sent_parameters.py"))
+    text = "".join((source / name).read_text() for name in ("tracing.py", "sent_parameters.py"))
     for level in ("required", "conditionally_required", "recommended"):
         for name in names_of(level):
-            assert (f'"{name}"' in told) != (name in LEFT_OUT), name
+            assert (f'"{name}"' in text) != (name in LEFT_OUT), name

@@ -31,14 +31,14 @@ CONVENTIONS = {
 
 def spans_of(hub: Hub, collector: Collector, trace: str, count: int) -> list[ReceivedSpan]:
     """The spans of a trace, once there are so many, in the order in which they began."""
-    found: list[ReceivedSpan] = []
+    results: list[ReceivedSpan] = []
 
     def there() -> bool:
-        found[:] = [span for span in collector.spans if span.trace == trace]
-        return len(found) >= count
+        results[:] = [span for span in collector.spans if span.trace == trace]
+        return len(results) >= count
 
     hub.wait(there, "the spans do not come")
-    return sorted(found, key=lambda span: span.start)
+    return sorted(results, key=lambda span: span.start)
 
 
 def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
@@ -113,9 +113,12 @@ def test_a_realtime_session_is_one_trace_with_a_span_for_each_response() -> None
             responses = [span for span in spans if span.name == "realtime gpt-realtime"]
             assert (len(spans), len(named), len(responses)) == (7, 1, 2)
             assert {span.parent for span in spans} == {PARENT, named[0].id}
-            told = named[0].attributes
-            assert (told["http.response.status_code"], told["weir.request.id"]) == (101, session)
-            assert told["gen_ai.conversation.id"] == session
+            attributes = named[0].attributes
+            assert (attributes["http.response.status_code"], attributes["weir.request.id"]) == (
+                101,
+                session,
+            )
+            assert attributes["gen_ai.conversation.id"] == session
             for span, record in zip(responses, (first, second), strict=True):
                 assert span.attributes["weir.attempt.id"] == id_text(record["id"])
                 used = record["meters"]["out_text"]
@@ -137,10 +140,10 @@ def check_spans(
     assert (request.parent, request.kind) == (PARENT, 2)
     assert {span.parent for span in spans[1:]} == {request.id}
     assert (failed.kind, answered.kind) == (3, 3)
-    told = request.attributes
-    assert told["weir.request.id"] == request_id
-    assert told["http.response.status_code"] == 200
-    assert told["gen_ai.request.model"] == model
+    attributes = request.attributes
+    assert attributes["weir.request.id"] == request_id
+    assert attributes["http.response.status_code"] == 200
+    assert attributes["gen_ai.request.model"] == model
     assert admission.attributes["weir.verdict"] == second.attributes["weir.verdict"] == "admitted"
     # The first is resolved by the transaction that admits the second.
     assert admission.end <= failed.start

@@ -13,7 +13,7 @@ import uvloop
 from lib.network.egress import EgressDenied, EgressPolicy
 from relay.upstream import connection_pool, dialer
 from relay.upstream.connection_pool import ConnectionPool
-from relay.upstream.dialer import Dialer, interleaved
+from relay.upstream.dialer import Dialer, interleave_addresses
 from relay.upstream.http1 import Connection
 from tests.fakes import listeners
 from tests.relay.upstream.test_http1 import (
@@ -108,14 +108,14 @@ async def test_a_name_is_asked_for_once_and_kept_while_the_name_service_is_away(
     async def ask(host: str, port: int) -> list[str]:
         nonlocal asked_for
         asked_for += 1
-        found = answers.pop(0)
-        if found is None:
+        result = answers.pop(0)
+        if result is None:
             raise socket.gaierror("no name service")
-        return found
+        return result
 
-    monkeypatch.setattr(dialer, "_look_up", ask)
-    found = await asyncio.gather(*(dialer._resolve("once.example", 80) for _ in range(5)))
-    assert found == [["127.0.0.1"]] * 5
+    monkeypatch.setattr(dialer, "_resolve_host", ask)
+    results = await asyncio.gather(*(dialer._resolve("once.example", 80) for _ in range(5)))
+    assert results == [["127.0.0.1"]] * 5
     assert asked_for == 1
     monkeypatch.setattr(dialer, "_NAME_S", 0.0)
     assert await dialer._resolve("once.example", 80) == ["127.0.0.1"]
@@ -130,7 +130,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
     async def ask(host: str, port: int) -> list[str]:
         raise socket.gaierror("unknown")
 
-    monkeypatch.setattr(dialer, "_look_up", ask)
+    monkeypatch.setattr(dialer, "_resolve_host", ask)
     origin = ConnectionPool("http://unknown.example", LOOPBACK, Failed, **WAITS, reuse=True)
     assert await failure(origin) == "name"
 
@@ -165,12 +165,12 @@ async def test_who_finds_all_connections_in_use_gets_the_first_that_is_given_bac
         for answer in held:
             assert await whole(answer) == b"{}"
             answer.release()
-        given = await asyncio.gather(*waiting)
-        assert given[0] is held[0]
-        assert given[1] not in held
+        results = await asyncio.gather(*waiting)
+        assert results[0] is held[0]
+        assert results[1] not in held
         assert (held[1].closed, late.done()) == (True, False)
-        given[0].cut()
-        for other in (given[1], await late):
+        results[0].cut()
+        for other in (results[1], await late):
             assert not other.closed
             other.cut()
 
@@ -243,7 +243,7 @@ async def test_who_leaves_when_a_place_was_given_gives_it_on(
 )
 def test_the_families_take_turns(addresses: list[str], order: list[str]) -> None:
     """RFC 8305, section 4."""
-    assert interleaved(addresses) == order
+    assert interleave_addresses(addresses) == order
 
 
 @contextlib.asynccontextmanager
@@ -301,12 +301,12 @@ async def test_addresses_of_a_name_are_raced(
 
 async def test_whoever_comes_second_in_a_race_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent twice, and no socket is left."""
-    made: list[Connection] = []
+    items: list[Connection] = []
     connect = Dialer._connect
 
     async def watched(self: Dialer, address: str) -> Connection:
-        made.append(await connect(self, address))
-        return made[-1]
+        items.append(await connect(self, address))
+        return items[-1]
 
     async with named(monkeypatch, ["127.0.0.1"] * 3) as (origin, _):
         monkeypatch.setattr(Dialer, "_connect", watched)
@@ -315,7 +315,7 @@ async def test_whoever_comes_second_in_a_race_is_closed(monkeypatch: pytest.Monk
         answer.release()
         others = [task for task in asyncio.all_tasks() if "watched" in repr(task)]
         await asyncio.gather(*others, return_exceptions=True)
-        assert [one.closed for one in made] == [one is not answer for one in made]
+        assert [one.closed for one in items] == [one is not answer for one in items]
         assert not answer.closed
 
 

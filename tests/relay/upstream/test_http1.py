@@ -202,10 +202,10 @@ async def test_what_stands_around_a_body_is_bounded(behind: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
     async with served(says(head + behind)) as (_, origin):
         answer = await asked(origin)
-        found: list[bytes] = []
+        results: list[bytes] = []
         with pytest.raises(Failed) as caught:
-            await read_into(found, answer)
-        assert (b"".join(found), caught.value.reason) == (b"hello", "body")
+            await read_into(results, answer)
+        assert (b"".join(results), caught.value.reason) == (b"hello", "body")
         assert answer.closed
 
 
@@ -261,10 +261,10 @@ async def test_a_body_that_breaks_is_told_after_what_came(answer: bytes) -> None
     """F14: never a clean end."""
     async with served(says(answer, close=True)) as (_, origin):
         connection = await asked(origin)
-        found: list[bytes] = []
+        results: list[bytes] = []
         with pytest.raises(Failed) as caught:
-            await read_into(found, connection)
-        assert (b"".join(found), caught.value.reason) == (b"short", "body")
+            await read_into(results, connection)
+        assert (b"".join(results), caught.value.reason) == (b"short", "body")
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,11 @@ def compare(cases: int, seed: int) -> Counter[str]:
         met[ours.end] += 1
         check_fields(ours)
         try:
-            found = difference(raw, ours, theirs)
+            result = difference(raw, ours, theirs)
         except LookupError:
             pytest.fail(f"case {number} of {seed}: {pieces}\nours {ours}\nh11's {theirs}")
-        if found is not None:
-            met[f"{found.who}: {found.words}"] += 1
+        if result is not None:
+            met[f"{result.who}: {result.words}"] += 1
     return met
 
 
@@ -174,5 +174,5 @@ def test_answers_at_random_read_as_h11_reads_them() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_million_answers_at_random(seed: int) -> None:
     met = compare(250_000, seed)
-    told = "\n".join(f"{count:9,}  {what}" for what, count in met.most_common())
-    print(f"{sum(met[end] for end in ('whole', 'head', 'body')):,} answers\n{told}")  # noqa: T201
+    text = "\n".join(f"{count:9,}  {what}" for what, count in met.most_common())
+    print(f"{sum(met[end] for end in ('whole', 'head', 'body')):,} answers\n{text}")  # noqa: T201

@@ -50,7 +50,7 @@ async def running_relay(hub: Hub) -> AsyncIterator[Relay]:
         await relay.stop()
 
 
-def _made(hub: Hub, tenant: Tenant, provider: TaskServer, word: str) -> str:
+def _finish_task(hub: Hub, tenant: Tenant, provider: TaskServer, word: str) -> str:
     """A finished task whose provider says that its picture or clip is there."""
     if isinstance(provider, FakeSuno):
         path, body = "/suno/submit/music", {"prompt": f"a song #clips=1 #sound={word}"}
@@ -58,9 +58,9 @@ def _made(hub: Hub, tenant: Tenant, provider: TaskServer, word: str) -> str:
         path, body = "/mj/submit/imagine", {"prompt": f"a cat #picture={word}"}
     answer = hub.post(tenant, body, path=path)
     assert answer.status == 200, answer.body
-    told = answer.json()
+    document = answer.json()
     poll(hub, tenant)
-    return str(told["data"] if "data" in told else told["result"])
+    return str(document["data"] if "data" in document else document["result"])
 
 
 @pytest.mark.parametrize("place", _INSIDE)
@@ -70,14 +70,14 @@ def test_a_picture_is_not_fetched_from_inside(hub: Hub, inside: Canary, place: s
         serve(hub, fake, "midjourney_proxy", list(PICTURES))
         fake.elsewhere = url
         for named in (url, f"{fake.url}/away", url.replace("//", "//me:secret@")):
-            id_ = _made(hub, tenant, fake, named)
+            id_ = _finish_task(hub, tenant, fake, named)
             assert hub.get(f"/mj/image/{id_}", tenant).status == 502
         # The channel's own origin, in another form, is what its operator allowed.
         own = f"{fake.url.replace('http', 'HTTP')}/pictures/x.png"
-        id_ = _made(hub, tenant, fake, own)
+        id_ = _finish_task(hub, tenant, fake, own)
         assert hub.get(f"/mj/image/{id_}", tenant).body == PICTURE
         fake.elsewhere = "/pictures/y.png"
-        id_ = _made(hub, tenant, fake, f"{fake.url}/away")
+        id_ = _finish_task(hub, tenant, fake, f"{fake.url}/away")
         assert hub.get(f"/mj/image/{id_}", tenant).body == PICTURE
     assert inside.hits == []
 
@@ -94,9 +94,9 @@ def test_a_channels_proxy_reaches_nothing_inside_for_an_address_that_is_named(
         )
         hub.bump()
         for place in _INSIDE.values():
-            id_ = _made(hub, tenant, fake, place(inside.port))
+            id_ = _finish_task(hub, tenant, fake, place(inside.port))
             assert hub.get(f"/mj/image/{id_}", tenant).status == 502
-        id_ = _made(hub, tenant, fake, f"{fake.url}/pictures/x.png")
+        id_ = _finish_task(hub, tenant, fake, f"{fake.url}/pictures/x.png")
         asked = len(proxy.asked)
         assert hub.get(f"/mj/image/{id_}", tenant).body == PICTURE
         assert proxy.asked[asked:] == [("127.0.0.1", fake.server_port)]
@@ -107,8 +107,8 @@ async def test_a_clip_is_not_fetched_from_inside(hub: Hub, inside: Canary) -> No
     tenant = hub.tenant()
     with FakeSuno() as fake, hub.forgetful():
         serve(hub, fake, "suno_api", list(MODEL_OF.values()))
-        led = [_made(hub, tenant, fake, place(inside.port)) for place in _INSIDE.values()]
-        own = _made(hub, tenant, fake, f"{fake.url}/clips/1.mp3")
+        led = [_finish_task(hub, tenant, fake, place(inside.port)) for place in _INSIDE.values()]
+        own = _finish_task(hub, tenant, fake, f"{fake.url}/clips/1.mp3")
         async with running_relay(hub) as relay:
             who = await principal(relay, hub, tenant)
             for id_ in led:
@@ -122,7 +122,10 @@ async def test_a_clip_is_not_fetched_from_inside(hub: Hub, inside: Canary) -> No
 async def test_a_proxy_is_told_the_address_that_was_checked() -> None:
     """It would resolve a name again, with another answer perhaps. It is judged by itself."""
     with FakeProxy("http") as proxy, canary() as counted:
-        for proxy_policy, told in ((EgressPolicy(["127.0.0.1/32"]), "127.0.0.1"), (None, "name")):
+        for proxy_policy, message in (
+            (EgressPolicy(["127.0.0.1/32"]), "127.0.0.1"),
+            (None, "name"),
+        ):
             pool = ConnectionPool(
                 f"http://localhost:{counted.port}",
                 EgressPolicy(["127.0.0.1/32", "::1/128"]),
@@ -135,7 +138,7 @@ async def test_a_proxy_is_told_the_address_that_was_checked() -> None:
             connection = await pool.connection(fresh=True)
             connection.cut()
             host, _ = proxy.asked[-1]
-            assert (host in ("127.0.0.1", "::1")) == (told != "name")
+            assert (host in ("127.0.0.1", "::1")) == (message != "name")
 
 
 def test_a_hook_inside_is_refused_by_its_text_alone() -> None:

@@ -129,10 +129,10 @@ def expected(name: str, often: bool) -> Kept:
 @pytest.mark.parametrize("often", [False, True])
 @pytest.mark.parametrize("name", BAD)
 def test_seconds_of_refusal(health: Health, name: str, often: bool) -> None:
-    found = kept(health, BAD[name], 20 if often else 1)
-    assert found == expected(name, often)
+    result = kept(health, BAD[name], 20 if often else 1)
+    assert result == expected(name, often)
     if BAD[name].retry_after_ms is None:
-        assert max(found[:3]) <= 1
+        assert max(result[:3]) <= 1
 
 
 @pytest.mark.parametrize("often", [False, True])
@@ -145,10 +145,10 @@ def test_the_table(capsys: pytest.CaptureFixture[str], often: bool) -> None:
         f"{'fault':16} |  same  model tenant  rests |  same model  another   tenant",
     ]
     for name in BAD:
-        told = expected(name, often)
+        message = expected(name, often)
         lines.append(
-            f"{name:16} | {0:5} {0:6} {0:6} {told.rests:6} | "
-            f"{told.same_model:11} {told.another_model:8} {told.another_tenant:8}"
+            f"{name:16} | {0:5} {0:6} {0:6} {message.rests:6} | "
+            f"{message.same_model:11} {message.another_model:8} {message.another_tenant:8}"
         )
     with capsys.disabled():
         print("\n".join(lines))  # noqa: T201

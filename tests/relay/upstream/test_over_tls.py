@@ -77,7 +77,7 @@ CELLS = [
 
 
 @pytest.fixture(scope="module")
-def found(
+def relay_case(
     hubs: dict[str, Hub],
     fake: FakeUpstream,
     secured: tuple[FakeUpstream, FakeUpstream],
@@ -103,13 +103,13 @@ def _asked_by(item: pytest.Item) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("loop", "cell"), CELLS)
 def test_a_fault(
-    found: dict[str, dict[str, table.Seen]],
+    relay_case: dict[str, dict[str, table.Seen]],
     secured: tuple[FakeUpstream, FakeUpstream],
     loop: str,
     cell: str,
 ) -> None:
     """P8: the same as without TLS."""
-    JUDGES[type(table.CELLS[cell].row)](found[loop], secured[0], cell)
+    JUDGES[type(table.CELLS[cell].row)](relay_case[loop], secured[0], cell)
 
 
 # ---- the matrix
@@ -134,25 +134,27 @@ def _matrix() -> Iterator[Any]:
         drawn = (LOOPS[turn // 4 % 2], (turn + turn // 8) % 2 == 0, SAID[turn % len(SAID)])
         for stream in (False, True):
             for loop in LOOPS:
-                for said in SAID:
+                for one_text in SAID:
                     how = f"{client}-{upstream}-{'stream' if stream else 'plain'}"
-                    name = f"{loop}-{how}-{said.__name__.removeprefix('test_')}"
-                    marks = slow_unless((loop, stream, said) == drawn)
-                    yield pytest.param(loop, said, client, upstream, stream, marks=marks, id=name)
+                    name = f"{loop}-{how}-{one_text.__name__.removeprefix('test_')}"
+                    marks = slow_unless((loop, stream, one_text) == drawn)
+                    yield pytest.param(
+                        loop, one_text, client, upstream, stream, marks=marks, id=name
+                    )
 
 
-@pytest.mark.parametrize(("loop", "said", "client", "upstream", "stream"), list(_matrix()))
+@pytest.mark.parametrize(("loop", "text", "client", "upstream", "stream"), list(_matrix()))
 def test_a_pair_of_dialects(
     hubs: dict[str, Hub],
     secured: tuple[FakeUpstream, FakeUpstream],
     loop: str,
-    said: Callable[[Hub, FakeUpstream, str, str, bool], None],
+    text: Callable[[Hub, FakeUpstream, str, str, bool], None],
     client: str,
     upstream: str,
     stream: bool,
 ) -> None:
     with hubs[loop].forgetful():
-        said(hubs[loop], secured[0], client, upstream, stream)
+        text(hubs[loop], secured[0], client, upstream, stream)
 
 
 @on_each_loop
@@ -176,6 +178,6 @@ def test_a_large_answer_is_the_one_that_was_asked_for(
             text = f"#tokens={size} #uncapped #lang=mixed"
             body = ask(model, text, stream=stream, max_tokens=100_000)
             answer = hub.post(hub.tenant(), body)
-            said = SPEAKERS["openai"].read(answer)
+            output = SPEAKERS["openai"].read(answer)
             assert len(answer.body) > 256 * 1024
-            assert said.text == expected_text("a", text, size, "mixed")
+            assert output.text == expected_text("a", text, size, "mixed")

@@ -41,9 +41,9 @@ def key(people: Cast) -> Key:
 
 def check() -> dict[str, list[str]]:
     BooksCheck.objects.update(rest_until=clock.now())
-    found = books_check.check_books()
-    assert found is not None
-    return found
+    result = books_check.check_books()
+    assert result is not None
+    return result
 
 
 def balance(key: Key) -> Any:
@@ -205,8 +205,8 @@ def test_a_changed_counter_of_a_budget_is_found_by_the_next_check(key: Key, colu
     window = BudgetWindow.objects.get(budget=budget)
     assert check() == {}
     BudgetWindow.objects.filter(id=window.id).update(**{column: 1})
-    (found,) = check().values()
-    assert found == [str(window.id)]
+    (result,) = check().values()
+    assert result == [str(window.id)]
 
 
 def test_many_findings_are_one_letter_and_one_an_hour(key: Key) -> None:
@@ -214,8 +214,8 @@ def test_many_findings_are_one_letter_and_one_an_hour(key: Key) -> None:
     check()
     Account.objects.filter(organisation_id=key.organisation_id).update(balance_nano=7)
     assert sum(map(len, check().values())) > 1
-    (told,) = Fact.objects.filter(kind="books.wrong")
-    assert told.body["count"] == Finding.objects.count()
+    (message,) = Fact.objects.filter(kind="books.wrong")
+    assert message.body["count"] == Finding.objects.count()
     change(key, 1)
     BooksCheck.objects.update(rest_until=clock.now())
     Account.objects.create(

@@ -92,13 +92,13 @@ def check_by_reading_little_else(in_range: int) -> None:
         )
         ((since,),) = cursor.fetchall()
     prepare_tables()
-    found = Findings(float("inf"), 60)
-    before = _sums(Span(None, since), found)
+    findings = Findings(float("inf"), 60)
+    before = _sums(Span(None, since), findings)
     with counted() as read:
-        found.look_at_span(Span(since))
-        _sums(Span(since), found)
-        found.look_at_present(Span(since), before)
-    assert (found.broken, found.unfinished) == ({}, [])
+        findings.look_at_span(Span(since))
+        _sums(Span(since), findings)
+        findings.look_at_present(Span(since), before)
+    assert (findings.broken, findings.unfinished) == ({}, [])
     assert read.keys() == {*INVARIANTS, "sums"}
     # What is new may begin in one range and end in the next.
     most = ROWS_PER_POSTING * NEW + ASKED_MAX * 2 * in_range

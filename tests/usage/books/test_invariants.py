@@ -56,8 +56,8 @@ def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
     Hold.objects.update(expires_at=TransactionNow() - dt.timedelta(seconds=60))
     assert broken() == {}
     Hold.objects.update(expires_at=TransactionNow() - dt.timedelta(seconds=61))
-    (found,) = broken().values()
-    assert [row[0] for row in found] == [attempt.id]
+    (result,) = broken().values()
+    assert [row[0] for row in result] == [attempt.id]
 
 
 def test_held_money_that_is_not_the_sum_of_the_holds(key: Key) -> None:
@@ -150,8 +150,8 @@ def test_an_hour_or_a_day_that_is_not_the_sum_of_what_it_is_of(
         assert broken() == {}
         cursor.execute(f"UPDATE {table} SET charge_nano = charge_nano + 1")
         assert broken()[name] == [(key.organisation_id, at, 5, 6)]
-        found = books_walk.broken_in_all()
-        assert found.broken[name] == [(key.organisation_id, at, 5, 6)]
+        broken_value = books_walk.broken_in_all()
+        assert broken_value.broken[name] == [(key.organisation_id, at, 5, 6)]
         cursor.execute(f"DELETE FROM {table}")
     assert broken()[name] == [(key.organisation_id, at, 5, None)]
 
@@ -176,8 +176,8 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
     out = StringIO()
     with pytest.raises(SystemExit):
         call_command("verify", stdout=out)
-    told = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
-    assert out.getvalue() == f"{told}\n1 rows are wrong.\n"
+    message = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
+    assert out.getvalue() == f"{message}\n1 rows are wrong.\n"
     rows.happen(key, price_version_id=version.id, saved_nano=None)  # of before it was counted
     wrong = rows.happen(key, price_version_id=version.id, saved_nano=1)
     out = StringIO()
@@ -189,8 +189,8 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
     out = StringIO()
     with pytest.raises(SystemExit):
         call_command("verify", stdout=out)
-    *shown, more, count = out.getvalue().splitlines()
-    assert [line.split(":")[0] for line in shown] == ["I10 cost recomputes"] * 5
+    *page_text, more, count = out.getvalue().splitlines()
+    assert [line.split(":")[0] for line in page_text] == ["I10 cost recomputes"] * 5
     assert (more, count) == ("I10 cost recomputes: and 3 more", "8 rows are wrong.")
 
 
@@ -232,11 +232,11 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> None:
 def minute() -> set[str]:
     """What the minute's check finds."""
     BooksCheck.objects.update(rest_until=clock.now())
-    found = books_check.check_books()
-    assert found is not None
+    result = books_check.check_books()
+    assert result is not None
     assert BooksWalk.objects.get(name="new").unfinished == []
     # These records have no price.
-    return set(found) - {full_walk.CHARGED}
+    return set(result) - {full_walk.CHARGED}
 
 
 def day() -> set[str]:
@@ -386,9 +386,9 @@ def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.Mon
     edit("UPDATE billing_posting SET idempotency_id = 'settle:' || repeat('x', 36)"
          " WHERE kind = 'settle'")  # fmt: skip
     assert name in verified()
-    found = books_check.check_books()
-    assert found is not None
-    assert "invalid input syntax for type uuid" in str(found[name])
+    result = books_check.check_books()
+    assert result is not None
+    assert "invalid input syntax for type uuid" in str(result[name])
 
 
 def test_what_was_summed_before_is_compared_with_what_stands_there(
@@ -434,8 +434,8 @@ def test_the_whole_walk_goes_on_where_it_was_and_begins_anew_after_its_end(
         turn()
         if whole.filter(ended_at__isnull=False).exists():
             break
-        found = whole.first()
-        steps.append(found.to_at if found else None)
+        result = whole.first()
+        steps.append(result.to_at if result else None)
     on_the_way = [at for at in steps if at is not None]
     assert len(on_the_way) > 5
     assert on_the_way == sorted(set(on_the_way))

@@ -16,8 +16,8 @@ from usage.breakdowns.explorer import Times
 from usage.breakdowns.times import UNTIMED, times_over
 from usage.reports.filters import between
 from usage.requests.words import duration_text, moved_text, speed_text
-from usage.rollups.histograms import as_kept
-from usage.rollups.levels import standing
+from usage.rollups.histograms import stored_value
+from usage.rollups.levels import read_freshness
 
 DAY = dt.timedelta(days=1)
 ASKED = "range=custom&from=2026-11-16&to=2026-11-18"
@@ -41,22 +41,22 @@ def used(
 
 
 def times(ttft: int, total: int, tenths: int) -> Times:
-    begun, whole = as_kept(ttft), as_kept(total)
+    begun, whole = stored_value(ttft), stored_value(total)
     return Times((begun, begun, begun), (whole, whole, whole), tenths)
 
 
 @pytest.mark.usefixtures("used")
 def test_times_of_each_day_and_of_both_periods(people: cast.Cast) -> None:
     asked = between(NOON - 2.5 * DAY, NOON + 0.5 * DAY, ZoneInfo("UTC"), NOON, grain="day")
-    bob = times_over(cast.actor(people.bob, people.acme), asked, standing())
+    bob = times_over(cast.actor(people.bob, people.acme), asked, read_freshness())
     # 100 tokens in 1.6 s.
     day = times(400, 2000, 625)
     assert [cell.times for cell in bob.buckets] == [UNTIMED, day, day]
     assert (bob.now.times, bob.before.times) == (day, times(200, 1000, 1250))
-    alice = times_over(cast.actor(people.alice, people.acme), asked, standing())
+    alice = times_over(cast.actor(people.alice, people.acme), asked, read_freshness())
     assert alice.now.times is not None
-    assert alice.now.times.total == (as_kept(2000), as_kept(60_000), as_kept(60_000))
-    stranger = times_over(cast.actor(people.charlie, people.stranger), asked, standing())
+    assert alice.now.times.total == (stored_value(2000), stored_value(60_000), stored_value(60_000))
+    stranger = times_over(cast.actor(people.charlie, people.stranger), asked, read_freshness())
     assert [cell.times for cell in (*stranger.buckets, stranger.now)] == [UNTIMED] * 4
 
 
@@ -69,10 +69,10 @@ def text_of(who: User, path: str) -> str:
 
 @pytest.mark.usefixtures("used")
 def test_the_panel_compares_times_in_figures_and_per_cent(people: cast.Cast) -> None:
-    moved = moved_text(as_kept(2000), as_kept(1000), duration_text)
+    moved = moved_text(stored_value(2000), stored_value(1000), duration_text)
     assert re.fullmatch(r"\+\d+.* m?s \(\d+\.\d%\)", moved)
     panel = text_of(people.bob, f"usage/_f/times?{ASKED}")
-    assert f"Duration p95 {duration_text(as_kept(2000))} {moved}" in panel
+    assert f"Duration p95 {duration_text(stored_value(2000))} {moved}" in panel
     assert "Tokens per second 62.5 \N{MINUS SIGN}62.5 (50.0%)" in panel
     assert "Saved by cache $0.00" in panel
     assert "Saved by cache $3.00" in text_of(people.alice, f"usage/_f/times?{ASKED}")
@@ -82,16 +82,20 @@ def test_the_panel_compares_times_in_figures_and_per_cent(people: cast.Cast) -> 
     assert "Whole period 62.5 Nov" not in speed
     assert "Whole period 62.5" in speed
     ttft = text_of(people.bob, f"usage/_f/times?{ASKED}&times=ttft")
-    assert f"Whole period {duration_text(as_kept(400))} {duration_text(as_kept(400))}" in ttft
+    assert (
+        f"Whole period {duration_text(stored_value(400))} {duration_text(stored_value(400))}"
+        in ttft
+    )
 
 
 @pytest.mark.extended
 @pytest.mark.usefixtures("used")
 def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
-    moved = moved_text(as_kept(2000), as_kept(1000), duration_text)
+    moved = moved_text(stored_value(2000), stored_value(1000), duration_text)
     changed = text_of(people.bob, f"usage/_f/changes?{ASKED}")
     assert (
-        f"Duration p95 {duration_text(as_kept(1000))} → {duration_text(as_kept(2000))}" in changed
+        f"Duration p95 {duration_text(stored_value(1000))} → {duration_text(stored_value(2000))}"
+        in changed
     )
     assert moved in changed
     path = f"/o/acme/usage/explore?{ASKED}&cols=group,p95_change,speed_change&export=csv"
@@ -101,7 +105,7 @@ def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "before", "said"),
+    ("now", "before", "text"),
     [
         (120, 100, "+20 ms (20.0%)"),
         (100, 120, "\N{MINUS SIGN}20 ms (16.7%)"),
@@ -111,6 +115,6 @@ def test_what_changed_and_the_explorer_say_the_same(people: cast.Cast) -> None:
         (1, None, ""),
     ],
 )
-def test_how_a_time_moved(now: int | None, before: int | None, said: str) -> None:
-    assert moved_text(now, before, duration_text) == said
+def test_how_a_time_moved(now: int | None, before: int | None, text: str) -> None:
+    assert moved_text(now, before, duration_text) == text
     assert speed_text(None) == "–"

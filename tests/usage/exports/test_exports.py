@@ -47,9 +47,9 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def requests(key: Key, sum_up: Callable[[], None]) -> list[str]:
-    made = [happen(key, charge_nano=n + 1, model=f"model-{n}") for n in range(3)]
+    results = [happen(key, charge_nano=n + 1, model=f"model-{n}") for n in range(3)]
     sum_up()
-    return [id_text(record.request_id) for record in reversed(made)]
+    return [id_text(record.request_id) for record in reversed(results)]
 
 
 def rows_in(raw: bytes) -> list[list[str]]:
@@ -108,9 +108,9 @@ def test_a_long_list_is_made_while_nobody_waits(
     assert not exports.make_next()
 
     (export,) = Export.objects.all()
-    shown = alice.get(PAGE).content.decode()
-    assert "Ready" in shown
-    assert 'hx-trigger="every 2s"' not in shown
+    text = alice.get(PAGE).content.decode()
+    assert "Ready" in text
+    assert 'hx-trigger="every 2s"' not in text
     answer = alice.get(f"{PAGE}/{id_text(export.id)}/file")
     raw = body(answer)
     assert rows_in(raw) == [
@@ -237,9 +237,9 @@ def test_the_same_by_the_api(people: cast.Cast, requests: list[str]) -> None:
 
     assert post(format="exe").status_code == post(columns=["none"]).status_code == 422
     assert post(unknown=1).status_code == 400
-    made = post(format="jsonl", columns=["id", "cost"], model=["model-1"])
-    assert made.status_code == 201
-    at = f"{url}/{made.json()['id']}"
+    response = post(format="jsonl", columns=["id", "cost"], model=["model-1"])
+    assert response.status_code == 201
+    at = f"{url}/{response.json()['id']}"
     assert client.get(f"{at}/file").status_code == 409
     assert exports.make_next()
     state = client.get(at).json()

@@ -109,10 +109,10 @@ def test_what_takes_long_a_worker_makes(
     assert "Export costs" in alice.get(asked["Location"]).content.decode()
     assert alice.post(asked["Location"]).status_code == 303
     assert exports.make_next()
-    made = Export.objects.get()
-    assert (made.state, made.done, exports.file_name(made)[:6]) == ("done", 6, "focus-")
+    export = Export.objects.get()
+    assert (export.state, export.done, exports.file_name(export)[:6]) == ("done", 6, "focus-")
     assert "focus-" in alice.get("/o/acme/exports").content.decode()
-    assert rows_of(alice, f"/o/acme/exports/{id_text(made.id)}/file") == expected
+    assert rows_of(alice, f"/o/acme/exports/{id_text(export.id)}/file") == expected
 
     client = management(people)
     body = {"format": "focus", "from": "2026-11-14", "to": "2026-11-18", "project": ["search"]}

@@ -45,7 +45,7 @@ def apply(client: Client, chosen: list[Key], act: str, **fields: Any) -> int:
     return post(client, chosen, act, step="apply", plan=plan[1], **fields)[0]
 
 
-def shown(page: str) -> dict[str, str]:
+def preview_texts(page: str) -> dict[str, str]:
     """What the preview says of each key."""
     rows = re.findall(r'<th scope="row">(\w+)\s*<code.*?</th>\s*<td>(.*?)</td>', page)
     return {name: re.sub("<[^>]*>", "", text) for name, text in rows}
@@ -59,7 +59,7 @@ def test_a_preview_says_what_changes_and_what_is_left_alone(people: Cast, alice:
     events = AuditEvent.objects.count()
     status, page = post(alice, [one, two, three, four], "disable")
     assert status == 200
-    assert shown(page) == {
+    assert preview_texts(page) == {
         "one": "Active→Disabled",
         "two": "No change · Disabled",
         "three": "No change · Already revoked",
@@ -129,7 +129,9 @@ def test_the_expiry_of_keys_is_set_to_the_end_of_a_day_or_taken_away(
 def test_limits_that_are_left_empty_stay(people: Cast, alice: Client) -> None:
     (one,) = several(people, "one", rpm=60, parallel=2)
     _, page = post(alice, [one], "limits", step="preview", tpm="9000", unlimited=["parallel"])
-    assert shown(page)["one"] == ("60 requests/min, 2 at a time→60 requests/min, 9,000 tokens/min")
+    assert preview_texts(page)["one"] == (
+        "60 requests/min, 2 at a time→60 requests/min, 9,000 tokens/min"
+    )
     assert apply(alice, [one], "limits", tpm="9000", unlimited=["parallel"]) == 303
     one.refresh_from_db()
     assert (one.rpm, one.tpm, one.parallel) == (60, 9000, None)
@@ -143,7 +145,7 @@ def test_budgets_are_made_changed_and_removed(people: Cast, alice: Client) -> No
     (program,) = several(people, "program", kind=KeyKind.MANAGEMENT)
     chosen = [one, program]
     _, page = post(alice, chosen, "budget", step="preview", budget="50", period="month")
-    assert shown(page) == {
+    assert preview_texts(page) == {
         "one": "No budget→50.00 USD · Month",
         "program": "No change · A management key spends nothing",
     }
@@ -172,5 +174,5 @@ def test_a_key_that_is_seen_but_not_ones_own_is_left_alone(people: Cast) -> None
     set_member(people.acme, lead.email, Role.CUSTOM, actor=SYSTEM, custom_role=role)
     (other,) = several(people, "other")
     _, page = post(signed_in(lead), [other], "revoke")
-    assert shown(page) == {"other": "No change · You cannot change this key"}
+    assert preview_texts(page) == {"other": "No change · You cannot change this key"}
     assert 'value="apply"' not in page

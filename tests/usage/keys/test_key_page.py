@@ -32,17 +32,17 @@ def page_of(client: Client, key: Key) -> str:
 
 def stat(page: str, label: str) -> tuple[str, str]:
     """Where a figure leads, and what it is to the last digit."""
-    found = re.search(
+    match = re.search(
         rf'>{label}</div><a class="stat-value"[^>]* href="([^"]+)" title="([^"]+)">', page
     )
-    assert found is not None, page
-    return html.unescape(found[1]), found[2]
+    assert match is not None, page
+    return html.unescape(match[1]), match[2]
 
 
 def limit(page: str, label: str) -> str:
-    found = re.search(rf"<dt>{label}</dt><dd>(.*?)</dd>", page)
-    assert found is not None, label
-    return re.sub(r"<[^>]*>", "", found[1])
+    match = re.search(rf"<dt>{label}</dt><dd>(.*?)</dd>", page)
+    assert match is not None, label
+    return re.sub(r"<[^>]*>", "", match[1])
 
 
 def test_figures_tie_to_the_rows_that_they_lead_to(

@@ -26,10 +26,10 @@ def send(client: Client, method: str, url: str, body: Any) -> Any:
 def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     body = {"scope": "key", "subject": id_text(key.id), "amount": "5.00", "period": "month"}
-    made = send(owner, "POST", URL, body)
-    assert made.status_code == 201, made.content
-    told = made.json()
-    assert told | {"id": "", "starts_at": "", "resets_at": ""} == {
+    response = send(owner, "POST", URL, body)
+    assert response.status_code == 201, response.content
+    document = response.json()
+    assert document | {"id": "", "starts_at": "", "resets_at": ""} == {
         "id": "", "scope": "key", "subject": id_text(key.id), "subject_name": "ci",
         "amount": "5.00", "period": "month", "anchor": 1, "timezone": "UTC",
         "enabled": True, "spent": "0.00", "held": "0.00",
@@ -37,8 +37,8 @@ def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -
         "alert_percents": [50, 80, 100], "alert_forecast": False, "raised_until": None,
         "forecast_at": None,
     }  # fmt: skip
-    url = f"{URL}/{told['id']}"
-    assert owner.get(url).json() == told
+    url = f"{URL}/{document['id']}"
+    assert owner.get(url).json() == document
     changed = send(owner, "PATCH", url, {"amount": "7.5"}).json()
     assert (changed["amount"], changed["left"]) == ("7.50", "7.50")
     assert send(owner, "PATCH", url, {"enabled": False}).json()["enabled"] is False
@@ -85,15 +85,15 @@ def test_wrong_input_is_named(owner: Client, over: dict[str, Any], param: str) -
 
 
 @pytest.mark.parametrize(
-    ("amount", "said"),
+    ("amount", "text"),
     [
         ("1,5", 'Invalid value for amount: expected a plain decimal such as "12.50".'),
         (5, "Invalid value for amount: it must be a string in quotes."),
     ],
 )
-def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, said: str) -> None:
+def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, text: str) -> None:
     body = {"scope": "team", "subject": "core", "amount": amount, "period": "month"}
-    assert send(owner, "POST", URL, body).json()["error"]["message"] == said
+    assert send(owner, "POST", URL, body).json()["error"]["message"] == text
 
 
 def test_developer_reads_its_own_and_writes_none(people: Cast, owner: Client) -> None:

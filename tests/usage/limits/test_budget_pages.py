@@ -73,8 +73,8 @@ def test_a_key_without_a_budget_offers_one_to_who_may_set_it(
 @pytest.mark.extended
 def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
     assert "No budgets yet" in alice.get(URL).content.decode()
-    made = alice.post(f"{URL}/new", FORM)
-    assert (made.status_code, made["Location"]) == (303, URL)
+    response = alice.post(f"{URL}/new", FORM)
+    assert (response.status_code, response["Location"]) == (303, URL)
     budget = Budget.objects.get()
     assert (budget.amount_nano, budget.anchor, budget.subject) == (
         12_500_000_000, 1, str(people.core.id),
@@ -98,9 +98,9 @@ def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
 ) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
-    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    text = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
     undo = f"{URL}/{budget.id}/restore"
-    assert f'action="{undo}"' in told
+    assert f'action="{undo}"' in text
     assert signed_in(people.bob).post(undo).status_code == 403
     assert signed_in(people.charlie).post(undo).status_code == 404
     back = alice.post(undo, follow=True).content.decode()
@@ -118,16 +118,16 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
     alice.post(f"{URL}/{budget.id}", {"amount": "9"})
-    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    text = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
     undo = f"{URL}/{budget.id}/restore?off=1"
-    assert f'action="{undo}"' in told
+    assert f'action="{undo}"' in text
     alice.post(undo)
     assert not Budget.objects.get().enabled
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("over", "told"),
+    ("over", "text"),
     [
         ({"amount": "much"}, "Enter an amount"),
         ({"amount": "0,5"}, "Enter an amount such as 12.50."),
@@ -143,10 +143,10 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
         ({"scope": "organisation"}, "covers the whole organisation"),
     ],
 )
-def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], told: str) -> None:
+def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], text: str) -> None:
     answer = alice.post(f"{URL}/new", FORM | over)
     assert answer.status_code == 422
-    assert told in answer.content.decode()
+    assert text in answer.content.decode()
     assert not Budget.objects.exists()
 
 
@@ -163,10 +163,10 @@ def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
         period="total",
     )  # fmt: skip
-    shown = alice.get(URL).content.decode()
-    assert "$9.00 of $10.00 · running low" in shown
-    assert "$7.00" in shown
-    assert "$2.00" in shown
+    text = alice.get(URL).content.decode()
+    assert "$9.00 of $10.00 · running low" in text
+    assert "$7.00" in text
+    assert "$2.00" in text
 
 
 @pytest.mark.extended
@@ -187,8 +187,8 @@ def test_budgets_are_filtered_sorted_and_exported(alice: Client, key: Key) -> No
 def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
-    told = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
-    assert "would have rejected 1 of 3 requests" in told.content.decode()
+    response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
+    assert "would have rejected 1 of 3 requests" in response.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
     for over in ({"amount": "-1"}, {"period": "day", "anchor": "45"}):
         refused = alice.get(f"{URL}/_f/preview", FORM | over).content.decode()
@@ -283,10 +283,10 @@ def test_tags_stay_as_they_are_where_a_form_is_sent_as_it_came(
     key.save()
     url = f"/o/acme/keys/{id_text(key.id)}/edit"
     page = alice.get(url).content.decode()
-    (shown,) = re.findall(r'name="tags"[^>]* value="([^"]*)"', page)
-    shown = html.unescape(shown)
-    assert shown == 'two words, "Acme, Inc.", "say ""hi""", 测试'
-    assert alice.post(url, {"name": "ci", "models": "", "tags": shown}).status_code == 303
+    (text,) = re.findall(r'name="tags"[^>]* value="([^"]*)"', page)
+    text = html.unescape(text)
+    assert text == 'two words, "Acme, Inc.", "say ""hi""", 测试'
+    assert alice.post(url, {"name": "ci", "models": "", "tags": text}).status_code == 303
     key.refresh_from_db()
     assert key.tags == ["two words", "Acme, Inc.", 'say "hi"', "测试"]
 

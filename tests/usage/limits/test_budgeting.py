@@ -46,8 +46,8 @@ def test_past_is_what_was_charged_and_runs_in_its_part(people: Cast, key: Key) -
             ("customer", "c"),
         )
     }  # fmt: skip
-    told = {scope: (spent, list(ids)) for scope, (spent, ids) in past.items()}
-    assert told == {
+    body = {scope: (spent, list(ids)) for scope, (spent, ids) in past.items()}
+    assert body == {
         ("organisation", ""): (300, [running.id]),
         ("team", str(people.core.id)): (300, [running.id]),
         ("key", str(key.id)): (100, []),
@@ -76,10 +76,10 @@ def test_past_is_what_was_paid_after_corrections(people: Cast, key: Key) -> None
 
 def test_budget_without_a_period_begins_with_everything(key: Key) -> None:
     rows.happen(key, rows.NOON - dt.timedelta(days=400), 70)
-    made = budget_simulation.create_budget(
+    new_budget = budget_simulation.create_budget(
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=100, period="total"
     )
-    assert made.windows.get().spent_nano == 70
+    assert new_budget.windows.get().spent_nano == 70
 
 
 def test_what_a_budget_would_have_refused(key: Key) -> None:
@@ -89,8 +89,8 @@ def test_what_a_budget_would_have_refused(key: Key) -> None:
         midnight = (now - dt.timedelta(days=days)).replace(hour=1, minute=0, second=0)
         for n, charge in enumerate(charges):
             rows.happen(key, midnight + dt.timedelta(minutes=n), charge)
-    told = budget_simulation.would_have(budget(key, "key", key.id))
-    assert (told.refused, told.of) == (3, 6)
-    assert told.first_at is not None
-    assert (now - told.first_at).days in (2, 3)
+    message = budget_simulation.would_have(budget(key, "key", key.id))
+    assert (message.refused, message.of) == (3, 6)
+    assert message.first_at is not None
+    assert (now - message.first_at).days in (2, 3)
     assert budget_simulation.would_have(budget(key, "key", key.id, amount_nano=10**9)).refused == 0

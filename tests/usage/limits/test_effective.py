@@ -13,7 +13,7 @@ from usage.limits import budget_simulation
 from usage.limits.effective_limits import Setting, effective_settings
 
 
-def told(rows: list[Setting]) -> list[tuple[str, str, object, bool]]:
+def setting_values(rows: list[Setting]) -> list[tuple[str, str, object, bool]]:
     return [(str(row.title), str(row.level), row.value, row.binds) for row in rows]
 
 
@@ -29,7 +29,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
         period="month",
     )  # fmt: skip
     people.acme.refresh_from_db()
-    rows = told(effective_settings(actor(people.alice, people.acme), key=key))
+    rows = setting_values(effective_settings(actor(people.alice, people.acme), key=key))
     assert rows == [
         ("Requests per minute", "Organisation", 100, False),
         ("Requests per minute", "Team", 50, True),
@@ -55,12 +55,12 @@ def test_the_price_plan_is_told_with_the_level_that_it_comes_from(people: Cast) 
     key, _ = make_key(people.core, "ci", user=people.bob)
 
     def plan(**of: Any) -> tuple[str, object]:
-        rows = told(effective_settings(alice, **of))
+        rows = setting_values(effective_settings(alice, **of))
         return next((level, value) for title, level, value, _ in rows if title == "Plan")
 
     for holder, name in ((people.acme, "retail"), (people.core, "own"), (bob, "vip")):
         plans.save_plan(SYSTEM, name)
-        plans.put_on_plan(SYSTEM, holder, name)
+        plans.assign_plan(SYSTEM, holder, name)
     assert plan() == ("Organisation", "retail")
     assert plan(team=people.core) == ("Team", "own")
     assert plan(member=bob) == plan(key=key) == ("Person", "vip")

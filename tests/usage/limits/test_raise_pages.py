@@ -72,9 +72,9 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert (asked.until.hour, asked.until.minute) == (16, 0)
     (row,) = rows_of(alice, URL)
     assert all(word in row for word in ("Team · core", "Pending", "$5.00", "bob@example.org"))
-    shown = alice.get(f"{URL}/{id_text(asked.id)}").content.decode()
-    assert "Bob requests $5.00 more" in shown
-    assert "$10.00 → $15.00" in shown
+    text = alice.get(f"{URL}/{id_text(asked.id)}").content.decode()
+    assert "Bob requests $5.00 more" in text
+    assert "$10.00 → $15.00" in text
     assert bob.get(f"{URL}/{id_text(asked.id)}").status_code == 200
     approve = f"{URL}/{id_text(asked.id)}/approve"
     assert bob.post(approve).status_code == 403
@@ -131,7 +131,7 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("over", "told"),
+    ("over", "text"),
     [
         ({"amount": "0"}, "Enter an amount above 0 and up to 1,000,000,000 USD."),
         ({"amount": "1,000,000,000.01"}, "Enter an amount above 0 and up to 1,000,000,000 USD."),
@@ -143,10 +143,10 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
     ],
 )
 def test_wrong_requests_are_told_at_their_field(
-    budget: Budget, bob: Client, over: dict[str, str], told: str
+    budget: Budget, bob: Client, over: dict[str, str], text: str
 ) -> None:
     answer = bob.post(URL, form(budget) | over)
-    assert (answer.status_code, told in answer.content.decode()) == (422, True)
+    assert (answer.status_code, text in answer.content.decode()) == (422, True)
     assert not BudgetRaise.objects.exists()
 
 
@@ -232,8 +232,8 @@ def test_requests_over_the_api(people: Cast, budget: Budget) -> None:
         f"{one}/approve", {"answer": "fine"}, content_type="application/json"
     )
     assert (done.status_code, done.json()["decided_by"]) == (200, "alice@example.org")
-    told = with_key(alices).get(f"/api/v1/budgets/{budget.id}").json()
-    assert (told["amount"], told["limit"], told["left"]) == ("10.00", "12.50", "12.50")
+    document = with_key(alices).get(f"/api/v1/budgets/{budget.id}").json()
+    assert (document["amount"], document["limit"], document["left"]) == ("10.00", "12.50", "12.50")
     listed = with_key(bobs).get("/api/v1/budget-requests?state=approved").json()["items"]
     assert [row["answer"] for row in listed] == ["fine"]
     assert with_key(alices).post(f"{one}/end").json()["state"] == "ended"
@@ -328,14 +328,14 @@ def test_limits_over_the_api(people: Cast) -> None:
     _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
     api = with_key(text)
     body = {"scope": "user", "subject": "bob@example.org", "tpm": 5000}
-    told = api.patch("/api/v1/limits", body, content_type="application/json").json()
-    assert told == {
+    document = api.patch("/api/v1/limits", body, content_type="application/json").json()
+    assert document == {
         "scope": "user", "subject": "bob@example.org", "rpm": None, "tpm": 5000, "parallel": None,
     }  # fmt: skip
-    told = api.patch(
+    document = api.patch(
         "/api/v1/limits", body | {"rpm": 9, "tpm": None}, content_type="application/json"
     ).json()
-    assert (told["rpm"], told["tpm"]) == (9, None)
+    assert (document["rpm"], document["tpm"]) == (9, None)
     gone = api.patch("/api/v1/limits", body | {"subject": "x"}, content_type="application/json")
     assert gone.status_code == 404
     assert len(api.get("/api/v1/limits").json()["items"]) == 4

@@ -24,9 +24,9 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
     happen(key, DAY - dt.timedelta(days=9), hold_nano=9 * USD, charge_nano=7 * USD, cost_nano=0)
     operator = cast.signed_in(people.dora)
     days = "since=2026-11-03&until=2026-11-03"
-    shown = rows_of(operator, f"/admin/margin?{days}")
-    assert [row.split()[0] for row in shown] == ["claude", "gpt-5"]
-    assert "6.00" in shown[0]
+    rows = rows_of(operator, f"/admin/margin?{days}")
+    assert [row.split()[0] for row in rows] == ["claude", "gpt-5"]
+    assert "6.00" in rows[0]
     page = operator.get(f"/admin/margin?{days}&by=customer").content.decode()
     assert "Acme" in page
     assert "openai-east" in operator.get(f"/admin/margin?{days}&by=channel").content.decode()
@@ -52,9 +52,9 @@ def test_every_way_of_grouping_sums_to_the_same(people: cast.Cast, key: Key) -> 
     (channel,) = margin(actor, "channel", DAY.date(), DAY.date())
     assert (channel.id, channel.margin_nano, channel.requests) == (id_text(CHANNEL), -2 * USD, 3)
     api = api_of(people, "dora")
-    told = api.get("/api/v1/margin?by=model&from=2026-11-03&to=2026-11-03").json()
-    assert (told["total"]["margin"], told["total"]["unpriced"]) == ("-2.00", "5.00")
-    assert [item["id"] for item in told["items"]] == ["claude", "gpt-5"]
+    body = api.get("/api/v1/margin?by=model&from=2026-11-03&to=2026-11-03").json()
+    assert (body["total"]["margin"], body["total"]["unpriced"]) == ("-2.00", "5.00")
+    assert [item["id"] for item in body["items"]] == ["claude", "gpt-5"]
     assert api.get("/api/v1/margin").status_code == 200
     assert api.get("/api/v1/margin?by=planet").status_code == 422
     for wrong in ("?from=2026-11-03&to=2026-11-02", "?from=2020-01-01&to=2026-11-03"):

@@ -15,8 +15,8 @@ from usage.months.detached import (
     detached_on,
     detached_within,
     names_of,
+    notice_text,
     refuse_detached,
-    told,
 )
 from usage.rollups.buckets import Span
 
@@ -80,7 +80,7 @@ def test_a_report_from_sums_or_clickhouse_lacks_nothing(
 
 def test_what_is_said_of_none_one_and_two(october: DetachedMonth) -> None:
     september = DetachedMonth(month=SEPTEMBER.date())
-    assert told([]) == ""
-    assert told([october]).startswith("The requests of October 2026 have been")
-    assert "September 2026, October 2026" in told([september, october])
+    assert notice_text([]) == ""
+    assert notice_text([october]).startswith("The requests of October 2026 have been")
+    assert "September 2026, October 2026" in notice_text([september, october])
     assert names_of([september, october]) == ["2026-09", "2026-10"]

@@ -11,8 +11,8 @@ from tests.usage.months.test_months import (
     month,
     month_after_at,
     problems,
+    read_sums,
     site,
-    standing,
 )
 
 __all__ = ["beside", "site"]
@@ -22,13 +22,13 @@ def test_a_month_comes_back_without_the_words_of_who_was_erased(
     beside: Beside, tmp_path: Path
 ) -> None:
     user = beside.call(plant_words)
-    before = beside.call(standing)
+    before = beside.call(read_sums)
     assert beside.call(detach, tmp_path / "month.zip") == []
     beside.call(mark_erased, user)
     beside.call(attach, tmp_path / "month.zip")
     assert beside.call(words_of_month, user) == set()
     assert beside.call(problems) == []
-    assert beside.call(standing) == before
+    assert beside.call(read_sums) == before
 
 
 def plant_words() -> int:
@@ -57,8 +57,8 @@ def words_of_month(user: int) -> set[str]:
     from usage.models import UsageRecord
 
     rows = UsageRecord.objects.filter(user_id=user, admitted_at__lt=month_after_at())
-    found = {text for pair in rows.values_list("end_user", "message") for text in pair}
-    return found - {""}
+    results = {text for pair in rows.values_list("end_user", "message") for text in pair}
+    return results - {""}
 
 
 def mark_erased(user: int) -> None:

@@ -85,12 +85,12 @@ def test_list_page_pdf_and_api_say_what_the_ledger_moved(
     _, secret = cast.make_key(people.core, "mgmt", user=people.alice, kind=KeyKind.MANAGEMENT)
     program = cast.with_key(secret)
     (item,) = program.get("/api/v1/invoices").json()["items"]
-    told = program.get(f"/api/v1/invoices/{number}").json()
-    assert item["total"] == told["total"] == "1468.46"
-    assert [line["amount"] for line in told["lines"]] == [
+    body = program.get(f"/api/v1/invoices/{number}").json()
+    assert item["total"] == body["total"] == "1468.46"
+    assert [line["amount"] for line in body["lines"]] == [
         format_usd(line.amount_nano) for line in lines_of(invoice)
     ]
-    assert told["seller"]["legal_name"] == "Weir Operations Ltd"
+    assert body["seller"]["legal_name"] == "Weir Operations Ltd"
     assert program.get(f"/api/v1/invoices/{number}/pdf").content[:5] == b"%PDF-"
     assert program.get(f"/api/v1/invoices/{number}/pdf?language=xx").status_code == 422
 
@@ -116,10 +116,10 @@ def test_the_pdf_is_tagged_and_brings_its_fonts(invoice: Invoice) -> None:
 @pytest.mark.extended
 def test_the_pdf_in_chinese(invoice: Invoice) -> None:
     try:
-        made = invoice_pdf.invoice_pdf(invoice, "zh-hans")
+        created = invoice_pdf.invoice_pdf(invoice, "zh-hans")
     except invoice_pdf.FontMissing:
         pytest.skip(reason="this machine has no font with Chinese letters, such as fonts-noto-cjk")
-    pdf = text_of(made)
+    pdf = text_of(created)
     assert "账单" in pdf
     assert amount(invoice.total_nano) in pdf
 
@@ -188,16 +188,18 @@ def test_the_operators_close_a_month_on_its_page(
     note = {"kind": "credit_note", "amount": "2.00", "reason": "Outage"}
     assert first.post(f"{url}/note", {**note, "amount": "9"}).status_code == 422
     assert first.post(f"{url}/note", note).status_code in (302, 303)
-    made = Invoice.objects.get(kind=InvoiceKind.CREDIT_NOTE)
+    invoice_row = Invoice.objects.get(kind=InvoiceKind.CREDIT_NOTE)
     # What is not closed is nobody's but the operators'.
     alice = cast.signed_in(people.alice)
-    assert alice.get(f"/o/acme/billing/invoices/{id_text(made.id)}").status_code == 404
-    second.post(f"/admin/invoices/{id_text(made.id)}/close", {"checksum": made.checksum})
-    made.refresh_from_db()
+    assert alice.get(f"/o/acme/billing/invoices/{id_text(invoice_row.id)}").status_code == 404
+    second.post(
+        f"/admin/invoices/{id_text(invoice_row.id)}/close", {"checksum": invoice_row.checksum}
+    )
+    invoice_row.refresh_from_db()
     draft.refresh_from_db()
     page = alice.get(f"/o/acme/billing/invoices/{draft.number}").content.decode()
-    assert f"/o/acme/billing/invoices/{made.number}" in page
-    back = alice.get(f"/o/acme/billing/invoices/{made.number}").content.decode()
+    assert f"/o/acme/billing/invoices/{invoice_row.number}" in page
+    back = alice.get(f"/o/acme/billing/invoices/{invoice_row.number}").content.decode()
     assert f"/o/acme/billing/invoices/{draft.number}" in back
     assert "-2.00" in back
 

@@ -19,13 +19,13 @@ from billing.invoices.payments import (
     record_payment,
     settle_invoices,
 )
-from billing.invoices.rules import covered
+from billing.invoices.rules import covered_nano
 from billing.ledger.funding import adjust
 from billing.ledger.ledger import lock_wallet, post
 from billing.models import Invoice, InvoiceKind, InvoicePayment, TopUp
 from billing.wallets.wallets import balance, set_credit_line
 from lib import clock
-from lib.files.zip_stream import zipped
+from lib.files.zip_stream import stream_zip
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.invoicing import charged, closed, drafted, mid_month
@@ -57,7 +57,7 @@ def erik(people: cast.Cast) -> Actor:
     ],
 )
 def test_what_the_balance_covers(total: int, owed: int, due: int, paid: int) -> None:
-    assert covered(total, owed, due) == paid
+    assert covered_nano(total, owed, due) == paid
 
 
 @pytest.fixture
@@ -146,16 +146,16 @@ def test_all_invoices_of_a_year_are_one_file(people: cast.Cast, due: Invoice) ->
 
 
 def test_an_archive_is_sent_file_by_file() -> None:
-    made: list[str] = []
+    items: list[str] = []
 
     def files() -> object:
         for n in range(3):
-            made.append(f"{n}.pdf")
+            items.append(f"{n}.pdf")
             yield f"{n}.pdf", bytes(1000 * (n + 1))
 
-    pieces = zipped(files())  # type: ignore[arg-type]
+    pieces = stream_zip(files())  # type: ignore[arg-type]
     first = next(pieces)
-    assert (made, 1000 < len(first) < 1200) == (["0.pdf"], True)
+    assert (items, 1000 < len(first) < 1200) == (["0.pdf"], True)
     whole = zipfile.ZipFile(io.BytesIO(first + b"".join(pieces)))
     assert whole.testzip() is None
     assert [info.file_size for info in whole.infolist()] == [1000, 2000, 3000]
@@ -171,10 +171,10 @@ def test_a_paid_top_up_has_a_receipt(people: cast.Cast) -> None:
         state="paid", paid_at=clock.now(), payment_id="SEPA 9", refunded_nano=5 * USD
     )
     assert "Receipt" in alice.get(page).content.decode()
-    shown = alice.get(f"{page}/receipt").content.decode()
+    text = alice.get(f"{page}/receipt").content.decode()
     english = text_of(alice.get(f"{page}/receipt.pdf?language=en").content)
     for figure in ("25.00", "-5.00", "20.00", "SEPA 9", "Acme", "Payment receipt"):
-        assert figure in shown
+        assert figure in text
         assert figure in english
     assert alice.get(f"{page}/receipt.pdf?language=xx").status_code == 404
 

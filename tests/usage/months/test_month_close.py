@@ -61,8 +61,8 @@ def stored(invoice: Invoice) -> Any:
 
 
 def balance(invoice: Invoice, kind: str) -> int:
-    found = Account.objects.filter(organisation=invoice.organisation_id, kind=kind).first()
-    return found.balance_nano if found else 0
+    account = Account.objects.filter(organisation=invoice.organisation_id, kind=kind).first()
+    return account.balance_nano if account else 0
 
 
 def test_the_lines_are_what_the_ledger_moved(
@@ -89,14 +89,14 @@ def test_the_lines_are_what_the_ledger_moved(
     set_buyer(cast.actor(people.alice, people.acme), people.acme, "UTC", country="ie")
 
     draft = drafted(people.acme, dora)
-    shown = [
+    texts = [
         (line.kind, line.project or line.team, line.model, line.meter, line.quantity,
          line.amount_nano)
         for line in lines_of(draft)
     ]  # fmt: skip
     team = people.core.name
     net = 3 * USD + 1_490_000
-    assert shown == [
+    assert texts == [
         ("usage", team, "flat", "in_text", 3_000, 450_000),
         ("usage", team, "flat", "out_text", 300, 180_000),
         ("usage", team, "tiered", "in_text", 2_000, 600_000),
@@ -236,17 +236,17 @@ def test_what_comes_later_is_on_the_next_invoice(
             meters={"in_text": 2_000, "out_text": 200})  # fmt: skip
     with transaction.atomic():
         usage_corrections.lock_wallet(people.acme.id)
-        stand = usage_corrections.borne(first.id)
+        stand = usage_corrections.read_borne_cost(first.id)
         usage_corrections.correct(
             first.id, people.acme.id, "late", stand, Borne(10_000, 0, stand.owed_nano), cause={}
         )
     post_at(last)
     following = closed(drafted(people.acme, dora), dora, erik)
-    shown = [
+    texts = [
         (line.kind, line.origin, line.meter, line.quantity, line.amount_nano)
         for line in lines_of(following)
     ]
-    assert shown == [
+    assert texts == [
         ("usage", month, "in_text", 2_000, 300_000),
         ("usage", month, "out_text", 200, 120_000),
         ("correction", month, "", 0, -200_000),

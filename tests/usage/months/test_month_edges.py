@@ -110,7 +110,7 @@ def test_the_ledger_was_checked_since_the_end_of_the_month(
 def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool) -> None:
     rows.admit(key, opened_at)
     invoice = Invoice(organisation=key.organisation, until_at=MONTH.end_at)
-    assert close._holds(invoice).ok is ok
+    assert close._check_holds(invoice).ok is ok
 
 
 def test_what_is_detached_is_not_summed_again_and_the_day_behind_it_is(key: Key) -> None:

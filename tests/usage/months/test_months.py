@@ -150,19 +150,19 @@ def problems() -> list[str]:
     from usage.books.charge_check import wrong_charges
     from usage.books.invariants import broken_invariants
     from usage.books.walk import broken_in_all
-    from usage.months.detaching import altered
+    from usage.months.detaching import find_altered
 
     findings = broken_in_all()
-    found = [f"{name}: {rows}" for name, rows in findings.broken.items()]
-    found += [*findings.unfinished, *map(str, wrong_charges()), *altered(seal_key())]
+    results = [f"{name}: {rows}" for name, rows in findings.broken.items()]
+    results += [*findings.unfinished, *map(str, wrong_charges()), *find_altered(seal_key())]
     with connection.cursor() as cursor:
-        found += [f"{name}: {rows}" for name, rows in broken_invariants(cursor).items()]
+        results += [f"{name}: {rows}" for name, rows in broken_invariants(cursor).items()]
         for kind in SealKind.values:
-            found += map(str, broken_chain(cursor, seal_key(), kind))
-    return found
+            results += map(str, broken_chain(cursor, seal_key(), kind))
+    return results
 
 
-def standing() -> dict[str, Any]:
+def read_sums() -> dict[str, Any]:
     """What must stay as it is without the rows: postings, sums of the month, budgets."""
     from django.db import connection
 
@@ -176,13 +176,13 @@ def standing() -> dict[str, Any]:
             for table in ("usage_rollup", "usage_hourrollup", "usage_dayrollup")
         },
     }
-    found = {}
+    results = {}
     with connection.cursor() as cursor:
         for name, query in queries.items():
             cursor.execute(query, [first, end])
-            found[name] = cursor.fetchall()
-            assert found[name] != [(None,)]
-    return found
+            results[name] = cursor.fetchall()
+            assert results[name] != [(None,)]
+    return results
 
 
 def rows_of_month() -> dict[str, Any]:
@@ -191,15 +191,15 @@ def rows_of_month() -> dict[str, Any]:
 
     from usage.months.partitions import PARTITIONED, ids_of
 
-    found = {}
+    results = {}
     with connection.cursor() as cursor:
         for table in PARTITIONED:
             cursor.execute(
                 f"SELECT count(*), md5(string_agg(r::text, '|' ORDER BY r.id)) FROM {table} r "
                 "WHERE id >= %s AND id < %s", ids_of(month()),
             )  # fmt: skip
-            (found[table],) = cursor.fetchall()
-    return found
+            (results[table],) = cursor.fetchall()
+    return results
 
 
 def detach(file: Path) -> list[str]:
@@ -226,8 +226,8 @@ def attach(file: Path) -> None:
 def events() -> list[str]:
     from accounts.models import AuditEvent
 
-    found = AuditEvent.objects.filter(action__startswith="month.").order_by("id")
-    return list(found.values_list("action", flat=True))
+    audit_events = AuditEvent.objects.filter(action__startswith="month.").order_by("id")
+    return list(audit_events.values_list("action", flat=True))
 
 
 def die_at(step: str, act: Any, file: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
     with the month and without it."""
     hub, beside = site
     file = tmp_path / "month.zip"
-    before, rows = beside.call(standing), beside.call(rows_of_month)
+    before, rows = beside.call(read_sums), beside.call(rows_of_month)
     assert rows["usage_usagerecord"][0] == 24
     with FakeUpstream(name="a", fsync=False) as fake, traffic(hub, fake) as statuses:
         assert beside.call(detach, file) == []
@@ -299,7 +299,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
         assert beside.call(problems) == []
         # Also where all sums are made anew, as after a restore (P16).
         beside.call(rebuild_all)
-        assert beside.call(standing) == before
+        assert beside.call(read_sums) == before
         assert f"{month():%Y-%m}: in month.zip: 70 rows" in beside.call(manage, "month", "list")
         beside.call(attach, file)
         assert beside.call(problems) == []
@@ -307,7 +307,7 @@ def test_a_month_leaves_and_comes_back_under_traffic(site: Site, tmp_path: Path)
     assert len(statuses) > served
     assert beside.call(rows_of_month) == rows
     beside.call(rebuild_all)
-    assert beside.call(standing) == before
+    assert beside.call(read_sums) == before
     hub.assert_books_balance()
     assert beside.call(events) == ["month.detached", "month.attached"]
 
@@ -322,7 +322,7 @@ def test_pages_say_what_they_lack(beside: Beside, tmp_path: Path) -> None:
         beside.call(assert_told, ids)
     finally:
         beside.call(attach, tmp_path / "month.zip")
-    assert beside.call(told_now) == []
+    assert beside.call(missing_months) == []
 
 
 def figures_of_month() -> Any:
@@ -332,14 +332,16 @@ def figures_of_month() -> Any:
     from tests import cast
     from usage.reports.filters import between
     from usage.reports.overview import overview
-    from usage.rollups.levels import standing
+    from usage.rollups.levels import read_freshness
 
     acme = Organisation.objects.get(slug="acme")
     actor = cast.actor(User.objects.get(email="alice@example.org"), acme)
     first, end = dt.datetime.combine(month(), dt.time(), dt.UTC), month_after_at()
     end = end.replace(minute=0)
     seen = [
-        overview(actor, between(first, end, ZoneInfo(zone), end, grain="day"), standing(), keys=9)
+        overview(
+            actor, between(first, end, ZoneInfo(zone), end, grain="day"), read_freshness(), keys=9
+        )
         for zone in ("UTC", "Europe/Berlin")
     ]
     assert sum(bucket.requests for bucket in seen[0].buckets) > 20
@@ -356,7 +358,7 @@ def requests_of_month() -> list[str]:
     return [id_text(id) for id in acme.values_list("request_id", flat=True)[:2]]
 
 
-def told_now() -> list[str]:
+def missing_months() -> list[str]:
     from usage.months.detached import detached_within, names_of
     from usage.reports.visibility import Period
 
@@ -394,8 +396,8 @@ def assert_told(ids: list[str]) -> None:
     ):
         page = client.get(f"/o/acme/{path}")
         assert page.status_code == status, path
-        told = away in page.content.decode()
-        assert told, path
+        message = away in page.content.decode()
+        assert message, path
         assert "manage.py month attach" in page.content.decode()
     # Sums have it all; a time beside it too.
     assert away not in client.get(f"/o/acme/usage/explore?{query}").content.decode()
@@ -406,9 +408,9 @@ def assert_told(ids: list[str]) -> None:
     assert client.post(start.request["PATH_INFO"] + f"?{query}&export=csv").status_code == 303
     while exports.make_next():
         pass
-    made = Export.objects.get()
-    assert made.state == "done"
-    assert exports.file_name(made).endswith(f"-without-{name}.csv")
+    export = Export.objects.get()
+    assert export.state == "done"
+    assert exports.file_name(export).endswith(f"-without-{name}.csv")
     asked = {"from": days["from"], "to": days["to"]}
     listed = client.get("/api/v1/requests", asked).json()
     assert (listed["items"], listed["detached_months"]) == ([], [name])
@@ -453,8 +455,8 @@ def test_what_is_altered_is_found_and_stays_away(beside: Beside, tmp_path: Path)
     assert "as they were written" in beside.call(manage, "month", "check", str(file))
     assert {count for count, _ in beside.call(rows_of_month).values()} == {0}
     beside.call(run, "UPDATE usage_monthfile SET bytes = bytes + 1")
-    (found,) = beside.call(problems)
-    assert "not what was signed" in found
+    (result,) = beside.call(problems)
+    assert "not what was signed" in result
     beside.call(run, "UPDATE usage_monthfile SET bytes = bytes - 1")
     beside.call(attach, file)
     assert beside.call(rows_of_month) == rows
@@ -603,18 +605,18 @@ def test_a_month_that_is_not_done_stays(
     guards_off = "SET session_replication_role = replica;"
     beside.call(run, f"{guards_off}{edit};SET session_replication_role = origin")
     try:
-        (said,) = beside.call(detach, tmp_path / "month.zip")
+        (text,) = beside.call(detach, tmp_path / "month.zip")
     finally:
         beside.call(run, f"{guards_off}{undo};SET session_replication_role = origin")
-    assert reason in said
+    assert reason in text
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_other_file_is_written_over(beside: Beside, tmp_path: Path) -> None:
     file = tmp_path / "month.zip"
     file.write_text("somebody's")
-    (said,) = beside.call(detach, file)
-    assert "is there already" in said
+    (text,) = beside.call(detach, file)
+    assert "is there already" in text
     assert file.read_text() == "somebody's"
     assert "cut off" not in beside.call(manage, "month", "list")
 
@@ -653,7 +655,7 @@ def end_late() -> None:
     meters = '{"in_text": 1000, "out_text": 100}'
     ending = Ending(final=True, status=200, meters=meters, charge_nano=210_000, basis="measured")
     first, end = ids()
-    found = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
+    postings = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
     items = [
         settlement.Resolved(
             organisation_id=OrganisationId(posting.organisation_id),
@@ -661,7 +663,7 @@ def end_late() -> None:
             state="settled",
             ending=ending,
         )
-        for posting in [found.get(kind="expire"), found.filter(kind="settle").latest("id")]
+        for posting in [postings.get(kind="expire"), postings.filter(kind="settle").latest("id")]
     ]
     execute: Any = ledger.execute
     with transaction.atomic():
@@ -691,7 +693,7 @@ def ids() -> tuple[Any, Any]:
 
 def waiting() -> tuple[int, int]:
     """What waits for the month, and what the customer has paid of what was cut."""
-    from billing.holds.usage_corrections import borne
+    from billing.holds.usage_corrections import read_borne_cost
     from billing.models import Posting
     from gateway.reconciliation.usage_reconciliation import reconcile
     from usage.months import detaching
@@ -701,5 +703,5 @@ def waiting() -> tuple[int, int]:
     roll_up()
     first, end = ids()
     cut = Posting.objects.get(kind="expire", attempt_id__gte=first, attempt_id__lt=end)
-    paid_nano = borne(cast(UUID, cut.attempt_id)).customer_nano
+    paid_nano = read_borne_cost(cast(UUID, cut.attempt_id)).customer_nano
     return detaching.late_counts().get(month(), 0), paid_nano

@@ -120,8 +120,8 @@ def test_an_admin_of_one_team_sees_its_members_alone(people: Cast, second: Team)
     assert browser.get(f"{of(people, people.bob)}/edit").status_code == 404
     # Alice is in her team, and above her.
     assert browser.get(f"{of(people, people.alice)}/edit").status_code == 403
-    made = browser.post(f"{of(people, zoe)}/edit", {"role": "viewer", "teams": ["second"]})
-    assert made.status_code == 303
+    response = browser.post(f"{of(people, zoe)}/edit", {"role": "viewer", "teams": ["second"]})
+    assert response.status_code == 303
     assert zoe.memberships.get().role == Role.VIEWER
     for beyond in ({"role": "owner"}, {"role": "viewer", "teams": ["core"]},
                    {"role": "viewer"}):  # fmt: skip

@@ -60,19 +60,19 @@ def test_a_member_of_one_team_sees_that_one(people: Cast) -> None:
     assert "/teams/second" in listed
     assert "/teams/core" not in listed
     assert client.get("/o/acme/teams/core").status_code == 404
-    shown = page(client, "/o/acme/teams/second")
-    assert "alice@example.org" not in shown
-    assert "Create project" not in shown
+    page_text = page(client, "/o/acme/teams/second")
+    assert "alice@example.org" not in page_text
+    assert "Create project" not in page_text
 
 
 @pytest.mark.extended
 def test_a_team_shows_its_projects_members_and_what_holds(people: Cast) -> None:
     projects.create_project(people.core, "Bot <b>", actor=SYSTEM)
     organisations.require_labels(people.core, ["project"], actor=SYSTEM)
-    shown = page(signed_in(people.alice), "/o/acme/teams/core")
-    assert "Bot &lt;b&gt;" in shown
-    assert "Bob" in shown
-    assert "Required labels" in shown
+    page_text = page(signed_in(people.alice), "/o/acme/teams/core")
+    assert "Bot &lt;b&gt;" in page_text
+    assert "Bob" in page_text
+    assert "Required labels" in page_text
     assert signed_in(people.charlie).get("/o/acme/teams/core").status_code == 404
 
 

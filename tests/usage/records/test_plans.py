@@ -45,11 +45,11 @@ def people(transactional_db: None) -> cast.Cast:
 @pytest.fixture
 def key(people: cast.Cast) -> Key:
     """A key that was used just now."""
-    made, _ = cast.make_key(people.core, user=people.bob)
-    credit(made)
-    happen(made, clock.now())
+    created, _ = cast.make_key(people.core, user=people.bob)
+    credit(created)
+    happen(created, clock.now())
     roll_up()
-    return made
+    return created
 
 
 @contextmanager
@@ -142,8 +142,8 @@ def test_the_rollup_opens_the_months_of_what_is_new(key: Key) -> None:
     assert rolled is not None
     assert rolled.buckets
     # What is new is told by its transaction: an index says so in each month.
-    found, *others = asked
-    assert "xid >=" in found[0]
+    result, *others = asked
+    assert "xid >=" in result[0]
     assert others
     for statement in others:
         assert opened(statement) <= months(1), statement

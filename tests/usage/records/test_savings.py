@@ -17,7 +17,7 @@ from usage.records.savings import saved_of
 from usage.reports.filters import Scope, between
 from usage.reports.overview import overview
 from usage.rollups.buckets import BUCKET
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 
 DAY = "range=custom&from=2026-11-18&to=2026-11-18"
 
@@ -47,7 +47,7 @@ def used(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> int:
 def test_every_figure_is_the_sum_of_its_requests(people: cast.Cast, used: int) -> None:
     alice = cast.actor(people.alice, people.acme)
     asked = between(NOON - 8 * BUCKET, NOON + 8 * BUCKET, ZoneInfo("UTC"), NOON)
-    seen = overview(alice, asked, standing(), keys=3)
+    seen = overview(alice, asked, read_freshness(), keys=3)
     assert sum(bucket.saved_nano or 0 for bucket in seen.buckets) == used
     assert [group.totals.saved_nano for group, _ in seen.keys] == [used]
     explored = explore(alice, asked, ["model"])
@@ -65,9 +65,9 @@ def test_pages_api_and_files_say_the_same(people: cast.Cast, used: int) -> None:
     usd = Decimal(used) / 10**9
     _, text = cast.make_key(people.core, "api", user=people.alice, kind=KeyKind.MANAGEMENT)
     api = cast.with_key(text)
-    shown = api.get("/api/v1/usage?from=2026-11-18&to=2026-11-18").json()
-    assert Decimal(shown["total"]["saved_by_cache"]) == usd
-    assert sum(Decimal(item["saved_by_cache"]) for item in shown["items"]) == usd
+    body = api.get("/api/v1/usage?from=2026-11-18&to=2026-11-18").json()
+    assert Decimal(body["total"]["saved_by_cache"]) == usd
+    assert sum(Decimal(item["saved_by_cache"]) for item in body["items"]) == usd
     requests = api.get("/api/v1/requests?from=2026-11-18&to=2026-11-18").json()["items"]
     assert sum(Decimal(one["saved_by_cache"] or 0) for one in requests) == usd
     for page in ("requests", "usage/explore"):

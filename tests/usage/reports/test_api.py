@@ -80,9 +80,9 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
     version = price_version()
     record = happen(key, price_version_id=version.id)
     client = management(people)
-    shown = get(client, "requests")["items"][0]
-    assert set(shown) == REQUEST_FIELDS
-    assert shown == {
+    page_text = get(client, "requests")["items"][0]
+    assert set(page_text) == REQUEST_FIELDS
+    assert page_text == {
         "id": id_text(record.request_id),
         "created_at": "2026-11-18T12:00:00Z",
         "organisation": "acme",
@@ -115,14 +115,14 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "upstream_request_id": None,
     }
     more = {"asked_model": None, "client_address": None, "route": None}
-    assert get(client, f"requests/{shown['id']}") == {**shown, **more}
+    assert get(client, f"requests/{page_text['id']}") == {**page_text, **more}
 
 
 def test_a_running_request_has_no_status(people: cast.Cast, key: Key) -> None:
     attempt = admit(key)
     client = management(people)
-    shown = get(client, f"requests/{id_text(attempt.request_id)}")
-    assert (shown["status"], shown["charge"], shown["attempts"]) == (None, "0.00", 1)
+    response = get(client, f"requests/{id_text(attempt.request_id)}")
+    assert (response["status"], response["charge"], response["attempts"]) == (None, "0.00", 1)
     early = client.get(f"/api/v1/requests/{id_text(attempt.request_id)}/receipt")
     assert (early.status_code, early.json()["error"]["code"]) == (409, "conflict")
     assert early.headers["Retry-After"] == "1"
@@ -130,13 +130,21 @@ def test_a_running_request_has_no_status(people: cast.Cast, key: Key) -> None:
 
 def test_a_refused_request(people: cast.Cast, key: Key) -> None:
     refused = refuse(key)
-    shown = get(management(people), f"requests/{id_text(refused.request_id)}")
-    assert (shown["status"], shown["kind"], shown["attempts"]) == (402, "insufficient_balance", 0)
-    assert (shown["charge"], shown["finish_reason"], shown["price_version"]) == ("0.00", None, None)
+    response = get(management(people), f"requests/{id_text(refused.request_id)}")
+    assert (response["status"], response["kind"], response["attempts"]) == (
+        402,
+        "insufficient_balance",
+        0,
+    )
+    assert (response["charge"], response["finish_reason"], response["price_version"]) == (
+        "0.00",
+        None,
+        None,
+    )
 
 
 def test_pages_hold_every_request_once(people: cast.Cast, key: Key) -> None:
-    made = [happen(key, NOON + dt.timedelta(minutes=n)) for n in range(15)]
+    results = [happen(key, NOON + dt.timedelta(minutes=n)) for n in range(15)]
     client = management(people)
     first = get(client, "requests?limit=7")
     happen(key, NOON + dt.timedelta(minutes=20))
@@ -144,7 +152,7 @@ def test_pages_hold_every_request_once(people: cast.Cast, key: Key) -> None:
     third = get(client, f"requests?limit=7&cursor={second['next']}")
     assert third["next"] is None
     listed = [item["id"] for page in (first, second, third) for item in page["items"]]
-    assert listed == [id_text(record.request_id) for record in reversed(made)]
+    assert listed == [id_text(record.request_id) for record in reversed(results)]
 
 
 @pytest.mark.extended
@@ -203,13 +211,13 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     happen(key, charge_nano=1, status=500)
     happen(key, NOON - dt.timedelta(days=1))
     sum_up()
-    shown = get(management(people), f"usage?{DAY}")
-    assert set(shown) == {
+    response = get(management(people), f"usage?{DAY}")
+    assert set(response) == {
         "from", "to", "complete_to", "group_by", "items", "total", "detached_months",
     }  # fmt: skip
-    assert shown["detached_months"] == []
-    assert (shown["from"], shown["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
-    assert shown["complete_to"] is not None
+    assert response["detached_months"] == []
+    assert (response["from"], response["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
+    assert response["complete_to"] is not None
     meters = {"in_text": 1000, "out_text": 100}
     # The middles of the buckets of 400 and 2,000 milliseconds; 100 tokens in the time between.
     times = {
@@ -217,7 +225,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
         "total_ms": dict.fromkeys(("p50", "p95", "p99"), 2000),
         "tokens_per_second": "62.5",
     }
-    assert shown["items"] == [
+    assert response["items"] == [
         {
             "group": "claude",
             "subgroup": None,
@@ -239,7 +247,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
             "times": dict.fromkeys(times),
         },
     ]
-    assert shown["total"] == {
+    assert response["total"] == {
         "requests": 2,
         "errors": 1,
         "meters": {"in_text": 2000, "out_text": 200},
@@ -258,9 +266,13 @@ def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], 
     client = management(people)
 
     def groups(by: str, who: Client = client) -> dict[str, int]:
-        shown = get(who, f"usage?from=2026-11-17&to=2026-11-20&group_by={by}")
-        assert sum(item["requests"] for item in shown["items"]) == shown["total"]["requests"] == 4
-        return {item["group"]: item["requests"] for item in shown["items"]}
+        response = get(who, f"usage?from=2026-11-17&to=2026-11-20&group_by={by}")
+        assert (
+            sum(item["requests"] for item in response["items"])
+            == response["total"]["requests"]
+            == 4
+        )
+        return {item["group"]: item["requests"] for item in response["items"]}
 
     assert groups("key") == {id_text(key.id): 4}
     assert groups("user") == {"bob@example.org": 3, "": 1}
@@ -290,13 +302,13 @@ def test_figures_tie_to_the_books(people: cast.Cast, key: Key, sum_up: Callable[
     client = management(people)
     zones = ("UTC", "Asia/Kolkata", "America/New_York")
     for zone in zones:
-        shown = get(client, f"usage?from=2026-11-14&to=2026-11-22&tz={zone}&group_by=day")
-        for day in shown["items"]:
+        response = get(client, f"usage?from=2026-11-14&to=2026-11-22&tz={zone}&group_by=day")
+        for day in response["items"]:
             rows = everything(client, f"from={day['group']}&to={day['group']}&tz={zone}&")
             assert sum(Decimal(row["charge"]) for row in rows) == Decimal(day["charge"])
             assert len(rows) == day["requests"]
         revenue = Account.objects.get(organisation=people.acme, kind="revenue").balance_nano
-        assert Decimal(shown["total"]["charge"]) * 10**9 == revenue
+        assert Decimal(response["total"]["charge"]) * 10**9 == revenue
     assert_books_balance()
 
 

@@ -80,11 +80,11 @@ def test_a_budget_is_drawn_up_to_what_it_has_spent(
         SYSTEM, people.acme, scope=BudgetScope.KEY, subject=str(key.id),
         amount_nano=10**10, period="month",
     )  # fmt: skip
-    (standing,) = budgets.standing_of([budget])
-    chart = budget_chart(standing)
+    (usage,) = budgets.current_usage([budget])
+    chart = budget_chart(usage)
     assert chart is not None
     spent = [row["spent"] for row in chart["rows"] if row["spent"] is not None]
-    assert spent[-1] == standing.spent_nano == 6 * 10**9
+    assert spent[-1] == usage.spent_nano == 6 * 10**9
     assert spent == sorted(spent)
     unfinished = [n for n, row in enumerate(chart["rows"]) if row["unfinished"]]
     assert unfinished == [len(spent) - 1]

@@ -48,10 +48,10 @@ def asked(
     return from_query(parse_qs(query, keep_blank_values=True), now, channels=channels, log=log)
 
 
-def days(found: UsageFilter) -> tuple[str, str]:
-    first, last = found.start_at, found.end_at - BUCKET
-    return first.astimezone(found.zone).date().isoformat(), last.astimezone(
-        found.zone
+def days(usage_filter: UsageFilter) -> tuple[str, str]:
+    first, last = usage_filter.start_at, usage_filter.end_at - BUCKET
+    return first.astimezone(usage_filter.zone).date().isoformat(), last.astimezone(
+        usage_filter.zone
     ).date().isoformat()
 
 
@@ -74,15 +74,15 @@ def days(found: UsageFilter) -> tuple[str, str]:
     ],
 )
 def test_ranges(query: str, first: str, last: str, grain: str, buckets: int) -> None:
-    found = asked(query)
-    assert (*days(found), found.grain, len(found.spans)) == (first, last, grain, buckets)
-    assert found.dropped == ()
+    result = asked(query)
+    assert (*days(result), result.grain, len(result.spans)) == (first, last, grain, buckets)
+    assert result.dropped == ()
 
 
 def test_the_last_hour_of_a_day_is_the_one_that_runs() -> None:
-    found = asked("range=24h")
-    assert found.spans[-1].start_at == NOW.replace(minute=0, second=0)
-    assert [found.unfinished(span) for span in found.spans] == [False] * 23 + [True]
+    result = asked("range=24h")
+    assert result.spans[-1].start_at == NOW.replace(minute=0, second=0)
+    assert [result.unfinished(span) for span in result.spans] == [False] * 23 + [True]
 
 
 @pytest.mark.parametrize(
@@ -110,23 +110,23 @@ def test_the_period_before(query: str, start: str, end: str) -> None:
 
 def test_values() -> None:
     key = new_id()
-    found = asked(
+    result = asked(
         f"model=gpt-5&model=claude&model=gpt-5&key={id_text(key)}&user=Bob@Example.org"
         "&group_by=key&metric=tokens&model="
     )
-    assert found.scope.models == ("gpt-5", "claude")
-    assert found.scope.keys == (key,)
-    assert found.scope.users == ("bob@example.org",)
-    assert (found.group_by, found.metric) == ("key", "tokens")
-    assert found.dropped == ()
+    assert result.scope.models == ("gpt-5", "claude")
+    assert result.scope.keys == (key,)
+    assert result.scope.users == ("bob@example.org",)
+    assert (result.group_by, result.metric) == ("key", "tokens")
+    assert result.dropped == ()
 
 
 def test_values_of_the_log() -> None:
     request = new_id()
-    found = asked(f"status=error&q={id_text(request)}", log=True)
-    assert found.scope.status == "error"
-    assert found.scope.request_id == request
-    assert found.dropped == ()
+    result = asked(f"status=error&q={id_text(request)}", log=True)
+    assert result.scope.status == "error"
+    assert result.scope.request_id == request
+    assert result.dropped == ()
     # What picks single requests says nothing to sums, and the other way round.
     assert {part.name for part in asked("status=error&q=x").dropped} == {"status", "q"}
     assert {part.name for part in asked("group_by=key&metric=cost", log=True).dropped} == {
@@ -157,9 +157,9 @@ def test_values_of_the_log() -> None:
 )
 def test_what_says_nothing_is_dropped(query: str) -> None:
     name, _, value = query.partition("=")
-    found = asked(query)
-    assert found.dropped == (Dropped(name, value),)
-    assert days(found) == ("2026-10-22", "2026-11-20")
+    result = asked(query)
+    assert result.dropped == (Dropped(name, value),)
+    assert days(result) == ("2026-10-22", "2026-11-20")
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_what_says_nothing_is_dropped(query: str) -> None:
     ],
 )
 def test_a_range_that_cannot_be_falls_back(edges: str) -> None:
-    found = asked(f"range=custom&{edges}")
-    assert found.range == "30d"
-    assert {part.name for part in found.dropped} <= {"from", "to"}
-    assert found.dropped
+    result = asked(f"range=custom&{edges}")
+    assert result.range == "30d"
+    assert {part.name for part in result.dropped} <= {"from", "to"}
+    assert result.dropped
 
 
 def test_channels_are_for_operators() -> None:
@@ -209,21 +209,21 @@ def test_edges_of_dates_and_times() -> None:
 def test_every_bar_links_to_exactly_its_time(
     now: dt.datetime, zone: str, name: str, metric: str
 ) -> None:
-    found = asked(f"range={name}&tz={zone}&metric={metric}&model=a", now)
-    assert all(bucket_of(span.start_at) == span.start_at for span in found.spans)
-    for span in found.spans:
-        behind = asked(found.query_of_span(span), now)
+    result = asked(f"range={name}&tz={zone}&metric={metric}&model=a", now)
+    assert all(bucket_of(span.start_at) == span.start_at for span in result.spans)
+    for span in result.spans:
+        behind = asked(result.query_of_span(span), now)
         assert behind.span == span
-        assert behind.scope == found.scope
+        assert behind.scope == result.scope
         assert behind.dropped == ()
 
 
 @given(now=INSTANTS, zone=ZONES, name=st.sampled_from(["24h", "7d", "30d", "mtd", "last-month"]))
 def test_the_query_asks_for_the_same_again(now: dt.datetime, zone: str, name: str) -> None:
-    found = asked(f"range={name}&tz={zone}&group_by=key", now)
-    assert asked(found.query(), now) == found
-    previous = found.previous
-    assert previous.start_at < previous.end_at <= found.start_at
+    result = asked(f"range={name}&tz={zone}&group_by=key", now)
+    assert asked(result.query(), now) == result
+    previous = result.previous
+    assert previous.start_at < previous.end_at <= result.start_at
     assert bucket_of(previous.start_at) == previous.start_at
     assert bucket_of(previous.end_at) == previous.end_at
 
@@ -232,8 +232,8 @@ def test_the_query_asks_for_the_same_again(now: dt.datetime, zone: str, name: st
 def test_any_range_is_tiled(start: dt.datetime, length: int, zone: str) -> None:
     first = bucket_of(start)
     end = first + length * BUCKET
-    found = between(first, end, ZoneInfo(zone), NOW)
-    assert (found.start_at, found.end_at) == (first, end)
-    for left, right in zip(found.spans, found.spans[1:], strict=False):
+    result = between(first, end, ZoneInfo(zone), NOW)
+    assert (result.start_at, result.end_at) == (first, end)
+    for left, right in zip(result.spans, result.spans[1:], strict=False):
         assert left.end_at == right.start_at
-    assert len(found.spans) <= 121
+    assert len(result.spans) <= 121

@@ -28,7 +28,7 @@ from usage.reports.groupings import GROUPINGS, UnknownGrouping, read_groupings
 from usage.requests.log import RequestSource
 from usage.rollups import used_rows
 from usage.rollups.histograms import ERROR_PER_CENT
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 from usage.rollups.used_rows import TooManyRecords
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def busy(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> random.Rand
     for _ in range(150):
         owner = rng.choice((key, more, nobody))
         at = NOON - dt.timedelta(minutes=rng.randrange(0, 2800))
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "project": rng.choice(PROJECTS),
             "customer": rng.choice(CUSTOMERS),
             "tags": rng.choice(TAGS),
@@ -59,12 +59,12 @@ def busy(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> random.Rand
             "model": rng.choice(("gpt-5", "claude")),
         }
         if rng.random() < 0.1:
-            refuse(owner, at, status=429, kind="rate_limited", **said)
+            refuse(owner, at, status=429, kind="rate_limited", **fields)
             continue
         status = rng.choice(STATUSES)
         charge = rng.randrange(1, 10**9)
         channel = rng.choice((CHANNEL, UUID(int=8)))
-        happen(owner, at, charge, status=status, channel_id=channel, **said)
+        happen(owner, at, charge, status=status, channel_id=channel, **fields)
     sum_up()
     return rng
 
@@ -77,7 +77,7 @@ def test_every_cell_opens_what_sums_to_it(people: cast.Cast, busy: random.Random
         query = _some_filter(busy)
         asked = from_query(query, NOW, channels=True)
         by = busy.sample(GROUPINGS, busy.choice((1, 2)))
-        explored = explore(actor, asked, by, standing())
+        explored = explore(actor, asked, by, read_freshness())
         cells = busy.sample(explored.cells, min(4, len(explored.cells)))
         for cell in cells:
             opened = {name: list(values) for name, values in query.items()}
@@ -122,9 +122,9 @@ def test_sums_and_records_tell_the_same(
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
     for by in (["model"], ["team", "model"], ["user", "channel"], ["key", "day"]):
-        from_sums = explore(actor, asked, by, standing())
+        from_sums = explore(actor, asked, by, read_freshness())
         monkeypatch.setattr(used_rows, "SUMMED", frozenset())
-        assert explore(actor, asked, by, standing()) == from_sums
+        assert explore(actor, asked, by, read_freshness()) == from_sums
         monkeypatch.undo()
 
 
@@ -132,7 +132,7 @@ def test_sums_and_records_tell_the_same(
 def test_tags_overlap_and_the_total_does_not(people: cast.Cast, busy: random.Random) -> None:
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
-    by_tag, by_model = (explore(actor, asked, [by], standing()) for by in ("tag", "model"))
+    by_tag, by_model = (explore(actor, asked, [by], read_freshness()) for by in ("tag", "model"))
     assert {cell.groups[0].value for cell in by_tag.cells} == {"beta", "eu", ""}
     assert sum(cell.totals.requests for cell in by_tag.cells) > by_tag.total.requests
     assert by_tag.total == by_model.total
@@ -146,7 +146,7 @@ def test_only_so_many_records_are_read(
     actor = cast.actor(people.dora, people.acme)
     asked = from_query({"range": ["7d"]}, NOW, channels=True)
     with pytest.raises(TooManyRecords):
-        explore(actor, asked, ["project"], standing())
+        explore(actor, asked, ["project"], read_freshness())
     alice = cast.signed_in(people.alice)
     for path in ("usage?project=search&", "usage?group_by=app&", "usage/explore?group_by=tag&"):
         assert "choose a shorter period" in alice.get(f"/o/acme/{path}{DAYS}").content.decode()
@@ -160,13 +160,13 @@ def test_only_so_many_records_are_read(
 def test_the_api_groups_by_two(people: cast.Cast, busy: random.Random) -> None:
     client = management(people)
     days = "from=2026-11-16&to=2026-11-18"
-    shown = get(client, f"usage?{days}&group_by=team,status&tag=beta")
-    assert shown["group_by"] == "team,status"
-    assert {item["group"] for item in shown["items"]} == {"core", "second"}
-    assert {item["subgroup"] for item in shown["items"]} <= {"ok", "error", "stopped"}
-    assert sum(item["requests"] for item in shown["items"]) == shown["total"]["requests"]
+    response = get(client, f"usage?{days}&group_by=team,status&tag=beta")
+    assert response["group_by"] == "team,status"
+    assert {item["group"] for item in response["items"]} == {"core", "second"}
+    assert {item["subgroup"] for item in response["items"]} <= {"ok", "error", "stopped"}
+    assert sum(item["requests"] for item in response["items"]) == response["total"]["requests"]
     listed = get(client, f"requests?{days}&tag=beta&team=second&limit=200")["items"]
-    second = [item["requests"] for item in shown["items"] if item["group"] == "second"]
+    second = [item["requests"] for item in response["items"] if item["group"] == "second"]
     assert len(listed) == sum(second)
 
 
@@ -181,7 +181,7 @@ def test_an_unknown_grouping_is_refused_by_name() -> None:
 @pytest.mark.extended
 def test_a_developer_sees_their_own(people: cast.Cast, busy: random.Random) -> None:
     asked = from_query({"range": ["7d"]}, NOW, channels=False)
-    bob = explore(cast.actor(people.bob, people.acme), asked, ["project", "user"], standing())
+    bob = explore(cast.actor(people.bob, people.acme), asked, ["project", "user"], read_freshness())
     assert {cell.groups[1].value for cell in bob.cells} == {"bob@example.org"}
 
 
@@ -212,9 +212,11 @@ def test_the_page_exports_what_it_shows(people: cast.Cast, busy: random.Random) 
     rows = list(csv.DictReader(io.StringIO(exported.getvalue().decode())))
     asked = from_query({"range": ["custom"], "from": ["2026-11-16"], "to": ["2026-11-18"]}, NOW,
                        channels=False)  # fmt: skip
-    explored = explore(cast.actor(people.alice, people.acme), asked, ["team", "model"], standing())
-    found = {(row["group"], row["subgroup"]): int(row["requests"]) for row in rows}
-    assert found == {
+    explored = explore(
+        cast.actor(people.alice, people.acme), asked, ["team", "model"], read_freshness()
+    )
+    results = {(row["group"], row["subgroup"]): int(row["requests"]) for row in rows}
+    assert results == {
         tuple(group.label for group in cell.groups): cell.totals.requests for cell in explored.cells
     }
 
@@ -242,8 +244,8 @@ def test_times_are_those_of_answered_requests(
     actor = cast.actor(people.alice, people.acme)
     sum_up()
     answered = replace(asked, scope=Scope(status="ok"))
-    from_records = explore(actor, answered, ["model"], standing(), timed=True)
-    from_sums = explore(actor, asked, ["model"], standing(), timed=True)
+    from_records = explore(actor, answered, ["model"], read_freshness(), timed=True)
+    from_sums = explore(actor, asked, ["model"], read_freshness(), timed=True)
     for (cell,) in (from_records.cells, from_sums.cells):
         assert cell.times is not None
         for got, exact in zip(cell.times.total or (), (1050, 1095, 1099), strict=True):

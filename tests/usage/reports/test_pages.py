@@ -94,9 +94,9 @@ def test_bars_are_the_sums_of_the_rows_behind_them(
 def charges(client: Client, href: str) -> int:
     """The sum over the rows of the log, from the pages of the same requests over the API."""
     query = href.partition("?")[2].replace("range=custom&", "")
-    found = client.get(f"/api/v1/requests?limit=200&{query}").json()
-    assert rows(html.unescape(client.get(href).content.decode())) == len(found["items"])
-    return int(sum(Decimal(item["charge"]) for item in found["items"]) * 10**9)
+    body = client.get(f"/api/v1/requests?limit=200&{query}").json()
+    assert rows(html.unescape(client.get(href).content.decode())) == len(body["items"])
+    return int(sum(Decimal(item["charge"]) for item in body["items"]) * 10**9)
 
 
 @pytest.mark.extended
@@ -180,11 +180,11 @@ def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
     sum_up()
     for path in ("usage", "requests"):
         text = page(cast.signed_in(people.alice), path)
-        found = re.findall(r'name="model"[^>]*>(.*?)</(?:select|fieldset|details)>', text, re.S)
-        shown = set(re.findall(r'value="([a-z]+)"', text)) & {
+        matches = re.findall(r'name="model"[^>]*>(.*?)</(?:select|fieldset|details)>', text, re.S)
+        page_text = set(re.findall(r'value="([a-z]+)"', text)) & {
             "served", "free", "failing", "mistyped",
         }  # fmt: skip
-        assert shown == {"served", "free", "failing"}, found
+        assert page_text == {"served", "free", "failing"}, matches
 
 
 @pytest.mark.extended
@@ -236,15 +236,15 @@ def test_the_log_pages_both_ways(people: cast.Cast, key: Key) -> None:
     assert last_link is not None
     third = page(alice, f"requests{last_link[1]}")
     assert 'rel="next"' not in third
-    shown = [links(one, "requests/") for one in (first, second, third)]
-    assert [len(one) for one in shown] == [50, 50, 20]
-    assert len({href for one in shown for href in one}) == 120
+    page_texts = [links(one, "requests/") for one in (first, second, third)]
+    assert [len(one) for one in page_texts] == [50, 50, 20]
+    assert len({href for one in page_texts for href in one}) == 120
     newer = re.search(r'rel="prev" href="(\?[^"]+)"', third)
     assert newer is not None
-    assert links(page(alice, f"requests{newer[1]}"), "requests/") == shown[1]
+    assert links(page(alice, f"requests{newer[1]}"), "requests/") == page_texts[1]
     back = re.search(r'rel="prev" href="(\?[^"]+)"', second)
     assert back is not None
-    assert links(page(alice, f"requests{back[1]}"), "requests/") == shown[0]
+    assert links(page(alice, f"requests{back[1]}"), "requests/") == page_texts[0]
 
 
 @pytest.mark.extended
@@ -295,9 +295,9 @@ def test_why_a_channel_is_for_operators(people: cast.Cast, key: Key) -> None:
     )
     record = end(attempt)
     path = f"requests/{id_text(record.request_id)}"
-    told = page(cast.signed_in(people.dora), path)
+    message = page(cast.signed_in(people.dora), path)
     for part in ("Next after a failure", "Provider key …4f2a", "azure-west skipped: it cannot"):
-        assert part in told
+        assert part in message
     hidden = page(cast.signed_in(people.alice), path)
     assert "azure-west" not in hidden
     assert "4f2a" not in hidden
@@ -312,13 +312,13 @@ def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(("answering_ms", "shown"), [(99, False), (100, True)])
+@pytest.mark.parametrize(("answering_ms", "expected_visible"), [(99, False), (100, True)])
 def test_no_speed_of_an_answer_that_came_at_once(
-    people: cast.Cast, key: Key, answering_ms: int, shown: bool
+    people: cast.Cast, key: Key, answering_ms: int, expected_visible: bool
 ) -> None:
     record = happen(key, ttft_ms=400, total_ms=400 + answering_ms)
     text = page(cast.signed_in(people.alice), f"requests/{id_text(record.request_id)}")
-    assert ("tok/s" in text) is shown
+    assert ("tok/s" in text) is expected_visible
 
 
 def test_a_rounded_receipt_sums_to_the_charge(people: cast.Cast, key: Key) -> None:

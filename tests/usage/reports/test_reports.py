@@ -64,10 +64,10 @@ def test_the_latest_requests(people: cast.Cast, key: Key) -> None:
         happen(key, NOON + n * HOUR)
     refused = refuse(key, NOON + 5 * HOUR)
     running = admit(key, NOON)
-    found = request_log.latest_requests(cast.actor(people.alice, people.acme), 3)
-    assert [row.request_id for row in found[:2]] == [running.request_id, refused.request_id]
-    assert [row.running for row in found] == [True, False, False]
-    assert [row.failed for row in found] == [False, True, False]
+    result = request_log.latest_requests(cast.actor(people.alice, people.acme), 3)
+    assert [row.request_id for row in result[:2]] == [running.request_id, refused.request_id]
+    assert [row.running for row in result] == [True, False, False]
+    assert [row.failed for row in result] == [False, True, False]
 
 
 def chart(people: cast.Cast, asked: UsageFilter) -> Series:
@@ -81,13 +81,13 @@ def test_the_largest_seven_and_the_rest(
         happen(key, NOON + n * HOUR, charge_nano=100 - n, model=f"model-{n}")
         happen(key, NOON - DAY, charge_nano=1000, model=f"model-{n}")
     sum_up()
-    found = chart(people, day())
-    assert [part.label for part in found.parts[:7]] == [f"model-{n}" for n in range(7)]
-    assert found.parts[7].id is None
-    assert found.parts[7].total == 3000 + 93 + 92 + 91
-    assert found.total == 10_000 + sum(100 - n for n in range(10))
-    assert sum(part.total for part in found.parts) == found.total
-    slots = [part.slot for part in found.parts]
+    result = chart(people, day())
+    assert [part.label for part in result.parts[:7]] == [f"model-{n}" for n in range(7)]
+    assert result.parts[7].id is None
+    assert result.parts[7].total == 3000 + 93 + 92 + 91
+    assert result.total == 10_000 + sum(100 - n for n in range(10))
+    assert sum(part.total for part in result.parts) == result.total
+    slots = [part.slot for part in result.parts]
     assert sorted(slots[:7]) == [1, 2, 3, 4, 5, 6, 7]
     assert slots[7] == reports.OTHER_SLOT
 

@@ -21,7 +21,7 @@ from accounts.members import members
 from accounts.models import Key, Role, SingleSignOn, User
 from accounts.sessions.rules import IDLE
 from lib import clock
-from lib.database.async_database import in_database
+from lib.database.async_database import run_in_database
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import happen
@@ -91,7 +91,7 @@ async def listen(browser: Client, query: str = "", place: str = "") -> Reader:
     return reader
 
 
-def made(key: Key, **over: Any) -> str:
+def end_request(key: Key, **over: Any) -> str:
     """A request that ends now."""
     return id_text(happen(key, clock.now(), **over).request_id)
 
@@ -108,15 +108,15 @@ async def test_each_reader_is_told_of_the_requests_of_their_page(
 ) -> None:
     """P12: the owner of all, a developer of his own, a filter of what fits it; as rows of the list,
     with the columns that the page has."""
-    alice, bob = await in_database(
+    alice, bob = await run_in_database(
         lambda: (cast.signed_in(people.alice), cast.signed_in(people.bob))
     )
     everything = await listen(alice, "?cols=time,model,person")
     own = await listen(bob)
     of_a_model = await listen(alice, "?model=other&cols=model,tags")
-    failed = await in_database(made, key, status=502)
-    his = await in_database(made, key, model="other", tags=["<b>", "\r\nevent: ended"])
-    other = await in_database(made, hers)
+    failed = await run_in_database(end_request, key, status=502)
+    his = await run_in_database(end_request, key, model="other", tags=["<b>", "\r\nevent: ended"])
+    other = await run_in_database(end_request, hers)
     assert set(await everything.until(3)) == {failed, his, other}
     assert set(await own.until(2)) == {failed, his}
     assert await of_a_model.until(1) == [his]
@@ -126,19 +126,19 @@ async def test_each_reader_is_told_of_the_requests_of_their_page(
 async def test_what_commits_late_is_told_once(people: cast.Cast, key: Key) -> None:
     """Neither the order of beginnings nor that of commits loses a request, nor does a page that
     comes back, to whichever process."""
-    alice = await in_database(cast.signed_in, people.alice)
-    first = await in_database(happen, key, clock.now())
+    alice = await run_in_database(cast.signed_in, people.alice)
+    first = await run_in_database(happen, key, clock.now())
     reader = await listen(alice)
     with writing_a_copy(first) as (late, commit):
-        quick = await in_database(made, key)
+        quick = await run_in_database(end_request, key)
         assert await reader.until(1) == [quick]
         again = await listen(alice, place=reader.place)
-        meanwhile = await in_database(made, key)
+        meanwhile = await run_in_database(end_request, key)
         assert await again.until(1) == [meanwhile]
         commit()
         assert await again.until(2) == [meanwhile, late]
         assert set(await reader.until(3)) == {quick, meanwhile, late}
-    last = await in_database(made, key)
+    last = await run_in_database(end_request, key)
     assert (await reader.until(4))[-1] == (await again.until(3))[-1] == last
 
 
@@ -185,14 +185,14 @@ ENDS: dict[str, Callable[[cast.Cast, User], object]] = {
 )
 async def test_a_stream_ends_with_the_right_to_it(people: cast.Cast, key: Key, cause: str) -> None:
     """P11: within the time of two looks, and nothing is told after it."""
-    viewer = await in_database(cast.member, people.acme, "victor", Role.VIEWER)
-    reader = await listen(await in_database(cast.signed_in, viewer))
-    await in_database(ENDS[cause], people, viewer)
+    viewer = await run_in_database(cast.member, people.acme, "victor", Role.VIEWER)
+    reader = await listen(await run_in_database(cast.signed_in, viewer))
+    await run_in_database(ENDS[cause], people, viewer)
     end = await reader.message()
     assert (end.event, end.data) == (
         "ended", "Your access has ended or changed. Reload the page."
     )  # fmt: skip
-    await in_database(made, key)
+    await run_in_database(end_request, key)
     with pytest.raises(StopAsyncIteration):
         await reader.message()
 
@@ -203,9 +203,9 @@ async def test_a_stream_is_bounded(
 ) -> None:
     """In rows of one look, in streams of a person, and in how far it goes back."""
     monkeypatch.setattr(live_views, "ROWS_MAX", 2)
-    alice = await in_database(cast.signed_in, people.alice)
-    place = (await in_database(request_log.place_now)).name
-    ids = [await in_database(made, key) for _ in range(3)]
+    alice = await run_in_database(cast.signed_in, people.alice)
+    place = (await run_in_database(request_log.place_now)).name
+    ids = [await run_in_database(end_request, key) for _ in range(3)]
     readers = [await listen(alice, place=place)]
     assert (await readers[0].message()).requests == ids[:0:-1]
     skipped = await readers[0].message()
@@ -227,11 +227,11 @@ async def test_more_transactions_than_a_page_can_name_lose_nothing(
 ) -> None:
     """A stream goes on as ever; a page that comes back is told of some once more, which it has."""
     monkeypatch.setattr(log_position, "OPEN_MAX", 0)
-    alice = await in_database(cast.signed_in, people.alice)
-    first = await in_database(happen, key, clock.now())
+    alice = await run_in_database(cast.signed_in, people.alice)
+    first = await run_in_database(happen, key, clock.now())
     reader = await listen(alice)
     with writing_a_copy(first) as (late, commit):
-        quick = await in_database(made, key)
+        quick = await run_in_database(end_request, key)
         assert await reader.until(1) == [quick]
         again = await listen(alice, place=reader.place)
         while quick not in again.requests:
@@ -247,12 +247,12 @@ async def test_a_stream_that_the_database_ends_says_so_in_the_log(
     people: cast.Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its page comes back by itself; operators are to know why it had to."""
-    reader = await listen(await in_database(cast.signed_in, people.alice))
+    reader = await listen(await run_in_database(cast.signed_in, people.alice))
 
     async def away(*_: object) -> None:
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(live_views, "in_database", away)
+    monkeypatch.setattr(live_views, "run_in_database", away)
     with pytest.raises(StopAsyncIteration):
         await reader.message()
     assert "a live log cannot be read" in caplog.text
@@ -264,8 +264,8 @@ async def test_a_stream_that_the_database_ends_says_so_in_the_log(
 async def test_a_stream_holds_no_connection(people: cast.Cast) -> None:
     """Not the one by which its request wrote the session, either: a few pages that look on would
     else leave none to all others ("Load, overload, loss of a part")."""
-    alice = await in_database(cast.signed_in, people.alice)
-    await in_database(visit_another, alice)
+    alice = await run_in_database(cast.signed_in, people.alice)
+    await run_in_database(visit_another, alice)
     await listen(alice)
     assert await sync_to_async(lambda: connection.connection)() is None
 
@@ -280,12 +280,12 @@ def visit_another(browser: Client) -> None:
 @pytest.mark.asyncio
 async def test_it_ends_when_the_process_is_about_to(people: cast.Cast) -> None:
     """Its page comes back to another one; nobody waits for it to end by itself."""
-    alice = await in_database(cast.signed_in, people.alice)
-    log = await in_database(log_of, alice)
+    alice = await run_in_database(cast.signed_in, people.alice)
+    log = await run_in_database(log_of, alice)
     asked = iter((False, True))
-    told = [one async for one in live_views.live_events(log, None, lambda: next(asked))]
-    assert len(told) == 2
-    assert "event: place" in told[1]
+    messages = [one async for one in live_views.live_events(log, None, lambda: next(asked))]
+    assert len(messages) == 2
+    assert "event: place" in messages[1]
     assert not live_views._streams
 
 

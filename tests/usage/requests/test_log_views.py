@@ -34,7 +34,7 @@ def text_of(client: Client, query: str = "") -> str:
     return html.unescape(response.content.decode())
 
 
-def shown(page: str) -> list[str]:
+def listed_ids(page: str) -> list[str]:
     """The ids of the requests on a page, in their order."""
     body = page.partition("<tbody>")[2].partition("</tbody>")[0]
     return re.findall(rf'href="{LOG}/([0-9A-Z]{{26}})', body)
@@ -50,11 +50,11 @@ def file_of(client: Client, query: str) -> list[list[str]]:
 @pytest.fixture
 def charges(key: Key) -> dict[str, int]:
     """What 60 requests were charged, many of them the same."""
-    made = {}
+    values = {}
     for n in range(60):
         record = happen(key, NOON + dt.timedelta(seconds=n), (n % 7) * 100_000 + 1)
-        made[id_text(record.request_id)] = record.charge_nano
-    return made
+        values[id_text(record.request_id)] = record.charge_nano
+    return values
 
 
 @pytest.mark.parametrize("sort", ["-cost", pytest.param("cost", marks=pytest.mark.slow)])
@@ -62,10 +62,10 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
     alice = cast.signed_in(people.alice)
     page = text_of(alice, f"?sort={sort}&rows=25")
     assert f'aria-sort="{"descending" if sort[0] == "-" else "ascending"}"' in page
-    seen = shown(page)
+    seen = listed_ids(page)
     while link := re.search(r'rel="next"\s+href="([^"]+)"', page):
         page = text_of(alice, link[1])
-        seen += shown(page)
+        seen += listed_ids(page)
     ordered = [charges[id] for id in seen]
     assert ordered == sorted(ordered, reverse=sort[0] == "-")
     assert len(seen) == 60
@@ -73,7 +73,7 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
     back: list[str] = []
     while link := re.search(r'rel="prev"\s+href="([^"]+)"', page):
         page = text_of(alice, link[1])
-        back = shown(page) + back
+        back = listed_ids(page) + back
     assert back == seen[:50]
 
 
@@ -81,7 +81,7 @@ def test_every_request_once_by_cost(people: cast.Cast, charges: dict[str, int], 
 def test_the_last_page_and_the_first(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
     last = text_of(alice, "?before=end&rows=25")
-    assert shown(last) == list(charges)[:25][::-1]
+    assert listed_ids(last) == list(charges)[:25][::-1]
     assert "60 rows" in last
     assert 'rel="next"' not in last
     assert re.search(r'aria-label="First page"\s+title="First page"\s+href="\?rows=25"', last)
@@ -100,10 +100,10 @@ def test_a_request_is_sorted_by_the_cost_that_it_shows(people: cast.Cast, key: K
     between = failed_over(key, 2 * 10**6)
     alice = cast.signed_in(people.alice)
     ids = [id_text(record.request_id) for record in (dear, between, cheap)]
-    assert shown(text_of(alice, "?sort=-cost")) == ids
+    assert listed_ids(text_of(alice, "?sort=-cost")) == ids
     rows = file_of(alice, "?sort=-cost&cols=cost,attempts&export=csv")[1:]
     assert rows == [["0.003", "1"], ["0.002", "2"], ["0.001", "1"]]
-    assert set(shown(text_of(alice, "?min_cost=0.002"))) == set(ids[:2])
+    assert set(listed_ids(text_of(alice, "?min_cost=0.002"))) == set(ids[:2])
 
 
 @pytest.mark.django_db
@@ -119,11 +119,11 @@ def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     admit(key)
     alice = cast.signed_in(people.alice)
     page = text_of(alice, "?min_cost=$0.50")
-    assert shown(page) == [id_text(dear.request_id)]
+    assert listed_ids(page) == [id_text(dear.request_id)]
     assert "Remove filter: Minimum cost" in page
     assert "Clear all" in page
     both = {id_text(record.request_id) for record in (cheap, dear)}
-    assert set(shown(text_of(alice, "?min_cost=0.001&status=ok"))) == both
+    assert set(listed_ids(text_of(alice, "?min_cost=0.001&status=ok"))) == both
     for wrong in ("-1", "x", "1e3", "9" * 40):
         assert f"min_cost={wrong}" in text_of(alice, f"?min_cost={wrong}")
 
@@ -143,7 +143,7 @@ def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> Non
     assert link is not None
     ids = [id_text(id) for id in (running.request_id, *(one.request_id for one in records[::-1]))]
     log = text_of(alice, link[1])
-    assert shown(log) == ids
+    assert listed_ids(log) == ids
     assert "Remove filter: Session ID" in log
     rows = file_of(alice, f"{link[1]}&cols=id,session&export=csv")
     assert rows == [["id", "session"], *([id, id_text(session)] for id in ids[1:])]
@@ -157,7 +157,7 @@ def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> Non
     ]
     assert api.get("/api/v1/requests?session=x").status_code == 422
     others = cast.signed_in(people.charlie).get(f"/o/stranger/requests{link[1]}")
-    assert shown(others.content.decode()) == []
+    assert listed_ids(others.content.decode()) == []
 
 
 @pytest.mark.extended
@@ -170,7 +170,7 @@ def test_periods_in_one_step(people: cast.Cast, key: Key, range_name: str, days:
     for other in (1, 40):
         happen(key, record.admitted_at - dt.timedelta(days=other + 30))
     page = text_of(cast.signed_in(people.alice), f"?range={range_name}")
-    assert shown(page) == [id_text(record.request_id)]
+    assert listed_ids(page) == [id_text(record.request_id)]
 
 
 @pytest.mark.extended
@@ -195,7 +195,7 @@ def test_an_export_is_what_is_filtered(people: cast.Cast, key: Key) -> None:
 @pytest.mark.extended
 def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str, int]) -> None:
     alice = cast.signed_in(people.alice)
-    first = shown(text_of(alice, "?sort=-cost"))
+    first = listed_ids(text_of(alice, "?sort=-cost"))
     other = re.search(r"after=([^&\"]+)", text_of(alice, "?rows=25"))
     assert other is not None
     queries: list[dict[str, Any]] = [
@@ -204,7 +204,7 @@ def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str
     ]
     for query in queries:
         answer = alice.get(LOG, query)
-        assert shown(html.unescape(answer.content.decode())) == first
+        assert listed_ids(html.unescape(answer.content.decode())) == first
 
 
 @pytest.mark.extended

@@ -83,10 +83,10 @@ def test_the_script_gives_every_charge(people: cast.Cast, key: Key) -> None:
     ]
     for record in records:
         receipt = get(client, f"requests/{id_text(record.request_id)}/receipt")
-        status, said = computed(receipt)
-        assert (status, said.partition(":")[0]) == (0, "equal"), (receipt, said)
+        status, text = computed(receipt)
+        assert (status, text.partition(":")[0]) == (0, "equal"), (receipt, text)
         nano = f"{record.charge_nano // 10**9}.{record.charge_nano % 10**9:09}"
-        assert f"charged {nano.rstrip('0').rstrip('.')} USD" in said
+        assert f"charged {nano.rstrip('0').rstrip('.')} USD" in text
 
 
 def test_what_was_corrected_since_is_in_the_receipt(people: cast.Cast, key: Key) -> None:
@@ -116,9 +116,9 @@ def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:
     assert computed(receipt)[0] == 0
 
     def says(names: set[str], **changed: Any) -> None:
-        status, said = computed({**receipt, **changed})
+        status, text = computed({**receipt, **changed})
         assert status == 1
-        assert {line.partition(":")[0] for line in said.splitlines()} == names
+        assert {line.partition(":")[0] for line in text.splitlines()} == names
 
     says({"charge"}, charge="0.01")
     says({"rounding"}, rounding="0.1")
@@ -129,10 +129,10 @@ def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:
     says({"lines[0].quantity"}, lines=[{**first, "quantity": 1}, *others])
     says({f"lines[3].{name}" for name in ("meter", "quantity", "rate", "per", "amount")},
          lines=receipt["lines"][:3])  # fmt: skip
-    status, said = computed({**receipt, "meters": {**LONG, "in_text": 250_001}})
-    assert (status, "lines[0].quantity" in said, "\ncharge: " in said) == (1, True, True)
-    status, said = computed({**receipt, "meters": {**LONG, "pages": 1}})
-    assert (status, said.split()[0]) == (1, "pages")
+    status, text = computed({**receipt, "meters": {**LONG, "in_text": 250_001}})
+    assert (status, "lines[0].quantity" in text, "\ncharge: " in text) == (1, True, True)
+    status, text = computed({**receipt, "meters": {**LONG, "pages": 1}})
+    assert (status, text.split()[0]) == (1, "pages")
     assert computed({"object": "list"})[0] == 2
 
 

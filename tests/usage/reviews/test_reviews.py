@@ -202,10 +202,10 @@ def test_reviews_are_paged_to_the_last(people: cast.Cast, key: Key) -> None:
     for sort in ("started", "-charged", "organisation", "model,-maximum"):
         first = dora.get(f"{page}&sort={sort}").content.decode()
         (rest,) = re.findall(r'rel="next"\s+href="([^"]+)"', first)
-        shown = rows_of(dora, f"{page}&sort={sort}")
-        assert len(shown) == 25
-        shown += rows_of(dora, f"/admin/reviews{html.unescape(rest)}")
-        assert sorted(shown) == sorted(ids)
+        rows = rows_of(dora, f"{page}&sort={sort}")
+        assert len(rows) == 25
+        rows += rows_of(dora, f"/admin/reviews{html.unescape(rest)}")
+        assert sorted(rows) == sorted(ids)
 
 
 def test_an_operator_settles_on_the_page_of_the_request(people: cast.Cast, key: Key) -> None:

@@ -167,7 +167,7 @@ def test_a_date_that_never_was_has_no_bucket() -> None:
 
 def changes(zone: ZoneInfo, first_year: int, last_year: int, step_days: int) -> list[datetime]:
     """Every instant at which the zone's offset changes, to the second, by bisection."""
-    found = []
+    results = []
     first, last = datetime(first_year, 1, 1, tzinfo=UTC), datetime(last_year, 1, 1, tzinfo=UTC)
     days = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, step_days)]
     offsets = [day.astimezone(zone).utcoffset() for day in days]
@@ -181,8 +181,8 @@ def changes(zone: ZoneInfo, first_year: int, last_year: int, step_days: int) -> 
                 start = middle
             else:
                 end = middle
-        found.append(low + timedelta(seconds=end))
-    return found
+        results.append(low + timedelta(seconds=end))
+    return results
 
 
 class Spell(NamedTuple):
@@ -200,13 +200,13 @@ def spells_of(zone: ZoneInfo, first_year: int, last_year: int) -> list[Spell]:
         *changes(zone, first_year, last_year, step_days=1),
         datetime(last_year, 1, 1, tzinfo=UTC),
     ]
-    found = []
+    results = []
     for start, end in pairwise(edges):
         offset = start.astimezone(zone).utcoffset()
         assert offset is not None
         seconds = offset // timedelta(seconds=1)
-        found.append(Spell(int(start.timestamp()), int(end.timestamp()), seconds))
-    return found
+        results.append(Spell(int(start.timestamp()), int(end.timestamp()), seconds))
+    return results
 
 
 @pytest.mark.slow
@@ -299,12 +299,12 @@ def test_stored_buckets_fit_every_zone_in_use() -> None:
     names = available_timezones()
     for name in names:
         zone = ZoneInfo(name)
-        found = changes(zone, 2026, 2041, step_days=7)
-        for instant in (datetime(2026, 1, 1, tzinfo=UTC), *found):
+        result = changes(zone, 2026, 2041, step_days=7)
+        for instant in (datetime(2026, 1, 1, tzinfo=UTC), *result):
             offset = instant.astimezone(zone).utcoffset()
             assert offset is not None
             assert offset % BUCKET == timedelta(0), (name, instant)
-        assert all(bucket_of(change) == change for change in found), name
+        assert all(bucket_of(change) == change for change in result), name
     assert len(names) > 400
 
 

@@ -39,7 +39,7 @@ from usage.rollups import clickhouse_erasure, clickhouse_figures, clickhouse_sin
 from usage.rollups.buckets import Span, bucket_of
 from usage.rollups.clickhouse_server import MARKS, RECORDS
 from usage.rollups.clickhouse_sink import backlog, differences, rebuild, send
-from usage.rollups.levels import LAG_MAX, standing
+from usage.rollups.levels import LAG_MAX, read_freshness
 from usage.rollups.rollups import roll_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,21 +80,21 @@ def people(transactional_db: None) -> cast.Cast:
 
 @pytest.fixture
 def key(people: cast.Cast) -> Key:
-    made, _ = cast.make_key(people.core, "web-prod", user=people.bob)
-    credit(made)
-    return made
+    created, _ = cast.make_key(people.core, "web-prod", user=people.bob)
+    credit(created)
+    return created
 
 
 def waiting() -> int:
-    found = backlog()
-    assert found is not None
-    return found.waiting
+    result = backlog()
+    assert result is not None
+    return result.waiting
 
 
 def count(there: ClickHouse) -> int:
     """Rows, as who reads sees them."""
-    found: int = there.rows(f"SELECT count() FROM {RECORDS} FINAL")[0][0]
-    return found
+    result: int = there.rows(f"SELECT count() FROM {RECORDS} FINAL")[0][0]
+    return result
 
 
 def test_records_come_once_each(there: ClickHouse, key: Key) -> None:
@@ -138,7 +138,7 @@ def many(people: cast.Cast, key: Key, rng: random.Random, requests: int) -> list
     for _ in range(requests):
         owner = rng.choice(owners)
         at = rng.choice(TIMES) - dt.timedelta(microseconds=rng.randrange(2 * 86_400 * 10**6))
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "project": rng.choice(TEXTS),
             "customer": rng.choice(TEXTS),
             "tags": rng.choice((None, rng.sample(TEXTS, rng.randrange(3)))),
@@ -146,7 +146,7 @@ def many(people: cast.Cast, key: Key, rng: random.Random, requests: int) -> list
             "model": rng.choice((*TEXTS[:9], "gpt-5")),
         }
         if rng.random() < 0.1:
-            refuse(owner, at, status=429, kind="rate_limited", **said)
+            refuse(owner, at, status=429, kind="rate_limited", **fields)
             continue
         happen(
             owner,
@@ -159,7 +159,7 @@ def many(people: cast.Cast, key: Key, rng: random.Random, requests: int) -> list
             ttft_ms=rng.choice((None, rng.randrange(1, 900))),
             total_ms=rng.randrange(1000),
             saved_nano=rng.choice((0, rng.randrange(-9, 10**6), rng.randrange(10**6))),
-            **said,
+            **fields,
         )
     return owners
 
@@ -185,9 +185,9 @@ def a_filter(rng: random.Random, owners: list[Key]) -> UsageFilter:
     start_at = bucket_of(rng.choice(TIMES) - rng.randrange(1, 60) * HOUR)
     end_at = start_at + rng.choice((6 * HOUR, 3 * DAYS, 40 * DAYS, 400 * DAYS))
     zone = ZoneInfo(rng.choice(ZONES))
-    made = between(start_at, end_at, zone, NOW)
+    created = between(start_at, end_at, zone, NOW)
     return replace(
-        made,
+        created,
         scope=Scope(**{name: fields[name] for name in names}),
         group_by=rng.choice(CHARTED),
         metric=rng.choice(("cost", "requests", "tokens", "errors")),
@@ -195,7 +195,7 @@ def a_filter(rng: random.Random, owners: list[Key]) -> UsageFilter:
 
 
 def figures(actor: Actor, asked: UsageFilter, by: list[str]) -> Any:
-    at = standing()
+    at = read_freshness()
     return (
         explore(actor, asked, by, at, timed=True),
         overview(actor, asked, at, keys=3),
@@ -227,13 +227,13 @@ def same_figures(people: cast.Cast, owners: list[Key], rng: random.Random, quest
     ]
     asked = []
     for _ in range(questions):
-        actor, made = rng.choice(actors), a_filter(rng, owners)
+        actor, created = rng.choice(actors), a_filter(rng, owners)
         by = rng.sample([*GROUPINGS, DAY], rng.choice((0, 1, 2)))
-        asked.append((actor, made, by, in_postgres(actor, made, by)))
+        asked.append((actor, created, by, in_postgres(actor, created, by)))
     with pytest.MonkeyPatch.context() as patch:
         nobody_else_tells(patch)
-        for actor, made, by, expected in asked:
-            assert figures(actor, made, by) == expected, (made, by)
+        for actor, created, by, expected in asked:
+            assert figures(actor, created, by) == expected, (created, by)
     assert sum(len(expected[0].cells) for *_, expected in asked) > questions
 
 
@@ -280,9 +280,9 @@ def test_after_it_was_away(
                     send()
         roll_up()
         assert explore(actor, asked, ["model"]).total.charge_nano == 71
-        found = backlog()
-    assert found is not None
-    assert (found.waiting, found.error) == (
+        result = backlog()
+    assert result is not None
+    assert (result.waiting, result.error) == (
         7,
         "it cannot be reached: [Errno 111] Connection refused",
     )
@@ -292,7 +292,7 @@ def test_after_it_was_away(
     nobody_else_tells(monkeypatch)
     assert figures(actor, asked, ["model"]) == expected
     assert (backlog(), differences()) == (
-        found._replace(waiting=0, error="", complete_to=standing().there_to),
+        result._replace(waiting=0, error="", complete_to=read_freshness().there_to),
         [],
     )
 
@@ -307,18 +307,18 @@ def test_what_is_not_there_yet_is_read_in_postgres(
     asked = between(now - HOUR, now + HOUR, ZoneInfo("UTC"), now)
     happen(key, now, charge_nano=1)
     roll_up()
-    assert standing().told_to(asked.spans) == standing().complete_to
+    assert read_freshness().complete_until(asked.spans) == read_freshness().complete_to
     send()
     happen(key, clock.now(), charge_nano=2)
     roll_up()
-    lags = standing()
+    lags = read_freshness()
     assert lags.complete_to is not None
     assert lags.there_to is not None
-    assert lags.told_to(asked.spans) == lags.there_to < lags.complete_to
+    assert lags.complete_until(asked.spans) == lags.there_to < lags.complete_to
     assert explore(actor, asked, [], lags).total.charge_nano == 1
     ClickHouseCursor.objects.update(complete_to=lags.complete_to - 2 * LAG_MAX)
-    late = standing()
-    assert late.told_to(asked.spans) == late.complete_to
+    late = read_freshness()
+    assert late.complete_until(asked.spans) == late.complete_to
     assert explore(actor, asked, [], late).total.charge_nano == 3
 
 
@@ -458,8 +458,8 @@ def test_months_that_are_detached_are_read_where_they_are(
     utc = ZoneInfo("UTC")
     whole = between(NOON - 61 * DAYS, NOON, utc, NOW)
     recent = between(NOON - 5 * DAYS, NOON, utc, NOW)
-    assert not standing().is_there(whole.spans)
-    assert standing().is_there(recent.spans)
+    assert not read_freshness().is_there(whole.spans)
+    assert read_freshness().is_there(recent.spans)
     assert explore(actor, whole, ["model"]).total.charge_nano == 6
 
 
@@ -468,12 +468,12 @@ def test_differences_are_told(there: ClickHouse, key: Key) -> None:
     assert differences() == ["it is not filled yet"]
     send()
     there.run(f"ALTER TABLE {RECORDS} UPDATE charge_nano = 2 WHERE 1 SETTINGS mutations_sync = 2")
-    (found,) = differences()
-    assert found.startswith("2026-11-18: [1, 1, 2000, 200,")
+    (result,) = differences()
+    assert result.startswith("2026-11-18: [1, 1, 2000, 200,")
     out = io.StringIO()
     with pytest.raises(SystemExit):
         call_command("verify", stdout=out)
-    assert f"ClickHouse: {found}" in out.getvalue()
+    assert f"ClickHouse: {result}" in out.getvalue()
     call_command("rebuild_clickhouse", stdout=out)
     assert "1 records sent." in out.getvalue()
     assert differences() == []

@@ -24,8 +24,8 @@ def test_a_merged_quantile_is_that_of_all_times(some: list[int], others: list[in
     ordered = sorted(some + others)
     with localcontext(prec=_DIGITS * (len(BOUNDS) + 1)):
         merged = Decimal(histogram(some)) + Decimal(histogram(others))
-    found = quantiles_of(f"{merged:f}", SHARES)
-    for share, got in zip(SHARES, found, strict=True):
+    quantiles = quantiles_of(f"{merged:f}", SHARES)
+    for share, got in zip(SHARES, quantiles, strict=True):
         exact = ordered[-(-len(ordered) * share // 100) - 1]
         assert abs(got - exact) * 100 <= exact * ERROR_PER_CENT
 

@@ -20,11 +20,11 @@ from usage.reports.groupings import GroupBy
 from usage.reports.overview import overview
 from usage.reports.visibility import run
 from usage.requests import log as request_log
-from usage.requests.narrowing import narrowed
+from usage.requests.narrowing import narrow_rows
 from usage.rollups import rollups
 from usage.rollups.buckets import Span
 from usage.rollups.level_rules import start_of
-from usage.rollups.levels import standing
+from usage.rollups.levels import read_freshness
 from usage.rollups.rollups import rebuild, roll_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,7 +113,7 @@ def figures(people: cast.Cast, zone: str) -> Any:
         reports.series(actor, asked),
         reports.choices(actor, asked.span),
         [
-            overview(actor, replace(asked, group_by=by, metric=metric), standing(), keys=3)
+            overview(actor, replace(asked, group_by=by, metric=metric), read_freshness(), keys=3)
             for by, metric in SHOWN
         ],
     )
@@ -154,7 +154,7 @@ def test_the_year_before_may_lie_partly_in_a_range(people: cast.Cast) -> None:
     roll_up()
     actor = cast.actor(people.alice, people.acme)
     asked = between(NOON - 600 * DAY, NOON, ZoneInfo("UTC"), NOON, grain="month")
-    seen = overview(actor, replace(asked, compare="year"), standing(), keys=3)
+    seen = overview(actor, replace(asked, compare="year"), read_freshness(), keys=3)
     assert (sum(bucket.charge_nano for bucket in seen.buckets), seen.series.total) == (8, 8)
     assert (seen.before.charge_nano, seen.before.requests) == (12, 2)
     ((group, before),) = seen.keys
@@ -184,7 +184,7 @@ def test_a_filter_looks_only_where_the_sums_have_what_it_fits(people: cast.Cast)
     time = Span(LONG_AGO - DAY, clock.now() + DAY)
 
     def looked_at(scope: Scope) -> int:
-        where = narrowed(actor, scope, time)
+        where = narrow_rows(actor, scope, time)
         # Of the condition on the ids alone, what is left of all rows.
         text = where.text.rpartition(" AND (")[2]
         if text == where.text:
@@ -214,10 +214,10 @@ def test_the_page_shows_what_each_report_tells(people: cast.Cast, by: Any) -> No
     summed_up()
     actor = cast.actor(people.alice, people.acme)
     days = LONG_AGO + 2 * DAY, LONG_AGO + 4 * DAY
-    shown = between(*days, ZoneInfo("Asia/Kolkata"), NOON, grain="day")
+    page_text = between(*days, ZoneInfo("Asia/Kolkata"), NOON, grain="day")
     for metric in ("cost", "tokens", "requests", "errors"):
-        asked = replace(shown, group_by=by, metric=metric)
-        seen = overview(actor, asked, standing(), keys=5)
+        asked = replace(page_text, group_by=by, metric=metric)
+        seen = overview(actor, asked, read_freshness(), keys=5)
         assert seen.series == reports.series(actor, asked)
         assert seen.buckets == reports.usage_by_bucket(actor, asked)
         assert seen.before == reports.usage_totals(actor, asked.previous)
@@ -243,7 +243,7 @@ def test_what_was_summed_before_times_were_kept_has_none(
     actor = cast.actor(people.alice, people.acme)
 
     def times() -> Times | None:
-        (cell,) = explore(actor, asked, ["model"], standing(), timed=True).cells
+        (cell,) = explore(actor, asked, ["model"], read_freshness(), timed=True).cells
         assert cell.totals.requests == 3
         return cell.times
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usage.rollups.buckets import BUCKET, Span, edges
-from usage.rollups.level_rules import WIDTHS, cut, pieces_of, runs, start_of
+from usage.rollups.level_rules import WIDTHS, pieces_of, runs, split_spans, start_of
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 NOON = dt.datetime(2026, 11, 18, 12, tzinfo=dt.UTC)
@@ -23,7 +23,7 @@ QUARTERS = st.integers(-400, 400).map(lambda n: NOON + n * BUCKET)
 def test_the_parts_tile_the_time(
     start_at: dt.datetime, end_at: dt.datetime, levels_to: dt.datetime | None
 ) -> None:
-    parts = cut([Span(start_at, end_at)], levels_to)
+    parts = split_spans([Span(start_at, end_at)], levels_to)
     spans = sorted(span for of_level in parts.values() for span in of_level)
     if start_at >= end_at:
         assert spans == []
@@ -54,7 +54,7 @@ def _inner(spans: list[Span], levels_to: dt.datetime | None) -> list[Span]:
 )
 def test_a_week_of_days_in_a_zone(zone: str, quarters: int, hours: int, days: int) -> None:
     week = edges(dt.date(2026, 11, 2), dt.date(2026, 11, 9), ZoneInfo(zone), "day")
-    parts = cut(week, NOON)
+    parts = split_spans(week, NOON)
     assert [len(parts[level]) for level in ("quarter", "hour", "day")] == [
         quarters, 7 if zone == "Asia/Kolkata" else hours, days,
     ]  # fmt: skip
@@ -62,7 +62,9 @@ def test_a_week_of_days_in_a_zone(zone: str, quarters: int, hours: int, days: in
 
 def test_no_part_crosses_the_edge_of_two_spans() -> None:
     middle = MIDNIGHT + BUCKET
-    parts = cut([Span(MIDNIGHT - DAY, middle), Span(middle, MIDNIGHT + DAY)], NOON + 9 * DAY)
+    parts = split_spans(
+        [Span(MIDNIGHT - DAY, middle), Span(middle, MIDNIGHT + DAY)], NOON + 9 * DAY
+    )
     assert parts["day"] == [Span(MIDNIGHT - DAY, MIDNIGHT)]
     assert parts["quarter"] == [Span(MIDNIGHT, MIDNIGHT + HOUR)]
     assert parts["hour"] == [Span(MIDNIGHT + HOUR, MIDNIGHT + DAY)]
@@ -71,11 +73,11 @@ def test_no_part_crosses_the_edge_of_two_spans() -> None:
 def test_buckets_that_follow_each_other_are_one_run() -> None:
     ours, theirs = UUID(int=1), UUID(int=2)
     late = MIDNIGHT - BUCKET
-    found = runs(
+    result = runs(
         [(ours, NOON + BUCKET), (theirs, NOON), (ours, NOON), (ours, MIDNIGHT), (ours, late)],
         "quarter",
     )
-    assert [(span, sorted(members)) for span, members in found] == [
+    assert [(span, sorted(members)) for span, members in result] == [
         (Span(late, MIDNIGHT), [(ours, late)]),
         (Span(MIDNIGHT, MIDNIGHT + BUCKET), [(ours, MIDNIGHT)]),
         (Span(NOON, NOON + 2 * BUCKET), [(ours, NOON), (ours, NOON + BUCKET), (theirs, NOON)]),

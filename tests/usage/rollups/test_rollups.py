@@ -29,9 +29,9 @@ DAY, QUARTER = dt.timedelta(days=1), dt.timedelta(minutes=15)
 @pytest.fixture
 def key(transactional_db: None) -> Key:
     people = cast.assemble()
-    made, _ = cast.make_key(people.core, user=people.bob)
-    credit(made)
-    return made
+    created, _ = cast.make_key(people.core, user=people.bob)
+    credit(created)
+    return created
 
 
 @pytest.fixture
@@ -179,11 +179,11 @@ def test_nothing_replaces_the_sums_of_a_detached_month(
 def of_levels() -> dict[tuple[str, dt.datetime], int]:
     """What each bucket of each level comes to."""
     with connection.cursor() as cursor:
-        found: dict[tuple[str, dt.datetime], int] = {}
+        results: dict[tuple[str, dt.datetime], int] = {}
         for level, table in TABLES.items():
             cursor.execute(f"SELECT bucket_at, sum(charge_nano)::bigint FROM {table} GROUP BY 1")
-            found |= {(level, at): nano for at, nano in cursor.fetchall()}
-    return found
+            results |= {(level, at): nano for at, nano in cursor.fetchall()}
+    return results
 
 
 def test_rebuilt_while_others_write_is_the_same(key: Key, another: psycopg.Connection[Any]) -> None:

@@ -37,8 +37,8 @@ def at(text: str) -> datetime:
 def test_the_next_one(
     every: Every, hour: int, zone: str, after: str, due: str, first: str, last: str
 ) -> None:
-    found = next_due(every, hour, ZoneInfo(zone), at(after))
-    assert (found.at, found.first_on, found.last_on) == (
+    result = next_due(every, hour, ZoneInfo(zone), at(after))
+    assert (result.at, result.first_on, result.last_on) == (
         at(due), date.fromisoformat(first), date.fromisoformat(last)
     )  # fmt: skip
 

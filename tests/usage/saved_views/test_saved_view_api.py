@@ -25,11 +25,11 @@ def send(client: Client, method: str, path: str, body: dict[str, Any] | None = N
 
 def test_a_view_and_its_report_by_the_api(people: Cast) -> None:
     alice = program_of(people, "alice")
-    made = send(alice, "POST", URL, VIEW).json()
-    assert made | VIEW == made
-    assert made["owner"] == "alice@example.org"
+    body = send(alice, "POST", URL, VIEW).json()
+    assert body | VIEW == body
+    assert body["owner"] == "alice@example.org"
     assert send(alice, "POST", URL, VIEW).status_code == 409
-    one = f"{URL}/{made['id']}"
+    one = f"{URL}/{body['id']}"
     changed = send(alice, "PATCH", one, {"query": "range=7d", "name": "Week"}).json()
     assert (changed["name"], changed["query"], changed["shared"]) == ("Week", "range=7d", True)
     report = f"{one}/report"
@@ -53,8 +53,8 @@ def test_a_view_and_its_report_by_the_api(people: Cast) -> None:
 
 def test_only_its_person_changes_a_view(people: Cast) -> None:
     """P12: a shared view is read by colleagues; a key that calls models has none of its own."""
-    made = send(program_of(people, "alice"), "POST", URL, VIEW).json()
-    one = f"{URL}/{made['id']}"
+    document = send(program_of(people, "alice"), "POST", URL, VIEW).json()
+    one = f"{URL}/{document['id']}"
     bob = program_of(people, "bob")
     assert bob.get(one).json()["name"] == "By model"
     model_key = program_of(people, "alice", KeyKind.RELAY)

@@ -87,7 +87,7 @@ def test_the_dialog_saves_what_is_filtered_now(people: cast.Cast) -> None:
             "HX-Current-URL": "http://testserver/o/acme/usage?range=24h&model=m",
         },
     )
-    shown = html.unescape(dialog.content.decode())
-    assert 'value="range=24h&model=m"' in shown
+    page_text = html.unescape(dialog.content.decode())
+    assert 'value="range=24h&model=m"' in page_text
     plain = cast.signed_in(people.alice).get(f"{VIEWS}/new?page=usage&range=7d")
     assert 'value="range=7d"' in plain.content.decode()

@@ -79,8 +79,8 @@ def test_a_week_is_told_once_to_each_of_what_they_see(
     assert (bobs.body["first_on"], bobs.body["last_on"]) == ("2026-11-16", "2026-11-22")
     text = render_to_string("notify/letters/report_due.txt", alices.body)
     assert "- qwen: 3.00 USD, 1 requests" in text
-    shown = cast.signed_in(people.alice).get(alices.body["page"]).content.decode()
-    assert "$5.00" in shown
+    page_text = cast.signed_in(people.alice).get(alices.body["page"]).content.decode()
+    assert "$5.00" in page_text
     spread_facts(100)
     assert Delivery.objects.filter(fact__kind="report.due", user=people.alice).count() == 1
     assert not Delivery.objects.filter(fact__kind="report.due", endpoint__isnull=False).exists()
@@ -89,13 +89,13 @@ def test_a_week_is_told_once_to_each_of_what_they_see(
 def test_what_was_missed_is_told_once(
     people: cast.Cast, view: SavedView, times: list[dt.datetime]
 ) -> None:
-    made = schedule(people, view, people.alice)
+    created = schedule(people, view, people.alice)
     times.append(dt.datetime(2027, 1, 20, tzinfo=dt.UTC))
     assert scheduled_reports.send_due() == 1
     (letter,) = letters()
     assert letter.body["last_on"] == "2027-01-17"
-    made.refresh_from_db()
-    assert made.due_at == dt.datetime(2027, 1, 25, 8, tzinfo=dt.UTC)
+    created.refresh_from_db()
+    assert created.due_at == dt.datetime(2027, 1, 25, 8, tzinfo=dt.UTC)
 
 
 def test_a_worker_that_dies_over_it_told_nobody(
@@ -199,10 +199,10 @@ def test_by_the_dialog_and_out_by_the_letter(
     assert alice.post(page, form | {"hour": "24"}).status_code == 422
     assert alice.post(page, form).status_code == 303
     assert cast.signed_in(people.bob).post(page, form).status_code == 404
-    made = ReportSchedule.objects.get()
-    assert made.due_at == dt.datetime(2026, 12, 1, 3, 30, tzinfo=dt.UTC)
+    report_schedule = ReportSchedule.objects.get()
+    assert report_schedule.due_at == dt.datetime(2026, 12, 1, 3, 30, tzinfo=dt.UTC)
     assert "2026" in alice.get("/o/acme/views").content.decode()
-    link = f"/reports/{scheduled_reports.leaving_token(made.receivers.get())}/leave"
+    link = f"/reports/{scheduled_reports.leaving_token(report_schedule.receivers.get())}/leave"
     stranger = Client()
     assert people.bob.email in stranger.get(link).content.decode()
     assert ReportReceiver.objects.exists(), "a look changes nothing"

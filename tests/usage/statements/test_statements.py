@@ -46,7 +46,7 @@ def last() -> dt.date:
 def month_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last month is over for good: in its wake it would not be compared yet."""
     complete = SimpleNamespace(complete_to=clock.now() + dt.timedelta(days=1))
-    monkeypatch.setattr(statements, "standing", lambda: complete)
+    monkeypatch.setattr(statements, "read_freshness", lambda: complete)
 
 
 def old(organisation: Organisation) -> None:
@@ -80,14 +80,14 @@ def test_a_month_of_any_zone_holds_what_was_posted_in_it(
     if kept:
         close_days(400)
         assert StatementDay.objects.exists()
-    stated = month_statement(people.acme, last(), ZoneInfo(zone))
-    assert -stated.moved()["usage"] == 50_320 * USD
-    assert stated.opening_nano + sum(stated.moved().values()) == stated.closing_nano
-    assert stated.lines[0].balance_nano == stated.closing_nano
-    assert sum(line.count for line in stated.lines) == 3
-    assert stated.opening_nano == 10**15 - 1 * USD
+    expected = month_statement(people.acme, last(), ZoneInfo(zone))
+    assert -expected.moved()["usage"] == 50_320 * USD
+    assert expected.opening_nano + sum(expected.moved().values()) == expected.closing_nano
+    assert expected.lines[0].balance_nano == expected.closing_nano
+    assert sum(line.count for line in expected.lines) == 3
+    assert expected.opening_nano == 10**15 - 1 * USD
     following = month_statement(people.acme, clock.now().date().replace(day=1), ZoneInfo(zone))
-    assert following.opening_nano == stated.closing_nano
+    assert following.opening_nano == expected.closing_nano
 
 
 @pytest.mark.usefixtures("month_is_summed")
@@ -104,11 +104,11 @@ def test_everything_ties_or_says_by_how_much(
     erik = cast.actor(cast.person("erik", operator=True))
     sum_up()
     closed(drafted(people.acme, dora), dora, erik)
-    found = statements.tie_out(people.acme, last())
-    assert found.state == "closed"
-    assert {check.name for check in found.checks} == {"ledger", "invoice", "usage"}
-    assert found.ties, found.checks
-    usage = found.checks[-1]
+    result = statements.tie_out(people.acme, last())
+    assert result.state == "closed"
+    assert {check.name for check in result.checks} == {"ledger", "invoice", "usage"}
+    assert result.ties, result.checks
+    usage = result.checks[-1]
     assert dict(usage.parts) == {
         "shown": 16 * USD, "before": 3 * USD, "after": -5 * USD, "corrected": 0,
     }  # fmt: skip
@@ -132,9 +132,9 @@ def test_the_month_that_runs_is_not_compared(
 ) -> None:
     sum_up()
     month = clock.now().date().replace(day=1)
-    found = statements.tie_out(people.acme, month)
-    assert (found.state, found.checks) == ("open", ())
-    assert found.statement.closing_nano == statement(people.acme, month).closing_nano
+    result = statements.tie_out(people.acme, month)
+    assert (result.state, result.checks) == ("open", ())
+    assert result.statement.closing_nano == statement(people.acme, month).closing_nano
 
 
 @pytest.fixture
@@ -145,9 +145,9 @@ def books(
     old(people.acme)
     charged(key, mid_month(), 11 * USD + 1, model="=1+1")
     charged(key, mid_month() + dt.timedelta(days=1), 2 * USD)
-    given = wallets_of(people)
+    wallets = wallets_of(people)
     post_at(mid_month(), "adjust")
-    assert given
+    assert wallets
     sum_up()
     closed(drafted(people.acme, dora), dora, cast.actor(cast.person("erik", operator=True)))
     return key
@@ -160,11 +160,11 @@ def wallets_of(people: cast.Cast) -> bool:
 
 def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -> None:
     """I19, in every form."""
-    stated = statements.tie_out(people.acme, last()).statement
+    statement_value = statements.tie_out(people.acme, last()).statement
     period = f"{last():%Y-%m}"
     alice = cast.signed_in(people.alice)
     page = alice.get(f"/o/acme/billing/statements/{period}").content.decode()
-    assert format_usd(stated.closing_nano) in page
+    assert format_usd(statement_value.closing_nano) in page
     assert page.count("Matches") == 3
     assert "Differs" not in page
     assert "Closed" in alice.get("/o/acme/billing/statements").content.decode()
@@ -174,22 +174,22 @@ def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -
     answer = alice.get(f"/o/acme/billing/statements/{period}.csv")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
     assert rows[0]["type"] == "opening_balance"
-    assert rows[-1]["balance"] == format_usd(stated.closing_nano)
+    assert rows[-1]["balance"] == format_usd(statement_value.closing_nano)
     moved = sum(Decimal(row["amount"]) for row in rows if row["amount"])
     assert Decimal(rows[0]["balance"]) + moved == Decimal(rows[-1]["balance"])
     assert next(row["reason"] for row in rows if row["type"] == "adjust").startswith("'=")
 
     _, secret = cast.make_key(people.core, "mgmt", user=people.alice, kind=KeyKind.MANAGEMENT)
     program = cast.with_key(secret)
-    told = program.get(f"/api/v1/statements/{period}").json()
-    assert (told["opening"], told["closing"]) == (rows[0]["balance"], rows[-1]["balance"])
-    assert Decimal(told["opening"]) + sum(map(Decimal, told["moved"].values())) == Decimal(
-        told["closing"]
+    body = program.get(f"/api/v1/statements/{period}").json()
+    assert (body["opening"], body["closing"]) == (rows[0]["balance"], rows[-1]["balance"])
+    assert Decimal(body["opening"]) + sum(map(Decimal, body["moved"].values())) == Decimal(
+        body["closing"]
     )
-    assert {check["source"]: check["difference"] for check in told["checks"]} == {
+    assert {check["source"]: check["difference"] for check in body["checks"]} == {
         "ledger": "0.00", "invoice": "0.00", "usage": "0.00",
     }  # fmt: skip
-    assert len(told["items"]) == len(rows) - 2
+    assert len(body["items"]) == len(rows) - 2
     assert len(program.get("/api/v1/statements").json()["items"]) == 4
     for wrong in ("1999-01", "2026-13", "x", "2026-1", "٢٠٢٦-١٠"):
         assert program.get(f"/api/v1/statements/{wrong}").status_code == 404
@@ -197,7 +197,7 @@ def test_page_csv_workbook_and_api_say_the_same(people: cast.Cast, books: Key) -
 
 
 def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key) -> None:
-    stated = statements.tie_out(people.acme, last()).statement
+    statement_value = statements.tie_out(people.acme, last()).statement
     address = f"/o/acme/billing/statements/{last():%Y-%m}.xlsx"
     answer = cast.signed_in(people.alice).get(address)
     assert answer["Content-Disposition"].endswith('.xlsx"')
@@ -206,7 +206,7 @@ def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key
     summary: Any = values["Summary"]
     figures = [row[1] for row in summary.iter_rows(min_row=2, values_only=True)]
     assert all(isinstance(figure, int | float) for figure in figures)
-    assert Decimal(str(figures[-1])) == Decimal(format_usd(stated.closing_nano))
+    assert Decimal(str(figures[-1])) == Decimal(format_usd(statement_value.closing_nano))
     assert sum(Decimal(str(figure)) for figure in figures[:-1]) == Decimal(str(figures[-1]))
     formulas: Any = openpyxl.load_workbook(io.BytesIO(answer.content))
     assert formulas["Summary"].cell(8, 2).value == "=SUM(B2:B7)"
@@ -214,8 +214,8 @@ def test_the_workbook_has_typed_cells_and_formulas(people: cast.Cast, books: Key
     assert [cell.data_type for cell in formulas["Model"][2]] == ["s", "n", "n", "n"]
     assert "=1+1" in [cell.value for cell in formulas["Model"]["A"]]
     lines = list(formulas["Ledger"].iter_rows(min_row=2))
-    assert len(lines) == len(stated.lines)
-    for cells, line in zip(lines, reversed(stated.lines), strict=True):
+    assert len(lines) == len(statement_value.lines)
+    for cells, line in zip(lines, reversed(statement_value.lines), strict=True):
         assert isinstance(cells[0].value, dt.datetime)
         assert Decimal(str(cells[3].value)) == Decimal(format_usd(line.amount_nano))
         assert all(cell.data_type in ("s", "n", "d") for cell in cells)

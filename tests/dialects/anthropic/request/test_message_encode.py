@@ -281,13 +281,13 @@ def test_citations_are_left_out() -> None:
 
 def test_pictures_of_the_assistant_follow_as_the_words_of_the_user() -> None:
     drawn = Image(Url("u"))
-    shown = {"type": "image", "source": {"type": "url", "url": "u"}}
+    values = {"type": "image", "source": {"type": "url", "url": "u"}}
     call = ToolCall("t", "f", "")
     encoded = written(assistant(Text("a"), drawn, call), result("t", Text("r")), user(Text("b")))
     assert [block["type"] for block in encoded[0]["content"]] == ["text", "tool_use"]
-    assert encoded[1]["content"][1:] == [shown, {"type": "text", "text": "b"}]
+    assert encoded[1]["content"][1:] == [values, {"type": "text", "text": "b"}]
     last = written(user(Text("x")), assistant(drawn))
-    assert last[1:] == [{"role": "user", "content": [shown]}]
+    assert last[1:] == [{"role": "user", "content": [values]}]
 
 
 @pytest.mark.parametrize(

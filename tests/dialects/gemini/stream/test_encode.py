@@ -57,13 +57,15 @@ HIDDEN = neutral.request(dialect="gemini", reasoning=ReasoningSettings(shown=Fal
 REQUEST = neutral.request(dialect="gemini")
 
 
-def written(events: Iterable[Event], *, array: bool = False, shown: bool = True) -> bytes:
-    encoder = Encoder(REQUEST if shown else HIDDEN, array=array)
+def written(
+    events: Iterable[Event], *, array: bool = False, expected_visible: bool = True
+) -> bytes:
+    encoder = Encoder(REQUEST if expected_visible else HIDDEN, array=array)
     return b"".join(map(encoder.feed, events)) + encoder.end()
 
 
-def frames(*events: Event, shown: bool = True) -> list[dict[str, Any]]:
-    raw = written(events, shown=shown)
+def frames(*events: Event, expected_visible: bool = True) -> list[dict[str, Any]]:
+    raw = written(events, expected_visible=expected_visible)
     assert raw.endswith(b"\r\n\r\n")
     raw_frames = raw.split(b"\r\n\r\n")[:-1]
     assert all(frame.startswith(b"data: {") and b"\n" not in frame for frame in raw_frames)
@@ -72,7 +74,7 @@ def frames(*events: Event, shown: bool = True) -> list[dict[str, Any]]:
 
 def parts(*events: Event, shown: bool = True) -> list[Any]:
     """The parts of every frame in their order."""
-    output_frames = frames(*events, shown=shown)
+    output_frames = frames(*events, expected_visible=shown)
     return [
         part
         for frame in output_frames

@@ -412,8 +412,8 @@ def test_a_text_that_stands_elsewhere_in_other_letters_is_not_taken_for_it(
     """The place that differs in the second frame is the model's name."""
     frame = '{"model":"%s","choices":[{"index":0,"delta":{"content":"%s"}}]}'
     frames = [f"data: {frame % (name, content)}\n\n".encode() for name in (model, "other")]
-    told = json.loads(f'"{content}"')
-    assert events_of(run(*frames))[:2] == [TextDelta(0, told)] * 2
+    body = json.loads(f'"{content}"')
+    assert events_of(run(*frames))[:2] == [TextDelta(0, body)] * 2
 
 
 def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:

@@ -147,8 +147,8 @@ def test_media_are_counted_by_their_members() -> None:
         "odd",
     ]
     screen = {"type": "computer_call_output", "output": {"image_url": "data:"}}
-    shown = {"type": "function_call_output", "call_id": "c", "output": [picture]}
-    raw = body(input=[{"role": "user", "content": parts}, screen, shown, 3])
+    values = {"type": "function_call_output", "call_id": "c", "output": [picture]}
+    raw = body(input=[{"role": "user", "content": parts}, screen, values, 3])
     facts = read(raw)
     assert facts.media == {"image": 5, "audio": 1, "file": 2}
     binary = 2 * len(json.dumps(picture["image_url"])) + len('"u""data:"') + len(PDF)

@@ -39,9 +39,9 @@ def provider(hub: Hub) -> Iterator[FakeRealtime]:
     written = len(hub.log())
     with FakeRealtime() as provider:
         yield provider
-    said = hub.log()[written:]
-    assert "defect" not in said, said
-    assert "Exception in ASGI application" not in said, said
+    text = hub.log()[written:]
+    assert "defect" not in text, text
+    assert "Exception in ASGI application" not in text, text
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def records(hub: Hub, tenant: Tenant, count: int) -> list[dict[str, Any]]:
     query = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s AND final ORDER BY id"
     rows: list[dict[str, Any]] = []
 
-    def found() -> bool:
+    def has_rows() -> bool:
         nonlocal rows
         rows = hub.rows(query, tenant.organisation_id)
         return len(rows) >= count
 
-    hub.wait(found, "no record")
+    hub.wait(has_rows, "no record")
     assert len(rows) == count, [(row["status"], row["message"], row["meters"]) for row in rows]
     return rows
 
@@ -158,14 +158,14 @@ def test_the_transcript_passes_byte_for_byte(hub: Hub) -> None:
         (row["from"], line[line.index('"frame":') + 8 : -1])
         for line, row in ((line, json.loads(line)) for line in lines)
     ]
-    heard: list[str] = []
+    messages: list[str] = []
 
     def play(socket: ServerConnection) -> None:
         for side, frame in frames:
             if side == "server":
                 socket.send(frame)
             else:
-                heard.append(str(socket.recv()))
+                messages.append(str(socket.recv()))
 
     with serve(play, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -178,7 +178,7 @@ def test_the_transcript_passes_byte_for_byte(hub: Hub) -> None:
                 else:
                     assert talk.socket.recv(timeout=20) == frame
         server.shutdown()
-    assert heard == [frame for side, frame in frames if side == "client"]
+    assert messages == [frame for side, frame in frames if side == "client"]
     (record,) = records(hub, tenant, 1)
     assert record["meters"] == {"in_text": 24, "out_text": 5}
 
@@ -353,16 +353,16 @@ OF_PROVIDER = {
 @pytest.mark.extended
 @pytest.mark.parametrize("status", OF_PROVIDER)
 def test_refused_by_its_provider(hub: Hub, status: int) -> None:
-    body, told = OF_PROVIDER[status]
+    body, message = OF_PROVIDER[status]
     with FakeRealtime() as provider, FakeRealtime() as other:
         provider.refuses = status, body, {"retry-after": "1"}
         tenant = hub.tenant()
         alone = hub.model(provider, rates=RATES, retries=0)
         with pytest.raises(Refused) as refused, session(hub, tenant.key, alone):
             pass
-        assert refused.value.status == told
+        assert refused.value.status == message
         (record,) = records(hub, tenant, 1)
-        assert (record["status"], record["charge_nano"]) == (told, 0)
+        assert (record["status"], record["charge_nano"]) == (message, 0)
         # Where another channel can, it opens the session.
         tenant, both = hub.tenant(), hub.model(provider, other, rates=RATES)
         with session(hub, tenant.key, both) as talk:
@@ -456,9 +456,9 @@ def test_money_that_is_used_up_ends_it(hub: Hub, provider: FakeRealtime, model: 
     assert [event["type"] for event in provider.sessions[-1].received].count("response.create") == 1
 
 
-def held_usd(heard: int, said: int) -> str:
+def held_usd(count: int, number: int) -> str:
     """What a hold for so many tokens takes, at the dearest rates."""
-    return f"{(heard * 32 + said * 64) / 10**9:.9f}"
+    return f"{(count * 32 + number * 64) / 10**9:.9f}"
 
 
 def test_a_balance_that_does_not_reach_shortens_the_answers(
@@ -510,15 +510,15 @@ def test_what_is_sent_beyond_a_hold_is_held_before_it_is_answered(
             talk.ask("hello #tokens=3")
         *_, last = (row["amount_nano"] for row in hub.rows(query, tenant.organisation_id))
         assert last < second
-    found = records(hub, tenant, 4)
-    assert [row["meters"]["out_text"] for row in found] == [3] * 4
+    result = records(hub, tenant, 4)
+    assert [row["meters"]["out_text"] for row in result] == [3] * 4
     # The hold of the first, and that of the third, were replaced: they are in the log no requests
     # of their own, but earlier attempts of those.
     replaced = hub.rows(
         "SELECT r.*, h.state FROM usage_usagerecord r JOIN billing_hold h ON h.id = r.id "
         "WHERE r.organisation_id = %s AND NOT r.final ORDER BY r.id", tenant.organisation_id,
     )  # fmt: skip
-    assert [row["request_id"] for row in replaced] == [found[0]["request_id"]]
+    assert [row["request_id"] for row in replaced] == [result[0]["request_id"]]
     for row in replaced:
         assert (row["charge_nano"], row["state"], row["flags"]) == (0, "voided", ["hold_replaced"])
     assert tenant.key not in str(provider.sessions[-1].headers)

@@ -108,9 +108,9 @@ def test_the_code_of_the_reference(
     finally:
         if language == "javascript":
             script.unlink()
-    said = done.stdout.decode(errors="replace")
-    assert ("session.created" if language == "curl" else "w0 w1 w2 w3 w4") in said, done.stderr
+    text = done.stdout.decode(errors="replace")
+    assert ("session.created" if language == "curl" else "w0 w1 w2 w3 w4") in text, done.stderr
     if settings is not None:
         events = provider.sessions[-1].received
-        told = next(event["session"] for event in events if event["type"] == "session.update")
-        assert (told["instructions"], told["audio"]) == (HARD, settings["audio"])
+        message = next(event["session"] for event in events if event["type"] == "session.update")
+        assert (message["instructions"], message["audio"]) == (HARD, settings["audio"])
