@@ -206,7 +206,7 @@ _INSTALLATION: Final[_Sections] = (
             _Common("seller", _("Seller and taxes"), "credits.write"),
         )),
     )),
-    (_("Operation"), (
+    (_("Monitor"), (
         Entry("send", _("Alerts"), (
             _Common("operator_alerts", _("Operator alerts"), "channels.read"),
             _Common("announcements", _("Announcements"), "channels.read"),
