@@ -136,7 +136,7 @@ _ORGANISATION: Final[_Sections] = (
             NavigationPage("invitations", _("Invitations"), "members.read", beyond_own=True),
             NavigationPage("roles", _("Roles"), "members.read", beyond_own=True),
             NavigationPage("teams", _("Teams"), "teams.read"),
-        ), "T"),
+        )),
         Entry("shield", _("Budgets"), (
             NavigationPage("budgets", _("Budgets"), "budgets.read"),
             NavigationPage("raises", _("Increase requests"), "budgets.ask", counted=True),

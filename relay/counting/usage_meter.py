@@ -408,7 +408,7 @@ class UsageMeter:
         return msgspec.structs.replace(
             evidence,
             family=self._family(),
-            said=self._text.text(),
+            answer_text=self._text.text(),
             thought=self._reasoning.text(),
             body=self._admitted.facts.body.raw,
             context_max=self._context_max(),

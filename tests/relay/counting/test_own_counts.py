@@ -94,7 +94,7 @@ def billed(item: dict[str, Any], model: str) -> dict[str, int]:
     sizes = [len(sample.text().encode()) for sample in (output, thought)]
     evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
     evidence = msgspec.structs.replace(
-        evidence, family=family_of(model), said=output.text(), thought=thought.text()
+        evidence, family=family_of(model), answer_text=output.text(), thought=thought.text()
     )
     return dict(count(evidence, PRICE, 10**15, "measured").meters)
 
