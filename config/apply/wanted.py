@@ -35,7 +35,7 @@ from gateway.channels.fields import (
     ROUTE_FIELDS,
     SETTINGS,
 )
-from gateway.channels.schemas import stated_routes
+from gateway.channels.schemas import route_fields
 from gateway.overrides.condition_rules import normal
 from gateway.overrides.rules import RequestOverrides, stored_overrides
 
@@ -134,7 +134,7 @@ class _Flattener:
         address = self._loaded.text(*path, "base_url")
         (fields if "base_url" in sent else defaults)["base_url"] = address
         if "models" in sent:
-            fields.update(stated_routes(channel.models))
+            fields.update(route_fields(channel.models))
         for name in filter(sent.__contains__, EGRESS_TEXTS):
             fields[name] = self._loaded.text(*path, name)
         for secret in filter(sent.__contains__, EGRESS_SECRETS):

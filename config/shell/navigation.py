@@ -266,14 +266,14 @@ def menu(actor: Actor | None, path: str) -> Menu:
         links = [_link(actor, page, entry, current=page is open_page) for page in pages]
         if len(links) > 1 and any(link.url == path for link in links):
             tabs = links
-        shown = replace(
+        entry_link = replace(
             links[0],
             name=entry.name,
             go=entry.go,
             current=open_page in pages,
             on_tab_bar=links[0].address in bar,
         )
-        sections.setdefault(heading, []).append(shown)
+        sections.setdefault(heading, []).append(entry_link)
     return Menu(side, list(sections.items()), tabs, _side_links(actor, side) if operates else [])
 
 

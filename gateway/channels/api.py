@@ -51,7 +51,7 @@ from gateway.channels.schemas import (
     TestRunIn,
     TestRunOut,
     TestRunPage,
-    stated_routes,
+    route_fields,
 )
 from gateway.models import Channel, ChannelKey, ChannelTestRun
 from lib.api import pagination
@@ -237,7 +237,7 @@ def _fields(body: ChannelChange) -> ChannelFields:
     """What a body states, as a write sets it."""
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
-        set_fields |= stated_routes(body.models)
+        set_fields |= route_fields(body.models)
     for name in CAP_NAMES:
         if name in set_fields:
             amount = set_fields.pop(name)

@@ -111,7 +111,7 @@ class RouteIn(Part):
     timeouts: ModelTimeoutsIn = Field(default_factory=ModelTimeoutsIn)
 
 
-def stated_routes(models: Mapping[str, RouteIn]) -> ChannelFields:
+def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
     """The models that a body or a file states, as a write sets them."""
     routes = models.items()
     return {

@@ -240,18 +240,18 @@ def take_units(
     allowances, estimate = principal.allowances, routed.estimate
     if not allowances or estimate is None:
         return NOTHING_TAKEN
-    found = applicable(allowances, routed.model.name)
+    usable = applicable(allowances, routed.model.name)
     ways = estimate.ways(size.output_cap)
-    wanted = wanted_units(ways, found)
+    wanted = wanted_units(ways, usable)
     if not wanted:
         return NOTHING_TAKEN
     if left:
         some = [
-            (found[name], min(n, left.get(str(found[name].id), n))) for name, n in wanted.items()
+            (usable[name], min(n, left.get(str(usable[name].id), n))) for name, n in wanted.items()
         ]
         return Taken(tuple((one, count) for one, count in some if count), 0)
     beyond = beyond_nano(ways, wanted, estimate.version) + estimate.steps_nano(size.output_cap)
-    units = tuple((found[name], count) for name, count in wanted.items())
+    units = tuple((usable[name], count) for name, count in wanted.items())
     return Taken(units, max(size.hold_nano - beyond, 0))
 
 

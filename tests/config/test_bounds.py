@@ -173,13 +173,13 @@ BOUNDS: Final[dict[str, Bound]] = {
     "accounts/limits/rules.py:check_limits:LIMIT_MAX": Bound(
         lambda _, n: check_limits({"rpm": n}), 1, 2_147_483_647
     ),
-    "accounts/limits/rules.py:_listed:LISTED_MAX": Bound(
+    "accounts/limits/rules.py:_list_values:LISTED_MAX": Bound(
         lambda _, n: check_limits({"tags": ["t"] * n}), None, 100
     ),
-    "accounts/members/pseudonym.py:_without_name:_WORD_MIN": Bound(
+    "accounts/members/pseudonym.py:_replace_name:_WORD_MIN": Bound(
         lambda _, n: replaces_name(n), 3, None
     ),
-    "accounts/sign_up/sign_up.py:_checked:DOMAINS_MAX": Bound(list_domains, None, 100),
+    "accounts/sign_up/sign_up.py:_validate_domains:DOMAINS_MAX": Bound(list_domains, None, 100),
     "billing/limits/budgets.py:check_budget:BUDGET_MAX_NANO": Bound(limit_budget, 0, 10**18),
     "billing/limits/budgets.py:find_subject:SUBJECT_LENGTH": Bound(
         lambda people, n: budgets.find_subject(actor(people.alice, people.acme), "model", "m" * n),
@@ -202,14 +202,14 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/credits/codes.py:create_batch:value": Bound(
         lambda _, n: codes.create_batch(SYSTEM, "batch", n, 1), 1, None
     ),
-    "billing/idempotency.py:once:KEY_LENGTH_MAX": Bound(ask_once, 1, 255),
+    "billing/idempotency.py:run_once:KEY_LENGTH_MAX": Bound(ask_once, 1, 255),
     "billing/limits/budget_increases.py:ask_for_more:BUDGET_MAX_NANO": Bound(
         ask_for_more, 1, 10**18
     ),
     "billing/prices/catalogue.py:_exact:INT64_MAX": Bound(
         lambda _, n: catalogue._exact("a", Decimal(n), Fraction(1)), 0, 2**63 - 1
     ),
-    "billing/limits/charge_rule.py:checked:DRAIN_SECONDS_MAX": Bound(
+    "billing/limits/charge_rule.py:build_charge_rule:DRAIN_SECONDS_MAX": Bound(
         lambda _, n: charge_rule.build_charge_rule("drain", n), 1, 600
     ),
     "billing/credits/code_format.py:read:_HEXADECIMAL_LENGTH": Bound(

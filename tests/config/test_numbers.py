@@ -224,6 +224,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_QUIET": "1:00:00",
         "_FRESH": "3:00:00",
         "_UNSEALED": "0:10:00",
+        "_FORM": "4",
     },
     "billing.subscriptions.included_units": {
         "UNITS_MAX": "1000000000000000",
@@ -329,7 +330,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "BYTES_PER_ESTIMATED_TOKEN": "4",
         "_READ_BYTES_MAX": "1048576",
     },
-    "relay.limits.limit_answers": {
+    "relay.front.limit_answers": {
         "_WINDOW_MS": "60000",
     },
     "relay.media.media_tasks": {

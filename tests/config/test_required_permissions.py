@@ -39,7 +39,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     },
     "accounts.members.access": {
         "members.read": "visible_members named_members visible_roles visible_invitations",
-        "members.write": "writable_member writable_invitation",
+        "members.write": "writable_member writable_invitation working_keys_of",
     },
     "accounts.single_sign_on.single_sign_on": {
         "sign_in.write": "access_single_sign_on",
@@ -66,7 +66,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "gateway.access": {
         "channels.read": (
             "every_channel access_channel_key visible_rules visible_shadow_answers "
-            "visible_aliases visible_models access_model visible_entries "
+            "visible_aliases visible_models access_model "
             "visible_model_proposals visible_test_runs visible_announcements"
         ),
         "prices.write": (
@@ -85,7 +85,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "playground.use": "add_bytes",
     },
     "playground.chats.conversations": {
-        "playground.read": "_standing_conversations access_attachment",
+        "playground.read": "_all_conversations access_attachment",
     },
     "playground.chats.export_import": {
         "playground.use": "import_conversations",

@@ -31,6 +31,9 @@ BEFORE: Final[Writes] = {
     "billing.prices.prices.remove_price": lambda w: prices.end_price(
         SYSTEM, w.version, clock.now() + dt.timedelta(days=1)
     ),
+    "billing.topups.topups.confirm_transfer": lambda w: topups.keep_checkout(
+        w.top_up, "transfer-1", ""
+    ),
 }
 WRITES: Final[Writes] = {
     "billing.limits.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
