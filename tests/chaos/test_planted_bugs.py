@@ -73,7 +73,7 @@ BUGS: Final = {
     ),
     "an inside address in another notation": Bug(
         "lib/network/egress.py",
-        'ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))\n        if isinstance',
+        'ip = _unmap_address(ipaddress.ip_address(address.partition("%")[0]))\n        if isinstance',
         'ip = ipaddress.ip_address(address.partition("%")[0])\n        if isinstance',
         "tests/lib/network/test_egress.py::test_an_address_that_is_not_public_is_denied",
     ),

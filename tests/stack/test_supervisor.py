@@ -232,11 +232,11 @@ async def test_a_failed_step_stops_the_children_and_is_told() -> None:
 
 KEEPER = """
 import asyncio, os, sys
-from tests.stack.test_supervisor import OBEDIENT, STUBBORN, Heard, HASTY, child
+from tests.stack.test_supervisor import OBEDIENT, STUBBORN, RecordingConsole, HASTY, child
 from stack.supervisor import Supervisor
 
 async def main():
-    heard = Heard()
+    heard = RecordingConsole()
     supervisor = Supervisor(heard, HASTY)
     async def story():
         for name, program in (("a", OBEDIENT), ("b", STUBBORN)):
