@@ -73,8 +73,8 @@ BUGS: Final = {
     ),
     "an inside address in another notation": Bug(
         "lib/network/egress.py",
-        'ip = _unmap_address(ipaddress.ip_address(address.partition("%")[0]))\n        if isinstance',
-        'ip = ipaddress.ip_address(address.partition("%")[0])\n        if isinstance',
+        '_unmap_address(ipaddress.ip_address(address.partition("%")[0]))\n        if isinstance',
+        'ipaddress.ip_address(address.partition("%")[0])\n        if isinstance',
         "tests/lib/network/test_egress.py::test_an_address_that_is_not_public_is_denied",
     ),
     "a charge that is cut off, not rounded": Bug(
