@@ -7,8 +7,10 @@ database. They are made beside the traffic: a span is sealed once no transaction
 still write into it. However much there is to seal or to look at again, no statement and no
 transaction of it is over more than a bounded number of rows.
 
-The digest is over the rows as JSON in UTF-8. The code of a seal is over its form too, which says
-which columns that are.
+The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the third
+know of no posting that holds its own lines, for none did then; those of the second do not know from
+where an event of the trail came either; those of the first have each backslash halved as well, and
+cover no row in which one stands for anything but itself.
 
 The oldest rows may be cut off, at the end of a seal and together with the seals over them
 (billing/seals/cuts.py): the chain then begins where a signed cut says.
@@ -44,9 +46,16 @@ _QUIET: Final = dt.timedelta(hours=1)
 _FRESH: Final = dt.timedelta(hours=3)
 # A transaction may hold a span open for a while; rows that stay unsealed longer prove nothing.
 _UNSEALED: Final = dt.timedelta(minutes=10)
-# Of the rows that seals cover; what stands before all else that is signed.
-_FORM: Final = 4
-_SEAL_FORM: Final = b"4|"
+# What stands before all else that is signed: of new seals, and of those that were made before.
+_FORM: Final = b"4|"
+_THIRD_FORM: Final = b"3|"
+_SECOND_FORM: Final = b"2|"
+_FIRST_FORM: Final = b""
+_FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {
+    4: (_FORM,),
+    3: (_THIRD_FORM,),
+    2: (_SECOND_FORM, _FIRST_FORM),
+}
 _CUT_FORM: Final = b"cut|"
 _REWRITTEN_FORM: Final = b"rewritten|"
 
@@ -159,16 +168,17 @@ def _broken_seal(
     cursor: Cursor, key: bytes, kind: str, stands_on: tuple[bytes, dt.datetime], seal: Any
 ) -> list[Broken]:
     """What is wrong with one seal, which stands on the code and the end of the one before it."""
-    id, from_at, to_at, rows, digest, stored, form, rewritten = seal
+    id, from_at, to_at, rows, digest, stored, number, rewritten = seal
     (code, until), broken = stands_on, []
     if from_at != until:
         broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
     sealed = (code, kind, from_at, to_at, rows, bytes(digest))
-    counted, again = _digest(cursor, kind, from_at, to_at)
+    form = _form_of(key, sealed, bytes(stored), number, rewritten)
+    counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
     if (counted, again) != (rows, bytes(digest)):
         span = f"{from_at.isoformat()} to {to_at.isoformat()}"
         broken.append(Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed"))
-    if not _is_ours(key, sealed, bytes(stored), form, rewritten):
+    if form is None:
         broken.append(Broken(kind, id, "its code is not ours"))
     return broken
 
@@ -190,26 +200,31 @@ def read_sealed(cursor: Cursor, key: bytes, seal: Seal) -> Sealed | None:
     """What a seal covers, if its rows are as they were sealed; None where they are not."""
     sealed = _read_sealed(seal)
     rewritten = None if seal.rewritten is None else bytes(seal.rewritten)
-    ours = _is_ours(key, sealed, bytes(seal.code), seal.form, rewritten)
-    holds = ours and _digest(cursor, seal.kind, seal.from_at, seal.to_at) == sealed[4:]
-    return sealed if holds else None
+    form = _form_of(key, sealed, bytes(seal.code), seal.form, rewritten)
+    if form is None or _digest(cursor, seal.kind, seal.from_at, seal.to_at, form) != sealed[4:]:
+        return None
+    return sealed
 
 
 def seal_rewritten(cursor: Cursor, key: bytes, seal: Seal, sealed: Sealed) -> None:
     """Let a seal that held vouch for its rows as they are now: an erasure has rewritten them. In
     the caller's transaction, which holds the lock of the seals."""
-    rows, digest = _digest(cursor, seal.kind, seal.from_at, seal.to_at)
+    rows, digest = _digest(cursor, seal.kind, seal.from_at, seal.to_at, _FORM)
     if rows != seal.rows:
         raise RuntimeError(f"seal {seal.pk} covers {seal.rows} rows, not {rows}")
     signature = sign_rewritten(key, (*sealed[:4], rows, digest), bytes(seal.code))
     cursor.execute(_REWRITE, {"id": seal.pk, "digest": digest, "rewritten": signature})
 
 
-def _is_ours(key: bytes, sealed: Sealed, stored: bytes, form: int, rewritten: bytes | None) -> bool:
-    """Whether a seal's code, or the signature of one whose rows were rewritten, is ours."""
+def _form_of(
+    key: bytes, sealed: Sealed, stored: bytes, number: int, rewritten: bytes | None
+) -> bytes | None:
+    """In which form the rows of a seal are read; None where neither its code nor its signature is
+    ours."""
     if rewritten is not None:
-        return _is_equal_code(rewritten, sign_rewritten(key, sealed, stored))
-    return form == _FORM and _is_equal_code(stored, _code(key, _SEAL_FORM, *sealed))
+        return _FORM if _is_equal_code(rewritten, sign_rewritten(key, sealed, stored)) else None
+    forms = _FORMS.get(number, ())
+    return next((form for form in forms if _is_equal_code(stored, _code(key, form, *sealed))), None)
 
 
 def _read_sealed(seal: Seal) -> Sealed:
@@ -268,13 +283,13 @@ def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
     from_at = _end(stands_on)
     if to_at <= from_at:
         return 0
-    rows, digest = _digest(cursor, kind, from_at, to_at)
+    rows, digest = _digest(cursor, kind, from_at, to_at, _FORM)
     if not rows and isinstance(stands_on, Seal) and to_at - from_at < _QUIET:
         return 0
     before = bytes(stands_on.code) if stands_on else b""
     code = _code(
         key=key,
-        form=_SEAL_FORM,
+        form=_FORM,
         before=before,
         kind=kind,
         from_at=from_at,
@@ -283,26 +298,39 @@ def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
         digest=digest,
     )
     Seal.objects.create(
-        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code, form=_FORM
+        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code, form=4
     )
     return 1
 
 
 def _digest(
-    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime
+    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """How many rows a span has, and the digest over all that stands in them."""
-    query = _JOINED.format(lines=_LINES[kind])
+    query = _JOINED.format(lines=_lines(kind, form))
     total, digest = 0, hashlib.sha256()
     # One part behind the other they are the lines of the whole.
     for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
         cursor.execute(query, {"from": part_from, "to": part_to})
         ((rows, text),) = cursor.fetchall()
+        if form == _FIRST_FORM:
+            if "\\" in text.replace("\\\\", ""):
+                # A backslash alone stands for something else, which this form did not know.
+                return total + rows, b""
+            text = text.replace("\\\\", "\\")
         if rows:
             digest.update(b"\n" if total else b"")
             digest.update(text.encode())
         total += rows
     return total, digest.digest()
+
+
+def _lines(kind: str, form: bytes) -> str:
+    if kind == SealKind.LEDGER and form != _FORM:
+        return _LINES_OF_THEIR_OWN
+    if kind == SealKind.TRAIL and form in (_SECOND_FORM, _FIRST_FORM):
+        return _LINES_WITHOUT_ORIGIN
+    return _LINES[kind]
 
 
 def _is_equal_code(stored: bytes, code: bytes) -> bool:
@@ -368,18 +396,20 @@ _JOINED: Final = r"""
     SELECT count(*) AS rows, coalesce(string_agg(line, E'\n' ORDER BY at, id), '') AS text
     FROM ({lines}) lines"""
 
-_LINES: Final[Mapping[str, str]] = {
-    "ledger": """
-        SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+_HEAD: Final = """
             posting.id, posting.idempotency_id, posting.kind, posting.organisation_id,
-            posting.cause, posting.actor, extract(epoch FROM posting.created_at), (
-                SELECT jsonb_agg(jsonb_build_array(line.id, line.account_id, line.amount_nano)
-                                 ORDER BY line.id)
-                FROM billing_ledgerline line WHERE line.posting_id = posting.id),
-            posting.attempt_id, posting.account_ids, posting.amounts_nano,
+            posting.cause, posting.actor, extract(epoch FROM posting.created_at)"""
+_STORED: Final = """
+            (SELECT jsonb_agg(jsonb_build_array(line.id, line.account_id, line.amount_nano)
+                              ORDER BY line.id)
+             FROM billing_ledgerline line WHERE line.posting_id = posting.id)"""
+_LINES: Final[Mapping[str, str]] = {
+    "ledger": f"""
+        SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+            {_HEAD}, {_STORED}, posting.attempt_id, posting.account_ids, posting.amounts_nano,
             posting.entry_id)::text AS line
         FROM billing_posting posting
-        WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s""",
+        WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s""",  # noqa: S608 - only constants are put in
     "trail": """
         SELECT event.at, event.id, jsonb_build_array(
             event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
@@ -389,3 +419,24 @@ _LINES: Final[Mapping[str, str]] = {
         FROM accounts_auditevent event
         WHERE event.at >= %(from)s AND event.at < %(to)s""",
 }
+
+# No posting of its time has any of these; who gives it one has edited it.
+_LINES_OF_THEIR_OWN: Final = f"""
+    SELECT posting.created_at AS at, posting.id, CASE WHEN num_nonnulls(
+            posting.attempt_id, posting.account_ids, posting.amounts_nano, posting.entry_id) = 0
+        THEN jsonb_build_array({_HEAD}, {_STORED})::text
+        ELSE '' END AS line
+    FROM billing_posting posting
+    WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s"""  # noqa: S608
+
+# No event of its time has one; who gives it one has edited it.
+_LINES_WITHOUT_ORIGIN: Final = """
+    SELECT event.at, event.id, CASE WHEN concat(
+            event.address, event.client, event.session, event.request_id, event.reason) = ''
+        THEN jsonb_build_array(
+            event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
+            event.organisation_id, event.action, event.object_type, event.object_id,
+            event.detail)::text
+        ELSE '' END AS line
+    FROM accounts_auditevent event
+    WHERE event.at >= %(from)s AND event.at < %(to)s"""

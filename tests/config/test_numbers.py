@@ -224,7 +224,6 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_QUIET": "1:00:00",
         "_FRESH": "3:00:00",
         "_UNSEALED": "0:10:00",
-        "_FORM": "4",
     },
     "billing.subscriptions.included_units": {
         "UNITS_MAX": "1000000000000000",

@@ -126,9 +126,9 @@ def test_a_seal_that_was_made_again_breaks_the_next(kind: str) -> None:
     run("UPDATE accounts_auditevent SET action = 'x' WHERE at < %s", first.to_at)
     with connection.cursor() as cursor:
         span = (kind, first.from_at, first.to_at)
-        rows, digest = seals._digest(cursor, *span)
+        rows, digest = seals._digest(cursor, *span, seals._FORM)
     first.digest = digest
-    first.code = seals._code(KEY, seals._SEAL_FORM, b"", *span, rows, digest)
+    first.code = seals._code(KEY, seals._FORM, b"", *span, rows, digest)
     first.save()
     assert [one for one in broken() if one.kind == kind] == [
         Broken(kind, second.id, "its code is not ours")

@@ -1,6 +1,8 @@
 """P22: history cannot be edited quietly."""
 
 import datetime as dt
+import hashlib
+import hmac
 import json
 import os
 import random
@@ -25,6 +27,7 @@ from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
+from tests.books import post_as_before
 from tests.hostile import EVERYTHING, LONG, STORABLE
 from usage.books.check import check_books
 from usage.models import BooksCheck
@@ -224,6 +227,66 @@ def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
         assert [one.kind for one in broken()] == ["trail"], edited
 
 
+def sealed_by_older() -> None:
+    """No older process makes a seal any more; these were made before."""
+    run("ALTER TABLE billing_seal DROP CONSTRAINT sealed_whole")
+
+
+def third_form(until: dt.datetime) -> None:
+    """A seal over the ledger as it was made before postings held their own lines."""
+    from_at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), sha256(convert_to(coalesce(string_agg(jsonb_build_array(
+                id, idempotency_id, kind, organisation_id, cause, actor,
+                extract(epoch FROM created_at), (
+                    SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
+                                     ORDER BY e.id)
+                    FROM billing_ledgerline e WHERE e.posting_id = p.id))::text,
+                E'\n' ORDER BY created_at, id), ''), 'UTF8'))
+            FROM billing_posting p WHERE created_at < %s""",
+            [until],
+        )
+        rows, digest = cursor.fetchone()
+    span = f"ledger|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
+    text = b"3|" + span.encode() + b"|%d|" % rows + bytes(digest)
+    sealed_by_older()
+    Seal.objects.create(
+        kind="ledger", from_at=from_at, to_at=until, rows=rows, digest=digest,
+        code=hmac.new(KEY, text, hashlib.sha256).digest(), form=3,
+    )  # fmt: skip
+
+
+# What somebody does to a posting that has its lines in a table of their own.
+_EDITS_OF_BEFORE = (
+    "UPDATE billing_ledgerline SET amount_nano = amount_nano + 1",
+    "UPDATE billing_ledgerline SET posting_id = gen_random_uuid()",
+    "DELETE FROM billing_ledgerline WHERE id = (SELECT min(id) FROM billing_ledgerline)",
+    "DELETE FROM billing_posting",
+    "UPDATE billing_posting SET actor = 'x'",
+    "UPDATE billing_posting SET attempt_id = gen_random_uuid()",
+    "UPDATE billing_posting SET entry_id = 1",
+    "UPDATE billing_posting SET account_ids = '{1,2}', amounts_nano = '{1,-1}'",
+    "UPDATE billing_posting SET idempotency_id = NULL, attempt_id = gen_random_uuid()",
+)
+
+
+@pytest.mark.parametrize("edited", _EDITS_OF_BEFORE)
+def test_a_seal_of_the_third_form_holds_and_finds_an_edit(edited: str) -> None:
+    now = clock.now()
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 5_000)
+    post_as_before()
+    unguarded()
+    run("UPDATE billing_posting SET created_at = %s", now - dt.timedelta(minutes=2))
+    third_form(now - dt.timedelta(minutes=1))
+    seal_all(KEY)
+    assert broken() == []
+    run(edited)
+    assert {one.kind for one in broken()} == {"ledger"}
+
+
 def test_an_older_process_seals_nothing_in_its_form() -> None:
     """It knows nothing of the lines that postings hold: its seals would not cover them."""
     with pytest.raises(IntegrityError, match="sealed_whole"), transaction.atomic():
@@ -231,6 +294,47 @@ def test_an_older_process_seals_nothing_in_its_form() -> None:
             kind="ledger", from_at=clock.now(), to_at=clock.now(), rows=0, digest=b"", code=b"",
             form=3,
         )  # fmt: skip
+
+
+def first_form(until: dt.datetime) -> None:
+    """A seal over the trail as it was made first: the text was cast to bytes, and the code began
+    with the code before."""
+    from_at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), sha256(coalesce(string_agg(jsonb_build_array(
+                id, extract(epoch FROM at), actor_user_id, actor_key, organisation_id, action,
+                object_type, object_id, detail)::text, E'\\n' ORDER BY at, id), '')::bytea)
+            FROM accounts_auditevent WHERE at < %s""",
+            [until],
+        )
+        rows, digest = cursor.fetchone()
+    span = f"trail|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
+    code = hmac.new(KEY, span.encode() + b"|%d|" % rows + bytes(digest), hashlib.sha256).digest()
+    sealed_by_older()
+    Seal.objects.create(
+        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code, form=2
+    )
+
+
+@pytest.mark.parametrize("text", ["ci", "C:\\new\\table", "\\\\", "你好 🦊"], ids=ascii)
+def test_a_seal_of_the_first_form_holds_and_finds_an_edit(text: str) -> None:
+    now = clock.now()
+    event = record_text(text)
+    unguarded()
+    backdate(event, now - dt.timedelta(minutes=2))
+    first_form(now - dt.timedelta(minutes=1))
+    assert broken() == []
+    # What the chain goes on with is of the form of today.
+    backdate(record_text('say "hi"'), now - dt.timedelta(seconds=30))
+    assert seal_all(KEY) == 2
+    assert broken() == []
+    for edited in (text + "x", text + '"', text + "\n", text.replace("\\n", "\n")):
+        detail = json.dumps({"name": edited})
+        run("UPDATE accounts_auditevent SET detail = %s WHERE id = %s", detail, event.id)
+        wanted = [] if edited == text else ["trail"]
+        assert [one.kind for one in broken()] == wanted, edited
 
 
 @pytest.mark.parametrize("kind", ["ledger", "trail"])
