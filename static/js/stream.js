@@ -101,8 +101,15 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request.action) || ctx.response.status >= 400) return;
   const { text } = ctx;
   Object.assign(ctx, { text: "", swap: "none" });
-  inTurn(text, document.body).then(() => document.dispatchEvent(new Event("begun")));
+  inTurn(text, document.body).then(() => {
+    document.dispatchEvent(new Event("begun"));
+    // An answer may have ended before the page heard of it. No stream is opened then.
+    if (!document.querySelector("[hx-sse\\:connect]")) answered();
+  });
 });
+// The balance in the header follows it.
+const answered = () => document.body.dispatchEvent(new Event("answered"));
+document.addEventListener("htmx:sse:close", answered);
 
 // What a screen reader hears of it, if its user wants more than the state: whole sentences, every
 // three seconds at the most; of a list or table whole parts; of code that it is there -----------------

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from accounts.access.actors import SYSTEM
 from billing.credits import codes
@@ -70,3 +70,21 @@ def test_the_balance_in_the_header_follows_what_the_page_changes(
     with page.expect_response("**/billing/_f/balance") as answered:
         page.get_by_role("button", name="Send").click()
     assert answered.value.ok
+
+
+def test_the_balance_follows_an_answer_that_ended_before_the_page_heard_of_it(
+    site: Installation, owner: Visitor
+) -> None:
+    page = owner.page
+    page.goto(f"{site.organisation}/playground?m={MODEL}")
+    page.get_by_label("Message", exact=True).fill("#tokens=3 Tell me about lakes.")
+
+    def answer_when_ended(route: Route) -> None:
+        site.hub.wait(lambda: 'data-state="answering"' not in route.fetch().text(), "it goes on")
+        route.fulfill(response=route.fetch())
+
+    page.route("**/playground/runs", answer_when_ended)
+    with page.expect_response("**/billing/_f/balance") as answered:
+        page.get_by_role("button", name="Send").click()
+    assert answered.value.ok
+    expect(page.locator(".msg[data-role=assistant]")).to_have_count(1)
