@@ -14,11 +14,8 @@ from django.db import OperationalError, connection
 from relay.errors import DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Row, Statement
 
-# A failure that another try may cure, as a deadlock is.
-_FAILS: Statement = (
-    "DO $$ BEGIN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '40001'; END $$",
-    {},
-)
+# Failures that another try may cure: two transactions met, and a statement took too long.
+MET, CANCELLED = "40001", "57014"
 
 
 class FailingConnection(PipelinedConnection):
@@ -27,9 +24,11 @@ class FailingConnection(PipelinedConnection):
     _n = 0
     struck = False
 
-    def fail_at(self, n: int, then: Callable[[], None]) -> None:
+    def fail_at(self, n: int, then: Callable[[], None], sqlstate: str = MET) -> None:
         """Let the n-th statement (from 1) of the next transaction fail; `then` looks around."""
         self._n, self._then, self.struck = n, then, False
+        text = f"RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '{sqlstate}'"
+        self._fails: Statement = (f"DO $$ BEGIN {text}; END $$", {})
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         n, self._n = self._n, 0
@@ -37,7 +36,7 @@ class FailingConnection(PipelinedConnection):
             return await super().run(statements)
         self.struck = True
         try:
-            return await super().run([*statements[: n - 1], _FAILS, *statements[n - 1 :]])
+            return await super().run([*statements[: n - 1], self._fails, *statements[n - 1 :]])
         except DatabaseRefused:
             self._then()
             raise

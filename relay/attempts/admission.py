@@ -38,7 +38,8 @@ class Guarded(NamedTuple):
 class AdmissionRequest(msgspec.Struct, frozen=True):
     """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
     released in the same transaction, so that failing over needs no second balance. `guards` is the
-    count of budget changes that `guarded` was made by; None = nothing is limited."""
+    count of budget changes that `guarded` was made by; None = nothing is limited. `rolled_back`:
+    another transaction was in its way once."""
 
     attempt: usage.AttemptOpened
     ttl_seconds: int
@@ -46,6 +47,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True):
     guards: int = 0
     guarded: Guarded | None = None
     tries: int = 0
+    rolled_back: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 refused for a lock that somebody holds     each organisation's part by itself
 refused for what it cannot store           each request and each ending by itself; an ending
                                            that is refused again, without its texts
-refused for what passes, or away           the writer tries it again
+refused for what passes, or away           the writer tries the endings again, and admissions
+                                           once where another transaction was in the way
 """
 
 import asyncio
@@ -36,6 +37,8 @@ LEASE_S: Final = 10
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING: Final = ("40", "53", "55", "57", "25")
 _LOCKED: Final = "55P03"
+# Serialization, deadlock, locks: the transaction was rolled back because of another one.
+_IN_THE_WAY: Final = ("40", "55")
 
 
 class BatchWriter:
@@ -94,14 +97,21 @@ class BatchWriter:
             await self._ask_again(again)
 
     def fail(self, admissions: Sequence[Waiting], error: Exception) -> None:
-        """The database could not decide on these; whatever it may have written is taken back."""
+        """The database could not decide on these; whatever it may have written is taken back.
+        Those that another transaction was in the way of are asked once more."""
         asked_again = {future for _, future in self._queue.admissions}
+        rolled_back = isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_IN_THE_WAY)
+        again, failed = list[Waiting](), 0
         for request, future in admissions:
             if future in asked_again:
                 # Of a part that was written while another one failed.
                 continue
+            if rolled_back and not request.rolled_back and not future.done():
+                again.append((msgspec.structs.replace(request, rolled_back=True), future))
+                continue
             if not future.done():
                 future.set_exception(error)
+                failed += 1
             elif not future.cancelled() and future.exception() is None:
                 # Decided before what failed: it runs, and settles itself.
                 continue
@@ -110,6 +120,9 @@ class BatchWriter:
             self._queue.endings.append(_void(request, "overloaded"))
             if future.cancelled() and request.attempt.n > 1:
                 self._queue.endings += _endings_of_abandoned(request)
+        self._queue.ask_again(again)
+        if failed:
+            log.warning("requests refused: %d, because of %s", failed, error)
 
     def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
         """The verdict on this request has reached nobody."""

@@ -12,6 +12,7 @@ queue (docs/promises.md, "State when something is gone").
 
 import asyncio
 import contextlib
+import logging
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ from psycopg.pq.abc import PGconn, PGresult
 from lib.ids import id_text, new_id
 from lib.process.waiting import timeout
 from relay.errors import DatabaseAway, DatabaseRefused
+
+log = logging.getLogger(__name__)
 
 Statement = tuple[str, Mapping[str, object]]
 Row = tuple[str | None, ...]
@@ -249,6 +252,8 @@ class PipelinedConnection:
         """Give the connection up; a waiting transaction hears of it."""
         if self._pgconn is None:
             return
+        if not self._closing:
+            log.warning("the connection to the database was lost: %s", why)
         asyncio.get_running_loop().remove_reader(self._fd)
         self._pgconn.finish()
         self._pgconn = self._connection = None

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from config.management.commands.migrate import LOCK_WAIT_MS
+from lib.database.table_locks import LOCK_WAIT_MS
 from tests.databases import own_database
 from tests.house.test_migrations import BEFORE, LARGE
 from tests.hub import ROOT

@@ -58,6 +58,9 @@ class Versions(NamedTuple):
         subprocess.run([*command, "-t"], check=True, capture_output=True)
         self.nginx.process.send_signal(signal.SIGHUP)
 
+    def said_by_webs(self) -> list[str]:
+        return [web.told() for web in self.new.webs]
+
     def check_again(self) -> None:
         """Wait until the ledger was checked once more, by whichever version's worker runs."""
         [(now,)] = self.rows("SELECT now()")
@@ -147,7 +150,7 @@ def test_an_update_and_the_way_back_lose_no_request(
         until_more(load)
         versions.check_again()
         record_property("requests until updated", load.whole)
-        assert not load.lost
+        assert not load.lost, versions.said_by_webs()
         # Back: web processes alone.
         newer, _ = start_beside(versions, old)
         until_more(load)
@@ -156,7 +159,7 @@ def test_an_update_and_the_way_back_lose_no_request(
         versions.check_again()
     record_property("reconnected", load.reconnected)
     record_property("requests", load.whole)
-    assert not load.lost
+    assert not load.lost, versions.said_by_webs()
     letters = versions.letters()
     # Of stopped jobs they are told where this machine takes longer than a minute and a half for the
     # time between both workers.

@@ -28,6 +28,7 @@ from accounts.audit import audit
 from billing.models import BooksWalk, Seal, SealKind
 from lib import clock
 from lib.database.postgres_tools import BACKUP_NAME
+from lib.database.table_locks import LOCK_WAIT_MS
 from usage.books import walk as books_walk
 from usage.books.walk import NEW, WHOLE
 from usage.models import (
@@ -61,9 +62,8 @@ from usage.rollups import clickhouse_sink
 
 RESTS: Final = dt.timedelta(days=31)
 """So long after its end a month stays: what a process has kept meanwhile comes before that."""
-# Who waits for a table lets everybody wait behind it: so long at most, then not for a while.
 _INSTANT: Final = dt.timedelta(microseconds=1)
-_LOCK_WAIT_MS: Final = 300
+# After a table was in use, and how often it is tried.
 _REST_S: Final = 1
 _TRIES: Final = 60
 _HOLDS, _ATTEMPTS, _RECORDS = "billing_hold", "usage_attempt", "usage_usagerecord"
@@ -458,7 +458,7 @@ def _patiently(change: Callable[[CursorWrapper], None]) -> None:
     for _ in range(_TRIES):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
+                cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
                 change(cursor)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):

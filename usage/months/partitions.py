@@ -14,15 +14,13 @@ from django.db.backends.utils import CursorWrapper
 
 from lib import clock
 from lib.database.partition_split import end_of_first
+from lib.database.table_locks import LOCK_WAIT_MS
 from lib.ids import first_id_at, id_before
 
 PARTITIONED = ("usage_attempt", "usage_usagerecord", "billing_hold")
 ID_SLACK = dt.timedelta(days=1)
 """Ids are made by the processes' clocks, times by the database's; nothing is a day apart."""
 _AHEAD = 3
-# Making one waits for whoever reads the table, such as a backup; meanwhile nobody could write. It
-# is tried again an hour later.
-_LOCK_WAIT_MS = 1000
 # A hold is updated when it ends, for which its page has room.
 _STORED = {"billing_hold": " WITH (fillfactor = 60)"}
 
@@ -59,7 +57,8 @@ def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
 
 def _make(cursor: CursorWrapper, table: str, month: dt.date) -> None:
     with transaction.atomic():
-        cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
+        # Somebody may read the table, such as a backup. It is tried again an hour later.
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
         make_partition(cursor, table, month)
 
 

@@ -14,9 +14,9 @@ from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
 
 from config.system.migration_state import render_less
+from lib.database.table_locks import LOCK_WAIT_MS
 
-LOCK_WAIT_MS: Final = 2000
-TRIES: Final = 5
+TRIES: Final = 30
 
 
 class Command(migrate.Command):

@@ -11,6 +11,8 @@ from django.core.management.commands import migrate as djangos
 from django.db import connection
 
 from config.management.commands import migrate
+from lib.database.table_locks import LOCK_WAIT_MS
+from relay.ledger import database
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +70,11 @@ def test_one_that_stays_in_use_is_told(reader: InTheWay) -> None:
         call_command("migrate", verbosity=0)
     assert reader.tries == migrate.TRIES
     assert lock_timeout() == "0"
+
+
+def test_a_request_waits_twice_as_long_as_a_change_of_a_table() -> None:
+    """P10: no request is refused for a migration, a new month, or one that moves to a file."""
+    assert int(database.SESSION["lock_timeout"]) > 2 * LOCK_WAIT_MS
 
 
 def test_the_command_is_the_one_that_the_installation_runs() -> None:

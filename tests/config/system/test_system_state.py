@@ -125,7 +125,7 @@ def test_a_partition_that_somebody_is_in_the_way_of_is_left_for_later(
 ) -> None:
     """Who wants to lock the table of usage holds up whoever writes to it: not for long."""
     month = dt.date(2031, 5, 1)
-    monkeypatch.setattr(partitions, "_LOCK_WAIT_MS", 10)
+    monkeypatch.setattr(partitions, "LOCK_WAIT_MS", 10)
     with psycopg.connect(
         environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
     ) as reader:

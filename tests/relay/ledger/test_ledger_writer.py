@@ -423,13 +423,13 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
 
 
 class FailingOnce(PipelinedConnection):
-    """A connection on which the next transaction fails in that way, and only that one."""
+    """A connection on which the next transactions fail in these ways, each once."""
 
-    fault: DatabaseFailed | None = None
+    faults: Sequence[DatabaseFailed] = ()
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        fault, self.fault = self.fault, None
-        if fault is not None:
+        if self.faults:
+            fault, *self.faults = self.faults
             raise fault
         return await super().run(statements)
 
@@ -453,12 +453,35 @@ async def test_what_passes_is_tried_again_and_not_taken_for_what_cannot_be_store
     """P1: the ending is written whole, with its texts."""
     ledger, one = LedgerWriter(failing_once), asked(hub.tenant())
     await ledger.admit(one)
-    failing_once.fault = DatabaseRefused(sqlstate, "for a moment")
+    failing_once.faults = [DatabaseRefused(sqlstate, "for a moment")]
     ledger.settle(ended(one, message="its text", raw_usage='{"a": 1}'), at_once=True)
     await ledger.join()
     record = record_of(hub, one)
     assert (record["message"], record["raw_usage"]) == ("its text", {"a": 1})
     assert (record["flags"], record["charge_nano"]) == ([], 10)
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03"])
+async def test_a_deadlock_refuses_nobody(
+    hub: Hub, failing_once: FailingOnce, caplog: pytest.LogCaptureFixture, sqlstate: str
+) -> None:
+    """P10: the request is asked once more; when it is rolled back twice, the log says why."""
+    ledger, one, other = LedgerWriter(failing_once), asked(hub.tenant()), asked(hub.tenant())
+    in_the_way = DatabaseRefused(sqlstate, "for a moment")
+    failing_once.faults = [in_the_way]
+    assert (await ledger.admit(one)).word == "admitted"
+    refused = f"requests refused: 1, because of {in_the_way}"
+    assert refused not in caplog.messages
+    failing_once.faults = [in_the_way, in_the_way]
+    with pytest.raises(DatabaseRefused, match=sqlstate):
+        await ledger.admit(other)
+    assert refused in caplog.messages
+    await ledger.join()
+    assert is_open(hub, one)
+    assert not is_open(hub, other)
+    ledger.settle(ended(one), at_once=True)
+    await ledger.join()
     hub.assert_books_balance()
 
 
@@ -470,7 +493,7 @@ async def test_a_lease_that_was_not_written_is_written_with_the_next_transaction
     ledger, tenant = LedgerWriter(failing_once), hub.tenant()
     query = "SELECT 1 FROM billing_process WHERE id = %s AND alive_until > now()"
     for _ in ("the first, which every hold needs", "a later one"):
-        failing_once.fault = fault
+        failing_once.faults = [fault]
         ledger.renew()
         await ledger.join()
         assert not hub.rows(query, failing_once.process_id)

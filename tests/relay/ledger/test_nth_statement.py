@@ -10,7 +10,7 @@ from django.db import OperationalError, transaction
 from lib.ids import new_id
 from relay.errors import DatabaseRefused
 from relay.ledger.writer import LedgerWriter
-from tests.failing import FailingConnection, nth_statement_fails
+from tests.failing import CANCELLED, MET, FailingConnection, nth_statement_fails
 from tests.hub import Hub, Tenant
 from tests.relay.ledger.test_ledger_writer import asked, ended
 
@@ -55,8 +55,10 @@ async def test_every_statement_of_a_settlement(hub: Hub) -> None:
     await connection.close()
 
 
-async def test_every_statement_of_an_admission(hub: Hub) -> None:
-    """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt."""
+@pytest.mark.parametrize("sqlstate", [MET, CANCELLED])
+async def test_every_statement_of_an_admission(hub: Hub, sqlstate: str) -> None:
+    """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt. Where two
+    transactions met, the second try admits."""
     connection = FailingConnection(hub.dsn, 2.0, new_id())
     await connection.open()
     ledger = LedgerWriter(connection)
@@ -64,17 +66,23 @@ async def test_every_statement_of_an_admission(hub: Hub) -> None:
         tenant = hub.tenant("0.000000500")
         before = state(hub, tenant)
         seen: list[Any] = []
-        connection.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
+        look = lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant))  # noqa: E731
+        connection.fail_at(n, look, sqlstate)
         if n > 20:
             break
         try:
-            await ledger.admit(asked(tenant))
+            assert (await ledger.admit(asked(tenant))).word == "admitted"
         except DatabaseRefused:
+            assert connection.struck
+            assert sqlstate == CANCELLED
             await ledger.join()
-            assert seen == [before]
             assert state(hub, tenant)[1:] == before[1:]
         else:
-            assert not connection.struck
+            assert not connection.struck or sqlstate == MET
+            holds, attempts = state(hub, tenant)[1], state(hub, tenant)[4]
+            assert len(holds) == len(attempts) == 1
+        assert seen == [before] * connection.struck
+        if not connection.struck:
             break
     assert 2 < n < 20
     await ledger.join()
