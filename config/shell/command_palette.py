@@ -1,37 +1,84 @@
-"""Results of the command palette: pages, chats by title, prompts, models and keys by name, requests
-by id, as far as the person's roles allow, in this order."""
+"""Results of the command palette: pages, actions, settings by their labels, and things by name or
+id, as far as the person's roles allow.
 
+The three best are shown first; the others follow by kind. Without words: what was chosen last, the
+last chats, and all pages.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from django import forms
+from django.db.models import Model, Q, QuerySet, UUIDField
+from django.db.models.functions import Length
 from django.http import Http404
 from django.urls import reverse
-from django.utils.translation import gettext, pgettext
+from django.utils import translation
+from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
-from accounts.access.access import living_keys, scope_of
+from accounts.access.access import (
+    all_organisations,
+    all_people,
+    living_keys,
+    scope_of,
+    visible_teams,
+)
 from accounts.access.actors import Actor, slug_of
+from accounts.forms import OrganisationForm
+from accounts.members.access import named_members
 from accounts.roles.rules import Action
-from config.shell.navigation import all_links
+from accounts.sign_up.views import SignUpSettingForm
+from billing.access import visible_invoices
+from billing.invoices.forms import BuyerForm, PartyForm
+from config.shell.navigation import Link, all_links
+from config.shell.palette_ranking import is_made_of, rank, split_words
+from config.shell.palette_words import WORDS
+from gateway.access import visible_channels
 from gateway.public_models.shown_models import models_for
+from gateway.settings.views import InstallationSettingsForm
 from lib.ids import id_text, parse_id
 from playground.chats.conversations import visible_conversations
 from playground.prompts.prompts import search_prompts
 from usage.requests.receipts import request_detail
 
+Row = TypeVar("Row", bound=Model)
+
 WORDS_MAX: Final = 200
+RECENT_MAX: Final = 5
 _SHOWN: Final = 6
+_BEST: Final = 3
 _LAST: Final = 3
+# What somebody wants to do with a thing, and of which kind it is, is no part of its name.
+_BESIDE_NAMES: Final = pgettext_lazy(
+    "search words", "disable enable revoke rotate edit open show delete remove view find go "
+                         "key keys team member person user model channel organisation organization "
+                         "invoice chat request")  # fmt: skip
+_FORMS: Final[dict[str, type[forms.Form]]] = {
+    "settings": OrganisationForm,
+    "billing_details": BuyerForm,
+    "installation_settings": InstallationSettingsForm,
+    "sign_up_settings": SignUpSettingForm,
+    "seller": PartyForm,
+}
+"""Forms whose fields are found by their labels, by the name of their page among the URLs."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `note` adds detail."""
+    """One result. `note` adds detail. One with a `form` sends `value` as the field `field` of the
+    form with that id, which all pages have, instead of opening `url`."""
 
     icon: str
     name: str
     url: str
     note: str = ""
+    form: str = ""
+    field: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,51 +89,210 @@ class Group:
     hits: list[Hit]
 
 
-def search(actor: Actor, words: str) -> list[Group]:
-    """The groups in which something was found. Without words: the last chats, and the pages."""
+class Chosen(NamedTuple):
+    """What the person has chosen before, as their browser remembers it."""
+
+    url: str
+    name: str
+
+
+class _Ranked(NamedTuple):
+    rank: int
+    group: str
+    hit: Hit
+
+
+def search(actor: Actor, words: str, recent: Sequence[Chosen] = ()) -> list[Group]:
+    """Return the groups in which something was targets, the latest of `recent` first."""
     words = words.strip()[:WORDS_MAX]
-    pages = Group(pgettext("search", "Pages"), _pages(actor, words))
-    chats = Group(gettext("Chats"), _chats(actor, words))
     if not words:
-        return [group for group in (chats, pages) if group.hits]
-    groups = [
-        Group(gettext("Requests"), _requests(actor, words)),
-        pages,
-        chats,
-        Group(gettext("Prompts"), _prompts(actor, words)),
-        Group(gettext("Models"), _models(actor, words)),
-        Group(gettext("API keys"), _keys(actor, words)),
-    ]
+        groups = [
+            Group(gettext("Recent"), list(_recent(actor, recent[:RECENT_MAX]))),
+            Group(gettext("Chats"), _chats(actor, "")),
+            Group(pgettext("search", "Pages"), [_page(link) for link in all_links(actor)]),
+        ]
+        return [group for group in groups if group.hits]
+    before = {chosen.url for chosen in recent}
+    ranked = [*_static(actor, words), *_things(actor, words)]
+    ranked.sort(key=lambda one: (one.rank, one.hit.url not in before))
+    best, others = ranked[:_BEST], ranked[_BEST:]
+    hits: dict[str, list[Hit]] = {}
+    for one in others:
+        hits.setdefault(one.group, []).append(one.hit)
+    groups = [Group(gettext("Best matches"), [one.hit for one in best])]
+    groups += [Group(name, matches[:_SHOWN]) for name, matches in hits.items()]
     return [group for group in groups if group.hits]
 
 
-def _pages(actor: Actor, words: str) -> list[Hit]:
-    sought = words.casefold()
-    pages = [
-        Hit(link.icon, str(link.name), link.url, str(link.group) if link.group != link.name else "")
-        for link in all_links(actor)
+def _recent(actor: Actor, recent: Iterable[Chosen]) -> Iterable[Hit]:
+    """What was chosen and may still be opened, under the name that it has now."""
+    pages = {link.url: _page(link) for link in all_links(actor)}
+    for url, name in recent:
+        if url in pages:
+            yield pages[url]
+        else:
+            things = (one.hit for one in _things(actor, name))
+            yield from islice((hit for hit in things if hit.url == url), 1)
+
+
+def _page(link: Link) -> Hit:
+    note = str(link.group) if link.group != link.name else ""
+    return Hit(link.icon, str(link.name), link.url, note)
+
+
+def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
+    """The pages, actions and settings that fit, in the language of the page or in English."""
+    links = all_links(actor)
+    targets: list[tuple[str, Hit, tuple[Any, ...]]] = [
+        (pgettext("search", "Pages"), _page(link),
+         (link.name, link.group, WORDS.get(link.address, "")))
+        for link in links
+    ]  # fmt: skip
+    targets += [
+        (gettext("Settings"),
+         Hit(link.icon, str(field.label), f"{link.url}#id_{name}", str(link.name)),
+         (field.label, link.name))
+        for link in links
+        for name, field in getattr(_FORMS.get(link.address), "base_fields", {}).items()
+        if field.label
+    ]  # fmt: skip
+    if actor.user is not None:
+        targets += [(gettext("Settings"), hit, (hit.name, others)) for hit, others in _switches()]
+    with translation.override("en"):
+        english = [[str(text) for text in texts] for _group, _hit, texts in targets]
+    for (group, hit, texts), plain in zip(targets, english, strict=True):
+        ranks = [
+            rank(words, hit.name, [str(text) for text in texts] + plain),
+            rank(words, plain[0], plain),
+        ]
+        if any(one is not None for one in ranks):
+            yield _Ranked(min(one for one in ranks if one is not None), group, hit)
+
+
+def _switches() -> Iterable[tuple[Hit, Any]]:
+    yield (
+        Hit("moon", gettext("Dark theme"), "", form="appearance", field="theme", value="dark"),
+        pgettext_lazy("search words", "dark mode night appearance colour color"),
+    )
+    yield (
+        Hit("sun", gettext("Light theme"), "", form="appearance", field="theme", value="light"),
+        pgettext_lazy("search words", "light mode day appearance colour color"),
+    )
+    yield (
+        Hit("log-out", gettext("Sign out"), "", form="sign-out"),
+        pgettext_lazy("search words", "log out logout exit leave"),
+    )
+
+
+def _things(actor: Actor, words: str) -> Iterable[_Ranked]:
+    """What has a name or an id, where the words are its name, with what to do with it perhaps."""
+    beside = str(_BESIDE_NAMES).split()
+    with translation.override("en"):
+        beside += str(_BESIDE_NAMES).split()
+    left = [
+        part
+        for part in split_words(words)
+        if part not in beside and (part.isascii() or not is_made_of(part, beside))
     ]
-    hits = [page for page in pages if sought in f"{page.name} {page.note}".casefold()]
-    return sorted(hits, key=lambda page: not page.name.casefold().startswith(sought))
+    sought = {words, " ".join(left)} - {""}
+    seen: set[str] = set()
+    for name in sorted(sought, key=len, reverse=True):
+        for group, find in _KINDS:
+            for hit in find(actor, name):
+                if hit.url not in seen:
+                    seen.add(hit.url)
+                    fits = rank(name, hit.name)
+                    yield _Ranked(4 if fits is None else fits, str(group), hit)
 
 
 def _may(actor: Actor, action: Action) -> bool:
     return actor.organisation is not None and scope_of(actor, action) is not None
 
 
+def _operates(actor: Actor, action: Action) -> bool:
+    return actor.operator and scope_of(actor, action) is not None
+
+
+def _named(rows: QuerySet[Row], words: str, *fields: str) -> QuerySet[Row]:
+    """The rows whose fields contain all of the words, or whose id they are, the shortest first."""
+    fits = Q()
+    for part in split_words(words):
+        fits &= Q(*[(f"{field}__icontains", part) for field in fields], _connector=Q.OR)
+    id = parse_id(words)
+    if id is not None and isinstance(rows.model._meta.pk, UUIDField):
+        fits |= Q(id=id)
+    return rows.filter(fits).order_by(Length(fields[0]), "id")[:_SHOWN]
+
+
+def _requests(actor: Actor, words: str) -> list[Hit]:
+    if parse_id(words) is None or not _may(actor, "requests.read"):
+        return []
+    try:
+        row = request_detail(actor, words).row
+    except Http404:
+        return []
+    id = id_text(row.request_id)
+    return [Hit("receipt", id, reverse("request", args=[slug_of(actor), id]), row.model)]
+
+
+def _models(actor: Actor, words: str) -> list[Hit]:
+    ranked = [(rank(words, model.name), model.name) for model in models_for(actor)]
+    names = sorted((fits, name) for fits, name in ranked if fits is not None)
+    return [Hit("box", name, reverse("model", args=[name])) for _fits, name in names[:_SHOWN]]
+
+
+def _keys(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "keys.read"):
+        return []
+    return [
+        Hit(
+            "key-round",
+            key.name,
+            reverse("key", args=[slug_of(actor), id_text(key.id)]),
+            key.team.name,
+        )
+        for key in _named(living_keys(actor), words, "name")
+    ]
+
+
+def _teams(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "teams.read"):
+        return []
+    return [
+        Hit("users", team.name, reverse("team", args=[slug_of(actor), team.slug]), gettext("Team"))
+        for team in _named(visible_teams(actor), words, "name", "slug")
+    ]
+
+
+def _members(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "members.read"):
+        return []
+    return [
+        Hit(
+            "users",
+            member.user.name or member.user.email,
+            reverse("member", args=[slug_of(actor), member.id]),
+            member.user.email if member.user.name else "",
+        )
+        for member in _named(named_members(actor), words, "user__name", "user__email")
+    ]
+
+
 def _chats(actor: Actor, words: str) -> list[Hit]:
     if not _may(actor, "playground.read"):
         return []
-    chats = visible_conversations(actor).filter(title__icontains=words).order_by("-updated_at")
-    slug = slug_of(actor)
     return [
         Hit(
             "message-square",
             chat.title,
-            reverse("conversation", args=[slug, id_text(chat.id)]),
+            reverse("conversation", args=[slug_of(actor), id_text(chat.id)]),
             chat.folder,
         )
-        for chat in chats[: _SHOWN if words else _LAST]
+        for chat in (
+            _named(visible_conversations(actor), words, "title")
+            if words
+            else visible_conversations(actor).order_by("-updated_at")[:_LAST]
+        )
     ]
 
 
@@ -99,28 +305,57 @@ def _prompts(actor: Actor, words: str) -> list[Hit]:
     ]
 
 
-def _models(actor: Actor, words: str) -> list[Hit]:
-    sought = words.casefold()
-    names = [model.name for model in models_for(actor) if sought in model.name.casefold()]
-    return [Hit("box", name, reverse("model", args=[name])) for name in names[:_SHOWN]]
-
-
-def _keys(actor: Actor, words: str) -> list[Hit]:
-    if not _may(actor, "keys.read"):
+def _invoices(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "balance.read"):
         return []
-    page = reverse("keys", args=[slug_of(actor)])
     return [
-        Hit("key-round", key.name, f"{page}?{urlencode({'q': key.name})}", key.team.name)
-        for key in living_keys(actor).filter(name__icontains=words)[:_SHOWN]
+        Hit("receipt", number, reverse("invoice", args=[slug_of(actor), number]))
+        for number in visible_invoices(actor)
+        .filter(number__icontains=words)
+        .values_list("number", flat=True)[:_SHOWN]
+        if number is not None
     ]
 
 
-def _requests(actor: Actor, words: str) -> list[Hit]:
-    if parse_id(words) is None or not _may(actor, "requests.read"):
+def _channels(actor: Actor, words: str) -> list[Hit]:
+    if not _operates(actor, "channels.read"):
         return []
-    try:
-        row = request_detail(actor, words).row
-    except Http404:
+    return [
+        Hit("cable", channel.name, reverse("channel", args=[id_text(channel.id)]), channel.provider)
+        for channel in _named(visible_channels(actor), words, "name")
+    ]
+
+
+def _organisations(actor: Actor, words: str) -> list[Hit]:
+    if not _operates(actor, "organisations.read"):
         return []
-    id = id_text(row.request_id)
-    return [Hit("receipt", id, reverse("request", args=[slug_of(actor), id]), row.model)]
+    page = reverse("organisations")
+    return [
+        Hit("building-2", one.name, f"{page}?{urlencode({'q': one.name})}", one.slug)
+        for one in _named(all_organisations(actor), words, "name", "slug")
+    ]
+
+
+def _people(actor: Actor, words: str) -> list[Hit]:
+    if not _operates(actor, "organisations.read"):
+        return []
+    page = reverse("people")
+    return [
+        Hit("users", one.name or one.email, f"{page}?{urlencode({'q': one.email})}", one.email)
+        for one in _named(all_people(actor), words, "name", "email")
+    ]
+
+
+_KINDS: Final[tuple[tuple[Any, Callable[[Actor, str], list[Hit]]], ...]] = (
+    (_("Requests"), _requests),
+    (_("Models"), _models),
+    (_("API keys"), _keys),
+    (_("Teams"), _teams),
+    (_("Members"), _members),
+    (_("Chats"), _chats),
+    (_("Prompts"), _prompts),
+    (_("Invoices"), _invoices),
+    (_("Providers"), _channels),
+    (_("Organisations"), _organisations),
+    (_("People"), _people),
+)

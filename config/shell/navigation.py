@@ -127,7 +127,11 @@ _ORGANISATION: Final[_Sections] = (
         _DOCS,
     )),
     (_("Monitor"), (
-        _entry("chart-column", NavigationPage("usage", _("Usage"), "usage.read"), "U"),
+        _entry(
+            "chart-column",
+            NavigationPage("usage", _("Usage"), "usage.read", beside=("exports",)),
+            "U",
+        ),
         _entry("list", NavigationPage("requests", _("Requests"), "requests.read"), "R"),
     )),
     (_("Manage"), (
@@ -220,21 +224,49 @@ _INSTALLATION: Final[_Sections] = (
     )),
 )  # fmt: skip
 
-_FURTHER: Final = (
-    NavigationPage("compare", _("Compare"), "playground.use"),
-    NavigationPage("history", _("All chats"), "playground.read"),
-    NavigationPage("prompts", _("Prompts"), "playground.read"),
-    NavigationPage("embeddings", pgettext_lazy("page", "Embeddings"), "playground.read"),
-    NavigationPage("speech", _("Speech"), "playground.read"),
-    NavigationPage("transcription", _("Transcription"), "playground.read"),
-    NavigationPage("video", _("Video"), "playground.read"),
-    NavigationPage("music", _("Music"), "playground.read"),
-    NavigationPage("midjourney", _("Midjourney"), "playground.read"),
-    NavigationPage("realtime", _("Realtime"), "playground.read"),
-    NavigationPage("gallery", _("Gallery"), "playground.read"),
-    NavigationPage("playground_preferences", _("Playground settings"), "playground.use"),
-)
-_PASSWORD: Final = _Common("account_change_password", _("Change password"))
+_APART: Final = (
+    Entry("message-square", _("Playground"), (
+        NavigationPage("compare", _("Compare"), "playground.use"),
+        NavigationPage("history", _("All chats"), "playground.read"),
+        NavigationPage("prompts", _("Prompts"), "playground.read"),
+        NavigationPage("embeddings", pgettext_lazy("page", "Embeddings"), "playground.read"),
+        NavigationPage("speech", _("Speech"), "playground.read"),
+        NavigationPage("transcription", _("Transcription"), "playground.read"),
+        NavigationPage("video", _("Video"), "playground.read"),
+        NavigationPage("music", _("Music"), "playground.read"),
+        NavigationPage("midjourney", _("Midjourney"), "playground.read"),
+        NavigationPage("realtime", _("Realtime"), "playground.read"),
+        NavigationPage("gallery", _("Gallery"), "playground.read"),
+        NavigationPage("playground_preferences", _("Playground settings"), "playground.use"),
+    )),
+    Entry("chart-column", _("Usage"), (
+        NavigationPage("explore", _("Explore"), "usage.read"),
+        NavigationPage("exports", _("Exports"), "requests.read"),
+    )),
+    Entry("wallet", _("Billing"), (
+        NavigationPage("holds", _("Reserved funds"), "balance.read"),
+        NavigationPage("billing_details", _("Billing details"), "wallet.write"),
+    )),
+    Entry("lock", _("Account"), (
+        _Common("mfa_index", _("Account and security")),
+        _Common("account_change_password", _("Change password")),
+        _Common("usersessions_list", _("Sign-ins")),
+        _Common("own_data", _("Your data")),
+    )),
+    Entry("plus", _("Actions"), (
+        NavigationPage("start", _("Make your first request"), "models.read"),
+        NavigationPage("key_create", _("Create key"), "keys.write_own"),
+        NavigationPage("invite", _("Invite a member"), "members.write"),
+        NavigationPage("team_create", _("Create team"), "teams.write"),
+        NavigationPage("budget_create", _("Create budget"), "budgets.write"),
+        NavigationPage("role_create", _("Create role"), "roles.write"),
+        _Common("channel_new", _("Add channel"), "channels.write"),
+        _Common("price_new", _("Set a price"), "prices.write"),
+        _Common("organisation_create", _("Add organisation"), "organisations.write"),
+        _Common("bill_new", _("Reconcile a provider bill"), "credits.write"),
+        _Common("view_as", _("View as another person"), "view_as.begin"),
+    )),
+)  # fmt: skip
 
 # The first of these that there are: those behind are for who has no organisation.
 _TAB_BAR: Final = (
@@ -278,7 +310,8 @@ def menu(actor: Actor | None, path: str) -> Menu:
 
 
 def all_links(actor: Actor) -> list[Link]:
-    """Links to all pages of both sides that the actor may open, and to those without an entry."""
+    """Links to all pages of both sides that the actor may open, to those without an entry, and to
+    those where something is created."""
     sides: tuple[SideName, ...] = ("organisation", "installation")
     pages = [
         (page, entry)
@@ -287,9 +320,12 @@ def all_links(actor: Actor) -> list[Link]:
         for entry in section
         for page in entry.pages
     ]
-    if actor.organisation is not None:
-        pages += [(page, _PLAYGROUND) for page in _FURTHER]
-    pages.append((_PASSWORD, Entry("lock", _("Account and security"), (_PASSWORD,))))
+    pages += [
+        (page, entry)
+        for entry in _APART
+        for page in entry.pages
+        if actor.organisation is not None or not page.own
+    ]
     return [_link(actor, page, entry) for page, entry in pages if _may_open(actor, page)]
 
 

@@ -1,5 +1,6 @@
 """Pages above the rooms: the root, appearance, components, health, errors (W00 to W92)."""
 
+import json
 import sys
 from typing import Any
 
@@ -24,6 +25,7 @@ from config.jobs.runs import job_states
 from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.shell import command_palette
+from config.shell.command_palette import Chosen
 from config.system.rows import month_rows, queue_rows, system_rows, version_rows
 from config.system.state import system_state
 from lib.htmx import is_htmx, see_other
@@ -58,11 +60,26 @@ def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _palette_results(request: HttpRequest, actor: Actor) -> HttpResponse:
     words = request.GET.get("q", "").replace("\x00", "")
+    recent = _read_recent(request.GET.get("recent", ""))
     return render(
         request,
         "config/shell/_palette_found.html",
-        {"groups": command_palette.search(actor, words)},
+        {"groups": command_palette.search(actor, words, recent)},
     )
+
+
+def _read_recent(text: str) -> list[Chosen]:
+    """What static/js/ui.js remembers: [[url, name], …] as JSON, the latest first. What is none of
+    these is left out."""
+    try:
+        rows = json.loads(text.replace("\x00", "")) if text else []
+    except ValueError:
+        return []
+    return [
+        Chosen(*row)
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, list) and len(row) == 2 and all(isinstance(one, str) for one in row)
+    ][: command_palette.RECENT_MAX]
 
 
 @public

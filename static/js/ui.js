@@ -19,7 +19,11 @@ function open(dialog) {
     if (dialog.open) dialog.close();
     dialog.showModal();
   }
-  if (dialog.matches(".palette")) { $("input", dialog).select(); look(dialog); }
+  if (dialog.matches(".palette")) {
+    $("[name=recent]", dialog).value = localStorage.getItem("recent") ?? "";
+    $("input", dialog).select();
+    look(dialog);
+  }
   if (!focusError(dialog)) ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
 }
 // The first field that was refused, in sight with what is said of it, even where it is folded away.
@@ -98,7 +102,8 @@ async function copy(button) {
 
 function setTheme(button) {
   document.documentElement.dataset.theme = button.dataset.themeSet;
-  for (const one of $$("[data-theme-set]")) one.setAttribute("aria-pressed", one === button);
+  for (const one of $$("[data-theme-set][aria-pressed]")) one.ariaPressed = String(one.dataset.themeSet === button.dataset.themeSet);
+  button.closest("dialog")?.close();
   document.dispatchEvent(new Event("themechange"));
 }
 
@@ -172,13 +177,18 @@ on("keydown", (event) => {
   const { target: field, key } = event;
   if (!field.matches?.("[role=combobox]") || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
   if (key === "ArrowDown" || key === "ArrowUp") pick(field, key === "ArrowDown" ? 1 : -1);
-  else if (key === "Enter") $("[aria-selected=true]", listOf(field))?.click();
-  else return;
+  else if (key !== "Enter") return;
+  else if (field.dataset.list === "old") field.dataset.list = "taken"; // when the list has come
+  else $("[aria-selected=true]", listOf(field))?.click();
   event.preventDefault();
 });
+on("input", ({ target }) => { if (target.matches?.("[role=combobox]")) target.dataset.list = "old"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   const field = ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`);
-  if (field) pick(field, 0);
+  if (!field) return;
+  pick(field, 0);
+  if (field.dataset.list === "taken") $("[aria-selected=true]", ctx.target)?.click();
+  delete field.dataset.list;
 });
 on("keydown", (event) => {
   const { code, ctrlKey, metaKey, altKey, shiftKey } = event, palette = $("#palette");
@@ -187,6 +197,15 @@ on("keydown", (event) => {
   if (palette.open) palette.close();
   else open(palette);
 });
+// What was chosen last comes first the next time, as far as the server still finds it.
+on("click", ({ target }) => {
+  const link = target.closest?.("#palette-found a");
+  if (!link) return;
+  const chosen = [link.getAttribute("href"), $(".cut", link).textContent];
+  const before = JSON.parse(localStorage.getItem("recent") ?? "[]").filter(([url]) => url !== chosen[0]);
+  localStorage.setItem("recent", JSON.stringify([chosen, ...before].slice(0, 5)));
+});
+on("submit", ({ target }) => { if (target.id === "sign-out") localStorage.removeItem("recent"); });
 if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) for (const one of $$(".search kbd")) one.textContent = "⌘ K";
 const look = (root) => { const form = $("form[role=search]", root); if (form) window.htmx.trigger(form, "pick"); };
 on("toggle", ({ target, newState }) => {

@@ -196,7 +196,8 @@ def test_texts_say_the_words_of_the_glossary() -> None:
     wrong = []
     for message in _catalogue():
         asked = (message.id,) if isinstance(message.id, str) else message.id
-        for text in (*asked, *_forms(message)) if message.id else ():
+        searched = message.context == "search words"  # what people type, and no page shows
+        for text in (*asked, *_forms(message)) if message.id and not searched else ():
             if result := _avoided().search(LITERAL.sub("", text)):
                 wrong.append(f"{result[0]}: {text!r}")
     assert wrong == []

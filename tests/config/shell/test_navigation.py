@@ -55,7 +55,7 @@ def test_operators_alone_choose_a_side(people: Cast, side: str) -> None:
 def test_the_open_page_is_marked_in_the_menu_and_in_its_tabs(people: Cast) -> None:
     olive = everything(people)
     for link in all_links(olive):
-        if link.address == "account_change_password":
+        if link.group == "Account" or link.address in ("start", "view_as"):
             continue
         shown = menu(olive, link.url)
         marked = [str(one.name) for _, links in shown.sections for one in links if one.current]

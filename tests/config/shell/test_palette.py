@@ -1,5 +1,6 @@
 """The palette (Ctrl K): what it finds for whom."""
 
+import json
 import re
 from html import unescape
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 from accounts.access.actors import SYSTEM
 from accounts.models import Role, User
 from billing.prices import prices
+from config.shell.palette_ranking import rank
 from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation, Prompt
@@ -52,9 +54,11 @@ def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None
 
 
 def test_pages_are_found_by_their_names_in_the_language_of_the_page(people: Cast) -> None:
-    assert list(find(people.alice, "budg")) == ["Budgets", "Increase requests", "Limits"]
+    found = list(find(people.alice, "budg"))
+    assert found[0] == "Budgets"
+    assert set(found) == {"Budgets", "Create budget", "Increase requests", "Limits"}
     # A page is found by the name of its entry too.
-    assert next(iter(find(people.alice, "billing"))) == "Overview"
+    assert "Overview" in find(people.alice, "billing")
     alice = signed_in(people.alice)
     alice.cookies["language"] = "zh-hans"
     assert "预算" in alice.get("/o/acme/_f/palette", {"q": "预"}).content.decode()
@@ -116,6 +120,59 @@ def test_strangers_have_none_and_an_operator_without_an_organisation_their_own(
     fay = person("fay", operator=True)
     assert set(find(fay, "c", "/admin/_f/palette")) >= {"Catalogue update", "Corrections", "Codes"}
     assert 'id="palette"' in signed_in(fay).get("/admin/channels").content.decode()
+
+
+def test_what_was_chosen_last_comes_first_as_far_as_one_may_open_it(people: Cast) -> None:
+    key, _ = make_key(people.core, "deploy alice", user=people.alice)
+    mine = reverse("key", args=["acme", id_text(key.id)])
+    chosen = [[mine, "deploy alice"], ["/o/acme/budgets", "an old name"], ["//evil", "budgets"]]
+    recent = json.dumps(chosen)
+
+    def first(user: User, words: str = "") -> list[str]:
+        data = {"q": words, "recent": recent}
+        html = signed_in(user).get("/o/acme/_f/palette", data).content.decode()
+        return [unescape(url) for url in re.findall(r'<a\b[^>]*href="([^"]*)"', html)]
+
+    assert first(people.alice)[:2] == [mine, "/o/acme/budgets"]
+    assert "//evil" not in first(people.alice)
+    assert mine not in first(people.bob)
+    # Of those that fit as well, it is the first.
+    assert first(people.alice, "b")[0] == "/o/acme/budgets"
+
+
+@pytest.mark.parametrize("recent", ["{", "[1]", "{}", '[["a"]]', "[[1, 2]]", '"\x00"', "[[]]"])
+def test_what_no_browser_of_ours_remembers_is_left_out(people: Cast, recent: str) -> None:
+    answer = signed_in(people.alice).get("/o/acme/_f/palette", {"recent": recent})
+    assert answer.status_code == 200
+    assert "Recent" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "others", "expected"),
+    [
+        ("budgets", "Budgets", (), 0),
+        ("bud", "Budgets", (), 1),
+        ("key cr", "Create key", (), 2),
+        ("new key", "Create key", ("new add",), 3),
+        ("udg", "Budgets", (), 4),
+        ("budgts", "Budgets", (), 5),
+        ("budegts", "Budgets", (), 5),
+        ("buudgets", "Budgets", (), 5),
+        ("bxdgets", "Budgets", (), 5),
+        ("bxdgtes", "Budgets", (), None),
+        ("bux", "Budgets", (), None),
+        ("the", "Teams", (), None),
+        ("", "Budgets", (), 1),
+        ("?", "Budgets", (), None),
+        ("创建预算", "创建预算", (), 0),
+        ("停用密钥", "密钥", ("停用 吊销",), 3),
+        ("停用团队", "密钥", ("停用 吊销",), None),
+    ],
+)
+def test_how_well_a_query_fits(
+    query: str, name: str, others: tuple[str, ...], expected: int | None
+) -> None:
+    assert rank(query, name, others) == expected
 
 
 def test_nothing_found_says_so(people: Cast) -> None:

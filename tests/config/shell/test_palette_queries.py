@@ -1,0 +1,194 @@
+"""What people type into the palette, in both languages: its target is among the first three."""
+
+import pytest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone, translation
+
+from accounts.access.actors import SYSTEM, Actor, actor_of_member
+from accounts.members import members
+from accounts.models import Membership, Role
+from billing.prices import prices
+from config.shell.command_palette import search
+from gateway.models import Channel, Route
+from tests.cast import Cast, make_key, person
+
+pytestmark = pytest.mark.django_db
+
+# What is typed, and the page's name among the URLs with what stands behind it, or what is sent.
+ENGLISH = """
+invite | invite
+invite a colleague | invite
+add user | invite
+create key | key_create
+new api key | key_create
+make a token | key_create
+add channel | channel_new
+new provider | channel_new
+connect an upstream | channel_new
+top up | top_up_new
+add money | top_up_new
+pay by card | top_up_new
+disable key deploy | key:deploy-bot
+deploy bot | key:deploy-bot
+sign out | sign-out
+logout | sign-out
+dark | theme=dark
+dark mode | theme=dark
+light theme | theme=light
+sso | single_sign_on
+oidc | single_sign_on
+saml | single_sign_on
+okta | single_sign_on
+2fa | mfa_index
+two-factor | mfa_index
+passkey | mfa_index
+change password | account_change_password
+fallback | model_rules
+failover | model_rules
+provider | channels
+upstream | channels
+rate limit | limits
+rpm | limits
+budget | budgets
+create budget | budget_create
+raise budget | raises
+audit | audit
+who changed | audit
+webhook | webhooks
+slack | webhooks
+margin | margin
+profit | margin
+exchange | exchange_rates
+voucher | redeem
+draw a picture | images
+tts | speech
+whisper | transcription
+compare | compare
+export csv | exports
+download invoice | invoices
+balance | billing
+vat | billing_details
+also show amounts | settings#id_display_currency
+private networks | installation_settings#id_egress_allow
+budgts | budgets
+chanels | channels
+kittiwake | model:kittiwake-1
+kitiwake | model:kittiwake-1
+the core team | team:core
+gdpr | own_data
+"""
+CHINESE = """
+邀请 | invite
+邀请成员 | invite
+添加用户 | invite
+创建密钥 | key_create
+新建密钥 | key_create
+新建 API 密钥 | key_create
+添加渠道 | channel_new
+新增服务商 | channel_new
+充值 | top_up_new
+付款 | top_up_new
+停用密钥 deploy | key:deploy-bot
+退出登录 | sign-out
+登出 | sign-out
+深色 | theme=dark
+暗色模式 | theme=dark
+浅色 | theme=light
+单点登录 | single_sign_on
+sso | single_sign_on
+oidc | single_sign_on
+两步验证 | mfa_index
+双重验证 | mfa_index
+2fa | mfa_index
+通行密钥 | mfa_index
+修改密码 | account_change_password
+备用模型 | model_rules
+回退 | model_rules
+fallback | model_rules
+服务商 | channels
+渠道 | channels
+速率限制 | limits
+限流 | limits
+预算 | budgets
+创建预算 | budget_create
+提高预算 | raises
+审计 | audit
+谁改了 | audit
+webhook | webhooks
+回调 | webhooks
+毛利 | margin
+利润 | margin
+汇率 | exchange_rates
+兑换码 | redeem
+优惠码 | redeem
+生成图片 | images
+画图 | images
+语音合成 | speech
+语音转文字 | transcription
+视频 | video
+对比模型 | compare
+导出 | exports
+下载发票 | invoices
+余额 | billing
+税号 | billing_details#id_tax_id
+用量 | usage
+花费 | usage
+日志 | requests
+团队 core | team:core
+kittiwake | model:kittiwake-1
+文档 | docs
+删除账号 | own_data
+"""
+CASES = [
+    (language, *line.split(" | "))
+    for language, text in (("en", ENGLISH), ("zh-hans", CHINESE))
+    for line in text.strip().splitlines()
+]
+
+
+@pytest.fixture
+def operator(people: Cast) -> Actor:
+    """An owner of the organisation who operates the installation."""
+    olga = person("olga", operator=True)
+    members.set_member(people.acme, olga.email, Role.OWNER, actor=SYSTEM)
+    make_key(people.core, "deploy-bot", user=olga)
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    Route.objects.create(channel=channel, model="kittiwake-1")
+    prices.set_price(SYSTEM, "kittiwake-1", valid_from=timezone.now(), source="test",
+                     rates={"meters": {"in_text": 1, "out_text": 1}})  # fmt: skip
+    membership = Membership.objects.get(user=olga)
+    return actor_of_member(olga, people.acme, membership)
+
+
+def address_of(target: str, actor: Actor) -> str:
+    """Where a target leads to, or what it sends."""
+    kind, _, name = target.partition(":")
+    if kind == "model":
+        return reverse("model", args=[name])
+    if kind in ("team", "key"):
+        return name
+    if target == "sign-out" or "=" in target:
+        return target
+    page, hash_, field = target.partition("#")
+    assert actor.organisation is not None
+    try:
+        return reverse(page) + hash_ + field
+    except NoReverseMatch:
+        return reverse(page, args=[actor.organisation.slug]) + hash_ + field
+
+
+@pytest.mark.parametrize(("language", "query", "target"), CASES)
+def test_a_query_finds_its_target(operator: Actor, language: str, query: str, target: str) -> None:
+    with translation.override(language):
+        groups = search(operator, query)
+        first = [hit for group in groups for hit in group.hits][:3]
+        found = {
+            hit.url or (f"{hit.field}={hit.value}" if hit.field else hit.form) for hit in first
+        }
+        if target.startswith(("key:", "team:")):
+            found = {hit.name for hit in first}
+        assert address_of(target, operator) in found, [hit.name for hit in first]
+
+
+def test_each_language_has_sixty_queries() -> None:
+    assert len(ENGLISH.split("\n")) == len(CHINESE.split("\n")) == 62
