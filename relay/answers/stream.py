@@ -56,7 +56,7 @@ class Translating:
         target: Target,
         hear_tier: Callable[[str], None],
     ) -> None:
-        # What knows how far the answer is.
+        # Knows whether the answer is complete.
         self.decoder: Decoder = prepared.translating_decoder(request)
         self._source: Source = TierReader(prepared.untagging(self.decoder, choices), hear_tier)
         self._encoder = client.encoder(request, target)
@@ -76,16 +76,16 @@ class Translating:
         return [self._write(step) for step in self._source.end()]
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends the client's stream when it fails."""
+        """Return the bytes that end the client's stream with an error."""
         return self._encoder.fail(kind, message)
 
     def cut(self) -> bytes:
-        """What ends the client's stream as if it had reached its length (F18)."""
+        """Return the bytes that end the client's stream as if it had reached its length (F18)."""
         ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
         return b"".join(ends) + self._encoder.end()
 
     def response(self) -> bytes | None:
-        """The response that the client was told whole, where its dialect has one."""
+        """Return the complete response as the client received it, if its dialect has one."""
         return self._client.response_of(self._encoder)
 
     def _write(self, step: Step) -> Step:
@@ -109,8 +109,9 @@ class Translating:
 
 
 class Forwarding:
-    """Reads frames for what they say, and gives them as the client gets them: under the name that
-    it asked for, and otherwise changed only where the model's channel wants it."""
+    """Reads frames, and returns them as the client receives them: with the model name that it
+    requested, and otherwise changed only where the channel's model requires it.
+    """
 
     __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
 
@@ -123,7 +124,7 @@ class Forwarding:
         hear_tier: Callable[[str], None],
     ) -> None:
         codec = prepared.codec
-        # What knows how far the answer is.
+        # Knows whether the answer is complete.
         self.decoder: Decoder = codec.decoder(facts, target)
         reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), hear_tier)
         if prepared.traits.normalises_usage:
@@ -134,24 +135,26 @@ class Forwarding:
             self.decoder.show(self._naming.show)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
-        # The outermost reader's methods, so that a chunk passes no unnecessary layer.
+        # Use the outermost reader's methods directly, to avoid a call per layer and chunk.
         self.feed: Callable[[bytes], list[Step]] = reader.feed
         self.end: Callable[[], list[Step]] = reader.end
 
     def cut(self) -> bytes:
-        """What ends the client's stream as if it had reached its length (F18)."""
+        """Return the bytes that end the client's stream as if it had reached its length (F18)."""
         return self._named(self._codec.cut(self.decoder))
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends the client's stream when it fails."""
+        """Return the bytes that end the client's stream with an error."""
         return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
 
     def response(self) -> bytes | None:
-        """The response that the stream has told whole, where its dialect has one."""
+        """Return the complete response of the stream, if its dialect has one."""
         return self._codec.response_of(self.decoder)
 
     def _named(self, frames: bytes) -> bytes:
-        """Process what we add to the stream, which may repeat the upstream's words."""
+        """Restore the client's model name in data that we add, which may repeat the upstream's
+        words.
+        """
         return frames if self._naming is None else self._naming.show(frames)
 
 
@@ -162,7 +165,7 @@ _LAST: Final = (End, UpstreamError, Broken)
 
 
 class StreamChunks:
-    """Passes the chunks of one stream on."""
+    """Forwards the chunks of one stream."""
 
     __slots__ = (
         "_blocked",
@@ -189,28 +192,29 @@ class StreamChunks:
         end: AttemptEnd,
     ) -> None:
         self._context = context
-        # Knows how far it is read on when nobody listens any more.
+        # Decides how far the stream is read after the client has left.
         self._end = end
-        # Forwarded data is counted, and remembered if any of it is stored.
+        # Forwarded data is counted, and collected if any of it is stored.
         self._usage_meter = usage_meter
         self._state = state
-        # Knows how far the answer is.
+        # Knows whether the answer is complete.
         self._decoder = decoder
         self._idle_s = admitted.timeouts.idle
-        # Whether the first content has come: until then nothing is passed on.
+        # Whether the first content has arrived; nothing is forwarded before it.
         self.committed = False
-        # Data that the client has not received yet, and its content.
+        # Data that is not sent yet, and its content.
         self.pieces: list[bytes] = []
         self.events: list[Event] = []
         # The steps that the last chunk completed.
         self.steps: Sequence[Step] = ()
-        # When an event came last: comments keep a connection open, not an answer alive (F13).
+        # The time of the last event. Comments keep a connection open, but do not count as progress
+        # (F13).
         self._heard_at = context.began
-        # What must be awaited before more can be written.
+        # Must be awaited before more is written.
         self._blocked: Awaitable[None] | None = None
 
     def note(self, events: Sequence[Event]) -> None:
-        """Count the content, and remember what a later request may send back."""
+        """Count the content, and collect what a later request may refer to."""
         mark_due = self._usage_meter.note(events)
         if self._state is not None:
             self._state.note(events)
@@ -218,7 +222,7 @@ class StreamChunks:
             self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def is_above_cap(self) -> bool:
-        """Return whether the answer has outgrown its output cap (F18)."""
+        """Return whether the answer exceeds its output cap (F18)."""
         if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
             return False
         self.note(self.events)
@@ -226,7 +230,7 @@ class StreamChunks:
         return self._usage_meter.is_above_cap()
 
     async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
-        """Pass chunks on until there is something to decide. Raises UpstreamFailed (F17)."""
+        """Forward chunks until a decision is needed. Raises UpstreamFailed (F17)."""
         context = self._context
         while True:
             await answer.hand_to(take)
@@ -240,7 +244,7 @@ class StreamChunks:
             context.deadline.allow("idle", self._idle_s, self._heard_at)
 
     async def pass_first(self) -> None:
-        """Pass on the first content, with what stands before it."""
+        """Forward the first content, with everything before it."""
         context, downstream = self._context, self._context.downstream
         heard_at = self._heard_at = context.time()
         if downstream.keep_alive is not None:
@@ -255,7 +259,7 @@ class StreamChunks:
         context.deadline.allow("idle", self._idle_s, heard_at)
 
     def forget_client(self) -> None:
-        """The client is gone: store nothing for it, and do not wait for it."""
+        """The client is gone: collect nothing for it, and do not wait for it."""
         self.pieces.clear()
         self._blocked = None
 
@@ -309,7 +313,7 @@ class StreamChunks:
         return take
 
 
-# Its decisions and its ends -----------------------------------------------------------------------
+# Decisions and ends -----------------------------------------------------------------------
 
 
 _LAST_WORDS_S: Final = 1.0
@@ -351,11 +355,11 @@ class StreamRelay:
 
     @property
     def committed(self) -> bool:
-        """Whether the client has got some of it, so that no other channel can answer any more."""
+        """Whether the client has received part of it, so that no other channel can answer."""
         return self._chunks.committed
 
     async def relay(self, answer: Answer) -> Outcome:
-        """Relay it to its end, from where it was left. Raises UpstreamFailed."""
+        """Relay the answer to its end, from the current position. Raises UpstreamFailed."""
         take = self._chunks.taker(self._reader, self._gathering)
         while (outcome := await self._decide()) is None:
             if self.committed:
@@ -365,7 +369,8 @@ class StreamRelay:
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
         """End a stream that failed after its first content: one typed error frame, no end marker.
-        What was delivered is charged."""
+        What was delivered is charged.
+        """
         if self._usage_meter.complete:
             return await self._end_early()
         error = answer_behind_content(failure)
@@ -375,7 +380,7 @@ class StreamRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """End a stream that we stop after its first content. What was delivered is charged."""
+        """Stop a stream after its first content. What was delivered is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
@@ -410,7 +415,8 @@ class StreamRelay:
 
     async def _decide(self) -> Outcome | None:
         """Commit if the steps have content, and finish if they are the end. Return None to
-        continue."""
+        continue.
+        """
         chunks = self._chunks
         last = chunks.events[-1] if chunks.events else None
         if isinstance(last, Broken):
@@ -431,7 +437,7 @@ class StreamRelay:
         return None
 
     async def _commit(self) -> None:
-        """The first content is here: from now on this upstream's answer is the answer."""
+        """Commit to this upstream at its first content: no other channel can answer any more."""
         context = self._context
         self._chunks.committed = True
         self._probe.first_content()
@@ -440,10 +446,10 @@ class StreamRelay:
             context.await_client()
             await context.downstream.begin(self._admitted.head(context, None))
 
-    # ---- its ends
+    # ---- Ends
 
     async def _end_whole(self) -> Outcome:
-        """The upstream says that its answer is whole."""
+        """Handle the upstream's statement that its answer is complete."""
         self._chunks.note(self._chunks.events)
         if self._state is not None:
             await self._state.keep(self._response())
@@ -458,11 +464,11 @@ class StreamRelay:
         return outcome
 
     async def _end_failed(self, error: UpstreamError) -> Outcome:
-        """The upstream says in its words that it failed."""
+        """Handle an error that the upstream reports in the stream."""
         chunks = self._chunks
         pieces = list(chunks.pieces)
         if not chunks.steps[-1].raw:
-            # Where its own words cannot be passed on, it is told in ours.
+            # An error that cannot be forwarded in the upstream's words is sent in ours.
             pieces.append(self._reader.fail(error.kind, error.message))
         chunks.note(chunks.events)
         failure = failure_inside(error)
@@ -473,7 +479,7 @@ class StreamRelay:
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:
-        """F18: an answer that outgrows its cap ends here, as if it had reached its length."""
+        """F18: end an answer that exceeds its cap, as if it had reached its length."""
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")
@@ -492,14 +498,14 @@ class StreamRelay:
         return outcome
 
     def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
-        """The last bytes of a stream that succeeds."""
+        """Return the last bytes of a successful stream, with its cost if requested."""
         raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if not self._context.options.include_cost:
             return raw
         return last_with_cost(raw, bill.meters, bill.charge_nano)
 
     def _response(self) -> bytes | None:
-        """The response that a stream of the responses dialect has told whole."""
+        """Return the complete response that a stream of the responses dialect sent."""
         response, model = self._reader.response(), self._admitted.prepared.traits.requested_model
         if not response or not model:
             return response
@@ -515,7 +521,7 @@ class StreamRelay:
             await context.downstream.write(raw, last=last)
 
     async def _say_last(self, frame: bytes) -> None:
-        """End a stream for a client that may not be able to hear it."""
+        """Send the last bytes to a client that may have disconnected."""
         if self._context.downstream.client_gone:
             return
         try:
