@@ -1,7 +1,6 @@
-"""A row of the relay's table, and a request that has arrived at it.
-
-`relay/asgi.py` finds the row, authenticates, waits for the request's turn and calls the row's
-handler. A handler reads what it needs and answers through the request's sink.
+"""A row of the relay's endpoint table, and a request to it. `relay/asgi.py` finds the row,
+authenticates, waits for the request's turn and calls the row's handler. A handler reads what it
+needs and answers through the request's sink.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,7 +31,7 @@ from relay.requests.context import (
 from usage.records.sql import ADDRESS_LENGTH
 
 _JSON: Final = ((b"content-type", b"application/json"),)
-# Rows that show the catalogue: no key can be kept from them.
+# Rows that show the catalogue: every key may use them.
 _CATALOGUE: Final = frozenset({"models", "model"})
 
 Handler = Callable[["Request"], Awaitable[None]]
@@ -41,15 +40,14 @@ Handler = Callable[["Request"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: what answers it, its methods, whose dialect it speaks, what its records call
-    it, and how large a body may be (0 = none is read).
-
-    `shows` is what it shows of what is stored, "" where it does something. `path_names` is what a
-    part of its path names. `stream` is what a path says, where the body does not. `takes_form`: the
-    body may be a form with files, which has a bound of its own. `opens_by_link`: a signed link
-    opens it without a key. `reading` is another operation at the same path, by some of the methods;
-    `asking` one by an `Action` in its query. `family` is the service of tasks in whose form it
-    refuses."""
+    """One operation: its handler, methods, dialect, name in the records, and maximum body size (0 =
+    no body is read). `shows` is the stored object that it shows, "" for an action. `path_names` is
+    the object that a part of its path names. `stream` is set if the path, not the body, asks for a
+    stream. `takes_form`: the body may be a form with files, with a size limit of its own.
+    `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
+    same path, for some of the methods; `asking` is one selected by an `Action` in the query.
+    `family` is the task service in whose form it returns errors.
+    """
 
     handler: Handler
     methods: tuple[str, ...]
@@ -69,7 +67,7 @@ class Endpoint:
 
     @property
     def restricted(self) -> bool:
-        """Whether a key may be kept from it; everybody may see the models."""
+        """Whether keys can be excluded from it; everybody may list the models."""
         if self.body_bytes_max > 0 or self.operation == "realtime":
             return True
         return self.shows not in _CATALOGUE and self.shows != ""
@@ -85,12 +83,12 @@ class Endpoint:
         return ", ".join((*self.methods, "OPTIONS"))
 
     def by_method(self, method: str) -> "Endpoint":
-        """The operation of a method at this path."""
+        """Return the operation for a method at this path."""
         reading = self.reading
         return self if reading is None or method not in reading.methods else reading
 
     def by_action(self, query: bytes) -> "Endpoint":
-        """The operation of an action at this path. Raises RequestFault."""
+        """Return the operation for an action at this path. Raises RequestFault."""
         if self.asking is None:
             return self
         words = dict(parse_qsl(query.decode("latin-1")))
@@ -99,8 +97,9 @@ class Endpoint:
 
 
 class Request:
-    """One request, and who sends it. `caller` is None until it is known, and for whoever opens a
-    signed link. `began` is when it came, by the clock of the event loop."""
+    """One request and its caller. `caller` is None until it is authenticated, and for a signed
+    link. `began` is its arrival time, by the event loop's clock.
+    """
 
     __slots__ = (
         "began",
@@ -133,20 +132,21 @@ class Request:
 
     @property
     def principal(self) -> Principal:
-        """Who sends it, where a key is needed."""
+        """The caller, for endpoints that require a key."""
         if self.caller is None:
             raise TypeError("whoever opens a signed link is no principal")
         return self.caller
 
     @property
     def address(self) -> str:
-        """Where it comes from. Headers from untrusted clients are ignored: the server has put in
-        what a trusted proxy says."""
+        """The client's address. Headers from untrusted clients are ignored: the server sets the
+        address from trusted proxies only.
+        """
         address: str = (self.scope.get("client") or ("", 0))[0]
         return address
 
     async def authenticate(self) -> None:
-        """Find who sends it. Raises RequestFault, DatabaseAway."""
+        """Authenticate the caller. Raises RequestFault, DatabaseAway."""
         scope = self.scope
         query = scope["query_string"] if self.endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
@@ -154,8 +154,9 @@ class Request:
         await self._find_principal()
 
     async def refresh(self) -> None:
-        """Take the newest catalogue; where it changed while the request waited, the key may have
-        ended. Raises RequestFault, DatabaseAway."""
+        """Use the newest catalogue. If it changed while the request waited, authenticate again,
+        because the key may have ended. Raises RequestFault, DatabaseAway.
+        """
         snapshot = self.life.snapshot
         if snapshot.epoch != self.snapshot.epoch:
             self.snapshot = snapshot
@@ -167,7 +168,7 @@ class Request:
         self.caller = await authenticator.principal(self.credentials, self.snapshot.now())
 
     def check_use(self) -> None:
-        """Raise RequestFault where the key is not for this address or endpoint."""
+        """Raise RequestFault if the key is not permitted from this address or for this endpoint."""
         principal, endpoint, operation = self.principal, self.endpoint, self.endpoint.operation
         if not principal.may_come_from(self.address):
             raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
@@ -178,12 +179,12 @@ class Request:
 
     @property
     def invocation(self) -> Invocation:
-        """What is asked, as far as path and headers say it."""
+        """Return what the path and headers ask for."""
         return self.sink.invocation
 
     @property
     def task_id(self) -> str:
-        """The media task that its path names."""
+        """The id of the media task in the path."""
         return self.sink.invocation.target.task
 
     @property
@@ -191,21 +192,21 @@ class Request:
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1")))
 
     def read_fields(self) -> BodyFields:
-        """What the header section says of the body. Raises RequestFault."""
+        """Read the headers about the body. Raises RequestFault."""
         return read_body_fields(self.scope["headers"], self.endpoint.body_bytes_max)
 
     async def read_body(self, fields: BodyFields) -> bytes:
-        """The body, whole. Raises RequestFault, ClientGone, DatabaseAway."""
+        """Read the whole body. Raises RequestFault, ClientGone, DatabaseAway."""
         config, bytes_max = self.life.config, self.endpoint.body_bytes_max
         raw = await read_body(self.receive, fields.length, bytes_max, config)
-        # A body may take a minute.
+        # Reading a body may take a minute.
         await self.refresh()
         return raw
 
     # ---- what answers it
 
     def options_of(self, fields: BodyFields) -> RequestOptions:
-        """What is wanted beside the body."""
+        """Return the options that the headers set."""
         principal, include_cost = self.principal, fields.include_cost
         return RequestOptions(
             max_cost_nano=fields.max_cost_nano,
@@ -219,7 +220,7 @@ class Request:
     def make_context(
         self, invocation: Invocation, options: RequestOptions = NO_OPTIONS
     ) -> RequestContext:
-        """The context in which the running task answers it."""
+        """Return the context for the running task."""
         return context_of_task(
             self.life.parts,
             self.snapshot,
@@ -232,6 +233,6 @@ class Request:
         )
 
     async def respond(self, body: Any) -> None:
-        """Answer with JSON: bytes as they are, anything else encoded."""
+        """Respond with JSON: bytes are sent unchanged, anything else is encoded."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         await self.sink.respond(200, _JSON, raw)

@@ -1,5 +1,4 @@
-"""The body of a request over HTTP: what its header section says of it, and its bytes, bounded in
-size and in time."""
+"""The body of an HTTP request: the headers about it, and its bytes, limited in size and time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -21,11 +20,12 @@ _MAX_COST_HEADER: Final = "x-weir-max-cost"
 
 
 class BodyFields(msgspec.Struct):
-    """What the header section says of the body, our own fields of costs and of labels, the key
-    under which it may be sent again, and what the application that sends it calls itself."""
+    """The headers about the body, and our own headers: cost, labels, idempotency key, and the name
+    of the calling application.
+    """
 
     bytes_max: int
-    # The Content-Type of a form, where one is taken; "" for JSON.
+    # The Content-Type of a form, if one is accepted; "" for JSON.
     form_type: str = ""
     takes_form: bool = False
     idempotency_key: str | None = None
@@ -41,7 +41,7 @@ class BodyFields(msgspec.Struct):
 def read_body_fields(
     headers: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
 ) -> BodyFields:
-    """Refuse what needs no reading: another content type or encoding, a body too large."""
+    """Reject by the headers alone: another content type or encoding, a body that is too large."""
     fields = BodyFields(bytes_max, takes_form=takes_form)
     for name, value in headers:
         read = _READERS.get(name)
@@ -68,7 +68,7 @@ def _check_encoding(fields: BodyFields, value: bytes) -> None:
 
 
 def _read_length(fields: BodyFields, value: bytes) -> None:
-    # The server's parser lets digits only through.
+    # The server's parser only accepts digits.
     fields.length = int(value)
     if fields.length > fields.bytes_max:
         raise too_large(fields.length, fields.bytes_max)
@@ -120,14 +120,14 @@ _READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
 async def read_body(
     receive: Receive, length: int | None, bytes_max: int, config: RelayConfig
 ) -> bytes:
-    """The whole body. Raises RequestFault for one too large or too slow, ClientGone."""
+    """Read the whole body. Raises RequestFault if it is too large or too slow, ClientGone."""
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGone
     raw: bytes = message["body"]
     if not message["more_body"]:
         return raw
-    # A minute, or as long as the body needs at the slowest rate that is put up with.
+    # One minute, or as long as the body takes at the minimum accepted rate.
     seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
     pieces, size = [raw], len(raw)
     try:
