@@ -6,7 +6,7 @@
       LimitReached                                   with the wait, and the rest of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
     ChannelsOut: no channel is available           429 or 503, with the wait (`channels_out.py`)
-    UpstreamFailed, by attempt                     the last one, or the one that the contract prefers
+    UpstreamFailed, by attempt                     the last one, or one that the contract prefers
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
     an error inside a success                      F23, in the upstream's words
     DatabaseFailed: away, or it refused            503 overloaded: never 401, 402 or 403
