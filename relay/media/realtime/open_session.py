@@ -18,7 +18,7 @@ from relay.requests.context import RequestContext
 
 
 async def open_session(request: Request) -> None:
-    """Open a session and carry it to its end. Raises RequestFault."""
+    """Open a session and run it to its end. Raises RequestFault."""
     sink = request.sink
     options = request.options_of(read_body_fields(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
@@ -32,7 +32,7 @@ async def open_session(request: Request) -> None:
 async def run_session(
     life: Lifespan, context: RequestContext, sink: RealtimeSink, scope: Scope
 ) -> None:
-    """Open a session at a channel and carry it to its end."""
+    """Open a session at a channel and run it to its end."""
     stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping))
     life.running.enter(run, context.principal)
