@@ -4,7 +4,7 @@
     meter      it affects what is counted, and on which meters: the answer's usage reports that
     part       it lets other models or steps answer, whose usage is priced separately
     (dialects/chat/steps.py)
-    review     it may cause charges that no usage reports, or that have no published price: a request
+    review     it may cause charges that no usage reports, or without a published price: a request
                that asks for it at a listed price is refused (`unpriced_members`)
     free       it changes the answer, but no price
 

@@ -1,6 +1,6 @@
 """What is stored of a response, so that a later request can continue it.
 
-    input of the request + output of the response     the conversation that a later request continues
+    input of the request + output of the response    the conversation that later requests continue
 
 Items are stored as the received JSON. Instructions apply to their own call only, and are not
 stored.
