@@ -27,8 +27,9 @@ def units_of(language: str | None) -> Units:
 
 
 def compact(number: int, units: Units = THOUSANDS) -> str:
-    """Format a count for a card with three significant digits: ``1920000000`` -> ``1.92 B``, ``19.2
-    亿``; before 万 and 亿 with a fourth one. Counts below 10,000 are exact, so that small figures can
+    """Format a count for a card with three significant digits, or with four before 万 and 亿.
+
+    ``1920000000`` -> ``1.92 B``, ``19.2 亿``. Counts below 10,000 are exact, so that they can
     be compared with their rows.
     """
     size = abs(number)
