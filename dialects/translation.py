@@ -111,7 +111,7 @@ class Translation:
         decoder = self.upstream.translating_decoder(self.request, self.encoded.answer_tool)
         encoder = self.client.encoder(self.request, self.target)
         translator = StreamTranslator(decoder, encoder, self.request.choices or 1)
-        return TranslatedStream(self.upstream, decoder, translator)
+        return TranslatedStream(self.upstream, translator)
 
     def quantities(self, answer: bytes) -> Quantities:
         """Return the usage of a whole answer of the upstream; for a stream see its `quantities`."""
@@ -131,13 +131,10 @@ class TranslatedStream:
     client.
     """
 
-    __slots__ = ("_decoder", "_translator", "_upstream", "failure")
+    __slots__ = ("_translator", "_upstream", "failure")
 
-    def __init__(
-        self, upstream: Codec[Any], decoder: Decoder, translator: "StreamTranslator"
-    ) -> None:
+    def __init__(self, upstream: Codec[Any], translator: "StreamTranslator") -> None:
         self._upstream = upstream
-        self._decoder = decoder
         self._translator = translator
         self.failure: UpstreamError | Broken | None = None
 
@@ -152,12 +149,12 @@ class TranslatedStream:
     @property
     def complete(self) -> bool:
         """Whether the answer is complete, so that nothing is lost if the connection breaks now."""
-        return self._decoder.complete
+        return self._translator.decoder.complete
 
     @property
     def quantities(self) -> Quantities:
         """The usage of the answer so far."""
-        counting: Counting = self._decoder
+        counting: Counting = self._translator.decoder
         return self._upstream.quantities(counting)
 
     def _write(self, steps: list[Step]) -> Iterator[bytes]:
@@ -174,16 +171,24 @@ class TranslatedStream:
 class StreamTranslator:
     """Encodes the steps of a decoder in another dialect. The bytes of its steps are the client's. A
     `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
-    stream. `model` replaces the upstream's name of the model, "" keeps it.
+    stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
+    decoder, None for the decoder itself.
     """
 
-    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "encoder")
+    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "decoder", "encoder")
 
     def __init__(
-        self, source: StepDecoder, encoder: Encoder, choices: int, model: str = ""
+        self,
+        decoder: Decoder,
+        encoder: Encoder,
+        choices: int,
+        model: str = "",
+        source: StepDecoder | None = None,
     ) -> None:
+        # Knows whether the answer is complete.
+        self.decoder = decoder
         self.encoder = encoder
-        self._source = source
+        self._source = decoder if source is None else source
         self._open_choices = set(range(choices))
         self._pairs = Pairs()
         self._model = model

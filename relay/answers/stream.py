@@ -1,27 +1,24 @@
-"""A streamed answer, from its first content on: what is decided between its chunks, and its ends.
+"""A streamed answer, from its first content on: the decisions between its chunks, and its ends.
 
-first content           committed: from now on this upstream's answer is the answer
-End                     booked as a success
-UpstreamError, a fault  booked for what was delivered; one typed error frame, no end marker
+first content           committed: no other upstream can answer any more
+End                     settled as a success
+UpstreamError, a fault  settled for what was delivered; one typed error frame, no end marker
 above its output cap    cut as if it had reached its length (F18)
 
-Its frames go on as they came to a client of the same dialect; for one of another they are read and
-written anew. A chunk is read, counted and written in the very call that took it off the socket, as
+A client of the same dialect gets the upstream's frames; for others `StreamTranslator` decodes and
+encodes them. A chunk is read, counted and written directly in the callback that received it, as
 long as there is nothing to decide.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from dialects.chat.chat import ChatRequest
-from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.chat.events import Broken, End, Event, Step, UpstreamError
 from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors.errors import ErrorKind
-from dialects.json.lone_surrogates import Pairs
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
+from dialects.translation import StreamTranslator
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.answer_state import AnswerState
@@ -36,74 +33,6 @@ from relay.front.error_answers import answer_behind_content, failure_inside
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
-
-# In another dialect -------------------------------------------------------------------------------
-
-
-class Translating:
-    """Decodes an upstream's stream and encodes it for the client; it replaces a decoder of the
-    client's dialect. The bytes of its steps are the client's. `prepared` is a translated
-    request."""
-
-    __slots__ = ("_client", "_encoder", "_model", "_open", "_pairs", "_source", "decoder")
-
-    def __init__(
-        self,
-        prepared: PreparedRequest,
-        request: ChatRequest,
-        choices: int,
-        client: Codec[Any],
-        target: Target,
-        hear_tier: Callable[[str], None],
-    ) -> None:
-        # Knows whether the answer is complete.
-        self.decoder: Decoder = prepared.translating_decoder(request)
-        self._source: Source = TierReader(prepared.untagging(self.decoder, choices), hear_tier)
-        self._encoder = client.encoder(request, target)
-        self._client = client
-        # Choices that have not finished.
-        self._open = set(range(choices))
-        self._pairs = Pairs()
-        # The client's name of the model, to replace the upstream's name; "" for none.
-        self._model = prepared.traits.requested_model
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """Return the complete steps."""
-        return [self._write(step) for step in self._source.feed(chunk)]
-
-    def end(self) -> list[Step]:
-        """The upstream has closed."""
-        return [self._write(step) for step in self._source.end()]
-
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """Return the bytes that end the client's stream with an error."""
-        return self._encoder.fail(kind, message)
-
-    def cut(self) -> bytes:
-        """Return the bytes that end the client's stream as if it had reached its length (F18)."""
-        ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
-        return b"".join(ends) + self._encoder.end()
-
-    def response(self) -> bytes | None:
-        """Return the complete response as the client received it, if its dialect has one."""
-        return self._client.response_of(self._encoder)
-
-    def _write(self, step: Step) -> Step:
-        events = self._pairs.join(step.events)
-        pieces = [self._encode(event) for event in events]
-        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
-
-    def _encode(self, event: Event) -> bytes:
-        if isinstance(event, End):
-            return self._encoder.end()
-        if isinstance(event, UpstreamError):
-            return self._encoder.fail(event.kind, event.message)
-        if isinstance(event, Start) and self._model:
-            event = msgspec.structs.replace(event, model=self._model)
-        elif isinstance(event, Finish):
-            self._open.discard(event.choice)
-        return self._encoder.feed(event)
-
 
 # In the client's own dialect ----------------------------------------------------------------------
 
@@ -264,7 +193,7 @@ class StreamChunks:
         self._blocked = None
 
     def taker(
-        self, reader: Forwarding | Translating, gathering: Gathering
+        self, reader: Forwarding | StreamTranslator, gathering: Gathering
     ) -> Callable[[bytes], bool]:
         """Return a function that reads a chunk, and forwards it if that is all. It returns whether
         there is more to do. It is one function over local names, because calls and attribute
@@ -394,22 +323,19 @@ class StreamRelay:
         self._chunks.forget_client()
         self._context.downstream.client_gone = True
 
-    def _open_reader(self) -> Forwarding | Translating:
+    def _open_reader(self) -> Forwarding | StreamTranslator:
         context, facts, prepared = self._context, self._admitted.facts, self._admitted.prepared
         invocation = context.invocation
         hear_tier = self._usage_meter.prices.hear
-        if prepared.request is not None:
-            return Translating(
-                prepared,
-                prepared.request,
-                facts.choices,
-                invocation.codec,
-                invocation.target,
-                hear_tier,
+        if prepared.request is None:
+            return Forwarding(
+                prepared, facts, invocation.target, id_text(context.request_id), hear_tier
             )
-        return Forwarding(
-            prepared, facts, invocation.target, id_text(context.request_id), hear_tier
-        )
+        decoder = prepared.translating_decoder(prepared.request)
+        source = TierReader(prepared.untagging(decoder, facts.choices), hear_tier)
+        encoder = invocation.codec.encoder(prepared.request, invocation.target)
+        model = prepared.traits.requested_model
+        return StreamTranslator(decoder, encoder, facts.choices, model, source)
 
     # ---- between two chunks
 
@@ -506,10 +432,15 @@ class StreamRelay:
 
     def _response(self) -> bytes | None:
         """Return the complete response that a stream of the responses dialect sent."""
-        response, model = self._reader.response(), self._admitted.prepared.traits.requested_model
+        reader, codec = self._reader, self._context.invocation.codec
+        if isinstance(reader, StreamTranslator):
+            response = codec.response_of(reader.encoder)
+        else:
+            response = reader.response()
+        model = self._admitted.prepared.traits.requested_model
         if not response or not model:
             return response
-        return name_answer(response, self._context.invocation.codec.model_in_answer, model)
+        return name_answer(response, codec.model_in_answer, model)
 
     # ---- to the client
 
