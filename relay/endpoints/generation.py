@@ -14,9 +14,8 @@ from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import HEED, Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
-from relay.endpoints.request import Request
+from relay.endpoints.request import Request, read_headers, too_large
 from relay.front.error_answers import answer_to
-from relay.front.request_body import read_body_fields, too_large
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
 from relay.media.sourced_operation import SourcedOperation, about_its_source
@@ -48,9 +47,9 @@ async def remix_video(request: Request) -> None:
 
 async def count_tokens(request: Request) -> None:
     """Answer with the number of tokens of the request in the body."""
-    fields = request.read_fields()
-    raw = await request.read_body(fields)
-    context = request.make_context(request.invocation, request.options_of(fields))
+    headers = request.read_headers()
+    raw = await request.read_body(headers)
+    context = request.make_context(request.invocation, request.options_of(headers))
     run = Run(context)
     with _Registration(request, run, run.leave):
         await run.count_tokens(raw)
@@ -66,21 +65,21 @@ async def refuse_not_implemented(request: Request) -> None:
 async def _generate(request: Request, find_source: _FindSource) -> None:
     endpoint, invocation = request.endpoint, request.invocation
     bytes_max = FORM_BYTES_MAX if endpoint.takes_form else endpoint.body_bytes_max
-    headers = request.scope["headers"]
-    fields = read_body_fields(headers, bytes_max, takes_form=endpoint.takes_form)
-    form = Form() if fields.form_type else None
+    lines = request.scope["headers"]
+    headers = read_headers(lines, bytes_max, takes_form=endpoint.takes_form)
+    form = Form() if headers.form_type else None
     try:
         if form is None:
-            raw = await request.read_body(fields)
+            raw = await request.read_body(headers)
         else:
             config = request.life.config
-            await read_form(request.receive, fields.form_type, fields.length, config, form)
+            await read_form(request.receive, headers.form_type, headers.length, config, form)
             invocation, raw = _with_form(invocation, form, endpoint.body_bytes_max)
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
-        context = request.make_context(invocation, request.options_of(fields))
+        context = request.make_context(invocation, request.options_of(headers))
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
-        if (key := fields.idempotency_key) is None:
+        if (key := headers.idempotency_key) is None:
             with _Registration(request, run, run.leave):
                 await run.answer(raw)
         else:

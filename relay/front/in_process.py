@@ -19,10 +19,10 @@ from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
 from relay.endpoints.generation import generate
+from relay.endpoints.request import read_headers
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
-from relay.front.request_body import read_body_fields
 from relay.holds.preview import read_bound
 from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
@@ -225,10 +225,8 @@ class InProcessRelay:
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
-        fields = read_body_fields(headers, endpoint.body_bytes_max)
-        options = RequestOptions(
-            fields.max_cost_nano, fields.labels, data_policy=fields.data_policy
-        )
+        read = read_headers(headers, endpoint.body_bytes_max)
+        options = RequestOptions(read.max_cost_nano, read.labels, data_policy=read.data_policy)
         context = context_of_task(
             life.parts,
             life.snapshot,

@@ -32,7 +32,7 @@ async def list_tasks(request: Request) -> None:
     """Answer with the tasks that the body names, in that order, omitting those that do not
     exist.
     """
-    ids = midjourney.read_ids(await request.read_body(request.read_fields()))
+    ids = midjourney.read_ids(await request.read_body(request.read_headers()))
     states, principal = request.life.parts.states, request.principal
     tasks = await media_tasks.find(states, principal, ids, "midjourney")
     await request.respond(

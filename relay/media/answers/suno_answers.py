@@ -20,7 +20,7 @@ async def list_tasks(request: Request) -> None:
     """Answer with the tasks that the body names, in that order, omitting those that do not
     exist.
     """
-    ids, action = suno.read_ids(await request.read_body(request.read_fields()))
+    ids, action = suno.read_ids(await request.read_body(request.read_headers()))
     tasks = await media_tasks.find(request.life.parts.states, request.principal, ids, "suno")
     written = [_write(tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
     kept = [task for task in written if action in ("", task["action"])]

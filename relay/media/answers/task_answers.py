@@ -71,7 +71,7 @@ async def show_veo_operation(request: Request) -> None:
 
 async def show_jimeng_result(request: Request) -> None:
     """Answer with the video that a body names, in Jimeng's form."""
-    task_id = jimeng.read_task(await request.read_body(request.read_fields()))
+    task_id = jimeng.read_task(await request.read_body(request.read_headers()))
     task = await _find_of(request, task_id)
     url = _content_link(request, task_id)
     await request.respond(jimeng.write(task.video, url, id_text(request.sink.request_id)))
