@@ -1,5 +1,5 @@
-"""Reads and writes the wire formats of chat APIs, and translates each into each. It knows no
-provider, no price and no socket.
+"""Reads and writes the wire formats of chat APIs, and translates between all of them. It knows
+nothing about providers, prices and sockets.
 
 translation     what most callers need: requests, answers, streams and errors between two dialects
 codecs          the table: a codec for each dialect; codec: what a codec does

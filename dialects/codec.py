@@ -3,9 +3,9 @@
     client's dialect    read, edit, decode      write_answer, encoder      render, frame, headers
     upstream's dialect  encode, urls_to_fetch    read_answer, decoder       read_error, quantities
 
-Where both are the same, bytes go through: `edit` changes single members of the body, and the
-upstream's own frames are forwarded. Where they differ, the request is decoded once and encoded for
-every attempt, and the events of the answer are encoded for the client.
+If both are the same, the bytes are forwarded: `edit` changes single members of the body, and the
+upstream's own frames are sent on. Otherwise the request is decoded once and encoded for every
+attempt, and the events of the answer are encoded for the client.
 """
 
 from abc import ABC, abstractmethod
@@ -41,8 +41,9 @@ _COMMENT: Final = b": ping\n\n"
 
 
 class Facts(Protocol):
-    """What the gateway must know of a chat request before routing, holding and sending it; see the
-    `ChatFacts` of each dialect."""
+    """The facts about a chat request that the gateway needs before routing, holding and sending it;
+    see the `ChatFacts` of each dialect.
+    """
 
     @property
     def body(self) -> Body: ...
@@ -67,10 +68,9 @@ class Facts(Protocol):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What the path of a request adds to its body: gemini's names the model and whether to stream.
-    For a path that names something else, `model` is that name.
-
-    `array`: the stream is one JSON array and no events. `task` is the id of a media task.
+    """What the path of a request adds to its body: gemini's contains the model and whether to
+    stream. For a path with another name, `model` is that name. `array`: the stream is a JSON array
+    instead of events. `task` is the id of a media task.
     """
 
     model: str = ""
@@ -138,7 +138,7 @@ class Codec(ABC, Generic[F]):
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> F:
-        """Read what the gateway must know of a client's request."""
+        """Read the facts about a client's request."""
 
     @abstractmethod
     def edit(
@@ -274,7 +274,7 @@ class Codec(ABC, Generic[F]):
         wait_ms: int | None,
         target: Target,
     ) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         return api_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     @abstractmethod
@@ -290,7 +290,7 @@ class Codec(ABC, Generic[F]):
         if wait_ms is None:
             return {}
         fields = {"retry-after": str(retry_after_s(wait_ms))}
-        # Clients told only whole seconds would all return at the same instant.
+        # Clients that get whole seconds would otherwise all return at the same instant.
         exact = status in (429, 503)
         return fields | {"retry-after-ms": str(wait_ms)} if exact else fields
 

@@ -1,5 +1,6 @@
-"""The codecs of the dialects, of the endpoints that are served through a chat, and of media
-endpoints that stream."""
+"""The codecs of the dialects, of the endpoints that are served by chats, and of media endpoints
+that stream.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,21 +1,21 @@
 """Translate a chat request, its answer and its errors from one dialect into another.
 
     translate(raw, client, upstream, model) -> Translation
-        .body, .dropped          what to send, and what the upstream's dialect cannot express
+        .body, .dropped          the body to send, and what the upstream's dialect cannot express
         .answer(raw)             a whole answer, for the client
         .stream()                a streamed answer: feed it bytes, send on what it returns
         .read_error(...)         an error response of the upstream
     write_error(client, error)   any error, as a response of the client's dialect
 
-What goes wrong is one of:
+All exceptions are subclasses of one:
 
     DialectError
     ├── RequestFault    the request is invalid, or the upstream's dialect cannot express it
     ├── AnswerFault     the upstream's answer is an error, or cannot be read; see its `event`
     └── ReadFault       a text is not a JSON object; decoders turn it into an AnswerFault
 
-Nothing here reads a clock or a random number: the ids and times of an answer are derived from the
-`request_id` and `received_at` that the caller passes.
+This module reads no clock and no random numbers: the ids and times of an answer are derived from
+the caller's `request_id` and `received_at`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -65,11 +65,9 @@ def translate(
     received_at: int = 0,
 ) -> "Translation":
     """Translate a request. `model` is the upstream's name for the model, or an `Upstream` that also
-    tells how the model differs from its dialect.
-
-    `target` is what a gemini client says in its path. Answers repeat `received_at` (Unix seconds)
-    as their time; without a `request_id` their ids are derived from the request itself. Raises
-    RequestFault.
+    describes how the model differs from its dialect. `target` is the content of a gemini client's
+    path. Answers repeat `received_at` (Unix seconds) as their time; without a `request_id` their
+    ids are derived from the request itself. Raises RequestFault.
     """
     reader, writer, target = _codec(client), _codec(upstream), target or Target()
     facts = reader.read(raw, target)
@@ -81,7 +79,7 @@ def translate(
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A request in the upstream's dialect, and the way back for its answers."""
+    """A request in the upstream's dialect, and the translation of its answers."""
 
     client: Codec[Any]
     upstream: Codec[Any]
@@ -101,7 +99,7 @@ class Translation:
         return (*self.undecoded, *self.encoded.dropped)
 
     def answer(self, raw: bytes) -> bytes:
-        """Translate a whole answer. Raises AnswerFault where the upstream failed."""
+        """Translate a whole answer. Raises AnswerFault if the upstream failed."""
         answer_tool = self.encoded.answer_tool
         whole = self.upstream.translate_answer(raw, self.request, answer_tool)
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
@@ -113,10 +111,10 @@ class Translation:
         decoder = self.upstream.translating_decoder(self.request, self.encoded.answer_tool)
         encoder = self.client.encoder(self.request, self.target)
         translator = StreamTranslator(decoder, encoder, self.request.choices or 1)
-        return TranslatedStream(self.upstream, decoder, translator)
+        return TranslatedStream(self.upstream, translator)
 
     def quantities(self, answer: bytes) -> Quantities:
-        """What a whole answer of the upstream used; for a stream see its `quantities`."""
+        """Return the usage of a whole answer of the upstream; for a stream see its `quantities`."""
         return self.upstream.quantities(self.upstream.read_answer(answer))
 
     def read_error(
@@ -128,19 +126,15 @@ class Translation:
 
 
 class TranslatedStream:
-    """A streamed answer on its way to the client.
-
-    `failure` is None until the upstream reports an error or its bytes cannot be read on. The frames
-    that tell the client so are part of what `feed` and `end` return.
+    """A streamed answer on its way to the client. `failure` is None until the upstream reports an
+    error or its bytes become unreadable. `feed` and `end` then return the error frames for the
+    client.
     """
 
-    __slots__ = ("_decoder", "_translator", "_upstream", "failure")
+    __slots__ = ("_translator", "_upstream", "failure")
 
-    def __init__(
-        self, upstream: Codec[Any], decoder: Decoder, translator: "StreamTranslator"
-    ) -> None:
+    def __init__(self, upstream: Codec[Any], translator: "StreamTranslator") -> None:
         self._upstream = upstream
-        self._decoder = decoder
         self._translator = translator
         self.failure: UpstreamError | Broken | None = None
 
@@ -149,18 +143,18 @@ class TranslatedStream:
         return b"".join(self._write(self._translator.feed(chunk)))
 
     def end(self) -> bytes:
-        """Translate what is left once the upstream has closed the connection."""
+        """Translate the rest after the upstream has closed the connection."""
         return b"".join(self._write(self._translator.end()))
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole, so that nothing is lost if the connection breaks now."""
-        return self._decoder.complete
+        """Whether the answer is complete, so that nothing is lost if the connection breaks now."""
+        return self._translator.decoder.complete
 
     @property
     def quantities(self) -> Quantities:
-        """What the answer has used so far."""
-        counting: Counting = self._decoder
+        """The usage of the answer so far."""
+        counting: Counting = self._translator.decoder
         return self._upstream.quantities(counting)
 
     def _write(self, steps: list[Step]) -> Iterator[bytes]:
@@ -175,38 +169,44 @@ class TranslatedStream:
 
 
 class StreamTranslator:
-    """Encodes the steps of a decoder in another dialect.
-
-    The bytes of its steps are the client's. A `Broken` event has none: the caller decides whether
-    another upstream answers or `fail` ends the stream. `model` replaces the name that the upstream
-    gives the model, "" keeps it.
+    """Encodes the steps of a decoder in another dialect. The bytes of its steps are the client's. A
+    `Broken` event has none: the caller decides whether another upstream answers or `fail` ends the
+    stream. `model` replaces the upstream's name of the model, "" keeps it. `source` wraps the
+    decoder, None for the decoder itself.
     """
 
-    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "encoder")
+    __slots__ = ("_model", "_open_choices", "_pairs", "_source", "decoder", "encoder")
 
     def __init__(
-        self, source: StepDecoder, encoder: Encoder, choices: int, model: str = ""
+        self,
+        decoder: Decoder,
+        encoder: Encoder,
+        choices: int,
+        model: str = "",
+        source: StepDecoder | None = None,
     ) -> None:
+        # Knows whether the answer is complete.
+        self.decoder = decoder
         self.encoder = encoder
-        self._source = source
+        self._source = decoder if source is None else source
         self._open_choices = set(range(choices))
         self._pairs = Pairs()
         self._model = model
 
     def feed(self, chunk: bytes) -> list[Step]:
-        """The steps that a chunk completes."""
+        """Return the steps that a chunk completes."""
         return [self._write(step) for step in self._source.feed(chunk)]
 
     def end(self) -> list[Step]:
-        """The remaining steps once the upstream has closed the connection."""
+        """Return the remaining steps after the upstream has closed the connection."""
         return [self._write(step) for step in self._source.end()]
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """The frames that end the client's stream with an error."""
+        """Return the frames that end the client's stream with an error."""
         return self.encoder.fail(kind, message)
 
     def cut(self) -> bytes:
-        """The frames that end the client's stream as if it had reached its length (F18)."""
+        """Return the frames that end the client's stream as if it had reached its length (F18)."""
         ends = [
             self.encoder.feed(Finish(choice, "length")) for choice in sorted(self._open_choices)
         ]
@@ -236,7 +236,7 @@ def write_error(
     target: Target | None = None,
     request_id: str = "",
 ) -> tuple[int, bytes]:
-    """The status and body of an error response in the client's dialect."""
+    """Return the status and body of an error response in the client's dialect."""
     codec = _codec(client)
     status, wait_ms, param, code = 0, None, None, None
     if isinstance(error, AnswerFault):
@@ -261,14 +261,14 @@ def write_error(
 
 
 def _kind_of(event: UpstreamError | Broken) -> ErrorKind:
-    """The kind of error that a failed answer is for the client."""
+    """Return the kind of a failed answer's error for the client."""
     if isinstance(event, UpstreamError):
         return event.kind
     return "upstream_truncated" if event.fault in _CUT else "upstream_malformed"
 
 
 def _codec(dialect: Dialect) -> Codec[Any]:
-    """The codec of a dialect. Raises ValueError for a name that is none."""
+    """Return the codec of a dialect. Raises ValueError for an unknown name."""
     if dialect not in CODECS:
         raise ValueError(f"unknown dialect {dialect!r}: use one of {', '.join(get_args(Dialect))}")
     return CODECS[dialect]

@@ -1,6 +1,5 @@
-"""The one place where the product reads the wall clock (house rule: `now()` nowhere else).
-
-Money time is the database's own clock; this one is for pages and deadlines of links.
+"""The only module that reads the wall clock (house rule: no `now()` elsewhere). Money uses the
+database's clock; this one is for pages and expiring links.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Settings from outside: an environment variable, else a file that the installation keeps."""
+"""Settings from outside: an environment variable, or a file of the installation."""
 
 import os
 from contextlib import suppress
@@ -28,7 +28,7 @@ def flag(name: str, default: bool) -> bool:
 
 
 def number(name: str, default: int) -> int:
-    """A whole number, 0 or more."""
+    """Return a whole number, 0 or more."""
     value = text(name, str(default))
     if not value.isascii() or not value.isdigit():
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number, 0 or more.")
@@ -36,7 +36,7 @@ def number(name: str, default: int) -> int:
 
 
 def seconds(name: str, default: float, least: float = 0) -> float:
-    """A time, which may have decimals."""
+    """Return a duration, which may have decimals."""
     value = text(name, str(default))
     with suppress(ValueError):
         if least <= (number := float(value)) < inf:
@@ -45,7 +45,7 @@ def seconds(name: str, default: float, least: float = 0) -> float:
 
 
 def require_value(name: str, value: str | None) -> str:
-    """The value of a setting that this process cannot do without."""
+    """Return the value of a setting that this process requires."""
     if not value:
         raise ConfigurationError(f"{name} is not set. Set it in the environment.")
     return value

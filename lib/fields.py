@@ -1,11 +1,11 @@
 """A table of fields, written once: a TypedDict whose entries are annotated with their bounds and
-words. Bodies of the API, parts of files and forms take their fields from it.
+labels. API bodies, parts of files, and forms take their fields from it.
 
     class Settings(TypedDict, total=False):
         weight: Annotated[int, Field(ge=0, le=100), Words(_("Weight"), _("Share of requests."))]
 
-A class that declares a field itself keeps its own. Labels and helps are marked for translation by
-`gettext_noop`: a form translates them, the reference of the API is in English.
+A class that declares a field itself keeps its own. Labels and help texts are marked for translation
+by `gettext_noop`: a form translates them, the API reference is in English.
 """
 
 import types
@@ -27,8 +27,9 @@ Form = TypeVar("Form", bound=forms.Form)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a page calls a field and what it says below it. `reference` is what the API's description
-    says in place of the help; `choices` has the words of each value, where there are few."""
+    """The label of a field on a page, and the help text below it. `reference` replaces the help
+    text in the API's description; `choices` has the label of each value, if there are few.
+    """
 
     label: str = ""
     help: str = ""
@@ -37,7 +38,7 @@ class Words:
 
 
 class TableField(NamedTuple):
-    """One entry of a table: its type with bounds and without, and what it is annotated with."""
+    """One entry of a table: its type with and without bounds, and its annotations."""
 
     bounded: Any
     plain: Any
@@ -57,15 +58,16 @@ class TableField(NamedTuple):
 
 
 def fields_of(table: type) -> dict[str, TableField]:
-    """The entries of a table by name, in order."""
+    """Return the entries of a table by name, in order."""
     plain = get_type_hints(table)
     bounded = get_type_hints(table, include_extras=True)
     return {name: _table_field(bounded[name], plain[name]) for name in plain}
 
 
 def take_fields(table: type, model: type[models.Model]) -> Callable[[type[Body]], type[Body]]:
-    """Give a body or a part of a file the fields of a table, each with the default of the database
-    model's field of the same name."""
+    """Add the fields of a table to a body or a part of a file, each with the default of the model's
+    field of the same name.
+    """
 
     def taken(name: str, entry: TableField) -> Any:
         description = entry.words.reference or entry.words.help or None
@@ -75,12 +77,12 @@ def take_fields(table: type, model: type[models.Model]) -> Callable[[type[Body]]
 
 
 def show_fields(table: type) -> Callable[[type[Body]], type[Body]]:
-    """Give what the API answers the fields of a table."""
+    """Add the fields of a table to an API answer."""
     return lambda kind: _with(kind, table, lambda name, entry: (entry.plain, ...))
 
 
 def offer_fields(table: type) -> Callable[[type[Form]], type[Form]]:
-    """Give a form the fields of a table that have a label."""
+    """Add the fields of a table that have a label to a form."""
 
     def decorate(kind: type[Form]) -> type[Form]:
         offered = {
@@ -130,7 +132,7 @@ def _table_field(bounded: Any, plain: Any) -> TableField:
 
 
 def _notes(hint: Any) -> Iterator[Any]:
-    """What a type is annotated with, or the one that it is where it is not None."""
+    """Return a type's annotations, also of its non-None part."""
     if get_origin(hint) in (Union, types.UnionType):
         for arm in get_args(hint):
             yield from _notes(arm)

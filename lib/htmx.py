@@ -29,7 +29,7 @@ def render_part(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    """Render `part` for a request of htmx, `page` (which includes it) for every other."""
+    """Render `part` for an htmx request, and `page` (which includes it) for every other."""
     return render(request, part if _wants_part(request) else page, context, status=status)
 
 
@@ -60,7 +60,7 @@ def see_other(to: str, *args: object) -> HttpResponse:
 
 
 def back_to(request: HttpRequest, otherwise: str) -> str:
-    """The address of ours that a form names as `next`, to go back to."""
+    """Return the address of ours that a form names as `next`."""
     back = str(request.POST.get("next", ""))
     return (
         back if back.startswith("/") and url_has_allowed_host_and_scheme(back, None) else otherwise

@@ -1,5 +1,6 @@
 """Types of ids and names: mypy rejects a team's id where a key's is expected, or an upstream's
-model name where the catalogue's is. The type is given once, where a row is read or an id is drawn.
+model name where the catalogue's is. The type is assigned once, where a row is read or an id is
+created.
 """
 
 import uuid
@@ -15,9 +16,9 @@ UserId = NewType("UserId", int)
 PriceVersionId = NewType("PriceVersionId", int)
 """Of a price list."""
 CostVersionId = NewType("CostVersionId", int)
-"""Of what a channel costs us."""
+"""The version of a channel's cost price."""
 ModelName = NewType("ModelName", str)
-"""As the catalogue names a model."""
+"""The catalogue's name of a model."""
 UpstreamModelName = NewType("UpstreamModelName", str)
-"""As a channel's provider names it."""
+"""The provider's name of a model, at a channel."""
 ChannelName = NewType("ChannelName", str)

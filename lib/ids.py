@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
-# Two letters at a time: every request shows two ids.
+# Two characters at a time, because every request formats two ids.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LOW_60 = (1 << 60) - 1
 _VERSION_7 = 0x7 << 76
@@ -29,7 +29,7 @@ def new_id() -> uuid.UUID:
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
-    """That many fresh ids of one instant, for the price of one look at the clock."""
+    """Return that many new ids of one instant, with a single look at the clock."""
     random, stamp = os.urandom(8 * count), _stamp()
     return [
         _id(stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
@@ -44,7 +44,7 @@ _AHEAD = 64
 
 
 def _draw_number() -> int:
-    """64 random bits, which nobody else gets."""
+    """Return 64 random bits that no other id gets."""
     while True:
         try:
             return _ahead.pop()
@@ -52,7 +52,7 @@ def _draw_number() -> int:
             _ahead.extend(memoryview(os.urandom(8 * _AHEAD)).cast("Q"))
 
 
-# A child would draw what its parent draws.
+# A forked child would otherwise draw the same numbers as its parent.
 os.register_at_fork(after_in_child=_ahead.clear)
 
 
@@ -71,7 +71,7 @@ def _id(number: int) -> uuid.UUID:
 
 
 def first_id_at(instant: dt.datetime) -> uuid.UUID:
-    """The smallest id that can be made at `instant` (aware): the edge of a partition or page."""
+    """Return the smallest id of `instant` (aware): the edge of a partition or page."""
     milliseconds = (instant - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(
         milliseconds=1
     )
@@ -79,9 +79,9 @@ def first_id_at(instant: dt.datetime) -> uuid.UUID:
 
 
 def id_text(value: uuid.UUID) -> str:
-    """The 26 characters that people and APIs see."""
+    """Return the 26 characters that people and APIs see."""
     pairs, number = _PAIRS, value.int
-    # Shifts of small numbers, and no loop: it takes a quarter of the time.
+    # Shifts of small numbers without a loop take a quarter of the time.
     high, low = number >> 60, number & _LOW_60
     return (
         f"{pairs[high >> 60]}{pairs[high >> 50 & 1023]}{pairs[high >> 40 & 1023]}"
@@ -93,7 +93,7 @@ def id_text(value: uuid.UUID) -> str:
 
 
 def parse_id(text: str) -> uuid.UUID | None:
-    """The id that `id_text` showed, or None when the text cannot be one."""
+    """Return the id for a text of `id_text`, or None for an invalid one."""
     if len(text) != 26:
         return None
     number = 0
@@ -113,8 +113,9 @@ def id_before(id: uuid.UUID, length: dt.timedelta) -> uuid.UUID:
 
 
 def id_bounds(values: Iterable[uuid.UUID]) -> dict[str, str]:
-    """The parameters `first` and `last` of a statement on rows with these ids, by which the
-    executor leaves out the months of all others."""
+    """Return the parameters `first` and `last` of a statement on rows with these ids, by which the
+    executor skips the partitions of other months.
+    """
     numbers = [value.int for value in values]
     return {"first": f"{min(numbers):032x}", "last": f"{max(numbers):032x}"}
 
@@ -125,7 +126,7 @@ def parse_number(text: str) -> int | None:
 
 
 def id_array(values: Iterable[uuid.UUID]) -> str:
-    """An array literal of ids, in the form without hyphens: it takes half as long to write."""
+    """Return an array literal of ids, without hyphens, which takes half as long to write."""
     # Format all digits at once with `bytes`: a format specification takes twice as long.
     octets = b"".join([value.int.to_bytes(16, "big") for value in values])
     return "{" + octets.hex(",", 16) + "}"

@@ -1,13 +1,13 @@
-"""A refused request of a person or a program, reported at the input to correct."""
+"""A refused request of a person or a program, with the input to correct."""
 
 from django.core.exceptions import ValidationError
 from django.forms import BaseForm, CharField
 
 
 class Refused(ValueError):
-    """The request cannot be done. `field` is the input to correct; the text says why. With
-    `already_exists` there is an object of that name, or for the same purpose, and the API answers
-    409."""
+    """The request cannot be fulfilled. `field` is the input to correct; the text says why. With
+    `already_exists` an object with that name or purpose exists, and the API answers 409.
+    """
 
     def __init__(self, field: str, message: str, *, already_exists: bool = False) -> None:
         super().__init__(message)
@@ -21,8 +21,9 @@ class Refused(ValueError):
 
 
 def check_text(field: str, text: str, length_max: int) -> str:
-    """Return a text without the spaces at its ends, as a form field does. Raises Refused for a zero
-    byte and for a text that is too long. Nothing is cut off."""
+    """Return a text without surrounding spaces, like a form field. Raises Refused for a zero byte
+    and for a text that is too long. Nothing is truncated.
+    """
     try:
         return str(CharField(required=False, max_length=length_max).clean(text))
     except ValidationError as error:

@@ -1,10 +1,10 @@
 """Envelope encryption of secrets at rest.
 
-A random data key seals the secret, a key encryption key (KEK) seals the data key. The place where
-the secret is kept (`table|row id|field`) is associated data: a ciphertext that was moved to another
-row does not open. The KEKs live outside the database, in a ring: the first seals, each of them
-opens. What is sealed names its KEK by an id that is made of the KEK itself, so that nobody can name
-two of them alike.
+A random data key seals the secret, and a key encryption key (KEK) seals the data key. The place of
+the secret (`table|row id|field`) is associated data: a ciphertext that is moved to another row
+cannot be opened. The KEKs are outside the database, in a ring: the first seals, all of them open.
+Sealed data names its KEK by an id derived from the KEK itself, so that two KEKs cannot have the
+same name by mistake.
 
     form 2    02 | id of the KEK (4) | nonce (12) | sealed data key (48) | nonce (12) | content
     form 1    01 |                     nonce (12) | sealed data key (48) | nonce (12) | content
@@ -28,9 +28,9 @@ CHECK_PLACE: Final = "accounts_secretcheck|1|sealed"
 _WRAPPED: Final = _NONCE + 32 + 16
 _CONTENT_MIN: Final = _NONCE + 16
 PREFIX_BYTES: Final = len(FORM) + _ID
-"""What tells the form and the KEK of something sealed."""
+"""How many bytes of sealed data identify its form and KEK."""
 HEAD_BYTES_MAX: Final = PREFIX_BYTES + _WRAPPED
-"""What `Vault.rewrapped` needs of something sealed."""
+"""How many bytes of sealed data `Vault.rewrapped` needs."""
 
 
 class VaultError(Exception):
@@ -42,7 +42,7 @@ class WrongSecret(VaultError):
 
 
 class Kek(NamedTuple):
-    """A key encryption key: its id as hex, its text as the installation gives it."""
+    """A key encryption key: its id as hex, and the installation's text of it."""
 
     id: str
     text: str
@@ -81,7 +81,7 @@ class Vault:
         return self._wrap(data_key, bound) + nonce + sealed
 
     def open(self, sealed: bytes, place: str) -> str:
-        """The secret sealed for that place. VaultError when it does not open."""
+        """Return the secret sealed for that place. Raises VaultError."""
         return self.open_bytes(sealed, place).decode()
 
     def open_bytes(self, sealed: bytes, place: str) -> bytes:
@@ -97,8 +97,9 @@ class Vault:
             raise VaultError("The stored secret is damaged. Enter it again.") from error
 
     def kek_of(self, sealed: bytes, place: str) -> Kek:
-        """The KEK that something sealed for that place needs. Raises VaultError where none of the
-        ring opens it."""
+        """Return the KEK of data sealed for that place. Raises VaultError if none of the ring opens
+        it.
+        """
         return self._unwrap(sealed[: _head_bytes(sealed)], place.encode())[1]
 
     def rewrapped(self, head: bytes, place: str) -> tuple[bytes, bytes]:
@@ -137,7 +138,7 @@ class Vault:
 
 
 def split_keks(keks: str) -> list[str]:
-    """The texts of a ring's KEKs, the current one first."""
+    """Return the texts of a ring's KEKs, the current one first."""
     return [text.strip() for text in keks.replace("\n", ",").split(",") if text.strip()]
 
 

@@ -1,1 +1,3 @@
-"""The data plane: raw ASGI, no ORM, no templates. It meets the control plane in the snapshot."""
+"""The data plane: raw ASGI, without Django's ORM or templates. It reads the control plane's data
+from the snapshot.
+"""

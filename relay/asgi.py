@@ -1,6 +1,5 @@
-"""The relay as an ASGI application; for our own pages: `relay/front/in_process.py`.
-
-A request finds its row in `relay/endpoints/table.py`, is authenticated, waits for its turn, and is
+"""The relay as an ASGI application. Our own pages use `relay/front/in_process.py` instead. A
+request is matched to its row in `relay/endpoints/table.py`, authenticated, queued for its turn, and
 answered by the row's handler.
 """
 
@@ -29,7 +28,7 @@ from relay.upstream.upstream import Upstreams
 
 log = logging.getLogger(__name__)
 
-# A WebSocket is asked for where only HTTP is served: Codex goes on over HTTP, by the status.
+# A WebSocket request to an endpoint that only serves HTTP. By this status Codex falls back to HTTP.
 _OVER_HTTP_ONLY: Final = ErrorAnswer(
     "method_not_allowed", 426, "API request failed: no WebSocket is served here; send it with POST"
 )
@@ -37,7 +36,7 @@ _UPGRADE: Final = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
 
 
 class Relay:
-    """The data plane of one process; `in_process` is what its own pages ask."""
+    """The data plane of one process; `in_process` serves its own pages."""
 
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
@@ -46,20 +45,19 @@ class Relay:
 
     @property
     def ready(self) -> bool:
-        """Whether a paid request can be taken now."""
+        """Whether paid requests can be accepted now."""
         return self._life is not None and self._life.readiness.ready
 
     def knows(self, model: str) -> bool:
-        """Whether some channel serves this model, as far as this process has heard."""
+        """Return whether a channel serves this model, by this process's snapshot."""
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
     def is_draining(self) -> bool:
-        """Whether the process is about to end."""
+        """Whether the process is shutting down."""
         return self._life is not None and self._life.readiness.draining
 
     def linger_s(self) -> float:
-        """For how long connections without a request are left open, once the process is about to
-        end; 0 before."""
+        """Return how long idle connections stay open during shutdown; 0 before it."""
         return self._config.accept_while_draining_s if self.is_draining() else 0.0
 
     async def start(self) -> None:
@@ -70,11 +68,13 @@ class Relay:
         return Lifespan(self._config, ledger_writer=LedgerWriter, upstreams=Upstreams())
 
     async def stop(self) -> None:
-        """Let what runs end within the time to drain, cut the rest, and write the books."""
+        """Let running requests finish within the drain time, cancel the rest, and write all
+        settlements.
+        """
         if self._life is None:
             return
         self._life.readiness.draining = True
-        # The server cuts the requests that it carries; these are carried here.
+        # The server cancels HTTP requests; in-process requests are cancelled here.
         await self.in_process.drain(self._config.drain_s)
         await self._life.stop()
 
@@ -84,7 +84,7 @@ class Relay:
         return self._life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request on a claimed path, or carry one realtime session."""
+        """Answer one HTTP request on a claimed path, or run one realtime session."""
         path, method = scope["path"], scope.get("method", "GET")
         row = endpoint = find_endpoint(path)
         if endpoint is not None:
@@ -128,8 +128,9 @@ class Relay:
             open_requests.leave()
 
     async def _answer(self, request: Request) -> None:
-        """Authenticate, wait for the request's turn, and let its endpoint's handler answer. A
-        process that is too busy refuses. Raises as a handler."""
+        """Authenticate, wait for the request's turn, and call its endpoint's handler. A busy
+        process refuses instead. Raises the same exceptions as a handler.
+        """
         life, endpoint = request.life, request.endpoint
         if not (endpoint.opens_by_link and self._has_signed_link(request)):
             await request.authenticate()
@@ -160,5 +161,5 @@ def _asks_for_websocket(scope: Scope) -> bool:
 
 
 def _calls_model(method: str, path: str) -> bool:
-    """Whether what looks like one model's address is a call of a model that is no row."""
+    """Return whether a path that looks like a model's address calls a model without a row."""
     return method not in ("GET", "OPTIONS") and ":" in path

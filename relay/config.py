@@ -8,7 +8,7 @@ from billing.limits.charge_rule import DRAIN_SECONDS
 from relay.front.load_shedding import WAIT_S_MAX
 
 MIB = 1024 * 1024
-# Of a client's request, where one is read at all.
+# The maximum size of a request body, where a body is accepted.
 BODY_BYTES_MAX: Final = 72 * MIB
 # The limit for all files that a request refers to by URL together. Each file is limited by
 # `dialects.media.media.FILE_BYTES_MAX`; images have their own limit.
@@ -19,8 +19,8 @@ PICTURE_BYTES_MAX: Final = 20 * MIB
 USAGE_AFTER_TEXT_S: Final = 2.0
 REST_S: Final = 1.0
 
-# Realtime sessions: the size of an event, the maximum duration of a session and of a silence of
-# both ends, and how often either end is checked.
+# Realtime sessions: the maximum size of an event, the maximum duration of a session and of a mutual
+# silence, and how often either end is checked.
 EVENT_BYTES_MAX: Final = 15 * MIB
 SESSION_S: Final = 3600.0
 SESSION_IDLE_S: Final = 900.0
@@ -34,14 +34,14 @@ ACCEPT_WHILE_DRAINING_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """Sizes in bytes, times in seconds. The defaults are those of docs/promises.md, "Numbers"."""
+    """Sizes in bytes, times in seconds. The defaults are those in docs/promises.md, "Numbers"."""
 
     dsn: str
     # Opens the channels' secrets.
     kek: str
     # Makes the digests of keys.
     pepper: str
-    # Bounds one transaction of the hot path.
+    # The time limit of a transaction on the hot path.
     database_wait_s: float = 2.0
     epoch_poll_s: float = 1.0
     # How often the last uses of keys are written.
@@ -58,20 +58,20 @@ class RelayConfig:
     # The output cap, per choice, of a request without one, if the model's largest output is unknown
     # or the model is free.
     output_tokens_assumed: int = 16_384
-    # How long open streams may continue at shutdown, after the time in which requests are still
-    # accepted but readiness is off.
+    # How long open streams may continue at shutdown. Before that, requests are still accepted while
+    # the readiness check already fails.
     drain_s: float = DRAIN_S
     accept_while_draining_s: float = ACCEPT_WHILE_DRAINING_S
-    # The event loop's delay above which a process refuses a share of new requests; 0 = never.
+    # The event loop's delay above which a process refuses some new requests; 0 = never.
     wait_s_max: float = WAIT_S_MAX
-    # Where endings that wait for the database are stored, and the limit per process; without a
-    # folder, only in memory.
+    # Where pending settlements are stored while the database is away, and the limit per process;
+    # without a folder, only in memory.
     spool_folder: Path | None = None
     spool_bytes_max: int = 8 * MIB
-    # The address of the pages, for links in errors; without one there are no links.
+    # The address of the pages, for links in errors; empty for no links.
     public_url: str = ""
-    # Networks beside the public ones to which the hooks of tasks may go.
+    # Networks besides the public ones to which task hooks may be sent.
     hook_networks: tuple[str, ...] = ()
-    # The migrations that the code was written for, as (app, name). A database with more of them
-    # works with older code, because it is migrated first; one that lacks some does not.
+    # The migrations that the code expects, as (app, name). The code works with a database that has
+    # more, because the database is migrated first, but not with one that lacks some.
     migrations: tuple[tuple[str, str], ...] = ()

@@ -1,38 +1,38 @@
 """The errors of the relay.
 
 RelayError
-  · DatabaseFailed         503 for its client, never 401, 402 or 403
-    · DatabaseAway           it did not take the transaction
+  · DatabaseFailed         503 for the client, never 401, 402 or 403
+    · DatabaseAway           it did not accept the transaction
     · DatabaseRefused        it refused a statement
-  · ClientGone             nobody waits for the answer any more
+  · ClientGone             the client no longer waits for the answer
     · ClientLeft             a realtime session has lost its client
-  · ChannelsOut            no channel of the model can be asked
+  · ChannelsOut            no channel of the model is available
   · ChannelFull            one channel has reached a limit of its own
   · UpstreamFailed         an attempt failed, by a row of the fault table
-  · Unreadable             a response is no HTTP; becomes UpstreamFailed
+  · Unreadable             a response is not valid HTTP; becomes UpstreamFailed
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
-  · Unpriced               the price has no rate for what the request asks
+  · Unpriced               the price has no rate for the request
   · SessionOver            a realtime session ends
   · EventRefused           a realtime session refuses one event
-  · RunnerDied             the process died that ran the request of an idempotency key
-  · SpoolUnusable          nothing can be kept on this disk
+  · RunnerDied             the process that ran an idempotent request died
+  · SpoolUnusable          the disk cannot store anything
 
-What a client is refused for is a RequestFault of `dialects/errors/errors.py`: LimitReached and
-UsedUp, TooLarge and ResponseMissing are such. `relay/front/error_answers.py` says which of all
-these becomes which answer. An error with a state of its own is defined where it is raised.
+Errors that a client gets for its request are RequestFault (`dialects/errors/errors.py`) and its
+subclasses LimitReached, UsedUp, TooLarge and ResponseMissing. `relay/front/error_answers.py` maps
+all of these to answers. An error with attributes of its own is defined where it is raised.
 """
 
 
 class RelayError(Exception):
-    """The base of all of them."""
+    """The base class of the relay's errors."""
 
 
 class DatabaseFailed(RelayError):
-    """The database did not do what it was asked."""
+    """The database did not execute a transaction."""
 
 
 class DatabaseAway(DatabaseFailed):
-    """The database did not take the transaction; whether it was committed may be unknown."""
+    """The database did not accept the transaction; it may have been committed all the same."""
 
 
 class DatabaseRefused(DatabaseFailed):
@@ -44,4 +44,4 @@ class DatabaseRefused(DatabaseFailed):
 
 
 class ClientGone(RelayError):
-    """The client went away before it was answered."""
+    """The client disconnected before it was answered."""

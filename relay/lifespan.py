@@ -1,8 +1,8 @@
-"""The relay's life: what it opens at start, keeps fresh, and lets end at shutdown.
+"""The lifespan of the relay: what it opens at start, refreshes, and closes at shutdown.
 
-    STARTING --catalogue loaded--> READY --SIGTERM--> DRAINING --nothing runs--> CLOSED
+    STARTING --catalogue loaded--> READY --SIGTERM--> DRAINING --no running requests--> CLOSED
 
-Starting does not wait for the database: a process whose database is away serves 503 and becomes
+The start does not wait for the database: a process whose database is away answers 503, and becomes
 ready by itself.
 """
 
@@ -52,7 +52,7 @@ _LEASE_RENEW_S = 1.0
 
 
 class Lifespan:
-    """Everything of the relay that lives longer than a request."""
+    """Everything in the relay that outlives a request."""
 
     def __init__(
         self,
@@ -93,19 +93,20 @@ class Lifespan:
         self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
         self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
-        # Of these the operators do not know yet.
+        # Not yet reported to the operators.
         self._damaged: list[DamagedRecords] = []
 
     @property
     def snapshot(self) -> Snapshot:
-        """The catalogue as it is now."""
+        """The current catalogue."""
         return self._refresher.snapshot
 
     # ---- start and end
 
     async def start(self) -> None:
-        """Open the connections and load the catalogue, as far as the database lets us. Raises
-        WrongSecret where it was made with others than ours."""
+        """Open the connections and load the catalogue, as far as the database is available. Raises
+        WrongSecret if it was created with other secrets.
+        """
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
@@ -125,7 +126,7 @@ class Lifespan:
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
     async def stop(self) -> None:
-        """Let running requests end, write every settlement, close."""
+        """Let running requests finish, write every settlement, close."""
         self.readiness.draining = True
         loop = asyncio.get_running_loop()
         until = loop.time() + self.config.drain_s
@@ -142,8 +143,8 @@ class Lifespan:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # One that was cancelled while it connected keeps the socket as long as it is kept, and the
-        # server waits for the password there.
+        # A cancelled connection attempt keeps its socket as long as it is referenced, and the
+        # server waits for the password on it.
         self._tasks.clear()
         with contextlib.suppress(DatabaseFailed):
             await self._shadows.stop(self._ask)
@@ -155,8 +156,9 @@ class Lifespan:
     async def available_nano(
         self, principal: Principal, budget_ids: Iterable[int], taken: Taken = NOTHING_TAKEN
     ) -> int:
-        """What a request under these budgets could hold now, with what the included units pay that
-        it would take. Raises DatabaseAway."""
+        """Return what a request under these budgets could hold now, including what its included
+        units would pay. Raises DatabaseAway.
+        """
         owner = principal.organisation_id
         rows = await self._ask(admission.read_available(owner, budget_ids, taken.rows, taken.nano))
         return int(rows[0][0] or 0) if rows else 0
@@ -164,27 +166,30 @@ class Lifespan:
     async def charges(
         self, principal: Principal, days: tuple[str, str] | None
     ) -> list[tuple[str, str, int]]:
-        """What the principal's key was charged: (day, model, nano), of some days or in all."""
+        """Return the charges of the principal's key: (day, model, nano), for some days or in
+        all.
+        """
         rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def _renew(self, principal: Principal) -> Principal:
-        """Somebody whose budgets are other ones than was known; so are those of others."""
+        """Read a principal again whose budgets have changed; others may have changed too."""
         self.authenticator.clear()
         return await self.authenticator.principal_of_key(
             principal.key_id, self.snapshot.now(), principal.user_id
         )
 
     async def _ask(self, statement: Statement) -> Sequence[Row]:
-        # A transaction that is left in the middle costs its connection, which others wait for.
+        # An unfinished transaction costs its connection, which others wait for.
         running = asyncio.ensure_future(self._connections.look_ups.run([statement]))
         return (await asyncio.shield(running))[0]
 
     # ---- while it lives
 
     async def _live(self) -> None:
-        """Say that this process lives, and that its holds are not to be resolved by others; and
-        tell the operators what they must see to."""
+        """Renew this process's lease, so that others do not resolve its holds, and alert the
+        operators about what they must fix.
+        """
         while True:
             await self.parts.ledger.open_spool()
             self.parts.ledger.renew()
@@ -209,7 +214,7 @@ class Lifespan:
             log.warning("the last uses of keys cannot be written: %s", error)
 
     async def _count_refused(self) -> None:
-        """Count those whom this process was too busy for."""
+        """Count the requests that were refused because this process was too busy."""
         refused = self.load.take_refused()
         if not refused:
             return
@@ -219,8 +224,9 @@ class Lifespan:
             self.load.put_back(refused)
 
     async def _share_health(self) -> None:
-        """Tell the other processes of the channels, and hear of them: each second while there is
-        something to tell, else every few."""
+        """Share this process's knowledge of the channels, and read that of others: each second
+        while there is something to report, otherwise every few seconds.
+        """
         delivered = False
         for tick in count():
             if delivered or tick % QUIET_TICKS == 0 or self._health_sharing.report():
@@ -232,7 +238,7 @@ class Lifespan:
             await asyncio.sleep(TICK_S)
 
     async def _tell_processes(self) -> bool:
-        """Whether another process, too, had something to tell."""
+        """Exchange reports. Return whether another process had something to report too."""
         process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
         if process_id is None or epoch < 0:
             return False
@@ -257,7 +263,7 @@ class Lifespan:
             await self._shadows.exchange(self.snapshot, self._ask)
 
     async def _report_damage(self) -> None:
-        """Report records that could not be read to the operators."""
+        """Report unreadable records to the operators."""
         records = self.parts.ledger.take_damaged()
         if records:
             self._damaged.append(DamagedRecords(new_id(), records))
@@ -282,7 +288,7 @@ class Lifespan:
 
 
 class _Connections:
-    """The connections of one process, each for what must not wait for the others."""
+    """The connections of one process. Each serves what must not wait for the others."""
 
     def __init__(self, config: RelayConfig) -> None:
         self.look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
@@ -303,7 +309,7 @@ class _Connections:
 
 
 class _OpenRequests:
-    """How many requests of the process have not ended."""
+    """The number of running requests of the process."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -311,7 +317,7 @@ class _OpenRequests:
         self._none.set()
 
     def enter(self) -> None:
-        """A request begins; `leave` is called at its end, whatever happens."""
+        """Register a request. `leave` is called at its end, in every case."""
         self._count += 1
         if self._count == 1:
             self._none.clear()
@@ -332,7 +338,7 @@ class _OpenRequests:
 def _kept_files(
     config: RelayConfig, connection: PipelinedConnection
 ) -> tuple[Spool, Journal] | tuple[None, None]:
-    """What outlives the process of what its ledger writer has not written."""
+    """Return the files that keep a process's unwritten ledger entries when it dies."""
     if config.spool_folder is None or connection.process_id is None:
         return None, None
     return (

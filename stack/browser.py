@@ -2,10 +2,9 @@
 
     python -m stack.browser
 
-The one without windows is preferred: opening a page in it takes a third of what Chromium's own
-headless mode takes, which starts a whole browser's windows unseen. On Debian its package is
-installed (Ubuntu's is a stub for another installer); elsewhere the system's Chromium is taken, or
-the one that Playwright brings.
+A headless build is preferred: it opens a page in a third of the time of full Chromium in headless
+mode, which starts invisible windows. On Debian its package is installed (Ubuntu's is a stub for
+another installer); elsewhere the system's Chromium is used, or Playwright's.
 """
 
 import os
@@ -19,7 +18,7 @@ NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-
 
 
 def find() -> str | None:
-    """The path of a Chromium on PATH. None: Playwright has its own, or there is none."""
+    """Return the path of a Chromium on PATH; None if Playwright has its own, or there is none."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
@@ -39,7 +38,7 @@ def is_debian() -> bool:
 
 
 def root_command() -> list[str] | None:
-    """What goes in front of a command to run it as root, unasked; None when nothing can."""
+    """Return the prefix that runs a command as root without a password; None if there is none."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
@@ -49,14 +48,14 @@ def root_command() -> list[str] | None:
 
 
 def install_packages(prefix: list[str], *names: str) -> None:
-    """Install packages by apt, as root by `prefix`. CalledProcessError when that fails."""
+    """Install packages with apt, as root by `prefix`. Raises CalledProcessError."""
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     subprocess.run([*apt, "update"], check=True)
     subprocess.run([*apt, "install", "-y", "--no-install-recommends", *names], check=True)
 
 
 def install() -> None:
-    """Install one. CalledProcessError when that fails."""
+    """Install one. Raises CalledProcessError."""
     prefix = root_command()
     if is_debian() and prefix is not None:
         install_packages(prefix, SHELL)

@@ -1,6 +1,5 @@
-"""What must hold before anything is started, each with its own message and exit code.
-
-A refusal names the cause and the next step, because it is the first thing a newcomer reads.
+"""Checks before anything is started, each with its own message and exit code. A refusal names the
+cause and the next step, because it is the first thing a newcomer reads.
 """
 
 import errno
@@ -33,7 +32,7 @@ class Refusal(Exception):
 
 
 def open_data_dir(directory: Path) -> None:
-    """Make the folders of DATA_DIR, for its owner alone, and see that they can be written."""
+    """Create the folders of DATA_DIR, for its owner only, and check that they are writable."""
     try:
         for folder in (directory, directory / "run", directory / "secrets"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +48,7 @@ def open_data_dir(directory: Path) -> None:
 
 
 def check_layout(directory: Path) -> None:
-    """Refuse data that a newer Weir wrote; mark fresh data with the layout of this one."""
+    """Refuse data of a newer Weir; mark new data with this version's layout."""
     mark = directory / "layout"
     try:
         version = mark.read_text().strip()
@@ -104,7 +103,7 @@ def parse_port(text: str) -> int:
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that cannot be listened on, and name one that can."""
+    """Refuse a port on which the process cannot listen, and suggest one."""
     error = _listen_error(host, port)
     if error is None:
         return

@@ -1,9 +1,9 @@
-"""Make .venv and install the locked packages into it; do nothing when that is already so.
+"""Create .venv and install the locked packages into it; do nothing if that is done already.
 
     python3 stack/install.py [--dev] [-- COMMAND …]
 
-Runs with the system's Python and its standard library alone. With COMMAND it becomes that command,
-with the time of its own start in WEIR_STARTED_AT. Exit codes: 10 Python too old or too new, 11 no
+It only needs the system's Python and the standard library. With COMMAND it finally executes that
+command, with its own start time in WEIR_STARTED_AT. Exit codes: 10 Python too old or too new, 11 no
 venv module, 12 no wheels for this platform, 13 not enough disk space, 14 the installation failed.
 """
 
@@ -27,7 +27,7 @@ LOCK = "requirements.lock"
 DEV_LOCK = "requirements-dev.lock"
 UV_LOCK = "stack/uv.lock.txt"
 
-# The versions for which every package of the lock has a wheel.
+# The Python versions for which every locked package has a wheel.
 PYTHON_MIN = (3, 11)
 PYTHON_BELOW = (3, 15)
 MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
@@ -53,7 +53,7 @@ def check_python(version: tuple[int, ...]) -> None:
 
 
 def check_platform(system: str, machine: str, libc: str) -> None:
-    """`libc` as platform.libc_ver() names it; the wheels for Linux are built for glibc."""
+    """`libc` is the name from platform.libc_ver(); the wheels for Linux are built for glibc."""
     if system not in ("Linux", "Darwin") or machine.lower() not in MACHINES:
         raise Refusal(
             NO_WHEELS,
@@ -88,14 +88,14 @@ def check_venv() -> None:
 
 
 def stamp(lock: str) -> str:
-    """One line that holds as long as what was installed from `lock` is what would be installed."""
+    """Return one line that changes whenever installing `lock` would change the result."""
     version = ".".join(str(part) for part in sys.version_info[:2])
     digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
     return f"{lock} {version} {digest}"
 
 
 def is_installed(lock: str) -> bool:
-    """Whether `lock` is installed. The development lock holds all of the other one."""
+    """Return whether `lock` is installed. The development lock includes the other one."""
     try:
         lines = STAMP.read_text().splitlines()
     except OSError:
@@ -127,7 +127,7 @@ def locked_requirements(lock: str) -> list[str]:
 
 
 def find_uv() -> str | None:
-    """A uv on PATH that runs; a shim of a version manager may be there and lead nowhere."""
+    """Return a working uv on PATH; a version manager's shim may exist without uv."""
     uv = shutil.which("uv")
     if uv is None or subprocess.run([uv, "--version"], capture_output=True).returncode != 0:
         return None
@@ -135,7 +135,7 @@ def find_uv() -> str | None:
 
 
 def usable() -> bool:
-    """Whether .venv is there, with the Python that we are."""
+    """Return whether .venv exists, with this Python."""
     ask = "import sys; print(sys.version_info[:2] == ({}, {}))".format(*sys.version_info[:2])
     try:
         completed = subprocess.run([str(BIN / "python"), "-c", ask], capture_output=True, text=True)
@@ -145,7 +145,9 @@ def usable() -> bool:
 
 
 def make_venv_with_uv() -> str:
-    """A venv with pip, and a uv in it: fetching that and using it is faster than pip by itself."""
+    """Create a venv with pip, and install uv in it: downloading and using uv is faster than pip
+    alone.
+    """
     check_venv()
     if not usable() or not (BIN / "pip").exists():
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
@@ -156,7 +158,7 @@ def make_venv_with_uv() -> str:
 
 
 def run(command: list[str]) -> None:
-    """Run a step and pass its words on, but for the list of every package at its end."""
+    """Run a step and print its output, without pip's final list of packages."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=str(ROOT)
     ) as process:
@@ -173,7 +175,7 @@ def run(command: list[str]) -> None:
 
 
 def compile_catalogues() -> None:
-    """Compile the translations that are newer than what was compiled of them."""
+    """Compile the translations that are newer than their compiled files."""
     texts = list(ROOT.glob("locale/*/LC_MESSAGES/django.po"))
     if all(is_fresh(text.with_suffix(".mo"), text) for text in texts):
         return

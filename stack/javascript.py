@@ -2,9 +2,9 @@
 
     python -m stack.javascript
 
-Debian's and Ubuntu's packages are installed where we may; the clients come from the npm registry
-by their lock file. Without them it says what is missing and lets the tests go on: those that need
-them fail with the same words.
+Debian's and Ubuntu's packages are installed if permitted; the clients come from the npm registry by
+their lock file. Otherwise it reports what is missing and succeeds: the tests that need it fail with
+the same message.
 """
 
 import shutil
@@ -22,21 +22,21 @@ ADVICE = (
 
 
 def is_installed() -> bool:
-    """Whether what npm has written down as installed is not older than the lock."""
+    """Return whether npm's record of installed packages is at least as new as the lock."""
     stamp = CLIENTS / "node_modules" / ".package-lock.json"
     lock = CLIENTS / "package-lock.json"
     return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
 
 
 def missing() -> str | None:
-    """What the clients lack, in one word; None when they are ready."""
+    """Return what the clients lack, in one word; None if they are ready."""
     if lacking := next((name for name in ("node", "npm") if shutil.which(name) is None), None):
         return lacking
     return None if is_installed() else "their packages"
 
 
 def install() -> None:
-    """Install what is missing. OSError or CalledProcessError when that fails."""
+    """Install what is missing. Raises OSError or CalledProcessError."""
     prefix = root_command()
     if missing() in ("node", "npm") and shutil.which("apt-get") and prefix is not None:
         print("Installing Node.js, for the tests of the JavaScript clients …", flush=True)

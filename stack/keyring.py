@@ -1,7 +1,6 @@
-"""The secrets of one installation: made once, kept in DATA_DIR/secrets, one file each, mode 0600.
-
-A variable of the same name in the environment wins, as in config/settings.py, so that an operator
-can keep them elsewhere.
+"""The secrets of one installation: created once, in DATA_DIR/secrets, one file each, mode 0600. An
+environment variable of the same name takes precedence, as in config/settings.py, so that an
+operator can store them elsewhere.
 """
 
 import base64
@@ -24,7 +23,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
 
 
 def open_keyring(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Name -> secret, read from the environment or `directory`; the missing ones are made."""
+    """Return the secrets by name, from the environment or `directory`; missing ones are created."""
     return {
         name: environment.get(name) or _read_or_make(directory / name, make)
         for name, make in MAKERS.items()
@@ -40,10 +39,8 @@ def _read_or_make(path: Path, make: Callable[[], str]) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write the whole file or nothing, readable by its owner alone.
-
-    A half-written WEIR_KEK would lock every channel key away, so the text reaches the disk before
-    the name does.
+    """Write the whole file or nothing, readable by its owner only. With a half-written WEIR_KEK no
+    channel key could be decrypted, so the content is synced before the name appears.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)

@@ -1,18 +1,19 @@
-"""Become a command that cannot outlive the process which started it, nor keep root's power.
+"""Execute a command that cannot outlive the process which started it, and that does not keep root
+privileges.
 
     python -I -S leash.py PARENT SIGNAL DROP [--poll] -- COMMAND …
 
-PARENT is the pid of the process to follow, SIGNAL what ends the command once PARENT is gone, and
-DROP how to stop being root: `keep` (do not), `namespace` (a user namespace in which this root is
-uid 1000; files stay root's, so a tree below /root works) or `nobody` (setuid; every folder on the
-way to the command must be open to others).
+PARENT is the pid of the process to follow, SIGNAL is sent to the command once PARENT is gone, and
+DROP says how to drop root: `keep` (do not), `namespace` (a user namespace in which this root is uid
+1000; files stay root's, so a tree below /root works) or `nobody` (setuid; every folder on the way
+to the command must be accessible to others).
 
 On Linux the kernel sends SIGNAL (PR_SET_PDEATHSIG) and this program is replaced by the command.
-Elsewhere, or with --poll, it stays as the command's parent, passes signals on and looks at its own
+Elsewhere, or with --poll, it stays as the command's parent, forwards signals, and checks its own
 parent twice a second.
 
-It runs between fork and exec in place of a preexec function, which is not safe in a process with
-threads. Exit codes: 71 when the privilege cannot be dropped, 127 when the command cannot be run.
+It runs between fork and exec instead of a preexec function, which is not safe in a process with
+threads. Exit codes: 71 if the privilege cannot be dropped, 127 if the command cannot be run.
 """
 
 import ctypes
@@ -31,7 +32,7 @@ POLL_SECONDS = 0.5
 
 
 def enter_namespace() -> None:
-    """PostgreSQL refuses uid 0 but asks no more than that: inside, this root is uid 1000."""
+    """PostgreSQL only refuses uid 0: inside the namespace, this root is uid 1000."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
@@ -54,7 +55,9 @@ def become_nobody() -> None:
 
 
 def follow(parent: int, number: int) -> None:
-    """Ask the kernel to send `number` when the parent ends. After the drop: setuid clears it."""
+    """Ask the kernel to send `number` when the parent ends. Call this after dropping root, because
+    setuid clears it.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(0)

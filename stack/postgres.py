@@ -1,16 +1,16 @@
-"""The embedded PostgreSQL: its files, its socket and how it starts and ends.
+"""The embedded PostgreSQL: its files, its socket, its start and its end.
 
-The server of the wheel is called directly, as an unprivileged user, on a Unix socket in a folder
-that only its owner may enter, with a password besides. Its traps:
+The wheel's server is run directly, as an unprivileged user, on a Unix socket in a folder that only
+its owner may enter, and with a password. Note:
 
 - It refuses to run as root. Inside a user namespace root is another uid and its files stay where
-  they are; where such namespaces are forbidden (containers) it runs as `nobody`, from folders that
-  are open to others, which moves data and programs out of a closed home.
+  they are. If such namespaces are forbidden (containers), it runs as `nobody`, from folders that
+  are accessible to others, so data and programs move out of a closed home.
 - SIGTERM waits for every client and so may never end; SIGINT is the fast shutdown.
-- A socket's path is limited to about a hundred bytes; a comma would cut it in two in PostgreSQL's
+- A socket's path is limited to about a hundred bytes; a comma would split it in PostgreSQL's
   settings, and a space in the connection string of the broker's client.
-- After kill -9 postmaster.pid stays. PostgreSQL itself sorts out a dead process; what it cannot
-  tell is an orphan still at work, or a pid that another program has by now.
+- After kill -9 postmaster.pid stays. PostgreSQL itself handles a dead process; it cannot detect
+  an orphan that is still running, or a pid that another program has by now.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "128MB",
     "jit": "off",  # our statements are short; compiling them costs more than running them
-    "log_min_messages": "fatal",  # refused statements are told to who sent them
+    "log_min_messages": "fatal",  # the client gets the error of a refused statement
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
@@ -59,8 +59,8 @@ FLEETING = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    # Statistics that were taken of a table while it was empty make plans that never end once it is
-    # full, and when they are taken is chance.
+    # Statistics taken while a table is empty lead to very slow plans once it is full, and the time
+    # at which they are taken is random.
     "autovacuum": "off",
     # All workers of a test run share it, each with the pools of several hubs.
     "max_connections": "400",
@@ -70,12 +70,12 @@ FLEETING = {
 
 
 class PostgresError(CannotStart):
-    """The embedded server cannot be made or started; the message ends with its own last words."""
+    """The embedded server cannot be created or started; the message ends with its last output."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One server's places. `drop` is how it stops being root, see stack/leash.py."""
+    """The paths of one server. `drop` is how it stops being root, see stack/leash.py."""
 
     data: Path
     socket_folder: Path
@@ -86,7 +86,9 @@ class Cluster:
 
     @property
     def dsn(self) -> str:
-        """With the socket's folder as the host, the form that libpq and kombu both read."""
+        """The connection string, with the socket's folder as the host, which libpq and kombu both
+        accept.
+        """
         host = quote(str(self.socket_folder), safe="")
         return f"postgresql://{USER}:{self.password}@{host}/{DATABASE}"
 
@@ -102,7 +104,7 @@ class Cluster:
         return [str(self.programs / "postgres"), "-D", str(self.data), *settings]
 
     def ready(self) -> bool:
-        """Whether the server takes connections, as it tells in postmaster.pid while it lives."""
+        """Return whether the server accepts connections, as its postmaster.pid reports."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -111,14 +113,14 @@ class Cluster:
 
 
 def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
-    """The cluster kept below `directory`, ready to be started."""
+    """Return the cluster below `directory`, ready to be started."""
     cluster = locate(directory, durable=durable)
     initialise(cluster)
     return cluster
 
 
 def locate(directory: Path, *, durable: bool = True) -> Cluster:
-    """The places of the cluster below `directory`; its DSN holds from now on."""
+    """Return the paths of the cluster below `directory`; its DSN is final."""
     drop = unprivileged_user()
     directory = _place(directory, drop)
     return Cluster(
@@ -132,10 +134,9 @@ def locate(directory: Path, *, durable: bool = True) -> Cluster:
 
 
 def initialise(cluster: Cluster) -> None:
-    """Make the cluster's files if they are not there, and leave no server running on them.
-
-    Only one process may hold a cluster: a server that still runs on it is an orphan and is ended.
-    PostgresError when the cluster cannot be made or is of another major version.
+    """Create the cluster's files if they are missing, and end a server that still runs on them.
+    Only one process may use a cluster: a server that still runs on it is an orphan. Raises
+    PostgresError if the cluster cannot be created or has another major version.
     """
     data = cluster.data
     _give_ownership(data.parent, cluster.drop)
@@ -152,10 +153,9 @@ def initialise(cluster: Cluster) -> None:
 
 @contextmanager
 def server(directory: Path, *, durable: bool = False) -> Iterator[str]:
-    """Run a server on `directory` for the length of the block and give its DSN.
-
-    Not durable by default: for tests and other throw-away data. It ends with the thread that
-    entered the block, even when that is killed.
+    """Run a server on `directory` inside the block, and yield its DSN. Not durable by default: for
+    tests and other temporary data. It ends with the thread that entered the block, even if that is
+    killed.
     """
     cluster = open_cluster(directory, durable=durable)
     with tempfile.TemporaryFile("w+") as log:
@@ -189,7 +189,7 @@ def await_ready(cluster: Cluster, process: "subprocess.Popen[bytes]", log: int) 
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End in good order; at once when that takes too long."""
+    """Stop the server normally, or at once if that takes too long."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         if process.poll() is None:
             process.send_signal(number)
@@ -203,10 +203,10 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def end_orphan(data: Path) -> None:
-    """End a server that still runs on `data`, and remove a postmaster.pid that names a stranger.
-
-    The file of a dead server stays: PostgreSQL finds by it whether its shared memory is in use. It
-    would not start while that is: processes of a server that was killed end a moment behind it.
+    """End a server that still runs on `data`, and remove a postmaster.pid that names another
+    program. The file of a dead server stays, because PostgreSQL uses it to check whether its shared
+    memory is in use, and does not start until it is released: processes of a killed server end a
+    moment later.
     """
     mark = data / "postmaster.pid"
     try:
@@ -231,30 +231,34 @@ def end_orphan(data: Path) -> None:
 def _await_memory(data: Path) -> None:
     deadline = time.monotonic() + _START_S
     while memory_in_use(data) and time.monotonic() < deadline:
-        # The kernel tells nobody when it is let go.
+        # The kernel does not notify anybody when it is released.
         time.sleep(0.05)
 
 
 def memory_in_use(data: Path) -> bool:
-    """Whether a process has the shared memory that postmaster.pid names, as far as Linux tells."""
+    """Return whether a process uses the shared memory named in postmaster.pid, as far as Linux
+    tells.
+    """
     try:
         _, identifier = (data / "postmaster.pid").read_text().splitlines()[6].split()
         segments = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     except (OSError, ValueError, IndexError):
         return False
-    # key, identifier, permissions, size, creator, last one, how many have it
+    # key, identifier, permissions, size, creator, last user, number of users
     fields = (segment.split() for segment in segments)
     return any(columns[1] == identifier and columns[6] != "0" for columns in fields)
 
 
 def forget_socket(cluster: Cluster) -> None:
-    """Remove the socket's folder if it had to be outside the cluster's own."""
+    """Remove the socket's folder if it is outside the cluster's own."""
     if cluster.socket_folder.parent != cluster.data.parent:
         shutil.rmtree(cluster.socket_folder, ignore_errors=True)
 
 
 def _make(cluster: Cluster, directory: Path) -> None:
-    """Make the cluster beside its place and then move it there: an interrupted one is never met."""
+    """Create the cluster in a temporary folder and then rename it, so that an interrupted one is
+    never found.
+    """
     fresh = directory / "data.fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -287,10 +291,9 @@ def _run(command: list[str], drop: str, text: str = "") -> None:
 
 
 def _place(directory: Path, drop: str) -> Path:
-    """The folder of the cluster, with its links followed.
-
-    `nobody` cannot enter a closed home. Its data then lives below /var/lib, and a link at the
-    expected place finds it again whatever a later start may do.
+    """Return the folder of the cluster, with links resolved. `nobody` cannot enter a closed home.
+    Its data is then below /var/lib, and a link at the expected place leads to it at every later
+    start.
     """
     _make_folder(directory.parent)
     if drop == "nobody" and not directory.exists() and not _open_to_others(directory.parent):
@@ -310,7 +313,7 @@ def _programs(drop: str) -> Path:
     inside = Path(package.name) / f"pginstall{MAJOR}"
     if drop != "nobody" or _open_to_others(package / inside.name / "bin"):
         return package.parent / inside / "bin"
-    # The programs find their libraries by the path from one folder to the other.
+    # The programs find their libraries by a relative path.
     stamp = int((package / inside.name / "bin" / "postgres").stat().st_mtime)
     copy = OPEN_FOLDER / f"programs-{stamp}"
     if not copy.exists():
@@ -334,7 +337,9 @@ def _open_to_others(path: Path) -> bool:
 
 
 def open_socket_folder(directory: Path, drop: str) -> Path:
-    """Below the cluster's folder when its path is fit for that, else a private one of our own."""
+    """Return a folder for the socket: below the cluster's folder if its path is suitable, else a
+    private one.
+    """
     folder = directory / "socket"
     path = str(folder / ".s.PGSQL.5432")
     if len(path) > SOCKET_PATH_CHARACTERS_MAX or not PLAIN_PATH.fullmatch(path):
@@ -342,7 +347,7 @@ def open_socket_folder(directory: Path, drop: str) -> Path:
         folder = Path("/tmp") / f"weir-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    # /tmp belongs to everybody: somebody else may have made that name first.
+    # /tmp is shared: another user may have created that name first.
     if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), _uid(drop)):
         raise PostgresError(f"{folder} belongs to another user. Remove it, or shorten DATA_DIR.")
     folder.chmod(0o700)
@@ -364,7 +369,7 @@ def _uid(drop: str) -> int:
 
 
 def _give_ownership(directory: Path, drop: str) -> None:
-    """Give the tree to the user that the server runs as; PostgreSQL insists on it."""
+    """Give the tree to the server's user, as PostgreSQL requires."""
     if os.geteuid() != 0:
         return
     uid = _uid(drop)

@@ -1,10 +1,10 @@
-"""Bring the database to what this checkout expects, in one process to save interpreter starts.
+"""Update the database for this checkout, in one process to save interpreter starts.
 
     python -m stack.prepare DEMO.yaml EMAIL SECONDS
 
-It may be started ahead of the database, for which it waits up to SECONDS. Every step may run again:
-it is done at each start. After the line SERVABLE the web process may start, for what follows only
-adds to what it finds. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
+It may be started before the database, for which it waits up to SECONDS. Every step can be repeated,
+because each start runs it. After the line SERVABLE the web process may start; later steps only add
+data. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
 """
 
 import io
@@ -38,7 +38,7 @@ def await_database(dsn: str, seconds: float) -> None:
 
 
 def load_queues(dsn: str) -> None:
-    """The tables and functions of the embedded broker; its script does not bear a second run."""
+    """Create the tables and functions of the embedded broker, whose script cannot run twice."""
     version = get_embedded_sql_version()
     with psycopg.connect(dsn) as connection:
         row = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
@@ -48,7 +48,7 @@ def load_queues(dsn: str) -> None:
 
 
 def compare_secrets() -> None:
-    # Models can be imported only now that Django stands.
+    # Models can be imported only after Django's setup.
     from config.system.secret_check import check_secrets
 
     try:

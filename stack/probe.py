@@ -1,4 +1,4 @@
-"""Ask an installation that starts for a page, and its model for a streamed answer."""
+"""Request a page from an installation that is starting, and a streamed answer from its model."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ _TOKENS = 4
 
 
 class ProbeFailed(Exception):
-    """An answer came, but not the one that was asked for."""
+    """An answer arrived, but not the expected one."""
 
 
 def is_listening(host: str, port: int) -> bool:
@@ -34,7 +34,9 @@ def is_serving(host: str, port: int) -> bool:
 
 
 def time_first_page(host: str, port: int) -> float:
-    """The time at which the root, its redirects followed, has been read. ProbeFailed if not 200."""
+    """Return the time at which the root page, after its redirects, was read. Raises ProbeFailed
+    unless it is a 200.
+    """
     path = "/"
     for _ in range(5):
         connection = http.client.HTTPConnection(host, port, timeout=30)
@@ -53,7 +55,7 @@ def time_first_page(host: str, port: int) -> float:
 
 
 def time_first_token(host: str, port: int, key: str, model: str) -> float:
-    """The time at which the first text of a streamed chat completion was here."""
+    """Return the time at which the first text of a streamed chat completion arrived."""
     connection = http.client.HTTPConnection(host, port, timeout=60)
     body = {"model": model, "stream": True, "max_tokens": _TOKENS, "messages": [PROMPT]}
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -64,7 +66,7 @@ def time_first_token(host: str, port: int, key: str, model: str) -> float:
         if response.status != 200:
             words = " ".join(response.read(300).decode(errors="replace").split())
             raise ProbeFailed(f"the request answered {response.status}: {words}")
-        # Read to the end: a client that leaves in the middle would show as an error in the log.
+        # Read to the end: a disconnect in the middle would appear as an error in the log.
         for line in response:
             if arrived is None and has_text(line):
                 arrived = time.time()
@@ -76,7 +78,7 @@ def time_first_token(host: str, port: int, key: str, model: str) -> float:
 
 
 def has_text(line: bytes) -> bool:
-    """Whether a line of the stream carries generated text."""
+    """Return whether a line of the stream contains generated text."""
     if not line.startswith(b"data:") or line[5:].strip() in (b"", b"[DONE]"):
         return False
     choices = json.loads(line[5:]).get("choices") or []

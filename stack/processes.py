@@ -1,4 +1,4 @@
-"""Processes by their pid: started so that they cannot be left behind, asked for, waited for."""
+"""Processes: started so that they cannot be left behind, found by pid, awaited."""
 
 import os
 import select
@@ -13,20 +13,22 @@ from stack import leash
 
 
 class CannotStart(Exception):
-    """What has to be there before a process can be started is not; the message says what."""
+    """A requirement for starting a process is missing; the message names it."""
 
 
 def leashed_command(
     command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
 ) -> list[str]:
-    """`command` such that it ends by `orphan_signal` when this process does; see stack/leash.py."""
+    """Return `command` wrapped so that it ends with `orphan_signal` when this process does; see
+    stack/leash.py.
+    """
     start = [sys.executable, "-I", "-S", leash.__file__]
     return [*start, str(os.getpid()), str(int(orphan_signal)), drop, "--", *command]
 
 
 @cache
 def unprivileged_user() -> str:
-    """How a child of this process stops being root; `keep` when it is not root to begin with."""
+    """Return how a child of this process drops root; `keep` if it is not root."""
     if os.geteuid() != 0:
         return "keep"
     if sys.platform == "linux":

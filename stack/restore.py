@@ -2,8 +2,8 @@
 
     python -m stack.restore BACKUP.zip DATA_DIR
 
-DATA_DIR has the folder `secrets` of the installation that was backed up, and no database. The exit
-code is 0 when the installation can be started there.
+DATA_DIR contains the folder `secrets` of the installation that was backed up, and no database. The
+exit code is 0 if the installation can be started there.
 """
 
 import os
@@ -19,7 +19,7 @@ NEEDED = ("WEIR_KEK", "WEIR_KEY_PEPPER", "SECRET_KEY")
 
 
 def check_secrets(directory: Path) -> None:
-    """Raises Refusal where a secret is neither in the environment nor in the folder."""
+    """Raises Refusal for a secret that is neither in the environment nor in the folder."""
     missing = [
         name
         for name in NEEDED
@@ -34,7 +34,7 @@ def check_secrets(directory: Path) -> None:
 
 
 def restore(backup: Path, directory: Path) -> int:
-    """The exit code of the command that restores."""
+    """Return the exit code of the restoring command."""
     open_data_dir(directory)
     check_layout(directory)
     check_space(directory)

@@ -1,15 +1,15 @@
-"""The list of what the image installs (an SBOM in CycloneDX's form), and its signature.
+"""The packages of the image as an SBOM (CycloneDX), and its signature.
 
     python -m stack.sbom write FILE            of requirements-prod.lock, for this platform
     python -m stack.sbom sign FILE KEY         FILE.sig, by an ECDSA key (P-256, PEM)
     python -m stack.sbom verify FILE PUBLIC    exit code 1 unless FILE.sig is of that key
 
-The packages are installed from the lock, each by its hash, into a folder of their own, and read off
-there: so the list is what an image gets, with licences, and not what a file asks for. It is checked
-against CycloneDX's schema before it is written, and is the same each time for the same commit.
+The packages are installed from the lock, each by its hash, into a separate folder, and listed from
+there. Therefore the list has what an image gets, with licences, not what a file asks for. It is
+validated against CycloneDX's schema before it is written, and is reproducible for a commit.
 
-The signature is the one of `cosign sign-blob --key`, in base64: `cosign verify-blob --key` and
-`openssl dgst -verify` read it too.
+The signature is that of `cosign sign-blob --key`, in base64: `cosign verify-blob --key` and
+`openssl dgst -verify` accept it too.
 """
 
 import base64
@@ -29,7 +29,9 @@ LOCK = ROOT / "requirements-prod.lock"
 
 
 def write(target: Path) -> None:
-    """Write the list. CalledProcessError: it could not be made, or does not fit its schema."""
+    """Write the list. Raises CalledProcessError if it cannot be created, or does not match its
+    schema.
+    """
     with tempfile.TemporaryDirectory() as folder:
         python = install(Path(folder) / "venv")
         environment = {**os.environ, "SOURCE_DATE_EPOCH": commit_time()}
@@ -51,7 +53,7 @@ def write(target: Path) -> None:
 
 
 def install(folder: Path) -> Path:
-    """The packages of the lock and nothing else; the folder's Python."""
+    """Install only the packages of the lock; return the folder's Python."""
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     python = folder / "bin" / "python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
@@ -66,7 +68,7 @@ def install(folder: Path) -> Path:
 
 
 def commit_time() -> str:
-    """When the commit was made, in Unix seconds."""
+    """Return the time of the commit, in Unix seconds."""
     done = subprocess.run(
         ["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -78,7 +80,7 @@ def signature_of(file: Path) -> Path:
 
 
 def sign(file: Path, key: Path) -> None:
-    """Write the signature beside the file. ValueError for a key of another kind."""
+    """Write the signature beside the file. Raises ValueError for a key of another kind."""
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{key} is no ECDSA key.")
@@ -87,7 +89,7 @@ def sign(file: Path, key: Path) -> None:
 
 
 def verify(file: Path, key: Path) -> bool:
-    """Whether the signature beside the file is of this public key, and of these bytes."""
+    """Return whether the signature beside the file is by this public key, for these bytes."""
     public = serialization.load_pem_public_key(key.read_bytes())
     if not isinstance(public, ec.EllipticCurvePublicKey):
         raise ValueError(f"{key} is no ECDSA key.")

@@ -1,9 +1,9 @@
-"""Find the servers that the production files are tried with, or install them.
+"""Find the servers that test the production files, or install them.
 
     python -m stack.servers
 
-Debian's and Ubuntu's packages are installed where we may. Elsewhere it says what is missing and
-lets the tests go on: those that need it fail with the same words.
+Debian's and Ubuntu's packages are installed if permitted. Otherwise it reports what is missing and
+succeeds: the tests that need it fail with the same message.
 """
 
 import shutil
@@ -20,13 +20,13 @@ PACKAGES = {
     "curl": "curl",
     "openssl": "openssl",
 }
-# Debian keeps servers out of the PATH of a person.
+# Debian's PATH for users excludes servers.
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ADVICE = "The production files cannot be tested without {}. Install nginx, Redis, curl and OpenSSL."
 
 
 def find(program: str) -> str | None:
-    """The path of a program, on PATH or where servers are."""
+    """Return the path of a program, on PATH or in the servers' folders."""
     return shutil.which(program) or shutil.which(program, path=SYSTEM)
 
 

@@ -3,10 +3,10 @@
 One event loop in the main thread owns every child: the kernel ties a child's death to the thread
 that started it (stack/leash.py), so no other thread may start one.
 
-A child that ends is started again after a pause that doubles from 0.5 to 30 seconds and falls back
-once the child has lived for a minute. One that ends three times in a row without ever having been
-established (ready, or alive for some seconds) is taken for badly configured: the whole installation
-ends with its last lines rather than trying for ever.
+A child that ends is restarted after a pause, which doubles from 0.5 to 30 seconds and is reset once
+the child has lived for a minute. A child that ends three times in a row without having been
+established (ready, or alive for some seconds) counts as misconfigured: the whole installation ends
+with the child's last lines instead of retrying forever.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ COLOURS = (36, 32, 33, 35, 34)
 
 @dataclass(frozen=True)
 class Child:
-    """One kept process. `stop` asks it to end in good order; `orphan` ends it when we are gone.
+    """One supervised process.
 
-    While nobody reads our output, one with its `own_log` (lib/process/line_writer.py) is not
-    read either: it drops lines, and counts them in /metrics. The lines of all others are read and
-    dropped here: a database that waits until its log is read would serve nobody.
-
-    `ready` tells whether the child serves; without one it is established by living long enough.
-    `ready` and `before`, which runs ahead of every start, are called in a thread. No other child
-    lives on a `leaf`. `farewell` is what a line says that means no more than that somebody left;
-    such lines are not shown any more once a stop was asked for.
+    `stop` is the signal to end normally; `orphan` ends it when this process is gone. While nobody
+    reads our output, a child with its `own_log` (lib/process/line_writer.py) is not read either: it
+    drops lines, and counts them in /metrics. The lines of all other children are read and dropped
+    here, because a database that waits until its log is read would serve nobody. `ready` tells
+    whether the child serves; without it, a child is established by living long enough. `ready` and
+    `before`, which runs before every start, are called in a thread. No other child depends on a
+    `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
+    stop was requested.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds, and how many deaths at the start are too many."""
+    """Times in seconds, and the number of failed starts that ends the installation."""
 
     pause_first: float = 0.5
     pause_max: float = 30
@@ -77,7 +77,7 @@ class Patience:
 
 
 class ChildFailed(Exception):
-    """A child that cannot be brought to serve; with its last lines."""
+    """A child does not serve; with its last lines."""
 
     def __init__(self, name: str, reason: str, tail: Sequence[str]) -> None:
         super().__init__(f"{name} {reason}")
@@ -85,8 +85,9 @@ class ChildFailed(Exception):
 
 
 class Console:
-    """Lines of the children with aligned names in front, or each as a JSON object; held back until
-    the start is done."""
+    """The children's lines with aligned names in front, or as JSON objects; they wait until the
+    start is finished.
+    """
 
     def __init__(self, names: Sequence[str], colour: bool) -> None:
         self.quiet = True
@@ -106,12 +107,14 @@ class Console:
 
 
 def log_line(line: str) -> None:
-    """Write a line of our own; does not wait until somebody reads it."""
+    """Write a line of our own, without waiting for a reader."""
     OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
 
 
 def json_line(process: str, line: str) -> str:
-    """A JSON object for this line; a process that logs such objects itself has its name added."""
+    """Return a JSON object for this line; the name is added to a line that is a JSON object
+    itself.
+    """
     with suppress(ValueError):
         entry = json.loads(line)
         if isinstance(entry, dict):
@@ -128,8 +131,8 @@ def compose_notice(lines: int) -> str:
 
 LOGS_JSON = os.environ.get("LOG_FORMAT") == "json"
 OUTPUT = LineWriter(1, compose_notice)
-# A reader that stopped, or went away (a closed terminal, a pipe to head), must neither keep the
-# children waiting nor end the installation.
+# A reader that stopped or left (a closed terminal, a pipe to head) must neither block the children
+# nor end the installation.
 atexit.register(OUTPUT.close)
 
 
@@ -165,7 +168,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
+                # Ctrl-C reaches only this process, which stops the children in order
+                start_new_session=True,
             )
         except OSError:
             os.close(self._output)
@@ -179,18 +183,18 @@ class Process:
         self._process.send_signal(number)
 
     def kill_all(self) -> None:
-        """End the child with all that it started itself."""
+        """Kill the child and everything that it started."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def read_on(self) -> None:
-        """Read every line from now on: a process that ends must not wait for our reader."""
+        """Read all lines from now on: a process that ends must not wait for our reader."""
         self._own_log = False
         self._read()
 
     def _watch(self) -> None:
         code = self._process.wait()
-        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits
             self._loop.call_soon_threadsafe(self._end, code)
 
     def _end(self, code: int) -> None:
@@ -237,7 +241,7 @@ class Process:
 
 
 class Kept:
-    """A child and what is known of it now."""
+    """A child and its current state."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
@@ -259,10 +263,9 @@ class Supervisor:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def supervise(self, story: Coroutine[Any, Any, None]) -> None:
-        """Run `story`, which starts the children, and keep them until a stop is asked for.
-
-        SIGINT, SIGTERM and SIGHUP ask for it, a second one later hurries. Returns with every child
-        stopped. Raises what the story raises, or ChildFailed.
+        """Run `story`, which starts the children, and keep them alive until a stop is requested.
+        SIGINT, SIGTERM and SIGHUP request it; a second signal hurries it. Returns after every child
+        has stopped. Raises the story's exceptions, or ChildFailed.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -287,22 +290,22 @@ class Supervisor:
             self._stop_asked_at = now
             self._stop_asked.set()
         elif now - self._stop_asked_at >= self._patience.same_signal_within:
-            # make passes a SIGTERM on that a whole group of processes may have got already.
+            # make forwards a SIGTERM that the whole process group may already have received.
             self._hurry.set()
 
     def launch(self, child: Child) -> Kept:
-        """Start `child` and keep it; does not wait for it."""
+        """Start `child` and keep it alive, without waiting until it serves."""
         kept = Kept(child)
         self._kept.append(kept)
         kept.keeper = asyncio.create_task(self._keep(kept))
         return kept
 
     async def start(self, child: Child) -> None:
-        """Start `child`, keep it, and return when it serves."""
+        """Start `child`, keep it alive, and return when it serves."""
         await self.serving(self.launch(child))
 
     async def serving(self, kept: Kept) -> None:
-        """Return when the child serves; ChildFailed when that takes too long."""
+        """Return when the child serves. Raises ChildFailed if that takes too long."""
         try:
             async with asyncio.timeout(self._patience.ready_within):
                 await kept.established.wait()
@@ -317,8 +320,9 @@ class Supervisor:
         environment: Mapping[str, str],
         hear: Callable[[str], None],
     ) -> list[str]:
-        """Run a command to its end and give its lines, each to `hear` as it comes. ChildFailed when
-        it does not exit with 0."""
+        """Run a command to its end and return its lines; each is also passed to `hear` as it
+        arrives. Raises ChildFailed unless it exits with 0.
+        """
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -357,7 +361,7 @@ class Supervisor:
             pause = min(pause * 2, patience.pause_max)
 
     async def _live_once(self, kept: Kept) -> str:
-        """One life of the child; how it ended, in words."""
+        """Run the child once; return in words how it ended."""
         child = kept.child
 
         def on_line(line: str) -> None:
@@ -395,7 +399,7 @@ class Supervisor:
         kept.established.set()
 
     async def _stop(self) -> None:
-        """Stop the leaves, then the others in reverse order; all have a share of the time left."""
+        """Stop the leaves, then the others in reverse order; they share the remaining time."""
         self._stopping = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience.stop_within

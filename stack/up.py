@@ -1,9 +1,9 @@
-"""Start the whole installation, watch over it, and print what a newcomer needs.
+"""Start the whole installation, supervise it, and print what a newcomer needs.
 
     make run [PORT=8000] [HOST=127.0.0.1] [DATA_DIR=.data] [DATABASE_URL=…] [BROKER_URL=…]
 
-An external database or broker takes the place of the embedded one. Exit codes: 0 after a stop that
-was asked for, those of stack.checks.Exit for a refusal, 10 to 19 those of stack/install.py.
+An external database or broker replaces the embedded one. Exit codes: 0 after a requested stop,
+those of stack.checks.Exit for a refusal, 10 to 19 those of stack/install.py.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "stack" / "demo.yaml"
 DEMO_EMAIL = "demo@weir.example"
-# What stack.prepare says when the web process may start.
+# The line of stack.prepare after which the web process may start.
 SERVABLE = "servable"
 CHILDREN = ("model", "postgres", "web", "worker")
 WEB_DRAIN_SECONDS = 3
-# How long the first connection to the database is tried.
+# How long the first connection to the database is retried.
 EMBEDDED_SECONDS = 60
 EXTERNAL_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where this installation is kept and served, from the environment."""
+    """The data folder and the address of this installation, from the environment."""
 
     data: Path
     host: str
@@ -57,7 +57,7 @@ class Place:
 
     @property
     def reached(self) -> str:
-        """The address by which this machine reaches the host that is listened on."""
+        """The address by which this machine reaches the listening host."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
     @property
@@ -78,7 +78,7 @@ def read_place() -> Place:
 
 
 def model_port(data: Path) -> int:
-    """The port that the model had last time, if it is still free: its address then stays."""
+    """Return the model's last port if it is still free, so that its address stays the same."""
     kept = data / "run" / "model_port"
     with_last = kept.read_text().strip() if kept.exists() else ""
     if with_last.isdecimal() and port_free("127.0.0.1", int(with_last)):
@@ -93,9 +93,9 @@ def python(*arguments: str) -> list[str]:
 
 
 def worker_command() -> list[str]:
-    """The one worker, and the beat in it."""
+    """Return the command of the single worker, which includes the beat."""
     return python(
-        # In a container we are root, and it is ours to know.
+        # In a container we run as root, intentionally.
         *("-W", "ignore:You're running the worker with superuser"),
         *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
         *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
@@ -104,7 +104,7 @@ def worker_command() -> list[str]:
 
 
 class Installation:
-    """The story of one start: each part in its order, then the words for the newcomer."""
+    """One start: each part in order, then the text for the newcomer."""
 
     def __init__(self, place: Place, supervisor: Supervisor, console: Console) -> None:
         self.place = place
@@ -126,8 +126,7 @@ class Installation:
         self.cluster: postgres.Cluster | None = None
 
     async def start(self) -> None:
-        # What takes long begins at once: the model loads, and Django with it, while the database
-        # is made.
+        # Long tasks begin at once: the model and Django load while the database is created.
         model_kept = self.supervisor.launch(self.model_child())
         url = self.place.database_url
         if url is None:
@@ -176,7 +175,7 @@ class Installation:
         return sign_in
 
     async def ask_model(self) -> float | None:
-        # Past the relay: no organisation is to pay for a start.
+        # Directly, not through the relay: no organisation pays for a start.
         key = self.environment["WEIR_MODEL_KEY"]
         try:
             return await asyncio.to_thread(
@@ -187,7 +186,7 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        # No secret but its own: it has no use for the others.
+        # Only its own secret: it does not need the others.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
         return Child(
             "model",
@@ -222,7 +221,7 @@ class Installation:
             ),
             "--no-access-log",
             *("--no-server-header", "--log-level", "warning"),
-            # No proxy stands before it: whoever asks would choose an address of their own.
+            # No proxy is in front of it: otherwise clients could choose their own address.
             "--no-proxy-headers",
             *("--timeout-graceful-shutdown", str(WEB_DRAIN_SECONDS)),
         )
@@ -231,7 +230,8 @@ class Installation:
             command,
             {
                 **self.environment,
-                # Everything ends within ten seconds here: nobody balances load before one process.
+                # Everything ends within ten seconds: no load balancer is in front of a single
+                # process.
                 "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
@@ -278,7 +278,7 @@ async def wait_unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> No
 
 
 async def stop_with_make(supervisor: Supervisor) -> None:
-    """A killed `make` must not leave us behind: it is what a person would look for and end."""
+    """End when `make` is killed: that is the process a person would find and end."""
     parent = os.getppid()
     while True:
         if os.getppid() != parent:

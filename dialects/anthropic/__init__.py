@@ -1,1 +1,1 @@
-"""The anthropic dialect: messages, whole and streamed, token counts, lists of models, errors."""
+"""The anthropic dialect: messages (whole and streamed), token counting, model lists, errors."""

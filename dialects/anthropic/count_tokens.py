@@ -1,4 +1,4 @@
-"""A count of tokens in the anthropic dialect."""
+"""Token counts in the anthropic dialect."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ class _Count(msgspec.Struct):
 
 
 def read_count(raw: bytes) -> int | None:
-    """The tokens that an upstream has counted; None when its answer is no count."""
+    """Return the tokens that an upstream counted; None if its answer has no count."""
     try:
         count = msgspec.json.decode(raw, type=_Count).input_tokens
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -19,5 +19,5 @@ def read_count(raw: bytes) -> int | None:
 
 
 def write_count(input_tokens: int) -> bytes:
-    """The answer to a request to count tokens."""
+    """Return the answer to a request to count tokens."""
     return msgspec.json.encode(_Count(input_tokens))

@@ -1,7 +1,6 @@
-"""Errors of the anthropic dialect: written for clients, read from upstreams.
-
-Its clients do not know 422, and expect 529 for overload. Reading never lets a provider's page, key
-or account id through: see `clean_upstream`.
+"""Errors of the anthropic dialect: written for clients, read from upstreams. Its clients do not
+know 422, and expect 529 for overload. Reading removes a provider's pages, keys and account ids: see
+`clean_upstream`.
 """
 
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ _BY_STATUS: Mapping[int, tuple[ErrorKind, str]] = {
     504: ("timeout", "F10"),
     529: ("overloaded", "F10"),
 }
-# The dialect has one type for every invalid request; these are told apart by their message.
+# The dialect has one type for every invalid request; the messages distinguish them.
 _NO_CREDIT = "credit balance is too low"
 _CONTEXT = ("prompt is too long", "exceed context limit", "exceeds the context window")
 _FILTERED = ("content filtering policy",)
@@ -61,13 +60,13 @@ def status_of(kind: ErrorKind) -> int:
 
 
 def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """The body of an error response; `request_id` is our own, "" when there is none yet."""
+    """Return the body of an error response; `request_id` is our own, "" if there is none yet."""
     error: dict[str, Any] = {
         "type": ANTHROPIC_TYPES.get(kind, "invalid_request_error"),
         "message": message,
     }
     if kind == "thread_unsupported":
-        # Clients read this as: send the whole conversation from now on.
+        # This tells clients to send the whole conversation from now on.
         code = KINDS[kind].code
         error["details"] = {"error_code": code, "unsupported": ["message_threads"]}
     body = {"type": "error", "error": error, "request_id": request_id or None}
@@ -104,7 +103,7 @@ def read(
 
 
 def read_object(error: bytes) -> UpstreamFault:
-    """Read an error that came inside a 200 (F23), by its own type, else `upstream_error`."""
+    """Read an error inside a 200 (F23), by its own type, else `upstream_error`."""
     members = error_members(error)
     return _classify(_STATUS_OF_TYPE.get(as_text(members.get("type")), 500), members, None)
 

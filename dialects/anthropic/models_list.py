@@ -1,4 +1,4 @@
-"""The list of models, and one model, as clients of the anthropic dialect want them."""
+"""The list of models, and a single model, in the form of the anthropic dialect."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,8 +29,7 @@ def write_models(
     after_id: str = "",
     before_id: str = "",
 ) -> bytes:
-    """A page of the models in their order: at most `limit` (None: all) after or before an id.
-
+    """Return a page of the models in order: at most `limit` (None: all) after or before an id.
     Raises RequestFault `invalid_value` for an id that is not in the list.
     """
     ids = [model.id for model in models]

@@ -1,15 +1,15 @@
-"""The usage object of the anthropic dialect as disjoint meters.
+"""Convert the usage object of the anthropic dialect to disjoint meters.
 
-    input   input_tokens, without what was read from or written to the cache
+    input   input_tokens, without tokens read from or written to the cache
     cached  cache_read_input_tokens; cache_creation_input_tokens, which `cache_creation` splits into
-            those kept for 5 minutes and for 1 hour (without a split all are of 5 minutes)
-    output  output_tokens, with output_tokens_details.thinking_tokens inside
-    search  server_tool_use.web_search_requests; code_execution_requests beside it
-    parts   iterations: the steps of an answer, each with the model that made it. Compactions and
-            advice are not in the counts of the object
+            those cached for 5 minutes and for 1 hour (without a split all are for 5 minutes)
+    output  output_tokens, including output_tokens_details.thinking_tokens
+    search  server_tool_use.web_search_requests, and code_execution_requests
+    parts   iterations: the steps of an answer, each with its model. The object's counts do not
+            include compactions and advice
 
-In a stream `message_start` counts the input and `message_delta` all that has changed, cumulative:
-`merge` lays one over the other. A zero that was sent is a zero, not a missing value (F28).
+In a stream `message_start` counts the input, and `message_delta` has the cumulative changes, which
+`merge` applies. A zero that was sent is a zero, not a missing value (F28).
 """
 
 from typing import Any
@@ -31,9 +31,8 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def merge(before: bytes | None, after: bytes) -> bytes:
-    """Two usage objects of one stream as one: each member as it was told last (F26).
-
-    A null says nothing. What is no object does not count beside one that is.
+    """Merge two usage objects of one stream: the last value of each member counts (F26). A null is
+    ignored, and so is anything that is not an object if the other one is.
     """
     if before is None:
         return after
@@ -98,7 +97,7 @@ def _meters(usage: UsageMembers) -> Quantities:
 
 
 def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> Meters:
-    """The tokens of the whole object, or of one of its parts."""
+    """Return the tokens of the whole object, or of one of its parts."""
     uncached = usage.count("input_tokens", members)
     output = usage.count("output_tokens", members)
     if uncached is None or output is None:
@@ -117,12 +116,11 @@ def _tokens(usage: UsageMembers, members: dict[str, Any], thinking: int = 0) -> 
 
 
 def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
-    """The steps of an answer where they are not one: compactions, advice and declined attempts
-    stand beside the counts of the object, which are those of its own steps alone.
-
-    What counts the thinking and the calls of tools is of the whole object, so it goes to the last
-    step of the model that has answered. An attempt that another model took over before any output
-    is not billed (platform.claude.com, release notes, 2026-06-02).
+    """Return the steps of an answer with several. Compactions, advice and declined attempts are not
+    in the object's counts, which are those of the answer's own steps. Thinking and tool calls are
+    counted for the whole object, so they are assigned to the last step of the model that answered.
+    An attempt that another model took over before any output is not billed (platform.claude.com,
+    release notes, 2026-06-02).
     """
     iterations = usage.members["iterations"]
     rows = (
@@ -164,9 +162,8 @@ def _parts(usage: UsageMembers, whole: Meters) -> tuple[UsagePart, ...]:
 
 
 def _cache_writes(usage: UsageMembers, members: dict[str, Any]) -> tuple[int, int]:
-    """What was written to the cache for 5 minutes and for 1 hour.
-
-    The total is what counts, for it alone goes on while a stream runs.
+    """Return the tokens written to the cache for 5 minutes and for 1 hour. The total decides,
+    because only the total is updated during a stream.
     """
     split = members.get("cache_creation")
     split = split if isinstance(split, dict) else {}

@@ -1,7 +1,5 @@
-"""The bounds of parameters that several dialects have.
-
-Those of sampling hold for forwarded and for decoded bodies alike. A body without any of these
-members costs one look at its names.
+"""Bounds of parameters that several dialects share. Those of sampling apply to forwarded and
+decoded bodies. A body without these members costs one look at its names.
 """
 
 from collections.abc import Mapping
@@ -14,8 +12,9 @@ from dialects.json.members import Members, check_integers, small_members
 
 
 class Bound(NamedTuple):
-    """A number from `low` to `high`, whole where `whole`; an object of such numbers with `each`; up
-    to `items` texts; or one of the `words`."""
+    """A number from `low` to `high`, an integer if `whole`; an object of such numbers with `each`;
+    up to `items` texts; or one of the `words`.
+    """
 
     low: float = 0
     high: float = 0
@@ -37,21 +36,21 @@ TOOLS_MAX: Final = 128
 
 
 def check_bounds(body: Body, bounds: Bounds) -> None:
-    """Raise RequestFault for a member of another type (400), then for one out of bounds (422)."""
+    """Raise RequestFault for a member of the wrong type (400), then for one out of bounds (422)."""
     names = bounds.keys() & body.members.keys()
     if names:
         check_members(small_members(body, names), bounds)
 
 
 def check_members(members: Members, bounds: Bounds) -> None:
-    """The same of members that have been read."""
+    """The same for decoded members."""
     values = members.value
     try:
         for name in values.keys() & bounds.keys():
             if values[name] is not None:
                 _check(members, name, bounds[name])
     except RequestFault:
-        # The order of the contract: a wrong type anywhere comes before a value out of its bounds.
+        # The contract's order: a wrong type anywhere comes before a value out of bounds.
         present = [(name, bound) for name, bound in bounds.items() if values.get(name) is not None]
         for name, bound in present:
             _check_type(members, name, bound)

@@ -1,26 +1,26 @@
-"""The waist: a chat request and a chat answer in neutral words.
+"""The neutral form of a chat request and a chat answer.
 
-Any client dialect reaches any upstream dialect through these types; no dialect knows another.
+Every dialect is converted to and from these types; no dialect knows another.
 
     client body --request/decode--> ChatRequest --request/encode--> upstream body
     upstream body --answer/decode--> ChatAnswer --answer/encode--> client body
     upstream frames --stream/decode--> events.Event --stream/encode--> client frames
 
-When both ends speak one dialect and nothing must change, none of this runs: the bytes are
+If both ends speak the same dialect and nothing must change, none of this runs: the bytes are
 forwarded.
 
-Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
-offers them as one `codec.Codec`:
+Each dialect package (openai, responses, anthropic, gemini) has exactly these functions, and its
+`codec.py` offers them as one `codec.Codec`:
 
-    request/read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
+    request/read.read(raw) -> ChatFacts      the facts about a request that is forwarded
     request/read.edit(facts, upstream_model) -> bytes
     request/decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
-        gemini also takes model and stream, here and in read: they stand in its path
+        gemini also takes model and stream, here and in read: they are in its path
     request/encode.encode(request, upstream) -> Encoded                     raises RequestFault
-    request/encode.urls_to_fetch(request) -> tuple[str, ...]   addresses that must become Base64
-        first (`turns.replace_urls`); encode refuses what is left of them
+    request/encode.urls_to_fetch(request) -> tuple[str, ...]   URLs that must become Base64
+        first (`turns.replace_urls`); encode refuses the others
     answer/decode.decode(raw, *, translate=False) -> WholeAnswer   never raises
-        openai also takes audio_type, here and in Decoder: its answers do not say theirs
+        openai also takes audio_type, here and in Decoder: its answers do not contain it
         anthropic also takes answer_tool, here and in Decoder: see Encoded
         gemini also takes request_id, here and in Decoder: its calls may have no ids
     answer/encode.encode(answer, request) -> bytes
@@ -28,21 +28,21 @@ offers them as one `codec.Codec`:
         .usage, .complete, .text_bytes, .reasoning_bytes
     stream/encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
-        gemini also takes array, for a client that asked for no events but a JSON array
+        gemini also takes array, for a client that wants a JSON array instead of events
     errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),
         errors.frame(kind, message)
     usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict
-    wire      the members of an answer that are looked at
+    wire      the members of an answer that are read
 
-An encoder of requests drops what its dialect has no counterpart for and names it in
-`Encoded.dropped` (`client_names.dropped_names`), or refuses it with RequestFault
-`unsupported_capability` where a loss would mislead: media that the dialect cannot take, audio
-output, a web search it cannot make and server tools of another dialect as far as
-`client_names.omit_tool` refuses them. An Encoder of a stream
-ignores UpstreamError, Broken and End: the relay calls `fail` or `end`.
+A request encoder drops what its dialect cannot express and names it in `Encoded.dropped`
+(`client_names.dropped_names`). If a loss would mislead, it raises RequestFault
+`unsupported_capability` instead: for media that the dialect does not accept, audio output, a web
+search that it cannot make, and server tools of another dialect as far as `client_names.omit_tool`
+refuses them. A stream Encoder ignores UpstreamError, Broken and End: the relay calls `fail` or
+`end`.
 
-Ids that an encoder makes are derived from `request_id` (`turns.derive_id`), for codecs know no
-chance. `created` is `received_at`. Binary data stays base64 text throughout.
+Encoders derive ids from `request_id` (`turns.derive_id`), because codecs use no random numbers.
+`created` is `received_at`. Binary data remains base64 text throughout.
 """
 
 from dataclasses import dataclass, field
@@ -62,9 +62,8 @@ JsonObject = dict[str, Any]
 
 
 class Url(msgspec.Struct, frozen=True, tag=True):
-    """Data behind an address: http(s), gs:// or a provider's file address, never a data URL.
-
-    `media_type` is "" when the client did not say (gemini does, the others do not).
+    """Data at a URL: http(s), gs:// or a provider's file address, never a data URL. `media_type` is
+    "" if the client did not send it (only gemini clients do).
     """
 
     url: str
@@ -72,14 +71,14 @@ class Url(msgspec.Struct, frozen=True, tag=True):
 
 
 class Base64(msgspec.Struct, frozen=True, tag=True):
-    """The data itself, in base64 as the client wrote it, and its media type."""
+    """The data itself, in the client's base64, and its media type."""
 
     data: str
     media_type: str
 
 
 class PlainText(msgspec.Struct, frozen=True, tag=True):
-    """A document that is text (anthropic's `source.type: text`)."""
+    """A text document (anthropic's `source.type: text`)."""
 
     text: str
 
@@ -175,10 +174,9 @@ class ToolResult(msgspec.Struct, frozen=True, tag=True):
 
 
 class OwnPart(msgspec.Struct, frozen=True, tag=True):
-    """A part that only upstreams of `dialect` understand, unchanged.
-
-    Server tool calls and their results, search results, executable code, item references. Others
-    leave it out of the history.
+    """A part that only upstreams of `dialect` understand, unchanged: server tool calls and their
+    results, search results, executable code, item references. Other dialects omit it from the
+    history.
     """
 
     dialect: Dialect
@@ -208,9 +206,8 @@ class Message(msgspec.Struct, frozen=True):
 
 class ClientTool(msgspec.Struct, frozen=True):
     """A tool of the responses dialect that is offered as a function (responses/client_tools.py).
-
-    `kind` is the type of the items that call it, `declared` the tool as the client declared it:
-    that of its whole namespace where it has one.
+    `kind` is the type of the items that call it; `declared` is the client's declaration of the
+    tool, or of its whole namespace.
     """
 
     kind: str
@@ -220,12 +217,10 @@ class ClientTool(msgspec.Struct, frozen=True):
 
 
 class FunctionTool(msgspec.Struct, frozen=True, tag=True):
-    """A function that the client runs. `schema` is JSON Schema, None without parameters.
-
-    `strict` None means the client did not say; a decoder resolves responses' default (true).
-    `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
-    whose `grammar` is described to an upstream in words. `client` is the tool that the function
-    replaces, None if there is none.
+    """A function that the client runs. `schema` is JSON Schema, None without parameters. `strict`
+    None means unset; a decoder resolves responses' default (true). `freeform` is the client's own
+    declaration of a tool whose input is a text (custom_tools.py); its `grammar` is described to an
+    upstream in words. `client` is the tool that the function replaces, None if there is none.
     """
 
     name: str
@@ -238,7 +233,7 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     client: ClientTool | None = None
 
 
-# How a client asked for a web search, or how an upstream wants to be asked.
+# The forms in which clients request a web search, and upstreams accept it.
 SearchForm = Literal[
     "anthropic",  # tools: web_search_20250305
     "responses",  # tools: web_search
@@ -252,11 +247,9 @@ SearchForm = Literal[
 
 
 class WebSearch(msgspec.Struct, frozen=True, tag=True):
-    """The provider's own web search.
-
-    `own` is the client's whole object and goes out unchanged where the upstream has the same
-    `form`; the other members are what the forms have in common, None and () if not set.
-    `context_size` is low, medium or high; `country` an ISO 3166 code, `timezone` an IANA name.
+    """The provider's own web search. `own` is the client's whole object, which is sent unchanged if
+    the upstream has the same `form`; the other members are common to the forms, None and () if not
+    set. `context_size` is low, medium or high; `country` an ISO 3166 code, `timezone` an IANA name.
     """
 
     form: SearchForm
@@ -285,9 +278,8 @@ Tool = FunctionTool | WebSearch | OwnTool
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """auto, none, required (must call one). `names` narrows it to these functions.
-
-    required with one name is "this one"; several names are openai's allowed_tools and gemini's
+    """auto, none, required (must call one). `names` restricts it to these functions. required with
+    one name means this one; several names are openai's allowed_tools and gemini's
     allowedFunctionNames.
     """
 
@@ -300,7 +292,7 @@ class AnyJson(msgspec.Struct, frozen=True, tag=True):
 
 
 class JsonSchema(msgspec.Struct, frozen=True, tag=True):
-    """The answer must be JSON by a schema. `name` is "" where the dialect has none."""
+    """The answer must be JSON that matches a schema. `name` is "" if the dialect has none."""
 
     schema: JsonObject
     name: str = ""
@@ -309,7 +301,7 @@ class JsonSchema(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReasoningSettings(msgspec.Struct, frozen=True):
-    """How much to think and what to show of it; None where the client did not say.
+    """The thinking effort, and whether reasoning is shown; None if the client did not set it.
 
     `effort`         openai reasoning_effort, responses reasoning.effort, anthropic
                      output_config.effort, gemini thinkingLevel
@@ -335,9 +327,8 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
 
 
 class AudioOutput(msgspec.Struct, frozen=True):
-    """How a spoken answer should sound. `format`: wav, mp3, flac, opus, pcm16; "" when not said.
-
-    `own` is the whole object of gemini's speechConfig or openai's audio.
+    """The settings of a spoken answer. `format`: wav, mp3, flac, opus, pcm16; "" if not set. `own`
+    is the whole object of gemini's speechConfig or openai's audio.
     """
 
     voice: str = ""
@@ -346,10 +337,9 @@ class AudioOutput(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks. None, () and {} mean that the client did not say.
-
-    `dialect` is the client's; `request_id` our id in text, `received_at` Unix seconds. `model` is
-    the name as asked. `extra` holds members that only an upstream of `dialect` understands, and
+    """A client's request. None, () and {} mean that the client did not set a member. `dialect` is
+    the client's; `request_id` is our id as text, `received_at` Unix seconds. `model` is the
+    requested name. `extra` holds members that only an upstream of `dialect` understands, and
     `parameters` (Qwen), by their wire names. `legacy_functions`: tools came in openai's old form,
     and calls are answered in it.
     """
@@ -366,7 +356,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     output_form: AnyJson | JsonSchema | None = None
     verbosity: str | None = None
     output_cap: int | None = None
-    """The largest number of tokens of one choice, reasoning inside."""
+    """The maximum number of tokens of one choice, including reasoning."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -387,7 +377,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The client's end user: openai and responses `user`, anthropic `metadata.user_id`."""
     metadata: JsonObject | None = None
     service_tier: str | None = None
-    """In openai's words: auto, default, flex, priority, …; anthropic's standard_only is default."""
+    """By openai's names: auto, default, flex, priority, …; anthropic's standard_only is default."""
     store: bool | None = None
     prompt_cache_key: str | None = None
     safety_identifier: str | None = None
@@ -395,12 +385,14 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls_max: int | None = None
     include: tuple[str, ...] = ()
     previous_response_id: str | None = None
-    """responses: the relay puts the stored turns in front and clears it; encoders refuse it."""
+    """responses: the relay inserts the stored turns and clears this; encoders refuse it."""
     continues: str | None = None
-    """responses: the id of the response whose turns stand in front."""
+    """responses: the id of the response whose turns are inserted."""
     stream: bool = False
     include_usage: bool = False
-    """openai: the client wants the usage chunk of its stream. Other dialects always tell usage."""
+    """openai: the client wants the usage chunk of its stream. Other dialects always report
+    usage.
+    """
     extra: JsonObject = {}
 
 
@@ -436,7 +428,7 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-# How a model or its server differs from its dialect, as far as translation must know.
+# How a model or its server deviates from its dialect, as far as translation needs it.
 Flag = Literal[
     # openai
     "max_completion_tokens_only",  # o-series, gpt-5: the cap has only its new name
@@ -450,10 +442,10 @@ Flag = Literal[
     "thinking_default_off",  # deepseek-v3-1: off must be said
     "enable_thinking_switch",  # Qwen: enable_thinking, thinking_budget
     "reasoning_content_rule",  # DeepSeek: a turn with calls goes back with its reasoning
-    "params_object",  # Qwen: the keys of `parameters` go to the top level
-    "parameters_whole",  # another gateway: `parameters` goes on as it is
+    "params_object",  # Qwen: the keys of `parameters` are sent at the top level
+    "parameters_whole",  # another gateway: `parameters` is sent unchanged
     "top_k",  # open models
-    "json_object_only",  # DeepSeek, GLM, Qwen …: a schema goes into a system sentence
+    "json_object_only",  # DeepSeek, GLM, Qwen …: a schema becomes a system sentence
     "tool_choice_auto_only",  # GLM
     "no_web_search_options",  # Claude behind the openai dialect: refused
     "cache_control",  # Qwen: marks on parts are understood
@@ -464,24 +456,24 @@ Flag = Literal[
     # gemini
     "thinking_level",  # a level instead of a budget
     "thought_seal_needed",  # calls of the history need their seal (openai: Google's own form)
-    "no_parameters_json_schema",  # schemas must be cut down to the old form
+    "no_parameters_json_schema",  # schemas must be reduced to the old form
     # several
     "temperature_max_1",  # anthropic, Kimi
     "thinking_no_forced_tool",  # anthropic, Qwen
-    "cap_without_thinking",  # Doubao: max_tokens bounds the answer and not the thinking before it
+    "cap_without_thinking",  # Doubao: max_tokens limits the answer without the thinking before it
     "audio_output",  # the model can speak (responses refuses it otherwise)
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The model that a request is encoded for, and what must be known of it.
+    """The model that a request is encoded for, and its properties.
 
-    `model` is the upstream's own name. `output_cap` takes the place of the client's cap.
-    `output_max` is the model's output limit in tokens, None unknown. `efforts` are those it has
-    (empty: not known, all are sent), `budget_min`/`budget_max` its range of thinking tokens.
-    `search` is how it wants to be asked for a web search: None for the dialect's own way (openai:
-    none but the client's own form, if that is an openai one).
+    `model` is the upstream's own name. `output_cap` replaces the client's cap. `output_max` is the
+    model's output limit in tokens, None unknown. `efforts` are the supported ones (empty: unknown,
+    all are sent), `budget_min`/`budget_max` the range of thinking tokens. `search` is the form of
+    its web search: None for the dialect's own (openai: only the client's own form, if that is an
+    openai one).
     """
 
     model: str
@@ -496,10 +488,9 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request's body, and the parameters that were left out, named as the client called them.
-
-    `answer_tool` is a tool that the client did not ask for: its input is the answer's text, and the
-    decoder of the answer needs its name. "" for none.
+    """A request's body, and the omitted parameters by the client's names. `answer_tool` is a tool
+    that the client did not ask for: its input is the answer's text, and the decoder of the answer
+    needs its name. "" for none.
     """
 
     body: bytes

@@ -1,6 +1,5 @@
-"""What a client called a parameter, so that a dropped one is named in its own words.
-
-Which fields a dialect drops, and which it refuses, its `request/encode` says.
+"""The client's names of parameters, so that dropped ones are reported by them. Each dialect's
+`request/encode` decides what it drops and what it refuses.
 """
 
 from collections.abc import Mapping
@@ -44,7 +43,7 @@ _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
 # Search forms that are tools. The other forms request a search for this answer.
 _SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
 # Hosted tools that an agent can do without, by the prefixes of their types. A tool search is not
-# needed where all tools are offered at once.
+# needed because all tools are offered at once.
 _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
     {"responses": ("image_generation", "tool_search"), "anthropic": ("tool_search_tool_",)}
 )
@@ -95,7 +94,7 @@ _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
 
 
 def client_name(request: ChatRequest, field: str) -> str:
-    """The client's own name of a field of ChatRequest."""
+    """Return the client's own name of a field of ChatRequest."""
     return _NAMES[request.dialect].get(field, field)
 
 
@@ -108,10 +107,9 @@ def is_set(request: ChatRequest, field: str) -> bool:
 def dropped_names(
     request: ChatRequest, dialect: Dialect, *fields: str, marks: bool = False
 ) -> tuple[str, ...]:
-    """The names of those `fields` that the client gave, and of what only its own dialect has.
-
-    `dialect` is the one that is encoded to: members of `extra` survive only in their own. `marks`:
-    the model understands those for its cache.
+    """Return the names of those `fields` that the client set, and of members that only its own
+    dialect has. `dialect` is the target: members of `extra` survive only in their own dialect.
+    `marks`: the model understands cache marks.
     """
     names = [client_name(request, field) for field in fields if _changes_nothing(request, field)]
     names += _lost_of_history(request, dialect, marks=marks)
@@ -151,13 +149,13 @@ def omit_tool(
     tool: OwnTool | WebSearch,
     why: str = "this model does not support web search",
 ) -> str:
-    """The name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why`
+    """Return the name of a hosted tool that this model is not offered, for `Encoded.dropped`; `why`
     explains why a search is not possible.
 
-    Agents declare such tools with every request, beside functions of their own, and do without.
-    Raises RequestFault unsupported_capability where the client could take the answer for one that
-    has used the tool: where it is the only one, where the client calls for it, and for tools that
-    look up or run what the model cannot know otherwise (file search, code, MCP, computer use).
+    Agents declare such tools with every request, besides their own functions, and can do without.
+    Raises RequestFault unsupported_capability if the client could believe that the answer had used
+    the tool: if it is the only tool, if the client forces it, and for tools that look up or run
+    what the model cannot know otherwise (file search, code, MCP, computer use).
     """
     name = "web_search" if isinstance(tool, WebSearch) else _own_name(tool)
     if _is_optional(tool, name) and any(type(other) is FunctionTool for other in request.tools):
@@ -182,7 +180,7 @@ def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> 
     """Return what messages and tools lose: cache marks, failure marks, and parts of one dialect
     only."""
     parts = [part for message in request.messages for part in message.parts]
-    # By `type`: a long history is passed over here, and isinstance is slow with these classes.
+    # By `type`: this loop reads long histories, and isinstance is slow with these classes.
     results = [part for part in parts if type(part) is ToolResult]
     inner = [item for result in results for item in result.parts]
     names = [_own_name(p) for p in parts if type(p) is OwnPart and p.dialect != dialect]

@@ -1,12 +1,12 @@
-"""Freeform tools: what OpenAI calls `custom`, whose input is a text and no JSON.
+"""Freeform tools: OpenAI's `custom` tools, whose input is a text instead of JSON.
 
-Where a model is reached in translation such a tool is a function with one argument, and its calls
-are reported to the client in the declared form:
+For a model in another dialect such a tool becomes a function with one argument, and its calls are
+reported to the client in the declared form:
 
-    declared    {"input": {"type": "string"}}; a grammar stands in words in its description
+    declared    {"input": {"type": "string"}}; the description explains a grammar in words
     called      arguments {"input": "<text>"}  <->  the text
 
-The arguments come in pieces cut anywhere; the text is passed on as far as it is certain.
+The arguments arrive in arbitrary pieces; the text is passed on as far as it is certain.
 """
 
 import re
@@ -56,35 +56,34 @@ def make_function(
 
 
 def freeform_names(tools: Iterable[Tool]) -> frozenset[str]:
-    """The names of the freeform ones."""
+    """Return the names of the freeform tools."""
     return frozenset(
         tool.name for tool in tools if isinstance(tool, FunctionTool) and tool.freeform is not None
     )
 
 
 def write_arguments(text: str) -> str:
-    """The arguments of a call with this input."""
+    """Return the arguments of a call with this input."""
     return msgspec.json.encode({_ARGUMENT: text}).decode()
 
 
 def read_input(arguments: str) -> str:
-    """The input of a call with these arguments."""
+    """Return the input of a call with these arguments."""
     reader = InputReader()
     return reader.feed(arguments) + reader.end()
 
 
 class InputReader:
-    """Reads the arguments of one call as they come, and gives the text of its input.
-
-    Arguments of another form are returned at the end: the input inside them, otherwise the
-    arguments themselves.
+    """Reads the arguments of one call as they arrive, and returns the text of the input. Arguments
+    in another form are returned at the end: the input inside them, otherwise the arguments
+    themselves.
     """
 
     __slots__ = ("_high", "_other", "_over", "_pending", "_within")
 
     def __init__(self) -> None:
-        self._pending = ""  # not told yet: a head or an escape that is not whole
-        self._high = ""  # the first half of a pair of surrogates
+        self._pending = ""  # not returned yet: an incomplete beginning or escape
+        self._high = ""  # the first half of a surrogate pair
         self._other: list[str] = []  # arguments of another form
         self._within = self._over = False
 

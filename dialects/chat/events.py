@@ -1,28 +1,28 @@
-"""The waist between dialects: what a streamed answer says, in neutral words.
+"""The neutral events of a streamed answer.
 
-A decoder of any dialect gives these events, an encoder takes them, and the relay meters them.
-`is_content` marks the commit point: nothing of an upstream reaches the client before its first
-content event, so role-only chunks, comments and keep-alives carry no content event at all.
+Decoders of all dialects return these events, encoders accept them, and the relay meters them.
+`is_content` marks the commit point: nothing from an upstream reaches the client before its first
+content event, so role-only chunks, comments and keep-alives have no content event.
 
-What every decoder that translates keeps to, and every encoder may rely on:
+Every translating decoder guarantees, and every encoder may rely on:
 
     Start                 first and once
-    per choice            deltas in the order of the answer; a change of kind closes what was open
-      ReasoningSeal       closes the reasoning before it; without any it stands for an empty one.
-                          A seal that the wire hangs on a tool call comes right before that call
+    per choice            deltas in the order of the answer; a change of kind closes the open one
+      ReasoningSeal       closes the reasoning before it, or an empty one. A seal that the wire
+                          attaches to a tool call comes right before that call
       ToolCallStart       `index` counts 0, 1, 2 ... in its choice; several calls may be open
       ToolCallEnd         once per call, at the latest right before Finish
-      Citation            after the text it is about, where the wire lets us know it by then
+      Citation            after the text it is about, if the wire sends it by then
       Finish              once; only Usage, Citation and End may follow
     Usage                 any number, cumulative
     End | UpstreamError | Broken      last and once
 
-Where the upstream cut a text inside a character, the text holds marks, which
+If the upstream cut a text inside a character, the text contains marks, which
 `lone_surrogates.Pairs` joins.
 
-A decoder that does not translate (the stream is forwarded) leaves out Start, ToolCallEnd,
-ReasoningSeal, Citation, LogprobsDelta and the counts of Usage, which nobody would read, and gives
-OpaqueDelta for media.
+A decoder that does not translate (for a forwarded stream) omits Start, ToolCallEnd, ReasoningSeal,
+Citation, LogprobsDelta and the counts of Usage, which nobody would read, and returns OpaqueDelta
+for media.
 """
 
 from typing import ClassVar, Literal
@@ -38,7 +38,7 @@ SealOwner = Literal["anthropic", "openai", "gemini"]
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """A provider's own proof of its reasoning, which must come back to it unchanged.
+    """A provider's proof of its reasoning, which must be sent back to it unchanged.
 
     anthropic: `signature` of a thinking block, or with `redacted` the `data` of a redacted one.
     openai: `encrypted_content` of a reasoning item, whose id is `id`. gemini: `thoughtSignature`.
@@ -51,11 +51,9 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a citation points to.
-
-    `start` and `end` are places in the joined text of the choice (or message), in characters, end
-    not inside; None if the wire has none (Grok; Anthropic: those of the text block). `quote` is the
-    cited words of the source, "" if unknown.
+    """The source of a citation. `start` and `end` are positions in the joined text of the choice
+    (or message), in characters, end exclusive; None if the wire has none (Grok; Anthropic: those of
+    the text block). `quote` is the cited words of the source, "" if unknown.
     """
 
     url: str
@@ -66,7 +64,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class TopLogprob(msgspec.Struct, frozen=True):
-    """One of the likeliest texts at a place. `bytes` is its UTF-8, None if unknown."""
+    """One of the most likely texts at a position. `bytes` is its UTF-8, None if unknown."""
 
     token: str
     logprob: float
@@ -74,7 +72,9 @@ class TopLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
-    """The text at a place, how likely it was (natural logarithm), and the likeliest instead."""
+    """The text at a position, its likelihood (natural logarithm), and the most likely
+    alternatives.
+    """
 
     token: str
     logprob: float
@@ -83,15 +83,14 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """What one piece of an answer says."""
+    """The content of one piece of an answer."""
 
     is_content: ClassVar[bool] = False
 
 
 class Start(Event, frozen=True, gc=False):
-    """The answer begins: what the upstream says of itself, "" and 0 where it does not.
-
-    `created` is Unix seconds.
+    """The answer begins, with the upstream's id, model and time, "" and 0 if unknown. `created` is
+    Unix seconds.
     """
 
     id: str
@@ -118,7 +117,7 @@ class ReasoningDelta(Event, frozen=True, gc=False):
 
 
 class ReasoningSeal(Event, frozen=True, gc=False):
-    """The seal of the preceding reasoning; content, for a client must not lose it."""
+    """The seal of the preceding reasoning; content, because a client must not lose it."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -134,7 +133,7 @@ class RefusalDelta(Event, frozen=True, gc=False):
 
 
 class ToolCallStart(Event, frozen=True, gc=False):
-    """A tool call opens; `index` counts the calls of its choice, `id` is "" when none was sent."""
+    """A tool call begins; `index` counts the calls of its choice, `id` is "" if none was sent."""
 
     is_content: ClassVar[bool] = True
     choice: int
@@ -170,11 +169,10 @@ class ImageOutput(Event, frozen=True, gc=False):
 
 
 class AudioDelta(Event, frozen=True, gc=False):
-    """A piece of spoken answer: base64 `data`, words in `transcript`, either may be "".
-
-    `media_type` is that of the whole, `id` names it for a later turn until `expires_at` (Unix
-    seconds); both are "" and 0 if the upstream does not send them. Each piece of `data` is base64
-    of its own.
+    """A piece of a spoken answer: base64 `data`, words in `transcript`, either may be "".
+    `media_type` is that of the whole; `id` is the name for a later turn until `expires_at` (Unix
+    seconds); both are "" and 0 if the upstream does not send them. Each piece of `data` is separate
+    base64.
     """
 
     is_content: ClassVar[bool] = True
@@ -210,9 +208,8 @@ class LogprobsDelta(Event, frozen=True, gc=False):
 
 
 class Finish(Event, frozen=True, gc=False):
-    """A choice has ended. Sent once per choice; a second reason is ignored (F30).
-
-    `stop_sequence` is the stop text that was met, "" if none or unknown.
+    """A choice has ended. Sent once per choice; a second reason is ignored (F30). `stop_sequence`
+    is the stop text that was reached, "" if none or unknown.
     """
 
     choice: int
@@ -222,8 +219,7 @@ class Finish(Event, frozen=True, gc=False):
 
 class Usage(Event, frozen=True, gc=False):
     """The upstream's count as raw JSON. Cumulative: the last one counts, never the sum (F26).
-
-    `counts` are the same in neutral words, None from a decoder that does not translate.
+    `counts` are the same in neutral form, None from a decoder that does not translate.
     """
 
     raw: bytes
@@ -231,7 +227,7 @@ class Usage(Event, frozen=True, gc=False):
 
 
 class UpstreamError(Event, frozen=True, gc=False):
-    """The upstream says inside its answer that it failed (F23). `message` is ready to be shown."""
+    """The upstream reports a failure inside its answer (F23). `message` can be shown as it is."""
 
     kind: ErrorKind
     message: str
@@ -239,19 +235,21 @@ class UpstreamError(Event, frozen=True, gc=False):
 
 
 class Broken(Event, frozen=True, gc=False):
-    """The answer cannot be read on; it is the last event. `fault` is a row of the fault table."""
+    """The rest of the answer is unreadable; it is the last event. `fault` is a row of the fault
+    table.
+    """
 
     fault: BrokenFault
 
 
 class End(Event, frozen=True, gc=False):
-    """The answer is complete. `marked` is false when the upstream left out its end marker."""
+    """The answer is complete. `marked` is false if the upstream sent no end marker."""
 
     marked: bool
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """One frame: the bytes for a client of the same dialect (b"" for none), and what it says."""
+    """One frame: the bytes for a client of the same dialect (b"" for none), and its events."""
 
     raw: bytes
     events: list[Event]

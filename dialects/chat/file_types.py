@@ -1,7 +1,6 @@
-"""What a file is: by its first bytes where they are known, else by its name.
-
-A file whose first bytes contradict its kind is refused, whatever its name. If the first bytes are
-unknown, the provider decides, unless the name contradicts the kind.
+"""Detect the type of a file, by its first bytes if they are known, else by its name. A file whose
+first bytes contradict its kind is refused, whatever its name. If the first bytes are unknown, the
+provider decides, unless the name contradicts the kind.
 """
 
 import mimetypes
@@ -12,10 +11,10 @@ from typing import Final, Literal, cast
 Kind = Literal["audio", "image"]
 
 HEAD_BYTES: Final = 64
-"""How much of a file is looked at."""
+"""How much of a file is read to detect its type."""
 
-# The formats that OpenAI's endpoints of audio and images take (its OpenAPI description 2.3.0), by
-# what their files begin with.
+# The formats that OpenAI's audio and image endpoints accept (its OpenAPI description 2.3.0), by
+# their first bytes.
 _SIGNS: Final[tuple[tuple[Kind, str, str, re.Pattern[bytes]], ...]] = tuple(
     (cast(Kind, kind), media_type, ending, re.compile(sign, re.DOTALL))
     for kind, media_type, ending, sign in (
@@ -56,8 +55,9 @@ _DRAWN: Final = "image/svg+xml"
 
 
 def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | None:
-    """The media type of a file that begins so and the ending of its name, both "" where only its
-    provider can tell; None where its content, or else its name, says that it is not of the kind."""
+    """Return the media type of a file with these first bytes, and its file extension; both "" if
+    only its provider can tell. None if its content, or else its name, contradicts the kind.
+    """
     if (known := type_of(head, kind)) is not None:
         return known
     recognised = dict(_match_signs(head))
@@ -72,15 +72,16 @@ def detect_type(head: bytes, filename: str, kind: Kind) -> tuple[str, str] | Non
 
 
 def _match_signs(head: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
-    """What a beginning is known as, by kind; the more exact signs last."""
+    """Return the format of the first bytes, by kind; more exact signatures come last."""
     for kind, media_type, ending, sign in (*_SIGNS, *_OTHERS):
         if sign.match(head):
             yield kind, (media_type, ending)
 
 
 def type_of(head: bytes, kind: Kind) -> tuple[str, str] | None:
-    """The media type of a file that begins so and the ending of its name; None where it is none of
-    the kind that is read."""
+    """Return the media type of a file with these first bytes, and its file extension; None if it is
+    not of a supported kind.
+    """
     for of_kind, media_type, ending, sign in _SIGNS:
         if of_kind == kind and sign.match(head):
             return media_type, ending

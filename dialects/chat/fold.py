@@ -1,4 +1,4 @@
-"""A whole answer from its events: what a stream says in pieces, an answer says at once."""
+"""Convert between whole answers and events."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
@@ -232,9 +232,8 @@ class _AnswerFolder:
 
 
 def join_base64(pieces: list[str]) -> str:
-    """One base64 text of pieces that are each base64 of their own.
-
-    Pieces without padding inside need no decoding; invalid base64 is left unchanged.
+    """Join pieces that are each separate base64 into one base64 text. Pieces without padding inside
+    need no decoding; invalid base64 is left unchanged.
     """
     whole = "".join(pieces)
     padded = whole.rstrip("=").count("=")

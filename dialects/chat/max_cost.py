@@ -1,4 +1,4 @@
-"""The most that a request may cost, as clients write it: in a body, a header, or a form."""
+"""Parse the client's maximum cost of a request: in a body, a header, or a form."""
 
 import re
 from typing import Final
@@ -11,10 +11,8 @@ _NANO_MAX: Final = 2**63 - 1
 
 
 def read_amount(text: str, name: str) -> int:
-    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` names the member or
-    header.
-
-    Raises RequestFault `invalid_value` for every other text: a limit that is rounded or guessed
+    """Return the exact nano-USD of a decimal amount of USD such as `0.25`. `name` is the member or
+    header. Raises RequestFault `invalid_value` for every other text: a rounded or guessed limit
     would not be the client's.
     """
     match = _DECIMAL.fullmatch(text)

@@ -1,10 +1,10 @@
-"""How much a model should think: conversion between efforts and budgets.
+"""Convert between thinking efforts and token budgets.
 
     effort   minimal   low    medium   high     xhigh    max
     budget      1024   2048     8192   16384    32768    the model's largest
     back     ≤  1024  ≤ 4096  ≤ 12288  ≤ 24576  above
 
-Budgets are in tokens; 0 is none, -1 leaves it to the model (dynamic).
+Budgets are in tokens; 0 is none, -1 lets the model decide (dynamic).
 """
 
 from typing import Final, get_args
@@ -34,23 +34,22 @@ _BACK: Final[tuple[tuple[int, Effort], ...]] = (
 
 
 def budget_for(effort: Effort, budget_max: int | None) -> int:
-    """The tokens of an effort, at most the model's largest budget."""
+    """Return the tokens of an effort, at most the model's largest budget."""
     largest = BUDGET_MAX_UNKNOWN if budget_max is None else budget_max
     budget = _BUDGETS.get(effort, largest)
     return budget if budget_max is None else min(budget, budget_max)
 
 
 def effort_for(budget_tokens: int) -> Effort | None:
-    """The effort of a budget; None for a dynamic one, which leaves it to the model."""
+    """Return the effort of a budget; None for a dynamic one, which lets the model decide."""
     if budget_tokens < 0:
         return None
     return next((effort for most, effort in _BACK if budget_tokens <= most), "xhigh")
 
 
 def nearest(effort: Effort, has: tuple[Effort, ...]) -> Effort:
-    """The effort that a model has: this, else the next lower, else its lowest.
-
-    `has` empty means that it is not known, and the effort stays.
+    """Return the nearest effort that a model has: this one, else the next lower, else its lowest.
+    An empty `has` means unknown, and the effort is unchanged.
     """
     if not has or effort in has:
         return effort
@@ -60,9 +59,8 @@ def nearest(effort: Effort, has: tuple[Effort, ...]) -> Effort:
 
 
 def effort_of(settings: ReasoningSettings | None) -> Effort | None:
-    """The effort that a client asked for in any words; None if the model decides.
-
-    A switch alone counts as medium when on and as none when off; off wins over all else.
+    """Return the effort that the client's settings ask for; None if the model decides. A switch
+    alone counts as medium when on and as none when off; off overrides everything else.
     """
     if settings is None:
         return None
@@ -78,10 +76,9 @@ def effort_of(settings: ReasoningSettings | None) -> Effort | None:
 def budget_of(
     settings: ReasoningSettings | None, *, budget_min: int = 0, budget_max: int | None = None
 ) -> int | None:
-    """The budget that a client asked for in any words, within the model's range.
-
-    None if the model decides, 0 for none, DYNAMIC as asked; a model that cannot be switched off
-    (`budget_min` above 0) is for the caller to know.
+    """Return the budget that the client's settings ask for, within the model's range. None if the
+    model decides, 0 for none, DYNAMIC if requested. The caller must handle a model that cannot be
+    switched off (`budget_min` above 0).
     """
     if settings is None:
         return None
@@ -98,7 +95,9 @@ def budget_of(
 
 
 def thinks(request: ChatRequest) -> bool | None:
-    """Whether the client asked for thinking (True), against it (False), or neither (None)."""
+    """Return whether the client asked for thinking (True), against it (False), or neither
+    (None).
+    """
     settings = request.reasoning
     if settings is None:
         return None

@@ -1,8 +1,6 @@
-"""The reasoning that led to tool calls, kept by the id of its call.
-
-Clients of some dialects have no place for a provider's seals, or drop what they do not know.
-A later request that shows the call without its reasoning gets it back;
-whether it fits the channel then used is for the encoder to say.
+"""The reasoning that led to tool calls, stored by the id of its call. Clients of some dialects have
+no place for a provider's seals, or drop unknown members. A later request that contains the call
+without its reasoning gets it back; the encoder decides whether it fits the channel.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +11,16 @@ from dialects.chat.chat import ChatRequest, Message, Part, Reasoning, ToolCall
 from dialects.chat.events import Event, ReasoningDelta, ReasoningSeal, ToolCallEnd, ToolCallStart
 from dialects.chat.fold import fold
 
-# Events that must be remembered until the end of the answer.
+# Events that are collected until the end of the answer.
 REMEMBERED = (ReasoningDelta, ReasoningSeal, ToolCallStart, ToolCallEnd)
 
 _parts = msgspec.json.Decoder(list[Reasoning])
 
 
 def collect_reasoning(events: Iterable[Event], *, texts: bool) -> dict[str, bytes]:
-    """Return the reasoning to store for an answer, by the ids of its calls: what has a seal, or
-    with `texts` also plain text."""
+    """Return the reasoning to store for an answer, by the ids of its calls: reasoning with a seal,
+    or with `texts` also plain text.
+    """
     thoughts: dict[str, bytes] = {}
     for choice in fold(events).choices:
         thought: list[Reasoning] = []

@@ -1,5 +1,6 @@
-"""What a request lets its provider do and bill beside its own model's answer: compaction, other
-models, advice, web searches. The size of a hold depends on it (I13)."""
+"""The steps that a request lets its provider run and bill besides its own model's answer:
+compaction, other models, advice, web searches. The hold must cover them (I13).
+"""
 
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +15,8 @@ SEARCHES_ASSUMED: Final = 10
 
 class Advisor(NamedTuple):
     """Another model that may be asked up to `uses` times; `output_cap` None is the model's own
-    limit."""
+    limit.
+    """
 
     model: str
     uses: int
@@ -73,7 +75,7 @@ def _advisors(raw_tools: bytes) -> tuple[Advisor, ...]:
 
 
 def search_tools(body: Body) -> list[dict[str, Any]]:
-    """The provider's own search tools of a request."""
+    """Return the provider's own search tools in a request."""
     raw = body.value("tools")
     if raw is None or b"web_search" not in raw:
         return []

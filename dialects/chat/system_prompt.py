@@ -1,4 +1,4 @@
-"""Puts an operator's system prompt into an outgoing request of any dialect.
+"""Insert an operator's system prompt into an outgoing request of any dialect.
 
 prepend    before what the client says to the system
 append     behind it
@@ -23,7 +23,7 @@ from dialects.json.raw_json import starts
 
 PromptMode = Literal["prepend", "append", "replace"]
 Members = dict[str, Any]
-"""The top-level members of a body: raw, or what they shall be."""
+"""The top-level members of a body: raw, or the new values."""
 
 _SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _BETWEEN: Final = "\n\n"
@@ -32,7 +32,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def set_prompt(dialect: Dialect, members: Members, text: str, mode: PromptMode) -> None:
-    """Put the text into a body. Invalid shapes are left for the provider to refuse."""
+    """Insert the text into a body. The provider refuses invalid shapes."""
     _PUT[dialect](members, text, mode)
 
 
@@ -77,7 +77,7 @@ def _gemini(members: Members, text: str, mode: PromptMode) -> None:
     spelling = next((member for member in members if camel_name(member) == name), name)
     theirs = None if mode == "replace" else members.get(spelling)
     content = _object(theirs)
-    # One object stands for a list of one, and a text for a whole instruction.
+    # A single object means a list of one, and a text means a whole instruction.
     parts: list[Any] | None = _items(content.get("parts"))
     if parts is None:
         parts = [content["parts"]] if "parts" in content else []
@@ -102,7 +102,7 @@ def _insert(parts: Sequence[Any], own: Any, mode: PromptMode) -> list[Any]:
 
 
 def _items(raw: msgspec.Raw | None) -> list[msgspec.Raw] | None:
-    """The items of a list; None for all else."""
+    """Return the items of a list; None for anything else."""
     return _list_of_raws.decode(raw) if raw is not None and starts(raw, b"[") else None
 
 
@@ -112,10 +112,10 @@ def _role(turn: msgspec.Raw) -> str:
 
 
 def _text(raw: msgspec.Raw | None) -> str:
-    """A text, "" for all else."""
+    """Return a text, "" for anything else."""
     return msgspec.json.decode(raw, type=str) if raw is not None and starts(raw, b'"') else ""
 
 
 def _object(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    """The members of an object, none for all else."""
+    """Return the members of an object, none for anything else."""
     return _members.decode(raw) if raw is not None and starts(raw, b"{") else {}

@@ -1,4 +1,4 @@
-"""What the dialects share in reading a conversation: system text, turns, calls, seals, ids."""
+"""Functions on conversations that the dialects share: system text, turns, calls, seals, ids."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ _OWNERS: tuple[SealOwner, ...] = ("anthropic", "openai", "gemini")
 
 @dataclass(frozen=True, slots=True)
 class MergedMessage:
-    """Neighbouring messages of one side, as anthropic and gemini want them."""
+    """Consecutive messages of one side, as anthropic and gemini require them."""
 
     role: Literal["user", "assistant"]
     parts: tuple[Part, ...]
 
 
 def split_system(messages: tuple[Message, ...]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """System and developer texts in order, empty ones left out, and the other messages."""
+    """Return the non-empty system and developer texts in order, and the other messages."""
     system = [m for m in messages if m.role in ("system", "developer")]
     texts = [part for m in system for part in m.parts if isinstance(part, Text) and part.text]
     rest = [m for m in messages if m.role not in ("system", "developer")]
@@ -42,10 +42,9 @@ def split_system(messages: tuple[Message, ...]) -> tuple[tuple[Text, ...], tuple
 
 
 def merge_messages(messages: tuple[Message, ...]) -> tuple[MergedMessage, ...]:
-    """Messages without system ones as alternating turns.
-
-    Empty texts and empty turns go. Tool results are on the user's side, before the other parts of
-    their turn, in the order of the calls that they answer.
+    """Return the messages without system ones as alternating turns, without empty texts and turns.
+    Tool results are on the user's side, before the other parts of their turn, in the order of the
+    calls that they answer.
     """
     turns: list[tuple[Literal["user", "assistant"], list[Part]]] = []
     for message in messages:
@@ -81,7 +80,7 @@ def _results_first(parts: list[Part], places: Mapping[str, int]) -> tuple[Part, 
 
 
 def call_names(messages: tuple[Message, ...]) -> dict[str, str]:
-    """The function name of every tool call of the history by its id, in their order."""
+    """Return the function name of every tool call of the history by its id, in order."""
     return {
         part.id: part.name
         for message in messages
@@ -99,7 +98,7 @@ def urls(request: ChatRequest, wanted: Callable[[Image | File | Video], bool]) -
 
 
 def replace_urls(request: ChatRequest, fetched: Mapping[str, Base64]) -> ChatRequest:
-    """The request with fetched data in the place of its address."""
+    """Return the request with fetched data instead of its URLs."""
     messages = [
         msgspec.structs.replace(m, parts=tuple(_with_data(part, fetched) for part in m.parts))
         for m in request.messages
@@ -125,7 +124,9 @@ def _with_data(part: Part, fetched: Mapping[str, Base64]) -> Part:
 
 
 def derive_id(prefix: str, request_id: str, *places: object) -> str:
-    """`prefix` and 24 hex digits that are the same for the same places of the same request."""
+    """Return `prefix` and 24 hex digits, which are the same for the same position in the same
+    request.
+    """
     text = "/".join([request_id, *map(str, places)])
     return prefix + sha256(text.encode()).hexdigest()[:24]
 
@@ -136,7 +137,7 @@ def mark_seal(seal: Seal, owner: SealOwner) -> str:
 
 
 def read_seal(value: str, owner: SealOwner) -> Seal:
-    """The seal of a member that belongs to `owner`, by its mark."""
+    """Return the seal in a member that belongs to `owner`, by its mark."""
     mark, colon, rest = value.partition(":")
     for other in _OWNERS:
         if colon and mark == other:

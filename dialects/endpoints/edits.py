@@ -36,10 +36,9 @@ _KNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class EditFacts:
-    """A request and what the gateway must know of it before it is routed, held and sent.
-
-    `text_bytes` is an upper bound of the tokens of all that is sent. The client names no cap and
-    has no stream. `dropped` names the parameters that the endpoint does not have.
+    """A request and the facts that the gateway needs before routing, holding and sending it.
+    `text_bytes` is an upper bound of the tokens of all that is sent. The client sets no cap and has
+    no stream. `dropped` names the parameters that the endpoint does not have.
     """
 
     body: Body
@@ -58,10 +57,8 @@ class EditFacts:
 
 
 def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
-    """Read a request.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the
-    instruction, then types and values. The caller checks whether the model exists.
+    """Read a request. Raises RequestFault in the contract's order: the JSON text, the root, model,
+    the instruction, then types and values. The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = read_members(raw)
@@ -93,7 +90,7 @@ def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """The body for the client; reasoning and tools are left out."""
+    """Return the body for the client; reasoning and tools are omitted."""
     body = {
         "object": "edit",
         "created": request.received_at,
@@ -106,7 +103,7 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
 
 
 class EditsCodec(OpenAICodec[EditFacts]):
-    """Edits, which are always asked as a chat."""
+    """Edits, which are always served by a chat."""
 
     write_answer = staticmethod(encode)
 
@@ -134,7 +131,8 @@ class EditsCodec(OpenAICodec[EditFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        raise NotImplementedError  # no provider has this operation: nothing goes on as it came
+        # no provider has this operation, so no request is forwarded unchanged
+        raise NotImplementedError
 
     def decoder(self, facts: EditFacts, target: Target) -> Decoder:
         raise NotImplementedError  # see `edit`

@@ -1,13 +1,14 @@
-"""Embeddings in OpenAI's form, and between it and Gemini's.
+"""Embeddings in OpenAI's form, and conversion between it and Gemini's.
 
     {"model", "input": text | texts | token ids | lists of token ids, "encoding_format"?,
      "dimensions"?, "user"?}
         -> {"object": "list", "data": [{"object": "embedding", "index", "embedding"}], "model",
             "usage": {"prompt_tokens", "total_tokens"}}
 
-An embedding is a list of numbers or, asked for as base64, the bytes of little-endian float32.
-Gemini's form is read and written by `gemini.embed`; here the two meet. An upstream of another form
-than the client's is always asked for numbers, and the client gets them as it asked.
+An embedding is a list of numbers or, if requested as base64, the bytes of little-endian float32.
+`gemini.embed` reads and writes Gemini's form; this module converts between the two. An upstream in
+another form than the client's is always asked for numbers, and the client gets the requested
+encoding.
 """
 
 import binascii
@@ -58,11 +59,11 @@ _FLOAT_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
-    `inputs` is how many embeddings are wanted. `texts` are what to embed, or None where the client
-    sent token ids; then `tokens` counts them, else it is None. `text_bytes` is the length of the
-    body, an upper bound of the tokens. `encoding_format` is float, base64 or one that only its
+    `inputs` is the number of requested embeddings. `texts` are the texts to embed, or None if the
+    client sent token ids; then `tokens` counts them, else it is None. `text_bytes` is the length of
+    the body, an upper bound of the tokens. `encoding_format` is float, base64 or one that only its
     provider knows. `max_cost_nano` is our own field.
     """
 
@@ -79,7 +80,9 @@ class EmbeddingFacts:
 
 
 class Vectors(msgspec.Struct, frozen=True):
-    """The embeddings of an answer in the order of the inputs, its model ("" untold), its usage."""
+    """The embeddings of an answer in the order of the inputs, its model ("" if unknown), its
+    usage.
+    """
 
     values: tuple[tuple[float, ...], ...]
     model: str
@@ -88,10 +91,9 @@ class Vectors(msgspec.Struct, frozen=True):
 
 
 def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
-    """Read a request; `model` is the one that its path names, which wins over the body's.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). The caller checks whether the model exists.
+    """Read a request; `model` is the one in its path, which overrides the body's. Raises
+    RequestFault in the contract's order: the JSON text, the root, model, the input, then types
+    (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
@@ -120,7 +122,7 @@ def read(raw: bytes, *, model: str | None = None) -> EmbeddingFacts:
 
 
 def _read_input(body: Body) -> tuple[int, tuple[str, ...] | None, int | None]:
-    """How many embeddings, of which texts, or of how many token ids."""
+    """Return the number of embeddings, and either the texts or the number of token ids."""
     raw = required_value(body, "input")
     try:
         value = _input.decode(raw)
@@ -145,15 +147,15 @@ def _invalid_input() -> RequestFault:
 
 
 def edit(facts: EmbeddingFacts, upstream_model: str) -> bytes:
-    """The body for an upstream of this form: its own name of the model, our own field taken out."""
+    """Return the body for an upstream in this form: with its name of the model, without our own
+    field.
+    """
     return edit_body(facts.body, upstream_model)
 
 
 def to_gemini(facts: EmbeddingFacts, upstream_model: str) -> Encoded:
-    """The body of a batchEmbedContents call.
-
-    Raises RequestFault: `unsupported_capability` for token ids, `invalid_value` for an encoding
-    that is not ours to make.
+    """Return the body of a batchEmbedContents call. Raises RequestFault: `unsupported_capability`
+    for token ids, `invalid_value` for an encoding that we cannot produce.
     """
     if facts.texts is None:
         what = "input cannot be token ids for this model"
@@ -166,7 +168,7 @@ def to_gemini(facts: EmbeddingFacts, upstream_model: str) -> Encoded:
 
 
 def from_gemini(facts: gemini_embed.EmbedFacts, upstream_model: str) -> Encoded:
-    """The body of an OpenAI-form call for a client of the gemini dialect."""
+    """Return the body of an OpenAI-form call for a client of the gemini dialect."""
     body: dict[str, Any] = {
         "model": upstream_model,
         "input": facts.texts,
@@ -190,7 +192,7 @@ def read_answer(raw: bytes) -> PlainAnswer:
 
 
 def read_gemini_answer(raw: bytes) -> PlainAnswer:
-    """The same of an answer in Gemini's form."""
+    """Read an answer in Gemini's form. Never raises."""
     try:
         vectors = decode_gemini_answer(raw)
     except AnswerFault as fault:
@@ -199,8 +201,9 @@ def read_gemini_answer(raw: bytes) -> PlainAnswer:
 
 
 def decode_answer(raw: bytes, inputs: int | None = None) -> Vectors:
-    """The embeddings of an answer, in numbers. Raises AnswerFault, also where they are not as many
-    as the `inputs`."""
+    """Return the embeddings of an answer, as numbers. Raises AnswerFault, also if their number
+    differs from the `inputs`.
+    """
     members = open_answer(raw)
     rows = _rows(members)
     _check_number(len(rows), inputs)
@@ -217,7 +220,9 @@ def decode_answer(raw: bytes, inputs: int | None = None) -> Vectors:
 
 
 def decode_gemini_answer(raw: bytes, inputs: int | None = None) -> Vectors:
-    """The same of an answer in Gemini's form."""
+    """Return the embeddings of an answer in Gemini's form. Raises AnswerFault like
+    `decode_answer`.
+    """
     open_answer(raw)
     answer = gemini_embed.decode_answer(raw)
     if answer is None:
@@ -229,9 +234,8 @@ def decode_gemini_answer(raw: bytes, inputs: int | None = None) -> Vectors:
 
 
 def encode_answer(vectors: Vectors, facts: EmbeddingFacts, *, input_tokens: int) -> bytes:
-    """The answer to a client of this form, encoded as it asked; `input_tokens` is what is billed.
-
-    Raises AnswerFault for numbers that no float32 can hold.
+    """Return the answer to a client in this form, in its requested encoding; `input_tokens` is what
+    is billed. Raises AnswerFault for numbers that exceed float32.
     """
     data = [
         _row(index, _write(values, facts.encoding_format))
@@ -247,15 +251,14 @@ def encode_answer(vectors: Vectors, facts: EmbeddingFacts, *, input_tokens: int)
 
 
 def encode_gemini_answer(vectors: Vectors, facts: gemini_embed.EmbedFacts) -> bytes:
-    """The answer to a client of Gemini's form."""
+    """Return the answer to a client in Gemini's form."""
     return gemini_embed.encode_answer(vectors.values, batch=facts.batch)
 
 
 def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
-    """An answer of this form as the client asked for it.
-
-    Its own bytes where its encoding is right, or none that we make was asked for; otherwise only
-    the embeddings are rewritten. Raises AnswerFault for what cannot be converted.
+    """Return an answer in this form with the client's encoding. The bytes are unchanged if the
+    encoding is right, or one that we do not produce; otherwise only the embeddings are rewritten.
+    Raises AnswerFault for what cannot be converted.
     """
     wanted = facts.encoding_format
     members = open_answer(raw)
@@ -268,7 +271,9 @@ def fit_answer(raw: bytes, facts: EmbeddingFacts) -> bytes:
 
 
 def to_base64(values: Sequence[float]) -> str:
-    """The numbers as little-endian float32. Raises AnswerFault for what no float32 can hold."""
+    """Encode the numbers as little-endian float32. Raises AnswerFault for numbers that exceed
+    float32.
+    """
     try:
         packed = struct.pack(f"<{len(values)}f", *values)
     except OverflowError:
@@ -277,7 +282,9 @@ def to_base64(values: Sequence[float]) -> str:
 
 
 def from_base64(text: str) -> tuple[float, ...]:
-    """The inverse; each number is exactly its float32. Raises AnswerFault for what is no number."""
+    """Decode little-endian float32; each number is exact. Raises AnswerFault for invalid
+    numbers.
+    """
     try:
         packed = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
@@ -286,7 +293,7 @@ def from_base64(text: str) -> tuple[float, ...]:
         raise answer_fault("F15")
     values = struct.unpack(f"<{len(packed) // _FLOAT_BYTES}f", packed)
     if not all(map(math.isfinite, values)):
-        # JSON has no spelling for it.
+        # JSON cannot express it.
         raise answer_fault("F15")
     return values
 

@@ -1,12 +1,12 @@
-"""The list of models, and one model, in the three shapes that clients read.
+"""The list of models, and a single model, in the three forms that clients read.
 
     openai      {"object": "list", "data": [{"id", "object", "created", "owned_by", ...}]}
                     of a page also "first_id", "last_id", "has_more"   limit, after
     anthropic   {"data": [...], "has_more", "first_id", "last_id"}   limit, after_id, before_id
     gemini      {"models": [...], "nextPageToken"?}                  pageSize, pageToken
 
-The version that Anthropic's clients name, the header that carries a key of Google's and the path
-say which one is meant. What is not known of a model is left out.
+The form is chosen by the version header of Anthropic's clients, the key header of Google's, and the
+path. Unknown properties of a model are omitted.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from dialects.gemini import models_list as gemini
 
 ListForm = Literal["openai", "anthropic", "gemini"]
 
-# Those of the dialect's own interface (docs.anthropic.com, "List Models").
+# The page sizes in the dialect's documentation (docs.anthropic.com, "List Models").
 LIMIT: Final = 20
 LIMIT_MAX: Final = 1_000
 _DIGITS_MAX: Final = 9
@@ -28,12 +28,10 @@ _GEMINI_PATHS: Final = ("/v1beta/", "/api/v1beta/")
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that the key may use.
-
-    `created` is Unix seconds; `context` and `output_max` are tokens, None unknown; `pricing` holds
-    decimal strings of USD by meter; `parameters` are those of a request in the openai dialect that
-    it takes; `shutdown_date` is when its provider ends it, YYYY-MM-DD; `methods` are Gemini's words
-    for what can be done with it.
+    """A model that the key may use. `created` is Unix seconds; `context` and `output_max` are
+    tokens, None unknown; `pricing` holds decimal strings of USD by meter; `parameters` are those of
+    a request in the openai dialect that it supports; `shutdown_date` is when its provider retires
+    it, YYYY-MM-DD; `methods` are Gemini's names of its operations.
     """
 
     id: str
@@ -52,8 +50,9 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def form_of(path: str, headers: Collection[str], query: Collection[str]) -> ListForm:
-    """The shape that a request means, by its path and the lower-case names of its headers and the
-    names of its query."""
+    """Return the form that a request asks for, by its path, the lower-case names of its headers,
+    and the names of its query.
+    """
     if "anthropic-version" in headers:
         return "anthropic"
     if "x-goog-api-key" in headers or "key" in query or path.startswith(_GEMINI_PATHS):
@@ -62,10 +61,8 @@ def form_of(path: str, headers: Collection[str], query: Collection[str]) -> List
 
 
 def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -> bytes:
-    """A page of the list, sorted by id, as the query asks for it. Where it asks for nothing, the
-    openai form has all of it.
-
-    Raises RequestFault: `invalid_type` and `invalid_value` for a page that cannot be.
+    """Return a page of the list, sorted by id, for this query. Without one, the openai form has all
+    of it. Raises RequestFault `invalid_type` and `invalid_value` for an invalid page.
     """
     listed = sorted(rows, key=lambda row: row.id)
     if form == "anthropic":

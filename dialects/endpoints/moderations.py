@@ -30,10 +30,9 @@ MODEL: Final = "omni-moderation-latest"
 
 @dataclass(frozen=True, slots=True)
 class ModerationFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
-
-    A client that names no model gets `MODEL`. `inputs` is how many texts and parts there are.
-    `max_cost_nano` is our own field.
+    """The facts that the gateway needs before routing, holding and sending a request. A client
+    without a model gets `MODEL`. `inputs` is the number of texts and parts. `max_cost_nano` is our
+    own field.
     """
 
     body: Body
@@ -52,10 +51,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def read(raw: bytes) -> ModerationFacts:
-    """Read a request.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422). The caller checks whether the model exists.
+    """Read a request. Raises RequestFault in the contract's order: the JSON text, the root, model,
+    the input, then types (400), then values (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     model = read_model(small_members(body, ("model",)), otherwise=MODEL)
@@ -74,7 +71,7 @@ def read(raw: bytes) -> ModerationFacts:
 
 
 def edit(facts: ModerationFacts, upstream_model: str) -> bytes:
-    """The body for the upstream: its own name of the model, our own field taken out."""
+    """Return the body for the upstream: with its name of the model, without our own field."""
     return edit_body(facts.body, upstream_model)
 
 
@@ -88,7 +85,7 @@ def read_answer(raw: bytes) -> PlainAnswer:
 
 
 def decode_answer(raw: bytes) -> tuple[Verdict, ...]:
-    """The verdicts in the order of the inputs. Raises AnswerFault."""
+    """Return the verdicts in the order of the inputs. Raises AnswerFault."""
     try:
         results = _results.decode(member_bytes(open_answer(raw), "results") or b"[]")
     except (msgspec.DecodeError, RecursionError):

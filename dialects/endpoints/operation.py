@@ -1,4 +1,4 @@
-"""The operations of providers, and what of a request decides its routing."""
+"""The operations of providers, and the properties of a request that determine its routing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,15 +53,15 @@ _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
 
 
 def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
-    """The operation that a chat request of a dialect is."""
+    """Return the operation of a chat request in a dialect."""
     return _CHAT[dialect][stream]
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What of a request decides its routing. All of it is known without encoding the request.
-
-    `effort` is None where the client did not say; `audio_output`: the answer may contain sound.
+    """The properties of a request that determine its routing. All are known without encoding the
+    request. `effort` is None if the client did not set it; `audio_output`: the answer may contain
+    sound.
     """
 
     files: bool = False

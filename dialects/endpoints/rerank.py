@@ -7,9 +7,10 @@
                  -> {"id", "results": [{"index", "relevance_score"}],
                      "meta": {"api_version", "billed_units": {"search_units"}}}
 
-Xinference takes the requests of jina; its answer has {"index", "relevance_score", "document": text}
-and no usage, and is converted to jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
-else. jina is billed by tokens, where a query counts once for each document, cohere by search units.
+Xinference accepts jina's requests; its answer has {"index", "relevance_score", "document": text}
+and no usage, and is converted to jina's. Clients use the cohere form on `/v2/rerank` and the jina
+form everywhere else. jina bills tokens, and counts the query once for each document; cohere bills
+search units.
 """
 
 from collections.abc import Mapping
@@ -49,10 +50,10 @@ RerankForm = Literal["jina", "cohere"]
 
 RESULTS_MAX: Final = 2**31 - 1
 # A search unit is a query with up to 100 documents; a longer document counts as several
-# (cohere.com/pricing, 2026). A piece has 500 tokens, of which the query may take a half.
+# (cohere.com/pricing, 2026). A piece has 500 tokens, of which the query may use a half.
 UNIT_DOCUMENTS: Final = 100
 PIECE_TOKENS_MIN: Final = 250
-# What a model puts around each pair of query and document.
+# The tokens that a model adds to each pair of query and document.
 PAIR_TOKENS: Final = 8
 
 _SMALL: Final = ("model", "top_n", "return_documents", "max_tokens_per_doc")
@@ -61,11 +62,11 @@ _KNOWN: Final = frozenset({*_SMALL, "query", "documents", "max_cost"})
 
 @dataclass(frozen=True, slots=True)
 class RerankFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
-    `documents` are JSON as it came, each a text or an object, `query` as well. `text_bytes` is an
+    `documents` are unchanged JSON, each a text or an object, and so is `query`. `text_bytes` is an
     upper bound of the tokens, `search_units_max` of the search units. `search_units` is the
-    estimate where no upstream counts them. `max_cost_nano` is our own field.
+    estimate if no upstream counts them. `max_cost_nano` is our own field.
     """
 
     body: Body
@@ -83,14 +84,16 @@ class RerankFacts:
 
 
 class Ranked(msgspec.Struct, frozen=True):
-    """One document: its place in the request, and how relevant it is."""
+    """One document: its position in the request, and its relevance."""
 
     index: int
     relevance_score: float
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """An answer of either form, the most relevant document first; id and model are "" untold."""
+    """An answer in either form, the most relevant document first; id and model are "" if
+    unknown.
+    """
 
     results: tuple[Ranked, ...]
     id: str
@@ -99,7 +102,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 def form_of(path: str) -> RerankForm:
-    """The form that the clients of a path speak."""
+    """Return the form of a path's clients."""
     return "cohere" if "/v2/" in path else "jina"
 
 
@@ -138,14 +141,15 @@ def read(raw: bytes, *, form: RerankForm) -> RerankFacts:
 
 
 def edit(facts: RerankFacts, upstream_model: str) -> bytes:
-    """The body for an upstream of the same form: its own name of the model, our field taken out."""
+    """Return the body for an upstream in the same form: with its name of the model, without our
+    field.
+    """
     return edit_body(facts.body, upstream_model)
 
 
 def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded:
-    """The body for an upstream of the other form.
-
-    Raises RequestFault `unsupported_capability` for what is no text: documents that are pictures.
+    """Return the body for an upstream in the other form. Raises RequestFault
+    `unsupported_capability` for documents other than text, such as pictures.
     """
     body: dict[str, Any] = {
         "model": upstream_model,
@@ -169,7 +173,7 @@ def encode(facts: RerankFacts, upstream_model: str, form: RerankForm) -> Encoded
 
 
 def read_answer(raw: bytes) -> PlainAnswer:
-    """Read the body of a 200 of either form. Never raises."""
+    """Read the body of a 200 in either form. Never raises."""
     try:
         members = open_answer(raw)
         _results_of(members)
@@ -180,7 +184,9 @@ def read_answer(raw: bytes) -> PlainAnswer:
 
 
 def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
-    """An answer of either form. Raises AnswerFault, also for a place outside of the `documents`."""
+    """Return an answer in either form. Raises AnswerFault, also for a position outside the
+    `documents`.
+    """
     members = open_answer(raw)
     results = _results_of(members)
     places = {result.index for result in results}
@@ -212,7 +218,7 @@ def has_jina_form(raw: bytes) -> bool:
 def encode_answer(
     ranking: Ranking, facts: RerankFacts, *, request_id: str, meters: Mapping[str, int]
 ) -> bytes:
-    """The answer in the client's form; `meters` are those that are billed."""
+    """Return the answer in the client's form; `meters` are the billed ones."""
     tokens, units = meters.get("in_text", 0), meters.get("searches")
     billed = {"input_tokens": tokens} if units is None else {"search_units": units}
     meta = {"api_version": {"version": "2"}, "billed_units": billed}
@@ -281,9 +287,8 @@ def _word(members: RawMembers, name: str) -> str:
 
 
 def _quantities(members: RawMembers) -> Quantities:
-    """What the provider bills by: search units where it tells any, else tokens.
-
-    Servers that bill by neither tell zeros of both beside the tokens that they have read.
+    """Return what the provider bills by: search units if it reports any, else tokens. Servers that
+    bill neither report zeros of both, besides the tokens that they have read.
     """
     meta = _object(member_bytes(members, "meta"))
     units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))

@@ -1,10 +1,7 @@
-"""What the endpoints share that take one JSON body and answer with one JSON text.
-
-Completions, embeddings, moderations and rerank are endpoints of the openai dialect beside its chat:
-they name the model, the end user and our own field alike, and their errors are its errors. Their
-answers are forwarded unchanged, and read for their usage.
-
-Embeddings and rerank make no output: whatever tokens an upstream counts are input.
+"""Shared parts of endpoints with one JSON body and one JSON answer. Completions, embeddings,
+moderations and rerank belong to the openai dialect: they share the names of the model, the end user
+and our own field, and its errors. Their answers are forwarded unchanged, and read for their usage.
+Embeddings and rerank have no output: all tokens that an upstream counts are input.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,12 +22,10 @@ RawMembers = dict[str, msgspec.Raw]
 
 @dataclass(frozen=True, slots=True)
 class PlainAnswer:
-    """What a whole answer says.
-
-    `usage` is the raw usage object or None (F25), `quantities` the same in meters. With `error`
-    (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is a failure, and its bytes
-    are not sent to the client. `at_rates` gives the quantities where they depend on what the price
-    has rates for.
+    """The content of a whole answer. `usage` is the raw usage object or None (F25), `quantities`
+    the same in meters. With `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the
+    answer is a failure, and its bytes are not sent to the client. `at_rates` returns the quantities
+    if they depend on the rates of the price.
     """
 
     quantities: Quantities
@@ -44,7 +39,7 @@ NOTHING: Final = Quantities({}, ("usage_missing",))
 
 
 def open_answer(raw: bytes) -> RawMembers:
-    """The top-level members of the body of a 200. Raises AnswerFault."""
+    """Return the top-level members of the body of a 200. Raises AnswerFault."""
     members = parse_whole(raw, top_members)
     error = member_bytes(members, "error")
     if error is None and member_bytes(members, "object") == b'"error"':
@@ -60,7 +55,7 @@ def answer_fault(fault: BrokenFault) -> AnswerFault:
 
 
 def member_bytes(members: RawMembers, name: str) -> bytes | None:
-    """The bytes of a member, None when it is absent or null."""
+    """Return the bytes of a member, None if it is absent or null."""
     value = bytes(members.get(name, b""))
     return None if value in (b"", b"null") else value
 
@@ -73,10 +68,9 @@ def failure(fault: AnswerFault) -> PlainAnswer:
 
 
 def input_quantities(raw: bytes | None) -> Quantities:
-    """A raw usage object whose tokens are all input, as meters. Never raises.
-
-    OpenAI and Jina report prompt_tokens and total_tokens, others one of them or input_tokens; where
-    they differ the total counts. A zero that was sent is a zero (F28).
+    """Convert a raw usage object whose tokens are all input to meters. Never raises. OpenAI and
+    Jina report prompt_tokens and total_tokens, others one of them or input_tokens; if they differ
+    the total counts. A zero that was sent is a zero (F28).
     """
     usage = read_members(raw, "unary")
     if isinstance(usage, Quantities):

@@ -1,7 +1,7 @@
-"""Errors of OpenAI's endpoints, and of endpoints that are compatible with them.
+"""Errors of OpenAI's endpoints, and of compatible ones.
 
-The dialects openai and responses share the body of an error and most of its words; `Words` is what
-each of them knows beyond those.
+The dialects openai and responses share the body of an error and most of its codes; `Words` has
+those that each of them adds.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,9 @@ _CLIENT_KINDS = frozenset({"context_length_exceeded", "content_filtered"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Codes and types of one dialect: filtered content, our account, a wrong request in a 200."""
+    """Codes and types of one dialect: filtered content, our account, an invalid request inside a
+    200.
+    """
 
     filtered: frozenset[str] = frozenset()
     account: frozenset[str] = frozenset()
@@ -68,8 +70,9 @@ def render(
     code: str | None = None,
     request_id: str = "",
 ) -> bytes:
-    """The body of an error response; `code` takes the place of the kind's own. The request's id is
-    a sibling of the error, whose members are fixed."""
+    """Return the body of an error response; `code` replaces the kind's own. The request's id is a
+    sibling of the error, whose members are fixed.
+    """
     row = KINDS[kind]
     error = {"message": message, "type": row.type, "param": param, "code": code or row.code}
     named = name_request(request_id)
@@ -77,7 +80,7 @@ def render(
 
 
 def name_request(request_id: str) -> dict[str, str]:
-    """The member that names the request beside an error; none for ""."""
+    """Return the member that names the request beside an error; none for ""."""
     return {"request_id": request_id} if request_id else {}
 
 
@@ -96,9 +99,8 @@ def read(
 
 
 def read_object(words: Words, error: bytes) -> UpstreamFault:
-    """Read an error that came inside a 200 (F23): by its own code, else `upstream_error`.
-
-    Takes an error body, an `error` event of either form, and the `error` of a failed response.
+    """Read an error inside a 200 (F23): by its own code, else `upstream_error`. Accepts an error
+    body, an `error` event in either form, and the `error` of a failed response.
     """
     members = error_members(error)
     number = members.get("code")

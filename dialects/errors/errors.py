@@ -1,12 +1,12 @@
-"""The error taxonomy: every kind that a client can meet, as one table.
+"""The error taxonomy: one table of every kind of error that a client can get.
 
-A kind is what the code raises and what the usage record stores. A dialect renders it; the
-client's dialect decides the rendering, never the upstream's.
+The code raises a kind, and the usage record stores it. The client's dialect renders it, never the
+upstream's.
 
-    RequestFault      the client's request is refused before any upstream sees it
+    RequestFault      the client's request is refused before it is sent to an upstream
 
-Phrases are word for word those of the contract, for clients match on them. A detail inside a
-phrase never holds a whole key: see `mask_value` and `mask_upstream`.
+Phrases are exactly those of the contract, because clients match on them. A detail inside a phrase
+never contains a whole key: see `mask_value` and `mask_upstream`.
 """
 
 import re
@@ -62,10 +62,9 @@ ErrorKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One row of the taxonomy.
-
-    `status` is the HTTP status to the client; `type` and `code` are the openai dialect's words;
-    `phrase` is the message, a template over what, model, seconds, size and limit.
+    """One row of the taxonomy. `status` is the client's HTTP status; `type` and `code` are the
+    openai dialect's names; `phrase` is the message, a template over what, model, seconds, size and
+    limit.
     """
 
     status: int
@@ -195,7 +194,7 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
     }
 )
 
-# The anthropic dialect's word for each kind; what is not listed is `invalid_request_error`.
+# The anthropic dialect's name for each kind; others are `invalid_request_error`.
 ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     {
         "authentication": "authentication_error",
@@ -226,7 +225,7 @@ ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     }
 )
 
-# The gemini dialect's status for each kind; what is not listed is `INVALID_ARGUMENT`.
+# The gemini dialect's status for each kind; others are `INVALID_ARGUMENT`.
 GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     {
         "authentication": "UNAUTHENTICATED",
@@ -261,7 +260,7 @@ GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
 
 _WHAT_CHARACTERS_MAX = 500
 _VALUE_CHARACTERS_MAX = 64
-# Prefixes under which providers hand out keys; the tail alone would already identify one.
+# Prefixes of providers' keys; the last characters alone would already identify one.
 _KEY = re.compile(
     r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
     r"|\bsk-[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
@@ -275,14 +274,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
 
 
 class DialectError(Exception):
-    """What translating can raise; `dialects/translation.py` draws the tree."""
+    """An error of translation; `dialects/translation.py` has the class hierarchy."""
 
 
 class RequestFault(DialectError):
-    """The client's request is invalid; it is refused and never sent to an upstream.
-
-    `kind` is a client kind of `KINDS`, `param` the path of the field or None, `message` the
-    whole phrase, ready to be rendered.
+    """The client's request is invalid; it is refused and never sent to an upstream. `kind` is a
+    client kind of `KINDS`, `param` the path of the field or None, `message` the whole phrase, ready
+    to be rendered.
     """
 
     def __init__(
@@ -311,10 +309,9 @@ def message_of(
     size: int = 0,
     limit: int = 0,
 ) -> str:
-    """Fill in the phrase of `kind`; `what` is truncated and its keys are masked, because it may
-    contain a client's own names; `model` is quoted as a client's value.
-
-    A timeout says after how many seconds, when `seconds` is not 0.
+    """Fill in the phrase of `kind`. `what` is truncated and its keys are masked, because it may
+    contain a client's own names; `model` is quoted as a client's value. A timeout includes its
+    `seconds`, if not 0.
     """
     phrase = KINDS[kind].phrase
     if kind == "timeout" and seconds:
@@ -344,14 +341,18 @@ def mask_value(text: str) -> str:
 
 
 def mask_upstream(text: str) -> str:
-    """Remove whatever would identify our account at a provider: keys, key tails, account ids."""
+    """Remove everything that would identify our account at a provider: keys, ends of keys, account
+    ids.
+    """
     text = _KEY.sub("***", text)
     text = _ALREADY_MASKED.sub("***", text)
     return _ACCOUNT.sub(r"\1-***", text)
 
 
 def mask_members(value: Any) -> Any:
-    """A decoded JSON value with every text in it masked by `mask_upstream`; names stay."""
+    """Return a decoded JSON value with every text in it masked by `mask_upstream`; member names are
+    unchanged.
+    """
     if isinstance(value, str):
         return mask_upstream(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Errors as clients of the task services read them."""
+"""Errors in the forms of the task services."""
 
 from typing import Any, Final, Literal
 
@@ -8,7 +8,8 @@ from dialects.errors.errors import KINDS, ErrorKind
 
 Family = Literal["mj", "suno", "kling", "jimeng"]
 
-# What each of them calls a fault by its status; then any other of the request, and any of ours.
+# Each service's number for a fault by its status; then for any other client error, and any server
+# error.
 _CODES: Final[dict[Family, dict[int, int]]] = {
     "mj": {404: 3, 400: 4, 500: 9},
     "kling": {
@@ -22,8 +23,9 @@ _REFUSING: Final = frozenset({"3", "4", "9", "23", "24"})
 
 
 def is_own(family: Family, code: str | None) -> bool:
-    """Whether a code is one by which providers of the family refuse a task: their clients get it
-    with status 200."""
+    """Return whether a code is a refusal by the family's providers, which clients get with status
+    200.
+    """
     if family == "mj":
         return code in _REFUSING
     return family == "suno" and code is not None
@@ -32,8 +34,9 @@ def is_own(family: Family, code: str | None) -> bool:
 def render(
     family: Family, kind: ErrorKind, message: str, request_id: str, provider_code: str | None = None
 ) -> bytes:
-    """The body of an error response below the family's paths; the provider's own code takes the
-    place of ours, None if the refusal is ours."""
+    """Return the body of an error response below the family's paths; the provider's own code
+    replaces ours, None if the refusal is ours.
+    """
     row = KINDS[kind]
     relayed = _provider_code(family, provider_code)
     code = _code(family, kind) if relayed is None or family == "suno" else int(relayed)

@@ -1,4 +1,4 @@
-"""What the errors of task services mean, by the numbers in their bodies."""
+"""The meaning of the task services' error numbers."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -54,7 +54,7 @@ MINIMAX: Final[Mapping[int, Meaning]] = {
 
 
 class NumberedErrors(ChatCompletionsCodec):
-    """Reads errors by their numbers; an answer without a known one as OpenAI's."""
+    """Reads errors by their numbers; an answer without a known one is read like OpenAI's."""
 
     meanings: ClassVar[Mapping[int, Meaning]]
 
@@ -82,7 +82,7 @@ class MiniMaxErrors(NumberedErrors):
 
 
 def read_code(body: bytes) -> tuple[int, str]:
-    """Number and message of a body, 0 and "" where it has none."""
+    """Return the number and message in a body, 0 and "" if it has none."""
     try:
         members: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -94,7 +94,7 @@ def read_code(body: bytes) -> tuple[int, str]:
         members = {"code": base.get("status_code"), "message": base.get("status_msg")}
     code = members.get("code")
     if isinstance(members.get("ResponseMetadata"), dict):
-        # Volcengine's gateway, before its service: the signature, or the permission, is wrong.
+        # Volcengine's gateway in front of its service: the signature or the permission is wrong.
         error = members["ResponseMetadata"].get("Error")
         members = error if isinstance(error, dict) else {}
         return 50400, as_text(members.get("Message"))

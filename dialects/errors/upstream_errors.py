@@ -1,4 +1,4 @@
-"""What an upstream's error means, and how long the upstream asks to wait."""
+"""The meaning of an upstream's error, and the wait that the upstream asks for."""
 
 import re
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ _SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFault:
-    """What an upstream's error means.
+    """The meaning of an upstream's error.
 
-    `status` is for the client; `message` the phrase for the client; `code` and `param` replace the
+    `status` is for the client; `message` is the client's phrase; `code` and `param` replace the
     kind's own for `provider_rejected` and are None otherwise. `detail` is the cleaned upstream
     message for the operator, `fault` the row of the fault table. `retry_after_ms` is the wait that
-    the upstream asked for, at most 120 s, None when it named none.
+    the upstream asked for, at most 120 s, None without one.
     """
 
     kind: ErrorKind
@@ -44,7 +44,7 @@ class UpstreamFault:
 
     @property
     def event(self) -> UpstreamError:
-        """The same for the client, as it ends an answer."""
+        """The same as the event that ends the client's answer."""
         return UpstreamError(self.kind, self.message, self.code)
 
 
@@ -58,10 +58,9 @@ def describe(
     code: str = "",
     param: str = "",
 ) -> UpstreamFault:
-    """The fault of an upstream's error once its `kind` and its row of the fault table are known.
-
-    `detail` is the upstream's message, already cleaned, `status` the upstream's own; `code` and
-    `param` are its words, "" if the client must not see them.
+    """Return the fault of an upstream's error with this `kind` and row of the fault table. `detail`
+    is the upstream's cleaned message, `status` the upstream's own; `code` and `param` are its
+    values, "" if the client must not see them.
     """
     what = detail or "the provider gave no reason"
     message = message_of(kind, what)
@@ -88,15 +87,16 @@ def provider_limit_message(wait_ms: int) -> str:
 
 
 def is_unsupported(status: int, message: str) -> bool:
-    """Whether an error that reads as the server's own says that the model cannot do what was asked.
-
-    It is the client's to correct: neither the model nor its channel is at fault (F39).
+    """Return whether an error that looks like the server's own means that the model cannot do what
+    was requested. The client must correct it: neither the model nor its channel is at fault (F39).
     """
     return (status == 404 or status >= 500) and _UNSUPPORTED.search(message) is not None
 
 
 def error_members(body: bytes) -> dict[str, Any]:
-    """The members of the error object, wherever a provider puts it; {} when there is none."""
+    """Return the members of the error object, in any of the providers' forms; {} if there is
+    none.
+    """
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -112,7 +112,8 @@ def error_members(body: bytes) -> dict[str, Any]:
 
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
     """Return the wait: in ms, else in seconds, else until a date. Invalid values are no wait
-    (F8)."""
+    (F8).
+    """
     exact = milliseconds(headers.get("retry-after-ms", ""), 1)
     if exact is not None:
         return exact
@@ -128,7 +129,7 @@ def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
 
 
 def milliseconds(text: str, unit_ms: int) -> int | None:
-    """A wait written as a decimal number of units, as whole ms rounded up; None when it is junk."""
+    """Return a decimal number of units as whole ms, rounded up; None for an invalid one."""
     text = text.strip()
     if not _SECONDS.fullmatch(text):
         return None

@@ -21,7 +21,7 @@ _INNER = "generateContentRequest"
 
 @dataclass(frozen=True, slots=True)
 class CountFacts:
-    """What must be known of a count before it is sent, or estimated: see ChatFacts."""
+    """The facts about a count before it is sent or estimated: see ChatFacts."""
 
     body: Body
     model: str
@@ -39,7 +39,7 @@ def read_request(raw: bytes, *, model: str) -> CountFacts:
 
 
 def edit(facts: CountFacts, upstream_model: str) -> bytes:
-    """The body for the upstream; a whole request inside it names the upstream's model."""
+    """Return the body for the upstream; a whole request inside it names the upstream's model."""
     inner = _inner(facts.body)
     if inner is None or upstream_model == facts.model:
         return facts.body.raw

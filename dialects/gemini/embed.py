@@ -5,7 +5,7 @@
     {"requests": [{"model", ...the same}]}
         -> {"embeddings": [{"values": [...]}]}
 
-The answer may have no usage: then the texts are counted here.
+If the answer has no usage, the texts are counted here.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,9 @@ DIMENSIONS_MAX: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class EmbedFacts:
-    """What a request for vectors says.
-
-    `texts` has one text for each vector, `dimensions` is None where the model shall decide.
-    `text_bytes` is the length of the body, an upper bound of the tokens of all texts.
+    """The facts about a request for embeddings. `texts` has one text for each vector, `dimensions`
+    is None if the model decides. `text_bytes` is the length of the body, an upper bound of the
+    tokens of all texts.
     """
 
     body: Body
@@ -66,7 +65,7 @@ def read(raw: bytes, *, model: str, batch: bool) -> EmbedFacts:
     settings = {_read_settings(item) for item in items}
     dimensions, task_type, title = settings.pop()
     if settings:
-        # One call of another dialect makes all its vectors alike.
+        # One call of another dialect has the same settings for all its vectors.
         dimensions, task_type, title = None, "", ""
     return EmbedFacts(body, model, batch, texts, dimensions, task_type, title, len(raw))
 
@@ -85,7 +84,7 @@ def _read_settings(item: Members) -> tuple[int | None, str, str]:
 
 
 def edit(facts: EmbedFacts, upstream_model: str) -> bytes:
-    """The body for the upstream; each request of a batch names the upstream's model."""
+    """Return the body for the upstream; each request of a batch names the upstream's model."""
     if upstream_model == facts.model:
         return facts.body.raw
     named = msgspec.json.encode(f"models/{upstream_model}")
@@ -114,7 +113,7 @@ def encode(
     task_type: str = "",
     title: str = "",
 ) -> bytes:
-    """The body of a batchEmbedContents call to an upstream's `model`."""
+    """Return the body of a batchEmbedContents call to an upstream's `model`."""
     if not texts:
         raise RequestFault("invalid_value", "input", "input must have at least 1 item")
     settings: JsonObject = {"model": f"models/{model}"}
@@ -142,7 +141,7 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 def decode_answer(raw: bytes) -> Vectors | None:
-    """The vectors of either form of answer; None when it tells none."""
+    """Return the vectors of either form of answer; None without any."""
     try:
         answer = _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -1,7 +1,6 @@
-"""Errors of the gemini dialect: written for clients, read from upstreams.
-
-An error is an object, or an array of one for a stream of JSON. Its clients know no 422. Reading
-never lets a provider's page, key or account id through: see `clean_upstream`.
+"""Errors of the gemini dialect: written for clients, read from upstreams. An error is an object, or
+an array of one for a stream of JSON. Its clients do not know 422. Reading removes a provider's
+pages, keys and account ids: see `clean_upstream`.
 """
 
 import re
@@ -50,7 +49,7 @@ _BY_STATUS: Mapping[int, tuple[ErrorKind, str]] = {
     503: ("overloaded", "F10"),
     504: ("timeout", "F10"),
 }
-# Google's reasons (google.rpc.ErrorInfo) and sentences that are about our account at any status.
+# Google's reasons (google.rpc.ErrorInfo) and sentences about our account, at any status.
 _BILLING = re.compile(
     r"BILLING_DISABLED|enable billing|credits? (?:is|are) (?:depleted|used up|exhausted)",
     re.IGNORECASE,
@@ -60,13 +59,13 @@ _KEY = re.compile(
     r"|API key (?:not valid|not found|expired)|location is not supported",
     re.IGNORECASE,
 )
-# 403 about what a client named: a file or a cache that this account does not have.
+# 403 about something that a client named: a file or a cache that this account does not have.
 _CLIENTS_OWN = re.compile(r"access the File|CachedContent not found", re.IGNORECASE)
 _CONTEXT = re.compile(r"token count.{0,40} exceeds", re.IGNORECASE | re.DOTALL)
 
 
 def status_of(kind: ErrorKind) -> int:
-    """The HTTP status for a client of this dialect, which knows no 422."""
+    """Return the HTTP status for a client of this dialect, which does not know 422."""
     status = KINDS[kind].status
     return 400 if status == 422 else status
 
@@ -79,9 +78,9 @@ def render(
     array: bool = False,
     request_id: str = "",
 ) -> bytes:
-    """The body of an error response; with `array` that of streamGenerateContent without events.
-
-    A wait in ms becomes a RetryInfo in whole seconds, rounded up, the request's id a RequestInfo.
+    """Return the body of an error response; with `array` that of streamGenerateContent without
+    events. A wait in ms becomes a RetryInfo in whole seconds, rounded up; the request's id becomes
+    a RequestInfo.
     """
     error = _write(kind, message, retry_after_ms, request_id)
     return ARRAY_OPEN + error + b"]" if array else error
@@ -90,8 +89,9 @@ def render(
 def frame(
     kind: ErrorKind, message: str, *, request_id: str = "", array: bool = False, first: bool = True
 ) -> bytes:
-    """The same as an event that ends a stream; with `array` as the last element of that array, of
-    which `first` says that it has no other."""
+    """Return the error as the event that ends a stream; with `array` as the last element of that
+    array. `first` tells whether it is the only element.
+    """
     error = _write(kind, message, request_id=request_id)
     if array:
         return (ARRAY_OPEN if first else ARRAY_NEXT) + error + ARRAY_CLOSE
@@ -128,7 +128,7 @@ def read(
 
 
 def read_object(error: bytes) -> UpstreamFault:
-    """Read an error that came inside a 200 (F23): by its own code, else `upstream_error`."""
+    """Read an error inside a 200 (F23): by its own code, else `upstream_error`."""
     members = error_members(error)
     number = members.get("code")
     if not isinstance(number, int) or not 400 <= number <= 599:
@@ -173,7 +173,7 @@ def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
 
 
 def _wait_ms(members: dict[str, Any]) -> int | None:
-    """The wait of a RetryInfo, a number of seconds such as 31s or 0.5s."""
+    """Return the wait of a RetryInfo, a number of seconds such as 31s or 0.5s."""
     for detail in _details(members):
         delay = as_text(detail.get("retryDelay"))
         if delay.endswith("s"):

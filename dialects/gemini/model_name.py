@@ -1,11 +1,12 @@
-"""The model's name: its place in a path, and the suffixes that set its thinking.
+"""Parse the model's name in a path, and the suffixes that set its thinking.
 
     models/{name}:{action}
     name    = base [ "-nothinking" | "-thinking" [ "-" ( budget | "low" | "high" ) ] ]
     base    = a model that starts with "gemini-", or nano-banana-pro
-    budget  = "-"? digits          -1 leaves it to the model
+    budget  = "-"? digits          -1 lets the model decide
 
-A name that is a model is never split. `-thinking-` and anything else leaves the name as it is.
+A name that is itself a model is never split. `-thinking-` with anything else does not change the
+name.
 """
 
 import re
@@ -33,13 +34,15 @@ _BASE = re.compile(r"gemini-.*|nano-banana-pro")
 
 @dataclass(frozen=True, slots=True)
 class Suffix:
-    """What a suffix asks for: on, off, low or high, or a budget in tokens."""
+    """The settings of a suffix: on, off, low or high, or a budget in tokens."""
 
     setting: Literal["on", "off", "low", "high"] | int
 
 
 def read_target(path: str) -> tuple[str, Action] | None:
-    """Model and action of what follows `models/` in a path; None when it is no such call."""
+    """Return the model and action after `models/` in a path; None if it is not a call of a
+    model.
+    """
     model, _, name = path.rpartition(":")
     for action in _ACTIONS:
         if model and name == action:
@@ -48,7 +51,7 @@ def read_target(path: str) -> tuple[str, Action] | None:
 
 
 def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | None]:
-    """A model's name without its suffix; `known` says whether there is a model of a name."""
+    """Return a model's name without its suffix; `known` tells whether a name is a model."""
     suffix = _SUFFIX.fullmatch(name)
     if known(name) or suffix is None or (suffix["off"] and suffix["how"]):
         return name, None
@@ -63,10 +66,8 @@ def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | N
 
 
 def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSettings:
-    """Return the settings of a suffix; they take the place of the client's own.
-
-    Models with budgets read the budget, models with levels the effort, of which they have
-    `efforts`.
+    """Return the settings of a suffix; they replace the client's own. Models with budgets read the
+    budget, models with levels the effort, of which they have `efforts`.
     """
     match suffix.setting:
         case "off":
@@ -76,7 +77,7 @@ def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSe
         case "low" | "high" as effort:
             return ReasoningSettings(effort, shown=True)
         case budget:
-            # With a budget of 0 the provider refuses to be asked for thoughts.
+            # With a budget of 0 the provider refuses to return thoughts.
             return ReasoningSettings(_level(budget, efforts), budget, shown=budget != 0)
 
 

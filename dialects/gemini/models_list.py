@@ -1,4 +1,4 @@
-"""The list of models, and one model, as clients of the gemini dialect want them."""
+"""The list of models, and a single model, in the form of the gemini dialect."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -25,8 +25,9 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
 def render(
     models: Iterable[ListedModel], *, page_size: int = PAGE_SIZE, page_token: str = ""
 ) -> bytes:
-    """A page of the list, sorted by name. The token of a page is the last name before it, so that
-    a list that changes between two pages neither repeats nor skips what stays."""
+    """Return a page of the list, sorted by name. A page's token is the last name before it, so that
+    a list that changes between two pages neither repeats nor skips unchanged models.
+    """
     listed = sorted(models, key=lambda model: model.name)
     start = bisect_right(listed, page_token, key=lambda model: model.name)
     end = start + min(max(page_size, 1), PAGE_SIZE_MAX)

@@ -1,7 +1,6 @@
-"""Names of members: camelCase and snake_case are the same to Google's parsers, and to us.
-
-Only members of messages are respelled; what a client names itself (arguments, properties of a
-schema) is never touched.
+"""Names of members: Google's parsers accept camelCase and snake_case alike, and so do we. Only
+members of messages are renamed; names that the client chooses (arguments, properties of a schema)
+are never changed.
 """
 
 import re
@@ -16,9 +15,8 @@ _CAPITAL = re.compile(r"[A-Z]")
 
 
 def camel(members: Members) -> Members:
-    """The same object with its own members in camelCase.
-
-    Raises RequestFault `malformed_json` if a member appears in both spellings.
+    """Return the object with its own members in camelCase. Raises RequestFault `malformed_json` if
+    a member appears in both spellings.
     """
     if not any("_" in name for name in members.value):
         return members
@@ -38,9 +36,8 @@ def camel_name(name: str) -> str:
 
 
 def spelling(body: Body, name: str) -> str:
-    """How the body spells a member; `name` itself when it is not there.
-
-    Raises RequestFault `malformed_json` if it appears in both spellings.
+    """Return the spelling of a member in the body; `name` itself if it is absent. Raises
+    RequestFault `malformed_json` if it appears in both spellings.
     """
     snake = _CAPITAL.sub(lambda letter: "_" + letter[0].lower(), name)
     if snake == name or snake not in body.members:
@@ -51,7 +48,9 @@ def spelling(body: Body, name: str) -> str:
 
 
 def read_objects(members: Members, name: str) -> list[Members]:
-    """An array of objects, or one object in its place, which Google reads alike; [] when absent."""
+    """Return an array of objects, or a single object as an array, like Google's parsers; [] when
+    absent.
+    """
     value = members.value.get(name)
     if isinstance(value, dict):
         return [camel(Members(value, members.at(name)))]

@@ -1,4 +1,4 @@
-"""Parts of the gemini dialect, as both ends write them: data, addresses, calls."""
+"""Parts of the gemini dialect in requests and answers: data, addresses, calls."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ def write_data(data: str, media_type: str) -> JsonObject:
 
 
 def write_address(url: str, media_type: str) -> JsonObject:
-    """Data behind an address; its type is left out where it is not known."""
+    """Return data behind an address; an unknown type is omitted."""
     typed = {"mimeType": media_type} if media_type else {}
     return {"fileData": typed | {"fileUri": url}}
 
 
 def write_call(name: str, arguments: str, id_: str = "") -> JsonObject:
-    """A function call. Arguments that are no object are put into one, as `_raw`."""
+    """Return a function call. Arguments that are not an object are put into one, as `_raw`."""
     head: dict[str, Any] = {"id": id_} if id_ else {}
     args = object_of(arguments or "{}")
     return {"functionCall": head | {"name": name, "args": args or {"_raw": arguments}}}
 
 
 def object_of(text: str) -> msgspec.Raw | None:
-    """A JSON object as it is written, in one line; None when the text is none."""
+    """Return a JSON object on one line; None if the text is not an object."""
     try:
         raw = make_readable(text.encode())
         _objects.decode(raw)

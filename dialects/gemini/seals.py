@@ -1,8 +1,7 @@
-"""`thoughtSignature`: Gemini's own seals as they are, foreign ones under a mark.
-
-The member is of the type bytes, so clients decode it as base64 and a mark in plain text would make
-them fail. A foreign seal is therefore base64 of `owner:[redacted]:[id]:value`; the plain form
-`owner:value` is read as well. Clients may rewrite base64 in its URL-safe alphabet.
+"""`thoughtSignature`: Gemini's own seals unchanged, foreign ones with a mark. The member has the
+type bytes, so clients decode it as base64 and would fail at a mark in plain text. A foreign seal is
+therefore base64 of `owner:[redacted]:[id]:value`; the plain form `owner:value` is accepted too.
+Clients may re-encode base64 in its URL-safe alphabet.
 """
 
 from base64 import b64decode, b64encode
@@ -12,7 +11,7 @@ from typing import Final
 from dialects.chat.events import Seal, SealOwner
 from dialects.chat.turns import read_seal
 
-# What Google documents for calls of a history that its model did not make.
+# Google's documented value for calls of a history that its model did not make.
 UNSEALED: Final = "skip_thought_signature_validator"
 
 _FOREIGN: Final[tuple[SealOwner, ...]] = ("anthropic", "openai")

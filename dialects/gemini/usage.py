@@ -1,16 +1,15 @@
-"""The usage object of the gemini dialect (`usageMetadata`) as disjoint meters.
+"""Convert the usage object of the gemini dialect (`usageMetadata`) to disjoint meters.
 
-    input    promptTokenCount, which holds the cached ones, and apart from it
-             toolUsePromptTokenCount
+    input    promptTokenCount, which includes cached tokens, plus toolUsePromptTokenCount
     cached   cachedContentTokenCount, by modality in cacheTokensDetails
-    output   candidatesTokenCount, and apart from it thoughtsTokenCount
-    total    all four added
-    search   `webSearchCount`, which is ours: the answer tells searches beside its usage, and
-             `with_searches` puts their number in
+    output   candidatesTokenCount plus thoughtsTokenCount
+    total    the sum of these
+    search   `webSearchCount`, which is ours: the answer reports searches outside its usage, and
+             `with_searches` adds their number
 
-Counts of 0 are left out on the wire. Modalities: audio and image have meters of their own, text,
-video and documents count as text. Without details, cached tokens count against text first, then
-audio, then image.
+Counts of 0 are omitted on the wire. Audio and images have meters of their own; text, video and
+documents count as text. Without details, cached tokens count against text first, then audio, then
+image.
 """
 
 from typing import Any
@@ -31,7 +30,9 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def with_searches(raw: bytes, searches: int) -> bytes:
-    """A raw usage object with the number of searches that the answer tells beside it."""
+    """Return a raw usage object with the number of searches, which the answer reports outside
+    it.
+    """
     body = raw.rstrip()
     if not searches or not body.startswith(b"{"):
         return raw
@@ -40,7 +41,7 @@ def with_searches(raw: bytes, searches: int) -> bytes:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """The usage object for a client; counts of 0 that are no side's own are left out."""
+    """Return the usage object for a client; counts of 0 are omitted, except each side's own."""
     body: dict[str, Any] = {
         "promptTokenCount": counts.input,
         "candidatesTokenCount": counts.output - counts.reasoning,

@@ -1,11 +1,10 @@
-"""A JSON request body that is read once and never encoded again.
+"""A JSON request body that is parsed once and never re-encoded.
 
-Billing and the upstream must read the same body, so the client's bytes are forwarded: the body is
-parsed for its top level only, and each top-level member is known by the span of its bytes.
-`Body.splice` changes single members and leaves every other byte as it came.
-
-No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
-pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
+Billing and the upstream must read the same body, so the client's bytes are forwarded: only the top
+level of the body is parsed, and each top-level member is known by the span of its bytes.
+`Body.splice` changes single members and no other byte. No step examines single characters in
+Python: msgspec checks the syntax and the pairing of surrogates, memory comparisons find the spans,
+and nesting is counted by operations on the whole body.
 """
 
 import json
@@ -20,11 +19,11 @@ from dialects.json.json_nesting import TOO_DEEP, nesting_excess
 from dialects.json.lone_surrogates import find
 
 MEMBERS_MAX = 1_000
-# A body that is longer is abridged where it has fewer quotes than that: its texts that are longer.
+# A longer body with fewer quotes than this is abridged: its long texts are removed.
 _LONG_BYTES: Final = 64 * 1024
 _QUOTES_SOUGHT: Final = 256
 _TEXT_BYTES: Final = 1024
-# Of those before a quote, which may escape it or each other, so many are looked at.
+# How many of the backslashes before a quote are examined; they may escape it or each other.
 _BACKSLASHES_MAX: Final = 64
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -47,14 +46,16 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A checked body: its bytes, its top-level members in order, and the place of its `{`."""
+    """A checked body: its bytes, its top-level members in order, and the position of its `{`."""
 
     raw: bytes
     members: Mapping[str, Span]
     open_at: int
 
     def value(self, name: str) -> bytes | None:
-        """The bytes of a member's value; None when it is absent or null, which are the same."""
+        """Return the bytes of a member's value; None if it is absent or null, which are
+        equivalent.
+        """
         span = self.members.get(name)
         if span is None:
             return None
@@ -62,14 +63,13 @@ class Body(msgspec.Struct, frozen=True):
         return None if value == b"null" else value
 
     def splice(self, edits: Mapping[str, bytes | None]) -> bytes:
-        """The body with members replaced, inserted at the end, or removed (None).
-
-        A removed member takes one neighbouring comma with it; all other bytes stay.
+        """Return the body with members replaced, inserted at the end, or removed (None). A removed
+        member takes one neighbouring comma with it; all other bytes stay.
         """
         if len(edits) == 1:
             ((name, value),) = edits.items()
             if value is not None and (place := self.members.get(name)) is not None:
-                # The most of all edits: the upstream's name of the model.
+                # The most frequent edit: the upstream's name of the model.
                 return b"".join((self.raw[: place.start], value, self.raw[place.end :]))
         raw, pieces, at, has_members = self.raw, [], 0, False
         spans = list(self.members.items())
@@ -81,7 +81,7 @@ class Body(msgspec.Struct, frozen=True):
                 pieces += [raw[at : span.start], value]
                 at, has_members = span.end, True
             else:
-                # With a kept member before it, the comma before goes; else the comma after it.
+                # With a kept member before it, remove the comma before; else the comma after it.
                 from_at = end if has_members else span.name_at
                 follows = not has_members and i + 1 < len(spans)
                 pieces.append(raw[at:from_at])
@@ -97,15 +97,16 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Quirks(NamedTuple):
-    """The edits by which a body fits a model, and the parameters that were taken out because it has
-    none of them. `cap_name` is the member for an output cap where the client named none."""
+    """The edits that adapt a body to a model, and the removed parameters, which the model does not
+    support. `cap_name` is the member for an output cap if the client set none.
+    """
 
     edits: Mapping[str, bytes | None]
     dropped: tuple[str, ...]
     cap_name: str = "max_tokens"
 
     def and_members(self, members: Mapping[str, Any]) -> "Quirks":
-        """The same with these members set."""
+        """Return these quirks with additional edits."""
         if not members:
             return self
         added = {name: msgspec.json.encode(value) for name, value in members.items()}
@@ -116,10 +117,9 @@ NO_QUIRKS: Final = Quirks({}, ())
 
 
 def read_body(raw: bytes) -> Body:
-    """Check a JSON body and find its top-level members.
-
-    Raises RequestFault: `malformed_json` for anything that is not exactly one JSON text without
-    duplicate top-level names, `invalid_type` when the root is not an object.
+    """Check a JSON body and find its top-level members. Raises RequestFault: `malformed_json` for
+    anything other than one JSON text without duplicate top-level names, `invalid_type` if the root
+    is not an object.
     """
     try:
         top = _decoder.decode(raw)
@@ -132,10 +132,9 @@ def read_body(raw: bytes) -> Body:
 
 
 def check_nested_names(raw: bytes) -> None:
-    """Refuse a body of right syntax in which a name appears twice in one object, at any depth: two
-    readers may each believe another one.
-
-    The parser keeps one member of each name, so that quotes are missing when it is written again.
+    """Refuse a valid body in which a name appears twice in one object, at any depth, because two
+    readers may use different values. The parser keeps one member of each name, so that quotes are
+    missing when the result is written again.
     """
     if raw.find(b"{", raw.index(b"{") + 1) < 0:
         return
@@ -150,18 +149,19 @@ def check_nested_names(raw: bytes) -> None:
     # Most clients write without spaces, as the parser does.
     if again == raw:
         return
-    # Where a quote is written by its number, counting says nothing; it is sought from the end,
-    # which is faster.
+    # If a quote is written as a numeric escape, counting is not conclusive; it is searched from the
+    # end, which is faster.
     if raw.count(b'"') != again.count(b'"') or raw.rfind(b"\\u0022") >= 0:
         _refuse_duplicates(raw)
 
 
 def _without_long_texts(raw: bytes) -> bytes:
-    """A body of right syntax without its long texts: the same names in the same objects. Where most
-    of it is a book or a picture it has few quotes, and `find` skips through what stands between
-    them; a body with many of them stays as it is."""
+    """Return a valid body without its long texts: the same names in the same objects. If most of it
+    is a book or a picture it has few quotes, and `find` skips the text between them; a body with
+    many quotes is unchanged.
+    """
     pieces: list[bytes] = []
-    # Where the rest begins that is not among the pieces, and where an open string begins, if any.
+    # The start of the rest that is not in the pieces, and the start of an open string, if any.
     rest_at, text_at, at = 0, -1, -1
     for _ in range(_QUOTES_SOUGHT):
         at = raw.find(b'"', at + 1)
@@ -231,7 +231,9 @@ def _check_text(raw: bytes) -> None:
 
 
 def _refuse_root(raw: bytes) -> NoReturn:
-    """The root is no object, unless the text is no JSON at all, which is the earlier check."""
+    """Refuse a root that is not an object, or a text that is not JSON at all, which takes
+    precedence.
+    """
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as fault:

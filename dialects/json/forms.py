@@ -1,8 +1,9 @@
-"""multipart/form-data (RFC 7578): read in pieces as it arrives, and rewritten.
+"""multipart/form-data (RFC 7578): parsed in pieces as it arrives, and rewritten. A provider always
+gets a form written here, never the client's, so that no two parsers can find different fields in
+it.
 
-What goes to a provider is always written here and never what a client wrote, so that no two readers
-can find other fields in it. The text fields of a form are equivalent to a JSON object: repeated
-names, and names that end in `[]`, are arrays.
+The text fields of a form are equivalent to a JSON object: repeated names, and names that end in
+`[]`, are arrays.
 """
 
 import binascii
@@ -32,7 +33,7 @@ class PartHead(msgspec.Struct, frozen=True):
 
 
 def boundary_of(content_type: str) -> bytes:
-    """The boundary that a Content-Type names. Raises RequestFault."""
+    """Return the boundary of a Content-Type. Raises RequestFault."""
     named = dict(_parameters(content_type)).get("boundary", "")
     if not _BOUNDARY.fullmatch(named):
         raise _malformed("Content-Type has no boundary")
@@ -40,12 +41,13 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class FormReader:
-    """Reads one form. `feed` gives the heads of parts, and behind each the pieces of its content;
-    it raises RequestFault for what is no form. `ended`: its last boundary has come."""
+    """Parses one form. `feed` returns the heads of parts, and after each the pieces of its content;
+    it raises RequestFault for an invalid form. `ended`: the last boundary has arrived.
+    """
 
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
-        # So that the first delimiter is one like the others.
+        # So that the first delimiter is like the others.
         self._rest = b"\r\n"
         self._inside = self._in_head = False
         self._parts = 0
@@ -138,8 +140,9 @@ def _malformed(what: str) -> RequestFault:
 
 
 def members_of(texts: Sequence[tuple[str, str]], kinds: Mapping[str, type]) -> bytes:
-    """The fields that are text as a JSON object. Those of `kinds` (int, bool) are of that
-    kind where their text is; what is wrong about others is found by who reads the object."""
+    """Return the text fields as a JSON object. Those in `kinds` (int, bool) are converted if
+    possible; the reader of the object reports invalid ones.
+    """
     members: dict[str, Any] = {}
     for name, text in texts:
         value = _convert(text, kinds.get(name, str))
@@ -161,9 +164,10 @@ class FormFile(NamedTuple):
 
 
 def object_of(texts: Iterable[tuple[str, str]], files: Iterable[FormFile]) -> bytes:
-    """The JSON body that says the same. A name with brackets (`input_reference[image_url]`) is a
-    member of an object; a file is an object with its data URL as `image_url`, which is how the
-    same picture is sent in JSON. Raises RequestFault, `invalid_type`, for what is there twice."""
+    """Return the equivalent JSON body. A name with brackets (`input_reference[image_url]`) is a
+    member of an object; a file is an object with its data URL as `image_url`, which is how the same
+    picture is sent in JSON. Raises RequestFault, `invalid_type`, for duplicates.
+    """
     body: dict[str, Any] = {}
     for name, text in texts:
         inner = _BRACKETS.fullmatch(name)
@@ -203,7 +207,7 @@ def _convert(text: str, kind: type) -> Any:
 
 
 def text_parts(members: Mapping[str, Any], boundary: bytes) -> bytes:
-    """The parts of the members that are no file."""
+    """Return the parts of the members that are not files."""
     pieces: list[bytes] = []
     for name, value in members.items():
         for item in value if isinstance(value, list) else [value]:

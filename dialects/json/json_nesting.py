@@ -1,6 +1,5 @@
-"""How deep a JSON text may nest, and how many arrays and objects it may hold.
-
-Found by operations on the whole text: no step looks at single characters in Python.
+"""Limits on the depth of a JSON text, and on the number of its arrays and objects, checked by
+operations on the whole text: no step examines single characters in Python.
 """
 
 from array import array
@@ -11,11 +10,11 @@ from typing import Any, Final
 import msgspec
 
 NESTING_MAX: Final = 64
-# More is no request, and would take a hundred times its size in memory once it is read.
+# No real request has more, and parsing it would take a hundred times its size in memory.
 STRUCTURES_MAX: Final = 250_000
 TOO_DEEP: Final = f"nesting deeper than {NESTING_MAX}"
 
-# So much is read into memory whole, to be looked through.
+# Texts up to this size are parsed completely for the check.
 _SMALL_BYTES: Final = 1024 * 1024
 _SHORT_BYTES: Final = 2 * 1024
 _BRACKET_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -24,14 +23,16 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def nesting_excess(raw: bytes) -> str:
-    """Describe which limit a valid JSON text exceeds; "" if none. Brackets inside strings count for
-    nothing."""
+    """Return which limit a valid JSON text exceeds; "" if none. Brackets inside strings do not
+    count.
+    """
     return _excess(raw) if _has_many_brackets(raw) else ""
 
 
 def _has_many_brackets(raw: bytes) -> bool:
-    """Whether there are enough to nest too deep. `find` skips through what has none; in a long text
-    `count` takes three times as long as parsing it."""
+    """Return whether there are enough brackets to nest too deeply. `find` skips text without any;
+    in a long text `count` takes three times as long as parsing it.
+    """
     if len(raw) < _SHORT_BYTES:
         return raw.count(b"[") + raw.count(b"{") > NESTING_MAX
     count = 0

@@ -1,9 +1,9 @@
 """Repairs JSON that no parser accepts, although the rest of the answer is valid.
 
-    counts that are no numbers      shown as null (F27)
-    halves of surrogate pairs       shown as they came (F15a)
+    counts that are not numbers     sent as null (F27)
+    halves of surrogate pairs       sent unchanged (F15a)
 
-Nothing is looked at before a text could not be read.
+Repairs are only attempted after a text could not be parsed.
 """
 
 from dialects.errors.errors import RequestFault
@@ -14,9 +14,8 @@ from dialects.streams.sse import Frame
 
 
 def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
-    """Repair a JSON text that could not be read; None if it has neither of these faults.
-
-    `marks`: see `lone_surrogates`.
+    """Repair a JSON text that could not be parsed; None if it has neither of these faults. `marks`:
+    see `lone_surrogates`.
     """
     numbers = nonfinite_numbers.repair(raw)
     read, shown = (raw, raw) if numbers is None else numbers
@@ -25,7 +24,7 @@ def repair(raw: bytes, *, marks: bool = False) -> Repaired | None:
 
 
 def repair_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
-    """The same of a frame: its bytes as they are shown, its data as it is read."""
+    """Repair a frame: its bytes as they are sent, its data as it is parsed."""
     data = repair(frame.data or b"", marks=marks)
     if data is None:
         return None
@@ -34,8 +33,9 @@ def repair_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
 
 
 def read_answer_body(raw: bytes) -> Body | None:
-    """An upstream's JSON object with the places of its members, lone halves in it or not; None
-    where it cannot be read."""
+    """Return an upstream's JSON object with the positions of its members, with or without lone
+    surrogates; None if it cannot be parsed.
+    """
     try:
         return read_body(raw)
     except RequestFault:

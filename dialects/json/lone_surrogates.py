@@ -1,9 +1,9 @@
-r"""Halves of surrogate pairs that stand alone in a JSON text: a provider that cuts an emoji in two
-sends `"\ud83d"` and then `"\ude00"`, each of which no parser takes (F15a).
+r"""Unpaired surrogates in a JSON text: a provider that splits an emoji sends `"\ud83d"` and then
+`"\ude00"`, neither of which a parser accepts (F15a).
 
-A forwarded text is read from a copy in which each half is U+FFFD, spelled in as many bytes, so that
-everything stands at its place. What is translated is read from one in which a half where a text is
-cut is a mark; `Pairs` joins it with its other half, or makes it U+FFFD where none comes.
+For a forwarded text, a copy is parsed in which each half is U+FFFD with an escape of the same
+length, so that all positions stay the same. For a translated text, a half at the end or start of a
+text becomes a mark; `Pairs` joins it with its other half, or replaces it by U+FFFD if none follows.
 """
 
 import re
@@ -15,14 +15,14 @@ import msgspec
 from dialects.chat import events as neutral
 
 _SUSPECT: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-# A backslash that is escaped itself begins no escape.
+# An escaped backslash does not begin an escape.
 _ESCAPE: Final = re.compile(
     rb"(?<!\\)(?P<before>(?:\\\\)*+)\\u"
     rb"(?:(?P<high>[dD][89abAB][0-9a-fA-F]{2})(?P<pair>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
     rb"|(?P<low>[dD][c-fC-F][0-9a-fA-F]{2}))"
 )
 _REPLACED: Final = rb"\ufffd"
-# The marks are the last letters of Unicode, which are for private use: one for each half.
+# The marks are the last code points of Unicode, which are for private use: one for each half.
 _MARKS_BEGIN: Final = 0x10F800
 _MARKED: Final = re.compile("[\U0010f800-\U0010ffff]")
 _MARKED_BYTES: Final = re.compile(rb"\xf4\x8f[\xa0-\xbf].", re.DOTALL)
@@ -39,7 +39,7 @@ _ASIDE: Final = (neutral.Usage, neutral.LogprobsDelta)
 
 
 def find(raw: bytes) -> int | None:
-    """The place of the first lone half; None where there is none."""
+    """Return the position of the first lone half; None if there is none."""
     if _SUSPECT.search(raw) is None:
         return None
     lone = (escape for escape in _ESCAPE.finditer(raw) if escape["pair"] is None)
@@ -47,7 +47,7 @@ def find(raw: bytes) -> int | None:
 
 
 def replace(raw: bytes) -> bytes | None:
-    """The text with U+FFFD for each lone half, as long as it was; None where it has none."""
+    """Return the text with U+FFFD for each lone half, with the same length; None if it has none."""
     return _respell(raw, marks=False)
 
 
@@ -57,7 +57,7 @@ def make_readable(raw: bytes) -> bytes:
 
 
 def mark(raw: bytes) -> bytes | None:
-    """The same with a mark for each half at the end or the beginning of a text."""
+    """Return the text with a mark for each half at the end or start of a text."""
     return _respell(raw, marks=_MARKED_BYTES.search(raw) is None)
 
 
@@ -68,7 +68,9 @@ class Pairs:
         self._held: dict[tuple[type[neutral.Event], int, int], Any] = {}
 
     def join(self, events: Sequence[neutral.Event]) -> list[neutral.Event]:
-        """The events without marks. A half at the end of a text waits for the next piece of it."""
+        """Return the events without marks. A half at the end of a text waits for the next piece of
+        it.
+        """
         if not self._held and not any(map(_is_marked, events)):
             return list(events)
         joined: list[neutral.Event] = []

@@ -1,9 +1,10 @@
-"""Reading the members of a client's JSON object by type, with the contract's refusals; and those
-that the gateway itself acts on in a body that is forwarded unchanged: model, end user, numbers that
-bound the cost, the most that it may cost.
+"""Read the members of a client's JSON object by type, with the contract's errors; and the members
+that the gateway itself uses in a forwarded body: model, end user, limits of the cost, the maximum
+cost.
 
-A member that is null is absent. A wrong type is `invalid_type` (400), a value out of its range or
-list `invalid_value` (422), what is due and absent `missing_parameter` (400); each names the path.
+A null member counts as absent. A wrong type is `invalid_type` (400), a value out of its range or
+list `invalid_value` (422), a missing required member `missing_parameter` (400); each names the
+path.
 """
 
 import re
@@ -30,14 +31,14 @@ _STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(list[str])
-# Out of every range: replaces a number that is too large to be read.
+# Out of every range: replaces a number that is too large to parse.
 _OUT_OF_RANGE: Final = 10**30
-# Larger than any number that the parser makes.
+# Larger than any number that the parser returns.
 _ANY: Final = 10**5_000
 
 
 class Members(msgspec.Struct, frozen=True):
-    """A JSON object and where it stands (`messages[2].content[0]`; "" for the body)."""
+    """A JSON object and its path (`messages[2].content[0]`; "" for the body)."""
 
     value: dict[str, Any]
     path: str = ""
@@ -47,11 +48,11 @@ class Members(msgspec.Struct, frozen=True):
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, *names: str) -> bool:
-        """Whether any of these is there and not null."""
+        """Return whether any of these is present and not null."""
         return any(self.value.get(name) is not None for name in names)
 
     def rest(self, known: Iterable[str]) -> dict[str, Any]:
-        """The members that are not known, without null ones."""
+        """Return the unknown members, without null ones."""
         known = frozenset(known)
         return {k: v for k, v in self.value.items() if k not in known and v is not None}
 
@@ -70,7 +71,7 @@ class Members(msgspec.Struct, frozen=True):
         self.refuse_type(name, "a boolean")
 
     def number(self, name: str, low: float, high: float) -> float | None:
-        """A number from `low` to `high`; true is not 1."""
+        """Return a number from `low` to `high`; true is not 1."""
         value = self.value.get(name)
         if value is None:
             return None
@@ -81,7 +82,7 @@ class Members(msgspec.Struct, frozen=True):
         return value
 
     def integer(self, name: str, low: int, high: int) -> int | None:
-        """A whole number from `low` to `high`, however it is spelled (1.0)."""
+        """Return an integer from `low` to `high`, in any spelling (1.0)."""
         value = self.value.get(name)
         if value is None:
             return None
@@ -104,7 +105,7 @@ class Members(msgspec.Struct, frozen=True):
         self.refuse_value(name, "must be one of " + ", ".join(map(str, allowed)))
 
     def tool_name(self) -> str:
-        """The `name` of a function or tool of the client's."""
+        """Return the `name` of a client's function or tool."""
         name = self.required("name", self.text("name"))
         letters = name.replace("_", "a").replace("-", "a")
         if not (letters.isascii() and letters.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
@@ -121,19 +122,19 @@ class Members(msgspec.Struct, frozen=True):
         return Members(value, self.at(name))
 
     def json(self, name: str) -> dict[str, Any] | None:
-        """A JSON object as it is."""
+        """Return a JSON object unchanged."""
         inner = self.object(name)
         return None if inner is None else inner.value
 
     def array(self, name: str) -> list[Any] | None:
-        """A JSON array as it is."""
+        """Return a JSON array unchanged."""
         value = self.value.get(name)
         if value is None or isinstance(value, list):
             return value
         self.refuse_type(name, "an array")
 
     def objects(self, name: str) -> list["Members"]:
-        """An array of objects; [] when absent."""
+        """Return an array of objects; [] when absent."""
         items = self.array(name) or []
         for i, item in enumerate(items):
             if not isinstance(item, dict):
@@ -141,7 +142,7 @@ class Members(msgspec.Struct, frozen=True):
         return [Members(item, f"{self.at(name)}[{i}]") for i, item in enumerate(items)]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """An array of strings; () when absent."""
+        """Return an array of strings; () when absent."""
         items = self.array(name) or []
         for i, item in enumerate(items):
             if not isinstance(item, str):
@@ -165,13 +166,13 @@ class Members(msgspec.Struct, frozen=True):
         self.refuse("invalid_value", name, what)
 
     def refuse(self, kind: ErrorKind, name: str, what: str) -> NoReturn:
-        """Raise a fault at a member; `what` follows the path."""
+        """Raise a fault for a member; `what` follows the path."""
         path = self.at(name)
         raise RequestFault(kind, path, f"{path} {what}")
 
 
 def read_members(raw: bytes) -> Members:
-    """A body that `read_body` has let through, with all its values."""
+    """Return a body that `read_body` has accepted, with all its values."""
     try:
         return Members(msgspec.json.decode(raw, type=dict[str, Any]))
     except (msgspec.DecodeError, RecursionError) as fault:
@@ -182,11 +183,11 @@ def _quote(value: Any) -> str:
     return quote_value(msgspec.json.encode(value)[:200].decode(errors="replace"))
 
 
-# ---- of a body that is forwarded unchanged
+# ---- A forwarded body
 
 
 def small_members(body: Body, names: Iterable[str]) -> Members:
-    """Those members that are a word or a number each, by their names, as far as they are there."""
+    """Return those of these members that are present, each a word or a number."""
     members = body.members
     return Members({name: _value(body, name) for name in names if name in members})
 
@@ -200,20 +201,20 @@ def _value(body: Body, name: str) -> Any:
 
 
 def check_integers(members: Members, names: Iterable[str]) -> None:
-    """Refuse anything but whole numbers of any size. Raises RequestFault."""
+    """Refuse anything but integers of any size. Raises RequestFault."""
     for name in names:
         if members.value.get(name) is not None:
             members.integer(name, -_ANY, _ANY)
 
 
 def read_integers(members: Members, **ranges: tuple[int, int]) -> dict[str, int | None]:
-    """Whole numbers by their names, each from its low to its high; types are refused first."""
+    """Return integers by name, each within its range; types are checked first."""
     check_integers(members, ranges)
     return {name: members.integer(name, low, high) for name, (low, high) in ranges.items()}
 
 
 def required_value(body: Body, name: str) -> bytes:
-    """The bytes of a member that must be there. Raises RequestFault."""
+    """Return the bytes of a required member. Raises RequestFault."""
     raw = body.value(name)
     if raw is None:
         raise RequestFault("missing_parameter", name, f"{name} is required")
@@ -221,7 +222,7 @@ def required_value(body: Body, name: str) -> bytes:
 
 
 def read_array(body: Body, name: str) -> list[msgspec.Raw]:
-    """A member that must be there and be an array, none of its items read. Raises RequestFault."""
+    """Return a required array, without reading its items. Raises RequestFault."""
     raw = required_value(body, name)
     if not raw.startswith(b"["):
         raise RequestFault("invalid_type", name, f"{name} must be an array")
@@ -231,9 +232,8 @@ def read_array(body: Body, name: str) -> list[msgspec.Raw]:
 def edit_body(
     body: Body, upstream_model: str, edits: Mapping[str, bytes | None] | None = None
 ) -> bytes:
-    """The body for the upstream: its own name of the model, our own fields taken out, `edits`.
-
-    Nothing else changes, and a body that needs no change is forwarded byte for byte.
+    """Return the body for the upstream: with its name of the model, without our own fields, with
+    `edits`. Nothing else changes, and a body that needs no change is forwarded byte for byte.
     """
     changed: dict[str, bytes | None] = dict(edits or {})
     if value_of(body.value("model")) != upstream_model:
@@ -243,14 +243,14 @@ def edit_body(
 
 
 def check_model(model: str) -> str:
-    """The name as it may reach a row and a log; no catalogue has another one."""
+    """Limit a name that may appear in a row or a log; no catalogue has a longer one."""
     if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
         raise RequestFault("model_not_found", "model", "", model=model)
     return model
 
 
 def read_model(members: Members, otherwise: str | None = None) -> str:
-    """The name of the model, `otherwise` where the client named none. Raises RequestFault."""
+    """Return the name of the model, `otherwise` if the client set none. Raises RequestFault."""
     model = members.text("model")
     if model is None:
         model = otherwise
@@ -258,8 +258,9 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
 
 
 def read_fallbacks(body: Body) -> list[str] | None:
-    """The models that may answer in place of the one that is asked, in order: our own field
-    `models`; None where it is absent, which is another thing than none. Raises RequestFault."""
+    """Return the fallback models in order: our own field `models`. None if it is absent, which
+    differs from an empty list. Raises RequestFault.
+    """
     raw = body.value("models")
     if raw is None or raw == b"null":
         return None
@@ -275,7 +276,9 @@ def read_fallbacks(body: Body) -> list[str] | None:
 
 
 def read_max_cost(body: Body) -> int | None:
-    """Our own field, in nano-USD: a string, or a number by its digits. Raises RequestFault."""
+    """Return our own field, in nano-USD: a string, or a number by its digits. Raises
+    RequestFault.
+    """
     raw = body.value("max_cost")
     if raw is None:
         return None
@@ -287,7 +290,7 @@ def read_max_cost(body: Body) -> int | None:
 
 
 def read_user(body: Body) -> str:
-    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
+    """Return the end user's id, safe to store. The provider checks a value that is not text."""
     raw = body.value("user")
     if raw is None or not raw.startswith(b'"'):
         return ""

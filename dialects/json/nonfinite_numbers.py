@@ -1,14 +1,13 @@
-"""Counts that are no numbers (F27): NaN and Infinity, which some servers write where JSON has none.
-
-A wrong count does not invalidate the answer. Only members that count or measure are repaired; the
-same words in what the model said, in a tool's arguments or in a vector, are a malformed answer
-(F15). Nothing is looked at before a text could not be read.
+"""Non-finite counts (F27): NaN and Infinity, which some servers write although JSON does not have
+them. A wrong count does not invalidate the answer. Only members that count or measure are repaired;
+the same words in the model's text, in a tool's arguments or in a vector are a malformed answer
+(F15). Repairs are only attempted after a text could not be parsed.
 """
 
 import re
 from typing import Final, NamedTuple
 
-# A text that is larger and cannot be read has other faults than its counts.
+# A larger text that cannot be parsed has other faults than its counts.
 _BYTES_MAX: Final = 1 << 20
 _COUNTING: Final = frozenset(
     f'"{name}"'.encode()
@@ -31,15 +30,16 @@ _TOKEN: Final = re.compile(
 
 
 class Repaired(NamedTuple):
-    """The text twice: as it is `read`, with a text in place of each such number, so that a count
-    is found to be none; and as it is `shown`, with null."""
+    """The text in two forms: as it is `read`, with a text instead of each such number, so that a
+    count is detected as invalid; and as it is `shown`, with null.
+    """
 
     read: bytes
     shown: bytes
 
 
 def repair(raw: bytes) -> Repaired | None:
-    """A JSON text without those numbers; None when it has none, or has them where they matter."""
+    """Return a JSON text without those numbers; None if it has none, or has them outside counts."""
     if len(raw) > _BYTES_MAX or _ODD.search(raw) is None:
         return None
     read: list[bytes] = []

@@ -1,4 +1,4 @@
-"""JSON of others, taken as it comes: raw members, and what a value of any type can be read as."""
+"""JSON of other parties: raw members, and conversions of values of any type."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -12,7 +12,7 @@ ABSENT: Final = msgspec.Raw()
 
 
 class ReadFault(DialectError):
-    """The text is no JSON object (F15)."""
+    """The text is not a JSON object (F15)."""
 
 
 _T = TypeVar("_T")
@@ -20,9 +20,8 @@ _top = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def parser(kind: type[_T], read_loosely: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
-    """Parses the members of `kind`; what has other types is given to `read_loosely`.
-
-    Both raise ReadFault when it is no JSON object.
+    """Return a parser of the members of `kind`; a text with other types is passed to
+    `read_loosely`. Both raise ReadFault if it is not a JSON object.
     """
     decode = msgspec.json.Decoder(kind).decode
 
@@ -38,7 +37,7 @@ def parser(kind: type[_T], read_loosely: Callable[[bytes], _T]) -> Callable[[byt
 
 
 def top_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of a JSON object, none of them read. Raises ReadFault."""
+    """Return the raw members of a JSON object. Raises ReadFault."""
     try:
         return _top.decode(data)
     except (msgspec.DecodeError, RecursionError):
@@ -46,13 +45,13 @@ def top_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 def value_bytes(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a raw member, None when it is absent or null."""
+    """Return the bytes of a raw member, None if it is absent or null."""
     value = bytes(raw)
     return None if value in (b"", b"null") else value
 
 
 def value_of(raw: msgspec.Raw | bytes | None) -> Any:
-    """A raw member decoded; None when it is absent, or holds numbers out of every range."""
+    """Return a raw member decoded; None if it is absent, or has numbers out of every range."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -60,7 +59,7 @@ def value_of(raw: msgspec.Raw | bytes | None) -> Any:
 
 
 def members_of(raw: msgspec.Raw | bytes | None) -> dict[str, Any]:
-    """A raw member as an object; {} for all else."""
+    """Return a raw member as an object; {} for anything else."""
     value = value_of(raw)
     return value if isinstance(value, dict) else {}
 
@@ -71,34 +70,34 @@ def dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def object_of(value: Any) -> dict[str, Any]:
-    """An object, {} for all else."""
+    """Return an object, {} for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_text(value: Any) -> str:
-    """A text, "" for all else."""
+    """Return a text, "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float:
-    """A number, 0 for all else."""
+    """Return a number, 0 for anything else."""
     return value if isinstance(value, int | float) else 0.0
 
 
 def byte_values(value: Any) -> tuple[int, ...] | None:
-    """The bytes of a list, None for all else."""
+    """Return the bytes of a list, None for anything else."""
     if not isinstance(value, list):
         return None
     return tuple(item for item in value if isinstance(item, int) and 0 <= item <= 255)
 
 
 def size(text: str) -> int:
-    """How many bytes of UTF-8 a text has."""
+    """Return the length of a text in bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    """Of which kind a raw member is: a text, an object and a list each begin with their own."""
+    """Return the kind of a raw member by its first character: a text, an object or a list."""
     return bytes(memoryview(raw)[:1]) == letter
 
 

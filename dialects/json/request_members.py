@@ -1,16 +1,16 @@
-"""What each member of a request means for its price, by the types of the vendors' clients.
+"""The effect of each request member on the price, by the types of the vendors' clients.
 
-    condition  it asks for other terms (dialects/usage/price_conditions.py)
-    meter      it decides how much is counted, and on which meters: the answer's usage tells
-    part       it lets other models or steps answer, whose usage is priced apart
+    condition  it requests other terms (dialects/usage/price_conditions.py)
+    meter      it affects what is counted, and on which meters: the answer's usage reports that
+    part       it lets other models or steps answer, whose usage is priced separately
     (dialects/chat/steps.py)
-    review     it can bring about charges that no usage tells, or that nobody publishes: a request
+    review     it may cause charges that no usage reports, or without a published price: a request
                that asks for it at a listed price is refused (`unpriced_members`)
-    free       it changes what is answered, and no price
+    free       it changes the answer, but no price
 
-A test holds the tables against the clients' own types, so that a member that a vendor adds is
-classified before an update goes in. A tool that no table has is refused as one under `review` is; a
-later version of a known tool, which has only another date in its name, is as the known one.
+A test compares the tables with the clients' own types, so that a vendor's new member is classified
+before an update is accepted. An unknown tool is refused like one under `review`; a later version of
+a known tool, which differs only in the date in its name, counts as the known one.
 """
 
 import re
@@ -65,7 +65,7 @@ GENERATE: Final = _table(
         safety_settings seed should_return_http_response stop_sequences store temperature
         tool_config top_k top_p""",
 )
-# The tools that a request may name, by their type or member: what they cost beside their tokens.
+# The tools that a request may name, by their type or member: what they cost besides their tokens.
 RESPONSES_TOOLS: Final = _table(
     meter="web_search web_search_2025_08_26 web_search_preview web_search_preview_2025_03_11",
     review="image_generation file_search code_interpreter shell",
@@ -97,8 +97,9 @@ _NAME_MAX: Final = 60
 
 
 def unpriced_members(dialect: str, body: Body) -> list[str]:
-    """The members and tools that a request names in the words of its dialect, and that can bring
-    about charges which nobody can compute."""
+    """Return the members and tools in a request of this dialect that may cause charges which nobody
+    can compute.
+    """
     if dialect == "anthropic":
         unpriced = [name for name in _REVIEWED[dialect] if body.value(name) is not None]
         return unpriced + _unpriced_tools(body, MESSAGES_TOOLS)
@@ -134,7 +135,7 @@ def _select_unpriced(names: Iterable[str], table: Mapping[str, Role]) -> list[st
 
 
 def _unpriced_of_gemini(body: Body) -> list[str]:
-    """Google takes each name in either spelling."""
+    """The same for Google's requests, which may use either spelling of each name."""
     config: dict[str, Any] = {}
     for name in ("generationConfig", "generation_config"):
         config |= members_of(body.value(name))

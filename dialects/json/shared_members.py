@@ -1,4 +1,4 @@
-"""Members of a request that several dialects have alike: read once, so that all judge alike."""
+"""Request members that several dialects share, read in one place so that all checks agree."""
 
 from collections.abc import Iterable
 from typing import Any, Final, TypedDict
@@ -10,7 +10,7 @@ INTEGER_MAX: Final = 2**63 - 1
 
 
 class Place(TypedDict):
-    """Where a web search looks from."""
+    """The location that a web search assumes."""
 
     city: str | None
     region: str | None
@@ -37,7 +37,7 @@ def check_names(body: Members, tools: Iterable[Tool]) -> None:
 
 
 def read_json_schema(form: Members) -> JsonSchema:
-    """A named schema for the answer."""
+    """Read a named schema for the answer."""
     return JsonSchema(
         schema=form.required("schema", form.json("schema")),
         name=form.required("name", form.text("name")),
@@ -47,7 +47,9 @@ def read_json_schema(form: Members) -> JsonSchema:
 
 
 def read_sampling(body: Members, stops_max: int) -> dict[str, Any]:
-    """How OpenAI's chat and text completions sample, by the fields of ChatRequest."""
+    """Return the sampling parameters of OpenAI's chat and text completions, by the fields of
+    ChatRequest.
+    """
     return {
         "temperature": body.number("temperature", 0, 2),
         "top_p": body.number("top_p", 0, 1),
@@ -60,7 +62,7 @@ def read_sampling(body: Members, stops_max: int) -> dict[str, Any]:
 
 
 def read_settings(body: Members) -> dict[str, Any]:
-    """What both of OpenAI's chat endpoints call alike, by the fields of ChatRequest."""
+    """Return the settings that OpenAI's two chat endpoints share, by the fields of ChatRequest."""
     return {
         "parallel_tool_calls": body.boolean("parallel_tool_calls"),
         "user": body.text("user"),
@@ -73,13 +75,13 @@ def read_settings(body: Members) -> dict[str, Any]:
 
 
 def read_stop(body: Members, most: int) -> tuple[str, ...]:
-    """`stop`: one text, or at most so many."""
+    """Return `stop`: one text, or at most this many."""
     value = body.value.get("stop")
     return (value,) if isinstance(value, str) else read_stops(body, "stop", most)
 
 
 def read_stops(body: Members, name: str, most: int) -> tuple[str, ...]:
-    """A list of at most so many texts that end the answer."""
+    """Return a list of at most this many texts that end the answer."""
     stops = body.texts(name)
     if len(stops) > most:
         body.refuse_value(name, f"must have at most {most} items")
@@ -87,7 +89,7 @@ def read_stops(body: Members, name: str, most: int) -> tuple[str, ...]:
 
 
 def read_logit_bias(body: Members) -> dict[str, float] | None:
-    """By how much each token is made likelier."""
+    """Return the bias of each token."""
     bias = body.object("logit_bias")
     if bias is None:
         return None

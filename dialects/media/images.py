@@ -1,10 +1,10 @@
-"""Images: the requests of OpenAI's and Qwen's forms, and what an answer used.
+"""Images: requests in OpenAI's and Qwen's forms, and the usage of their answers.
 
     OpenAI    {"model", "prompt", "n", "size", "quality", …}, or a form with files for edits
     Qwen      {"model", "input": {"messages": […]}, "parameters": {"n", "size": "1328*1328", …}}
 
 They are billed by the picture (`images`, or `images[1024x1024,high]` by size and quality) or by
-tokens, whichever the price has rates for.
+tokens, depending on the rates of the price.
 """
 
 import re
@@ -44,8 +44,8 @@ FORM_KINDS: Final[Mapping[str, type]] = {
 _SMALL: Final = ("model", "n", "size", "quality", "stream", "partial_images", "response_format")
 _SIZE: Final = re.compile(r"([0-9]{2,5})[x*×]([0-9]{2,5})")
 # OpenAI's pictures, by its image guide (2026-10): the largest at the best quality has 6,240 tokens,
-# and a partial one 100 more; a picture that is read with high fidelity up to 6,240 as well. Others
-# have less: Gemini's 2,520 for 4K.
+# and a partial one 100 more; an input picture with high fidelity also has up to 6,240. Others have
+# less: Gemini's 2,520 for 4K.
 _OUT_TOKENS_MAX: Final = 8_192
 _IN_TOKENS_MAX: Final = 8_192
 _PARTIAL_TOKENS: Final = 200
@@ -67,10 +67,9 @@ _QWEN_KNOWN: Final = frozenset({"negative_prompt", "prompt_extend", "watermark",
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request before routing, holding and sending it.
-
-    `qwen`: it is in Qwen's form. `size` is written `WxH`, "" or "auto" where it is the model's
-    choice. `pictures` is how many are given, by files or, `in_json`, by addresses.
+    """The facts that the gateway needs before routing, holding and sending a request. `qwen`: it is
+    in Qwen's form. `size` is written `WxH`, "" or "auto" if the model chooses. `pictures` is the
+    number of input pictures, by files or, `in_json`, by addresses.
     """
 
     body: Body
@@ -105,8 +104,9 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
 
 class MadeImages(msgspec.Struct, frozen=True):
-    """What an answer says: how many pictures, in which size and quality where it tells, and its
-    usage in tokens."""
+    """The content of an answer: the number of pictures, their size and quality if reported, and its
+    usage in tokens.
+    """
 
     count: int
     size: str
@@ -117,10 +117,9 @@ class MadeImages(msgspec.Struct, frozen=True):
 def read(
     raw: bytes, operation: ImageOperation, *, files: Sequence[str] | None = None
 ) -> ImageFacts:
-    """Read a request; `files` are the names of the files of a form, None where there is none.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, what is due,
-    then types (400), then values (422).
+    """Read a request; `files` are the names of a form's files, None without a form. Raises
+    RequestFault in the contract's order: the JSON text, the root, model, required members, then
+    types (400), then values (422).
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
@@ -143,8 +142,9 @@ def read(
 
 
 def edit(facts: ImageFacts, upstream_model: str) -> bytes:
-    """The body for an upstream of the same form. Pictures that an edit in JSON gives by their
-    addresses alone become the objects that OpenAI has for them."""
+    """Return the body for an upstream in the same form. Pictures that an edit in JSON gives as
+    plain addresses become OpenAI's objects.
+    """
     if facts.operation != "image_edits" or not facts.in_json:
         return edit_body(facts.body, upstream_model)
     value = value_of(facts.body.value("images"))
@@ -158,8 +158,9 @@ def edit(facts: ImageFacts, upstream_model: str) -> bytes:
 
 
 def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
-    """The meter on which a picture is counted at a price: the one that says most about it; None
-    where pictures have no rate. A square may be named by one side (`images[1024]`)."""
+    """Return the meter of a picture at a price: the most specific one that matches; None if
+    pictures have no rate. A square may be named by one side (`images[1024]`).
+    """
     sizes = (size, _square_side(size))
     names = (
         *(f"images[{size},{quality}]" for size in sizes),
@@ -170,8 +171,9 @@ def meter_of(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
 
 
 def bound_meter(size: str, quality: str, rates: Mapping[str, int]) -> str | None:
-    """The dearest meter that a picture of these wishes may be counted on; what is not wished is
-    the model's choice. Where no meter fits, the dearest of all."""
+    """Return the most expensive meter for a picture with these settings; unset ones are the model's
+    choice. If no meter matches, the most expensive of all.
+    """
     named = [name for name in rates if name == "images" or name.startswith("images[")]
     open_size, open_quality = size in _OPEN, quality in _OPEN
     if not open_size and not open_quality and (meter := meter_of(size, quality, rates)) is not None:
@@ -200,12 +202,14 @@ def _square_side(size: str) -> str:
 
 
 def read_answer(members: RawMembers, facts: ImageFacts) -> MadeImages:
-    """What an answer in OpenAI's form says. Raises AnswerFault for one without pictures."""
+    """Return the content of an answer in OpenAI's form. Raises AnswerFault if it has no
+    pictures.
+    """
     return describe_images(members, _count_images(members), facts)
 
 
 class PassedImages(PassedJson):
-    """An answer in OpenAI's form that passes; one without pictures is none."""
+    """A forwarded answer in OpenAI's form; one without pictures is a fault."""
 
     def end(self) -> bytes:
         rest = super().end()
@@ -220,12 +224,12 @@ def _count_images(members: RawMembers) -> int:
         raise answer_fault("F15") from None
     if not data:
         raise answer_fault("F24")
-    # Ark reports a failed picture of a series in its place.
+    # Ark reports a failed picture of a series in its position.
     return sum("error" not in item for item in data)
 
 
 def describe_images(members: RawMembers, count: int, facts: ImageFacts) -> MadeImages:
-    """Return what the other members of an answer say about its pictures."""
+    """Return what the other members of an answer report about its pictures."""
     size = _word(members, "size")
     quality = _word(members, "quality")
     if not size and (item := _first(members)):
@@ -264,11 +268,13 @@ def token_quantities(raw: bytes | None) -> Quantities:
     return usage.result(meters | present(out_image=(made_tokens or 0) - text, out_text=text))
 
 
-# ---- Ark's, where an edit is a generation with pictures
+# ---- Ark, where an edit is a generation with pictures
 
 
 def to_ark(facts: ImageFacts, upstream_model: str, pictures: Sequence[str]) -> Encoded:
-    """The body for Ark of a request in OpenAI's form. Raises RequestFault for what it cannot do."""
+    """Return Ark's body for a request in OpenAI's form. Raises RequestFault for what it cannot
+    express.
+    """
     if facts.n > 1 and facts.body.value("n") is not None and _in_series(facts.body) is None:
         what = "n is not supported by this model: ask for a series by sequential_image_generation"
         raise RequestFault("unsupported_capability", "n", what)
@@ -287,10 +293,8 @@ def to_ark(facts: ImageFacts, upstream_model: str, pictures: Sequence[str]) -> E
 
 
 def to_qwen(facts: ImageFacts, upstream_model: str, pictures: Sequence[str] = ()) -> Encoded:
-    """The body for DashScope of a request in either form; `pictures` are the addresses or data
-    URLs of what is edited.
-
-    Raises RequestFault for what it cannot do.
+    """Return DashScope's body for a request in either form; `pictures` are the addresses or data
+    URLs of the input. Raises RequestFault for what it cannot express.
     """
     if facts.stream:
         what = "stream is not supported by this model: its provider answers whole"
@@ -319,7 +323,7 @@ def to_qwen(facts: ImageFacts, upstream_model: str, pictures: Sequence[str] = ()
 
 
 def from_qwen_request(facts: ImageFacts, upstream_model: str) -> Encoded:
-    """The body in OpenAI's form of a request in Qwen's."""
+    """Return the body in OpenAI's form for a request in Qwen's."""
     if facts.pictures:
         what = "input.messages has an image, which this model is given as a file or an address"
         raise RequestFault("unsupported_capability", "input.messages", what)
@@ -334,7 +338,7 @@ def from_qwen_request(facts: ImageFacts, upstream_model: str) -> Encoded:
 
 
 def read_qwen_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImages]:
-    """The addresses of the pictures in an answer of DashScope's. Raises AnswerFault."""
+    """Return the addresses of the pictures in a DashScope answer. Raises AnswerFault."""
     members = open_answer(raw)
     output, usage = _object(members, "output"), _object(members, "usage")
     addresses = [str(url) for url in _qwen_pictures(output) if url]
@@ -350,7 +354,7 @@ def read_qwen_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImag
 
 
 def encode_answer(created: int, pictures: Sequence[Mapping[str, str]]) -> bytes:
-    """An answer in OpenAI's form; each picture has a `url` or `b64_json`."""
+    """Return an answer in OpenAI's form; each picture has a `url` or `b64_json`."""
     return msgspec.json.encode({"created": created, "data": list(pictures)})
 
 
@@ -390,7 +394,7 @@ def _qwen_parameters(body: Body) -> dict[str, Any]:
 
 
 def _qwen_content(body: Body) -> tuple[str, int]:
-    """The text of a request in Qwen's form, and how many pictures it gives."""
+    """Return the text of a request in Qwen's form, and its number of pictures."""
     messages = Members(value_of(required_value(body, "input")) or {}, "input").objects("messages")
     texts: list[str] = []
     pictures = 0
@@ -406,7 +410,7 @@ def _qwen_content(body: Body) -> tuple[str, int]:
 
 
 def _content(body: Body, operation: ImageOperation, files: Sequence[str] | None) -> tuple[str, int]:
-    """The prompt, and how many pictures are given."""
+    """Return the prompt, and the number of pictures."""
     prompt = value_of(body.value("prompt"))
     if operation != "image_variations":
         required_value(body, "prompt")
@@ -432,7 +436,7 @@ def _count_pictures(body: Body, files: Sequence[str] | None) -> int:
 
 
 def pictures_of(facts: ImageFacts) -> list[str]:
-    """The addresses or data URLs of the pictures that a request in JSON gives."""
+    """Return the addresses or data URLs of the pictures in a JSON request."""
     for name in ("images", "image"):
         value = value_of(facts.body.value(name))
         if value is not None:
@@ -441,7 +445,9 @@ def pictures_of(facts: ImageFacts) -> list[str]:
 
 
 def addresses_of(value: Any, name: str) -> list[str]:
-    """An address, an object with `image_url`, or an array of such. Raises RequestFault."""
+    """Return the addresses in an address, an object with `image_url`, or an array of these. Raises
+    RequestFault.
+    """
     image_inputs: list[str] = []
     for i, item in enumerate(value if isinstance(value, list) else [value]):
         url = item.get("image_url") if isinstance(item, dict) else item
@@ -459,7 +465,7 @@ def _normalise_size(size: str) -> str:
 
 
 def _text_bytes(raw: bytes, prompt: str) -> int:
-    """A bound of the text: pictures in the body are counted apart."""
+    """Return an upper bound of the text: pictures in the body are counted separately."""
     return min(len(raw), len(prompt.encode("utf-8", "replace")) + 4096)
 
 

@@ -1,4 +1,4 @@
-"""Videos in Jimeng's form, whose two actions stand in the query: an order and its result.
+"""Videos in Jimeng's form, whose two actions are named in the query: an order and its result.
 
 {"req_key", "prompt", "image_urls"?, "binary_data_base64"?, "frames"?, "aspect_ratio"?, "seed"?}
     -> {"code": 10000, "data": {"task_id"}, ...}
@@ -31,12 +31,12 @@ _STATES: Final[dict[VideoState, str]] = {
     "succeeded": "done",
     "failed": "done",
 }
-# Where a provider of another form names no number.
+# For a failure reported by a provider in another form, without a number.
 _FAILED: Final = 50500
 
 
 def check_query(query: dict[str, str]) -> None:
-    """Raise RequestFault for another action or version than there are."""
+    """Raise RequestFault for an unknown action or version."""
     if query.get("Action") not in (SUBMIT, RESULT):
         what = f"Action must be {SUBMIT} or {RESULT}"
         raise RequestFault("malformed_json", "Action", what)
@@ -45,7 +45,7 @@ def check_query(query: dict[str, str]) -> None:
 
 
 def read(raw: bytes) -> VideoRequest:
-    """Read an order. Raises RequestFault in the order of the contract."""
+    """Read an order. Raises RequestFault in the contract's order."""
     body = read_body(raw)
     members = small_members(body, _READ)
     members.value["model"] = members.required("req_key", members.text("req_key") or None)
@@ -70,14 +70,14 @@ def read(raw: bytes) -> VideoRequest:
 
 
 def read_task(raw: bytes) -> str:
-    """The id of the task whose result is asked for. Raises RequestFault."""
+    """Return the id of the task whose result is requested. Raises RequestFault."""
     body: Body = read_body(raw)
     members = small_members(body, ("task_id",))
     return members.required("task_id", members.text("task_id") or None)
 
 
 def _read_seconds(members: Members) -> int | None:
-    """Its length by its frames, of which there is one more."""
+    """Return its length by its frames, of which there is one more."""
     frames = members.integer("frames", 1, FRAMES_A_SECOND * videos.SECONDS_MAX + 1)
     return None if frames is None else max(1, -(-(frames - 1) // FRAMES_A_SECOND))
 
@@ -98,7 +98,7 @@ def write_accepted(video: Video, request_id: str) -> dict[str, Any]:
 
 
 def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
-    """The result of a task; `url` is where its content is, once it is finished."""
+    """Return the result of a task; `url` is the address of its content, once it is finished."""
     if video.error is not None:
         code = video.error.code
         number = int(code) if code.isascii() and code.isdigit() and len(code) < 9 else _FAILED

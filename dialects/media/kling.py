@@ -1,9 +1,9 @@
-"""Videos in Kling's form: what is asked, and a video as its clients read it.
+"""Videos in Kling's form: requests, and videos as its clients read them.
 
     {"model_name", "prompt", "image"?, "duration"?, "mode"?, "aspect_ratio"?, ...}
         -> {"code": 0, "message", "request_id", "data": {"task_id", "task_status", ...}, ...}
 
-A reply has, beside Kling's own members, those of the generic form.
+An answer has Kling's own members and those of the generic form.
 """
 
 from typing import Any, Final
@@ -17,7 +17,7 @@ from dialects.media.videos import Video, VideoRequest, VideoState
 MODEL: Final = "kling-v1"
 RATIOS: Final = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
 MODES: Final = {"std": 720, "pro": 1080}
-"""How long the shorter side of a video is, by the mode (Kling's "Capability Map", 2026-03)."""
+"""The shorter side of a video, by the mode (Kling's "Capability Map", 2026-03)."""
 _READ: Final = (
     "model", "model_name", "prompt", "image", "duration", "mode", "aspect_ratio", "width", "height",
     "n",
@@ -32,8 +32,9 @@ _STATES: Final[dict[VideoState, str]] = {
 
 
 def read(raw: bytes, *, with_image: bool) -> VideoRequest:
-    """Read a request in this form; `with_image` where one must be there. Raises RequestFault in the
-    order of the contract."""
+    """Read a request in this form; `with_image` requires a picture. Raises RequestFault in the
+    contract's order.
+    """
     body = read_body(raw)
     members = small_members(body, _READ)
     named = Members({"model": members.text("model_name") or members.text("model")})
@@ -71,7 +72,7 @@ def _read_size(members: Members) -> str:
 
 
 def write(video: Video, url: str, request_id: str) -> dict[str, Any]:
-    """A video in this form; `url` is where its content is, once it is finished."""
+    """Return a video in this form; `url` is the address of its content, once it is finished."""
     generic = video_generations.write(video, url)
     data: dict[str, Any] = {
         "task_id": video.id,

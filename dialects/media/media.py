@@ -10,7 +10,7 @@ from dialects.chat.chat import Base64, File, Image, Message, Part, PlainText, To
 from dialects.errors.errors import RequestFault
 
 MediaKind = Literal["image", "audio", "file", "video"]
-"""What a request may hold beside its text."""
+"""The kinds of content that a request may have besides text."""
 
 FILE_BYTES_MAX: Final = 52_428_800
 
@@ -35,7 +35,9 @@ _BY_ENDING: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def read_url(url: str, path: str) -> Url | Base64:
-    """An address, or the data of a data URL. Raises RequestFault at `path` for a bad data URL."""
+    """Return a URL, or the data of a data URL. Raises RequestFault at `path` for an invalid data
+    URL.
+    """
     if url[:5].lower() != "data:":
         return Url(url)
     head = _DATA_URL.match(url)
@@ -45,13 +47,13 @@ def read_url(url: str, path: str) -> Url | Base64:
 
 
 def file_name(name: str, media_type: str) -> str:
-    """The name of a file for those who refuse one without; the ending tells what it is."""
+    """Return a file name for providers that require one; its extension tells the type."""
     ending = next((ending for ending, known in _BY_ENDING.items() if known == media_type), "pdf")
     return name or f"file.{ending}"
 
 
 def read_base64(data: str, media_type: str, path: str) -> Base64:
-    """Data in base64, kept as text. Raises RequestFault: invalid_type, body_too_large."""
+    """Return data in base64, as text. Raises RequestFault: invalid_type, body_too_large."""
     try:
         size = len(binascii.a2b_base64(data, strict_mode=True))
     except (binascii.Error, ValueError):
@@ -61,13 +63,13 @@ def read_base64(data: str, media_type: str, path: str) -> Base64:
 
 
 def check_size(path: str, size: int) -> None:
-    """Raise body_too_large when `size` bytes are more than a file may have."""
+    """Raise body_too_large if `size` bytes exceed the limit of a file."""
     if size > FILE_BYTES_MAX:
         raise RequestFault("body_too_large", path, path, size=size, limit=FILE_BYTES_MAX)
 
 
 def check_sizes(messages: tuple[Message, ...], path: str) -> None:
-    """Raise body_too_large at `path` when all files together pass the limit of one."""
+    """Raise body_too_large at `path` if all files together exceed the limit of one."""
     check_size(path, sum(_size(part) for message in messages for part in message.parts))
 
 
@@ -89,16 +91,16 @@ def data_url(source: Base64) -> str:
 
 
 def audio_type(audio_format: str) -> str:
-    """The media type of an audio format such as mp3."""
+    """Return the media type of an audio format such as mp3."""
     return _AUDIO_TYPES.get(audio_format, f"audio/{audio_format}")
 
 
 def audio_format(media_type: str) -> str:
-    """The audio format of a media type such as audio/mpeg; parameters do not count."""
+    """Return the audio format of a media type such as audio/mpeg, without its parameters."""
     essence = media_type.partition(";")[0].strip().lower()
     return _AUDIO_FORMATS.get(essence) or essence.rpartition("/")[2]
 
 
 def type_of_name(name: str) -> str:
-    """The media type of a document by its file name; PDF when it does not tell."""
+    """Return the media type of a document by its file name; PDF if unknown."""
     return _BY_ENDING.get(name.rpartition(".")[2].lower(), "application/pdf")

@@ -1,5 +1,6 @@
-"""Images and speech by Gemini's models, which make both in a chat: requests in OpenAI's form for
-`generateContent`, and what its answers hold."""
+"""Images and speech by Gemini's models, which produce both in a chat: convert requests in OpenAI's
+form to `generateContent`, and read its answers.
+"""
 
 import base64
 import struct
@@ -32,8 +33,9 @@ _BLOCKED: Final = frozenset({"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "IMAGE
 
 
 def image_request(facts: ImageFacts, pictures: Sequence[tuple[str, str]]) -> Encoded:
-    """The body that asks for a picture; `pictures` are what is edited, each its media type and
-    base64. Raises RequestFault for what it cannot do."""
+    """Return the body of a picture request; `pictures` are the input, each with media type and
+    base64. Raises RequestFault for what it cannot express.
+    """
     for wanted, name in ((facts.stream, "stream"), (facts.n > 1, "n")):
         if wanted:
             what = f"{name} is not supported by this model: its provider makes one image at a time"
@@ -52,7 +54,7 @@ def image_request(facts: ImageFacts, pictures: Sequence[tuple[str, str]]) -> Enc
 
 
 def _nearest(width: int, height: int) -> str:
-    """The ratio that is nearest to a size."""
+    """Return the ratio nearest to a size."""
     wide, high = min(
         _RATIOS, key=lambda one: max(width * one[1], height * one[0]) * 1000 // min(
             width * one[1], height * one[0]
@@ -62,7 +64,7 @@ def _nearest(width: int, height: int) -> str:
 
 
 def read_image_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeImages, bytes | None]:
-    """The pictures in base64, what they come to, and the raw usage. Raises AnswerFault."""
+    """Return the pictures in base64, their meters, and the raw usage. Raises AnswerFault."""
     members = open_answer(raw)
     pictures = [data for kind, data in _inline(members) if kind.startswith("image/")]
     if not pictures:
@@ -73,7 +75,7 @@ def read_image_answer(raw: bytes, facts: ImageFacts) -> tuple[list[str], MadeIma
 
 
 def speech_request(facts: SpeechFacts) -> Encoded:
-    """The body that asks for speech. Raises RequestFault for what it cannot do."""
+    """Return the body of a speech request. Raises RequestFault for what it cannot express."""
     members = read_members(facts.body.raw)
     if facts.stream:
         what = "stream_format sse is not supported by this model: its provider answers whole"
@@ -103,7 +105,7 @@ def speech_type(facts: SpeechFacts) -> str:
 
 
 def read_speech_answer(raw: bytes) -> tuple[bytes, Quantities, bytes | None]:
-    """The samples, what they come to, and the raw usage. Raises AnswerFault."""
+    """Return the samples, their meters, and the raw usage. Raises AnswerFault."""
     members = open_answer(raw)
     pieces = [data for kind, data in _inline(members) if kind.startswith("audio/")]
     if not pieces:
@@ -117,7 +119,7 @@ def read_speech_answer(raw: bytes) -> tuple[bytes, Quantities, bytes | None]:
 
 
 def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
-    """The samples as the client wants them: as they are, or as a WAV file."""
+    """Return the samples in the client's format: raw, or as a WAV file."""
     if facts.format == "pcm":
         return samples
     head = struct.pack(
@@ -128,7 +130,7 @@ def write_speech(samples: bytes, facts: SpeechFacts) -> bytes:
 
 
 def _read_usage(usage: bytes | None, modality: str) -> Quantities:
-    """The meters of a usage; output that is told without its kinds is all of the one."""
+    """Return the meters of a usage; output without details is all of one kind."""
     counted = quantities(usage)
     meter = "out_image" if modality == "IMAGE" else "out_audio"
     if not counted.meters or meter in counted.meters:
@@ -139,7 +141,7 @@ def _read_usage(usage: bytes | None, modality: str) -> Quantities:
 
 
 def _inline(members: RawMembers) -> list[tuple[str, str]]:
-    """Media types and base64 of what an answer holds beside its text."""
+    """Yield the media types and base64 of an answer's content other than text."""
     encoded_pictures: list[tuple[str, str]] = []
     candidates = value_of(member_bytes(members, "candidates"))
     for candidate in candidates if isinstance(candidates, list) else []:

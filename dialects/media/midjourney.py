@@ -1,15 +1,15 @@
-"""Midjourney tasks in the form of midjourney-proxy, which the clients of this family speak: what is
-asked, what a provider of this form tells, and a task as clients read it.
+"""Midjourney tasks in the form of midjourney-proxy, which the clients of this family use: requests,
+the providers' answers, and tasks as clients read them.
 
     POST /mj/submit/imagine {"prompt", "botType"?, "base64Array"?, "state"?, "notifyHook"?}
         -> {"code": 1, "description", "properties", "result": "1730621718151844"}
     GET /mj/task/1730621718151844/fetch -> {"id", "action", "status", "progress", "imageUrl", ...}
 
-Midjourney sells no API: a provider is a proxy that works an account. Each action is priced as a
-model of its own. A task of another one (a change, a button, a dialog) is asked of the account that
-has that one.
+Midjourney has no API: a provider is a proxy that operates an account. Each action is priced as a
+separate model. An action on another task (a change, a button, a dialog) is sent to the account that
+has that task.
 
-Sources, as read in 2026-11: the API of novicezk/midjourney-proxy at d13e6245, the published
+Sources, read in 2026-11: the API of novicezk/midjourney-proxy at d13e6245, the published
 description of midjourney-proxy-plus, and new-api's list of models at 2568c0e9.
 """
 
@@ -35,7 +35,7 @@ Submitted = Literal[
 PROMPT_CHARACTERS_MAX: Final = 32_000
 IDS_MAX: Final = 100
 ACCEPTED: Final = frozenset({1, 21, 22})
-"""The codes by which a provider has accepted a task: submitted, exists already, queued."""
+"""The codes with which a provider accepts a task: submitted, exists already, queued."""
 
 _TEXT_CHARACTERS_MAX: Final = 2_000
 _BOTS: Final = ("MID_JOURNEY", "NIJI_JOURNEY")
@@ -46,7 +46,7 @@ _BLENDED: Final = (2, 5)
 _ID: Final = re.compile(r"[!-~]{1,200}")
 _SIMPLE: Final = re.compile(r"\s*(\S{1,64})\s+(?:([UV])([1-4])|(R))\s*", re.IGNORECASE)
 _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9]+)?%?")
-# What a button does, by what stands in its name: MJ::JOB::upsample::2::… or MJ::Outpaint::50::…
+# The actions of buttons, by words in their names: MJ::JOB::upsample::2::… or MJ::Outpaint::50::…
 _BUTTONS: Final = (
     ("upsample", "mj_upscale", "UPSCALE"),
     ("high_variation", "mj_high_variation", "HIGH_VARIATION"),
@@ -72,9 +72,10 @@ _READ: Final[Mapping[Submitted, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class MidjourneyRequest:
-    """What must be known of a request. `source_id` is the task that it is about, "" for none;
-    `sent` is what the provider is sent, but for that task's id there; `detail` what its clients are
-    shown of it later, `hook` the address that hears of its end, `pictures` how many it has."""
+    """The facts about a request. `source_id` is the task that it refers to, "" for none; `sent` is
+    what the provider is sent, except that task's id; `detail` is shown to its clients later; `hook`
+    is the address to notify at its end; `pictures` is their number.
+    """
 
     body: Body
     path: Submitted
@@ -98,7 +99,8 @@ class MidjourneyRequest:
 
 def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     """Read a request to `/mj/submit/{path}`; `mode` is that of the address ("fast"), "" for none.
-    Raises RequestFault."""
+    Raises RequestFault.
+    """
     body = read_body(raw)
     members = read_members(raw)
     max_cost = read_max_cost(body)
@@ -106,7 +108,7 @@ def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
     state = _text(members, "state") or ""
     sent, prompt, action, model, source_id = _READERS[path](members)
     if mode and path not in ("change", "simple-change", "modal"):
-        # By both names that the versions of the proxy know it by.
+        # Both names by which the versions of the proxy know it.
         sent |= {"modes": [mode.upper()], "accountFilter": {"modes": [mode.upper()]}}
     if state:
         sent["state"] = state
@@ -270,7 +272,7 @@ def _picture(url: str, path: str) -> str:
 
 
 def read_ids(raw: bytes) -> tuple[str, ...]:
-    """The ids of a list by condition. Raises RequestFault."""
+    """Return the ids of a list by condition. Raises RequestFault."""
     read_body(raw)
     members = read_members(raw)
     members.required("ids", members.array("ids"))
@@ -284,8 +286,9 @@ def read_ids(raw: bytes) -> tuple[str, ...]:
 
 
 def encode(request: MidjourneyRequest, upstream_id: str) -> Encoded:
-    """The body for the provider; `upstream_id` is its id of the task that this one is about. It
-    contains no hook, because a hook would reveal the provider's ids."""
+    """Return the body for the provider; `upstream_id` is its id of the task that this one refers
+    to. It contains no hook, because a hook would reveal the provider's ids.
+    """
     sent = dict(request.sent)
     if request.path == "simple-change":
         letter, state = sent["action"][0], sent.get("state")
@@ -361,7 +364,7 @@ _STATES: Final[Mapping[str, VideoState]] = {
     "CANCEL": "failed",
 }
 _status = msgspec.json.Decoder(_Status)
-# Their finalPrompt is what was made; that of the others is what was asked.
+# Their finalPrompt is what was made; that of the others is what was requested.
 _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 
@@ -483,4 +486,4 @@ _ACTIONS: Final[Mapping[str, str]] = {
     **{model: action for _, model, action in _BUTTONS},
 }
 MODELS: Final = tuple(sorted(_ACTIONS))
-"""The actions by the names that they are priced and routed by."""
+"""The names under which the actions are priced and routed."""

@@ -1,4 +1,4 @@
-"""What a client may see of a task, independent of the form it is written in."""
+"""The public data of a task, independent of the form it is written in."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,9 +7,10 @@ from dialects.media.videos import TaskError, VideoState
 
 
 class ShownTask(NamedTuple):
-    """A task; `word` is its provider's own for its state, times are Unix milliseconds, None until
-    then. `detail` is what was asked beside the prompt, `result` what was made, {} where that is not
-    kept; at `link` its picture can be fetched, "" where it has none."""
+    """A task; `word` is the provider's name of its state; times are Unix milliseconds, None until
+    then. `detail` are the parameters besides the prompt, `result` the output, {} if that is not
+    stored; `link` is the address of its picture, "" without one.
+    """
 
     id: str
     model: str

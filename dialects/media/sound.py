@@ -1,7 +1,6 @@
-"""Speech, transcripts and translations in OpenAI's form: requests, and what an answer used.
-
-Speech is billed by characters of input or by tokens, transcription by milliseconds or by tokens,
-whichever the price has rates for.
+"""Speech, transcripts and translations in OpenAI's form: requests, and the usage of answers. Speech
+is billed by characters of input or by tokens, transcription by milliseconds or by tokens, depending
+on the rates of the price.
 """
 
 import re
@@ -38,28 +37,29 @@ SPEECH_FORMATS: Final[Mapping[str, str]] = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-# Of plain samples, as OpenAI and Gemini send them.
+# Raw samples, as OpenAI and Gemini send them.
 PCM_RATE: Final = 24_000
 TEXT_FORMATS: Final = frozenset({"text", "srt", "vtt"})
-# Bounds for a hold. Speech output: OpenAI's has 20 tokens a second and Gemini's 25 (2026-10), and
-# the slowest of speech takes less than a second for a character. Sound input: OpenAI's has 10 a
-# second, Gemini's 32; a transcript has fewer than 20 tokens a second.
+# Bounds for a hold. Speech output: OpenAI's has 20 tokens per second and Gemini's 25 (2026-10), and
+# the slowest speech takes less than a second per character. Sound input: OpenAI's has 10 per
+# second, Gemini's 32; a transcript has fewer than 20 tokens per second.
 _SAID_TOKENS_A_CHARACTER: Final = 25
 _HEARD_TOKENS_A_SECOND: Final = 32
 _WRITTEN_TOKENS_A_SECOND: Final = 20
 _WRITTEN_TOKENS_MIN: Final = 256
-# The most that a model reads and writes: gpt-4o-transcribe has a context of 16,000 (2026-11).
+# The maximum that a model reads and writes: gpt-4o-transcribe has a context of 16,000 (2026-11).
 _HEARD_TOKENS_MAX: Final = 131_072
 _WRITTEN_TOKENS_MAX: Final = 32_768
-# Estimates, where no upstream tells them: of OpenAI's.
+# OpenAI's values, as estimates if the upstream reports none.
 _SAID_TOKENS: Final = 20
 _HEARD_TOKENS: Final = 10
 _STAMP: Final = re.compile(rb"(?:([0-9]{2,}):)?([0-9]{2}):([0-9]{2})[.,]([0-9]{3})")
 
 
 class SpeechFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a request for speech. `characters` are those of its input,
-    `slowness` by how many times it may last longer than at the usual speed."""
+    """The facts that the gateway needs about a speech request. `characters` are those of its input;
+    `slowness` is the factor by which it may last longer than at normal speed.
+    """
 
     body: Body
     model: str
@@ -82,8 +82,9 @@ class SpeechFacts(msgspec.Struct, frozen=True):
 
 
 class TranscriptionFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a transcription or translation request. `bound_ms` is how long
-    its sound can be at most, `ms` how long it seems to be."""
+    """The facts that the gateway needs about a transcription or translation request. `bound_ms` is
+    the maximum length of its sound, `ms` the estimated one.
+    """
 
     body: Body
     operation: TranscriptionOperation
@@ -117,7 +118,7 @@ class TranscriptionFacts(msgspec.Struct, frozen=True):
 
 
 def read_speech(raw: bytes) -> SpeechFacts:
-    """Read a request for speech. Raises RequestFault in the order of the contract."""
+    """Read a speech request. Raises RequestFault in the contract's order."""
     body = read_body(raw)
     members = small_members(body, ("model", "input", "response_format", "stream_format", "speed"))
     model = read_model(members)
@@ -141,7 +142,8 @@ def read_transcription(
     raw: bytes, operation: TranscriptionOperation, files: Sequence[str], *, bound_ms: int, ms: int
 ) -> TranscriptionFacts:
     """Read a transcription or translation request; `files` are the names of its files. Raises
-    RequestFault in the order of the contract."""
+    RequestFault in the contract's order.
+    """
     body = read_body(raw)
     members = small_members(body, ("model", "response_format", "stream"))
     model = read_model(members)
@@ -158,7 +160,7 @@ def read_transcription(
 
 
 def edit(facts: SpeechFacts | TranscriptionFacts, upstream_model: str) -> bytes:
-    """The body for an upstream of the same form."""
+    """Return the body for an upstream in the same form."""
     return edit_body(facts.body, upstream_model)
 
 
@@ -166,7 +168,7 @@ def edit(facts: SpeechFacts | TranscriptionFacts, upstream_model: str) -> bytes:
 
 
 class PassedTranscript(PassedJson):
-    """A transcript in JSON that passes; one without a text is none."""
+    """A forwarded transcript in JSON; one without a text is a fault."""
 
     def end(self) -> bytes:
         rest = super().end()
@@ -185,11 +187,11 @@ def speech_ms(answer: PassedAnswer | None, format_: str) -> int:
 
 
 def transcribed_ms(answer: PassedAnswer | None, facts: TranscriptionFacts) -> int:
-    """How long the sound is by its transcript, else by its file."""
+    """Return the length of the sound by its transcript, else by its file."""
     if isinstance(answer, PassedJson):
         seconds = value_of(member_bytes(answer.members, "duration"))
         if isinstance(seconds, str):
-            # OpenAI's older answers have it as a text.
+            # OpenAI's older answers have it as text.
             seconds = value_of(seconds.encode())
         if isinstance(seconds, int | float) and seconds > 0:
             return min(round(seconds * 1000), facts.bound_ms)
@@ -212,7 +214,7 @@ def transcript_bytes(answer: PassedAnswer | None) -> int:
 
 
 def duration_quantities(raw: bytes | None) -> Quantities:
-    """A usage object `{"type": "duration", "seconds"}` as milliseconds."""
+    """Return a usage object `{"type": "duration", "seconds"}` as milliseconds."""
     usage = read_usage(raw, "unary")
     if isinstance(usage, Quantities):
         return usage

@@ -1,9 +1,9 @@
-"""How long a sound is, by what stands at the beginning and at the end of its file.
+"""Determine the length of a sound by the beginning and the end of its file.
 
-    bound_ms    the most that it can be: what a hold must cover
-    length_ms   what it says of itself: what is counted where no provider counts
+    bound_ms    an upper bound, which a hold must cover
+    length_ms   the length that it states, used if no provider counts
 
-A header can say what it wants, so that only plain samples bound anything but the size of the file.
+A header can be false, so except for raw samples only the size of the file is a bound.
 """
 
 import struct
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 ENDS_BYTES: Final = 64 * 1024
-"""How much of each end is looked at."""
+"""How much of each end is read."""
 
 # The slowest MP3 and speech in Opus have 8 kbit/s, a byte for each millisecond.
 _BYTES_PER_MS_MIN: Final = 1
@@ -33,19 +33,21 @@ _XING: Final = (b"Xing", b"Info")
 
 
 def bound_ms(head: bytes, size: int) -> int:
-    """Milliseconds that a sound of so many bytes can last at most."""
+    """Return the maximum length of a sound of this many bytes, in milliseconds."""
     rate = _samples_rate(head)
     return size // _BYTES_PER_MS_MIN if rate is None else -(-size * 1000 // rate)
 
 
 def length_ms(head: bytes, tail: bytes, size: int) -> int:
-    """Milliseconds, never more than `bound_ms`; by its size where it does not say."""
+    """Return the length in milliseconds, at most `bound_ms`; by its size if it does not state
+    one.
+    """
     declared = _declared_ms(head, tail, size)
     return min(size // _BYTES_PER_MS if declared is None else declared, bound_ms(head, size))
 
 
 def samples_ms(size: int, rate: int) -> int:
-    """Milliseconds of plain samples of one channel."""
+    """Return the milliseconds of raw samples of one channel."""
     return size * 1000 // (rate * 2)
 
 
@@ -67,7 +69,7 @@ def _declared_ms(head: bytes, tail: bytes, size: int) -> int | None:
 
 
 def _samples_rate(head: bytes) -> int | None:
-    """Bytes a second of a WAV file of plain samples; None of all else."""
+    """Return the bytes per second of a WAV file with raw samples; None for anything else."""
     at = head.find(b"fmt ", 12, 512) if head.startswith((b"RIFF", b"RF64")) else -1
     if at < 0 or len(head) < at + 24:
         return None
@@ -77,7 +79,9 @@ def _samples_rate(head: bytes) -> int | None:
 
 
 def _samples_bytes(head: bytes, size: int) -> int:
-    """How much of a WAV file is sound, no more than there is; streams do not say it beforehand."""
+    """Return how many bytes of a WAV file are sound, at most the existing ones; streams do not
+    state it in advance.
+    """
     at = head.find(b"data", 12)
     if at < 0 or len(head) < at + 8:
         return size
@@ -109,7 +113,7 @@ def _mp4_ms(ends: bytes) -> int | None:
 
 
 def _mp3_ms(head: bytes, size: int) -> int | None:
-    """By the frames that its first one counts, else by the bit rate of that."""
+    """Return the length by the frame count in its first frame, else by that frame's bit rate."""
     at = 0
     if head.startswith(b"ID3"):
         at = 10 + sum(
@@ -133,7 +137,7 @@ def _mp3_ms(head: bytes, size: int) -> int | None:
 
 
 def _frame_at(head: bytes, at: int) -> int:
-    """Where the first frame begins; -1 for nowhere."""
+    """Return the position of the first frame; -1 for none."""
     while (at := head.find(b"\xff", at)) >= 0 and at + 4 <= len(head):
         if head[at + 1] & 0xE0 == 0xE0 and head[at + 1] >> 3 & 3 != 1:
             return at

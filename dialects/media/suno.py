@@ -1,14 +1,14 @@
-"""Suno tasks in the form of Suno-API, which the clients of this family speak: what is asked, what a
-provider of this form tells, and a task as clients read it.
+"""Suno tasks in the form of Suno-API, which the clients of this family use: requests, the
+providers' answers, and tasks as clients read them.
 
     POST /suno/submit/music {"prompt" or "gpt_description_prompt", "tags"?, "title"?, "mv"?, ...}
         -> {"code": "success", "message": "", "data": "736a6f88-bd29-4b1e-b110-37132a5325ac"}
     GET /suno/fetch/736a6f88-… -> {"code": "success", "message": "", "data": {"task_id", ...}}
 
-Suno sells no API: a provider is a server that works an account. Songs and lyrics are priced as a
-model each. What goes on from a clip is asked of the account that has it.
+Suno has no API: a provider is a server that operates an account. Songs and lyrics are each priced
+as a model. A continuation of a clip is sent to the account that has the clip.
 
-Source, as read in 2026-11: new-api's description of Suno-API at 60609d2e.
+Source, read in 2026-11: new-api's description of Suno-API at 60609d2e.
 """
 
 import re
@@ -28,7 +28,7 @@ from dialects.media.videos import TaskError, VideoState, VideoStatus
 
 Action = Literal["music", "lyrics"]
 MODEL_OF: Final[Mapping[Action, str]] = {"music": "suno_music", "lyrics": "suno_lyrics"}
-"""The actions by the names that they are priced and routed by."""
+"""The names under which the actions are priced and routed."""
 PROMPT_CHARACTERS_MAX: Final = 32_000
 IDS_MAX: Final = 100
 SUCCESS: Final = "success"
@@ -48,9 +48,10 @@ _READ: Final[Mapping[Action, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SunoRequest:
-    """What must be known of a request. `source_id` is the task whose clip it goes on from, "" for
-    none; `sent` is what the provider is sent, but for that task's id there; `detail` what its
-    clients are shown of it later, `hook` the address that hears of its end."""
+    """The facts about a request. `source_id` is the task whose clip it continues, "" for none;
+    `sent` is what the provider is sent, except that task's id; `detail` is shown to its clients
+    later; `hook` is the address to notify at its end.
+    """
 
     body: Body
     action: Action
@@ -104,7 +105,7 @@ def _music(members: Members) -> tuple[dict[str, Any], str, str]:
     clip = _text(members, "continue_clip_id")
     source_id = _text(members, "task_id") or ""
     if clip:
-        # Only the account that has the clip can go on from it.
+        # Only the account that has the clip can continue it.
         members.required("task_id", source_id or None)
     sent = {
         "prompt": prompt,
@@ -135,7 +136,9 @@ def _text(members: Members, name: str) -> str | None:
 
 
 def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
-    """The ids of a batch, and of which action they shall be, "" for any. Raises RequestFault."""
+    """Return the ids of a batch, and the action that they must have, "" for any. Raises
+    RequestFault.
+    """
     read_body(raw)
     members = read_members(raw)
     members.required("ids", members.array("ids"))
@@ -149,8 +152,9 @@ def read_ids(raw: bytes) -> tuple[tuple[str, ...], str]:
 
 
 def encode(request: SunoRequest, upstream_id: str) -> Encoded:
-    """The body for the provider; `upstream_id` is its id of the task that this one goes on from. It
-    contains no hook, because a hook would reveal the provider's ids."""
+    """Return the body for the provider; `upstream_id` is its id of the task that this one
+    continues. It contains no hook, because a hook would reveal the provider's ids.
+    """
     sent = dict(request.sent)
     if request.source_id:
         sent["task_id"] = upstream_id
@@ -237,7 +241,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def _read_results(raw: bytes) -> Any:
-    """The clips of a song, or its lyrics. Raises AnswerFault where there is neither."""
+    """Return the clips of a song, or its lyrics. Raises AnswerFault if it has neither."""
     try:
         return _clips.decode(raw) if raw.startswith(b"[") else _lyrics.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -260,7 +264,7 @@ _SHOWN: Final[Mapping[VideoState, str]] = {
 
 
 def write_envelope(data: Any) -> dict[str, Any]:
-    """An answer of this family that is no error."""
+    """Return a successful answer of this family."""
     return {"code": SUCCESS, "message": "", "data": data}
 
 

@@ -1,11 +1,11 @@
-"""Videos in Veo's form, as the Gemini API and its clients speak it: an operation that runs long.
+"""Videos in Veo's form, as the Gemini API and its clients use it: a long-running operation.
 
 {"instances": [{"prompt", "image"?, "lastFrame"?, ...}], "parameters"?: {"aspectRatio"?, ...}}
     -> {"name"}; later {"name", "done": true, "response": {"generateVideoResponse": ...} or "error"}
 
-What a video is made of is read by the names that all forms have for it, so that every provider of
-videos can be asked. Source: ai.google.dev, "Generate videos with Veo 3.1 in Gemini API", 2026-10,
-and google-genai 2.34, the last whose clients of the Gemini API order videos.
+Parameters are read by the names that all forms share, so that any provider of videos can serve the
+request. Source: ai.google.dev, "Generate videos with Veo 3.1 in Gemini API", 2026-10, and
+google-genai 2.34, the last version whose Gemini API clients order videos.
 """
 
 import re
@@ -22,7 +22,7 @@ from dialects.media.videos import Video, VideoOption, VideoRequest
 
 RATIOS: Final = ("16:9", "9:16")
 RESOLUTIONS: Final = {"720p": 720, "1080p": 1080, "4k": 2160}
-"""How long the shorter side of a video is."""
+"""The shorter side of a video."""
 OPTIONS: Final = {
     "negativePrompt": "negative_prompt",
     "personGeneration": "person_generation",
@@ -30,18 +30,18 @@ OPTIONS: Final = {
     "lastFrame": "image_tail",
     "referenceImages": "reference_images",
 }
-"""Options by their names here, with those that all forms have for them."""
+"""Options by their names here, with the names that all forms share."""
 FILTERED: Final = "content_filter"
-"""The code of a video that was made and is not given."""
+"""The code for a video that was made but withheld."""
 _READ: Final = ("prompt", "image", "aspectRatio", "resolution", "durationSeconds", "sampleCount")
 _TYPE: Final = "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse"
-# Codes of google.rpc: the deadline is over, what has no other, and the last one.
+# Codes of google.rpc: deadline exceeded, unknown, and the last one.
 _LATE, _INTERNAL, _LAST = 4, 13, 16
 _FILE: Final = re.compile(r"(video|task)([0-9a-z]+)")
 
 
 def read(raw: bytes, model: str) -> VideoRequest:
-    """Read an order for the model of its path. Raises RequestFault in the order of the contract."""
+    """Read an order for the model in its path. Raises RequestFault in the contract's order."""
     body = read_body(raw)
     members = small_members(body, ("instances", "parameters"))
     check_model(model)
@@ -82,7 +82,7 @@ def _read_instance(members: Members) -> Members:
 
 
 def _read_image(instance: Members, name: str) -> str:
-    """A picture as a data URL, "" for none."""
+    """Return a picture as a data URL, "" for none."""
     image = instance.object(name)
     if image is None:
         return ""
@@ -103,17 +103,19 @@ def _read_options(members: Members) -> dict[str, VideoOption]:
 
 
 def operation_name(video: Video) -> str:
-    """What its client asks for it by."""
+    """Return the name by which the client asks for it."""
     return f"models/{video.model}/operations/{video.id}"
 
 
 def file_name(video_id: str) -> str:
-    """The name of its bytes: clients take small letters and digits alone for one."""
+    """Return the file name of its bytes, in small letters and digits only, which clients
+    require.
+    """
     return video_id.replace("_", "", 1)
 
 
 def id_of_file(name: str) -> str:
-    """The id of the video that has its bytes under this name."""
+    """Return the id of the video whose bytes have this file name."""
     match = _FILE.fullmatch(name)
     return name if match is None else f"{match[1]}_{match[2]}"
 
@@ -124,7 +126,7 @@ def write_accepted(video: Video) -> dict[str, Any]:
 
 
 def write(video: Video, uri: str) -> dict[str, Any]:
-    """A video in this form; `uri` is where its bytes are, once it is finished."""
+    """Return a video in this form; `uri` is the address of its bytes, once it is finished."""
     name = {"name": operation_name(video)}
     if video.state in ("queued", "running"):
         return name
@@ -138,7 +140,7 @@ def write(video: Video, uri: str) -> dict[str, Any]:
 
 
 def _code(code: str) -> int:
-    """A code of google.rpc for what a provider calls it."""
+    """Return the google.rpc code for a provider's error code."""
     if code == "timeout":
         return _LATE
     known = code.isascii() and code.isdigit() and len(code) < 3

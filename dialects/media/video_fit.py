@@ -1,4 +1,4 @@
-"""What a request for a video says, in the words that providers have for it."""
+"""Convert the parameters of a video request to those of providers."""
 
 from fractions import Fraction
 from typing import Any, Final
@@ -8,7 +8,7 @@ from dialects.errors.errors import RequestFault
 from dialects.media.media import data_url, read_url
 
 _SHAPES: Final = ("16:9", "9:16", "1:1")
-# What pictures in base64 begin with.
+# The beginnings of pictures in base64.
 _SIGNS: Final = (
     ("iVBORw0KGgo", "image/png"),
     ("/9j/", "image/jpeg"),
@@ -18,19 +18,20 @@ _SIGNS: Final = (
 
 
 def aspect_ratio(size: str, among: tuple[str, ...] = _SHAPES) -> str:
-    """The nearest of some ratios (`16:9`) to a size (`1280x720`)."""
+    """Return the ratio (`16:9`) nearest to a size (`1280x720`)."""
     return min(among, key=lambda ratio: _distance(sides(size), ratio))
 
 
 def resolution(size: str, among: tuple[int, ...] = (480, 720, 1080)) -> int:
-    """The shorter side of a size as a provider offers it: the first that is as long, else the
-    longest."""
+    """Return the shorter side of a size as a provider offers it: the first that is at least as
+    long, else the longest.
+    """
     shorter = min(sides(size))
     return next((one for one in sorted(among) if one >= shorter), max(among))
 
 
 def size_of(ratio: str, shorter: int) -> str:
-    """The size of a ratio whose shorter side is so long."""
+    """Return the size of a ratio with this shorter side."""
     wide, high = map(int, ratio.split(":"))
     unit = min(wide, high)
     return f"{shorter * wide // unit}x{shorter * high // unit}"
@@ -43,13 +44,13 @@ def sides(size: str) -> tuple[int, int]:
 
 
 def strip_data_url(image: str) -> str:
-    """A picture as an address or as base64 without what a data URL has before it."""
+    """Return a picture as an address, or as base64 without the prefix of a data URL."""
     source = read_url(image, "image")
     return source.data if isinstance(source, Base64) else source.url
 
 
 def require_base64(image: str, path: str) -> Base64:
-    """A picture for a provider that fetches none. Raises RequestFault."""
+    """Return a picture for a provider that does not fetch any. Raises RequestFault."""
     source = read_url(image, path)
     if not isinstance(source, Base64):
         what = f"the {path} must be a file or a data URL for this model"
@@ -58,8 +59,9 @@ def require_base64(image: str, path: str) -> Base64:
 
 
 def to_url(image: str, path: str) -> str:
-    """A picture that clients give as an address, a data URL or bare base64: as one of the first
-    two. Raises RequestFault."""
+    """Return a picture, which a client may send as an address, a data URL or plain base64, as an
+    address or a data URL. Raises RequestFault.
+    """
     lower = image[:8].lower()
     if not image or lower.startswith(("http://", "https://")):
         return image

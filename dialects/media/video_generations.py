@@ -13,12 +13,12 @@ from dialects.media.videos import Video, VideoRequest
 
 _READ: Final = ("model", "prompt", "image", "duration", "width", "height", "size", "n")
 _PIXELS_MAX: Final = 9999
-# The code of a failure for which the provider has none.
+# The code of a failure without one of the provider's.
 _FAILED: Final = 500
 
 
 def read(raw: bytes) -> VideoRequest:
-    """Read a request in this form. Raises RequestFault in the order of the contract."""
+    """Read a request in this form. Raises RequestFault in the contract's order."""
     body = read_body(raw)
     members = small_members(body, _READ)
     model = read_model(members)
@@ -52,7 +52,7 @@ def write_accepted(video: Video) -> dict[str, Any]:
 
 
 def write(video: Video, url: str) -> dict[str, Any]:
-    """A task in this form; `url` is where its content is, once it is finished."""
+    """Return a task in this form; `url` is the address of its content, once it is finished."""
     width, _, height = video.size.partition("x")
     error = None
     if video.error is not None:

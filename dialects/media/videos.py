@@ -1,10 +1,10 @@
-"""Videos in OpenAI's form: what is asked, what its provider tells, and a video as clients read it.
+"""Videos in OpenAI's form: requests, the provider's answers, and videos as clients read them.
 
     {"model"?, "prompt", "seconds"?, "size"?, "input_reference"?}
         -> {"id", "object": "video", "status", "progress", ...}
 
-A video takes minutes: the answer names it, and its state is asked for by its id. What a client asks
-for in another form is read into the same `VideoRequest`.
+A video takes minutes: the answer contains its id, by which its state is polled. Requests in other
+forms are converted to the same `VideoRequest`.
 """
 
 import re
@@ -34,7 +34,7 @@ from dialects.media.media import read_url
 MODEL: Final = "sora-2"
 SECONDS: Final = 4
 SECONDS_UNSAID: Final = 8
-"""The most that a video is long whose client did not say: its provider's form says how long."""
+"""The maximum length of a video without a given length: the provider's form determines it."""
 SIZE: Final = "720x1280"
 PROMPT_CHARACTERS_MAX: Final = 32_000
 SECONDS_MAX: Final = 600
@@ -58,9 +58,10 @@ class VideoOption(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
-    """What the gateway must know of a request for a video. `image` is the address or data URL of a
-    picture to begin with, "" for none. `seconds` are no more than a bound where the length is not
-    `length_given`. `options` are by the names that Kling's and the generic form have for them."""
+    """The facts that the gateway needs about a video request. `image` is the address or data URL of
+    the first frame, "" for none. `seconds` are only a bound if the length is not `length_given`.
+    `options` have the names of Kling's and the generic form.
+    """
 
     body: Body
     model: str
@@ -75,7 +76,7 @@ class VideoRequest:
     options: Mapping[str, VideoOption] = field(default_factory=dict)
 
     def rename_options(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """The options that a provider knows, by its own names."""
+        """Return the options that a provider knows, by its own names."""
         return {names[name]: option.value for name, option in self.options.items() if name in names}
 
     def dropped(self, names: Iterable[str] = ()) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class VideoRequest:
 
 
 class TaskError(NamedTuple):
-    """Why a task failed, as its provider says it."""
+    """Why a task failed, by its provider."""
 
     code: str
     message: str
@@ -93,9 +94,10 @@ class TaskError(NamedTuple):
 
 class VideoStatus(NamedTuple):
     """The state of a video at its provider; `seconds` and `expires_at` (Unix) are None if unknown.
-    `content` is the address of its bytes, where those are not at one that its id tells. Of another
-    task `word` is its own word for the state, and `result` what was made, which is kept with the
-    task: the members of a JSON object, of which `echo` is what was asked."""
+    `content` is the address of its bytes, if that does not follow from its id. For other tasks
+    `word` is the provider's name of the state, and `result` the output, which is stored with the
+    task: the members of a JSON object, of which `echo` repeats the request.
+    """
 
     state: VideoState
     progress: int
@@ -128,7 +130,7 @@ class Video(NamedTuple):
 
 
 def read(raw: bytes) -> VideoRequest:
-    """Read a request in this form. Raises RequestFault in the order of the contract."""
+    """Read a request in this form. Raises RequestFault in the contract's order."""
     body = read_body(raw)
     members = small_members(body, _READ)
     model = read_model(members, otherwise=MODEL)
@@ -150,7 +152,7 @@ def read(raw: bytes) -> VideoRequest:
 
 
 def read_prompt(members: Members) -> str:
-    """What the video is to show; not empty. Raises RequestFault."""
+    """Return the prompt; not empty. Raises RequestFault."""
     prompt = members.required("prompt", members.text("prompt"))
     if not 1 <= len(prompt) <= PROMPT_CHARACTERS_MAX:
         members.refuse_value("prompt", f"must have 1 to {PROMPT_CHARACTERS_MAX} characters")
@@ -158,8 +160,9 @@ def read_prompt(members: Members) -> str:
 
 
 def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
-    """What a body says beside the members that are read; what an object `metadata` has, without
-    that."""
+    """Return the other members of a body, and those of an object `metadata` instead of the
+    object.
+    """
     read = frozenset((*read, *OWN_FIELDS))
     options: dict[str, VideoOption] = {}
     for name in body.members:
@@ -176,7 +179,7 @@ def read_options(body: Body, read: Iterable[str]) -> dict[str, VideoOption]:
 
 
 def read_seconds(members: Members, name: str) -> int | None:
-    """Its length, as a number or as its digits. Raises RequestFault."""
+    """Return its length, as a number or as digits. Raises RequestFault."""
     value = members.value.get(name)
     if isinstance(value, str):
         digits = value.isascii() and value.isdigit() and len(value) < 10
@@ -195,7 +198,7 @@ def read_size(members: Members) -> str:
 
 
 def read_image(url: str, path: str) -> str:
-    """The address or data URL of a picture. Raises RequestFault."""
+    """Return the address or data URL of a picture. Raises RequestFault."""
     if url:
         read_url(url, path)
     return url
@@ -214,7 +217,7 @@ def _read_reference(members: Members) -> str:
 
 
 def read_remix(raw: bytes) -> tuple[Body, str]:
-    """The prompt of a remix. Raises RequestFault."""
+    """Return the prompt of a remix. Raises RequestFault."""
     body = read_body(raw)
     return body, read_prompt(small_members(body, ("prompt",)))
 
@@ -223,8 +226,9 @@ def read_remix(raw: bytes) -> tuple[Body, str]:
 
 
 def edit(request: VideoRequest, upstream_model: str) -> Encoded:
-    """The body for a provider of this form, of a request in this form: as it came, but for what
-    the provider would take otherwise."""
+    """Return the body for a provider in this form, of a request in this form: unchanged except for
+    members that the provider would interpret differently.
+    """
     wanted: dict[str, Any] = {"seconds": str(request.seconds), "size": request.size}
     if request.image:
         wanted["input_reference"] = {"image_url": request.image}
@@ -237,7 +241,7 @@ def edit(request: VideoRequest, upstream_model: str) -> Encoded:
 
 
 def encode(request: VideoRequest, upstream_model: str) -> Encoded:
-    """The same of a request in another form."""
+    """Return the body for a request in another form."""
     body: dict[str, Any] = {
         "model": upstream_model,
         "prompt": request.prompt,
@@ -250,26 +254,26 @@ def encode(request: VideoRequest, upstream_model: str) -> Encoded:
 
 
 def read_accepted(raw: bytes) -> str:
-    """The provider's id of a video that it has accepted. Raises AnswerFault."""
+    """Return the provider's id of an accepted video. Raises AnswerFault."""
     return check_id(value_of(member_bytes(open_answer(raw), "id")))
 
 
 def check_id(id_: object) -> str:
-    """A provider's id of a video. Raises AnswerFault for what cannot be one."""
+    """Return a provider's id of a video. Raises AnswerFault for an invalid one."""
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
         raise answer_fault("F15")
     return id_
 
 
 def check_url(url: object) -> str:
-    """Where a provider says that a video is. Raises AnswerFault for what is no address."""
+    """Return the address of a video at its provider. Raises AnswerFault for an invalid one."""
     if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
         raise answer_fault("F15")
     return url
 
 
 def task_error(code: object, message: object) -> TaskError:
-    """Why a provider says that a video failed, as it may be kept."""
+    """Return a provider's reason for a failure, in a form that may be stored."""
     text = message if isinstance(message, str) and message else "The video failed."
     return TaskError(clean_upstream(str(code or "failed"))[:100], clean_upstream(text))
 
@@ -367,7 +371,7 @@ def write(video: Video) -> dict[str, Any]:
 
 
 def state_word(state: VideoState) -> str:
-    """The word of this form for a state."""
+    """Return the name of a state in this form."""
     return _SHOWN[state]
 
 

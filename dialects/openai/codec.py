@@ -30,7 +30,7 @@ _LENGTH: Final = (
 
 
 class OpenAICodec(Codec[F]):
-    """What the endpoints of the openai dialect share: its upstreams, its errors, its usage."""
+    """The shared parts of the openai dialect's endpoints: upstreams, errors, usage."""
 
     name = "openai"
     encode = staticmethod(request_encode.encode)

@@ -1,6 +1,5 @@
-"""Errors of the openai dialect: written for clients, read from upstreams.
-
-Reading never lets a provider's page, key or account id through: see `clean_upstream`.
+"""Errors of the openai dialect: written for clients, read from upstreams. Reading removes a
+provider's pages, keys and account ids: see `clean_upstream`.
 """
 
 from functools import partial

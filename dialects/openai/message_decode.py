@@ -1,8 +1,8 @@
-"""The messages of the openai dialect, read into neutral words: history and whole answers alike.
+"""Decode the messages of the openai dialect into neutral form: history and whole answers.
 
-Seals of reasoning travel on tool calls, for that is what clients send back:
+The seals of reasoning are attached to tool calls, because clients send those back:
 
-    tool_calls[k].extra_content.google.thought_signature      the seal that Gemini hung on call k
+    tool_calls[k].extra_content.google.thought_signature      Gemini's seal of call k
     tool_calls[k].extra_content.{anthropic|openai}.reasoning  [{characters, value, redacted?, id?}]
         the reasoning that led to call k: how many characters of `reasoning_content` each takes
 """
@@ -121,7 +121,9 @@ def _role(role: str) -> Role:
 
 
 def read_content(message: Members, *, texts_only: bool) -> list[Part]:
-    """The parts of `content`, whether it is a string, a list or null; an empty string is none."""
+    """Return the parts of `content`, which may be a string, a list or null; an empty string has
+    none.
+    """
     content = message.value.get("content")
     if isinstance(content, str):
         return [Text(content)] if content else []
@@ -229,8 +231,7 @@ Sealed = list[tuple[int, Seal | None]]
 
 
 def read_seals(call: Members) -> Sealed:
-    """The reasoning that hangs on a tool call: each piece's length in characters and its seal.
-
+    """Return the reasoning attached to a tool call: each piece's length in characters and its seal.
     A client may have changed it: anything unreadable is ignored.
     """
     extra = call.value.get("extra_content")
@@ -263,10 +264,9 @@ def _size(entry: dict[str, Any]) -> int:
 
 
 def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
-    """The reasoning at the head of the message, then that right before each call.
-
-    If the lengths do not match the text, seals would not match their words: only Gemini's are kept,
-    which do not depend on words.
+    """Return the reasoning at the start of the message, then that right before each call. If the
+    lengths do not match the text, seals would not match their words: only Gemini's are kept, which
+    do not depend on words.
     """
     if sum(size for seals in sealed for size, _ in seals) > len(text):
         sealed = [[(0, s) for _, s in seals if s and s.owner == "gemini"] for seals in sealed]

@@ -1,4 +1,4 @@
-"""Neutral messages, written as those of the openai dialect: history and whole answers alike."""
+"""Write neutral messages as those of the openai dialect: history and whole answers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,10 +34,9 @@ from dialects.media.media import audio_format, data_url, file_name
 def write_messages(
     request: ChatRequest, flags: frozenset[Flag], sentence: str = ""
 ) -> list[dict[str, Any]]:
-    """The conversation for an upstream.
-
-    A request of another dialect has its system texts joined at the front; `sentence` is added to
-    them. Raises RequestFault for parts that the dialect cannot say.
+    """Return the conversation for an upstream. The system texts of another dialect are joined at
+    the start; `sentence` is added to them. Raises RequestFault for parts that the dialect cannot
+    express.
     """
     messages = request.messages
     if request.dialect != "openai" or sentence:
@@ -215,19 +214,19 @@ def _audio_id(part: Audio) -> str:
 
 
 def reasoning_text(parts: tuple[Part, ...]) -> str:
-    """All reasoning of a message in its order."""
+    """Return all reasoning of a message in order."""
     return "".join(part.text for part in parts if isinstance(part, Reasoning))
 
 
 def write_citation(source: Source) -> dict[str, Any]:
-    """A source as an annotation; without a position it is at 0 to 0."""
+    """Return a source as an annotation; without a position it is at 0 to 0."""
     annotation = {"url": source.url, "title": source.title}
     place = {"start_index": source.start or 0, "end_index": source.end or 0}
     return {"type": "url_citation", "url_citation": place | annotation}
 
 
 class SealWriter:
-    """Collects reasoning and seals until the call that they hang on."""
+    """Collects reasoning and seals until the call that they belong to."""
 
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
@@ -276,7 +275,7 @@ class SealWriter:
 def write_calls(
     parts: tuple[Part, ...], *, google: bool = True, others: bool = False
 ) -> list[dict[str, Any]]:
-    """The tool calls of a message, with Gemini's seals and those of others where wanted."""
+    """Return the tool calls of a message, with Gemini's seals and optionally those of others."""
     seals, calls = SealWriter(), []
     for part in parts:
         match part:
@@ -297,6 +296,6 @@ def write_calls(
 
 
 def write_call(call: ToolCall) -> dict[str, Any]:
-    """One tool call; a function without arguments has an empty object of them."""
+    """Return one tool call; a function without arguments has an empty object."""
     function = {"name": call.name, "arguments": call.arguments or "{}"}
     return {"id": call.id, "type": "function", "function": function}

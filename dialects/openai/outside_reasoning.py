@@ -1,7 +1,5 @@
-"""Converts usage that counts reasoning outside of the completion (Grok).
-
-The one case in which an answer of the same dialect is edited: `completion_tokens` is rewritten, and
-no other byte.
+"""Converts usage that counts reasoning outside of the completion (Grok). This is the only case in
+which an answer of the same dialect is edited: `completion_tokens` is rewritten, and no other byte.
 """
 
 from dialects.chat.events import Step, Usage
@@ -27,7 +25,9 @@ class InsideDecoder:
 
 
 def rewrite_usage(raw: bytes, usage: bytes | None) -> bytes:
-    """An answer, or a piece of one, whose usage object is `usage`."""
+    """Return an answer, or a piece of one, whose usage object is `usage`, with the rewritten
+    count.
+    """
     inside = None if usage is None else _count_reasoning_inside(usage)
     if inside is None or usage is None:
         return raw

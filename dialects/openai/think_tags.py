@@ -1,9 +1,9 @@
 """Extracts reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as
-open models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
+open models write it (QwQ, distilled R1, MiniMax) if the server does not remove it.
 
-For models whose row says so the chunks are rewritten before they are read, with that text as
-`reasoning_content`; so it is the same for every client, and in the books. White space around the
-tags goes with them. Once every choice has left its tags behind, bytes pass untouched.
+For models with this flag the chunks are rewritten before they are read, with that text as
+`reasoning_content`, so that every client and the books see the same. White space around the tags is
+removed. Once every choice has passed its tags, bytes are forwarded unchanged.
 
     START --<think>--> THINKING --</think>--> BEHIND --text--> TEXT      START --text--> TEXT
 """
@@ -71,7 +71,7 @@ class ThinkTags:
 
 
 class TagsDecoder:
-    """A decoder that is fed chunks without tags; `choices` is how many choices were asked for."""
+    """A decoder that gets chunks without tags; `choices` is the requested number of choices."""
 
     def __init__(self, decoder: StepDecoder, choices: int) -> None:
         self._decoder = decoder
@@ -115,7 +115,7 @@ class TagsDecoder:
 
 
 def untag_answer(raw: bytes) -> bytes:
-    """A whole answer with the text in tags as `reasoning_content`."""
+    """Return a whole answer with the text in tags as `reasoning_content`."""
     top = _read(raw)
     choices_changed = [
         _move_reasoning(object_of(choice.get("message")), ThinkTags(), last=True)

@@ -1,12 +1,12 @@
-"""The usage object of the openai dialect as disjoint meters.
+"""Convert the usage object of the openai dialect to disjoint meters.
 
-OpenAI, DeepSeek, Qwen, Kimi and xAI send one dialect with different members:
+OpenAI, DeepSeek, Qwen, Kimi and xAI use one dialect with different members:
 
-    input   prompt_tokens holds cached, cache-written, audio and image tokens
+    input   prompt_tokens includes cached, cache-written, audio and image tokens
     cached  prompt_tokens_details.cached_tokens, else prompt_cache_hit_tokens (DeepSeek; hit and
-            miss make up prompt_tokens), else cached_tokens (Kimi)
-    output  completion_tokens holds reasoning, audio and image tokens; only xAI's own wire has
-            reasoning outside of it, which total_tokens tells
+            miss add up to prompt_tokens), else cached_tokens (Kimi)
+    output  completion_tokens includes reasoning, audio and image tokens; only xAI's own wire has
+            reasoning outside of it, which total_tokens shows
     search  num_sources_used (xAI), plugins.search.count (Qwen)
 
 Without details, cached tokens count against text first, then audio, then image. A zero that was
@@ -30,8 +30,9 @@ def quantities(raw: bytes | None) -> Quantities:
 
 
 def completion_with_reasoning(raw: bytes) -> int | None:
-    """All output of a usage object that counts its reasoning outside of the completion; None if it
-    is inside already or cannot be determined."""
+    """Return all output of a usage object that counts its reasoning outside of the completion; None
+    if it is inside already or cannot be determined.
+    """
     usage = read_members(raw, "chat")
     if isinstance(usage, Quantities):
         return None
@@ -44,7 +45,7 @@ def completion_with_reasoning(raw: bytes) -> int | None:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """The usage object for a client; details that are unknown are 0."""
+    """Return the usage object for a client; unknown details are 0."""
     body: dict[str, Any] = {
         "prompt_tokens": counts.input,
         "completion_tokens": counts.output,

@@ -1,1 +1,1 @@
-"""The responses dialect: /v1/responses and /v1/responses/compact, client's and upstream's side."""
+"""The responses dialect: /v1/responses and /v1/responses/compact, for clients and upstreams."""

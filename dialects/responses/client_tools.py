@@ -1,4 +1,4 @@
-"""The tools of the responses dialect, offered to models that are reached in another one.
+"""The tools of the responses dialect, offered to models of other dialects.
 
     declared                     offered as                 called back as
     function                     itself                     function_call
@@ -10,9 +10,9 @@
     shell, by the client         a function                 shell_call
     apply_patch                  a function                 apply_patch_call
     web_search                   the provider's own search, see WebSearch
-    any other                    OwnTool: `client_names.omit_tool` says which are left out
+    any other                    OwnTool: `client_names.omit_tool` says which are omitted
 
-Tools that the client found or added later stand in items of the input (tool_search_output,
+Tools that the client found or added later are in items of the input (tool_search_output,
 additional_tools) and are offered like those of `tools`. Sources: the types of OpenAI's Python SDK,
 `openai.types.responses`; requests of Codex 0.169.
 """
@@ -105,7 +105,7 @@ _DESCRIPTIONS: Final[Mapping[str, tuple[str, JsonObject]]] = {
 
 
 def flat_name(namespace: str, name: str) -> str:
-    """The name under which a tool of a namespace is offered; at most 64 characters."""
+    """Return the name under which a tool of a namespace is offered; at most 64 characters."""
     if not namespace:
         return name
     joined = f"{namespace}__{name}"
@@ -116,7 +116,7 @@ def flat_name(namespace: str, name: str) -> str:
 
 
 def client_tools(tools: tuple[Tool, ...]) -> dict[str, ClientTool]:
-    """What the client calls the functions that stand for other tools of its own, by their names."""
+    """Return the client's tools that functions replace, by the names of the functions."""
     return {
         tool.name: tool.client
         for tool in tools
@@ -128,9 +128,8 @@ def client_tools(tools: tuple[Tool, ...]) -> dict[str, ClientTool]:
 
 
 def read_tools(body: Members) -> list[Tool]:
-    """The tools of a request, with those that items of its input have added.
-
-    Raises RequestFault. A tool that was found twice is offered once.
+    """Return the tools of a request, including those that items of its input add. Raises
+    RequestFault. A tool that was found twice is offered once.
     """
     tools = [tool for member in body.objects("tools") for tool in _read_tool(member)]
     names = {tool.name for tool in tools if isinstance(tool, FunctionTool)}
@@ -177,7 +176,7 @@ def _read_tool(tool: Members) -> Iterator[Tool]:
 
 
 def _is_hosted(tool: Members) -> bool:
-    """Whether a shell is one of the provider's containers."""
+    """Return whether a shell is one of the provider's containers."""
     environment = tool.object("environment")
     return environment is not None and environment.text("type") != "local"
 
@@ -232,19 +231,20 @@ def _read_search(tool: Members) -> WebSearch:
 
 
 def called_function(tool: Members) -> str | None:
-    """The function that a tool choice names; None where it names a hosted tool."""
+    """Return the function that a tool choice names; None if it names a hosted tool."""
     kind = tool.required("type", tool.text("type"))
     if kind in ("function", "custom"):
         return flat_name(tool.text("namespace") or "", tool.required("name", tool.text("name")))
     return kind if kind in _DESCRIPTIONS or kind == "tool_search" else None
 
 
-# ---- calls, as items of the input and of the answer
+# ---- Calls, as items of the input and of the answer
 
 
 def read_arguments(item: Members) -> str | None:
-    """The arguments of a call of local_shell, shell, apply_patch or tool_search; None for a call
-    that the provider carried out itself."""
+    """Return the arguments of a call of local_shell, shell, apply_patch or tool_search; None for a
+    call that the provider ran itself.
+    """
     kind = item.required("type", item.text("type"))
     if kind == "tool_search_call":
         raw_arguments = item.value.get("arguments")
@@ -260,7 +260,7 @@ def read_arguments(item: Members) -> str | None:
 
 
 def read_output(item: Members) -> str:
-    """The output of such a call, as a text for the model."""
+    """Return the output of such a call, as a text for the model."""
     if item.value.get("type") == "tool_search_output":
         tools = [tool for member in item.objects("tools") for tool in _read_tool(member)]
         function_names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
@@ -272,8 +272,9 @@ def read_output(item: Members) -> str:
 
 
 def write_item(kind: str, arguments: str) -> JsonObject:
-    """The members of an item that calls a client's tool with these arguments; arguments that are
-    no object call it with nothing, which the client refuses."""
+    """Return the members of an item that calls a client's tool with these arguments. Arguments that
+    are not an object become an empty one, which the client refuses.
+    """
     try:
         value = msgspec.json.decode(arguments or "{}")
     except (msgspec.DecodeError, RecursionError):

@@ -1,9 +1,7 @@
-"""Errors of the responses dialect: written for clients, read from upstreams.
-
-An error response has the body of OpenAI's other endpoints. Inside a stream an error is the whole
-response with status `failed`, or `event: error` where no response had begun.
-
-Reading never lets a provider's page, key or account id through: see `clean_upstream`.
+"""Errors of the responses dialect: written for clients, read from upstreams. An error response has
+the body of OpenAI's other endpoints. Inside a stream an error is the whole response with status
+`failed`, or `event: error` if no response has begun. Reading removes a provider's pages, keys and
+account ids: see `clean_upstream`.
 """
 
 from functools import partial
@@ -45,10 +43,8 @@ _LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream
 
 
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """The only event of a stream in which no response has begun.
-
-    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report it as
-    failed.
+    """Return the only event of a stream in which no response has begun. Otherwise
+    `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` report the response as failed.
     """
     row = KINDS[kind]
     error = {
@@ -63,7 +59,7 @@ def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
 
 
 def failed_code(kind: ErrorKind) -> str:
-    """The word in the `error` of a failed response."""
+    """Return the code in the `error` of a failed response."""
     if kind in _LIMIT_KINDS:
         return "rate_limit_exceeded"
     return "invalid_prompt" if KINDS[kind].type == "invalid_request_error" else "server_error"

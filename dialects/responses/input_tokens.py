@@ -1,4 +1,4 @@
-"""A count of input tokens in the responses dialect (POST /v1/responses/input_tokens)."""
+"""Counts of input tokens in the responses dialect (POST /v1/responses/input_tokens)."""
 
 from typing import Literal
 
@@ -15,8 +15,9 @@ class _Count(msgspec.Struct):
 
 
 def read_request(raw: bytes) -> request_read.ChatFacts:
-    """Read a request to count its tokens. Raises RequestFault, also where a part of what the model
-    would read is stored elsewhere: no count of the body alone would be true."""
+    """Read a request to count its tokens. Raises RequestFault, also if the provider stores a part
+    of what the model would read: a count of the body alone would be wrong.
+    """
     facts = request_read.read(raw)
     if facts.unseen_input:
         raise RequestFault(
@@ -28,7 +29,7 @@ def read_request(raw: bytes) -> request_read.ChatFacts:
 
 
 def read_count(raw: bytes) -> int | None:
-    """The tokens that an upstream has counted; None when its answer is no count."""
+    """Return the tokens that an upstream counted; None if its answer has no count."""
     try:
         count = msgspec.json.decode(raw, type=_Count).input_tokens
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -37,5 +38,5 @@ def read_count(raw: bytes) -> int | None:
 
 
 def write_count(input_tokens: int) -> bytes:
-    """The answer to a request to count tokens."""
+    """Return the answer to a request to count tokens."""
     return msgspec.json.encode(_Count(input_tokens))

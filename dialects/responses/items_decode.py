@@ -1,10 +1,10 @@
-"""The input items of the responses dialect, read into neutral words.
+"""Decode the input items of the responses dialect into neutral form.
 
-Neighbouring items of the assistant (reasoning, messages, calls) are one turn, for that is what
-other dialects want; its parts keep the order of the items.
+Consecutive items of the assistant (reasoning, messages, calls) form one turn, as other dialects
+require; its parts keep the order of the items.
 
-    encrypted_content    the seal of a reasoning item: OpenAI's own bare, others' with their mark in
-                         front; `anthropic:redacted:` stands before what Anthropic has hidden
+    encrypted_content    the seal of a reasoning item: OpenAI's own unchanged, others' with their
+                         mark in front; `anthropic:redacted:` precedes Anthropic's redacted ones
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,13 +59,12 @@ _OWN_ITEMS: Final = frozenset(
         "program_output",
     }
 )
-# Items that hold the conversation in a form that only its provider can read.
+# Items that contain the conversation in a form that only its provider can read.
 _SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
 
 
 def read_items(body: Members) -> tuple[Message, ...]:
-    """The conversation of a request: the items of `input`, which may refer to one before them.
-
+    """Return the conversation of a request: the items of `input`, which may refer to earlier ones.
     Raises RequestFault; a function's output must answer an earlier call, unless the earlier
     response is not known.
     """
@@ -91,14 +90,14 @@ def read_mark(value: str, item_id: str) -> Seal:
 
 
 def write_mark(seal: Seal) -> str:
-    """The `encrypted_content` that carries a seal."""
+    """Return the `encrypted_content` that carries a seal."""
     if seal.redacted:
         seal = Seal(seal.owner, _REDACTED + seal.value)
     return mark_seal(seal, "openai")
 
 
 class _Reader:
-    """Reads one item after the other, and knows the calls and items so far."""
+    """Reads items one after the other, and remembers the calls and items so far."""
 
     def __init__(self, *, open_history: bool) -> None:
         self._known: dict[str, JsonObject] = {}
@@ -186,7 +185,9 @@ class _Reader:
         self._call(item, _called_name(item), write_arguments(item.text("input") or ""))
 
     def add_client_call(self, item: Members) -> None:
-        """A call of a shell, a patch or a search for tools; the provider's own is only its own."""
+        """Add a call of a shell, a patch or a tool search; the provider's own is only added as its
+        own part.
+        """
         arguments = read_arguments(item)
         if arguments is None:
             self.add_message("assistant", [OwnPart("responses", item.value)])
@@ -200,11 +201,11 @@ class _Reader:
         self.add_message("assistant", [ToolCall(id_, name, arguments)])
 
     def add_client_result(self, item: Members) -> None:
-        """What the client's shell, patch or search for tools gave."""
+        """Add the result of the client's shell, patch or tool search."""
         if item.text("execution") == "server":
             self.add_message("assistant", [OwnPart("responses", item.value)])
             return
-        # The output of a local_shell_call may have the call's id as its own.
+        # The id of a local_shell_call's output may be the call's.
         id_ = self._result_call_id(item, item.text("call_id") or item.text("id"))
         output = read_output(item)
         failed = item.text("status") == "failed"
@@ -269,18 +270,18 @@ _ITEMS: Final[Mapping[str, Callable[[_Reader, Members], None]]] = {
 
 
 def _called_name(item: Members) -> str:
-    """The name under which the called function is offered."""
+    """Return the name under which the called function is offered."""
     return flat_name(item.text("namespace") or "", item.required("name", item.text("name")))
 
 
 def read_thought(item: Mapping[str, Any]) -> str:
-    """The text of a reasoning item: its summary, else the reasoning itself."""
+    """Return the text of a reasoning item: its summary, else the reasoning itself."""
     summary = [part for part in _texts(item.get("summary")) if part]
     return "\n\n".join(summary) or "".join(_texts(item.get("content")))
 
 
 def image_type(item: Mapping[str, Any]) -> str:
-    """The media type of an image_generation_call's result."""
+    """Return the media type of an image_generation_call's result."""
     format_ = item.get("output_format")
     return f"image/{format_}" if isinstance(format_, str) and format_ else "image/png"
 
@@ -345,15 +346,14 @@ _PARTS: Final[Mapping[str, Callable[[Members], Part]]] = {
 
 
 def read_annotations(part: Mapping[str, Any], base: int) -> list[Source]:
-    """The citations of a text part that begins at character `base` of its turn."""
+    """Return the citations of a text part that begins at character `base` of its turn."""
     sources = [read_annotation(annotation, base) for annotation in dicts(part.get("annotations"))]
     return [source for source in sources if source is not None]
 
 
 def read_annotation(annotation: Mapping[str, Any], base: int) -> Source | None:
-    """A url_citation; others (files of a store) point to nothing a client could open.
-
-    An end of 0 says that the place is not known.
+    """Return a url_citation; others (files of a store) have nothing that a client could open. An
+    end of 0 means an unknown position.
     """
     url = annotation.get("url")
     if annotation.get("type") != "url_citation" or not isinstance(url, str) or not url:

@@ -1,4 +1,4 @@
-"""Neutral messages, written as input items of the responses dialect."""
+"""Write neutral messages as input items of the responses dialect."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -33,10 +33,9 @@ _PLAIN_TEXT: Final = "text/plain"
 
 
 def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
-    """The `instructions` and the items of a conversation.
-
-    The system texts of another dialect are joined to the instructions. Raises RequestFault for
-    parts that the dialect cannot say.
+    """Return the `instructions` and the items of a conversation. The system texts of another
+    dialect are joined to the instructions. Raises RequestFault for parts that the dialect cannot
+    express.
     """
     messages = request.messages
     if request.dialect != "responses":
@@ -67,7 +66,7 @@ class _Writer:
         self._images = 0
 
     def items(self, message: Message) -> Iterator[JsonObject]:
-        """The items of one message, in the order of its parts."""
+        """Return the items of one message, in the order of its parts."""
         if message.role == "assistant":
             yield from self._assistant(message)
         elif message.role == "tool":
@@ -148,7 +147,7 @@ def _result(result: ToolResult) -> JsonObject:
 
 
 def write_call(call: ToolCall) -> JsonObject:
-    """A function_call; a function without arguments has an empty object of them."""
+    """Return a function_call; a function without arguments has an empty object."""
     named = {"call_id": call.id, "name": call.name}
     return {"type": "function_call"} | named | {"arguments": call.arguments or "{}"}
 
@@ -192,9 +191,8 @@ class _CitationWriter:
 
 
 def write_citation(source: Source, base: int) -> JsonObject:
-    """A source as an annotation of a text that begins at character `base` of the answer.
-
-    One without a position is at 0 to 0.
+    """Return a source as an annotation of a text that begins at character `base` of the answer. One
+    without a position is at 0 to 0.
     """
     place = {
         "start_index": max(0, (source.start or 0) - base),
@@ -204,7 +202,7 @@ def write_citation(source: Source, base: int) -> JsonObject:
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[JsonObject]:
-    """The likelihoods of a piece of text; unknown bytes are those of the text."""
+    """Return the likelihoods of a piece of text; unknown bytes are those of the text."""
     return [
         {
             "token": token.token,

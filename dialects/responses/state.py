@@ -1,8 +1,9 @@
 """What is stored of a response, so that a later request can continue it.
 
-    input of the request + output of the response     the conversation of what comes after it
+    input of the request + output of the response    the conversation that later requests continue
 
-Items are kept as the JSON that they came as. Instructions are of their own call only, and not kept.
+Items are stored as the received JSON. Instructions apply to their own call only, and are not
+stored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +27,10 @@ _OF_ITEMS: Final = frozenset({"message", "function_call", "function_call_output"
 
 
 class KeptResponse(msgspec.Struct, frozen=True):
-    """A response and all that came before it. `channel` is where it is stored too, "" nowhere:
-    there it may be named by its id. `unseen_tokens` were thought on the way, and may be read again
-    where it is named."""
+    """A response and the conversation before it. `channel` is where it is stored too, "" for
+    nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning tokens,
+    which may be read again if it is referred to.
+    """
 
     response: msgspec.Raw
     items: list[msgspec.Raw]
@@ -51,7 +53,7 @@ class KeptItem(msgspec.Struct, frozen=True):
 
 _stored_decoder = msgspec.json.Decoder(KeptResponse)
 _kept_item = msgspec.json.Decoder(KeptItem)
-# By their ids; None stays behind.
+# By id; None stays last.
 Referred = Mapping[str, KeptItem | None]
 _NOTHING: Final[Referred] = MappingProxyType({})
 
@@ -78,7 +80,7 @@ def read_item(content: bytes) -> KeptItem:
 
 
 def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
-    """The ids of the items of a response that `keep` keeps, and what is to be kept of each."""
+    """Return the ids of a response's items that `keep` stores, and the data to store of each."""
     for raw in _output(msgspec.Raw(make_readable(response))):
         id_ = members_of(raw).get("id")
         if isinstance(id_, str) and id_:
@@ -92,10 +94,9 @@ def keep(
     channel: str,
     referred: Referred = _NOTHING,
 ) -> tuple[str, bytes] | None:
-    """The id of a response, and what is to be kept of it; None where it has no id or has failed.
-
+    """Return the id of a response, and the data to store; None if it has no id or has failed.
     `body` is the client's, `response` a whole response of this dialect (for a stream
-    `Decoder.response` or `Encoder.response`), `earlier` what its request went on from, `referred`
+    `Decoder.response` or `Encoder.response`), `earlier` is what its request continued, `referred`
     what it referred to.
     """
     response = make_readable(response)
@@ -118,7 +119,7 @@ def keep(
 
 
 def input_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
-    """The items of a request's own input, what it refers to in the place of the reference."""
+    """Return the items of a request's own input, with references replaced by their items."""
     raw_input = body.value("input")
     if raw_input is None:
         return []

@@ -1,10 +1,9 @@
-"""The usage object of the responses dialect as disjoint meters.
+"""Convert the usage object of the responses dialect to disjoint meters.
 
-    input   input_tokens holds cached and cache-written tokens (input_tokens_details; what was
-            written is kept for 30 minutes or 12 hours, cache_write_tokens_details)
-    output  output_tokens holds reasoning tokens (output_tokens_details)
-    search  not in the object: the number of web_search_call items of the answer, for the caller
-            to tell
+    input   input_tokens includes cached and cache-written tokens (input_tokens_details; the latter
+            are cached for 30 minutes or 12 hours, cache_write_tokens_details)
+    output  output_tokens includes reasoning tokens (output_tokens_details)
+    search  not in the object: the caller passes the number of web_search_call items
 
 Some servers report audio and image tokens in the details too. Cached tokens count against text
 first, then audio, then image. A zero that was sent is a zero, not a missing value (F28).
@@ -22,7 +21,7 @@ def quantities(raw: bytes | None, *, searches: int = 0) -> Quantities:
 
 
 def encode(counts: Counts) -> dict[str, Any]:
-    """The usage object for a client; details that are unknown are 0."""
+    """Return the usage object for a client; unknown details are 0."""
     inputs = {
         "cached_tokens": counts.cache_read,
         "cache_write_tokens": counts.cache_write,

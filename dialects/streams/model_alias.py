@@ -1,11 +1,11 @@
-"""Renames the model in a forwarded answer, where the channel's name for it differs from the
-clients': an alias hides the real model.
+"""Replaces the model's name in a forwarded answer if the channel's name differs from the client's,
+so that an alias hides the real model.
 
     whole answer    model, in gemini modelVersion
     frame           the same, in anthropic message.model, in responses response.model
 
-Only the value of that member changes. The frames of a stream begin alike up to it, mostly: where
-the one before was changed, the next is known by its beginning and not parsed at all.
+Only the value of that member changes. Most frames of a stream begin alike up to it: after one was
+changed, the next is recognised by its beginning and not parsed.
 """
 
 import re
@@ -18,14 +18,14 @@ import msgspec
 from dialects.json.body import Body
 from dialects.json.json_repair import read_answer_body
 
-# A longer beginning contains more than a head.
+# A longer beginning contains more than constant members.
 _BEGINNING_BYTES_MAX: Final = 1_024
 _root = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
 
 
 class FrameNaming:
-    """Tells `name` as the model in the frames of one stream; `path` leads to the member."""
+    """Sets `name` as the model in the frames of one stream; `path` leads to the member."""
 
     __slots__ = ("_after", "_before", "_member", "_name", "_path")
 
@@ -39,14 +39,14 @@ class FrameNaming:
     def show(self, raw: bytes) -> bytes:
         """Whole frames with that name."""
         if self._before is not None and raw.startswith(self._before):
-            # Quotes inside of a text are escaped: nothing but a frame begins like this.
+            # Quotes inside a text are escaped: only a frame begins like this.
             return raw.replace(self._before, self._after)
         if self._member not in raw:
             return raw
         if raw.count(b"\n\n") > 1:
             return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
         data = _DATA.search(raw)
-        # Without lines of data it is an element of gemini's array.
+        # Without data lines it is an element of gemini's array.
         start, end = data.span(1) if data else (raw.find(b"{"), raw.rfind(b"}") + 1)
         place = _place(raw[start:end], self._path)
         if place is None:
@@ -59,7 +59,7 @@ class FrameNaming:
 
 
 def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
-    """A whole answer with that name."""
+    """Return a whole answer with that name."""
     place = _place(raw, path)
     return raw if place is None else raw[: place[0]] + msgspec.json.encode(name) + raw[place[1] :]
 

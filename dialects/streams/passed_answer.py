@@ -1,9 +1,9 @@
-"""Answers that are forwarded while they arrive, and read for their usage: files of sound, events,
-and JSON with pictures in it, which may be larger than what is held of it.
+"""Answers that are forwarded while they arrive, and read for their usage: sound files, events, and
+JSON with pictures, which may be larger than the part that is kept in memory.
 
-    feed    what may be passed on now; nothing before `begun`, until which another provider may
-            still answer
-    end     that nothing more comes
+    feed    returns what may be forwarded now; nothing before `begun`, until which another
+            provider may still answer
+    end     finishes after the last byte
 
 Both raise AnswerFault for an answer that has failed or is invalid.
 """
@@ -37,7 +37,7 @@ class PassedAnswer(ABC):
 
     @abstractmethod
     def feed(self, chunk: bytes) -> bytes:
-        """What may be passed on now."""
+        """Return what may be forwarded now."""
 
     @abstractmethod
     def end(self) -> bytes:
@@ -45,11 +45,11 @@ class PassedAnswer(ABC):
 
 
 class PassedFile(PassedAnswer):
-    """A file as it is. `head` and `tail` are its ends, from which its length can be read."""
+    """A forwarded file. `head` and `tail` are its ends, from which its length can be read."""
 
     def __init__(self) -> None:
         self.head = b""
-        # The last pieces, together no shorter than what is looked at.
+        # The last pieces, together no shorter than the part that is read.
         self._last: deque[bytes] = deque()
         self._last_bytes = 0
 
@@ -76,14 +76,15 @@ class PassedFile(PassedAnswer):
 
 
 class PassedEvents(PassedAnswer):
-    """Server-sent events. `last` are the members of the one whose type ends in one of `ends`: it
-    tells the usage, and the answer is whole with it."""
+    """Server-sent events. `last` are the members of the event whose type ends in one of `ends`: it
+    reports the usage, and completes the answer.
+    """
 
     def __init__(self, ends: tuple[str, ...]) -> None:
         self._ends = ends
         self._splitter = FrameSplitter()
         self.last: dict[str, msgspec.Raw] = {}
-        # How many pictures have come whole.
+        # The number of complete pictures.
         self.finished = 0
 
     def feed(self, chunk: bytes) -> bytes:
@@ -119,7 +120,9 @@ class PassedEvents(PassedAnswer):
 
 
 class PassedJson(PassedAnswer):
-    """A JSON text. While it is short nothing is passed on: it can still be replaced by an error."""
+    """A JSON text. While it is short nothing is forwarded, so that an error can still replace
+    it.
+    """
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
@@ -150,12 +153,13 @@ class PassedJson(PassedAnswer):
 
 
 class BonesReader:
-    """A JSON text without the inside of its long strings, which are pictures: each of them is the
-    empty string. Raises AnswerFault (F17) where too much is left."""
+    """A JSON text without the inside of its long strings, which are pictures: each of them becomes
+    the empty string. Raises AnswerFault (F17) if too much is left.
+    """
 
     def __init__(self) -> None:
         self._kept = bytearray()
-        # Where the string began that is being read, in what is kept; -1 outside of strings.
+        # The position in the kept text at which the current string began; -1 outside strings.
         self._string_at = -1
         self._escaped = False
 
@@ -199,7 +203,7 @@ class BonesReader:
         return end + 1
 
     def _shorten(self) -> None:
-        """Of a long string its beginning is enough."""
+        """Only the beginning of a long string is kept."""
         del self._kept[self._string_at + _STRING_BYTES_MAX :]
 
     def _end_string(self) -> None:

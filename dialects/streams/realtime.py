@@ -1,12 +1,12 @@
-"""The events of OpenAI's realtime sessions, read for the usage of a session; they pass unchanged.
-Both forms are read: the one that is generally available, and its beta.
+"""The events of OpenAI's realtime sessions, read for the usage of a session; they are forwarded
+unchanged. Two forms are supported: the generally available one, and its beta.
 
-    client    session.update            which model writes down what is said, which model is asked
+    client    session.update            the transcription model, and the requested model
               input_audio_buffer.*      sound
               response.create           asks for a response, if turns are not detected
     server    session.created|updated   the formats of sound
               response.created|done     a response begins, and ends with its usage
-              *.delta                   what it says
+              *.delta                   its content
 """
 
 from typing import Any, Final, Literal
@@ -25,8 +25,9 @@ _PHONE_FORMATS: Final = frozenset({"audio/pcmu", "audio/pcma", "g711_ulaw", "g71
 INPUT_TOKEN_MS: Final = 100
 GA_LIMIT: Final = "max_output_tokens"
 BETA_LIMIT: Final = "max_response_output_tokens"
-"""What the most that a response may say is called in the settings, and in a request for one: in the
-form that is generally available, and in its beta."""
+"""The name of a response's output limit in the settings and in a request: in the generally
+available form, and in its beta.
+"""
 OUTPUT_TOKEN_MS: Final = 50
 
 _WORDS: Final = frozenset(
@@ -47,7 +48,7 @@ _NOTHING: Final = msgspec.Raw()
 
 
 class ClientEvent(msgspec.Struct, frozen=True):
-    """An event of a client, as far as it is looked at."""
+    """The members of a client's event that are read."""
 
     type: str = ""
     event_id: Any = None
@@ -56,12 +57,12 @@ class ClientEvent(msgspec.Struct, frozen=True):
 
     @property
     def may_be_answered(self) -> bool:
-        """Whether a response may begin by it: by itself, or by a turn that it ends."""
+        """Return whether a response may begin after it: directly, or because it ends a turn."""
         return self.type == "response.create" or self.type.startswith("input_audio_buffer.")
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
-    """An event of a provider, as far as it is looked at."""
+    """The members of a provider's event that are read."""
 
     type: str = ""
     response_id: str | None = None
@@ -88,12 +89,12 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def finish_reason(self) -> str:
-        """How it ended, as records have it; "" for what is no status."""
+        """Return the finish reason as records have it; "" for an unknown status."""
         return _ENDINGS.get(self.status or "", "")
 
     @property
     def failure(self) -> str:
-        """What its provider says that failed; "" of one that has not."""
+        """Return the error of a failed response; "" if it has not failed."""
         if self.status != "failed":
             return ""
         error = _member(self.status_details, "error")
@@ -107,7 +108,7 @@ _response = msgspec.json.Decoder(Response)
 
 
 def read_client_event(raw: bytes) -> ClientEvent:
-    """What a client sends. What cannot be read is for the provider to refuse: it has no type."""
+    """Return a client's event. An unreadable one has no type, and the provider refuses it."""
     try:
         return _client_event.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -115,7 +116,7 @@ def read_client_event(raw: bytes) -> ClientEvent:
 
 
 def read_server_event(raw: bytes) -> ServerEvent:
-    """What a provider sends. Raises ValueError for anything that is not an event."""
+    """Return a provider's event. Raises ValueError for anything that is not an event."""
     try:
         return _server_event.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -123,7 +124,7 @@ def read_server_event(raw: bytes) -> ServerEvent:
 
 
 def read_response(event: ServerEvent) -> Response:
-    """The response that an event is about. Raises ValueError where it is none."""
+    """Return the response in an event. Raises ValueError if it has none."""
     try:
         return _response.decode(event.response)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -131,9 +132,10 @@ def read_response(event: ServerEvent) -> Response:
 
 
 class SessionSettings(msgspec.Struct, frozen=True):
-    """What of a session's settings decides what it costs. `model` and `transcription` are None
-    where they are not named; the formats are how many bytes a millisecond of sound has;
-    `output_max` is the most that a response may say, None where it is not named."""
+    """The settings of a session that affect its cost. `model` and `transcription` are None if
+    unset; the formats are in bytes per millisecond of sound; `output_max` is the output limit of a
+    response, None if unset.
+    """
 
     model: str | None
     transcription: str | None
@@ -143,7 +145,7 @@ class SessionSettings(msgspec.Struct, frozen=True):
 
 
 def read_settings(raw: msgspec.Raw) -> SessionSettings:
-    """The settings in a session object of a client or a provider; nothing of what is none."""
+    """Read the settings in a session object of a client or a provider; none from an invalid one."""
     try:
         session = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -163,8 +165,9 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
 
 
 def quantities(raw: bytes | None) -> Quantities:
-    """The usage object of a response as meters. Cached text, sound and pictures are counted
-    separately; where they are not, text was cached first."""
+    """Convert the usage object of a response to meters. Cached text, sound and pictures are counted
+    separately; without these counts, text was cached first.
+    """
     opened = read_members(raw, "realtime")
     if isinstance(opened, Quantities):
         return opened
@@ -200,18 +203,18 @@ def _input_meters(usage: UsageMembers, total: int, details: dict[str, Any]) -> d
 
 
 class SpokenResponse(PassedAnswer):
-    """One response while it is made. `input_meters` is our own count of what it reads."""
+    """One response in progress. `input_meters` is our own count of its input."""
 
     def __init__(self) -> None:
         self.input_meters: dict[str, int] = {}
         self.said_bytes_ms = _PCM_BYTES_MS
-        # Pieces of text, each of which is a token at least, and how long they are together.
+        # The pieces of text, each of at least one token, and their total length.
         self.pieces = self.text_bytes = 0
         # Of sound, as bytes.
         self._sound_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Events are read by `note`; they pass as they are."""
+        """Events are read by `note`, and forwarded unchanged."""
         return chunk
 
     def end(self) -> bytes:
@@ -252,16 +255,18 @@ def sound_ms(audio: msgspec.Raw, bytes_ms: int) -> int:
 
 
 def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
-    """The event that sets the most that a response may say; `name` is that of the limit in the
-    session's form."""
+    """Return the event that sets the output limit of responses; `name` is the limit's name in the
+    session's form.
+    """
     session: dict[str, Any] = {"type": "realtime"} if name == GA_LIMIT else {}
     session[name] = tokens
     return msgspec.json.encode({"type": "session.update", "session": session})
 
 
 def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
-    """A client's event with that limit in one of its objects, where it has none there or a higher
-    one; what has no such object, and what cannot be read, as it came."""
+    """Return a client's event with that limit in one of its objects, unless it has a lower one. An
+    event without such an object, or an unreadable one, is unchanged.
+    """
     try:
         event = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -277,7 +282,7 @@ def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
 
 
 def cancel(response_id: str) -> bytes:
-    """The event that ends a response."""
+    """Return the event that cancels a response."""
     return msgspec.json.encode({"type": "response.cancel", "response_id": response_id})
 
 
@@ -290,7 +295,7 @@ def error_event(
     code: str | None = None,
     event_id: Any = None,
 ) -> str:
-    """An error as an event; `event_id` is that of the client's event at fault."""
+    """Return an error as an event; `event_id` is that of the client's event at fault."""
     row = KINDS[kind]
     error = {
         "type": row.type,
@@ -304,7 +309,9 @@ def error_event(
 
 
 def _bytes_ms(form: Any) -> int | None:
-    """Of a format by its name, or as an object with a type."""
+    """Return the bytes per millisecond of a format, given by its name or as an object with a
+    type.
+    """
     name = _member(form, "type") if isinstance(form, dict) else form
     if not isinstance(name, str):
         return None

@@ -1,11 +1,11 @@
-"""Server-sent events, cut into frames without changing a byte.
+"""Split server-sent events into frames without changing a byte.
 
-A frame is everything up to and with the empty line that ends it, so that joined frames are the
-original stream: comments, CR, LF, CRLF, a byte order mark, U+2028 inside text.
+A frame ends with its empty line, so that joined frames are the original stream: comments, CR, LF,
+CRLF, a byte order mark, U+2028 inside text.
 
-Where frames end does not depend on how the bytes were cut into chunks. Therefore a CR at the end
-of what was fed waits for one more byte: it may be half of a CRLF. Each byte is looked at a
-bounded number of times however the stream is fed.
+The ends of frames do not depend on how the bytes were split into chunks. Therefore a CR at the end
+of the input waits for one more byte: it may be half of a CRLF. Each byte is examined a bounded
+number of times, however the stream is split.
 """
 
 import re
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One frame: its bytes, its event name ("" when unnamed), its data or None without any."""
+    """One frame: its bytes, its event name ("" if unnamed), its data or None without any."""
 
     raw: bytes
     event: str
@@ -29,10 +29,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class FrameSplitter:
-    """Takes bytes as they arrive and gives whole frames.
-
-    When a frame passes `frame_bytes_max`, ended or not, `too_large` becomes true, the frames
-    before it are given, and nothing is read on (F17).
+    """Splits bytes into frames as they arrive. When a frame exceeds `frame_bytes_max`, complete or
+    not, `too_large` becomes true, the frames before it are returned, and reading stops (F17).
     """
 
     def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
@@ -44,14 +42,15 @@ class FrameSplitter:
         self._first = True
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that are whole now."""
+        """Return the complete frames."""
         if self.too_large:
             return []
         frames: list[Frame] = []
         if b"\r" in chunk:
             self._carriage_returns = True
         if self.begins(chunk):
-            # Nearly every chunk begins and ends a frame: cut without a copy into the buffer.
+            # Nearly every chunk begins and ends a frame: it is split without a copy into the
+            # buffer.
             chunk = self._cut_straight(chunk, frames)
             if not chunk:
                 return frames
@@ -66,19 +65,18 @@ class FrameSplitter:
         return frames
 
     def begins(self, chunk: bytes) -> bool:
-        """Whether this chunk begins a frame, and only LF ends its lines."""
+        """Return whether this chunk begins a frame, and ends its lines with LF only."""
         if self._pending or self._carriage_returns or self.too_large:
             return False
         return len(chunk) <= self._max and b"\r" not in chunk
 
     def end(self) -> Frame | None:
-        """What was left without its empty line, as a frame; None when nothing was."""
+        """Return the rest without its empty line, as a frame; None if there is none."""
         return self._cut(len(self._pending)) if self._pending else None
 
     def _cut_straight(self, chunk: bytes, frames: list[Frame]) -> bytes:
-        """Append the frames of a chunk without CR that begins a frame; the rest comes back.
-
-        One line end is found much faster than two, and most frames are a single line.
+        """Append the frames of a chunk without CR that begins a frame; return the rest. One line
+        end is found much faster than two, and most frames are a single line.
         """
         at = 0
         while (line_end := chunk.find(b"\n", at)) >= 0:
@@ -96,7 +94,7 @@ class FrameSplitter:
                 and chunk.startswith(b"data: ", line_end + 1)
                 and chunk.find(b"\n", line_end + 1, end) < 0
             ):
-                # A name and one line of data: every frame of some dialects.
+                # A name and one line of data, like all frames of some dialects.
                 self._first = False
                 name = chunk[at + 7 : line_end].decode(errors="replace")
                 frames.append(Frame(raw, name, chunk[line_end + 7 : end]))
@@ -106,7 +104,7 @@ class FrameSplitter:
         return chunk[at:]
 
     def _next_end(self) -> int:
-        """Where the first pending frame ends, or 0 when it does not yet."""
+        """Return where the first pending frame ends, or 0 if it is incomplete."""
         pending = self._pending
         if self._carriage_returns:
             empty_line = _EMPTY_LINE.search(pending, self._searched)
@@ -117,7 +115,7 @@ class FrameSplitter:
         else:
             end = pending.find(b"\n\n", self._searched) + 2
             end = 0 if end == 1 else end
-        # An empty line that is still to be completed begins within the last bytes.
+        # An incomplete empty line begins within the last bytes.
         self._searched = 0 if end else max(0, len(pending) - _EMPTY_LINE_BYTES_MAX + 1)
         return end
 
@@ -133,7 +131,7 @@ class FrameSplitter:
 
 
 def read_frame(raw: bytes, *, first: bool = False) -> Frame:
-    """Read the fields of a frame as the standard says; unknown fields are passed over."""
+    """Read the fields of a frame as the standard says; unknown fields are ignored."""
     text = raw.removeprefix(_BYTE_ORDER_MARK) if first else raw
     event, data = "", []
     for line in text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):

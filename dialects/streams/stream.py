@@ -1,7 +1,5 @@
-"""Decoding a stream of server-sent events: what is the same in every dialect.
-
-A dialect says what one frame means (`_read`); this module decides when a stream is over and what
-was cut.
+"""Decode a stream of server-sent events: the parts that all dialects share. A dialect interprets
+one frame (`_read`); this module decides when a stream has ended and what was cut.
 """
 
 import json
@@ -19,13 +17,13 @@ from dialects.json.json_repair import repair_frame
 from dialects.json.raw_json import size
 from dialects.streams.sse import Frame, FrameSplitter
 
-# What may stand in a JSON text, but for its being UTF-8 and its surrogates being pairs.
+# Matches the characters of a JSON text; UTF-8 and surrogate pairs are checked elsewhere.
 _TEXT: Final = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))++')
 _MISSES_MAX: Final = 4
 
 
 class Reader(Protocol):
-    """What turns members of an answer into events, and counts them."""
+    """Converts the members of an answer to events, and counts them."""
 
     text_bytes: int
 
@@ -62,7 +60,7 @@ class StepDecoder(Protocol):
 
 
 class Splitter(Protocol):
-    """Cuts the bytes of a stream into frames."""
+    """Splits the bytes of a stream into frames."""
 
     @property
     def too_large(self) -> bool: ...
@@ -74,10 +72,10 @@ class Splitter(Protocol):
 class FrameDecoder(ABC):
     """Reads one streamed answer.
 
-    After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
-    object (F26) or None. `forwarded`: the frames are forwarded unchanged, and reading a frame that
-    only holds text only changes the count of text. `end_marker` is the frame that ends every stream
-    of the dialect, for one whose upstream leaves it out (F14a).
+    After each call `complete` tells whether a break would not be a fault; `usage` is the last raw
+    usage object (F26) or None. `forwarded`: the frames are forwarded unchanged, and reading a frame
+    with text only changes nothing but the count of text. `end_marker` is the frame that ends every
+    stream of the dialect, for an upstream that omits it (F14a).
     """
 
     end_marker: ClassVar[bytes] = b""
@@ -95,12 +93,12 @@ class FrameDecoder(ABC):
 
     @property
     def text_bytes(self) -> int:
-        """UTF-8 bytes of text, refusals and tool calls so far."""
+        """Return the UTF-8 bytes of text, refusals and tool calls so far."""
         return self._reader.text_bytes
 
     @property
     def reasoning_bytes(self) -> int:
-        """UTF-8 bytes of reasoning so far."""
+        """Return the UTF-8 bytes of reasoning so far."""
         return self._reader.reasoning_bytes
 
     def show(self, rewrite: Callable[[bytes], bytes]) -> None:
@@ -183,7 +181,9 @@ class FrameDecoder(ABC):
         return at
 
     def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        """Handle the end of the connection: return the rest, then End or Broken unless the stream
+        has ended.
+        """
         if self._closed:
             return []
         steps: list[Step] = []
@@ -284,7 +284,7 @@ def _split_around(raw: bytes, text: bytes) -> tuple[bytes, bytes]:
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether the bytes are UTF-8; the caller handles the common case of ASCII."""
+    """Return whether the bytes are UTF-8; the caller handles the common case of ASCII."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -307,5 +307,5 @@ def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
 
 
 def write_data(value: Any) -> bytes:
-    """A frame that holds this value and has no name."""
+    """Return a frame with this value and without a name."""
     return b"data: " + msgspec.json.encode(value) + b"\n\n"

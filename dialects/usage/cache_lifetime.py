@@ -1,5 +1,6 @@
-"""How long OpenAI keeps tokens that a request writes to its cache. Usage without a lifetime is
-booked by the request's `prompt_cache_options.ttl`."""
+"""The lifetime of tokens that a request writes to OpenAI's cache. Usage without a lifetime is
+booked by the request's `prompt_cache_options.ttl`.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,7 +13,7 @@ from dialects.usage.usage import Quantities
 
 _NAME: Final = "prompt_cache_options"
 UNTOLD: Final = "in_cache_write_5m"
-"""The meter of what was written for a time that no usage tells."""
+"""The meter of cache writes whose lifetime no usage reports."""
 _METERS: Final[Mapping[str, str]] = {
     "5m": "in_cache_write_5m",
     "30m": "in_cache_write_30m",
@@ -23,8 +24,9 @@ _WORD_MAX: Final = 40
 
 
 def with_lifetime(quantities: Quantities, body: Body) -> Quantities:
-    """A usage that has UNTOLD, with that on the meter of the time that was asked for. An
-    unclassified lifetime puts the usage under review (P28)."""
+    """Return a usage with UNTOLD moved to the meter of the requested lifetime. An unclassified
+    lifetime puts the usage under review (P28).
+    """
     if _NAME not in body.members:
         return quantities
     ttl = members_of(body.value(_NAME)).get("ttl")

@@ -1,20 +1,20 @@
-"""The conditions that a price may depend on beside what is counted: how each is asked for, where an
-answer says what was granted, and which of its values are known.
+"""The conditions that a price may depend on besides the counted usage: the member that requests
+one, the member of an answer that reports it, and its known values.
 
-    kind            asked for by              told by
+    kind            requested by              reported by
     service_tier    service_tier,             openai, responses: service_tier of the answer
                     serviceTier               anthropic: usage.service_tier
                                               gemini: usageMetadata.serviceTier, .trafficType
     speed           speed (anthropic)         usage.speed
     inference_geo   inference_geo (anthropic) usage.inference_geo
-    processing      nothing of ours           anthropic: usage.service_tier "batch"
+    processing      none of our requests      anthropic: usage.service_tier "batch"
 
-What an answer tells is always read, whether its request asked for it or not: known terms that
-nobody asked for are not charged for, unknown ones are reviewed.
+Reported conditions are always read, requested or not: known ones that nobody requested are not
+charged, unknown ones are reviewed.
 
-Input size is a tier of a price, cache lifetime and resolution are meters of their own
+Input size is a tier of a price; cache lifetime and resolution are separate meters
 (billing/prices/meters.py). A value that is neither plain nor known here puts its request under
-review: nobody has decided what it costs.
+review, because nobody has decided its price.
 """
 
 import re
@@ -25,8 +25,9 @@ VALUE: Final = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 class Kind(NamedTuple):
-    """`plain` values mean the standard price; `known` ones may have a price of their own. `asked`
-    are the members of a request that ask for one, none where no request of ours can."""
+    """`plain` values mean the standard price; `known` ones may have their own price. `asked` are
+    the members of a request that ask for one, none if our requests cannot.
+    """
 
     plain: frozenset[str]
     known: frozenset[str]
@@ -57,10 +58,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "processing": Kind(frozenset({""}), frozenset({"batch"}), ()),
 }
 
-# What a version of a price carries terms for; a service tier has a price of its own.
+# The conditions that a version of a price has terms for; a service tier has a separate price.
 OF_VERSIONS: Final[tuple[str, ...]] = tuple(kind for kind in KINDS if kind != TIER)
 
-# Google tells the traffic of Vertex AI in words of its own.
+# Google's names of Vertex AI's traffic types.
 TRAFFIC: Final[Mapping[str, str]] = {
     "TRAFFIC_TYPE_UNSPECIFIED": "standard",
     "ON_DEMAND": "standard",

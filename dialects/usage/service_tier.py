@@ -1,13 +1,13 @@
-"""In which service tier an upstream says that it answers, read from its own bytes.
+"""Find the service tier that an upstream reports, in its own bytes.
 
-Only the places where each dialect has it are looked at, never a text that looks like it: what
-a client writes into its metadata or prompt comes back in answers too.
+Only the dialect's own position of the tier is read, never a similar text elsewhere: answers repeat
+what a client writes into its metadata or prompt.
 
     openai      service_tier                 of the answer, or of a chunk
     responses   service_tier                 of the response, whole or inside an event
     anthropic   usage.service_tier           of the message, whole or inside message_start
 
-What is no text is told as JSON has it: it is no tier that anybody knows (P28).
+A value that is not a text is returned as JSON, and is an unknown tier (P28).
 """
 
 import msgspec
@@ -25,13 +25,13 @@ class _Place(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Place)
 _NOWHERE = _Place()
 NAME = b'"service_tier"'
-"""The name as it stands in JSON, and never inside of a text there."""
+"""The name in JSON's quotes, which never appears inside a JSON text."""
 _DATA = b"data:"
 _WORD_MAX = 40
 
 
 def tier_of_answer(raw: bytes) -> str:
-    """What a whole answer names, "" when it names none. Never raises."""
+    """Return the tier of a whole answer, "" for none. Never raises."""
     if NAME not in raw:
         return ""
     answer = _place(raw)
@@ -39,7 +39,7 @@ def tier_of_answer(raw: bytes) -> str:
 
 
 def tier_of_frames(raw: bytes) -> str:
-    """What the last of some frames of a stream names that names any."""
+    """Return the last tier in these frames of a stream."""
     if NAME not in raw:
         return ""
     lines = (line for line in reversed(raw.splitlines()) if line.startswith(_DATA))

@@ -1,14 +1,14 @@
-"""What an answer used, in the two neutral spellings.
+"""The usage of an answer, in two neutral forms.
 
-    meters   disjoint: each token is in exactly one meter. Money is reckoned from these.
+    meters   disjoint: each token is in exactly one meter. Money is computed from these.
              in_text in_cache_read in_cache_write_5m _30m _1h _12h in_audio in_audio_cached
              in_image in_image_cached / out_text out_reasoning out_audio out_image / searches
              code_sessions
-    Counts   inclusive: each part lies inside its side's number. Usage objects are written from
+    Counts   inclusive: each part is included in its side's number. Usage objects are written from
              these.
 
 A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writes one by
-`usage.encode(Counts) -> dict`; `Counts.of(meters)` leads from the first to the second.
+`usage.encode(Counts) -> dict`; `Counts.of(meters)` converts the first to the second.
 """
 
 import re
@@ -22,11 +22,11 @@ from dialects.usage.usage_members import unknown_members
 
 Meters = dict[str, int]
 
-# Twice the longest context of any model (as of 2026-11): what is above it is a lie (F27).
+# Twice the longest context of any model (as of 2026-11): a higher count is false (F27).
 COUNT_MAX = 20_000_000
 RAW_BYTES_MAX = 16 * 1024
 
-# F27: what no honest provider sends. Such a row is not priced by the upstream's count.
+# F27: flags of impossible counts. Such a row is not priced by the upstream's count.
 QUARANTINE_FLAGS = frozenset(
     {
         "usage_unreadable",
@@ -48,8 +48,9 @@ _NO_LIFETIMES: Final[Mapping[str, int]] = {}
 
 
 class UsagePart(msgspec.Struct, frozen=True):
-    """What one model used of an answer that several models or steps have made; `model` is "" for
-    the one that was asked."""
+    """The usage of one model in an answer by several models or steps; `model` is "" for the
+    requested one.
+    """
 
     model: str
     meters: dict[str, int]
@@ -58,11 +59,11 @@ class UsagePart(msgspec.Struct, frozen=True):
 class Quantities(msgspec.Struct, frozen=True):
     """The quantities that an upstream reports.
 
-    `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
-    `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
-    `conditions` are those that the object tells, {kind: value}, plain ones too. `parts` are priced
-    one by one, and add up to the meters; none where the whole is one. `unknown` names what nobody
-    has classified (P28): members by their path in the table `wire`, values as `speed=warp`.
+    `meters`: in_text and out_text always, others if not 0; empty if nothing can be priced. `flags`:
+    the defects of the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch. `conditions`
+    are those in the object, {kind: value}, including plain ones. `parts` are priced one by one, and
+    add up to the meters; none if the whole is one. `unknown` names the unclassified values (P28):
+    members by their path in the table `wire`, values as `speed=warp`.
     """
 
     meters: dict[str, int]
@@ -113,24 +114,24 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def cache_write(self) -> int:
-        """Tokens written to a cache, for any lifetime."""
+        """Return the tokens written to a cache, for any lifetime."""
         return (
             self.cache_write_5m + self.cache_write_1h + self.cache_write_30m + self.cache_write_12h
         )
 
     @property
     def input_text(self) -> int:
-        """The input without sound and pictures, cached or not, never below 0."""
+        """Return the input without sound and pictures, cached or not, at least 0."""
         return max(0, self.input - self.input_audio - self.input_image)
 
     @property
     def output_text(self) -> int:
-        """The output without its named parts, never below 0."""
+        """Return the output without its named parts, at least 0."""
         return max(0, self.output - self.reasoning - self.output_audio - self.output_image)
 
     @classmethod
     def of(cls, meters: Mapping[str, int]) -> "Counts":
-        """The inclusive spelling of disjoint meters."""
+        """Convert disjoint meters to inclusive counts."""
         cached_audio, cached_image = _of(meters, "in_audio_cached"), _of(meters, "in_image_cached")
         return cls(
             input=sum(count for name, count in meters.items() if name.startswith("in_")),
@@ -173,7 +174,7 @@ class UsageMembers(msgspec.Struct):
         return value if isinstance(value, dict) else {}
 
     def count(self, name: str, inside: dict[str, Any] | None = None) -> int | None:
-        """A count of the object, or of one `inside`."""
+        """Return a count of the object, or of one `inside`."""
         value = (self.members if inside is None else inside).get(name)
         if value is None or (type(value) is int and 0 <= value <= COUNT_MAX):
             return value
@@ -191,10 +192,9 @@ class UsageMembers(msgspec.Struct):
         side: dict[str, Any],
         lifetimes: Mapping[str, int] = _NO_LIFETIMES,
     ) -> Meters:
-        """The meters of `total` input tokens; sound and pictures are told in `side`, and how much
-        of what was `written` to a cache is kept for how long in `lifetimes`, by meter.
-
-        Cached tokens count against text first, then audio, then image.
+        """Return the meters of `total` input tokens. `side` has sound and pictures, and `lifetimes`
+        how many of the `written` cache tokens are kept for how long, by meter. Cached tokens count
+        against text first, then audio, then image.
         """
         audio, image = self._media(side)
         text = total - written - audio - image
@@ -219,7 +219,7 @@ class UsageMembers(msgspec.Struct):
         )
 
     def output_meters(self, total: int, reasoning: int, side: dict[str, Any]) -> Meters:
-        """The meters of `total` output tokens; sound and pictures are told in `side`."""
+        """Return the meters of `total` output tokens; `side` has sound and pictures."""
         audio, image = self._media(side)
         text = total - reasoning - audio - image
         if text < 0:
@@ -231,7 +231,7 @@ class UsageMembers(msgspec.Struct):
         )
 
     def _media(self, side: dict[str, Any]) -> tuple[int, int]:
-        """Sound and pictures of one side."""
+        """Return the sound and pictures of one side."""
         if side.keys().isdisjoint(_OF_MEDIA):
             return 0, 0
         return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
@@ -243,7 +243,7 @@ class UsageMembers(msgspec.Struct):
         return Quantities({}, ("usage_missing",))
 
     def result(self, meters: Meters, parts: tuple[UsagePart, ...] = ()) -> Quantities:
-        """The meters with the flags; without any when the count lies (F27)."""
+        """Return the meters with the flags; without meters if the count is impossible (F27)."""
         if not (self.flags or self.unknown or self.conditions or parts):
             return Quantities(meters, ())
         lies = not QUARANTINE_FLAGS.isdisjoint(self.flags)
@@ -274,14 +274,13 @@ def read_members(raw: bytes | None, wire: str) -> UsageMembers | Quantities:
 
 
 def present(**counts: int | None) -> Meters:
-    """The counts that are neither absent nor 0."""
+    """Return the counts that are neither absent nor 0."""
     return {name: count for name, count in counts.items() if count}
 
 
 def storable(raw: bytes) -> bytes:
-    """The raw object as a jsonb column takes it: bounded, and without the escape of NUL.
-
-    What is larger than 16 KiB becomes an object that only says so.
+    """Return the raw object for a jsonb column: limited, and without the escape of NUL. An object
+    larger than 16 KiB is replaced by one that only says so.
     """
     if len(raw) > RAW_BYTES_MAX:
         return b'{"dropped_bytes":%d}' % len(raw)

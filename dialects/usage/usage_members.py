@@ -1,15 +1,15 @@
-"""What each member of a usage object means for the price, as one table.
+"""The effect of each usage member on the price, as one table.
 
-    meter      it is counted, on the meters that are named
-    condition  it decides by which terms the rest is priced (dialects/usage/price_conditions.py)
-    part       it holds counts of a model or step of its own
-    free       it changes no price, for the reason that is given
-    review     nobody publishes what it costs in a form that can be computed: a request in which
-               it counts anything is under review
+    meter      it is counted, on the named meters
+    condition  it determines the terms of the rest (dialects/usage/price_conditions.py)
+    part       it has the counts of a separate model or step
+    free       it changes no price, for the given reason
+    review     nobody publishes its price in a computable form: a request in which it counts
+               anything is under review
 
-A member that is not here is unknown, and puts its request under review as well (P28). A test walks
-the types of the vendors' clients: one that they add has to be classified here first. docs/prices.md
-shows the table.
+A member outside the table is unknown, and puts its request under review as well (P28). A test
+compares the table with the types of the vendors' clients, so that a new member must be classified
+first. docs/prices.md shows the table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,15 +18,16 @@ from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["meter", "condition", "part", "free", "review"]
 
-# The length kept of an unknown member's name, and the number of unknown members reported.
+# The stored length of an unknown member's name, and the maximum number of reported unknown members.
 _NAME_MAX: Final = 80
 READ_MAX: Final = 64
 UNKNOWN_MAX: Final = 8
 
 
 class Member(NamedTuple):
-    """What one member is. `word` names the meters or the condition, or gives the reason. `of` is
-    who sends it, "" for the dialect's own vendor."""
+    """One member. `word` names the meters or the condition, or gives the reason. `of` is its
+    vendor, "" for the dialect's own.
+    """
 
     role: Role
     word: str
@@ -264,8 +265,8 @@ REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
-# Embeddings, moderations, pictures, speech, transcriptions: which of them are meters is decided
-# by the price of the model (docs/prices.md).
+# Embeddings, moderations, pictures, speech, transcriptions: the price of the model decides which of
+# them are meters (docs/prices.md).
 UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "type": _free("names the unit of the count"),
@@ -307,7 +308,7 @@ TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
 }
 
 
-# ---- at run time: the same tables as trees, one step for each level of the object
+# ---- At run time: the same tables as trees, with one level for each level of the object
 
 _LEAF: Final = 0
 _REVIEW: Final = 1
@@ -334,8 +335,9 @@ _TREES: Final = {name: _tree(table) for name, table in TABLES.items()}
 
 
 def unknown_members(wire: str, usage: Mapping[str, Any]) -> list[str]:
-    """The members of a usage object that nobody has classified, or whose price nobody publishes,
-    by their paths; at most READ_MAX."""
+    """Return the paths of a usage object's members that nobody has classified, or whose price
+    nobody publishes; at most READ_MAX.
+    """
     unknown: list[str] = []
     tree = _TREES[wire]
     if _is_known(usage, tree):
@@ -400,8 +402,9 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
 
 
 def may_be_accepted(wire: str, path: str) -> bool:
-    """Whether an operator may count a member as free: it is one whole name that no table gives a
-    meaning, none of a condition, and nothing inside of what is counted."""
+    """Return whether an operator may count a member as free: a complete name that no table
+    classifies, not a value of a condition, and not inside a counted member.
+    """
     if wire not in TABLES or "=" in path or "?" in path or len(path) >= _NAME_MAX:
         return False
     known = {name.replace("[]", ""): member.role for name, member in TABLES[wire].items()}

@@ -1,8 +1,7 @@
-"""Work that a management API operation does after its transaction, such as sending a letter.
-
-It gets the body of the answer and returns the body to send, which an Idempotency-Key then keeps;
-until then, and where the process ended between, it keeps the first one. What was done is not done
-again.
+"""Work that a management API operation does after its transaction, such as sending a letter. It
+gets the body of the answer and returns the body to send, which is then stored for an
+Idempotency-Key. Until then the first body is stored; if the process ends in between, the work is
+not repeated.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ _NAME: Final = "_finish_after_commit"
 
 
 def finish_after_commit(request: HttpRequest, finish: Finish) -> None:
-    """Have this done once the operation is committed."""
+    """Register work to do once the operation is committed."""
     setattr(request, _NAME, finish)
 
 

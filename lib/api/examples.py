@@ -65,9 +65,8 @@ class NoExample(KeyError):
 
 
 def example_of(schemas: Mapping[str, Any], node: Mapping[str, Any], name: str = "") -> Any:
-    """A value that a schema accepts: its first example or default, else the required members.
-
-    `schemas` are those of the description's components. Raises NoExample.
+    """Return a value that a schema accepts: its first example or default, else the required
+    members. `schemas` are the description's components. Raises NoExample.
     """
     if "$ref" in node:
         return example_of(schemas, schemas[node["$ref"].rpartition("/")[2]], name)

@@ -1,4 +1,4 @@
-"""Instants as the management API reads them."""
+"""Points in time in the management API."""
 
 import datetime as dt
 from typing import Annotated
@@ -7,7 +7,9 @@ from pydantic import AfterValidator, AwareDatetime
 
 
 def _convert_to_utc(at: dt.datetime) -> dt.datetime:
-    """The database takes no offset of 16 hours or more, which RFC 3339 has up to 23:59."""
+    """Convert to UTC, because the database accepts no offset of 16 hours or more, which RFC 3339
+    permits up to 23:59.
+    """
     try:
         return at.astimezone(dt.UTC)
     except OverflowError:

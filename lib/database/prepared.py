@@ -12,9 +12,9 @@ from django.db import connection
 
 
 def first_row(statement: str) -> tuple[Any, ...]:
-    """The first row of a statement without parameters, on Django's connection."""
+    """Return the first row of a statement without parameters, on Django's connection."""
     connection.ensure_connection()
-    # As one of Django's own: confined to a tenant, and with errors of its kinds.
+    # With Django's wrappers: confined to a tenant, and with Django's exceptions.
     cursor: Any = _Prepared(connection.connection)
     with connection.make_cursor(cursor) as confined:
         confined.execute(statement)

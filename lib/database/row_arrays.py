@@ -30,7 +30,7 @@ Json = Annotated[str, "jsonb"]
 Words = Annotated[Sequence[str], "text[]"]
 """Words without commas, for a column of the type text[]."""
 JoinedWords = Annotated[str, "text[]"]
-"""The same, joined by commas already."""
+"""The same, already joined by commas."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 _ALWAYS_SENT: Final = object()
@@ -42,14 +42,15 @@ class _Column(NamedTuple):
     array_type: str
     value: str
     write: Callable[[Sequence[Any]], str]
-    # What most rows have: None or "". What lacks at the end of an array comes out of `unnest` as
-    # null, so that a column where no row has anything else is sent as an empty array.
+    # The value of most rows: None or "". `unnest` returns null for missing items at the end of an
+    # array, so a column in which no row has another value is sent as an empty array.
     absent: Any
 
 
 class RowArrays(Generic[Row]):
     """The fields of a struct as columns of `unnest(arrays) AS t (names)`: all `without` some, or
-    `only` these. A field whose default is None or "" costs nothing where no row has it."""
+    `only` these. A field whose default is None or "" costs nothing if no row sets it.
+    """
 
     def __init__(
         self, row_type: type[Row], *, without: Collection[str] = (), only: Collection[str] = ()
@@ -65,7 +66,7 @@ class RowArrays(Generic[Row]):
 
     @property
     def names(self) -> str:
-        """The columns, for `INSERT INTO` and for the alias of `unnest`."""
+        """Return the columns, for `INSERT INTO` and for the alias of `unnest`."""
         return ", ".join(column.name for column in self._columns)
 
     @property
@@ -74,16 +75,16 @@ class RowArrays(Generic[Row]):
         return ", ".join(f"%({column.name})s::{column.array_type}" for column in self._columns)
 
     def select(self, **replaced: str) -> str:
-        """What `SELECT` reads of `t` for each of `names`; `replaced` are other expressions."""
+        """Return the `SELECT` expressions of `names` in `t`; `replaced` are other expressions."""
         _check_known(replaced, [column.name for column in self._columns])
         return ", ".join(replaced.get(column.name, column.value) for column in self._columns)
 
     def parameters(self, rows: Iterable[Row]) -> dict[str, str]:
-        """The arrays of these rows, by the names of their columns."""
+        """Return the arrays of these rows, by column name."""
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         count = len(columns[0])
         arrays = {}
-        # Unpacked, and without a call for what is absent: this is done for every request.
+        # Unrolled, and without a call for absent values, because this runs for every request.
         for place, name, _, _, write, absent in self._columns:
             values = columns[place]
             if absent is not _ALWAYS_SENT and values.count(absent) == count:
@@ -100,14 +101,14 @@ def _check_known(names: Iterable[str], known: Collection[str]) -> None:
 
 
 def array(values: Sequence[object]) -> str:
-    """An array literal of values whose text needs no quoting; None is null."""
+    """Return an array literal of values whose text needs no quoting; None is null."""
     if None in values:
         values = ["null" if value is None else value for value in values]
     return "{" + ",".join(map(str, values)) + "}"
 
 
 def quoted_array(texts: Sequence[str | None]) -> str:
-    """An array literal of any texts; NUL, which the database has no place for, is left out."""
+    """Return an array literal of any texts, without NUL, which the database cannot store."""
     if None in texts:
         quoted = ["null" if text is None else _quote([text]) for text in texts]
         return "{" + ",".join(quoted) + "}"
@@ -115,8 +116,9 @@ def quoted_array(texts: Sequence[str | None]) -> str:
 
 
 def _quote(texts: Sequence[str]) -> str:
-    """The items of an array literal, quoted all at once: most need nothing more than the quotes.
-    NUL parts them meanwhile."""
+    """Quote the items of an array literal all at once, joined by NUL, because most need nothing but
+    quotes.
+    """
     joined = "\0".join(texts)
     if joined.count("\0") >= len(texts):
         joined = "\0".join([text.replace("\0", "") for text in texts])
@@ -128,13 +130,14 @@ def _quote(texts: Sequence[str]) -> str:
 
 
 def optional_id_array(ids: Sequence[UUID | None]) -> str:
-    """An array literal of ids; None is null."""
+    """Return an array literal of ids; None is null."""
     return array([None if id_ is None else id_.hex for id_ in ids])
 
 
 def numbers_array(rows: Sequence[Sequence[int]]) -> str:
-    """An array literal of texts, each of which is an array literal of numbers: an array of arrays
-    would have to be rectangular."""
+    """Return an array literal of texts, each of which is an array literal of numbers: an array of
+    arrays would have to be rectangular.
+    """
     return "{" + ",".join([f'"{array(numbers)}"' for numbers in rows]) + "}"
 
 
@@ -149,7 +152,7 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
         write = optional_id_array
     value = f"t.{name}"
     if stored_as == "text[]":
-        # The words of a row are one text on the way.
+        # The words of a row are sent as one text.
         value = f"string_to_array({value}, ',')"
     elif stored_as is not None:
         database_type = stored_as
@@ -160,7 +163,9 @@ def _column(place: int, name: str, hint: Any, default: Any) -> _Column:
 
 
 def _read_type(hint: Any) -> tuple[Any, str | None, bool]:
-    """The plain type of a field, what else its column is stored as, and whether it may be None."""
+    """Return the plain type of a field, its column's other type if any, and whether it may be
+    None.
+    """
     if get_origin(hint) in (Union, types.UnionType):
         parts = [_read_type(part) for part in get_args(hint) if part is not type(None)]
         ((plain, stored_as, _),) = set(parts)

@@ -29,8 +29,8 @@ class CreateModels(Operation):
     ) -> None:
         for model in self.models:
             model.database_forwards(app_label, schema_editor, from_state, to_state)
-        # Keys and indexes, which would wait for the end of the migration: what follows may need
-        # the tables as they will be.
+        # Create keys and indexes now instead of at the end of the migration, because later
+        # operations may need the complete tables.
         for statement in schema_editor.deferred_sql:
             schema_editor.execute(statement)
         schema_editor.deferred_sql.clear()

@@ -1,15 +1,16 @@
-"""The second lock: whose rows the database shows to what runs now (docs/adr/0013).
+"""Row-level security as a second check: which tenant's rows the database shows to the current code
+(docs/adr/0013).
 
-What acts inside a tenant enters it. From then on its statements run as a role to which row-level
-security shows this tenant's rows alone, whatever a filter forgot; with no tenant they run as the
-role that logged in, which sees all of them: the installation's own work.
+Code for a tenant enters it. From then on its statements run as a role to which row-level security
+shows only this tenant's rows, even if a filter is missing. Without a tenant they run as the login
+role, which sees all rows, for the installation's own work.
 
     no tenant --enter--> a tenant, until the request ends
     within(tenant), within(None): for the length of a block
 
-How a connection stands is not remembered but read from what the server reports of it: the name of
-the application, which is set together with the role. So neither a connection from the pool nor one
-whose transaction was rolled back, and the role with it, is taken for what it was before.
+The state of a connection is read from the application name that the server reports, which is set
+together with the role. It is never cached, so a pooled connection, or one whose transaction (and
+with it the role) was rolled back, is not mistaken for its earlier state.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -36,18 +37,18 @@ Part = TypeVar("Part")
 
 
 def current_tenant() -> UUID | None:
-    """The tenant that is acted in; None is the installation."""
+    """Return the current tenant; None is the installation."""
     return _current.get()
 
 
 def enter(tenant: UUID | None) -> None:
-    """Act in a tenant, or for the installation, from now on."""
+    """Switch to a tenant, or to the installation, from now on."""
     _current.set(tenant)
 
 
 @contextmanager
 def use_tenant(tenant: UUID | None) -> Iterator[None]:
-    """Act in a tenant, or for the installation, inside the block."""
+    """Switch to a tenant, or to the installation, inside the block."""
     before = _current.get()
     _current.set(tenant)
     try:
@@ -57,15 +58,16 @@ def use_tenant(tenant: UUID | None) -> Iterator[None]:
 
 
 def own_context() -> Context:
-    """A context with the tenant of the caller and nothing else of it: for a task that outlives its
-    request."""
+    """Return a context with the caller's tenant only: for a task that outlives its request."""
     context = Context()
     context.run(enter, current_tenant())
     return context
 
 
 def iterate_within(tenant: UUID | None, parts: Iterable[Part]) -> Iterator[Part]:
-    """The parts of an answer that is sent after its request has ended, each made in the tenant."""
+    """Iterate over the parts of an answer that is sent after its request has ended, within the
+    tenant.
+    """
     iterator = iter(parts)
     while True:
         with use_tenant(tenant):
@@ -89,8 +91,8 @@ async def iterate_within_async(
 
 
 def confine_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Confine every statement of a connection of Django's: to be called when it is made."""
-    # First of the wrappers: a temporary one takes the last of the list off when it ends.
+    """Confine every statement of a Django connection: called when it is created."""
+    # Insert it first: a temporary wrapper removes the last of the list when it ends.
     if _confine_connection not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, _confine_connection)
 

@@ -20,9 +20,8 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 def csv_file(name: str, rows: Rows) -> HttpResponse:
-    """A file to be saved under that name, its head the first of the rows.
-
-    No text in it is a formula that a spreadsheet would run; a decimal number stays one.
+    """Return a file for download under that name; the first row is its header. No text in it is a
+    formula that a spreadsheet would run; a decimal number stays one.
     """
     return _set_file_name(HttpResponse(csv_text(rows), content_type=CSV_TYPE), name)
 
@@ -48,12 +47,12 @@ def _set_file_name(response: Response, name: str) -> Response:
 
 
 def csv_text(rows: Rows) -> str:
-    """Rows as lines of a file; no text in it is a formula."""
+    """Return rows as lines of a file; no text in it is a formula."""
     return csv_lines(harmless(list(row)) for row in rows)
 
 
 def csv_lines(rows: Rows) -> str:
-    """Rows of cells that are `harmless`, or cannot be formulas, as lines of a file."""
+    """Return rows of cells that are `harmless`, or cannot be formulas, as lines of a file."""
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     return written.getvalue()

@@ -25,8 +25,9 @@ class SheetUnreadable(ValueError):
 
 
 def sheet_rows(file: IO[bytes]) -> Iterator[Row]:
-    """The rows of a CSV file, as texts, or of a workbook's first sheet, as typed values. Raises
-    SheetUnreadable, at the first row or at a later one."""
+    """Yield the rows of a CSV file, as texts, or of a workbook's first sheet, as typed values.
+    Raises SheetUnreadable, at the first row or at a later one.
+    """
     if file.read(4) == b"PK\x03\x04":
         file.seek(0)
         return _workbook_rows(file)

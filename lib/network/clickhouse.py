@@ -1,7 +1,6 @@
-"""A ClickHouse server, asked over its HTTP interface through the guarded connector.
-
-A value is never part of a statement's text: it is one of ClickHouse's query parameters,
-`{name:Type}`. Its address is the operator's own, so that any network is permitted.
+"""A client of a ClickHouse server's HTTP interface, through the guarded connector. A value is never
+part of a statement's text: it is a ClickHouse query parameter, `{name:Type}`. The operator chooses
+its address, so any network is permitted.
 """
 
 import datetime as dt
@@ -22,21 +21,22 @@ _ANYWHERE: Final = egress.EgressPolicy(("0.0.0.0/0", "::/0"))
 ASK_S: Final = 10
 SEND_S: Final = 60
 _SETTINGS: Final = {
-    # An answer that fails half-way fails as a whole, with its status.
+    # An answer that fails half-way fails as a whole, with an error status.
     "wait_end_of_query": "1",
     "output_format_json_quote_64bit_integers": "0",
-    # Insertions are there when they are acknowledged.
+    # Insertions are readable once they are acknowledged.
     "async_insert": "0",
 }
-# As it reads the text of a parameter: tabs and line ends would end it.
+# Escapes for the text of a parameter, which tabs and line ends would terminate.
 _ESCAPES: Final = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _ESCAPED: Final = str.maketrans(_ESCAPES)
 _QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
 
 
 class ClickHouseError(Exception):
-    """ClickHouse does not answer, or refuses: `code` is then its error number, else None. Its
-    message is left out, because it may quote rows."""
+    """ClickHouse is unavailable, or refuses: `code` is then its error number, else None. Its
+    message is omitted, because it may quote rows.
+    """
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -53,7 +53,9 @@ class ClickHouse:
     password: str = field(repr=False)
 
     def rows(self, text: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
-        """The rows of a question, each a list. Raises ClickHouseError, also after ten seconds."""
+        """Return the rows of a query, each a list. Raises ClickHouseError, also after ten
+        seconds.
+        """
         fields = {
             f"param_{name}": write_literal(value) for name, value in (parameters or {}).items()
         }
@@ -67,7 +69,7 @@ class ClickHouse:
         return [msgspec.json.decode(line) for line in answer.splitlines() if line]
 
     def run(self, text: str) -> None:
-        """Run a statement that answers nothing. Raises ClickHouseError."""
+        """Run a statement without a result. Raises ClickHouseError."""
         self._send_request(client(SEND_S), {}, text.encode())
 
     def insert(self, table: str, columns: Iterable[str], rows: bytes) -> None:
@@ -114,7 +116,7 @@ def client(read_s: int) -> Any:
 
 
 def write_literal(value: Value) -> str:
-    """A parameter's text, as its type in the statement is read."""
+    """Return a parameter's text in the form that its type in the statement requires."""
     if isinstance(value, str):
         return value.translate(_ESCAPED)
     if isinstance(value, dt.datetime):

@@ -1,19 +1,20 @@
-"""Which addresses the server may speak to on somebody's behalf (docs/promises.md, "Egress").
+"""The addresses to which the server may connect on somebody's behalf (docs/promises.md,
+"Egress").
 
-Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
-once, judges every answer, connects to an address that it judged, and judges the other end of the
-socket once more. It follows no redirect (`fetch_url` does, judging each), keeps no cookie and takes
-nothing from the environment.
+Resolved addresses are checked, never the text of a URL: `guarded_client` resolves a name once,
+checks every answer, connects to an address that it checked, and checks the socket's peer address
+again. It follows no redirect (`fetch_url` does, checking each), stores no cookies and does not read
+the environment.
 
     EgressError
         EgressDenied    the address, the scheme or the form of the URL is not permitted
-        Unreachable     a stranger's address leads nowhere, or inside: which of them is not said
-        TooLarge        more is there than may be fetched
+        Unreachable     a user's address does not answer, or is internal: the text is the same
+        TooLarge        the response exceeds the permitted size
         Unresolved      the name has no address
-        EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
+        EgressFailed    no connection, no TLS, no answer in time, or a broken answer
 
-This is the one module for HTTP to elsewhere (the relay has its own, equally guarded); what others
-need of its client library stands here.
+All outgoing HTTP uses this module (the relay has its own, equally guarded); it also offers the
+parts of its client library that others need.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answer: TypeAlias = httpx.Response
 Pool: TypeAlias = httpcore.ConnectionPool
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""The addresses of a host. Raises OSError."""
+"""Returns the addresses of a host. Raises OSError."""
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 # Address ranges that were assigned for global use. The exceptions below are reserved ranges inside
@@ -61,12 +62,12 @@ _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
 AGENT: Final = "Weir"
 _REDIRECTS_MAX: Final = 3
 HTTPS_PORT: Final = 443
-# What the library raises; UnicodeError where a redirect leads to no name.
+# The library's exceptions; UnicodeError if a redirect leads to an invalid name.
 _BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError, httpcore.NetworkError)
 
 
 class EgressError(Exception):
-    """A request to elsewhere was not made, or failed."""
+    """An outgoing request was not made, or failed."""
 
 
 class EgressDenied(EgressError):
@@ -118,7 +119,7 @@ class EgressPolicy:
 
     @property
     def lists_any(self) -> bool:
-        """Whether the operator named any network."""
+        """Whether the operator listed any network."""
         return bool(self._allow)
 
     def check(self, address: str) -> None:
@@ -130,7 +131,9 @@ class EgressPolicy:
 
 
 def _unmap_address(ip: Address) -> Address:
-    """The IPv4 address inside a mapped, 6to4, Teredo or NAT64 address: those are judged by it."""
+    """Return the IPv4 address inside a mapped, 6to4, Teredo or NAT64 address, which is checked
+    instead.
+    """
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip.ipv4_mapped is not None:
@@ -169,7 +172,7 @@ def literal_address(host: str) -> str | None:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host, as the system's resolver has them. Raises OSError."""
+    """Return every address of a host, from the system's resolver. Raises OSError."""
     resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
 
@@ -177,7 +180,7 @@ def resolve(host: str, port: int) -> list[str]:
 def permitted_addresses(
     policy: EgressPolicy, host: str, port: int, resolver: Resolver = resolve
 ) -> Sequence[str]:
-    """The addresses of `host`, every one of them permitted. Raises EgressError."""
+    """Return the addresses of `host`, if all of them are permitted. Raises EgressError."""
     check_host(host)
     try:
         addresses = resolver(host, port)
@@ -241,9 +244,10 @@ def guarded_pool(
     resolver: Resolver = resolve,
     outbound: Outbound = DIRECT,
 ) -> Pool:
-    """Connections as those of `guarded_client`, for many brief requests of several threads: they
-    take a third of the CPU time. No answer is read beyond `until` (`time.monotonic`), however
-    slowly it comes. Raises BadPem."""
+    """Return a pool of connections like those of `guarded_client`, for many brief requests of
+    several threads: it takes a third of the CPU time. No answer is read beyond `until`
+    (`time.monotonic`), however slowly it arrives. Raises BadPem.
+    """
     trust = tls_context(outbound) if outbound.own_tls else system_trust()
     network = GuardedNetwork(policy, resolver, outbound.proxy, until)
     return Pool(trust, max_connections=None, network_backend=network)
@@ -293,7 +297,7 @@ def exchanged_at_most(
     *,
     bytes_max: int,
 ) -> Answer:
-    """As `send_request`, for a host whose response may be endless. Raises EgressError."""
+    """Like `send_request`, for a host whose response may be endless. Raises EgressError."""
     with (
         _translate_errors(),
         client.stream(method, url, headers=dict(headers), content=body) as response,
@@ -307,8 +311,9 @@ def exchanged_at_most(
 
 
 class BriefAnswer(NamedTuple):
-    """An answer of a few bytes; `body` is None if it has more than may be read. Header names are
-    lower-case."""
+    """An answer of a few bytes; `body` is None if it exceeds the limit. Header names are
+    lower-case.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -326,7 +331,7 @@ def exchanged_briefly(
     read_s: float = 10.0,
     bytes_max: int,
 ) -> BriefAnswer:
-    """The answer to a request by the connections of `guarded_pool`. Raises EgressError."""
+    """Return the answer to a request on the connections of `guarded_pool`. Raises EgressError."""
     parsed = _parse_url(url)
     check_url(parsed, schemes)
     target = httpcore.URL(
@@ -366,7 +371,8 @@ def _translate_errors() -> Iterator[None]:
         tls = isinstance(_root_of(error), ssl.SSLError)
         raise EgressFailed("tls" if tls else "refused", str(error)) from error
     except (httpx.LocalProtocolError, httpcore.ProtocolError) as error:
-        # The text quotes what was to be sent, such as a header with its key, or what came.
+        # Do not keep the text, which quotes data that was sent, such as a header with its key, or
+        # received.
         raise EgressFailed("broken", type(error).__name__) from error
     except _BROKEN as error:
         raise EgressFailed("broken", str(error)) from error
@@ -413,8 +419,9 @@ async def _read_response(response: httpx.Response, bytes_max: int) -> Fetched:
 
 
 def check_named_by_user(policy: EgressPolicy, url: str) -> None:
-    """Refuse what a user may not name: plain http and other ports than 443, but to hosts in the
-    networks that the policy lists. Raises EgressError."""
+    """Refuse addresses that a user may not name: plain http and ports other than 443, except for
+    hosts in the networks that the policy lists. Raises EgressError.
+    """
     host, port = host_and_port(url)
     if url.lower().startswith("https://") and port == HTTPS_PORT:
         return
@@ -462,7 +469,7 @@ def _parse_url(url: str) -> httpx.URL:
     """Raises EgressDenied."""
     try:
         parsed = httpx.URL(url)
-        # Reading the host of a name that IDNA does not have raises.
+        # Reading the host raises for a name that IDNA does not permit.
         parsed.host  # noqa: B018
     except (httpx.InvalidURL, UnicodeError) as error:
         raise EgressDenied(f"The URL cannot be read: {error}") from error
@@ -485,7 +492,7 @@ def check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
 
 @cache
 def system_trust() -> ssl.SSLContext:
-    """Whom we trust, read once: it takes longer than many a request."""
+    """Return the trusted authorities, read once because that takes longer than many a request."""
     return trusted_context()
 
 
@@ -515,7 +522,7 @@ class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that were judged; the name is resolved here and nowhere again."""
+    """Connects to checked addresses; the name is resolved here and nowhere else."""
 
     def __init__(
         self,
@@ -569,7 +576,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
     def _through(
         self, proxy: Proxy, host: str, port: int, timeout: float | None
     ) -> httpcore.NetworkStream:
-        """A connection to a host, or to an address, by way of a proxy."""
+        """Return a connection to a host, or to an address, through a proxy."""
         addresses = permitted_addresses(self._policy, proxy.host, proxy.port, self._resolver)
         stream = self._to_one_of(addresses, proxy.port, timeout)
         connected = False
@@ -592,7 +599,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A stream on which nothing lasts beyond `until`, a time of `time.monotonic`."""
+    """A stream whose operations all end by `until`, a time of `time.monotonic`."""
 
     def __init__(self, inner: httpcore.NetworkStream, until: float) -> None:
         self._inner, self._until = inner, until

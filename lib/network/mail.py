@@ -1,4 +1,4 @@
-"""Whether emails can leave this installation, and how one is written."""
+"""Whether emails can leave this installation, and the rendering of emails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,9 @@ from django.template.loader import render_to_string
 
 
 class NoMailServer(OSError):
-    """No mail server is set up, so an email was not sent. It is an OSError, so that whoever handles
-    a mail server that cannot be reached handles this too."""
+    """No mail server is configured, so an email was not sent. It is an OSError, so that handlers of
+    an unreachable mail server handle it too.
+    """
 
 
 def mail_is_set_up() -> bool:
@@ -18,8 +19,9 @@ def mail_is_set_up() -> bool:
 
 
 def render_letter(template: str, context: Mapping[str, Any]) -> tuple[str, str]:
-    """The subject, in one line, and the text of an email. Both are in one template, which is
-    rendered for each: `part` is "subject" or "text"."""
+    """Return the subject, in one line, and the text of an email. One template has both and is
+    rendered for each: `part` is "subject" or "text".
+    """
     subject = render_to_string(template, {**context, "part": "subject"})
     text = render_to_string(template, {**context, "part": "text"})
     return " ".join(subject.split()), text.strip() + "\n"

@@ -1,9 +1,9 @@
-"""How one host is reached: by a proxy or directly, whom its TLS trusts, and by which certificate we
-are known there. Pure but for `tls_context`; who connects judges every address
+"""The network route to a host: by a proxy or directly, the authorities that its TLS trusts, and our
+client certificate. Pure except for `tls_context`; the connector checks every address
 (lib/network/egress.py).
 
-    http      CONNECT, for http and https alike; the proxy is told the name of the host
-    socks5    RFC 1928, login by RFC 1929; the proxy is told an address of the host
+    http      CONNECT, for http and https alike; the proxy gets the name of the host
+    socks5    RFC 1928, login by RFC 1929; the proxy gets an address of the host
 """
 
 import base64
@@ -59,15 +59,15 @@ _REPLIES: Final = (
 
 
 class ProxyFault(OSError):
-    """The proxy does not connect us; the message says why, and holds no login."""
+    """The proxy refuses the connection; the message says why, and contains no login."""
 
 
 class BadProxy(ValueError):
-    """The address or the login is not one of a proxy; the message says why."""
+    """The address or login of a proxy is invalid; the message says why."""
 
 
 class BadPem(ValueError):
-    """The text holds no certificate, no key, or a key of another certificate."""
+    """The text contains no certificate, no key, or a key of another certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,15 @@ class Proxy:
 
     @property
     def by_address(self) -> bool:
-        """Whether it is told an address; else it resolves the name itself."""
+        """Whether it gets an address; otherwise it resolves the name itself."""
         return self.scheme == "socks5"
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """`ca_pem` are the authorities that are trusted in place of the installation's, `cert_pem` with
-    `key_pem` is what we are known by; "" for none."""
+    """`ca_pem` are the authorities that are trusted instead of the installation's; `cert_pem` with
+    `key_pem` is our client certificate; "" for none.
+    """
 
     proxy: Proxy | None = None
     ca_pem: str = ""
@@ -133,13 +134,15 @@ def check_login(login: str) -> None:
 # ---- messages to a proxy
 
 Talk = Generator[bytes, bytes, None]
-"""Yields what is to be sent, is sent what has come, and returns once the tunnel stands. Raises
-ProxyFault; b"" says that the proxy has closed."""
+"""Yields the bytes to send, is sent the received bytes, and returns once the tunnel is established.
+Raises ProxyFault; b"" means that the proxy has closed.
+"""
 
 
 def tunnel(proxy: Proxy, host: str, port: int) -> Talk:
-    """Ask a proxy for a connection to a host: an address where it is told one, else a name in
-    ASCII."""
+    """Ask a proxy for a connection to a host: to an address if it requires one, else to an ASCII
+    name.
+    """
     return _socks5(proxy, host, port) if proxy.scheme == "socks5" else _connect(proxy, host, port)
 
 
@@ -219,7 +222,7 @@ def _read_more() -> Generator[bytes, bytes, bytes]:
 
 
 def _check_end(rest: bytes) -> None:
-    """Nobody has been asked anything yet."""
+    """No bytes may follow the proxy's answer, because nothing was sent to the host yet."""
     if rest:
         raise ProxyFault("the proxy sent more than its answer")
 
@@ -256,7 +259,7 @@ def read_authorities(pem: str) -> str:
 
 
 def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
-    """A chain of certificates and the key of its first, in their one form. Raises BadPem."""
+    """Return a chain of certificates and the key of its first, in canonical PEM. Raises BadPem."""
     chain, key = _certificates(cert_pem), _private_key(key_pem)
     shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*shape) != chain[0].public_key().public_bytes(*shape):
@@ -267,7 +270,7 @@ def read_identity(cert_pem: str, key_pem: str) -> tuple[str, str]:
 
 
 def read_key(key_pem: str) -> str:
-    """A private key in its one form. Raises BadPem."""
+    """Return a private key in canonical PEM. Raises BadPem."""
     return _key_as_pem(_private_key(key_pem))
 
 

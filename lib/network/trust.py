@@ -15,7 +15,7 @@ FILE: Final = "SSL_CERT_FILE"
 
 
 class Authority(NamedTuple):
-    """An authority of the installation's own file, and until when it holds."""
+    """An authority in the installation's own file, and its expiry."""
 
     name: str
     ends_at: dt.datetime
@@ -44,7 +44,7 @@ def own_authorities() -> tuple[Authority, ...]:
 def trusted_context() -> ssl.SSLContext:
     """Return a TLS context that trusts the installation's authorities. Loading them takes some
     milliseconds."""
-    # Public ones as the client library ships them.
+    # Public authorities, from the client library's bundle.
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     if own_authorities():

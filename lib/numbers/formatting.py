@@ -6,12 +6,12 @@ from typing import Final
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
-# Over less than this, tokens per second say how the answer was packed, not how fast it was.
+# Over a shorter time, tokens per second measure how the answer was packed, not its speed.
 SPEED_FROM_MS = 100
 
 
 def group_digits(number: int) -> str:
-    """A count in full: ``1204331`` -> ``1,204,331``; a true minus before negatives."""
+    """Format a count in full: ``1204331`` -> ``1,204,331``, with a true minus sign."""
     return f"{number:,}".replace("-", MINUS)
 
 
@@ -22,15 +22,15 @@ MYRIADS: Final[Units] = ((10**4, "万"), (10**8, "亿"), (10**12, "万亿"))
 
 
 def units_of(language: str | None) -> Units:
-    """The units in which a language shortens numbers."""
+    """Return the units in which a language shortens numbers."""
     return MYRIADS if (language or "").startswith("zh") else THOUSANDS
 
 
 def compact(number: int, units: Units = THOUSANDS) -> str:
-    """A count for a card, three significant digits: ``1920000000`` -> ``1.92 B``, ``19.2 亿``;
-    before 万 and 亿 the fourth one as well.
+    """Format a count for a card with three significant digits, or with four before 万 and 亿.
 
-    Counts below 10,000 stay exact, so that small figures can be compared with their rows.
+    ``1920000000`` -> ``1.92 B``, ``19.2 亿``. Counts below 10,000 are exact, so that they can
+    be compared with their rows.
     """
     size = abs(number)
     if size < 10_000:
@@ -38,7 +38,7 @@ def compact(number: int, units: Units = THOUSANDS) -> str:
     sign = MINUS if number < 0 else ""
     for (unit, word), larger in zip(units, (*units[1:], None), strict=True):
         text = _three_digits(Decimal(size) / unit)
-        # 999,950 would read "1000 K": the next unit takes over.
+        # 999,950 would read "1000 K", so the next unit is used.
         if larger is None or Decimal(text) * unit < larger[0]:
             return f"{sign}{text} {word}"
     raise AssertionError("the last unit always returns")
@@ -51,10 +51,9 @@ def _three_digits(value: Decimal) -> str:
 
 
 def duration(milliseconds: int) -> tuple[tuple[str, str], ...]:
-    """A time span as (figure, unit) pairs, unit one of ``ms``, ``s``, ``min``.
-
-    Below 1 s whole milliseconds; below 60 s seconds with two decimals; else minutes and seconds,
-    no seconds of a whole minute.
+    """Return a duration as (figure, unit) pairs with the units ``ms``, ``s``, ``min``. Below 1 s
+    whole milliseconds; below 60 s seconds with two decimals; else minutes and seconds, without the
+    seconds of a whole minute.
     """
     if milliseconds < 1000:
         return ((str(milliseconds), "ms"),)
@@ -67,7 +66,7 @@ def duration(milliseconds: int) -> tuple[tuple[str, str], ...]:
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with one decimal: ``0.4%``; never rounded to nothing or to all of it."""
+    """Format a share with one decimal: ``0.4%``; never rounded to 0% or 100%."""
     if whole == 0:
         return MISSING
     share = (Decimal(part) * 100 / whole).quantize(Decimal("0.1"), rounding=ROUND_HALF_EVEN)
@@ -89,7 +88,7 @@ def change(now: int, before: int) -> tuple[str, str]:
 
 
 def data_size(octets: int) -> str:
-    """Bytes in decimal units: ``4200000`` -> ``4.2 MB``."""
+    """Format bytes in decimal units: ``4200000`` -> ``4.2 MB``."""
     if octets < 1000:
         return f"{octets} B"
     value = Decimal(octets)
@@ -101,17 +100,17 @@ def data_size(octets: int) -> str:
 
 
 def cut_id(text: str) -> str:
-    """The middle of a long id left out, for tables: ``01JCX…4H7Q``."""
+    """Shorten a long id in the middle, for tables: ``01JCX…4H7Q``."""
     return text if len(text) <= 12 else f"{text[:5]}\N{HORIZONTAL ELLIPSIS}{text[-4:]}"
 
 
 def spark_points(values: list[int]) -> str:
-    """The ``points`` of an SVG polyline for a sparkline of 80 by 24 units, oldest first."""
+    """Return the ``points`` of an SVG polyline for a sparkline of 80 by 24 units, oldest first."""
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
     span = (high - low) or 1
-    # One unit of air above and below keeps the line's ends inside the box.
+    # A margin of one unit above and below keeps the line's ends inside the box.
     return " ".join(
         f"{_tenth(index * 80, len(values) - 1)},{_tenth((high - value) * 22 + span, span)}"
         for index, value in enumerate(values)

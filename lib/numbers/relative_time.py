@@ -1,4 +1,4 @@
-"""A moment as people read it from now: ``12 s ago``, ``in 3 h``, a date when it is farther away."""
+"""Format a time relative to now: ``12 s ago``, ``in 3 h``, or a date if it is farther away."""
 
 from datetime import datetime, timedelta
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 
 def relative_text(when: datetime, now: datetime) -> str:
-    """``12 s ago``, ``in 3 h``, or the date when more than a day away."""
+    """Return ``12 s ago``, ``in 3 h``, or the date if it is more than a day away."""
     seconds = int((now - when) / timedelta(seconds=1))
     if seconds == 0:
         return gettext("just now")
@@ -21,7 +21,7 @@ def relative_text(when: datetime, now: datetime) -> str:
 
 
 def relative_patterns() -> tuple[str, ...]:
-    """The sentences that it is said in: three of the past, then three of the future, by unit."""
+    """Return the translated patterns: three for the past, then three for the future, by unit."""
     return (*_past_patterns().values(), *_future().values())
 
 

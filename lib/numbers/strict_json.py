@@ -1,11 +1,11 @@
-"""JSON with one reading only: no name twice in an object, at any depth, and no NaN."""
+"""Parse JSON strictly: no duplicate name in an object, at any depth, and no NaN."""
 
 import json
 from typing import Any
 
 
 def strict_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError."""
+    """Return the value of a JSON text. Raises ValueError."""
     try:
         return json.loads(
             text, object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant

@@ -9,16 +9,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 STOPPING: Final = "weir.stopping"
-"""Where a scope has what tells whether the process is about to end: `() -> bool`."""
+"""The key in a scope of a function that tells whether the process is about to stop: `() ->
+bool`.
+"""
 
 Fields = Sequence[tuple[bytes, bytes]]
 Respond = Callable[[Scope, int, Fields, bytes], bool]
-"""Writes a whole response to the request of a scope: status, header section, body. False where it
-has written nothing, and the response is to be sent as messages."""
+"""Writes a whole response to the request of a scope: status, headers, body. Returns False if it has
+written nothing, and the response must be sent as messages.
+"""
 
 RESPOND: Final = "weir.respond"
-"""Where a scope has its `Respond`, if its server has one."""
+"""The key in a scope of its `Respond`, if its server has one."""
 
 
 HEED: Final = "weir.heed"
-"""Where a scope has its `Heed`, if its server has one."""
+"""The key in a scope of its `Heed`, if its server has one."""

@@ -1,9 +1,9 @@
-"""Write lines to a file descriptor so that no caller waits for whoever reads them (P34).
+"""Write lines to a file descriptor so that a stopped reader blocks no caller (P34).
 
-A reader of a log may stop: a terminal that is paused, a collector that hangs. Its pipe fills, and a
-write then blocks for as long as that lasts. So a thread of its own writes to pipes, sockets and
+A reader of a log may stop: a paused terminal, a hanging collector. Its pipe fills, and a write then
+blocks for as long as that lasts. Therefore a separate thread writes to pipes, sockets and
 terminals. Lines wait for it in a bounded queue; a line that finds the queue full is dropped and
-counted, and the log says how many were once it is read again.
+counted, and the log reports the number once it is read again.
 
 A regular file has no reader to wait for. Its lines are written at once, and a process that is
 killed loses none.
@@ -49,10 +49,10 @@ class LineWriter:
         self._start_empty()
 
     def _start_empty(self) -> None:
-        """In a new process, or in a fork, whose parent writes what waits there."""
+        """Begin with an empty queue in a new process or a fork; the parent writes its own lines."""
         self._process = os.getpid()
         self._queue: SimpleQueue[bytes] = SimpleQueue()
-        # Bytes put into the queue, and done with. Each is changed by one thread alone.
+        # Bytes queued, and bytes written. Each is changed by one thread only.
         self._put_bytes = self._done_bytes = 0
         self._thread: threading.Thread | None = None
 
@@ -61,7 +61,7 @@ class LineWriter:
         return self._put_bytes - self._done_bytes
 
     def put(self, line: str) -> None:
-        """Write this line, or have it written, without waiting; drop it if too much waits."""
+        """Write or queue this line, without waiting; drop it if the queue is full."""
         raw = line.encode("utf-8", "backslashreplace") + b"\n"
         if self._process != os.getpid():
             self._start_empty()

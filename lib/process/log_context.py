@@ -1,4 +1,4 @@
-"""Which request, or which background job, the running code works for: log lines name it."""
+"""The request or background job that the running code works for, which log lines name."""
 
 import asyncio
 from contextvars import ContextVar
@@ -8,7 +8,7 @@ from uuid import UUID
 from lib.ids import id_text
 
 REQUEST_ID: Final[ContextVar[UUID | str | None]] = ContextVar("request_id", default=None)
-"""The id that the client is told, or that of a task; None outside of any."""
+"""The id that the client receives, or a task's id; None outside of both."""
 
 
 def current_request_id() -> str | None:
@@ -18,7 +18,7 @@ def current_request_id() -> str | None:
         if asyncio.current_task() is None:
             return None
     except RuntimeError:
-        # A thread without an event loop has the context of its own caller.
+        # A thread without an event loop has its own caller's context.
         pass
     value = REQUEST_ID.get()
     return id_text(value) if isinstance(value, UUID) else value

@@ -7,7 +7,7 @@ from typing import Final
 from django.http import StreamingHttpResponse
 
 PING_S: Final = 15.0
-"""A stream that has nothing to say says so this often, lest somebody on the way cut it."""
+"""How often a silent stream sends a keep-alive, so that no proxy closes it."""
 
 # Readers treat each of these as a line end.
 _LINE_END: Final = re.compile(r"\r\n|[\r\n]")
@@ -21,7 +21,7 @@ def server_sent(data: str, *, id: str | None = None, event: str | None = None) -
 
 
 def event_stream(messages: AsyncIterator[str]) -> StreamingHttpResponse:
-    """The answer that sends them as they come."""
+    """Return the response that sends events as they arrive."""
     response = StreamingHttpResponse(messages, content_type="text/event-stream")
     response["X-Accel-Buffering"] = "no"
     return response

@@ -1,8 +1,8 @@
-"""Time limits that do not count the time in which this process was suspended.
+"""Time limits that exclude the time in which this process was suspended.
 
 The machine, a debugger, SIGSTOP or a long blocking step can suspend a process. When it resumes, all
-timers have expired before it reads what has arrived. The other side is not to blame. A timer that
-fires much later than it was due shows this case; the wait then starts again, once.
+timers have expired before it reads the data that has arrived, although the other side was not late.
+A timer that fires much later than it was due indicates this; the wait then starts again, once.
 """
 
 import asyncio
@@ -13,14 +13,16 @@ from typing import Final, Self
 log = logging.getLogger(__name__)
 
 AWAY_S: Final = 1.0
-"""A timer that is so late was not called because the process was away."""
-# When the last line about it was written, on the loop's clock: many timers notice the same.
+"""A timer later than this indicates that the process was suspended."""
+# When the last line about it was logged, on the loop's clock: many timers notice the same
+# suspension.
 _logged_at = float("-inf")
 
 
 def was_away(due: float, now: float) -> bool:
-    """Return whether a timer that was due then, and is called now, shows that the process was
-    away."""
+    """Return whether a timer that was due then, and fires now, shows that the process was
+    suspended.
+    """
     global _logged_at
     if now - due <= AWAY_S:
         return False
@@ -69,7 +71,7 @@ class timeout:
     def _over(self) -> None:
         now = self._loop.time()
         if was_away(self._when, now):
-            # Once: the next time is final.
+            # Once: the next expiry is final.
             self._timer = self._loop.call_at(now + self._seconds, self._expire)
         else:
             self._expire()

@@ -1,10 +1,10 @@
 """A list as a file: CSV, JSON lines, an Excel workbook or Parquet, with exactly the rows, columns
 and order that its page shows.
 
-Values keep their types: money is an exact decimal of USD, a time knows its zone, a duration is a
-whole number of milliseconds. Rows are read in batches, and each batch is worked on by columns, so
-that no length of a list has to be held in memory and what a column needs is decided once for many
-rows; a workbook and a Parquet file are written to the disk before their first byte is sent.
+Values keep their types: money is an exact decimal of USD, a time has its zone, a duration is a
+whole number of milliseconds. Rows are read in batches, and each batch is processed by columns, so
+that memory does not grow with the list and each column is prepared once for many rows. A workbook
+and a Parquet file are written to the disk before their first byte is sent.
 """
 
 import datetime as dt
@@ -24,8 +24,9 @@ from lib.tables.table import Badge, Column, Kind, Label
 
 Values = Sequence[Any]
 Batch = Sequence[Values]
-"""The values of some rows, by columns: nano for money, a time, a number, or a text; None for
-nothing."""
+"""The values of some rows, by columns: nano for money, a time, a number, or a text; None for no
+value.
+"""
 Batches = Iterator[Batch]
 
 _MONEY: Final[frozenset[Kind]] = frozenset({"money", "total", "meter", "price"})
@@ -50,7 +51,7 @@ class Format(NamedTuple):
 
 
 def export_name(column: Column) -> str:
-    """The head of a column in a file: for programs, so never translated, with its unit."""
+    """Return a column's header in a file: for programs, so never translated, with its unit."""
     units = {
         "money": "_usd",
         "total": "_usd",
@@ -76,7 +77,7 @@ def _converter(kind: Kind) -> Callable[[Any], Any]:
 
 
 def usd(nano: int | Decimal) -> str:
-    """Nano, or parts of it, as an exact decimal, with two places at least."""
+    """Return nano, or fractions of it, as an exact decimal with at least two places."""
     if isinstance(nano, int):
         whole, rest = divmod(abs(nano), _NANO)
         sign, fraction = "-" if nano < 0 else "", f"{rest:09d}"
@@ -119,14 +120,14 @@ def _json_lines(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
 
 
 def _workbook(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
-    # Loaded by who exports one: pages do without it.
+    # Imported here, because pages do not need it.
     from xlsxwriter import Workbook
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.xlsx"
         book = Workbook(
             path,
-            # A row is on the disk as soon as the next one begins.
+            # A row is written to the disk when the next one begins.
             {"constant_memory": True, "remove_timezone": True, "tmpdir": folder},
         )
         with book:
@@ -167,7 +168,7 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
     sheet.freeze_panes(1, 0)
     for place, column in enumerate(columns):
         name = export_name(column)
-        # Excel's times have no zone of their own.
+        # Excel's times have no time zone.
         timed = column.kind in _TIMES
         sheet.set_column(place, place, 24 if timed else 16)
         sheet.write_string(0, place, f"{name} ({zone})" if timed else name, head)
@@ -175,7 +176,7 @@ def _new_sheet(book: Any, columns: Sequence[Column], head: Any, zone: str) -> An
 
 
 def _to_cells(column: Column, values: Values, zone: dt.tzinfo) -> Values:
-    """The values of a column as cells: numbers, texts that fit, and times of the zone."""
+    """Return the values of a column as cells: numbers, texts that fit, and local times."""
     if column.kind in _MONEY:
         return [None if nano is None else nano / _NANO for nano in values]
     if column.kind in _TIMES:
@@ -185,7 +186,7 @@ def _to_cells(column: Column, values: Values, zone: dt.tzinfo) -> Values:
 
 def _write_cell(sheet: Any, row: int, place: int, cell: Any, form: Any) -> None:
     if isinstance(cell, str):
-        # `write` would take some texts for formulas, numbers or links.
+        # `write` would convert some texts to formulas, numbers or links.
         sheet.write_string(row, place, cell[:_CELL_LETTERS])
     elif isinstance(cell, dt.datetime):
         sheet.write_datetime(row, place, cell, form)
@@ -261,4 +262,4 @@ FORMATS: Final[dict[str, Format]] = {
     ),
     "parquet": Format(_("Parquet"), "application/vnd.apache.parquet", _parquet),
 }
-"""By the ending of the file's name, which is also what asks for it: `?export=jsonl`."""
+"""By the file extension, which is also the parameter: `?export=jsonl`."""

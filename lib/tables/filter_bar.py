@@ -1,4 +1,4 @@
-"""The filters above a list as the pages show them: fields, and a chip for each that is in force."""
+"""The filters above a list on a page: fields, and a chip for each active filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Chip(NamedTuple):
 
 @dataclass(frozen=True)
 class FilterBar:
-    """`hidden` are the parts of the address that the form keeps as they are."""
+    """`hidden` are the parameters of the address that the form keeps."""
 
     fields: Sequence[Field]
     hidden: Sequence[tuple[str, str]]
@@ -46,7 +46,7 @@ class FilterBar:
 
 
 def bar_of(state: State) -> FilterBar:
-    """The bar of a table's own filters."""
+    """Return the bar of a table's own filters."""
     fields = [
         Field(one.filter.name, one.filter.label, one.filter.kind, one.value, one.choices)
         for one in state.filters

@@ -1,9 +1,10 @@
-"""Pages that go on from a row, not from a number: rows that arrive meanwhile never show twice.
+"""Pages by keyset: a page continues after a row, not after a number of rows, so that rows which
+arrive in the meantime never appear twice.
 
-A list is ordered by some paths and, last, by one that no two rows share. A boundary is the values
-that a row has on those paths; the page after it is what comes strictly later. Rows without a value
-come last, in whichever direction the others are sorted. Pure but for the three shapes that a
-condition takes: a comparison of Python values, Django's `Q`, and SQL.
+A list is ordered by some paths and, last, by one that is unique. A boundary is a row's values on
+those paths; the page after it has the rows that come strictly later. Rows without a value come last
+in either direction. The rules are pure, except for the three forms of a condition: a comparison of
+Python values, Django's `Q`, and SQL.
 """
 
 import datetime as dt
@@ -53,22 +54,21 @@ def value_at(row: Any, path: Path) -> Any:
 
 
 def reader_at(path: Path) -> Callable[[Any], Any]:
-    """`value_at` of one path, for many rows."""
+    """Return `value_at` of one path, for many rows."""
     if not isinstance(path, str) or "." in path or "__" in path:
         return lambda row: value_at(row, path)
     return lambda row: row.get(path) if isinstance(row, dict) else getattr(row, path)
 
 
 def boundary_of(row: Any, orders: Sequence[Order]) -> Values:
-    """The values of a row by which a page goes on from it."""
+    """Return a row's values by which a page continues after it."""
     return tuple(value_at(row, order.path) for order in orders)
 
 
 def encode_cursor(values: Values, context: str) -> str:
-    """A boundary as a text for an address.
-
-    It is signed together with what it belongs to, so that a cursor of another list, or of another
-    order, is refused instead of being compared with values of another kind.
+    """Return a boundary as a text for an address. It is signed together with its list and order, so
+    that a cursor of another list or order is refused instead of being compared with values of
+    another kind.
     """
     return _signer(context).sign_object([_tag_value(value) for value in values], compress=False)
 
@@ -102,7 +102,7 @@ def _untag_value(value: Any) -> Any:
 
 
 def compare(left: Values, right: Values, orders: Sequence[Order]) -> int:
-    """Below 0 when a row with the values `left` comes before one with `right`, 0 for the same."""
+    """Compare rows: below 0 if `left` comes before `right`, 0 if they are equal."""
     for one, other, order in zip(left, right, orders, strict=True):
         if one == other:
             continue
@@ -119,7 +119,7 @@ def sort_key(order: Order) -> Callable[[Any], Any]:
 
     def key(row: Any) -> Any:
         value = value_at(row, order.path)
-        # Those without a value come last, in either direction.
+        # Rows without a value come last in either direction.
         return (value is not None) == order.descending, value is not None and _fold_value(value)
 
     return key
@@ -133,7 +133,7 @@ def _fold_value(value: Any) -> Any:
 def condition(
     model: type[Model], orders: Sequence[Order], values: Values, *, backwards: bool = False
 ) -> Q:
-    """The rows strictly after a boundary, or strictly before it."""
+    """Return the condition for the rows strictly after a boundary, or strictly before it."""
     rest = Q()
     for order, value in reversed(list(zip(orders, values, strict=True))):
         path = _name(order)
@@ -144,7 +144,7 @@ def condition(
         rest = beyond | (same & rest) if rest else beyond
     first = _name(orders[0])
     if values[0] is not None and not _null(model, first):
-        # An index is entered by this; the rest of the condition is tried on what it gives.
+        # The index is used for this part; the rest of the condition filters the result.
         sign = "lte" if orders[0].descending != backwards else "gte"
         rest &= Q(**{f"{first}__{sign}": values[0]})
     return rest
@@ -165,7 +165,7 @@ def ordering(
         OrderBy(
             F(_name(order)),
             descending=order.descending != backwards,
-            # Said only where it matters: an index without it would not be used.
+            # Only if necessary: an index without this clause would not be used.
             nulls_first=(backwards or None) if _null(model, _name(order)) else None,
             nulls_last=(not backwards or None) if _null(model, _name(order)) else None,
         )
@@ -176,7 +176,7 @@ def ordering(
 def condition_text(
     orders: Sequence[Order], values: Values, *, backwards: bool = False
 ) -> tuple[str, dict[str, Any]]:
-    """`condition` as SQL over columns that are never null, and its parameters."""
+    """Return `condition` as SQL over columns that are never null, and its parameters."""
     text = "false"
     for n, order in reversed(list(enumerate(orders))):
         sign = "<" if order.descending != backwards else ">"
@@ -186,7 +186,7 @@ def condition_text(
 
 
 def ordering_text(orders: Sequence[Order], *, backwards: bool = False) -> str:
-    """`ordering` as SQL, so that it fits `condition_text`."""
+    """Return `ordering` as SQL that matches `condition_text`."""
     return ", ".join(
         f"{_name(order)} {'DESC' if order.descending != backwards else 'ASC'}" for order in orders
     )
@@ -199,8 +199,9 @@ def _name(order: Order) -> str:
 
 
 def _null(model: type[Model], path: str) -> bool:
-    """Return whether a row may have nothing there; of what is reached through others or computed:
-    yes."""
+    """Return whether the path may be null; always true for a path through other objects, or a
+    computed one.
+    """
     if path == "pk":
         return False
     names = {field.name: field for field in model._meta.concrete_fields}

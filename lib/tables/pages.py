@@ -1,4 +1,4 @@
-"""Answer a table: one page of it for a template, or all of it as a file."""
+"""Answer a table: one page for a template, or all rows as a file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class TablePage:
 
     @property
     def heads(self) -> list[Head]:
-        """The heads of the columns that are shown."""
+        """Return the headers of the visible columns."""
         return [self._head(column) for column in self.state.columns]
 
     def _head(self, column: Column) -> Head:
@@ -89,7 +89,7 @@ class TablePage:
 
     @property
     def exports(self) -> list[tuple[Label, str]]:
-        """The forms of file that there are, and where each is."""
+        """Return the available file formats and their addresses."""
         names = ",".join(column.name for column in self.state.columns)
         return [
             (form.label, f"{self.files or '?'}{self.state.query(cols=names, export=ending)}")
@@ -102,12 +102,12 @@ class TablePage:
 
     @property
     def plain(self) -> str:
-        """The first page, as wide and as long as its reader keeps it."""
+        """Return the address of the first page with the reader's stored settings."""
         return _address(self.path, self.state.query(cols=None, rows=None))
 
     @property
     def here(self) -> str:
-        """The address of this page, to come back to."""
+        """Return the address of this page, to come back to."""
         return _address(self.path, self.state.query_at(self.state.position))
 
 

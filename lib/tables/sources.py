@@ -24,7 +24,7 @@ from lib.tables.keyset import (
 Row = TypeVar("Row")
 RowModel = TypeVar("RowModel", bound=Model)
 
-# Up to here rows are counted one by one; a longer list says that it has more.
+# Rows are counted exactly up to this number; a longer list shows a lower bound.
 COUNTED_MAX: Final = 10_000
 
 
@@ -55,10 +55,10 @@ class Source(Protocol[Row]):
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[Row]:
-        """At most `limit` rows beyond the boundary, the nearest to it first."""
+        """Return at most `limit` rows beyond the boundary, the nearest first."""
 
     def count(self) -> Count | None:
-        """Count all rows. Return None when only reading all of them could tell."""
+        """Count all rows. Return None if only reading all of them would tell."""
 
 
 class Piece(NamedTuple):
@@ -78,7 +78,7 @@ class ColumnSource(Protocol):
     def read_columns(
         self, names: Sequence[str], orders: Sequence[Order], boundary: Values | None, limit: int
     ) -> Piece:
-        """At most `limit` rows after the boundary."""
+        """Return at most `limit` rows after the boundary."""
 
 
 class ListSource(Generic[Row]):
@@ -91,7 +91,7 @@ class ListSource(Generic[Row]):
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[Row]:
         rows = list(self._rows)
-        for order in reversed(orders):  # a sort keeps what is equal as the next one left it
+        for order in reversed(orders):  # sorting is stable, so later keys are sorted first
             rows.sort(key=sort_key(order), reverse=order.descending)
         if boundary is not None:
             key = cmp_to_key(partial(compare, orders=orders))
@@ -105,7 +105,7 @@ class ListSource(Generic[Row]):
 
 
 class QuerySource(Generic[RowModel]):
-    """The rows of a query: what sorts them is a column of the database."""
+    """The rows of a query; every sort path is a column of the database."""
 
     def __init__(self, rows: QuerySet[RowModel]) -> None:
         self._rows = rows
@@ -162,13 +162,13 @@ class StatementSource(Generic[Row]):
 
 
 def count_text(n: int) -> Count:
-    """A count that was taken of COUNTED_MAX + 1 rows at most."""
+    """Format a count of at most COUNTED_MAX + 1 rows."""
     return Count(min(n, COUNTED_MAX), exact=n <= COUNTED_MAX, at_least=n > COUNTED_MAX)
 
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows in their order, and the positions of the pages beside them."""
+    """Some rows in order, and the positions of the neighbouring pages."""
 
     rows: list[Row]
     previous: Position | None

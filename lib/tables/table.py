@@ -1,6 +1,5 @@
 """The definition of a list (columns, sorting, filters), and the state that an address requests.
-
-Parsing is pure and lenient: a page ignores what it does not know, so that old bookmarks still open.
+Parsing is pure and lenient: unknown parameters are ignored, so that old bookmarks still work.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ Kind = Literal[
     "text", "code", "number", "money", "total", "price", "time", "ago", "duration", "badge", "meter"
 ]
 Card = Literal["title", "money", "first", "second", "last"]
-Label = Any  # a text, perhaps a lazy one
+Label = Any  # a text, which may be lazy
 Sorts = tuple[tuple[str, bool], ...]
 Choices = Sequence[tuple[str, Label]]
 
@@ -35,14 +34,14 @@ PAGE_SIZE: Final = 50
 SORTS_MAX: Final = 3
 
 NUMERIC: Final[frozenset[Kind]] = frozenset({"number", "money", "total", "price", "duration"})
-# What people want to see first: the most, or the latest.
+# Columns of these kinds sort descending first: the most, or the latest.
 _DESCENDING_FIRST: Final[frozenset[Kind]] = NUMERIC | {"time", "ago"}
 EXPORTS: Final = ("csv", "jsonl", "xlsx", "parquet")
-"""The endings of the files that a list can be; `exports.py` writes them."""
+"""The file extensions of a list's exports; `exports.py` writes them."""
 OWN_PARAMETERS: Final = ("sort", "cols", "rows", "after", "before", "export")
 
 REGISTERED: Final[dict[str, "Table"]] = {}
-"""Every table of the product by its name: what a person may keep a choice of columns for."""
+"""Every table of the product by name, for which a person's column settings are stored."""
 
 
 class Badge(NamedTuple):
@@ -57,15 +56,12 @@ class Badge(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
-
-    `value` is where a row has its raw value (nano for money and for a price of a million units,
-    milliseconds for a duration), by default under the column's own name; it is also what an export
-    holds. `sort` is the path that it is sorted by, `True` for its value. `href` is where a row has
-    the address that the cell leads to. `priority` 1 is always there; 2, 3 and 4 leave, the last
-    first, as the page gets narrower. `card` is its place in the two lines that a row has on a
-    telephone. `chosen` is False for a
-    column that only who asks for it sees. `unit` stands in the head, once.
+    """One column. `value` is the path of its raw value (nano for money and for the price of a
+    million units, milliseconds for a duration), by default the column's own name; an export
+    contains the same value. `sort` is its sort path, `True` for its value. `href` is the path of
+    the cell's link. `priority` 1 is always visible; 4, 3 and 2 disappear in this order as the page
+    gets narrower. `card` is its place in the two lines of a row on a telephone. `chosen` is False
+    for a column that is hidden by default. `unit` is shown in the header, once.
     """
 
     name: str
@@ -104,7 +100,7 @@ class Column:
         return reader_at(self._path)
 
     def read(self, row: Any) -> Any:
-        """The raw value of a row."""
+        """Return the raw value of a row."""
         return value_at(row, self._path)
 
 
@@ -138,14 +134,13 @@ NO_PREFERENCE: Final = Preference()
 
 @dataclass(frozen=True)
 class Table:
-    """The description of a list, made once at import.
-
-    `name` is also that of its export. `key` is a path that no two rows share, the last that rows
-    are sorted by. A `big` one has rows without end: it is sorted by one column at a time, and every
-    column that it declares a sort for has an index with `key` behind it. `href` is where a row has
-    its address: the first column leads there. `bulk` names the actions for several rows at once,
-    which are posted to the page's `bulk_url` as `act` with an `id` for each row; who gets none of
-    it cannot select. `refresh` is an event of the page after which the list is read anew.
+    """The description of a list, created once at import. `name` is also that of its export. `key`
+    is a unique path, by which rows are sorted last. A `big` table has an unlimited number of rows:
+    it is sorted by one column at a time, and every sortable column has an index that ends with
+    `key`. `href` is the path of a row's address, to which the first column links. `bulk` names the
+    actions for several rows at once, which are posted to the page's `bulk_url` as `act` with an
+    `id` for each row; a reader without any cannot select rows. `refresh` is an event of the page
+    that reloads the list.
     """
 
     name: str
@@ -213,7 +208,7 @@ class Table:
     def _columns(
         self, names: Iterable[str], hidden: Collection[str]
     ) -> tuple[tuple[Column, ...], bool]:
-        """The columns to show, in their order, and whether somebody chose them."""
+        """Return the visible columns in order, and whether somebody chose them."""
         known = dict.fromkeys(name for name in names if name in self._by_name)
         wanted = [self._by_name[name] for name in known if name not in hidden]
         if wanted:
@@ -281,7 +276,9 @@ class State:
 
     @property
     def orders(self) -> list[Order]:
-        """The paths to sort by, the table's key last, in the direction of the one before it."""
+        """Return the paths to sort by, the table's key last, in the direction of the one before
+        it.
+        """
         orders = [Order(_path_of(self.table.column(name)), down) for name, down in self.sort]
         if orders and orders[-1].path == self.table.key:
             return orders
@@ -325,7 +322,7 @@ class State:
         return [(name, value) for name, value in parts.items() if value]
 
     def query(self, **over: str | None) -> str:
-        """The query that asks for this again from its beginning, with some parts replaced."""
+        """Return the query for the start of this list, with some parts replaced."""
         parts: dict[str, str | None] = {
             **{one.filter.name: one.value if one.active else None for one in self.filters},
             **dict(self.kept),
@@ -351,9 +348,8 @@ class State:
         return ""
 
     def sorted_by(self, column: Column, *, added: bool = False) -> str:
-        """The query that a click on a head leads to: its column alone, or after the others.
-
-        A column that is sorted by already turns round.
+        """Return the query for a click on a header: its column alone, or after the others. A column
+        that is already sorted reverses its direction.
         """
         now = dict(self.sort)
         down = not now[column.name] if column.name in now else column.descends_first
@@ -364,7 +360,9 @@ class State:
 
 
 def parse_sort(text: str, sortable: Collection[str], limit: int) -> Sorts:
-    """`-cost,model` as ((name, descending), …): each known name once, at most `limit` of them."""
+    """Parse `-cost,model` as ((name, descending), …): each known name once, at most `limit` of
+    them.
+    """
     wanted: dict[str, bool] = {}
     for part in text.split(","):
         name = part.strip().removeprefix("-")

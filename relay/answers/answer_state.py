@@ -1,4 +1,4 @@
-"""The state of an answer that is stored, so that later requests can continue from it."""
+"""The stored state of an answer, so that later requests can continue from it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from relay.requests.context import RequestContext
 
 
 class AnswerState:
-    """The state of one answer: the response of a conversation, the seals of its tool calls."""
+    """The state of one answer: its stored response, and the seals of its tool calls."""
 
     __slots__ = ("_admitted", "_context", "_events", "_remembers")
 
@@ -19,17 +19,17 @@ class AnswerState:
     ) -> None:
         self._context = context
         self._admitted = admitted
-        # Whether the text must be remembered for its signatures, and the text.
+        # Whether the text is needed to sign it, and the text.
         self._remembers = remembers
         self._events: list[Event] = []
 
     def note(self, events: Sequence[Event]) -> None:
-        """Remember what a later request may give back."""
+        """Collect what a later request may refer to."""
         if self._remembers:
             self._events += [event for event in events if isinstance(event, REMEMBERED)]
 
     async def keep(self, response: bytes | None) -> None:
-        """Keep it, before anybody can send a request that goes on from it."""
+        """Store the state before a client can send a request that continues from it."""
         context, admitted, prepared = self._context, self._admitted, self._admitted.prepared
         context.await_client()
         states: list[State] = []

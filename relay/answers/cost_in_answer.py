@@ -1,10 +1,10 @@
-"""The charge inside an answer, for who asked for it by `x-weir-include-cost`: `cost` in the usage
-object of the client's dialect.
+"""Add the charge to an answer, for clients that send `x-weir-include-cost`: the member `cost` of
+the usage object in the client's dialect.
 
-whole answer    the one usage object that there is
-stream          the last that it tells. Where it tells none, our own count stands where its dialect
-                has one; a chat completions stream has one more chunk before its end. One that is
-                a JSON array (gemini's without `alt=sse`) has none
+whole answer    its only usage object
+stream          its last usage object. If the provider sends none, our own count is sent where
+                the dialect has a place for it; a chat completions stream gets one more chunk
+                before its end. A JSON array (Gemini's without `alt=sse`) gets none
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,16 @@ _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "ser
 
 
 def with_cost(raw: bytes, charge_nano: int) -> bytes:
-    """A whole JSON answer with the charge in its usage, as a decimal of USD; one without a usage
-    object stays as it is."""
+    """Return a whole JSON answer with the charge, in decimal USD, in its usage. An answer without a
+    usage object is unchanged.
+    """
     return _insert_charge(raw, format_usd(charge_nano)) or raw
 
 
 def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
-    """The last frames of a stream, from that on which finishes its answer, with the charge."""
+    """Return the last frames of a stream with the charge, from the frame that finishes its
+    answer.
+    """
     cost, splitter = format_usd(charge_nano), FrameSplitter()
     frames = splitter.feed(raw)
     left = splitter.end()
@@ -59,8 +62,9 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
 
 
 def _insert_charge(raw: bytes, cost: str) -> bytes | None:
-    """Insert the charge into the usage of this JSON object, or of its response. Return None without
-    one."""
+    """Insert the charge into the usage of this JSON object, or of its response. Return None if it
+    has no usage.
+    """
     body = read_answer_body(raw)
     if body is None:
         return None
@@ -75,7 +79,9 @@ def _insert_charge(raw: bytes, cost: str) -> bytes | None:
 
 
 def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
-    """This last object of a stream with a usage of our own; None where it has no place for one."""
+    """Return this last object of a stream with our own usage, or None if it has no place for
+    one.
+    """
     body = read_answer_body(raw)
     if body is None:
         return None
@@ -94,7 +100,7 @@ def _with(body: Body, name: str, usage: Mapping[str, Any], cost: str) -> bytes:
 
 
 def _common(frames: list[Frame]) -> dict[str, Any]:
-    """Return the members that the last chunk shares with all others, or nothing."""
+    """Return the members that all chunks of the stream share."""
     for frame in reversed(frames):
         body = read_answer_body(frame.data or b"")
         if body is not None and body.value("choices") is not None:

@@ -1,22 +1,24 @@
-"""Idempotency-Key: a request that is sent again gets the answer of the first, paid once (P5).
+"""Idempotency-Key: a request that is sent again gets the answer of the first one, and is charged
+once (P5).
 
     free --claim--> RUNNING --answered--> ENDED --24 h--> free
       RUNNING --refused, nothing was spent--> free for the same body
       RUNNING --its process dies before the answer began--> free for the same body
-      RUNNING --its process dies later--> what was kept and then an error, however often it is asked
+      RUNNING --its process dies later--> what was stored, then an error, for every repetition
 
-Another body is refused for as long as the key is known, whatever became of the first.
+A request with the same key and another body is always refused while the key is stored.
 
-The database decides who runs, in one statement. The end of an answer is kept before the answer is
-settled and before its client hears it: what is paid can be had again, whatever dies when. A stream
-is kept piece by piece, so that a second request is told it from its first event while it runs, by
-any process. A client that leaves does not end such a request: it may come back.
+One statement of the database decides which request runs. The end of an answer is stored before the
+answer is settled and before its client receives it, so that a paid answer can be fetched again
+after any crash. A stream is stored piece by piece, so that every process can send it to a second
+request while it still runs. Such a request continues when its client disconnects, because the
+client may come back.
 
-Where the content may not be kept (`store: false`, retention 0) only the use of the key is: what
-comes again is refused, and not run again. All that is content is sealed for its row:
+If the content may not be stored (`store: false`, retention 0), only the use of the key is stored: a
+repetition is refused, not run again. All content is sealed for its row:
 
-    RUNNING --head and pieces--> ENDED       told to whoever comes again
-    RUNNING --end--> NOT_KEPT                where the content may not be kept: a mark of the use
+    RUNNING --head and pieces--> ENDED       sent to every repetition
+    RUNNING --end--> NOT_KEPT                content may not be stored: only the use is
     RUNNING --release--> free                nothing was spent
 """
 
@@ -44,27 +46,27 @@ from relay.requests.context import RequestContext
 
 log = logging.getLogger(__name__)
 
-# The answer as it is kept -------------------------------------------------------------------------
+# The stored answer -------------------------------------------------------------------------
 
 LOOK_S: Final = 0.1
-"""How often who listens to somebody else's answer looks for more of it."""
+"""How often a repetition checks for more of the answer that it follows."""
 
 _LEASE_S: Final = 30
-# How long a piece of a stream waits for others before it is kept.
+# How long a piece of a stream waits for more before it is stored.
 _GATHER_S: Final = 0.1
 _PIECE_BYTES_MAX: Final = 1024 * 1024
 _PAGE: Final = 16
 
 
 class KeptHead(msgspec.Struct, frozen=True):
-    """The head of an answer; `stream`: what follows it is told as it comes."""
+    """The head of an answer; with `stream`, the body follows in pieces."""
 
     head: Head
     stream: bool
 
 
 class KeyUse(NamedTuple):
-    """The row of a key that somebody uses. `alive`: whoever runs the request has said so lately."""
+    """The row of a key in use. `alive`: the heartbeat of its owner is recent."""
 
     request_id: RequestId
     same_body: bool
@@ -74,14 +76,16 @@ class KeyUse(NamedTuple):
 
 
 class RunnerDied(RelayError):
-    """The process that ran the request has died before its end."""
+    """The process that ran the request died before it ended."""
 
 
 _kept_head = msgspec.json.Decoder(KeptHead)
 
 
 class IdempotentAnswer:
-    """What is kept under one key: read by anybody who has it, written by who has claimed it."""
+    """The stored answer of one key. The request that claimed the key writes it; repetitions read
+    it.
+    """
 
     def __init__(
         self, states: StateStore, principal: Principal, key: str, request_id: UUID, digest: bytes
@@ -97,16 +101,15 @@ class IdempotentAnswer:
             "request": request_id,
             "digest": hex_of(digest),
             "lease": _LEASE_S,
-            # Without content it is no more than a mark that the key was used.
+            # Without content the row only marks the key as used.
             "hours": hours or RETENTION_HOURS_MAX,
         }
 
     # ---- reading
 
     async def claim(self) -> tuple[bool, KeyUse | None]:
-        """Whether the key is this request's now; else who uses it, None where nobody does by now.
-
-        Raises DatabaseFailed.
+        """Claim the key. Return True if this request runs; otherwise return who uses the key, or
+        None if it has just become free. Raises DatabaseFailed.
         """
         claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
         return bool(claimed), _key_use(rows[0]) if rows else None
@@ -120,10 +123,8 @@ class IdempotentAnswer:
     async def read_pieces(
         self, request_id: UUID, wanted: Callable[[], bool]
     ) -> AsyncIterator[tuple[bytes, bool]]:
-        """What that request was answered, as it comes and while it is wanted, and whether it is the
-        last of it.
-
-        Raises RunnerDied, VaultError, DatabaseFailed.
+        """Yield the answer as it arrives, each piece with whether it is the last. Raises
+        RunnerDied, VaultError, DatabaseFailed.
         """
         row = {**self.row, "request": request_id, "limit": _PAGE}
         n = 0
@@ -149,17 +150,17 @@ class IdempotentAnswer:
     # ---- writing
 
     def renewal(self) -> Statement:
-        """What says that the request still runs."""
+        """Return the statement that renews the heartbeat of the request."""
         return _RENEW, self.row
 
     async def head(self, head: Head, *, stream: bool) -> Statement:
-        # What was left of the key's limits then is not what is left when it is told again.
+        # The headroom of the key's limits has changed by the time of a repetition.
         content = msgspec.json.encode(KeptHead(msgspec.structs.replace(head, headroom={}), stream))
         sealed = await self._states.seal(content, self._head_place(self._request_id))
         return _HEAD, self.row | {"head": sealed}
 
     async def pieces(self, raw: bytes, n: int) -> list[Statement]:
-        """These bytes in pieces, from the n-th on."""
+        """Yield these bytes in pieces, numbered from n."""
         statements: list[Statement] = []
         for i, at in enumerate(range(0, len(raw), _PIECE_BYTES_MAX), n):
             piece = raw[at : at + _PIECE_BYTES_MAX]
@@ -176,7 +177,7 @@ class IdempotentAnswer:
     async def write(self, statements: Sequence[Statement]) -> bool:
         """Whether they are written."""
         try:
-            # Whoever waits may be cut; what is written must not be.
+            # The caller may be cancelled; the write must not be.
             await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
         except DatabaseFailed as error:
             log.warning("request %s is not kept: %s", id_text(self._request_id), error)
@@ -191,13 +192,15 @@ class IdempotentAnswer:
 
 
 class AnswerKeeper:
-    """Keeps the answer of a request that runs; without content where that may not be kept."""
+    """Stores the answer of a running request; only the use of its key if the content may not be
+    stored.
+    """
 
     def __init__(self, answer: IdempotentAnswer, *, content: bool) -> None:
         self._answer = answer
         self._content = content
         self._begun = self._over = False
-        # The pieces that wait to be written, and how many are.
+        # The pieces that wait to be written, and their number.
         self._pieces: list[bytes] = []
         self._n = 0
         self._writing = asyncio.Lock()
@@ -217,7 +220,7 @@ class AnswerKeeper:
                 self._gathering = asyncio.create_task(self._gather())
 
     async def end(self, raw: bytes) -> None:
-        """A stream ends; the first end counts."""
+        """Store the end of a stream; only the first call counts."""
         if self._over:
             return
         if self._content:
@@ -234,7 +237,7 @@ class AnswerKeeper:
         await self._flush(statements, over=True)
 
     async def spoil(self) -> None:
-        """What was kept of it is not whole: it is told to nobody."""
+        """Mark the stored answer as incomplete, so that it is never replayed."""
         self._content = False
         self._pieces.clear()
         await self._flush([], over=True)
@@ -246,7 +249,7 @@ class AnswerKeeper:
             await self._answer.write(self._answer.release())
 
     async def close(self) -> None:
-        """The run is over, whatever became of it."""
+        """Finish after the run, whatever its result."""
         if self._gathering is not None:
             self._gathering.cancel()
         if self._begun:
@@ -277,8 +280,9 @@ def _key_use(row: Sequence[str | None]) -> KeyUse:
     return KeyUse(RequestId(UUID(request_id)), same_body == "t", state or "", head, alive == "t")
 
 
-# An answer that never began was not paid, but where it may not be kept, or the database was away
-# when it was: what is paid, or will be by its mark, is not run again.
+# An answer that never began was not paid, so the key is released. There are two exceptions, in
+# which the request may have been charged and is not run again: the content may not be stored, or
+# the database was unavailable.
 _CLAIM = """
     INSERT INTO gateway_idempotentanswer AS a
         (organisation_id, id, body_digest, request_id, state, alive_until, expires_at)
@@ -325,7 +329,7 @@ _END = """
     UPDATE gateway_idempotentanswer SET state = %(state)s
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND request_id = %(request)s::uuid"""
-# As if its process had died before the answer began.
+# Treat it as if its process had died before the answer began.
 _RELEASE = """
     UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now()
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
@@ -345,7 +349,7 @@ _PIECES = """
     ORDER BY n LIMIT %(limit)s::int"""
 
 
-# The request that is sent again -------------------------------------------------------------------
+# The repeated request -------------------------------------------------------------------
 
 
 NAME: Final = "idempotency-key"
@@ -354,14 +358,16 @@ _RENEW_S: Final = 5.0
 
 
 class Replayer(Sink, Protocol):
-    """A client that can be told the answer of an earlier request."""
+    """A client that can receive the stored answer of an earlier request."""
 
     def replay(self, request_id: RequestId) -> None:
-        """What follows is the answer of that request."""
+        """Announce that the following answer is that of this earlier request."""
 
 
 def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
-    """What must be the same for two requests to be one: what is asked, and every byte of it."""
+    """Return the digest that two requests must share to count as the same one: every byte of the
+    request.
+    """
     words = "|".join([operation, *map(str, path)])
     return sha256(words.encode(errors="surrogatepass") + b"\0" + raw).digest()
 
@@ -376,7 +382,7 @@ def read_key(value: bytes) -> str:
 
 
 class IdempotentRequests:
-    """The keys that requests of this process run under."""
+    """The keys of the requests that this process runs."""
 
     def __init__(self, states: StateStore) -> None:
         self.states = states
@@ -405,7 +411,7 @@ class IdempotentRequests:
 
 
 class IdempotentRequest:
-    """One request with a key. It stands between the run and its client, and keeps what passes."""
+    """One request with a key. It passes the answer from the run to the client, and stores it."""
 
     def __init__(
         self,
@@ -416,7 +422,7 @@ class IdempotentRequest:
         raw: bytes,
         files: bytes = b"",
     ) -> None:
-        """`files` is the digest of those that stand beside the body."""
+        """`files` is the digest of the uploaded files."""
         invocation, principal = context.invocation, context.principal
         body = read_body(raw)
         digest = body_digest(
@@ -434,8 +440,7 @@ class IdempotentRequest:
     # ---- before
 
     async def claim(self) -> bool:
-        """Whether this request is the one that runs. Otherwise it has been answered.
-
+        """Return True if this request is to run. False means that it has been answered already.
         Raises RequestFault, DatabaseFailed.
         """
         while not self.gone:
@@ -449,7 +454,9 @@ class IdempotentRequest:
         return False
 
     async def _answer_again(self, use: KeyUse) -> bool:
-        """Answer what somebody else's request has been answered; False: it is to be asked again."""
+        """Replay the answer of the earlier request. Return False if the claim must be tried
+        again.
+        """
         if not use.same_body:
             what = "the Idempotency-Key was used with another body: use a new key for a new request"
             raise RequestFault("idempotency_mismatch", NAME, what)
@@ -483,17 +490,17 @@ class IdempotentRequest:
             if not kept.stream:
                 await self._client.answer(kept.head, b"".join(whole))
         except (VaultError, RunnerDied):
-            # Its process died in the middle, or its KEK is gone.
+            # Its process died before the end, or its KEK is unavailable.
             await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))
 
-    # ---- the sink of the run
+    # ---- Sink of the run
 
     def leave(self) -> None:
-        """The client has gone; its request goes on, for it may come back."""
+        """The client disconnected. The request continues, because the client may come back."""
         self.gone = True
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Nothing was spent: the key is free again for the same body."""
+        """Release the key for the same body, because nothing was spent."""
         await self._keeper.release()
         if not self.gone:
             await self._client.refuse(error)
@@ -524,7 +531,7 @@ class IdempotentRequest:
         self._keeper.piece(raw)
         return None if self.gone else self._client.write_now(raw)
 
-    # ---- the recorder of its answer
+    # ---- Recorder of the answer
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
         await self._keeper.whole(head, raw)
@@ -533,7 +540,7 @@ class IdempotentRequest:
         await self._keeper.end(raw)
 
     async def close(self) -> None:
-        """The run is over: whatever became of it, nobody waits for it any more."""
+        """Finish after the run, so that no repetition keeps waiting for it."""
         if self._claimed:
             await self._keeper.close()
             self._requests.leave(self._answer)

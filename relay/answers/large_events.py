@@ -8,12 +8,12 @@ from typing import Final
 
 from relay.config import MIB
 
-# This much of an event does not count.
+# Incomplete events up to this size are not counted.
 _FREE_BYTES: Final = MIB
 
 
 class LargeEvents:
-    """The memory of one process for unfinished events beyond the first MiB of each."""
+    """The memory of one process for incomplete events beyond the first MiB of each."""
 
     def __init__(self, bytes_max: int) -> None:
         self._left = bytes_max
@@ -23,7 +23,7 @@ class LargeEvents:
         return Gathering(self)
 
     def take(self, size: int) -> bool:
-        """Return whether there was room for it."""
+        """Reserve memory. Return whether there was room."""
         if size > self._left:
             return False
         self._left -= size
@@ -34,7 +34,7 @@ class LargeEvents:
 
 
 class Gathering:
-    """The collected part of one stream's event."""
+    """The part of a stream's current event that has arrived."""
 
     __slots__ = ("_events", "_size", "_taken")
 
@@ -43,8 +43,7 @@ class Gathering:
         self._size = self._taken = 0
 
     def more(self, size: int) -> bool:
-        """Account for so many more bytes of an unfinished event. Return False when there is no
-        room."""
+        """Count more bytes of an incomplete event. Return False if there is no room."""
         self._size += size
         beyond = self._size - _FREE_BYTES - self._taken
         if beyond <= 0:
@@ -55,7 +54,7 @@ class Gathering:
         return True
 
     def whole(self) -> None:
-        """The event is whole, or nobody waits for it any more."""
+        """Release the memory: the event is complete or no longer wanted."""
         if self._taken:
             self._events.give_back(self._taken)
         self._size = self._taken = 0

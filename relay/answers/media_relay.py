@@ -1,10 +1,11 @@
-"""An answer that goes on while it comes: sound, events, and JSON with pictures in it.
+"""Relay an answer while it arrives: sound, events, and JSON that contains pictures.
 
-    begun        committed: from now on this provider's answer is the answer
-    its end      booked, by what it told or by what came
-    a fault      of events: one typed error frame; else the body is cut, for nothing can be said
+    begun        committed: no other provider can answer any more
+    its end      settled by the reported usage, or by what arrived
+    a fault      in an event stream: one typed error frame; otherwise the body is cut, because
+                 it has no place for an error
 
-A short JSON text is not begun before its end: it is booked first and then given whole.
+A short JSON answer is settled first and then sent whole.
 """
 
 from collections.abc import Mapping
@@ -42,11 +43,11 @@ class MediaRelay:
         parts.usage_meter.passed = self._passed
         # The bytes of its content.
         self._type = JSON
-        # Whether the client has got some of it, so that no other channel can answer any more.
+        # Whether the client has received part of it, so that no other channel can answer.
         self.committed = False
 
     async def relay(self, answer: Answer) -> Outcome:
-        """Relay it to its end, from where it was left. Raises UpstreamFailed."""
+        """Relay the answer to its end, from the current position. Raises UpstreamFailed."""
         context, idle_s = self._parts.context, self._parts.admitted.timeouts.idle
         self._type = self._answer_type(answer.headers)
         while chunk := await answer.next_bytes():
@@ -57,7 +58,7 @@ class MediaRelay:
         return await self._end_whole(self._read(b""))
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
-        """End an answer that failed after its beginning. What was delivered is charged."""
+        """End an answer that failed after it had begun. What was delivered is charged."""
         error = answer_behind_content(failure)
         outcome = self._settle(error, failure.fault)
         self._parts.probe.failed(failure)
@@ -65,7 +66,7 @@ class MediaRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """End an answer that we stop after its beginning. What was delivered is charged."""
+        """Stop an answer after it has begun. What was delivered is charged."""
         outcome = self._settle(error)
         await self._say_last(error)
         return outcome
@@ -153,7 +154,7 @@ class MediaRelay:
         return self._parts.end.settle(error, self._parts.end.bill_so_far(), fault)
 
     async def _say_last(self, error: ErrorAnswer) -> None:
-        """End it for a client that may not be able to hear it."""
+        """Send the last bytes to a client that may have disconnected."""
         context = self._parts.context
         if context.downstream.client_gone:
             return

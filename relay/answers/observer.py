@@ -1,5 +1,6 @@
-"""Observe an upstream's answer for traces and metrics: the times of its chunks, its id, and the
-model that made it. The relay reads it as any other answer."""
+"""Observe an upstream's answer for traces and metrics: the times of its chunks, its id, and its
+model. The relay reads an observed answer like any other.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import msgspec
 
 from relay.upstream.upstream import Answer
 
-# The beginning of a stream that is looked at, and the largest whole answer that is.
+# How much of a stream's beginning is inspected, and the largest inspected whole answer.
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _WHOLE_BYTES_MAX: Final = 4 * 1024 * 1024
 _DATA: Final = b"data:"
@@ -21,8 +22,9 @@ class _Called(msgspec.Struct):
 
 
 class _Frame(msgspec.Struct):
-    """An answer, or a frame of one: of OpenAI, in Responses' `response`, in Anthropic's `message`,
-    and as Gemini calls both."""
+    """An answer or a frame of one, in OpenAI's and Gemini's form; Responses nests it in `response`,
+    Anthropic in `message`.
+    """
 
     id: str | None = None
     model: str | None = None
@@ -37,8 +39,9 @@ OnChunk = Callable[[float], None]
 
 
 class ObservedAnswer:
-    """Reads as the answer that it is made of. `streamed`: its chunks are frames. `on_chunk`
-    gets how long each chunk of a stream after the first one took."""
+    """Wraps an answer. `streamed`: its chunks are frames. `on_chunk` receives the time between two
+    chunks of a stream.
+    """
 
     def __init__(
         self, answer: Answer, *, sent_at: float, streamed: bool, on_chunk: OnChunk
@@ -70,7 +73,7 @@ class ObservedAnswer:
         await self._answer.hand_to(note_and_take)
 
     def identify(self) -> None:
-        """Read what it calls itself, of as much as has come."""
+        """Read the id and the model from the part of the answer that has arrived."""
         pieces, self._pieces = self._pieces, []
         if self._identified or not pieces:
             return

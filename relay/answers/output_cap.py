@@ -10,23 +10,23 @@ from typing import Final
 from relay.counting.vocabularies import Family
 
 BYTES_MIN: Final = 2
-"""How many bytes a token of an answer has at least, in the mean."""
-# The possible error from words that were cut in two between counts.
+"""The smallest mean number of bytes per token of an answer."""
+# The possible error, because counting splits words at the end of each part.
 _SPARE_TOKENS: Final = 16
 _STEP_BYTES: Final = 64
 
 
 def tokens_allowed(cap: int, family: Family) -> int:
-    """Above how many tokens by our count an answer is surely longer than its cap."""
+    """Return the number of tokens by our count above which an answer certainly exceeds its cap."""
     return cap + -(-cap * family.percent_off // 100) + _SPARE_TOKENS
 
 
 def initial_count(allowed: int) -> int:
-    """After how many bytes of the answer its tokens are first counted."""
+    """Return after how many bytes of the answer its tokens are first counted."""
     return allowed * BYTES_MIN
 
 
 def next_count(allowed: int, tokens: int, size: int) -> int:
-    """After how many bytes they are counted again, where these first `size` are so many tokens."""
+    """Return at how many bytes to count again, if the first `size` bytes have this many tokens."""
     bytes_left = (allowed - tokens) * size // max(tokens, 1)
     return size + max(bytes_left // 2, _STEP_BYTES)

@@ -1,13 +1,13 @@
-"""What outlives a request: stored responses, the seals of tool calls, idempotent answers.
+"""Data that outlives a request: stored responses, the seals of tool calls, idempotent answers.
 
-It is content, so it is sealed for its row and its organisation, kept for at most 24 hours, and not
-at all where the organisation keeps nothing (docs/promises.md, "Protocol state"). A row is found by
-an id that is derived from what it is the state of; the names themselves stand nowhere.
+It is content: it is sealed for its row and its organisation, stored for at most 24 hours, and not
+stored at all if the organisation retains nothing (docs/promises.md, "Protocol state"). A row's id
+is derived from the name of its content; the name itself is never stored.
 
-    run    statements of one request, in one transaction; what arrives while a commit is in flight
-           goes into the next one
-    put    keep a state; a database that is away costs the state, never the answer
-    find   states by their names
+    run    run the statements of one request in one transaction; statements that arrive during a
+           commit join the next transaction
+    put    store states; without the database the state is lost, the answer is not
+    find   find states by name
 """
 
 import asyncio
@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 StateKind = Literal["response", "item", "seal"]
 
 _BATCH_MAX: Final = 64
-# As much as an answer may have: what is larger is not kept.
+# The largest state that is stored.
 _STATE_BYTES_MAX: Final = 32 * 1024 * 1024
-# Sealing more than that is worth another thread.
+# Above this size, data is sealed in another thread.
 _SEAL_HERE_MAX: Final = 256 * 1024
 _TABLE: Final = "gateway_keptstate"
 
@@ -41,8 +41,9 @@ _Rows = list[list[Row]]
 
 
 class State(NamedTuple):
-    """Something to keep: a response or an item of one by its id, seals by the id of their tool
-    call."""
+    """A state to store: a response or one of its items under its id, or seals under the id of their
+    tool call.
+    """
 
     kind: StateKind
     name: str
@@ -50,23 +51,23 @@ class State(NamedTuple):
 
 
 def state_id(kind: str, owner: UUID, name: str) -> UUID:
-    """The id of a row; `owner` is the API key: what one key keeps no other finds (P12)."""
+    """Return the id of a row. `owner` is the API key: no key finds the states of another (P12)."""
     digest = sha256(f"{kind}|{owner}|{name}".encode(errors="surrogatepass")).digest()
     return UUID(bytes=digest[:16])
 
 
 def may_keep(principal: Principal, body: Body) -> bool:
-    """Whether anything of a request's answer may be kept."""
+    """Return whether the content of a request's answer may be stored."""
     return principal.retention_hours > 0 and body.value("store") != b"false"
 
 
 def hex_of(content: bytes) -> str:
-    """Bytes as a parameter of a statement."""
+    """Encode bytes as a parameter of a statement."""
     return "\\x" + content.hex()
 
 
 def bytes_of(value: str | None) -> bytes:
-    """Bytes as a row has them."""
+    """Decode bytes from a column of a row."""
     return bytes.fromhex((value or "\\x")[2:])
 
 
@@ -82,13 +83,13 @@ class StateStore:
     # ---- sealing
 
     async def seal(self, content: bytes, place: str) -> str:
-        """Sealed for its place, as a parameter of a statement."""
+        """Return the data sealed for its row, as a parameter of a statement."""
         if len(content) > _SEAL_HERE_MAX:
             return await asyncio.to_thread(self._seal, content, place)
         return self._seal(content, place)
 
     async def open(self, sealed: str | None, place: str) -> bytes:
-        """What a row holds. Raises VaultError."""
+        """Return the content of a row. Raises VaultError."""
         if len(sealed or "") > 2 * _SEAL_HERE_MAX:
             return await asyncio.to_thread(self._open, sealed, place)
         return self._open(sealed, place)
@@ -102,8 +103,9 @@ class StateStore:
     # ---- rows
 
     async def run(self, statements: Sequence[Statement]) -> _Rows:
-        """Run the statements of one request; the rows of each. A caller that is cancelled does not
-        take them back. Raises DatabaseFailed."""
+        """Run the statements of one request and return the rows of each. Cancelling the caller does
+        not roll them back. Raises DatabaseFailed.
+        """
         future: asyncio.Future[_Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append((statements, future))
         if self._worker is None:
@@ -111,12 +113,12 @@ class StateStore:
         return await future
 
     async def join(self) -> None:
-        """Wait until everything is written, or has failed."""
+        """Wait until all writes have finished or failed."""
         while self._worker is not None:
             await asyncio.wait([self._worker])
 
     async def put(self, principal: Principal, states: Collection[State]) -> None:
-        """Keep states for the principal's key, as long as its organisation lets us."""
+        """Store states for the principal's key, if its organisation permits."""
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         kept = [state for state in states if len(state.content) <= _STATE_BYTES_MAX]
         if not hours or not kept:
@@ -140,10 +142,7 @@ class StateStore:
     async def find(
         self, principal: Principal, kind: StateKind, names: Sequence[str]
     ) -> dict[str, bytes]:
-        """The states of the principal's key that are known by these names.
-
-        Raises DatabaseFailed.
-        """
+        """Return the states of the principal's key with these names. Raises DatabaseFailed."""
         ids = {state_id(kind, principal.key_id, name): name for name in names}
         if not ids:
             return {}
@@ -155,7 +154,7 @@ class StateStore:
         contents: dict[str, bytes] = {}
         for text, sealed in rows:
             id_ = UUID(text)
-            # A state that was sealed with another KEK is as good as gone.
+            # A state that was sealed with another KEK cannot be read any more.
             with contextlib.suppress(VaultError):
                 place = _place(principal.organisation_id, id_)
                 contents[ids[id_]] = await self.open(sealed, place)
@@ -174,7 +173,7 @@ class StateStore:
                 await self._exchange(batch)
             except DatabaseFailed as error:
                 if len(batch) > 1 and isinstance(error, DatabaseRefused):
-                    # What the database cannot store must harm nobody else's request.
+                    # A row that the database cannot store must not affect other requests.
                     for waiting in batch:
                         await self._alone(waiting)
                     continue

@@ -1,27 +1,24 @@
-"""A streamed answer, from its first content on: what is decided between its chunks, and its ends.
+"""A streamed answer, from its first content on: the decisions between its chunks, and its ends.
 
-first content           committed: from now on this upstream's answer is the answer
-End                     booked as a success
-UpstreamError, a fault  booked for what was delivered; one typed error frame, no end marker
+first content           committed: no other upstream can answer any more
+End                     settled as a success
+UpstreamError, a fault  settled for what was delivered; one typed error frame, no end marker
 above its output cap    cut as if it had reached its length (F18)
 
-Its frames go on as they came to a client of the same dialect; for one of another they are read and
-written anew. A chunk is read, counted and written in the very call that took it off the socket, as
+A client of the same dialect gets the upstream's frames; for others `StreamTranslator` decodes and
+encodes them. A chunk is read, counted and written directly in the callback that received it, as
 long as there is nothing to decide.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from dialects.chat.chat import ChatRequest
-from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.chat.events import Broken, End, Event, Step, UpstreamError
 from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors.errors import ErrorKind
-from dialects.json.lone_surrogates import Pairs
 from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.streams.model_alias import FrameNaming, name_answer
+from dialects.translation import StreamTranslator
 from lib.ids import id_text
 from lib.process.waiting import timeout
 from relay.answers.answer_state import AnswerState
@@ -37,80 +34,13 @@ from relay.requests.context import Outcome, RequestContext
 from relay.requests.prepared import PreparedRequest
 from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 
-# In another dialect -------------------------------------------------------------------------------
-
-
-class Translating:
-    """Decodes an upstream's stream and encodes it for the client; it replaces a decoder of the
-    client's dialect. The bytes of its steps are the client's. `prepared` is a translated
-    request."""
-
-    __slots__ = ("_client", "_encoder", "_model", "_open", "_pairs", "_source", "decoder")
-
-    def __init__(
-        self,
-        prepared: PreparedRequest,
-        request: ChatRequest,
-        choices: int,
-        client: Codec[Any],
-        target: Target,
-        hear_tier: Callable[[str], None],
-    ) -> None:
-        # What knows how far the answer is.
-        self.decoder: Decoder = prepared.translating_decoder(request)
-        self._source: Source = TierReader(prepared.untagging(self.decoder, choices), hear_tier)
-        self._encoder = client.encoder(request, target)
-        self._client = client
-        # Choices that have not finished.
-        self._open = set(range(choices))
-        self._pairs = Pairs()
-        # The client's name of the model, to replace the upstream's name; "" for none.
-        self._model = prepared.traits.requested_model
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """Return the complete steps."""
-        return [self._write(step) for step in self._source.feed(chunk)]
-
-    def end(self) -> list[Step]:
-        """The upstream has closed."""
-        return [self._write(step) for step in self._source.end()]
-
-    def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends the client's stream when it fails."""
-        return self._encoder.fail(kind, message)
-
-    def cut(self) -> bytes:
-        """What ends the client's stream as if it had reached its length (F18)."""
-        ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
-        return b"".join(ends) + self._encoder.end()
-
-    def response(self) -> bytes | None:
-        """The response that the client was told whole, where its dialect has one."""
-        return self._client.response_of(self._encoder)
-
-    def _write(self, step: Step) -> Step:
-        events = self._pairs.join(step.events)
-        pieces = [self._encode(event) for event in events]
-        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
-
-    def _encode(self, event: Event) -> bytes:
-        if isinstance(event, End):
-            return self._encoder.end()
-        if isinstance(event, UpstreamError):
-            return self._encoder.fail(event.kind, event.message)
-        if isinstance(event, Start) and self._model:
-            event = msgspec.structs.replace(event, model=self._model)
-        elif isinstance(event, Finish):
-            self._open.discard(event.choice)
-        return self._encoder.feed(event)
-
-
 # In the client's own dialect ----------------------------------------------------------------------
 
 
 class Forwarding:
-    """Reads frames for what they say, and gives them as the client gets them: under the name that
-    it asked for, and otherwise changed only where the model's channel wants it."""
+    """Reads frames, and returns them as the client receives them: with the model name that it
+    requested, and otherwise changed only where the channel's model requires it.
+    """
 
     __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
 
@@ -123,7 +53,7 @@ class Forwarding:
         hear_tier: Callable[[str], None],
     ) -> None:
         codec = prepared.codec
-        # What knows how far the answer is.
+        # Knows whether the answer is complete.
         self.decoder: Decoder = codec.decoder(facts, target)
         reader: Source = TierReader(prepared.untagging(self.decoder, facts.choices), hear_tier)
         if prepared.traits.normalises_usage:
@@ -134,24 +64,26 @@ class Forwarding:
             self.decoder.show(self._naming.show)
         self._codec: Codec[Any] = codec
         self._request_id = request_id
-        # The outermost reader's methods, so that a chunk passes no unnecessary layer.
+        # Use the outermost reader's methods directly, to avoid a call per layer and chunk.
         self.feed: Callable[[bytes], list[Step]] = reader.feed
         self.end: Callable[[], list[Step]] = reader.end
 
     def cut(self) -> bytes:
-        """What ends the client's stream as if it had reached its length (F18)."""
+        """Return the bytes that end the client's stream as if it had reached its length (F18)."""
         return self._named(self._codec.cut(self.decoder))
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends the client's stream when it fails."""
+        """Return the bytes that end the client's stream with an error."""
         return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
 
     def response(self) -> bytes | None:
-        """The response that the stream has told whole, where its dialect has one."""
+        """Return the complete response of the stream, if its dialect has one."""
         return self._codec.response_of(self.decoder)
 
     def _named(self, frames: bytes) -> bytes:
-        """Process what we add to the stream, which may repeat the upstream's words."""
+        """Restore the client's model name in data that we add, which may repeat the upstream's
+        words.
+        """
         return frames if self._naming is None else self._naming.show(frames)
 
 
@@ -162,7 +94,7 @@ _LAST: Final = (End, UpstreamError, Broken)
 
 
 class StreamChunks:
-    """Passes the chunks of one stream on."""
+    """Forwards the chunks of one stream."""
 
     __slots__ = (
         "_blocked",
@@ -189,28 +121,29 @@ class StreamChunks:
         end: AttemptEnd,
     ) -> None:
         self._context = context
-        # Knows how far it is read on when nobody listens any more.
+        # Decides how far the stream is read after the client has left.
         self._end = end
-        # Forwarded data is counted, and remembered if any of it is stored.
+        # Forwarded data is counted, and collected if any of it is stored.
         self._usage_meter = usage_meter
         self._state = state
-        # Knows how far the answer is.
+        # Knows whether the answer is complete.
         self._decoder = decoder
         self._idle_s = admitted.timeouts.idle
-        # Whether the first content has come: until then nothing is passed on.
+        # Whether the first content has arrived; nothing is forwarded before it.
         self.committed = False
-        # Data that the client has not received yet, and its content.
+        # Data that is not sent yet, and its content.
         self.pieces: list[bytes] = []
         self.events: list[Event] = []
         # The steps that the last chunk completed.
         self.steps: Sequence[Step] = ()
-        # When an event came last: comments keep a connection open, not an answer alive (F13).
+        # The time of the last event. Comments keep a connection open, but do not count as progress
+        # (F13).
         self._heard_at = context.began
-        # What must be awaited before more can be written.
+        # Must be awaited before more is written.
         self._blocked: Awaitable[None] | None = None
 
     def note(self, events: Sequence[Event]) -> None:
-        """Count the content, and remember what a later request may send back."""
+        """Count the content, and collect what a later request may refer to."""
         mark_due = self._usage_meter.note(events)
         if self._state is not None:
             self._state.note(events)
@@ -218,7 +151,7 @@ class StreamChunks:
             self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def is_above_cap(self) -> bool:
-        """Return whether the answer has outgrown its output cap (F18)."""
+        """Return whether the answer exceeds its output cap (F18)."""
         if self._usage_meter.text_bytes <= self._usage_meter.counted_at:
             return False
         self.note(self.events)
@@ -226,7 +159,7 @@ class StreamChunks:
         return self._usage_meter.is_above_cap()
 
     async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
-        """Pass chunks on until there is something to decide. Raises UpstreamFailed (F17)."""
+        """Forward chunks until a decision is needed. Raises UpstreamFailed (F17)."""
         context = self._context
         while True:
             await answer.hand_to(take)
@@ -240,7 +173,7 @@ class StreamChunks:
             context.deadline.allow("idle", self._idle_s, self._heard_at)
 
     async def pass_first(self) -> None:
-        """Pass on the first content, with what stands before it."""
+        """Forward the first content, with everything before it."""
         context, downstream = self._context, self._context.downstream
         heard_at = self._heard_at = context.time()
         if downstream.keep_alive is not None:
@@ -255,12 +188,12 @@ class StreamChunks:
         context.deadline.allow("idle", self._idle_s, heard_at)
 
     def forget_client(self) -> None:
-        """The client is gone: store nothing for it, and do not wait for it."""
+        """The client is gone: collect nothing for it, and do not wait for it."""
         self.pieces.clear()
         self._blocked = None
 
     def taker(
-        self, reader: Forwarding | Translating, gathering: Gathering
+        self, reader: Forwarding | StreamTranslator, gathering: Gathering
     ) -> Callable[[bytes], bool]:
         """Return a function that reads a chunk, and forwards it if that is all. It returns whether
         there is more to do. It is one function over local names, because calls and attribute
@@ -309,7 +242,7 @@ class StreamChunks:
         return take
 
 
-# Its decisions and its ends -----------------------------------------------------------------------
+# Decisions and ends -----------------------------------------------------------------------
 
 
 _LAST_WORDS_S: Final = 1.0
@@ -351,11 +284,11 @@ class StreamRelay:
 
     @property
     def committed(self) -> bool:
-        """Whether the client has got some of it, so that no other channel can answer any more."""
+        """Whether the client has received part of it, so that no other channel can answer."""
         return self._chunks.committed
 
     async def relay(self, answer: Answer) -> Outcome:
-        """Relay it to its end, from where it was left. Raises UpstreamFailed."""
+        """Relay the answer to its end, from the current position. Raises UpstreamFailed."""
         take = self._chunks.taker(self._reader, self._gathering)
         while (outcome := await self._decide()) is None:
             if self.committed:
@@ -365,7 +298,8 @@ class StreamRelay:
 
     async def break_off(self, failure: UpstreamFailed) -> Outcome:
         """End a stream that failed after its first content: one typed error frame, no end marker.
-        What was delivered is charged."""
+        What was delivered is charged.
+        """
         if self._usage_meter.complete:
             return await self._end_early()
         error = answer_behind_content(failure)
@@ -375,7 +309,7 @@ class StreamRelay:
         return outcome
 
     async def stop(self, error: ErrorAnswer) -> Outcome:
-        """End a stream that we stop after its first content. What was delivered is charged."""
+        """Stop a stream after its first content. What was delivered is charged."""
         if self._usage_meter.complete:
             return await self._end_early()
         outcome = self._end.settle(error, self._end.bill_so_far())
@@ -389,28 +323,26 @@ class StreamRelay:
         self._chunks.forget_client()
         self._context.downstream.client_gone = True
 
-    def _open_reader(self) -> Forwarding | Translating:
+    def _open_reader(self) -> Forwarding | StreamTranslator:
         context, facts, prepared = self._context, self._admitted.facts, self._admitted.prepared
         invocation = context.invocation
         hear_tier = self._usage_meter.prices.hear
-        if prepared.request is not None:
-            return Translating(
-                prepared,
-                prepared.request,
-                facts.choices,
-                invocation.codec,
-                invocation.target,
-                hear_tier,
+        if prepared.request is None:
+            return Forwarding(
+                prepared, facts, invocation.target, id_text(context.request_id), hear_tier
             )
-        return Forwarding(
-            prepared, facts, invocation.target, id_text(context.request_id), hear_tier
-        )
+        decoder = prepared.translating_decoder(prepared.request)
+        source = TierReader(prepared.untagging(decoder, facts.choices), hear_tier)
+        encoder = invocation.codec.encoder(prepared.request, invocation.target)
+        model = prepared.traits.requested_model
+        return StreamTranslator(decoder, encoder, facts.choices, model, source)
 
     # ---- between two chunks
 
     async def _decide(self) -> Outcome | None:
         """Commit if the steps have content, and finish if they are the end. Return None to
-        continue."""
+        continue.
+        """
         chunks = self._chunks
         last = chunks.events[-1] if chunks.events else None
         if isinstance(last, Broken):
@@ -431,7 +363,7 @@ class StreamRelay:
         return None
 
     async def _commit(self) -> None:
-        """The first content is here: from now on this upstream's answer is the answer."""
+        """Commit to this upstream at its first content: no other channel can answer any more."""
         context = self._context
         self._chunks.committed = True
         self._probe.first_content()
@@ -440,10 +372,10 @@ class StreamRelay:
             context.await_client()
             await context.downstream.begin(self._admitted.head(context, None))
 
-    # ---- its ends
+    # ---- Ends
 
     async def _end_whole(self) -> Outcome:
-        """The upstream says that its answer is whole."""
+        """Handle the upstream's statement that its answer is complete."""
         self._chunks.note(self._chunks.events)
         if self._state is not None:
             await self._state.keep(self._response())
@@ -458,11 +390,11 @@ class StreamRelay:
         return outcome
 
     async def _end_failed(self, error: UpstreamError) -> Outcome:
-        """The upstream says in its words that it failed."""
+        """Handle an error that the upstream reports in the stream."""
         chunks = self._chunks
         pieces = list(chunks.pieces)
         if not chunks.steps[-1].raw:
-            # Where its own words cannot be passed on, it is told in ours.
+            # An error that cannot be forwarded in the upstream's words is sent in ours.
             pieces.append(self._reader.fail(error.kind, error.message))
         chunks.note(chunks.events)
         failure = failure_inside(error)
@@ -473,7 +405,7 @@ class StreamRelay:
         return outcome
 
     async def _cut_at_cap(self) -> Outcome:
-        """F18: an answer that outgrows its cap ends here, as if it had reached its length."""
+        """F18: end an answer that exceeds its cap, as if it had reached its length."""
         self._usage_meter.finish_reason = "length"
         bill = self._end.bill_so_far()
         outcome = self._end.settle(None, bill, "F18")
@@ -492,18 +424,23 @@ class StreamRelay:
         return outcome
 
     def _with_cost(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
-        """The last bytes of a stream that succeeds."""
+        """Return the last bytes of a successful stream, with its cost if requested."""
         raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if not self._context.options.include_cost:
             return raw
         return last_with_cost(raw, bill.meters, bill.charge_nano)
 
     def _response(self) -> bytes | None:
-        """The response that a stream of the responses dialect has told whole."""
-        response, model = self._reader.response(), self._admitted.prepared.traits.requested_model
+        """Return the complete response that a stream of the responses dialect sent."""
+        reader, codec = self._reader, self._context.invocation.codec
+        if isinstance(reader, StreamTranslator):
+            response = codec.response_of(reader.encoder)
+        else:
+            response = reader.response()
+        model = self._admitted.prepared.traits.requested_model
         if not response or not model:
             return response
-        return name_answer(response, self._context.invocation.codec.model_in_answer, model)
+        return name_answer(response, codec.model_in_answer, model)
 
     # ---- to the client
 
@@ -515,7 +452,7 @@ class StreamRelay:
             await context.downstream.write(raw, last=last)
 
     async def _say_last(self, frame: bytes) -> None:
-        """End a stream for a client that may not be able to hear it."""
+        """Send the last bytes to a client that may have disconnected."""
         if self._context.downstream.client_gone:
             return
         try:

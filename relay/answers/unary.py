@@ -1,8 +1,8 @@
-"""Requests that are no chat: one body up, one answer down, and no output that a cap could bound.
-Embeddings, moderations and rerank: as their clients ask, for every upstream that has them.
+"""Requests other than chats: one body up, one answer down, and no output to cap. Embeddings,
+moderations and rerank, in the forms of their clients, for every upstream that offers them.
 
     client's body --read--> UnaryFacts --send--> Sending: the upstream's body, and how its answer is
-                                                 read for what it used and written for the client
+                                                 metered and written for the client
 """
 
 from abc import ABC, abstractmethod
@@ -35,9 +35,10 @@ Urls = Mapping[Operation, str]
 
 
 class Billable(Protocol):
-    """One way in which a request may be billed. `bound` is the most that it may come to at a price
-    with these rates, None where they have none for it; `own_count` is what is counted here, as a
-    family of models does, where no upstream tells it."""
+    """One way to bill a request. `bound` is the maximum quantity at a price with these rates, or
+    None if the way has no rate there; `own_count` is our own count, by the rules of a model family,
+    if the upstream reports none.
+    """
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None: ...
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]: ...
@@ -45,7 +46,7 @@ class Billable(Protocol):
 
 @runtime_checkable
 class Cappable(Billable, Protocol):
-    """A way whose answer can be made shorter, to no more than so many tokens."""
+    """A way whose answer can be capped to a number of tokens."""
 
     @property
     def output_tokens(self) -> int: ...
@@ -53,7 +54,7 @@ class Cappable(Billable, Protocol):
 
 
 class Unit(NamedTuple):
-    """The way on one meter: at most how much, and how it is counted here."""
+    """The way of a single meter: its maximum, and our own count."""
 
     meter: str
     most: int
@@ -68,9 +69,10 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnaryFacts:
-    """The Facts of such a request; `own` are those of its codec. Which of its `units` is billed is
-    for the price and the upstream to say. `only_channel`: nobody else has what it is about, and by
-    no other of its keys than `only_key`, where that is not None."""
+    """The Facts of such a request; `own` are those of its codec. The price and the upstream decide
+    which of its `units` is billed. `only_channel` is the only channel that has the object which the
+    request refers to; `only_key`, if set, is the only key of it.
+    """
 
     own: Any
     body: Body
@@ -89,11 +91,10 @@ class UnaryFacts:
 
 
 class Exchange(NamedTuple):
-    """How the body of a 200 is read, and written for the client once it is known what is billed.
-    `slow`: it may take as long as a chat's whole answer. `content_type` is what is written.
-
-    `write` takes that body and the meters, and raises AnswerFault for what cannot be converted.
-    With `accepted` the answer ends nothing: what it says is the beginning of a media task.
+    """How a 200 response is read, and written for the client once its meters are known. `slow`: it
+    may take as long as a chat's whole answer. `content_type` is that of the written body. `write`
+    receives the body and the meters, and raises AnswerFault if it cannot convert them. With
+    `accepted` the answer begins a media task instead of finishing the request.
     """
 
     read: Callable[[bytes], PlainAnswer]
@@ -104,16 +105,17 @@ class Exchange(NamedTuple):
     accepted: AcceptedTask | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
-        """Our own count, in the first way that has rates."""
+        """Return our own count, in the first way that has rates."""
         unit = next((unit for unit in self.units if unit.bound(rates) is not None), self.units[0])
         return unit.own_count(rates, family)
 
 
 class Passing(NamedTuple):
-    """How an answer is read that goes on while it comes. `provider_count` is what its provider
-    counts at a price with these rates, `own_count` what is counted here: of an answer that may have
-    been cut, or never have come (None). `content_types` are those that it may have, `content_type`
-    what the client is told where the provider does not say."""
+    """How an answer that is relayed while it arrives is read. `provider_count` is the provider's
+    count at a price with these rates. `own_count` is our count, also for an answer that was cut or
+    never came (None). `content_types` are the acceptable types; `content_type` is sent to the
+    client if the provider names none.
+    """
 
     open: Callable[[], PassedAnswer]
     provider_count: Callable[[PassedAnswer, Rates], Quantities]
@@ -124,9 +126,9 @@ class Passing(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What an upstream is asked, with which files and `headers`, and in whose dialect it tells of
-    errors, which `errors` reads where it has its own; `path` is what stands behind the address of
-    the operation."""
+    """A request to an upstream, with its files and `headers`. `path` follows the operation's
+    address. Errors are read in the upstream's dialect, or by `errors` if it has its own form.
+    """
 
     operation: Operation
     dialect: Dialect
@@ -139,9 +141,9 @@ class Sending(NamedTuple):
 
 
 class UnaryOperation(ABC):
-    """One such operation in one client's form. `default_model` is asked where a body names none in
-    one of its `model_fields`; `lasts_s` is how long it may go on, where that is longer than its
-    channel's total time."""
+    """One operation in one client's form. `default_model` is used if none of the body's
+    `model_fields` names one; `lasts_s` is its time limit, if longer than the channel's total time.
+    """
 
     default_model: str = ""
     model_fields: ClassVar[tuple[str, ...]] = ("model",)
@@ -149,18 +151,17 @@ class UnaryOperation(ABC):
 
     @abstractmethod
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
-        """What must be known of a client's request. Raises RequestFault."""
+        """Read the facts of a client's request. Raises RequestFault."""
 
     @abstractmethod
     def send(self, facts: UnaryFacts, urls: Urls, model: str, request_id: str) -> Sending:
-        """The request for an upstream that has these operations and calls the model so.
-
-        Raises RequestFault, `unsupported_capability` where it has none that would do.
+        """Write the request for an upstream with these operations and this model name. Raises
+        RequestFault, `unsupported_capability` if no operation fits.
         """
 
 
 def not_offered(facts: UnaryFacts, what: str) -> RequestFault:
-    """The refusal of a model whose provider has no such operation."""
+    """The error for a model whose provider does not offer the operation."""
     message = f"model {facts.model} has no {what}: its provider does not offer them"
     return RequestFault("unsupported_capability", "model", message)
 
@@ -174,7 +175,7 @@ _Meters = Mapping[str, int]
 
 
 class _Embeddings(UnaryOperation):
-    """Asked in OpenAI's form, of an upstream of that form or of Gemini's."""
+    """Embeddings in OpenAI's form, for upstreams of that form or of Gemini's."""
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
         own = embeddings.read(raw, model=target.model or None)
@@ -208,7 +209,7 @@ class _Embeddings(UnaryOperation):
 
 
 def _count_embedded(own: EmbeddingFacts, family: Family) -> int:
-    """Token ids that a client sends are counted as they are."""
+    """Token ids that a client sends are counted by their number."""
     return count_texts(own.texts or (), family) if own.tokens is None else own.tokens
 
 
@@ -218,7 +219,7 @@ def _decode_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
 
 
 class _GeminiEmbed(UnaryOperation):
-    """Asked in Gemini's form, of an upstream of that form or of OpenAI's."""
+    """Embeddings in Gemini's form, for upstreams of that form or of OpenAI's."""
 
     def __init__(self, *, batch: bool) -> None:
         self._batch = batch
@@ -254,7 +255,7 @@ def _encode_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
 
 
 class _Moderations(UnaryOperation):
-    """Billed by the request: a price says what one costs, and may say nothing."""
+    """Moderations are billed per request; a price may omit the rate, and they are then free."""
 
     default_model = moderations.MODEL
 
@@ -280,14 +281,14 @@ class _Moderations(UnaryOperation):
 
 
 def _count_ranked(own: RerankFacts, family: Family) -> int:
-    """A query is read once for each document."""
+    """Count the tokens: the query is read once for each document."""
     documents = [document.decode() for document in own.documents]
     query = count_texts((own.query.decode(),), family)
     return count_texts(documents, family) + query * len(documents)
 
 
 class _Rerank(UnaryOperation):
-    """Asked in one of two forms; which one an upstream speaks is told by its path."""
+    """Rerank in one of two forms; the path tells which form an upstream uses."""
 
     def __init__(self, form: RerankForm) -> None:
         self._form = form

@@ -1,5 +1,6 @@
-"""A whole answer: read in full, booked, and only then given to the client. Where the model can only
-be asked for a stream, that is folded into one."""
+"""A whole answer: read it in full, settle it, then send it to the client. If the model only
+streams, the stream is folded into one answer.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -56,7 +57,7 @@ class WholeRelay:
         self._state = parts.state
 
     def relay(self, answer: Answer) -> Awaitable[Outcome]:
-        """Relay it. Raises UpstreamFailed, and nothing of it has reached the client."""
+        """Relay the answer. Raises UpstreamFailed, before the client has received anything."""
         prepared = self._admitted.prepared
         exchange = prepared.exchange
         if isinstance(exchange, Exchange):
@@ -102,7 +103,9 @@ class WholeRelay:
         return await self._deliver(bill, raw, exchange.content_type)
 
     async def _begin_task(self, accepted: AcceptedTask, raw: bytes) -> Outcome:
-        """The provider has accepted it: the task is written with its hold, and then told."""
+        """Begin the task that the provider accepted: store it with its hold, then answer the
+        client.
+        """
         context, admitted = self._context, self._admitted
         downstream, head = context.downstream, admitted.head(context, None)
         context.deadline.stop()
@@ -156,13 +159,13 @@ class WholeRelay:
     # ---- from the upstream
 
     async def _read(self, answer: Answer, read: Callable[[bytes], _R]) -> tuple[bytes, _R]:
-        """A whole answer: its bytes, and what they say. Raises UpstreamFailed."""
+        """Return the bytes of a whole answer, and its decoded content. Raises UpstreamFailed."""
         raw = await self._body(answer)
         if self._admitted.prepared.traits.think_tags:
             raw = untag_answer(raw)
         whole = read(raw)
         if whole.broken == "F15" and (repaired := repair(raw)) is not None:
-            # F27, F15a: these do not damage the answer.
+            # F27, F15a: these do not invalidate the answer.
             raw, whole = repaired.shown, read(repaired.read)
         if whole.error is not None:
             raise failure_inside(whole.error)
@@ -171,7 +174,7 @@ class WholeRelay:
         return raw, whole
 
     async def _body(self, answer: Answer) -> bytes:
-        """The body in full; each piece of it gives the next one the idle time."""
+        """Read the whole body; each piece extends the idle time."""
         raw = await answer.next_bytes()
         if answer.at_end:
             return raw
@@ -191,8 +194,9 @@ class WholeRelay:
     async def _answer(
         self, counting: Counting, events: list[Event], raw: bytes, fault: str = ""
     ) -> Outcome:
-        """Answer a chat; `raw` is what the client gets where nothing is translated, `fault` why the
-        answer was cut."""
+        """Answer a chat. `raw` is sent unchanged if nothing is translated; `fault` is why the
+        answer was cut.
+        """
         prepared = self._admitted.prepared
         if prepared.request is not None:
             answer, model = fold(events), prepared.traits.requested_model
@@ -207,7 +211,7 @@ class WholeRelay:
     async def _deliver(
         self, bill: Bill, raw: bytes, content_type: str = JSON, *, fault: str = ""
     ) -> Outcome:
-        """Settle the answer, then give it to the client."""
+        """Settle the answer, then send it to the client."""
         context, prepared, codec = (
             self._context,
             self._admitted.prepared,
@@ -223,8 +227,8 @@ class WholeRelay:
         if context.options.include_cost and content_type == JSON:
             raw = with_cost(raw, bill.charge_nano)
         downstream = context.downstream
-        # The upstream is not awaited any more, and a client that takes nothing of a whole answer is
-        # cut by the server that carries its connection.
+        # The upstream's part is over. The server disconnects a client that does not read a whole
+        # answer.
         context.deadline.stop()
         if downstream.recorder is not None:
             await downstream.recorder.keep_answer(head, raw)

@@ -1,6 +1,7 @@
-"""An attempt that nobody waits for any more, or that failed behind its first content: what it is
-charged, by the rule of its organisation, of its model, or of its channel's policy
-(billing/limits/charge_rule.py). Nothing of it is looked at while an answer goes well."""
+"""The charge of an attempt that was abandoned by its client, or that failed after its first
+content: by the rule of its organisation, its model, or its channel (billing/limits/charge_rule.py).
+Successful answers do not use this module.
+"""
 
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ _TOKENS_MAX = 10**9
 
 
 def rule_of(context: RequestContext, admitted: AdmittedAttempt) -> RuleInForce:
-    """The rule that holds for an attempt."""
+    """Return the rule that applies to an attempt."""
     drains = ChargeRule("drain", context.parts.config.leave_drain_s)
     return rule_in_force(
         admitted.hold.principal.charge_rule,
@@ -34,15 +35,16 @@ def rule_of(context: RequestContext, admitted: AdmittedAttempt) -> RuleInForce:
 
 
 def may_be_absorbed(context: RequestContext, admitted: AdmittedAttempt) -> bool:
-    """Whether nobody would be charged if it failed now."""
+    """Return whether nobody would be charged if it failed now."""
     if admitted.hold.principal.charge_rule is None and not context.snapshot.charge_ruled:
         return False
     return rule_of(context, admitted).rule.kind == "absorb"
 
 
 def absorb_cost(bill: Bill) -> Bill:
-    """The bill that the installation bears. A count that cannot be right is no case for a review,
-    as nobody is charged by it."""
+    """Return the bill for an attempt that the installation pays for. Nobody is charged, so an
+    impossible count needs no review.
+    """
     return msgspec.structs.replace(
         bill,
         charge_nano=0,
@@ -53,20 +55,22 @@ def absorb_cost(bill: Bill) -> Bill:
 
 
 class DrainLimit(NamedTuple):
-    """How much an answer may cost that is read on: no more than `most_nano`. `left` is its bill
-    when that began; more text than `text_bytes_max` costs more, as far as sizes tell that."""
+    """The limit for an answer that is read on after its client left: at most `most_nano`. `left` is
+    its bill at that moment. More text than `text_bytes_max` exceeds the limit, as estimated by
+    size.
+    """
 
     left: Bill
     most_nano: int
     text_bytes_max: int
 
     def applied(self, bill: Bill, version: PriceVersion | None) -> Bill:
-        """The bill, cut where it reaches the limit; what the rest costs is ours to bear."""
+        """Return the bill, cut at the limit. The installation pays for the rest."""
         if bill.charge_nano <= self.most_nano or version is None:
             return bill
         meters, basis = meters_up_to(bill.meters, version, self.most_nano), bill.basis
         if meters is None:
-            # The provider counts more of its input alone: our own count stands.
+            # The provider's count exceeds the limit by its input alone, so our own count is used.
             meters, basis = dict(self.left.meters), self.left.basis
         charge = total_of(meters, version)
         if not isinstance(charge, int):
@@ -86,8 +90,9 @@ class DrainLimit(NamedTuple):
 def drain_limit(
     left: Bill, version: PriceVersion | None, cost_nano: int, text_bytes: int
 ) -> DrainLimit:
-    """The limit of an answer that is billed so when it begins to be read on, and of which so much
-    text had come, for at most `cost_nano` more."""
+    """Return the limit of an answer with this bill and amount of text at the start of its draining,
+    for at most `cost_nano` more.
+    """
     most_nano = left.charge_nano + cost_nano
     if version is None:
         return DrainLimit(left, most_nano, text_bytes + _TOKENS_MAX)

@@ -1,7 +1,6 @@
-"""Admission: a request is let through by a transaction that holds its worst-case price.
-
-The database decides (key still valid, money there) and writes (hold, attempt) in one
-statement set for everything that arrived while the last commit was in flight (I5, P2).
+"""Admission: a transaction lets a request through by holding its worst-case price. One set of
+statements decides (key still valid, money available) and writes (hold, attempt), for everything
+that arrived during the previous commit (I5, P2).
 """
 
 import datetime as dt
@@ -19,14 +18,15 @@ from relay.attempts.settlement import Resolved
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 
-# A window that is opened and still not there is a defect; nobody waits for it.
+# A window that has been opened and is still missing is a defect; the request does not wait for it.
 _TRIES_MAX: Final = 4
 
 
 class Guarded(NamedTuple):
-    """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
-    team, its organisation and who asks, of which it takes `tokens`; those of its channel, if that
-    has any; and the included units that it takes, which pay `included_nano` of its price."""
+    """What an attempt must fit besides the wallet: budgets by id; the limits of the key, its team,
+    its organisation and its user, from which it takes `tokens`; the limits of its channel; and the
+    included units that it takes, which pay `included_nano` of its price.
+    """
 
     budget_ids: tuple[int, ...]
     tokens: int
@@ -36,10 +36,11 @@ class Guarded(NamedTuple):
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True):
-    """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
-    released in the same transaction, so that failing over needs no second balance. `guards` is the
-    count of budget changes that `guarded` was made by; None = nothing is limited. `rolled_back`:
-    another transaction was in its way once."""
+    """An attempt that needs its hold. `replaces` is the failed attempt before it, whose hold is
+    released in the same transaction, so that fail-over needs no second balance. `guards` is the
+    version of the budgets that `guarded` was made from; None = no limits. `rolled_back`: a conflict
+    with another transaction has undone it once.
+    """
 
     attempt: usage.AttemptOpened
     ttl_seconds: int
@@ -51,9 +52,10 @@ class AdmissionRequest(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """See `billing/limits/enforcement.py`: the words that end with a second question never leave
-    here.
-    `available_nano` is what the wallet, or the budget that has less, has after this transaction."""
+    """The decision about one admission (see `billing/limits/enforcement.py`). Results that are
+    asked about once more stay inside this room. `available_nano` is what the wallet, or the
+    tightest budget, has after this transaction.
+    """
 
     word: str
     available_nano: int
@@ -61,14 +63,15 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
-    """What decides on a batch, to be run after the accounts are locked; the first gives a row for
-    each, in their order."""
+    """Return the statements that decide on a batch, to be run after the accounts are locked. The
+    first returns one row per request, in order.
+    """
     holds = [_hold(request) for request in batch]
     return [place_holds(holds), usage.open_attempts([request.attempt for request in batch])]
 
 
 def verdicts(rows: Iterable[Row]) -> list[Verdict]:
-    """The verdicts that the first of `statements` gave."""
+    """Parse the verdicts that the first of `statements` returned."""
     return [
         Verdict(word or "", int(available or 0), msgspec.json.decode(details) if details else None)
         for word, available, details in rows
@@ -78,8 +81,10 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
 def ask_again(
     request: AdmissionRequest, verdict: Verdict, releasing: Container[UUID]
 ) -> AdmissionRequest | None:
-    """The question as it is put once more, None where the verdict stands. What it replaces was
-    resolved by the first one. For these organisations the next batch releases something."""
+    """Return the request to try once more, or None if the verdict is final. The attempt that it
+    replaces was resolved by the first try. The next batch releases money of `releasing`
+    organisations.
+    """
     if verdict.word == "again":
         return msgspec.structs.replace(request, replaces=None)
     if verdict.word in ("insufficient", "limited") and request.attempt.organisation_id in releasing:
@@ -90,8 +95,9 @@ def ask_again(
 
 
 def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement]:
-    """What must be there before those are asked again: the accounts of organisations that never
-    moved money, the windows of budgets that nobody spent of yet."""
+    """Return the statements that create rows before these are tried again: accounts of
+    organisations without any postings, and windows of unused budgets.
+    """
     organisations: set[UUID] = set()
     windows: set[budget_windows.WindowOpened] = set()
     for request, verdict in batch:
@@ -149,5 +155,7 @@ def read_available(
     units: Collection[tuple[int, int]],
     included_nano: int,
 ) -> Statement:
-    """One row: what could be held now, in nano; none where no money ever moved."""
+    """Return a statement with one row: how much could be held now, in nano; no row without an
+    account.
+    """
     return budget_windows.read_available(organisation_id, budget_ids, units, included_nano)

@@ -1,4 +1,4 @@
-"""An attempt as it was admitted: what is sent where, under which hold. Nothing of it changes."""
+"""An admitted attempt: what is sent to which channel, under which hold. It is immutable."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,9 @@ from usage.requests.choices import Why
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """Whom an attempt asks and why, by which of its channel's keys, and who is passed over."""
+    """The channel and key of an attempt, why they were chosen, and which channels were passed
+    over.
+    """
 
     candidate: Candidate
     why: Why
@@ -30,10 +32,11 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class PlacedHold(msgspec.Struct, frozen=True):
-    """The hold of an attempt. `principal` is as the admission knew it, `headroom` what is left of
-    its key's limits; `settles_at_once`: what is held may be missed by others. `price` is the one
-    that it is charged by and `cost` what the provider is owed by, None where there is none. `units`
-    are the included ones that it took, of each meter in the order of the hold."""
+    """The hold of an attempt. `principal` is the one at admission; `headroom` is the remainder of
+    its key's limits. `settles_at_once`: others may need the held amount. `price` is the customer's
+    price and `cost` the provider's, None if unknown. `units` are the included units that it took,
+    by meter, in the order of the hold.
+    """
 
     attempt_id: AttemptId
     size: Size
@@ -46,8 +49,9 @@ class PlacedHold(msgspec.Struct, frozen=True):
 
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):
-    """What an attempt works with beside the context of its request. `number` counts the attempts of
-    a request from 1; an answer with more tokens than `cut_above` is cut (F18)."""
+    """The data of an attempt besides its request's context. `number` counts the attempts of a
+    request from 1; an answer with more tokens than `cut_above` is cut (F18).
+    """
 
     number: int
     facts: Facts
@@ -61,7 +65,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
 
     @property
     def first_content_s(self) -> float:
-        """How long the upstream may take until its first content (F11)."""
+        """Return how long the upstream may take until its first content (F11)."""
         prepared = self.prepared
         exchange = prepared.exchange
         whole = not prepared.stream and (exchange is None or exchange.slow)

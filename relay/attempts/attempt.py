@@ -1,13 +1,13 @@
 """One attempt: a request sent to one channel, its answer relayed, and settled exactly once.
 
 SENT --first content--> COMMITTED --end--> SETTLED
-  SENT --fault--> UpstreamFailed, for `run.py` to decide on: the client has got nothing
+  SENT --fault--> UpstreamFailed, which `run.py` handles: the client has received nothing
   COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
-  SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED,
-    by the charge rule (`abandoned.py`), as is what fails behind the commit point
-  COMMITTED --key ends--> its client is told, and then as if it had left --> SETTLED
+  SENT, COMMITTED --client leaves--> cut, or drained without the client --> SETTLED,
+    by the charge rule (`abandoned.py`), like failures after the commit point
+  COMMITTED --key ends--> the client gets an error; then as if it had left --> SETTLED
 
-The answer is relayed by `whole_answer.py` or `stream.py`, what is booked is `attempt_end.py`.
+`whole_answer.py` or `stream.py` relays the answer; `attempt_end.py` settles it.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _rests: set[asyncio.Task[None]] = set()
 
 
 class Attempt:
-    """An admitted attempt. `execute` is called once."""
+    """An admitted attempt. Call `execute` once."""
 
     __slots__ = (
         "_admitted",
@@ -79,30 +79,32 @@ class Attempt:
             snapshot.accepted.get(admitted.channel.provider.name, {}),
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
-        # The memory that an unfinished event of its answer takes of the process.
+        # The memory of the process that an incomplete event of its answer takes.
         self._gathering = context.parts.large.gathering()
-        # A connection stands, and the request goes out on it.
+        # Whether a connection is open and the request is being sent.
         self._sent = False
-        # Relays the answer once its head has come, where it goes on while it comes.
+        # Relays the answer if it is sent on while it arrives; set after its head has arrived.
         self._stream: StreamRelay | MediaRelay | None = None
-        # It failed before content: its hold is still open, for the next attempt to replace.
+        # Whether it failed before content: its hold is still open, and the next attempt replaces
+        # it.
         self._failed = False
-        # A video whose task was written before it is accepted.
+        # The task of a video, if it was stored before its provider accepted it.
         self._intended: AcceptedVideo | None = None
 
     @property
     def key(self) -> int:
-        """Which of its channel's keys it uses."""
+        """The position of its key among its channel's keys."""
         return self._probe.key
 
     def leave(self) -> None:
-        """The client has gone: the answer is cut at once, or read on for a while, as the charge
-        rule says (docs/promises.md, "Leaving clients")."""
+        """Handle a client that left: cut the answer, or drain it for a while, by the charge rule
+        (docs/promises.md, "Leaving clients").
+        """
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")
         elif self._becomes_task:
-            # The provider works whoever listens; the task is found in its team's list.
+            # The provider continues without the client; the task appears in its team's list.
             return
         elif (rule := self._end.abandon()).kind == "drain":
             self._drain(rule)
@@ -112,16 +114,18 @@ class Attempt:
             context.deadline.interrupt("left")
 
     def revoke(self) -> None:
-        """The key has ended: the answer is cut, and its client is told. What nobody listens to any
-        more is read on as it was going to be, and so is a stream whose charge rule is to drain:
-        it is charged by its usage. Before content, and of a whole answer, only what was sent is."""
+        """End the attempt because its key has ended: cut the answer, and tell the client. A drained
+        answer continues, and so does a stream whose charge rule is to drain, because its usage
+        determines the charge. Before content, and for a whole answer, only what was sent is
+        charged.
+        """
         if self._end.outcome is not None or self._context.downstream.client_gone:
             return
         if self._sent and self._becomes_task:
             return
         self._end.abandon()
         if self._usage_meter.complete:
-            # All that is missing is the usage.
+            # Only the usage is missing.
             self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
         else:
             self._context.deadline.interrupt("revoked")
@@ -138,18 +142,17 @@ class Attempt:
 
     @property
     def answer_text(self) -> str:
-        """The words of its answer, as far as they are kept."""
+        """The text of the answer, as far as it was collected."""
         return self._usage_meter.answer_text
 
     def cost_of(self, outcome: Outcome) -> int | None:
-        """What its answer cost us; None where no price tells."""
+        """Return our cost of its answer, or None without a cost price."""
         return cost_of(outcome.meters, self._usage_meter.prices.cost)
 
     async def execute(self, *, fresh: bool) -> Outcome:
-        """Send the request and relay its answer; `fresh` asks for an unused connection.
-
-        Raises UpstreamFailed before the commit point only; the hold is then still open. Every
-        other way out of here has settled it.
+        """Send the request and relay its answer; `fresh` requires an unused connection. Raises
+        UpstreamFailed before the commit point only; the hold is then still open. Every other exit
+        has settled it.
         """
         answer: Answer | None = None
         whole = False
@@ -189,7 +192,7 @@ class Attempt:
         """The end of this attempt when it failed before content."""
         return self._end.failed(failure, final=final)
 
-    # ---- to the upstream, and back
+    # ---- Exchange with the upstream
 
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted
@@ -200,14 +203,16 @@ class Attempt:
             context.downstream.start_keep_alive(self._ping, context.parts.config.keep_alive_s)
 
     async def _intend(self, exchange: Exchange | Passing) -> None:
-        """Write down a video before it is ordered, where its provider can be asked by our id."""
+        """Store a video's task before ordering it, if its provider can be asked by our id."""
         accepted = exchange.accepted if isinstance(exchange, Exchange) else None
         if isinstance(accepted, AcceptedVideo) and accepted.form.external:
             self._intended = accepted
             await intend_video(self._context, self._admitted, accepted, self._probe.key)
 
     def _withdraw(self, intended: AcceptedVideo) -> None:
-        """It was not accepted. Nobody waits for it: what is left of it ends by itself."""
+        """Remove the task of an order that was not accepted. The caller does not wait; if this
+        fails, the task ends by itself.
+        """
         states, attempt_id = self._context.parts.states, self._admitted.hold.attempt_id
         task = asyncio.create_task(withdraw(states, attempt_id, intended.own_id))
         _rests.add(task)
@@ -251,8 +256,10 @@ class Attempt:
         return self._stream.relay(answer)
 
     def _stream_to_drain(self) -> StreamRelay | MediaRelay | None:
-        """Call it in `except CancelledError`: the stream whose key has ended, and that the provider
-        would go on with and bill whole. The cancellation then counts as handled."""
+        """Call this in `except CancelledError`. Return the stream to drain if the key has ended and
+        the provider would finish and bill the stream anyway; the cancellation then counts as
+        handled.
+        """
         stream, context = self._stream, self._context
         drains = (
             context.deadline.reason == "revoked"
@@ -276,16 +283,16 @@ class Attempt:
         return await stream.relay(answer)
 
     async def _ping(self) -> None:
-        """A sign of life; the first one commits the status, and nothing of an upstream."""
+        """Send a keep-alive. The first one commits the HTTP status, but not to this upstream."""
         context, invocation = self._context, self._context.invocation
         if not context.downstream.client_gone and not invocation.target.array:
             await context.downstream.begin(self._admitted.head(context, None))
             await context.downstream.sink.write(invocation.codec.ping, last=False)
 
-    # ---- its ends, but for the good ones
+    # ---- Ends other than success
 
     async def _end_cancelled(self) -> Outcome:
-        """The task was cancelled: by a time limit, by its client or by us."""
+        """Settle after a cancellation by a time limit, the client, or the process."""
         admitted = self._admitted
         reason = self._context.deadline.caught()
         if reason is None:
@@ -294,24 +301,25 @@ class Attempt:
             return await self._stop(KEY_ENDED, self._bill_so_far())
         failure = failure_of_limit(reason, admitted.timeouts, admitted.first_content_s)
         if failure is None:
-            # What was sent and what was emitted until now is paid.
+            # What was sent and received until now is charged.
             return self._end.settle(self._end.unheard, self._bill_so_far())
         return await self._fail(failure)
 
     async def _fail(self, failure: UpstreamFailed) -> Outcome:
-        """A fault. Raises it where another channel can still answer."""
+        """Handle a fault. Raises it if another channel can still answer."""
         if self._stream is not None and self._stream.committed:
             return await self._stream.break_off(failure)
         if self._end.outcome is not None:
-            # A whole answer that its client takes too slowly.
+            # The client reads a whole answer too slowly.
             return self._end.outcome
         self._failed = True
         self._probe.failed(failure)
         raise failure from None
 
     async def _stop(self, error: ErrorAnswer, bill: Bill) -> Outcome:
-        """We end it before the upstream has. The client is told; `bill` is paid where nothing was
-        delivered yet."""
+        """Stop the attempt before the upstream finishes, and tell the client. `bill` is charged if
+        nothing was delivered yet.
+        """
         if self._stream is not None and self._stream.committed:
             return await self._stream.stop(error)
         if self._end.outcome is not None:
@@ -322,21 +330,23 @@ class Attempt:
         return outcome
 
     def _bill_so_far(self) -> Bill:
-        """What was sent and what was emitted until now."""
+        """Return the bill of what was sent and received until now."""
         return self._end.bill_so_far() if self._sent else _NOT_SENT
 
     def _close(self) -> None:
         self._probe.close()
         self._gathering.whole()
         if self._end.outcome is None and not self._failed:
-            # A defect of ours: the request answers for it, the hold must not wait for hours.
+            # A defect of ours: settle now, because an open hold would block money for hours.
             self._end.settle(INTERNAL, _NOBODY_PAYS)
         if self._admitted.facts.stream:
             self._context.parts.ledger.marks.unwatch(self._usage_meter)
 
 
 def _give_back(answer: Answer) -> None:
-    """Return the connection; the few bytes behind an end marker are waited for elsewhere."""
+    """Return the connection to the pool. The few bytes after an end marker are read in another
+    task.
+    """
     if answer.at_end:
         answer.release()
         return

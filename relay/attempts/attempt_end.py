@@ -1,4 +1,4 @@
-"""The end of an attempt: what is booked, once, whatever ended it."""
+"""The end of an attempt: it is settled exactly once, whatever ended it."""
 
 import logging
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ from usage.records.sql import DROPPED_LENGTH, Ending
 log = logging.getLogger(__name__)
 
 _NOTHING_YET: Final = Bill({}, 0, "none", (), None)
-# Bases of bills that nobody is charged by.
+# Bases of bills without a charge.
 _UNCHARGED: Final = frozenset({"none", "absorbed", "free"})
 
 
 class AttemptEnd:
-    """Settles one attempt. The first end counts."""
+    """Settles one attempt. Only the first end counts."""
 
     __slots__ = (
         "_abandoned",
@@ -58,45 +58,46 @@ class AttemptEnd:
         self._usage_meter = usage_meter
         # Milliseconds until the first content; None until then.
         self.ttft_ms: int | None = None
-        # What the upstream calls the request; "" until it has said so.
+        # The upstream's id of the request; "" until it is known.
         self.upstream_request_id = ""
-        # How its request has ended with it; None while it has not, and where it failed before
-        # content, so that another attempt may follow.
+        # How the request ended with it. None before the end, and after a failure before content,
+        # because another attempt may follow.
         self.outcome: Outcome | None = None
-        # How a request has ended whose answer is read on for its usage, without its client.
+        # How the request ended for its client, while the answer is drained for its usage.
         self.unheard = CLIENT_CLOSED
-        # By which rule it is charged that nobody waits for; None while somebody does.
+        # The charge rule of an abandoned attempt; None while the client waits.
         self._abandoned: RuleInForce | None = None
         self._drain_limit: DrainLimit | None = None
 
     @property
     def measured(self) -> str:
-        """The basis of a bill that the upstream's count stands on."""
+        """The basis of a bill by the upstream's count."""
         return "drained" if self._context.downstream.client_gone else "measured"
 
     def bill_so_far(self) -> Bill:
-        """The bill of what has come so far."""
+        """Return the bill of what has arrived so far."""
         return self._usage_meter.bill_stream(self.measured)
 
     def abandon(self) -> ChargeRule:
-        """Nobody waits for its answer any more: the rule by which it ends."""
+        """Mark the answer as abandoned, and return the rule that applies."""
         if self._abandoned is None:
             self._abandoned = rule_of(self._context, self._admitted)
         return self._abandoned.rule
 
     def limit_drain(self, cost_nano: int) -> None:
-        """It is read on until that costs so much more than what has come so far."""
+        """Limit what draining may cost beyond what has arrived so far."""
         price, left = self._usage_meter.prices.price, self.bill_so_far()
         version = None if price is None else price.version
         self._drain_limit = drain_limit(left, version, cost_nano, self._usage_meter.text_bytes)
 
     def is_drained_out(self, text_bytes: int) -> bool:
-        """Whether an answer with so much text has reached what it may cost that is read on."""
+        """Return whether a drained answer with this much text has reached its cost limit."""
         return self._drain_limit is not None and text_bytes > self._drain_limit.text_bytes_max
 
     def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
-        """Write the end of the attempt; returns before it is written. `error` is None for a
-        success, `fault` a row of the fault table."""
+        """Queue the settlement of the attempt, and return before it is written. `error` is None for
+        a success, `fault` is a row of the fault table.
+        """
         if self.outcome is not None:
             return self.outcome
         context, hold, channel = self._context, self._admitted.hold, self._admitted.channel
@@ -122,7 +123,7 @@ class AttemptEnd:
             units=units,
         )
         if self._admitted.facts.stream:
-            # No mark takes its ending's place, however long the client takes to read the end.
+            # A mark must not replace the settlement, however slowly the client reads the end.
             context.parts.ledger.marks.unwatch(self._usage_meter)
         context.parts.ledger.settle(resolved, at_once=hold.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
@@ -134,8 +135,9 @@ class AttemptEnd:
         return outcome
 
     def replaced(self) -> Resolved:
-        """It has not begun, and another hold takes its place: no end of its request. It is written
-        by who places that hold."""
+        """Return the end of an attempt that has not begun and whose hold is replaced. It does not
+        end its request. The admission that replaces the hold writes it.
+        """
         outcome = self.outcome = self._outcome(None, _NOTHING_YET)
         hold, channel = self._admitted.hold, self._admitted.channel
         ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
@@ -149,22 +151,24 @@ class AttemptEnd:
         )
 
     def _paid_by_units(self, bill: Bill) -> tuple[int, tuple[int, ...]]:
-        """What of its charge the included units pay that it holds, and how many of each."""
+        """Return what its included units pay of the charge, and how many of each they are."""
         held, price = self._admitted.hold.units, self._usage_meter.prices.price
         if not held or price is None or not bill.charge_nano:
             return 0, ()
-        # The plan includes units of the model that was asked; what others did is paid otherwise.
+        # Included units pay only for the requested model; other models' parts are charged.
         own = [(part.meters, part.version) for part in bill.parts if not part.model]
         paid = paid_by_units(own if bill.parts else [(bill.meters, price.version)], held)
         return min(paid.nano, bill.charge_nano), paid.of_each(held)
 
     def entrust(self) -> Outcome:
-        """It was accepted, and is a media task now: whoever hears of that task's end settles it."""
+        """Hand an accepted media task over: it is settled when the end of the task becomes
+        known.
+        """
         self.outcome = self._outcome(None, _NOTHING_YET)
         return self.outcome
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
-        """The end of an attempt that failed before content: the customer pays nothing."""
+        """Return the end of an attempt that failed before content: the customer pays nothing."""
         absorbed = FAULTS[failure.fault].money not in ("none", "exact")
         hold, channel = self._admitted.hold, self._admitted.channel
         ending = Ending(
@@ -189,13 +193,13 @@ class AttemptEnd:
         )
 
     def _by_rule(self, bill: Bill, *, whole: bool) -> Bill:
-        """The bill of what was abandoned or failed, or that was read on until it was whole."""
+        """Return the bill of an answer that was abandoned, failed, or was drained to its end."""
         if bill.basis in _UNCHARGED:
             return bill
         if self._drain_limit is not None:
             price = self._usage_meter.prices.price
             bill = self._drain_limit.applied(bill, None if price is None else price.version)
-        # What lacks only its usage is not cut short.
+        # An answer that lacks only its usage is not limited.
         whole = whole or self._usage_meter.complete
         rule, level = self._abandoned or rule_of(self._context, self._admitted)
         if rule.kind == "absorb" and not whole:
@@ -251,13 +255,14 @@ class AttemptEnd:
 
 
 def dropped_text(names: Sequence[str]) -> str | None:
-    """The parameters that were left out as a record has them; None where there are none. A body
-    may have any number of names."""
+    """Return the omitted parameters as text for a record, or None without any. The text is limited,
+    because a body may have any number of names.
+    """
     return ",".join(names)[:DROPPED_LENGTH] if names else None
 
 
 def final_end(resolved: Resolved, error: ErrorAnswer, principal: Principal) -> Resolved:
-    """The end of the last attempt as the end of its request."""
+    """Return the end of the last attempt as the end of its request."""
     ending: Ending = msgspec.structs.replace(
         resolved.ending,
         final=True,
@@ -269,8 +274,9 @@ def final_end(resolved: Resolved, error: ErrorAnswer, principal: Principal) -> R
 
 
 class AttemptParts(msgspec.Struct, frozen=True):
-    """Of one attempt. `gathering` is the memory that an unfinished event of its answer takes of the
-    process, `state` what of the answer is kept, None where nothing is."""
+    """The parts of one attempt. `gathering` is the memory of an incomplete event of its answer;
+    `state` collects what is stored of the answer, None if nothing is.
+    """
 
     context: RequestContext
     admitted: AdmittedAttempt

@@ -1,5 +1,6 @@
-"""Who is asked next: the candidates of a request in their order, until the fault table says stop or
-none is left; then those of the models that may answer in its model's place."""
+"""Choose the next channel: the candidates of a request in order, until the fault table says stop or
+none is left; then those of its fallback models.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,14 +29,15 @@ from relay.routing.routed_models import RoutedModel, RoutedModels
 from relay.upstream.upstream import UpstreamFailed
 from usage.requests.choices import Why
 
-# Faults that the same channel would only repeat, and those that only the same key would.
+# Faults that would repeat at the same channel, and those that would repeat with the same key.
 _CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
 _KEY_OUT: Final = frozenset({"key_off", "cool"})
 
 
 class NextAttempt(msgspec.Struct, frozen=True):
-    """What the next attempt is, and why it goes there and not elsewhere: `fresh` on a connection
-    that was never used (F32), not by the key `avoid`, which was at fault (-1: by any)."""
+    """The next attempt and the reason for it: `fresh` requires an unused connection (F32); `avoid`
+    is the key at fault, -1 for none.
+    """
 
     candidate: Candidate
     prepared: PreparedRequest
@@ -46,7 +48,7 @@ class NextAttempt(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """An attempt that failed before content, by which key of its channel."""
+    """An attempt that failed before content, with the key of its channel."""
 
     candidate: Candidate
     key: int
@@ -54,15 +56,16 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class _Full(msgspec.Struct, frozen=True):
-    """A candidate whose channel had a limit of its own reached when its hold was to be placed."""
+    """A candidate whose channel had reached a limit of its own when its hold was to be placed."""
 
     candidate: Candidate
     block: Block
 
 
 class NextAttempts:
-    """Those of one request. `answering` is the model that the next one is for; `failed` are those
-    that failed before content, in their order, to be added by who makes them."""
+    """The next attempts of one request. `answering` is the model of the next one. `failed` are
+    those that failed before content, in order; the caller appends to it.
+    """
 
     __slots__ = (
         "_candidates",
@@ -84,8 +87,9 @@ class NextAttempts:
         self._take(first, list(first.routed.candidates))
 
     async def first(self) -> NextAttempt:
-        """The best candidate for the model, or else for another one. Raises RequestFault,
-        ChannelsOut."""
+        """Return the best candidate for the model, or else for a fallback. Raises RequestFault,
+        ChannelsOut.
+        """
         while True:
             try:
                 return await self._best()
@@ -97,12 +101,11 @@ class NextAttempts:
                     raise
 
     async def following(self) -> NextAttempt | None:
-        """Who is asked behind an attempt that failed; None where none shall be. Raises
-        DatabaseFailed."""
+        """Return the attempt to make after a failed one, or None. Raises DatabaseFailed."""
         while (following := await self._another()) is None:
             others = self._models.on_error
             if not self._falls_back():
-                # Where none of the others can be asked, the attempt that was kept for them is free.
+                # If no other model can be used, the attempt reserved for it becomes available.
                 return await self._another() if others and not self._models else None
             try:
                 return await self._best()
@@ -111,8 +114,9 @@ class NextAttempts:
         return following
 
     async def instead_of(self, candidate: Candidate, full: ChannelFull) -> NextAttempt | None:
-        """Who is asked in place of a channel that is at a limit of its own; None where the failures
-        before it are the answer. Raises RequestFault, ChannelsOut, DatabaseFailed.
+        """Return the attempt to make instead of one at a channel that has reached a limit of its
+        own; None if earlier failures are the answer. Raises RequestFault, ChannelsOut,
+        DatabaseFailed.
         """
         context = self._context
         wait_s = inf if full.wait_ms is None else full.wait_ms / 1000
@@ -147,19 +151,18 @@ class NextAttempts:
 
     def _take(self, model: RoutedModel, candidates: list[Candidate]) -> None:
         self.answering = model
-        # Who can be asked for this request, as far as is known.
+        # The channels that may serve this request, as far as is known.
         self._candidates = candidates
         self._resting = model.routed.resting
-        # Those that cannot serve this request.
+        # The channels that cannot serve this request.
         self._unfit: Sequence[Skipped] = ()
-        # How many attempts were made for other models.
+        # The number of attempts made for other models.
         self._failed_before = len(self.failed)
         model.routed.retry_budget.request(self._context.parts.health.now())
 
     async def _best(self) -> NextAttempt:
-        """The best candidate that can be asked for this; those before it are taken out.
-
-        Raises RequestFault when none can, ChannelsOut when only such could that are at a limit of
+        """Return the best candidate for this request, and remove those before it. Raises
+        RequestFault if none fits, ChannelsOut if the only ones that fit have reached limits of
         their own.
         """
         while True:
@@ -178,8 +181,9 @@ class NextAttempts:
                 raise
 
     def _take_out(self, candidate: Candidate) -> None:
-        """This one cannot serve the request; those that rest are asked where nothing that is well
-        can."""
+        """Remove a candidate that cannot serve the request. Resting channels are used when no
+        healthy one is left.
+        """
         self._candidates.remove(candidate)
         if not self._candidates and self._resting:
             organisation_id = self._context.principal.organisation_id
@@ -200,15 +204,16 @@ class NextAttempts:
                 self._candidates.remove(candidate)
                 self._unfit = (*self._unfit, Skipped(candidate.channel_id, "unsupported"))
             else:
-                # A key at fault is not used again, if its channel has another.
+                # A key at fault is not used again if its channel has another.
                 avoid = last.key if why == "retry" else -1
                 skipped = self._skipped(candidate)
                 return NextAttempt(candidate, prepared, why, skipped, why == "resend", avoid)
         return None
 
     def _next_candidate(self) -> tuple[Candidate, Why] | None:
-        """Whom the fault table lets be asked next, and why; None where the last failure is the
-        answer."""
+        """Return the candidate that the fault table permits next, and why; None if the last failure
+        is the answer.
+        """
         here = self._here
         last, tried = here[-1], [failed.candidate for failed in here]
         row = FAULTS[last.failure.fault]
@@ -228,7 +233,7 @@ class NextAttempts:
         return candidate, "retry" if candidate == last.candidate else "failover"
 
     def _in_time(self) -> bool:
-        """Whether anybody waits for another attempt, and it could end in time."""
+        """Return whether the client still waits and another attempt could finish in time."""
         context, channel_id = self._context, self.failed[-1].candidate.channel_id
         model = self.answering.routed.model.name
         timeouts = context.snapshot.channels[channel_id].timeouts_of(model)
@@ -238,7 +243,9 @@ class NextAttempts:
     # ---- another model
 
     def _falls_back(self) -> bool:
-        """Go over to the next model that can answer; False where there is none, or none shall."""
+        """Change to the next fallback model after failures. Return False if there is none, or none
+        may be used.
+        """
         failure = self.failed[-1].failure
         return (
             len(self.failed) < ATTEMPTS_MAX
@@ -248,7 +255,7 @@ class NextAttempts:
         )
 
     def _take_other_model(self) -> bool:
-        """Go over to it because no channel of this one can be asked."""
+        """Change to a fallback model because no channel of this one can be used."""
         return self._models.on_error and self._take_next_model()
 
     def _take_next_model(self) -> bool:
@@ -273,7 +280,7 @@ class NextAttempts:
         return self.answering.routed.retry_budget.spent(channel_ids, now)
 
     def _out(self, last: Failed) -> set[str]:
-        """The channels that are out, for everybody or for this request."""
+        """The channels that are unavailable, to everybody or to this request."""
         health, organisation_id = (
             self._context.parts.health,
             self._context.principal.organisation_id,
@@ -292,7 +299,9 @@ class NextAttempts:
         return out
 
     def _skipped(self, chosen: Candidate) -> Sequence[Skipped]:
-        """The channels before this one in the order of the routes that are passed over, and why."""
+        """Return the channels that were passed over in the order of the routes, each with the
+        reason.
+        """
         if not (self._full or self._unfit or self.failed or self.answering.routed.skipped):
             return ()
         known = [
@@ -308,13 +317,13 @@ class NextAttempts:
             known += [Skipped(channel_id, "retry_budget") for channel_id in self._spent(rest)]
         if not known:
             return ()
-        # The first reason that is known of each.
+        # The first known reason of each.
         reasons = {item.channel_id: item for item in reversed(known)}
         before = takewhile(lambda item: item != chosen, self.answering.routed.planned)
         return [reasons[item.channel_id] for item in before if item.channel_id in reasons]
 
     async def _held_back(self) -> list[Block]:
-        """The limits of their own that keep out channels which could serve the request."""
+        """Return the limits of channels that could otherwise serve the request."""
         blocks = [item.block for item in self._full]
         organisation_id = self._context.principal.organisation_id
         for candidate in self.answering.routed.resting:

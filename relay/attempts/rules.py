@@ -1,4 +1,4 @@
-"""Whether a request gets another attempt, where, and after how long."""
+"""Whether a request gets another attempt, at which channel, and after how long."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -10,9 +10,9 @@ from gateway.routing.model_rule_bounds import CAUSES, Cause
 
 ATTEMPTS_MAX: Final = 3
 LAST_START_SHARE: Final = 0.75
-"""Of the whole time that a channel has; after it no further attempt begins."""
+"""The share of a channel's total time after which no further attempt begins."""
 _BACKOFF_S: Final = 0.05
-# Refusals of a request that another model may not make.
+# Refusals that another model may not repeat.
 _OF_THE_MODEL: Final[Mapping[ErrorKind, Cause]] = {
     "context_length_exceeded": "context_length",
     "content_filtered": "content_policy",
@@ -26,12 +26,10 @@ def next_candidate(
     closed: Collection[str] = (),
     attempts_max: int = ATTEMPTS_MAX,
 ) -> Candidate | None:
-    """The channel for the next attempt, or None when there shall be none.
-
-    `past` are the attempts so far, all failed before content. A channel's `retries` says how many
-    attempts may follow a failure of it; there are at most `attempts_max` in all. A channel not
-    tried yet comes first; when there is none the last one is tried again, unless its id is in
-    `closed` (its key or route is off, it cools).
+    """Return the channel of the next attempt, or None. `past` are the attempts so far, all failed
+    before content. A channel's `retries` is the number of attempts that may follow its failure;
+    there are at most `attempts_max` in all. Unused channels come first; otherwise the last one is
+    tried again, unless its id is in `closed` (its key or route is disabled, or it cools down).
     """
     if len(past) >= attempts_max:
         return None
@@ -47,10 +45,8 @@ def next_candidate(
 
 
 class AttemptsLeft(NamedTuple):
-    """What attempts a model of a request has, behind `made` ones for other models.
-
-    Where another model may answer in its place (`fallback`), the last attempt is kept for that
-    one, and no channel is asked twice.
+    """The attempts that a model of a request may still use, after `made` ones for other models.
+    With a `fallback` model, the last attempt is reserved for it, and no channel is used twice.
     """
 
     attempts: int = 0
@@ -58,19 +54,21 @@ class AttemptsLeft(NamedTuple):
 
     @property
     def most(self) -> int:
-        """How many of them there are."""
+        """The maximum number of attempts."""
         return ATTEMPTS_MAX - self.attempts - self.fallback
 
     def shut(self, last: Candidate) -> tuple[str, ...]:
-        """The channels that are not asked again."""
+        """The channels that are not used again."""
         return (last.channel_id,) if self.fallback else ()
 
 
 def attempt_order(
     candidates: Sequence[Candidate], attempts: AttemptsLeft, *, closed: Collection[str] = ()
 ) -> list[Candidate]:
-    """Whom a request asks for one model, were each to fail before content with a fault that lets
-    the next one be asked. The first is asked in any case; `closed` is as for `next_candidate`."""
+    """Return the channels that a request would use for one model, if each failed before content
+    with a fault that permits another attempt. The first is always used; `closed` is as for
+    `next_candidate`.
+    """
     tried = list(candidates[:1])
     while tried:
         shut = {*closed, *attempts.shut(tried[-1])}
@@ -82,9 +80,9 @@ def attempt_order(
 
 
 def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSES) -> bool:
-    """Whether another model may answer in place of one that failed so, where it may for these
-    causes: the fault is not the request's own, or the other model may have more room or another
-    policy."""
+    """Return whether another model may answer after such a failure, given the permitted causes: the
+    fault is not the request's own, or another model may have a larger context or another policy.
+    """
     cause = _OF_THE_MODEL.get(kind)
     if cause is not None:
         return cause in causes
@@ -92,7 +90,8 @@ def may_fall_back(fault: str, kind: ErrorKind, causes: Collection[Cause] = CAUSE
 
 
 def backoff_s_max(failures: int) -> float:
-    """Seconds to wait at most before the same channel is asked again, after so many failures;
-    another channel is asked at once. The wait is drawn from 0 to it, so that clients that failed
-    together do not return together."""
+    """Return the maximum wait in seconds before the same channel is used again, after so many
+    failures; another channel is used at once. The wait is drawn at random up to it, so that clients
+    that failed together do not return together.
+    """
     return _BACKOFF_S * float(2**failures)

@@ -55,7 +55,7 @@ from relay.upstream.upstream import UpstreamFailed
 
 
 class OneAttempt(Protocol):
-    """What answers at one channel: see `Attempt`."""
+    """The attempt at one channel: see `Attempt`."""
 
     @property
     def key(self) -> int: ...
@@ -74,8 +74,9 @@ NewAttempt = Callable[[RequestContext, AdmittedAttempt, HealthProbe], OneAttempt
 
 
 class Run:
-    """Answers one request. Every attempt ends in exactly one settlement, on every path.
-    `new_attempt` makes what answers at one channel."""
+    """Answers one request. Every attempt is settled exactly once, on every path. `new_attempt`
+    creates the attempt at one channel.
+    """
 
     __slots__ = (
         "_attempt",
@@ -91,17 +92,17 @@ class Run:
         self._context = context
         self._new_attempt = new_attempt
         self._reader = RequestReader(context)
-        # Who may answer it, once that is known.
+        # The routed request, once it is known.
         self._next: NextAttempts
-        # The attempt that runs, or the last one.
+        # The current attempt, or the last one.
         self._attempt: OneAttempt | None = None
         # The key has ended: the next attempt is stopped when it begins.
         self._revoked = False
-        # Whether others may miss what the last attempt holds.
+        # Whether others may need what the last attempt holds.
         self._settles_at_once = False
 
     def leave(self) -> None:
-        """The client has gone: nothing more is written to it."""
+        """Handle a client that left: nothing more is written to it."""
         context = self._context
         if context.downstream.client_gone:
             return
@@ -112,7 +113,7 @@ class Run:
             context.deadline.interrupt("left")
 
     def revoke(self) -> None:
-        """The key has ended: what is being answered ends, and the next attempt is not admitted."""
+        """Handle a key that has ended: stop the current answer, and admit no further attempt."""
         self._revoked = True
         if self._attempt is not None:
             self._attempt.revoke()
@@ -140,7 +141,7 @@ class Run:
             context.downstream.stop_keep_alive()
 
     async def count_tokens(self, raw: bytes) -> None:
-        """Answer how many tokens the request of this body would have."""
+        """Answer with the number of tokens of the request with this body."""
         context, invocation = self._context, self._context.invocation
         counter = COUNTERS[invocation.codec.name]
         try:
@@ -152,7 +153,7 @@ class Run:
             try:
                 candidates, _ = screen(context, facts, candidates)
             except ChannelsOut:
-                # Nobody may be asked: it is counted here.
+                # No channel may be used, so the tokens are counted here.
                 candidates = []
             await count_tokens(context, counter, facts, candidates)
         except RequestFault as fault:
@@ -163,7 +164,7 @@ class Run:
     # ---- who may answer
 
     async def _route(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Find who may answer it. Raises RequestFault, ChannelsOut, DatabaseAway."""
+        """Find the channels that may answer. Raises RequestFault, ChannelsOut, DatabaseAway."""
         context = self._context
         if continuation is not None:
             facts = continuation.facts
@@ -173,7 +174,7 @@ class Run:
         try:
             first = models.first(model)
         except ChannelsOut:
-            # What only the caller can end is told before what passes by itself.
+            # Errors that the caller must fix take precedence over temporary ones.
             await check_means(context, facts, model)
             raise
         self._next = NextAttempts(context, first, models)
@@ -194,10 +195,10 @@ class Run:
         await self._context.downstream.refuse(answer)
         return outcome
 
-    # ---- attempts, one after the other
+    # ---- Attempts
 
     async def _make_attempts(self) -> Outcome:
-        """Answer it, by as many as it takes. Raises RequestFault, ChannelsOut, DatabaseFailed."""
+        """Make attempts until one answers. Raises RequestFault, ChannelsOut, DatabaseFailed."""
         try:
             following = await self._next.first()
         except asyncio.CancelledError:
@@ -208,7 +209,7 @@ class Run:
             try:
                 attempt = await self._admit(following, replaces)
             except ChannelFull as full:
-                # What it was to replace is resolved.
+                # The hold that it was to replace is resolved.
                 replaces = None
                 try:
                     another = await self._instead_of(following, full)
@@ -220,12 +221,12 @@ class Run:
                 following = another
                 continue
             except UsedUp:
-                # Who has not named the dearer model is told what became of their own.
+                # A client that did not name the fallback model gets the error of its own model.
                 if following.why != "fallback_rule" or not self._next.failed:
                     raise
                 return await self._give_up_unadmitted()
             except asyncio.CancelledError:
-                # Whether or not the hold is being placed: admission writes the record.
+                # Also if the hold is being placed: admission then writes the record.
                 self._check_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
@@ -236,8 +237,8 @@ class Run:
             try:
                 return await attempt.execute(fresh=following.fresh)
             except UpstreamFailed as failure:
-                # Its traceback leads back here: the attempt, and what was read of its answer, would
-                # stay until the next collection of garbage.
+                # The traceback refers to this frame: without this, the attempt and its answer would
+                # stay in memory until the next garbage collection.
                 failure.__traceback__ = failure.__context__ = None
                 self._next.failed.append(Failed(following.candidate, attempt.key, failure))
             self._attempt = None
@@ -256,7 +257,8 @@ class Run:
 
     async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> OneAttempt:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
-        RequestFault when the wallet or the key says no, ChannelFull when the channel does."""
+        RequestFault if the wallet or the key refuses, ChannelFull if the channel does.
+        """
         context, number = self._context, len(self._next.failed) + 1
         routed = self._next.answering.routed
         channel = context.snapshot.channels[following.candidate.channel_id]
@@ -277,18 +279,18 @@ class Run:
             attempt = self._new_attempt(context, admitted, probe)
         except DatabaseFailed:
             if replaces is not None:
-                # Whether that attempt was resolved, and by which of our questions, is unknown.
+                # It is unknown whether that attempt was resolved, and by which transaction.
                 self._settle(replaces, OVERLOADED)
                 self._record(OVERLOADED, after_attempts=True)
             raise
         finally:
             if attempt is None:
-                # Who cannot pay keeps nobody from asking.
+                # A caller who cannot pay must not reserve a channel's probe.
                 probe.close()
         return attempt
 
     def _only_key(self, following: NextAttempt) -> int:
-        """The place of the key that what the request is about belongs to; -1 for any."""
+        """The position of the only key that has the object of the request; -1 for any."""
         facts = self._next.answering.routed.facts
         if not isinstance(facts, UnaryFacts) or facts.only_key is None:
             return -1
@@ -315,7 +317,7 @@ class Run:
     # ---- who is next
 
     async def _after(self, attempt: OneAttempt) -> NextAttempt | None:
-        """Who is asked behind an attempt that failed; None where none shall be."""
+        """Return the attempt to make after a failed one, or None."""
         try:
             return await self._next.following()
         except DatabaseFailed:
@@ -323,7 +325,9 @@ class Run:
             raise
 
     async def _instead_of(self, following: NextAttempt, full: ChannelFull) -> NextAttempt | None:
-        """Who is asked in place of a channel that is at a limit of its own."""
+        """Return the attempt to make instead of one at a channel that has reached a limit of its
+        own.
+        """
         try:
             return await self._next.instead_of(following.candidate, full)
         except DatabaseFailed:
@@ -332,14 +336,15 @@ class Run:
             raise
 
     async def _back_off(self) -> None:
-        """Before the same channel is asked again."""
+        """Wait before the same channel is used again."""
         await asyncio.sleep(random.uniform(0, backoff_s_max(len(self._next.failed))))
 
-    # ---- its ends, where no attempt answers
+    # ---- Ends without an answer
 
     async def _end_cancelled(self, attempt: OneAttempt) -> Outcome:
-        """Call it in `except CancelledError`: nobody waits for another attempt, its time is over,
-        or this process stops, whose holds would wait for the sweeper."""
+        """Call this in `except CancelledError`: the client has left, its time is over, or the
+        process stops and its holds would wait for the sweeper.
+        """
         context = self._context
         if context.deadline.caught() is not None:
             return await self._give_up(attempt)
@@ -349,7 +354,7 @@ class Run:
         return context.uncharged_outcome(STOPPING)
 
     async def _give_up_unadmitted(self) -> Outcome:
-        """Answer with the last failure where the attempt behind it was not admitted."""
+        """Answer with the last failure, because the next attempt was not admitted."""
         error = answer_to_failures([failed.failure for failed in self._next.failed])
         outcome = self._record(error, after_attempts=True)
         if not self._context.downstream.client_gone:
@@ -357,7 +362,7 @@ class Run:
         return outcome
 
     async def _give_up(self, attempt: OneAttempt) -> Outcome:
-        """Answer with the last failure, or the one that the contract prefers to it."""
+        """Answer with the last failure, or with the one that the contract prefers."""
         failures = [failed.failure for failed in self._next.failed]
         ended = attempt.failed(failures[-1], final=True)
         if self._context.downstream.client_gone:
@@ -369,13 +374,12 @@ class Run:
         return self._context.uncharged_outcome(error, basis=ended.ending.basis)
 
     def _check_left(self) -> None:
-        """Call it in `except CancelledError`: raises it again where it was not our client that has
-        left."""
+        """Call this in `except CancelledError`: re-raise it unless the client has left."""
         if self._context.deadline.caught() is None:
             raise
 
     def _settle(self, ended: Resolved, error: ErrorAnswer) -> None:
-        """Write the end of the last attempt as the end of its request."""
+        """Settle the last attempt as the end of its request."""
         ledger = self._context.parts.ledger
         ledger.settle(
             final_end(ended, error, self._context.principal), at_once=self._settles_at_once
@@ -390,7 +394,7 @@ class Run:
     # ---- shadow traffic
 
     def _follow(self, facts_of: Callable[[], Facts | None], outcome: Outcome) -> None:
-        """Let the shadow of its model have the request too, if it was answered, or failed."""
+        """Send the request to its model's shadow too, after a success or a failure."""
         context = self._context
         if context.downstream.client_gone or not (outcome.status == 200 or outcome.status >= 500):
             return
@@ -400,8 +404,9 @@ class Run:
         )
 
     def _main_answer(self, outcome: Outcome) -> MainAnswer | None:
-        """What the client has got of the model that it asked for; None where another one answered,
-        or none was asked."""
+        """Return what the client received from the requested model; None if another model answered,
+        or none was used.
+        """
         attempt, answering = self._attempt, self._next.answering
         if answering.why is not None:
             return None
@@ -417,5 +422,5 @@ class Run:
 
 
 def _shadow_facts(facts: Facts, continuation: Continuation | None) -> Facts | None:
-    """A request as another channel than its own is asked it; None where none can be."""
+    """Return the facts of the request for other channels; None if no other channel can serve it."""
     return facts if continuation is None else continuation.facts_alone()

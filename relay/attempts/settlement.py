@@ -1,8 +1,7 @@
-"""The end of attempts: the hold resolved, the posting and the usage record, in one transaction.
-
-Nothing waits for a settlement: the client has its answer. `relay/ledger/writer.py` writes it,
-however often it must be tried; trying twice changes nothing, for a hold is resolved once (I6) and a
-record is written once (I10).
+"""Settlement: resolve the hold, write the posting and the usage record, in one transaction. Nothing
+waits for it, because the client already has its answer. `relay/ledger/writer.py` retries it as
+often as necessary; repeating it changes nothing, because a hold is resolved once (I6) and a record
+is written once (I10).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,23 +27,23 @@ class Resolved(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     organisation_id: OrganisationId
     attempt_id: AttemptId
-    # Settled (with the ending's charge), voided, or kept.
+    # Settled (with the charge of the settlement), voided, or kept.
     state: HoldState
     ending: usage.Ending
-    # What it took of a limit of tokens per minute, where there is one.
+    # What it used of a tokens-per-minute limit, if there is one.
     tokens: int = 0
-    # What it may have cost us and nobody pays, at the price of its admission (I13, I15).
+    # Its cost if nobody pays, at the price of its admission (I13, I15).
     loss_nano: int = 0
-    # Its channel, where that has limits.
+    # Its channel, if that has limits.
     limited_channel_id: ChannelId | None = None
-    # What included units pay of the charge, and how many of each that it holds; None in what an
-    # older release has kept.
+    # What included units pay of the charge, and how many of each it holds; None if an older release
+    # stored it.
     included_nano: int | None = None
     units: tuple[int, ...] = ()
 
 
 class LateEnding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
+    """A settlement whose hold somebody else has resolved before."""
 
     organisation_id: OrganisationId
     attempt_id: AttemptId
@@ -52,7 +51,7 @@ class LateEnding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class Marked(NamedTuple):
-    """How far a stream surely was: its meters, as JSON text."""
+    """The progress of a stream: its meters, as JSON text."""
 
     attempt_id: UUID
     meters: str
@@ -60,37 +59,44 @@ class Marked(NamedTuple):
 
 Settled = Resolved | LateEnding | usage.Refusal
 
-# What a process counted itself; of the others it knows no more than whoever resolved the hold.
+# Only what this process counted; for others it is known no better than to whoever resolved the
+# hold.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
 
 
 def marks(batch: Mapping[UUID, str]) -> Statement:
-    """What notes how far attempts are: the meters of each, as JSON text."""
+    """Return the statement that stores the progress of attempts: the meters of each, as JSON
+    text.
+    """
     return mark_holds([Mark(attempt, meters) for attempt, meters in batch.items()])
 
 
 def lease(process_id: UUID, seconds: int) -> Statement:
-    """What says that a process lives, for that long."""
+    """Return the statement that extends a process's lease by this time."""
     return renew_lease(process_id, seconds)
 
 
 def entrust(attempt_id: UUID, seconds: int) -> Statement:
-    """What lets the open hold of an attempt outlive this process; no row where it is not open."""
+    """Return the statement that lets the open hold of an attempt outlive this process; it returns
+    no row if the hold is not open.
+    """
     return assign_to_sweep(attempt_id, seconds)
 
 
 def lock(organisation_ids: Iterable[UUID]) -> Statement:
-    """The first statement of every transaction that moves money."""
+    """Return the first statement of every transaction that moves money."""
     return lock_accounts(organisation_ids)
 
 
 def lock_limited(channel_ids: Iterable[UUID]) -> Statement:
-    """The one after it, where channels have limits."""
+    """Return the statement after it, if channels have limits."""
     return lock_channels(channel_ids)
 
 
 def statements(batch: Sequence[Settled]) -> list[Statement]:
-    """What writes a batch of endings, to be run after the accounts are locked."""
+    """Return the statements that write a batch of settlements, to be run after the accounts are
+    locked.
+    """
     resolved = [item for item in batch if type(item) is Resolved]
     statements: list[Statement] = []
     if resolved:
@@ -167,10 +173,8 @@ def _address(item: Settled) -> usage.AddressNoted:
 
 
 def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
-    """The endings of a batch that came too late, by what `resolve_holds` resolved of it.
-
-    Among them are those that an earlier try has written already: they are told apart by the state
-    of their hold.
+    """Return the settlements of a batch that came too late, by the result of `resolve_holds`. Those
+    that an earlier try has written are among them; the state of their hold tells them apart.
     """
     done = {row[0] for row in rows}
     return [

@@ -1,17 +1,17 @@
-"""Shadow traffic: what a model's requests would have come to elsewhere
+"""Shadow traffic: compare a model's answers with those of another channel
 (gateway/routing/shadow_rules.py).
 
-A request is sent to the shadow when its own answer has ended, so that nothing waits for it and
-nothing of it can fail the client's. It has no hold and no attempt: its cost is the installation's,
-recorded with the comparison, and counts towards its channel's caps. What is said is compared here
-and kept nowhere.
+A request is sent to the shadow after its own answer has ended, so that it can neither delay nor
+fail the client's request. It has no hold and no attempt: the installation pays, the cost is
+recorded with the comparison, and it counts towards the caps of the channel. The answers are
+compared here and not stored.
 
-    not sent   with tools, media or several choices; what a provider has stored; where the data
-               policy lets the request not go there; where no price tells what it costs; above the
-               rule's daily cap; while so many are under way; while the channel is out
+    not sent   requests with tools, media or several choices; with an object that a provider
+               stores; excluded by the data policy; without a known cost price; above the
+               rule's daily cap; while too many are running; while the channel is unavailable
 
-What goes on from a response that is stored here goes there with its whole conversation, and is
-stored nowhere.
+A request that continues a response stored here is sent with its whole conversation, and the shadow
+stores nothing.
 """
 
 import asyncio
@@ -58,20 +58,21 @@ from relay.upstream.upstream import Answer, UpstreamFailed, upstream_failure
 log = logging.getLogger(__name__)
 
 IN_FLIGHT_MAX: Final = 8
-"""How many shadows a process has under way; those above are not sent."""
+"""The maximum number of shadow requests per process; further ones are not sent."""
 LONGEST_S: Final = 120.0
 _ANSWER_BYTES_MAX: Final = 1024 * 1024
-# Comparisons that wait for the database; above that the oldest are dropped.
+# The maximum number of comparisons that wait for the database; the oldest are dropped.
 _WAITING_MAX: Final = 1_000
-# The class of SQLSTATE of values that fit no column.
+# The SQLSTATE class of values that fit no column.
 _BAD_DATA: Final = "22"
 
 Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
 
 
 class MainAnswer(NamedTuple):
-    """What the client got of the model that it asked for: by which channel, at what cost to us
-    (None: unknown), with which words, as far as they were kept."""
+    """The client's answer from the requested model: its channel, our cost (None: unknown), and its
+    text as far as it was collected.
+    """
 
     outcome: Outcome
     model: RequestedModel
@@ -93,7 +94,7 @@ class _ShadowAnswer(NamedTuple):
 
 
 class _Sending(NamedTuple):
-    """A request on its way to the shadow of a rule, and what that costs."""
+    """A request to a rule's shadow, and its cost."""
 
     context: RequestContext
     facts: Facts
@@ -117,7 +118,7 @@ class ShadowTraffic:
         self._draw = draw
         self._running: set[asyncio.Task[None]] = set()
         self._waiting: list[dict[str, Any]] = []
-        # What the shadows of each rule have cost today, by its model; None until it was read.
+        # Today's cost of each rule's shadow, by model; None until it is read.
         self._spent: dict[str, int] | None = None
 
     def follow(
@@ -127,9 +128,10 @@ class ShadowTraffic:
         model: str,
         main: Callable[[], MainAnswer | None],
     ) -> None:
-        """Send a request that has ended to the shadow of its model as well, if it is to go there;
-        `asked` tells what it asks, None where nobody else can be asked that, `main` what its client
-        has got, None where that is nothing to compare with. Returns at once."""
+        """Send a finished request to the shadow of its model, if a rule says so. `asked` returns
+        the facts, or None if no other channel can serve them; `main` is what the client received,
+        or None if there is nothing to compare. Returns at once.
+        """
         rule = context.snapshot.rule_of(model)
         shadow = rule.shadow
         if shadow is None or self._draw() * 100 >= shadow.percent:
@@ -138,21 +140,20 @@ class ShadowTraffic:
             return
         if (facts := facts_of()) is None:
             return
-        # What is decided on there, too, is nothing that the request could fail by.
+        # A failure of the decisions in the task cannot affect the request either.
         task = asyncio.create_task(self._compare(context, facts, rule.model, shadow, answer))
         self._running.add(task)
         task.add_done_callback(self._ended)
 
     async def exchange(self, snapshot: Snapshot, ask: Ask) -> None:
-        """Write what was compared, and read what today's shadows have cost. Raises
-        DatabaseFailed."""
+        """Write the comparisons, and read today's cost of the shadows. Raises DatabaseFailed."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             try:
                 await ask(write_shadow_answers(waiting))
             except DatabaseFailed as error:
                 if isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_BAD_DATA):
-                    # What it does not take once it never takes.
+                    # A row that the database refused once is always refused.
                     log.error("%d comparisons of shadow traffic are lost: %s", len(waiting), error)
                 else:
                     self._waiting = [*waiting, *self._waiting][-_WAITING_MAX:]
@@ -165,14 +166,14 @@ class ShadowTraffic:
             self._spent = spent
 
     async def stop(self, ask: Ask) -> None:
-        """Cut what is under way, and write what was compared."""
+        """Cancel the running requests, and write the comparisons."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._waiting:
             await ask(write_shadow_answers(self._waiting))
 
-    # ---- whether there is room, and its way
+    # ---- Sending
 
     def _has_room(self, rule_model: str, shadow: ShadowRule) -> bool:
         if self._spent is None or len(self._running) >= IN_FLIGHT_MAX:
@@ -193,7 +194,7 @@ class ShadowTraffic:
         try:
             answer = await _ask_shadow(sending)
         except RequestFault:
-            # It cannot be asked so: there is nothing to compare.
+            # The channel cannot serve it, so there is nothing to compare.
             return
         row = _row(sending, answer)
         self._waiting.append(row)
@@ -214,7 +215,7 @@ def _sending(
     shadow: ShadowRule,
     main: MainAnswer,
 ) -> _Sending | None:
-    """What is sent where; None where it may not go there, or cannot now."""
+    """Return what is sent, or None if it may not or cannot be sent now."""
     snapshot = context.snapshot
     channel = snapshot.channel_named(shadow.channel)
     if channel is None or not _is_plain(context, facts):
@@ -235,7 +236,7 @@ def _sending(
 
 
 def _is_plain(context: RequestContext, facts: Facts) -> bool:
-    """Whether a request is a chat of text alone, for one answer, that no other one is part of."""
+    """Return whether a request is a plain text chat for one answer that stands alone."""
     return (
         not isinstance(facts, UnaryFacts)
         and not context.downstream.shared
@@ -247,7 +248,7 @@ def _is_plain(context: RequestContext, facts: Facts) -> bool:
 
 
 def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: MainAnswer) -> str:
-    """What the model is called at the shadow: as the rule says, else by its route there."""
+    """Return the model's name at the shadow: the rule's, else that of its route."""
     if shadow.model:
         return shadow.model
     model = main.model.name
@@ -256,7 +257,7 @@ def _name_there(snapshot: Snapshot, channel: Channel, shadow: ShadowRule, main: 
 
 
 async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
-    """What the shadow says. Raises RequestFault where it cannot be asked for this."""
+    """Return the shadow's answer. Raises RequestFault if it cannot serve the request."""
     context, facts, candidate = sending.context, sending.facts, sending.candidate
     channel = context.snapshot.channels[candidate.channel_id]
     translator = RequestTranslator(
@@ -287,13 +288,13 @@ async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
         return reading.answer_text("F13")
     finally:
         if answer is not None:
-            # Whatever stands behind its end is not waited for.
+            # Bytes after its end are not waited for.
             answer.release() if answer.at_end else answer.cut()
     return reading.answer_text()
 
 
 class _Reading:
-    """An answer of the shadow while it is read."""
+    """Reads an answer of the shadow."""
 
     def __init__(self, sending: _Sending, prepared: PreparedRequest) -> None:
         self._sending = sending
@@ -312,7 +313,7 @@ class _Reading:
             await self._read_whole(answer)
 
     def answer_text(self, fault: str = "") -> _ShadowAnswer:
-        """What it has said until now. What failed before any answer costs nothing."""
+        """Its text so far. A failure before any answer costs nothing."""
         texts = [
             event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
         ]

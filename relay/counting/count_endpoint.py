@@ -1,5 +1,6 @@
-"""Count the tokens of a request: ask an upstream of the same dialect, else estimate. It is free: no
-hold, no attempt, no record."""
+"""Count the tokens of a request: ask an upstream of the same dialect, or else estimate. Counting is
+free: no hold, no attempt, no record.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -31,12 +32,12 @@ from relay.upstream.upstream import OutgoingRequest, UpstreamFailed
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2
 _COUNT_BYTES_MAX: Final = 64 * 1024
-# The estimate of a part that is not text, if nobody counts it.
+# The estimate of a part other than text.
 _PART_TOKENS: Final = 1_500
 
 
 class CountFacts(Protocol):
-    """What must be known of a request to count."""
+    """The facts that counting a request requires."""
 
     @property
     def model(self) -> str: ...
@@ -92,7 +93,7 @@ COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
 async def count_tokens(
     context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> None:
-    """Answer with the count of the first candidate that can tell it, or with an estimate."""
+    """Answer with the count of the first candidate that returns one, or with an estimate."""
     raw: bytes | None = None
     context.deadline.limit("total", _COUNT_S)
     try:
@@ -113,7 +114,7 @@ async def count_tokens(
 
 
 def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
-    """Our own count, as the model of the first candidate counts."""
+    """Return our own count, by the rules of the first candidate's model."""
     family = family_of(candidates[0].upstream_model if candidates else facts.model)
     counted = count_request(facts.body.raw, family)
     if counted is None:

@@ -1,13 +1,12 @@
-"""How many tokens a picture is, from its width and height.
+"""The tokens of a picture, from its width and height.
 
 The rules are those of OpenAI's page "Images and vision", Anthropic's "Vision", Google's "Understand
-and count tokens" and Alibaba's on Qwen-VL, but second hand for the most part: from copies of these
-pages and from programs that follow them, in November 2026. None was compared with a bill. Doubtful
-are GPT-5 mini and nano, which are said to be billed by 1.2 and 1.5 instead of 1.62 and 2.46, GPT-5
-since 5.2, said to count patches and no tiles, and Gemini 3, of which the default resolution is
-taken.
+and count tokens" and Alibaba's page on Qwen-VL. Most were taken in November 2026 from copies of
+these pages and from programs that implement them; none was compared with a bill. Uncertain are:
+GPT-5 mini and nano, which may be billed by 1.2 and 1.5 instead of 1.62 and 2.46; GPT-5 since 5.2,
+which may count patches instead of tiles; and Gemini 3, for which the default resolution is assumed.
 
-The size stands in the first bytes of a PNG, GIF, WebP or JPEG, which are all that is decoded.
+Only the first bytes of a PNG, GIF, WebP or JPEG are decoded, which hold its size.
 """
 
 import binascii
@@ -46,7 +45,7 @@ _PATCHES_MAX: Final = 1_536
 _SCALED: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
     {"claude": (1_568, 1_568), "claude-large": (2_576, 4_784)}
 )
-# A frame of a JPEG that tells its size: SOF0 to SOF15 but DHT, JPG and DAC.
+# A JPEG frame that holds its size: SOF0 to SOF15, without DHT, JPG and DAC.
 _JPEG_SIZES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SPACE = re.compile(r"\s+")
 
@@ -113,13 +112,15 @@ def _read_jpeg(head: bytes) -> tuple[int, int] | None:
 
 
 def _within(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Scaled so that no side is longer."""
+    """Return the size, scaled down so that no side is longer."""
     side = max(width, height, longest)
     return width * longest // side, height * longest // side
 
 
 def _tiles(width: int, height: int) -> int:
-    """Within 2,048 pixels, the shorter side 768 at most, in squares of 512."""
+    """Return the number of tiles: scaled to fit 2,048 pixels and a shorter side of at most 768, in
+    squares of 512.
+    """
     width, height = _within(width, height, 2_048)
     side = max(min(width, height), 768)
     width, height = width * 768 // side, height * 768 // side

@@ -16,19 +16,19 @@ from relay.counting.vocabularies import Family
 Count = Callable[[str], int]
 
 _SYSTEM: Final = ("system", "instructions", "system_instruction", "systemInstruction")
-# What Gemini's requests to count may have around a whole one.
+# The members that may surround a whole request in Gemini's counting requests.
 _WHOLE: Final = ("generateContentRequest", "generate_content_request")
 _TALK: Final = ("messages", "contents", "input")
 _INSIDE: Final = ("content", "parts", "text", "refusal", "output", "response", "name")
-# Where a message may have parts with pictures.
+# The members of a message that may have parts with pictures.
 _HOLDERS: Final = ("content", "parts", "output")
-# OpenAI's notation of functions, by its cookbook: around a function, its parameters, each of them,
-# and each of their listed values.
+# The tokens of functions in OpenAI's notation, by its cookbook: per function, for its parameters,
+# per parameter, and per listed value.
 _FUNCTION, _PARAMETERS, _PARAMETER, _LISTED, _VALUE = 7, 3, 3, -3, 3
 
 
 class Message(NamedTuple):
-    """One message, or what stands for one: its texts, and how many calls and results they are."""
+    """A message, or an equivalent of one: its texts, and its number of calls and results."""
 
     role: str
     texts: tuple[str, ...]
@@ -45,7 +45,7 @@ class Tool(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """All that is read. `bare` texts go to the model without a template (completions)."""
+    """Everything that the model reads. `bare` texts are sent without a template (completions)."""
 
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
@@ -54,7 +54,7 @@ class Prompt(NamedTuple):
 
 
 def read_prompt(body: Any) -> Prompt:
-    """The words of a decoded request. Never raises: odd shapes have none."""
+    """Return the text of a decoded request. Never raises: unknown shapes have no text."""
     if not isinstance(body, dict):
         return Prompt()
     for name in _WHOLE:
@@ -74,7 +74,7 @@ def read_prompt(body: Any) -> Prompt:
 
 
 def count_prompt(prompt: Prompt, family: Family, count: Count) -> int:
-    """The tokens of a prompt; `count` counts those of one text."""
+    """Return the tokens of a prompt; `count` counts those of one text."""
     tokens = sum(map(count, prompt.bare))
     if not prompt.messages:
         return tokens
@@ -138,7 +138,7 @@ def _tool_texts(tools: tuple[Tool, ...]) -> Iterator[str]:
 
 
 def _schema_texts(schema: dict[str, Any]) -> Iterator[str]:
-    """The words of a JSON schema, as Google's SDK counts them."""
+    """Yield the texts of a JSON schema, as Google's SDK counts them."""
     yield from (schema[name] for name in ("format", "description") if _is_text(schema.get(name)))
     for name in ("enum", "required"):
         listed = schema.get(name)
@@ -156,7 +156,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _tool_json(tool: Tool) -> str:
-    """The definition as templates write it, with a space behind each colon and comma."""
+    """Return the definition as templates write it, with a space after each colon and comma."""
     return msgspec.json.format(_tool_compact(tool), indent=0) + "\n"
 
 
@@ -228,7 +228,7 @@ def _json(value: Any) -> str:
 
 
 def _pictures(value: Any) -> Iterator[Picture]:
-    """The pictures of messages, of their parts and of results, in any dialect."""
+    """Yield the pictures of messages, their parts and their results, in any dialect."""
     if isinstance(value, list):
         for inner in value:
             yield from _pictures(inner)
@@ -261,7 +261,7 @@ def _picture(part: dict[str, Any]) -> Picture | None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of a prompt without a template: one, or a list."""
+    """Return the texts of a prompt without a template: one, or a list."""
     return (text for text, _ in _iterate_texts(value))
 
 

@@ -8,7 +8,7 @@ from dialects.usage.service_tier import NAME, tier_of_frames
 
 
 class Source(Protocol):
-    """A decoder, or what stands before one."""
+    """A decoder, or the source that feeds one."""
 
     def feed(self, chunk: bytes) -> list[Step]: ...
     def end(self) -> list[Step]: ...
@@ -22,7 +22,7 @@ class TierReader:
     def __init__(self, source: Source, hear: Callable[[str], None]) -> None:
         self._source = source
         self._hear = hear
-        # The member that was heard last; chunks repeat it, and are not read for it again.
+        # The last tier member. Chunks repeat it, and are not parsed again for the same one.
         self._heard = b""
 
     def feed(self, chunk: bytes) -> list[Step]:

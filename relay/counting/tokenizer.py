@@ -19,13 +19,14 @@ from relay.counting.vocabularies import EXACT, UNKNOWN, Family, Vocabulary
 if TYPE_CHECKING:
     from splintr import AnyTokenizer
 
-# A longer text is counted by pieces that are spread over it evenly: a text of words takes
-# 35 ms of one core at most (Gemini; 6 ms in most vocabularies).
+# A longer text is counted by samples spread evenly over it. A text of words takes at most 35 ms of
+# one core (Gemini; 6 ms in most vocabularies).
 _CHARACTERS_MAX: Final = 192 * 1024
 _PIECE: Final = 4 * 1024
-# No token crosses the blank before a word; a longer piece takes more than its share of time.
+# No token crosses the space before a word. A longer piece without spaces would take
+# disproportionate time.
 _PIECES: Final = re.compile(r"(?s).{1,512}(?=\s|\Z)|.{1,512}")
-# Decoding a larger body would keep everybody else waiting.
+# Decoding a larger body would block the event loop too long.
 _BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 
 _CJK = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+")
@@ -34,14 +35,15 @@ _IDEOGRAPHS = re.compile("[\u3400-\u9fff]")
 _MARKS = re.compile(r"[!-/:-@\[-`{-~]+")
 _BLANKS = re.compile(r" {2,}|\t+")
 _ACCENTS = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
-# The numbers of the last tokens of a vocabulary that are common, and that are not rare.
+# The highest numbers of the common tokens of a vocabulary, and of those that are not rare.
 _UNCOMMON: Final = 4_000
 _RARE: Final = 20_000
 
 
 def read_vocabulary() -> None:
-    """Read the vocabulary of most models, and all that it makes itself at the first text that has
-    no whole word of it."""
+    """Load the most common vocabulary, including what it builds at the first text with an unknown
+    word.
+    """
     _tokens("zqxjk", UNKNOWN.vocabulary)
 
 
@@ -102,7 +104,7 @@ def _count_other(text: str, family: Family) -> int:
     for least, weight in ((_UNCOMMON, weights.uncommon), (_RARE, weights.rare)):
         hundredths += (len(tokens) - bisect_right(tokens, least)) * weight
     if weights.digit:
-        # The vocabularies of OpenAI have up to three digits in a token.
+        # OpenAI's vocabularies have tokens of up to three digits.
         shared = sum(len(run) - -(-len(run) // 3) for run in _DIGITS.findall(text))
         hundredths += shared * weights.digit
     for pattern, weight in ((_MARKS, weights.marks), (_BLANKS, weights.indent),
@@ -113,16 +115,18 @@ def _count_other(text: str, family: Family) -> int:
 
 
 def _tokens(text: str, vocabulary: Vocabulary) -> list[int]:
-    """The numbers of a text's tokens; what looks like a special token is text as any other."""
+    """Return the numbers of a text's tokens. Text that looks like a special token is counted as
+    text.
+    """
     tokenizer = _tokenizer(vocabulary)
-    # Gemma has HTML's tags among its words, which the library takes for special tokens.
+    # Gemma's vocabulary contains HTML tags, which the library takes for special tokens.
     encode = tokenizer.encode_raw if vocabulary == "gemma3" else tokenizer.encode_ordinary
     return [token for piece in _PIECES.findall(text) for token in encode(piece)]
 
 
 @cache
 def _tokenizer(vocabulary: Vocabulary) -> "AnyTokenizer":
-    # Not at the top, for most that import this never count.
+    # Imported here, because most processes that import this module never count.
     from splintr import Tokenizer
 
     return Tokenizer.from_pretrained(vocabulary)

@@ -38,8 +38,7 @@ from relay.holds.estimate import add_request_meter
 from relay.holds.rules import input_tokens_min
 
 _MARK_PIECES: Final = 32
-# The stored sample of an answer: so many pieces are joined to a block, and so many blocks are
-# stored.
+# The stored sample of an answer: the number of pieces per block, and of stored blocks.
 _PIECES: Final = 64
 _BLOCK_CHARACTERS: Final = 2 * 1024
 _BLOCKS_MAX: Final = 64
@@ -48,8 +47,9 @@ _NOTHING_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class PricedPart(msgspec.Struct, frozen=True):
-    """What one model used of an answer, at the version for its conditions. `model` and
-    `price_version_id` are set for a model other than the requested one."""
+    """The part of an answer's usage that one model produced, with the version of the price for its
+    conditions. `model` and `price_version_id` are set for a model other than the requested one.
+    """
 
     meters: Mapping[str, int]
     version: PriceVersion
@@ -63,7 +63,7 @@ class PricedPart(msgspec.Struct, frozen=True):
         if self.conditions:
             fields["conditions"] = self.conditions
         if self.model:
-            # Its version may change when nothing else was charged by it: its rates stay here.
+            # Stored here, because a version may change while nothing else was charged by it.
             fields |= {
                 "model": self.model,
                 "price_version_id": self.price_version_id,
@@ -78,13 +78,13 @@ class Bill(msgspec.Struct, frozen=True):
     """The bill of an attempt: meters, charge (never above the hold, I13), the source of the count,
     and anomalies.
 
-    `excess_nano` is what the provider counts above the hold, or what else we bear. With the basis
-    `held` no charge can be determined, and the hold is kept for an operator to decide (I14); with
-    `none` nothing was sent. `cut_from` are the meters of the whole where the limit of a charge rule
-    reduces the charge; None otherwise. `parts` are its components if it is not its meters at the
-    plain rates of its version. `unknown` are members that nobody has classified (P28) in the table
-    `wire`; `accepted` are free by an operator's decision. `told` are the conditions that the answer
-    reports, `reported` its parts.
+    `excess_nano` is the provider's count above the hold, or another amount that the installation
+    pays. With the basis `held` no charge can be determined, and the hold stays open until an
+    operator decides (I14); with `none` nothing was sent. `cut_from` are the full meters if the
+    limit of a charge rule reduces the charge; otherwise None. `parts` are its components, unless it
+    is its meters at the plain rates of its version. `unknown` are unclassified members (P28) in the
+    table `wire`; `accepted` are free by an operator's decision. `told` are the conditions that the
+    answer reports, `reported` its parts.
     """
 
     meters: Mapping[str, int]
@@ -119,15 +119,16 @@ class Bill(msgspec.Struct, frozen=True):
 
 
 class OtherPrices(NamedTuple):
-    """Finds prices of other models, for the parts of an answer that they made."""
+    """Finds the prices of other models, for the parts of an answer that they produced."""
 
     charge: Callable[[str], Price | None]
     cost: Callable[[str], Price | None]
 
 
 class TierPrices:
-    """The price and cost of an attempt by the service tier that the upstream reports, which is the
-    one that is paid."""
+    """The price and cost of an attempt by the service tier that the upstream reports, which
+    determines the charge.
+    """
 
     __slots__ = ("_costs", "_heard", "_prices", "cost", "price")
 
@@ -152,7 +153,7 @@ class TierPrices:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The tier that it was answered in, where nobody knows its price (P28)."""
+        """The reported tier if nobody knows its price (P28)."""
         price = self._prices
         if price is None or not (price.tier or self._heard):
             return ()
@@ -200,7 +201,7 @@ class Sample(msgspec.Struct):
 
 
 class UsageMeter:
-    """The running count of one attempt."""
+    """Counts the usage of one attempt as it arrives."""
 
     __slots__ = (
         "_accepted",
@@ -232,11 +233,11 @@ class UsageMeter:
         self._others = others
         self.id = admitted.hold.attempt_id
         self.prices = TierPrices(admitted.hold.price, admitted.hold.cost)
-        # The stream's decoder; None before the stream, and without one.
+        # The stream's decoder; None before the stream begins, or if nothing decodes it.
         self.decoder: Decoder | None = None
-        # The reader of a streamed answer that is not a chat.
+        # Reads a streamed answer that is not a chat.
         self.passed: PassedAnswer | None = None
-        # The last that the upstream named.
+        # The last tier that the upstream named.
         self.finish_reason = ""
         # How much of the answer the last usage counts.
         self._counted_bytes = 0
@@ -245,7 +246,7 @@ class UsageMeter:
         self._text, self._reasoning = Sample(), Sample()
         # The number of pieces that the last mark covers.
         self._marked = 0
-        # Tokens that any tokenizer makes of the request at least; counted for the first mark.
+        # The minimum input tokens in any vocabulary; counted for the first mark.
         self._input_min: int | None = None
         # The maximum length of the answer by our count, and the number of bytes at which it is
         # counted next.
@@ -256,17 +257,17 @@ class UsageMeter:
 
     @property
     def complete(self) -> bool:
-        """Whether a stream has said everything but its usage."""
+        """Whether a stream is complete except for its usage."""
         return self.decoder is not None and self.decoder.complete
 
     @property
     def answer_text(self) -> str:
-        """The words of the answer, as far as they are kept: whole while it is short."""
+        """The collected text of the answer: all of it while it is short."""
         return self._text.text()
 
     @property
     def text_bytes(self) -> int:
-        """How much text of a stream has come, in UTF-8 bytes."""
+        """Return how much text of a stream has arrived, in UTF-8 bytes."""
         return 0 if self.decoder is None else self.decoder.text_bytes + self.decoder.reasoning_bytes
 
     def is_above_cap(self) -> bool:
@@ -307,7 +308,7 @@ class UsageMeter:
         return self._text.pieces + self._reasoning.pieces - self._marked >= _MARK_PIECES
 
     def leave_unmarked(self) -> None:
-        """Nothing of it is charged if its process dies: it gets no mark."""
+        """Write no marks: nothing is charged if the process dies."""
         self._marked = sys.maxsize
 
     def mark(self) -> str | None:
@@ -336,7 +337,7 @@ class UsageMeter:
         )
 
     def bill_stream(self, measured: str) -> Bill:
-        """The bill of what has come so far; `measured` as in `count`."""
+        """Return the bill of what has arrived so far; `measured` as in `count`."""
         exchange = self._admitted.prepared.exchange
         if exchange is not None:
             if isinstance(exchange, Passing):
@@ -347,7 +348,7 @@ class UsageMeter:
         return self.bill(self.decoder, measured)
 
     def bill(self, counting: Counting, measured: str) -> Bill:
-        """The bill of an answer that was read."""
+        """Return the bill of an answer that was read."""
         text_bytes = counting.text_bytes + counting.reasoning_bytes
         cut = self.decoder is not None and counting is self.decoder and not self.decoder.complete
         uncounted = text_bytes - self._counted_bytes if cut else 0
@@ -404,7 +405,7 @@ class UsageMeter:
         )
 
     def _with_words(self, evidence: UsageEvidence) -> UsageEvidence:
-        """With all that our own count needs."""
+        """Return the evidence with everything that our own count needs."""
         return msgspec.structs.replace(
             evidence,
             family=self._family(),
@@ -424,7 +425,7 @@ class UsageMeter:
     def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
         admitted, prices = self._admitted, self.prices
         if UNTOLD in evidence.reported.meters and admitted.prepared.request is None:
-            # Written anew for another dialect, it asks for no lifetime.
+            # The re-encoded request for another dialect asks for no cache lifetime.
             reported = with_lifetime(evidence.reported, admitted.facts.body)
             evidence = msgspec.structs.replace(evidence, reported=reported)
         if evidence.reported.conditions:
@@ -437,7 +438,7 @@ class UsageMeter:
         price = prices.price
         asked = price.asked if price is not None else {}
         if asked and admitted.prepared.request is not None:
-            # The text was re-encoded for another dialect, which cannot express them.
+            # The text was re-encoded for another dialect, which cannot express these members.
             asked = {}
         bill = count(
             evidence,
@@ -582,7 +583,7 @@ class _Pricing:
             return ()
         rows: list[UsagePart] = list(reported.parts)
         if not rows or not is_certain:
-            # A count of our own, or of one whole.
+            # Our own count, or a count in one piece.
             rows = [UsagePart("", dict(meters))]
         priced = [self._priced(part, granted) for part in rows]
         parts = [part for part in priced if part is not None]
@@ -634,8 +635,7 @@ class _Pricing:
 
 
 def _is_own(model: str, names: tuple[str, ...]) -> bool:
-    """Return whether a part was made by the model that was asked: by its name, with a date or
-    without."""
+    """Return whether the requested model produced a part: by its name, with or without a date."""
     return not model or any(
         model == name or model.startswith(f"{name}-20") or name.startswith(f"{model}-20")
         for name in names
@@ -649,7 +649,7 @@ def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
         return None
     version = cost.version
     if "requests" in meters and "requests" not in version.rates:
-        # A charge per request is ours alone.
+        # Only customers are charged per request.
         meters = {name: used for name, used in meters.items() if name != "requests"}
     total = total_of(add_request_meter(meters, version), version)
     return total if isinstance(total, int) else None
@@ -661,7 +661,9 @@ def meters_text(meters: Mapping[str, int]) -> str:
 
 
 def tokens_of(meters: Mapping[str, int]) -> int:
-    """Return what the meters use of a tokens-per-minute limit: all language-model tokens."""
+    """Return how much the meters count towards a tokens-per-minute limit: all language-model
+    tokens.
+    """
     return sum(count for name, count in meters.items() if name in TOKEN_METERS)
 
 

@@ -1,21 +1,20 @@
-"""In which vocabulary a model reads and writes, and what its chat template puts around the words.
+"""The vocabulary of each model family, and the tokens that its chat template adds.
 
-Vocabularies are those that the splintr-rs package has inside: OpenAI's, and those that are
-published with the weights of Qwen up to 3, Llama 3, DeepSeek V3 (V4 counts the same), Mistral since
-Nemo, GLM 4.5 and Kimi K2. Gemini counts as Gemma 3, which Google's SDK names for it. A family whose
-own is not among them is estimated from the nearest by `Weights`, which were fitted in November 2026
-by least squares over 708 texts (this product's and Django's documents, code and translations,
-licences, settings, numbers) with the counter that `tests/golden/counting/README.md` names. How near
-all come is printed by `tests/relay/counting/test_own_counts.py` over texts that none was fitted on.
+The vocabularies are those of the splintr-rs package: OpenAI's, and those published with the weights
+of Qwen up to 3, Llama 3, DeepSeek V3 (V4 counts the same), Mistral since Nemo, GLM 4.5 and Kimi K2.
+Gemini counts like Gemma 3, which Google's SDK uses for it. A family without a vocabulary is
+estimated from the nearest one by `Weights`. They were fitted in November 2026 by least squares over
+708 texts (this product's and Django's documents, code and translations, licences, settings,
+numbers) with the counter named in `tests/golden/counting/README.md`.
+`tests/relay/counting/test_own_counts.py` prints the errors of all families over texts that were not
+used for fitting. Not measured are Grok, Doubao, MiniMax, Hunyuan, Ernie, Llama 4, and GLM since
+4.7, which has a few thousand tokens more than 4.5: their vocabularies are published with their
+weights only, or not at all. Unknown models count like OpenAI's.
 
-Nobody measured Grok, Doubao, MiniMax, Hunyuan, Ernie, Llama 4, and GLM since 4.7, which has a few
-thousand words more than 4.5: their vocabularies come with weights alone, or not at all. What is not
-known counts as OpenAI's models.
-
-Templates: OpenAI's is that of its cookbook ("How to count tokens with tiktoken"), Claude's the
-frame that its own counter puts around one message, its tools that of its documentation ("Tool use",
-tokens of the system prompt), Gemini's that of Google's SDK (`LocalTokenizer`: the bare texts),
-Mistral's that of mistral-common, the others' those that are published with their weights.
+Templates: OpenAI's is that of its cookbook ("How to count tokens with tiktoken"). Claude's is the
+frame that its own counter adds to one message, with the tools of its documentation ("Tool use",
+tokens of the system prompt). Gemini's is that of Google's SDK (`LocalTokenizer`: the bare texts),
+Mistral's that of mistral-common. The others are published with the weights.
 """
 
 import re
@@ -79,11 +78,11 @@ class Family:
     percent_off: int = 2
 
 
-# The weights of a family were fitted on its own counter. Nobody measured the others.
+# The weights of a family that were fitted on its own counter. Other families were not measured.
 _FITTED: Final = 15
 _NOT_MEASURED: Final = 100
 _OPENAI: Final = Family(tools_as="functions", tools=12)
-# Models of OpenAI that have rules of their own for pictures.
+# OpenAI's models with their own rules for pictures.
 _OPENAI_PICTURES: Final[tuple[tuple[PictureRule, str], ...]] = (
     ("gpt-4o-mini", r"gpt-4o-mini"),
     ("nano", r"gpt-(4\.1|5)-nano"),
@@ -100,7 +99,7 @@ _QWEN_3_5: Final = Family(
 )  # fmt: skip
 # Its system message always begins with two dates.
 _LLAMA: Final = Family("llama3", message=5, start=25, unsaid_system=5)
-# One vocabulary up to Opus 4.6, another since; the frame grew with Opus 4.7 and shrank behind it.
+# One vocabulary up to Opus 4.6, another since. The frame grew with Opus 4.7 and shrank after it.
 _CLAUDE_3: Final = Family(
     weights=Weights(88, 143, 27, 39, digit=-6, marks=23, indent=83, accent=78, ideograph=20),
     tools=346, picture="claude", percent_off=_FITTED,

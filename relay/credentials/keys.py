@@ -1,7 +1,6 @@
-"""Key text -> principal: one resolver for every carrier, with one verdict.
-
-What a key's row says is remembered by the key's full digest until the epoch changes; whether it is
-still valid is decided once more, by the database, in the admission.
+"""Resolve the text of a key to its principal, for every carrier of keys. A key's row is cached by
+the key's full digest until the epoch changes. The database checks the key's validity again at
+admission.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ from relay.requests.labels import NO_LABELS, Attribution, Labels
 
 Statement = tuple[str, Mapping[str, object]]
 
-# A key that is unknown is remembered too, so that spraying does not become database load.
+# Unknown keys are cached too, so that guessing keys does not load the database.
 _CACHED_MAX = 20_000
 _KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 _MJ_HEADERS = _KEY_HEADERS | {b"mj-api-secret"}
@@ -41,7 +40,9 @@ _MJ_PATH = re.compile(r"/(?:mj-(?:fast|relax|turbo)/)?mj/")
 
 
 class ApplicableBudget(NamedTuple):
-    """A budget that may apply to a request: what it is for, as in `billing.limits.budget_rules`."""
+    """A budget that may apply to a request: its dimension and value, as in
+    `billing.limits.budget_rules`.
+    """
 
     id: int
     scope: Scope
@@ -50,26 +51,23 @@ class ApplicableBudget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
-    in Unix seconds; `model_patterns`, `endpoints` and `networks`
-    () = every one; `plan_id` is the plan of its person, else of its team, else of its
-    organisation, if there is one; `retention_hours` is how
-    long its answers are kept for later requests, 0 = not at all, which is also so for a key that
-    keeps no content; an `operator`'s key is told which channel answered; `role` is that of its
-    person or service account in the organisation, "" of a key that is nobody's; `include_cost`: its
-    answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
-    line; `data_policy` is what its organisation and its key ask for; `charge_rule` is its
-    organisation's own for abandoned and failed requests; `required_labels` are those
-    that its key, its team or its organisation asks of a request,
-    `project` the label that the key's requests have unless they say another.
+    """The caller, and the key's digest (none for the playground).
 
-    `multipliers` are those of the organisation's subscription, none where its person or its team
-    has a plan.
-
-    `keeps_addresses`: its organisation wants to know from which addresses its requests come.
-    `limited` says that the key, its team, its organisation or who asks has a limit of requests or
-    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, and
-    `allowances` the included units that they may take from, as of `guards` changes of them.
+    `expires_at` is in Unix seconds. `model_patterns`, `endpoints` and `networks` () = all.
+    `plan_id` is the plan of its person, else of its team, else of its organisation.
+    `retention_hours` is how long its answers are stored for later requests: 0 = not at all, as for
+    a key that stores no content. An `operator`'s key is told which channel answered. `role` is that
+    of its person or service account in the organisation, "" for a key without an owner.
+    `include_cost`: answers report their charge unless a request opts out. `postpaid`: its
+    organisation has a credit line. `data_policy` is that of its organisation and its key.
+    `charge_rule` is its organisation's own rule for abandoned and failed requests.
+    `required_labels` are those that its key, team or organisation requires of a request; `project`
+    is the default project label of the key's requests. `multipliers` are those of the
+    organisation's subscription, none if its person or team has a plan. `keeps_addresses`: its
+    organisation records the addresses of its requests. `limited`: the key, its team, its
+    organisation or its person has a limit on requests or tokens; `tpm` is the lowest token limit.
+    `budgets` are those that may apply to its requests, and `allowances` the included units that
+    they may use, at version `guards`.
     """
 
     key_id: KeyId
@@ -103,19 +101,21 @@ class Principal:
     multipliers: tuple[Multiplier, ...] = ()
 
     def may_come_from(self, address: str) -> bool:
-        """Whether the key may be used from there; what is no address is nowhere."""
+        """Return whether the key may be used from this address; an invalid address is in no
+        network.
+        """
         return not self.networks or is_address_in(address, self.networks)
 
     def may_call(self, operation: str) -> bool:
-        """Whether the key may be used for an endpoint, by the name that its records have."""
+        """Return whether the key may be used for an endpoint, by its name in the records."""
         return not self.endpoints or operation in self.endpoints
 
     def budget_ids_for(self, model: str, labels: Labels) -> tuple[int, ...]:
-        """The budgets of a request for a model, with what it is labelled."""
+        """Return the budgets of a request for a model with these labels."""
         return tuple(budget.id for budget in self.budgets if self._applies(budget, model, labels))
 
     def unconditional_budget_ids(self) -> tuple[int, ...]:
-        """The budgets of all its requests, whatever they ask for and are labelled with."""
+        """The budgets of all its requests, independent of model and labels."""
         return tuple(
             budget.id
             for budget in self.budgets
@@ -135,7 +135,7 @@ class Principal:
         return subject == labels.customer if scope == "customer" else True
 
     def missing_label(self, labels: Labels) -> str | None:
-        """The first label that is required of a request and that neither it nor the key has."""
+        """Return the first required label that neither the request nor the key has."""
         if not self.required_labels:
             return None
         has = {
@@ -146,8 +146,9 @@ class Principal:
         return next((name for name in self.required_labels if not has[name]), None)
 
     def attribution(self, labels: Labels, client_app: str) -> Attribution:
-        """Whom a request with these labels is counted to, by the labels that budgets go by: its own
-        project before its key's, the tags of both."""
+        """Return the labels that the request's usage and budgets are recorded under: its own
+        project, else its key's; the tags of both.
+        """
         if labels is NO_LABELS and not self.tags:
             return Attribution(self.project, None, "", client_app)
         tags = tuple(dict.fromkeys((*self.tags, *labels.tags)))
@@ -159,13 +160,13 @@ class Principal:
         )
 
     def may_use(self, model: str) -> bool:
-        """Whether the key's own list lets it ask for a model."""
+        """Return whether the key's list permits a model."""
         patterns = self.model_patterns
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What a request carries: the text of its key, or why there is none to look up."""
+    """The text of a request's key, or the reason why there is none to look up."""
 
     key: str | None
     conflict: bool
@@ -180,10 +181,11 @@ def read_credentials(
     path: str = "",
     subprotocols: Iterable[str] = (),
 ) -> Credentials:
-    """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, from
-    `mj-api-secret` below the paths of Midjourney, `?key=` when a query is given (only some
-    endpoints take it there), and from the subprotocols of a WebSocket, for pages can set no
-    headers. The same key twice is one key."""
+    """Read the key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`; from
+    `mj-api-secret` below the paths of Midjourney; from `?key=` when a query is given (only some
+    endpoints accept it there); and from the subprotocols of a WebSocket, because pages can set no
+    headers. The same key twice counts as one.
+    """
     keys, broken = set[str](), False
     for name in subprotocols:
         if name.startswith(KEY_PROTOCOL):
@@ -207,7 +209,7 @@ def read_credentials(
 
 
 def _read_bearer(value: bytes) -> str | None:
-    """The key of an Authorization header; None for a scheme that is not ours."""
+    """Return the key of an Authorization header; None for a scheme that is not supported."""
     text = value.decode("latin-1").strip()
     scheme, _, rest = text.partition(" ")
     if rest:
@@ -216,7 +218,9 @@ def _read_bearer(value: bytes) -> str | None:
 
 
 class Authenticator:
-    """Finds principals, asking the database once per key and epoch however many requests wait."""
+    """Finds principals. It asks the database once per key and epoch, however many requests wait for
+    it.
+    """
 
     def __init__(self, pepper: str, query: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._pepper = pepper
@@ -225,13 +229,15 @@ class Authenticator:
         self._loading: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     def clear(self) -> None:
-        """Drop every principal that is cached: something changed."""
+        """Drop all cached principals, because something changed."""
         self._cache = {}
         self._loading = {}
 
     async def principal(self, credentials: Credentials, now: float) -> Principal:
-        """The principal of a request. Raises RequestFault `key_conflict` or `authentication`,
-        `permission` for a key that is for no models, and DatabaseAway when it cannot be told."""
+        """Return the principal of a request. Raises RequestFault `key_conflict` or
+        `authentication`, `permission` for a key without any models, and DatabaseAway if it cannot
+        be determined.
+        """
         if credentials.conflict:
             raise RequestFault("key_conflict", None, "")
         if credentials.key is None:
@@ -253,10 +259,9 @@ class Authenticator:
     async def principal_of_key(
         self, key_id: UUID, now: float, user_id: int | None = None
     ) -> Principal:
-        """The principal of a key without its text, as the person `user_id` uses it: by default the
-        one that it belongs to.
-
-        Raises RequestFault `authentication` when there is no such valid key, DatabaseAway.
+        """Return the principal of a key without its text, as the person `user_id` uses it; by
+        default, its owner. Raises RequestFault `authentication` if no such valid key exists,
+        DatabaseAway.
         """
         user = "" if user_id is None else user_id
         rows = await self._query((_BY_ID, {"id": key_id, "digest": None, "user": user}))
@@ -269,12 +274,13 @@ class Authenticator:
         task = self._loading.get(digests[0])
         if task is None:
             task = self._loading[digests[0]] = asyncio.create_task(self._load(digests))
-        # A client that leaves must not take the look-up from the others who wait for it.
+        # The look-up is shared: a client that leaves must not cancel it for the others.
         return await asyncio.shield(task)
 
     async def _load(self, digests: Sequence[bytes]) -> Principal | None:
-        """The principal of the first digest that a key is stored under, known by the first of all
-        from then on."""
+        """Load the principal of the first digest under which a key is stored, and cache it under
+        the first of all digests.
+        """
         cache, loading = self._cache, self._loading
         try:
             principal = None
@@ -284,7 +290,7 @@ class Authenticator:
                 if rows:
                     principal = _principal(rows[0], digest)
                     break
-            # After a change meanwhile these are the dictionaries that nobody looks at any more.
+            # After a change in the meantime these dictionaries are no longer in use.
             if len(cache) >= _CACHED_MAX:
                 cache.clear()
             cache[digests[0]] = principal
@@ -303,7 +309,7 @@ class _PolicyRow(msgspec.Struct):
 
 
 class _KeyPolicy(msgspec.Struct):
-    """What bounds the use of a key, as the statement below gives it."""
+    """The policy of a key, as the statement below returns it."""
 
     endpoints: list[str]
     networks: list[str]
@@ -368,13 +374,13 @@ def _data_policy(policies: Sequence[_PolicyRow]) -> DataPolicy:
     policy = combine_policies(
         policy_of(zero_retention=one.zero_retention, regions=one.regions) for one in policies
     )
-    # The one object by which most requests are told from those that have any.
+    # One shared object, by which most requests are recognised as having no budgets.
     return NO_POLICY if policy == NO_POLICY else policy
 
 
-# A secret that was rotated away opens its key until its own end, which is then the key's. A key
-# whose person does not stand is as good as disabled (P11).
-# On a page a person uses a key that is nobody's own: what is theirs stands over it as well.
+# A rotated secret opens its key until its own expiry, which then is the key's. A key whose person
+# is inactive counts as disabled (P11). If a person uses a key without an owner on a page, the
+# person's own settings apply as well.
 _USER = "coalesce(nullif(%(user)s, '')::bigint, key.user_id)"
 _COLUMNS = f"""
     SELECT key.id, key.organisation_id, key.team_id, {_USER}, key.kind,

@@ -1,11 +1,11 @@
-"""What runs under a key that ends is ended, too (P11).
+"""Requests end when their key ends (P11).
 
-A request is let in by what its key may do then. While it runs its key may be revoked, disabled or
-rotated, its person be switched off or removed: all that runs is looked at again, in one statement,
-at each change that relays hear of. A time that was set before needs no change to pass.
+A request is admitted by the rights of its key at that time. While it runs, its key may be revoked,
+disabled or rotated, and its person deactivated or removed. At each change, one statement checks all
+running requests again. Expiry needs no change: it is checked by time.
 
-Whoever asked hears the end at once. What the provider goes on with is read on for its usage, where
-that can be had (`Attempt.revoke`).
+The caller is told at once. The usage of a request that its provider continues is still read, where
+possible (`Attempt.revoke`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,33 +19,33 @@ from relay.ledger.database import Row, Statement
 
 
 class Revocable(Protocol):
-    """A request that can be ended because its key has ended."""
+    """A request that can be ended when its key ends."""
 
     def revoke(self) -> None: ...
 
 
 class Running:
-    """The requests of one process that were let in, by who asked."""
+    """The running requests of one process, by caller."""
 
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
 
     def enter(self, run: Revocable, principal: Principal) -> None:
-        """A request begins; `leave` is called at its end, whatever happens."""
+        """Register a request. `leave` is called at its end, in every case."""
         self._principals[run] = principal
 
     def leave(self, run: Revocable) -> None:
         del self._principals[run]
 
     def end_expired(self, now: float) -> None:
-        """End what runs under keys, or former secrets of keys, whose time is over."""
+        """End the requests of keys, or of rotated secrets, that have expired."""
         for run, principal in list(self._principals.items()):
             if principal.expires_at is not None and principal.expires_at <= now:
                 run.revoke()
 
     async def end_revoked(self) -> None:
-        """End what would not be let in any more. Raises DatabaseFailed."""
+        """End the requests that would no longer be admitted. Raises DatabaseFailed."""
         callers = list({_caller(principal) for principal in self._principals.values()})
         if not callers:
             return
@@ -64,7 +64,9 @@ def _caller(principal: Principal) -> _Caller:
 
 
 def _find_revoked(callers: Sequence[_Caller]) -> Statement:
-    """One row for each that may not ask any more: its place."""
+    """Return a statement with one row, the position, for each request that is no longer
+    permitted.
+    """
     keys, users, digests = zip(*callers, strict=True)
     return _FALLEN, {
         "keys": id_array(keys),
@@ -73,7 +75,7 @@ def _find_revoked(callers: Sequence[_Caller]) -> Statement:
     }
 
 
-# The playground's key has no text, and stands for whoever is signed in.
+# The playground's key has no text; it stands for the person who is signed in.
 _FALLEN = f"""
     SELECT caller.place
     FROM unnest(%(keys)s::uuid[], %(users)s::bigint[], %(digests)s::text[])

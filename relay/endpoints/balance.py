@@ -1,11 +1,11 @@
-"""The balance in the form that OpenAI's dashboard once had, for desktop clients that show it.
+"""The balance in the form of OpenAI's former dashboard API, for desktop clients that show it.
 
     …/dashboard/billing/subscription     what the key has used and can still use
-    …/dashboard/billing/usage            what it has used, in cents, by day between two dates
+    …/dashboard/billing/usage            what it has used between two dates, in cents, by day
     …/dashboard/billing/credit_grants    the same three numbers as credit
 
-A key sees what bounds it: the least of the wallet and of the budgets over all its requests. What it
-has used is as far as it is summed, some seconds behind. Amounts are JSON numbers there.
+A key sees its own limit: the lowest of the wallet and the budgets that apply to all its requests.
+Usage is some seconds behind. Amounts are JSON numbers in this API.
 """
 
 import calendar
@@ -25,7 +25,7 @@ _DAYS_MAX: Final = 400
 
 
 class BillingSource(Protocol):
-    """Where the numbers come from; both raise DatabaseAway."""
+    """The source of the numbers; both methods raise DatabaseAway."""
 
     async def available_nano(self, principal: Principal, budget_ids: Sequence[int]) -> int: ...
 
@@ -43,7 +43,7 @@ async def show_balance(request: Request) -> None:
 async def render(
     source: BillingSource, principal: Principal, operation: str, query: Mapping[str, str]
 ) -> bytes:
-    """The body of an answer. Raises RequestFault for dates that are none, and DatabaseAway."""
+    """Return the body of an answer. Raises RequestFault for invalid dates, and DatabaseAway."""
     if operation == "billing_usage":
         days = _read_dates(query)
         return _usage(await source.charges(principal, days), by_day=days is not None)
@@ -81,8 +81,9 @@ def _usage(charges: Sequence[tuple[str, str, int]], *, by_day: bool) -> bytes:
 
 
 def _read_dates(query: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first day and the one after the last, from `start_date` and `end_date` (which old clients
-    mean to be left out); None without dates."""
+    """Return the first day and the day after the last, from `start_date` and `end_date` (which old
+    clients exclude); None without dates.
+    """
     days = []
     for name in ("start_date", "end_date"):
         text = query.get(name, "")

@@ -1,4 +1,6 @@
-"""Requests that ask a model, or a service of media tasks: the body is read, and `Run` answers."""
+"""Requests that a model, or a service of media tasks, answers: the body is read, and `Run` answers
+it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,9 +14,8 @@ from dialects.json.forms import FormFile, object_of
 from lib.process.asgi import HEED, Receive
 from relay.answers.idempotency import IdempotentRequest
 from relay.attempts.run import Run
-from relay.endpoints.request import Request
+from relay.endpoints.request import Request, read_headers, too_large
 from relay.front.error_answers import answer_to
-from relay.front.request_body import read_body_fields, too_large
 from relay.media.answers import task_answers
 from relay.media.media_operation import MediaOperation
 from relay.media.sourced_operation import SourcedOperation, about_its_source
@@ -24,36 +25,38 @@ from relay.requests.form_body import FORM_BYTES_MAX, read_form
 from relay.requests.several_prompts import Prompts
 from relay.requests.uploads import Form
 
-# A request that ends sooner needs nobody to watch its client; a client that leaves must be noticed
-# within 250 ms (P6).
+# A request that ends sooner needs no watch on its client; a disconnect must be noticed within 250
+# ms (P6).
 _WATCH_AFTER_S: Final = 0.05
 
 _FindSource = Callable[[Request, Invocation, bytes], Awaitable[Invocation]]
-"""The invocation with the earlier task that it is about. Raises as a handler does."""
+"""Returns the invocation with the earlier task that it refers to. Raises the same exceptions as a
+handler.
+"""
 
 
 async def generate(request: Request) -> None:
-    """Answer what the body asks of a model or of a service of media tasks."""
+    """Answer a request to a model or to a service of media tasks."""
     await _generate(request, _find_source)
 
 
 async def remix_video(request: Request) -> None:
-    """The same, of the video that the path names."""
+    """Remix the video that the path names."""
     await _generate(request, _find_remix_source)
 
 
 async def count_tokens(request: Request) -> None:
-    """Answer how many tokens the request of the body would have."""
-    fields = request.read_fields()
-    raw = await request.read_body(fields)
-    context = request.make_context(request.invocation, request.options_of(fields))
+    """Answer with the number of tokens of the request in the body."""
+    headers = request.read_headers()
+    raw = await request.read_body(headers)
+    context = request.make_context(request.invocation, request.options_of(headers))
     run = Run(context)
     with _Registration(request, run, run.leave):
         await run.count_tokens(raw)
 
 
 async def refuse_not_implemented(request: Request) -> None:
-    """Record a request for what is not implemented. Raises RequestFault."""
+    """Record a request to an endpoint that is not implemented. Raises RequestFault."""
     fault = RequestFault("not_implemented", None, "")
     request.make_context(request.invocation).record_refusal(answer_to(fault), "", stream=False)
     raise fault
@@ -62,21 +65,21 @@ async def refuse_not_implemented(request: Request) -> None:
 async def _generate(request: Request, find_source: _FindSource) -> None:
     endpoint, invocation = request.endpoint, request.invocation
     bytes_max = FORM_BYTES_MAX if endpoint.takes_form else endpoint.body_bytes_max
-    headers = request.scope["headers"]
-    fields = read_body_fields(headers, bytes_max, takes_form=endpoint.takes_form)
-    form = Form() if fields.form_type else None
+    lines = request.scope["headers"]
+    headers = read_headers(lines, bytes_max, takes_form=endpoint.takes_form)
+    form = Form() if headers.form_type else None
     try:
         if form is None:
-            raw = await request.read_body(fields)
+            raw = await request.read_body(headers)
         else:
             config = request.life.config
-            await read_form(request.receive, fields.form_type, fields.length, config, form)
+            await read_form(request.receive, headers.form_type, headers.length, config, form)
             invocation, raw = _with_form(invocation, form, endpoint.body_bytes_max)
             await request.refresh()
         invocation = await find_source(request, invocation, raw)
-        context = request.make_context(invocation, request.options_of(fields))
+        context = request.make_context(invocation, request.options_of(headers))
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
-        if (key := fields.idempotency_key) is None:
+        if (key := headers.idempotency_key) is None:
             with _Registration(request, run, run.leave):
                 await run.answer(raw)
         else:
@@ -112,8 +115,9 @@ async def _find_remix_source(request: Request, invocation: Invocation, raw: byte
 
 
 def _with_form(invocation: Invocation, form: Form, bytes_max: int) -> tuple[Invocation, bytes]:
-    """What is asked by a form, and its texts as the body; of an operation that sends no files on,
-    also its pictures. Raises RequestFault."""
+    """Return the invocation for a form, with its texts as the body. The pictures are part of the
+    body too if the operation forwards no files. Raises RequestFault.
+    """
     operation = invocation.unary
     if not isinstance(operation, MediaOperation):
         if (size := sum(file.size for file in form.files)) > bytes_max // 2:
@@ -146,7 +150,9 @@ async def _answer_once(
 
 
 class _Registration:
-    """Registers a request while it runs, to hear that its client leaves or its key ends."""
+    """Registers a request while it runs, so that it hears when its client leaves or its key
+    ends.
+    """
 
     __slots__ = ("_run", "_running", "_watch")
 
@@ -168,7 +174,7 @@ class _Registration:
 
 
 class ClientWatch:
-    """Notices that the client of a running request has gone."""
+    """Notices when the client of a running request disconnects."""
 
     __slots__ = ("_leave", "_receive", "_task", "_timer")
 
@@ -183,8 +189,8 @@ class ClientWatch:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
-            # How it was cancelled leads back here: until the next collection of garbage nothing of
-            # the request would go, neither its body nor its answer.
+            # The cancellation's traceback refers to this frame: without this, the request's body
+            # and answer would stay in memory until the next garbage collection.
             self._task = None
 
     def _begin(self) -> None:
@@ -193,5 +199,5 @@ class ClientWatch:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        # Only a closed connection gives this message: a server that stops lets answers end.
+        # Only a closed connection sends this message: a server that stops lets answers finish.
         self._leave()

@@ -23,19 +23,19 @@ _MODALITIES = ("text", "image", "audio", "file", "video")
 
 
 def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
-    """The shape of list, and of its errors, that a request means."""
+    """Return the form of the list, and of its errors, that a request asks for."""
     names = {name.decode("latin-1") for name, _ in headers}
     return models_list.form_of(path, names, dict(parse_qsl(query.decode("latin-1"))))
 
 
 async def list_models(request: Request) -> None:
-    """Answer with all of them, in the form that the client means."""
+    """Answer with all models, in the client's form."""
     snapshot, principal, query = request.snapshot, request.principal, request.query
     await request.respond(render(snapshot, principal, _form_of(request), query))
 
 
 async def show_model(request: Request) -> None:
-    """Answer with the one that the path names."""
+    """Answer with the model that the path names."""
     name = request.invocation.target.model
     await request.respond(render_one(request.snapshot, request.principal, _form_of(request), name))
 
@@ -48,9 +48,10 @@ def _form_of(request: Request) -> ListForm:
 def render(
     snapshot: Snapshot, principal: Principal, form: ListForm, query: Mapping[str, str]
 ) -> bytes:
-    """The models with an enabled channel that the key's own list lets it use, sorted by id, but for
-    those that are refused for want of a price. A pattern shows the priced names that it meets.
-    Raises RequestFault for a page that cannot be."""
+    """Return the models with an enabled channel that the key's list permits, sorted by id, without
+    those that are refused for lack of a price. A pattern contributes the priced names that match
+    it. Raises RequestFault for an invalid page.
+    """
     rows = [
         _row(snapshot, principal, name)
         for name in snapshot.listed_models()
@@ -60,7 +61,7 @@ def render(
 
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
-    """One of them, be it listed or met by a pattern. Raises RequestFault."""
+    """Return one model, listed or matched by a pattern. Raises RequestFault."""
     if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
     if _has_ended(snapshot, name):
@@ -77,7 +78,7 @@ def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:
 
 
 def _has_ended(snapshot: Snapshot, name: str) -> bool:
-    """Return whether a model is no more, be it that another one answers in its place."""
+    """Return whether a model is retired, with or without a replacement."""
     return bool(snapshot.entries) and snapshot.answering(name) != snapshot.served_name(name)
 
 
@@ -105,7 +106,7 @@ def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
 
 
 def _shutdown_date(snapshot: Snapshot, name: str) -> str | None:
-    """The day on which the operator ends a model."""
+    """Return the day on which the operator retires a model."""
     for known in (name, snapshot.served_name(name)):
         entry = snapshot.entries.get(known)
         if entry is not None and entry.sunset_at is not None:

@@ -1,25 +1,29 @@
-"""A row of the relay's table, and a request that has arrived at it.
-
+"""A row of the relay's endpoint table, and a request to it: its caller, headers and body.
 `relay/asgi.py` finds the row, authenticates, waits for the request's turn and calls the row's
 handler. A handler reads what it needs and answers through the request's sink.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from accounts.organisations.data_policy import NO_POLICY, DataPolicy, combine_policies
 from dialects.chat.chat import Dialect
-from dialects.errors.errors import RequestFault
+from dialects.chat.max_cost import read_amount
+from dialects.errors.errors import RequestFault, message_of
 from dialects.errors.task_errors import Family
 from dialects.media import jimeng
 from lib.process.asgi import Receive, Scope
+from lib.process.waiting import timeout
+from relay.answers.idempotency import read_key
 from relay.answers.unary import UnaryOperation
+from relay.config import RelayConfig
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
+from relay.errors import ClientGone
 from relay.front.http_sink import HttpSink
-from relay.front.request_body import BodyFields, read_body, read_body_fields
 from relay.lifespan import Lifespan
 from relay.requests.client_apps import client_app
 from relay.requests.context import (
@@ -29,10 +33,13 @@ from relay.requests.context import (
     RequestOptions,
     context_of_task,
 )
+from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
+from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
 from usage.records.sql import ADDRESS_LENGTH
 
+_MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
-# Rows that show the catalogue: no key can be kept from them.
+# Rows that show the catalogue: every key may use them.
 _CATALOGUE: Final = frozenset({"models", "model"})
 
 Handler = Callable[["Request"], Awaitable[None]]
@@ -41,15 +48,14 @@ Handler = Callable[["Request"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: what answers it, its methods, whose dialect it speaks, what its records call
-    it, and how large a body may be (0 = none is read).
-
-    `shows` is what it shows of what is stored, "" where it does something. `path_names` is what a
-    part of its path names. `stream` is what a path says, where the body does not. `takes_form`: the
-    body may be a form with files, which has a bound of its own. `opens_by_link`: a signed link
-    opens it without a key. `reading` is another operation at the same path, by some of the methods;
-    `asking` one by an `Action` in its query. `family` is the service of tasks in whose form it
-    refuses."""
+    """One operation: its handler, methods, dialect, name in the records, and maximum body size (0 =
+    no body is read). `shows` is the stored object that it shows, "" for an action. `path_names` is
+    the object that a part of its path names. `stream` is set if the path, not the body, asks for a
+    stream. `takes_form`: the body may be a form with files, with a size limit of its own.
+    `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
+    same path, for some of the methods; `asking` is one selected by an `Action` in the query.
+    `family` is the task service in whose form it returns errors.
+    """
 
     handler: Handler
     methods: tuple[str, ...]
@@ -69,7 +75,7 @@ class Endpoint:
 
     @property
     def restricted(self) -> bool:
-        """Whether a key may be kept from it; everybody may see the models."""
+        """Whether keys can be excluded from it; everybody may list the models."""
         if self.body_bytes_max > 0 or self.operation == "realtime":
             return True
         return self.shows not in _CATALOGUE and self.shows != ""
@@ -85,12 +91,12 @@ class Endpoint:
         return ", ".join((*self.methods, "OPTIONS"))
 
     def by_method(self, method: str) -> "Endpoint":
-        """The operation of a method at this path."""
+        """Return the operation for a method at this path."""
         reading = self.reading
         return self if reading is None or method not in reading.methods else reading
 
     def by_action(self, query: bytes) -> "Endpoint":
-        """The operation of an action at this path. Raises RequestFault."""
+        """Return the operation for an action at this path. Raises RequestFault."""
         if self.asking is None:
             return self
         words = dict(parse_qsl(query.decode("latin-1")))
@@ -98,9 +104,152 @@ class Endpoint:
         return self.asking if words["Action"] == jimeng.RESULT else self
 
 
+class RequestHeaders(msgspec.Struct):
+    """The headers about the body, and our own headers: cost, labels, idempotency key, and the name
+    of the calling application.
+    """
+
+    bytes_max: int
+    # The Content-Type of a form, if one is accepted; "" for JSON.
+    form_type: str = ""
+    takes_form: bool = False
+    idempotency_key: str | None = None
+    length: int | None = None
+    max_cost_nano: int | None = None
+    labels: Labels = NO_LABELS
+    include_cost: bool | None = None
+    data_policy: DataPolicy = NO_POLICY
+    app_title: str = ""
+    app_address: str = ""
+
+
+def read_headers(
+    lines: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
+) -> RequestHeaders:
+    """Read the headers. Raises RequestFault for another content type or encoding, a body that is
+    too large, or an invalid header of ours.
+    """
+    headers = RequestHeaders(bytes_max, takes_form=takes_form)
+    for name, value in lines:
+        read = _READERS.get(name)
+        if read is not None:
+            read(headers, value)
+    return headers
+
+
+def _check_type(headers: RequestHeaders, value: bytes) -> None:
+    if value == b"application/json":
+        return
+    kind = value.partition(b";")[0].strip().lower()
+    if headers.takes_form and kind == b"multipart/form-data":
+        headers.form_type = value.decode("latin-1")
+    elif kind not in (b"application/json", b""):
+        wanted = " or multipart/form-data" if headers.takes_form else ""
+        what = f"Content-Type must be application/json{wanted}"
+        raise RequestFault("unsupported_media_type", None, what)
+
+
+def _check_encoding(headers: RequestHeaders, value: bytes) -> None:
+    if value.strip().lower() not in (b"identity", b""):
+        raise RequestFault("unsupported_media_type", None, "Content-Encoding must be identity")
+
+
+def _read_length(headers: RequestHeaders, value: bytes) -> None:
+    # The server's parser only accepts digits.
+    headers.length = int(value)
+    if headers.length > headers.bytes_max:
+        raise too_large(headers.length, headers.bytes_max)
+
+
+def _read_key(headers: RequestHeaders, value: bytes) -> None:
+    headers.idempotency_key = read_key(value)
+
+
+def _read_max_cost(headers: RequestHeaders, value: bytes) -> None:
+    headers.max_cost_nano = read_amount(value.decode("latin-1"), _MAX_COST_HEADER)
+
+
+def _read_include_cost(headers: RequestHeaders, value: bytes) -> None:
+    headers.include_cost = value.strip().lower() in (b"true", b"1")
+
+
+def _read_labels(headers: RequestHeaders, value: bytes) -> None:
+    headers.labels = read_labels(value)
+
+
+def _read_data_policy(headers: RequestHeaders, value: bytes) -> None:
+    # If the header is repeated, both policies apply.
+    headers.data_policy = combine_policies((headers.data_policy, read_data_policy(value)))
+
+
+def _read_app_title(headers: RequestHeaders, value: bytes) -> None:
+    headers.app_title = value.decode(errors="replace")
+
+
+def _read_app_address(headers: RequestHeaders, value: bytes) -> None:
+    headers.app_address = value.decode(errors="replace")
+
+
+_READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
+    b"content-type": _check_type,
+    b"content-encoding": _check_encoding,
+    b"content-length": _read_length,
+    b"idempotency-key": _read_key,
+    _MAX_COST_HEADER.encode(): _read_max_cost,
+    b"x-weir-include-cost": _read_include_cost,
+    LABELS_HEADER.encode(): _read_labels,
+    DATA_POLICY_HEADER.encode(): _read_data_policy,
+    b"x-title": _read_app_title,
+    b"http-referer": _read_app_address,
+}
+
+
+async def read_body(
+    receive: Receive, length: int | None, bytes_max: int, config: RelayConfig
+) -> bytes:
+    """Read the whole body. Raises RequestFault if it is too large or too slow, ClientGone."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    raw: bytes = message["body"]
+    if not message["more_body"]:
+        return raw
+    # One minute, or as long as the body takes at the minimum accepted rate.
+    seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
+    pieces, size = [raw], len(raw)
+    try:
+        async with timeout(seconds):
+            while message["more_body"]:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                pieces.append(message["body"])
+                size += len(message["body"])
+                if size > bytes_max:
+                    raise too_large(size, bytes_max)
+    except TimeoutError:
+        what = f"the body did not arrive within {int(seconds)} s; send it again"
+        raise RequestFault("request_timeout", None, what) from None
+    return b"".join(pieces)
+
+
+class TooLarge(RequestFault):
+    """The body exceeds the limit; the message has both sizes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__("body_too_large", None, "the body")
+        self.message = message_of("body_too_large", "the body", size=size, limit=limit)
+
+
+def too_large(size: int, limit: int) -> RequestFault:
+    """Return the error for a body of this size."""
+    return TooLarge(size, limit)
+
+
 class Request:
-    """One request, and who sends it. `caller` is None until it is known, and for whoever opens a
-    signed link. `began` is when it came, by the clock of the event loop."""
+    """One request and its caller. `caller` is None until it is authenticated, and for a signed
+    link. `began` is its arrival time, by the event loop's clock.
+    """
 
     __slots__ = (
         "began",
@@ -133,20 +282,21 @@ class Request:
 
     @property
     def principal(self) -> Principal:
-        """Who sends it, where a key is needed."""
+        """The caller, for endpoints that require a key."""
         if self.caller is None:
             raise TypeError("whoever opens a signed link is no principal")
         return self.caller
 
     @property
     def address(self) -> str:
-        """Where it comes from. Headers from untrusted clients are ignored: the server has put in
-        what a trusted proxy says."""
+        """The client's address. Headers from untrusted clients are ignored: the server sets the
+        address from trusted proxies only.
+        """
         address: str = (self.scope.get("client") or ("", 0))[0]
         return address
 
     async def authenticate(self) -> None:
-        """Find who sends it. Raises RequestFault, DatabaseAway."""
+        """Authenticate the caller. Raises RequestFault, DatabaseAway."""
         scope = self.scope
         query = scope["query_string"] if self.endpoint.key_in_query else b""
         subprotocols = scope.get("subprotocols", ())
@@ -154,8 +304,9 @@ class Request:
         await self._find_principal()
 
     async def refresh(self) -> None:
-        """Take the newest catalogue; where it changed while the request waited, the key may have
-        ended. Raises RequestFault, DatabaseAway."""
+        """Use the newest catalogue. If it changed while the request waited, authenticate again,
+        because the key may have ended. Raises RequestFault, DatabaseAway.
+        """
         snapshot = self.life.snapshot
         if snapshot.epoch != self.snapshot.epoch:
             self.snapshot = snapshot
@@ -167,7 +318,7 @@ class Request:
         self.caller = await authenticator.principal(self.credentials, self.snapshot.now())
 
     def check_use(self) -> None:
-        """Raise RequestFault where the key is not for this address or endpoint."""
+        """Raise RequestFault if the key is not permitted from this address or for this endpoint."""
         principal, endpoint, operation = self.principal, self.endpoint, self.endpoint.operation
         if not principal.may_come_from(self.address):
             raise RequestFault("permission", None, f"address {self.address or 'unknown'}")
@@ -178,48 +329,48 @@ class Request:
 
     @property
     def invocation(self) -> Invocation:
-        """What is asked, as far as path and headers say it."""
+        """Return what the path and headers ask for."""
         return self.sink.invocation
 
     @property
     def task_id(self) -> str:
-        """The media task that its path names."""
+        """The id of the media task in the path."""
         return self.sink.invocation.target.task
 
     @property
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1")))
 
-    def read_fields(self) -> BodyFields:
-        """What the header section says of the body. Raises RequestFault."""
-        return read_body_fields(self.scope["headers"], self.endpoint.body_bytes_max)
+    def read_headers(self) -> RequestHeaders:
+        """Read the headers about the body. Raises RequestFault."""
+        return read_headers(self.scope["headers"], self.endpoint.body_bytes_max)
 
-    async def read_body(self, fields: BodyFields) -> bytes:
-        """The body, whole. Raises RequestFault, ClientGone, DatabaseAway."""
+    async def read_body(self, headers: RequestHeaders) -> bytes:
+        """Read the whole body. Raises RequestFault, ClientGone, DatabaseAway."""
         config, bytes_max = self.life.config, self.endpoint.body_bytes_max
-        raw = await read_body(self.receive, fields.length, bytes_max, config)
-        # A body may take a minute.
+        raw = await read_body(self.receive, headers.length, bytes_max, config)
+        # Reading a body may take a minute.
         await self.refresh()
         return raw
 
     # ---- what answers it
 
-    def options_of(self, fields: BodyFields) -> RequestOptions:
-        """What is wanted beside the body."""
-        principal, include_cost = self.principal, fields.include_cost
+    def options_of(self, headers: RequestHeaders) -> RequestOptions:
+        """Return the options that the headers set."""
+        principal, include_cost = self.principal, headers.include_cost
         return RequestOptions(
-            max_cost_nano=fields.max_cost_nano,
-            labels=fields.labels,
+            max_cost_nano=headers.max_cost_nano,
+            labels=headers.labels,
             include_cost=principal.include_cost if include_cost is None else include_cost,
-            data_policy=fields.data_policy,
-            client_app=client_app(self.user_agent, fields.app_title, fields.app_address),
+            data_policy=headers.data_policy,
+            client_app=client_app(self.user_agent, headers.app_title, headers.app_address),
             address=self.address[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
         )
 
     def make_context(
         self, invocation: Invocation, options: RequestOptions = NO_OPTIONS
     ) -> RequestContext:
-        """The context in which the running task answers it."""
+        """Return the context for the running task."""
         return context_of_task(
             self.life.parts,
             self.snapshot,
@@ -232,6 +383,6 @@ class Request:
         )
 
     async def respond(self, body: Any) -> None:
-        """Answer with JSON: bytes as they are, anything else encoded."""
+        """Respond with JSON: bytes are sent unchanged, anything else is encoded."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
         await self.sink.respond(200, _JSON, raw)

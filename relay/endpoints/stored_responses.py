@@ -1,7 +1,6 @@
-"""Stored responses by id: show them, list their input, delete them.
-
-All data comes from our own store. Only the API key that created a response can see it; for other
-keys, also of the same team or person, and after its expiry, it does not exist (P12).
+"""Stored responses by id: show them, list their input, delete them. All data comes from our own
+store. A response exists only for the API key that created it, until it expires (P12). Other keys
+get the same 404, even those of the same team or person.
 """
 
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ async def show_response(request: Request) -> None:
 
 
 async def list_input_items(request: Request) -> None:
-    """Answer with what a stored response was given."""
+    """Answer with the input items of a stored response."""
     await request.respond(_page_of_items(await _find(request), _id_of(request), request.query))
 
 
@@ -48,7 +47,7 @@ async def _find(request: Request) -> state.KeptResponse:
 def _page_of_items(
     kept: state.KeptResponse, response_id: str, query: Mapping[str, str]
 ) -> dict[str, object]:
-    """A page of the input items, the newest first unless `order` is asc."""
+    """Return a page of the input items, the newest first unless `order` is asc."""
     items = state.list_items(kept, response_id)
     if query.get("order") != "asc":
         items.reverse()
@@ -73,7 +72,7 @@ def _read_limit(text: str) -> int:
 
 
 class ResponseMissing(RequestFault):
-    """The same for what never was, is gone, or is another key's."""
+    """The same error for a response that never existed, has expired, or belongs to another key."""
 
     def __init__(self, response_id: str) -> None:
         super().__init__("task_not_found", "response_id", response_id)

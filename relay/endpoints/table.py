@@ -1,13 +1,12 @@
-"""The exact rows that the relay answers; everything else is Django's, or nobody's.
+"""The paths that the relay serves; all others belong to Django.
 
     {p}  /v1, /api/v1              {g}  /v1beta, /v1, /api/v1beta
 
-A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed
-twice). What a query says beside the path is not looked at:
-`/v1/responses?api-version=…/responses`, which a client library makes of a base URL with a query, is
-the row of its path. Unknown paths under `/v1`, `/v1beta`, `/anthropic` and those of the services of
-tasks are answered here, in the form of their clients; `/api/v1/…` that is no row belongs to the
-management API.
+A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed twice).
+A path inside the query is ignored: a client library makes `/v1/responses?api-version=…/responses`
+of a base URL with a query, which is matched by its path alone. Unknown paths under `/v1`,
+`/v1beta`, `/anthropic` and those of the task services get errors from the relay, in their clients'
+form; unknown paths under `/api/v1/` belong to the management API.
 """
 
 import re
@@ -66,7 +65,7 @@ from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
 from relay.requests.context import Invocation
 
-# The body of a question for one task.
+# The maximum body of a query for one task.
 _QUESTION: Final = 64 * 1024
 
 _CHAT: Final = Endpoint(generate, ("POST",), "openai", "chat_completions", _BODY)
@@ -151,7 +150,7 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
     ),
 }
 _REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime")
-# The addresses of Midjourney's tasks, by how fast the picture shall be made.
+# Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
 }  # fmt: skip
@@ -247,7 +246,7 @@ _JIMENG: Final = Endpoint(
         family="jimeng",
     ),
 )  # fmt: skip
-# {g}/… of a video in Veo's form; what its bytes are called is no id.
+# {g}/… of a video in Veo's form; the file name of its bytes is not an id.
 _VEO_OPERATION: Final = Endpoint(
     show_veo_operation,
     ("GET",),
@@ -362,14 +361,13 @@ def _missing(operation: str, methods: tuple[str, ...]) -> Endpoint:
     return Endpoint(refuse_not_implemented, methods, operation=operation)
 
 
-# {p}/… that answers 501: the words of its path, None for an id.
+# {p}/… paths that answer 501: the words of the path, None for an id.
 _Words = tuple[str | None, ...]
 _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
     ("files",): _missing("files", ("GET", "POST")),
     ("files", None): _missing("files", ("GET", "DELETE")),
     ("files", None, "content"): _missing("files", ("GET",)),
-    # Sessions that are opened by something else than a key, or carried by something else than a
-    # WebSocket.
+    # Sessions that are opened without a key, or without a WebSocket.
     ("realtime", "client_secrets"): Endpoint(
         refuse_not_implemented, ("POST",), operation="realtime_sessions"
     ),
@@ -390,7 +388,7 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
         ((None, "events"), ("GET",)),
     )
 }
-# The same of everything below a word: OpenAI's stored objects and the work that is done on them.
+# Every path below these words: OpenAI's stored objects and the jobs on them.
 _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
     name: _missing(name, ("GET", "POST", "DELETE"))
     for name in ("batches", "assistants", "threads", "vector_stores")
@@ -398,12 +396,12 @@ _NOT_MADE_BELOW: Final[dict[str, Endpoint]] = {
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
 _GEMINI_ROOT: Final = "(?:/v1beta|/v1|/api/v1beta)/"
 _OPENAI_ROOT: Final = "(?:/api)?/v1/"
-# Rows whose path names something; the first that fits is the one.
+# Rows whose path contains a name; the first match wins.
 _NAMING: Final = {
     re.compile(path.replace("{model}", ".+").replace("{id}", "([^/]+)")): endpoint
     for path, endpoint in (
         *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_VEO.items()),
-        # Clients of an address without TLS ask for the whole address of some bytes as their name.
+        # Without TLS, clients request some files with the whole address as their name.
         (f"{_GEMINI_ROOT}files/https?://.+/{_VEO_FILE}", _OF_VEO[_VEO_FILE]),
         *((f"(?:/kling)?/v1/{path}", endpoint) for path, endpoint in _OF_KLING.items()),
         *((f"{_OPENAI_ROOT}{path}", endpoint) for path, endpoint in _OF_VIDEO.items()),
@@ -414,20 +412,20 @@ _NAMING: Final = {
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
     )
 }
-# Below these everything is answered here, be it with 404.
+# The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
-# Services of tasks: below these as well, in the form that their clients read.
+# The same for the task services, in the form of their clients.
 _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
 )
-# Each request is looked at, and hardly one is for them.
+# Compiled, because every request is checked and hardly any matches.
 _FAMILY_BEGINS: Final = ("/mj", "/suno", "/kling", "/jimeng")
 _NO_TARGET: Final = Target()
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
 
 
 def find_endpoint(path: str) -> Endpoint | None:
-    """The row of a path, aliases included."""
+    """Return the row of a path, including aliases."""
     endpoint = ENDPOINTS.get(path)
     if endpoint is not None:
         return endpoint
@@ -441,7 +439,7 @@ def find_endpoint(path: str) -> Endpoint | None:
 
 
 def listed_rows() -> dict[str, Endpoint]:
-    """Every row as people read it, with what a path names in braces, and so the mode of one."""
+    """Return every row as documented: the names of its path in braces, including the mode."""
     rows = ENDPOINTS | _OF_TASK
     modes = [path for path in rows if path.startswith("/mj-")]
     one_mode = _MIDJOURNEY_ROOTS["fast"]
@@ -469,7 +467,7 @@ def listed_rows() -> dict[str, Endpoint]:
 
 
 def is_claimed(path: str) -> bool:
-    """Return whether the relay answers this path, be it with 404."""
+    """Return whether the relay answers this path, with 404 if there is no row."""
     return (
         path in ENDPOINTS
         or path.startswith(_OWN)
@@ -480,7 +478,7 @@ def is_claimed(path: str) -> bool:
 
 
 def dialect_of(path: str) -> Dialect:
-    """In which dialect a path is answered that is no row."""
+    """Return the dialect of errors for a path without a row."""
     path = _canonical(path)
     if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
         return "gemini"
@@ -488,7 +486,7 @@ def dialect_of(path: str) -> Dialect:
 
 
 def family_of(path: str) -> Family | None:
-    """The service of tasks in whose form a path is answered that is no row."""
+    """Return the task service of errors for a path without a row."""
     if not path.startswith(_FAMILY_BEGINS):
         return None
     match = _FAMILY.fullmatch(path)
@@ -496,7 +494,7 @@ def family_of(path: str) -> Family | None:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """What the path of a request says beside its body."""
+    """Return what the path of a request says besides its body."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
@@ -516,7 +514,7 @@ def _find_gemini(path: str) -> Endpoint | None:
 
 
 def _model_call(path: str) -> str | None:
-    """`{model}:{action}` of a path that calls a model."""
+    """Split `{model}:{action}` of a path that calls a model."""
     for root in _GEMINI_ROOTS:
         if path.startswith(root) and ":" in path:
             return path.removeprefix(root)
@@ -560,7 +558,9 @@ def _canonical(path: str) -> str:
 def read_invocation(
     endpoint: Endpoint | None, path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes
 ) -> Invocation:
-    """Of a path that is no row (None): in which form it is refused."""
+    """Return the invocation for a path. Without a row (None), it only sets the form of the
+    error.
+    """
     if endpoint is None:
         return Invocation(CODECS[dialect_of(path)], "", family=family_of(path))
     codec = _OWN_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
@@ -572,6 +572,8 @@ def read_invocation(
 
 
 def response_at(path: str, error: ErrorAnswer, request_id: str) -> ErrorResponse:
-    """The response to a request of which no more is known than its path, or the beginning of it."""
+    """Return the error response to a request of which only the path, or the start of it, is
+    known.
+    """
     invocation = read_invocation(find_endpoint(path), path, (), b"")
     return error_response(error, invocation, request_id)

@@ -1,9 +1,12 @@
-"""Why a waiting request must go on: its time is over, its client has left, or its key has ended.
+"""The reasons to interrupt a waiting request: its time is over, its client has left, or its key has
+ended.
 
-One timer per request, moved by an assignment: a stream of thousands of chunks costs no timer per
-chunk. When the time is over the task is cancelled, and `caught` tells it why. The time in which
-this process itself was away (lib/process/waiting.py) is nobody's fault: a step begins once more
-after it.
+There is one timer per request, moved by an assignment, so that a stream of thousands of chunks
+creates no timer per chunk. When the time is over the task is cancelled, and `caught` returns the
+reason.
+
+The time in which this process itself was suspended (lib/process/waiting.py) does not count: a step
+starts once more after it.
 """
 
 import asyncio
@@ -14,14 +17,15 @@ from lib.process.waiting import was_away
 Reason = Literal["first_content", "idle", "total", "stall", "drain", "left", "revoked"]
 
 _FAR = 86_400.0
-# A limit that is further away than this is looked at again then: most requests end before, and a
-# timer that is moved for each of their limits costs more than the look.
+# A limit beyond this is checked again at this time. Most requests end earlier, and moving the timer
+# for each of their limits would cost more than the check.
 _LOOK_S = 10.0
 
 
 class Deadline:
-    """The time limits of one request, worked on by one task. `since` is when the step began that it
-    waits for: who hears something of it moves that."""
+    """The time limits of one request, which one task works on. `since` is the beginning of the
+    current step; whoever receives something for it moves that.
+    """
 
     __slots__ = (
         "_armed",
@@ -44,7 +48,7 @@ class Deadline:
         self.time = self._loop.time
         self._task = task
         self.since = self.time()
-        # The step, and how long it may take.
+        # The current step's beginning, and its time limit.
         self._step: Reason = "total"
         self._step_s = _FAR
         # The whole.
@@ -52,37 +56,40 @@ class Deadline:
         self._end_reason: Reason = "total"
         self._armed: asyncio.TimerHandle | None = None
         self._reason: Reason | None = None
-        # The step that began once more, and whether the whole was prolonged: each is only once.
+        # The step that was restarted, and whether the whole was extended; each happens once.
         self._resumed: float | None = None
         self._resumed_whole = False
 
     def limit(self, reason: Reason, seconds: float) -> None:
-        """Nothing of this request may last longer than that from now."""
+        """Limit the rest of the request to this time."""
         now = self.time()
         if now + seconds < self._end:
             self._end, self._end_reason = now + seconds, reason
             self._arm(now)
 
     def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
-        """The next step may take so long from now, or since then, within the limit of the whole."""
+        """Limit the next step to this time, from now or from `since`, within the limit of the
+        whole.
+        """
         now = self.time() if since is None else since
         self._step, self._step_s, self.since = reason, seconds, now
         self._arm(now)
 
     def interrupt(self, reason: Reason) -> None:
-        """Cancel the task now; the first reason stands until it is caught."""
+        """Cancel the task now. The first reason is kept until it is caught."""
         if self._reason is None and not self._task.done():
             self._reason = reason
             self._task.cancel()
 
     @property
     def reason(self) -> Reason | None:
-        """Why it was interrupted; None where it was not, or that was caught."""
+        """Why the task was interrupted; None if it was not, or after `caught`."""
         return self._reason
 
     def caught(self) -> Reason | None:
-        """Call it once in `except CancelledError`: the reason when the cancellation was ours,
-        which then counts as handled; None when it came from elsewhere."""
+        """Call this once in `except CancelledError`. Return the reason if the cancellation was
+        ours, which then counts as handled; None for a cancellation from elsewhere.
+        """
         reason, self._reason = self._reason, None
         if reason is None:
             return None
@@ -95,7 +102,7 @@ class Deadline:
             self._armed = None
 
     def _arm(self, now: float) -> None:
-        """See to it that the limit is looked at in time."""
+        """Set the timer so that the limit is checked in time."""
         at = min(self.since + self._step_s, self._end)
         if self._armed is None:
             self._armed = self._call_at(min(at, now + _LOOK_S))
@@ -119,7 +126,7 @@ class Deadline:
             self._arm(now)
 
     def _resume(self, due: float, now: float) -> None:
-        """Let the step begin once more: what came while this process was away is not read yet."""
+        """Restart the step, because data that arrived during the suspension is not read yet."""
         if self.since != self._resumed:
             self.since = self._resumed = now
         if not self._resumed_whole:

@@ -1,4 +1,4 @@
-"""The client's end of one request: what it gets to hear, and whether anybody still listens."""
+"""The client's end of one request: what it receives, and whether it still listens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,10 +14,11 @@ NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
-    """What stands before an answer: `cost_nano` is known before the body only for a whole one,
-    `dropped` are the parameters that the upstream did not hear of, `headroom` what is left of the
-    key's limits. `channel` is told to operators only, with the number of attempts. `notices` are
-    the headers that tell of the model's end."""
+    """What precedes an answer. `cost_nano` is known in advance only for a whole answer; `dropped`
+    are the parameters that were not sent to the upstream; `headroom` is the remainder of the key's
+    limits. Only operators are told the `channel` and the number of attempts. `notices` are the
+    headers about the model's retirement.
+    """
 
     content_type: str
     hold_nano: int
@@ -31,8 +32,9 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ErrorAnswer(NamedTuple):
-    """An answer that is an error; `waits` is False where no wait makes it another, `budget_id` the
-    budget that refuses."""
+    """An error answer. `waits` is False if waiting cannot help; `budget_id` is the budget that
+    refused.
+    """
 
     kind: ErrorKind
     status: int
@@ -46,7 +48,7 @@ class ErrorAnswer(NamedTuple):
 
 
 class AnswerRecorder(Protocol):
-    """Keeps the answer of a request that may be sent again, before it is settled."""
+    """Stores the answer of a request that may be repeated, before it is settled."""
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
         """The whole answer."""
@@ -56,10 +58,10 @@ class AnswerRecorder(Protocol):
 
 
 class Sink(Protocol):
-    """Whoever gets the answer: an HTTP client, or a page of ours."""
+    """The receiver of an answer: an HTTP client, or one of our pages."""
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """The whole answer is an error."""
+        """Send an error as the whole answer."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
         """The whole answer at once."""
@@ -68,22 +70,23 @@ class Sink(Protocol):
         """A stream begins."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
-        """More of the stream; returns when more can be taken."""
+        """Write more of the stream; return when more is accepted."""
 
     async def cut(self) -> None:
-        """The answer ends here and is not whole; nothing can be said inside of it."""
+        """End an incomplete answer in which no error can be sent."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
-        """More of the stream, from outside of any task; what must be awaited before there may be
-        more, None where it may come at once."""
+        """Write more of the stream from outside a task. Return what must be awaited before more is
+        written, or None.
+        """
 
 
 class RecordingSink(Sink, AnswerRecorder, Protocol):
-    """Stands between a request and its client, and keeps what passes."""
+    """Passes an answer to its client, and stores it."""
 
 
 class Downstream:
-    """What is written to the client of one request, in its order."""
+    """Writes the answer to the client of one request, in order."""
 
     __slots__ = (
         "begun",
@@ -100,30 +103,33 @@ class Downstream:
         self.sink = sink
         # Called when its first attempt is admitted.
         self.on_admission: Callable[[], None] | None = None
-        # Its answer is a part of another: the client hears its end only when it is over.
+        # Its answer is a part of another one: the client is told its end only at the end of all
+        # parts.
         self.shared = shared
-        # The headers that tell of the end of its model.
+        # The headers about the retirement of its model.
         self.notices: Sequence[tuple[str, str]] = ()
-        # Keeps the answer; None where nobody may come back for it.
+        # Stores the answer; None if the request cannot be repeated.
         self.recorder: AnswerRecorder | None = None
-        # A stream has begun: its status is told.
+        # A stream has begun: its status has been sent.
         self.begun = False
         # Nobody listens any more.
         self.client_gone = False
-        # Pings while a stream is silent; None where nothing is streamed.
+        # Sends keep-alives while a stream is silent; None for a whole answer.
         self.keep_alive: KeepAlive | None = None
 
     def record(self, recorder: RecordingSink) -> None:
-        """From now on all goes through it."""
+        """Send everything through this recorder from now on."""
         self.sink = self.recorder = recorder
 
     def start_keep_alive(self, ping: Callable[[], Awaitable[None]], every_s: float) -> None:
-        """Ping whenever nothing was heard for so long; the first attempt's ping is everybody's."""
+        """Send a keep-alive after every silence of this length. The first attempt's one serves the
+        whole request.
+        """
         if self.keep_alive is None:
             self.keep_alive = KeepAlive(ping, every_s)
 
     async def begin(self, head: Head) -> None:
-        """Begin the stream, unless a silence did."""
+        """Begin the stream, unless a keep-alive already has."""
         if not self.begun:
             self.begun = True
             await self.sink.begin(head)
@@ -135,12 +141,12 @@ class Downstream:
         await self.sink.write(raw, last=last)
 
     async def cut(self) -> None:
-        """End what has begun in the middle."""
+        """Cut an answer that has begun."""
         self.stop_keep_alive()
         await self.sink.cut()
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """Answer with an error, be it inside a stream that has begun."""
+        """Answer with an error, inside the stream if it has begun."""
         self.stop_keep_alive()
         await self.sink.refuse(error)
 
@@ -148,16 +154,15 @@ class Downstream:
         """No more pings."""
         if self.keep_alive is not None:
             self.keep_alive.stop()
-            # It holds whoever pings, who holds this.
+            # Break the reference cycle with the keep-alive.
             self.keep_alive = None
 
 
 class KeepAlive:
-    """Pings after every `every_s` of silence, so that nobody on the way closes a silent stream.
-    `heard_at` is moved by whoever writes (loop time).
-
-    A ping before the first content commits the status and nothing else: another channel may still
-    answer, and a failure is then told inside the stream."""
+    """Sends a keep-alive after every `every_s` of silence, so that no proxy closes a silent stream.
+    Writers move `heard_at` (loop time). A keep-alive before the first content commits the HTTP
+    status only: another channel may still answer, and a failure is then reported inside the stream.
+    """
 
     __slots__ = ("_every_s", "_loop", "_ping", "_task", "_timer", "heard_at")
 

@@ -1,23 +1,23 @@
-"""Which fault becomes which answer: all errors of the relay on one page.
+"""Map faults to answers: all errors of the relay in one place.
 
-    what went wrong                                what the client hears
-    ---------------                                ---------------------
-    RequestFault: the request cannot be            its kind and parameter
-      LimitReached                                   with the wait, and what is left of the limit
+    fault                                          answer to the client
+    -----                                          --------------------
+    RequestFault: an invalid request               its kind and parameter
+      LimitReached                                   with the wait, and the rest of the limit
       UsedUp: balance or budget                      402 (`limit_answers.py`)
-    ChannelsOut: no channel can be asked           429 or 503, with the wait (`channels_out.py`)
-    UpstreamFailed, of each attempt                the last one, or what the contract prefers to it
+    ChannelsOut: no channel is available           429 or 503, with the wait (`channels_out.py`)
+    UpstreamFailed, by attempt                     the last one, or one that the contract prefers
     a time limit of the upstream                   F11 or F13, as a failure of the attempt
     an error inside a success                      F23, in the upstream's words
-    DatabaseFailed: away, or it refused            503 overloaded: never told as 401, 402 or 403
-    the key has ended while it is answered         401 authentication
+    DatabaseFailed: away, or it refused            503 overloaded: never 401, 402 or 403
+    the key has ended during the answer            401 authentication
     the process stops                              503 server_shutting_down
     a defect of ours                               500 internal
-    the client has left, or takes nothing          nothing; its record says 499
+    the client has left, or does not read          nothing; its record says 499
 
-Statuses and phrases are `dialects/errors/errors.py` (KINDS). What a fault means for the next
-attempt, for health and for money is `gateway/health/faults.py`; how an answer is written is for the
-dialect of the client (`dialects/*/errors.py`).
+Statuses and phrases are in `dialects/errors/errors.py` (KINDS). What a fault means for the next
+attempt, for health and for money is in `gateway/health/faults.py`. The form of an answer is that of
+the client's dialect (`dialects/*/errors.py`).
 """
 
 import time
@@ -41,12 +41,12 @@ from relay.requests.context import Invocation
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
-# A slow body, and another request that still runs.
+# For a slow body, and for another request that is still running.
 _PASSING: Final = (408, 409)
 
 
 def answer_of_kind(kind: ErrorKind, *, retry_after_ms: int | None = None) -> ErrorAnswer:
-    """The answer of a kind that says all there is to say."""
+    """Return the answer of a kind that needs no further details."""
     return ErrorAnswer(kind, KINDS[kind].status, message_of(kind), retry_after_ms=retry_after_ms)
 
 
@@ -58,12 +58,12 @@ STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS
 
 
 def too_busy(come_again_ms: int) -> ErrorAnswer:
-    """The answer to a request that a busy process does not take."""
+    """Return the answer of a process that is too busy."""
     return OVERLOADED._replace(retry_after_ms=come_again_ms)
 
 
 def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer:
-    """The answer to a request that was never sent on, or whose next attempt could not be."""
+    """Return the answer to a request that was never sent on, or whose next attempt was refused."""
     if isinstance(error, ChannelsOut):
         status, wait_ms = KINDS[error.kind].status, error.retry_after_ms
         return ErrorAnswer(error.kind, status, error.message, retry_after_ms=wait_ms)
@@ -83,13 +83,14 @@ def answer_to(error: RequestFault | ChannelsOut | DatabaseFailed) -> ErrorAnswer
 
 
 def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
-    """The answer when every attempt failed before content: the last failure, or the one that the
-    contract prefers to it, with the shortest wait that any of the upstreams asked for."""
+    """Return the answer when every attempt failed before content: the last failure, or the one that
+    the contract prefers, with the shortest wait that any upstream asked for.
+    """
     kind = final_kind([failure.kind for failure in failures])
     last_failure = next(failure for failure in reversed(failures) if failure.kind == kind)
     waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
     wait_ms = jittered(min([*waits, int(RETRY_AFTER_S_MAX * 1000)])) if waits else None
-    # Its own wait may be another's now, and is longer by the jitter.
+    # Its wait may now be another's, and is longer by the jitter.
     limited = kind == "upstream_rate_limited"
     message = provider_limit_message(wait_ms or 0) if limited else last_failure.message
     return ErrorAnswer(
@@ -98,19 +99,19 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
 
 
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
-    """What ends a stream that has begun."""
+    """Return the error that ends a stream which has begun."""
     return ErrorAnswer(failure.kind, failure.status, failure.message)
 
 
 def failure_inside(error: UpstreamError) -> UpstreamFailed:
-    """F23: the upstream says inside a success that it failed."""
+    """F23: return the failure that the upstream reports inside a successful answer."""
     return UpstreamFailed("F23", error.kind, error.message, code=error.code)
 
 
 def failure_of_limit(
     reason: Reason, timeouts: Timeouts, first_content_s: float
 ) -> UpstreamFailed | None:
-    """The fault of a time limit; None where it was not the upstream that was waited for."""
+    """Return the fault of a time limit; None if the upstream did not cause the wait."""
     if reason == "first_content":
         return upstream_failure("F11", seconds=max(1, int(first_content_s)))
     if reason == "idle":
@@ -124,7 +125,7 @@ def failure_of_limit(
 
 
 class ErrorResponse(NamedTuple):
-    """Status, header fields and body; `x-request-id` is added by whoever sends it."""
+    """Status, headers and body. The sender adds `x-request-id`."""
 
     status: int
     fields: list[tuple[bytes, bytes]]
@@ -132,8 +133,9 @@ class ErrorResponse(NamedTuple):
 
 
 def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) -> ErrorResponse:
-    """The response to a request of which so much is known; in a task service's form where it is
-    below the paths of one."""
+    """Return the error response for this request; below the paths of a task service, in its
+    form.
+    """
     codec, family = invocation.codec, invocation.family
     waits = error.waits and error.status in (429, 503)
     wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
@@ -142,15 +144,15 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
     fields += [(name.encode(), value.encode()) for name, value in own.items()]
     fields += limit_headers(codec.name, error.headroom, time.time())
     if not _may_pass(error):
-        # The official clients of OpenAI and Anthropic try again by the status unless this says no.
+        # OpenAI's and Anthropic's clients retry by status unless this header says no.
         fields.append((b"x-should-retry", b"false"))
     if error.status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
     elif error.status in (413, 501):
-        # The rest of the body is not worth reading.
+        # The rest of the body is not read.
         fields.append((b"connection", b"close"))
     if family is not None:
-        # A provider's own refusal is passed on as the clients of these services know it.
+        # A provider's own refusal is passed on, because clients of these services know it.
         status = 200 if task_errors.is_own(family, error.code) else error.status
         body = task_errors.render(family, error.kind, error.message, request_id, error.code)
         return ErrorResponse(status, fields, body)
@@ -159,7 +161,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
         error.kind,
         error.message,
         param=error.param,
-        # What a provider calls it that filters is for the clients of its own form.
+        # The provider's name of its filter is sent to clients of its own dialect only.
         code=None if error.kind == "content_filtered" else error.code,
         request_id=request_id,
         wait_ms=wait_ms,
@@ -169,7 +171,7 @@ def error_response(error: ErrorAnswer, invocation: Invocation, request_id: str) 
 
 
 def _may_pass(error: ErrorAnswer) -> bool:
-    """Whether the same request may be answered otherwise later, with nobody changing anything."""
+    """Return whether the same request may succeed later without any change by anybody."""
     if error.status in (429, 503):
         return error.waits
     return error.status in _PASSING or (error.status >= 500 and error.kind != "not_implemented")

@@ -1,7 +1,5 @@
-"""The answer to an HTTP request: header section and body, whole or as a stream.
-
-Every response carries the request's id and may be read by any web page (CORS): there are no cookies
-on these paths.
+"""Write the answer to an HTTP request: headers and body, whole or as a stream. Every response has
+the request's id and may be read by any web page (CORS), because these paths use no cookies.
 """
 
 import re
@@ -22,7 +20,7 @@ from relay.front.error_answers import OVERLOADED, answer_to, error_response
 from relay.front.limit_answers import limit_headers
 from relay.requests.context import Invocation
 
-# What web pages of other origins may send and read (CORS): everything but cookies.
+# What pages of other origins may send and read (CORS): everything except cookies.
 ALLOW_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 EXPOSE_HEADERS: Final = (
     b"access-control-expose-headers",
@@ -37,10 +35,10 @@ PREFLIGHT: Final = [
     (b"access-control-allow-headers", b"*, authorization"),
     (b"access-control-max-age", b"86400"),
 ]
-# What a client wrote may stand in a header only if it is the plain name of a parameter.
+# A parameter name from the client is only sent in a header if it is a plain name.
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024
-# What a model wrote is never taken for a page, whatever it looks like.
+# A model's output is never served as a page, whatever its content.
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _name_of = itemgetter(0)
@@ -66,7 +64,7 @@ class HttpSink:
         self._scope = scope
         self._send = send
         self._respond: Respond | None = scope.get(RESPOND)
-        # Only a web page asks which headers it may read.
+        # Only a web page needs the list of readable headers.
         self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
         self.invocation = invocation
@@ -81,14 +79,14 @@ class HttpSink:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault, *fields: tuple[bytes, bytes]) -> None:
-        """Refuse a request that was not run, or whose run has failed us."""
+        """Refuse a request that was not run, or whose run failed by a defect of ours."""
         await self.refuse(answer_to(fault), *fields)
 
     async def overloaded(self) -> None:
         await self.refuse(OVERLOADED)
 
     async def unknown(self, path: str) -> None:
-        """Refuse a path that is no row."""
+        """Refuse a path without a row."""
         message = message_of("route_not_found", quote_value(path))
         error = ErrorAnswer("route_not_found", 404, message)
         await self.refuse(error)
@@ -104,7 +102,7 @@ class HttpSink:
         await self.respond(response.status, [*response.fields, *fields], response.body)
 
     def replay(self, request_id: RequestId) -> None:
-        """What follows is the answer of that request, under its id."""
+        """Announce that the following answer is that of this earlier request, under its id."""
         self.request_id = request_id
         self._replayed = True
 
@@ -117,7 +115,7 @@ class HttpSink:
         await self._start(200, fields)
 
     async def begin_bytes(self, status: int, fields: Fields) -> None:
-        """The bytes of a file begin, with what is known of them."""
+        """Begin to send a file, with its known properties."""
         await self._start(status, fields)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
@@ -125,7 +123,7 @@ class HttpSink:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
     async def cut(self) -> None:
-        """The server closes the connection of an answer that has no end."""
+        """The server closes the connection of an answer without an end."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         sending = self._send(
@@ -148,7 +146,7 @@ class HttpSink:
         await self._send({"type": "http.response.start", "status": status, "headers": section})
 
     def _section(self, status: int, own: Fields, length: int | None) -> Fields:
-        """The header section, with what every response has; it has begun then."""
+        """Return the message that begins the response, with the headers that every response has."""
         request_id = id_text(self.request_id).encode()
         fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
@@ -186,6 +184,6 @@ def _answer_fields(head: Head) -> list[tuple[bytes, bytes]]:
 def _resume_sending(
     awaited: Any, sending: Generator[Any, None, None]
 ) -> Generator[Any, None, None]:
-    """Await the rest of what was begun outside of a task."""
+    """Await the rest of a write that was begun outside a task."""
     yield awaited
     yield from sending

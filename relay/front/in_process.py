@@ -1,5 +1,6 @@
-"""The relay for pages of ours, in their own process: same admission, holds and books as over HTTP,
-by a key whose text they never have."""
+"""The relay for our own pages, in their process: the same admission, holds and books as over HTTP,
+with a key whose text the pages never have.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -18,10 +19,10 @@ from lib.process.log_context import REQUEST_ID
 from relay.attempts.run import Run
 from relay.credentials.keys import Principal
 from relay.endpoints.generation import generate
+from relay.endpoints.request import read_headers
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.front.downstream import Head
 from relay.front.queue_sink import QueueSink
-from relay.front.request_body import read_body_fields
 from relay.holds.preview import read_bound
 from relay.lifespan import Lifespan
 from relay.media.answers.task_clips import open_clip
@@ -67,7 +68,7 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
     operation: read_invocation(find_endpoint(path), path, (), b"")
     for operation, path in _PAGE_PATHS.items()
 }
-# Who asks in a preview; nothing is kept for it, and nothing is found.
+# The caller of a preview; nothing is stored or found for it.
 _NOBODY: Final = Principal(
     key_id=KeyId(UUID(int=1)),
     organisation_id=OrganisationId(UUID(int=2)),
@@ -82,16 +83,18 @@ _NOBODY: Final = Principal(
 
 
 class InProcessRelay:
-    """What the pages of a process ask its relay; `started` gives the relay's life, or raises
-    DatabaseAway."""
+    """The requests of a process's pages to its relay. `started` returns the relay's lifespan, or
+    raises DatabaseAway.
+    """
 
     def __init__(self, started: Callable[[], Lifespan]) -> None:
         self._started = started
         self._running: set[asyncio.Task[Outcome]] = set()
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
-        """The principal of a key without its text, as a person uses it. Raises RequestFault,
-        DatabaseAway."""
+        """Return the principal of a key without its text, as a person uses it. Raises RequestFault,
+        DatabaseAway.
+        """
         life = self._started()
         return await life.authenticator.principal_of_key(key_id, life.snapshot.now(), user_id)
 
@@ -107,15 +110,16 @@ class InProcessRelay:
         on_admission: Callable[[], None] | None = None,
         form: Form | None = None,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
-        """Answer a request in this process: same admission, holds and books as over HTTP. With a
-        `form`, which its maker closes, the body has its texts and the form its files.
+        """Answer a request in this process: the same admission, holds and books as over HTTP. If
+        there is a `form`, which the caller closes, the body has its texts and the form its files.
 
-        Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
-        item; a refusal is an Outcome alone. Raises RequestFault where it is about a task that is
-        not there. `on_admission` is called when an attempt is admitted:
-        from then on only a provider can refuse. Closing the iterator is a client that leaves: the
-        channel's policy decides whether its answer is cut or read on. Whoever leaves finds the end
-        in the usage record of the `request_id` that it gave.
+        Yields the Head and the bytes that an HTTP client would get, and the Outcome last; a refusal
+        is an Outcome alone. Raises RequestFault if the request refers to a missing task.
+        `on_admission` is called when an attempt is admitted: from then on only a provider can
+        refuse.
+
+        Closing the iterator counts as a disconnect: the channel's policy decides whether the answer
+        is cut or drained. The end is then found in the usage record of the given `request_id`.
         """
         life = self._started()
         LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
@@ -156,10 +160,9 @@ class InProcessRelay:
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> Bound:
-        """What `chat` would hold for this body now, without holding anything.
-
-        Raises RequestFault as `chat` would refuse it, but for the money: that is in the Bound.
-        DatabaseAway when the balance cannot be read.
+        """Return what `chat` would hold for this body now, without holding anything. Raises
+        RequestFault like `chat`, except for lack of money, which is part of the Bound. Raises
+        DatabaseAway if the balance cannot be read.
         """
         life = self._started()
         invocation = await _of_page(life, principal, operation, form, body)
@@ -176,25 +179,25 @@ class InProcessRelay:
         return await read_bound(context, body, life.available_nano)
 
     async def session_bound(self, principal: Principal, model: str) -> Bound:
-        """What a realtime session of this model would hold for its first response, without holding
-        anything. Raises RequestFault, DatabaseAway."""
+        """Return what a realtime session of this model would hold for its first response, without
+        holding anything. Raises RequestFault, DatabaseAway.
+        """
         return await read_session_bound(self._started(), principal, model)
 
     async def converse(
         self, session: PageSession, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Carry a realtime session of a page of ours to its end: same holds and books as over the
-        API. What refuses it is told to the page by an event."""
+        """Run a page's realtime session to its end, with the same holds and books as over the API.
+        A refusal is sent to the page as an event.
+        """
         await attach_session(self._started(), session, scope, receive, send)
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""
     ) -> VideoContent:
-        """The bytes of a finished video of the principal's team, from its provider, as they come.
-        Whoever asked closes it.
-
-        Raises RequestFault where there is none, UpstreamFailed where its provider does not give it,
-        DatabaseFailed.
+        """Return the bytes of a finished video of the principal's team, from its provider, as they
+        arrive. The caller closes it. Raises RequestFault if there is none, UpstreamFailed if its
+        provider does not return it, DatabaseFailed.
         """
         life = self._started()
         return await open_content(life.parts, life.snapshot, principal, task_id, range_=range_)
@@ -202,8 +205,9 @@ class InProcessRelay:
     async def clip_content(
         self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
-        """The sound of a clip of a finished song of the principal's team, in the same way; clips
-        are numbered from 0."""
+        """Return the sound of a clip of a finished song of the principal's team, in the same way.
+        Clips are numbered from 0.
+        """
         life = self._started()
         return await open_clip(life.parts, life.snapshot, principal, task_id, number, range_=range_)
 
@@ -214,18 +218,15 @@ class InProcessRelay:
         body: bytes,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> RoutePreview:
-        """Where this body would go, posted to that path now; nothing is sent or held. Of the
-        `headers` those count that say where it may go.
-
-        Raises RequestFault where nothing is posted to that path, DatabaseFailed.
+        """Return where a POST of this body to this path would go now; nothing is sent or held. Only
+        the `headers` about routing count. Raises RequestFault if nothing can be posted to the path,
+        DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
             raise RequestFault("route_not_found", None, path)
-        fields = read_body_fields(headers, endpoint.body_bytes_max)
-        options = RequestOptions(
-            fields.max_cost_nano, fields.labels, data_policy=fields.data_policy
-        )
+        read = read_headers(headers, endpoint.body_bytes_max)
+        options = RequestOptions(read.max_cost_nano, read.labels, data_policy=read.data_policy)
         context = context_of_task(
             life.parts,
             life.snapshot,
@@ -240,11 +241,10 @@ class InProcessRelay:
     async def preview_sent(
         self, row: ChannelRow, path: str, headers: Sequence[tuple[str, str]], body: bytes
     ) -> SentPreview:
-        """What a channel would be sent for this body, posted to that path with these headers by
-        nobody in particular; nothing is sent, and its key is masked.
-
-        Raises RequestFault where nothing is posted to that path, UnknownProvider and BadAddress
-        where no request can be made, DatabaseFailed.
+        """Return what a channel would be sent for a POST of this body to this path with these
+        headers, without a caller. Nothing is sent, and the channel's key is masked. Raises
+        RequestFault if nothing can be posted to the path, UnknownProvider and BadAddress if no
+        request can be made, DatabaseFailed.
         """
         life, endpoint = self._started(), find_endpoint(path)
         if endpoint is None or endpoint.handler is not generate:
@@ -270,7 +270,7 @@ class InProcessRelay:
         sink: QueueSink,
         on_admission: Callable[[], None] | None,
     ) -> Outcome:
-        # The context belongs to the task that it is made in.
+        # A context belongs to the task that creates it.
         context = make_context()
         REQUEST_ID.set(context.request_id)
         context.downstream.on_admission = on_admission
@@ -284,7 +284,7 @@ class InProcessRelay:
             life.open_requests.leave()
 
     async def drain(self, seconds: float) -> None:
-        """Let what runs end within that time, and cut the rest."""
+        """Let running requests finish within this time, and cancel the rest."""
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=seconds)
             for task in late:
@@ -295,8 +295,9 @@ class InProcessRelay:
 async def _of_page(
     life: Lifespan, principal: Principal, operation: PageOperation, form: Form | None, body: bytes
 ) -> Invocation:
-    """What a page of ours asks; with the files of a form, where it has one, and the task that it is
-    about. Raises RequestFault, DatabaseFailed."""
+    """Return a page's invocation, with the files of its form and the task that it refers to. Raises
+    RequestFault, DatabaseFailed.
+    """
     invocation = _PAGE_INVOCATIONS[operation]
     if isinstance(invocation.unary, SourcedOperation):
         states = life.parts.states

@@ -17,13 +17,15 @@ _NAMES: Final = {
     "tokens": "tokens per minute",
     "parallel": "requests at once",
 }
-# The books count by whole seconds, so that the first of a window is free a little later.
+# The books count whole seconds, so the first request of a window is released slightly later.
 _WINDOW_MS: Final = 60_000
 _ANTHROPIC: Final = "anthropic-ratelimit"
 
 
 class Headroom(NamedTuple):
-    """The remainder of one limit of a key, and the milliseconds until all of it is free again."""
+    """The remainder of one limit of a key, and the milliseconds until all of it is available
+    again.
+    """
 
     limit: int
     left: int
@@ -31,9 +33,10 @@ class Headroom(NamedTuple):
 
 
 class LimitReached(RequestFault):
-    """A limit on requests or tokens is reached. `wait_ms` is when the request would fit without
-    other requests, None for never; `budget_id` is the exhausted budget that caused the limit, if
-    any. `public_url` is the address of the pages."""
+    """A limit on requests or tokens is reached. `wait_ms` is when the request would fit if no
+    others came, None for never; `budget_id` is the exhausted budget that caused the limit, if any.
+    `public_url` is the address of the pages.
+    """
 
     def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
@@ -68,7 +71,8 @@ class LimitReached(RequestFault):
 
 class ChannelFull(RelayError):
     """A limit of the channel's own is reached: another one may serve the request. `wait_ms` is when
-    it would fit, if nobody else comes, None where it never does."""
+    it would fit if no others came, None for never.
+    """
 
     def __init__(self, reached: Mapping[str, Any]) -> None:
         super().__init__(f"{reached['limit']} {_NAMES[reached['gate']]} of the channel")
@@ -78,7 +82,7 @@ class ChannelFull(RelayError):
 
 
 def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
-    """Parse what the admission returned about an admitted request."""
+    """Parse the headroom that the admission returned."""
     if gates is None:
         return {}
     return {
@@ -88,8 +92,9 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
 
 
 class UsedUp(RequestFault):
-    """The refusal for lack of money, naming the tightest source: the wallet, or the budget
-    `budget_id` in its window `window_id`."""
+    """The refusal for lack of money. It names the tightest source: the wallet, or the budget
+    `budget_id` in its window `window_id`.
+    """
 
     def __init__(
         self,
@@ -124,7 +129,7 @@ def _budget_state(budget: Mapping[str, Any]) -> str:
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
-    # If something is left, only this request does not fit; a smaller one might.
+    # With something left, only this request does not fit; a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     state = "is used up" if fits_none else "has less left than this request may cost"
     return (
@@ -140,7 +145,7 @@ def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
 def limit_headers(
     dialect: Dialect, headroom: Mapping[str, Headroom], now: float
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The headers of an answer; `now` is in Unix seconds."""
+    """Return the headers of an answer; `now` is in Unix seconds."""
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)
@@ -155,7 +160,7 @@ def limit_headers(
 
 
 def _duration(ms: int) -> str:
-    """As Go writes durations: 300ms, 1.2s, 6m0s."""
+    """Format a duration like Go: 300ms, 1.2s, 6m0s."""
     if ms < 1000:
         return f"{ms}ms"
     minutes, rest = divmod(ms, 60_000)

@@ -1,5 +1,6 @@
-"""How busy this process is, and whom it refuses for it: the shell of
-`relay/front/load_shedding.py`."""
+"""Measures how busy this process is, and refuses requests when it is overloaded; the rules are in
+`relay/front/load_shedding.py`.
+"""
 
 import asyncio
 import logging
@@ -18,8 +19,9 @@ log = logging.getLogger(__name__)
 
 
 class Load:
-    """The load of one process; `under_way` counts its requests, and `turn_wait_s` says how long
-    the next of them has waited to begin."""
+    """The load of one process. `under_way` is the number of its running requests; `turn_wait_s` is
+    how long the next one has waited to begin.
+    """
 
     def __init__(
         self, wait_s_max: float, under_way: Callable[[], int], turn_wait_s: Callable[[], float]
@@ -28,18 +30,19 @@ class Load:
         self._watched = wait_s_max > 0
         self._under_way = under_way
         self._turn_wait_s = turn_wait_s
-        # The requests under way of each key that has some, by its organisation. Those who need no
-        # key are one organisation.
+        # The running requests of each key, by its organisation. Callers without a key count as one
+        # organisation.
         self._organisations: dict[UUID | None, dict[UUID | None, int]] = {}
         self._keys = 0
-        # So many are under way that some may have to be refused.
+        # The number of running requests from which refusals are possible.
         self._crowded = asyncio.Event()
-        # Those that no total counts yet.
+        # Refusals that are not yet counted in a total.
         self._refused = 0
 
     def enter(self, principal: Principal | None) -> bool:
-        """Whether a request that is under way is to be answered, where `leave` is called at its
-        end; one that is not is counted."""
+        """Count a running request. Return whether it is to be answered, in which case `leave` is
+        called at its end; otherwise it counts as refused.
+        """
         beside = self._under_way() - 1
         if beside >= UNDER_WAY_MIN:
             self._crowded.set()
@@ -64,7 +67,7 @@ class Load:
         return taken
 
     def leave(self, principal: Principal | None) -> None:
-        """A request that was to be answered has ended."""
+        """Count the end of a request that was to be answered."""
         organisation_id, key_id = _payer(principal)
         keys = self._organisations[organisation_id]
         keys[key_id] -= 1
@@ -75,16 +78,17 @@ class Load:
                 del self._organisations[organisation_id]
 
     def is_shared(self) -> bool:
-        """Whether requests of more than one key are under way."""
+        """Whether requests of more than one key are running."""
         return self._keys > 1
 
     def come_again_ms(self) -> int:
-        """When one who is refused now shall come again: each at another time."""
+        """Return when a refused client shall come back: each at another time."""
         return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
     async def watch(self) -> None:
-        """Measure for how long what is due waits for the event loop, again and again, while so many
-        requests are under way that it matters: a process that rests is not woken for it."""
+        """Measure repeatedly how long ready callbacks wait for the event loop, while enough
+        requests are running for it to matter. An idle process is not woken for it.
+        """
         while self._watched:
             await self._crowded.wait()
             await self._watch_crowd()
@@ -94,7 +98,7 @@ class Load:
         while self._crowded.is_set():
             due, cpu_before = now + MEASURED_EACH_S, cpu
             await asyncio.sleep(MEASURED_EACH_S)
-            # Everybody else has a turn: long turns and short ones follow each other.
+            # Let every other callback run: long and short turns alternate.
             await asyncio.sleep(0)
             before, now, cpu = now, time.monotonic(), time.thread_time()
             under_way, limited = self._under_way(), shedding.limit is not None
@@ -118,7 +122,7 @@ class Load:
             )
 
     def take_refused(self) -> int:
-        """How many were refused since it was asked the last time."""
+        """Return how many requests were refused since the last call."""
         refused, self._refused = self._refused, 0
         return refused
 
@@ -132,5 +136,5 @@ def _payer(principal: Principal | None) -> tuple[UUID | None, UUID | None]:
 
 
 def count_refused(refused: int) -> Statement:
-    """Add them to those of all processes; `gateway/health/traffic.py` reads the sum."""
+    """Add refusals to the total of all processes, which `gateway/health/traffic.py` reads."""
     return add_to_total("shed", refused)

@@ -1,21 +1,21 @@
-"""How many requests a busy process has under way at most, so that it answers those in time (P20).
+"""Limit how many requests an overloaded process runs, so that it answers those in time (P20).
 
-A process is one event loop. At a load beyond its CPU whatever is due waits for it, each step of
-each request, and the longer the more requests it takes. This wait is measured, as CoDel (RFC 8289)
-measures that in a queue: a burst makes it long and is over soon; only a wait that stays long is
-overload. From then on one is taken as one ends:
+A process is one event loop. Beyond the capacity of its CPU every step of every request waits for
+the loop, and the longer the more requests there are. This wait is measured the way CoDel (RFC 8289)
+measures a queue: a burst makes it long for a moment; only a wait that stays long is overload. Then
+the limit on running requests changes:
 
-    the wait stays long    a few fewer than there are: the longer it took to measure, the fewer
-    it was short           a few more than before; no limit, once it is far above what is under way
+    the wait stays long    it falls below the current number: the longer the measurement, the lower
+    it was short           it rises a little, and ends once it is far above the current number
 
-Refused is who has more than a fair share of the limit: an organisation of all places, a key of
-those of its organisation. Others take a place beyond the limit, and the next that ends of the
-largest is not replaced.
+Callers with more than a fair share of the limit are refused: an organisation's share is of all
+places, a key's share is of its organisation's. Others are admitted beyond the limit, and the next
+finished request of the largest caller is not replaced.
 
-Requests come in waves, each of which makes others wait for a moment. The process rests behind it,
-and to take fewer would only make its rest longer.
+Requests come in waves, and each wave makes others wait for a moment. The process is idle after a
+wave, so that admitting fewer would only lengthen the idle time.
 
-All times are seconds of one clock that only goes forward, and are given by the caller.
+All times are seconds of one monotonic clock, and are passed in by the caller.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,28 +25,33 @@ from typing import Final
 MEASURED_EACH_S: Final = 0.05
 WAIT_S_MAX: Final = 0.035
 PATIENCE_S: Final = 2.0
-"""For so long a wait stays long before anybody is refused, and the next before it is ever fewer."""
+"""How long a wait must stay long before the first refusal, and between two reductions of the
+limit.
+"""
 LIMITED_PATIENCE_S: Final = 0.15
 UNDER_WAY_MIN: Final = 64
-"""So few never keep a process busy by themselves: something else has taken the time, and to refuse
-some of them would not give it back."""
+"""This few requests never overload a process: something else took the time, and refusing some of
+them would not give it back.
+"""
 BUSY_MIN: Final = 0.5
-"""Nor would it where the event loop worked for less than so much of the time: other threads, which
-draw pages, or other processes have the CPU."""
-# How the limit falls and rises in the time between two measurements. A slow rise keeps requests
-# that begin together, and whose providers answer together, from coming in ever higher waves.
+"""Refusing does not help either if the event loop worked for less than this share of the time:
+other threads, which render pages, or other processes use the CPU.
+"""
+# How the limit falls and rises between two measurements. It rises slowly, so that requests that
+# begin together, and whose providers answer together, do not come in ever higher waves.
 _FALL: Final = 0.98
 _RISE: Final = 1.008
 _ELAPSED_S_MAX: Final = 1.0
 _FAR_ABOVE: Final = 2
 COME_AGAIN_S: Final = (4.0, 40.0)
-"""The least and the longest mean time to come again: clients take no word that is over a minute."""
+"""The bounds of the mean time to come back. Clients ignore a wait of more than a minute."""
 _RATE_OVER_S: Final = 1.0
 
 
 class LoadShedding:
-    """The limit of one process, None while there is none. `wait_s_max` is how long what is due may
-    wait, 0 = as long as it does; `wait_s` is how long it waits now."""
+    """The limit of one process, None while there is none. `wait_s_max` is the longest acceptable
+    wait, 0 = unlimited; `wait_s` is the current one.
+    """
 
     __slots__ = (
         "_away", "_long_since", "_measured_at", "_refused", "_taken", "_taken_each_s",
@@ -59,15 +64,17 @@ class LoadShedding:
         self._wait_s_max = wait_s_max
         self._long_since: float | None = None
         self._measured_at = 0.0
-        # Since the last measurement; and those that were told before to come again, and have not.
+        # Counts since the last measurement, and the clients that were told to come back and have
+        # not yet.
         self._taken = 0
         self._refused = 0
         self._taken_each_s = 0.0
         self._away = 0.0
 
     def measured(self, wait_s: float, under_way: int, busy: float, now: float) -> None:
-        """Something waited for so long, while so many requests were under way; since the last time
-        the event loop worked for that share of the time."""
+        """Record a measured wait with this many running requests. The event loop worked for this
+        share of the time since the last measurement.
+        """
         if not self._wait_s_max:
             return
         self._count_away(now - self._measured_at)
@@ -82,7 +89,7 @@ class LoadShedding:
                     self.limit = None
             return
         if self._long_since is None:
-            # What was due had to wait since then.
+            # Ready callbacks had to wait since then.
             self._long_since = now - wait_s
         patience_s = PATIENCE_S if self.limit is None else LIMITED_PATIENCE_S
         if now - self._long_since >= patience_s:
@@ -91,8 +98,9 @@ class LoadShedding:
     def takes(
         self, under_way: int, is_within_share: Callable[[float], bool] = lambda limit: False
     ) -> bool:
-        """Whether a request that has just come is taken beside so many: above the limit only if who
-        asks stays within their fair share of it (P35)."""
+        """Return whether to admit a request besides this many: above the limit only if the caller
+        stays within its fair share (P35).
+        """
         if self.limit is None or under_way < self.limit or is_within_share(self.limit):
             self._taken += 1
             return True
@@ -100,14 +108,14 @@ class LoadShedding:
         return False
 
     def come_again_s(self) -> float:
-        """After which time, in the mean, those who are refused now shall come again."""
+        """Return the mean time after which clients that are refused now shall come back."""
         shortest, longest = COME_AGAIN_S
         if not self._taken_each_s:
             return shortest
         return min(max((self._away + self._refused) / self._taken_each_s, shortest), longest)
 
     def _count_away(self, elapsed_s: float) -> None:
-        """Who was told to come again does so in the course of that time."""
+        """Clients that were told to come back do so evenly over that time."""
         if elapsed_s <= 0:
             return
         self._away = self._away * exp(-elapsed_s / self.come_again_s()) + self._refused
@@ -119,9 +127,11 @@ class LoadShedding:
 def is_within_share(
     limit: float, of_key: int, of_keys: Iterable[int], of_organisations: Iterable[int]
 ) -> bool:
-    """Whether a key that has so many requests under way may have one more of `limit`: whether they
-    would all have room if no other key of its organisation had more than it then has, and no other
-    organisation more than these keys together. What the others really have is given."""
+    """Return whether a key with this many running requests may have one more of `limit`. It may if
+    every request would have room, supposing that no other key of its organisation had more than
+    this key then has, and no other organisation more than this one's keys together. The real
+    numbers of the others are passed in.
+    """
     of_key += 1
     own = of_key + sum(min(others, of_key) for others in of_keys)
     return own + sum(min(others, own) for others in of_organisations) <= limit

@@ -1,4 +1,4 @@
-"""The answer to a page of ours: it waits here until it is fetched."""
+"""The answer to one of our pages: it is queued here until the page fetches it."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -21,14 +21,16 @@ class QueueSink:
         self.run: Run | None = None
 
     async def get(self) -> Head | bytes | None:
-        """The next item, None when there will be none."""
+        """Return the next item, or None at the end."""
         item = await self._items.get()
         if self._items.qsize() < _QUEUED_MAX:
             self._room.set()
         return item
 
     def give_way(self) -> None:
-        """Nobody fetches any more: a run that reads its answer to the end is not held back."""
+        """The page no longer fetches: a run that drains its answer must not be blocked by the full
+        queue.
+        """
         self._room.set()
 
     def close(self, task: "asyncio.Task[Outcome]") -> None:

@@ -1,4 +1,4 @@
-"""Whether this process can take a paid request now, which `/readyz` tells."""
+"""Whether this process can accept a paid request now; `/readyz` reports it."""
 
 import asyncio
 import contextlib
@@ -18,15 +18,16 @@ class Readiness:
     ) -> None:
         self.draining = False
         self._refresher = refresher
-        # The one that the ledger is written by.
+        # The connection that writes the ledger.
         self._connection = connection
         self._ledger = ledger
 
     @property
     def ready(self) -> bool:
-        """Whether the database can be written and has what this code expects, the catalogue is
-        loaded, no ending waits on the disk, its clock is that of the database, and the process is
-        not about to end."""
+        """Return whether the database is writable and has what this code expects, the catalogue is
+        loaded, no settlement waits on the disk, the clock agrees with the database's, and the
+        process is not shutting down.
+        """
         return (
             not self.draining
             and self._refresher.fit.fits
@@ -36,9 +37,10 @@ class Readiness:
         )
 
     def drain_at_sigterm(self, wait_s: float) -> None:
-        """At the signal to end, turn readiness off at once and go on accepting for a while: load
-        balancers need a few seconds to notice. Then the server's own handler stops it; a second
-        signal does at once."""
+        """At SIGTERM, turn readiness off at once and continue to accept requests for some seconds,
+        which load balancers need to notice. Then the server's own handler stops it; a second signal
+        stops it at once.
+        """
         loop = asyncio.get_running_loop()
         server = signal.getsignal(signal.SIGTERM)
         if not callable(server):
@@ -51,5 +53,5 @@ class Readiness:
                 return
             loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
 
-        with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.
+        with contextlib.suppress(ValueError):  # Signals can be handled in the main thread only.
             signal.signal(signal.SIGTERM, hear)

@@ -1,10 +1,10 @@
-"""In which order a busy process begins the requests that wait: organisations in turn, of each
-organisation its keys in turn, of each key the oldest first (P35).
+"""The order in which a busy process begins waiting requests: organisations in turn, the keys of
+each organisation in turn, the oldest request of each key first (P35).
 
-The event loop runs whatever is ready. If every request began as soon as it arrived, each step of a
-request would wait behind the next step of all others, so the organisation that sends most would
-set the pace for everybody. So only a few begin in each turn of the loop, and the rest wait here,
-where waiting costs nothing. How many begin follows from how long the turns take.
+The event loop runs whatever is ready. If every request began on arrival, each step of a request
+would wait behind the next step of all others, and the organisation that sends most would set the
+pace for everybody. Therefore only a few begin in each turn of the loop; the rest wait here, at no
+cost. The duration of the turns determines how many begin.
 """
 
 from collections import OrderedDict, deque
@@ -14,16 +14,17 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 BEGUN_MAX: Final = 8
-"""How many requests begin in one turn of the event loop at most."""
+"""The maximum number of requests that begin in one turn of the event loop."""
 TURN_S_MAX: Final = 0.002
-"""How much CPU a turn may take before fewer begin in the next one."""
+"""The CPU time of a turn above which fewer requests begin in the next one."""
 TURNS_EACH: Final = 5
-"""How many turns of the event loop follow each wait of a request, about: it takes ten, and waits
-twice."""
+"""The approximate number of loop turns for each wait of a request: a request takes about ten turns,
+and waits twice.
+"""
 
 
 class TurnQueue(Generic[T]):
-    """Items that wait, each for a key of an organisation."""
+    """Waiting items, each for a key of an organisation."""
 
     __slots__ = ("_organisations", "_size")
 
@@ -36,7 +37,7 @@ class TurnQueue(Generic[T]):
         return self._size
 
     def put(self, organisation: Hashable, key: Hashable, item: T) -> None:
-        """Add an item behind those of its key."""
+        """Add an item after those of its key."""
         keys = self._organisations.setdefault(organisation, OrderedDict())
         keys.setdefault(key, deque()).append(item)
         self._size += 1
@@ -59,7 +60,7 @@ class TurnQueue(Generic[T]):
 
 
 def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
-    """Items, each given with its organisation and key, in the order of their turns."""
+    """Return items, each given with its organisation and key, in the order of their turns."""
     queue = TurnQueue[T]()
     for organisation, key, item in items:
         queue.put(organisation, key, item)
@@ -67,8 +68,9 @@ def order_by_turns(items: Iterable[tuple[Hashable, Hashable, T]]) -> list[T]:
 
 
 def next_allowance(allowance: int, turn_s: float) -> int:
-    """How many requests may begin in the next turn, after one that took so much CPU: half as many
-    where that was too much, one more where it was little."""
+    """Return how many requests may begin in the next turn, after one that took this much CPU time:
+    half as many if that was too much, one more if it was little.
+    """
     if turn_s > TURN_S_MAX:
         return max(1, allowance // 2)
     if turn_s < TURN_S_MAX / 2:

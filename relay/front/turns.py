@@ -1,4 +1,4 @@
-"""Lets requests, and their answers, begin in turn: the shell of `relay/front/turn_order.py`."""
+"""Start requests, and their answers, in turn; the rules are in `relay/front/turn_order.py`."""
 
 import asyncio
 import time
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from relay.credentials.keys import Principal
 from relay.front.turn_order import BEGUN_MAX, TurnQueue, next_allowance
 
-# Since when a request waits, and what wakes it.
+# When a request began to wait, and the future that wakes it.
 _Waiting = tuple[float, "asyncio.Future[None]"]
 
 
 class Turns:
-    """The requests of one process that may not begin yet; `under_way` counts all that it has, and
-    `is_shared` says whether they are of several keys."""
+    """The requests of one process that may not begin yet. `under_way` is the number of all its
+    requests; `is_shared` tells whether they are of several keys.
+    """
 
     __slots__ = (
         "_allowance", "_counting", "_cpu_s", "_is_shared", "_left", "_loop", "_queue", "_under_way",
@@ -24,17 +25,18 @@ class Turns:
         self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._queue = TurnQueue[_Waiting]()
-        # How many may begin in a turn of the event loop, and in this turn still.
+        # How many may begin in a turn of the event loop, and in the rest of this turn.
         self._allowance = self._left = BEGUN_MAX
         # Whether the end of this turn will be noticed, and the CPU time at its beginning.
         self._counting = False
         self._cpu_s = 0.0
 
     async def begin(self, principal: Principal | None) -> None:
-        """Wait until a request of this principal may begin, not at all in a process that has little
-        to do, or works for one key alone. Those who need no key are one organisation."""
+        """Wait until a request of this principal may begin. There is no wait in a process with
+        little load, or with a single key. Callers without a key count as one organisation.
+        """
         if not self._queue and (self._under_way() <= BEGUN_MAX or not self._is_shared()):
-            # All of them may begin in one turn, or would wait for their own key alone.
+            # All of them may begin in one turn, or would only wait for their own key.
             return
         if not self._counting:
             self._counting = True
@@ -52,7 +54,7 @@ class Turns:
         await waiting
 
     def longest_wait_s(self) -> float:
-        """For how long the request that has waited longest has done so."""
+        """Return how long the request that waits longest has waited."""
         since = min((since for since, _ in self._queue.oldest()), default=None)
         return 0.0 if since is None else self._loop.time() - since
 
@@ -61,7 +63,7 @@ class Turns:
         self._allowance = self._left = next_allowance(self._allowance, self._cpu_s - before)
         while self._left and self._queue:
             _, waiting = self._queue.take()
-            # One that was cancelled has left its place.
+            # A cancelled request has left the queue.
             if not waiting.done():
                 waiting.set_result(None)
                 self._left -= 1

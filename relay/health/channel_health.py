@@ -1,7 +1,8 @@
-"""This process's knowledge of the channels: which are disabled, which keys rest, and since when.
+"""What this process knows about the channels: which are disabled, which keys rest, and since
+when.
 
-Every process finds out for itself and shares it (`health_sharing.py`). A channel's state is
-discarded when the channel is changed. The states and the effects of faults are in
+Every process detects problems itself and shares them (`health_sharing.py`). A channel's state is
+discarded when the channel is edited. The states and the effects of faults are in
 `rules/channel_standing.py`.
 """
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 _BUDGETS_MAX: Final = 4096
-# Reasons that are about one key.
+# Reasons that concern one key only.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _GOOD: Final = ChannelStatus("good")
 
@@ -44,15 +45,16 @@ class ChannelState(ChannelCondition):
         super().__init__(channel.breaker, len(channel.headers))
         self.channel = channel
         self.kind: ErrorKind | None = None
-        # The number of attempts of this process at the channel.
+        # The number of running attempts of this process at the channel.
         self.in_flight = 0
         # When its trouble began.
         self.since = 0.0
 
 
 class HealthProbe:
-    """One attempt at a channel with one of its keys. Its end is reported once: `good`, `failed`, or
-    `close`, which reports nothing and may follow the others."""
+    """One attempt at a channel with one of its keys. Its result is reported once, by `good` or
+    `failed`; `close` ends it without a result, and may follow the others.
+    """
 
     __slots__ = (
         "_again",
@@ -83,13 +85,14 @@ class HealthProbe:
         self.key = only if only >= 0 else state.next_key(sought, self._began, avoid)
         self._open = True
         state.in_flight += 1
-        # Resources that are reserved for this attempt.
+        # What is reserved for this attempt.
         self._breakers: Sequence[Breaker] = ()
         self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
-        """Reserve what only one request may try at a time; a half-open breaker for a limited
-        time."""
+        """Reserve a probe that only one request may make at a time; of a half-open breaker, for a
+        limited time.
+        """
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
         self._breakers = [breaker for breaker in breakers if not breaker.closed]
@@ -99,16 +102,18 @@ class HealthProbe:
         self._rests = [rest for rest in rests if rest.claim(now)]
 
     def accepted(self) -> None:
-        """The provider takes the key, and knows the model."""
+        """The provider accepted the key and the model."""
         self._state.keys[self.key].good(self._sought.model, self._began)
 
     def first_content(self) -> None:
-        """It answers: what waits for this probe need not wait for the end of a long stream."""
+        """The provider answers: requests that wait for this probe need not wait for the end of a
+        long stream.
+        """
         if not self._state.breaker.closed:
             self._state.breaker.good(self._health.now())
 
     def good(self) -> None:
-        """The answer came to its end."""
+        """The answer finished successfully."""
         if not self._open:
             return
         self._open = False
@@ -122,7 +127,7 @@ class HealthProbe:
         self._health.settle(state, now)
 
     def failed(self, failure: UpstreamFailed) -> None:
-        """A fault, before or behind the commit point."""
+        """Report a fault, before or after the commit point."""
         if not self._open:
             return
         row = FAULTS[failure.fault]
@@ -141,7 +146,7 @@ class HealthProbe:
             self._again.failed(self._state.channel.id, self._health.now())
 
     def close(self) -> None:
-        """End the attempt. The next one may try what it has not reported on."""
+        """End the attempt. The next one may probe whatever it has not reported."""
         if self._open:
             self._open = False
             self._state.in_flight -= 1
@@ -153,7 +158,7 @@ class HealthProbe:
 
 
 class Health:
-    """The health of all channels, as far as this process knows."""
+    """The health of all channels, as this process knows it."""
 
     def __init__(self) -> None:
         self._states: dict[str, ChannelState] = {}
@@ -166,7 +171,7 @@ class Health:
     # ---- before an attempt
 
     def budget(self, model: str) -> RetryBudget:
-        """The budget of a model's further attempts."""
+        """Return the retry budget of a model."""
         budget = self._budgets.get(model)
         if budget is None:
             if len(self._budgets) >= _BUDGETS_MAX:
@@ -202,12 +207,12 @@ class Health:
         return [replace(candidate, why="last_resort") for candidate in left]
 
     def skipped(self, candidates: Iterable[Candidate], organisation_id: UUID) -> list[Skipped]:
-        """Why those are passed over that are."""
+        """Return why each skipped channel is skipped."""
         blocks = [(item.channel_id, self.why_not(item, organisation_id)) for item in candidates]
         return [Skipped(name, block.reason, block.wait_s) for name, block in blocks if block]
 
     def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
-        """The ids of the candidates' channels that may not be asked now."""
+        """Return the ids of the candidates' channels that are unavailable now."""
         if not self._troubled:
             return set()
         now = self.now()
@@ -221,13 +226,12 @@ class Health:
         return {name for name, state, sought in known if state and not state.asks(sought, now)}
 
     def take_retry(self, candidate: Candidate, key: int) -> bool:
-        """Return whether the caller is the one request that may ask the key once more that was
-        refused."""
+        """Return whether the caller is the one request that may use the refused key once more."""
         state = self._states.get(candidate.channel_id)
         return state is not None and state.keys[key].take_retry()
 
     def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
-        """Return whether a key of the channel beside that one can be used."""
+        """Return whether another key of the channel can be used."""
         (state, sought), now = self._known(candidate, organisation_id), self.now()
         return state is not None and any(
             n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
@@ -298,7 +302,7 @@ class Health:
     # ---- after one
 
     def settle(self, state: ChannelState, now: float) -> None:
-        """A channel without trouble is looked at no more."""
+        """Forget a channel without problems."""
         channel_id = state.channel.id
         if channel_id in self._troubled and state.calm(now):
             if not state.barred(now):
@@ -338,11 +342,11 @@ class Health:
     def alert_channel(
         self, channel: Channel, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
-        """Alert operators about a channel whose state need not be known."""
+        """Alert operators about a channel, independent of its state."""
         self.alerts.tell(Alert(id_text(channel.uuid), channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Forget what is known of channels that are no longer so."""
+        """Forget channels that were changed or removed."""
         for channel_id, state in list(self._states.items()):
             channel = snapshot.channels.get(channel_id)
             if channel == state.channel:

@@ -1,7 +1,6 @@
-"""What all processes together know of how channels did lately, for the rules that pick by it.
-
-What ended is read from the counted traffic, what is under way from the open holds, to which this
-process adds what it has begun since. Nothing is read while no rule asks for it.
+"""Recent measurements of channels over all processes, for the routing rules that use them. Finished
+attempts come from the traffic counts, running ones from the open holds, plus those that this
+process has begun since. Nothing is read unless a rule needs it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,13 +12,15 @@ from relay.ledger.database import Row, Statement
 from relay.routing.snapshot import Snapshot
 
 RECENT_S: Final = 900
-"""What ended within so long counts: for longer than a channel is not asked it stays unknown."""
-# How often what ended is read; what is under way is read each time.
+"""The period of finished attempts that count; a channel unused for longer is unknown."""
+# How often finished attempts are read; running ones are read each time.
 _REFRESH_S: Final = 10.0
 
 
 class ChannelMeasures:
-    """What is known now. `begun_here` counts the attempts of this process that run, by channel."""
+    """The current measurements. `begun_here` counts the running attempts of this process, by
+    channel.
+    """
 
     def __init__(
         self, now: Callable[[], float], begun_here: Callable[[], Mapping[str, int]]
@@ -33,7 +34,7 @@ class ChannelMeasures:
     async def refresh(
         self, snapshot: Snapshot, ask: Callable[[Statement], Awaitable[Sequence[Row]]]
     ) -> None:
-        """Read what is due and asked for. Raises DatabaseFailed."""
+        """Read what is due and needed. Raises DatabaseFailed."""
         picks = {rule.pick for rule in snapshot.rules}
         if "in_flight" in picks:
             here = dict(self._begun_here())
@@ -52,7 +53,7 @@ class ChannelMeasures:
             self._measured.setdefault(str(channel_id), {})[str(label)] = measured
 
     def figures(self, pick: Pick, snapshot: Snapshot, model: str) -> Mapping[str, float]:
-        """The figures of a model's channels, by their ids; less is better."""
+        """Return the figures of a model's channels, by id; less is better."""
         channel_ids = {route.channel_id for route in snapshot.routes_of(model)}
         if pick == "in_flight":
             here = self._begun_here()
@@ -70,8 +71,9 @@ class ChannelMeasures:
         return figures_of(pick, measured, rates)
 
     def _of(self, channel_id: str, model: str) -> Measured:
-        """What is counted under the model's name, or else under the longest pattern that it fits:
-        so `gateway/health/traffic.py` names it."""
+        """Return the counts under the model's name, or else under the longest matching pattern, as
+        `gateway/health/traffic.py` stores them.
+        """
         by_label = self._measured.get(channel_id, {})
         if model in by_label:
             return by_label[model]

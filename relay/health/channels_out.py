@@ -1,4 +1,4 @@
-"""No channel of a model can be asked: what its client hears, and when to come again."""
+"""No channel of a model is available: the client's error, and when to retry."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from gateway.routing.channel_order import Skipped
 from relay.errors import RelayError
 
 _JITTER: Final = 0.1
-# When to ask again for what never fits, or where only others are served.
+# When to retry if the request never fits, or if only other callers are served.
 _NEVER_MS: Final = 60_000
-# A cap may be raised long before it ends by itself.
+# A cap may be raised long before its period ends.
 _LONGEST_S: Final = 3600.0
-# What a client hears of causes that only operators can end, all of which were told to them. Whether
-# a provider refused a key or wants money is between it and the operators.
+# The client's errors for causes that only operators can fix. The operators are alerted to all of
+# these. Clients do not learn that a provider refused a key or wants money.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
 _CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
 _CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
@@ -31,7 +31,7 @@ _CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
         "model_unknown": "the provider does not know the model; the operator has been notified",
     }
 )
-# Limits that end by themselves within a minute.
+# Limits that reset by themselves within a minute.
 _OWN_LIMITS: Final = frozenset({"requests", "tokens", "parallel"})
 _LIMITS_OF: Final[Mapping[frozenset[bool], str]] = MappingProxyType(
     {
@@ -44,8 +44,9 @@ _BY_POLICY: Final = frozenset({"retention", "region"})
 
 
 class ChannelsOut(RelayError):
-    """No channel of the model can be asked now; `skipped` says why of each. `retry_after_ms` None:
-    waiting does not help."""
+    """No channel of the model is available now; `skipped` has the reason of each. `retry_after_ms`
+    None: waiting does not help.
+    """
 
     def __init__(
         self,
@@ -62,7 +63,9 @@ class ChannelsOut(RelayError):
 
 
 def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = ()) -> ChannelsOut:
-    """What to raise where each channel of the model is kept out for now by one of these."""
+    """Return the error to raise if each channel of the model is temporarily unavailable for one of
+    these reasons.
+    """
     busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
     wait_s = min((block.wait_s for block in busy), default=0.0)
     if wait_s == inf:
@@ -86,7 +89,9 @@ def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] =
 
 
 def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> ChannelsOut:
-    """What to raise where no channel of the model is for a request like this (`screening.py`)."""
+    """Return the error to raise if no channel of the model serves requests like this
+    (`screening.py`).
+    """
     if any(item.reason in _BY_POLICY for item in skipped):
         message = message_of("data_policy", str(policy), model=model)
         return ChannelsOut("data_policy", message, None, skipped)
@@ -97,5 +102,5 @@ def none_suits(model: str, policy: DataPolicy, skipped: Sequence[Skipped]) -> Ch
 
 
 def jittered(wait_ms: int) -> int:
-    """A wait, made a little longer, so that not all come back at once."""
+    """Return a wait, lengthened at random so that clients do not return together."""
     return int(wait_ms * random.uniform(1, 1 + _JITTER))

@@ -1,16 +1,16 @@
-"""What the web processes tell each other of the channels, so that all of them know the same, and
-one that begins knows what was known before it.
+"""The web processes share what they know about the channels, so that a new process starts with
+it.
 
-Each process writes what it found into one row, with how long ago and for how long, so that no two
-clocks are compared; and reads the rows of the others. Of two that say otherwise of a channel or of
-one of its keys, the later one is right. Only what was found with the same catalogue is taken.
+Each process writes its findings into one row, with ages and durations instead of times, so that
+clocks need not agree, and reads the rows of the others. If two disagree about a channel or key, the
+newer finding wins. Only findings by the same catalogue count.
 
-    told      the breaker of a channel, a key that its provider takes no more; that either ended
-    not told  limits of one model and doubts of one organisation: each process hears of them itself,
-              and only pages show those of all
+    shared      the breaker of a channel, a key that its provider refuses, and the end of either
+    not shared  limits of one model and doubts about one organisation: each process detects them
+                itself, and only pages show those of all processes
 
-While nothing can connect to a channel, whether it can is tried each second, so that its
-return is known before a request has to find out.
+While a channel cannot be connected to, a connection is tried each second, so that its recovery is
+noticed before the next request.
 """
 
 import asyncio
@@ -27,18 +27,18 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import Upstreams
 
 TICK_S: Final = 1.0
-"""Seconds between two reports while there is something to tell."""
+"""Seconds between two reports while there is something to report."""
 QUIET_TICKS: Final = 5
-"""How many of them make a report while there is not: well within `channel_reports.LIVE`."""
+"""The same while there is nothing: well within `channel_reports.LIVE`."""
 _RECONNECT_S: Final = 1.0
 _KNOWN_S: Final = 900.0
-# Two processes that know the same end of a rest agree within this time.
+# Two processes whose ends of a rest differ by less than this agree.
 _SAME_S: Final = 1.0
 _CHANNEL: Final = -1
 
 
 class KeyReport(msgspec.Struct, frozen=True):
-    """One key: how it is doing, and since when it is out, or in again."""
+    """The state of one key, and since when it is unavailable or available again."""
 
     status: KeyStatus
     out: bool
@@ -47,8 +47,9 @@ class KeyReport(msgspec.Struct, frozen=True):
 
 
 class ChannelReport(msgspec.Struct, frozen=True):
-    """One channel as a process sees it; its times count from when it was written. `models` are
-    those that rest there, by their upstream names, for pages alone."""
+    """The state of one channel in one process; its times count from when it was written. `models`
+    are the upstream names of models that rest there, for pages only.
+    """
 
     status: ChannelStatus
     out: bool
@@ -80,7 +81,7 @@ class HealthSharing:
         self._connecting: dict[str, float] = {}
 
     def report(self) -> dict[str, ChannelReport]:
-        """Return the report for each channel that is not healthy."""
+        """Return a report of each channel that is not healthy."""
         now = self._health.now()
         states = self._health.states()
         for state in states:
@@ -94,7 +95,7 @@ class HealthSharing:
         }
 
     def adopt(self, reports: Mapping[str, ChannelReport], age_s: float, snapshot: Snapshot) -> None:
-        """Merge another process's report of so long ago, where it is newer."""
+        """Merge another process's report of this age, where it is newer."""
         now = self._health.now()
         for channel_id, report in reports.items():
             channel = snapshot.channels.get(channel_id)
@@ -118,7 +119,7 @@ class HealthSharing:
             self._health.adopted(state, now)
 
     async def reconnect(self, upstreams: Upstreams, snapshot: Snapshot) -> None:
-        """Try whether those that could not be connected to can be now."""
+        """Try to connect to the unreachable channels."""
         now = self._health.now()
         due = [
             state
@@ -140,7 +141,7 @@ class HealthSharing:
                 state.breaker.reachable(self._health.now())
 
     def _look_at(self, state: ChannelState, now: float) -> None:
-        """Record what this process has found since."""
+        """Record this process's own findings since the last call."""
         for n, out, until in _parts(state, now):
             name = (state.channel.id, n)
             known = self._known.get(name, _NOTHING)
@@ -186,7 +187,7 @@ def read(rows: Sequence[Row]) -> list[tuple[float, dict[str, ChannelReport]]]:
 
 
 def _parts(state: ChannelState, now: float) -> Iterator[tuple[int, bool, float]]:
-    """The channel and each of its keys: which, whether it is out, and until when."""
+    """Yield the channel and each of its keys: which, whether it is unavailable, and until when."""
     yield _CHANNEL, not state.breaker.closed, now + state.breaker.waits(now)
     for n, key in enumerate(state.keys):
         yield n, not key.rest.calm(now), now + key.rest.left(now)

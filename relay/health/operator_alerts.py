@@ -19,22 +19,24 @@ Cause = Literal[
     "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
     "unpriced", "spend_day", "spend_month",
 ]  # fmt: skip
-"""A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
-or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
-asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
-keys cannot be opened; a model was asked for that has no price, which is no channel's trouble; a
-channel's cost has reached its cap of the day, or of the month."""
+"""Causes: a key was refused (F5); the account at the provider has no money left (F9); no secure
+connection, or a redirect (F3, F21); a model is unknown there (F7); answers are compressed without
+being requested (F20); no answer from the channel for a long time; its provider is unknown here, or
+its keys cannot be decrypted; a requested model has no price, which concerns no channel; a channel's
+cost has reached its daily or monthly cap.
+"""
 
 LONG_S: Final = 600.0
 _HOUR_S: Final = 3600.0
 _KNOWN_MAX: Final = 4096
-# Clients choose the names that patterns meet.
+# Limited, because clients choose the names that patterns match.
 _UNPRICED_AN_HOUR: Final = 20
 
 
 class Alert(NamedTuple):
-    """One channel's trouble. `what` is which key or model it is about, "" the whole channel;
-    `last`: no key of the channel is left."""
+    """One channel's problem. `what` is the key or model concerned, "" for the whole channel;
+    `last`: no key of the channel is left.
+    """
 
     channel_id: str
     channel: str
@@ -48,12 +50,12 @@ class Alerts:
 
     def __init__(self) -> None:
         self._waiting: list[Alert] = []
-        # By the clock that only goes forward.
+        # By the monotonic clock.
         self._sent_at: dict[Alert, float] = {}
         self.now = time.monotonic
 
     def tell(self, alert: Alert) -> None:
-        """Report a problem unless it was reported within the hour."""
+        """Report a problem, unless it was reported within the hour."""
         now = self.now()
         if now - self._sent_at.get(alert, -_HOUR_S) < _HOUR_S:
             return
@@ -63,7 +65,7 @@ class Alerts:
         self._waiting.append(alert)
 
     def take(self) -> list[Alert]:
-        """Take the alerts to write now."""
+        """Return and clear the alerts to write now."""
         taken, self._waiting = self._waiting, []
         return taken
 
@@ -73,21 +75,22 @@ class Alerts:
 
 
 def statement(alerts: Sequence[Alert]) -> Statement:
-    """What writes the facts; a model without a price is one fact a day."""
+    """Return the statement that writes the facts; a model without a price is one fact a day."""
     rows = msgspec.json.encode([alert._asdict() for alert in alerts]).decode()
     return _TELL, {"alerts": rows, "unpriced": _UNPRICED_AN_HOUR}
 
 
 class DamagedRecords(NamedTuple):
-    """So many records of a spool or a journal could not be read. `fact_id` makes it one fact,
-    however often it is written."""
+    """Records of a spool or journal that could not be read. `fact_id` makes them one fact, however
+    often it is written.
+    """
 
     fact_id: UUID
     records: int
 
 
 def damaged_statement(damaged: DamagedRecords) -> Statement:
-    """What writes the fact, and counts the records once."""
+    """Return the statement that writes the fact, and counts the records once."""
     return _DAMAGED, {"id": damaged.fact_id, "records": damaged.records}
 
 

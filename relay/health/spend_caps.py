@@ -18,8 +18,9 @@ _REASONS: Final[tuple[_SpendReason, _SpendReason]] = ("spend_day", "spend_month"
 async def apply_spend_caps(
     health: Health, snapshot: Snapshot, ask: Callable[[Statement], Awaitable[Sequence[Row]]]
 ) -> None:
-    """Bar the channels that have cost as much as they may, and let the others be used again. Raises
-    DatabaseFailed."""
+    """Block the channels that have reached their cap, and unblock the others. Raises
+    DatabaseFailed.
+    """
     if not snapshot.spend_capped:
         return
     channels = [snapshot.channels[channel_id] for channel_id in snapshot.spend_capped]

@@ -1,4 +1,4 @@
-"""How much a request must hold, and which output cap goes with it."""
+"""How much a request must hold, and the output cap that goes with it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
@@ -23,25 +23,26 @@ from relay.holds.rules import (
 )
 from relay.routing.snapshot import Channel
 
-# How many times as long as was assumed an answer may be whose provider was told no cap.
+# How many times the assumed length an answer may reach if its provider was sent no cap.
 _UNCAPPED_TIMES: Final = 4
 
 
 class Unpriced(RelayError):
-    """The price has no rate for what the request will surely be billed for."""
+    """The price has no rate for something that the request will certainly be billed for."""
 
 
 class Size(msgspec.Struct, frozen=True):
-    """A hold, and the output cap per choice that the upstream must be told, None for no change."""
+    """A hold, and the output cap per choice that the upstream must be sent; None for no change."""
 
     hold_nano: int
     output_cap: int | None
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What may be billed beside the answer (dialects/chat/steps.py), `uses` times: it reads as
-    much as the request and its answer at most. None for `output_tokens` is as much as the answer;
-    `summary_tokens` are read again by the step behind it."""
+    """A step that may be billed besides the answer (dialects/chat/steps.py), up to `uses` times. It
+    reads at most the request and its answer. `output_tokens` None means as many as the answer; the
+    next step reads `summary_tokens` again.
+    """
 
     version: PriceVersion
     uses: int = 1
@@ -52,12 +53,13 @@ class Step(msgspec.Struct, frozen=True):
 class HoldEstimate:
     """The worst price of one request, under any output cap.
 
-    `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
-    the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
-    that input and output must fit, where the request names no cap. `thinking_tokens` is what a
-    model may think beside its cap, for each choice; `searches` are those that it may make;
-    `added_bytes` is the most that a channel adds to the input; `steps` may be billed beside the
-    answer. Raises Unpriced when the price has no rate for what the request will surely be billed
+    `assumed_cap` replaces the cap of a request without one. `unseen_tokens` are input tokens
+    outside the body. `tokens_max` is a tokens-per-minute limit that input and output must fit if
+    the request has no cap. `thinking_tokens` is what a model may think in addition to its cap, per
+    choice; `searches` is the number of searches that it may make; `added_bytes` is the most that a
+    channel adds to the input; `steps` may be billed besides the answer.
+
+    Raises Unpriced if the price has no rate for something that the request will certainly be billed
     for.
     """
 
@@ -78,7 +80,7 @@ class HoldEstimate:
     ) -> None:
         self._facts = facts
         self._version = price_in_force.bound
-        # The output tokens of a choice that are held.
+        # The output tokens per choice that are held.
         self.cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
@@ -88,9 +90,9 @@ class HoldEstimate:
         self._text_tokens = max(text_tokens, unseen_tokens)
         self._media_tokens = 0
         if facts.media:
-            # The dearest of the channels that the request may be sent to.
+            # The most expensive of the possible channels.
             self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
-        # Whether the limit of tokens left less than the cap that is assumed.
+        # Whether the tokens-per-minute limit allowed less than the assumed cap.
         self._shortened = False
         if tokens_max is not None and facts.output_cap is None:
             room = (tokens_max - self.input_tokens) // facts.choices
@@ -100,7 +102,7 @@ class HoldEstimate:
             raise Unpriced
 
     def first(self) -> Size:
-        """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
+        """Return the hold of the unchanged request. Raises RequestFault `max_cost_exceeded`."""
         hold_nano = self._under_cap(self.cap)
         limit = self._max_cost_nano
         if limit is None or hold_nano <= limit:
@@ -113,13 +115,14 @@ class HoldEstimate:
 
     @property
     def least_nano(self) -> int:
-        """The smallest hold that the request could be admitted with."""
+        """Return the smallest hold with which the request could be admitted."""
         named = self._facts.output_cap is not None
         return self._under_cap(self.cap if named else min(self.cap, OUTPUT_CAP_MIN))
 
     def within(self, available_nano: int) -> Size | None:
-        """The largest hold that fits `available_nano`: with a smaller output cap where the client
-        named none. None when nothing fits."""
+        """Return the largest hold that fits `available_nano`, with a smaller output cap if the
+        client set none. None if nothing fits.
+        """
         if self._facts.output_cap is not None:
             return None
         if self._max_cost_nano is not None:
@@ -128,7 +131,7 @@ class HoldEstimate:
         return None if cap is None else Size(self._under_cap(cap), cap)
 
     def ways(self, cap: int | None) -> Sequence[Way]:
-        """What it may be billed for under an output cap, None for its own."""
+        """Return what it may be billed for under an output cap; None for its own cap."""
         facts, version = self._facts, self._version
         cap = self.cap if cap is None else cap
         return [
@@ -143,8 +146,10 @@ class HoldEstimate:
         ]
 
     def cut_above(self, cap: int | None) -> int:
-        """At how many tokens, of all choices together, an answer is cut (F18). `cap` is the output
-        cap that the upstream is told in place of the request's own, None for no change."""
+        """Return the number of tokens, of all choices together, above which an answer is cut (F18).
+        `cap` is the output cap that the upstream is sent instead of the request's own, None for no
+        change.
+        """
         output_cap = self._facts.output_cap if cap is None else cap
         if output_cap is None:
             return _UNCAPPED_TIMES * self._output_tokens(self.cap)
@@ -152,12 +157,12 @@ class HoldEstimate:
 
     @property
     def version(self) -> PriceVersion:
-        """The price that the hold is of."""
+        """The version of the price that the hold uses."""
         return self._version
 
     @property
     def input_tokens(self) -> int:
-        """An upper bound of the input."""
+        """Return an upper bound of the input tokens."""
         return self._text_tokens + self._media_tokens
 
     def _output_tokens(self, cap: int) -> int:
@@ -176,18 +181,20 @@ class HoldEstimate:
         return add_request_meter(quantities, self._version)
 
     def _under_cap(self, cap: int) -> int:
-        """The most that the request can cost under an output cap."""
+        """Return the maximum cost of the request under an output cap."""
         return self._price(self._quantities(cap)) + self.steps_nano(cap)
 
     def steps_nano(self, cap: int | None) -> int:
-        """The most that all steps beside the answer cost under an output cap, None for its own."""
+        """Return the maximum cost of all steps besides the answer under an output cap; None for its
+        own.
+        """
         if not self._steps:
             return 0
         cap = self.cap if cap is None else cap
         return sum(self._step(step, cap) for step in self._steps)
 
     def _step(self, step: Step, cap: int) -> int:
-        """The most that a step costs, as far as its model has a price."""
+        """Return the maximum cost of a step, as far as its model has a price."""
         output_tokens = (cap + self._thinking_tokens) * self._facts.choices
         output = output_tokens if step.output_tokens is None else step.output_tokens
         worst = worst_quantities(
@@ -208,8 +215,9 @@ class HoldEstimate:
 
 
 class UnaryHoldEstimate:
-    """The worst price of a request that names no output cap, by the dearest way in which it may be
-    billed. Raises Unpriced when the price has no rate for any."""
+    """The worst price of a request without an output cap, by the most expensive way to bill it.
+    Raises Unpriced if the price has no rate for any way.
+    """
 
     cap = input_tokens = 0
 
@@ -231,7 +239,7 @@ class UnaryHoldEstimate:
         self._max_cost_nano = max_cost_nano
 
     def first(self) -> Size:
-        """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
+        """Return the hold of the request. Raises RequestFault `max_cost_exceeded`."""
         limit = self._max_cost_nano
         if limit is None or self._hold_nano <= limit:
             return Size(self._hold_nano, None)
@@ -242,19 +250,20 @@ class UnaryHoldEstimate:
 
     @property
     def least_nano(self) -> int:
-        """The smallest hold that the request could be admitted with."""
+        """Return the smallest hold with which the request could be admitted."""
         unit = self._cappable
         if unit is None:
             return self._hold_nano
         return self._price(unit, min(unit.output_tokens, OUTPUT_CAP_MIN))
 
     def cut_above(self, cap: int | None) -> int | None:
-        """As of a chat; None for no answer is cut."""
+        """Like that of a chat; None if no answer is cut."""
         return None
 
     def within(self, available_nano: int) -> Size | None:
-        """The largest hold that fits, with a smaller output cap; None where nothing fits, or no cap
-        could make it cheaper."""
+        """Return the largest hold that fits, with a smaller output cap. None if nothing fits, or no
+        cap makes it cheaper.
+        """
         unit = self._cappable
         if unit is None:
             return None
@@ -264,11 +273,11 @@ class UnaryHoldEstimate:
         return None if cap is None else Size(self._price(unit, cap), cap)
 
     def steps_nano(self, cap: int | None) -> int:
-        """As of a chat; nothing is done beside such an answer."""
+        """Like that of a chat; such an answer has no steps."""
         return 0
 
     def ways(self, cap: int | None) -> Sequence[Way]:
-        """What it may be billed for, one way or another; with an output cap where `cap` is one."""
+        """Return what it may be billed for, by any way; with an output cap if `cap` is set."""
         unit = None if cap is None else self._cappable
         units = self._units if unit is None or cap is None else (unit.capped(cap),)
         bounds = [unit.bound(self._version.rates) for unit in units]
@@ -283,7 +292,7 @@ class UnaryHoldEstimate:
 
     @property
     def version(self) -> PriceVersion:
-        """The price that the hold is of."""
+        """The version of the price that the hold uses."""
         return self._version
 
     @property
@@ -299,7 +308,7 @@ class UnaryHoldEstimate:
 
     def _total(self, quantities: Mapping[str, int]) -> int:
         nano = total_bound(quantities, self._version)
-        # What it may be billed for has a rate, or it had not been made.
+        # What it may be billed for has a rate; otherwise this estimate could not exist.
         return nano if isinstance(nano, int) else self._hold_nano
 
 
@@ -316,5 +325,5 @@ def _media_tokens(facts: Facts, channel: Channel) -> int:
 
 
 def add_request_meter(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
-    """A price per request counts the request itself, which no upstream reports."""
+    """Add the request itself for a price per request, because no upstream reports it."""
     return {**quantities, "requests": 1} if "requests" in version.rates else quantities

@@ -1,5 +1,6 @@
-"""Place the hold of an attempt: ask for a smaller one where the money does not reach, and read the
-principal again where its budgets have changed."""
+"""Place the hold of an attempt: ask for a smaller one if the balance is too low, and read the
+principal again if its budgets have changed.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -28,29 +29,29 @@ from relay.routing.routing import RoutedRequest
 from relay.routing.snapshot import Channel
 from usage.records.sql import END_USER_LENGTH, AttemptOpened
 
-# A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
-# have changed meanwhile.
+# Other requests may use the same wallet before the smaller hold arrives, and budgets may change in
+# the meantime.
 _ADMISSION_TRIES: Final = 4
-# Where less than so many holds are left, another process may miss the one that has just ended.
+# With room for fewer holds than this, other processes may need the hold that has just ended.
 _SCARCE: Final = 16
-# Of the channels that were passed over, a row names so many.
+# The maximum number of skipped channels in a row.
 _SKIPPED_MAX: Final = 16
 
 
 class Taken(NamedTuple):
-    """Included units that a request takes, and what of its price they pay."""
+    """The included units that a request uses, and how much of its price they pay."""
 
     units: tuple[tuple[Allowance, int], ...]
     nano: int
 
     @property
     def by_meter(self) -> Mapping[str, int]:
-        """How many it takes of each meter."""
+        """Return the number of units by meter."""
         return {allowance.meter: count for allowance, count in self.units}
 
     @property
     def rows(self) -> tuple[tuple[int, int], ...]:
-        """How many it takes of each row, by its id."""
+        """Return the number of units by the id of their row."""
         return tuple((allowance.id, count) for allowance, count in self.units)
 
 
@@ -59,9 +60,10 @@ NO_UNITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class HoldPlacer:
-    """Places the holds of one request's attempts. `asked_model` is the name that it asks for, where
-    it is another one than the model's. Raises RequestFault `max_cost_exceeded` when it is made for
-    a request whose least hold is above what its client would pay."""
+    """Places the holds of one request's attempts. `asked_model` is the requested name if it differs
+    from the model's. The constructor raises RequestFault `max_cost_exceeded` if the smallest hold
+    exceeds the client's maximum cost.
+    """
 
     __slots__ = ("_asked_model", "_context", "_first_size", "_principal", "_routed")
 
@@ -76,9 +78,10 @@ class HoldPlacer:
         self._principal = context.principal
 
     async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
-        """Place the hold of the attempt of this number; `replaces` is the end of the failed one
-        before it. Raises RequestFault when the wallet or the key says no, ChannelFull when the
-        channel does, DatabaseFailed."""
+        """Place the hold of the attempt with this number; `replaces` is the end of the failed one
+        before it. Raises RequestFault if the wallet or the key refuses, ChannelFull if the channel
+        does, DatabaseFailed.
+        """
         context, size = self._context, self._first_size
         channel = context.snapshot.channels[chosen.candidate.channel_id]
         price, cost = _price_on(self._routed, channel), self._find_cost(channel)
@@ -120,7 +123,9 @@ class HoldPlacer:
         self._refuse(verdict, size)
 
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
-        """What could be held instead. Raises RequestFault where it is not the money that lacks."""
+        """Return a smaller hold that would fit. Raises RequestFault if money is not the reason for
+        the refusal.
+        """
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
         if verdict.word == "limited" and verdict.details is not None:
@@ -162,7 +167,7 @@ class HoldPlacer:
         )
 
     def _find_cost(self, channel: Channel) -> Price | None:
-        """What the provider is owed by, asked as the body asks."""
+        """Return the cost price of the provider, for the conditions in the body."""
         snapshot, routed = self._context.snapshot, self._routed
         if not snapshot.costs:
             return None
@@ -175,7 +180,7 @@ class HoldPlacer:
     def _make_row(
         self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None
     ) -> AttemptOpened:
-        """The row of an attempt, with an id of its own."""
+        """Return the row of an attempt, with a new id."""
         context, routed, principal = self._context, self._routed, self._principal
         options = context.options
         channels, candidate = context.snapshot.channels, chosen.candidate
@@ -216,7 +221,7 @@ class HoldPlacer:
         )
 
     def _make_guard(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
-        """What the request must fit beside the wallet; None when nothing is limited."""
+        """Return what the request must fit besides the wallet; None without any limits."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
@@ -234,9 +239,9 @@ class HoldPlacer:
 def take_units(
     principal: Principal, routed: RoutedRequest, size: Size, left: Mapping[str, int]
 ) -> Taken:
-    """The included units that a request takes: all that it may need, so that only the price of the
-    rest is held. Where fewer are `left`, by the ids of their rows, it takes those and holds the
-    full price."""
+    """Return the included units that a request uses: all that it may need, so that only the price
+    of the rest is held. If fewer are `left` (by row id), it uses those and holds the full price.
+    """
     allowances, estimate = principal.allowances, routed.estimate
     if not allowances or estimate is None:
         return NOTHING_TAKEN
@@ -256,13 +261,14 @@ def take_units(
 
 
 def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dict[str, int]:
-    """Cap each unit at what is left; a unit refused twice is not asked for again."""
+    """Cap each unit at what is left; a unit that was refused twice is not tried again."""
     return {**known, **{row: 0 if row in known else count for row, count in remaining.items()}}
 
 
 def _price_on(routed: RoutedRequest, channel: Channel) -> Price | None:
-    """The price of a request as a channel sends it: without the service tier that it drops. The
-    hold covers both."""
+    """Return the price of a request as a channel sends it: without a service tier that it drops.
+    The hold covers both.
+    """
     if routed.price is None or not _drops_tier(channel):
         return routed.price
     return routed.price.for_tier("").for_request("")
@@ -273,7 +279,7 @@ def _drops_tier(channel: Channel) -> bool:
 
 
 def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:
-    """As the attempt's row has them."""
+    """Return the skipped channels as the attempt's row has them."""
     skipped = [
         {"channel": channels[item.channel_id].name, "reason": item.reason}
         for item in chosen.skipped[:_SKIPPED_MAX]
@@ -284,7 +290,7 @@ def _skipped_text(chosen: Chosen, channels: Mapping[str, Channel]) -> str:
 def budgets_of(
     context: RequestContext, principal: Principal, model: RequestedModel
 ) -> tuple[int, ...]:
-    """The budgets that a request falls under."""
+    """Return the budgets that apply to a request."""
     if not principal.budgets:
         return ()
     return principal.budget_ids_for(model.name, context.options.labels)

@@ -1,4 +1,4 @@
-"""What a request would hold, told before it is sent."""
+"""What a request would hold, computed without sending it."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -17,8 +17,9 @@ ReadAvailable = Callable[[Principal, Iterable[int], Taken], Awaitable[int]]
 
 
 async def read_bound(context: RequestContext, raw: bytes, available_nano: ReadAvailable) -> Bound:
-    """What the request of this body would hold, sent now; `available_nano` reads what there is to
-    hold. Raises RequestFault as sending it would, but for the money, and DatabaseAway."""
+    """Return what the request with this body would hold now; `available_nano` reads the available
+    balance. Raises RequestFault like sending it, except for lack of money, and DatabaseAway.
+    """
     reader = RequestReader(context)
     facts = reader.read_facts(raw)
     routed = route(context, facts, reader.find_model(facts.model))
@@ -28,7 +29,9 @@ async def read_bound(context: RequestContext, raw: bytes, available_nano: ReadAv
 async def bound_of(
     context: RequestContext, routed: RoutedRequest, available_nano: ReadAvailable
 ) -> Bound:
-    """What a routed request would hold. Raises RequestFault `max_cost_exceeded`, DatabaseAway."""
+    """Return what a routed request would hold. Raises RequestFault `max_cost_exceeded`,
+    DatabaseAway.
+    """
     bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
     if routed.estimate is not None:
         taken = take_units(principal, routed, routed.estimate.first(), {})
@@ -37,8 +40,9 @@ async def bound_of(
 
 
 async def check_means(context: RequestContext, facts: Facts, model: RequestedModel) -> None:
-    """Raise RequestFault where the request would be refused for money, whichever channel it went
-    to: no channel's coming back would help its caller. Raises ChannelsOut, DatabaseAway."""
+    """Raise RequestFault if the request would be refused for lack of money at every channel, so
+    that waiting for a channel would not help the caller. Raises ChannelsOut, DatabaseAway.
+    """
     routed = route(context, facts, model, whatever_rests=True)
     estimate, principal = routed.estimate, context.principal
     if estimate is None:
@@ -82,7 +86,7 @@ def _bound(routed: RoutedRequest) -> Bound:
 
 
 def _fit_balance(bound: Bound, routed: RoutedRequest, available_nano: int) -> Bound:
-    """The bound for who has no more than that: with a smaller cap where there is none."""
+    """Return the bound for this available balance: with a smaller cap if the request has none."""
     bound = bound._replace(available_nano=available_nano)
     if routed.estimate is None or bound.hold_nano <= available_nano:
         return bound

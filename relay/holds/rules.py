@@ -1,6 +1,5 @@
-"""How large a hold must be: the most that a request can cost, before it is sent.
-
-The bounds are quantities; `billing.prices.pricing.price_bound` makes them money.
+"""How large a hold must be: the maximum cost of a request before it is sent. The bounds are
+quantities; `billing.prices.pricing.price_bound` converts them to money.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from billing.subscriptions.included_units import Bound
 OUTPUT_CAP_MIN = 16
 BYTES_PER_ESTIMATED_TOKEN = 4
 
-# What plain text may turn out to be on the upstream's bill.
+# The meters that plain text may appear under on the upstream's bill.
 _TEXT_IN = (
     "in_text",
     "in_cache_read",
@@ -30,7 +29,8 @@ _AUDIO_OUT = ("out_audio",)
 _IMAGE_OUT = "out_image"
 _SEARCHES = "searches"
 
-# Members of a request, in any dialect, whose texts a model reads. No picture or sound is in them.
+# Members of a request, in any dialect, whose texts a model reads. They contain no pictures or
+# sound.
 _READ: Final = frozenset(
     (
         "messages",
@@ -52,13 +52,14 @@ _READ_BYTES_MAX: Final = 1024 * 1024
 
 
 def text_tokens_max(text_bytes: int) -> int:
-    """The most tokens that a text can be: each is at least one byte of UTF-8."""
+    """Return the maximum number of tokens of a text: each has at least one byte of UTF-8."""
     return text_bytes
 
 
 def media_tokens_max(parts: Mapping[str, int], bounds: Mapping[str, int]) -> int:
-    """The most tokens of a request's parts, counted by their kind: a part is the provider's bound
-    for its kind, 0 when the provider knows none."""
+    """Return the maximum tokens of a request's parts, given their number by kind: each counts as
+    the provider's bound for its kind, 0 if the provider does not accept the kind.
+    """
     return sum(count * bounds.get(kind, 0) for kind, count in parts.items())
 
 
@@ -71,12 +72,11 @@ def worst_quantities(
     audio_output: bool = False,
     searches: int = 0,
 ) -> dict[str, int]:
-    """The quantities of the dearest way in which a request could be billed.
-
-    Every bound is put on the meter, of those that it may end on, that is the dearest in any tier.
-    `output_tokens` counts all choices; where pictures have a rate, all of it may be pictures.
-    `searches` are priced at the dearest of their sizes, where searches have a rate. `version` must
-    have rates for in_text and out_text.
+    """Return the quantities of the most expensive way to bill a request. Every bound is assigned to
+    the most expensive meter, in any tier, of those that it may be billed by. `output_tokens` counts
+    all choices, and may all be pictures if pictures have a rate. `searches` are priced at their
+    most expensive size, if searches have a rate. `version` must have rates for in_text and
+    out_text.
     """
     quantities: dict[str, int] = {}
     outputs = _outputs(version, audio_output=audio_output)
@@ -104,8 +104,9 @@ def bounds(
     audio_output: bool = False,
     searches: int = 0,
 ) -> list[Bound]:
-    """The same bounds, each with all the meters that it may end on; and the request itself, where
-    that has a rate."""
+    """Return the same bounds, each with all the meters that it may be billed by, and the request
+    itself if that has a rate.
+    """
     groups = (
         (_TEXT_IN, text_tokens),
         (_ANY_IN, media_tokens),
@@ -130,10 +131,9 @@ def shrink_cap(
     cap_tokens_max: int,
     price_of: Callable[[int], int],
 ) -> int | None:
-    """The largest output cap, at most `cap_tokens_max`, whose price the balance affords.
-
-    None when not even 16 tokens can be held, or `cap_tokens_max` itself where that is less.
-    `price_of(cap)` is the most that a request costs under a cap; it may not fall when that grows.
+    """Return the largest output cap, at most `cap_tokens_max`, whose price the balance covers. None
+    if it does not cover 16 tokens, or `cap_tokens_max` if that is less. `price_of(cap)` is the
+    maximum cost of the request under a cap; it must not decrease with the cap.
     """
     low, high = min(OUTPUT_CAP_MIN, cap_tokens_max), cap_tokens_max
     if price_of(low) > available_nano:
@@ -148,17 +148,17 @@ def shrink_cap(
 
 
 def estimate_tokens(utf8_bytes: int) -> int:
-    """Tokens of a text whose count no upstream told (F25): four bytes each, rounded up.
-
-    English text of common vocabularies has a little more than four bytes to a token, other scripts
-    fewer characters but more bytes each; the row is marked estimated.
+    """Estimate the tokens of a text that no upstream counted (F25): four bytes each, rounded up.
+    English text has slightly more than four bytes per token in common vocabularies; other scripts
+    have fewer characters but more bytes per token. The row is marked as estimated.
     """
     return -(-utf8_bytes // BYTES_PER_ESTIMATED_TOKEN)
 
 
 def input_tokens_min(body: bytes) -> int:
-    """A count of a request's input that no provider's is below: the words between white space of
-    its texts, for no vocabulary has a token that spans two. 0 for what is too large to look at.
+    """Return a lower bound of every provider's count of a request's input: the number of words
+    between white space, because no vocabulary has a token that spans two. 0 for a request that is
+    too large to parse.
     """
     if len(body) > _READ_BYTES_MAX:
         return 0

@@ -1,10 +1,11 @@
-"""One batch in one transaction; and what becomes of it where the database does not take it whole.
+"""Write one batch in one transaction, and handle a batch that the database does not accept
+whole.
 
-refused for a lock that somebody holds     each organisation's part by itself
-refused for what it cannot store           each request and each ending by itself; an ending
-                                           that is refused again, without its texts
-refused for what passes, or away           the writer tries the endings again, and admissions
-                                           once where another transaction was in the way
+refused because of a lock            write the part of each organisation separately
+refused for a value it cannot store  write each request and each settlement separately; a settlement
+                                     that is refused again, without its texts
+a temporary refusal, or unavailable  the writer tries the settlements again, and once the admissions
+                                     that were rolled back by a conflict
 """
 
 import asyncio
@@ -31,20 +32,19 @@ from usage.records.sql import Ending, Refusal
 log = logging.getLogger(__name__)
 
 LEASE_S: Final = 10
-"""How long a process that says no more that it lives is believed."""
+"""How long a process counts as alive after its last heartbeat."""
 
-# What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
-# statements, an administrator's shutdown, a server that became read-only.
+# Errors that a retry may cure: serialization failure and deadlock, lack of resources, locks,
+# cancelled statements, an administrator's shutdown, a server that became read-only.
 _PASSING: Final = ("40", "53", "55", "57", "25")
 _LOCKED: Final = "55P03"
-# Serialization, deadlock, locks: the transaction was rolled back because of another one.
-_IN_THE_WAY: Final = ("40", "55")
+# Serialization failure, deadlock, lock timeout: a conflict with another transaction.
+_CONFLICTS: Final = ("40", "55")
 
 
 class BatchWriter:
-    """Writes batches of holds, attempts, postings and records on one connection.
-
-    Marks and the process's lease are written along with whatever else there is.
+    """Writes batches of holds, attempts, postings and records on one connection. Marks and the
+    process's lease are written together with other data.
     """
 
     def __init__(
@@ -58,18 +58,17 @@ class BatchWriter:
         self._queue = queue
         self._marks = marks
         self._recovery = recovery
-        # No hold without a lease: the first transaction says that the process lives.
+        # No hold without a lease: the first transaction includes the first heartbeat.
         self.lease_due = connection.process_id is not None
 
     def renew_lease(self) -> None:
-        """Say with the next transaction that this process lives."""
+        """Include a heartbeat of this process in the next transaction."""
         self.lease_due = self._connection.process_id is not None
 
     async def write(self, batch: Batch) -> None:
-        """Commit and tell the verdicts. Whoever is refused what an ending behind this batch may
-        release is asked again together with it.
-
-        Raises DatabaseFailed where another try may go through.
+        """Commit and return the verdicts to the callers. An admission is tried once more with the
+        next batch if a settlement in that batch may release what it lacked. Raises DatabaseFailed
+        if a retry may succeed.
         """
         releasing = {item.organisation_id for item in batch.behind}
         try:
@@ -97,14 +96,15 @@ class BatchWriter:
             await self._ask_again(again)
 
     def fail(self, admissions: Sequence[Waiting], error: Exception) -> None:
-        """The database could not decide on these; whatever it may have written is taken back.
-        Those that another transaction was in the way of are asked once more."""
+        """The database could not decide on these requests; undo whatever it may have written.
+        Requests that a conflict with another transaction rolled back are tried once more.
+        """
         asked_again = {future for _, future in self._queue.admissions}
-        rolled_back = isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_IN_THE_WAY)
+        rolled_back = isinstance(error, DatabaseRefused) and error.sqlstate.startswith(_CONFLICTS)
         again, failed = list[Waiting](), 0
         for request, future in admissions:
             if future in asked_again:
-                # Of a part that was written while another one failed.
+                # From a part that was written while another one failed.
                 continue
             if rolled_back and not request.rolled_back and not future.done():
                 again.append((msgspec.structs.replace(request, rolled_back=True), future))
@@ -113,10 +113,10 @@ class BatchWriter:
                 future.set_exception(error)
                 failed += 1
             elif not future.cancelled() and future.exception() is None:
-                # Decided before what failed: it runs, and settles itself.
+                # It was decided before the failure: it runs, and settles itself.
                 continue
-            # The commit may have gone through although nobody heard of it. A record is written
-            # only where an attempt is.
+            # The commit may have succeeded although no response arrived. A record is written only
+            # if an attempt exists.
             self._queue.endings.append(_void(request, "overloaded"))
             if future.cancelled() and request.attempt.n > 1:
                 self._queue.endings += _endings_of_abandoned(request)
@@ -125,7 +125,7 @@ class BatchWriter:
             log.warning("requests refused: %d, because of %s", failed, error)
 
     def take_back(self, request: AdmissionRequest, verdict: "asyncio.Future[Verdict]") -> None:
-        """The verdict on this request has reached nobody."""
+        """Undo an admission whose verdict reached nobody."""
         if verdict.exception() is None:
             self._abandon(request, verdict.result())
         elif request.attempt.n > 1:
@@ -134,7 +134,9 @@ class BatchWriter:
     async def _commit(
         self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:
-        """One transaction. Endings come first, so that what they release can be held again."""
+        """Run one transaction. Settlements come first, so that the next admissions can hold what
+        they release.
+        """
         endings = [*endings, *(request.replaces for request in requests if request.replaces)]
         organisations = {request.attempt.organisation_id for request in requests}
         organisations.update([item.organisation_id for item in endings if _moves_money(item)])
@@ -160,7 +162,7 @@ class BatchWriter:
             self._marks.put_back(marks)
             raise
         except DatabaseRefused:
-            # The marks may be what it refuses; there will be others.
+            # The marks may be the cause; later ones will replace them.
             self.lease_due = lease_due
             raise
         if marks:
@@ -175,20 +177,22 @@ class BatchWriter:
     async def _ask_again(
         self, again: Sequence[tuple[AdmissionRequest, Verdict, "asyncio.Future[Verdict]"]]
     ) -> None:
-        """Put questions first in the next batch, once what they miss is there."""
+        """Put admissions first in the next batch, once the rows that they lack exist."""
         waiting = [(request, future) for request, _, future in again]
         prepared = admission.prepare((request, verdict) for request, verdict, _ in again)
         if prepared:
             try:
                 await self._connection.run(prepared)
             except DatabaseFailed as error:
-                # Only of these: the others of their batch are decided.
+                # Only for these: the rest of their batch is decided.
                 self.fail(waiting, error)
                 return
         self._queue.ask_again(waiting)
 
     async def _write_each(self, parts: Sequence[Batch]) -> None:
-        """Somebody else holds the accounts of one organisation: the others need not wait for it."""
+        """Write the organisations of a batch separately, because somebody else holds the account of
+        one.
+        """
         failed: Exception | None = None
         for part in parts:
             try:
@@ -199,7 +203,7 @@ class BatchWriter:
             raise failed
 
     async def _write_apart(self, batch: Batch, error: DatabaseRefused) -> None:
-        """What the database cannot store must harm nobody else's request or money."""
+        """Write each item separately: one that the database cannot store must not affect others."""
         admissions, endings, _ = batch
         if len(admissions) + len(endings) > 1:
             for waiting in admissions:
@@ -216,7 +220,7 @@ class BatchWriter:
             await self.write(Batch(endings=[_strip_texts(endings[0])]))
 
     def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
-        """The client left while its hold was being decided."""
+        """The client left while its admission was being decided."""
         if verdict.word == "admitted":
             self._queue.endings.append(_void(request, "client_closed"))
         else:
@@ -224,14 +228,14 @@ class BatchWriter:
 
 
 def _moves_money(item: Settled) -> bool:
-    """Whether the accounts of its organisation are locked for it."""
+    """Return whether the accounts of its organisation are locked for it."""
     return type(item) is Resolved or (type(item) is Refusal and item.window_id is not None)
 
 
 def _limited_channels(
     requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
 ) -> set[UUID]:
-    """The channels whose counts this transaction reads and writes."""
+    """Return the channels whose counts this transaction reads and writes."""
     channels = {_limited_channel(request) for request in requests}
     channels.update(item.limited_channel_id for item in endings if type(item) is Resolved)
     return {channel_id for channel_id in channels if channel_id is not None}
@@ -243,7 +247,7 @@ def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
 
 
 def _group_by_organisation(batch: Batch) -> Sequence[Batch]:
-    """A batch in the parts of its organisations; none where it is all of one."""
+    """Split a batch by organisation; return nothing if it has only one."""
     admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
     endings: defaultdict[UUID, list[Settled]] = defaultdict(list)
     for waiting in batch.admissions:
@@ -275,7 +279,7 @@ def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
 
 
 def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refusal:
-    """The end of a request whose client has left."""
+    """Return the settlement of a request whose client has left."""
     attempt = request.attempt
     return Refusal(
         organisation_id=attempt.organisation_id,
@@ -300,8 +304,9 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
 
 
 def _endings_of_abandoned(request: AdmissionRequest) -> list[Settled]:
-    """What ends a request that nobody waits for any more, behind the attempt before this one: its
-    hold, if it was not resolved, and its record, if there is none."""
+    """Return the settlements of a request that its client abandoned after the attempt before this
+    one: of its hold, if that is not resolved, and of its record, if there is none.
+    """
     last = _refusal(request, after_attempts=True)
     if request.replaces is None:
         return [last]

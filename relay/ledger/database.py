@@ -3,11 +3,11 @@
 The hot path speaks to libpq directly (psycopg.pq): prepared statements, pipelined, results read
 when the socket has them. A cursor per statement costs ten times the CPU of the statement itself.
 
-    CLOSED --open--> IDLE --run--> BUSY --answered--> IDLE
-      IDLE, BUSY --connection lost, or no answer in time--> CLOSED (reopened behind the scenes)
+    CLOSED --open--> IDLE --run--> BUSY --response--> IDLE
+      IDLE, BUSY --connection lost, or timeout--> CLOSED (reopened in the background)
 
-While one is closed, `run` refuses at once: Postgres away means 503 within milliseconds, not a
-queue (docs/promises.md, "State when something is gone").
+While it is closed, `run` fails at once: an unavailable Postgres means 503 within milliseconds, not
+a queue (docs/promises.md, "State when something is gone").
 """
 
 import asyncio
@@ -39,8 +39,8 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 1.0
 _END_BACKEND = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = %s AND usename = current_user"""
-# All our statements are look-ups by key. The planner would choose scans while the tables are
-# empty, and keep that plan while they grow; a generic plan is the same for every batch.
+# All our statements are look-ups by key. The planner would choose scans while the tables are empty,
+# and keep that plan when they grow; a generic plan is the same for every batch.
 SESSION = {
     "statement_timeout": "2000",
     "lock_timeout": "1000",
@@ -54,7 +54,7 @@ SESSION = {
 
 
 class Prepared:
-    """A statement in the server's own notation, with the order of its parameters."""
+    """A statement with numbered placeholders, and the order of its parameters."""
 
     __slots__ = ("name", "names", "text")
 
@@ -71,7 +71,7 @@ class Prepared:
 
 
 class _Statements:
-    """The statements that have been run, and which of them the backend has prepared."""
+    """The statements of a connection, and which of them the backend has prepared."""
 
     def __init__(self) -> None:
         self._of_text: dict[str, Prepared] = {}
@@ -92,14 +92,13 @@ class _Statements:
         pgconn.send_query_prepared(statement.name, values)
 
 
-# Who waits for the answer to what was sent, and what has come of it.
+# The future of the running transaction, and its results so far.
 _Pending = tuple["asyncio.Future[None]", list[PGresult]]
 
 
 class PipelinedConnection:
-    """One connection, one transaction at a time.
-
-    `process_id` is whose it is: the holds that are placed on it are that process's.
+    """One connection, one transaction at a time. `process_id` owns the holds that are placed on
+    it.
     """
 
     def __init__(self, dsn: str, wait_s: float, process_id: UUID | None = None) -> None:
@@ -110,7 +109,7 @@ class PipelinedConnection:
             dsn,
             options=options,
             connect_timeout=_CONNECT_S,
-            # A standby that answers by mistake can take no hold.
+            # Refuse a standby, which could take no hold.
             target_session_attrs="read-write",
         )
         self._wait_s = wait_s
@@ -122,7 +121,7 @@ class PipelinedConnection:
         self._reopening: asyncio.Task[None] | None = None
         self._closing = False
         self._fd = -1
-        # The names in the database of the backends that gave no answer, and of this one's.
+        # The database's names of the backends that did not respond, and of the current one.
         self._backends: list[str] = []
 
     @property
@@ -137,8 +136,8 @@ class PipelinedConnection:
         try:
             connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
             for unanswered in self._backends:
-                # A backend that only hung would go on with our transaction after we have taken it
-                # back on this connection.
+                # A backend that only hung could still commit our transaction after we have undone
+                # it on this connection.
                 await connection.execute(_END_BACKEND, [unanswered])
         except (psycopg.Error, OSError) as error:
             raise DatabaseAway(str(error)) from error
@@ -155,7 +154,7 @@ class PipelinedConnection:
         asyncio.get_running_loop().add_reader(self._fd, self._read)
 
     def open_later(self) -> None:
-        """Keep trying to connect until it works."""
+        """Try to connect until it succeeds."""
         if self._reopening is None and not self._closing:
             self._reopening = asyncio.create_task(self._reopen(), context=Context())
 
@@ -168,9 +167,8 @@ class PipelinedConnection:
         self._lose("closing")
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """Run statements as one transaction; the rows of each, as texts.
-
-        Raises DatabaseRefused when a statement failed, DatabaseAway when no answer came: then the
+        """Run statements as one transaction; return the rows of each, as texts. Raises
+        DatabaseRefused if a statement failed, DatabaseAway if no response came: then the
         transaction may or may not have been committed.
         """
         async with self._lock:
@@ -182,7 +180,7 @@ class PipelinedConnection:
                     results = await self._exchange(pgconn, statements)
                     failed = _failure(results)
                     if failed is not None:
-                        # Which of the statements were prepared before the failure is not known.
+                        # It is unknown which statements were prepared before the failure.
                         self._statements.forget()
                         await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
                         self._statements.forget()
@@ -199,10 +197,13 @@ class PipelinedConnection:
         return [_rows(result) for result in results]
 
     async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
-        """What stands before one sync is one transaction: BEGIN and COMMIT would only cost."""
+        """Statements before one sync message form one transaction, so BEGIN and COMMIT are
+        unnecessary.
+        """
         results: list[PGresult] = []
         answer = asyncio.get_running_loop().create_future()
-        # It may be answered, and then is nobody's, before the last of it is known to be written.
+        # The response may arrive, and the future be gone, before the last bytes are reported as
+        # written.
         self._pending = answer, results
         for text, parameters in statements:
             self._statements.send(pgconn, text, parameters)
@@ -213,7 +214,7 @@ class PipelinedConnection:
         return results
 
     async def _flush(self, pgconn: PGconn) -> None:
-        """Write what the socket did not take at once; what comes back is read meanwhile."""
+        """Write what the socket did not accept at once, and read responses in the meantime."""
         loop = asyncio.get_running_loop()
         while pgconn.flush():
             writable = loop.create_future()
@@ -231,7 +232,7 @@ class PipelinedConnection:
         try:
             pgconn.consume_input()
             if pending is None:
-                # Nothing was asked: a notice, or the end of the connection (consume_input raises).
+                # Not a response: a notice, or the end of the connection (consume_input raises).
                 return
             answer, results = pending
             while not pgconn.is_busy():
@@ -249,7 +250,7 @@ class PipelinedConnection:
             self._lose(str(error))
 
     def _lose(self, why: str) -> None:
-        """Give the connection up; a waiting transaction hears of it."""
+        """Close the connection, and fail a waiting transaction."""
         if self._pgconn is None:
             return
         if not self._closing:

@@ -1,5 +1,6 @@
-"""Whether the database is the one that this process was made for: its schema, its secrets, its
-clock. What was known stays while it is away."""
+"""Whether the database matches this process: its schema, its secrets, its clock. The last known
+values remain while it is away.
+"""
 
 import logging
 import time
@@ -17,24 +18,24 @@ log = logging.getLogger(__name__)
 Ask = Callable[[Statement], Awaitable[Sequence[Row]]]
 """Runs one statement; raises DatabaseFailed."""
 
-# Ids carry the process's clock, and statements look for them by the database's.
+# Ids contain the process's clock, and statements search for them by the database's.
 _SKEW_S_MAX: Final = 60.0
 
 
 class DatabaseFit:
-    """What one process knows of it."""
+    """What one process knows about the match."""
 
     def __init__(self, config: RelayConfig, vault: Vault, ask: Ask) -> None:
         self._config = config
         self._vault = vault
         self._ask = ask
-        # Migrations that it lacks; None before anybody has looked.
+        # Missing migrations; None before the first check.
         self._missing: int | None = None
-        # What stood for the migrations of the database when they were counted.
+        # The fingerprint of the migrations at the last count.
         self._counted: str | None = None
-        # None before the database was asked.
+        # None before the first query.
         self._secrets_fit: bool | None = None
-        # By how much its clock is ahead.
+        # How far the database's clock is ahead.
         self._skew_s = 0.0
 
     @property
@@ -42,8 +43,9 @@ class DatabaseFit:
         return self._missing == 0 and self._secrets_fit is True and abs(self._skew_s) <= _SKEW_S_MAX
 
     async def _look_at_schema(self, migrations: str | None) -> None:
-        """Count the migrations that the database lacks, where they are not those of the last time:
-        to compare all of them takes longer than all else that is asked each second."""
+        """Count the missing migrations, if the database's have changed since the last time:
+        comparing all takes longer than everything else that is queried each second.
+        """
         if not self._config.migrations:
             self._missing = 0
             return
@@ -59,8 +61,9 @@ class DatabaseFit:
         self._missing, self._counted = missing, migrations
 
     async def look_at_secrets(self) -> None:
-        """Compare ours, once, with those that the database was made with, and have it know by which
-        KEK we seal. Raises WrongSecret."""
+        """Compare our secrets, once, with those that the database was created with, and record the
+        KEK that we seal with. Raises WrongSecret.
+        """
         if self._secrets_fit is not None:
             return
         try:
@@ -81,8 +84,9 @@ class DatabaseFit:
             raise
 
     async def read_epoch(self) -> int | None:
-        """The database's epoch, None while it is away; its clock and its schema are looked at along
-        with it."""
+        """Return the database's epoch, None while it is away. The clock and the schema are checked
+        as well.
+        """
         sent_at = time.time()
         try:
             ((epoch, now, migrations),) = await self._ask(statements.epoch_statement())

@@ -1,13 +1,15 @@
-"""Endings and marks on their way to the database, in memory that outlives its process.
+"""Settlements and marks on their way to the database, in memory that outlives the process.
 
-A client has its answer before its ending is committed. What the upstream counted is written here by
-then, so that a kill in between costs nobody anything: whoever comes next reads it (P1). So is how
-far a stream is, whatever the database does meanwhile. Nothing is synced, for this is against the
-death of a process; the machine's own takes the database along.
+A client has its answer before its settlement is committed. The upstream's count is written here
+first, so that a kill in between costs nobody anything: the next process reads it (P1). The progress
+of streams is written here too, even while the database is away. Nothing is synced to disk, because
+the journal protects against the death of a process; when the machine dies, the database dies with
+it.
 
-One mapped file for each process, locked by it, of slots of one size; a slot holds one line of the
-spool's: the mark of an attempt, then its ending in its place. It is free again when the ending is
-committed. What finds no free slot is in the database alone. Read twice, it changes nothing (I6).
+Each process has one mapped file, locked by it, with slots of one size. A slot holds one line in the
+spool's format: the mark of an attempt, later replaced by its settlement. It is free again when the
+settlement is committed. If no slot is free, the data is only in the database. Reading a line twice
+changes nothing (I6).
 """
 
 import contextlib
@@ -42,7 +44,7 @@ class Journal:
         self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
         self._file = -1
         self._map: mmap.mmap | None = None
-        # The last one freed is the next one used: few pages are ever touched.
+        # The last freed slot is used next, so that few pages are ever touched.
         self._free = list(range(0, _BYTES, _SLOT_BYTES))[::-1]
         self._used: dict[UUID, int] = {}
         # Marks of attempts whose process died, until they are committed.
@@ -51,7 +53,7 @@ class Journal:
         self.damaged = 0
 
     def open(self) -> None:
-        """Make the file, with its space. Raises SpoolUnusable."""
+        """Create the file and allocate its space. Raises SpoolUnusable."""
         if self._map is not None:
             return
         try:
@@ -66,7 +68,7 @@ class Journal:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def note(self, item: Settled) -> None:
-        """Store the money-related part of an ending until `forget`."""
+        """Store the money-related part of a settlement until `forget`."""
         if type(item) is not Resolved or item.state == "voided":
             return
         raw = line(item)
@@ -76,17 +78,18 @@ class Journal:
         self._write(item.attempt_id, raw)
 
     def mark(self, attempt_id: UUID, meters: str) -> None:
-        """Keep how far a stream is, until its ending is noted, or forgotten."""
+        """Store the progress of a stream until its settlement is stored, or forgotten."""
         self._write(attempt_id, line(Marked(attempt_id, meters)))
 
     def forget(self, attempt_ids: Iterable[UUID]) -> None:
-        """The endings of these are committed."""
+        """Free the slots of these settlements, which are committed."""
         for attempt_id in attempt_ids:
             self._release(attempt_id)
 
     def forget_left(self, marked: Iterable[UUID]) -> None:
-        """Delete these marks, which are committed; an ending never overwrites those of dead
-        processes."""
+        """Delete these marks, which are committed; a settlement never overwrites those of dead
+        processes.
+        """
         if self._left:
             done = self._left.intersection(marked)
             self._left -= done
@@ -103,7 +106,7 @@ class Journal:
         return left
 
     def close(self) -> None:
-        """Let go of the file; one without an ending is removed."""
+        """Close the file, and delete it if it contains no settlement."""
         if self._map is not None:
             self._map.close()
             self._map = None
@@ -136,7 +139,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             raw = path.read_bytes()
         except (BlockingIOError, FileNotFoundError):
-            # Its process lives, or somebody else was faster.
+            # Its process is alive, or another process was faster.
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
@@ -145,7 +148,7 @@ class Journal:
         for slot in slots:
             if slot[:1] == _FREE:
                 continue
-            # The rest of a longer, earlier line follows its line.
+            # A slot may contain the rest of a longer, earlier line after its line.
             entry = read(slot[: slot.find(b"\n") + 1])
             items += entry.items
             damaged += not entry.items

@@ -1,7 +1,5 @@
-"""High-water marks: how far the streams of a process surely are, written while they run.
-
-Whoever resolves the hold of a process that was killed goes by them (docs/promises.md, "Life of an
-attempt").
+"""High-water marks: the certain progress of a process's streams, written while they run. They
+determine how the holds of a killed process are resolved (docs/promises.md, "Life of an attempt").
 """
 
 import asyncio
@@ -19,7 +17,7 @@ _LOOKS: Final = 3
 
 
 class Watched(Protocol):
-    """A stream that tells how far it surely is."""
+    """A stream that reports its certain progress."""
 
     @property
     def id(self) -> UUID: ...
@@ -28,7 +26,7 @@ class Watched(Protocol):
 
 
 class LedgerMarks:
-    """The marks of one process; `write` is called when some are to be written."""
+    """The marks of one process; `write` is called when some are due."""
 
     def __init__(self, recovery: LedgerRecovery, write: Callable[[], None]) -> None:
         self._recovery = recovery

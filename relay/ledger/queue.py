@@ -1,9 +1,9 @@
-"""What waits to be written to the ledger, who waits for it, and when it is time.
+"""The queue of writes to the ledger: what waits, who waits for it, and when it is due.
 
-admission   its caller waits: it goes with the very next batch; where more wait than a batch has
-            room for, organisations and their keys go in turn
-ending      nobody waits: it goes behind a few admissions and along with many, once enough of
-            them wait or they have waited long enough; at once where somebody may miss what it
+admission   its caller waits: it joins the very next batch. If more wait than fit, organisations
+            and their keys take turns
+settlement  nobody waits: it is written after a few admissions, and together with many, once enough
+            of them wait or they have waited long enough; at once if others may need what it
             releases
 """
 
@@ -18,19 +18,19 @@ from relay.front.turn_order import order_by_turns
 
 BATCH_MAX: Final = 256
 
-# How long an ending may wait, and behind how many others: its own commit would delay the next
+# How long a settlement may wait, and behind how many others: its own commit would delay the next
 # admission.
 _WAIT_S: Final = 0.1
 _MANY: Final = 64
-# This many admissions are written before waiting endings; beside more of them, an ending costs
-# least.
+# This many admissions are written before waiting settlements; in a batch with more admissions, a
+# settlement costs least.
 _FEW: Final = 4
 
 Waiting = tuple[AdmissionRequest, "asyncio.Future[Verdict]"]
 
 
 class Batch(NamedTuple):
-    """What is written together. `behind` are endings that wait for the next batch."""
+    """Data that is written together. `behind` are settlements that wait for the next batch."""
 
     admissions: Sequence[Waiting] = ()
     endings: Sequence[Settled] = ()
@@ -38,15 +38,17 @@ class Batch(NamedTuple):
 
 
 class LedgerQueue:
-    """The admissions and endings of one process; `endings_are_due` is called at their time."""
+    """The admissions and settlements of one process; `endings_are_due` is called when they are
+    due.
+    """
 
     def __init__(self, endings_are_due: Callable[[], None]) -> None:
         self.admissions: list[Waiting] = []
         self.endings: list[Settled] = []
-        # How many of the endings, from the first on, are in the spool.
+        # How many of the settlements, from the first on, are in the spool.
         self.spooled = 0
-        # Endings from the spools of dead processes, until the next batch. They come before waiting
-        # endings, because the first endings are those in the spool.
+        # Settlements from the spools of dead processes, until the next batch. They come before
+        # waiting settlements, because the first settlements are those in the spool.
         self.adopted: list[Settled] = []
         self.due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -58,7 +60,7 @@ class LedgerQueue:
 
     @property
     def on_disk(self) -> bool:
-        """Whether an ending that waits is in a spool."""
+        """Whether a waiting settlement is in a spool."""
         return bool(self.spooled or self.adopted)
 
     def put(self, item: Settled, *, at_once: bool) -> None:
@@ -70,8 +72,9 @@ class LedgerQueue:
             self.let_wait()
 
     def take(self, before: Batch) -> Batch:
-        """The next batch after the one `before`: a few admissions go before the endings that are
-        due, once."""
+        """Return the next batch after the one `before`. A batch with few admissions is written once
+        before the settlements that are due.
+        """
         if self.adopted:
             self.endings[:0] = self.adopted
             self.spooled += len(self.adopted)
@@ -88,16 +91,18 @@ class LedgerQueue:
         return Batch(admissions, endings)
 
     def ask_again(self, waiting: Sequence[Waiting]) -> None:
-        """Put these admissions first, and what may release something along with them."""
+        """Put these admissions first, and with them the settlements that may release what they
+        lack.
+        """
         self.admissions[:0] = waiting
         self.due = self.due or self.has_endings
 
     def put_back(self, endings: Sequence[Settled]) -> None:
-        """These were taken and not written."""
+        """Put back items that were taken and not written."""
         self.endings[:0] = endings
 
     def let_wait(self) -> None:
-        """See to it that the endings are written in time."""
+        """Set a timer so that the settlements are written in time."""
         if self._timer is None and self.endings:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self._time_is_up)
 

@@ -1,9 +1,10 @@
-"""What a kill must not lose of what is on its way to the ledger (P1, P18).
+"""What must survive a kill on its way to the ledger (P1, P18).
 
-    journal   each ending and mark from the moment it is known, in memory that outlives the process
-    spool     endings and marks on the disk, while the database is away
+    journal   each settlement and mark from the moment it is known, in memory that outlives the
+              process
+    spool     settlements and marks on the disk, while the database is away
 
-Either is adopted by whichever process comes next, and emptied when what it holds is committed.
+The next process adopts both, and empties each when its content is committed.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class Adopted(NamedTuple):
-    """What dead processes left behind: endings in their spools, endings only in their journals, and
-    the progress of their streams."""
+    """What dead processes left behind: settlements in their spools, settlements only in their
+    journals, and the progress of their streams.
+    """
 
     spooled: Sequence[Settled]
     noted: Sequence[Settled]
@@ -39,12 +41,14 @@ class LedgerRecovery:
         self.usable = True
         # The marks that are in the spool.
         self.spooled_marks: dict[UUID, str] = {}
-        # Attempts whose ending is written again as late usage. Until then the journal keeps it.
+        # Attempts whose settlement is written again as late usage. Until then the journal keeps it.
         self._late: set[UUID] = set()
 
     async def open(self) -> Adopted | None:
-        """Create the files and take over what was left behind; later, also what other processes of
-        this machine have left in their journals since. Return None if nothing can be stored."""
+        """Create the files and take over what was left behind; later, take over what other
+        processes of this machine have left in their journals since. Return None if nothing can be
+        stored.
+        """
         if self._spool is None:
             return None
         if self._opened and self.usable:
@@ -71,8 +75,9 @@ class LedgerRecovery:
         return Adopted(endings, journals.noted, self.spooled_marks | journals.marks)
 
     def _adopt_journals(self, known: set[UUID]) -> Adopted:
-        """Take over the journals of dead processes, except endings of `known` attempts. Do it
-        immediately, because their holds are resolved from what is known a few seconds later."""
+        """Take over the journals of dead processes, except settlements of `known` attempts. Do it
+        immediately, because their holds are resolved from what is known a few seconds later.
+        """
         left = self._journal.adopt() if self._journal is not None else []
         marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         noted: list[Settled] = [
@@ -92,7 +97,7 @@ class LedgerRecovery:
         return damaged
 
     def close(self) -> None:
-        """Close the files. What still waits in them is left for the next process."""
+        """Close the files. The next process adopts what still waits in them."""
         if self._journal is not None:
             self._journal.close()
         if self._spool is not None:
@@ -106,16 +111,18 @@ class LedgerRecovery:
             self._journal.note(item)
 
     def mark(self, attempt_id: UUID, meters: str) -> None:
-        """A stream is known to be so far."""
+        """Store the progress of a stream."""
         if self._journal is not None:
             self._journal.mark(attempt_id, meters)
 
     def late(self, endings: Sequence[LateEnding]) -> None:
-        """These came too late: the journal has them until they are written as late usage."""
+        """Keep settlements that came too late in the journal until they are written as late
+        usage.
+        """
         self._late.update(item.attempt_id for item in endings)
 
     def forget(self, committed: Sequence[Settled]) -> None:
-        """These endings are in the database."""
+        """Remove settlements that are committed."""
         if self._journal is None:
             return
         if not self._late:
@@ -128,14 +135,14 @@ class LedgerRecovery:
         self._journal.forget([attempt for attempt in ended if attempt not in self._late])
 
     def forget_marks(self, committed: Mapping[UUID, str]) -> None:
-        """These marks are in the database."""
+        """Remove marks that are committed."""
         if self._journal is not None:
             self._journal.forget_left(committed)
 
     # ---- the spool
 
     async def spool(self, endings: Sequence[Settled], marks: Mapping[UUID, str]) -> bool:
-        """Put these on the disk; whether the endings are there."""
+        """Write these to the disk; return whether the settlements are stored."""
         moved = {
             attempt: meters
             for attempt, meters in marks.items()
@@ -155,7 +162,7 @@ class LedgerRecovery:
         return True
 
     async def clear_spool(self) -> None:
-        """Everything that is in the spool is in the database."""
+        """Empty the spool, because everything in it is committed."""
         self.spooled_marks = {}
         if self._spool is None:
             return

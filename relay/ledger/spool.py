@@ -1,13 +1,14 @@
-"""Endings that wait for the database, on the local disk: a killed process loses none of them.
+"""Settlements that wait for the database, on the local disk, so that a kill loses none of them.
 
-The high-water marks of streams that run meanwhile stand among them, in half of the space at most.
+It also holds the high-water marks of streams that run in the meantime, in at most half of its
+space.
 
-One file for each process, locked by it, of a fixed size that is taken from the disk at the start.
-A record is a line: its checksum, a letter for its kind, its JSON. Lines are written from the
-beginning; what follows the last whole line is a torn record, or zeros. A line in between that is no
-record was damaged on the disk: it is counted, and those behind it are read.
+Each process has one file, locked by it, whose fixed size is allocated at the start. A record is a
+line: its checksum, a letter for its kind, its JSON. Lines are written from the beginning; after the
+last complete line come zeros or a torn record. An invalid line before that was damaged on the disk:
+it is counted, and the lines after it are read.
 
-    SpoolUnusable     the file cannot be made, locked or written, or is full
+    SpoolUnusable     the file cannot be created, locked or written, or it is full
 """
 
 import contextlib
@@ -37,17 +38,17 @@ _KINDS: Final = {b"r": Resolved, b"l": LateEnding, b"f": Refusal, b"m": Marked}
 _LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
 UNREADABLE: Final = "%s: %d records cannot be read; the sweeper estimates how their requests ended"
-# Heads may overlap: what looks like one may be a part of what is damaged.
+# Beginnings may overlap: a match may be a part of the damaged data.
 _HEAD: Final = re.compile(rb"(?=[0-9a-f]{8}[rlfm][\[{])")
 _ZEROS: Final = bytes(64 * 1024)
 
 
 class SpoolUnusable(RelayError):
-    """Nothing can be kept here: no new paid work may be taken."""
+    """The disk cannot store anything: no new paid work may be accepted."""
 
 
 class Spool:
-    """The file of one process; every method waits for the disk."""
+    """The file of one process. Every method blocks on the disk."""
 
     def __init__(self, folder: Path, process_id: UUID, bytes_max: int) -> None:
         self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
@@ -59,7 +60,7 @@ class Spool:
         self.damaged = 0
 
     def open(self) -> None:
-        """Make the file and take its space. Raises SpoolUnusable."""
+        """Create the file and allocate its space. Raises SpoolUnusable."""
         if self._file >= 0:
             return
         try:
@@ -73,7 +74,7 @@ class Spool:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def append(self, endings: Sequence[Settled], marks: Sequence[Marked] = ()) -> None:
-        """Return when these are on the disk. Raises SpoolUnusable."""
+        """Return when these are synced to the disk. Raises SpoolUnusable."""
         lines = b"".join(map(line, endings))
         if self._size < self._bytes_max // 2:
             lines += b"".join(map(line, marks))
@@ -89,7 +90,7 @@ class Spool:
         self._size += len(lines)
 
     def adopt(self) -> list[Kept]:
-        """What processes left behind which live no more; `clear` removes it."""
+        """Take over what dead processes left behind; `clear` deletes it."""
         left: list[Kept] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
@@ -98,7 +99,7 @@ class Spool:
         return left
 
     def clear(self) -> None:
-        """Everything is in the database. Raises SpoolUnusable."""
+        """Empty the spool, because everything is in the database. Raises SpoolUnusable."""
         for path, file in self._adopted:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -113,7 +114,7 @@ class Spool:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
     def close(self) -> None:
-        """Let go of the file; an empty one is removed."""
+        """Close the file, and delete it if it is empty."""
         for _, file in self._adopted:
             os.close(file)
         self._adopted = []
@@ -125,7 +126,9 @@ class Spool:
             self._file = -1
 
     def _reserve(self) -> None:
-        """Zeros to the end of the file, on the disk: a full disk later takes nothing from us."""
+        """Write zeros up to the full size, so that a disk that fills up later cannot take the
+        space.
+        """
         self._size = 0
         for at in range(0, self._bytes_max, len(_ZEROS)):
             os.pwrite(self._file, _ZEROS[: self._bytes_max - at], at)
@@ -139,7 +142,7 @@ class Spool:
             os.close(file)
             return []
         if not path.exists():
-            # Its process has just ended in order.
+            # Its process has just ended normally.
             os.close(file)
             return []
         self._adopted.append((path, file))
@@ -151,22 +154,23 @@ class Spool:
 
 
 class SpoolRecords(NamedTuple):
-    """The records of a file, and how many of its lines are none that can be read."""
+    """The records of a file, and the number of unreadable lines."""
 
     items: list[Kept]
     damaged: int
 
 
 def read(raw: bytes) -> SpoolRecords:
-    """Read the records of a file. A torn one at its end was never confirmed, and is no damage. One
-    that another release wrote, and that this one cannot read, is."""
+    """Read the records of a file. A torn one at its end was never confirmed, and does not count as
+    damage; one of another release that this one cannot read does.
+    """
     items: list[Kept] = []
     damaged = 0
     *lines, _torn = raw.split(b"\n")
     for text in lines:
         item = _record(text)
         if item is None:
-            # Where the end of the line before was damaged, a whole record stands behind it.
+            # If the end of a line is damaged, a complete record may follow within it.
             damaged += 1
             records = (_record(text[at:]) for at in _starts(text))
             item = next((record for record in records if record is not None), None)
@@ -176,7 +180,7 @@ def read(raw: bytes) -> SpoolRecords:
 
 
 def _record(line: bytes) -> Kept | None:
-    """The record of a whole line; None where it is none, or of another release."""
+    """Return the record of a complete line; None if it is invalid, or of another release."""
     kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
     if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
         return None
@@ -189,7 +193,7 @@ def _record(line: bytes) -> Kept | None:
 
 
 def _starts(line: bytes) -> Iterator[int]:
-    """Where in a damaged line a record may begin."""
+    """Return the positions in a damaged line at which a record may begin."""
     return (match.start() for match in _HEAD.finditer(line, 1))
 
 
@@ -200,7 +204,7 @@ def line(item: Kept) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name of a new file is on the disk only when its folder is."""
+    """Sync the folder: only then is the name of a new file on the disk."""
     file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)

@@ -1,25 +1,24 @@
-"""The one writer of a process to the ledger: admissions and settlements, together, in batches.
+"""The only writer of a process to the ledger: admissions and settlements, together, in batches.
 
-What arrives while a commit is in flight goes into the next one, with what the event loop has ready
-behind it. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
+Items that arrive during a commit join the next batch, with those of callbacks that are ready by
+then. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
 nothing.
 
-    admit    waits for its verdict; hears at once when the database is away
-    settle   nobody waits for it; it is tried until it is through
+    admit    waits for its verdict; fails at once while the database is away
+    settle   nobody waits for it; it is retried until it succeeds
     marks    the high-water marks of streams, written while they run
 
-How an ending becomes durable (P1, P18), and where it is read how:
+How a settlement becomes durable (P1, P18), and the module of each step:
 
     settle --> journal            before the client has the whole answer     `recovery.py`
-           --> queue              until it is time for its batch             `queue.py`
+           --> queue              until it is due for a batch               `queue.py`
            --> one transaction    hold, posting and record, once (I6, I10)   `batch.py`
-                 committed    --> out of the journal
-                 away, passes --> spool, on the disk; tried again after a back-off; out of the spool
-                                  when all that is in it is committed
+                 committed    --> removed from the journal
+                 not possible --> spool, on the disk; retried with back-off; removed from the spool
+                                  when all settlements in it are committed
 
-A process that is killed anywhere on this way leaves its journal, its spool and the marks of its
-streams (`marks.py`) to whichever process comes next. It takes new work when no ending waits
-on the disk.
+The journal, spool and marks (`marks.py`) of a process that is killed anywhere on this way are
+adopted by the next process. No new work is accepted while a settlement waits on the disk.
 """
 
 import asyncio
@@ -45,15 +44,15 @@ from relay.ledger.spool import Spool
 log = logging.getLogger(__name__)
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
-# From its bytes to its question a request takes some turns of the event loop; a turn of a busy
-# process takes its time. Where one request came alone, hardly another one is about to ask.
+# From its bytes to its admission a request takes some turns of the event loop, each of which takes
+# time in a busy process. After a request that came alone, others are unlikely to follow at once.
 _TURNS: Final = 16
 _TURNS_ALONE: Final = 4
 _TURNS_S: Final = 0.005
 
 
 class LedgerWriter:
-    """Writes holds, attempts, postings and records of one process."""
+    """Writes the holds, attempts, postings and records of one process."""
 
     def __init__(
         self,
@@ -63,7 +62,7 @@ class LedgerWriter:
         *,
         recovery: LedgerRecovery | None = None,
     ) -> None:
-        """`recovery` in place of one of `spool` and `journal`."""
+        """`recovery` replaces `spool` and `journal`."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self._recovery = LedgerRecovery(spool, journal) if recovery is None else recovery
@@ -77,12 +76,15 @@ class LedgerWriter:
 
     @property
     def ready(self) -> bool:
-        """Whether new paid work can be taken: nothing waits on the disk, and more could."""
+        """Return whether new paid work can be accepted: nothing waits on the disk, and it has
+        space.
+        """
         return self._recovery.usable and not self._queue.on_disk
 
     async def open_spool(self) -> None:
-        """Make the spool if it is not there, and take up what dead processes left in theirs; later,
-        what others of this machine have left in their journals since."""
+        """Create the spool if necessary, and take over the spools of dead processes; later, take
+        over what other processes of this machine have left in their journals since.
+        """
         adopted = await self._recovery.open()
         if adopted is not None and any(adopted):
             self._queue.adopted += adopted.spooled
@@ -91,7 +93,7 @@ class LedgerWriter:
             self._write_now()
 
     def close_spool(self) -> None:
-        """Let go of the spool; what still waits in it is the next process's."""
+        """Close the spool; the next process adopts what still waits in it."""
         self._recovery.close()
 
     def take_damaged(self) -> int:
@@ -99,11 +101,9 @@ class LedgerWriter:
         return self._recovery.take_damaged()
 
     async def admit(self, request: AdmissionRequest) -> Verdict:
-        """Place the hold and open the attempt, or say why not.
-
-        Raises DatabaseAway or DatabaseRefused when the database could not decide; whatever it may
-        have written after all is taken back later. A caller that is cancelled while it waits
-        leaves a record behind, and no hold.
+        """Place the hold and open the attempt, or return why not. Raises DatabaseAway or
+        DatabaseRefused if the database could not decide; whatever it may have written is undone
+        later. A caller that is cancelled while it waits leaves a record, and no hold.
         """
         if not self._connection.usable:
             raise DatabaseAway("no connection to the database")
@@ -116,22 +116,22 @@ class LedgerWriter:
             return await future
         except asyncio.CancelledError:
             if not future.cancelled():
-                # It was told, and cancelled before it could hear: nobody else knows of the hold.
+                # The verdict was set, but the caller was cancelled before it could read it: nobody
+                # else knows of the hold.
                 self._batches.take_back(request, future)
                 self._queue.let_wait()
             raise
 
     def settle(self, item: Settled, *, at_once: bool = False) -> None:
-        """Write this ending; returns before it is written, but not before a kill would lose it.
-
-        `at_once` where somebody may miss what it holds: a limit of requests at once, or money that
-        is about to run out.
+        """Queue this settlement. Returns before it is written, but only once a kill cannot lose it.
+        `at_once` if others may need what it holds: a limit on concurrent requests, or money that is
+        about to run out.
         """
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
 
     def renew(self) -> None:
-        """Say that this process lives; at once, or with the next transaction."""
+        """Write a heartbeat of this process, at once or with the next transaction."""
         self._batches.renew_lease()
         self._wake()
 
@@ -165,7 +165,7 @@ class LedgerWriter:
                 await self._spool()
                 await self._back_off(error)
             except Exception as error:
-                # A defect of ours must not take the process's writer with it, nor what was counted.
+                # A defect of ours must neither end the process's writer nor lose what was counted.
                 log.exception("a batch of the books failed")
                 failed = True
                 self._batches.fail(batch.admissions, error)
@@ -187,12 +187,14 @@ class LedgerWriter:
 
     @property
     def _rides_along(self) -> bool:
-        """Whether there is what nobody waits for."""
+        """Return whether there is data that nobody waits for."""
         return self._batches.lease_due or bool(self.marks.waiting)
 
     async def _let_others_run(self, turns: int) -> None:
-        """Who was admitted sends its request first, and who is about to ask is in the next batch:
-        it costs everybody less the larger it is, and only what is ready is waited for."""
+        """Let other callbacks run: admitted requests are sent first, and others that are about to
+        ask join the next batch. A larger batch costs everybody less, and only ready callbacks are
+        waited for.
+        """
         until = time.monotonic() + _TURNS_S
         for _ in range(turns):
             if len(self._queue.admissions) >= BATCH_MAX or time.monotonic() > until:
@@ -200,9 +202,8 @@ class LedgerWriter:
             await asyncio.sleep(0)
 
     async def _write_singly(self, endings: Sequence[Settled]) -> int:
-        """Try each ending of a batch that failed by a defect once more; how many need no third try.
-
-        The hold of one that fails again is left to the sweeper.
+        """Retry each settlement of a batch that failed by a defect. A settlement that fails again
+        is dropped, and its hold is left to the sweeper. Return how many were handled.
         """
         for done, item in enumerate(endings):
             try:
@@ -215,13 +216,13 @@ class LedgerWriter:
         return len(endings)
 
     async def _spool(self) -> None:
-        """Put what waits for the database on the disk."""
+        """Write what waits for the database to the disk."""
         fresh = self._queue.endings[self._queue.spooled :]
         if await self._recovery.spool(fresh, self.marks.waiting):
             self._queue.spooled += len(fresh)
 
     async def _unspool(self, written: int) -> None:
-        """The first endings are in the database; the spool is emptied when all of its are."""
+        """Count the first settlements as committed, and empty the spool when all of its are."""
         self._queue.spooled = max(0, self._queue.spooled - written)
         if not self._queue.spooled:
             await self._recovery.clear_spool()
@@ -232,5 +233,5 @@ class LedgerWriter:
         self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
         self._wakeup.clear()
         with contextlib.suppress(TimeoutError):
-            # An admission is not kept waiting for what has failed before it.
+            # An admission must not wait for the retry of what failed before it.
             await asyncio.wait_for(self._wakeup.wait(), self._retry_s * random.uniform(0.5, 1))

@@ -1,4 +1,4 @@
-"""What a provider has accepted becomes a media task, with the hold of its attempt."""
+"""Make a media task of what a provider has accepted, with the hold of its attempt."""
 
 import secrets
 from dataclasses import replace
@@ -17,9 +17,10 @@ _PATIENCE_S: Final = 60.0
 
 
 def add_callback(sending: Sending, public_url: str) -> Sending:
-    """The order of a video with its id of ours, where its provider can be asked by that, and with
-    an address of ours, where it can tell that something has happened: one that nobody can guess,
-    for this order alone. Only what is reached by https from outside is told."""
+    """Return the order of a video with our id, if its provider can be asked by it, and with a
+    callback address of ours, if the provider can report changes. The address is secret and belongs
+    to this order alone; it is only sent if it is a public https address.
+    """
     exchange = sending.exchange
     if not isinstance(exchange, Exchange) or not isinstance(exchange.accepted, AcceptedVideo):
         return sending
@@ -42,10 +43,10 @@ def add_callback(sending: Sending, public_url: str) -> Sending:
 async def intend_video(
     context: RequestContext, admitted: AdmittedAttempt, accepted: AcceptedVideo, key: int
 ) -> None:
-    """Write the task of a video that a provider is going to be asked for, by our id of it: should
-    this process die, the provider is asked whether it has accepted it. Raises DatabaseFailed.
+    """Store the task of a video before its provider is asked for it, under our id: should this
+    process die, the provider is asked whether it accepted the order. Raises DatabaseFailed.
     """
-    # Not before the answer to the order must have come.
+    # Not before the response to the order must have arrived.
     first_poll_s = admitted.first_content_s + _PATIENCE_S
     task = _task(context, admitted, accepted, accepted.own_id, key, first_poll_s)
     await media_tasks.begin(context.parts.states, task)
@@ -58,8 +59,9 @@ async def begin_task(
     upstream_id: str,
     key: int,
 ) -> int:
-    """Write its task; when it was made (Unix seconds). `key` is the place of the channel's key that
-    it was accepted for. Raises DatabaseAway, also where its hold is no more, and DatabaseRefused.
+    """Store the task; return its time of creation (Unix seconds). `key` is the position of the
+    channel's key that it was ordered with. Raises DatabaseAway, also if its hold is gone, and
+    DatabaseRefused.
     """
     states = context.parts.states
     task = _task(context, admitted, accepted, upstream_id, key, accepted.form.poll.min_s)

@@ -1,7 +1,6 @@
-"""Images: generated, edited and varied, as their clients ask, for every provider that has them.
-
-An answer in OpenAI's form goes on while it comes; one of another form is read whole and written
-anew.
+"""Images: generation, edits and variations, in the forms of their clients, for every provider that
+offers them. An answer in OpenAI's form is forwarded while it arrives; one in another form is read
+whole and re-encoded.
 """
 
 import time
@@ -51,7 +50,7 @@ class _PictureTokens(NamedTuple):
 
 
 def _count_images(facts: ImageFacts, rates: Rates, count: int) -> Mapping[str, int]:
-    """So many pictures by our own count, on the meters that have rates."""
+    """Return our own count of the pictures, on the meters that have rates."""
     quality = facts.quality or "standard"
     meter = images.meter_of(facts.size, quality, rates) or images.bound_meter("", "", rates)
     if meter is None and "out_image" in rates:
@@ -60,12 +59,12 @@ def _count_images(facts: ImageFacts, rates: Rates, count: int) -> Mapping[str, i
 
 
 def _reported_quantities(images_made: MadeImages, rates: Rates) -> Quantities:
-    """What an answer says, on the meters that have rates."""
+    """Return the quantities that an answer reports, on the meters that have rates."""
     if images.bound_meter("", "", rates) is None and not images_made.tokens.missing:
         return images_made.tokens
     meter = images.meter_of(images_made.size, images_made.quality or "standard", rates)
     if meter is None:
-        # None of the rates says it: the dearest, which is what was held.
+        # No rate fits the report: use the most expensive, which was held.
         meter = images.bound_meter(images_made.size, images_made.quality, rates)
     if meter is None:
         return images_made.tokens
@@ -152,7 +151,7 @@ class Images(MediaOperation):
         )
 
     def _pictures(self, own: ImageFacts) -> list[str]:
-        """What is edited, as addresses: files as data URLs."""
+        """Return the pictures to edit, as addresses: files as data URLs."""
         if own.operation == "image_generations" or own.qwen:
             return []
         if self.form is None:

@@ -1,4 +1,4 @@
-"""Requests for a video in Kling's form, in Jimeng's and in Veo's."""
+"""Video requests in the forms of Kling, Jimeng and Veo."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from relay.media.video_operations import VideoOperation
 
 
 class _Kling(VideoOperation):
-    """Of a text, or of a picture."""
+    """A video from a text, or from a picture."""
 
     default_model = kling.MODEL
     model_fields = ("model_name", "model")
@@ -39,7 +39,7 @@ class _Jimeng(VideoOperation):
 
 
 class _Veo(VideoOperation):
-    """The model stands in the path."""
+    """A video in Veo's form; the model is in the path."""
 
     length_field = "parameters.durationSeconds"
 

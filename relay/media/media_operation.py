@@ -26,7 +26,7 @@ class MediaOperation(UnaryOperation):
         self.form: Form | None = None
 
     def of_form(self, form: Form) -> Self:
-        """The operation of one request, whose files these are."""
+        """Return the operation for one request with these files."""
         bound = self.bare()
         bound.form = form
         return bound
@@ -50,12 +50,12 @@ class MediaOperation(UnaryOperation):
 
     @property
     def file_names(self) -> list[str] | None:
-        """The fields that are files; None where the body is JSON."""
+        """Return the names of the fields that are files; None for a JSON body."""
         return None if self.form is None else [file.name for file in self.form.files]
 
 
 def data_urls_of(files: Sequence[UploadedFile]) -> list[str]:
-    """Files as data URLs. Raises RequestFault where they are too large to stand in a body."""
+    """Return files as data URLs. Raises RequestFault if they are too large for a body."""
     size = sum(file.size for file in files)
     if size > _FILES_IN_BODY_MAX:
         raise RequestFault(

@@ -1,12 +1,11 @@
-"""Media tasks as the relay sees them: begun once a provider has accepted one, read, listed, and
-forgotten. Who asks their providers how far they are is a background job.
+"""Media tasks: started once a provider has accepted one, read, listed, and deleted. A background
+job polls the providers.
 
-A task and the hold that outlives its process are written in one transaction, before the client
-hears of either: killed before, the hold is swept as that of any attempt whose process died, and
-there is no task; killed after, the task is there and resolves its hold, whoever lives.
-
-Only keys of its team see a task. Its prompt, and what its provider tells of it, are content: they
-are sealed for their row, and not kept where the organisation keeps nothing.
+A task and its hold are written in one transaction, before the client learns of either. If the
+process is killed before, the hold is swept like that of any dead process, and there is no task;
+after, the task exists and resolves its hold in any process. Only keys of its team see a task. Its
+prompt and its provider's results are content: they are sealed for their row, and not stored if the
+organisation retains nothing.
 """
 
 import asyncio
@@ -30,16 +29,17 @@ from relay.ledger.database import Row
 
 _TABLE: Final = "gateway_mediatask"
 TaskKind = Literal["video", "midjourney", "suno"]
-"""Whose endpoints a task is shown at; all videos are shown at all of theirs."""
+"""The endpoints that show a task; every video is shown at all endpoints for videos."""
 _PUBLIC_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,40}")
-# What stands before and behind every id.
+# The prefix and suffix of every id.
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(int=2**128 - 1)
 
 
 class NewTask(NamedTuple):
-    """A task that its provider has just accepted, in the columns of its row; `content` None where
-    it may not be kept."""
+    """A task that its provider has just accepted, by the columns of its row; `content` is None if
+    it may not be stored.
+    """
 
     id: UUID
     public_id: str
@@ -62,9 +62,10 @@ class NewTask(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A task as it is stored: what a client is shown of it, and where its provider has it.
-    `provider_state` is its provider's word for the state, `detail` what was asked beside the
-    prompt, `result` what was made; times are Unix milliseconds."""
+    """A stored task: what a client is shown, and where its provider has it. `provider_state` is the
+    provider's state, `detail` the parameters besides the prompt, `result` the output; times are
+    Unix milliseconds.
+    """
 
     id: UUID
     video: Video
@@ -83,7 +84,7 @@ class Task(NamedTuple):
 
 
 def display_task(task: Task, link: str) -> ShownTask:
-    """What a client of its service is shown of it; `link` opens its picture."""
+    """Return what a client of its service is shown; `link` opens its picture."""
     video = task.video
     return ShownTask(
         id=video.id,
@@ -103,8 +104,9 @@ def display_task(task: Task, link: str) -> ShownTask:
 
 
 class TaskContent(msgspec.Struct, frozen=True):
-    """What is sealed of a task: what was asked; why it failed, what its provider calls its bytes,
-    and what was made."""
+    """The sealed content of a task: its prompt; its error, the provider's names of its files, and
+    its results.
+    """
 
     prompt: str | None = None
     error: tuple[str, str] | None = None
@@ -114,8 +116,9 @@ class TaskContent(msgspec.Struct, frozen=True):
 
 
 class TaskHook(msgspec.Struct, frozen=True):
-    """What is sealed of an address that hears of the end: what signs the call, and the key that has
-    ordered the task, without which nothing is sent."""
+    """The sealed hook of a task's end: its address, its signing secret, and the key that ordered
+    the task, without which nothing is sent.
+    """
 
     url: str
     secret: str
@@ -123,17 +126,16 @@ class TaskHook(msgspec.Struct, frozen=True):
 
 
 class HoldGone(DatabaseAway):
-    """The hold of the attempt was resolved by somebody who took this process for dead."""
+    """Another process resolved the hold of the attempt, because it considered this process dead."""
 
 
 _content = msgspec.json.Decoder(TaskContent)
 
 
 async def begin(states: StateStore, task: NewTask) -> int:
-    """Write a task and let its hold outlive this process; when it was made (Unix seconds).
-
-    Raises DatabaseAway (HoldGone), DatabaseRefused. What is written stays, also where the caller is
-    cancelled meanwhile.
+    """Write a task and let its hold outlive this process; return its time of creation (Unix
+    seconds). Raises DatabaseAway (HoldGone), DatabaseRefused. Cancelling the caller does not undo
+    the write.
     """
     sealed = ""
     if task.content is not None:
@@ -155,9 +157,10 @@ async def begin(states: StateStore, task: NewTask) -> int:
 
 
 async def confirm(states: StateStore, task: NewTask) -> int:
-    """The provider has accepted a task that was written before: it is asked for by the provider's
-    own id from now on. When it was made (Unix seconds). Raises DatabaseAway (HoldGone),
-    DatabaseRefused; what is written stays, also where the caller is cancelled meanwhile."""
+    """Record that the provider accepted a task which was stored before, with the provider's id for
+    polling. Return its time of creation (Unix seconds). Raises DatabaseAway (HoldGone),
+    DatabaseRefused. Cancelling the caller does not undo the write.
+    """
     parameters = {
         "id": task.id,
         "upstream_id": task.upstream_id,
@@ -170,8 +173,9 @@ async def confirm(states: StateStore, task: NewTask) -> int:
 
 
 async def withdraw(states: StateStore, id_: UUID, upstream_id: str) -> None:
-    """Forget a task that was written before its provider was asked, and not accepted. Where that
-    fails its provider says that there is none."""
+    """Delete a task that was stored before its provider was asked, and was not accepted. If that
+    fails, polling finds that the provider does not have it.
+    """
     with suppress(DatabaseFailed):
         await states.run([(_WITHDRAW, {"id": id_, "upstream_id": upstream_id})])
 
@@ -179,9 +183,10 @@ async def withdraw(states: StateStore, id_: UUID, upstream_id: str) -> None:
 async def find(
     states: StateStore, principal: Principal, public_ids: Sequence[str], kind: TaskKind = "video"
 ) -> dict[str, Task]:
-    """The tasks of those ids that there are, of the kind and of the principal's team. Raises
-    DatabaseFailed."""
-    # NUL, which the database has no place for, is in no id.
+    """Return the existing tasks of this kind and of the principal's team with these ids. Raises
+    DatabaseFailed.
+    """
+    # No id contains NUL, which the database cannot store.
     names = [name for name in public_ids if _PUBLIC_ID.fullmatch(name)]
     parameters = {"team": principal.team_id, "ids": "{" + ",".join(names) + "}", "kind": kind}
     (rows,) = await states.run([(_FIND, parameters)])
@@ -190,8 +195,9 @@ async def find(
 
 
 async def find_any(states: StateStore, public_id: str, kind: TaskKind) -> Task | None:
-    """The task of that id, whosever it is: for what its id alone gives access to. Raises
-    DatabaseFailed."""
+    """Return the task with this id, of any team: for access by the id alone. Raises
+    DatabaseFailed.
+    """
     if not _PUBLIC_ID.fullmatch(public_id):
         return None
     (rows,) = await states.run([(_FIND_ANY, {"public_id": public_id, "kind": kind})])
@@ -201,8 +207,9 @@ async def find_any(states: StateStore, public_id: str, kind: TaskKind) -> Task |
 async def page(
     states: StateStore, principal: Principal, *, after: UUID | None, limit: int, ascending: bool
 ) -> tuple[list[Task], bool]:
-    """The team's tasks, the newest first unless `ascending`, behind the one `after`; and whether
-    there are more. Raises DatabaseFailed."""
+    """Return the team's tasks, the newest first unless `ascending`, after the one `after`; and
+    whether there are more. Raises DatabaseFailed.
+    """
     after = after or (_FIRST if ascending else _LAST)
     parameters = {"team": principal.team_id, "after": after, "limit": limit + 1}
     (rows,) = await states.run([(_PAGE_UP if ascending else _PAGE_DOWN, parameters)])
@@ -211,7 +218,7 @@ async def page(
 
 
 async def forget(states: StateStore, principal: Principal, task: Task) -> bool:
-    """Delete a task that has ended, with its content; False where it still runs."""
+    """Delete a finished task with its content; return False if it is still running."""
     parameters = {"team": principal.team_id, "id": task.id}
     (rows,) = await states.run([(_FORGET, parameters)])
     return bool(rows)
@@ -253,7 +260,7 @@ async def _read(states: StateStore, row: Row) -> Task:
         content_kept=kept == "t",
         provider_state=provider_state or "",
         created_ms=_milliseconds(created) or 0,
-        # One that has ended before it was asked for again has begun at once.
+        # A task that finished without being polled again is shown as begun at its creation.
         started_ms=_milliseconds(started or (created if ended else None)),
         ended_ms=_milliseconds(ended),
         detail=order.detail or {},
@@ -263,7 +270,7 @@ async def _read(states: StateStore, row: Row) -> Task:
 
 
 async def _open(states: StateStore, sealed: str | None, place: str) -> TaskContent:
-    """What was sealed; nothing where it is gone, or its KEK is."""
+    """Return the sealed content; nothing if it was deleted, or its KEK is unavailable."""
     if sealed is None:
         return TaskContent()
     try:
@@ -289,7 +296,7 @@ def _place(id_: UUID, column: str) -> str:
     return f"{_TABLE}|{id_}|{column}"
 
 
-# Only where this transaction has just been given the hold: nobody polls for what is not held.
+# Only if this transaction was just given the hold: tasks without a hold are not polled.
 _INSERT: Final = """
     INSERT INTO gateway_mediatask (
         id, public_id, organisation_id, team_id, request_id, operation, model, form, channel_id,

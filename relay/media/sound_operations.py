@@ -1,4 +1,6 @@
-"""Speech, transcripts and translations, as their clients ask, for every provider that has them."""
+"""Speech, transcripts and translations, in the forms of their clients, for every provider that
+offers them.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -99,7 +101,7 @@ class Speech(UnaryOperation):
 
 def _speech_quantities(own: SpeechFacts, answer: PassedAnswer, rates: Rates) -> Quantities:
     if "characters" in rates:
-        # It is for what was asked, not for what came.
+        # By the requested amount, not by the received one.
         return Quantities({"characters": own.characters}, ())
     return sound.token_quantities(answer.usage, "said")
 
@@ -129,7 +131,7 @@ def _write_gemini(own: SpeechFacts, raw: bytes, meters: Mapping[str, int]) -> by
 
 
 class _Milliseconds(NamedTuple):
-    """What is heard, billed by how long it is."""
+    """Sound input, billed by its duration."""
 
     facts: TranscriptionFacts
 
@@ -143,7 +145,7 @@ class _Milliseconds(NamedTuple):
 
 
 class _TranscriptionTokens(NamedTuple):
-    """What is heard, billed by tokens."""
+    """Sound input, billed by tokens."""
 
     facts: TranscriptionFacts
 
@@ -156,7 +158,7 @@ class _TranscriptionTokens(NamedTuple):
 
 
 class Transcription(MediaOperation):
-    """What is said in a file of sound, written down."""
+    """The transcript of a sound file."""
 
     file_kind = "audio"
     field_kinds = sound.FORM_KINDS
@@ -204,7 +206,7 @@ class Transcription(MediaOperation):
         return Sending(own.operation, "openai", encoded, passing, self.files)
 
     def _lengths(self) -> tuple[int, int]:
-        """How long its sound can be at most, and seems to be, in milliseconds."""
+        """Return how long its sound can be at most, and its estimated length, in milliseconds."""
         file = next((file for file in self.files if file.name == "file"), None)
         if file is None:
             return 0, 0

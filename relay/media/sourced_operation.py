@@ -1,5 +1,6 @@
-"""Operations that may be about a task that their provider has made before: such a one is asked of
-the channel, and by the key, that has that task."""
+"""Operations on an earlier task of a provider: they are sent to the channel, with the key, that has
+that task.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,35 +18,38 @@ from relay.media.video_order import Source
 
 
 class SourcedOperation(UnaryOperation):
-    """`kind` and `id_field` say which tasks it may be about, and where a body names one."""
+    """`kind` and `id_field` say which tasks it accepts, and the member of the body that names
+    one.
+    """
 
     kind: TaskKind
     id_field: str
 
     def __init__(self) -> None:
         self.source: Source | None = None
-        # What signs the call of the address that its body may name.
+        # The secret that signs the hook in its body.
         self.hook_secret = ""
         # Where that address may be.
         self.hook_policy = EgressPolicy()
 
     @abstractmethod
     def source_id(self, raw: bytes) -> str:
-        """The task that a body is about, "" for none. Raises RequestFault."""
+        """Return the id of the task that a body refers to, "" for none. Raises RequestFault."""
 
     @abstractmethod
     def bare(self) -> Self:
         """Another one like it."""
 
     def check(self, task: Task) -> None:
-        """Raise RequestFault where nothing can be made of a task in its state."""
+        """Raise RequestFault if the task's state does not permit it."""
         if task.video.state != "succeeded":
             what = f"task {task.video.id} has not succeeded: only then can another be made of it"
             raise RequestFault("conflict", self.id_field, what)
 
     def upstream_id(self, task_id: str) -> str:
-        """The provider's name of the task that a body is about, which was found before; "" where it
-        is about none. Raises RequestFault where it was not found."""
+        """Return the provider's id of the task that a body refers to, after that was loaded; ""
+        without a reference. Raises RequestFault if it was not found.
+        """
         if not task_id:
             return ""
         if self.source is None:
@@ -61,9 +65,10 @@ async def about_its_source(
     key: str = "",
     hook_networks: Sequence[str] = (),
 ) -> SourcedOperation:
-    """The operation of one request, with the task of its team that the body is about, and with what
-    signs for who has this key, "" for a page of ours. A hook may lie in `hook_networks` beside
-    public addresses. Raises RequestFault, DatabaseFailed."""
+    """Return the operation for one request, with the task of its team that the body refers to, and
+    with the secret that signs hooks for this key, "" for a page of ours. Besides public addresses,
+    hooks may be in `hook_networks`. Raises RequestFault, DatabaseFailed.
+    """
     bound = operation.bare()
     bound.hook_secret = key_secret(key)
     bound.hook_policy = EgressPolicy(hook_networks)

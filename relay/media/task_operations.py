@@ -1,5 +1,6 @@
-"""Requests to services whose clients speak of tasks (Midjourney, Suno): accepted by a provider,
-they become media tasks. What is common to them is here; the tables below say what is not."""
+"""Requests to task services (Midjourney, Suno): once a provider accepts one, it becomes a media
+task. Their common parts are here; the tables below have the differences.
+"""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -31,9 +32,10 @@ _CALL: Final = Unit("requests", 1, lambda family: 1)
 
 
 class TaskRequest(Protocol):
-    """What must be known of a request. `source_id` is the task that it is about, "" for none;
-    `detail` what its clients are shown of it later, `hook` the address that hears of its end, ""
-    for none, `pictures` how many it has."""
+    """The facts of a request. `source_id` is the task that it refers to, "" for none; `detail` is
+    shown to its clients later; `hook` is the address to notify at its end, "" for none; `pictures`
+    is their number.
+    """
 
     @property
     def body(self) -> Body: ...
@@ -56,11 +58,11 @@ class TaskRequest(Protocol):
 
 
 class TaskService(NamedTuple):
-    """One service. `name` is what is said to be missing of a provider that has none, `hook_field`
-    the member that names the address that hears of a task's end; `encode` gets
-    the provider's id of the task that a request is about. `read_accepted` gives the provider's id
-    of the new one, and raises AnswerFault for what is no answer, UpstreamFailed for one that
-    refuses; `write_accepted` makes of such an answer, and an id of ours, what the client is told.
+    """One service. `name` appears in the error for a provider without it; `hook_field` is the
+    member with the address to notify at a task's end. `encode` receives the provider's id of the
+    task that a request refers to. `read_accepted` returns the provider's id of the new one; it
+    raises AnswerFault for an invalid answer, UpstreamFailed for a refusal. `write_accepted` makes
+    the client's answer of the provider's, with our id.
     """
 
     kind: TaskKind
@@ -75,7 +77,8 @@ class TaskService(NamedTuple):
 
 class TaskAddress(NamedTuple):
     """One address of a service, below `/submit/`. `id_field` is the member that names the task that
-    a body may be about, "" where it is about none; `while_running`: also one that has no end."""
+    a body refers to, "" for none; `while_running` permits a task that has not finished.
+    """
 
     path: str
     model: str
@@ -85,7 +88,7 @@ class TaskAddress(NamedTuple):
 
 
 class AcceptedOrder(NamedTuple):
-    """What becomes of an answer by which a provider has accepted a task."""
+    """Handles an answer by which a provider accepts a task."""
 
     service: TaskService
     request: TaskRequest
@@ -116,8 +119,9 @@ class AcceptedOrder(NamedTuple):
 
 
 class SubmitTask(SourcedOperation):
-    """A request to one address of a service. Its model is the price of the action: where a body is
-    about a task that says more, and is read before."""
+    """A request to one address of a service. Its model is the price of the action. A body that
+    refers to a task has a more specific one, and is read before.
+    """
 
     def __init__(self, service: TaskService, address: TaskAddress) -> None:
         super().__init__()
@@ -155,8 +159,9 @@ class SubmitTask(SourcedOperation):
         )
 
     def _check_hook(self, url: str) -> None:
-        """Refuse an address that will never be called. Where a name leads is judged at each call:
-        who submits a task learns of no name inside."""
+        """Refuse an address that would never be called. The addresses of a host name are checked at
+        each call, so that a client cannot probe internal names.
+        """
         try:
             check_form_of_named(self.hook_policy, url)
         except EgressDenied:
@@ -177,7 +182,7 @@ class SubmitTask(SourcedOperation):
         return Sending(service.form.operation, "openai", encoded, exchange, path=path)
 
     def _read_answer(self, raw: bytes) -> PlainAnswer:
-        """Raises UpstreamFailed for a refusing code, which its client is told."""
+        """Raises UpstreamFailed for an error code, which the client is told."""
         try:
             self._service.read_accepted(raw)
         except AnswerFault as fault:
@@ -192,9 +197,10 @@ def _refuse_task(row: str, kind: ErrorKind, code: str, message: str) -> Upstream
 
 # ---- Midjourney
 
-# Ids are 16 digits, none of them a leading zero.
+# Ids have 16 digits, the first not zero.
 _FIRST_ID: Final = 10**15
-# What a refusing code means, and its row of the fault table; any other is a fault of the provider.
+# The meaning of an error code, and its row of the fault table; any other is a fault of the
+# provider.
 _MIDJOURNEY_REFUSED: Final[Mapping[int, tuple[str, ErrorKind]]] = {
     3: ("F6", "provider_rejected"),
     4: ("F6", "provider_rejected"),
@@ -238,7 +244,7 @@ def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
         f"mj_{path}",
         lambda raw: midjourney.read(path, raw, mode),
         _MIDJOURNEY_SOURCES.get(path, ""),
-        # A dialog is open while its task still runs.
+        # A dialog accepts input while its task is running.
         while_running=path == "modal",
     )
     return SubmitTask(_MIDJOURNEY, address)

@@ -1,5 +1,6 @@
-"""Requests for a video, in the forms of their clients, for every provider that makes any: accepted
-by the provider, they become a media task."""
+"""Video requests, in the forms of their clients, for every provider that makes videos: once the
+provider accepts one, it becomes a media task.
+"""
 
 import secrets
 from abc import abstractmethod
@@ -37,31 +38,31 @@ from relay.answers.unary import (
 from relay.media.video_order import AcceptedVideo, Source
 
 _ACCEPTED: Final = PlainAnswer(Quantities({}, ()))
-# What stands before an id that a provider tells is kept with it.
+# The prefix of a provider's id is stored with it.
 _PREFIX_MAX: Final = 39
 
 
 class VideoOperation(UnaryOperation):
-    """One form of a client's; `name` is that of its operation, where a provider's form knows it."""
+    """One client's form; `name` is its operation's, for providers that have that form."""
 
     name: ClassVar[str] = ""
-    # The member that says how long a video is to be.
+    # The member for the length of a video.
     length_field: ClassVar[str] = "duration"
 
     @abstractmethod
     def request(self, raw: bytes, target: Target) -> VideoRequest:
-        """What is asked for, by its body and its path. Raises RequestFault."""
+        """Return the request, by its body and path. Raises RequestFault."""
 
     @abstractmethod
     def write(self, request_id: str, video: Video) -> dict[str, Any]:
-        """What the client is told of a video that was accepted."""
+        """Return the client's answer for an accepted video."""
 
     def length_word(self, seconds: int) -> int:
-        """A length as that member says it."""
+        """Format a length for that member."""
         return seconds
 
     def new_public_id(self) -> str:
-        """An id that nobody can guess."""
+        """Return an id that cannot be guessed."""
         return f"task_{id_text(uuid4()).lower()}"
 
     def read(self, raw: bytes, target: Target) -> UnaryFacts:
@@ -158,7 +159,7 @@ class _Generations(VideoOperation):
 
 
 class Remix(_Videos):
-    """Another video made of a finished one, by the channel that made it."""
+    """A video made from a finished one, at the channel that has it."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

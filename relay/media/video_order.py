@@ -1,5 +1,6 @@
-"""What is known of a task that was ordered: once its provider has accepted it, and as the source
-of another one."""
+"""The data of an ordered task, once its provider has accepted it, and as the source of another
+one.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -11,9 +12,10 @@ from gateway.providers.video_forms.form import VideoForm
 
 
 class Ordered(NamedTuple):
-    """What the row of a task says of the order: `seconds` and `size` of a video, the id of the task
-    that it is made of, "" for none; `prompt` and `detail`, the members of a JSON object, are its
-    content. `hook` is called with it at its end, signed by `hook_secret`; "" for none."""
+    """The columns of a task about its order: `seconds` and `size` of a video, the id of the task
+    that it is made from, "" for none; `prompt` and `detail`, the members of a JSON object, are its
+    content. At its end it is posted to `hook`, "" for none, signed by `hook_secret`.
+    """
 
     model: str
     prompt: str
@@ -26,8 +28,9 @@ class Ordered(NamedTuple):
 
 
 class AcceptedTask(Protocol):
-    """What becomes of an answer by which a provider has accepted a task: its `public_id`, and how
-    its client is told. The answer was read before."""
+    """An answer by which a provider accepts a task: the task's `public_id`, and the client's
+    answer. The provider's answer was parsed before.
+    """
 
     @property
     def form(self) -> TaskForm: ...
@@ -39,11 +42,11 @@ class AcceptedTask(Protocol):
         """The provider's name of it."""
 
     def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
-        """What the client is told, of a task that was written then (Unix seconds)."""
+        """Return the client's answer for a task that was created then (Unix seconds)."""
 
 
 class AcceptedVideo(NamedTuple):
-    """The same of a video; `write` is the form of its client."""
+    """The same for a video; `write` is the client's form."""
 
     request: VideoRequest
     form: VideoForm
@@ -55,7 +58,7 @@ class AcceptedVideo(NamedTuple):
 
     @property
     def own_id(self) -> str:
-        """What its provider can be asked by before it has told of an id of its own."""
+        """Return the id that the provider can be asked by before it has returned its own."""
         return f"{self.prefix}/{self.public_id}"
 
     @property
@@ -89,8 +92,7 @@ class AcceptedVideo(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A finished task that another one is made of, and where its provider has it: on which channel,
-    and by which of its keys."""
+    """A finished task that another one is made from: its channel, and the position of its key."""
 
     public_id: str
     upstream_id: str

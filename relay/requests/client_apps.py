@@ -1,7 +1,6 @@
-"""Which application a request comes from, by what its headers say of it: a short name.
-
-An application that names itself (`x-title`, `http-referer`) is called so; else it is the library or
-program at the head of `user-agent`.
+"""Identify the application that sends a request, by its headers: a short name. An application is
+named by its own headers (`x-title`, `http-referer`), else by the library or program at the start of
+`user-agent`.
 """
 
 from functools import lru_cache
@@ -9,7 +8,7 @@ from typing import Final
 
 APP_LENGTH: Final = 64
 
-# Heads of `user-agent` that do not name their library, in small letters.
+# Beginnings of `user-agent` that do not name their library, in lower case.
 _LIBRARIES: Final = {
     "openai/python": "openai-python",
     "asyncopenai/python": "openai-python",
@@ -34,7 +33,7 @@ _REMEMBERED: Final = 1024
 
 @lru_cache(_REMEMBERED)
 def client_app(user_agent: str, title: str = "", referer: str = "") -> str:
-    """The name of the application, at most 64 visible characters; "" where nothing tells it."""
+    """Return the name of the application, at most 64 visible characters; "" if unknown."""
     return _clean(title) or _host(_clean(referer)) or _library(_clean(user_agent))
 
 
@@ -43,7 +42,7 @@ def _clean(text: str) -> str:
 
 
 def _host(referer: str) -> str:
-    """The host of an address, which may stand without its scheme."""
+    """Return the host of an address, with or without a scheme."""
     scheme, separator, rest = referer.partition("://")
     return (rest if separator else scheme).partition("/")[0].rpartition("@")[2].lower()
 
@@ -51,5 +50,5 @@ def _host(referer: str) -> str:
 def _library(user_agent: str) -> str:
     product = user_agent.lower().split(" ", 1)[0]
     name = product.partition("/")[0]
-    # OpenAI/Python 1.2, where others have openai-python/1.2.
+    # OpenAI/Python 1.2, like other libraries' openai-python/1.2.
     return _LIBRARIES.get(product) or _LIBRARIES.get(name) or name

@@ -1,4 +1,4 @@
-"""What one request carries with it while it is answered, and what it comes to."""
+"""The context of a request while it is answered, and its outcome."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import Ending, Refusal
 
-# As long as a model's name may be in a route, an attempt and a record.
+# The maximum length of a model's name in a route, an attempt and a record.
 MODEL_LENGTH_MAX: Final = 200
 
 Source = Literal["api", "playground"]
@@ -49,12 +49,13 @@ PageOperation = Literal[
     "midjourney_action",
     "midjourney_modal",
 ]
-"""What our own pages ask for."""
+"""The kind of requests from our own pages."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a request ended. One that was refused has no meters and no charge. `basis` is that of
-    its usage record; amounts are nano-USD; `budget_id` is the budget that refused it."""
+    """How a request ended. A refused one has no meters and no charge. `basis` is that of its usage
+    record; amounts are nano-USD; `budget_id` is the budget that refused it.
+    """
 
     request_id: RequestId
     status: int
@@ -71,12 +72,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Bound(NamedTuple):
-    """What a request could cost, told before it is sent: it would hold `hold_nano`.
-
-    `output_cap` is the cap per choice that the upstream would be told because the money reaches no
-    further, None where nothing is changed. `output_tokens` are those per choice that are held,
-    `input_tokens` an upper bound; `price_version_id` None is a free model. `available_nano` is what
-    there is to hold now; where it does not suffice (`fits` False) the request would be refused.
+    """What a request could cost, computed before it is sent: it would hold `hold_nano`.
+    `output_cap` is the cap per choice that the upstream would be sent because of a low balance,
+    None for no change. `output_tokens` are held per choice; `input_tokens` is an upper bound;
+    `price_version_id` is None for a free model. `available_nano` is the available balance; if it
+    does not suffice (`fits` False) the request would be refused.
     """
 
     hold_nano: int
@@ -89,7 +89,7 @@ class Bound(NamedTuple):
 
 
 class Shadows(Protocol):
-    """Sends requests that have ended elsewhere too (`shadow_traffic.py`)."""
+    """Sends finished requests to shadow channels too (`shadow_traffic.py`)."""
 
     def follow(
         self,
@@ -98,15 +98,16 @@ class Shadows(Protocol):
         model: str,
         main: Callable[[], Any],
     ) -> None:
-        """Send one, with what its client has got, if its model has them. Returns at once."""
+        """Send one, with what its client received, if its model has a shadow. Returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every request works with. `renew` reads a principal again whose budgets have changed;
-    it raises RequestFault where the key has ended, and DatabaseAway. `available_nano` reads what
-    could be held now (`Lifespan.available_nano`). `loop` is the event loop of them all: up to
-    Python 3.11 it takes a system call to ask which one runs."""
+    """What every request works with. `renew` reads a principal again whose budgets have changed; it
+    raises RequestFault if the key has ended, and DatabaseAway. `available_nano` reads what could be
+    held now (`Lifespan.available_nano`). `loop` is the event loop of all requests: before Python
+    3.12, asking for the running loop takes a system call.
+    """
 
     loop: asyncio.AbstractEventLoop
     config: RelayConfig
@@ -122,9 +123,10 @@ class Parts:
 
 
 class Invocation(msgspec.Struct, frozen=True):
-    """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
-    the client's headers, of which some go on; what is no chat is asked as a `unary` operation. The
-    errors of a service of tasks are told in the form of its `family`."""
+    """What the path and headers ask for: the dialect, the name in the records, and the client's
+    headers, some of which are forwarded. Requests other than chats are a `unary` operation. Errors
+    of a task service are in the form of its `family`.
+    """
 
     codec: Codec[Any]
     operation: str
@@ -135,10 +137,11 @@ class Invocation(msgspec.Struct, frozen=True):
 
 
 class RequestOptions(msgspec.Struct, frozen=True):
-    """What a client wants beside its body: to pay no more than `max_cost_nano`, to find the request
-    by its `labels`, to read its charge in the usage of its answer, to have its data only where
-    `data_policy` lets it be; and which application it is, from which address, "" where that is not
-    kept, in which realtime session (the id of the request that opened it)."""
+    """What a client sets besides the body: `max_cost_nano` is the most that it pays, `labels`
+    classify the request, `data_policy` restricts where its data may go, and it may ask for the
+    charge in the answer's usage. Also its application; its address, "" if addresses are not
+    recorded; and its realtime session (the id of the request that opened it).
+    """
 
     max_cost_nano: int | None = None
     labels: Labels = NO_LABELS
@@ -153,8 +156,9 @@ NO_OPTIONS: Final = RequestOptions()
 
 
 class RequestContext:
-    """One request of one principal. Nothing of it changes but what `downstream` and `deadline` know
-    themselves; what an admission adds is in its `AdmittedAttempt`."""
+    """One request of one principal. It is immutable, except for the state of `downstream` and
+    `deadline`. What an admission adds is in its `AdmittedAttempt`.
+    """
 
     __slots__ = (
         "began",
@@ -193,20 +197,20 @@ class RequestContext:
         self.options = options
         self.request_id = request_id
         self.source: Source = source
-        # The clock of the event loop, and when the request was let in by it.
+        # The event loop's clock, and its time when the request was authenticated.
         self.time = deadline.time
         self.began = self.time() if began is None else began
 
     def elapsed_ms(self) -> int:
-        """Milliseconds since the request was let in."""
+        """Return the milliseconds since the request was authenticated."""
         return int((self.time() - self.began) * 1000)
 
     def await_client(self) -> None:
-        """The next step waits for the client, or for what is kept for it: so long it may take."""
+        """Limit the next step, which waits for the client or for its stored data."""
         self.deadline.allow("stall", self.parts.config.write_stall_s)
 
     def uncharged_outcome(self, error: ErrorAnswer, *, basis: str = "none") -> Outcome:
-        """The outcome of a request that costs nothing."""
+        """Return the outcome of a request that costs nothing."""
         total_ms = self.elapsed_ms()
         return Outcome(
             request_id=self.request_id,
@@ -232,8 +236,10 @@ class RequestContext:
         window_id: int | None = None,
         after_attempts: bool = False,
     ) -> Outcome:
-        """Write the record of this request as one that never became an attempt; `window_id` is the
-        budget window that refused it. `after_attempts`: unless an attempt is known as its end."""
+        """Write the record of this request, which never became an attempt; `window_id` is the
+        budget window that refused it. With `after_attempts`, write it unless an attempt is recorded
+        as its end.
+        """
         principal, outcome = self.principal, self.uncharged_outcome(error)
         options = self.options
         ending = Ending(
@@ -282,7 +288,7 @@ def context_of_task(
     options: RequestOptions = NO_OPTIONS,
     began: float | None = None,
 ) -> RequestContext:
-    """The context of a request that the running task answers."""
+    """Return the context of a request that the running task answers."""
     task = asyncio.current_task(parts.loop)
     return RequestContext(
         parts,

@@ -1,13 +1,13 @@
-"""A request of the responses dialect, and the conversation that it goes on from.
+"""A request in the responses dialect, and the conversation that it continues.
 
-    previous_response_id    looked up in our own store, for the key that made it: what is foreign
-    item_reference          is missing, for all keys share the provider's account
-    the channel that has it the bytes as they came: there it is named by its id
-    every other way         its conversation stands in front of the input, and an item in the place
-                            of its reference, so that neither another channel nor another dialect
-                            loses it
+previous_response_id     looked up in our own store for the key that created it; another key's is
+item_reference           missing, because all keys share the provider's account
+at the channel that      the unchanged bytes: the provider knows the id
+stored it
+at any other channel     the conversation is placed before the input, and each item in the place of
+                         its reference, so that it works at other channels and in other dialects
 
-The answer is kept with its conversation unless the client or the organisation forbids it.
+The answer is stored with its conversation unless the client or the organisation forbids it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from relay.answers.state_store import State
 from relay.requests.context import RequestContext
 
 _PREVIOUS: Final = "previous_response_id"
-# What only the provider knows that it was made at.
+# What only its own provider can interpret.
 _ELSEWHERE: Final = ("prompt", "conversation")
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
@@ -47,7 +47,7 @@ _NO_ITEMS: Final = (
 
 
 class Continuation:
-    """A request and what it goes on from."""
+    """A request and the conversation that it continues."""
 
     __slots__ = ("_codec", "_earlier", "_keeps", "_own_facts", "_referred", "facts", "previous_id")
 
@@ -61,15 +61,15 @@ class Continuation:
         keeps: bool,
     ) -> None:
         self._codec = codec
-        # Of the body as it came.
+        # From the body as received.
         self._own_facts = own_facts
-        # The response that it goes on from, and the items that it names.
+        # The response that it continues, and the items that it refers to.
         self._earlier = earlier
         self._referred = referred
-        # Whether its own answer may be gone on from.
+        # Whether later requests may continue its answer.
         self._keeps = keeps
         self.previous_id = own_facts.previous_response_id
-        # Of all that the model will read.
+        # From everything that the model will read.
         self.facts = own_facts
         if earlier is not None or referred:
             before = [] if earlier is None else earlier.conversation
@@ -78,12 +78,13 @@ class Continuation:
             self.facts = replace(
                 whole,
                 text_bytes=whole.text_bytes + unseen,
-                # What was thought stands nowhere, and may be read again where it is named.
+                # Reasoning is not stored here; the provider may read it again through the
+                # references.
                 unseen_input=bool(referred),
             )
 
     def facts_for(self, channel_id: str) -> ChatFacts:
-        """What a channel of the same dialect is asked."""
+        """Return the facts for a channel of the same dialect."""
         earlier, referred = self._earlier, self._referred
         made_at = {kept.channel for kept in (earlier, *referred.values()) if kept is not None}
         if made_at <= {channel_id}:
@@ -92,8 +93,9 @@ class Continuation:
         return self._with(before, state.make_references_portable(referred))
 
     def facts_alone(self) -> ChatFacts | None:
-        """What asks the same of a channel that knows nothing of it, and leaves nothing there; None
-        where only its provider has what stands in for the input."""
+        """Return the facts for a channel that knows nothing about the conversation and stores
+        nothing; None if only its provider has the content of the input.
+        """
         own = self._own_facts
         if own.compact or any(own.body.value(name) is not None for name in _ELSEWHERE):
             return None
@@ -104,7 +106,9 @@ class Continuation:
         return self._codec.read(whole.body.splice({"store": b"false"}), _NO_TARGET)
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
-        """What is to be kept of its answer; `stored_at` is the channel that has it too, or ""."""
+        """Return the states to store of its answer; `stored_at` is the channel that has it too, or
+        "".
+        """
         if not self._keeps:
             return ()
         kept = state.keep(self._own_facts.body, response, self._earlier, stored_at, self._referred)
@@ -119,7 +123,9 @@ class Continuation:
 
 
 async def continue_request(context: RequestContext, facts: ChatFacts) -> Continuation:
-    """What a request goes on from. Raises RequestFault, DatabaseFailed."""
+    """Return a request with the conversation that it continues. Raises RequestFault,
+    DatabaseFailed.
+    """
     principal, states = context.principal, context.parts.states
     if facts.background:
         raise RequestFault(
@@ -144,7 +150,7 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
 
 
 async def _read_referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
-    """The items that a request names. Raises RequestFault, DatabaseFailed."""
+    """Return the items that a request refers to. Raises RequestFault, DatabaseFailed."""
     hours = context.principal.retention_hours
     if not hours:
         raise RequestFault("unsupported_capability", "input", _NO_ITEMS)

@@ -1,4 +1,4 @@
-"""What a client asks of the handling of its data: `x-weir-data-policy`.
+"""The client's rules for its data: `x-weir-data-policy`.
 
 {"zero_retention": true, "regions": ["eu"]}
 """

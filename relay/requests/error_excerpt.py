@@ -7,7 +7,7 @@ from typing import Final, cast
 from dialects.errors.errors import ErrorKind, message_of
 from relay.credentials.keys import Principal
 
-# A quoted name or number tells what is wrong; a quoted sentence is the client's own text.
+# A quoted name or number helps; a quoted sentence is the client's own text.
 _QUOTED: Final = re.compile(r"""(["'`])(?=[^"'`]*\s|[^"'`]{41})[^"'`]+\1""")
 
 

@@ -1,4 +1,4 @@
-"""Files that a request names by address, for upstreams that do not fetch them themselves."""
+"""Fetch files that a request refers to by URL, for upstreams that do not fetch them themselves."""
 
 import base64
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The form of a request: read as it comes, bounded in size and in time."""
+"""The form of a request: parsed as it arrives, limited in size and time."""
 
 from pathlib import Path
 from typing import Final
@@ -9,8 +9,8 @@ from dialects.json.forms import FormReader, PartHead
 from lib.process.asgi import Receive
 from lib.process.waiting import timeout
 from relay.config import MIB, RelayConfig
+from relay.endpoints.request import too_large
 from relay.errors import ClientGone
-from relay.front.request_body import too_large
 from relay.requests.uploads import Form, UploadedFile
 
 FORM_BYTES_MAX: Final = 128 * MIB
@@ -22,8 +22,9 @@ _FILES_MAX: Final = 17
 async def read_form(
     receive: Receive, content_type: str, length: int | None, config: RelayConfig, form: Form
 ) -> None:
-    """Read the form of a request. Raises RequestFault, ClientGone; whoever made the form closes
-    it."""
+    """Read the form of a request. Raises RequestFault, ClientGone; the owner of the form closes
+    it.
+    """
     reader = FormReader(forms.boundary_of(content_type))
     seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
     filling = _Filling(form, config.spool_folder)
@@ -72,7 +73,7 @@ class _Filling:
                 self._text.append(part)
 
     def end(self) -> None:
-        """The part that was read last is whole."""
+        """Finish the part that was read last."""
         if self._name is not None:
             try:
                 self._form.texts.append((self._name, b"".join(self._text).decode()))

@@ -1,4 +1,4 @@
-"""What a request is labelled with by its client, for grouping and budgets: `x-weir-labels`.
+"""A client's labels of a request, for grouping and budgets: `x-weir-labels`.
 
 {"project": "search", "tags": ["beta", "eu"], "customer": "c-42"}
 """
@@ -23,8 +23,7 @@ class Labels(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """Whom a request is counted to, as the rows of attempts and refusals have it: `tags` is JSON
-    text, None where there are none."""
+    """The labels under which a request is recorded; `tags` is JSON text, None without any."""
 
     project: str
     tags: str | None
@@ -43,8 +42,9 @@ _labels = msgspec.json.Decoder(_Labels)
 
 
 def read_labels(header: bytes) -> Labels:
-    """The labels of the header. Raises RequestFault: `invalid_type` for what is no such object,
-    `invalid_value` for what could be neither a key's tag nor what a budget is for."""
+    """Parse the labels in the header. Raises RequestFault: `invalid_type` for another structure,
+    `invalid_value` for a value that neither a key's tag nor a budget could have.
+    """
     try:
         labels = _labels.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -62,7 +62,7 @@ def read_labels(header: bytes) -> Labels:
 
 
 def _iterate_labels(labels: _Labels) -> Iterator[tuple[str, str]]:
-    """Every label, by its place in the header."""
+    """Yield every label with its position in the header."""
     for place, tag in enumerate(labels.tags):
         yield f"tags[{place}]", tag
     for name, label in (("project", labels.project), ("customer", labels.customer)):

@@ -1,4 +1,4 @@
-"""A request as one candidate is sent it: as it came, translated, or as what is no chat."""
+"""A request in the form that one candidate is sent: unchanged, translated, or other than a chat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +17,10 @@ from relay.upstream.upstream import OutgoingRequest
 
 
 class ForwardedBody(msgspec.Struct, frozen=True):
-    """The client's bytes, edited in place: `facts` are those of the bytes that this channel gets,
-    `model` its name for the model, `thinking` what the model's name asks for, `quirks` what the
-    model wants otherwise."""
+    """The client's bytes, edited in place. `facts` describe the bytes that this channel gets;
+    `model` is its name for the model; `thinking` is the effort in the model's name; `quirks` are
+    the model's special requirements.
+    """
 
     facts: Facts
     model: str
@@ -36,8 +37,9 @@ class ForwardedBody(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class TranslatedBody:
-    """The request in neutral words, encoded for an upstream. `undecoded` is what was left out when
-    it was read. `encoded` is made again for an output cap that the money allows."""
+    """The request in neutral form, encoded for an upstream. `undecoded` are the fields omitted at
+    decoding. `encoded` is created again for an output cap that the balance requires.
+    """
 
     request: ChatRequest
     upstream: Upstream
@@ -56,7 +58,7 @@ class TranslatedBody:
 
 
 class ExchangeBody(msgspec.Struct, frozen=True):
-    """What is no chat, and its files."""
+    """The body of a request other than a chat, with its files."""
 
     encoded: Encoded
     files: Sequence[UploadedFile] = ()
@@ -70,13 +72,11 @@ class ExchangeBody(msgspec.Struct, frozen=True):
 
 
 class AnswerTraits(msgspec.Struct, frozen=True):
-    """What is known of the answer before it comes.
-
-    `requested_model` is the name that the client used, where the channel knows the model by another
-    one: its answers hide that. `thinks`: the model may be silent for a while, and think.
-    `think_tags`: its reasoning stands in the text. `normalises_usage`: it may stand outside of the
-    completion. `seals` and `thoughts` say what of the reasoning is kept for a later request: it
-    comes without what the client has no place for, or what a provider wants back.
+    """What is known about the answer in advance. `requested_model` is the client's name if the
+    channel uses another one, which answers hide. `thinks`: the model may be silent while it thinks.
+    `think_tags`: its reasoning is part of the text. `normalises_usage`: usage may be outside the
+    completion. `seals` and `thoughts` say which reasoning is stored for a later request: the
+    client's dialect may have no place for it, or a provider may require it back.
     """
 
     requested_model: str
@@ -88,11 +88,12 @@ class AnswerTraits(msgspec.Struct, frozen=True):
 
 
 class PreparedRequest(msgspec.Struct, frozen=True):
-    """One request as one candidate is sent it. `codec` is the upstream's, `stream` whether it is
-    asked for a stream, `client_headers` those of the client's headers that go on. `request` is what
-    it says in neutral words, where it is translated; `lowered` the output cap in place of a
-    client's that is above the model's limit; `exchange` is for what is no chat, `overrides` are
-    what the channel changes, `dropped_fields` what of the client's it leaves out."""
+    """One request in the form that one candidate is sent. `codec` is the upstream's; `stream` is
+    whether a stream is requested; `client_headers` are those of the client's headers to forward.
+    `request` is its neutral form, if it is translated; `lowered` is the output cap that replaces a
+    client's cap above the model's limit; `exchange` is set for requests other than chats;
+    `overrides` are the channel's changes, `dropped_fields` the client's fields that it omits.
+    """
 
     codec: Codec[Any]
     url: str
@@ -109,13 +110,13 @@ class PreparedRequest(msgspec.Struct, frozen=True):
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The parameters that are left out."""
+        """The omitted parameters."""
         if not self.dropped_fields:
             return self.body.dropped
         return (*self.body.dropped, *self.dropped_fields)
 
     def outgoing(self, output_cap: int | None) -> OutgoingRequest:
-        """The request as it goes out, with an output cap in place of the client's."""
+        """Return the outgoing request, with an output cap instead of the client's."""
         body = self.body.encode(self.codec, output_cap)
         if self.overrides is not None:
             body = self._overridden(body, self.overrides)
@@ -149,9 +150,9 @@ class PreparedRequest(msgspec.Struct, frozen=True):
         return self.body.encoded.answer_tool if isinstance(self.body, TranslatedBody) else ""
 
     def translating_decoder(self, request: ChatRequest) -> Decoder:
-        """What reads a stream of the upstream in neutral words."""
+        """Return the decoder of the upstream's stream into neutral form."""
         return self.codec.translating_decoder(request, self.answer_tool)
 
     def untagging(self, decoder: Decoder, choices: int) -> Decoder | TagsDecoder:
-        """What the upstream's bytes are fed to before the decoder."""
+        """Return the filter of the upstream's bytes before the decoder."""
         return TagsDecoder(decoder, choices) if self.traits.think_tags else decoder

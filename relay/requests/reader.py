@@ -1,5 +1,6 @@
-"""A client's body, read as far as the relay itself must know it, and the model that it names: found
-in the catalogue, or refused as unknown or not allowed."""
+"""Read a client's body as far as the relay needs, and find its model in the catalogue, or refuse it
+as unknown or not permitted.
+"""
 
 from contextlib import suppress
 
@@ -27,15 +28,16 @@ class RequestReader:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What is known of it, however far it was read.
+        # What is known so far.
         self._named = context.invocation.target.model
         self._found = False
         self.stream = context.invocation.target.stream
 
     @property
     def model_name(self) -> str:
-        """The name in the catalogue, "" where nothing serves it: in a record every name is a group
-        of reports and a choice of filters, and clients type any."""
+        """The name in the catalogue, "" for an unknown one: reports and filters group by the names
+        in records, and clients could send any.
+        """
         if not self._found:
             try:
                 self._look_up(self._named)
@@ -45,14 +47,14 @@ class RequestReader:
         return self._named
 
     def read_facts(self, raw: bytes) -> Facts:
-        """What must be known of a body. Raises RequestFault."""
+        """Read the facts of a body. Raises RequestFault."""
         invocation = self._context.invocation
         try:
             reader = invocation.codec if invocation.unary is None else invocation.unary
             facts: Facts = reader.read(raw, invocation.target)
             check_nested_names(raw)
         except RequestFault as fault:
-            # The order of the contract: whether the model exists comes before its other fields.
+            # The contract's order: check that the model exists before checking other fields.
             if fault.param not in (None, "model"):
                 self._named = _model_named(invocation, raw)
                 self._look_up(self._named)
@@ -61,9 +63,10 @@ class RequestReader:
         return facts
 
     def find_model(self, name: str) -> RequestedModel:
-        """The model that a name means. Raises RequestFault: `model_not_found` where nothing serves
-        it for this client's plan, `permission` where its key may not use it, `missing_parameter`
-        where the request lacks a label."""
+        """Return the model of a name. Raises RequestFault: `model_not_found` if nothing serves it
+        for this client's plan, `permission` if its key may not use it, `missing_parameter` if the
+        request lacks a required label.
+        """
         model = self._look_up(name)
         self._named, self._found = model.name, True
         if self._context.principal.required_labels:
@@ -71,9 +74,10 @@ class RequestReader:
         return model
 
     def find_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
-        """The other models that may answer: those that the client names, else those that operators
-        do. Raises RequestFault as `find_model` for the client's: who misspells one would find out
-        when it is needed."""
+        """Return the fallback models: those that the client names, else the operators'. Raises
+        RequestFault like `find_model` for the client's, so that a misspelt name is reported before
+        it is needed.
+        """
         if "models" not in facts.body.members:
             return (
                 self._ruled_fallbacks(facts, model)
@@ -93,7 +97,9 @@ class RequestReader:
         return Fallbacks(list(models.values())[1:], CAUSES)
 
     def _ruled_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
-        """Those of the operators' rule, without what the key may not use or nobody serves now."""
+        """Return the fallback models of the operators' rule that the key may use and that are
+        served now.
+        """
         rule = self._context.snapshot.rule_of(model.name)
         if not rule.fallbacks or isinstance(facts, UnaryFacts):
             return NO_FALLBACKS
@@ -112,7 +118,7 @@ class RequestReader:
             model = read_requested_model(
                 name, lambda known: known in exact or known in aliases or is_listed(known)
             )
-        # A pattern meets names that are longer than any catalogue's, and than a row has room for.
+        # Patterns match names that are longer than any in a catalogue, and than a column.
         known = len(model.name) <= MODEL_LENGTH_MAX and (
             snapshot.routes_of(model.name) or snapshot.has_ended(model.name)
         )
@@ -124,8 +130,7 @@ class RequestReader:
             raise RequestFault("model_not_found", param, "", model=name)
         if not principal.may_use(model.name):
             raise RequestFault("permission", param, f"model {model.name}")
-        # Whether it may be asked is judged by the name that is asked; what it is, and what it
-        # costs, by the one that it stands for.
+        # Permission is checked by the requested name; properties and price are those of its target.
         if snapshot.entries:
             served = answering_model(snapshot, requested, param)
         else:
@@ -135,7 +140,7 @@ class RequestReader:
         return msgspec.structs.replace(model, name=served, alias=requested)
 
     def _check_labels(self) -> None:
-        # A page has no place for a tag or a customer; whoever asks there stands in the records.
+        # A page cannot send a tag or a customer; its records have the person.
         missing = self._context.principal.missing_label(self._context.options.labels)
         if missing is None or (self._context.source == "playground" and missing != "project"):
             return
@@ -144,7 +149,7 @@ class RequestReader:
 
 
 def _model_named(invocation: Invocation, raw: bytes) -> str:
-    """The model of a body that cannot be read whole. Raises RequestFault."""
+    """Return the model of a body that cannot be parsed completely. Raises RequestFault."""
     if invocation.target.model:
         return invocation.target.model
     unary, body = invocation.unary, read_body(raw)

@@ -1,12 +1,12 @@
-"""Several prompts in one request for completions, for a model that only chats.
+"""Several prompts in one completions request, for a model that only chats.
 
-Each prompt is asked as a request of its own, with its own hold and its own record: no attempt
-stands for more than a provider was asked (P1). The first has the id that the client is told. They
-go out one after the other, and their answers are one answer: the choices of prompt i have the
-indices from i x n on, the counts are added up.
+Each prompt is sent as a request of its own, with its own hold and record, so that no attempt stands
+for more than one provider request (P1). The first has the request id that the client receives. They
+run one after the other, and form one answer: the choices of prompt i have the indices from i x n
+on, and the usage is added up.
 
-The first prompt that fails ends it. What was answered before it was delivered in a stream; a whole
-answer is then an error that says how many prompts were paid.
+The first prompt that fails ends the request. A stream has already delivered the earlier answers; a
+whole answer becomes an error with the number of paid prompts.
 """
 
 import asyncio
@@ -43,24 +43,24 @@ _NATIVE: Final[Operation] = "completions"
 
 
 class Prompts:
-    """Answers one request for completions, however many prompts it has."""
+    """Answers one completions request with any number of prompts."""
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        # What may still be spent, None without a bound.
+        # What may still be spent; None without a limit.
         self._max_cost_nano = context.options.max_cost_nano
-        # What runs now; None between two prompts, and when all have run.
+        # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
         self._left = self._revoked = False
 
     def leave(self) -> None:
-        """The client has gone: no further prompt is asked."""
+        """The client left: send no further prompt."""
         self._left = True
         if self._run is not None:
             self._run.leave()
 
     def revoke(self) -> None:
-        """The key has ended: what is asked now ends, and no further prompt is admitted."""
+        """The key has ended: stop the current run, and admit no further prompt."""
         self._revoked = True
         if self._run is not None:
             self._run.revoke()
@@ -70,7 +70,7 @@ class Prompts:
         try:
             plan, bodies = self._split(raw)
         except RequestFault:
-            # It is refused as any other.
+            # It is refused like any other request.
             bodies = []
         if len(bodies) < 2:
             self._run = Run(self._context)
@@ -78,8 +78,9 @@ class Prompts:
         return await self._answer_each(_Joined(self._context, plan), bodies)
 
     def _split(self, raw: bytes) -> tuple[CompletionPlan, list[bytes]]:
-        """The plan, and a body for each prompt; none where the request goes on whole. Raises
-        RequestFault."""
+        """Return the plan, and a body for each prompt; none if the request is sent whole. Raises
+        RequestFault.
+        """
         context = self._context
         facts = request_read.read(raw)
         plan = CompletionPlan((), 1, False, ())
@@ -98,7 +99,7 @@ class Prompts:
         ]
 
     def _offered(self, facts: CompletionFacts) -> bool:
-        """Whether a channel of the model has the endpoint itself."""
+        """Return whether a channel of the model has the completions endpoint itself."""
         snapshot = self._context.snapshot
         for route in snapshot.routes_of(facts.model):
             channel = snapshot.channels[route.channel_id]
@@ -140,7 +141,7 @@ class Prompts:
 
 
 class _Joined:
-    """The sink of all of them: what they say, as one answer."""
+    """The sink of all prompts, which joins their answers into one."""
 
     def __init__(self, context: RequestContext, plan: CompletionPlan) -> None:
         self.encoder = stream_encode.Encoder(plan)
@@ -171,7 +172,7 @@ class _Joined:
         return self._context.downstream.sink.write_now(raw)
 
     async def stop(self, place: int) -> None:
-        """This prompt failed, or nobody listens any more."""
+        """Stop: a prompt failed, or the client has left."""
         downstream, error = self._context.downstream, self._error
         if downstream.begun and error is None:
             await downstream.sink.write(b"", last=True)
@@ -203,7 +204,7 @@ class _Joined:
 
 
 class _OnePrompt(CompletionsCodec):
-    """The dialect of one of them: what is told goes into the answer of all."""
+    """The dialect of one prompt, whose answer becomes part of the joined one."""
 
     def __init__(self, joined: _Joined, place: int) -> None:
         self._joined = joined
@@ -218,7 +219,7 @@ class _OnePrompt(CompletionsCodec):
 
 
 class _OneEncoder:
-    """Writes one of them into the stream of all."""
+    """Writes the answer to one prompt into the joined stream."""
 
     def __init__(self, encoder: stream_encode.Encoder, place: int) -> None:
         self._encoder = encoder

@@ -1,10 +1,10 @@
 """How one request goes to one channel: as it came, or translated.
 
-    client's dialect = channel's    the bytes go on, edited in place; nothing is decoded
+    client's dialect = channel's    the bytes are forwarded, edited in place, without decoding
     otherwise                       decoded once per request, encoded per attempt
 
-A request for a whole answer is translated too where the model must be asked for a stream, and so is
-one whose model name asks for thinking in a dialect that has no place for it in its bytes.
+A request for a whole answer is also translated if the model can only stream, and so is one whose
+model name sets the thinking effort in a dialect that cannot express it in place.
 """
 
 import time
@@ -83,22 +83,22 @@ FetchFiles = Callable[[Sequence[str], EgressPolicy], Awaitable[dict[str, Base64]
 
 
 class _Destination(msgspec.Struct, frozen=True):
-    """A model of a channel, and what it can do."""
+    """A model at a channel, and its capabilities."""
 
     channel: Channel
     model: str
     capabilities: Capabilities
 
     def upstream(self, dialect: Dialect) -> Upstream:
-        """As an encoder of a dialect must know it."""
+        """Return it in the form that a dialect's encoder needs."""
         return upstream_of(self.channel.provider, dialect, self.model, self.capabilities)
 
 
 class RequestTranslator:
-    """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
-    output of a request that names no cap, where the upstream must be told one; `continuation` is
-    that of a request of the responses dialect, `fetch_files` what reads files by their
-    addresses."""
+    """One client request, for every channel that it may be sent to. `cap_max` limits the output of
+    a request without a cap, if the upstream requires one; `continuation` is that of a request in
+    the responses dialect; `fetch_files` fetches files by URL.
+    """
 
     __slots__ = (
         "_cap_max",
@@ -127,15 +127,14 @@ class RequestTranslator:
         self._facts = facts
         self._model = model
         self._cap_max = cap_max
-        # Made when the first channel needs it.
+        # Created when the first channel needs it.
         self._decoded_request: ChatRequest | None = None
-        # Files that the request names by their addresses, by address.
+        # The files that the request refers to, by URL.
         self._fetched: Mapping[str, Base64] = _NOTHING
 
     def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]:
-        """How the request goes to a candidate.
-
-        Raises RequestFault when this candidate cannot be asked for it.
+        """Return the form of the request for a candidate. Raises RequestFault if this candidate
+        cannot serve it.
         """
         channel = self._context.snapshot.channels[candidate.channel_id]
         if channel.overrides is None:
@@ -165,7 +164,7 @@ class RequestTranslator:
     async def _overridden(
         self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
     ) -> PreparedRequest:
-        """With what the channel changes of it. Raises RequestFault for a field that it refuses."""
+        """Apply the channel's overrides. Raises RequestFault for a field that it refuses."""
         refused = overrides.refused_field(self._facts.body)
         if refused is not None:
             what = f"{refused} is not accepted by the channels of model {self._model.name}"
@@ -182,7 +181,7 @@ class RequestTranslator:
     # ---- where to
 
     def _destination(self, channel: Channel, candidate: Candidate) -> _Destination:
-        """Raises RequestFault for what the model cannot do."""
+        """Return the destination. Raises RequestFault for what the model cannot do."""
         model = candidate.upstream_model
         capabilities = capabilities_of(model, channel.provider, self._model.name)
         if candidate.overrides:
@@ -193,7 +192,7 @@ class RequestTranslator:
         return _Destination(channel, model, capabilities)
 
     def _dialect(self, destination: _Destination) -> tuple[Dialect, bool]:
-        """In which dialect it is asked, and whether for a stream."""
+        """Return the dialect of the upstream, and whether to request a stream."""
         channel, capabilities = destination.channel, destination.capabilities
         dialect, stream = self._context.invocation.codec.name, self._facts.stream
         if dialect not in channel.provider.dialects or capabilities.traits:
@@ -205,7 +204,7 @@ class RequestTranslator:
     def _forwardable(
         self, destination: _Destination, dialect: Dialect, *, stream: bool
     ) -> Operation | None:
-        """What the request is there as it came; None where it must be translated."""
+        """Return the facts to forward unchanged; None if the request must be translated."""
         client, target = self._context.invocation.codec, self._context.invocation.target
         if dialect != client.name or stream != self._facts.stream:
             return None
@@ -252,7 +251,7 @@ class RequestTranslator:
         )
 
     async def _quirks(self, client: Codec[Any], destination: _Destination) -> Quirks:
-        """What the model wants otherwise than the client wrote it."""
+        """Return the model's special requirements for this request."""
         thoughts = await self._thoughts(client, destination.capabilities.flags)
         return client.fit(self._facts, destination.upstream(client.name), thoughts)
 
@@ -267,7 +266,7 @@ class RequestTranslator:
         )
         codec = sending.errors or CODECS[sending.dialect]
         forwards = codec.name == client.name
-        # A provider may be silent for minutes before the first of a picture.
+        # A provider may be silent for minutes before the first bytes of a picture.
         streams = isinstance(sending.exchange, Passing) and facts.stream
         return PreparedRequest(
             codec=codec,
@@ -325,16 +324,18 @@ class RequestTranslator:
     def _capped(
         self, destination: _Destination, upstream: Upstream, request: ChatRequest
     ) -> tuple[Upstream, int | None]:
-        """With the output cap that it is told, and that cap where a client's is above its limit."""
+        """Apply the output cap. Also return the cap that replaces a client's cap above the model's
+        limit.
+        """
         if request.output_cap is None and (upstream.output_max or 0) > self._cap_max:
-            # What an upstream is told of our own accord may not be more than is held for it.
+            # A cap that we add ourselves may not exceed the hold.
             upstream = replace(upstream, output_max=self._cap_max)
-        # Clients write the limit of the model that they know.
+        # Clients send the limit of the model that they know.
         lowered = lowered_cap(destination.model, destination.capabilities, request.output_cap)
         return upstream if lowered is None else replace(upstream, output_cap=lowered), lowered
 
     async def _with_files(self, codec: Codec[Any], request: ChatRequest) -> ChatRequest:
-        """With the files that an upstream of this dialect does not fetch itself."""
+        """Include the files that an upstream of this dialect does not fetch itself."""
         urls = codec.urls_to_fetch(request)
         missing = [url for url in urls if url not in self._fetched]
         if missing:
@@ -345,7 +346,7 @@ class RequestTranslator:
     # ---- what it needs
 
     def _check_switches(self, overrides: Overrides) -> None:
-        """Raise RequestFault for what an operator has switched off at this channel."""
+        """Raise RequestFault for what an operator has disabled at this channel."""
         facts = self._facts
         tools = facts.body.value("tools") not in (None, b"[]")
         off = switched_off(overrides, facts.media, tools=tools)
@@ -356,7 +357,7 @@ class RequestTranslator:
             )
 
     def _check_senses(self, model: str, capabilities: Capabilities) -> None:
-        """Raise RequestFault for content that the model cannot take."""
+        """Raise RequestFault for kinds of content that the model does not accept."""
         kind = unread(model, capabilities, self._facts.media)
         if kind is not None:
             message = (
@@ -374,7 +375,7 @@ class RequestTranslator:
         return needs_of(self._decoded())
 
     def _decoded(self) -> ChatRequest:
-        """The request in neutral words. Raises RequestFault."""
+        """Return the request in neutral form. Raises RequestFault."""
         if self._decoded_request is None:
             context, invocation = self._context, self._context.invocation
             request = invocation.codec.decode(
@@ -392,14 +393,18 @@ class RequestTranslator:
         return "" if upstream_model == self._model.name else self._facts.model
 
     async def _thoughts(self, client: Codec[Any], flags: frozenset[Flag]) -> Mapping[str, str]:
-        """The texts of the reasoning that an upstream wants back and the client does not show."""
+        """Return the reasoning texts that an upstream requires back and the client does not
+        have.
+        """
         if _THOUGHT_RULE not in flags:
             return {}
         known = await self._recall(client.calls_without_reasoning(self._facts))
         return {id_: "".join(part.text for part in parts) for id_, parts in known.items()}
 
     async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
-        """What is kept of the reasoning that led to these calls: it is missed, never waited for."""
+        """Return the stored reasoning behind these calls; nothing if it is not available at
+        once.
+        """
         if not calls:
             return {}
         context = self._context
@@ -411,7 +416,7 @@ class RequestTranslator:
 
 
 def _accept_header(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
-    """The header that asks for an answer which is no JSON."""
+    """Return the Accept header for an answer other than JSON."""
     other = isinstance(exchange, Passing) and JSON not in exchange.content_types
     return (("accept", "*/*"),) if other else ()
 
@@ -419,8 +424,9 @@ def _accept_header(exchange: Exchange | Passing) -> tuple[tuple[str, str], ...]:
 def _apply_suffix(
     suffix: ReasoningSettings | None, own: ReasoningSettings | None
 ) -> ReasoningSettings | None:
-    """What the name asks for takes the place of how much the body wants to be thought; what of it
-    shall be shown stays where the name says nothing of that."""
+    """Apply the thinking effort in the model's name instead of the body's. Whether reasoning is
+    shown remains the body's choice if the name does not say.
+    """
     if suffix is None or own is None:
         return own if suffix is None else suffix
     ending = own.shown if suffix.shown is None else suffix.shown
@@ -438,7 +444,7 @@ def _url(channel: Channel, operation: Operation, model: str, model_name: str) ->
 
 
 def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
-    """Whether a model of a channel has an operation as its clients ask for it."""
+    """Return whether a model at a channel offers an operation in the client's form."""
     if operation not in channel.address.urls:
         return False
     # A text completion has no place for a system prompt.
@@ -448,7 +454,7 @@ def has_operation(channel: Channel, operation: Operation, capabilities: Capabili
 def passed_headers(
     channel: Channel, codec: Codec[Any], headers: Sequence[tuple[bytes, bytes]]
 ) -> tuple[tuple[str, str], ...]:
-    """Those of a client's headers that go on to a channel that is asked in its own dialect."""
+    """Return the client's headers that are forwarded to a channel of the same dialect."""
     wanted = channel.passed_headers[codec.name]
     if not wanted:
         return ()
@@ -459,7 +465,9 @@ def passed_headers(
 def overridden_headers(
     context: RequestContext, overrides: RequestOverrides, model: str
 ) -> dict[str, str]:
-    """What a channel sends of its own, and of a client whatever dialect it speaks."""
+    """Return the channel's own headers, and the client's headers that it forwards in any
+    dialect.
+    """
     principal, headers = context.principal, dict[str, str]()
     for line, value in context.invocation.headers:
         if line in overrides.passed and is_header_value(text := value.decode("latin-1")):
@@ -478,7 +486,7 @@ def overridden_headers(
     return headers
 
 
-# A client has the same headers each time.
+# A client sends the same headers each time.
 @lru_cache(1024)
 def _read_passed(
     provider: Provider, dialect: Dialect, headers: Sequence[tuple[bytes, bytes]]
@@ -486,6 +494,6 @@ def _read_passed(
     answer_headers: dict[str, str] = {}
     for line, value in headers:
         name, text = line.decode(), value.decode("latin-1")
-        # A list may stand in several lines.
+        # A list header may be split over several lines.
         answer_headers[name] = f"{answer_headers[name]},{text}" if name in answer_headers else text
     return tuple(provider.passed_headers(dialect, answer_headers).items())

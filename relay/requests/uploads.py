@@ -1,4 +1,5 @@
-"""Forms with files: read from a client as they arrive, and sent to as many providers as necessary.
+"""Forms with files: parsed from a client as they arrive, and sent to as many providers as
+necessary.
 
 A small file stays in memory, a larger one in an unnamed file on the disk that disappears with the
 process. The hold may need fields after a file, and fail-over needs the body again, so it is read to
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 FILE_BYTES_IN_MEMORY: Final = 256 * 1024
 _PIECE_BYTES: Final = 256 * 1024
-# Of all forms of a process.
+# The limit for all forms of a process.
 ALL_BYTES_MAX: Final = 2048 * MIB
 _held_bytes = 0
 _KINDS: Final[Mapping[Kind, str]] = {"audio": "a sound", "image": "an image"}
@@ -51,7 +52,7 @@ class UploadedFile:
         try:
             if isinstance(self._file, BytesIO) and self.size + len(piece) > FILE_BYTES_IN_MEMORY:
                 kept = self._file.getvalue()
-                # Without a buffer, through which every piece would be copied.
+                # Unbuffered, to avoid a copy of every piece.
                 self._file = TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115
                 _write_all(self._file, kept)
             _write_all(self._file, piece)
@@ -61,7 +62,7 @@ class UploadedFile:
         self.size += len(piece)
 
     def check(self, kind: Kind) -> None:
-        """Find out what it is. Raises RequestFault where it surely is of another kind."""
+        """Detect the file's type. Raises RequestFault if it certainly is of another kind."""
         if not self.size:
             raise RequestFault("invalid_value", self.name, f"{self.name} must not be empty")
         judged = detect_type(self.head(HEAD_BYTES), self.filename, kind)
@@ -76,7 +77,7 @@ class UploadedFile:
         self.media_type = media_type
         stem = self.filename.rpartition(".")[0] or self.filename
         if not self.filename.lower().endswith(f".{ending}"):
-            # Providers go by the ending of the name.
+            # Providers rely on the file extension.
             self.filename = f"{stem}.{ending}"
 
     def head(self, size: int) -> bytes:
@@ -100,7 +101,7 @@ class UploadedFile:
 
 
 def _write_all(file: BytesIO | FileIO, piece: bytes) -> None:
-    """Raises OSError where the disk is full, which a write that is cut short does not say."""
+    """Raises OSError if the disk is full, which a partial write does not report."""
     written = file.write(piece)
     while written < len(piece):
         written += file.write(piece[written:])
@@ -115,7 +116,7 @@ class Form:
         self._held = 0
 
     def add(self, head: PartHead, content: bytes, folder: Path | None = None) -> None:
-        """Put in a file that is there already. Raises RequestFault where no more can be taken."""
+        """Add an existing file. Raises RequestFault if the form has no room for it."""
         self.hold(len(content))
         self.files.append(UploadedFile(head, folder))
         self.files[-1].write(content)
@@ -132,7 +133,7 @@ class Form:
         return summed.digest()
 
     def hold(self, size: int) -> None:
-        """Count the disk space that it takes. Raises RequestFault if there is none left."""
+        """Reserve the disk space of the form. Raises RequestFault if none is left."""
         global _held_bytes
         if _held_bytes + size > ALL_BYTES_MAX:
             raise RequestFault("overloaded", None, "")
@@ -149,7 +150,7 @@ class Form:
 
 
 class OutgoingForm:
-    """A form as it goes to a provider: the members of a JSON object, and files."""
+    """A form to send to a provider: the members of a JSON object, and files."""
 
     def __init__(self, members: bytes, files: Sequence[UploadedFile]) -> None:
         boundary = token_hex(24).encode()
@@ -165,7 +166,7 @@ class OutgoingForm:
         self.size = len(self._texts) + framed + len(self._last)
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it, in its order."""
+        """Yield all of it in order."""
         yield self._texts
         for head, file in self._files:
             yield head

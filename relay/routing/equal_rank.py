@@ -1,4 +1,4 @@
-"""The order that an operator's rule asks for among a model's channels of equal rank."""
+"""The order of a model's channels of equal rank, by an operator's rule."""
 
 from hashlib import blake2b
 from typing import Final
@@ -35,7 +35,8 @@ def _user(context: RequestContext, facts: Facts) -> bytes:
 
 def _conversation(facts: Facts) -> bytes:
     """Return the common beginning of all requests of a conversation: the client's own cache key,
-    else everything up to the first user message. Empty if there is none."""
+    else everything up to the first user message. Empty if there is none.
+    """
     named = facts.body.value("prompt_cache_key")
     if named is not None and named.startswith(b'"'):
         return named

@@ -1,12 +1,12 @@
-"""What a model makes, and which endpoint serves it: why a request at another endpoint, or without a
-price, is refused.
+"""The product of a model, and the endpoint for it: the errors for a request at another endpoint, or
+without a price.
 
-    "gpt-image-1 generates images. Use /v1/images/generations."   it makes something else
-    "Model dall-e-3 has no price. …"                               nobody has set one
+    "gpt-image-1 generates images. Use /v1/images/generations."   the wrong endpoint
+    "Model dall-e-3 has no price. …"                               nobody has set a price
 
-Where a price covers the request, only a model at its own maker is refused: the maker would answer
-404 or 403, for which the model or the key rests, for everybody. Another server may well chat with a
-model of that name.
+If a price covers the request, only a model at its own maker is refused. The maker would answer 404
+or 403, which would disable the model or the key for everybody. Another server may well serve chats
+with a model of that name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -53,12 +53,13 @@ _OPERATIONS: Final[tuple[tuple[Endpoint, tuple[str, ...]], ...]] = (
 PRODUCT_OF: Final[Mapping[str, Endpoint]] = {
     operation: product for product, operations in _OPERATIONS for operation in operations
 }
-"""What a request of each operation asks a model to make."""
+"""The product that each operation asks a model for."""
 
 
 class Product(NamedTuple):
-    """A product. `verb` says what such a model does, `noun` what a price must cover; `path` serves
-    it."""
+    """A product. `verb` says what such a model does, `noun` what a price must cover; `path` is its
+    endpoint.
+    """
 
     verb: str
     noun: str
@@ -91,8 +92,9 @@ _METERS: Final[tuple[tuple[str, Endpoint], ...]] = (
 
 
 def products_of(known: Capabilities | None, meters: Collection[str]) -> list[Endpoint]:
-    """Return what a model makes, if certain: by its catalogue row if that names another endpoint
-    than chats, else by the meters of its price."""
+    """Return what a model produces, if certain: by its catalogue row if that names an endpoint
+    other than chats, else by the meters of its price.
+    """
     if known is not None and known.endpoint != "chat":
         return [known.endpoint]
     plain = {meter.partition("[")[0] for meter in meters}
@@ -102,7 +104,7 @@ def products_of(known: Capabilities | None, meters: Collection[str]) -> list[End
     return list(dict.fromkeys(products))
 
 
-# The provider that is the maker itself, by the owner of a row.
+# The provider that is the model's own maker, by the owner of a row.
 _MAKERS: Final[Mapping[str, str]] = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -122,8 +124,9 @@ def misdirected_fault(
     price: Price | None,
     providers: Iterable[str],
 ) -> RequestFault | None:
-    """The refusal of a request that the model's own maker would refuse; None where a server of
-    another of `providers` may serve it."""
+    """Return the error for a request that the model's own maker would refuse; None if one of
+    `providers` is another server, which may serve it.
+    """
     if known is None or known.endpoint == PRODUCT_OF[operation]:
         return None
     maker = _MAKERS.get(known.owner)
@@ -150,7 +153,7 @@ def unpriced_fault(
     price: Price | None,
     public_url: str,
 ) -> RequestFault:
-    """The refusal of a request that no price covers."""
+    """Return the error for a request that no price covers."""
     misdirected = _find_misdirected(model, operation, known, price)
     if misdirected is not None:
         return misdirected
@@ -165,7 +168,7 @@ def unpriced_fault(
 def unpriced_members_fault(
     model: RequestedModel, names: Sequence[str], public_url: str
 ) -> RequestFault:
-    """The refusal of a request for what the listed price does not cover (P28)."""
+    """Return the error for a part of a request that the price does not cover (P28)."""
     asked, named = model.alias or model.name, ", ".join(names)
     what = (
         f" for {named}, which its provider charges for beside the tokens. Remove it from the "

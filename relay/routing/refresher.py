@@ -1,8 +1,6 @@
-"""What a process holds in memory of the database, kept as new as the database's epoch: the
-catalogue, the keys, and what runs under keys that have ended.
-
-A notification of the database says at its commit that something changed; a look at the epoch each
-second is the floor under it.
+"""What a process caches from the database, refreshed at each new epoch: the catalogue, the keys,
+and the running requests of keys that have ended. The database sends a notification when a change
+commits; in addition, the epoch is read each second.
 """
 
 import asyncio
@@ -32,12 +30,12 @@ from relay.routing.snapshot_build import build
 log = logging.getLogger(__name__)
 
 _LISTEN_RETRY_S = 1.0
-# A connection of which nobody hears again is lost after half a minute, not after hours.
+# A silent connection counts as lost after half a minute, not after hours.
 _KEPT_ALIVE: Final = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 
 class Refresher:
-    """The snapshot of one process, and those who must hear that it is another one."""
+    """The snapshot of one process, and its observers."""
 
     def __init__(
         self,
@@ -56,19 +54,20 @@ class Refresher:
         self._authenticator = authenticator
         self._running = running
         self._parts = parts
-        # The epoch as of which all that runs may run.
+        # The epoch at which all running requests were last checked.
         self._looked_at = -1
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Look at everything once, as far as the database lets us. Raises WrongSecret where it was
-        made with other secrets than ours."""
+        """Load everything once, as far as the database is available. Raises WrongSecret if it was
+        created with other secrets.
+        """
         await self.fit.look_at_secrets()
         await self.fit.read_epoch()
         await self._refresh()
 
     async def poll(self) -> None:
-        """Look at the epoch each second, or when notified."""
+        """Read the epoch each second, or when notified."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._config.epoch_poll_s)
@@ -83,7 +82,7 @@ class Refresher:
             await self._end_revoked(epoch)
 
     async def listen(self) -> None:
-        """Hear of changes at their commit."""
+        """Receive notifications of changes when they commit."""
         dsn = make_conninfo(
             self._config.dsn,
             application_name="weir relay notifications",
@@ -95,13 +94,13 @@ class Refresher:
                 connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
                 async with connection:
                     await connection.execute("LISTEN weir_epoch")
-                    # What changed while nobody listened is found by the poll.
+                    # The poll finds changes that were made while nobody listened.
                     await _listen_once(connection.pgconn, self._changed.set)
             except (psycopg.Error, OSError):
                 await asyncio.sleep(_LISTEN_RETRY_S)
 
     async def _refresh(self) -> None:
-        """Load the catalogue; the old one stays when that fails."""
+        """Load the catalogue; keep the old one if that fails."""
         try:
             ((text,),) = await self._ask(statements.load_statement())
         except DatabaseFailed as error:
@@ -115,7 +114,9 @@ class Refresher:
             self._parts.health.alerts.tell(Alert(id_text(UUID(channel_id)), name, "unusable"))
 
     async def _end_revoked(self, epoch: int | None) -> None:
-        """End what runs under keys that have ended; while the database is away, those by time."""
+        """End the running requests of keys that have ended; while the database is away, those that
+        have expired.
+        """
         self._running.end_expired(self.snapshot.now())
         if epoch is None or epoch == self._looked_at:
             return
@@ -125,8 +126,9 @@ class Refresher:
 
 
 async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
-    """Call `hear` for notifications as they come, until the connection is lost: psycopg's own loop
-    wakes ten times a second to look for them. Raises psycopg.Error."""
+    """Call `hear` for each notification, until the connection is lost. psycopg's own loop would
+    wake ten times a second to check for them. Raises psycopg.Error.
+    """
     loop, socket = asyncio.get_running_loop(), pgconn.socket
     lost: asyncio.Future[None] = loop.create_future()
 
@@ -136,7 +138,7 @@ async def _listen_once(pgconn: PGconn, hear: Callable[[], None]) -> None:
             while pgconn.notifies() is not None:
                 hear()
         except psycopg.Error as error:
-            # Its socket is closed: the number is the next one's.
+            # Its socket is closed, so its number may belong to another one.
             loop.remove_reader(socket)
             if not lost.done():
                 lost.set_exception(error)

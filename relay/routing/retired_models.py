@@ -1,11 +1,11 @@
-"""Models that have ended: their replacement, or the refusal for clients."""
+"""Retired models: their replacement, or the error for clients."""
 
 from dialects.errors.errors import RequestFault
 from relay.routing.snapshot import Snapshot
 
 
 def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
-    """The model that answers for a name. Raises RequestFault for one that has ended."""
+    """Return the model that answers for a name. Raises RequestFault for a retired one."""
     served = snapshot.answering(name)
     if served is not None and snapshot.routes_of(served):
         return served
@@ -13,7 +13,7 @@ def answering_model(snapshot: Snapshot, name: str, param: str) -> str:
 
 
 def retired_fault(snapshot: Snapshot, name: str, param: str = "model") -> RequestFault:
-    """The refusal of a model that has ended, with the one to use instead where it is named."""
+    """Return the error for a retired model, with the one to use instead if it is named."""
     entry = snapshot.entries.get(name) or snapshot.entries.get(snapshot.served_name(name))
     replacement = "" if entry is None else entry.replacement
     what = f"; use {replacement} instead" if replacement else ""

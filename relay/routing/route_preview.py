@@ -1,5 +1,6 @@
-"""Where a request would go, told without sending it: read, routed and fitted as `run.py` does it,
-and put in the order in which `next_attempts.py` asks."""
+"""Show where a request would go, without sending it: it is read, routed and screened like in
+`run.py`, and ordered like in `next_attempts.py`.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,9 +24,9 @@ from usage.requests.choices import SkipReason, Why
 
 
 class PreviewedAttempt(NamedTuple):
-    """An attempt that would be made if those before it failed. `share_percent`: how often its
-    channel comes first among those of equal rank that can be asked, None where that is not
-    drawn."""
+    """The attempt to make if those before it failed. `share_percent` is how often its channel comes
+    first among the available ones of equal rank; None if the order is not random.
+    """
 
     model: str
     channel: str
@@ -35,8 +36,9 @@ class PreviewedAttempt(NamedTuple):
 
 
 class SkippedChannel(NamedTuple):
-    """A channel that would be passed over. `wait_s`: until it is asked if there is nothing else, 0
-    where it is not waited for."""
+    """A channel that would be skipped. `wait_s`: when it is used if there is no other; 0 if it is
+    not waited for.
+    """
 
     channel: str
     reason: SkipReason
@@ -44,10 +46,10 @@ class SkippedChannel(NamedTuple):
 
 
 class RoutePreview(NamedTuple):
-    """Where a request would go. `model` is the name in the catalogue, "" where it is not found;
-    `refusal` is what the client would be answered where nothing is asked at all; `bound` is what
-    the first attempt would hold. `fallbacks` are the models that may answer in its place, each for
-    one of `causes`."""
+    """Where a request would go. `model` is the name in the catalogue, "" if not found; `refusal` is
+    the client's error if no channel is used; `bound` is what the first attempt would hold.
+    `fallbacks` are the models that may answer instead, each for one of `causes`.
+    """
 
     model: str
     attempts: Sequence[PreviewedAttempt] = ()
@@ -61,8 +63,9 @@ class RoutePreview(NamedTuple):
 async def preview_route(
     context: RequestContext, raw: bytes, available_nano: ReadAvailable
 ) -> RoutePreview:
-    """Where the request of this body would go, sent now; `available_nano` reads what there is to
-    hold. Raises DatabaseFailed."""
+    """Return where the request with this body would go now; `available_nano` reads the available
+    balance. Raises DatabaseFailed.
+    """
     reader = RequestReader(context)
     try:
         return await _preview(context, reader, raw, available_nano)
@@ -91,7 +94,7 @@ async def _preview(
         fitting = await order.add(answering, fallback=others)
         following = models.next(failed=order.attempt_count > 0) if others else None
         if following is None and others:
-            # None of them can be asked: the attempt that was kept for them is free.
+            # None of them can be used, so the attempt reserved for them becomes available.
             order.take_rest(answering, fitting)
         answering = following
     skipped = _name_skipped(context, [*models.skipped, *order.skipped])
@@ -114,8 +117,9 @@ async def _preview(
 
 
 class _Order:
-    """The attempts, model by model, as if each of them failed. `first` is what the first one is
-    made of, `fault` why the last model has none."""
+    """The attempts, model by model, supposing that each of them fails. `first` is the data of the
+    first one; `fault` is why the last model has none.
+    """
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
@@ -130,8 +134,9 @@ class _Order:
         return len(self.attempts)
 
     async def add(self, answering: RoutedModel, *, fallback: bool) -> list[Candidate]:
-        """The attempts for one model, without the one that is kept for another; returns its
-        channels. Raises RequestFault where the request is refused for it."""
+        """Add the attempts for one model, without the one reserved for another; return its
+        channels. Raises RequestFault if the request is refused for this model.
+        """
         fitting, unfit, fault = await _fit(self._context, answering.translator, answering.routed)
         self.skipped += [*answering.routed.skipped, *unfit]
         self.fault, self._before = fault, self.attempts
@@ -144,7 +149,7 @@ class _Order:
         return fitting
 
     def take_rest(self, answering: RoutedModel, fitting: list[Candidate]) -> None:
-        """The attempts for the last model again, with the one that was kept."""
+        """Add the attempts for the last model again, with the reserved one."""
         left = AttemptsLeft(len(self._before))
         self.attempts = [*self._before, *_attempts(self._context, answering, fitting, left)]
 
@@ -152,13 +157,13 @@ class _Order:
 async def _fit(
     context: RequestContext, translator: RequestTranslator, routed: RoutedRequest
 ) -> tuple[list[Candidate], list[Skipped], RequestFault | None]:
-    """Those that can serve this request, those that cannot, and why none can."""
+    """Return the channels that can serve this request, those that cannot, and why none can."""
     health, organisation_id = context.parts.health, context.principal.organisation_id
     unfit: list[Skipped] = []
     fault: RequestFault | None = None
     for candidates in (routed.candidates, routed.resting):
         if candidates is routed.resting:
-            # Nothing that is well can serve this one.
+            # No healthy channel can serve this request.
             candidates = health.ready(list(candidates), organisation_id)
         fitting = []
         for candidate in candidates:
@@ -199,7 +204,7 @@ def _attempts(
 
 
 def _name_skipped(context: RequestContext, skipped: Iterable[Skipped]) -> list[SkippedChannel]:
-    """The first reason that is known of each channel."""
+    """Return the first known reason of each channel."""
     channels = context.snapshot.channels
     named: dict[str, SkippedChannel] = {}
     for channel_id, reason, wait_s in skipped:

@@ -26,7 +26,8 @@ from usage.requests.choices import Why
 
 class Fallbacks(NamedTuple):
     """Fallback models in order, each for one of `causes`. `why` is the record's reason for the
-    first attempt with one."""
+    first attempt with one.
+    """
 
     models: Sequence[RequestedModel] = ()
     causes: frozenset[Cause] = frozenset()
@@ -77,7 +78,7 @@ class RoutedModels:
         self._continuation = continuation
         self._left = fallbacks.models
         self._why = fallbacks.why
-        # The name that the request asks for, which rows have where another model answers.
+        # The requested name, which the rows have if another model answers.
         self._requested = ""
         self.causes = fallbacks.causes
         self._fetch_files = fetch_files
@@ -88,12 +89,13 @@ class RoutedModels:
 
     @property
     def on_error(self) -> bool:
-        """Whether one is left that answers where channels of another one are out or fail."""
+        """Whether a fallback is left for unavailable channels or failures."""
         return bool(self._left) and "error" in self.causes
 
     def first(self, model: RequestedModel) -> RoutedModel:
-        """The model that is asked for, or the next one where no channel of it can be asked. Raises
-        RequestFault, ChannelsOut."""
+        """Return the requested model, or the next one if none of its channels is available. Raises
+        RequestFault, ChannelsOut.
+        """
         facts = self._facts
         if model.alias:
             facts = _naming(facts, model)

@@ -1,5 +1,6 @@
-"""Who may answer a request, best first; the price that holds for all of them, and what must be held
-for it."""
+"""The channels that may answer a request, best first; the price that covers all of them, and the
+amount to hold.
+"""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -30,19 +31,17 @@ from relay.routing.model_products import misdirected_fault, unpriced_fault, unpr
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
 
-# What a model may think that is known to do so beside its cap, where its limit is not.
+# The thinking budget of a reasoning model without a known limit, in addition to its cap.
 _THINKING_TOKENS: Final = 32_000
-# What a model may read that is stored elsewhere, where its context is not known.
+# The size of stored input of a model without a known context.
 _UNSEEN_TOKENS: Final = 200_000
 
 
 class RoutedRequest(msgspec.Struct, frozen=True):
-    """A request, and who may answer it.
-
-    `candidates` can be asked now, best first; `resting` are those that rest while another can
-    serve; `planned` are all that serve the model, in the order of the routes, of which `skipped`
-    are passed over, with why. `price` and `estimate` are None where the model is free.
-    `retry_budget` is that of the model's further attempts.
+    """A request with the channels that may answer it. `candidates` are available now, best first;
+    `resting` are those that rest while others can serve; `planned` are all that serve the model, in
+    the order of the routes, of which `skipped` are passed over, with reasons. `price` and
+    `estimate` are None for a free model. `retry_budget` is that of the model's further attempts.
     """
 
     facts: Facts
@@ -56,20 +55,21 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     retry_budget: RetryBudget
 
     def cap_max(self, assumed: int) -> int:
-        """What bounds the output of a request that names no cap; `assumed` of a free model."""
+        """The output cap of a request without one; `assumed` for a free model."""
         return assumed if self.estimate is None else self.estimate.cap
 
 
 def draw_seed() -> int:
-    """What the order among equals is drawn from, anew for each request."""
+    """Return the seed of the random order among equals, different for each request."""
     return random.getrandbits(64)
 
 
 def route(
     context: RequestContext, facts: Facts, model: RequestedModel, *, whatever_rests: bool = False
 ) -> RoutedRequest:
-    """Where a request may go. Raises RequestFault, and ChannelsOut when no channel of the model
-    can be asked now. `whatever_rests`: as if no channel were kept out for the moment."""
+    """Return the route of a request. Raises RequestFault, and ChannelsOut if no channel of the
+    model is available now. `whatever_rests` ignores temporary reasons.
+    """
     health, organisation_id = context.parts.health, context.principal.organisation_id
     planned = _plan_candidates(context, facts, model.name)
     candidates, skipped = screen(context, facts, planned)
@@ -101,9 +101,10 @@ def route(
 def stay(
     context: RequestContext, facts: Facts, model: RequestedModel, channel_id: str
 ) -> RoutedRequest:
-    """The next request on a connection that stands, whatever its channel's health is. Raises
-    RequestFault where the channel does not serve the model any more, ChannelsOut where it may not
-    serve this request."""
+    """Return the route of the next request on an open connection, whatever its channel's health is.
+    Raises RequestFault if the channel no longer serves the model, ChannelsOut if it may not serve
+    this request.
+    """
     snapshot = context.snapshot
     planned = [
         candidate
@@ -140,8 +141,9 @@ def _plan_candidates(context: RequestContext, facts: Facts, model: str) -> list[
 
 
 def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:
-    """The one channel that can be asked. Raises RequestFault where it does not serve the model any
-    more, or has not the key any more that it must be asked by."""
+    """Return the only possible channel. Raises RequestFault if it no longer serves the model, or no
+    longer has the required key.
+    """
     snapshot = context.snapshot
     candidates = [
         candidate
@@ -157,8 +159,9 @@ def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> 
 def _keep_priced(
     context: RequestContext, facts: Facts, model: RequestedModel, candidates: Sequence[Candidate]
 ) -> tuple[Price | None, HoldEstimate | UnaryHoldEstimate | None]:
-    """The price that holds and what must be held, None where the model is free. Raises RequestFault
-    where the model makes something else, or no price covers the request or what it names."""
+    """Return the common price and the estimate of the hold; None for a free model. Raises
+    RequestFault if the model produces something else, or no price covers the request or its parts.
+    """
     price, operation = _price(context, facts, model.name), context.invocation.operation
     names = (*(candidate.upstream_model for candidate in candidates), model.name)
     known = next(filter(None, map(find_row, names)), None)
@@ -170,7 +173,7 @@ def _keep_priced(
         raise misdirected
     public_url = context.parts.config.public_url
     dialect = context.invocation.codec.name
-    # A translation carries no hosted tool of the client's dialect (`client_names.omit_tool`).
+    # A translation carries no hosted tools of the client's dialect (`client_names.omit_tool`).
     as_it_came = any(dialect in provider.dialects for provider in providers)
     if price is not None and price.listed and as_it_came:
         unpriced = unpriced_members(dialect, facts.body)
@@ -192,7 +195,7 @@ def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
     price = snapshot.price_of(model, multiplier_ppm)
     if price is None:
         return None
-    # The tier that the body names decides, and the other conditions that it asks for.
+    # The tier in the body decides, and the other conditions that the request asks for.
     tier = requested_tier(facts.body)
     if tier or price.others:
         price = price.for_request(tier)
@@ -210,7 +213,7 @@ def _estimate(
         return UnaryHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
     unseen, channels = codec.unseen_input(facts), []
-    # What the model can say at most, where that is known of all that may answer.
+    # The maximum output, if it is known for every model that may answer.
     assumed_cap = unseen_tokens = thinking_tokens = added_bytes = 0
     tokens_max = context.principal.tpm
     if context.snapshot.limited:
@@ -244,17 +247,18 @@ def _estimate(
 
 
 def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int) -> Sequence[Step]:
-    """What may be billed beside the answer, at the prices of the models that may do it; one that
-    has no price is under review."""
+    """Return the steps that may be billed besides the answer, at the prices of the models that may
+    do them. A model without a price is under review.
+    """
     wanted = context.invocation.codec.other_steps(facts)
     if wanted is None:
         return ()
-    # The multiplier is that of the request, whichever model does a part of it.
+    # The request's multiplier applies, whichever model does a part of it.
     snapshot, multiplier_ppm = context.snapshot, price.version.multiplier_ppm
     asked = price.asked
     steps = []
     if wanted.compacts:
-        # The whole is read once to be summed up, and the summary beside what is left of it.
+        # The whole is read once to be summarised, and then the summary and the rest.
         steps.append(Step(price.bound, output_tokens=output_max))
         steps.append(Step(price.bound, output_tokens=0, summary_tokens=output_max))
     names = wanted.fallbacks
@@ -273,8 +277,9 @@ def _steps(context: RequestContext, facts: Facts, price: Price, output_max: int)
 
 
 def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int | None:
-    """The limit of tokens per minute that a request must fit: its client's, and the widest of the
-    channels' where each of them has one."""
+    """Return the tokens-per-minute limit that a request must fit: its client's, and the largest one
+    of the channels' if each of them has one.
+    """
     limits = [context.snapshot.channels[candidate.channel_id].limits for candidate in candidates]
     of_client = context.principal.tpm
     if None in limits:
@@ -287,19 +292,19 @@ def _tokens_max(context: RequestContext, candidates: Sequence[Candidate]) -> int
 
 
 def _unseen_tokens(model: Capabilities) -> int:
-    """A bound of what a model reads beside the body: its context."""
+    """Return an upper bound of the input outside the body: the model's context."""
     return model.context_max or _UNSEEN_TOKENS
 
 
 _NO_TOOLS: Final = frozenset({None, b"[]", b"null"})
 
 
-# Which channels may serve a request at all, by data policy, payment and the operators' conditions.
-# Who is out only for now is `channel_health.py`.
+# The channels that may serve a request at all, by data policy, payment and the operators'
+# conditions. Temporary reasons are in `channel_health.py`.
 
 
 class ScreenedFacts(Protocol):
-    """What must be known of a request to screen its channels."""
+    """The facts that screening requires."""
 
     @property
     def body(self) -> Body: ...
@@ -314,7 +319,9 @@ class ScreenedFacts(Protocol):
 def screen(
     context: RequestContext, facts: ScreenedFacts, planned: list[Candidate]
 ) -> tuple[list[Candidate], Sequence[Skipped]]:
-    """Those that may, and why the others may not. Raises ChannelsOut where none may."""
+    """Return the channels that may serve the request, and why the others may not. Raises
+    ChannelsOut if none may.
+    """
     policy = policy_of(context)
     if policy is NO_POLICY and not context.snapshot.selective:
         return planned, ()
@@ -334,14 +341,15 @@ def screen(
 
 
 def policy_of(context: RequestContext) -> DataPolicy:
-    """What holds for the data of a request: all that its organisation, its key and it itself ask
-    for."""
+    """Return the data policy of a request: the combined rules of its organisation, its key and the
+    request itself.
+    """
     own, requested = context.principal.data_policy, context.options.data_policy
     return own if requested is NO_POLICY else combine_policies((own, requested))
 
 
 class _Screening:
-    """One request, with what is asked of it read at most once."""
+    """One request; each of its properties is computed at most once."""
 
     def __init__(self, context: RequestContext, facts: ScreenedFacts, policy: DataPolicy) -> None:
         self._context = context
@@ -354,7 +362,7 @@ class _Screening:
         if reason is not None:
             return reason
         if channel.uncapped and not self._context.principal.postpaid:
-            # What it says above a hold nobody has paid (I13).
+            # The installation pays for output above a hold (I13).
             return "prepaid"
         if channel.conditions is None:
             return None
@@ -385,7 +393,7 @@ def _features(facts: ScreenedFacts) -> Collection[Feature]:
     kinds = {kind for kind, parts in facts.media.items() if parts}
     if has_tools(facts):
         kinds.add("tools")
-    # Who only counts tokens streams nothing.
+    # Counting tokens streams nothing.
     if getattr(facts, "stream", False):
         kinds.add("stream")
     return cast(Collection[Feature], kinds)

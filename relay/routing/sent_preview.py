@@ -1,5 +1,6 @@
-"""What a channel would be sent for a request, told without sending it: read, prepared and written
-by what does so for one that is sent."""
+"""Show what a channel would be sent for a request, without sending it. The same code reads,
+prepares and writes it as for a real request.
+"""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -18,12 +19,13 @@ from relay.routing.snapshot import Channel
 from relay.upstream.upstream import request_head
 
 MASK: Final = "*" * 8
-"""What stands for a channel's key."""
+"""The placeholder for a channel's key."""
 
 
 class SentPreview(NamedTuple):
-    """A request as a channel would be sent it, or what the client would be answered instead.
-    `dropped` are the parameters that its API has no counterpart for."""
+    """A request as a channel would be sent it, or the client's error instead. `dropped` are the
+    parameters that its API does not have.
+    """
 
     url: str = ""
     headers: Sequence[tuple[str, str]] = ()
@@ -33,8 +35,9 @@ class SentPreview(NamedTuple):
 
 
 async def preview_sent(context: RequestContext, channel: Channel, raw: bytes) -> SentPreview:
-    """What the one channel of the context's catalogue would be sent for this body. Raises
-    DatabaseFailed."""
+    """Return what the only channel in the context's catalogue would be sent for this body. Raises
+    DatabaseFailed.
+    """
     try:
         return await _preview(context, channel, raw)
     except RequestFault as fault:

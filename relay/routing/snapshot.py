@@ -1,8 +1,7 @@
-"""The immutable catalogue that the data plane works from: channels, routes, prices, settings.
-
-It is loaded whole by one statement and swapped whole, when a notification on `weir_epoch` or the
-poll of the epoch's row says that something changed. The row is the truth; the notification only
-makes it quick. A request keeps the snapshot that it began with.
+"""The immutable catalogue of the data plane: channels, routes, prices, settings. One statement
+loads all of it, and it is replaced as a whole when a notification on `weir_epoch`, or the poll of
+the epoch's row, reports a change. The row is authoritative; the notification only speeds it up. A
+request keeps the snapshot that it began with.
 """
 
 import time
@@ -33,14 +32,14 @@ from lib.network.outbound import DIRECT, Outbound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChannel:
-    """What stands in the snapshot as it is stored: columns of the channel, by the same names."""
+    """The columns of a channel that the snapshot copies unchanged, by the same names."""
 
     id: str
     name: ChannelName
     base_url: str
     retries: int
-    # It ignores output caps: what it says above a hold is ours to pay, so it serves nobody who pays
-    # before (I13).
+    # It ignores output caps. The installation pays for output above a hold, so it serves no prepaid
+    # customer (I13).
     uncapped: bool = False
     zero_retention: bool = False
     region: str = ""
@@ -48,41 +47,42 @@ class StoredChannel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel(StoredChannel):
-    """One way to a provider, with its secrets opened."""
+    """One way to a provider, with its secrets decrypted."""
 
     uuid: ChannelId
     provider: Provider
     address: Address
-    # Those of every request, for each key (one without any, where there is none), by the dialect
-    # that is spoken.
+    # The headers of every request, for each key (one without a key if there is none), by dialect.
     headers: tuple[Mapping[Dialect, tuple[tuple[str, str], ...]], ...]
-    # The names of a client's headers that go on.
+    # The names of the client's headers that are forwarded.
     passed_headers: Mapping[Dialect, frozenset[bytes]]
     drain: bool
     timeouts: Timeouts
     breaker: BreakerRule
     # None where nothing is limited.
     limits: ChannelLimits | None = None
-    # Which requests it is for; None = all.
+    # The requests that it serves; None = all.
     conditions: Conditions | None = None
-    # What it may cost in a day and in a month, in nano.
+    # Its maximum cost per day and per month, in nano.
     spend_caps: tuple[int | None, int | None] = (None, None)
-    # How its keys end, and their ids; () where there is none.
+    # The last characters of its keys, and their ids; () if there is none.
     key_endings: tuple[str, ...] = ()
     key_ids: tuple[UUID, ...] = ()
-    # What signs the requests by each of its keys; () where none of them is signed.
+    # The signers of requests, by key; () if requests are not signed.
     signers: tuple[Signer | None, ...] = ()
-    # None where requests go as they are.
+    # None if requests are not changed.
     overrides: RequestOverrides | None = None
-    # Those of models that have their own, by name or pattern.
+    # The timeouts of models that have their own, by name or pattern.
     model_timeouts: Mapping[str, Timeouts] | None = None
-    # By which way it is reached.
+    # The network route by which it is reached.
     outbound: Outbound = DIRECT
     # Whether its overrides have a system prompt.
     has_prompt: bool = False
 
     def timeouts_of(self, model: str) -> Timeouts:
-        """Those of a model here: by its name, else by the longest pattern, else the channel's."""
+        """Return the timeouts of a model here: by its name, else by the longest pattern, else the
+        channel's.
+        """
         if self.model_timeouts is None:
             return self.timeouts
         known = self.model_timeouts.get(model)
@@ -93,7 +93,7 @@ class Channel(StoredChannel):
 
 
 class Plan(NamedTuple):
-    """What organisations on it pay, and which models it shows them; () = all."""
+    """The prices of organisations on it, and the models that it shows them; () = all."""
 
     multiplier_ppm: int
     model_patterns: tuple[str, ...]
@@ -101,9 +101,9 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the relay knows without asking the database."""
+    """Everything that the relay knows without querying the database."""
 
-    # Which change of it this is as of.
+    # The epoch that it was loaded at.
     epoch: int
     channels: Mapping[str, Channel]
     exact_routes: Mapping[str, tuple[Route, ...]]
@@ -114,72 +114,78 @@ class Snapshot:
     egress: EgressPolicy
     egress_users: EgressPolicy
     unpriced_models: str
-    # By the database's clock (Unix seconds), and by our own that only goes forward.
+    # The time of loading by the database's clock (Unix seconds), and by our monotonic one.
     loaded_at: float
     loaded_at_here: float
     created: int
-    # The ids and names of the channels that were left out.
+    # The ids and names of the channels that were omitted.
     unusable: tuple[tuple[str, str], ...] = ()
-    # Whether any of them does not serve every request.
+    # Whether any of them has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.
     limited: bool = False
-    # Those whose spend has a cap.
+    # The channels with a spending cap.
     spend_capped: frozenset[str] = frozenset()
-    # What operators rule for models, and whether any of it is what abandoned requests are charged.
+    # The operators' rules for models, and whether any of them is a charge rule for abandoned
+    # requests.
     rules: tuple[ModelRule, ...] = ()
     charge_ruled: bool = False
-    # Whether requests of any model go to a shadow too.
+    # Whether any model has a shadow.
     shadowed: bool = False
-    # Names that stand for others, each with the one at the end of its way.
+    # Aliases, each with its final target.
     aliases: Mapping[str, str] = field(default_factory=dict)
     # Members of usage that operators count as free, by provider and table of members.
     accepted: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
-    # What operators state of models, by name.
+    # The operators' properties of models, by name.
     entries: Mapping[str, ModelEntry] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
-        """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
-        own clock does not move it."""
+        """The time by the database's clock (Unix seconds), by which prices and keys are valid;
+        changing our own clock does not affect it.
+        """
         return self.loaded_at + time.monotonic() - self.loaded_at_here
 
     def channel_named(self, name: str) -> Channel | None:
-        """The channel of that name; None where there is none in use."""
+        """Return the channel with that name; None if no enabled one has it."""
         return next((item for item in self.channels.values() if item.name == name), None)
 
     def served_name(self, model: str) -> str:
-        """The name that a name stands for: its own, unless it is an alias."""
+        """Return the target of a name: itself, unless it is an alias."""
         return self.aliases.get(model, model)
 
     def routes_of(self, model: str) -> Sequence[Route]:
-        """Every route that may serve a model; `routing.plan` puts them in order."""
+        """Return every route that may serve a model; `routing.plan` orders them."""
         return self._match(model).routes
 
     def only_candidate(self, model: str) -> list[Candidate]:
-        """The plan for a model that one route serves, for which nothing is to be drawn; else []."""
+        """Return the plan for a model with a single route, which needs no random order; else []."""
         return self._match(model).only
 
     def rule_of(self, model: str) -> ModelRule:
-        """What operators rule for a model."""
+        """Return the operators' rule for a model."""
         return self._match(model).rule
 
     def price_of(self, model: str, multiplier_ppm: int = PPM) -> Price | None:
-        """The price in force, multiplied; an exact name beats the longest pattern."""
+        """Return the price in force, multiplied; an exact name takes precedence over the longest
+        pattern.
+        """
         price = self.charges.find(self._match(model).price_names, self.now())
         return None if price is None else price.multiplied(multiplier_ppm)
 
     def multiplier_for(
         self, model: str, plan_id: int | None, multipliers: Sequence[Multiplier]
     ) -> int:
-        """What a request for a model is multiplied by, for who is on a plan, or subscribed to one
-        with multipliers of its own."""
+        """Return the multiplier of a request for a model, for a customer on a plan, or subscribed
+        to one with its own multipliers.
+        """
         plan = None if plan_id is None else self.plans.get(plan_id)
         return multiplier_for(multipliers, model, PPM if plan is None else plan.multiplier_ppm)
 
     def dearest_like(self, model: str) -> tuple[str, ...]:
-        """The priced model whose output is the dearest of those that are named by the same first
-        word, for a request whose provider chooses one of its own; none where no other is priced."""
+        """Return the priced model with the most expensive output among those whose names have the
+        same first word, for a request whose provider chooses its own; none if no other is priced.
+        """
         family = model.split("-")[0] + "-"
         rates = {
             name: max(price.bound.rates.get("out_text", 0), price.bound.rates.get("in_text", 0))
@@ -190,7 +196,9 @@ class Snapshot:
         return (max(rates, key=lambda name: rates[name]),) if rates else ()
 
     def cost_of(self, model: str, channel: str) -> Price | None:
-        """What a model costs us on a channel now: by the channel's own price, else by any's."""
+        """Return our cost of a model on a channel now: the channel's own price, else the general
+        one.
+        """
         for name in (channel, ""):
             costs = self.costs.get(name)
             price = None if costs is None else costs.find(costs.names_for(model), self.now())
@@ -199,8 +207,9 @@ class Snapshot:
         return None
 
     def answering(self, model: str) -> str | None:
-        """The name that answers for a name now: at the end of its alias, and of the replacements
-        of what has ended. None where that leads nowhere."""
+        """Return the model that answers for a name now: after its alias, and the replacements of
+        retired models. None if there is none.
+        """
         now, passed = self.now(), set[str]()
         while model not in passed:
             passed.add(model)
@@ -216,13 +225,12 @@ class Snapshot:
         return None
 
     def has_ended(self, model: str) -> bool:
-        """Whether the sunset of a name has come, be it served or not."""
+        """Return whether the sunset of a name has come, served or not."""
         entry = self.entries.get(model)
         return entry is not None and entry.ended(self.now())
 
     def notices_of(self, model: str) -> tuple[tuple[str, str], ...]:
-        """The headers that tell of the end of a model, by its name or by the one that it stands
-        for."""
+        """Return the headers about the retirement of a model, by its name or by its target's."""
         for name in (model, self.served_name(model)):
             notices = self.entries[name].notices(self.now()) if name in self.entries else ()
             if notices:
@@ -230,7 +238,7 @@ class Snapshot:
         return ()
 
     def shows(self, model: str, plan_id: int | None, role: str) -> bool:
-        """Whether a model is there for who is on a plan, in a role."""
+        """Return whether a model is visible on a plan, in a role."""
         entry = self.entries.get(model)
         if entry is not None and not entry.visible_to(plan_id, role):
             return False
@@ -239,11 +247,13 @@ class Snapshot:
         return not patterns or any(matches(pattern, model) for pattern in patterns)
 
     def refuses(self, model: str) -> bool:
-        """Whether every request for a model is refused now, because it has no price."""
+        """Return whether every request for a model is refused now, because it has no price."""
         return self.unpriced_models == "reject" and self.price_of(model) is None
 
     def _match(self, model: str) -> "_Matched":
-        """What stands for a model; remembered, for a catalogue may have hundreds of patterns."""
+        """Return the entry for a model; cached, because a catalogue may have hundreds of
+        patterns.
+        """
         known = self._known.get(model)
         if known is None:
             if len(self._known) >= _KNOWN_MAX:
@@ -268,7 +278,9 @@ class Snapshot:
         return known
 
     def listed_models(self) -> list[str]:
-        """The names that can be asked: those of routes, and priced ones that a pattern meets."""
+        """Return the names that can be requested: those of routes, and priced ones that match a
+        pattern.
+        """
         names = set(self.exact_routes)
         for name in self.charges.names:
             if "*" not in name and any(matches(route.model, name) for route in self.pattern_routes):
@@ -284,7 +296,7 @@ class _Matched(NamedTuple):
     rule: ModelRule
 
 
-# Clients choose the names that patterns meet: what is remembered of them has a bound.
+# Limited, because clients choose the names that match patterns.
 _KNOWN_MAX = 4096
 EMPTY = Snapshot(
     epoch=-1,

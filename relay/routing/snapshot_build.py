@@ -1,4 +1,4 @@
-"""The snapshot made of the rows that its statement gave (relay/routing/snapshot_sql.py)."""
+"""Build the snapshot from the rows of its statement (relay/routing/snapshot_sql.py)."""
 
 import base64
 import logging
@@ -35,10 +35,9 @@ log = logging.getLogger(__name__)
 
 
 def build(text: str, vault: Vault) -> Snapshot:
-    """The snapshot of what `load_statement` gave.
-
-    A channel or price that cannot be used is left out and logged, never guessed: its models then
-    have one route less, the others are not harmed.
+    """Return the snapshot for the result of `load_statement`. A channel or price that cannot be
+    used is omitted and logged, never guessed: its models then have one route less, and others are
+    not affected.
     """
     raw = msgspec.json.decode(text, type=_Catalogue)
     channels: dict[str, Channel] = {}
@@ -97,7 +96,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         entries={
             entry.name: entry
             for entry in (_entry(row, plan_ids) for row in raw.entries)
-            # One that a probe alone has left states nothing.
+            # A row that only a probe created has no properties.
             if entry != ModelEntry(entry.name)
         },
     )
@@ -111,12 +110,12 @@ def _group_accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozen
     return by_channel
 
 
-# What a channel is left out for.
+# Exceptions for which a channel is omitted.
 _UNUSABLE = (UnknownProvider, BadAddress, BadProxy, VaultError, msgspec.ValidationError)
 
 
 class AcceptedRow(msgspec.Struct):
-    """A member of usage that an operator counts as free, as it is stored."""
+    """A stored member of usage that an operator counts as free."""
 
     provider: str
     wire: str
@@ -124,7 +123,7 @@ class AcceptedRow(msgspec.Struct):
 
 
 class RouteRow(msgspec.Struct):
-    """A model that a channel serves, as it is stored."""
+    """A stored route: a model that a channel serves."""
 
     model: str
     upstream_model: str
@@ -136,8 +135,9 @@ class RouteRow(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRow(StoredChannel):
-    """A channel as it is stored; `keys` are their ids, sealed secrets and endings. The statement
-    reads the column of each field."""
+    """A stored channel; `keys` are their ids, sealed secrets and last characters. The statement
+    reads the column of each field.
+    """
 
     provider: str
     priority: int
@@ -205,15 +205,16 @@ class _Catalogue(msgspec.Struct):
     aliases: dict[str, str]
     entries: list[_EntryRow]
     accepted: list[AcceptedRow]
-    # The ids of the organisations and teams that conditions of channels name.
+    # The ids of the organisations and teams in the conditions of channels.
     condition_holders: dict[str, UUID]
 
 
 def build_single_channel(
     snapshot: Snapshot, row: ChannelRow, secret: str
 ) -> tuple[Snapshot, Channel]:
-    """A channel with this for its key, and a catalogue in which there is no other. Raises
-    UnknownProvider, BadAddress."""
+    """Return a channel with this key, and a catalogue with no other channel. Raises
+    UnknownProvider, BadAddress.
+    """
     channel, routes = _channel(row, [secret or None]), _routes(row)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
@@ -244,7 +245,7 @@ def _routes(row: ChannelRow) -> list[Route]:
 
 
 def _decrypt_secrets(row: ChannelRow, vault: Vault) -> list[str | None]:
-    """The secrets of a channel's keys. Raises VaultError."""
+    """Return the decrypted secrets of a channel's keys. Raises VaultError."""
     # The place that gateway/channels/channels.py sealed the key for.
     return [
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
@@ -253,7 +254,7 @@ def _decrypt_secrets(row: ChannelRow, vault: Vault) -> list[str | None]:
 
 
 def _outbound(row: ChannelRow, vault: Vault) -> Outbound:
-    """By which way a channel is reached. Raises VaultError, BadProxy."""
+    """Return the network route to a channel. Raises VaultError, BadProxy."""
 
     def opened(sealed: str | None, column: str) -> str:
         if sealed is None:
@@ -308,7 +309,7 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
 
 
 def _rule(row: _RuleRow) -> ModelRule:
-    """What a younger version of this code may have written beside what is known is left out."""
+    """Members that a newer version of this code wrote are ignored."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
     rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)
@@ -316,7 +317,7 @@ def _rule(row: _RuleRow) -> ModelRule:
 
 
 def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
-    # What is shown to plans that are no more is shown to nobody.
+    # A model shown only to deleted plans is shown to nobody.
     plans = {plan_ids[name] for name in row.plans if name in plan_ids}
     return ModelEntry(
         name=row.name,
@@ -331,7 +332,9 @@ def _entry(row: _EntryRow, plan_ids: Mapping[str, int]) -> ModelEntry:
 
 
 def _model_timeouts(row: ChannelRow) -> Mapping[str, Timeouts] | None:
-    """Every model of a channel, where one has timeouts of its own: the closest name decides."""
+    """Return the timeouts of every model of a channel, if one has its own: the closest name
+    decides.
+    """
     if not any(route.timeouts for route in row.routes):
         return None
     return {route.model: Timeouts.of({**row.timeouts, **route.timeouts}) for route in row.routes}

@@ -1,5 +1,4 @@
-"""What a process of the relay reads to know its database and to load its snapshot, each in one
-statement."""
+"""The statements with which a relay process checks its database and loads its snapshot."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,19 +8,21 @@ from relay.routing.snapshot_build import ChannelRow
 
 
 def load_statement() -> Statement:
-    """One row with one text: everything as JSON, all of one instant."""
+    """Return a statement with one row and one text: everything as JSON, from one instant."""
     return _LOAD, {}
 
 
 def epoch_statement() -> Statement:
-    """One row: the epoch, what the database's clock says (Unix seconds), and a number that is
-    another one once migrations were added or taken back."""
+    """Return a statement with one row: the epoch, the database's clock (Unix seconds), and a number
+    that changes when migrations are added or reverted.
+    """
     return _EPOCH, {}
 
 
 def secret_check_statement() -> Statement:
-    """What tells the secrets of this database from others, as hex, and the ids of the KEKs that it
-    needs, with commas between them; no row where nobody has written it down."""
+    """Return a statement with the fingerprint of this database's secrets, as hex, and the ids of
+    the KEKs that it needs, separated by commas; no row if nobody has recorded it.
+    """
     return (
         "SELECT encode(sealed, 'hex'), array_to_string(kek_ids, ',') FROM accounts_secretcheck",
         {},
@@ -29,7 +30,7 @@ def secret_check_statement() -> Statement:
 
 
 def needed_kek_statement(id: str) -> Statement:
-    """Say that something may be sealed with a KEK from now on."""
+    """Return a statement that records that data may be sealed with a KEK from now on."""
     return (
         "UPDATE accounts_secretcheck SET kek_ids = kek_ids || %(id)s::varchar(8) "
         "WHERE NOT kek_ids @> ARRAY[%(id)s::varchar(8)]",
@@ -38,7 +39,7 @@ def needed_kek_statement(id: str) -> Statement:
 
 
 def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
-    """One row: how many of these migrations the database lacks."""
+    """Return a statement with one row: how many of these migrations the database lacks."""
     return _MISSING, {
         "apps": "{" + ",".join(app for app, _ in migrations) + "}",
         "names": "{" + ",".join(name for _, name in migrations) + "}",
@@ -56,7 +57,7 @@ _EPOCH = """
            (SELECT coalesce(sum(hashtextextended(app || ' ' || name, 0)), 0)
             FROM django_migrations)"""
 
-# What of a channel is not read from a column as it stands.
+# The columns of a channel that are not read unchanged.
 _NOT_PLAIN = ("proxy_login", "client_key", "keys", "routes")
 _LOAD = """
     SELECT json_build_object(

@@ -1,5 +1,6 @@
 """The client metrics of the gen_ai conventions, sent over OTLP: tokens, durations, first chunks and
-the time between chunks, of each attempt at a provider."""
+the time between chunks, for each attempt at a provider.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -57,7 +58,9 @@ class InferenceMetrics:
 
 
 def meter_provider(resource: Resource) -> MeterProvider:
-    """As the variables OTEL_* say: where metrics go, and how often."""
+    """Return the provider of meters; the variables OTEL_* say where metrics are sent, and how
+    often.
+    """
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(session=telemetry_session()))
     return MeterProvider([reader], resource=resource, shutdown_on_exit=False)
 

@@ -47,7 +47,7 @@ class _GenerationConfig(msgspec.Struct, rename="camel"):
 
 
 class _Sent(msgspec.Struct):
-    """The fields of every dialect that say such a thing; the rest of a body is passed over."""
+    """The fields for these parameters in every dialect; the rest of a body is skipped."""
 
     max_tokens: int | None = None
     max_completion_tokens: int | None = None

@@ -1,4 +1,6 @@
-"""The HTTP client by which traces and metrics are sent: it trusts what the installation trusts."""
+"""The HTTP client that sends traces and metrics, with the installation's certificate
+authorities.
+"""
 
 from typing import Any
 
@@ -16,7 +18,7 @@ class _TrustingAdapter(HTTPAdapter):
 
 
 def telemetry_session() -> Session:
-    """A session for an exporter of OpenTelemetry."""
+    """Return a session for an OpenTelemetry exporter."""
     session = Session()
     session.mount("https://", _TrustingAdapter())
     return session

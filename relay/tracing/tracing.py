@@ -2,13 +2,13 @@
 (open-telemetry/semantic-conventions-genai).
 
     request       the server span; its parent is the caller's `traceparent` (W3C)
-      admission   until the hold of an attempt is placed, or is not
-      attempt     a client span from then to its end, one for each channel that is asked
-      settlement  from the end of an attempt until it is in the books
+      admission   until the hold of an attempt is placed or refused
+      attempt     a client span from then to its end, one for each attempted channel
+      settlement  from the end of an attempt until it is written to the ledger
 
-The same relay, made of parts that tell what they do: this file is imported only where traces or
-metrics are on, and a relay without them has no call of it. A span says how a request was asked,
-what it used and how it ended; never what it said, nor a header, nor a secret.
+It is the same relay, built of parts that report to OpenTelemetry. This file is imported only if
+traces or metrics are enabled; otherwise the relay makes no calls to it. A span records a request's
+parameters, usage and result; never its content, a header, or a secret.
 """
 
 import asyncio
@@ -63,9 +63,9 @@ from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import AttemptOpened, Ending, Refusal
 
 ALL_CHANNELS: Final = "*"
-"""In place of a channel's name: whatever channel is asked."""
+"""In place of a channel's name: every channel."""
 
-# As long as the last spans of a process that stops may take.
+# How long the last spans of a stopping process may take.
 _FLUSH_S: Final = 5.0
 _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -90,7 +90,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "xai": "x_ai",
     }
 )
-# A realtime session is accepted, or refused by a response.
+# A realtime session is accepted, or refused by an HTTP response.
 _ANSWERED: Final = frozenset(
     {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 )
@@ -102,8 +102,9 @@ _propagator: Final = TraceContextTextMapPropagator()
 
 class TracedRelay(Relay):
     """A relay whose requests are traced, measured, or both. `channels` are the names of those that
-    are sent the context of a trace, or `*`; where it all goes, and which spans, say the variables
-    OTEL_*."""
+    receive the trace context, or `*`. The variables OTEL_* say where the data is sent, and which
+    spans are.
+    """
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class TracedRelay(Relay):
 
     async def stop(self) -> None:
         await super().stop()
-        # They wait for a collector that may be away.
+        # In another thread: they wait for a collector that may be unavailable.
         ended = [
             asyncio.create_task(asyncio.to_thread(provider.shutdown))
             for provider in self._providers
@@ -180,7 +181,7 @@ class TracedRelay(Relay):
                     _set_response(span, message)
                 await send(message)
 
-            # What is sent as messages passes here.
+            # A message sent on the connection.
             scope.pop(RESPOND, None)
             await super().__call__(scope, receive, send_traced)
 
@@ -210,8 +211,9 @@ class _TracedInProcess(InProcessRelay):
 
 @dataclass(slots=True)
 class _Begun:
-    """An attempt that goes on, with the context of its request: streams end in callbacks, whose
-    context is that of whoever opened the connection. `attributes` are those of its metrics."""
+    """A running attempt, with the context of its request: streams end in callbacks, whose context
+    is that of the connection's creator. `attributes` are those of its metrics.
+    """
 
     span: Span
     context: Context
@@ -221,26 +223,25 @@ class _Begun:
     answer: ObservedAnswer | None = None
 
     def name_model(self) -> None:
-        """Add the model that answered, once that is known."""
+        """Set the model that answered, once it is known."""
         if self.answer is not None and self.answer.model:
             self.attributes.setdefault("gen_ai.response.model", self.answer.model)
 
 
 class _Spans:
-    """The spans of one process that have begun and not ended, beside those of requests, and what is
-    measured of them."""
+    """The open spans of one process besides those of requests, and their metrics."""
 
     def __init__(self, tracer: Tracer, metrics: InferenceMetrics | None) -> None:
         self.tracer = tracer
         self._metrics = metrics
         self._attempts: dict[UUID, _Begun] = {}
-        # By the id of the attempt, or of the request that never became one.
+        # By the id of the attempt, or of the request without any attempt.
         self._settlements: dict[UUID, Span] = {}
-        # Whom a channel asked last: only the first response of a realtime session connects.
+        # The channel of the last attempt: only the first response of a realtime session connects.
         self._servers: dict[UUID, Mapping[str, AttributeValue]] = {}
 
     def begin_attempt(self, attempt: AttemptOpened) -> None:
-        """Its hold is placed: it goes out."""
+        """Begin the span of an attempt, after its hold is placed."""
         operation = _OPERATIONS.get(attempt.operation, attempt.operation)
         context, request = get_current(), trace.get_current_span()
         request.set_attribute("gen_ai.operation.name", operation)
@@ -275,7 +276,7 @@ class _Spans:
         return self._attempts.get(attempt_id)
 
     def ask(self, begun: _Begun, channel: Channel, request: OutgoingRequest) -> None:
-        """Note whom an attempt asks, and with which parameters."""
+        """Record the server that an attempt is sent to, and its parameters."""
         server = self._servers[channel.uuid] = _server_of(channel.provider, request.url)
         begun.attributes.update(server)
         begun.span.set_attributes(server)
@@ -283,7 +284,7 @@ class _Spans:
             begun.span.set_attributes(_parameters_of(begun.operation, request))
 
     def observe(self, begun: _Begun, answer: Answer, sent_at: float) -> Answer:
-        """The answer to an attempt, to be read in the place of the given one."""
+        """Return an observed answer to an attempt, to be read instead of the given one."""
         metrics = self._metrics
         if metrics is None and not begun.span.is_recording():
             return answer
@@ -299,7 +300,7 @@ class _Spans:
         return cast(Answer, observed)
 
     def end_attempt(self, ended: Resolved) -> Context:
-        """Returns the context of its request."""
+        """End the span of an attempt; return the context of its request."""
         begun = self._attempts.pop(ended.attempt_id, None)
         if begun is None:
             return Context()
@@ -313,7 +314,7 @@ class _Spans:
         return begun.context
 
     def begin_settlement(self, item: Settled) -> None:
-        """An ending is known, and waits to be written."""
+        """Begin the span of a settlement, which waits to be written."""
         if isinstance(item, LateEnding):
             return
         context = self.end_attempt(item) if isinstance(item, Resolved) else get_current()
@@ -360,7 +361,7 @@ class _TracedLedger(LedgerWriter):
 
     async def admit(self, request: AdmissionRequest) -> Verdict:
         if request.replaces is not None:
-            # It is settled by the transaction that admits the next one.
+            # The admission of the next attempt settles it.
             self._spans.end_attempt(request.replaces)
         with self._spans.tracer.start_as_current_span("admission") as span:
             verdict = await super().admit(request)
@@ -409,7 +410,9 @@ class _TracedUpstreams(Upstreams):
     def _trace_attempt(
         self, channel: Channel, request: OutgoingRequest, attempt_id: str
     ) -> tuple[OutgoingRequest, _Begun | None]:
-        """The request with what a channel that may know is sent of its attempt, and that."""
+        """Return the request with the trace headers for a channel that receives them, and the
+        attempt.
+        """
         begun = self._spans.attempt(cast(UUID, parse_id(attempt_id)))
         if begun is None:
             return request, None
@@ -435,8 +438,10 @@ _getter: Final = _HeaderGetter()
 
 
 def _resource(version: str) -> Resource:
-    """Under what name everything is sent. The SDK reads the rest of the variables OTEL_*."""
-    # An empty variable is none, as the specification says and compose passes it.
+    """Return the resource that all data is sent for. The SDK reads the rest of the variables
+    OTEL_*.
+    """
+    # An empty variable counts as unset, by the specification and because compose passes it so.
     for name in [name for name, value in os.environ.items() if name.startswith("OTEL_")]:
         if not os.environ[name]:
             del os.environ[name]
@@ -461,7 +466,7 @@ def _set_response(span: Span, message: Message) -> None:
         if name == b"x-request-id":
             span.set_attribute("weir.request.id", value.decode())
             if message["type"] == "websocket.accept":
-                # That of the session, of which each response is a request.
+                # The id of the session; each of its responses is a request.
                 span.set_attribute("gen_ai.conversation.id", value.decode())
     if status >= 500:
         span.set_status(Status(StatusCode.ERROR))
@@ -481,7 +486,7 @@ def _set_ending(begun: _Begun, ending: Ending) -> None:
     if ending.finish_reason:
         attributes["gen_ai.response.finish_reasons"] = [ending.finish_reason]
     if begun.operation == "realtime" and ending.upstream_request_id:
-        # What its provider calls the response.
+        # The provider's id of the response.
         attributes["gen_ai.response.id"] = ending.upstream_request_id
     elif answer is not None:
         if answer.id:
@@ -508,7 +513,7 @@ def _measure(metrics: InferenceMetrics, begun: _Begun, ending: Ending) -> None:
 
 
 def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:
-    """All tokens that were read, and all that were written."""
+    """Return the total input and output tokens."""
     sums = {"in": 0, "out": 0, "other": 0}
     for name, quantity in meters.items():
         meter = METERS.get(name)
@@ -518,7 +523,7 @@ def _token_sums(meters: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _usage(meters: Mapping[str, int]) -> dict[str, AttributeValue]:
-    """Tokens of the conventions: the sums have what is told apart in them."""
+    """Return the token attributes of the conventions: the sums include the listed parts."""
     tokens_in, tokens_out = _token_sums(meters)
     written = meters.get("in_cache_write_5m", 0) + meters.get("in_cache_write_1h", 0)
     return {
@@ -537,7 +542,7 @@ def _parameters_of(operation: str, request: OutgoingRequest) -> Parameters:
 
 
 def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:
-    """Whom an attempt asks, as far as its address can be read."""
+    """Return the server that an attempt is sent to, if its address is valid."""
     attributes: dict[str, AttributeValue] = {
         "gen_ai.provider.name": _PROVIDERS.get(provider.name, provider.name)
     }
@@ -546,13 +551,13 @@ def _server_of(provider: Provider, url: str) -> dict[str, AttributeValue]:
         attributes["server.address"] = parts.hostname or ""
         attributes["server.port"] = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        # The attempt will fail for it, and say so.
+        # The attempt will fail because of it, and report that.
         pass
     return attributes
 
 
 def _context_headers(span: Span) -> Sequence[tuple[str, str]]:
-    """What tells the next server of this span."""
+    """Return the headers that propagate this span to the next server."""
     headers: dict[str, str] = {}
     _propagator.inject(headers, trace.set_span_in_context(span))
     return tuple(headers.items())

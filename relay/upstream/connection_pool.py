@@ -12,17 +12,16 @@ from relay.upstream.dialer import Dialer
 from relay.upstream.http1 import Connection, Reason
 
 KEEP_ALIVE_S: Final = 30.0
-# A provider that lets all requests hang takes no more sockets of the process than these.
+# A provider at which all requests hang uses at most this many sockets of the process.
 _CONNECTIONS_MAX: Final = 2048
 
 
 class ConnectionPool:
-    """Scheme, host and port of an URL, spoken to as `policy` permits.
-
-    `failed` makes the exception of a reason and a detail for the operator. `connect_s` bounds a
-    connection, `tls_s` making it secure, `head_s` the head of an answer from its first bytes on.
-    Without `reuse` each connection carries one request. `outbound` is by which way it goes;
-    `proxy_policy` as for a Dialer.
+    """Connections to the scheme, host and port of a URL, as `policy` permits. `failed` creates the
+    exception from a reason and a detail for the operator. `connect_s` limits a connection, `tls_s`
+    its TLS handshake, `head_s` the head of an answer after its first bytes. Without `reuse` each
+    connection carries one request. `outbound` is the network route; `proxy_policy` is as for a
+    Dialer.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class ConnectionPool:
         return await self._opened()
 
     def keep(self, connection: Connection) -> None:
-        """Take back a connection whose answer has ended."""
+        """Take back a connection after the end of its answer."""
         if not self._reuse or self._closed:
             connection.cut()
             return
@@ -92,7 +91,7 @@ class ConnectionPool:
             self._free_place()
 
     def close(self) -> None:
-        """Close what carries nothing; the others close when their answer has been read."""
+        """Close idle connections; the others close when their answer has been read."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -113,7 +112,7 @@ class ConnectionPool:
             self._idle.popleft().cut()
         self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old) if self._idle else None
 
-    # ---- where all connections are in use
+    # ---- All connections in use
 
     async def _place(self) -> Connection | None:
         """Wait in order for a returned connection, or (None) for the place of a closed one."""
@@ -132,7 +131,7 @@ class ConnectionPool:
         try:
             return await place
         except asyncio.CancelledError:
-            # Assigned just when it was no longer wanted.
+            # It was assigned just as the waiter was cancelled.
             if place.done() and not place.cancelled():
                 connection = place.result()
                 if connection is None:
@@ -142,7 +141,7 @@ class ConnectionPool:
             raise
 
     def _next_gets(self, what: Connection | None) -> bool:
-        """Give a connection, or a place, to who waits for one."""
+        """Give a connection, or a place, to the next waiter."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -157,7 +156,7 @@ class ConnectionPool:
     # ---- opening
 
     async def _opened(self) -> Connection:
-        """A new connection, in a place that has been taken for it."""
+        """Open a connection in a place that was reserved for it."""
         connection: Connection | None = None
         try:
             connection = await self._dialer.dial()

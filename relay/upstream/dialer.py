@@ -1,6 +1,7 @@
-"""Connect to a host. Names are resolved here, every address of a name is checked against the
-operator's policy before any connection (docs/promises.md, "Egress"), and the addresses of a name
-are raced (RFC 8305). Nothing is read from the environment, and nothing is sent."""
+"""Connect to a host. Names are resolved here, the operator's policy checks every address of a name
+before any connection (docs/promises.md, "Egress"), and the addresses of a name are raced (RFC
+8305). The environment is not read, and no data is sent.
+"""
 
 import asyncio
 import ipaddress
@@ -18,10 +19,10 @@ from lib.network.trust import trusted_context
 from lib.process.waiting import timeout
 from relay.upstream.http1 import Connection, Owner
 
-# Between two addresses of a name (RFC 8305, section 5).
+# The delay between two addresses of a name (RFC 8305, section 5).
 _STAGGER_S: Final = 0.25
 _NAME_S: Final = 60.0
-# How long a good answer of the name service is used while the service is away.
+# How long a successful DNS answer is used while DNS is unavailable.
 _NAME_STALE_S: Final = 300.0
 
 
@@ -67,7 +68,9 @@ class Dialer:
         return named if standard else f"{named}:{self._port}"
 
     async def dial(self) -> Connection:
-        """A new connection, which may have been closed meanwhile. Raises the owner's exception."""
+        """Return a new connection, which may already have been closed by the peer. Raises the
+        owner's exception.
+        """
         connection = await self._connected(
             await self._permitted(self._policy, self._host, self._port)
         )
@@ -82,7 +85,7 @@ class Dialer:
         return connection
 
     async def _permitted(self, policy: EgressPolicy, host: str, port: int) -> Sequence[str]:
-        """The addresses of a host, all of them permitted by a policy."""
+        """Return the addresses of a host, all of them permitted by a policy."""
         addresses = await self._addresses(host, port)
         try:
             for address in addresses:
@@ -102,7 +105,7 @@ class Dialer:
         return [host]
 
     async def _connected(self, addresses: Sequence[str]) -> Connection:
-        """A connection to whichever address answers first, in time."""
+        """Return a connection to the first address that accepts, within the time limit."""
         proxy = self._outbound.proxy
         at: Sequence[str] = ()
         if proxy is not None:
@@ -122,8 +125,9 @@ class Dialer:
             raise self._owner.failed("denied", str(error)) from error
 
     async def _race(self, addresses: Sequence[str]) -> Connection:
-        """The first that stands; the next address is tried when one fails, or after a while. Raises
-        the OSError of the last one."""
+        """Return the first connection that succeeds; the next address is tried when one fails, or
+        after a delay. Raises the OSError of the last one.
+        """
         left, trying = deque(addresses), set[asyncio.Task[Connection]]()
         failure = OSError("the name has no address")
         try:
@@ -209,7 +213,7 @@ class Dialer:
         except TimeoutError as error:
             raise self._owner.failed("timeout", "no secure connection in time") from error
         except OSError as error:
-            # Refused in the words of TLS, or dropped without a word by an end that speaks another.
+            # Refused with a TLS alert, or dropped silently by a peer that speaks another protocol.
             raise self._owner.failed("tls", str(error)) from error
         if not secured:
             raise self._owner.failed("tls", "the connection was closed while it was made secure")
@@ -228,7 +232,9 @@ async def _talk_through(loop: asyncio.AbstractEventLoop, way: socket.socket, tal
 
 
 def interleave_addresses(addresses: Sequence[str]) -> list[str]:
-    """Both families of addresses in turn, the first one's first (RFC 8305, section 4)."""
+    """Return the addresses of both families alternately, beginning with the first one's (RFC 8305,
+    section 4).
+    """
     first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
     other = [address for address in addresses if (":" in address) != (":" in addresses[0])]
     return [
@@ -237,7 +243,7 @@ def interleave_addresses(addresses: Sequence[str]) -> list[str]:
 
 
 def _cut_late(task: "asyncio.Task[Connection]") -> None:
-    """An address that answered behind another."""
+    """Close a connection that succeeded after another."""
     if not task.cancelled() and task.exception() is None:
         task.result().cut()
 
@@ -246,7 +252,7 @@ _context: ssl.SSLContext | None = None
 
 
 def _tls_context() -> ssl.SSLContext:
-    """One for the process: reading all authorities takes some milliseconds."""
+    """Return the process's TLS context; loading all authorities takes some milliseconds."""
     global _context
     if _context is None:
         _context = trusted_context()

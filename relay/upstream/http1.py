@@ -1,10 +1,9 @@
-"""One HTTP/1.1 connection as its client sees it: a request at a time, and the response to each.
+"""One HTTP/1.1 connection of a client: one request at a time, and its response.
 
-A response is parsed by httptools (llhttp), which is strict: names of fields are tokens, values hold
-no control characters, a message has one length. What it leaves open is decided here: how much a
-section may hold, which versions and transfer codings are spoken. Nothing is decompressed.
-
-What goes wrong is told as a Reason, which the connection's owner makes an exception of.
+httptools (llhttp) parses responses strictly: header names are tokens, values have no control
+characters, a message has one length. This module adds what it leaves open: the maximum size of a
+section, and the supported versions and transfer codings. Nothing is decompressed. Errors are a
+Reason, from which the connection's owner creates an exception.
 """
 
 import asyncio
@@ -23,7 +22,8 @@ from relay.errors import RelayError
 # The response -------------------------------------------------------------------------------------
 
 
-# Of a header section, of trailers, and of what stands between two pieces of a body (F22).
+# The maximum size of a header section, of trailers, and of the framing between two pieces of a body
+# (F22).
 _SECTION_BYTES_MAX: Final = 64 * 1024
 _SECTION_FIELDS_MAX: Final = 100
 _PIECES_BYTES_MAX: Final = 16 * 1024
@@ -31,18 +31,18 @@ _TOO_MUCH: Final = "there are too many header or trailer fields, or too large on
 
 
 class State(Enum):
-    """Where an exchange stands (RFC 9112, section 2.1).
+    """The state of an exchange (RFC 9112, section 2.1).
 
-    IDLE       nothing was asked       ask ->                          AWAITING
-    AWAITING   the request is sent     the first byte of a response -> HEADERS
-    HEADERS    its header section      of an interim one, ended ->     AWAITING
-                                       of the final one, ended ->      BODY
-    BODY       its message body        a field behind it ->            TRAILERS
-                                       its end ->                      COMPLETE
-    TRAILERS   its trailer section     its end ->                      COMPLETE
-    COMPLETE   the whole response      it has been read ->             IDLE
+    IDLE       no request             request sent ->                 AWAITING
+    AWAITING   the request is sent    first byte of a response ->     HEADERS
+    HEADERS    its header section     end of an interim one ->        AWAITING
+                                      end of the final one ->         BODY
+    BODY       its message body       a trailer field ->              TRAILERS
+                                      end ->                          COMPLETE
+    TRAILERS   its trailer section    end ->                          COMPLETE
+    COMPLETE   the whole response     it has been read ->             IDLE
 
-    A message body that has neither length nor chunks ends with its connection.
+    A message body without a length or chunks ends with its connection.
     """
 
     IDLE = auto()
@@ -53,23 +53,23 @@ class State(Enum):
     COMPLETE = auto()
 
 
-# To look a member up takes longer than to compare with it, which is done for every piece.
+# Module-level constants: looking up an enum member for every piece would cost more than the
+# comparison.
 _IDLE, _AWAITING, _HEADERS, _BODY, _TRAILERS, _COMPLETE = State
 ENDED: Final = (_COMPLETE, _IDLE)
 BEFORE_BODY: Final = (_AWAITING, _HEADERS)
 
 
 class Unreadable(RelayError):
-    """What came is no response that is spoken here."""
+    """The received data is not an acceptable HTTP response."""
 
 
 class ResponseReader:
-    """Reads the responses of one connection, one after the other.
-
-    `status` and `headers` (names in small letters) are those of the newest. What has come of the
-    body stands in `pieces`, `size` bytes in all. `persists` says whether the connection may carry
-    another exchange, `until_close` that the body ends with it; `unframed` counts what has come
-    since the last byte of a header section or body.
+    """Reads the responses of one connection, one after the other. `status` and `headers`
+    (lower-case names) are those of the latest. The received part of the body is in `pieces`, `size`
+    bytes in total. `persists` tells whether the connection may carry another exchange,
+    `until_close` whether the body ends with it; `unframed` counts the bytes since the last byte of
+    a header section or body.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class ResponseReader:
         self.state = _AWAITING
 
     def feed(self, octets: memoryview) -> None:
-        """Read what has come. Raises Unreadable."""
+        """Parse received data. Raises Unreadable."""
         self.unframed += len(octets)
         try:
             self._parser.feed_data(octets)
@@ -113,13 +113,15 @@ class ResponseReader:
             raise Unreadable("too much stands in the header section, or around the body")
 
     def end(self) -> None:
-        """Nothing more will come. The parser leads back here: both would stay until the next
-        collection of garbage."""
+        """No more data will arrive. This breaks the reference cycle with the parser: otherwise both
+        would stay in memory until the next garbage collection.
+        """
         del self._parser
 
     def first_pieces(self) -> bytes:
-        """Take what has come of the body, or as much of it as is given at once: what comes of it is
-        held in memory until it is written."""
+        """Return the received part of the body, or the part to pass on at once: the result is held
+        in memory until it is written.
+        """
         pieces = self.pieces
         size = count = 0
         for piece in pieces:
@@ -139,7 +141,7 @@ class ResponseReader:
             self.state = _HEADERS
             self._fields = []
         else:
-            # More than was asked for stands behind the response: this connection is out of step.
+            # Data after the end of the response: this connection is out of sync.
             self.persists = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -183,7 +185,7 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if self.state is _HEADERS:
-            # An interim response, and no more than that.
+            # An interim response, and nothing else.
             self.state = _AWAITING
         elif self.state is not _COMPLETE:
             if self.state is _TRAILERS:
@@ -193,13 +195,13 @@ class ResponseReader:
 
 
 def _read_fields(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The values of a header section, by names in small letters. Raises Unreadable."""
+    """Return the values of a header section, by lower-case name. Raises Unreadable."""
     _check_size(fields)
     headers: dict[str, str] = {}
     for line, value in fields:
         name, text = line.decode("latin-1").lower(), value.decode("latin-1")
         if text.endswith((" ", "\t")):
-            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
+            # The parser keeps white space after a value (RFC 9110, section 5.5).
             text = text.rstrip(" \t")
             if name == "transfer-encoding" and b"\t" in value:
                 raise Unreadable("the parser does not know a transfer coding with a tab behind it")
@@ -213,7 +215,7 @@ def _check_size(fields: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _check_interim(status: int, framed: bool) -> None:
-    """Raise Unreadable for what is no interim response (RFC 9110, section 15.2)."""
+    """Raise Unreadable for an invalid interim response (RFC 9110, section 15.2)."""
     if status < 100 or status == 101:
         raise Unreadable(f"nothing was asked for that is answered by {status}")
     if framed:
@@ -226,21 +228,22 @@ def _check_interim(status: int, framed: bool) -> None:
 Reason = Literal[
     "denied", "name", "refused", "timeout", "tls", "closed", "reset", "slow", "head", "body"
 ]
-"""The address is not permitted; the name is unknown; nobody listens; nobody answers in time, or no
-connection is free in time; no secure connection; a connection that was kept is closed without a
-byte of an answer; closed or reset after the request, which may have been heard; an answer whose
-head begins and does not end in time; whose head cannot be read or is too large; whose body ends too
-early or cannot be read."""
+"""The address is not permitted; the name is unknown; the connection was refused; no connection in
+time; no secure connection; a kept connection was closed without a byte of an answer; closed or
+reset after the request, which may have been received; an answer whose head did not end in time;
+whose head is unreadable or too large; whose body ended too early or is unreadable.
+"""
 
-# A reader that is slower than its upstream holds back the upstream, not the memory (P9).
+# Beyond this, a slow reader stops the upstream instead of filling the memory (P9).
 _BUFFER_BYTES_MAX: Final = 16 * 1024
-# The event loop would read a quarter of a MiB at once, for each of them.
+# The event loop would read 256 KiB at once, for each connection.
 _READ_BYTES: Final = 64 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE_UNSAFE: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
 _TARGET: Final = re.compile(r"/[!-~]*")
-# To look a member up takes longer than to compare with it, which is done for every piece.
+# Module-level constants: looking up an enum member for every piece would cost more than the
+# comparison.
 _IDLE, _AWAITING, _HEADERS, _COMPLETE = (
     State.IDLE,
     State.AWAITING,
@@ -248,14 +251,15 @@ _IDLE, _AWAITING, _HEADERS, _COMPLETE = (
     State.COMPLETE,
 )
 
-# What is read is parsed at once, before anything else can be read: one buffer does for all. Over
-# TLS asyncio fills it in steps, by slices; those of a bytearray would be copies.
+# Data is parsed as soon as it is read, so one buffer serves all connections. Over TLS asyncio fills
+# it in steps, by slices; slices of a bytearray would be copies.
 _buffer: Final = memoryview(bytearray(_READ_BYTES))
 
 
 class Owner(Protocol):
-    """Who opens connections and takes them back. `head_s` bounds the head of an answer from its
-    first bytes on; `failed` makes the exception of a reason and a detail for the operator."""
+    """Opens connections and takes them back. `head_s` limits the head of an answer after its first
+    bytes; `failed` creates the exception from a reason and a detail for the operator.
+    """
 
     @property
     def head_s(self) -> float: ...
@@ -264,17 +268,16 @@ class Owner(Protocol):
     def failed(self) -> Callable[[Reason, str], Exception]: ...
 
     def keep(self, connection: "Connection") -> None:
-        """The exchange has ended, and the connection may carry another."""
+        """Take back a connection whose exchange has ended, for another one."""
 
     def forget(self, connection: "Connection") -> None:
         """The connection is closed."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection. After `send` has returned, `status` and `headers` (names in small letters)
-    are the response's, and `next_bytes` gives its body; `release` or `cut` ends the exchange.
-
-    The state of the exchange is its reader's; a connection without a transport is closed.
+    """One connection. After `send` has returned, `status` and `headers` (lower-case names) are the
+    response's, and `next_bytes` returns its body; `release` or `cut` ends the exchange. The state
+    of the exchange is in its reader; a connection without a transport is closed.
     """
 
     __slots__ = (
@@ -301,9 +304,9 @@ class Connection(asyncio.BufferedProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._paused = False
-        # What was written has not been taken yet.
+        # The transport's write buffer is full.
         self._full = False
-        # Loop time; None before its first exchange has ended.
+        # Loop time; None before the end of its first exchange.
         self._idle_since: float | None = None
 
     @property
@@ -317,8 +320,7 @@ class Connection(asyncio.BufferedProtocol):
     # ---- for whoever sends
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Send a request and wait for the header section of its response. Raises the owner's
-        exception."""
+        """Send a request and wait for the headers of its response. Raises the owner's exception."""
         response, transport = self._response, self._transport
         response.ask()
         if transport is None:
@@ -334,9 +336,10 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait()
 
     async def send_pieces(self, head: bytes, pieces: Iterator[bytes]) -> None:
-        """Send a request whose body comes in pieces, no faster than it is taken, and wait for the
-        header section of its response. Who answers before its end gets no more of it, and the
-        connection is not kept. Raises the owner's exception."""
+        """Send a request with a body in pieces, no faster than the peer reads it, and wait for the
+        headers of its response. If the peer responds early, the rest is not sent, and the
+        connection is not kept. Raises the owner's exception.
+        """
         response, transport = self._response, self._transport
         response.ask()
         if transport is None:
@@ -356,12 +359,13 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def _goes_on(self) -> bool:
-        """Whether a body that is being sent is still wanted."""
+        """Return whether the rest of a body is still wanted."""
         return self._error is None and self._response.state in BEFORE_BODY
 
     async def next_bytes(self) -> bytes:
-        """What has come of the body, b"" at its end. Raises the owner's exception when it ends too
-        early, after what came before has been given."""
+        """Return the received part of the body, b"" at its end. If it ends too early, raises the
+        owner's exception after the received part has been returned.
+        """
         response = self._response
         while not response.pieces:
             if response.state in ENDED:
@@ -372,9 +376,10 @@ class Connection(asyncio.BufferedProtocol):
         return self._taken()
 
     async def hand_to(self, take: Callable[[bytes], bool]) -> None:
-        """Hand over what comes of the body until `take` says True, in the very call that read it:
-        a task that is woken for each piece costs more than the piece. b"" = there will be no more,
-        however it ended."""
+        """Pass each received piece of the body to `take` until it returns True, directly in the
+        callback that read it: waking a task for each piece would cost more than the piece. b""
+        means that no more will arrive, for whatever reason.
+        """
         response = self._response
         while response.pieces or not (response.state in ENDED or self._error is not None):
             if response.pieces:
@@ -390,7 +395,7 @@ class Connection(asyncio.BufferedProtocol):
         take(b"")
 
     def _taken(self) -> bytes:
-        """What has come of the body; more is read when little is left."""
+        """Return the received part of the body; reading resumes when little is left."""
         response = self._response
         pieces = response.pieces
         if len(pieces) == 1:
@@ -410,7 +415,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._response.state in ENDED and not self._response.pieces
 
     def release(self) -> None:
-        """Done: the connection is kept if the response has come to its end."""
+        """End the exchange: the connection is kept if the response is complete."""
         response, transport = self._response, self._transport
         if (
             response.state is _COMPLETE
@@ -425,14 +430,16 @@ class Connection(asyncio.BufferedProtocol):
             self.cut()
 
     def cut(self) -> None:
-        """Close the connection now: the provider hears that nobody listens any more."""
+        """Close the connection now, so that the provider notices the disconnect."""
         self._stop_head_timer()
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
 
     async def _wait(self) -> bool:
-        """Until something has happened; whether it was handed over and `take` said True."""
+        """Wait until something has happened. Return whether data was passed on and `take` returned
+        True.
+        """
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiter = waiter
         try:
@@ -463,7 +470,7 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         state = response.state
         if state is _COMPLETE or state is _IDLE:
-            # Nothing was asked: whatever this is, it is no response to the next request.
+            # Unsolicited data cannot be a response to the next request.
             self.cut()
             return
         try:
@@ -474,7 +481,7 @@ class Connection(asyncio.BufferedProtocol):
         state = response.state
         if state is _HEADERS:
             if self._head_timer is None:
-                # Hardly any header section comes in pieces (F12).
+                # Header sections rarely arrive in pieces (F12).
                 self._head_timer = self._loop.call_later(self._owner.head_s, self._head_late)
             return
         if self._head_timer is not None:
@@ -483,7 +490,7 @@ class Connection(asyncio.BufferedProtocol):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Something of the body is there, or its end: who waits for it hears of it."""
+        """Pass on a piece of the body, or its end, to the waiter."""
         response, waiter = self._response, self._waiter
         if response.size > _BUFFER_BYTES_MAX and not self._paused and self._transport is not None:
             self._paused = True
@@ -513,8 +520,8 @@ class Connection(asyncio.BufferedProtocol):
         if response.state in ENDED:
             return
         if response.state in BEFORE_BODY:
-            # Who closes a kept connection may not have seen the request (F32). On a fresh one it
-            # may have been heard, and is not sent again in silence (F33).
+            # A peer that closes a kept connection may not have received the request (F32). On a
+            # fresh one it may have, so the request is not repeated silently (F33).
             unheard = self._idle_since is not None and not response.unframed
             self._fail("closed" if unheard else "reset", str(exc or ""))
         elif response.until_close and exc is None:
@@ -536,15 +543,16 @@ class Connection(asyncio.BufferedProtocol):
         self._response.persists = False
         if self._response.state not in ENDED and self._error is None:
             self._error = self._owner.failed(reason, detail)
-        # Also who waits for a response that was whole before what cannot be read.
+        # Also for a response that was complete before the unreadable data.
         self._wake()
         self.cut()
 
     # ---- for the owner
 
     def change_over(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Let another protocol have the transport of a connection that carries nothing; it calls
-        `connection_lost` here when that is lost. Raises the owner's exception."""
+        """Give the transport of an idle connection to another protocol, which calls
+        `connection_lost` here when it is lost. Raises the owner's exception.
+        """
         transport = self._transport
         if transport is None:
             raise self._owner.failed("closed", "")
@@ -552,11 +560,11 @@ class Connection(asyncio.BufferedProtocol):
         return transport
 
     async def secure(self, context: ssl.SSLContext, host: str) -> bool:
-        """Go on in TLS; whether it stands. Raises OSError."""
+        """Start TLS; return whether it succeeded. Raises OSError."""
         if self._transport is None:
             return False
         secured = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
-        # uvloop may tell no error when the other end closes in the middle of it.
+        # uvloop may report no error if the peer closes during the handshake.
         if secured is None or self._transport is None:
             return False
         self._transport = secured
@@ -568,7 +576,9 @@ class Connection(asyncio.BufferedProtocol):
         return self._transport is None
 
     def is_usable(self, idle_s_max: float) -> bool:
-        """Whether it may carry another request: it is open, and idle for less than that."""
+        """Return whether it may carry another request: it is open, and has been idle for less than
+        this time.
+        """
         idle_since = self._idle_since
         return (
             self._transport is not None
@@ -578,7 +588,9 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def headers_bytes(headers: Sequence[tuple[str, str]]) -> bytes:
-    """Field lines as they go out (RFC 9110, section 5). Raises ValueError for what is none."""
+    """Return the header lines of a request (RFC 9110, section 5). Raises ValueError for an invalid
+    one.
+    """
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name[:100]!r} is no name of a header")
@@ -588,7 +600,7 @@ def headers_bytes(headers: Sequence[tuple[str, str]]) -> bytes:
 
 
 def target_of(url: str) -> bytes:
-    """Path and query of an URL as a request names them. Raises ValueError."""
+    """Return the path and query of a URL as a request's target. Raises ValueError."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not _TARGET.fullmatch(target):

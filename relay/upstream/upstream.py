@@ -2,8 +2,9 @@
 
     UpstreamFailed     the attempt failed; `fault` is a row of the fault table
 
-Nothing is followed, decompressed, remembered in cookies or taken from the environment. Addresses
-are judged after they are resolved, by the policy of the operator (docs/promises.md, "Egress").
+Redirects are not followed, answers are not decompressed, cookies are not stored, and the
+environment is not read. Addresses are checked after DNS resolution, by the operator's policy
+(docs/promises.md, "Egress").
 """
 
 import time
@@ -34,7 +35,7 @@ from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
 _TLS_HANDSHAKE_S = 5.0
-# The head of an answer that has begun to come; never longer than half of what may pass until the
+# The time limit for the head of an answer after its first byte; at most half of the time until the
 # first content (F12).
 _HEAD_S = 30.0
 _ERROR_BYTES_MAX = 64 * 1024
@@ -49,7 +50,7 @@ _CONTENT = (("accept", "*/*"),)
 _CONTENT_STATUSES = (200, 206, 416)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _REDIRECTS_MAX = 3
-# For addresses that a provider names: no list of the operator widens it.
+# For addresses that a provider returns: no list of the operator extends it.
 _PUBLIC = EgressPolicy()
 _HEADERS = {
     "content-type": "application/json",
@@ -57,15 +58,15 @@ _HEADERS = {
     "accept-encoding": "identity",
     "user-agent": "weir",
 }
-# Of requests that are no channel's.
+# For requests outside any channel.
 _PLAIN = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "weir"}
 
 
 class UpstreamFailed(RelayError):
-    """An attempt failed. `fault` is a row of the fault table, the rest is for the client: the kind
-    with its status and message, code and param where the provider's stand, and the wait that the
-    upstream asked for. `detail` is for the operator, `upstream_status` the status that it stood
-    in, 0 for none."""
+    """An attempt failed. `fault` is a row of the fault table. The other fields are for the client:
+    the kind with its status and message, the provider's code and param, and the wait that the
+    upstream asked for. `detail` is for the operator, `upstream_status` the HTTP status, 0 for none.
+    """
 
     def __init__(
         self,
@@ -90,19 +91,19 @@ class UpstreamFailed(RelayError):
         self.retry_after_ms = retry_after_ms
         self.detail = detail
         self.upstream_status = upstream_status
-        # What the upstream calls the request, "" where it does not say.
+        # The upstream's id of the request, "" if it does not report one.
         self.request_id = ""
 
 
 def upstream_failure(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
-    """The failure of a row whose kind the table names; `what` completes its phrase."""
+    """Return the failure for a row whose kind the table names; `what` completes its phrase."""
     kind = FAULTS[fault].kind or "upstream_error"
     return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
 
 
 @dataclass(slots=True)
 class _Upstream:
-    """How a channel is reached: its origin, and what stands in the heads of requests to it."""
+    """How a channel is reached: its origin, and the common headers of requests to it."""
 
     made_for: tuple[Channel, EgressPolicy]
     pool: ConnectionPool
@@ -111,9 +112,10 @@ class _Upstream:
 
 
 class OutgoingRequest(msgspec.Struct, frozen=True):
-    """A request as it goes out: to which address, in whose dialect, with which of its client's
-    headers, and which kind of content its answer must have; `others` are further ones that will do,
-    where `audio/*` is any of sound. A `form` is sent in place of the body."""
+    """An outgoing request: its address, dialect, the client's headers, and the content type that
+    its answer must have; `others` are further acceptable types, where `audio/*` is any of sound. A
+    `form` is sent instead of the body.
+    """
 
     codec: Codec[Any]
     url: str
@@ -125,12 +127,13 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
 
 
 Answer = Connection
-"""An upstream's answer whose head was a success; give it back by `release` or `cut`. What breaks it
-is an UpstreamFailed (F14)."""
+"""An upstream's answer with a successful head; end it by `release` or `cut`. Its exceptions are
+UpstreamFailed (F14).
+"""
 
 
 def request_id_of(answer: Answer) -> str:
-    """What the upstream calls the request; "" where it does not say."""
+    """Return the upstream's id of the request; "" if it does not report one."""
     headers = answer.headers
     for name in _REQUEST_IDS:
         if name in headers:
@@ -139,7 +142,7 @@ def request_id_of(answer: Answer) -> str:
 
 
 async def read_rest(answer: Answer) -> None:
-    """Read what stands behind the end marker, so that the connection can be used again."""
+    """Read the bytes after the end marker, so that the connection can be reused."""
     size = 0
     try:
         while size < _REST_BYTES_MAX and (piece := await answer.next_bytes()):
@@ -165,11 +168,9 @@ class Upstreams:
         fresh: bool,
         on_sent: Callable[[], None] | None = None,
     ) -> Answer:
-        """Send a request; the answer, whose status is 200 and whose kind of content fits.
-
-        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was
-        never used before (F32). `on_sent` is called before the first byte goes. Raises
-        UpstreamFailed.
+        """Send a request; return the answer, whose status is 200 and whose content type is
+        acceptable. `key` is the position of one of the channel's keys; `fresh` requires an unused
+        connection (F32). `on_sent` is called before the first byte is sent. Raises UpstreamFailed.
         """
         upstream = self._upstream(channel, policy)
         try:
@@ -219,8 +220,9 @@ class Upstreams:
         dialect: Dialect = "openai",
         statuses: Collection[int] = _CONTENT_STATUSES,
     ) -> Answer:
-        """Ask for what stands at an address of the channel, or for a part of it; the answer, whose
-        status is one of `statuses`. Raises UpstreamFailed."""
+        """Get an address of the channel, or a part of it; return the answer, whose status is one of
+        `statuses`. Raises UpstreamFailed.
+        """
         upstream, codec = self._upstream(channel, policy), CODECS[dialect]
         request = OutgoingRequest(codec, url, b"", "", _CONTENT)
         try:
@@ -242,12 +244,12 @@ class Upstreams:
         range_: bytes = b"",
         dialect: Dialect = "openai",
     ) -> Answer:
-        """Get what stands at an address that the channel's provider has named, or at one that this
-        redirects to; the answer, whose status is 200, 206 or 416. Raises UpstreamFailed.
+        """Get an address that the channel's provider returned, following redirects; return the
+        answer, whose status is 200, 206 or 416. Raises UpstreamFailed.
 
-        Each address is judged anew. `policy` is the channel's and holds for the channel's own
-        origin only; elsewhere only public addresses are reached, whatever the operator lists. Only
-        the own origin is sent the channel's key, where `key` says which.
+        Each address is checked again. `policy` is the channel's and applies to the channel's own
+        origin only; for others only public addresses are permitted, whatever the operator lists.
+        Only the own origin receives the channel's key, selected by `key`.
         """
         for _ in range(_REDIRECTS_MAX + 1):
             try:
@@ -282,8 +284,7 @@ class Upstreams:
         *,
         key: int,
     ) -> UpstreamSocket:
-        """Open a WebSocket to the address of a request, which has no body. Raises
-        UpstreamFailed."""
+        """Open a WebSocket to the address of a request without a body. Raises UpstreamFailed."""
         upstream, own = self._upstream(channel, policy), channel.headers[key][request.codec.name]
         headers = {"user-agent": "weir"} | dict(own) | dict(request.client_headers)
         headers["x-client-request-id"] = attempt_id
@@ -307,7 +308,7 @@ class Upstreams:
         return socket
 
     async def reachable(self, channel: Channel, policy: EgressPolicy) -> bool:
-        """Whether a connection to the channel can be made; nothing is sent on it."""
+        """Return whether a connection to the channel can be opened; nothing is sent on it."""
         try:
             connection = await self._upstream(channel, policy).pool.connection(fresh=True)
         except UpstreamFailed:
@@ -316,7 +317,7 @@ class Upstreams:
         return True
 
     def retire(self, snapshot: Snapshot) -> None:
-        """Let go of the connections of channels that are no longer so."""
+        """Close the connections of channels that were changed or removed."""
         for key, upstream in list(self._by_channel.items()):
             channel, policy = upstream.made_for
             if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
@@ -329,7 +330,7 @@ class Upstreams:
 
     def _upstream(self, channel: Channel, policy: EgressPolicy) -> _Upstream:
         upstream = self._by_channel.get(channel.id)
-        # A request that began with an older snapshot speaks to the channel as it was then.
+        # A request with an older snapshot uses the channel's former settings.
         if upstream is not None:
             made_for, allowed = upstream.made_for
             if allowed is policy and (made_for is channel or made_for == channel):
@@ -340,8 +341,9 @@ class Upstreams:
 
 
 def request_head(channel: Channel, request: OutgoingRequest, attempt_id: str) -> bytes:
-    """What stands before the body of a request by a channel's first key; nothing is sent. Raises
-    ValueError where no request can be made."""
+    """Return the head of a request by a channel's first key; nothing is sent. Raises ValueError if
+    no request can be made.
+    """
     upstream = _open_upstream(channel, EgressPolicy())
     target, fields = _target(upstream, request.url), _fields(upstream, 0, request)
     return _HEAD % (target, fields, attempt_id.encode(), len(request.body))
@@ -354,8 +356,9 @@ def _part(range_: bytes) -> bytes:
 async def _get_without_key(
     channel: Channel, policy: EgressPolicy, url: str, request_id: str, range_: bytes, is_own: bool
 ) -> Answer:
-    """Ask an address that the channel's provider has named, on a connection of its own. Raises
-    UpstreamFailed."""
+    """Get an address that the channel's provider returned, on a connection of its own. Raises
+    UpstreamFailed.
+    """
     if is_own:
         outbound, proxy_policy = channel.outbound, None
     else:
@@ -401,12 +404,14 @@ def _open_upstream(channel: Channel, policy: EgressPolicy) -> _Upstream:
 
 
 def _channel_url(channel: Channel) -> str:
-    """One address of the channel; all of them have the same origin."""
+    """Return one address of the channel; all of them have the same origin."""
     return next(iter(channel.address.urls.values()))
 
 
 def _origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an address. Raises ValueError where no request can go to it."""
+    """Return the scheme, host and port of an address. Raises ValueError if no request can be sent
+    to it.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
     if parts.scheme not in ("https", "http") or not host or port == 0:
@@ -446,7 +451,7 @@ def _open_pool(
 
 
 def _target(upstream: _Upstream, url: str) -> bytes:
-    """What a request names of its address; remembered, as far as models do not differ."""
+    """Return the request target for an address; cached, as the same ones recur."""
     target = upstream.targets.get(url)
     if target is None:
         if len(upstream.targets) >= _CACHED_MAX:
@@ -456,8 +461,9 @@ def _target(upstream: _Upstream, url: str) -> bytes:
 
 
 def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
-    """The header lines that requests have in common; a client's own take the place of ours.
-    Raises ValueError."""
+    """Return the common header lines of requests; the client's own replace ours. Raises
+    ValueError.
+    """
     dialect, client_headers = request.codec.name, request.client_headers
     is_form = request.form is not None
     cache_key = (key, dialect, client_headers, is_form)
@@ -469,14 +475,14 @@ def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
         headers = {"host": upstream.pool.host_header, **_HEADERS}
         headers |= dict(channel_headers) | dict(client_headers)
         if is_form:
-            # It has a boundary of its own each time.
+            # A form has another boundary each time.
             del headers["content-type"]
         fields = upstream.fields[cache_key] = headers_bytes(tuple(headers.items()))
     return fields
 
 
 def _signature(channel: Channel, key: int, method: str, url: str, body: bytes) -> bytes:
-    """The header lines that sign one request, where its provider wants it signed."""
+    """Return the header lines that sign one request, if its provider requires a signature."""
     signer = channel.signers[key] if channel.signers else None
     if signer is None:
         return b""
@@ -489,7 +495,7 @@ def _unreachable(fault: str, detail: str) -> UpstreamFailed:
 
 
 def _failure_of_reason(reason: Reason, detail: str) -> UpstreamFailed:
-    """The row of the fault table for what went wrong with a connection."""
+    """Return the row of the fault table for a connection error."""
     if reason == "body":
         return upstream_failure("F14")
     if reason == "head":
@@ -511,7 +517,7 @@ _FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
 
 
 async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
-    """Refuse every answer that is no success of the kind that was asked for."""
+    """Raise UpstreamFailed unless an answer is a success of the requested type."""
     if answer.status != 200:
         await _refuse_status(answer, request.codec)
     _check_encoding(answer)
@@ -522,7 +528,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
     if not body.strip():
         raise upstream_failure("F24")
     if content_type == "application/json":
-        # F23: an error object although a stream was asked for.
+        # F23: an error object although a stream was requested.
         error = request.codec.read_error_object(body)
         if error.detail:
             raise UpstreamFailed(
@@ -566,7 +572,7 @@ async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
 def _failure_of_status(
     status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
 ) -> UpstreamFailed:
-    """What an answer that is no success comes to."""
+    """Return the failure for an unsuccessful answer."""
     error = codec.read_error(status, headers, body, int(time.time()))
     return UpstreamFailed(
         error.fault,
@@ -582,7 +588,7 @@ def _failure_of_status(
 
 
 async def _read_error_body(answer: Answer) -> bytes:
-    """As much of an error's body as is looked at; a slow or broken one counts as empty."""
+    """Return the beginning of an error's body; a slow or broken one counts as empty."""
     pieces: list[bytes] = []
     size = 0
     try:

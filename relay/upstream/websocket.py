@@ -1,8 +1,7 @@
-"""A WebSocket to an upstream (RFC 6455), on a connection that the pool of its channel has dialled:
-by the operator's policy, the channel's proxy and its TLS.
-
-Messages are text alone. Neither direction is gathered: reading stops while a message waits to be
-taken, and who sends waits while what was sent before has not gone.
+"""A WebSocket to an upstream (RFC 6455), on a connection dialled by the pool of its channel: with
+the operator's policy, the channel's proxy and its TLS. Messages are text only. Neither direction is
+buffered: reading stops while a message waits to be received, and a sender waits until earlier
+messages are written.
 """
 
 import asyncio
@@ -22,18 +21,19 @@ from relay.config import EVENT_BYTES_MAX, HEARTBEAT_S
 from relay.errors import RelayError
 from relay.upstream.http1 import Connection
 
-# What an end that was told of the close has to take the last bytes.
+# How long a peer has to receive the last bytes after a close.
 _CLOSE_S: Final = 2.0
 _HOP_BY_HOP: Final = frozenset({"host", "content-type", "accept", "accept-encoding"})
 
-# Its lines name addresses, and no request.
+# Its log lines name addresses, not requests.
 _log = logging.getLogger("relay.upstream.websocket.protocol")
 _log.setLevel(logging.CRITICAL)
 
 
 class SocketLost(RelayError):
-    """The connection is closed: with the code of the other end, 1006 where there was none, 1009 for
-    a message of its that is too large."""
+    """The connection is closed: with the peer's code, 1006 if there was none, 1009 if its message
+    was too large.
+    """
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -41,7 +41,7 @@ class SocketLost(RelayError):
 
 
 class UpstreamSocket(asyncio.Protocol):
-    """One WebSocket. `open` makes the handshake; `receive` and `send` are each for one task."""
+    """One WebSocket. `open` performs the handshake; `receive` and `send` are each for one task."""
 
     def __init__(self, connection: Connection, url: str) -> None:
         scheme, _, rest = url.partition("://")
@@ -64,8 +64,9 @@ class UpstreamSocket(asyncio.Protocol):
     # ---- for the session
 
     async def open(self, headers: Sequence[tuple[str, str]]) -> Response | None:
-        """Ask to change over. The response that was read, None for one that is no HTTP; whether
-        the WebSocket stands is its status of 101 and `stands`."""
+        """Request the upgrade. Return the response, or None if it is not HTTP; the WebSocket is
+        open if its status is 101 and `stands` is set.
+        """
         request = self._ws.connect()
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
@@ -83,7 +84,7 @@ class UpstreamSocket(asyncio.Protocol):
         return self._ws.state is State.OPEN and not self._lost
 
     async def receive(self) -> bytes:
-        """The next message. Raises SocketLost behind the last one."""
+        """Return the next message. Raises SocketLost after the last one."""
         while not self._messages:
             if self._lost or self._ws.state is State.CLOSED or self._ws.close_rcvd is not None:
                 raise self._loss()
@@ -101,7 +102,7 @@ class UpstreamSocket(asyncio.Protocol):
         return message
 
     async def send(self, message: bytes) -> None:
-        """Send a message, when those before it have gone. Raises SocketLost."""
+        """Send a message, once those before it are written. Raises SocketLost."""
         await self._writable.wait()
         if self._lost:
             raise self._loss()
@@ -112,7 +113,7 @@ class UpstreamSocket(asyncio.Protocol):
         self._flush()
 
     def close(self) -> None:
-        """Say that it is over, and close."""
+        """Send a close, and close the connection."""
         self._stop()
         if self._lost:
             return
@@ -200,10 +201,10 @@ class UpstreamSocket(asyncio.Protocol):
         if written and not self._lost:
             self._transport.write(written)
 
-    # ---- whether the other end is there
+    # ---- Pings
 
     def _check_heart(self) -> None:
-        """Ping; an end that says nothing until the next but one is gone."""
+        """Ping the peer; one that is silent until the second next ping is gone."""
         self._beat = None
         if self._lost or not self.is_open:
             return

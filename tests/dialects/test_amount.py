@@ -17,7 +17,7 @@ from dialects.responses.request import read as responses_facts
 from gateway.providers.models import UNKNOWN
 from playground.panel.parameters import InvalidSetting, parameters_of
 from playground.panel.settings import read_settings
-from relay.front.request_body import read_body_fields
+from relay.endpoints.request import read_headers
 
 SAID: Final = [{"role": "user", "content": "hi"}]
 CHAT: Final = {"model": "m", "messages": SAID}
@@ -104,7 +104,7 @@ def test_each_dialect_reads_the_same_amount(dialect: str) -> None:
 
 def in_header(text: str) -> int | None:
     try:
-        return read_body_fields([(b"x-weir-max-cost", text.encode())], 100).max_cost_nano
+        return read_headers([(b"x-weir-max-cost", text.encode())], 100).max_cost_nano
     except RequestFault as fault:
         return None if fault.param == "x-weir-max-cost" else -1
 

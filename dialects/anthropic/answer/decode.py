@@ -1,7 +1,6 @@
-"""Reading a whole (not streamed) answer of the anthropic dialect.
-
-The answer goes to a client of the same dialect byte for byte; it is read for its usage, its stop
-reason and the size of its text. For clients of other dialects it is decoded in full.
+"""Read a whole (not streamed) answer of the anthropic dialect. A client of the same dialect gets
+the unchanged bytes; only the usage, the stop reason and the text size are read. For clients of
+other dialects it is decoded in full.
 """
 
 from dialects.anthropic.answer.events import BlockReader

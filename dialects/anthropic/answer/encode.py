@@ -1,4 +1,4 @@
-"""A neutral answer, written as one of the anthropic dialect: its first choice."""
+"""Write a neutral answer in the anthropic dialect; only its first choice."""
 
 import re
 
@@ -35,7 +35,7 @@ _CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """The body for the client of `request`; `model` is the one that the provider reports."""
+    """Return the body for the client of `request`; `model` is the one that the provider reports."""
     choice = answer.choices[0] if answer.choices else Choice(index=0, parts=(), finish=None)
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     return msgspec.json.encode(
@@ -53,9 +53,8 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
 
 
 def write_citation(source: Source) -> JsonObject:
-    """A source as a citation of a text block.
-
-    `encrypted_index` is the provider's own and empty here: no other has one.
+    """Return a source as a citation of a text block. `encrypted_index` is the provider's own and
+    empty here, because other dialects have none.
     """
     return {
         "type": "web_search_result_location",
@@ -72,7 +71,7 @@ def write_image(source: Url | Base64 | FileId) -> JsonObject:
 
 
 def write_source(source: Url | Base64 | FileId) -> JsonObject:
-    """Where the data of a picture or document is."""
+    """Return the location of a picture's or document's data."""
     if isinstance(source, Url):
         return {"type": "url", "url": source.url}
     if isinstance(source, FileId):
@@ -81,7 +80,7 @@ def write_source(source: Url | Base64 | FileId) -> JsonObject:
 
 
 def write_call_id(id_: str, request_id: str, index: int) -> str:
-    """The upstream's id of a call where it fits the dialect, else one of ours."""
+    """Return the upstream's id of a call if the dialect permits it, else one of ours."""
     return id_ if _CALL_ID.fullmatch(id_) else derive_id(CALL_ID_PREFIX, request_id, index)
 
 
@@ -137,7 +136,7 @@ def _write_block(part: Part, request_id: str, calls: int) -> JsonObject | None:
 
 
 def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
-    """The parts with reasoning and the seal that follows it as one."""
+    """Merge reasoning parts with the seal that follows them."""
     joined: list[Part] = []
     for part in parts:
         last = joined[-1] if joined else None
@@ -155,7 +154,7 @@ def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
 
 
 def write_reasoning(part: Reasoning) -> JsonObject:
-    """Reasoning as a block; a seal of another provider carries its mark."""
+    """Return reasoning as a block; a seal of another provider carries its mark."""
     seal = part.seal
     if seal is not None and seal.redacted:
         return {"type": "redacted_thinking", "data": seal.value}

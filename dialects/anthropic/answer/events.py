@@ -1,13 +1,13 @@
-"""Content blocks of an answer as neutral events, whether they come whole or in pieces.
+"""Convert the content blocks of an answer to neutral events, for whole and streamed answers.
 
-text                    TextDelta; its citations when it closes, for they are about all of it
-thinking                ReasoningDelta, then its signature as the seal when it closes
+text                    TextDelta; its citations at the end, because they cover all of it
+thinking                ReasoningDelta, then its signature as the seal at the end
 redacted_thinking       a seal
 tool_use                a tool call
 image                   a picture
 server_tool_use, *_tool_result, ...
-    the provider's own: content to a client of the same dialect, nothing to others, who get
-    the citations that come of them
+    the provider's own: content for a client of the same dialect; others only get the
+    citations that result
 """
 
 from typing import Any
@@ -23,7 +23,9 @@ _EMPTY_OBJECT = "{}"
 def read_source(
     citation: Any, start: int | None = None, end: int | None = None
 ) -> neutral.Source | None:
-    """The source of a citation; None when it has no address, as places in a document have none."""
+    """Return the source of a citation; None without an address, because positions in a document
+    have none.
+    """
     if not isinstance(citation, dict):
         return None
     url = as_text(citation.get("url")) or as_text(citation.get("source"))
@@ -48,11 +50,10 @@ class _Open:
 
 
 class BlockReader:
-    """Turns one block after the other into events.
-
-    With `translate`, the events include everything that an encoder needs. `answer_tool` is the name
-    of the tool whose input is the answer's text, "" without one. After any call `text_bytes` and
-    `reasoning_bytes` count the UTF-8 bytes so far, `seen` says that there was a block.
+    """Converts blocks to events, one after the other. With `translate`, the events include
+    everything that an encoder needs. `answer_tool` is the name of the tool whose input is the
+    answer's text, "" without one. After each call `text_bytes` and `reasoning_bytes` count the
+    UTF-8 bytes so far, and `seen` tells whether there was a block.
     """
 
     def __init__(self, *, translate: bool, answer_tool: str = "") -> None:
@@ -67,7 +68,7 @@ class BlockReader:
         self.reasoning_bytes = 0
 
     def open(self, index: int, block: Block, raw: bytes, events: list[neutral.Event]) -> None:
-        """A block begins; `raw` is JSON that shows it to a client of the same dialect."""
+        """Begin a block; `raw` is JSON that shows it to a client of the same dialect."""
         self.close(index, events)
         self.seen = True
         kind = block.type or ("text" if block.text else "")
@@ -129,7 +130,7 @@ class BlockReader:
 
     @property
     def open_texts(self) -> list[int]:
-        """The blocks that have begun and not ended, but for tool calls."""
+        """The open blocks, except tool calls."""
         return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
 
     def finish(self, word: str, stop_sequence: str, events: list[neutral.Event]) -> None:

@@ -1,4 +1,4 @@
-"""Why an answer of the anthropic dialect ended: its stop reasons, read and written."""
+"""The stop reasons of the anthropic dialect, read and written."""
 
 from typing import Final
 

@@ -1,7 +1,6 @@
-"""The members of an anthropic answer that are looked at, for whole and streamed answers alike.
-
-The parser skips all other members. A text that does not match these structs is read again, more
-slowly, and converted.
+"""The members of an anthropic answer that are read, for whole and streamed answers. The parser
+skips all other members. A text that does not match these structs is parsed again, more slowly, and
+converted.
 """
 
 from typing import Any, TypeVar
@@ -39,7 +38,7 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Message(msgspec.Struct, gc=False):
-    """A whole answer, the beginning of one in `message_start`, or an error in its place."""
+    """A whole answer, the beginning of one in `message_start`, or an error instead of it."""
 
     type: str | None = None
     id: str | None = None

@@ -1,7 +1,5 @@
-"""A request of the anthropic dialect, read into neutral words.
-
-Members that only the provider itself understands (`container`, `mcp_servers`, ...) are kept in
-`extra`.
+"""Decode a request of the anthropic dialect into neutral form. Members that only the provider
+itself understands (`container`, `mcp_servers`, ...) are kept in `extra`.
 """
 
 from typing import Literal, get_args
@@ -66,9 +64,8 @@ _KNOWN = frozenset(
 
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
-    """Read a request that will be translated: every type and value is checked.
-
-    Raises RequestFault. The caller checks whether the model exists.
+    """Decode a request that will be translated, with checks of every type and value. Raises
+    RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = read_members(raw)
@@ -101,7 +98,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
 
 
 def _read_output_form(body: Members) -> JsonSchema | None:
-    """`output_format` is the older place of `output_config.format`."""
+    """Read the output form; `output_format` is the former name of `output_config.format`."""
     config = body.object("output_config")
     form = None if config is None else config.object("format")
     form = form or body.object("output_format")

@@ -1,9 +1,9 @@
-"""A neutral chat request, written in the anthropic dialect for one upstream model.
+"""Write a neutral chat request in the anthropic dialect for one upstream model.
 
-Thinking is asked for in one of two ways: models with the flag `thinking_adaptive` by an effort (an
-explicit budget is passed on), others by a budget of at least 1024 tokens below `max_tokens`. With
-thinking on, sampling is left to the model; a forced tool, or tool calls whose thinking is lost,
-turn it off.
+Thinking is requested in one of two ways: models with the flag `thinking_adaptive` get an effort (an
+explicit budget is passed on), others a budget of at least 1024 tokens below `max_tokens`. With
+thinking enabled, the sampling parameters are omitted; a forced tool, or tool calls whose thinking
+is lost, disable it.
 """
 
 import msgspec
@@ -63,10 +63,9 @@ _PLACE = ("city", "region", "country", "timezone")
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """The body for the upstream.
-
-    Raises RequestFault `unsupported_capability` for audio output, stored turns, server tools of
-    other dialects, `web_search_options`, and parts that the dialect cannot express.
+    """Return the body for the upstream. Raises RequestFault `unsupported_capability` for audio
+    output, stored turns, server tools of other dialects, `web_search_options`, and parts that the
+    dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 

@@ -1,8 +1,8 @@
-"""Removes what the provider would refuse of a conversation that is forwarded unchanged.
+"""Removes parts of a forwarded conversation that the provider would refuse.
 
-Another provider may have written parts of the history. Its reasoning is marked or has no seal, and
-this provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs,
-thinking is switched off.
+Another provider may have written parts of the history. Its reasoning is marked or has no seal. This
+provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs, thinking
+is disabled.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The messages of an anthropic request, read into neutral words.
+"""Decode the messages of an anthropic request into neutral form.
 
 A user turn with tool results becomes one message per result, and one for the parts between them.
 Blocks that only the provider itself understands are kept unchanged.
@@ -37,7 +37,7 @@ _OWN_ENDINGS = ("_tool_use", "_tool_result")
 
 
 def read_system(body: Members) -> tuple[Message, ...]:
-    """The top-level `system` as the first message; () without one."""
+    """Return the top-level `system` as the first message; () without one."""
     if isinstance(body.value.get("system"), str):
         texts: tuple[Part, ...] = (Text(body.value["system"]),) if body.value["system"] else ()
     else:
@@ -127,7 +127,7 @@ class _Reader:
 
 
 def _read_content(holder: Members) -> list[Members] | None:
-    """The blocks of `content`; None when it is a string."""
+    """Return the blocks of `content`; None if it is a string."""
     content = holder.value.get("content")
     if isinstance(content, str):
         return None
@@ -138,7 +138,7 @@ def _read_content(holder: Members) -> list[Members] | None:
 
 
 def read_parts(block: Members) -> list[Part]:
-    """The parts of one block of a user turn or tool result; of a document more than one."""
+    """Return the parts of one block of a user turn or tool result; a document may have several."""
     kind = block.required("type", block.text("type"))
     if kind == "text":
         return [_read_text(block)]
@@ -160,7 +160,7 @@ def _read_text(block: Members) -> Text:
 
 
 def _read_document(block: Members) -> list[Part]:
-    """The client's title and context of a document precede it."""
+    """Return a document's parts; the client's title and context come first."""
     about = block.text("context")
     parts: list[Part] = [Text(about)] if about else []
     source = block.required("source", block.object("source"))
@@ -195,7 +195,7 @@ def _read_search_result(block: Members) -> Text:
 
 
 def read_cache(block: Members) -> CacheMark | None:
-    """The mark of a block or tool."""
+    """Return the cache mark of a block or tool."""
     mark = block.object("cache_control")
     if mark is None:
         return None
@@ -203,7 +203,7 @@ def read_cache(block: Members) -> CacheMark | None:
 
 
 def _read_citations(blocks: list[Members]) -> tuple[Source, ...]:
-    """The sources of a turn's texts, each by the place of its block."""
+    """Return the sources of a turn's texts, each with the position of its block."""
     sources: list[Source] = []
     at = 0
     for block in blocks:

@@ -1,4 +1,4 @@
-"""Neutral messages, written as the turns of the anthropic dialect.
+"""Write neutral messages as the turns of the anthropic dialect.
 
 Turns alternate, with tool results first. Reasoning is sent back only with this provider's own seal,
 because the provider refuses it otherwise. Pictures of an assistant are sent in the user's next
@@ -51,9 +51,8 @@ _BLANK_LINE = "\n\n"
 def write_conversation(
     request: ChatRequest, sentence: str = ""
 ) -> tuple[str | list[JsonObject], list[JsonObject]]:
-    """`system` ("" for none) and `messages`; `sentence` is added to the system texts.
-
-    Raises RequestFault: `unsupported_capability` for parts that the dialect cannot express,
+    """Return `system` ("" for none) and `messages`; `sentence` is added to the system texts. Raises
+    RequestFault: `unsupported_capability` for parts that the dialect cannot express,
     `invalid_value` for a conversation without content.
     """
     texts, rest = split_system(request.messages)
@@ -74,7 +73,9 @@ def write_conversation(
 
 
 def lacks_own_thinking(request: ChatRequest) -> bool:
-    """Whether the last assistant turn has tool calls without the thinking that led to them."""
+    """Return whether the last assistant turn has tool calls without the thinking that led to
+    them.
+    """
     turns = merge_messages(split_system(request.messages)[1])
     last = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
     if last is None or not any(isinstance(part, ToolCall) for part in last.parts):
@@ -83,14 +84,14 @@ def lacks_own_thinking(request: ChatRequest) -> bool:
 
 
 def write_cache(cache: CacheMark | None) -> JsonObject:
-    """The member that marks a block for the cache; {} without a mark."""
+    """Return the member that marks a block for the cache; {} without a mark."""
     if cache is None:
         return {}
     return {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if cache == "1h" else {})}
 
 
 def _write_system(texts: tuple[Text, ...]) -> str | list[JsonObject]:
-    """All texts joined by a blank line; a mark ends a block."""
+    """Return all texts, joined by a blank line; a mark ends a block."""
     blocks: list[JsonObject] = []
     run: list[str] = []
     for text in texts:
@@ -210,7 +211,7 @@ def _choose_ids(messages: tuple[Message, ...], request_id: str) -> dict[str, str
 
 
 def _trim(blocks: list[JsonObject]) -> list[JsonObject]:
-    """A prefilled answer must not end in white space."""
+    """Remove white space from the end of a prefilled answer, which must not end in it."""
     last = blocks[-1] if blocks else {}
     if last.get("type") != "text":
         return blocks

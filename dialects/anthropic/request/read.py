@@ -1,7 +1,7 @@
-"""Reading and editing a request of the anthropic dialect.
+"""Read and edit a request of the anthropic dialect.
 
-Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
-number that bounds the cost. The provider checks the rest; the body is forwarded unchanged.
+Only what the gateway itself uses is checked: model, stream, the container of the messages, the
+number that limits the cost. The provider checks the rest; the body is forwarded unchanged.
 """
 
 from collections import Counter
@@ -30,14 +30,14 @@ from dialects.media.media import MediaKind
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
     `output_cap` is the client's limit in tokens; None only in a request to count tokens.
-    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of all
-    its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
-    `media` counts the blocks that may cost more tokens than they have bytes, by kind.
-    `max_cost_nano` is our own field. `foreign` says that the history shows another provider's
-    thoughts. The dialect always reports usage, has one choice and no audio.
+    `text_bytes` is the length of the body without its pictures. It is an upper bound of the text's
+    tokens, because a token has at least one byte, and JSON escapes only lengthen the text. `media`
+    counts the blocks that may cost more tokens than they have bytes, by kind. `max_cost_nano` is
+    our own field. `foreign` tells whether the history contains another provider's thoughts. In this
+    dialect every answer reports usage, has one choice and no audio.
     """
 
     body: Body
@@ -62,7 +62,7 @@ class _Source(msgspec.Struct):
 
 
 class _Block(msgspec.Struct):
-    """Anything that may contain pictures: a message or a block, and the blocks inside it."""
+    """A message or block that may contain pictures, and the blocks inside it."""
 
     type: msgspec.Raw = _NULL
     source: msgspec.Raw = _NULL
@@ -77,16 +77,15 @@ _source = msgspec.json.Decoder(_Source)
 
 
 def read(raw: bytes) -> ChatFacts:
-    """Read a request for an answer.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, what must be
-    there, then types (400), then values (422). The caller checks whether the model exists.
+    """Read a request for an answer. Raises RequestFault in the contract's order: the JSON text, the
+    root, model, required members, then types (400), then values (422). The caller checks whether
+    the model exists.
     """
     return _read(raw, counting=False)
 
 
 def read_counting(raw: bytes) -> ChatFacts:
-    """Read a request to count its tokens: the same without `max_tokens` and `stream`."""
+    """Read a request to count its tokens: as `read`, but without `max_tokens` and `stream`."""
     return _read(raw, counting=True)
 
 
@@ -97,10 +96,9 @@ def edit(
     output_cap: int | None = None,
     quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
-    """The body for the upstream: the client's bytes with only what must change changed.
-
-    The model gets its upstream name, our own fields are taken out, and `output_cap`, in tokens,
-    takes the place of the client's cap; `quirks` are those of the history.
+    """Return the body for the upstream: the client's bytes with minimal changes. The model gets its
+    upstream name, our own fields are removed, and `output_cap`, in tokens, replaces the client's
+    cap; `quirks` are the changes to the history.
     """
     edits: dict[str, bytes | None] = dict(quirks.edits)
     if output_cap is not None:
@@ -138,10 +136,9 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
 
 
 def _refuse_thread(body: Body) -> None:
-    """A conversation that one account of one provider keeps: any other would answer without it.
-
-    Its input could not be held for either, and another team's would be within reach. The official
-    clients then continue without a thread.
+    """Refuse a conversation thread, which is stored in one account of one provider. Any other
+    account would answer without it, its input could not be held for, and another team's would be
+    accessible. The official clients then continue without a thread.
     """
     if body.value("thread") is not None:
         what = "thread is not supported: send the whole conversation in `messages`"
@@ -149,7 +146,7 @@ def _refuse_thread(body: Body) -> None:
 
 
 def _read_user(members: Members) -> str:
-    """Return the end user's id, safe to store; a value that is not text is left to the provider."""
+    """Return the end user's id, safe to store. The provider checks a value that is not text."""
     metadata = members.value.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     return storable_user(user) if isinstance(user, str) else ""
@@ -157,10 +154,8 @@ def _read_user(members: Members) -> str:
 
 def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool]:
     """Count pictures and documents at any depth, and the bytes of the pictures; also return whether
-    there is a foreign seal.
-
-    What has a `source` is a picture when it says so, else a document. Invalid shapes are not
-    counted, because the provider refuses them.
+    there is a foreign seal. A block with a `source` is a picture if its type says so, else a
+    document. Invalid shapes are not counted, because the provider refuses them.
     """
     kinds: Counter[MediaKind] = Counter()
     picture_bytes, foreign = 0, False
@@ -178,7 +173,7 @@ def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int,
 
 
 def _blocks(items: list[msgspec.Raw]) -> Iterator[_Block]:
-    """The blocks inside of these messages or blocks, at any depth (a body nests at most 64)."""
+    """Yield the blocks inside these messages or blocks, at any depth (a body nests at most 64)."""
     for item in items:
         if not starts(item, b"{"):
             continue

@@ -1,12 +1,12 @@
-"""JSON Schemas as this dialect can hold an answer to them (`output_config.format`).
+"""Convert JSON Schemas to the part that this dialect can enforce (`output_config.format`).
 
-The provider takes a part of JSON Schema and refuses the rest (platform.claude.com, "Structured
+The provider supports a part of JSON Schema and refuses the rest (platform.claude.com, "Structured
 outputs", and its own client, anthropic 2.10; 2026-11):
 
-    objects         name all their members: additionalProperties must be there and false
+    objects         list all their members: additionalProperties is required and false
     alternatives    anyOf, enum and const of plain values
-    references      to $defs and definitions, and never back to themselves
-    everything else limits of numbers, texts and lists, is told in words
+    references      to $defs and definitions, without cycles
+    everything else limits of numbers, texts and lists become part of the description
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,9 @@ class _Unsayable(Exception):
 
 
 def fit_schema(schema: JsonObject) -> JsonObject | None:
-    """The schema in the provider's part of JSON Schema.
-
-    None where that would say something else: values and objects of any form, schemas that all must
-    hold at once, references that lead back to themselves, outside, or nowhere.
+    """Return the schema in the provider's part of JSON Schema. None if that would change its
+    meaning: values and objects of any form, schemas that must all hold at once, references that
+    form a cycle, or lead outside or nowhere.
     """
     try:
         return _SchemaFitter(schema).fit(schema)

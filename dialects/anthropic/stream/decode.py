@@ -1,15 +1,15 @@
-"""Decoding a streamed answer of the anthropic dialect, event by event.
+"""Decode a streamed answer of the anthropic dialect, event by event.
 
-The decoder looks into each event and says what it means; the step also carries the event's own
-bytes, because a stream to a client of the same dialect is forwarded unchanged. Only keys and
-account ids inside an error are already gone from those bytes.
+The decoder returns the meaning of each event together with its bytes, because a stream to a client
+of the same dialect is forwarded unchanged. Only keys and account ids inside an error are already
+removed from those bytes.
 
     START --message_start--> OPEN --message_delta with a stop_reason--> COMPLETE
     COMPLETE --message_stop--> ENDED
       any --error--> FAILED      any --unreadable event--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
-read. The `type` in the data tells which event it is, else the name of the event does.
+read. The `type` in the data identifies the event, or else the event's name.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 from dialects.streams.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from dialects.usage.usage import Counts
 
-# The service tiers that an answer names, in openai's words.
+# The service tiers in an answer, by openai's names.
 _TIERS = {"standard": "default", "priority": "priority"}
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%s}\n\n'
 _MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -37,9 +37,8 @@ _LENGTH = (
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer.
-
-    `translate`: the events go to an encoder and are complete. `answer_tool`: see `Encoded`.
+    """Reads one streamed answer. `translate`: the events are complete, for an encoder.
+    `answer_tool`: see `Encoded`.
     """
 
     end_marker = _MESSAGE_STOP
@@ -63,7 +62,7 @@ class Decoder(FrameDecoder):
         Open blocks are closed, but an incomplete tool call is never closed as complete (F38).
         """
         stops = [b"%d" % index for index in self._reader.open_texts]
-        # F31: line ends between the members of what an upstream sent would cut the event.
+        # F31: line ends between the members of the upstream's JSON would split the event.
         usage = b" ".join((self.usage or b'{"output_tokens":0}').splitlines())
         return b"".join(_STOP % index for index in stops) + _LENGTH % usage
 

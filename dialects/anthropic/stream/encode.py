@@ -1,12 +1,12 @@
-"""Neutral events, written as the stream of the anthropic dialect.
+"""Write neutral events as the stream of the anthropic dialect.
 
     message_start -> BLOCK(0) -> BLOCK(1) ... -> message_delta(stop_reason, usage) -> message_stop
     BLOCK(i) = content_block_start(i) -> content_block_delta(i)* -> content_block_stop(i)
 
-Never two blocks are open, and indexes have no gaps. The first block that is not yet at its end is
-written as it comes; frames of later blocks are held back until their turn, because other dialects
-may interleave calls. All but a tool call end when something else begins. A failed answer leaves its
-open block open, and frames that were held back are not sent (F38).
+Only one block is open at a time, and indexes have no gaps. The first unfinished block is written as
+it arrives; frames of later blocks wait for their turn, because other dialects may interleave calls.
+Every block except a tool call ends when another begins. A failed answer leaves its open block open,
+and waiting frames are not sent (F38).
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":
 
 
 class _Block:
-    """A block that has begun; `held` are its frames while an earlier one is still open."""
+    """An open block; `held` are its frames while an earlier one is still open."""
 
     __slots__ = ("ended", "held", "index", "kind", "sealed")
 
@@ -127,7 +127,7 @@ class Encoder:
         }
         return _frame({"type": "message_start", "message": message})
 
-    # ---- what an event adds to the last block, or begins
+    # ---- Content
 
     def _write_text(self, text: str) -> bytes:
         block, opening = self._last_of("text", {"type": "text", "text": ""})
@@ -163,7 +163,7 @@ class Encoder:
         return self._finish_block(self._calls[index])
 
     def _end_calls(self, event: neutral.Finish) -> bytes:
-        """The last text stays open, for its citations may still come."""
+        """End tool calls. The last text stays open, because its citations may still follow."""
         self._finish = event
         last = self._blocks[-1] if self._blocks else None
         ended = [block for block in self._blocks if block is not last or block.kind != "text"]

@@ -1,5 +1,3 @@
-"""Legacy text completions, whole and streamed: a prompt in, its continuation out.
-
-A model that has the endpoint gets the client's own bytes; a model that only chats is served through
-the waist, each prompt as one user message.
+"""Legacy text completions, whole and streamed: a prompt in, its continuation out. A model with the
+endpoint gets the client's own bytes; a model that only chats gets each prompt as one user message.
 """

@@ -1,4 +1,4 @@
-"""A whole text completion, written from the answers of a chat model."""
+"""Write a whole text completion from the answers of a chat model."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -16,7 +16,7 @@ ID_PREFIX: Final = "cmpl-"
 
 
 def encode(answers: Sequence[ChatAnswer], plan: CompletionPlan) -> bytes:
-    """The body for the client from the answers to the calls of its plan, in their order."""
+    """Return the client's body from the answers to the calls of its plan, in order."""
     request = plan.requests[0]
     counts = add_counts(answer.counts for answer in answers if answer.counts is not None)
     body = {
@@ -40,12 +40,12 @@ def encode(answers: Sequence[ChatAnswer], plan: CompletionPlan) -> bytes:
 
 
 def answer_text(choice: Choice) -> str:
-    """The text of an answer, a refusal in words included; reasoning and tools are left out."""
+    """Return the text of an answer, including a refusal; reasoning and tools are omitted."""
     return "".join(part.text for part in choice.parts if isinstance(part, Text | Refusal))
 
 
 def add_counts(counts: Iterable[Counts]) -> Counts:
-    """The sum of what several calls have used."""
+    """Return the total usage of several calls."""
     total = dict.fromkeys(Counts.__struct_fields__, 0)
     for count in counts:
         for name in total:

@@ -1,6 +1,5 @@
-"""Text completions as a codec of the openai dialect.
-
-They are forwarded to a provider that has the endpoint; otherwise every prompt becomes a chat.
+"""Text completions as a codec of the openai dialect. They are forwarded to a provider with the
+endpoint; otherwise every prompt becomes a chat.
 """
 
 from typing import Any, Final
@@ -33,7 +32,7 @@ _LENGTH: Final = (
 
 
 class CompletionsCodec(OpenAICodec[CompletionFacts]):
-    """Text completions; several prompts for a model that only chats are taken apart before."""
+    """Text completions; several prompts for a model that only chats are split before."""
 
     def read(self, raw: bytes, target: Target) -> CompletionFacts:
         return request_read.read(raw)
@@ -94,7 +93,7 @@ class _UnechoedDecoder(stream_decode.Decoder):
 
 
 def read_answer(raw: bytes) -> WholeAnswer:
-    """Read the body of a 200, which goes to the client byte for byte. Never raises."""
+    """Read the body of a 200, whose bytes the client gets unchanged. Never raises."""
     try:
         members = open_answer(raw)
         choices = read_choices(members)

@@ -1,4 +1,4 @@
-"""Why a text completion ended: its finish reasons, read and written."""
+"""The finish reasons of text completions, read and written."""
 
 from typing import Final
 
@@ -11,5 +11,5 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
 
 
 def write_reason(reason: FinishReason | None) -> str | None:
-    """The finish reason in the words of the endpoint."""
+    """Return the finish reason by the endpoint's name."""
     return reason if reason in (None, "length", "content_filter") else "stop"

@@ -1,4 +1,4 @@
-"""A request for text completions, read into neutral words: each prompt is a chat of its own."""
+"""Decode a text completions request into neutral form: each prompt becomes a separate chat."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,10 +38,9 @@ _KNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CompletionPlan:
-    """The upstream calls that serve a request through a chat model, one for each prompt.
-
-    The choices of call `i` have the indices from `i * choices` on. `include_usage` is that of the
-    client; `dropped` names the parameters that a chat has no counterpart for.
+    """The calls to a chat model that serve a request, one for each prompt. The choices of call `i`
+    have the indices from `i * choices` on. `include_usage` is the client's; `dropped` names the
+    parameters that a chat does not have.
     """
 
     requests: tuple[ChatRequest, ...]
@@ -53,10 +52,9 @@ class CompletionPlan:
 def decode(
     raw: bytes, *, request_id: str, received_at: int, output_cap: int | None = None
 ) -> CompletionPlan:
-    """Read a request that a chat model will serve, so every type and value is checked.
-
-    `output_cap` takes the place of the client's cap. Raises RequestFault; `unsupported_capability`
-    for what no chat can do: prompts of token ids, echo, suffix, best_of, logprobs, no output.
+    """Decode a request for a chat model, with checks of every type and value. `output_cap` replaces
+    the client's cap. Raises RequestFault; `unsupported_capability` for what no chat can do: prompts
+    of token ids, echo, suffix, best_of, logprobs, no output.
     """
     facts = read(raw)
     body = read_members(raw)
@@ -98,7 +96,9 @@ def _texts(body: Members) -> list[str]:
 
 
 def _refuse_unsupported(body: Members) -> None:
-    """A parameter that only states the default is accepted, because some clients always send it."""
+    """Refuse unsupported parameters. A default value is accepted, because some clients always send
+    it.
+    """
     refused = {
         "echo": body.boolean("echo"),
         "suffix": body.text("suffix"),

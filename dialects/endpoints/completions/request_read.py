@@ -1,8 +1,8 @@
-"""Reading and editing a request for text completions.
+"""Read and edit a text completions request.
 
     prompt   a text, a list of texts, a list of token ids, a list of lists of token ids
 
-A client that names no cap gets 16 tokens for each choice, as the endpoint has it. The upstream
+A client without a cap gets 16 tokens for each choice, as documented for the endpoint. The upstream
 always gets the cap, because the hold depends on it and not every server has that default.
 """
 
@@ -55,13 +55,13 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class CompletionFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
-    `choices` is how many choices are made over all prompts, and `shown` how many the answer has:
-    `best_of` makes more than it shows, and all are billed. `output_cap` is in tokens for one of
-    them. `include_usage` says that the client itself asked for the usage chunk of its stream.
+    `choices` is the number of choices over all prompts, and `shown` how many the answer has:
+    `best_of` generates more than it shows, and all are billed. `output_cap` is in tokens for one of
+    them. `include_usage` tells whether the client itself asked for the usage chunk of its stream.
     `text_bytes` is the length of the body, an upper bound of the tokens of all prompts.
-    `max_cost_nano` is our own field. The endpoint knows no media.
+    `max_cost_nano` is our own field. The endpoint has no media.
     """
 
     body: Body
@@ -80,10 +80,9 @@ class CompletionFacts:
 
 
 def read(raw: bytes) -> CompletionFacts:
-    """Read a request that may be forwarded unchanged.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the prompt,
-    then types (400), then values (422). The caller checks whether the model exists.
+    """Read a request that may be forwarded unchanged. Raises RequestFault in the contract's order:
+    the JSON text, the root, model, the prompt, then types (400), then values (422). The caller
+    checks whether the model exists.
     """
     body = read_body(raw)
     members = small_members(body, _SMALL)
@@ -120,11 +119,10 @@ def edit(
     ask_usage: bool = True,
     output_cap: int | None = None,
 ) -> bytes:
-    """The body for the upstream: the client's bytes with only what must change changed.
-
-    The model gets its upstream name; a stream asks for usage and keeps its other stream options,
-    which are dropped without a stream; our own field is taken out; `output_cap`, in tokens for one
-    choice, takes the place of the client's cap, and a cap is always sent.
+    """Return the body for the upstream: the client's bytes with minimal changes. The model gets its
+    upstream name. A stream asks for usage and keeps its other stream options, which are removed
+    without a stream. Our own field is removed. `output_cap`, in tokens for one choice, replaces the
+    client's cap, and a cap is always sent.
     """
     body = facts.body
     edits: dict[str, bytes | None] = {}
@@ -139,7 +137,7 @@ def edit(
 
 
 def _count_prompts(body: Body) -> int:
-    """How many prompts there are. A list of mixed kinds is invalid."""
+    """Return the number of prompts. A list of mixed kinds is invalid."""
     raw = required_value(body, "prompt")
     if raw.startswith(b'"'):
         return 1
@@ -153,7 +151,7 @@ def _count_prompts(body: Body) -> int:
 
 
 def _kind(raw: msgspec.Raw) -> str:
-    """The first letter of a value; 0 for any whole number that a token id can be."""
+    """Return the first letter of a value; 0 for any integer that a token id can be."""
     letter = chr(memoryview(raw)[0])
     return "0" if letter.isdigit() and bytes(raw).isdigit() else letter
 

@@ -1,11 +1,11 @@
-"""Decoding a streamed text completion, frame by frame.
+"""Decode a streamed text completion, frame by frame.
 
     START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
 A stream that breaks off after COMPLETE is not a fault. After ENDED, FAILED and BROKEN no more is
-read. A frame's own bytes stand beside its events, without what a client may not see: a usage chunk
-that it did not ask for, and keys and account ids inside an error.
+read. Each step has a frame's events and its bytes, without what the client may not see: a usage
+chunk that it did not ask for, and keys and account ids inside an error.
 """
 
 from dialects.chat.events import Broken, Event, Step, Usage
@@ -19,10 +19,8 @@ DONE_FRAME = b"data: [DONE]\n\n"
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer.
-
-    `include_usage`: the client wants the usage chunk. `choices`: how many were asked for over all
-    prompts.
+    """Reads one streamed answer. `include_usage`: the client wants the usage chunk. `choices`: the
+    requested number over all prompts.
     """
 
     end_marker = DONE_FRAME

@@ -1,4 +1,4 @@
-"""A streamed text completion, written from the events of a chat model."""
+"""Write a streamed text completion from the events of a chat model."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ class Encoder:
         self._counts: dict[int, Counts] = {}
 
     def feed(self, event: Event, prompt: int = 0) -> bytes:
-        """The frames of an event of the call for that prompt; b"" when it has none of its own."""
+        """Return the frames of an event of the call for that prompt; b"" for none."""
         match event:
             case Start(model=model):
                 if model and not self._named:

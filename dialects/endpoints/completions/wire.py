@@ -1,6 +1,5 @@
-"""The members of a text completion that are looked at, for whole and streamed answers alike.
-
-Compatible servers differ in types; what can be understood is read, the rest is ignored.
+"""The members of a text completion that are read, for whole and streamed answers. Compatible
+servers differ in types; understandable values are read, the rest is ignored.
 """
 
 from typing import Any
@@ -19,7 +18,7 @@ Choices = list[dict[str, Any]]
 
 
 def read_choices(members: RawMembers) -> Choices:
-    """The choices of an answer or chunk; [] for what is none."""
+    """Return the choices of an answer or chunk; [] for an invalid one."""
     try:
         choices = msgspec.json.decode(member_bytes(members, "choices") or b"[]")
     except (msgspec.DecodeError, RecursionError):
@@ -28,7 +27,7 @@ def read_choices(members: RawMembers) -> Choices:
 
 
 def usage_of(members: RawMembers, choices: Choices) -> bytes | None:
-    """The raw usage object, which some servers put into a choice."""
+    """Return the raw usage object, which some servers put into a choice."""
     usage = member_bytes(members, "usage")
     for choice in choices:
         if usage is None and choice.get("usage") is not None:
@@ -37,8 +36,9 @@ def usage_of(members: RawMembers, choices: Choices) -> bytes | None:
 
 
 class ChoiceReader(ChoiceProgress):
-    """Turns one choice after the other into events, and remembers what a stream spreads over
-    several frames."""
+    """Converts choices to events, one after the other, and collects what a stream splits over
+    several frames.
+    """
 
     def read(self, choice: dict[str, Any], events: list[Event]) -> None:
         """Append the events of one choice; the count of bytes grows by its text."""

@@ -1,7 +1,6 @@
-"""Reading a whole (not streamed) answer of the gemini dialect.
-
-The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
-reasons and the size of its text. A JSON array of pieces is read as the answer that it makes up.
+"""Read a whole (not streamed) answer of the gemini dialect. A client of the same dialect gets the
+unchanged bytes; only the usage, the finish reasons and the text size are read. A JSON array of
+pieces is read as one answer.
 """
 
 import msgspec
@@ -29,7 +28,7 @@ def decode(raw: bytes, *, translate: bool = False, request_id: str = "") -> Whol
             cut = last.fault in ("F14", "F24") and body and not whole
             return failed_answer(Broken("F15" if cut else last.fault))
     elif not _is_json(body):
-        # The text continues after the answer, and the rest would be sent to the client.
+        # Data follows the end of the answer, and would be sent to the client.
         return failed_answer(Broken("F15" if is_utf8(body) else "F16"))
     return WholeAnswer(events, decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
 

@@ -1,4 +1,4 @@
-"""A neutral answer, written as a generateContent answer of the gemini dialect."""
+"""Write a neutral answer as a generateContent answer of the gemini dialect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,7 +34,7 @@ SOUND_UNSAID = "audio/wav"
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """The body for the client: the model that the provider reports, our own id."""
+    """Return the body for the client: with the provider's model and our own id."""
     show_thoughts = shows_thoughts(request)
     body: dict[str, Any] = {
         "candidates": [
@@ -59,7 +59,7 @@ def shows_thoughts(request: ChatRequest) -> bool:
 
 
 def write_thought(text: str, seal: Seal | None = None) -> JsonObject:
-    """Reasoning, with the seal that closes it when that is a foreign one."""
+    """Return reasoning, with the seal that closes it if that is a foreign one."""
     signature = {} if seal is None else {"thoughtSignature": write_signature(seal)}
     return {"text": text, "thought": True} | signature
 
@@ -70,7 +70,7 @@ def write_seal(seal: Seal) -> JsonObject:
 
 
 def write_hidden(seal: Seal) -> JsonObject | None:
-    """The seal of reasoning that is not shown; None when it is worth nothing without its words."""
+    """Return the seal of hidden reasoning; None if it is useless without its text."""
     worthless = seal.owner == "anthropic" and not seal.redacted
     return None if worthless else write_thought("", seal)
 

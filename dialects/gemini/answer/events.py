@@ -1,15 +1,14 @@
-"""Candidates of an answer as neutral events, whether they come whole or in pieces.
+"""Convert the candidates of an answer to neutral events, for whole and streamed answers.
 
     thought text          reasoning; its seal closes it
     text                  text; an empty one may carry a seal or nothing
-    functionCall          a whole tool call, after the seal that hangs on it
+    functionCall          a whole tool call, after the seal attached to it
     inlineData, fileData  picture or sound
     executableCode, codeExecutionResult
-                          the provider's own: content to a client of the same dialect, nothing to
-                          others
+                          the provider's own: content for a client of the same dialect only
 
-A finish reason that is neither an end, nor a length, nor a filter is a plain stop when there was
-anything to show, else the upstream has failed.
+A finish reason other than an end, a length or a filter is a plain stop if the answer has content;
+otherwise the upstream has failed.
 """
 
 import msgspec
@@ -25,7 +24,7 @@ from dialects.json.raw_json import ABSENT, as_text, dicts, members_of, size, val
 
 
 class _Choice:
-    """What a stream spreads out over one candidate."""
+    """The state of one candidate between frames."""
 
     __slots__ = ("calls", "cited", "texts")
 
@@ -36,12 +35,10 @@ class _Choice:
 
 
 class CandidateReader:
-    """Turns one frame after the other into events.
-
-    With `translate`, the events include everything that an encoder needs. Calls without an id get
-    one that is derived from `request_id` or, without it, from the answer's own id. After any call
-    `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far, `searches` the searches, and
-    `seen` the candidates that have shown themselves.
+    """Converts frames to events, one after the other. With `translate`, the events include
+    everything that an encoder needs. Calls without an id get one derived from `request_id` or,
+    without it, from the answer's own id. After each call `text_bytes` and `reasoning_bytes` count
+    the UTF-8 bytes so far, `searches` the searches, and `seen` the candidates that have started.
     """
 
     def __init__(self, *, translate: bool, request_id: str = "") -> None:
@@ -67,7 +64,7 @@ class CandidateReader:
         return self._blocked or len(self._finished) >= max(choices, len(self._choices))
 
     def read(self, answer: Answer, events: list[neutral.Event]) -> neutral.UpstreamError | None:
-        """Append the events of a frame; an error in the place of a finish comes back."""
+        """Append the events of a frame; return an error that takes the place of a finish."""
         self._id = self._id or answer.response_id or ""
         for candidate in answer.candidates or ():
             error = self._read(candidate, answer.model_version or "", events)
@@ -152,7 +149,7 @@ class CandidateReader:
             id_ = derive_id("call_", self._request_id or self._id, index, at)
         events.append(neutral.ToolCallStart(index, at, id_, name))
         args = value_bytes(call.args) or b"{}"
-        # The args are JSON that has been read already, so that this cannot fail.
+        # The args were parsed before, so this cannot fail.
         arguments = msgspec.json.format(args, indent=-1).decode()
         events.append(neutral.ToolArgumentsDelta(index, at, arguments))
         self.text_bytes += size(name) + size(arguments)
@@ -163,7 +160,7 @@ class CandidateReader:
         self, index: int, part: Part, raw: msgspec.Raw, events: list[neutral.Event]
     ) -> None:
         if value_bytes(raw) is None or part.thought:
-            # Drafts of a picture are thoughts; they are no part of the answer.
+            # Drafts of a picture are thoughts, and not part of the answer.
             return
         self._has_content = True
         if not self._translate:

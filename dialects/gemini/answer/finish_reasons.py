@@ -1,4 +1,4 @@
-"""Why an answer of the gemini dialect ended: its finish reasons, read and written."""
+"""The finish reasons of the gemini dialect, read and written."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ _WORDS: Final[dict[FinishReason, str]] = {"length": "MAX_TOKENS", "content_filte
 
 
 def write_reason(reason: FinishReason | None, *, refused: bool) -> str | None:
-    """The finish reason in the dialect's words; a refusal text is reported as such."""
+    """Return the finish reason by the dialect's name; a refusal text is reported as such."""
     if reason is None:
         return None
     return "SAFETY" if refused and reason == "stop" else _WORDS.get(reason, "STOP")

@@ -1,9 +1,9 @@
-"""The sources of an answer of the gemini dialect, read from and written to its metadata.
+"""Read and write the sources of an answer in the metadata of the gemini dialect.
 
-    groundingMetadata.webSearchQueries      what was searched for
+    groundingMetadata.webSearchQueries      the search queries
     groundingMetadata.groundingChunks[]     the sources: web, retrievedContext or maps
-    groundingMetadata.groundingSupports[]   which sources stand behind which piece of the text
-    citationMetadata.citationSources[]      texts that were recited
+    groundingMetadata.groundingSupports[]   the sources of each piece of the text
+    citationMetadata.citationSources[]      recited texts
 
 Positions of pieces count bytes of UTF-8 in the answer's text, while Source counts characters.
 """
@@ -18,7 +18,7 @@ from dialects.chat.events import Source
 from dialects.json.raw_json import as_text, dicts, members_of, object_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
-# From this generation on each query is billed, before it the answer as a whole.
+# From this generation on each query is billed; before it, the answer as a whole.
 _BY_QUERY = 3
 _KINDS = ("web", "retrievedContext", "maps")
 
@@ -31,7 +31,7 @@ _queries = msgspec.json.Decoder(_Queries)
 
 
 def read_queries(raw: msgspec.Raw) -> list[str]:
-    """What was searched for, without empty queries."""
+    """Return the search queries, without empty ones."""
     try:
         queries = _queries.decode(raw).web_search_queries
     except (msgspec.DecodeError, RecursionError):
@@ -40,14 +40,16 @@ def read_queries(raw: msgspec.Raw) -> list[str]:
 
 
 def count_searches(queries: int, model_version: str) -> int:
-    """How many searches that many queries are to the model that made them."""
+    """Return how many searches the model bills for that many queries."""
     generation = _GENERATION.search(model_version)
     by_query = generation is not None and int(generation[1]) >= _BY_QUERY
     return queries if by_query else min(queries, 1)
 
 
 def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, text: str) -> list[Source]:
-    """All sources of an answer whose text so far is `text`, those without a place last."""
+    """Return all sources of an answer whose text so far is `text`, those without a position
+    last.
+    """
     metadata, raw_text = members_of(grounding), text.encode()
     chunks = [_read_chunk(chunk) for chunk in dicts(metadata.get("groundingChunks"))]
     sources: list[Source] = []
@@ -94,7 +96,7 @@ def _characters(raw: bytes) -> int:
 
 
 def write_grounding(citations: Iterable[Source], text: str) -> dict[str, Any]:
-    """The `groundingMetadata` of an answer whose text is `text`; {} without citations."""
+    """Return the `groundingMetadata` of an answer whose text is `text`; {} without citations."""
     places: dict[str, int] = {}
     chunks: list[dict[str, Any]] = []
     supports: list[dict[str, Any]] = []

@@ -1,7 +1,6 @@
-"""The members of a gemini answer that are looked at, for whole and streamed answers alike.
-
-The parser skips all other members. A text that does not match these structs is read again, more
-slowly, and converted.
+"""The members of a gemini answer that are read, for whole and streamed answers. The parser skips
+all other members. A text that does not match these structs is parsed again, more slowly, and
+converted.
 """
 
 from typing import Any
@@ -33,13 +32,13 @@ class Part(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Content(msgspec.Struct, gc=False):
-    """The content of a candidate; one that was all thought may have no parts."""
+    """The content of a candidate; one of thoughts only may have no parts."""
 
     parts: list[Part] | None = None
 
 
 class Candidate(msgspec.Struct, gc=False, rename="camel"):
-    """One choice, or what is new of it."""
+    """One choice, or its new part."""
 
     index: int | None = None
     content: Content | None = None
@@ -51,13 +50,13 @@ class Candidate(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Feedback(msgspec.Struct, gc=False, rename="camel"):
-    """What was found wrong with the prompt."""
+    """The reason why the prompt was blocked."""
 
     block_reason: str | None = None
 
 
 class Answer(msgspec.Struct, gc=False, rename="camel"):
-    """A frame or a whole answer, or an error in its place."""
+    """A frame or a whole answer, or an error instead of it."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: Feedback | None = None

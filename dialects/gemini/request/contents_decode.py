@@ -1,9 +1,9 @@
-"""`contents` and `systemInstruction`, read into neutral messages.
+"""Decode `contents` and `systemInstruction` into neutral messages.
 
 A user's turn becomes several messages: one for each functionResponse, one for the parts between.
-Calls may come without ids: each gets one of ours, and a response without an id answers the earliest
-call of its name, of the latest turn that has one open. A part's seal belongs to that part, but on
-a thought it closes the thought.
+Calls without ids get one of ours, and a response without an id answers the earliest open call of
+its name, in the latest turn that has one. A seal belongs to the part that carries it; on a thought
+it closes the thought.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ from dialects.json.members import Members
 from dialects.media.media import read_base64, read_url
 
 _ROLES: Final = ("user", "model", "function")
-# What a part is; the others only go with it.
+# The members that determine a part's kind; the others only accompany them.
 _KINDS: Final = (
     "text",
     "inlineData",
@@ -49,9 +49,8 @@ _BESIDE: Final = frozenset({"thought", "thoughtSignature", *_KINDS})
 
 
 class ContentsReader:
-    """Reads the contents in order and remembers their calls.
-
-    `unknown_members` names the members of parts that have no neutral word.
+    """Reads the contents in order and remembers their calls. `unknown_members` names the members of
+    parts without a neutral counterpart.
     """
 
     def __init__(self, request_id: str) -> None:
@@ -61,7 +60,7 @@ class ContentsReader:
         self.unknown_members: dict[str, Any] = {}
 
     def system(self, body: Members) -> tuple[Message, ...]:
-        """The system text, as one message or none."""
+        """Return the system text as one message, or none."""
         if isinstance(body.value.get("systemInstruction"), str):
             texts = [Text(body.value["systemInstruction"])]
         elif content := body.object("systemInstruction"):
@@ -74,7 +73,7 @@ class ContentsReader:
         return (Message("system", tuple(texts)),) if texts else ()
 
     def messages(self, body: Members) -> tuple[Message, ...]:
-        """The conversation. Raises RequestFault; a response must answer an earlier call."""
+        """Return the conversation. Raises RequestFault; a response must answer an earlier call."""
         contents = read_objects(body, "contents")
         if not contents:
             body.required("contents", body.value.get("contents"))
@@ -169,7 +168,7 @@ class ContentsReader:
         return ToolResult(call_id, tuple(parts), failed, name)
 
     def _call_id(self, result: Members, name: str) -> str:
-        """The id of the call that is answered: by id, else by name."""
+        """Return the id of the answered call: by id, else by name."""
         result_id = result.text("id")
         for by_id in (True, False):
             for turn in reversed(self._open):
@@ -181,7 +180,7 @@ class ContentsReader:
 
 
 def _join_texts(parts: Iterable[Part]) -> Iterator[Part]:
-    """Texts side by side are pieces of one: white space alone would be lost as a part."""
+    """Join adjacent texts, because white space alone would be lost as a part."""
     words: list[str] = []
     for part in parts:
         if isinstance(part, Text):
@@ -244,9 +243,9 @@ def _media(source: Base64 | Url) -> Part:
 
 
 def _read_response(response: dict[str, Any]) -> tuple[str | None, bool]:
-    """Text and failure of a response; the text of an object that is no mere wrapping is its JSON.
-
-    A `result` that is an object in text stays wrapped, for it would be taken for one.
+    """Return the text and failure of a response; the text of an object is its JSON, unless it only
+    wraps a result. A `result` that is an object in a text remains wrapped, so that it is not
+    mistaken for an object.
     """
     if len(response) == 1:
         ((name, value),) = response.items()

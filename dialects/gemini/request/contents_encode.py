@@ -1,4 +1,4 @@
-"""Neutral messages, written as `contents` and `systemInstruction` of the gemini dialect."""
+"""Write neutral messages as `contents` and `systemInstruction` of the gemini dialect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -31,18 +31,17 @@ from dialects.gemini.answer.encode import write_seal, write_thought
 from dialects.gemini.part_forms import object_of, write_address, write_call, write_data
 from dialects.gemini.seals import UNSEALED
 
-# Where Google itself keeps or finds what a client names.
+# Where Google itself stores or finds what a client names.
 _OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})
 _OWN_DOMAIN = "youtube.com"
-# `call_` and 24 hex digits are ids of ours, which no provider has given (`turns.derive_id`).
+# `call_` and 24 hex digits are our own ids, which no provider uses (`turns.derive_id`).
 _MADE_CHARACTERS = len("call_") + 24
 _HEX = frozenset("0123456789abcdef")
 
 
 def reads_address(request: ChatRequest, source: Url) -> bool:
-    """Return whether the provider can fetch a URL itself.
-
-    A client of this dialect names only addresses of which it knows that.
+    """Return whether the provider can fetch a URL itself. URLs of clients of this dialect are
+    assumed to be fetchable.
     """
     if request.dialect == "gemini" or source.url.startswith("gs://"):
         return True
@@ -56,10 +55,9 @@ def reads_address(request: ChatRequest, source: Url) -> bool:
 def write_contents(
     request: ChatRequest, upstream: Upstream
 ) -> tuple[JsonObject | None, list[JsonObject]]:
-    """`systemInstruction`, None without one, and `contents`.
-
-    System text alone is what the user says, for there must be contents. Raises RequestFault for
-    parts that the dialect cannot express, and for results of calls that are not in the history.
+    """Return `systemInstruction`, None without one, and `contents`. System text alone becomes a
+    user turn, because contents are required. Raises RequestFault for parts that the dialect cannot
+    express, and for results of calls that are not in the history.
     """
     texts, rest = split_system(request.messages)
     writer = _Writer(request, upstream)
@@ -80,7 +78,7 @@ class _Writer:
         self._names = call_names(request.messages)
 
     def turn(self, turn: MergedMessage) -> JsonObject | None:
-        """A content; None when nothing of it is left."""
+        """Return a content; None if nothing of it is left."""
         if turn.role == "assistant":
             parts = self._model(turn.parts)
             return {"role": "model", "parts": parts} if parts else None
@@ -105,7 +103,7 @@ class _Writer:
                     written += [] if waiting is None else [write_seal(waiting)]
                     waiting = seal
                 if self._same and part.text:
-                    # Thoughts of earlier turns go back to where they came from, and nowhere else.
+                    # Thoughts of earlier turns are only sent back to their own provider.
                     written.append(write_thought(part.text))
                 continue
             body = self._part(part)
@@ -116,7 +114,7 @@ class _Writer:
         if waiting is not None:
             written.append(write_seal(waiting))
         if self._seal_due and not any("thoughtSignature" in body for body in written):
-            # The model did not make these calls, or their seal was lost on the way.
+            # The model did not make these calls, or their seal was lost.
             for body in written:
                 if "functionCall" in body:
                     body["thoughtSignature"] = UNSEALED
@@ -134,7 +132,7 @@ class _Writer:
             case OwnPart():
                 return part.value if part.dialect == "gemini" else None
             case Audio(source=FileId()):
-                # Sound of an earlier answer is not kept by us; what was said is.
+                # Sound of an earlier answer is not stored here; its transcript is sent.
                 return {"text": part.transcript} if part.transcript else None
             case Image() | Audio() | File() | Video():
                 return self._media(part)
@@ -166,7 +164,7 @@ class _Writer:
         return {"functionResponse": head | {"name": name, "response": _response(result, text)}}
 
     def _id(self, id_: str) -> str:
-        """An id that the client of this dialect gave; the provider knows no other."""
+        """Return an id that the client of this dialect sent; the provider knows no other."""
         derived = (
             len(id_) == _MADE_CHARACTERS and id_.startswith("call_") and _HEX.issuperset(id_[5:])
         )

@@ -1,7 +1,6 @@
-"""A generateContent request of the gemini dialect, read into neutral words.
-
-Members are known in camelCase and in snake_case. What has no neutral word is kept in `extra`, by
-its path (`generationConfig.imageConfig`), for an upstream of this dialect.
+"""Decode a generateContent request of the gemini dialect into neutral form. Members are accepted in
+camelCase and snake_case. Members without a neutral counterpart are kept in `extra`, by path
+(`generationConfig.imageConfig`), for an upstream of this dialect.
 """
 
 from typing import Final, Literal
@@ -83,10 +82,8 @@ _KNOWN_FUNCTION: Final = frozenset({"name", "description", "parameters", "parame
 def decode(
     raw: bytes, *, model: str, stream: bool, request_id: str, received_at: int
 ) -> ChatRequest:
-    """Read a request that will be translated: every type and value is checked.
-
-    `model` and `stream` come from the path. Raises RequestFault. The caller checks whether the
-    model exists.
+    """Decode a request that will be translated, with checks of every type and value. `model` and
+    `stream` come from the path. Raises RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = camel(read_members(raw))
@@ -154,7 +151,7 @@ def _read_audio(config: Members) -> AudioOutput | None:
 
 
 def _read_output_form(config: Members, extra: JsonObject) -> AnyJson | JsonSchema | None:
-    """A schema in whatever form, or JSON of any kind; other types are only Gemini's."""
+    """Read a schema in any form, or JSON of any kind; other types are Gemini's only."""
     media_type = config.text("responseMimeType")
     for name in _SCHEMAS:
         schema = config.json(name)
@@ -218,5 +215,7 @@ def _read_tool_choice(body: Members, extra: JsonObject) -> ToolChoice | None:
 
 
 def is_nested_member(name: str) -> bool:
-    """Whether an entry of `extra` names members of parts or functions, which cannot be put back."""
+    """Return whether an entry of `extra` names members of parts or functions, which cannot be
+    restored.
+    """
     return name.startswith(("contents.", "tools."))

@@ -1,6 +1,5 @@
-"""A neutral chat request, written in the gemini dialect for one upstream model.
-
-The path names the model and whether the answer is streamed.
+"""Write a neutral chat request in the gemini dialect for one upstream model. The path contains the
+model and whether the answer is streamed.
 """
 
 import re
@@ -29,7 +28,7 @@ from dialects.gemini.request.decode import STOPS_MAX, is_nested_member
 from dialects.gemini.request.schema import cut_schema
 from dialects.gemini.request.thinking import write_thinking
 
-# Gemini 2 refuses the two together; Gemini 3 wants an answer that no other dialect can carry.
+# Gemini 2 refuses the two together; Gemini 3 requires an answer that no other dialect can express.
 _NO_SEARCH: Final = "tools: this model does not search the web beside functions of the client"
 # Fields without a counterpart.
 _FOREIGN: Final = (
@@ -46,7 +45,7 @@ _FOREIGN: Final = (
     "tool_calls_max",
     "include",
 )
-# Fields that go out as they are, under names of this dialect.
+# Fields that are sent unchanged, with their names in this dialect.
 _COPIED: Final = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -59,7 +58,7 @@ _COPIED: Final = {
 }
 _SEED_MAX: Final = 2**31 - 1
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-# The voices that a client may name; another name means the model's own choice.
+# The voices that a client may name; any other name lets the model choose.
 _VOICES: Final = re.compile(
     "Achernar|Achird|Algenib|Algieba|Alnilam|Aoede|Autonoe|Callirrhoe|Charon|Despina|Enceladus"
     "|Erinome|Fenrir|Gacrux|Iapetus|Kore|Laomedeia|Leda|Orus|Puck|Pulcherrima|Rasalgethi|Sadachbia"
@@ -69,16 +68,17 @@ _NO_PARAMETERS: Final = frozenset({"type", "properties", "required", "additional
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """The body for the upstream.
-
-    Raises RequestFault `unsupported_capability` for server tools of other dialects and parts that
-    the dialect cannot express, `invalid_type` for results of calls that are not in the history.
+    """Return the body for the upstream. Raises RequestFault `unsupported_capability` for server
+    tools of other dialects and parts that the dialect cannot express, `invalid_type` for results of
+    calls that are not in the history.
     """
     return _RequestWriter(request, upstream).encode()
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Addresses that Google does not read by itself: all but gs://, its files and YouTube."""
+    """Return the URLs that Google does not fetch itself: all except gs://, its files and
+    YouTube.
+    """
     return urls(
         request,
         lambda part: isinstance(part.source, Url) and not reads_address(request, part.source),
@@ -211,7 +211,7 @@ class _RequestWriter:
         return function | {"parametersJsonSchema": schema}
 
     def _write_extra(self) -> None:
-        """Put members that only this dialect has back in their places."""
+        """Restore the members that only this dialect has."""
         if not self._same:
             return
         places = {"generationConfig": self._config}
@@ -229,5 +229,5 @@ class _RequestWriter:
 
 
 def _says_nothing(schema: JsonObject) -> bool:
-    """Whether a schema is that of a function without parameters."""
+    """Return whether a schema is that of a function without parameters."""
     return not schema.get("properties") and _NO_PARAMETERS.issuperset(schema)

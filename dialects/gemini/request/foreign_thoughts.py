@@ -1,8 +1,8 @@
-"""Removes what the provider would refuse of a conversation that is forwarded unchanged.
+"""Removes parts of a forwarded conversation that the provider would refuse.
 
 Another provider may have written parts of the history. Its seals are marked and mean nothing here:
-they are removed together with their reasoning. A model that requires seals on its calls is told
-that it did not make the calls of a turn without one.
+they are removed together with their reasoning. If a model requires seals on its calls, a turn
+without one is marked as not made by the model.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _encode = msgspec.json.encode
 
 
 def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
-    """The edits that fit the history to a model of these flags."""
+    """Return the edits that adapt the history to a model with these flags."""
     contents = _items(body.value("contents") or b"")
     before = [_model_parts(content) for content in contents]
     after = [
@@ -58,7 +58,7 @@ def _model_parts(content: msgspec.Raw) -> list[_Part]:
 
 
 def _without_foreign_seal(part: _Part) -> _Part | None:
-    """A part without a foreign seal, None for a thought that has one."""
+    """Return a part without its foreign seal, None for a thought with one."""
     name = next((name for name in _SEALS if name in part), "")
     seal = value_of(part.get(name))
     if not isinstance(seal, str) or read_signature(seal).owner == "gemini":
@@ -95,7 +95,7 @@ def _with_parts(content: msgspec.Raw, parts: list[_Part]) -> msgspec.Raw:
 
 
 def _items(raw: bytes) -> list[msgspec.Raw]:
-    """An array, or one object in its place, which Google reads alike."""
+    """Return an array, or a single object as an array, like Google's parsers."""
     if raw.startswith(b"{"):
         return [msgspec.Raw(raw)]
     return _raws.decode(raw) if raw.startswith(b"[") else []

@@ -1,8 +1,8 @@
-"""Reading and editing a generateContent request of the gemini dialect.
+"""Read and edit a generateContent request of the gemini dialect.
 
-Only what the gateway itself acts on is checked: the container of the contents, the numbers that
-bound the cost. The provider checks the rest; the body is forwarded unchanged. The model and whether
-the answer is streamed are in the path, so nothing in the body needs to change for them.
+Only what the gateway itself uses is checked: the container of the contents, the numbers that limit
+the cost. The provider checks the rest; the body is forwarded unchanged. The model and whether the
+answer is streamed are in the path, so that the body needs no change for them.
 """
 
 from collections import Counter
@@ -44,14 +44,14 @@ _MEDIA_KINDS: Final[Mapping[str, MediaKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
     `output_cap` is the client's limit in tokens for one candidate, None without one. `text_bytes`
     is the length of the body without its pictures, an upper bound of the tokens of all its text.
-    `media` counts the parts that may cost more tokens than they have bytes, by kind. `audio_output`
-    says that the answer may hold sound. `max_cost_nano` is our own field. `foreign` says that the
-    history has another provider's seals, `calls` that it has calls. Usage is always reported, and
-    the dialect names no end user.
+    `media` counts the parts that may cost more tokens than they have bytes, by kind.
+    `audio_output`: the answer may contain sound. `max_cost_nano` is our own field. `foreign`: the
+    history has another provider's seals; `calls`: it has calls. Usage is always reported, and the
+    dialect names no end user.
     """
 
     body: Body
@@ -109,10 +109,9 @@ _typed = msgspec.json.Decoder(_Typed)
 
 
 def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
-    """Read a request whose path names `model` and whether it is a `stream`.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the contents,
-    then types (400) and values (422). The caller checks whether the model exists.
+    """Read a request whose path names `model` and whether it is a `stream`. Raises RequestFault in
+    the contract's order: the JSON text, the root, model, the contents, then types (400) and values
+    (422). The caller checks whether the model exists.
     """
     body = read_body(raw)
     check_model(model)
@@ -148,12 +147,11 @@ def edit(
     thinking: JsonObject | None = None,
     quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
-    """The body for the upstream: the client's bytes with only what must change changed.
-
-    `output_cap`, in tokens for one candidate, takes the place of the client's cap; `thinking` (of
-    a model's suffix, `thinking.suffix_thinking`) that of its thinkingConfig. Our own field is taken
-    out. A model in the body is not what counts, but it must not name another than the path.
-    `quirks` are those of the history.
+    """Return the body for the upstream: the client's bytes with minimal changes. `output_cap`, in
+    tokens for one candidate, replaces the client's cap; `thinking` (of a model's suffix,
+    `thinking.suffix_thinking`) replaces its thinkingConfig. Our own field is removed. The path
+    determines the model; a model in the body must be the same. `quirks` are the changes to the
+    history.
     """
     body = facts.body
     edits: dict[str, bytes | None] = dict(quirks.edits)
@@ -176,9 +174,8 @@ def edit(
 
 
 def read_config(body: Body) -> Members:
-    """The `generationConfig`, without any when it is absent.
-
-    Each name appears once: the bounds checked here must be those that the provider reads.
+    """Return the `generationConfig`, or an empty one. Each name must be unique, so that the
+    provider reads the limits that are checked here.
     """
     raw = body.value(spelling(body, _CONFIG))
     if raw is None:
@@ -211,11 +208,9 @@ def _asks_audio(config: Members) -> bool:
 
 
 class _ContentsScanner:
-    """Counts pictures, sounds, files and films of contents, and the bytes of the pictures, and
-    looks for calls and foreign seals.
-
-    Parts are identified by their members. Invalid shapes are not counted, because the provider
-    refuses them.
+    """Counts pictures, sounds, files and videos of contents, and the bytes of the pictures, and
+    looks for calls and foreign seals. Parts are identified by their members. Invalid shapes are not
+    counted, because the provider refuses them.
     """
 
     def __init__(self) -> None:
@@ -251,7 +246,7 @@ def _kind(blob: msgspec.Raw) -> MediaKind:
         word = msgspec.json.decode(raw) if starts(raw, b'"') else ""
         if word:
             return _MEDIA_KINDS.get(word.partition("/")[0].lower(), "file")
-    # Only films may be named without their type.
+    # Only videos may be named without their type.
     return "video"
 
 

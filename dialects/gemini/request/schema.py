@@ -1,7 +1,6 @@
-"""Schemas: Google's old form (a part of OpenAPI 3.0) and JSON Schema, one from the other.
-
-Old channels know only the old form, `parameters` and `responseSchema`; what it cannot say is left
-out. Clients may still write it: its types are in capitals and `nullable` stands for a null type.
+"""Convert between Google's old form of schemas (a part of OpenAPI 3.0) and JSON Schema. Old
+channels support only the old form, `parameters` and `responseSchema`; what it cannot express is
+omitted. Clients may still send it: its types are in capitals and `nullable` means a null type.
 """
 
 from collections.abc import Mapping
@@ -12,19 +11,17 @@ _REMOVED: Final = frozenset(
     | {"examples", "default", "$comment", "$anchor"}
 )
 _FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
-# 64-bit numbers, which the old form writes as text.
+# 64-bit integers, which the old form writes as text.
 _WIDE: Final = frozenset(
     {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
 )
-# The most references that are followed in one schema: each may lead to many more.
+# The maximum number of references followed in one schema, because each may lead to many more.
 _FOLLOWED_MAX: Final = 200
 
 
 def cut_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON Schema in the old form.
-
-    References inside it are put in their place; one that leads back to itself, or nowhere, becomes
-    an object without more.
+    """Return a JSON Schema in the old form. References inside it are replaced by their targets; a
+    cyclic or invalid one becomes an unspecified object.
     """
     return _SchemaCutter(schema).cut(schema)
 
@@ -85,7 +82,7 @@ class _SchemaCutter:
         written[name] = [*written.get(name, []), *(self.cut(inner) for inner in remaining)]
 
     def _find(self, reference: str) -> Mapping[str, Any] | None:
-        """What a reference inside the schema (#/$defs/x) points to."""
+        """Return the target of a reference inside the schema (#/$defs/x)."""
         at: Any = self._root
         head, *steps = reference.split("/")
         for step in steps:
@@ -105,7 +102,7 @@ def _add_types(written: dict[str, Any], types: list[Any]) -> None:
 
 
 def read_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a schema in the old form."""
+    """Return the JSON Schema for a schema in the old form."""
     read: dict[str, Any] = {}
     for name, value in schema.items():
         match name:

@@ -1,4 +1,4 @@
-"""`thinkingConfig`: budgets up to Gemini 2.5, levels from Gemini 3 on, never both."""
+"""`thinkingConfig`: budgets up to Gemini 2.5, levels since Gemini 3, never both."""
 
 from typing import Any, Final
 
@@ -14,12 +14,12 @@ _LEVELS: Final[dict[str, Effort]] = {
     "high": "high",
     "xhigh": "xhigh",
 }
-# What every model with levels has, for one whose efforts are not known.
+# The efforts that every model with levels has, for one whose efforts are unknown.
 _LEVELS_SURE: Final[tuple[Effort, ...]] = ("low", "high")
 
 
 def read_thinking(config: Members) -> ReasoningSettings | None:
-    """The settings of a `thinkingConfig`; None when it says nothing."""
+    """Return the settings of a `thinkingConfig`; None for an empty one."""
     budget = config.integer("thinkingBudget", DYNAMIC, BUDGET_MAX)
     level = (config.text("thinkingLevel") or "").lower()
     if level and budget is not None:
@@ -33,7 +33,7 @@ def read_thinking(config: Members) -> ReasoningSettings | None:
 
 
 def write_thinking(request: ChatRequest, upstream: Upstream) -> dict[str, Any]:
-    """The `thinkingConfig` of a request; {} for the model's default."""
+    """Return the `thinkingConfig` of a request; {} for the model's default."""
     config = _write_depth(request.reasoning, upstream)
     include = _include_thoughts(request, upstream)
     if include is not None:
@@ -42,7 +42,7 @@ def write_thinking(request: ChatRequest, upstream: Upstream) -> dict[str, Any]:
 
 
 def suffix_thinking(settings: ReasoningSettings, upstream: Upstream) -> dict[str, Any]:
-    """The `thinkingConfig` of a suffix, for a body that is not translated."""
+    """Return the `thinkingConfig` of a suffix, for a body that is not translated."""
     config = _write_depth(settings, upstream)
     config["includeThoughts"] = bool(settings.shown)
     return config
@@ -59,16 +59,15 @@ def _write_depth(settings: ReasoningSettings | None, upstream: Upstream) -> dict
     if budget is None:
         return {"thinkingBudget": DYNAMIC} if settings.switch == "adaptive" else {}
     if budget != DYNAMIC and budget <= 0:
-        # A model that cannot be switched off thinks as little as it can.
+        # A model that cannot be switched off thinks as little as possible.
         budget = 0 if "none" in upstream.efforts else upstream.budget_min
     return {"thinkingBudget": budget}
 
 
 def _include_thoughts(request: ChatRequest, upstream: Upstream) -> bool | None:
-    """Whether thoughts come with the answer, by what each dialect shows its clients.
-
-    chat always shows reasoning, messages where it was asked for, responses where a summary was;
-    thoughts are requested from a model that is known to think, even without a request to think.
+    """Return whether to request thoughts, by what each dialect shows its clients: chat always shows
+    reasoning, messages if it was requested, responses if a summary was. Thoughts are requested from
+    a model that is known to think, even if thinking is not.
     """
     settings = request.reasoning
     thinking = thinks(request)

@@ -1,15 +1,15 @@
-"""Decoding a streamed answer of the gemini dialect, frame by frame.
+"""Decode a streamed answer of the gemini dialect, frame by frame.
 
-The decoder looks into each frame and says what it means; the step also carries the frame's own
-bytes, because a stream to a client of the same dialect is forwarded unchanged. Events and a JSON
-array are both read; the first byte decides. Upstreams are asked for events: for a client that wants
-an array, the data of each is an element.
+The decoder returns the meaning of each frame together with its bytes, because a stream to a client
+of the same dialect is forwarded unchanged. It reads server-sent events and a JSON array; the first
+byte decides. Upstreams are asked for events: for a client that wants an array, each event's data
+becomes an element.
 
     START --frame--> OPEN --every candidate finished--> COMPLETE --end or ]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
 
-After COMPLETE a cut is no fault: events have no end marker, an array has its bracket. After ENDED,
-FAILED and BROKEN no more is read.
+A break after COMPLETE is not a fault: events have no end marker, an array has its bracket. After
+ENDED, FAILED and BROKEN no more is read.
 """
 
 from typing import Any
@@ -38,10 +38,9 @@ from dialects.usage.usage import Counts
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer.
-
-    `choices`: how many candidates were asked for. `array`: the client wants one. With `translate`,
-    the events are complete; `request_id` is what the ids of calls are then derived from.
+    """Reads one streamed answer. `choices`: the requested number of candidates. `array`: the client
+    wants an array. With `translate`, the events are complete, and the ids of calls are derived from
+    `request_id`.
     """
 
     _reader: CandidateReader
@@ -66,7 +65,7 @@ class Decoder(FrameDecoder):
         self._counted: bytes | None = None
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        """What ends a stream to a client of the same dialect that has failed on our side."""
+        """Return the frames that end a forwarded stream that failed on our side."""
         first = self._written == 0
         return error_frame(kind, message, request_id=request_id, array=self._as_array, first=first)
 
@@ -104,7 +103,7 @@ class Decoder(FrameDecoder):
         return self._break(self._cut())
 
     def _refuse(self, fault: neutral.BrokenFault) -> neutral.Step:
-        """A frame that cannot be read; after the end nothing depends on it (F30)."""
+        """Return the step of an unreadable frame; after the end it is ignored (F30)."""
         return neutral.Step(b"", []) if self.complete else self._break(fault)
 
     def _read_frame(self, frame: Frame, answer: Answer) -> neutral.Step:
@@ -131,7 +130,7 @@ class Decoder(FrameDecoder):
         return self._array and not self._framing.array
 
     def _forward(self, frame: Frame) -> bytes:
-        """A frame as the client wants it; comments have no place in an array."""
+        """Return a frame in the client's form; an array has no place for comments."""
         if not self._converts:
             return frame.raw
         data = frame.data or b""
@@ -169,7 +168,7 @@ class Decoder(FrameDecoder):
         return self._finish(marked=not self._framing.array) if self.complete else super()._stop()
 
     def _finish(self, *, marked: bool) -> neutral.Step:
-        """The answer is complete: an array still needs its closing bracket."""
+        """Finish a complete answer: an array still needs its closing bracket."""
         return self._end(marked=marked, raw=ARRAY_CLOSE if self._as_array else b"")
 
     def _break(self, fault: neutral.BrokenFault) -> neutral.Step:

@@ -1,12 +1,12 @@
-"""Neutral events, written as a streamed answer of the gemini dialect.
+"""Write neutral events as a streamed answer of the gemini dialect.
 
-    Start          -> nothing, but every frame tells whose answer it is
+    Start          -> nothing, but every frame has the answer's id and model
     deltas         -> one frame each
     tool call      -> one frame when its arguments are complete, never before (F38)
-    Gemini's seal  -> waits for the part that it hangs on, else comes alone before the end
+    Gemini's seal  -> with the part that it belongs to, else alone before the end
     foreign seal   -> closes the thought that it belongs to
     Finish, Citation, LogprobsDelta
-                   -> the last frame, for reasons, sources and counts belong together
+                   -> the last frame, because reasons, sources and counts belong together
     Usage          -> every frame from then on
     end            -> the last frame
 
@@ -39,7 +39,7 @@ from dialects.usage.usage import Counts
 
 
 class _Choice:
-    """What remains to be sent of one choice."""
+    """The pending parts of one choice."""
 
     __slots__ = ("calls", "citations", "finish", "refused", "seal", "sound", "texts", "tokens")
 
@@ -90,14 +90,16 @@ class Encoder:
         return self._frame([{"content": content, "index": at}])
 
     def end(self) -> bytes:
-        """What ends a complete answer: the frame with the reasons, the sources and the counts."""
+        """Return the end of a complete answer: the frame with the reasons, the sources and the
+        counts.
+        """
         last = [_write_last(at, choice) for at, choice in sorted(self._choices.items())]
         self._usage = self._usage or {"usageMetadata": write_usage(Counts())}
         frame = self._frame(last)
         return frame + ARRAY_CLOSE if self._array else frame
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; open calls are never sent."""
+        """Return the end of a failed answer; open calls are never sent."""
         first = not self._started
         return error_frame(
             kind, message, request_id=self._request.request_id, array=self._array, first=first

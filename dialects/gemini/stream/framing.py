@@ -1,12 +1,12 @@
-"""A stream of the gemini dialect, cut into frames without changing a byte.
+"""Split a stream of the gemini dialect into frames without changing a byte.
 
-With `alt=sse` it is server-sent events. Without, it is one JSON array whose elements come one after
-the other, with whatever white space between them:
+With `alt=sse` it is server-sent events. Otherwise it is one JSON array, whose elements may be
+separated by any white space:
 
     START --[--> BETWEEN --{--> ELEMENT --}--> BETWEEN --]--> END        START --{--> ELEMENT
 
-An element's frame starts with the bytes before it. Each byte is looked at a bounded number of times
-however the stream is fed: inside a long string, where the search stopped is remembered.
+An element's frame starts with the bytes before it. Each byte is examined a bounded number of times,
+however the stream is split into chunks: the search in a long string resumes where it stopped.
 """
 
 import re
@@ -15,23 +15,22 @@ from typing import Final
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
 
 CLOSED: Final = "]"
-"""What the frame of the closing bracket has in the place of an event's name."""
+"""The event name of the closing bracket's frame."""
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _BETWEEN = re.compile(rb"[ \t\r\n,\xef\xbb\xbf]*+")
-# Whole strings are jumped over; one that is not whole yet stops at its opening quote. The outer
-# repeat is not possessive: before 3.11.5 (gh-106052) that would stand behind the quote.
+# Whole strings are skipped; an incomplete one stops at its opening quote. The outer repeat is not
+# possessive: before 3.11.5 (gh-106052) it would stop after the quote.
 _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*', re.DOTALL)
 _TO_QUOTE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _QUOTE, _OPENING, _ARRAY, _END = b'"', b"{[", b"[", b"]"
 
 
 class ElementSplitter:
-    """Takes bytes of a JSON array, or of one object, as they arrive and gives whole elements.
-
-    `array` says that there was an opening bracket. What cannot begin an element is given as a
-    frame whose data is no JSON. When an element passes `frame_bytes_max`, `too_large` becomes true
-    and nothing is read on (F17).
+    """Splits a JSON array, or a single object, into elements as its bytes arrive. `array`: there
+    was an opening bracket. An invalid beginning of an element becomes a frame whose data is not
+    JSON. When an element exceeds `frame_bytes_max`, `too_large` becomes true and reading stops
+    (F17).
     """
 
     def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
@@ -43,7 +42,7 @@ class ElementSplitter:
         self._in_string = self._over = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The elements that are whole now."""
+        """Return the complete elements."""
         if self._over or self.too_large:
             return []
         self._pending += chunk
@@ -58,7 +57,7 @@ class ElementSplitter:
         return frames
 
     def end(self) -> Frame | None:
-        """What was left, as a frame; its data is None when that is only white space."""
+        """Return the rest as a frame; its data is None if it is only white space."""
         if not self._pending or self._over:
             return None
         raw = bytes(self._pending)
@@ -90,13 +89,13 @@ class ElementSplitter:
         return between.end() if between else at
 
     def _ends(self) -> bool:
-        """Search on for the bracket that ends the element; true when it is there."""
+        """Continue to search for the bracket that ends the element; return whether it was found."""
         pending, at = self._pending, self._at
         while True:
             match = (_TO_QUOTE if self._in_string else _TO_BRACKET).match(pending, at)
             at = self._at = match.end() if match else at
             letter = pending[at : at + 1]
-            # A lone backslash at the end waits for what it escapes.
+            # A backslash at the end of a chunk waits for the escaped character.
             if not letter or letter == b"\\":
                 return False
             at += 1
@@ -116,9 +115,8 @@ class ElementSplitter:
 
 
 class Framing:
-    """Cuts a stream of either form; the first byte decides.
-
-    `array` says that it is a JSON array, `too_large` that a frame was (F17).
+    """Splits a stream in either form; the first byte decides. `array`: it is a JSON array;
+    `too_large`: a frame exceeded the limit (F17).
     """
 
     def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
@@ -136,7 +134,7 @@ class Framing:
 
     @property
     def too_large(self) -> bool:
-        """Whether a frame was larger than it may be."""
+        """Whether a frame exceeded the limit."""
         splitter = self._events or self._elements
         return splitter is not None and splitter.too_large
 
@@ -145,7 +143,7 @@ class Framing:
         return False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that are whole now."""
+        """Return the complete frames."""
         if self._events is not None:
             return self._cut_events(self._events, chunk)
         if self._elements is not None:
@@ -161,14 +159,13 @@ class Framing:
         return self._cut_events(self._events, self._head)
 
     def end(self) -> Frame | None:
-        """What was left over, None when nothing was."""
+        """Return the rest, None if there is none."""
         splitter = self._events or self._elements
         return None if splitter is None else splitter.end()
 
     def _cut_events(self, splitter: FrameSplitter, chunk: bytes) -> list[Frame]:
-        """Frames of one line are cut here, where the splitter holds nothing back.
-
-        Lines end in CRLF, which the splitter must look at much more slowly than at LF.
+        """Split frames of one line here if the splitter has no pending data. Lines end in CRLF,
+        which the splitter processes much more slowly than LF.
         """
         frames: list[Frame] = []
         if self._started and not self._held and len(chunk) <= self._max:
@@ -182,7 +179,7 @@ class Framing:
 
 
 def _cut_straight(chunk: bytes, frames: list[Frame]) -> bytes:
-    """Append the frames that are one line of data and end in CRLF; the rest comes back."""
+    """Append the frames with a single line of data that ends in CRLF; return the rest."""
     at = 0
     while chunk.startswith(b"data: ", at):
         end = chunk.find(b"\r", at)

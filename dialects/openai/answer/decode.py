@@ -1,7 +1,6 @@
-"""Reading a whole (not streamed) chat answer of the openai dialect.
-
-The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
-reasons and the size of its text. For clients of other dialects it is decoded.
+"""Read a whole (not streamed) chat answer of the openai dialect. A client of the same dialect gets
+the unchanged bytes; only the usage, the finish reasons and the text size are read. For clients of
+other dialects it is decoded.
 """
 
 from operator import attrgetter

@@ -1,4 +1,4 @@
-"""A neutral answer, written as a chat completion of the openai dialect."""
+"""Write a neutral answer as a chat completion of the openai dialect."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +30,7 @@ ID_PREFIX = "chatcmpl-"
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """The body for the client: our id and time, the model that the provider reports."""
+    """Return the body for the client: our id and time, the provider's model."""
     freeform = freeform_names(request.tools)
     body: dict[str, Any] = {
         "id": derive_id(ID_PREFIX, request.request_id),
@@ -51,7 +51,7 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
-    """The likelihoods of a piece of text."""
+    """Return the likelihoods of a piece of text."""
     return [
         {
             "token": token.token,

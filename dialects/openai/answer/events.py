@@ -1,11 +1,11 @@
-"""Reads what only a translation needs of an answer of the openai dialect.
+"""Read the parts of an openai answer that only a translation needs.
 
 A forwarded stream is read only for its text, its end and its usage. A translated one is read in
-full: whose answer it is, seals, ends of tool calls, citations, likelihoods, sound, pictures,
-counts. This reads the same bytes a second time and completes the events.
+full: id and model, seals, ends of tool calls, citations, likelihoods, sound, pictures, counts. This
+module parses the same bytes a second time and completes the events.
 
-    seals       those that hang on tool calls: Google's own; in a whole answer also the others that
-                message_decode knows (a stream has told its reasoning before the call comes)
+    seals       those attached to tool calls: Google's own; in a whole answer also the others that
+                message_decode knows (a stream sends its reasoning before the call)
 
     citations   message.annotations (OpenAI), citations (Grok: addresses), web_search (GLM),
                 search_info.search_results (Qwen)
@@ -151,7 +151,7 @@ def _read_usage(event: neutral.Usage) -> neutral.Usage:
 
 
 def _place(event: neutral.ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
-    """Which of the chunk's calls opened; None for the old form, which has none."""
+    """Return which of the chunk's calls opened; None for the old form, which has no index."""
     for at, call in enumerate(calls):
         if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
             return at

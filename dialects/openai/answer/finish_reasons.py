@@ -1,10 +1,10 @@
-"""Why an answer of the openai dialect ended: its words, read and written."""
+"""The finish reasons of the openai dialect, read and written."""
 
 from typing import Final
 
 from dialects.chat.events import FinishReason
 
-# Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
+# Reasons outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
 FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "stop": "stop",
     "length": "length",
@@ -19,7 +19,7 @@ OVERLOADED_REASONS: Final = frozenset({"insufficient_system_resource", "network_
 
 
 def write_reason(reason: FinishReason | None, *, legacy_functions: bool) -> str | None:
-    """The finish reason in the dialect's words."""
+    """Return the finish reason by the dialect's name."""
     if reason in ("stop_sequence", "pause"):
         return "stop"
     return "function_call" if reason == "tool_calls" and legacy_functions else reason

@@ -1,7 +1,6 @@
-"""The members of an openai chat answer that are looked at, for whole and streamed answers alike.
-
-The parser skips all other members. Compatible providers differ in types, so a text that does not
-match these structs is read again, more slowly, and converted.
+"""The members of an openai chat answer that are read, for whole and streamed answers. The parser
+skips all other members. Compatible providers differ in types, so a text that does not match these
+structs is parsed again, more slowly, and converted.
 """
 
 from typing import Any
@@ -76,15 +75,16 @@ def error_of(answer: Answer, data: bytes) -> bytes | None:
 
 
 class ChoiceReader(ChoiceProgress):
-    """Turns one choice after the other into events, and remembers what a stream spreads over
-    several frames."""
+    """Converts choices to events, one after the other, and collects what a stream splits over
+    several frames.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._calls: dict[int, dict[int, str]] = {}
 
     def read(self, choice: Choice, events: list[neutral.Event]) -> None:
-        """Append the events of one choice; counts of bytes grow by its text."""
+        """Append the events of one choice, and count the bytes of its text."""
         index = choice.index
         self._seen.add(index)
         delta = choice.delta or choice.message
@@ -129,7 +129,9 @@ class ChoiceReader(ChoiceProgress):
 
     @staticmethod
     def _place(ids: dict[int, str], call_id: str | None) -> int:
-        """The place of a call that was sent without `index`: a new id opens the next one."""
+        """Return the position of a call that was sent without `index`: a new id begins the next
+        call.
+        """
         last = max(ids, default=-1)
         if not call_id:
             return max(0, last)

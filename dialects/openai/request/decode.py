@@ -1,8 +1,7 @@
-"""A chat completions request of the openai dialect, read into neutral words.
-
-All of OpenAI's own parameters and those of the providers that speak its dialect: `thinking`
-(DeepSeek, GLM, Doubao, Kimi), `enable_thinking` and `parameters` (Qwen), `search_parameters`
-(Grok), `functions` and `function_call` (the old form). What is not known is kept in `extra`.
+"""Decode a chat completions request of the openai dialect into neutral form. It covers all of
+OpenAI's own parameters and those of the providers with this dialect: `thinking` (DeepSeek, GLM,
+Doubao, Kimi), `enable_thinking` and `parameters` (Qwen), `search_parameters` (Grok), `functions`
+and `function_call` (the old form). Unknown members are kept in `extra`.
 """
 
 from typing import Any, get_args
@@ -46,7 +45,7 @@ _SWITCHES = {"enabled": "on", "disabled": "off", "auto": "adaptive", "adaptive":
 _CHOICES = ("none", "auto", "required")
 _CALLABLE = ("function", "custom")
 
-# `max_cost` and `models` are our own, `stream_options` ours to say; none goes on.
+# `max_cost` and `models` are our own, and we set `stream_options` ourselves; none is forwarded.
 _KNOWN = frozenset(
     {
         "model",
@@ -95,9 +94,8 @@ _KNOWN = frozenset(
 
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
-    """Read a chat request that will be translated, so every type and value is checked.
-
-    Raises RequestFault. The caller checks whether the model exists.
+    """Decode a chat request that will be translated, with checks of every type and value. Raises
+    RequestFault. The caller checks whether the model exists.
     """
     read_body(raw)
     body = read_members(raw)

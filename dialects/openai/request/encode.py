@@ -1,7 +1,7 @@
-"""A neutral chat request, written in the openai dialect for one upstream model.
+"""Write a neutral chat request in the openai dialect for one upstream model.
 
-What sets the providers of this dialect apart are the flags of `Upstream`; without any flag and for
-a client of the same dialect, reading what was written gives the same request.
+The flags of `Upstream` express the differences between providers of this dialect. Without any flag
+and for a client of the same dialect, decoding the result returns the same request.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ from dialects.openai.request.quirks import (
 _OWN_FORMS: frozenset[SearchForm] = frozenset(
     {"web_search_options", "search_parameters", "enable_search", "glm", "kimi"}
 )
-# Fields that the dialect calls as we do, and that go out as they are.
+# Fields that have the same name in the dialect, and are sent unchanged.
 _COPIED = (
     *SAMPLING,
     "top_k",
@@ -59,16 +59,17 @@ _NAME_UNSAID = "answer"
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """The body for the upstream; its streams always ask for usage.
-
-    Raises RequestFault `unsupported_capability` for a web search that the upstream cannot be asked
-    for, server tools of other dialects, and parts that the dialect cannot express.
+    """Return the body for the upstream; its streams always ask for usage. Raises RequestFault
+    `unsupported_capability` for a web search that the upstream does not offer, server tools of
+    other dialects, and parts that the dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Files have no address in this dialect; pictures, sounds and films do."""
+    """Return the URLs of files, for which this dialect accepts no URL; it does for pictures, sounds
+    and videos.
+    """
     return urls(request, lambda part: isinstance(part, File))
 
 
@@ -285,7 +286,9 @@ class _RequestWriter:
         return {"type": "web_search", "web_search": {"enable": True}}
 
     def _write_extra(self) -> None:
-        """What only this dialect has; `parameters` are Qwen's, and win over all else."""
+        """Write the members that only this dialect has; `parameters` are Qwen's, and override
+        everything else.
+        """
         extra = dict(self._request.extra) if self._same else {}
         parameters = extra.pop("parameters", None)
         self._body = extra | self._body

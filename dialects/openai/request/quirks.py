@@ -1,10 +1,10 @@
 """What a model's flags change in a forwarded request.
 
-Only single members of the body are replaced, added or taken out; all other bytes stay. The encoder
-does the same where a request is translated.
+Only single members of the body are replaced, added or removed; all other bytes stay. The encoder
+makes the same changes to a translated request.
 
-    Where a client of this dialect asks in words that the model has not, it is asked in its own:
-    reasoning_effort, thinking and enable_thinking are three words for one switch.
+A client of this dialect may set a switch that the model does not have; it is then converted to the
+model's own: reasoning_effort, thinking and enable_thinking are three names for one switch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from dialects.json.body import Body, Quirks
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")
 JSON_SENTENCE: Final = "Answer with one JSON object only, without any other text."
-# Compatible mode is always incremental and has one form of result; the other members determine the
+# Compatible mode is always incremental and has one form of result; the other members affect the
 # hold, and must not appear a second time.
 NOT_PARAMETERS: Final = frozenset(
     {"incremental_output", "result_format", "model", "messages", "n", "stream", "stream_options"}
@@ -87,11 +87,9 @@ def fit(
     efforts: tuple[Effort, ...],
     thoughts: Mapping[str, str],
 ) -> Quirks:
-    """The edits for a model of these flags. `thoughts` is what is known of the reasoning that led
-    to earlier tool calls, by their ids.
-
-    Raises RequestFault `unsupported_capability` for a web search that the model cannot be asked
-    for in this way.
+    """Return the edits for a model with these flags. `thoughts` is the known reasoning that led to
+    earlier tool calls, by their ids. Raises RequestFault `unsupported_capability` for a web search
+    that the model does not offer in this way.
     """
     fitting = _BodyFitter(body, flags, efforts)
     fitting.run(thoughts)
@@ -319,7 +317,7 @@ def _with_sentence(messages: list[msgspec.Raw], sentence: str) -> list[msgspec.R
 
 
 def _decode(raw: bytes) -> Any:
-    """A member's value; numbers with a fraction are exact."""
+    """Return a member's decoded value; numbers with a fraction are exact."""
     try:
         return _exact.decode(raw)
     except (msgspec.DecodeError, RecursionError):

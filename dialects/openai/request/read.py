@@ -1,7 +1,7 @@
-"""Reading and editing a chat completions request of the openai dialect.
+"""Read and edit a chat completions request of the openai dialect.
 
-Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
-numbers that bound the cost, the bounds of sampling. The provider judges the rest, and the body is
+Only what the gateway itself uses is checked: model, stream, the container of the messages, the
+numbers that limit the cost, the bounds of sampling. The provider checks the rest, and the body is
 forwarded unchanged.
 """
 
@@ -56,14 +56,14 @@ _BOUNDS = {
 
 
 class ChatFacts(msgspec.Struct, frozen=True):
-    """What the gateway must know of a chat request before it is routed, held and sent.
+    """The facts that the gateway needs before routing, holding and sending a chat request.
 
-    `include_usage` says that the client itself asked for the usage chunk of its stream.
-    `output_cap` is the client's limit in tokens for one choice, None without one.
-    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
-    all its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
-    `media` counts the content parts that may cost more tokens than they have bytes, by kind.
-    `audio_output` says that the answer may hold audio. `max_cost_nano` is our own field.
+    `include_usage`: the client itself asked for the usage chunk of its stream. `output_cap` is the
+    client's limit in tokens for one choice, None without one. `text_bytes` is the length of the
+    body without its pictures. It is an upper bound of the text's tokens, because a token has at
+    least one byte, and JSON escapes only lengthen the text. `media` counts the content parts that
+    may cost more tokens than they have bytes, by kind. `audio_output`: the answer may contain
+    audio. `max_cost_nano` is our own field.
     """
 
     body: Body
@@ -100,10 +100,9 @@ _part = msgspec.json.Decoder(_Part)
 
 
 def read(raw: bytes) -> ChatFacts:
-    """Read a chat request.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the messages,
-    then types (400), then values (422). The caller checks whether the model exists.
+    """Read a chat request. Raises RequestFault in the contract's order: the JSON text, the root,
+    model, the messages, then types (400), then values (422). The caller checks whether the model
+    exists.
     """
     body = read_body(raw)
     small = small_members(body, _SMALL)
@@ -157,12 +156,10 @@ def edit(
     output_cap: int | None = None,
     quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
-    """The body for the upstream: the client's bytes with only what must change changed.
-
-    The model gets its upstream name; a stream asks for usage and keeps its other stream options,
-    which are dropped without a stream; our own fields are taken out; `output_cap`, in tokens for
-    one choice, takes the place of the client's cap, or becomes `max_tokens` if there was none;
-    `quirks` are those of the model.
+    """Return the body for the upstream: the client's bytes with minimal changes. The model gets its
+    upstream name. A stream asks for usage and keeps its other stream options, which are removed
+    without a stream. Our own fields are removed. `output_cap`, in tokens for one choice, replaces
+    the client's cap, or becomes `max_tokens` if there was none. `quirks` are those of the model.
     """
     body = facts.body
     edits: dict[str, bytes | None] = {}
@@ -189,7 +186,7 @@ def _read_messages(body: Body) -> list[_Message]:
 
 
 def read_include_usage(body: Body) -> bool:
-    """Whether the client itself asked for the usage chunk. Raises RequestFault."""
+    """Return whether the client itself asked for the usage chunk. Raises RequestFault."""
     raw = _stream_options(body).get("include_usage")
     if raw is None:
         return False
@@ -199,7 +196,7 @@ def read_include_usage(body: Body) -> bool:
 
 
 def ask_usage_of(body: Body) -> bytes:
-    """The stream options that ask for usage, with all others that the client named."""
+    """Return the stream options that ask for usage, with all others that the client set."""
     return msgspec.json.encode({**_stream_options(body), "include_usage": True})
 
 
@@ -222,10 +219,9 @@ def _texts(value: Any) -> list[str]:
 
 
 def _count_media(messages: list[_Message]) -> tuple[Mapping[MediaKind, int], int]:
-    """Count pictures, sounds, files and films, and the bytes of the pictures.
-
-    Parts are identified by their members and not by `type`, which might appear twice and be read
-    differently by the provider. Invalid shapes are not counted, because the provider refuses them.
+    """Count pictures, sounds, files and videos, and the bytes of the pictures. Parts are identified
+    by their members and not by `type`, which might appear twice and be read differently by the
+    provider. Invalid shapes are not counted, because the provider refuses them.
     """
     parts = [part for message in messages for part in _parts(message.content)]
     if not parts:

@@ -1,7 +1,6 @@
-"""A bound of the web searches of a request, however a provider of this dialect is asked for them.
-
-The rules of all providers hold for each of them: the hold is placed before one is chosen, and a
-channel may stand for another gateway, behind which any of them answers.
+"""An upper bound of a request's web searches, in any form that a provider of this dialect accepts.
+The rules of all providers are combined: the hold is placed before a provider is chosen, and a
+channel may be another gateway, behind which any of them answers.
 """
 
 from typing import Final
@@ -18,11 +17,11 @@ _MEMBERS: Final = frozenset(
 
 
 def searches_max(facts: ChatFacts) -> int:
-    """The sum of what OpenAI, xAI, Qwen, and GLM or Kimi would search."""
+    """Return the total of what OpenAI, xAI, Qwen, and GLM or Kimi would search."""
     body = facts.body
     if body.members.keys().isdisjoint(_MEMBERS):
         return 0
-    # A model of OpenAI with search looks once for each choice.
+    # OpenAI's search models search once for each choice.
     most = facts.choices if body.value("web_search_options") is not None else 0
     # xAI
     if (live := body.value("search_parameters")) is not None:

@@ -1,9 +1,8 @@
-"""Decoding a streamed chat answer of the openai dialect, frame by frame.
+"""Decode a streamed chat answer of the openai dialect, frame by frame.
 
-The decoder looks into each frame and says what it means; the step also carries the frame's own
-bytes, because a stream to a client of the same dialect is forwarded unchanged. What a frame may not
-keep is already gone from those bytes: a usage chunk that the client did not ask for, and keys and
-account ids inside an error.
+The decoder returns the meaning of each frame together with its bytes, because a stream to a client
+of the same dialect is forwarded unchanged. Those bytes no longer contain a usage chunk that the
+client did not ask for, nor keys and account ids inside an error.
 
     START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
@@ -25,11 +24,9 @@ DONE_FRAME = b"data: [DONE]\n\n"
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer.
-
-    `include_usage`: the client wants the usage chunk. `choices`: how many choices were asked for.
-    `translate`: the events go to an encoder and tell all; sound is then of `audio_type`, for
-    streamed sound is always bare samples.
+    """Reads one streamed answer. `include_usage`: the client wants the usage chunk. `choices`: the
+    requested number of choices. `translate`: the events are complete, for an encoder; sound then
+    has `audio_type`, because streamed sound is always raw samples.
     """
 
     end_marker = DONE_FRAME

@@ -1,11 +1,11 @@
-"""Neutral events, written as chunks of the openai dialect.
+"""Write neutral events as chunks of the openai dialect.
 
     first event of a choice  -> role and empty content
     deltas                   -> one chunk each; a call's id, type and name only in its first
     Finish                   -> empty delta with the reason
-    end                      -> the usage chunk when it was asked for, then [DONE]
+    end                      -> the usage chunk if requested, then [DONE]
 
-All chunks have one id, time and model. With usage asked, every other chunk has `usage` null.
+All chunks have one id, time and model. If usage is requested, every other chunk has `usage` null.
 """
 
 from typing import Any
@@ -28,9 +28,8 @@ _DONE = b"data: [DONE]\n\n"
 
 
 class Encoder:
-    """Writes one answer for the client of `request`.
-
-    Nothing is held back, but seals until the call that they hang on, and the counts until the end.
+    """Writes one answer for the client of `request`. Everything is sent at once, except seals,
+    which wait for their call, and the counts, which wait for the end.
     """
 
     def __init__(self, request: ChatRequest) -> None:
@@ -51,7 +50,7 @@ class Encoder:
         self._counts: Counts | None = None
 
     def feed(self, event: neutral.Event) -> bytes:
-        """The frames of an event; b"" when it has none of its own."""
+        """Return the frames of an event; b"" if it has none of its own."""
         match event:
             case neutral.Start():
                 self._start(event)

@@ -1,7 +1,6 @@
-"""Reading a whole (not streamed) answer of the responses dialect, and a compaction.
-
-The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
-reason and the size of its text. For clients of other dialects it is decoded.
+"""Read a whole (not streamed) answer of the responses dialect, or a compaction. A client of the
+same dialect gets the unchanged bytes; only the usage, the finish reason and the text size are read.
+For clients of other dialects it is decoded.
 """
 
 from dialects.chat.events import Broken

@@ -1,4 +1,4 @@
-"""A neutral answer, written as a response of the responses dialect."""
+"""Write a neutral answer as a response of the responses dialect."""
 
 import msgspec
 
@@ -9,9 +9,8 @@ from dialects.responses.stream.encode import Encoder
 
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
-    """The body for the client: our id and time, the model that the provider reports.
-
-    It is what a stream of the same answer ends with. The dialect has one choice: the first.
+    """Return the body for the client: our id and time, the provider's model. A stream of the same
+    answer ends with it. The dialect has one choice: the first.
     """
     encoder = Encoder(request)
     for event in unfold(answer):

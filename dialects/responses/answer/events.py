@@ -1,12 +1,12 @@
-"""What a responses answer says, item by item, as neutral events.
+"""Convert the items of a responses answer to neutral events.
 
-A stream sends each item in pieces and then whole, in output_item.done; a server may leave out the
-pieces. So an item is read from its pieces, and completed from the whole one; where a stream has no
-items at all, from the final response, as with an answer that is not streamed.
+A stream sends each item in pieces and then whole, in output_item.done; a server may omit the
+pieces. An item is therefore read from its pieces, and completed from the whole one. If a stream has
+no items at all, the final response is read, like an answer that is not streamed.
 
     item       output_index, else item_id, else the last one
     reasoning  its summary or its raw text, whichever comes first; never both
-    citations  their places count from the beginning of all text, ours as well
+    citations  positions count from the beginning of all text, ours as well
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,6 @@ class _Item:
 
 class AnswerReader:
     """Reads the events of one answer, or a whole one; with `translate` the events are complete.
-
     `text_bytes` and `reasoning_bytes` count UTF-8 bytes, `searches` the web searches.
     """
 

@@ -1,4 +1,4 @@
-"""Why an answer of the responses dialect ended: its status and its reason, read and written."""
+"""The status and finish reason of the responses dialect, read and written."""
 
 from dialects.chat.chat import JsonObject
 from dialects.chat.events import FinishReason
@@ -6,7 +6,7 @@ from dialects.responses.answer.wire import Response
 
 
 def read_reason(response: Response, *, called: bool) -> FinishReason | None:
-    """Why a response ended, None while it has not; `called`: it calls tools."""
+    """Return the finish reason of a response, None before its end; `called`: it calls tools."""
     match response.status:
         case "completed":
             return "tool_calls" if called else "stop"
@@ -17,7 +17,7 @@ def read_reason(response: Response, *, called: bool) -> FinishReason | None:
 
 
 def status_of(reason: FinishReason | None) -> tuple[str, JsonObject | None]:
-    """The status of a response that has ended, and its `incomplete_details`."""
+    """Return the status of a finished response, and its `incomplete_details`."""
     match reason:
         case "length":
             return "incomplete", {"reason": "max_output_tokens"}

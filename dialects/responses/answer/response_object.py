@@ -81,7 +81,7 @@ def _instructions(messages: tuple[Message, ...]) -> str | None:
 
 
 def _echo_tools(tools: tuple[Tool, ...]) -> list[JsonObject]:
-    """The tools as they were declared; those of one namespace were declared together."""
+    """Return the tools as the client declared them; those of one namespace in one declaration."""
     echoed: list[JsonObject] = []
     for tool in tools:
         if isinstance(tool, OwnTool) and tool.dialect != "responses":
@@ -93,7 +93,9 @@ def _echo_tools(tools: tuple[Tool, ...]) -> list[JsonObject]:
 
 
 def _echo_tool(tool: Tool) -> JsonObject:
-    """A tool as it was declared; a function always has a description, if only null."""
+    """Return a tool as the client declared it; a function always has a description, which may be
+    null.
+    """
     if isinstance(tool, FunctionTool):
         if tool.client is not None:
             return tool.client.declared

@@ -1,7 +1,6 @@
-"""The members of a responses answer that are looked at, for whole and streamed answers alike.
-
-The parser skips all other members. Compatible servers differ in types, so a text that does not
-match these structs is read again, more slowly, and converted.
+"""The members of a responses answer that are read, for whole and streamed answers. The parser skips
+all other members. Compatible servers differ in types, so a text that does not match these structs
+is parsed again, more slowly, and converted.
 """
 
 from typing import Any, TypeVar
@@ -51,8 +50,7 @@ class Response(msgspec.Struct, gc=False):
 
     @property
     def whole_usage(self) -> bytes | None:
-        """The raw usage, with that of the tools in it where pictures were made: the model of these
-        is another one."""
+        """Return the raw usage, including that of tools that made pictures with another model."""
         usage = value_bytes(self.usage)
         if usage is None or b'"image_gen"' not in bytes(self.tool_usage):
             return usage
@@ -70,7 +68,7 @@ _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
-    """The members of a raw array; None when it is none."""
+    """Return the members of a raw array; None for anything else."""
     try:
         return _decode_raws(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -78,7 +76,7 @@ def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
 
 
 def text_of(members: dict[str, Any], name: str) -> str:
-    """A text member, "" when it is none."""
+    """Return a text member, "" for anything else."""
     value = members.get(name)
     return value if isinstance(value, str) else ""
 

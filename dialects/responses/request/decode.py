@@ -1,8 +1,6 @@
-"""A responses request, read into neutral words.
-
-State that only a provider keeps cannot be translated: the items of an earlier response are put in
-front of the input before it is read here; `conversation`, `background` and a stored `prompt` are
-refused. What is not known is kept in `extra`.
+"""Decode a responses request into neutral form. State that only a provider stores cannot be
+translated: the items of an earlier response are inserted before the input before it is read here;
+`conversation`, `background` and a stored `prompt` are refused. Unknown members are kept in `extra`.
 """
 
 from typing import Any, Final, get_args
@@ -35,7 +33,7 @@ _EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
 _OUTPUT_FORMS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
 
-# `max_cost` and `models` are our own, `stream_options` says nothing to others.
+# `max_cost` and `models` are our own; `stream_options` has no meaning in other dialects.
 _KNOWN: Final = frozenset(
     {
         "model",
@@ -72,12 +70,10 @@ _KNOWN: Final = frozenset(
 
 
 def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
-    """Read a request that will be translated: every type and value is checked.
-
-    The items of an earlier response must be in the input (`state.continue_body`): otherwise its id
-    stays in the request, and encoders refuse it.
-
-    Raises RequestFault. The caller checks whether the model exists.
+    """Decode a request that will be translated, with checks of every type and value. The items of
+    an earlier response must be in the input (`state.continue_body`): otherwise its id stays in the
+    request, and encoders refuse it. Raises RequestFault. The caller checks whether the model
+    exists.
     """
     read_body(raw)
     body = read_members(raw)
@@ -136,7 +132,9 @@ def _refuse_state(body: Members) -> None:
 
 
 def _read_logprobs(body: Members, include: tuple[str, ...]) -> tuple[bool | None, int | None]:
-    """Likelihoods are asked for by `include`; a number of them alone asks for nothing but them."""
+    """Return whether `include` asks for likelihoods, and their number; the number alone does not
+    ask for them.
+    """
     top = body.integer("top_logprobs", 0, 20)
     if LOGPROBS_WORD in include:
         return True, top

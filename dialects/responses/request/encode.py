@@ -1,9 +1,9 @@
-"""A neutral request, written as one of the responses dialect.
+"""Write a neutral request in the responses dialect.
 
-A client of another dialect has no response stored at the provider: `store` is false unless it says
-otherwise, as is that dialect's default, and the reasoning of models that have some is asked for
-with its seal, so that it can come back with the next turn. `strict` is always written, because the
-dialects' defaults differ.
+A client of another dialect stores no response at the provider: `store` is false unless it sets it,
+which is that dialect's default. The reasoning of models that have some is requested with its seal,
+so that it can be sent back with the next turn. `strict` is always written, because the dialects'
+defaults differ.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from dialects.responses.request.read import OUTPUT_CAP_MIN
 
 _SEALS_WORD: Final = "reasoning.encrypted_content"
 _SAMPLING: Final = ("temperature", "top_p", "logprobs", "top_logprobs")
-# Fields that the dialect calls as we do, and that go out as they are.
+# Fields that have the same name in the dialect, and are sent unchanged.
 _COPIED: Final = (
     "temperature",
     "top_p",
@@ -70,17 +70,15 @@ _SEARCH_LIMITS: Final = (
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """The body for the upstream.
-
-    Raises RequestFault `unsupported_capability` for an earlier response that is not resolved, sound
-    as an answer of a model that has none, server tools of other dialects, and parts that the
-    dialect cannot express.
+    """Return the body for the upstream. Raises RequestFault `unsupported_capability` for an
+    unresolved earlier response, audio output of a model without it, server tools of other dialects,
+    and parts that the dialect cannot express.
     """
     return _RequestWriter(request, upstream).encode()
 
 
 def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Pictures and files have addresses in this dialect: nothing must be fetched."""
+    """Return nothing: this dialect accepts URLs of pictures and files."""
     return ()
 
 
@@ -242,14 +240,14 @@ class _RequestWriter:
 
 
 def write_form(form: AnyJson | JsonSchema | None) -> JsonObject:
-    """The `text.format` of an output form."""
+    """Return the `text.format` of an output form."""
     if isinstance(form, JsonSchema):
         return write_schema(form)
     return {"type": "text" if form is None else "json_object"}
 
 
 def write_schema(form: JsonSchema) -> JsonObject:
-    """The flat form of a JSON schema."""
+    """Return the flat form of a JSON schema."""
     written: JsonObject = {"type": "json_schema", "name": form.name or _NAME_UNSAID}
     written["schema"] = form.schema
     if form.strict is not None:
@@ -260,7 +258,7 @@ def write_schema(form: JsonSchema) -> JsonObject:
 
 
 def write_tool(tool: Tool) -> JsonObject:
-    """A tool; server tools are those of this dialect."""
+    """Return a tool; server tools are those of this dialect."""
     match tool:
         case FunctionTool():
             return _write_function(tool)

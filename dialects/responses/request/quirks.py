@@ -1,7 +1,5 @@
-"""What a model's flags change in a forwarded request.
-
-Single members are taken out, and named as dropped; the encoder does the same where a request is
-translated.
+"""What a model's flags change in a forwarded request. Single members are removed, and reported as
+dropped; the encoder makes the same changes to a translated request.
 """
 
 from typing import Any, Final
@@ -26,7 +24,7 @@ def needs_fit(flags: frozenset[Flag]) -> bool:
 
 
 def fit(body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> Quirks:
-    """The edits for a model of these flags."""
+    """Return the edits for a model with these flags."""
     edits: dict[str, bytes | None] = {}
     names: list[str] = []
     if "no_sampling" in flags and _effort(body, efforts) != "none":

@@ -1,7 +1,7 @@
-"""What the gateway must know of a responses request whose body is forwarded unchanged.
+"""Read and edit a responses request.
 
-Only what the gateway itself acts on is checked: model, stream, the container of the input, the
-numbers that bound the cost, and the files. The provider judges the rest.
+Only what the gateway itself uses is checked: model, stream, the container of the input, the numbers
+that limit the cost, and the files. The provider checks the rest.
 """
 
 import re
@@ -35,29 +35,25 @@ _SMALL: Final = ("model", "stream", _CAP, "previous_response_id", "store", "back
 _MARKS: Final = (b'"anthropic:', b'"gemini:')
 _OWN_ID = re.compile(rb'"rs_[0-9a-f]{24}"')
 _WHOLE_TEXT = re.compile(r"text/|application/(?:json|xml)")
-# Members that can take the place of `input`: a stored prompt, an earlier response.
+# Members that can replace `input`: a stored prompt, an earlier response.
 _INSTEAD: Final = ("prompt", "previous_response_id")
 _UNSEEN: Final = ("prompt", "previous_response_id", "conversation")
 
 
 @dataclass(frozen=True, slots=True)
 class ChatFacts:
-    """What the gateway must know of a request before routing, holding and sending it.
+    """The facts that the gateway needs before routing, holding and sending a request.
 
     `output_cap` is the client's limit in tokens, None without one. `text_bytes` is the length of
     the body without its pictures and binary files, an upper bound of the tokens of all its text.
     `media` counts the content parts that may cost more tokens than they have bytes, by kind.
-    `max_cost_nano` is our own field.
-
-    `compact` says that the body is one of /responses/compact, which knows neither streams nor a
-    cap. `previous_response_id` and `references` (ids of items that do not stand before them in the
-    input) name what is stored elsewhere;
-    `unseen_input` says that the model will read more than stands in the body: these, a stored
-    prompt, a conversation. `store` is False when the client forbids keeping the answer.
-    `background` asks for an answer that is fetched later. `foreign` are the places of items of the
-    input that hold another provider's reasoning, and mean nothing to the one of this dialect.
-
-    `include_usage` and `choices` are the same for every request of this dialect, which always
+    `max_cost_nano` is our own field. `compact`: the body is one of /responses/compact, which has
+    neither streams nor a cap. `previous_response_id` and `references` (ids of items that do not
+    precede them in the input) name stored objects; `unseen_input`: the model will read more than
+    the body contains: these, a stored prompt, a conversation. `store` is False if the client
+    forbids storing the answer. `background` asks for an answer that is fetched later. `foreign` are
+    the positions of input items with another provider's reasoning, which means nothing to this
+    dialect's. `include_usage` and `choices` are constant, because every answer in this dialect
     reports usage and has one choice; so is `audio_output`.
     """
 
@@ -109,11 +105,10 @@ _part = msgspec.json.Decoder(_Part)
 
 
 def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
-    """Read a request, or with `compact` one of /responses/compact.
-
-    Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), files (400, 413, 422; `file_id` 501: there is no file store), then values
-    (422). The caller checks whether the model exists.
+    """Read a request, or with `compact` one of /responses/compact. Raises RequestFault in the
+    contract's order: the JSON text, the root, model, the input, then types (400), files (400, 413,
+    422; `file_id` 501: there is no file store), then values (422). The caller checks whether the
+    model exists.
     """
     body = read_body(raw)
     small = small_members(body, _SMALL)
@@ -156,10 +151,9 @@ def edit(
     output_cap: int | None = None,
     quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
-    """The body for the upstream: the client's bytes with only what must change changed.
-
-    The model gets its upstream name; our own fields are taken out; `output_cap`, in tokens, takes
-    the place of the client's cap (a compaction has none); `quirks` are those of the model.
+    """Return the body for the upstream: the client's bytes with minimal changes. The model gets its
+    upstream name. Our own fields are removed. `output_cap`, in tokens, replaces the client's cap (a
+    compaction has none). `quirks` are those of the model.
     """
     edits: dict[str, bytes | None] = dict(quirks.edits)
     if facts.foreign:
@@ -172,7 +166,7 @@ def edit(
 
 
 def _read_input(body: Body) -> list[msgspec.Raw]:
-    """The items of the input; [] if it is a text or stored elsewhere."""
+    """Return the items of the input; [] if it is a text or stored elsewhere."""
     raw = body.value("input")
     if raw is None:
         if any(body.value(name) is not None for name in _INSTEAD):
@@ -186,11 +180,9 @@ def _read_input(body: Body) -> list[msgspec.Raw]:
 
 
 class _InputScanner:
-    """Counts pictures, sounds and files, and checks the files.
-
-    Parts are identified by their members too and not by `type` alone, which might appear twice and
-    be read differently by the provider. Other odd shapes are not counted: the provider refuses
-    them.
+    """Counts pictures, sounds and files, and checks the files. Parts are identified by their
+    members too and not by `type` alone, which might appear twice and be read differently by the
+    provider. Other invalid shapes are not counted, because the provider refuses them.
     """
 
     def __init__(self) -> None:
@@ -244,7 +236,9 @@ class _InputScanner:
 
 
 def _is_foreign(item: _Item) -> bool:
-    """Whether reasoning is another provider's: by its mark, or without a seal by our own id."""
+    """Return whether reasoning is another provider's: by its mark, or without a seal by our own
+    id.
+    """
     sealed = bytes(item.encrypted_content)
     if sealed == b"null":
         return _OWN_ID.fullmatch(bytes(item.id)) is not None
@@ -255,10 +249,9 @@ FILE_SOURCES: Final = ("file_url", "file_data", "file_id")
 
 
 def read_file_source(file: Members) -> Url | Base64:
-    """The one source of an `input_file`.
-
-    Raises RequestFault: not exactly one source, an address that is not http(s), no data URL, no
-    base64, too large; file_id is not_implemented, for there is no file store.
+    """Return the source of an `input_file`. Raises RequestFault unless it has exactly one source: a
+    valid http(s) URL, or a data URL in base64 of permitted size. file_id is not_implemented,
+    because there is no file store.
     """
     sources = [name for name in FILE_SOURCES if file.has(name)]
     if not sources:

@@ -1,14 +1,14 @@
-"""Decoding a streamed answer of the responses dialect, event by event.
+"""Decode a streamed answer of the responses dialect, event by event.
 
-The decoder looks into each event and says what it means; the event's own bytes stand beside what it
-says, for a stream to a client of the same dialect is forwarded unchanged. Only keys and account ids
-inside an error are already gone from those bytes.
+The decoder returns the meaning of each event together with its bytes, because a stream to a client
+of the same dialect is forwarded unchanged. Only keys and account ids inside an error are already
+removed from those bytes.
 
     START --event--> OPEN --response.completed | response.incomplete--> ENDED
       any --response.failed | error--> FAILED      any --unreadable event--> BROKEN
 
-After ENDED, FAILED and BROKEN nothing more is read: there is no [DONE] in this dialect, and one
-that is sent all the same is not passed on.
+After ENDED, FAILED and BROKEN no more is read. This dialect has no [DONE], and one that is sent all
+the same is not forwarded.
 """
 
 from typing import Any, Final
@@ -30,10 +30,9 @@ _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})
 
 
 class Decoder(FrameDecoder):
-    """Reads one streamed answer.
-
-    `translate`: the events go to an encoder and are complete. After any call `searches` counts the
-    web searches, `response` is the final response as it came, None until then.
+    """Reads one streamed answer. `translate`: the events are complete, for an encoder. After each
+    call `searches` counts the web searches; `response` is the final response as received, None
+    until then.
     """
 
     _reader: AnswerReader
@@ -53,9 +52,8 @@ class Decoder(FrameDecoder):
         return self._reader.searches
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        """Return the frames that end a failed forwarded stream.
-
-        The response as it had begun, with its finished items; `event: error` when none had.
+        """Return the frames that end a failed forwarded stream: the response as it began, with its
+        finished items; `event: error` if none has begun.
         """
         if self._started is None:
             return errors.frame(kind, message, request_id=request_id)
@@ -63,9 +61,8 @@ class Decoder(FrameDecoder):
         return self._last_event("failed", {"error": error}, name_request(request_id))
 
     def length_notice(self) -> bytes:
-        """Return the frames that end the stream as if it had reached its length (F18).
-
-        The response holds the items that were finished; an open one was sent as deltas.
+        """Return the frames that end the stream as if it had reached its length (F18). The response
+        contains the finished items; an open one was sent as deltas.
         """
         details = {"incomplete_details": {"reason": "max_output_tokens"}}
         return self._last_event("incomplete", details, {})
@@ -94,8 +91,9 @@ class Decoder(FrameDecoder):
         return self._read_event(frame, event, data)
 
     def _read_word(self, frame: Frame, word: bytes) -> Step:
-        """Data that is no JSON object: nothing, another dialect's end marker, a count that is no
-        number (F27), or a fault."""
+        """Read data that is not a JSON object: nothing, another dialect's end marker, an invalid
+        number (F27), or a fault.
+        """
         if not word:
             return Step(frame.raw, [])
         if word == b"[DONE]":
@@ -137,6 +135,6 @@ class Decoder(FrameDecoder):
 
 
 def _write_failure(value: Any) -> bytes:
-    # The event's name is taken from its data, because the name itself may hold anything (F31).
+    # The event's name is taken from its data, because the name itself may contain anything (F31).
     name = b"error" if value.get("type") == "error" else b"response.failed"
     return b"event: " + name + b"\n" + write_data(value)

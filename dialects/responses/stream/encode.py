@@ -1,16 +1,15 @@
-"""Neutral events, written as the events of the responses dialect.
+"""Write neutral events as the events of the responses dialect.
 
     START   first event            -> response.created, response.in_progress
-    ITEM    output_item.added -> its parts and deltas -> output_item.done; never two open
+    ITEM    output_item.added -> its parts and deltas -> output_item.done; one open at a time
     END     end                    -> response.completed | response.incomplete
             fail                   -> response.failed; event: error before START
 
-An item is closed by what follows it, the last one by the end, so that late citations still find
-their text. While a tool call is open, all that does not belong to it waits until it closes: the
-first call streams, later ones are written in their turn. An item that was open when the answer
-failed stays open (F38).
+An item is closed by the next one, the last item by the end, so that late citations still find their
+text. While a tool call is open, everything else waits until it closes: the first call streams,
+later ones are written in turn. An item that was open when the answer failed stays open (F38).
 
-The pieces of an item that repeats with every delta are encoded once, when it opens.
+The constant pieces of an item's deltas are encoded once, when it opens.
 """
 
 from collections import deque
@@ -48,9 +47,8 @@ _NO_LOGPROBS: Final = b',"logprobs":[]'
 
 
 class Encoder:
-    """Writes one answer for the client of `request`; only its first choice, for there is no other.
-
-    `response` is the last response object, for storage.
+    """Writes one answer for the client of `request`; only its first choice, because the dialect has
+    one. `response` is the last response object, for storage.
     """
 
     def __init__(self, request: ChatRequest) -> None:
@@ -67,7 +65,7 @@ class Encoder:
         self.response: JsonObject = open_response(request)
 
     def feed(self, event: neutral.Event) -> bytes:
-        """The events for the client; b"" when it has none of its own yet."""
+        """Return the events for the client; b"" if there are none yet."""
         if getattr(event, "choice", 0) != 0:
             return b""
         match event:
@@ -96,7 +94,7 @@ class Encoder:
         return head + held + closed + self._response_event(f"response.{status}")
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
-        """What ends an answer that has failed; `output` holds what was finished."""
+        """Return the end of a failed answer; `output` contains the finished items."""
         request_id = self._request.request_id
         if not self._started:
             return frame(kind, message, request_id=request_id)
@@ -125,7 +123,7 @@ class Encoder:
         return self._writer.event(kind, {"response": self.response})
 
     def _write(self, event: neutral.Event) -> bytes:
-        """One event of the answer, or b"" when it must wait for the open call."""
+        """Return one event of the answer, or b"" if it must wait for the open call."""
         writing = self._writer
         if self._call is not None and not self._belongs(event):
             self._hold(event)
@@ -216,14 +214,14 @@ class _Part:
 
 
 class _ItemWriter:
-    """The output items as they are written, and the numbers of the events."""
+    """Writes the output items, and numbers the events."""
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
-        # Events of sound alone name their response.
+        # Only audio events contain the response's id.
         self._named = {"response_id": derive_id(ID_PREFIX, request_id)}
         self._sequence = 0
-        # Without an open item its kind is "", and so is that of the part without an open one.
+        # Without an open item its kind is "", and so is the part's without an open part.
         self._item: JsonObject = {}
         self._kind = ""
         self._pieces: list[str] = []
@@ -236,7 +234,7 @@ class _ItemWriter:
         self.output: list[JsonObject] = []
 
     def event(self, kind: str, members: JsonObject) -> bytes:
-        """One event with the next number."""
+        """Return one event with the next number."""
         body = {"type": kind, "sequence_number": self._sequence} | members
         self._sequence += 1
         return b"event: " + kind.encode() + b"\ndata: " + _encode(body) + b"\n\n"
@@ -254,7 +252,7 @@ class _ItemWriter:
         return self._open_part(_REFUSAL, "response.refusal.delta") + self._write_piece(text)
 
     def write_audio(self, event: neutral.AudioDelta) -> bytes:
-        """A piece of sound, of its words, or of both."""
+        """Return a piece of sound, of its words, or of both."""
         written = self._open_part(_AUDIO, "response.audio.delta")
         part = self._part
         if event.media_type:
@@ -342,7 +340,7 @@ class _ItemWriter:
     # ---- reasoning
 
     def write_reasoning(self, text: str) -> bytes:
-        """A piece of reasoning, as a summary."""
+        """Return a piece of reasoning, as a summary."""
         written = b""
         if self._kind != "reasoning":
             written = self._open("reasoning", "rs_", {"summary": []})
@@ -355,7 +353,7 @@ class _ItemWriter:
         return written + self._write_delta(text)
 
     def write_seal(self, value: str) -> bytes:
-        """The seal of the reasoning that is open, which ends it; without any, of an empty one."""
+        """Write the seal that ends the open reasoning, or of empty reasoning if none is open."""
         written = b""
         if self._kind != "reasoning":
             written = self._open("reasoning", "rs_", {"summary": []})
@@ -375,14 +373,14 @@ class _ItemWriter:
     # ---- calls and pictures
 
     def open_call(self, call_id: str, called: JsonObject) -> bytes:
-        """A call of the function that `called` names begins."""
+        """Begin a call of the function named `called`."""
         members = {"status": "in_progress", "arguments": "", "call_id": call_id} | called
         written = self._open("function_call", "fc_", members)
         self._prepare("response.function_call_arguments.delta", self._item_place())
         return written
 
     def write_arguments(self, text: str) -> bytes:
-        """A piece of arguments; one whose call was never opened has no place."""
+        """Write a piece of arguments; one of an unopened call is dropped."""
         if self._kind in CLIENT_CALLS:
             self._pieces.append(text)
             return b""
@@ -396,14 +394,14 @@ class _ItemWriter:
         return self._write_delta(text)
 
     def _close_call(self, item: JsonObject, status: str) -> bytes:
-        # No arguments at all is an empty object of them; those of a cut call stay cut (F38).
+        # Missing arguments become an empty object; those of a cut call stay cut (F38).
         empty = "{}" if status == "completed" else ""
         item["arguments"] = "".join(self._pieces) or empty
         call = {"name": item["name"], "arguments": item["arguments"]}
         return self.event("response.function_call_arguments.done", self._item_place() | call)
 
     def open_client_call(self, call_id: str, kind: str) -> bytes:
-        """A call of another client's tool begins; its arguments are sent whole, at its end."""
+        """Begin a call of another client tool; its arguments are sent whole, at its end."""
         members = {"status": "in_progress", "call_id": call_id} | write_item(kind, "")
         return self._open(kind, _CLIENT_PREFIXES[kind], members)
 
@@ -417,7 +415,7 @@ class _ItemWriter:
 
     def _close_freeform(self, item: JsonObject, status: str) -> bytes:
         written = b""
-        # What is left of a cut call stays cut (F38).
+        # The rest of a cut call stays cut (F38).
         if status == "completed" and (rest := self._input.end()):
             self._pieces.append(rest)
             written = self._write_delta(rest)
@@ -426,7 +424,7 @@ class _ItemWriter:
         return written + self.event("response.custom_tool_call_input.done", body)
 
     def write_image(self, event: neutral.ImageOutput) -> bytes:
-        """A whole picture; one that only has an address keeps it beside its empty result."""
+        """Write a whole picture; one with only an address keeps it, with an empty result."""
         pending: JsonObject = {"status": "in_progress", "result": None}
         written = self._open("image_generation_call", "ig_", pending)
         whole = write_image_item(self._item["id"], event.data, event.media_type)
@@ -496,7 +494,7 @@ def _write_tool_name(tool: ClientTool) -> JsonObject:
     return {"name": tool.name, "namespace": tool.namespace}
 
 
-# As OpenAI's ids of these items begin.
+# The prefix of OpenAI's ids of these items.
 _CLIENT_PREFIXES: Final = {
     "tool_search_call": "tsc_",
     "local_shell_call": "lsh_",

@@ -1,5 +1,6 @@
-"""Tasks of Midjourney as they are stored. For every other team, and for an id that never was, there
-is no task. Only for the seed of a picture is its provider asked."""
+"""Show stored Midjourney tasks. Other teams' tasks do not exist for the caller. Only the seed of a
+picture is asked from its provider.
+"""
 
 from typing import Final
 
@@ -28,8 +29,10 @@ async def show_task(request: Request) -> None:
 
 
 async def list_tasks(request: Request) -> None:
-    """Answer with the tasks that the body names, in its order, without those that do not exist."""
-    ids = midjourney.read_ids(await request.read_body(request.read_fields()))
+    """Answer with the tasks that the body names, in that order, omitting those that do not
+    exist.
+    """
+    ids = midjourney.read_ids(await request.read_body(request.read_headers()))
     states, principal = request.life.parts.states, request.principal
     tasks = await media_tasks.find(states, principal, ids, "midjourney")
     await request.respond(
@@ -38,7 +41,7 @@ async def list_tasks(request: Request) -> None:
 
 
 async def show_seed(request: Request) -> None:
-    """Answer with the seed of a finished picture, which its provider is asked for."""
+    """Answer with the seed of a finished picture, which its provider returns."""
     task, task_id = await _find(request), request.task_id
     if task.video.state != "succeeded":
         what = f"task {task_id} has not succeeded: only then has its picture a seed"

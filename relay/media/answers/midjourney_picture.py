@@ -1,6 +1,6 @@
-"""The bytes of a finished picture: they stay where its provider has put them, and are passed on as
-they come. Browsers send no key: a signed link opens it too
-(gateway/media_tasks/content_links.py)."""
+"""The bytes of a finished picture. The provider stores them, and they are forwarded as they arrive.
+Browsers send no key: a signed link opens the picture too (gateway/media_tasks/content_links.py).
+"""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _GONE: Final = frozenset({403, 404, 410})
 
 
 async def stream_picture(request: Request) -> None:
-    """Answer with a picture, for a key or for whoever has its link."""
+    """Answer with a picture, for a key or for a request with its link."""
     parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
     task_id = request.task_id
     missing = RequestFault("task_not_found", "id", task_id)

@@ -1,5 +1,4 @@
-"""Tasks of Suno as they are stored; no provider is asked. For every other team, and for an id that
-never was, there is no task."""
+"""Show stored Suno tasks; no provider is asked. Other teams' tasks do not exist for the caller."""
 
 from dialects.errors.errors import RequestFault
 from dialects.media import suno
@@ -18,8 +17,10 @@ async def show_task(request: Request) -> None:
 
 
 async def list_tasks(request: Request) -> None:
-    """Answer with the tasks that the body names, in its order, without those that do not exist."""
-    ids, action = suno.read_ids(await request.read_body(request.read_fields()))
+    """Answer with the tasks that the body names, in that order, omitting those that do not
+    exist.
+    """
+    ids, action = suno.read_ids(await request.read_body(request.read_headers()))
     tasks = await media_tasks.find(request.life.parts.states, request.principal, ids, "suno")
     written = [_write(tasks[id_]) for id_ in dict.fromkeys(ids) if id_ in tasks]
     kept = [task for task in written if action in ("", task["action"])]

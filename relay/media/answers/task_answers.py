@@ -1,5 +1,5 @@
-"""Videos as they are stored, in the form of the endpoint that is asked; no provider is asked. For
-every other team, after its deletion, and for an id that never was, there is no task.
+"""Show stored videos in the form of the endpoint; no provider is asked. Deleted videos and those of
+other teams do not exist for the caller.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ async def show_generation(request: Request) -> None:
 
 
 async def show_kling_video(request: Request) -> None:
-    """Answer with a video as Kling shows one."""
+    """Answer with a video in Kling's form."""
     task = await _find_of(request, request.task_id)
     succeeded = task.video.state == "succeeded"
     url = _content_link(request, request.task_id) if succeeded else ""
@@ -62,7 +62,7 @@ async def show_kling_video(request: Request) -> None:
 
 
 async def show_veo_operation(request: Request) -> None:
-    """Answer with a video as Veo shows one."""
+    """Answer with a video in Veo's form."""
     task = await _find_of(request, request.task_id)
     file = veo.file_name(request.task_id)
     url = f"{request.life.config.public_url}/v1beta/files/{file}:download?alt=media"
@@ -70,8 +70,8 @@ async def show_veo_operation(request: Request) -> None:
 
 
 async def show_jimeng_result(request: Request) -> None:
-    """Answer with the video that a body names, as Jimeng shows one."""
-    task_id = jimeng.read_task(await request.read_body(request.read_fields()))
+    """Answer with the video that a body names, in Jimeng's form."""
+    task_id = jimeng.read_task(await request.read_body(request.read_headers()))
     task = await _find_of(request, task_id)
     url = _content_link(request, task_id)
     await request.respond(jimeng.write(task.video, url, id_text(request.sink.request_id)))
@@ -89,7 +89,7 @@ def _content_link(request: Request, task_id: str) -> str:
 
 
 async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
-    """A task of the principal's team. Raises RequestFault, DatabaseFailed."""
+    """Return a task of the principal's team. Raises RequestFault, DatabaseFailed."""
     task = (await media_tasks.find(states, principal, [task_id])).get(task_id)
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -97,7 +97,7 @@ async def find(states: StateStore, principal: Principal, task_id: str) -> Task:
 
 
 async def find_linked(states: StateStore, task_id: str) -> Task:
-    """A task whose link was shown. Raises RequestFault, DatabaseFailed."""
+    """Return a task whose signed link is used. Raises RequestFault, DatabaseFailed."""
     task = await media_tasks.find_any(states, task_id, "video")
     if task is None:
         raise RequestFault("task_not_found", "video_id", task_id)
@@ -105,7 +105,7 @@ async def find_linked(states: StateStore, task_id: str) -> Task:
 
 
 async def source_of(states: StateStore, principal: Principal, task_id: str) -> Source:
-    """A finished video that another is to be made of. Raises RequestFault."""
+    """Return a finished video that another one is made from. Raises RequestFault."""
     task = await find(states, principal, task_id)
     video = task.video
     if video.state != "succeeded":

@@ -1,4 +1,4 @@
-"""The sound of finished songs: it stays where its provider has put it, and is passed on."""
+"""The sound of finished songs. The provider stores it, and it is forwarded."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -26,8 +26,9 @@ async def open_clip(
     *,
     range_: bytes,
 ) -> VideoContent:
-    """A clip of a song, or the part of it that is asked for. Raises RequestFault where there is
-    none, UpstreamFailed where it is not given, DatabaseFailed."""
+    """Open a clip of a song, or the requested part of it. Raises RequestFault if there is none,
+    UpstreamFailed if it is not returned, DatabaseFailed.
+    """
     tasks = await media_tasks.find(parts.states, principal, [task_id], "suno")
     task = tasks.get(task_id)
     url = "" if task is None else _address(task, number)
@@ -51,8 +52,9 @@ async def open_clip(
 
 
 def _address(task: Task, number: int) -> str:
-    """Where a clip is; "" where there is none, or no more. What a provider calls an address need be
-    none."""
+    """Return the address of a clip, "" if it has none or it has expired. A provider's address may
+    be invalid.
+    """
     clips = task.result.get("data") if task.content_kept else None
     if not isinstance(clips, list) or not 0 <= number < len(clips):
         return ""

@@ -1,7 +1,6 @@
-"""The bytes of a finished video: they stay with its provider, and are passed on as they come.
-
-A part of them is asked for as the client asks (`Range`). What is sent is as large as what a client
-takes: nothing is gathered here. A client that leaves ends the request to the provider.
+"""The bytes of a finished video. The provider stores them, and they are forwarded as they arrive.
+The client's `Range` is forwarded. The provider is read no faster than the client reads, so that
+nothing is buffered here. If the client disconnects, the provider's request ends.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
-# Nothing that a browser would run.
+# No type that a browser would execute.
 _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
@@ -40,7 +39,7 @@ _PASSED: Final = ("content-length", "content-range", "accept-ranges", "etag", "l
 
 
 async def stream_content(request: Request) -> None:
-    """Answer with the content of a task, for a key or for whoever has its link."""
+    """Answer with the content of a task, for a key or for a request with its link."""
     parts, snapshot, sink = request.life.parts, request.snapshot, request.sink
     variant = request.query.get("variant", _VARIANTS[0])
     wanted = _Wanted(request.task_id, variant, asked_range(request.scope))
@@ -54,7 +53,8 @@ async def stream_content(request: Request) -> None:
 
 class VideoContent:
     """The bytes of a video, or a part of them, on their way from its provider: `status` is 200, 206
-    or 416, `headers` are those that its client may see."""
+    or 416, `headers` are those for the client.
+    """
 
     def __init__(self, answer: Answer, channel: Channel) -> None:
         self.status = answer.status
@@ -65,7 +65,7 @@ class VideoContent:
         self._idle_s = channel.timeouts.idle
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """All of it. One that breaks off raises UpstreamFailed or TimeoutError."""
+        """Yield all of it. A break raises UpstreamFailed or TimeoutError."""
         whole = False
         try:
             while True:
@@ -85,14 +85,15 @@ class VideoContent:
 async def open_content(
     parts: Parts, snapshot: Snapshot, principal: Principal, task_id: str, *, range_: bytes
 ) -> VideoContent:
-    """The content of a task, for a page of ours. Raises RequestFault, UpstreamFailed,
-    DatabaseFailed."""
+    """Open the content of a task for one of our pages. Raises RequestFault, UpstreamFailed,
+    DatabaseFailed.
+    """
     wanted = _Wanted(task_id, _VARIANTS[0], known_range(range_))
     return VideoContent(*await _ask(parts, snapshot, principal, wanted, new_id()))
 
 
 class _Wanted(NamedTuple):
-    """What of which task, and which part of it."""
+    """Which content of which task is requested, and which part of it."""
 
     task_id: str
     variant: str
@@ -106,7 +107,9 @@ async def _ask(
     wanted: _Wanted,
     request_id: UUID,
 ) -> tuple[Answer, Channel]:
-    """The provider's answer, begun. Raises RequestFault, UpstreamFailed, DatabaseFailed."""
+    """Return the provider's answer after its head. Raises RequestFault, UpstreamFailed,
+    DatabaseFailed.
+    """
     if principal is None:
         task = await task_answers.find_linked(parts.states, wanted.task_id)
     else:
@@ -123,14 +126,14 @@ async def _ask(
         if failure.upstream_status in (404, 410) or (
             task.content and failure.upstream_status == 403
         ):
-            # It is there no more: a link whose time is over is answered so.
+            # It no longer exists: the answer for an expired link.
             raise _missing(task) from None
         raise
     return answer, channel
 
 
 def channel_of(task: Task, snapshot: Snapshot) -> Channel:
-    """The channel that has made it. Raises RequestFault where that is no more."""
+    """Return the channel that made it. Raises RequestFault if that no longer exists."""
     channels = (row for row in snapshot.channels.values() if row.uuid == task.channel_id)
     channel = next(channels, None)
     if channel is None:
@@ -139,12 +142,12 @@ def channel_of(task: Task, snapshot: Snapshot) -> Channel:
 
 
 def asked_range(scope: Scope) -> bytes:
-    """The part that a client asks for, b"" for the whole."""
+    """Return the part that a client asks for, b"" for the whole."""
     return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
 
 
 def known_range(value: bytes) -> bytes:
-    """A part of some bytes as a client asks for it; b"" for what asks for none."""
+    """Return the part of some bytes that a client asks for; b"" without a valid range."""
     return value if _RANGE.fullmatch(value) else b""
 
 
@@ -161,7 +164,7 @@ def _missing(task: Task) -> RequestFault:
 
 
 class _Source:
-    """Where a provider has the bytes of a task: below its address, or wherever it says."""
+    """Where a provider stores the bytes of a task: below the channel's address, or elsewhere."""
 
     def __init__(
         self,
@@ -178,7 +181,7 @@ class _Source:
         self._request_id = request_id
 
     async def open(self, variant: str, range_: bytes) -> Answer:
-        """The answer with the bytes. Raises RequestFault, UpstreamFailed."""
+        """Return the response with the bytes. Raises RequestFault, UpstreamFailed."""
         if variant not in _VARIANTS:
             what = "variant must be one of " + ", ".join(_VARIANTS)
             raise RequestFault("invalid_value", "variant", what)
@@ -217,7 +220,7 @@ class _Source:
     async def _get(
         self, form: VideoForm, url: str, range_: bytes, statuses: Collection[int] = _BYTES
     ) -> Answer:
-        """Ask the channel, by the key that the task belongs to."""
+        """Send a request to the channel, with the key that the task belongs to."""
         return await self._upstreams.get(
             self._channel,
             self._snapshot.egress,
@@ -244,13 +247,15 @@ class _Source:
 
 
 def key_of(task: Task, channel: Channel) -> int:
-    """The place of the key that the task belongs to; the first where that is no more."""
+    """Return the position of the key that the task belongs to; the first if that no longer
+    exists.
+    """
     keys = channel.key_ids
     return keys.index(task.channel_key_id) if task.channel_key_id in keys else 0
 
 
 async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
-    """Pass on the bytes of an answer until its end, or until the client leaves."""
+    """Forward the bytes of an answer until its end, or until the client leaves."""
     task = asyncio.current_task()
     left = False
 
@@ -272,7 +277,8 @@ async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: Http
         await sink.write(b"", last=True)
         whole = True
     except (UpstreamFailed, TimeoutError):
-        # Nothing can be said any more: without its last byte the server cuts the connection.
+        # An error cannot be sent any more: the server closes the connection because the last byte
+        # is missing.
         return
     except asyncio.CancelledError:
         if not left or task is None or task.uncancel():

@@ -1,12 +1,11 @@
-"""How far a video is, as events (text/event-stream): the video at once, then at each change, until
-its end.
+"""The progress of a video as events (text/event-stream): the video at once, then at each change,
+until its end.
 
     event: video.in_progress
     data: {"id": "video_…", "status": "in_progress", "progress": 42, …}
 
-What is stored is told, as by the endpoint that shows a video; no provider is asked for it. A
-connection is ended after ten minutes, and when the server stops: clients of events connect again by
-themselves.
+The events show the stored video, like the endpoint for it; no provider is asked. A connection ends
+after ten minutes, and when the server stops; clients of event streams reconnect by themselves.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ _FIELDS: Final = (
 
 
 async def stream_events(request: Request) -> None:
-    """Answer with the events of a video. Raises before the first of them only."""
+    """Answer with the events of a video. Raises only before the first event."""
     states, principal = request.life.parts.states, request.principal
     task_id, sink = request.task_id, request.sink
     task = await task_answers.find(states, principal, task_id)

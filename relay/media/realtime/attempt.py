@@ -1,5 +1,6 @@
-"""The attempt that opens a realtime session at one channel. Until its WebSocket stands another
-channel may be asked; then the session is its client's."""
+"""The attempt to open a realtime session at one channel. Other channels may be tried until its
+WebSocket is open; then the session begins.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -25,8 +26,9 @@ _NOT_SENT = Bill({}, 0, "none", (), None)
 
 
 class RealtimeAttempt:
-    """An admitted attempt, as `Attempt` is one. `newest` gives the snapshot of now, `stopping` is
-    set when the process is about to end."""
+    """An admitted attempt, with the interface of `Attempt`. `newest` returns the current snapshot;
+    `stopping` is set when the process is about to stop.
+    """
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class RealtimeAttempt:
         self._context.deadline.interrupt("left")
 
     def revoke(self) -> None:
-        """The key has ended, and its session with it."""
+        """End the session, because its key has ended."""
         self._context.deadline.interrupt("revoked")
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
@@ -74,7 +76,7 @@ class RealtimeAttempt:
         return self._end.failed(failure, final=final)
 
     async def execute(self, *, fresh: bool) -> Outcome:
-        """Open the session and carry it to its end. Raises UpstreamFailed where none began."""
+        """Open the session and run it to its end. Raises UpstreamFailed if none began."""
         socket: UpstreamSocket | None = None
         try:
             socket = await self._open()

@@ -7,7 +7,8 @@ from typing import Final
 from dialects.streams import realtime
 from dialects.streams.realtime import ClientEvent, ServerEvent
 
-# A token of text is rarely less, in any script, and every event has names beside its text.
+# A token of text is rarely shorter, in any script, and every event has member names besides its
+# text.
 _BYTES_A_TOKEN: Final = 3
 _DEFAULT_BYTES_MS: Final = 48
 
@@ -22,7 +23,7 @@ class Conversation:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        # By our own count, where no usage tells it.
+        # By our own count, if no usage reports it.
         self._heard = {"in_text": 0}
         self._heard_ms = 0
         self._heard_bytes_ms = self.said_bytes_ms = _DEFAULT_BYTES_MS
@@ -33,7 +34,7 @@ class Conversation:
 
     @property
     def tokens_max(self) -> int:
-        """A bound of what the next response reads."""
+        """Return an upper bound of what the next response reads."""
         return (
             self._known
             + self._sent_bytes // _BYTES_A_TOKEN
@@ -41,7 +42,7 @@ class Conversation:
         )
 
     def note_sent(self, event: ClientEvent, size: int) -> None:
-        """An event of the client has gone on; `size` is its bytes."""
+        """Count an event of the client that was forwarded; `size` is its bytes."""
         if event.type == "input_audio_buffer.append":
             self._heard_ms += realtime.sound_ms(event.audio, self._heard_bytes_ms)
         else:
@@ -49,7 +50,7 @@ class Conversation:
             self._sent_bytes += size
 
     def note_settings(self, event: ServerEvent) -> realtime.SessionSettings:
-        """The provider tells the settings that hold."""
+        """Record the settings that the provider reports."""
         settings = realtime.read_settings(event.session)
         self._heard_bytes_ms = settings.heard_bytes_ms or self._heard_bytes_ms
         self.said_bytes_ms = settings.said_bytes_ms or self.said_bytes_ms
@@ -75,7 +76,7 @@ class Conversation:
         input_sides["in_text"] += meters.get("out_text", 0)
         self._heard = input_sides
         total = sum(input_sides.values()) + meters.get("out_audio", 0)
-        # One beside the conversation may read much less.
+        # A response outside the conversation may read much less.
         if total >= self._measured:
             self._measured = self._known = total
 

@@ -1,12 +1,12 @@
-"""The holds of a realtime session's responses: each is placed before a response may begin, for what
-it can read by then and say, and for no more than the balance reaches.
+"""The holds of a realtime session's responses. Each is placed before a response may begin, for what
+it can read by then and say, limited by the balance.
 
-    nothing sent --> hold --> more is sent than it was placed for --> another in its place
-                      |
-                      +--> a response begins --> it is that one's
+    no input --> hold --> input exceeds it --> replaced by another hold
+                  |
+                  +--> a response begins --> the hold is that response's
 
-A response is one request, however many holds it has had: one that is replaced is an attempt of it
-that has not begun, released in the transaction that places the next.
+A response is one request, however many holds it has had. A replaced hold is an attempt of that
+request that has not begun; the transaction that places the next hold releases it.
 """
 
 import asyncio
@@ -38,12 +38,14 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import UpstreamFailed
 
 _FULL_WAIT_S: Final = 1.0
-# What may be sent behind a hold until its response begins: as much as 100 s of sound.
+# The input that may follow a hold before its response begins: as much as 100 s of sound.
 _ROOM_TOKENS: Final = 1_024
 
 
 class SessionOver(RelayError):
-    """It ends; `error` is None where the client has left, or the upstream has closed in order."""
+    """The session ends; `error` is None if the client has left, or the upstream has closed
+    normally.
+    """
 
     def __init__(self, error: ErrorAnswer | None, failure: UpstreamFailed | None = None) -> None:
         super().__init__("" if error is None else error.message)
@@ -52,7 +54,7 @@ class SessionOver(RelayError):
 
 
 class EventRefused(RelayError):
-    """A limit of requests is reached: an event does not go on."""
+    """A request limit is reached: an event is not forwarded."""
 
     def __init__(self, error: ErrorAnswer) -> None:
         super().__init__(error.message)
@@ -60,8 +62,9 @@ class EventRefused(RelayError):
 
 
 class ResponseHolds:
-    """The holds of one session. `first` was placed when it was asked for, by the `key` of its
-    channel; `newest` gives the snapshot of now."""
+    """The holds of one session. `first` was placed with the session's request, at its channel's
+    `key`; `newest` returns the current snapshot.
+    """
 
     __slots__ = (
         "_admitted", "_context", "_conversation", "_free", "_key", "_limited", "_newest",
@@ -82,15 +85,16 @@ class ResponseHolds:
         self._key = key
         self._conversation = conversation
         self._newest = newest
-        # Held, and not begun; one is placed at a time.
+        # The response that is held and has not begun; one is placed at a time.
         self._free: MeteredResponse | None = first
         self._placing = asyncio.Lock()
         # Until when nothing more is admitted, and why (loop time).
         self._limited: tuple[float, ErrorAnswer] | None = None
 
     async def next(self, *, asked: bool) -> MeteredResponse:
-        """The response that may begin next. Raises SessionOver where none may; EventRefused for a
-        limit of requests, where a client has `asked`."""
+        """Return the next response that may begin. Raises SessionOver if none may; EventRefused for
+        a request limit, if the client `asked`.
+        """
         async with self._placing:
             needed = self._conversation.tokens_max
             held = self._free
@@ -111,19 +115,19 @@ class ResponseHolds:
             return placed
 
     async def take(self) -> MeteredResponse:
-        """The response that begins, whoever has asked for it. Raises SessionOver."""
+        """Return the response that begins, whoever asked for it. Raises SessionOver."""
         response = await self.next(asked=False)
         self._free = None
         return response
 
     def release(self, error: ErrorAnswer | None, fault: str = "") -> None:
-        """Nothing begins by what is held."""
+        """Release the hold, because no response begins."""
         if self._free is not None:
             self._free.break_off(error, fault)
             self._free = None
 
     async def place_used(self, model: str, unit: Used) -> MeteredResponse:
-        """What is known to be used. Raises SessionOver."""
+        """Place a hold for usage that is already known. Raises SessionOver."""
         try:
             return await self._granted(self._place(model, unit, ResponseBound(0, 0)))
         except EventRefused as limited:
@@ -137,7 +141,7 @@ class ResponseHolds:
         stay(context, facts, lookup, self._admitted.channel.id)
 
     async def _granted(self, placing: Awaitable[MeteredResponse]) -> MeteredResponse:
-        """What is placed. Raises SessionOver, EventRefused."""
+        """Return the placed hold. Raises SessionOver, EventRefused."""
         try:
             return await placing
         except LimitReached as fault:
@@ -161,8 +165,9 @@ class ResponseHolds:
         bound: ResponseBound,
         replaced: MeteredResponse | None = None,
     ) -> MeteredResponse:
-        """Place the hold of another request of this session, by today's prices; or another one of
-        the request whose hold is `replaced`."""
+        """Place the hold of another request of this session, at the current prices; or another hold
+        for the request whose hold is `replaced`.
+        """
         context, admitted = self._next_context(model, unit, replaced), self._admitted
         number = 1 if replaced is None else replaced.number + 1
         lookup = RequestReader(context).find_model(model)
@@ -176,13 +181,13 @@ class ResponseHolds:
         chosen = Chosen(candidate, candidate.why, self._key, ())
         replaces = None
         if replaced is not None:
-            # Whatever comes of it, that hold is no more.
+            # From here on that hold no longer exists, whatever happens.
             self._free, replaces = None, replaced.give_way()
         try:
             hold = await placer.place(chosen, number, replaces)
         except DatabaseFailed:
             if replaces is not None:
-                # Whether it was released, and by which of our questions, is unknown.
+                # It is unknown whether it was released, and by which transaction.
                 context.parts.ledger.settle(replaces, at_once=False)
             raise
         return meter_response(
@@ -217,7 +222,7 @@ class ResponseHolds:
 def meter_response(
     context: RequestContext, admitted: AdmittedAttempt, bound: ResponseBound
 ) -> MeteredResponse:
-    """A response whose hold is placed, for so much."""
+    """Return a response whose hold is placed, for this bound."""
     meter = ResponseMeter(admitted)
     end = AttemptEnd(context, admitted, meter)
     return MeteredResponse(context, admitted, meter, end, bound)

@@ -8,8 +8,7 @@ import msgspec
 from dialects.errors.errors import RequestFault
 from lib.process.asgi import Scope
 from relay.attempts.run import Run
-from relay.endpoints.request import Request
-from relay.front.request_body import read_body_fields
+from relay.endpoints.request import Request, read_headers
 from relay.lifespan import Lifespan
 from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.operation import session_invocation
@@ -18,9 +17,9 @@ from relay.requests.context import RequestContext
 
 
 async def open_session(request: Request) -> None:
-    """Open a session and carry it to its end. Raises RequestFault."""
+    """Open a session and run it to its end. Raises RequestFault."""
     sink = request.sink
-    options = request.options_of(read_body_fields(request.scope["headers"], 0))
+    options = request.options_of(read_headers(request.scope["headers"], 0))
     if not isinstance(sink, RealtimeSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     invocation = session_invocation(request.invocation, request.snapshot, request.scope)
@@ -32,7 +31,7 @@ async def open_session(request: Request) -> None:
 async def run_session(
     life: Lifespan, context: RequestContext, sink: RealtimeSink, scope: Scope
 ) -> None:
-    """Open a session at a channel and carry it to its end."""
+    """Open a session at a channel and run it to its end."""
     stopping = scope.get("extensions", {}).get(STOPPING_EXTENSION) or asyncio.Event()
     run = Run(context, partial(RealtimeAttempt, sink, lambda: life.snapshot, stopping))
     life.running.enter(run, context.principal)

@@ -1,5 +1,6 @@
-"""A realtime session as an operation: who may serve it, what each of its responses holds and how it
-is billed."""
+"""A realtime session as an operation: the channels that may serve it, and how each response is held
+and billed.
+"""
 
 from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
@@ -33,9 +34,9 @@ from relay.counting.vocabularies import Family
 from relay.requests.context import Invocation
 from relay.routing.snapshot import Snapshot
 
-# What is held before anything is known of a session: it may begin with as much.
+# The input held before anything about a session is known.
 _FIRST_CONTEXT: Final = 4_096
-# Of a model that is not known: those of gpt-realtime.
+# The limits of an unknown model: those of gpt-realtime.
 _CONTEXT: Final = 32_000
 _OUTPUT: Final = 4_096
 _IN: Final = ("in_text", "in_audio", "in_image")
@@ -45,21 +46,23 @@ _OUT: Final = ("out_text", "out_audio")
 
 
 class ResponseBound(NamedTuple):
-    """The most that a response is billed for: a context of so much of what is dearest to read, and
-    as long an answer of what is dearest to say. `is_full`: no context is larger."""
+    """The most that a response is billed for: a context of this size of the most expensive input,
+    and an answer of this length of the most expensive output. `is_full`: the context cannot grow
+    further.
+    """
 
     context_tokens: int
     output_tokens: int
     is_full: bool = True
 
     def within(self, context_tokens: int) -> "ResponseBound":
-        """The same with a context of no more than so much."""
+        """Return the same bound with at most this context."""
         if self.context_tokens <= context_tokens:
             return self
         return self._replace(context_tokens=context_tokens, is_full=False)
 
     def capped(self, output_tokens: int) -> "ResponseBound":
-        """The same with an answer of no more than so much."""
+        """Return the same bound with at most this answer."""
         return self._replace(output_tokens=output_tokens)
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None:
@@ -74,7 +77,7 @@ class ResponseBound(NamedTuple):
 
 
 class Used(NamedTuple):
-    """What is known to be used before it is held."""
+    """Usage that is known before it is held."""
 
     meters: Mapping[str, int]
 
@@ -86,7 +89,7 @@ class Used(NamedTuple):
 
 
 class Realtime(UnaryOperation):
-    """One session, each of whose responses is a request. `unit` is how one is held."""
+    """One session, each of whose responses is a request. `unit` is how a response is held."""
 
     lasts_s: ClassVar[float] = SESSION_S
 
@@ -112,7 +115,7 @@ class Realtime(UnaryOperation):
 
 
 def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
-    """What holds for the responses of a model, whichever of its channels is asked."""
+    """Return the bound of a model's responses at any of its channels."""
     names = {model, *(route.upstream_model for route in snapshot.routes_of(model))}
     rows = [row for row in map(find_row, sorted(filter(None, names))) if row is not None]
     return ResponseBound(
@@ -122,19 +125,19 @@ def response_bound(snapshot: Snapshot, model: str) -> ResponseBound:
 
 
 def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
-    """What is held for the first response, before the session stands."""
+    """Return what is held for the first response, before the session is open."""
     return response_bound(snapshot, model).within(_FIRST_CONTEXT)
 
 
 def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
-    """What a session is asked for with, by its query and subprotocols. Raises RequestFault."""
+    """Return what a session's query and subprotocols ask for. Raises RequestFault."""
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
     model = named[-1]
     if not model:
         raise RequestFault("missing_parameter", "model", "model is required, in the query")
     headers = list(scope["headers"])
     if _BETA_PROTOCOL in scope.get("subprotocols", ()):
-        # As a page says it, which can set no headers.
+        # From the subprotocols, because a page can set no headers.
         headers.append(_BETA_HEADER)
     unary = Realtime(first_bound(snapshot, model))
     return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)

@@ -22,8 +22,7 @@ class OutputLimit:
         self._wished: int | Literal["inf"] = "inf"
 
     async def set(self, tokens: int | None) -> None:
-        """From now on no response may say more, None for as much as the model can. Raises
-        SocketLost."""
+        """Limit the responses from now on; None for the model's own maximum. Raises SocketLost."""
         if tokens == self._limit:
             return
         self._limit = tokens
@@ -33,12 +32,12 @@ class OutputLimit:
         await self._socket.send(realtime.limit_session(self._name, limit))
 
     def fit_settings(self, settings: SessionSettings, raw: bytes) -> bytes:
-        """A client's settings, within the limit."""
+        """Return a client's settings, within the limit."""
         self._wished = settings.output_max or self._wished
         return self._fit(raw, "session")
 
     def fit_response(self, raw: bytes) -> bytes:
-        """A client's request for a response, within the limit."""
+        """Return a client's request for a response, within the limit."""
         return self._fit(raw, "response")
 
     def _fit(self, raw: bytes, member: str) -> bytes:

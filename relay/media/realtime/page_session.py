@@ -62,7 +62,7 @@ class _PageSink(RealtimeSink):
 async def attach_session(
     life: Lifespan, session: PageSession, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Carry one to its end. Raises nothing that the page, its key or a provider could cause."""
+    """Run a session to its end. Raises nothing that the page, its key or a provider could cause."""
     sink = _PageSink(scope, send, RequestId(new_id()), _INVOCATION)
     sink.listen(receive)
     sink.listener = session.listener
@@ -101,7 +101,9 @@ async def _converse(
 
 
 async def read_session_bound(life: Lifespan, principal: Principal, model: str) -> Bound:
-    """What the first response of a session would hold now. Raises RequestFault, DatabaseAway."""
+    """Return what the first response of a session would hold now. Raises RequestFault,
+    DatabaseAway.
+    """
     context = _context(life, principal, QueueSink(), model, RequestId(new_id()), NO_OPTIONS)
     return await read_bound(context, b"{}", life.available_nano)
 

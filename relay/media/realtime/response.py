@@ -1,5 +1,6 @@
-"""One response of a realtime session: an attempt of its own, held before it can begin and settled
-once, by what its provider tells of it."""
+"""One response of a realtime session: an attempt of its own, held before it begins and settled
+once, by the usage that its provider reports.
+"""
 
 import asyncio
 from collections import deque
@@ -19,13 +20,13 @@ from relay.requests.context import Outcome, RequestContext
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
 _NOT_USED: Final = Bill({}, 0, "none", (), None)
-# Providers do not all count alike; more than twice of what is held is no difference in counting.
+# Providers count differently; more than twice the held amount is not explained by that.
 _SLACK: Final = 2
 _ENDED_KEPT: Final = 64
 
 
 class ResponseMeter(UsageMeter):
-    """The running count of a response."""
+    """Counts the usage of a response."""
 
     __slots__ = ("_noted", "_rated", "response")
 
@@ -34,7 +35,7 @@ class ResponseMeter(UsageMeter):
         self.passed = self.response = SpokenResponse()
         self._noted: dict[str, int] = {}
         price = admitted.hold.price
-        # What has no rate cannot be charged by a mark.
+        # A mark cannot charge for meters without a rate.
         self._rated = frozenset() if price is None else frozenset(price.version.rates)
 
     def mark(self) -> str | None:
@@ -50,8 +51,9 @@ class ResponseMeter(UsageMeter):
 
 
 class MeteredResponse:
-    """A response from when its hold is placed, for what is in `bound`. `id` is what its provider
-    calls it, "" until it begins."""
+    """A response from the placing of its hold, for the amount in `bound`. `id` is the provider's,
+    "" until it begins.
+    """
 
     __slots__ = ("_admitted", "_context", "_listener", "bound", "end", "id", "meter")
 
@@ -83,30 +85,30 @@ class MeteredResponse:
 
     @property
     def request_id(self) -> RequestId:
-        """The request that it is in the log."""
+        """The id of its request in the log."""
         return self._context.request_id
 
     @property
     def number(self) -> int:
-        """Which hold of that request it has."""
+        """The number of its current hold within the request."""
         return self._admitted.number
 
     def give_way(self) -> Resolved:
-        """It has not begun, and another hold takes the place of its own; how that one ends."""
+        """Return the end of its hold, which another one replaces before the response has begun."""
         return self.end.replaced()
 
     def refuse(self, error: ErrorAnswer) -> None:
-        """No other hold could take its place: its request has ended so."""
+        """End its request, because no other hold could replace its own."""
         model = self._admitted.facts.model
         self._context.record_refusal(error, model, stream=True, after_attempts=True)
 
     @property
     def output_cap(self) -> int | None:
-        """What it may say for that, None where that is as much as its model can."""
+        """The output cap that the hold covers, None for the model's own maximum."""
         return self._admitted.hold.size.output_cap
 
     def begin(self, id: str, *, input_meters: dict[str, int], said_bytes_ms: int) -> None:
-        """It is made from now on; `input_meters` is our own count of what it reads."""
+        """Begin the response; `input_meters` is our own count of what it reads."""
         self.id = id
         self._context.began = self._context.time()
         if id.isascii() and id.isprintable():
@@ -118,14 +120,14 @@ class MeteredResponse:
         self._context.parts.ledger.marks.watch(self.meter)
 
     def note(self, event: ServerEvent) -> bool:
-        """Count what an event of it says; False where it says more than is held."""
+        """Count the output of one of its events; return False if that exceeds the hold."""
         answer = self.meter.response
         if answer.note(event) and self.end.ttft_ms is None:
             self.end.ttft_ms = self._context.elapsed_ms()
         return sum(answer.minimum_output().values()) <= _SLACK * self.bound.output_tokens
 
     def finish(self, done: Response) -> Outcome:
-        """It has come to its end: it is charged by the usage that stands there."""
+        """Settle a finished response by the usage that it reports."""
         answer = self.meter.response
         answer.usage = done.raw_usage
         self.meter.finish_reason = done.finish_reason
@@ -136,13 +138,14 @@ class MeteredResponse:
         return self.settle(error, _NOT_USED if told_nothing else self.end.bill_so_far(), "F23")
 
     def break_off(self, error: ErrorAnswer | None, fault: str = "") -> Outcome:
-        """It ends without its usage: what has come of it is counted here; where it has not begun,
-        nothing was used."""
+        """Settle a response that ends without usage by our own count; nothing was used if it has
+        not begun.
+        """
         bill = self.end.bill_so_far() if self.id else _NOT_USED
         return self.settle(error, bill, fault)
 
     def settle(self, error: ErrorAnswer | None, bill: Bill, fault: str = "") -> Outcome:
-        """Write its end; the first one counts."""
+        """Queue its settlement; only the first call counts."""
         was_ended, outcome = self.end.outcome is not None, self.end.settle(error, bill, fault)
         if self._listener is not None and not was_ended:
             self._listener.settled(outcome)
@@ -150,8 +153,9 @@ class MeteredResponse:
 
 
 class RunningResponses(dict[str, MeteredResponse]):
-    """The responses of a session that are being made, by their ids. `none_left` is set while there
-    are none, `ended` are the ids of the last ones that have ended."""
+    """The running responses of a session, by id. `none_left` is set while there are none; `ended`
+    are the ids of the last finished ones.
+    """
 
     __slots__ = ("ended", "none_left")
 

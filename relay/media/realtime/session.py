@@ -1,13 +1,13 @@
-"""A realtime session that stands between a client and an upstream: events pass as they are, and
-each response is held before it can begin and settled when it ends.
+"""A realtime session between a client and an upstream: events pass unchanged, and each response is
+held before it can begin and settled when it ends.
 
     client --response.create, sound--> a hold is placed --> upstream
-    upstream --response.created--> takes the hold; without one, one is placed first
+    upstream --response.created--> uses the hold; without one, one is placed first
              --deltas--> counted, for its mark
              --response.done--> settled by its usage --> client
-    money used up, key ended, a limit of time, the process stops, either end lost
-             --> the client is told and closed --> what is still made is cancelled at the upstream,
-                 whose usage is waited for a little --> settled
+    money used up, key ended, a time limit, the process stops, either end lost
+             --> the client gets an error and a close --> running responses are cancelled at the
+                 upstream, whose usage is awaited briefly --> settled
 """
 
 import asyncio
@@ -49,12 +49,12 @@ from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 from relay.upstream.websocket import SocketLost, UpstreamSocket
 
-# Responses at a time; OpenAI makes one of the conversation and some beside it.
+# Parallel responses; OpenAI makes one in the conversation and some outside it.
 _RESPONSES_MAX: Final = 16
 _HEARD: Final = "conversation.item.input_audio_transcription.completed"
 _FULL_WAIT_S: Final = 1.0
 _CLOSE_S: Final = 1.0
-# Codes of a close (RFC 6455, section 7.4).
+# Close codes (RFC 6455, section 7.4).
 _IN_ORDER, _TOO_LARGE = 1000, 1009
 _NOT_TEXT: Final = ErrorAnswer(
     "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
@@ -62,7 +62,7 @@ _NOT_TEXT: Final = ErrorAnswer(
 
 
 class RealtimeSession:
-    """One session. `first` is the response whose hold was placed when it was asked for."""
+    """One session. `first` is the response whose hold was placed with the session's request."""
 
     def __init__(
         self,
@@ -85,13 +85,14 @@ class RealtimeSession:
         self._conversation = Conversation()
         self._holds = ResponseHolds(context, admitted, probe.key, first, self._conversation, newest)
         self._running = RunningResponses()
-        # A response was asked for, and nothing was heard since.
+        # A response was requested, and no event has arrived since.
         self._asked = False
         self._output_limit = OutputLimit(context.invocation, socket)
 
     async def run(self) -> Outcome:
-        """Pass events until it ends, and settle what it used. Raises nothing that either end could
-        cause."""
+        """Forward events until the session ends, and settle its usage. Raises nothing that either
+        end could cause.
+        """
         over = SessionOver(None)
         try:
             over = await self._pass_events()
@@ -147,8 +148,9 @@ class RealtimeSession:
             self._note_sent(event, len(raw))
 
     async def _admit(self, event: ClientEvent, raw: bytes) -> bytes:
-        """The event as it goes on. Raises RequestFault for one that does not, SessionOver where
-        nothing more can be held."""
+        """Return the event to forward. Raises RequestFault for one that is refused, SessionOver if
+        nothing more can be held.
+        """
         if event.type == "session.update":
             return self._fit_settings(event, raw)
         if event.may_be_answered and (event.type == "response.create" or not self._running):
@@ -159,7 +161,7 @@ class RealtimeSession:
         return raw
 
     def _fit_settings(self, event: ClientEvent, raw: bytes) -> bytes:
-        """Settings that change nothing of who is asked and paid for. Raises RequestFault."""
+        """Return the settings, which may not change the model or the payer. Raises RequestFault."""
         settings = realtime.read_settings(event.session)
         named = self._admitted.prepared.traits.requested_model
         upstream_model = self._admitted.upstream_model
@@ -210,8 +212,9 @@ class RealtimeSession:
         return _over_by_failure(upstream_failure("F17" if lost.code == _TOO_LARGE else "F14"))
 
     async def _note(self, event: ServerEvent, raw: bytes) -> bytes:
-        """Count an event, before its client has it; the event as it goes on. Raises ValueError for
-        what cannot be read."""
+        """Count an event before the client receives it; return the event to forward. Raises
+        ValueError for an unreadable one.
+        """
         kind = event.type
         if kind == "response.created":
             await self._begin(realtime.read_response(event).id)
@@ -238,7 +241,7 @@ class RealtimeSession:
 
     async def _finish(self, done: realtime.Response) -> None:
         if done.id in self._running.ended:
-            # A provider that tells of one again tells nothing new.
+            # A provider may report the same response again.
             return
         if done.id not in self._running:
             await self._begin(done.id)
@@ -253,7 +256,7 @@ class RealtimeSession:
         return name_answer(raw, ("session", "model"), named) if named and settings.model else raw
 
     async def _charge_transcript(self, event: ServerEvent) -> None:
-        """What was said was written down: that is a request of its own, of the model that did."""
+        """Settle a transcript of the input: a request of its own, of the transcription model."""
         usage = bytes(event.usage) or None
         quantities = duration_quantities(usage) if usage and b'"seconds"' in usage else None
         if quantities is None or quantities.missing:
@@ -272,17 +275,17 @@ class RealtimeSession:
     # ---- times
 
     def _touch(self) -> None:
-        """Something was heard: the next silence counts from now."""
+        """Restart the silence timer, because an event arrived."""
         idle_s = self._admitted.timeouts.idle if self._running else SESSION_IDLE_S
         self._context.deadline.allow("idle", idle_s)
 
     @property
     def _stall_s(self) -> float:
-        """How long either end may take nothing of what it is sent."""
+        """Return how long either end may block its input."""
         return self._context.parts.config.write_stall_s
 
     async def _until_stopped(self) -> None:
-        """The process stops: what is being made may be said."""
+        """Wait until the process stops; running responses may finish."""
         await self._stopping.wait()
         await self._running.none_left.wait()
         raise SessionOver(STOPPING)
@@ -307,7 +310,7 @@ class RealtimeSession:
     # ---- its end
 
     async def _end(self, over: SessionOver) -> Outcome:
-        """Tell the client, cancel what is made, settle all."""
+        """Tell the client, cancel running responses, settle all."""
         downstream, fault = self._context.downstream, ""
         failed = None
         if over.failure is not None:
@@ -338,7 +341,7 @@ class RealtimeSession:
                 await self._sink.close(_IN_ORDER)
 
     async def _cancel_running(self) -> None:
-        """Let the provider stop what nobody hears, and tell what it comes to."""
+        """Cancel the abandoned responses at the provider, and wait for their usage."""
         with contextlib.suppress(SocketLost, TimeoutError, ValueError):
             async with timeout(USAGE_AFTER_TEXT_S):
                 for id in self._running:
@@ -353,7 +356,7 @@ class RealtimeSession:
 
 
 def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
-    """What ended the first of the pumps. Raises what is a defect of ours."""
+    """Return the reason of the first pump that ended. Raises a defect of ours."""
     error = next(filter(None, (task.exception() for task in done)))
     if isinstance(error, SessionOver):
         return error

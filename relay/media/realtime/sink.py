@@ -1,5 +1,4 @@
-"""The client's end of a realtime session: an HTTP response until it is accepted, events behind
-that."""
+"""The client's end of a realtime session: an HTTP response until it is accepted, then events."""
 
 import contextlib
 from collections.abc import Sequence
@@ -18,12 +17,14 @@ from relay.front.http_sink import HttpSink
 from relay.requests.context import Invocation, Outcome
 
 STOPPING_EXTENSION: Final = "weir.stopping"
-"""Of a scope: an event (`asyncio.Event`) that is set when the server is about to stop."""
+"""The key in the scope of an event (`asyncio.Event`) that is set when the server is about to
+stop.
+"""
 
 _PROTOCOL: Final = "realtime"
 _LAST_WORDS_S: Final = 1.0
 _REASON_BYTES_MAX: Final = 120
-# Codes of a close (RFC 6455, section 7.4): those kinds end a session by what the client may do.
+# Close codes (RFC 6455, section 7.4) for errors that the client caused.
 _POLICY, _FAILED, _RESTARTS, _LATER = 1008, 1011, 1012, 1013
 _CODES: Final[dict[ErrorKind, int]] = {
     "upstream_error": _FAILED,
@@ -40,21 +41,23 @@ _CODES: Final[dict[ErrorKind, int]] = {
 
 
 class ClientLeft(ClientGone):
-    """The client has closed its end."""
+    """The client closed its end."""
 
 
 class SessionListener(Protocol):
-    """Hears what the responses of a session come to, beside what its client is told."""
+    """Receives the holds and charges of the session's responses, in addition to the client's
+    events.
+    """
 
     def held(self, request_id: UUID, hold_nano: int) -> None:
-        """So much is held for a response that may begin."""
+        """This amount is held for a response that may begin."""
 
     def settled(self, outcome: Outcome) -> None:
-        """A response, or what was written down of what was said, has ended in the books; once."""
+        """A response or a transcript of the input was settled; called once for each."""
 
 
 class RealtimeSink(HttpSink):
-    """The sink of one session. `listener` hears of its holds and charges."""
+    """The sink of one session. `listener` receives its holds and charges."""
 
     __slots__ = ("_closed", "_receive", "_send_event", "_subprotocols", "accepted", "listener")
 
@@ -74,19 +77,19 @@ class RealtimeSink(HttpSink):
         self._receive = receive
 
     async def accept(self, head: Head) -> None:
-        """Change over: the session begins. Raises ClientLeft."""
+        """Accept the WebSocket: the session begins. Raises ClientLeft."""
         await self.open([pair for pair in self._fields(head) if pair[0] != b"content-type"])
 
     async def open(self, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """Change over, with these fields. Raises ClientLeft."""
+        """Accept the WebSocket with these headers. Raises ClientLeft."""
         self.accepted = True
         named = [*fields, (b"x-request-id", id_text(self.request_id).encode())]
-        # What a page offers it must find chosen; its key is among that.
+        # A page requires that one of its subprotocols is selected; its key is among them.
         chosen = _PROTOCOL if _PROTOCOL in self._subprotocols else None
         await self._put({"type": "websocket.accept", "headers": named, "subprotocol": chosen})
 
     async def receive(self) -> str | None:
-        """The next event, None for one that is no text. Raises ClientLeft."""
+        """Return the next event, None for one that is not text. Raises ClientLeft."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.receive":
@@ -97,11 +100,11 @@ class RealtimeSink(HttpSink):
                 raise ClientLeft
 
     async def say(self, text: str) -> None:
-        """Send an event; returns when there may be more. Raises ClientLeft."""
+        """Send an event; return when more may be sent. Raises ClientLeft."""
         await self._put({"type": "websocket.send", "text": text})
 
     async def complain(self, error: ErrorAnswer, event_id: Any = None) -> None:
-        """Tell an error, which the session survives. Raises ClientLeft."""
+        """Send an error that does not end the session. Raises ClientLeft."""
         id = id_text(new_id())
         await self.say(
             error_event(
@@ -111,7 +114,9 @@ class RealtimeSink(HttpSink):
         )  # fmt: skip
 
     async def refuse(self, error: ErrorAnswer, *fields: tuple[bytes, bytes]) -> None:
-        """End it: by a response before it is accepted, by an event and a close behind that."""
+        """End the session with an error: by an HTTP response before it is accepted, by an event and
+        a close afterwards.
+        """
         if not self.accepted:
             await super().refuse(error, *fields)
             return
@@ -133,7 +138,7 @@ class RealtimeSink(HttpSink):
         try:
             await self._send_event(message)
         except (OSError, RuntimeError) as error:
-            # So the server says that nobody is there, or that it has closed.
+            # The server's exception for a client that has closed or is gone.
             raise ClientLeft from error
 
 
@@ -142,7 +147,7 @@ async def _receive_nothing() -> Message:
 
 
 def _send_as_websocket(send: Send) -> Send:
-    """What refuses to change over, by a response that is sent through it."""
+    """Send the HTTP response that refuses a WebSocket, through the WebSocket's own messages."""
 
     async def send_response(message: Message) -> None:
         message = {**message, "type": f"websocket.{message['type']}"}
