@@ -17,6 +17,7 @@ from tests.beside import Beside
 from tests.browser.visitor import Visitor, act_on, findings, too_wide
 from tests.databases import own_database
 from tests.hub import SOON, Hub
+from tests.notify.mail_server import mail_server
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +40,9 @@ def hub() -> Iterator[Hub]:
     """One that sends letters."""
     with ExitStack() as until:
         dsn = until.enter_context(own_database("hub_sign_up"))
-        hub = Hub(dsn, environment={"EMAIL_VERIFICATION": "mandatory"}, application=SOON)
+        post = until.enter_context(mail_server())
+        mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(post.port)}
+        hub = Hub(dsn, environment=mail, application=SOON)
         until.callback(hub.close)
         hub.start()
         yield hub

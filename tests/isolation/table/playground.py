@@ -148,7 +148,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /prompts": at("prompts.read"),
     "POST /prompts": at(
-        "playground.use", by_person=True, operators=404, body=sends(name="made", model="m-1")
+        "playground.use", by_person=True, body=sends(name="made", model="m-1")
     ),
     "GET /prompts/{slug}": at("prompts.read", PROMPT),
     "POST /prompts/{slug}/versions": at(
