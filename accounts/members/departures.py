@@ -19,7 +19,7 @@ from accounts.audit.epoch import bump_epoch
 from accounts.keys import keys
 from accounts.members import access as member_access
 from accounts.members import invitations, members
-from accounts.models import Key, KeyKind, Membership, ServiceAccount
+from accounts.models import Key, KeyKind, Membership, Organisation, ServiceAccount
 from accounts.roles.rules import HAS_KEYS
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -76,6 +76,8 @@ def end_membership(
     Invitations that they sent end. Raises Refused as `members.remove_member` does, and for a key
     that cannot be transferred as asked."""
     with transaction.atomic():
+        # The organisation before its keys, as whoever removes a member in other ways locks them.
+        Organisation.objects.select_for_update().get(id=member.organisation_id)
         for key in keys_left_by(member):
             fate = fates.get(key.id, otherwise)
             if fate.what == "transfer" and key.id not in fates and not receivers(actor, key):

@@ -265,7 +265,8 @@ def _scale_rates(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | Non
         }
 
     tables = [rates["meters"], *(tier["meters"] for tier in rates["tiers"])]
-    if any(rate * percent % 100 for meters in tables for rate in meters.values()):
+    scaled = [rate for meters in tables for name, rate in meters.items() if name in TOKEN_METERS]
+    if any(rate * percent % 100 for rate in scaled):
         return None
     tiers = [{**tier, "meters": scale(tier["meters"])} for tier in rates["tiers"]]
     return {"meters": scale(rates["meters"]), "tiers": tiers}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 
 from accounts.access.actors import Actor
 from billing.idempotency import (
@@ -14,6 +15,7 @@ from billing.idempotency import (
     KeyInUse,
     KeyInvalid,
     KeyReused,
+    answer_idempotently,
     drop_old_answers,
     run_once,
 )
@@ -145,3 +147,28 @@ def test_a_second_one_while_the_first_runs_is_told_so(people: cast.Cast) -> None
     released.set()
     thread.join()
     assert run_once(alice, "k", ASKED, slow).replayed
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", ""])
+def test_over_http_a_key_is_of_one_method_path_and_body(alice: Actor, method: str) -> None:
+    """P5: the answer of one request is not that of another one under the same key."""
+    message = iter(range(9))
+
+    def ask(method: str, path: str = "/x", body: bytes = b"{}", key: str | None = "k") -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        request = RequestFactory().generic(method, path, body, headers=headers)
+        return answer_idempotently(request, alice, lambda: Answer(201, {"n": next(message)}))
+
+    first, again = ask("POST"), ask("POST")
+    assert (first.status_code, first.content) == (again.status_code, again.content)
+    assert first.content == b'{"n": 0}'
+    assert "Idempotent-Replayed" not in first
+    assert again["Idempotent-Replayed"] == "true"
+    for answer in (first, again):
+        assert answer["Cache-Control"] == "private, no-store"
+        assert answer["Content-Type"] == "application/json"
+    for other in ((method,), ("POST", "/y"), ("POST", "/x", b"[]")):
+        with pytest.raises(KeyReused):
+            ask(*other)
+    assert ask(method, key=None).content == b'{"n": 1}'
+    assert ask(method, key=None).content == b'{"n": 2}'

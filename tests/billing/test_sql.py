@@ -338,3 +338,21 @@ def test_what_was_charged_is_looked_for_from_an_hour_before_its_time_on() -> Non
     owner = uuid.uuid4()
     assert charged_between(owner, 1, 2, since)[1]["first"] == first_id_at(since - hour)
     assert charged_between(owner, 1, 2, None)[1]["first"] == uuid.UUID(int=0)
+
+
+@pytest.mark.parametrize("loss_nano", [0, 1, 120])
+def test_what_nobody_pays_of_a_swept_hold_is_booked_once(
+    organisation: Organisation, key: Key, loss_nano: int
+) -> None:
+    """I13, I15: a loss is of the holds that this sweep resolved, and of no other."""
+    swept, settled = asked(key, 400), asked(key, 300)
+    place(*(msgspec.structs.replace(one, ttl_seconds=-1) for one in (swept, settled)))
+    due = [Expired(hold, 150, 150 + loss_nano, loss_nano, NO_UNITS) for hold in due_holds(10)]
+    # Between the sweep's look and its write, one settles.
+    resolve(settled, "settled", 90)
+    assert expire(due) == {swept.attempt_id}
+    assert expire(due) == set()
+    assert expire([]) == set()
+    entries = LedgerEntry.objects.filter(account__kind="platform:loss")
+    assert [one.amount_nano for one in entries] == ([-loss_nano] if loss_nano else [])
+    assert balance(organisation) == (1_000 - 150 - 90, 0, 0)

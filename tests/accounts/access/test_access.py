@@ -11,7 +11,8 @@ from django.test import RequestFactory
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page, organisation_page, session_page
-from accounts.models import KeyKind, Role, User
+from accounts.members import members
+from accounts.models import Key, KeyKind, Role, User
 from accounts.roles import rules as roles
 from accounts.sessions.store import SessionStore
 from lib.ids import id_text, new_id
@@ -159,3 +160,36 @@ def test_a_page_without_an_organisation_is_that_of_the_one_seen_last(people: Cas
     for nobody in (people.dora, person("eve")):
         with pytest.raises(Http404):
             last(request_of(nobody))
+
+
+@pytest.mark.parametrize("kind", [KeyKind.RELAY, KeyKind.MANAGEMENT])
+@pytest.mark.parametrize("operator", [False, True])
+def test_a_key_of_who_left_opens_nothing(people: Cast, kind: KeyKind, operator: bool) -> None:
+    """P23: not even where its person operates the installation."""
+    user = member(people.acme, "erik", Role.DEVELOPER)
+    key, text = make_key(people.core, kind=kind, user=user)
+    User.objects.filter(pk=user.pk).update(operator=operator)
+    assert actors.key_actor(text) is not None
+    members.remove_member(people.acme, user.email, actor=actors.SYSTEM)
+    assert actors.key_actor(text) is None
+    key.refresh_from_db()
+    assert actors.actor_of_key(key) is None
+
+
+def test_only_the_installation_is_the_installation(people: Cast) -> None:
+    """An operator is a person, whose changes are theirs; a key is a key."""
+    key, _ = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
+    assert actors.SYSTEM.installation
+    for user, its_key, operator in (
+        (people.dora, None, True), (people.dora, key, True), (None, key, True),
+        (None, None, False), (None, key, False), (people.bob, None, False),
+    ):  # fmt: skip
+        assert not Actor(user, its_key, people.acme, None, operator=operator).installation
+
+
+@pytest.mark.parametrize("kind", list(KeyKind))
+def test_which_key_confines_its_actor_to_its_own_rows(people: Cast, kind: KeyKind) -> None:
+    key = Key(kind=kind)
+    found = Actor(None, key, people.acme, None, operator=False).model_key
+    assert found is (None if kind == KeyKind.MANAGEMENT else key)
+    assert Actor(None, None, people.acme, None, operator=False).model_key is None

@@ -1,10 +1,12 @@
 """A stream that is open ends with what its reader may read (P11, P12)."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.http import Http404, HttpRequest
@@ -17,6 +19,7 @@ from accounts.members import members
 from accounts.models import Role, User
 from accounts.organisations import organisations
 from accounts.sessions import sessions
+from lib import clock
 from tests.accounts.access.test_access import channels, usage
 from tests.cast import Cast, actor, member, signed_in
 
@@ -182,3 +185,25 @@ def test_a_member_is_one_of_that_organisation(people: Cast) -> None:
     organisations.archive_organisation(people.acme, actor=SYSTEM)
     with pytest.raises(Http404):
         member_actor(request_of(vic), people.acme)
+
+
+@pytest.mark.parametrize("who", ["bob", "dora"])
+def test_a_session_that_is_over_reads_nothing(people: Cast, who: str) -> None:
+    """Its cookie is still known, and nobody has ended it."""
+    user: User = getattr(people, who)
+    browser = signed_in(user)
+    browser.get("/o/acme/")
+    key, reader = str(browser.session.session_key), actor(user, people.acme)
+    assert present_actor(key, reader) is not None
+    UserSession.objects.update(last_seen_at=clock.now() - dt.timedelta(hours=12))
+    assert present_actor(key, reader) is None
+    assert not _may_still_read(key, reader, "usage.read")
+
+
+def test_who_is_in_no_organisation_reads_nothing(people: Cast) -> None:
+    """Neither a person without a membership, nor an operator of an organisation that is gone."""
+    browser = signed_in(people.charlie)
+    browser.get("/o/stranger/")
+    key = str(browser.session.session_key)
+    assert present_actor(key, actor(people.charlie, people.stranger)) is not None
+    assert present_actor(key, actor(people.charlie, people.acme)) is None

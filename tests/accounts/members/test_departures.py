@@ -1,9 +1,12 @@
 """What becomes of the keys of who leaves, and who may say so: every fate of every kind of key."""
 
+import re
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import Http404
+from django.test.utils import CaptureQueriesContext
 
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM
@@ -15,6 +18,7 @@ from accounts.organisations import teams
 from accounts.roles import custom_roles
 from lib.ids import id_text
 from lib.refusal import Refused
+from playground.erasure.departures import Departure, depart
 from tests.cast import Cast, actor, make_key, member
 
 
@@ -146,3 +150,23 @@ def test_everybody_leaves_and_ends_only_memberships_below_their_own(
             pass
     below = {"alice": {"bob", "ann", "vic"}, "ann": {"bob", "vic"}}.get(name, set())
     assert ends == below | {name}
+
+
+@pytest.mark.parametrize("fate", ["revoke", "disable", "transfer"])
+@pytest.mark.parametrize("way", ["membership", "everything"])
+def test_every_way_to_leave_locks_the_organisation_before_its_keys(
+    people: Cast, way: str, fate: Any
+) -> None:
+    """Two who remove members of one organisation at once wait for each other, in one order."""
+    make_key(people.core, "ci", user=people.bob)
+    alice, leaving = actor(people.alice, people.acme), of(people, people.bob)
+    what = KeyFate(fate, of(people, people.alice) if fate == "transfer" else None)
+    with CaptureQueriesContext(connection) as statements:
+        if way == "membership":
+            departures.end_membership(alice, leaving, {}, what)
+        else:
+            depart(alice, leaving, Departure(other_keys=what))
+    texts = [one["sql"] for one in statements if "FOR UPDATE" in one["sql"]]
+    locked = [re.findall(r'FROM "(\w+)"', text)[0] for text in texts]
+    assert locked[0] == "accounts_organisation"
+    assert "accounts_key" in locked

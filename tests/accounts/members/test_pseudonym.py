@@ -57,3 +57,21 @@ def test_names_and_texts_go_only_from_what_is_about_the_person() -> None:
         "short": "Bob and Bo",
         "n": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "goes"),
+    [("Al", False), ("Ann", True), ("Anna", True), ("王", False), ("王明", True), ("이", False)],
+)
+def test_a_name_is_looked_for_from_a_length_on(name: str, goes: bool) -> None:
+    """One letter, or a short word, would be replaced in words that have nothing to do with it."""
+    traces = Traces("P", (), (name,))
+    assert replace_person(f"by {name}.", traces, about=True) == f"by {'P' if goes else name}."
+    # As a whole value every name goes.
+    assert replace_person(f" {name} ", traces, about=True) == "P"
+
+
+@pytest.mark.parametrize("names", [(), ("",), ("Ann",)])
+def test_what_says_nothing_is_nobody(names: tuple[str, ...]) -> None:
+    for text in ("", " "):
+        assert replace_person(text, Traces("P", (), names, ("",)), about=True) == text

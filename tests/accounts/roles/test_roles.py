@@ -3,6 +3,7 @@ from typing import get_args
 import pytest
 
 from accounts.roles.rules import (
+    PERMISSIONS,
     TABLE,
     Action,
     Role,
@@ -113,3 +114,19 @@ def test_each_scope_is_wider_than_those_before_it() -> None:
     for n, scope in enumerate(scopes):
         for m, other in enumerate(scopes):
             assert is_wider(scope, other) is (n > m)
+
+
+OWN = {
+    *("teams.read:own", "members.read:own", "keys.read:own", "usage.read:own"),
+    *("requests.read:own", "budgets.read:own", "budgets.ask:own"),
+}
+
+
+def test_what_a_custom_role_is_made_of() -> None:
+    """Nothing that no owner has, nor how people sign in; and what a developer has of their own
+    alone also comes alone."""
+    whole = {one for one in PERMISSIONS if not one.endswith(":own")}
+    owners = {action for role, action, scope in CELLS if role == "owner" and scope is not None}
+    assert whole == owners - {"sign_in.write"}
+    assert {one for one in PERMISSIONS if one.endswith(":own")} == OWN
+    assert len(PERMISSIONS) == len(set(PERMISSIONS))

@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent, User
@@ -352,3 +352,11 @@ def test_an_app_needs_a_secret_and_a_code(people: Cast) -> None:
     assert picture["Content-Type"] == "image/svg+xml"
     assert b"<svg" in picture.content
     assert App(page.split('<code id="secret">')[1].split("<")[0]).code()
+
+
+@pytest.mark.parametrize("code", ["", "123456", "abcd-efgh", "１２３４５６", "0" * 1000])
+def test_a_code_of_who_has_neither_app_nor_recovery_codes_is_wrong(people: Cast, code: str) -> None:
+    """A person with a passkey alone, or with nothing, is told that the code is not correct."""
+    request = RequestFactory().post("/login/code")
+    with pytest.raises(second_factor.CodeRefused, match="wrong"):
+        second_factor.use_code(request, people.alice, code)

@@ -304,3 +304,38 @@ def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
     with pytest.raises(Http404):
         budgets.restore_budget(by, str(values[people.core].id), nothing)
     assert budgets.restore_budget(by, str(values[second].id), nothing) == values[second]
+
+
+def test_a_budget_ends_once(key: Key) -> None:
+    """Two who remove it at once leave one event, and restoring it brings one back."""
+    budget = make(key)
+    for _ in range(2):
+        budgets.remove_budget(SYSTEM, budget)
+    removed_at = Budget.with_removed.get(id=budget.id).removed_at
+    budgets.remove_budget(SYSTEM, budget)
+    assert Budget.with_removed.get(id=budget.id).removed_at == removed_at
+    assert AuditEvent.objects.filter(action="budget.removed").count() == 1
+    owner = replace(SYSTEM, organisation=key.organisation)
+    budgets.restore_budget(owner, str(budget.id), nothing)
+    with pytest.raises(Http404):
+        budgets.restore_budget(owner, str(budget.id), nothing)
+    assert AuditEvent.objects.filter(action="budget.restored").count() == 1
+
+
+@pytest.mark.parametrize(
+    "terms", [{}, {"anchor": 1}, {"timezone": "UTC"}, {"anchor": 1, "timezone": "UTC"}]
+)
+def test_a_budget_begins_where_none_is_named_at_the_usual_time(
+    key: Key, terms: dict[str, object]
+) -> None:
+    budget = make(key, **terms)
+    assert (budget.anchor, budget.timezone) == (rules.default_anchor("month"), "UTC")
+    other = make(key, anchor=2, scope="organisation", subject="", timezone="Asia/Shanghai")
+    assert (other.anchor, other.timezone) == (2, "Asia/Shanghai")
+
+
+@pytest.mark.parametrize("term", [{"nonsense": 1}, {"amount": 2}, {"removed_at": None}])
+def test_a_budget_has_no_other_terms(key: Key, term: dict[str, object]) -> None:
+    with pytest.raises(Exception, match=next(iter(term))):
+        make(key, **term)
+    assert not Budget.objects.exists()

@@ -7,8 +7,10 @@ from django.core import mail
 from django.http import Http404
 
 from accounts.access.access import AccessDenied
-from accounts.access.actors import Actor
+from accounts.access.actors import SYSTEM, Actor
+from accounts.members import members
 from accounts.models import AuditEvent, Key, Role
+from accounts.organisations import teams
 from billing.ledger.ledger import execute
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
@@ -182,3 +184,47 @@ def test_who_may_ask_for_which_budget(people: Cast, key: Key, bob: Actor) -> Non
     one = want(bob, mine)
     assert [*budget_increases.visible_raises(charlie)] == []
     assert [*budget_increases.visible_raises(bob)] == [one]
+
+
+def test_who_sees_which_requests(people: Cast, key: Key, bob: Actor, alice: Actor) -> None:
+    """P12: who decides sees all that they may decide, everybody else their own."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    carol, dave = (
+        cast.actor(cast.member(people.acme, name, Role.DEVELOPER), people.acme)
+        for name in ("carol", "dave")
+    )
+    for user, role in (("carol@example.org", Role.ADMIN), ("dave@example.org", Role.DEVELOPER)):
+        members.set_member(people.acme, user, role, teams=[second], actor=SYSTEM)
+    carol, dave = (cast.actor(one.user, people.acme) for one in (carol, dave) if one.user)
+    of_core = make(key, 5, scope="team", subject=str(people.core.id))
+    of_second = make(key, 5, scope="team", subject=str(second.id))
+    of_all = make(key, 5, scope="organisation", subject="")
+    gone = make(key, 5, scope="model", subject="gpt-*")
+    asked = {
+        (who, budget.id): want(actor, budget)
+        for who, actor, budget in (
+            ("bob", bob, of_core), ("dave", dave, of_second), ("carol", carol, of_all),
+            ("bob", bob, of_all), ("bob", bob, gone),
+        )
+    }  # fmt: skip
+    budgets.remove_budget(SYSTEM, gone)
+
+    def seen(actor: Actor) -> list[BudgetRaise]:
+        return [*budget_increases.visible_raises(actor)]
+
+    theirs = {pair: one for pair, one in asked.items() if pair[1] != gone.id}
+    newest_first = sorted(theirs.values(), key=lambda one: one.id, reverse=True)
+    assert seen(alice) == newest_first
+    assert seen(bob) == [one for one in newest_first if one.asked_by_id == bob.user.pk]
+    assert seen(dave) == [theirs["dave", of_second.id]]
+    visible = {one.id for one in budgets.visible_budgets(carol)}
+    assert of_second.id in visible
+    assert of_core.id not in visible
+    assert seen(carol) == [
+        one for one in newest_first
+        if one.asked_by_id == carol.user.pk or one.budget_id in visible
+    ]  # fmt: skip
+    with pytest.raises(Http404):
+        budget_increases.access_raise(dave, str(theirs["bob", of_core.id].id))
+    with pytest.raises(Http404):
+        budget_increases.access_raise(bob, str(asked["bob", gone.id].id))

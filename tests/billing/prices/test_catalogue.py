@@ -214,6 +214,18 @@ def test_service_tiers_begin_at_their_date_and_batches_are_conditions() -> None:
     ]
 
 
+# What a variant is for, and what is said of it: the plain tier is the price itself.
+VARIANTS: list[tuple[dict[str, str], str]] = [
+    ({"service_tier": "default"}, ""),
+    ({"service_tier": "standard"}, ""),
+    ({"service_tier": "no name"}, "service_tier no name"),
+    ({"processing": "default"}, "processing default"),
+    ({"nonsense": "default"}, "nonsense default"),
+    ({"service_tier": "flex", "processing": "batch"}, "service_tier flex, processing batch"),
+    ({"processing": "batch", "service_tier": "flex"}, "processing batch, service_tier flex"),
+]
+
+
 @pytest.mark.parametrize(
     ("converted", "kept", "skipped"),
     [
@@ -250,8 +262,21 @@ def test_service_tiers_begin_at_their_date_and_batches_are_conditions() -> None:
             1,
             [("variant", "route eu")],
         ),
+        *(
+            (
+                convert(
+                    model("m", PLAIN, variants=[Shape(when=words, constraint=None, prices=PLAIN)])
+                ),
+                1,
+                [("variant", said)] if said else [],
+            )
+            for words, said in VARIANTS
+        ),
     ],
-    ids=["none", "below nano", "hour", "negative", "unknown only", "unknown too", "variants"],
+    ids=[
+        *("none", "below nano", "hour", "negative", "unknown only", "unknown too", "variants"),
+        *(" ".join(words.values()) for words, _ in VARIANTS),
+    ],
 )
 def test_what_is_not_carried_over_is_said(
     converted: Conversion, kept: int, skipped: list[tuple[str, str]]

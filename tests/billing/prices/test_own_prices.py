@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from genai_prices import data
 
-from billing.prices.catalogue import CatalogueRow, convert_catalogue
+from billing.prices.catalogue import UNDATED, CatalogueRow, convert_catalogue
 from billing.prices.catalogue_additions import add_own_prices, own_models
+from billing.prices.meters import find_meter
 from billing.prices.pricing import CostLines, PriceVersion, price
 
 ROWS: Final = tuple(add_own_prices(convert_catalogue(data.providers).rows))
@@ -113,3 +115,74 @@ def test_a_long_request_of_qwen_is_dearer() -> None:
     costs = [price({"in_text": size, "out_text": 0}, version) for size in (32_000, 32_001, 300_000)]
     totals = [cost.total_nano for cost in costs if isinstance(cost, CostLines)]
     assert totals == [32_000_000, 57_601_800, 1_800_000_000]
+
+
+def _tokens_at(rates: Mapping[str, Any], percent: int) -> dict[str, Any]:
+    """The same rates, those of tokens at a share of themselves."""
+
+    def at(meters: Mapping[str, int]) -> dict[str, Fraction | int]:
+        return {
+            name: Fraction(rate * percent, 100) if find_meter(name).unit == "token" else rate
+            for name, rate in meters.items()
+        }
+
+    tiers = [{**tier, "meters": at(tier["meters"])} for tier in rates["tiers"]]
+    return {"meters": at(rates["meters"]), "tiers": tiers}
+
+
+@pytest.mark.parametrize(("tier", "percent"), [("flex", 50), ("priority", 180)])
+def test_a_service_tier_of_gemini_is_a_share_of_its_plain_price(tier: str, percent: int) -> None:
+    plain = {
+        (row.model, row.valid_from, row.hours): row
+        for row in ROWS if row.provider == "google" and not row.service_tier
+    }  # fmt: skip
+    tiers = [row for row in ROWS if row.service_tier == tier and row.source.startswith("ai.google")]
+    assert {"gemini-2.5-flash", "gemini-3.1-pro-preview"} <= {row.model for row in tiers}
+    for row in tiers:
+        base = plain[row.model, row.valid_from, row.hours].rates
+        assert row.rates == _tokens_at(base, percent), row.model
+
+
+def test_a_share_that_is_not_whole_is_no_price() -> None:
+    """Half of an odd rate would be rounded: the tier has none, and is refused or asked for."""
+    for rate, tiers in ((3, set()), (10, {"flex", "priority"}), (2, {"flex"})):
+        row = CatalogueRow(
+            "gemini-2.5-pro", None, "google", UNDATED, None,
+            {"meters": {"in_text": rate, "images": 3}, "tiers": []},
+        )  # fmt: skip
+        for known, expected in (
+            (row, tiers), (row._replace(provider="openai"), set()),
+            (row._replace(model="gemini-9"), set()),
+            (row._replace(service_tier="flex"), {"flex"}),
+            (row._replace(model="mine", alias_of="gemini-2.5-pro"), tiers),
+        ):  # fmt: skip
+            made = [one for one in add_own_prices([known]) if one.model == known.model]
+            assert {one.service_tier for one in made} - {""} == expected
+            assert all(one.rates["meters"]["images"] == 3 for one in made)
+
+
+@pytest.mark.parametrize(
+    ("model", "placed"),
+    [
+        ("claude-opus-4-6", True), ("claude-sonnet-4-6", True), ("claude-opus-4-7", True),
+        ("claude-opus-5", True), ("claude-fable-5", True), ("claude-haiku-5-0", True),
+        ("claude-opus-4-5", False), ("claude-sonnet-4", False), ("claude-haiku-3-9", False),
+        ("claude-3-7-sonnet", False), ("gpt-5", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("provider", ["anthropic", "someone"])
+def test_inference_in_the_us_is_dearer_on_models_since_claude_4_6(
+    model: str, provider: str, placed: bool
+) -> None:
+    batch = {"kind": "processing", "value": "batch", "multiplier_ppm": 500_000}
+    for name, alias_of in ((model, None), ("mine", model)):
+        row = CatalogueRow(
+            name, alias_of, provider, UNDATED, None,
+            {"meters": {"in_text": 10}, "tiers": [], "conditions": [batch]},
+        )  # fmt: skip
+        (made,) = [one for one in add_own_prices([row]) if one.model == name]
+        first, *more = made.rates["conditions"]
+        assert first == batch
+        assert [(one["kind"], one["value"], one["multiplier_ppm"]) for one in more] == (
+            [("inference_geo", "us", 1_100_000)] if placed and provider == "anthropic" else []
+        )

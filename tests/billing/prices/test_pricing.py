@@ -470,3 +470,33 @@ def test_the_total_without_lines_is_that_of_the_lines(of: str, used: dict[str, i
     of_tiers = version((200_000, of, rates(in_text="2"))) if of != "plain" else plain
     cost = price(used, of_tiers)
     assert total_of(used, of_tiers) == (cost.total_nano if isinstance(cost, CostLines) else cost)
+
+
+def test_a_hold_is_sized_by_the_dearest_of_what_may_hold() -> None:
+    """Only terms for exactly what a request asks count: not of the kind alone, nor of the value."""
+    version = PriceVersion.from_stored({
+        "meters": {"in_text": 100},
+        "conditions": [
+            {"kind": "speed", "value": "fast", "meters": {"in_text": 600}, "tiers": []},
+            {"kind": "inference_geo", "value": "us", "multiplier_ppm": 1_100_000},
+            {"kind": "processing", "value": "batch", "multiplier_ppm": 500_000},
+        ],
+    })  # fmt: skip
+
+    def bound(**asked: str) -> int:
+        line = price({"in_text": 10**6}, version.bound_under(asked))
+        assert isinstance(line, CostLines)
+        return line.total_nano
+
+    for kind, value, known in (
+        ("speed", "fast", True), ("speed", "us", False), ("speed", "slow", False),
+        ("inference_geo", "us", True), ("inference_geo", "fast", False), ("x", "batch", False),
+    ):  # fmt: skip
+        assert version.has_terms_for(kind, value) is known
+    assert bound() == bound(speed="slow") == bound(speed="us") == bound(inference_geo="eu") == 100
+    # What makes it cheaper may not be granted.
+    assert bound(processing="batch") == 100
+    assert bound(speed="fast") == bound(speed="fast", processing="batch") == 600
+    assert bound(inference_geo="us") == 110
+    assert bound(speed="fast", inference_geo="us") == 660
+    assert bound(speed="fast", inference_geo="us", processing="batch") == 660

@@ -22,7 +22,7 @@ from billing.ledger import posting
 from billing.ledger.ledger import post
 from billing.models import LedgerEntry, Posting, Seal
 from billing.seals import seals
-from billing.seals.seals import SealsBehind, broken_seals, seal_all
+from billing.seals.seals import SealsBehind, broken_seals, read_sealed, seal_all
 from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
@@ -440,3 +440,24 @@ def test_what_is_read_part_by_part_is_what_one_text_was(monkeypatch: pytest.Monk
     for rows in (1, 3):
         monkeypatch.setattr(seals, "_READ_ROWS", rows)
         assert broken() == []
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("kind", ["ledger", "trail"])
+def test_only_a_seal_that_holds_may_vouch_for_what_an_erasure_rewrites(kind: str) -> None:
+    """P36: otherwise an erasure would make what somebody edited look as if it had been so."""
+    seal = Seal.objects.filter(kind=kind, rows__gt=0).earliest("id")
+    table, at = {
+        "ledger": ("billing_posting", "created_at"), "trail": ("accounts_auditevent", "at"),
+    }[kind]  # fmt: skip
+    with connection.cursor() as cursor:
+        assert read_sealed(cursor, KEY, seal) is not None
+        assert read_sealed(cursor, b"the key of somebody else", seal) is None
+        within = (seal.from_at, seal.to_at)
+        before = transaction.savepoint()
+        run(f"DELETE FROM {table} WHERE {at} >= %s AND {at} < %s", *within)
+        assert read_sealed(cursor, KEY, seal) is None
+        transaction.savepoint_rollback(before)
+        assert read_sealed(cursor, KEY, seal) is not None
+        seal.digest = b"x" * 32
+        assert read_sealed(cursor, KEY, seal) is None

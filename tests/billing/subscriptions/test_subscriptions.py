@@ -232,6 +232,11 @@ def test_units_follow_the_plan_by_the_day(people: cast.Cast, key: Key, at: NextA
     current.refresh_from_db()
     [row] = units_of(current)
     assert (row.month, row.included, row.used) == (dt.date(2099, 7, 1), 1_001, 0)
+    # One unit is some, and none is not shown.
+    for included, shown in ((1, 1), (0, 0)):
+        IncludedUnits.objects.filter(id=row.id).update(included=included)
+        assert len(units_of(current)) == shown
+    IncludedUnits.objects.filter(id=row.id).update(included=1_001)
     assert_books_balance()
 
 

@@ -495,3 +495,10 @@ async def test_an_answer_is_read_up_to_its_bound() -> None:
     assert await _read_at_most(answer, 3) == b"abc"
     with pytest.raises(TooLarge, match="more than 2 bytes"):
         await _read_at_most(answer, 2)
+
+
+async def test_no_redirect_is_followed_asynchronously(server: Server) -> None:
+    async with guarded_async_client(LOOPBACK, schemes=("http",)) as client:
+        answer = await client.get(f"http://127.0.0.1:{server.port}/away")
+    assert answer.status_code == 302
+    assert len(server.seen) == 1

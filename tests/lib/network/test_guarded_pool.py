@@ -253,3 +253,16 @@ def test_each_connection_is_judged() -> None:
             get(client, url)
     there.close()
     assert b"\r\nhost: rebind.example:" in there.asked[0].lower()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_what_is_sent_arrives_whole(body: bytes) -> None:
+    with host([OK]) as (there, client):
+        answer = exchanged_briefly(
+            client, "POST", f"http://127.0.0.1:{there.port}/", {}, body,
+            schemes=("http",), bytes_max=100,
+        )  # fmt: skip
+        assert answer.status == 200
+    head, _, sent = there.asked[0].partition(b"\r\n\r\n")
+    assert sent == body
+    assert (b"content-length: 2" in head.lower()) is (body != b"")

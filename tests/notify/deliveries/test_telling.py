@@ -7,10 +7,11 @@ import re
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.conf import LazySettings
 from django.core import mail
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.keys import keys
 from accounts.models import AuditEvent, Key, KeyKind, Organisation, Role
@@ -468,3 +469,20 @@ def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> Non
     tell()
     delivery = Delivery.objects.get(user=people.alice)
     assert (delivery.state, len(delivery.tries)) == ("dead", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_spread_at_once_share_the_facts_and_nobody_waits() -> None:
+    """A worker that is slow over one fact keeps no other fact from its readers."""
+    people = cast.assemble()
+    first, second = happen(people), happen(people)
+    with psycopg.connect(**connection.get_connection_params()) as beside:
+        beside.execute("SELECT 1 FROM outbox_fact WHERE id = %s FOR UPDATE", [first])
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        assert deliveries.spread_facts(100) == 1
+        assert [*Fact.objects.filter(taken_at=None).values_list("id", flat=True)] == [first]
+    assert deliveries.spread_facts(100) == 1
+    assert deliveries.spread_facts(100) == 0
+    told = set(Delivery.objects.values_list("fact", flat=True))
+    assert told <= {first, second}
