@@ -48,9 +48,10 @@ class RoutedModel(msgspec.Struct, frozen=True):
 
 
 class RoutedModels:
-    """The models of one request. `fallbacks` are the models beside its own. False when none of them
-    is left. `causes` are the failures that they cover, `skipped` the channels that could not be
-    used."""
+    """The models of one request. `fallbacks` are the models besides its own, `causes` the failures
+    that they cover, `skipped` the channels that could not be used. It is false if no fallback is
+    left.
+    """
 
     __slots__ = (
         "_context",
