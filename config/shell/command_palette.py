@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from django import forms
+from django.conf import settings
 from django.db.models import Model, Q, QuerySet, UUIDField
 from django.db.models.functions import Length
 from django.http import Http404
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext, pgettext, pgettext_lazy
+from django.utils.translation import get_language_info, gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.access.access import (
@@ -178,6 +179,12 @@ def _switches() -> Iterable[tuple[Hit, Any]]:
         Hit("sun", gettext("Light theme"), "", form="appearance", field="theme", value="light"),
         pgettext_lazy("search words", "light mode day appearance colour color"),
     )
+    for code, _name in settings.LANGUAGES:
+        name = get_language_info(code)["name_local"]
+        yield (
+            Hit("languages", name, "", form="language", field="language", value=code),
+            pgettext_lazy("search words", "switch language english chinese"),
+        )
     yield (
         Hit("log-out", gettext("Sign out"), "", form="sign-out"),
         pgettext_lazy("search words", "log out logout exit leave"),
@@ -322,7 +329,7 @@ def _channels(actor: Actor, words: str) -> list[Hit]:
         return []
     return [
         Hit("cable", channel.name, reverse("channel", args=[id_text(channel.id)]), channel.provider)
-        for channel in _named(visible_channels(actor), words, "name")
+        for channel in _named(visible_channels(actor).prefetch_related(None), words, "name")
     ]
 
 

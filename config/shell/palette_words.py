@@ -70,11 +70,13 @@ WORDS: Final[Mapping[str, Promise]] = {
         "search words", "configuration egress networks environment"
     ),
     "compare": pgettext_lazy("search words", "models side by side arena"),
-    "history": pgettext_lazy("search words", "history conversations"),
+    "history": pgettext_lazy("search words", "history old conversations"),
     "prompts": pgettext_lazy("search words", "templates saved"),
     "embeddings": pgettext_lazy("search words", "vectors"),
-    "speech": pgettext_lazy("search words", "voice tts audio"),
-    "transcription": pgettext_lazy("search words", "speech to text stt whisper audio"),
+    "speech": pgettext_lazy("search words", "voice text to speech tts audio"),
+    "transcription": pgettext_lazy(
+        "search words", "transcribe speech to text stt whisper audio dictation"
+    ),
     "video": pgettext_lazy("search words", "film clip sora veo"),
     "music": pgettext_lazy("search words", "song suno audio"),
     "midjourney": pgettext_lazy("search words", "picture image"),
@@ -84,7 +86,9 @@ WORDS: Final[Mapping[str, Promise]] = {
     "explore": pgettext_lazy("search words", "pivot group by breakdown"),
     "exports": pgettext_lazy("search words", "download csv excel parquet focus file"),
     "holds": pgettext_lazy("search words", "holds held running"),
-    "billing_details": pgettext_lazy("search words", "company address vat tax id invoice country"),
+    "billing_details": pgettext_lazy(
+        "search words", "company address vat tax id number invoice country"
+    ),
     "mfa_index": pgettext_lazy(
         "search words", "two-factor authentication 2fa mfa totp passkey recovery codes profile"
     ),
@@ -92,7 +96,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "usersessions_list": pgettext_lazy("search words", "sessions devices sign out everywhere"),
     "own_data": pgettext_lazy("search words", "download delete account erase gdpr privacy"),
     "start": pgettext_lazy("search words", "get started quickstart guide curl set up"),
-    "key_create": pgettext_lazy("search words", "new add make api token secret"),
+    "key_create": pgettext_lazy("search words", "new add make generate api token secret"),
     "invite": pgettext_lazy("search words", "new add invitation colleague user person people"),
     "team_create": pgettext_lazy("search words", "new add make group department"),
     "budget_create": pgettext_lazy("search words", "new add set spending limit cap"),
