@@ -178,6 +178,7 @@ EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     (late, (5, 0), {"revenue": 5, "customer:debt": -5}),
     (late, (5, -1), {"revenue": 5, "customer:debt": -5}),
     (late, (-5, 0), {"revenue": -5, "customer:available": 5}),
+    (late, (0, 5), None),
     # Budgets: when the limit is reached at this pace.
     (lambda *a: hours_until(standing(*a)), (50, 6), 12),
     (lambda *a: hours_until(standing(*a)), (25, 6), None),

@@ -351,6 +351,8 @@ def test_what_nobody_pays_of_a_swept_hold_is_booked_once(
     # Between the sweep's look and its write, one settles.
     resolve(settled, "settled", 90)
     assert expire(due) == {swept.attempt_id}
+    booked = LedgerEntry.objects.filter(account__kind="platform:loss").count()
+    assert booked == (1 if loss_nano else 0)
     assert expire(due) == set()
     assert expire([]) == set()
     entries = LedgerEntry.objects.filter(account__kind="platform:loss")

@@ -66,6 +66,7 @@ def test_the_first_charges_of_a_count_are_paid_by_grants() -> None:
     assert payers(5, 5, 8, 4) == Payers(3, 2, 0)
     assert payers(5, 10, 8, 4) == Payers(0, 2, 3)
     assert payers(5, 15, 8, 4) == Payers(0, 0, 5)
+    assert payers(0, 0, 8, 4) == payers(0, 8, 8, 4) == Payers(0, 0, 0)
     # What was given back before it is no charge.
     assert payers(5, -7, 8, 0) == Payers(5, 0, 0)
 

@@ -326,7 +326,7 @@ def test_a_budget_ends_once(key: Key) -> None:
     "terms", [{}, {"anchor": 1}, {"timezone": "UTC"}, {"anchor": 1, "timezone": "UTC"}]
 )
 def test_a_budget_begins_where_none_is_named_at_the_usual_time(
-    key: Key, terms: dict[str, object]
+    key: Key, terms: dict[str, Any]
 ) -> None:
     budget = make(key, **terms)
     assert (budget.anchor, budget.timezone) == (rules.default_anchor("month"), "UTC")
@@ -335,7 +335,7 @@ def test_a_budget_begins_where_none_is_named_at_the_usual_time(
 
 
 @pytest.mark.parametrize("term", [{"nonsense": 1}, {"amount": 2}, {"removed_at": None}])
-def test_a_budget_has_no_other_terms(key: Key, term: dict[str, object]) -> None:
+def test_a_budget_has_no_other_terms(key: Key, term: dict[str, Any]) -> None:
     with pytest.raises(Exception, match=next(iter(term))):
         make(key, **term)
     assert not Budget.objects.exists()
