@@ -70,16 +70,14 @@ _FORMS: Final[dict[str, type[forms.Form]]] = {
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `note` adds detail. One with a `form` sends `value` as the field `field` of the
-    form with that id, which all pages have, instead of opening `url`."""
+    """One result. `note` adds detail. One without a `url` presses the button of the account menu
+    that the selector `press` finds."""
 
     icon: str
     name: str
     url: str
     note: str = ""
-    form: str = ""
-    field: str = ""
-    value: str = ""
+    press: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,21 +170,21 @@ def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
 
 def _switches() -> Iterable[tuple[Hit, Any]]:
     yield (
-        Hit("moon", gettext("Dark theme"), "", form="appearance", field="theme", value="dark"),
+        Hit("moon", gettext("Dark theme"), "", press="#appearance [value=dark]"),
         pgettext_lazy("search words", "dark mode night appearance colour color"),
     )
     yield (
-        Hit("sun", gettext("Light theme"), "", form="appearance", field="theme", value="light"),
+        Hit("sun", gettext("Light theme"), "", press="#appearance [value=light]"),
         pgettext_lazy("search words", "light mode day appearance colour color"),
     )
     for code, _name in settings.LANGUAGES:
         name = get_language_info(code)["name_local"]
         yield (
-            Hit("languages", name, "", form="language", field="language", value=code),
+            Hit("languages", name, "", press=f"#language [value={code}]"),
             pgettext_lazy("search words", "switch language english chinese"),
         )
     yield (
-        Hit("log-out", gettext("Sign out"), "", form="sign-out"),
+        Hit("log-out", gettext("Sign out"), "", press="#sign-out button"),
         pgettext_lazy("search words", "log out logout exit leave"),
     )
 

@@ -72,6 +72,9 @@ on("click", (event) => {
   } else if ((found = hit("[data-copy], [data-copy-text]"))) copy(found);
   else if ((found = hit("[data-wrap-toggle]"))) {
     found.setAttribute("aria-pressed", found.closest(".code").toggleAttribute("data-wrap"));
+  } else if ((found = hit("[data-press]"))) {
+    found.closest("dialog").close();
+    $(found.dataset.press).click();
   } else if ((found = hit("[data-theme-set]"))) setTheme(found);
   else if ((found = hit("[data-close]"))) found.closest(".toast")?.remove();
   else if ((found = hit("[data-fill]"))) {
@@ -102,8 +105,7 @@ async function copy(button) {
 
 function setTheme(button) {
   document.documentElement.dataset.theme = button.dataset.themeSet;
-  for (const one of $$("[data-theme-set][aria-pressed]")) one.ariaPressed = String(one.dataset.themeSet === button.dataset.themeSet);
-  button.closest("dialog")?.close();
+  for (const one of $$("[data-theme-set]")) one.setAttribute("aria-pressed", one === button);
   document.dispatchEvent(new Event("themechange"));
 }
 
@@ -178,17 +180,29 @@ on("keydown", (event) => {
   if (!field.matches?.("[role=combobox]") || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
   if (key === "ArrowDown" || key === "ArrowUp") pick(field, key === "ArrowDown" ? 1 : -1);
   else if (key !== "Enter") return;
-  else if (field.dataset.list === "old") field.dataset.list = "taken"; // when the list has come
+  else if (field.dataset.list) field.dataset.enter = ""; // once the list for this text has come
   else $("[aria-selected=true]", listOf(field))?.click();
   event.preventDefault();
 });
-on("input", ({ target }) => { if (target.matches?.("[role=combobox]")) target.dataset.list = "old"; });
+const fieldOf = (list) => (list?.matches?.("[role=listbox]") ? $(`[aria-controls="${list.id}"]`) : null);
+on("input", ({ target }) => {
+  if (!target.matches?.("form[role=search] [role=combobox]")) return; // others ask the server once
+  target.dataset.list = "typed";
+  delete target.dataset.enter;
+});
+on("htmx:before:request", ({ detail: { ctx } }) => {
+  const field = fieldOf(ctx.target);
+  if (field?.dataset.list) field.dataset.list = "asked";
+});
 on("htmx:after:swap", ({ detail: { ctx } }) => {
-  const field = ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`);
+  const field = fieldOf(ctx.target);
   if (!field) return;
   pick(field, 0);
-  if (field.dataset.list === "taken") $("[aria-selected=true]", ctx.target)?.click();
+  if (field.dataset.list === "typed") return; // the list of an earlier text
   delete field.dataset.list;
+  if (!("enter" in field.dataset)) return;
+  delete field.dataset.enter;
+  $("[aria-selected=true]", ctx.target)?.click();
 });
 on("keydown", (event) => {
   const { code, ctrlKey, metaKey, altKey, shiftKey } = event, palette = $("#palette");

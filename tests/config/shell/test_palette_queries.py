@@ -33,11 +33,11 @@ add money | top_up_new
 pay by card | top_up_new
 disable key deploy | key:deploy-bot
 deploy bot | key:deploy-bot
-sign out | sign-out
-logout | sign-out
-dark | theme=dark
-dark mode | theme=dark
-light theme | theme=light
+sign out | press:#sign-out button
+logout | press:#sign-out button
+dark | press:#appearance [value=dark]
+dark mode | press:#appearance [value=dark]
+light theme | press:#appearance [value=light]
 sso | single_sign_on
 oidc | single_sign_on
 saml | single_sign_on
@@ -92,11 +92,11 @@ CHINESE = """
 充值 | top_up_new
 付款 | top_up_new
 停用密钥 deploy | key:deploy-bot
-退出登录 | sign-out
-登出 | sign-out
-深色 | theme=dark
-暗色模式 | theme=dark
-浅色 | theme=light
+退出登录 | press:#sign-out button
+登出 | press:#sign-out button
+深色 | press:#appearance [value=dark]
+暗色模式 | press:#appearance [value=dark]
+浅色 | press:#appearance [value=light]
 单点登录 | single_sign_on
 sso | single_sign_on
 oidc | single_sign_on
@@ -167,10 +167,8 @@ def address_of(target: str) -> str:
     kind, _, name = target.partition(":")
     if kind == "model":
         return reverse("model", args=[name])
-    if kind in ("team", "key"):
+    if kind in ("team", "key", "press"):
         return name
-    if target == "sign-out" or "=" in target:
-        return target
     page, hash_, field = target.partition("#")
     try:
         return reverse(page) + hash_ + field
@@ -186,13 +184,10 @@ def first_three(user: User, language: str, query: str, url: str) -> list[str]:
     assert answer.status_code == 200
     html = squeezed(answer.content.decode())
     rows = re.findall(r"<(?:a|button)\b([^>]*)>.*?<span class=\"cut\">([^<]*)</span>", html)[:3]
-    sent = [
-        dict(re.findall(r'(href|form|name|value)="([^"]*)"', attributes)) for attributes, _ in rows
-    ]
+    sent = [dict(re.findall(r'(href|data-press)="([^"]*)"', attributes)) for attributes, _ in rows]
     return [
         *(unescape(name) for _, name in rows),
-        *(one.get("href") or (f"{one['name']}={one['value']}" if "name" in one else one["form"])
-          for one in sent),
+        *(unescape(one.get("href") or one["data-press"]) for one in sent),
     ]  # fmt: skip
 
 

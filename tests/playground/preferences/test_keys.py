@@ -163,8 +163,11 @@ def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> 
     page.wait_for_url(chat)
     page.keyboard.press("Control+k")
     page.keyboard.type("dark")
-    page.keyboard.press("Enter")  # before the list has come
+    with page.expect_response("**/appearance"):
+        page.keyboard.press("Enter")  # before the list has come
     expect(palette).to_be_hidden()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.keyboard.press("Control+k")
     page.locator("#palette-q").fill("")
