@@ -607,8 +607,6 @@ def main() -> None:
             shutil.rmtree(IMAGES, ignore_errors=True)
             IMAGES.mkdir()
             take(page, paths["playground"], IMAGES / "weir.webp", facts, quality=80)
-        page.goto(facts["o"] + "/")
-        page.get_by_role("button", name="Go to Home").click()
         take_all(browser, running, page.context.storage_state(), paths, facts)
         public = {name: path.format(**facts) for name, path in PUBLIC.items()}
         take_all(browser, running, None, public, facts)
