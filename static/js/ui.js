@@ -1,4 +1,4 @@
-// Behaviour of the shell, by data attributes and delegation: fragments need no wiring of their own.
+// The shell's behaviour, by data attributes and delegated events.
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const words = $("#words")?.dataset ?? {};
@@ -9,6 +9,8 @@ const say = (text) => { const live = $("#live"); if (live) live.textContent = te
 $("#nav [aria-current]")?.scrollIntoView({ block: "nearest" });
 
 // Dialogs and drawers -----------------------------------------------------------------------------
+let stored = {};
+try { stored = localStorage; } catch {} // storage is switched off
 let opener = null;
 function open(dialog) {
   if (!dialog) return;
@@ -20,13 +22,13 @@ function open(dialog) {
     dialog.showModal();
   }
   if (dialog.matches(".palette")) {
-    $("[name=recent]", dialog).value = localStorage.getItem("recent") ?? "";
+    $("[name=recent]", dialog).value = stored.recent ?? "";
     $("input", dialog).select();
     look(dialog);
   }
   if (!focusError(dialog)) ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
 }
-// The first field that was refused, in sight with what is said of it, even where it is folded away.
+// The first refused field and its message are in sight, even in a fold.
 function focusError(root) {
   const field = $("[aria-invalid=true]", root);
   if (!field) return false;
@@ -42,7 +44,7 @@ on("close", ({ target }) => {
     url.searchParams.delete("d");
     history.replaceState(history.state, "", url);
   }
-  // The browser has given it back already, unless what had it was hidden meanwhile.
+  // The browser has done so, unless the opener is hidden now.
   if (opener?.isConnected && (document.activeElement === document.body || !document.activeElement.checkVisibility())) opener.focus();
   if (target.id === "dialog") target.replaceChildren(); // a secret shown once leaves the page
 }, true);
@@ -155,7 +157,7 @@ on("change", ({ target }) => {
   const bar = table.closest("#rows")?.querySelector(".bulk-n");
   if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
-// A list wider than its place scrolls sideways by itself; else its head sticks to the page.
+// A list wider than its place scrolls by itself.
 const widths = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     target.removeAttribute("data-wide");
@@ -180,29 +182,22 @@ on("keydown", (event) => {
   if (!field.matches?.("[role=combobox]") || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
   if (key === "ArrowDown" || key === "ArrowUp") pick(field, key === "ArrowDown" ? 1 : -1);
   else if (key !== "Enter") return;
-  else if (field.dataset.list) field.dataset.enter = ""; // once the list for this text has come
+  else if (listed) entered = true; // once the list for this text has come
   else $("[aria-selected=true]", listOf(field))?.click();
   event.preventDefault();
 });
-const fieldOf = (list) => (list?.matches?.("[role=listbox]") ? $(`[aria-controls="${list.id}"]`) : null);
+let listed = "", entered = false;
 on("input", ({ target }) => {
-  if (!target.matches?.("form[role=search] [role=combobox]")) return; // others ask the server once
-  target.dataset.list = "typed";
-  delete target.dataset.enter;
+  if (target.matches?.("[role=search] [role=combobox]")) [listed, entered] = ["typed", false];
 });
-on("htmx:before:request", ({ detail: { ctx } }) => {
-  const field = fieldOf(ctx.target);
-  if (field?.dataset.list) field.dataset.list = "asked";
-});
+on("htmx:before:request", () => { listed &&= "asked"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
-  const field = fieldOf(ctx.target);
+  const field = ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`);
   if (!field) return;
   pick(field, 0);
-  if (field.dataset.list === "typed") return; // the list of an earlier text
-  delete field.dataset.list;
-  if (!("enter" in field.dataset)) return;
-  delete field.dataset.enter;
-  $("[aria-selected=true]", ctx.target)?.click();
+  if (listed === "typed") return; // the list of an earlier text
+  if (entered) $("[aria-selected=true]", ctx.target)?.click();
+  [listed, entered] = ["", false];
 });
 on("keydown", (event) => {
   const { code, ctrlKey, metaKey, altKey, shiftKey } = event, palette = $("#palette");
@@ -211,20 +206,20 @@ on("keydown", (event) => {
   if (palette.open) palette.close();
   else open(palette);
 });
-// What was chosen last comes first the next time, as far as the server still finds it.
+// The palette shows what was chosen last first.
 on("click", ({ target }) => {
   const link = target.closest?.("#palette-found a");
   if (!link) return;
-  const chosen = [link.getAttribute("href"), $(".cut", link).textContent];
-  const before = JSON.parse(localStorage.getItem("recent") ?? "[]").filter(([url]) => url !== chosen[0]);
-  localStorage.setItem("recent", JSON.stringify([chosen, ...before].slice(0, 5)));
+  const url = link.getAttribute("href"), before = JSON.parse(stored.recent ?? "[]");
+  const others = before.filter((one) => one[0] !== url).slice(0, 4);
+  stored.recent = JSON.stringify([[url, $(".cut", link).textContent], ...others]);
 });
-on("submit", ({ target }) => { if (target.id === "sign-out") localStorage.removeItem("recent"); });
+on("submit", ({ target }) => { if (target.id === "sign-out") delete stored.recent; });
 if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) for (const one of $$(".search kbd")) one.textContent = "⌘ K";
 const look = (root) => { const form = $("form[role=search]", root); if (form) window.htmx.trigger(form, "pick"); };
 on("toggle", ({ target, newState }) => {
   if (newState !== "open" || !target.matches?.(".picker")) return;
-  $("input", target).focus(); // by no autofocus, which a page that loads would try beside its own
+  $("input", target).focus();
   look(target);
 }, true);
 
@@ -281,7 +276,7 @@ const failPanel = (ctx) => {
   told.hidden = false;
   return true;
 };
-// The playground tells of a stream's connection, and of what was not sent, in lines of their own.
+// The playground shows its own lines for lost streams and unsent messages.
 const isStream = (ctx) => ctx.sourceElement?.matches?.("[hx-sse\\:connect]");
 on("htmx:error", ({ detail: { ctx } }) => {
   if (!ctx || failPanel(ctx) || isStream(ctx) || ctx.sourceElement?.matches("[data-composer]")) return;
