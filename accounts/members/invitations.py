@@ -96,10 +96,15 @@ def remember_invitation(request: HttpRequest, text: str) -> None:
     request.session[_SESSION] = text
 
 
+def opened_invitation(request: HttpRequest) -> Invitation | None:
+    """Return the invitation that this visitor has opened, if it can still be accepted."""
+    match = find_invitation(str(request.session.get(_SESSION, "")))
+    return match[0] if match and state_of(match[0], clock.now()) == "pending" else None
+
+
 def is_invited(request: HttpRequest) -> bool:
     """Return whether this visitor has opened an invitation that can still be accepted."""
-    match = find_invitation(str(request.session.get(_SESSION, "")))
-    return match is not None and state_of(match[0], clock.now()) == "pending"
+    return opened_invitation(request) is not None
 
 
 def offered_authority(invitation: Invitation) -> Authority:

@@ -76,6 +76,11 @@ class SignInView(allauth.LoginView):  # type: ignore[misc]
 class SignUpView(allauth.SignupView):  # type: ignore[misc]
     """The page on which somebody makes an account."""
 
+    def get_initial(self) -> dict[str, Any]:
+        initial: dict[str, Any] = super().get_initial()
+        invitation = invitations.opened_invitation(self.request)
+        return initial | {"email": invitation.email} if invitation else initial
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         return {**context, "invited": invitations.is_invited(self.request), "mode": sign_up.mode()}

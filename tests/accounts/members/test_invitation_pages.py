@@ -124,6 +124,15 @@ def test_where_sign_up_is_by_invitation_one_lets_in(people: Cast, settings: Any)
     assert "closed" in text_of(other.get("/signup"))
 
 
+def test_the_address_of_an_invitation_is_filled_in(people: Cast) -> None:
+    _, copied = invite(people)
+    browser = Client()
+    browser.get(copied)
+    assert 'value="ivy@example.org"' in text_of(browser.get("/signup"))
+    Invitation.objects.update(withdrawn_at=clock.now())
+    assert "ivy@example.org" not in text_of(browser.get("/signup"))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -156,7 +165,11 @@ def test_several_at_once_and_no_letter_without_a_mail_server(people: Cast, setti
     assert len(links_in(text_of(response))) == 3
     assert sorted(letter.to[0][0] for letter in mail.outbox) == ["a", "b", "c"]
     assert Invitation.objects.exclude(sent_at=None).count() == 3
+    assert "Send invitation" in text_of(signed_in(people.alice).get(NEW))
     settings.EMAIL_BACKEND = "config.server.email_backends.NoServerBackend"
+    form = text_of(signed_in(people.alice).get(NEW))
+    assert "Create invite link" in form
+    assert "Send invitation" not in form
     response = signed_in(people.alice).post(NEW, {**FORM, "emails": "d@example.org"})
     assert "No mail server is set up" in text_of(response)
     assert Invitation.objects.get(email="d@example.org").sent_at is None
