@@ -244,7 +244,7 @@ _APART: Final = (
         NavigationPage("exports", _("Exports"), "requests.read"),
     )),
     Entry("wallet", _("Billing"), (
-        NavigationPage("holds", _("Reserved funds"), "balance.read"),
+        NavigationPage("holds", _("Reserved now"), "balance.read"),
         NavigationPage("billing_details", _("Billing details"), "wallet.write"),
     )),
     Entry("lock", _("Account"), (

@@ -23,7 +23,7 @@ def lacking_text(budget_id: int) -> str:
         if usage.left_nano:
             text = gettext(
                 "The budget of %(name)s has too little left for this message: %(used)s of "
-                "%(limit)s is spent or held."
+                "%(limit)s is spent or reserved."
             )
         else:
             text = gettext("The budget of %(name)s is used up: %(used)s of %(limit)s.")

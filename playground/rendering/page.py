@@ -501,7 +501,7 @@ def basis_label(basis: str) -> str:
         "drained": gettext("measured after disconnect"),
         "estimated": gettext("estimated"),
         "absorbed": gettext("covered by the operator"),
-        "held": gettext("held"),
+        "held": gettext("reserved"),
         "free": gettext("free"),
     }.get(basis, "")
 

@@ -80,7 +80,7 @@ def test_what_is_held_is_listed_with_its_request_and_age(people: cast.Cast) -> N
     key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
     credit(key, 100 * USD)
     alice = cast.signed_in(people.alice)
-    assert "Nothing is held" in text_of(alice.get("/o/acme/billing/holds"))
+    assert "Nothing is reserved" in text_of(alice.get("/o/acme/billing/holds"))
     now = clock.now()
     fresh = admit(key, now, hold_nano=2 * USD)
     late = admit(key, now - dt.timedelta(hours=2), hold_nano=3 * USD)

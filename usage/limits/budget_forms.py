@@ -90,7 +90,7 @@ class _Budgeted(forms.Form):
         label=gettext_lazy("Budget (USD)"),
         required=False,
         help_text=gettext_lazy(
-            "Spent and held together never exceed this. Leave empty for no budget."
+            "Spent and reserved together never exceed this. Leave empty for no budget."
         ),
     )
     period = _period(required=False)

@@ -51,7 +51,7 @@ BUDGETS = Table(
         Column("scope", _("Scope"), sort=True, priority=4, card="second"),
         Column("used", _("Used"), "meter", value="used_nano", sort=True),
         Column("spent", _("Spent"), "total", value="spent_nano", sort=True, card="money"),
-        Column("held", _("Held"), "total", value="held_nano", sort=True, priority=3),
+        Column("held", _("Reserved"), "total", value="held_nano", sort=True, priority=3),
         Column("limit", _("Limit"), "total", value="limit_nano", sort=True, priority=2),
         Column("period", _("Period"), sort="budget.period", priority=2),
         Column("resets", _("Resets"), "ago", value="resets_at", sort=True, priority=3, card="last"),

@@ -57,7 +57,7 @@ class _Held:
 
 HOLDS = Table(
     "holds",
-    _("Held now"),
+    _("Reserved now"),
     (
         Column("since", _("Since"), "ago", value="opened_at", sort=True, card="last"),
         Column("state", _("Status"), "badge", value="badge", sort="state", card="first"),
@@ -65,7 +65,7 @@ HOLDS = Table(
         Column(
             "key", _("Key"), value=lambda held: words.key_name(held.key), sort="key", card="second"
         ),
-        Column("held", _("Held"), "money", value="amount_nano", sort=True, card="money"),
+        Column("held", _("Reserved"), "money", value="amount_nano", sort=True, card="money"),
         Column("request", _("Request"), "code", priority=3),
     ),
     default_sort="since",

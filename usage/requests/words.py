@@ -33,7 +33,7 @@ BASES: Final[Mapping[str, Promise]] = {
     "drained": pgettext_lazy("basis", "measured after disconnect"),
     "estimated": pgettext_lazy("basis", "estimated"),
     "absorbed": pgettext_lazy("basis", "covered by the operator"),
-    "held": pgettext_lazy("basis", "held"),
+    "held": pgettext_lazy("basis", "reserved"),
     "free": pgettext_lazy("basis", "free"),
     "none": pgettext_lazy("basis", "none"),
 }
@@ -49,7 +49,7 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
         "The provider reported no usable count. Charged by our own count, never more than the hold."
     ),
     "absorbed": _("The operator covers the provider's cost."),
-    "held": _("Part of it has no price. The amount stays held until an operator decides."),
+    "held": _("Part of it has no price. The amount stays reserved until an operator decides."),
     "free": _("The model has no price and is free on this installation."),
     "none": _("No model was called, so nothing was charged."),
 }

@@ -72,7 +72,7 @@ REVIEWS = Table(
             choices=(
                 ("", _("Any status")),
                 ("charged", _("Charged by our own count")),
-                ("held", _("Held until decided")),
+                ("held", _("Reserved until decided")),
             ),
         ),
     ),

@@ -65,7 +65,7 @@ def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     open_with(page, stage, stage.fake_model(), "&panel=params")
     page.fill("#chat-text", "hi #tokens=40")
     bound = page.locator("#bound")
-    expect(bound).to_contain_text("held · balance after $")
+    expect(bound).to_contain_text("reserved · balance after $")
     match = re.search(r"≤ \$([\d.]+) held", bound.inner_text())
     assert match
     page.locator(".bound-line").click()

@@ -167,7 +167,7 @@ def test_a_temporary_chat_leaves_no_trace_in_the_page_and_ends_when_it_is_left(
     page.keyboard.press("Escape")
     expect(page.locator(".chat-temporary")).to_be_visible()
     page.fill("#chat-text", "nobody keeps this")
-    expect(page.locator("#bound")).to_contain_text("held")  # a draft is kept earlier than that
+    expect(page.locator("#bound")).to_contain_text("reserved")  # a draft is kept earlier than that
     assert page.evaluate("localStorage.length") == 0
     page.locator("#chat-text").press("Enter")
     page.wait_for_selector(DONE)
