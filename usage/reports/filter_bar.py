@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -157,14 +158,10 @@ def _display_label(name: str, value: str) -> str:
 
 def _log_fields(usage_filter: UsageFilter) -> list[Field]:
     scope = usage_filter.scope
-    causes = [(cause, str(KINDS.get(cause, cause))) for cause in scope.causes]
+    causes = sorted(((kind, str(text)) for kind, text in KINDS.items()), key=itemgetter(1))
     return [
         Field("status", gettext("Status"), value=scope.status or "", choices=STATUSES),
-        *(
-            [_choice("cause", gettext("Cause"), gettext("Any cause"), causes, scope.causes)]
-            if causes
-            else []
-        ),
+        _choice("cause", gettext("Cause"), gettext("Any cause"), causes, scope.causes),
         Field(
             "min_cost",
             gettext("Minimum cost"),

@@ -17,6 +17,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.lists import rows_of
+from tests.markup import squeezed
 from tests.usage.rows import NOON, admit, end, happen, refuse
 from usage.models import UsageRecord
 
@@ -126,6 +127,16 @@ def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     assert set(listed_ids(text_of(alice, "?min_cost=0.001&status=ok"))) == both
     for wrong in ("-1", "x", "1e3", "9" * 40):
         assert f"min_cost={wrong}" in text_of(alice, f"?min_cost={wrong}")
+
+
+def test_requests_are_filtered_by_their_cause(people: cast.Cast, key: Key) -> None:
+    happen(key)
+    slow = happen(key, status=504, kind="timeout", charge_nano=0)
+    alice = cast.signed_in(people.alice)
+    assert '<option value="timeout">No answer within the time limit</option>' in squeezed(
+        text_of(alice, "")
+    )
+    assert listed_ids(text_of(alice, "?cause=timeout")) == [id_text(slow.request_id)]
 
 
 def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> None:
