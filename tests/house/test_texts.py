@@ -353,6 +353,7 @@ KEPT = frozenset({
 PHRASES = (
     "Top P",
     "Top K",
+    "Idempotency-Key",
     "manage.py apply",
     "weir.yaml",
     "WEIR_KEK",

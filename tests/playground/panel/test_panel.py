@@ -77,7 +77,7 @@ def add_model(user: User, relay: ScriptedRelay, **form: Any) -> Any:
 def test_the_bound_is_told_before_send_to_whom_it_concerns(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     html = ask_bound(people.alice, relay, text="Hello", system="S", **{"p.temperature": "0.5"})
-    assert "≤ <b>$0.0421</b> held" in html
+    assert "≤ <b>$0.0421</b> reserved" in html
     assert "balance after $128.40" in html
     assert "3,412 tokens" in html
     body = json.loads(relay.requests[0][1])
