@@ -155,11 +155,11 @@ def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
     """An own plain price holds in every service tier and at every hour that has no own one."""
     if key.kind != PriceKind.CHARGE or not key.unconditional:
         return
+    conditional = Q(service_tier__gt="") | Q(hours__gt="")
+    prices = Price.objects.filter(conditional, model=key.model, kind=key.kind)
+    # By their ids: a join that the planner takes for empty was read in full for each version.
     narrowed = PriceVersion.objects.filter(
-        Q(price__service_tier__gt="") | Q(price__hours__gt=""),
-        price__model=key.model,
-        price__kind=key.kind,
-        source__startswith=CATALOGUE,
+        price__in=list(prices.values_list("id", flat=True)), source__startswith=CATALOGUE
     )
     narrowed.filter(valid_from__gte=valid_from).delete()
     narrowed.filter(Q(valid_to=None) | Q(valid_to__gt=valid_from)).update(valid_to=valid_from)
