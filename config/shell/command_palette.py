@@ -102,7 +102,7 @@ class _Ranked(NamedTuple):
 
 
 def search(actor: Actor, words: str, recent: Sequence[Chosen] = ()) -> list[Group]:
-    """Return the groups in which something was targets, the latest of `recent` first."""
+    """Return the groups that have hits; of equal ones, those in `recent` come first."""
     words = words.strip()[:WORDS_MAX]
     if not words:
         groups = [
@@ -220,8 +220,10 @@ def _operates(actor: Actor, action: Action) -> bool:
 
 def _named(rows: QuerySet[Row], words: str, *fields: str) -> QuerySet[Row]:
     """The rows whose fields contain all of the words, or whose id they are, the shortest first."""
-    fits = Q()
-    for part in split_words(words):
+    parts, fits = split_words(words), Q()
+    if not parts:
+        return rows.none()
+    for part in parts:
         fits &= Q(*[(f"{field}__icontains", part) for field in fields], _connector=Q.OR)
     id = parse_id(words)
     if id is not None and isinstance(rows.model._meta.pk, UUIDField):

@@ -176,5 +176,7 @@ def test_how_well_a_query_fits(
 
 
 def test_nothing_found_says_so(people: Cast) -> None:
-    html = signed_in(people.alice).get("/o/acme/_f/palette", {"q": "zzz\x00"}).content.decode()
-    assert "Nothing found." in html
+    make_key(people.core, "deploy", user=people.alice)
+    for words in ("zzz\x00", "?", "…"):
+        html = signed_in(people.alice).get("/o/acme/_f/palette", {"q": words}).content.decode()
+        assert "Nothing found." in html
