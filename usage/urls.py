@@ -5,7 +5,7 @@ from usage.breakdowns import change_views, explore_views, time_views
 from usage.exports import views as export_views
 from usage.keys import bulk_views, key_page
 from usage.keys import views as key_views
-from usage.limits import budget_increase_views, budget_views, limit_views
+from usage.limits import budget_increase_views, budget_subjects, budget_views, limit_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views, organisation_views, team_views
@@ -57,6 +57,11 @@ urlpatterns = [
     path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
     path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
+    path(
+        "o/<slug:o>/_f/choices/budget-subjects",
+        budget_subjects.budget_subject_choices,
+        name="budget_subject_choices",
+    ),
     path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
     path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
     path("o/<slug:o>/budgets/requests/<str:id>", budget_increase_views.raise_show, name="raise"),

@@ -1,11 +1,12 @@
 """Forms of budgets, and of keys with their budgets."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any, Final, cast
-from zoneinfo import available_timezones
 
 from django import forms
 from django.urls import reverse
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.access.actors import Actor, slug_of
@@ -15,16 +16,23 @@ from accounts.models import Key
 from accounts.organisations.labels import join_labels
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
-from billing.limits.budget_rules import ALERT_PERCENTS, INCREASE_REASON_MAX, PERIODS, default_anchor
+from billing.limits.budget_rules import (
+    ALERT_PERCENTS,
+    INCREASE_REASON_MAX,
+    PERIODS,
+    Period,
+    anchors_of,
+    default_anchor,
+)
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
 from gateway.public_models.model_choices import offered_names
 from gateway.public_models.model_fields import ModelsField
 from lib import clock
 from lib.numbers.date_input import DateInput
-from lib.numbers.whole_numbers import WholeNumberField
-from lib.picker import split_words
-from usage.reports.time_zones import ZONES
+from lib.picker import PickSelect, PickText, split_words
+from usage.limits.budget_subjects import describe_subject
+from usage.reports.time_zones import zone_choices
 
 _AS_STORED: Final = (
     "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
@@ -71,14 +79,12 @@ class PercentsField(forms.CharField):
 
 
 class ZoneField(forms.ChoiceField):
-    """A time zone: some are offered, any is taken, for a browser adds the one of its reader."""
+    """A time zone; a browser offers the one of its reader first."""
 
     def __init__(self, **over: Any) -> None:
-        choices = [(zone, zone.replace("_", " ")) for zone in ZONES]
-        super().__init__(**{"choices": choices, "initial": "UTC", **over})
-
-    def valid_value(self, value: Any) -> bool:
-        return value in available_timezones()
+        super().__init__(
+            **{"choices": zone_choices, "initial": "UTC", "widget": PickSelect(), **over}
+        )
 
 
 def _period(**over: Any) -> forms.ChoiceField:
@@ -87,6 +93,15 @@ def _period(**over: Any) -> forms.ChoiceField:
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
         **over,
+    )
+
+
+def _anchor(period: Period, label: Any, name: Callable[[int], Any]) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=label,
+        required=False,
+        choices=[(str(anchor), name(anchor)) for anchor in anchors_of(period)],
+        initial=str(default_anchor(period)),
     )
 
 
@@ -283,36 +298,46 @@ class BudgetForm(_Terms):
         required=False,
         max_length=200,
         help_text=gettext_lazy(
-            "The team or key name, the person's email address, the model name or pattern, or "
-            "the label. Leave empty for the organisation."
+            "A team or key by its name, a person by email address, a model by its name or a "
+            "pattern such as gpt-5*, or a label."
         ),
-        widget=forms.TextInput(attrs={"spellcheck": "false", "list": "budget-subjects"}),
+        widget=PickText(beside="scope"),
     )
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     period = _period()
-    anchor = WholeNumberField(
-        label=gettext_lazy("Period starts at"),
-        required=False,
-        min_value=0,
-        max_value=59,
-        help_text=gettext_lazy(
-            "Minute of the hour, hour of the day, weekday (0 = Monday) or day of the month. "
-            "Leave empty to start on the hour, at midnight, on Monday or on the 1st."
-        ),
-    )
+    # Of the chosen period alone; the page shows no other one.
+    anchor_hour = _anchor("hour", gettext_lazy("Resets at minute"), "{:02}".format)
+    anchor_day = _anchor("day", gettext_lazy("Resets at"), "{:02}:00".format)
+    anchor_week = _anchor("week", gettext_lazy("Resets on"), WEEKDAYS.__getitem__)
+    anchor_month = _anchor("month", gettext_lazy("Resets on day"), str)
     timezone = ZoneField(label=gettext_lazy("Time zone"))
 
-    def __init__(self, *args: Any, **over: Any) -> None:
+    def __init__(self, *args: Any, actor: Actor, **over: Any) -> None:
         super().__init__(*args, **over)
+        self._actor = actor
+        picker = cast(PickText, self.fields["subject"].widget)
+        picker.url = reverse("budget_subject_choices", args=[slug_of(actor)])
+        scope = str(self["scope"].value())
+        picker.describe = lambda values: describe_subject(actor, scope, values)
         if self.initial.get("scope"):
             del self.fields["scope"].widget.attrs["autofocus"]
             self.fields["amount"].widget.attrs["autofocus"] = True
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
-        if data.get("anchor") is None and "period" in data:
-            data["anchor"] = default_anchor(data["period"])
+        if "period" in data:
+            chosen = data.get(f"anchor_{data['period']}")
+            data["anchor"] = int(chosen) if chosen else default_anchor(data["period"])
+        if data.get("scope") == BudgetScope.MODEL:
+            message = offered_names(self._actor).refusal(data.get("subject", "").split()[:1])
+            if message:
+                self.add_error("subject", message)
         return data
+
+    @property
+    def anchors(self) -> list[tuple[str, forms.BoundField]]:
+        """When each period resets, by the period."""
+        return [(period, self[f"anchor_{period}"]) for period in ("hour", "day", "week", "month")]
 
 
 class BudgetChangeForm(_Terms):

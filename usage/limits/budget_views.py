@@ -16,8 +16,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from accounts.members.access import named_members
-from accounts.models import KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage
@@ -154,7 +152,7 @@ def meter_of(usage: BudgetUsage) -> dict[str, Any]:
 @organisation_page("budgets.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = BudgetForm(request.POST or None, initial=_initial(request))
+    form = BudgetForm(request.POST or None, initial=_initial(request), actor=actor)
     if request.method == "POST" and form.is_valid():
         try:
             budget = _budget_of_form(actor, form)
@@ -174,7 +172,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Budget created. It applies from now on."))
             return redirect_to(request, "budgets", slug_of(actor))
-    context = {"form": form, **_choices(actor)}
+    context = {"form": form}
     return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
 
 
@@ -188,7 +186,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 @require_safe
 def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What the budget in the form would have refused of the last thirty days."""
-    form = BudgetForm(request.GET)
+    form = BudgetForm(request.GET, actor=actor)
     context: dict[str, Any] = {}
     if form.is_valid():
         try:
@@ -334,17 +332,3 @@ def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
     )
     budgets.check_budget(budget)
     return budget
-
-
-def _choices(actor: Actor) -> dict[str, Any]:
-    """What can be typed into the field of the subject."""
-    keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
-    may_name = access.scope_of(actor, "members.read") is not None
-    members = named_members(actor)[:200] if may_name else ()
-    return {
-        "subjects": [
-            *(team.name for team in access.visible_teams(actor)),
-            *(key.name for key in keys),
-            *(member.user.email for member in members),
-        ]
-    }

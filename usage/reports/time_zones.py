@@ -1,6 +1,10 @@
-"""The time zones that pages offer; the API takes any."""
+"""The time zones that pages offer."""
 
-ZONES = (
+from functools import cache
+from typing import Final
+from zoneinfo import available_timezones
+
+ZONES: Final = (
     "UTC",
     "America/Los_Angeles",
     "America/Denver",
@@ -23,3 +27,17 @@ ZONES = (
     "Australia/Sydney",
     "Pacific/Auckland",
 )
+"""Some of all over the world, for a filter."""
+
+
+@cache
+def zone_choices() -> list[tuple[str, str]]:
+    """Return all zones that are named after a place, and UTC, with their labels."""
+    placed = [name for name in available_timezones() if name.partition("/")[0] in _PLACES]
+    return [(name, name.replace("_", " ")) for name in ("UTC", *sorted(placed))]
+
+
+_PLACES: Final = {
+    *("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic"),
+    *("Australia", "Europe", "Indian", "Pacific"),
+}

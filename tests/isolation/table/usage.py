@@ -42,6 +42,7 @@ PAGES: Final[dict[str, Route]] = {
     "budgets": at("budgets.read"),
     "budget_create": at("budgets.write"),
     "budget_preview": at("budgets.write"),
+    "budget_subject_choices": at("budgets.write"),
     "budget": at("budgets.read", BUDGET, post="budgets.write"),
     "budget_log": at("budgets.read", BUDGET),
     "budget_remove": at("budgets.write", BUDGET),
