@@ -14,6 +14,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.functional import Promise
 
 CHOICES_MAX: Final = 50
 """How many choices one answer lists."""
@@ -57,7 +58,7 @@ class _Picker(forms.Widget):
     """A widget with chips and a list beside the plain field."""
 
     many = False
-    url = ""
+    url: str | Promise = ""
     beside = ""
 
     def use_required_attribute(self, initial: Any) -> bool:
@@ -89,7 +90,7 @@ class PickText(_Picker, forms.TextInput):
         attrs: Mapping[str, Any] | None = None,
         *,
         many: bool = False,
-        url: str = "",
+        url: str | Promise = "",
         beside: str = "",
         describe: Describe | None = None,
     ) -> None:

@@ -19,7 +19,6 @@ from accounts.preferences.table_preferences import read_table
 from billing.access import (
     access_batch,
     access_credit,
-    all_organisations,
     all_top_ups,
     any_top_up,
     organisation_named,
@@ -114,7 +113,6 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "form": form,
         "effect": None if form.errors else effect,
         "seen": seen,
-        "organisations": list(all_organisations(actor)[:200]),
         "limit_nano": credits.limit_nano(),
     }  # fmt: skip
     templates = ("billing/credits/credits.html", "billing/credits/_credits.html")

@@ -1,7 +1,7 @@
 """Pages of plans, for operators (W74)."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
@@ -32,6 +32,7 @@ from billing.prices.pricing import PPM
 from gateway.access import access_plan, visible_plans
 from gateway.prices.forms import PlanForm, PlanHolderForm
 from gateway.prices.price_views import count_waiting
+from gateway.public_models.model_fields import ModelsField
 from lib.htmx import see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -67,6 +68,9 @@ def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_POST
 def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = PlanForm(request.POST)
+    stored = visible_plans(actor).filter(name=request.POST.get("name", "")).first()
+    # A plan keeps the name of a model that is gone.
+    cast(ModelsField, form.fields["models"]).kept = stored.model_patterns if stored else ()
     if not form.is_valid():
         return _refused_response(request, actor, form)
     sent = form.cleaned_data
@@ -96,7 +100,7 @@ def _plan_page(
         initial={
             "name": stored.name,
             "multiplier": format_multiplier(stored.multiplier_ppm),
-            "models": "\n".join(stored.model_patterns),
+            "models": ", ".join(stored.model_patterns),
         }
     )
     form.fields["name"].widget.attrs["readonly"] = True

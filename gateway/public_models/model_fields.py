@@ -1,12 +1,13 @@
 """Fields of forms in which models are chosen."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django import forms
+from django.urls import reverse
 from django.utils.translation import gettext
 
-from gateway.public_models.model_choices import ModelNames
+from gateway.public_models.model_choices import ModelNames, installation_names
 from lib.picker import PickText, split_words
 
 _PATTERNS_MAX: Final = 100
@@ -41,3 +42,8 @@ class ModelsField(forms.CharField):
         if self._names and (message := self._names.refusal(new)):
             raise forms.ValidationError(message)
         return names
+
+
+def offer_installation_models(field: forms.Field) -> None:
+    """Offer every name of the installation in an operator's form."""
+    cast(ModelsField, field).offer(installation_names(), reverse("installation_model_choices"))
