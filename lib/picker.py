@@ -74,9 +74,10 @@ class _Picker(forms.Widget):
             "plain": super().render(name, value, attrs, renderer),
             "id": (attrs or {}).get("id") or f"id_{name}",
             "chosen": self.chosen(name, value),
+            "disabled": (attrs or {}).get("disabled"),
             "picker": self,
             # A field with one value that is required is replaced, never emptied.
-            "fixed": self.is_required and not self.many,
+            "fixed": (attrs or {}).get("disabled") or (self.is_required and not self.many),
         }
         return render_to_string("components/picker_field.html", context)
 
@@ -113,10 +114,10 @@ class PickSelect(_Picker, forms.Select):
         attrs: Mapping[str, Any] | None = None,
         choices: Any = (),
         *,
-        notes: Mapping[str, Any] | None = None,
+        notes: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(dict(attrs or {}), choices)
-        self.notes = notes or {}
+        self.notes = notes
 
     def chosen(self, name: str, value: Any) -> Iterable[Choice]:
         return [
@@ -125,9 +126,19 @@ class PickSelect(_Picker, forms.Select):
             if option["selected"] and option["value"]
         ]
 
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        # A stored value that is offered no more stays what it is until another one is chosen.
+        offered = {str(choice) for choice, _ in self.choices}
+        missing = [one for one in value if one and one not in offered]
+        groups = super().optgroups(name, value, attrs)
+        for index, one in enumerate(missing, len(groups)):
+            option = self.create_option(name, one, one, selected=True, index=index)
+            groups.append((None, [option], index))
+        return groups
+
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
-        if note := self.notes.get(str(value)):
+        if note := self.notes().get(str(value)):
             option["attrs"]["data-note"] = note
         return option
 

@@ -162,7 +162,7 @@ on("click", ({ target }, root, { field, list }) => {
     gone.closest(".chip").remove();
     store(root);
     field.focus();
-  } else if (target.closest(".picked")) {
+  } else if (target.closest(".picked") && !field.disabled) {
     field.focus();
     look(root);
   }
