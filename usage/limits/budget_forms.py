@@ -30,9 +30,9 @@ from gateway.public_models.model_choices import offered_names
 from gateway.public_models.model_fields import ModelsField
 from lib import clock
 from lib.numbers.date_input import DateInput
-from lib.picker import PickSelect, PickText, split_words
+from lib.picker import PickText, split_words
+from lib.places import ZoneField
 from usage.limits.budget_subjects import describe_subject
-from usage.reports.time_zones import zone_choices
 
 _AS_STORED: Final = (
     "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
@@ -76,15 +76,6 @@ class PercentsField(forms.CharField):
         if not all(word.isascii() and word.isdecimal() for word in words):
             raise forms.ValidationError(gettext("Enter whole percentages such as 50, 80, 100."))
         return sorted({int(word) for word in words})
-
-
-class ZoneField(forms.ChoiceField):
-    """A time zone; a browser offers the one of its reader first."""
-
-    def __init__(self, **over: Any) -> None:
-        super().__init__(
-            **{"choices": zone_choices, "initial": "UTC", "widget": PickSelect(), **over}
-        )
 
 
 def _period(**over: Any) -> forms.ChoiceField:

@@ -1,8 +1,6 @@
-"""The time zones that pages offer."""
+"""The time zones that filters offer."""
 
-from functools import cache
 from typing import Final
-from zoneinfo import available_timezones
 
 ZONES: Final = (
     "UTC",
@@ -27,17 +25,3 @@ ZONES: Final = (
     "Australia/Sydney",
     "Pacific/Auckland",
 )
-"""Some of all over the world, for a filter."""
-
-
-@cache
-def zone_choices() -> list[tuple[str, str]]:
-    """Return all zones that are named after a place, and UTC, with their labels."""
-    placed = [name for name in available_timezones() if name.partition("/")[0] in _PLACES]
-    return [(name, name.replace("_", " ")) for name in ("UTC", *sorted(placed))]
-
-
-_PLACES: Final = {
-    *("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic"),
-    *("Australia", "Europe", "Indian", "Pacific"),
-}
