@@ -5,7 +5,7 @@ from usage.breakdowns import change_views, explore_views, time_views
 from usage.exports import views as export_views
 from usage.keys import bulk_views, key_page
 from usage.keys import views as key_views
-from usage.limits import budget_increase_views, budget_subjects, budget_views, limit_views
+from usage.limits import budget_increase_views, budget_views, limit_views
 from usage.margin import views as margin_views
 from usage.months import close_views
 from usage.organisations import member_views, organisation_views, team_views
@@ -35,10 +35,8 @@ urlpatterns = [
     path("o/<slug:o>/teams", team_views.team_list, name="teams"),
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
-    path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
     path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
     path("o/<slug:o>/keys/<str:id>", key_page.key_page, name="key"),
-    path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
     path(
         "o/<slug:o>/keys/<str:id>/end-former",
@@ -56,13 +54,6 @@ urlpatterns = [
     ),
     path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
-    path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
-    path(
-        "o/<slug:o>/_f/choices/budget-subjects",
-        budget_subjects.budget_subject_choices,
-        name="budget_subject_choices",
-    ),
-    path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
     path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
     path("o/<slug:o>/budgets/requests/<str:id>", budget_increase_views.raise_show, name="raise"),
     path(
