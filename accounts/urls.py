@@ -220,6 +220,7 @@ urlpatterns = [
     path(
         "admin/_f/choices/organisations", choices.organisation_choices, name="organisation_choices"
     ),
+    path("o/<slug:o>/_f/choices/teams", choices.team_choices, name="team_choices"),
     path("admin/_f/choices/holders", choices.holder_choices, name="holder_choices"),
     path("admin/people", operator_views.people_list, name="people"),
     path("admin/people/sign-up", sign_up_views.sign_up_settings, name="sign_up_settings"),

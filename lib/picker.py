@@ -58,6 +58,7 @@ class _Picker(forms.Widget):
     """A widget with chips and a list beside the plain field."""
 
     many = False
+    strict = False
     url: str | Promise = ""
     beside = ""
 
@@ -84,19 +85,22 @@ class _Picker(forms.Widget):
 
 class PickText(_Picker, forms.TextInput):
     """A text whose choices are asked for at `url`. `beside` names a field of the form that is sent
-    with the typed text; another value of it empties this one."""
+    with the typed text; another value of it empties this one. `strict` sends what was chosen alone,
+    where the form cannot know what there is."""
 
     def __init__(
         self,
         attrs: Mapping[str, Any] | None = None,
         *,
         many: bool = False,
+        strict: bool = False,
         url: str | Promise = "",
         beside: str = "",
         describe: Describe | None = None,
     ) -> None:
         super().__init__({**_PLAIN, **(attrs or {})})
-        self.many, self.url, self.beside, self.describe = many, url, beside, describe
+        self.many, self.strict = many, strict
+        self.url, self.beside, self.describe = url, beside, describe
 
     def chosen(self, name: str, value: Any) -> Iterable[Choice]:
         text = (value or "").strip()

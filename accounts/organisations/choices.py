@@ -1,4 +1,4 @@
-"""Organisations, and the teams and members of one, as the choices of operators' forms."""
+"""Organisations, teams and members as the choices of a field."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from accounts.access.access import all_organisations
+from accounts.access.access import all_organisations, visible_teams
 from accounts.access.actors import Actor
-from accounts.access.guards import operator_page
+from accounts.access.guards import operator_page, organisation_page
 from accounts.models import Organisation
 from lib.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
 
@@ -55,6 +55,15 @@ def holder_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
         Choice(member.user.email, member.user.name or member.user.email, member.user.email)
         for member in members[:CHOICES_MAX]
     ]
+    return answer_choices(request, choices, gettext("Nothing matches."))
+
+
+@organisation_page("teams.read")
+@require_safe
+def team_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The teams of one's own organisation, by slug."""
+    teams = visible_teams(actor).filter(archived_at=None, name__icontains=typed_text(request))
+    choices = [Choice(team.slug, team.slug, team.name) for team in teams[:CHOICES_MAX]]
     return answer_choices(request, choices, gettext("Nothing matches."))
 
 

@@ -102,6 +102,7 @@ PAGES: Final[dict[str, Route]] = {
     "people": at("organisations.read"),
     "organisation_choices": at("organisations.read"),
     "holder_choices": at("organisations.read"),
+    "team_choices": at("teams.read"),
     "person_activate": at("organisations.write", PERSON),
     "person_deactivate": at("organisations.write", PERSON),
     "person_end_sessions": at("organisations.write", PERSON),
