@@ -79,9 +79,9 @@ diagrams: python
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
 	@$(INSTALL) --dev
-	$(LOCK) --group embedded pyproject.toml -o requirements.lock
-	$(LOCK) --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
-	$(LOCK) -c requirements.lock pyproject.toml -o requirements-prod.lock
+	$(LOCK) --all-extras --group embedded pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) --all-extras -c requirements.lock pyproject.toml -o requirements-prod.lock
 
 # The list of what the image installs, build/sbom.cdx.json; signed: make sbom KEY=release.key
 sbom: python git
