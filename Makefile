@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom messages python git gettext
+.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -88,6 +88,16 @@ sbom: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.sbom write build/sbom.cdx.json
 	@$(if $(KEY),$(BIN)/python -m stack.sbom sign build/sbom.cdx.json $(KEY))
+
+# The wheels weir-hub and llm-dialects, into build/wheels
+wheel: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.wheels
+
+# The same, checked, and what to type to upload them
+release: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.wheels release
 
 # Collect the texts of the source into locale/; then translate the empty ones
 messages: python gettext
