@@ -230,8 +230,6 @@ class Run:
                 self._check_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
-            if self._context.downstream.on_admission is not None:
-                self._context.downstream.on_admission()
             if self._revoked:
                 attempt.revoke()
             try:

@@ -199,10 +199,9 @@ class _TracedInProcess(InProcessRelay):
         make_context: Callable[[], RequestContext],
         body: bytes,
         sink: QueueSink,
-        on_admission: Callable[[], None] | None,
     ) -> Outcome:
         with self._tracer().start_as_current_span("playground", context=Context()) as span:
-            outcome = await super()._chat_task(life, make_context, body, sink, on_admission)
+            outcome = await super()._chat_task(life, make_context, body, sink)
             span.set_attribute("weir.request.id", id_text(outcome.request_id))
             if outcome.kind is not None:
                 _set_error(span, outcome.kind)
