@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
 from billing.templatetags.money import money_request
+from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
 from playground.chats.tree import Tree
@@ -250,6 +251,7 @@ def _ending(
         "output_cap": head.get("output_cap"),
         "speed": _speed(meters, outcome),
         "error": error_text(outcome) if message.state == RunState.FAILED else "",
+        "error_detail": detail_of(outcome.get("kind") or "", outcome.get("message", "")),
         "ask_href": ask_href(outcome) if message.state == RunState.FAILED else "",
         "request_id": request_id,
         "request_url": reverse("request", args=[slug, request_id]) if request_id else "",
@@ -507,7 +509,7 @@ def basis_label(basis: str) -> str:
 
 
 def error_text(outcome: Mapping[str, Any]) -> str:
-    """Return the error in plain words, or the kind's own message if it says more."""
+    """Return the error in plain words, or what the message says if it says more."""
     kind, message = outcome.get("kind"), outcome.get("message", "")
     if ask_href(outcome):
         return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
@@ -522,7 +524,10 @@ def error_text(outcome: Mapping[str, Any]) -> str:
         "timeout": gettext("The model did not answer in time."),
         "internal": gettext("The server encountered an error."),
     }
-    return texts.get(kind or "", "") or message or gettext("The server encountered an error.")
+    detail = detail_of(kind or "", message)
+    if kind == "provider_rejected" and detail:
+        return gettext("The provider rejected the request: %(detail)s") % {"detail": detail}
+    return texts.get(kind or "", "") or detail or gettext("The server encountered an error.")
 
 
 def ask_href(outcome: Mapping[str, Any]) -> str:
@@ -561,5 +566,6 @@ def refusal_text(outcome: Any) -> str:
     budget_text = ""
     if ask_href(facts := msgspec.structs.asdict(outcome)):
         budget_text = _budget_words(lacking_text, facts) or _BUDGET_LINK.sub("", outcome.message)
-    reason = budget_text or texts.get(outcome.kind or "", "") or outcome.message
+    reason = budget_text or texts.get(outcome.kind or "", "")
+    reason = reason or detail_of(outcome.kind or "", outcome.message)
     return f"{reason} {gettext('You were not charged.')}"
