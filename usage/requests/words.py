@@ -46,7 +46,8 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
         "end and charged by its usage."
     ),
     "estimated": _(
-        "The provider reported no usable count. Charged by our own count, never more than the hold."
+        "The provider reported no usable count. Charged by our own count, never more than was "
+        "reserved."
     ),
     "absorbed": _("Not charged. The operator pays the provider for this request."),
     "held": _("Part of it has no price. The amount stays reserved until an operator decides."),
@@ -140,7 +141,7 @@ KINDS: Final[Mapping[str, Promise]] = {
 
 FLAGS: Final[Mapping[str, Promise]] = {
     "crash_cut": _("Interrupted by a crash"),
-    "above_hold": _("Cost more than the hold"),
+    "above_hold": _("Cost more than was reserved"),
     "unpriced": _("No price"),
     "quarantine": _("Count under review"),
     "unpriced_meter": _("Meter without a price"),
