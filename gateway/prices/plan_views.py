@@ -40,7 +40,7 @@ from lib.tables.table import Column, Filter, State, Table
 
 PLANS: Final = Table(
     "plans",
-    _("Plans"),
+    _("Price plans"),
     (
         Column("name", _("Name"), sort=True, card="title"),
         Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
