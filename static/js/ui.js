@@ -188,7 +188,7 @@ on("keydown", (event) => {
 });
 let listed = "", entered = false;
 on("input", ({ target }) => {
-  if (target.matches?.("[role=search] [role=combobox]")) [listed, entered] = ["typed", false];
+  if (target.matches?.(":is([role=search], [data-picker^='/']) [role=combobox]")) [listed, entered] = ["typed", false];
 });
 on("htmx:before:request", () => { listed &&= "asked"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
