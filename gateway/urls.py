@@ -8,7 +8,7 @@ from gateway.channels import views as channel_views
 from gateway.health import views as health_views
 from gateway.media_tasks import callback_views
 from gateway.prices import own_price_views, plan_views, price_views
-from gateway.public_models import console_views
+from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
 from gateway.reconciliation import bill_views
 from gateway.routing import model_rule_views, shadow_views
@@ -32,6 +32,12 @@ urlpatterns = [
     path("o/<slug:o>/usage/_f/marks", usage_mark_views.marks_panel, name="usage_marks"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
+    path("o/<slug:o>/_f/choices/models", model_choices.model_choices, name="model_choices"),
+    path(
+        "admin/_f/choices/models",
+        model_choices.installation_model_choices,
+        name="installation_model_choices",
+    ),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),

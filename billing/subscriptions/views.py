@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -168,7 +168,7 @@ class ChooseForm(forms.Form):
 
     plan = forms.ModelChoiceField(
         SubscriptionPlan.objects.none(),
-        label=_("Plan"),
+        label=pgettext_lazy("subscription", "Plan"),
         error_messages={"invalid_choice": _("This plan is not offered.")},
     )
     seen = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)

@@ -41,7 +41,7 @@ from lib.tables.table import Column, Filter, State, Table
 
 PLANS: Final = Table(
     "plans",
-    _("Plans"),
+    _("Price plans"),
     (
         Column("name", _("Name"), sort=True, card="title"),
         Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
@@ -76,7 +76,7 @@ def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         elif _save(request, actor, name, form):
             return redirect_to(request, "price_plan", visible_plans(actor).get(name=name).id)
     verb = gettext("Create plan")
-    return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Plans"))
+    return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Price plans"))
 
 
 @operator_page("prices.write")

@@ -103,7 +103,7 @@ class ModelRuleForm(ChargeRuleForm):
     )
 
     pick = forms.ChoiceField(
-        label=_("Pick channels by"),
+        label=_("Choose channels by"),
         choices=list(_PICK_WORDS.items()),
         help_text=_("Among channels of equal priority. A weight of 0 always comes last."),
         widget=forms.Select(attrs={"class": "input"}),

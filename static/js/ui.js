@@ -190,7 +190,7 @@ on("keydown", (event) => {
 });
 let listed = "", entered = false;
 on("input", ({ target }) => {
-  if (target.matches?.("[role=search] [role=combobox]")) [listed, entered] = ["typed", false];
+  if (target.matches?.(":is([role=search], [data-picker^='/']) [role=combobox]")) [listed, entered] = ["typed", false];
 });
 on("htmx:before:request", () => { listed &&= "asked"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -349,7 +349,8 @@ const foldedNames = () => root.dataset.folded.split(" ").filter(Boolean);
 function showFolds() {
   const folded = foldedNames();
   for (const button of $$("[data-fold]")) button.ariaExpanded = !folded.includes(button.dataset.fold);
-  for (const link of $$(".nav a")) link.title = folded.includes("side") ? link.textContent.trim() : "";
+  const icons = $(".chat-list") || folded.includes("side");
+  for (const link of $$(".nav a")) link.title = icons ? link.textContent.trim() : "";
 }
 function fold(name) {
   const folded = foldedNames(), others = folded.filter((one) => one !== name);
@@ -385,8 +386,8 @@ on("keydown", (event) => {
   const { code, timeStamp } = event;
   if (!("letterKeys" in document.body.dataset) || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, dialog")) return;
-  if (event.key === "[") fold("side");
-  const target = event.key === "/" ? $("main input[type=search]") : timeStamp < going && $(`[data-go=${code}]`);
+  if (event.key === "[") $(".side [data-fold]")?.click();
+  const target = event.key === "/" ? $("main input[type=search], #chat-q") : timeStamp < going && $(`[data-go=${code}]`);
   going = code === "KeyG" ? timeStamp + 1500 : 0;
   if (!target) return;
   event.preventDefault();

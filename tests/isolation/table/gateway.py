@@ -27,6 +27,8 @@ PAGES: Final[dict[str, Route]] = {
     "organisation_prices": at("models.read"),
     "organisation_prices_csv": at("models.read"),
     "models_compare": at("playground.use"),
+    "model_choices": at("models.read"),
+    "installation_model_choices": at("models.read"),
     # The installation: for everybody else it does not exist
     "bills": at("credits.read"),
     "bill_new": at("credits.write"),
