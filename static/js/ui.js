@@ -325,6 +325,7 @@ on("submit", (event) => {
   if (!event.defaultPrevented) sent = target;
 });
 on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });
+on("htmx:after:swap", () => { sent = null; }); // it came back
 addEventListener("beforeunload", (event) => { if (unsaved(document)) event.preventDefault(); });
 remember(document);
 
