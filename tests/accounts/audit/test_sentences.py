@@ -107,12 +107,12 @@ def _written(tree: ast.Module) -> Iterator[tuple[str, str]]:
         for call in _calls(function, "change_row"):
             kinds = list(_values(call.args[1]))
             yield from ((kind, ast.unparse(call)) for kind in kinds or [""])
-    for node in ast.walk(tree):
+    for view in ast.walk(tree):
         # The views of the second factor name their event.
-        if isinstance(node, ast.ClassDef) and "_Recorded" in map(ast.unparse, node.bases):
-            for line in node.body:
+        if isinstance(view, ast.ClassDef) and "_Recorded" in map(ast.unparse, view.bases):
+            for line in view.body:
                 if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "action":
-                    yield from ((kind, node.name) for kind in _values(line.value))
+                    yield from ((kind, view.name) for kind in _values(line.value))
 
 
 @cache
