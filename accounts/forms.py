@@ -1,7 +1,6 @@
 """The forms of the pages; those of signing in are allauth's with our look."""
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, cast
 
@@ -38,13 +37,11 @@ from accounts.sign_up import sign_up
 from lib import clock
 from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
+from lib.picker import PickSelectMultiple, split_words
 
-_PATTERNS_MAX = 100
-_PATTERN_LENGTH = 200
 # The message for a value that the field cannot take. The rules have the same message for files and
 # the API.
 _NO_SUCH = {
-    "endpoints": gettext_lazy("There is no endpoint named %(word)s. Choose from: %(known)s."),
     "networks": gettext_lazy(
         "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
     ),
@@ -119,9 +116,15 @@ class CountsForm(forms.Form):
 class LimitsForm(CountsForm):
     """Restrictions of a key. Every field may be empty."""
 
-    endpoints = _words(
-        gettext_lazy("Endpoints"),
-        gettext_lazy("For example chat_completions or messages. Leave empty to allow all."),
+    endpoints = forms.MultipleChoiceField(
+        label=gettext_lazy("Endpoints"),
+        required=False,
+        choices=[(name, name) for name in ENDPOINTS],
+        widget=PickSelectMultiple(notes=ENDPOINTS),
+        error_messages={
+            "invalid_choice": gettext_lazy("There is no endpoint named %(value)s."),
+        },
+        help_text=gettext_lazy("Leave empty to allow all."),
     )
     networks = _words(
         gettext_lazy("Allowed networks"),
@@ -149,13 +152,10 @@ class LimitsForm(CountsForm):
     data_regions = _data_regions()
 
     def clean_data_regions(self) -> list[str]:
-        return self._listed("data_regions", _split)
-
-    def clean_endpoints(self) -> list[str]:
-        return self._listed("endpoints", _split)
+        return self._listed("data_regions", split_words)
 
     def clean_networks(self) -> list[str]:
-        return self._listed("networks", _split)
+        return self._listed("networks", split_words)
 
     def clean_tags(self) -> list[str]:
         return self._listed("tags", split_labels)
@@ -166,7 +166,7 @@ class LimitsForm(CountsForm):
             try:
                 check_limits({field: [word]})
             except LimitInvalid as error:
-                message = _NO_SUCH[field] % {"word": word[:40], "known": ", ".join(ENDPOINTS)}
+                message = _NO_SUCH[field] % {"word": word[:40]}
                 raise forms.ValidationError(message) from error
         try:
             check_limits({field: words})
@@ -174,10 +174,6 @@ class LimitsForm(CountsForm):
             text = gettext("You can list up to %(n)s entries.") % {"n": LISTED_MAX}
             raise forms.ValidationError(text) from error
         return words
-
-
-def _split(text: str) -> list[str]:
-    return [word for word in dict.fromkeys(re.split(r"[\s,]+", text.strip())) if word]
 
 
 class KeyPlaceForm(forms.Form):
@@ -265,17 +261,6 @@ class KeyForm(LimitsForm):
             "your role allows, but cannot call models."
         ),
     )
-    models = forms.CharField(
-        label=gettext_lazy("Models"),
-        required=False,
-        max_length=4000,
-        help_text=gettext_lazy(
-            "Names or patterns such as gpt-*, one per line. Leave empty to allow all models."
-        ),
-        widget=forms.Textarea(
-            attrs={"class": "mono", "rows": 2, "spellcheck": "false", "autocomplete": "off"}
-        ),
-    )
     lifetime = forms.ChoiceField(
         label=gettext_lazy("Expires"),
         choices=[
@@ -287,16 +272,6 @@ class KeyForm(LimitsForm):
         ],
         required=False,
     )
-
-    def clean_models(self) -> list[str]:
-        patterns = _split(self.cleaned_data["models"])
-        if len(patterns) > _PATTERNS_MAX:
-            raise forms.ValidationError(
-                gettext("You can list up to %(n)s models or patterns.") % {"n": _PATTERNS_MAX}
-            )
-        if any(len(pattern) > _PATTERN_LENGTH for pattern in patterns):
-            raise forms.ValidationError(gettext("One of the names or patterns is too long."))
-        return patterns
 
     def clean_lifetime(self) -> dt.datetime | None:
         days = self.cleaned_data["lifetime"]
@@ -487,7 +462,7 @@ class OrganisationForm(NameForm):
         factor.choices = list(roles)
 
     def clean_data_regions(self) -> list[str]:
-        return _split(self.cleaned_data["data_regions"])
+        return split_words(self.cleaned_data["data_regions"])
 
 
 class NewOrganisationForm(forms.Form):

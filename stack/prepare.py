@@ -1,10 +1,11 @@
 """Update the database for this checkout, in one process to save interpreter starts.
 
-    python -m stack.prepare DEMO.yaml EMAIL SECONDS
+    python -m stack.prepare EMAIL SECONDS FILE…
 
 It may be started before the database, for which it waits up to SECONDS. Every step can be repeated,
 because each start runs it. After the line SERVABLE the web process may start; later steps only add
 data. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
+The installation is made equal to each FILE.
 """
 
 import io
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import django
 import psycopg
@@ -21,6 +22,7 @@ from django.core.management import call_command
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from lib.vault import VaultError
+from stack.origin import PACKAGED
 from stack.up import SERVABLE
 
 
@@ -47,6 +49,19 @@ def load_queues(dsn: str) -> None:
             connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 
 
+def refuse_newer() -> None:
+    """A database that a newer version has changed must not be written by this one."""
+    # Models can be imported only after Django's setup.
+    from lib.database.code_migrations import newer_migrations
+
+    if newer := newer_migrations():
+        sys.exit(
+            f"The database was written by a newer Weir: it has {len(newer)} changes that this "
+            f"version does not know, such as {newer[0]}. Nothing was changed. Update Weir, or "
+            "start fresh with another data folder."
+        )
+
+
 def compare_secrets() -> None:
     # Models can be imported only after Django's setup.
     from config.system.secret_check import check_secrets
@@ -55,6 +70,11 @@ def compare_secrets() -> None:
         check_secrets()
     except VaultError as error:
         sys.exit(str(error))
+
+
+def apply_files(files: Iterable[str]) -> None:
+    for file in files:
+        call_command("apply", file, verbosity=0, stdout=io.StringIO())
 
 
 Steps = dict[str, Callable[[], object]]
@@ -67,7 +87,7 @@ def take(steps: Steps) -> None:
         print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
 
 
-def main(demo: str, email: str, seconds: float) -> None:
+def main(email: str, seconds: float, *files: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     dsn = os.environ["DATABASE_URL"]
@@ -76,16 +96,19 @@ def main(demo: str, email: str, seconds: float) -> None:
         "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "database": lambda: await_database(dsn, seconds),
         "queues": lambda: load_queues(dsn),
+        "version": refuse_newer,
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
         "secrets": compare_secrets,
     }
     if settings.BROKER_URL:
         del first["queues"]
+    if PACKAGED:  # collected when the wheel was built
+        del first["static files"]
     take(first)
     print(SERVABLE, flush=True)
     take(
         {
-            "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
+            "demo": lambda: apply_files(files),
             "catalogue": lambda: call_command("load_catalogue", verbosity=0),
             "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
         }
@@ -94,4 +117,4 @@ def main(demo: str, email: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:])

@@ -238,7 +238,7 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
 def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
     form = {
         "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
-        "parallel": "5", "endpoints": "messages, embeddings", "networks": "10.0.0.0/8",
+        "parallel": "5", "endpoints": ["messages", "embeddings"], "networks": "10.0.0.0/8",
         "tags": "beta, two words", "budget": "$5.00", "period": "week",
         "required_labels": ["customer", "project"],
     }  # fmt: skip
