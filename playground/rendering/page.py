@@ -20,7 +20,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
 from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
@@ -402,7 +402,7 @@ def stats_html(
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
     parts.append(gettext("≈ %(n)s out") % {"n": formatting.group_digits(tokens)})
     if cost_nano is not None:
-        parts.append(f"≈ {money_request(cost_nano)}")
+        parts.append(f"≈ {charge_text(cost_nano)}")
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
 
 

@@ -115,7 +115,7 @@ function setTheme(button) {
 
 // A menu stands under its button, inside the window ------------------------------------------------
 on("beforetoggle", ({ target, newState }) => {
-  if (newState !== "open" || !target.matches?.(".menu")) return;
+  if (newState !== "open" || !target.matches?.(".menu:not([data-sheet])")) return;
   const button = $(`[data-opens="${target.id}"]`) ?? $$(`[popovertarget="${target.id}"]`).find((one) => one.offsetParent !== null || one.getClientRects().length);
   if (!button) return;
   requestAnimationFrame(() => {

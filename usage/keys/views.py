@@ -76,7 +76,7 @@ KEYS = Table(
             "parallel", _("Concurrency"), "number", value="key.parallel", sort=True, chosen=False
         ),
         Column("budget", _("Budget"), "meter", value="meter.limit_nano", priority=2),
-        Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
+        Column("spent", _("This month"), "total", value="use.spent_nano", sort=True, card="money"),
         Column("used", _("Last used"), "ago", value="use.last_at", sort=True, card="last"),
         Column("client", _("Last client"), value="use.client_name", sort=True, chosen=False),
         Column("address", _("Last address"), "code", value="use.address", chosen=False),
