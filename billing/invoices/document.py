@@ -208,12 +208,12 @@ def _join_texts(*texts: str) -> str:
 
 def _notes(invoice: Invoice) -> tuple[str, ...]:
     rounded = gettext(
-        "Each line is exact. The whole is rounded once, at the total, half to even, to the cent; "
-        "the difference is a line of its own."
+        "Lines are exact. Only the total is rounded, to the cent, half to even; the difference "
+        "is a line of its own."
     )
     if invoice.kind != InvoiceKind.INVOICE:
         return (rounded,)
     paid = gettext(
-        "Usage and subscriptions were paid from the balance. This is no request for payment."
+        "Usage and subscriptions were paid from the balance. This is not a payment request."
     )
     return (rounded, paid)

@@ -133,7 +133,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         detail = f"{scope} · {_used_text(meter['used_nano'], meter['limit_nano'])}"
         if meter["forecast_at"] and not meter["tone"]:
             on = date_format(meter["forecast_at"], "MONTH_DAY_FORMAT")
-            detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
+            detail += " · " + gettext("on pace to run out on %(date)s") % {"date": on}
         yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
 
 

@@ -38,8 +38,11 @@ from relay.errors import DatabaseAway
 @organisation_page("playground.use")
 @require_safe
 def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """A message as a form, in its place."""
+    """A message as a form in its place; without scripts a question is in the composer."""
     message = access_message(actor, id)
+    if not is_htmx(request) and message.role == MessageRole.USER:
+        url = page.conversation_url(slug_of(actor), id_text(message.conversation_id))
+        return redirect_to(request, f"{url}?edit={id}")
     context = {
         "message": message,
         "id": message.text_id,

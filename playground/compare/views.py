@@ -161,7 +161,7 @@ async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
     except TurnRefused as refused:
         return toast(HttpResponse(status=204), refused.message, tone="bad")
     if turn.fresh:
-        await runs.start([turn], actor, relay_of(request))
+        runs.start([turn], actor, relay_of(request))
     url = page.conversation_url(slug_of(actor), id_text(turn.conversation.id))
     return redirect_to(request, url)
 

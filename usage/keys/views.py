@@ -285,7 +285,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
     budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
     may_budget = access.scope_of(actor, "budgets.write") is not None
-    form = KeyEditForm.of(key, budget, request.POST or None, may_budget=may_budget)
+    form = KeyEditForm.of(actor, key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":
         form.focus_budget()
     if request.method == "POST" and form.is_valid():

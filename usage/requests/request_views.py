@@ -19,6 +19,7 @@ from billing.prices.meters import find_meter, format_rate
 from billing.prices.pricing import PPM
 from billing.prices.words import PER_MILLION, condition_words
 from billing.wallets.words import money_symbol
+from dialects.errors.errors import detail_of
 from lib import clock
 from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_id
@@ -134,6 +135,7 @@ def _detail(
         "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
         "kind": words.KINDS.get(row.kind or "", row.kind or ""),
+        "message": detail_of(row.kind or "", detail.message),
         "flags": [
             words.flag_word(flag)
             for flag in row.flags

@@ -66,7 +66,7 @@ def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     page.fill("#chat-text", "hi #tokens=40")
     bound = page.locator("#bound")
     expect(bound).to_contain_text("reserved · balance after $")
-    match = re.search(r"≤ \$([\d.]+) held", bound.inner_text())
+    match = re.search(r"≤ \$([\d.]+) reserved", bound.inner_text())
     assert match
     page.locator(".bound-line").click()
     expect(page.locator("#menu-bound")).to_contain_text("Output (max)")
@@ -86,12 +86,18 @@ def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     send.evaluate("button => { button.disabled = false }")
     with page.expect_response("**/playground/runs") as answered:
         send.click()
-    assert answered.value.status == 402
-    expect(page.locator("#composer-error")).to_contain_text(
-        "This message could cost more than its limit. You were not charged."
-    )
-    assert page.input_value("#chat-text").startswith("hi long")
-    assert page.locator(".msg").count() == 2
+    assert answered.value.status == 200
+    refused = page.locator(".msg[data-state=refused]")
+    expect(refused).to_contain_text("This message could cost more than its limit.")
+    expect(refused).to_contain_text("You were not charged.")
+    expect(page.locator("#chat-text")).to_have_value("")
+    page.goto(f"{page.url.partition('?')[0]}?panel=params")
+    refused.get_by_role("link", name="Edit and send again").click()
+    edited = page.locator(".edit textarea")
+    expect(edited).to_be_focused()
+    assert edited.input_value().startswith("hi long")
+    page.get_by_role("link", name="Cancel").click()
+    page.fill("#chat-text", "hi again")
     page.fill("#set-max-cost", "")
     expect(page.locator("[data-send]")).to_be_enabled()
 
