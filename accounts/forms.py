@@ -103,12 +103,10 @@ def _data_regions() -> forms.CharField:
 class CountsForm(forms.Form):
     """Limits per minute and on concurrency. An empty field means no limit."""
 
-    rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("In any 60-second window."))
+    rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("Over any 60 seconds."))
     tpm = _count(
         gettext_lazy("Tokens per minute"),
-        gettext_lazy(
-            "Counts a request's maximum tokens while it runs, and the actual number once it ends."
-        ),
+        gettext_lazy("Counts a request's maximum tokens until it ends, then its actual tokens."),
     )
     parallel = _count(
         gettext_lazy("Concurrent requests"), gettext_lazy("Requests running at the same time.")
@@ -243,7 +241,7 @@ class KeyForm(LimitsForm):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,
-        help_text=gettext_lazy("Where you use the key, for example web-prod."),
+        help_text=gettext_lazy("For example, web-prod."),
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "off",
@@ -259,8 +257,8 @@ class KeyForm(LimitsForm):
             (KeyKind.MANAGEMENT, gettext_lazy("Management API")),
         ],
         help_text=gettext_lazy(
-            "A model key sees only its own usage. A management key can do what your role "
-            "allows, but cannot call models."
+            "Model keys call models and see only their own usage. Management keys can do what "
+            "your role allows, but cannot call models."
         ),
     )
     lifetime = forms.ChoiceField(
@@ -284,13 +282,13 @@ class RotationForm(forms.Form):
     """How long the old secret works after a key gets a new one."""
 
     grace_hours = forms.TypedChoiceField(
-        label=gettext_lazy("Old secret keeps working for"),
+        label=gettext_lazy("Keep the old key active for"),
         choices=[
             (str(GRACE_HOURS), gettext_lazy("24 hours")),
             ("1", gettext_lazy("1 hour")),
             ("72", gettext_lazy("3 days")),
             (str(GRACE_HOURS_MAX), gettext_lazy("7 days")),
-            ("0", gettext_lazy("Stops now (it was leaked)")),
+            ("0", gettext_lazy("Not at all (it was leaked)")),
         ],
         coerce=int,
         widget=forms.Select(attrs={"autofocus": True}),
@@ -411,16 +409,17 @@ class OrganisationForm(NameForm):
     factor, or None if the actor may not change them."""
 
     include_cost = forms.BooleanField(
-        label=gettext_lazy("Report the cost in every response"),
+        label=gettext_lazy("Include the cost in responses"),
         required=False,
-        help_text=gettext_lazy("Unless a request says otherwise."),
+        help_text=gettext_lazy("A request can override this."),
     )
     retention_hours = WholeNumberField(
-        label=gettext_lazy("Keep answers for (hours)"),
+        label=gettext_lazy("Response retention (hours)"),
         min_value=0,
         max_value=24,
         help_text=gettext_lazy(
-            "From 0 to 24. Kept encrypted so that later requests can continue or repeat them."
+            "From 0 to 24; 0 turns it off. Kept encrypted so that later requests can continue or "
+            "repeat them."
         ),
     )
     client_address_days = WholeNumberField(
@@ -449,7 +448,7 @@ class OrganisationForm(NameForm):
         label=gettext_lazy("Require two-factor authentication for"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("They are asked to set it up when they next sign in."),
+        help_text=gettext_lazy("They are prompted at their next sign-in."),
     )
 
     def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]] | None, **kwargs: Any) -> None:

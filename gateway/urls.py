@@ -132,8 +132,9 @@ urlpatterns = [
         name="price_withdraw",
     ),
     path("admin/plans", plan_views.plans, name="price_plans"),
-    path("admin/plans/save", plan_views.plan_save, name="plan_save"),
+    path("admin/plans/new", plan_views.plan_create, name="plan_create"),
     path("admin/plans/<int:id>", plan_views.plan, name="price_plan"),
+    path("admin/plans/<int:id>/edit", plan_views.plan_edit, name="plan_edit"),
     path("admin/plans/<int:id>/member", plan_views.plan_member, name="plan_member"),
     path("admin/plans/<int:id>/remove", plan_views.plan_remove, name="plan_remove"),
     path("o/<slug:o>/prices", own_price_views.organisation_prices, name="organisation_prices"),
@@ -167,14 +168,15 @@ urlpatterns = [
     ),
     path("admin/models/shadows", shadow_views.shadow_traffic, name="shadow_traffic"),
     path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
-    path("admin/models/rules/add", model_rule_views.model_rule_add, name="model_rule_add"),
+    path("admin/models/rules/new", model_rule_views.model_rule_add, name="model_rule_add"),
     path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),
     path(
         "admin/models/rules/<int:id>/remove",
         model_rule_views.model_rule_remove,
         name="model_rule_remove",
     ),
-    path("admin/models/aliases", model_rule_views.alias_save, name="alias_save"),
+    path("admin/models/aliases/new", model_rule_views.alias_add, name="alias_add"),
+    path("admin/models/aliases/<int:id>", model_rule_views.alias, name="alias"),
     path(
         "admin/models/aliases/<int:id>/remove", model_rule_views.alias_remove, name="alias_remove"
     ),
@@ -188,11 +190,10 @@ urlpatterns = [
     ),
     path("admin/announcements", status_views.announcements, name="announcements"),
     path(
-        "admin/announcements/publish",
+        "admin/announcements/new",
         status_views.announcement_publish,
         name="announcement_publish",
     ),
-    path("admin/announcements/status-page", status_views.status_setting, name="status_setting"),
     path("admin/announcements/<str:id>", status_views.announcement, name="announcement"),
     path(
         "admin/announcements/<str:id>/end", status_views.announcement_end, name="announcement_end"

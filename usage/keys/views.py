@@ -22,7 +22,7 @@ from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budgets
 from lib import clock
-from lib.htmx import redirect_to, render_dialog
+from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, toast
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -71,7 +71,7 @@ KEYS = Table(
             "parallel", _("Concurrency"), "number", value="key.parallel", sort=True, chosen=False
         ),
         Column("budget", _("Budget"), "meter", value="meter.limit_nano", priority=2),
-        Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
+        Column("spent", _("This month"), "total", value="use.spent_nano", sort=True, card="money"),
         Column("used", _("Last used"), "ago", value="use.last_at", sort=True, card="last"),
         Column("client", _("Last client"), value="use.client_name", sort=True, chosen=False),
         Column("address", _("Last address"), "code", value="use.address", chosen=False),
@@ -241,6 +241,36 @@ def show_secret_once(
     )
     response["HX-Trigger"] = "keys-changed"
     return response
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_disable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _switch(request, actor, access.writable_key(actor, id), disabled=True)
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _switch(request, actor, access.writable_key(actor, id), disabled=False)
+
+
+def _switch(request: HttpRequest, actor: Actor, key: Key, *, disabled: bool) -> HttpResponseBase:
+    """Disable or enable a key at once; in a list a toast can take it back."""
+    text = gettext("Key %(name)s disabled.") if disabled else gettext("Key %(name)s enabled.")
+    text, tone = text % {"name": key.name}, "ok"
+    undo = reverse(
+        "key_enable" if disabled else "key_disable", args=[slug_of(actor), id_text(key.id)]
+    )
+    try:
+        keys.change_key(actor, key, disabled=disabled)
+    except keys.KeyRefused as refused:
+        text, tone, undo = refused.message, "bad", ""
+    if is_htmx(request):
+        response = HttpResponse(status=204)
+        return toast(response, text, gettext("Undo"), undo, tone=tone, event=KEYS.refresh)
+    messages.add_message(request, messages.SUCCESS if undo else messages.ERROR, text)
+    return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))
 
 
 @organisation_page("keys.write_own")

@@ -145,7 +145,7 @@ class TermsForm(forms.Form):
         ),
     )
     alert_forecast = forms.BooleanField(
-        label=gettext_lazy("Alert when forecast to exceed the limit"), required=False
+        label=gettext_lazy("Alert when on pace to exceed the limit"), required=False
     )
 
     def __init__(self, *args: Any, **over: Any) -> None:

@@ -83,7 +83,7 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert "core" in listed
     assert "$0.00 of $12.50" in listed
     url = f"{URL}/{budget.id}"
-    assert "would have rejected none" in alice.get(url).content.decode()
+    assert "Would have blocked 0 of" in alice.get(url).content.decode()
     assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
     budget.refresh_from_db()
     assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
@@ -189,7 +189,7 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
     response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
-    assert "would have rejected 1 of 3 requests" in response.content.decode()
+    assert "Would have blocked 1 of 3 requests" in response.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
     refused = alice.get(f"{URL}/_f/preview", FORM | {"amount": "-1"}).content.decode()
     assert "would have" not in refused
