@@ -147,7 +147,7 @@ on("click", (event) => {
   move.focus();
 });
 on("click", ({ target }) => {
-  const button = target.closest?.("[data-filters]");
+  const button = target.closest?.("button[data-filters]");
   if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
 });
 on("change", ({ target }) => {
