@@ -51,6 +51,7 @@ CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext
 SPECIMENS = ROOT / "templates/design"
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%[sd]|(</?\w+[^>]*>)")
 WORD = re.compile(r"[A-Za-z]{2,}")
+BLANK = re.compile(r"\{[a-z]+\}")  # what a script fills in
 ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -407,7 +408,8 @@ def _english(page: str) -> set[str]:
     page_text = " ".join(text for text in _visible(page) if text not in VALUES)
     for phrase in PHRASES:
         page_text = page_text.replace(phrase, "")
-    return set(WORD.findall(re.sub(ID, "", page_text))) - KEPT - OURS
+    page_text = BLANK.sub("", re.sub(ID, "", page_text))
+    return set(WORD.findall(page_text)) - KEPT - OURS
 
 
 def _read(client: Client, path: str, status: int = 200, **post: str) -> str:
