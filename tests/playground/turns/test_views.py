@@ -199,6 +199,8 @@ def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
     assert "weir-unpriced" not in html
     assert "$0.25 / 1M in · $2.00 / 1M out" in html
     assert html.count("data-fill=") == 4
+    assert "Charged like an API request" not in html  # the line above the examples says it
+    assert "Same prices as the API." in html
     assert "http-equiv" not in html
 
 
