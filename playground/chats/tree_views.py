@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, toast
@@ -136,7 +136,7 @@ def _summary_response(
         "%(n)s turn summarised for %(charge)s.",
         "%(n)s turns summarised for %(charge)s.",
         done.turns,
-    ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
+    ) % {"n": done.turns, "charge": charge_text(done.charge_nano)}
     return toast(_log(request, actor, form.conversation), message)
 
 

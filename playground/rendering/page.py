@@ -20,7 +20,8 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
+from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
 from playground.chats.tree import Tree
@@ -251,6 +252,7 @@ def _ending(
         "output_cap": head.get("output_cap"),
         "speed": _speed(meters, outcome),
         "error": error_text(outcome) if message.state in _UNANSWERED else "",
+        "error_detail": detail_of(outcome.get("kind") or "", outcome.get("message", "")),
         "ask_href": ask_href(outcome) if message.state in _UNANSWERED else "",
         "editable": _is_prompt_refused(message),
         "request_id": request_id,
@@ -400,7 +402,7 @@ def stats_html(
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
     parts.append(gettext("≈ %(n)s out") % {"n": formatting.group_digits(tokens)})
     if cost_nano is not None:
-        parts.append(f"≈ {money_request(cost_nano)}")
+        parts.append(f"≈ {charge_text(cost_nano)}")
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
 
 
@@ -521,11 +523,14 @@ def basis_label(basis: str) -> str:
 
 
 def error_text(outcome: Mapping[str, Any]) -> str:
-    """Return the error in plain words, or the kind's own message if it says more."""
+    """Return the error in plain words, or what the message says if it says more."""
     kind, message = outcome.get("kind") or "", outcome.get("message", "")
     if ask_href(outcome):
         return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
-    return _reason(kind) or message or _reason("internal")
+    detail = detail_of(kind, message)
+    if kind == "provider_rejected" and detail:
+        return gettext("The provider rejected the request: %(detail)s") % {"detail": detail}
+    return _reason(kind) or detail or _reason("internal")
 
 
 def _reason(kind: str) -> str:

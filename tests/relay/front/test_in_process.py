@@ -20,7 +20,7 @@ from dialects.errors.errors import RequestFault
 from dialects.openai.stream.decode import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay
-from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, Marked, Settlement
 from relay.config import RelayConfig
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
@@ -115,7 +115,7 @@ async def test_what_little_money_held_is_released_at_once(
     """I23: nobody is refused in another process for what has ended in this one."""
     message = list[bool]()
 
-    def settle(ledger: LedgerWriter, item: Settled, *, at_once: bool = False) -> None:
+    def settle(ledger: LedgerWriter, item: AnySettlement, *, at_once: bool = False) -> None:
         message.append(at_once)
         _settle(ledger, item, at_once=at_once)
 
@@ -296,7 +296,7 @@ def noted_in(folder: Path) -> set[UUID]:
         for raw in [path.read_bytes() for path in folder.glob("*.journal")]
         for at in range(0, len(raw), _SLOT_BYTES)
         for item in read(raw[at : at + _SLOT_BYTES]).items
-        if isinstance(item, Marked | Resolved)
+        if isinstance(item, Marked | Settlement)
     }
 
 
