@@ -356,7 +356,6 @@ PHRASES = (
     "Top P",
     "Top K",
     "Idempotency-Key",
-    "manage.py apply",
     "weir.yaml",
     "WEIR_KEK",
     "settings 中将其网段加入 egress_allow",
