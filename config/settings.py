@@ -159,12 +159,9 @@ ACCOUNT_FORMS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-EMAIL_HOST = env.text("EMAIL_HOST", "")
-# With email, sign-up ends by sending one, so it does not reveal which addresses exist. Without
-# email, sign-up signs in immediately and must say that an address is taken.
-ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "") or (
-    "mandatory" if EMAIL_HOST else "none"
-)
+# Empty: as accounts/mail_server/mail_server.py decides, which allauth asks for its settings.
+ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "")
+ALLAUTH_SETTING_GETTER = "accounts.mail_server.allauth_settings.read_setting"
 # In the browser that signed up, and in no other that opens the link.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -195,8 +192,6 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Telephones are seldom wrong by more than half a minute; each code works once all the same.
 MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
-# A stranger must not be able to claim somebody's address; without email no address is verified.
-MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
 # accounts/sign_in/reauthentication.py asks instead, of the sign-in as well, and keeps no form
 # meanwhile.
 MFA_REAUTHENTICATION_REQUIRED = False
@@ -213,7 +208,6 @@ SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").spli
 # page: a key that leaks would let its finder sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
 PASSWORD_RESET_TIMEOUT = int(link_lifetimes.PASSWORD_RESET.total_seconds())
-DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.
 CACHES = {
     "default": {
@@ -221,6 +215,9 @@ CACHES = {
         "LOCATION": "accounts_cache",
     }
 }
+# The mail server. Where the environment names none, the one of the page is used.
+EMAIL_BACKEND = "accounts.mail_server.email_backend.ServerBackend"
+EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_PORT = env.number("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
@@ -228,11 +225,8 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
-EMAIL_BACKEND = (
-    "config.server.email_backends.ServerBackend"
-    if EMAIL_HOST
-    else "config.server.email_backends.NoServerBackend"
-)
+EMAIL_FROM = env.text("EMAIL_FROM", "")
+DEFAULT_FROM_EMAIL = EMAIL_FROM or f"weir@{_public.hostname}"
 # Authorities that outgoing connections trust in addition to the public ones. OpenSSL reads the
 # variable itself and would take the empty value that compose passes as a file.
 if not env.text(trust.FILE, ""):

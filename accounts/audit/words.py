@@ -27,6 +27,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "jobrun": _("Background job"),
     "key": _("API key"),
     "leavingrule": _("Playground rule"),
+    "mailserver": _("Mail server"),
     "membership": _("Member"),
     "organisation": _("Organisation"),
     "organisationplan": _("Plan"),

@@ -27,6 +27,7 @@ from accounts.access.guards import public
 from accounts.audit.api import router as audit_router
 from accounts.keys.api import router as accounts_router
 from accounts.keys.service_account_api import router as service_account_router
+from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router
 from accounts.organisations.api import router as organisation_router
 from accounts.organisations.operator_api import router as people_router
@@ -300,6 +301,7 @@ api.add_router("", model_rule_router)
 api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
+api.add_router("", mail_server_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)

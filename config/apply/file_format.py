@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from accounts.limits.rules import LIMIT_MAX
+from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
 from accounts.organisations.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN
 from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
@@ -408,6 +409,15 @@ class SingleSignOn(Part):
     required: bool = False
 
 
+class MailServer(Part):
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=PORT_MAX)] = 587
+    encryption: Literal["tls", "starttls", "none"] = "starttls"
+    username: Annotated[str, StringConstraints(max_length=USERNAME_MAX)] = ""
+    secret: Secret = KEEP
+    sender: Annotated[str, StringConstraints(max_length=254)] = ""
+
+
 class SignUpDomain(Part):
     domain: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     organisation: Annotated[str, StringConstraints(min_length=1, max_length=60)]
@@ -457,6 +467,7 @@ class Person(Part):
 class Installation(Part):
     version: Literal[1]
     settings: Settings = Settings()
+    mail_server: MailServer | None = None
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []

@@ -220,6 +220,7 @@ _INSTALLATION: Final[_Sections] = (
             _Common("health", _("System health"), "channels.read"),
             _Common("findings", _("Ledger findings"), "channels.read"),
             _Common("installation_settings", _("Settings"), "channels.write"),
+            _Common("mail_server", _("Mail server"), "channels.write"),
         ), "S"),
     )),
 )  # fmt: skip

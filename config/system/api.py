@@ -81,7 +81,7 @@ class SystemOut(Schema):
     clickhouse_error: str = Field(
         description="Of the last run that sent usage; empty if it worked."
     )
-    mail_server: bool = Field(description="Whether a mail server is set up (`EMAIL_HOST`).")
+    mail_server: bool = Field(description="Whether a mail server is set up.")
     emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")
     emails_error: str = Field(description="The error of the last one; empty if there is none.")
     own_authorities: list[AuthorityOut] = Field(

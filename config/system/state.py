@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import connection
 
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.models import AuditCheck
 from billing.models import BooksWalk
 from config.jobs.queues import Queue, read_queues
@@ -20,7 +21,6 @@ from config.system.version import VERSION
 from lib import clock
 from lib.database.code_migrations import pending_migrations
 from lib.network import trust
-from lib.network.mail import mail_is_set_up
 from notify.deliveries import deliveries
 from usage.books import findings, full_walk
 from usage.models import BooksCheck

@@ -125,8 +125,6 @@ def _environment() -> list[tuple[str, str]]:
     """What the environment sets, by the name of its variable; of a secret, only whether it is."""
     values = {
         "PUBLIC_URL": settings.PUBLIC_URL,
-        "EMAIL_HOST": settings.EMAIL_HOST,
-        "EMAIL_FROM": settings.DEFAULT_FROM_EMAIL,
         "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,
         "AUDIT_RETENTION_DAYS": str(settings.AUDIT_RETENTION_DAYS),
         "TASK_RESULT_DAYS": str(settings.TASK_RESULT_DAYS),
@@ -139,7 +137,6 @@ def _environment() -> list[tuple[str, str]]:
     secrets = {
         "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
         "METRICS_TOKEN": settings.METRICS_TOKEN,
-        "EMAIL_PASSWORD": settings.EMAIL_HOST_PASSWORD,
     }
     rows = [(name, value or gettext("Not set")) for name, value in values.items()]
     hidden = {True: gettext("Set"), False: gettext("Not set")}
