@@ -239,8 +239,8 @@ CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
 # The days after which audit events are deleted; 0 keeps them. This is not a setting on a page,
 # because whoever could lower it there could delete evidence about themselves.
 AUDIT_RETENTION_DAYS = env.number("AUDIT_RETENTION_DAYS", 0)
-# How long the result of a media task is served, and its request is kept.
-TASK_RESULT_DAYS = env.number("TASK_RESULT_DAYS", 7)
+# How long the result of a media task is served, and its request is kept; None is as on the page.
+TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
 # How often a backup is expected, in hours. Operators are told when one is missing. 0 expects none.
 BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
@@ -380,7 +380,7 @@ LOGGING = {
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
-if not 1 <= TASK_RESULT_DAYS <= 365:
+if TASK_RESULT_DAYS is not None and not 1 <= TASK_RESULT_DAYS <= 365:
     raise env.ConfigurationError("TASK_RESULT_DAYS must be between 1 and 365.")
 _clickhouse = urlsplit(CLICKHOUSE_URL)
 if CLICKHOUSE_URL and (

@@ -191,6 +191,7 @@ class Settings(Part):
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
     public_models: bool = True
     public_status: bool = False
+    task_result_days: Annotated[int, Field(ge=1, le=365)] = 7
 
 
 @take_fields(ChannelSettings, StoredChannel)

@@ -1,6 +1,7 @@
 """Settings of the whole installation."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 
@@ -23,6 +24,12 @@ class InstallationSetting(models.Model):
     public_models = models.BooleanField(default=True, db_default=True)
     # Whether they see the status page.
     public_status = models.BooleanField(default=False, db_default=False)
+    task_result_days = models.PositiveSmallIntegerField(
+        default=7,
+        db_default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text="How long the result of a media task is served, and its request is kept.",
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]
