@@ -233,12 +233,10 @@ if not env.text(trust.FILE, ""):
     os.environ.pop(trust.FILE, None)
 trust.own_authorities()
 
-# Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
-# It is here and not on a page: who could raise it there would need no second person.
-CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
-# The days after which audit events are deleted; 0 keeps them. This is not a setting on a page,
-# because whoever could lower it there could delete evidence about themselves.
-AUDIT_RETENTION_DAYS = env.number("AUDIT_RETENTION_DAYS", 0)
+# Above how many USD in 24 hours a credit needs a second operator, and after how many days audit
+# events are deleted. Where they are not set, two operators decide (billing/safeguards).
+CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "")
+AUDIT_RETENTION_DAYS = env.optional_number("AUDIT_RETENTION_DAYS")
 # How long the result of a media task is served, and its request is kept; None is as on the page.
 TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
 # How often a backup is expected, in hours. Operators are told when one is missing. 0 expects none.

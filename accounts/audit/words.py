@@ -47,6 +47,7 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "review": _("Review"),
     "acceptedmember": _("Accepted usage member"),
     "sealcut": _("Audit log"),
+    "safeguard": _("Safeguard"),
     "savedview": _("Saved view"),
     "secretcheck": _("Encryption keys"),
     "sellerdetail": _("Seller"),

@@ -34,6 +34,7 @@ from billing.credits.credits import CreditRefused, Effect
 from billing.forms import BatchForm, CreditForm
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import CodeBatch, CreditKind, CreditState
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
 from billing.wallets.words import CREDIT_KINDS, METHODS, TOP_UP_STATES, top_up_badge
@@ -115,7 +116,7 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "effect": None if form.errors else effect,
         "seen": seen,
         "organisations": list(all_organisations(actor)[:200]),
-        "limit_nano": credits.limit_nano(),
+        "limit_nano": credit_limit_nano(),
     }  # fmt: skip
     templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
     return _attach_form(form, answer_table(request, state, QuerySource(rows), templates, context))

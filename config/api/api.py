@@ -41,6 +41,7 @@ from billing.invoices.api import router as invoice_router
 from billing.invoices.billing_detail_api import operator_router as seller_router
 from billing.invoices.billing_detail_api import router as billing_detail_router
 from billing.prices.prices import PriceRefused, PriceStale
+from billing.safeguards.api import router as safeguard_router
 from billing.subscriptions.api import operator_router as subscription_plan_router
 from billing.subscriptions.api import router as subscription_router
 from billing.topups.processors.processor import ProcessorError
@@ -302,6 +303,7 @@ api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
 api.add_router("", mail_server_router)
+api.add_router("", safeguard_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)

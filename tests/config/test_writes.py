@@ -262,6 +262,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "rename_organisation",
                 "save_sign_up",
                 "_mail_server",
+                "_safeguard",
                 "_view",
             )
         )
