@@ -239,8 +239,9 @@ CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "")
 AUDIT_RETENTION_DAYS = env.optional_number("AUDIT_RETENTION_DAYS")
 # How long the result of a media task is served, and its request is kept; None is as on the page.
 TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
-# How often a backup is expected, in hours. Operators are told when one is missing. 0 expects none.
-BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
+# How often a backup that Weir does not make itself is expected, in hours (0 expects none), and for
+# how many days it is kept. Where the first is not set, Weir makes the backups that the page says.
+BACKUP_EVERY_HOURS = env.optional_number("BACKUP_EVERY_HOURS")
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")

@@ -171,7 +171,7 @@ def _form_field(entry: TableField) -> forms.Field:
 
 def lock_fields(form: forms.Form, variables: Mapping[str, str]) -> None:
     """Disable the fields whose values the environment sets; `variables` has the name of each."""
-    for name, variable in variables.items():
+    for name in variables.keys() & form.fields.keys():
         form.fields[name].disabled = True
         text = gettext("Set by %(variable)s in the environment.")
-        form.fields[name].help_text = text % {"variable": variable}
+        form.fields[name].help_text = text % {"variable": variables[name]}

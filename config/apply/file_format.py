@@ -41,6 +41,7 @@ from gateway.channels.schemas import (
     TimeoutsIn,
 )
 from gateway.models import Channel as StoredChannel
+from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.providers.overrides import Capability
 from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
@@ -192,6 +193,12 @@ class Settings(Part):
     public_models: bool = True
     public_status: bool = False
     task_result_days: Annotated[int, Field(ge=1, le=365)] = 7
+    backup_every_hours: Literal[0, 6, 12, 24, 168] = 0
+    backup_hour: Annotated[int, Field(ge=0, le=23)] = 3
+    backup_folder: Annotated[str, StringConstraints(pattern=BACKUP_FOLDER, max_length=60)] = (
+        "backups"
+    )
+    backup_keep: Annotated[int, Field(ge=1, le=BACKUPS_MAX)] = 7
 
 
 @take_fields(ChannelSettings, StoredChannel)

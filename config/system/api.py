@@ -55,6 +55,8 @@ class SystemOut(Schema):
     backup_every_hours: int | None = Field(description="Null where no backup is expected.")
     backup_late: bool
     backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
+    backup_bytes: int | None = Field(description="The size of the last good backup.")
+    backup_ms: int | None = Field(description="How long the last one took.")
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, whose requests are in a file."
     )

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from accounts.sign_in.reauthentication import check_signed_in_recently
+from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.changes import (
     SettingChange,
     access_setting_change,
@@ -44,6 +45,18 @@ class InstallationSettingsChange(Schema):
     task_result_days: int | None = Field(
         None, ge=1, le=365, strict=True, description="How long results of media tasks are kept."
     )
+    backup_every_hours: Literal[0, 6, 12, 24, 168] | None = Field(
+        None, description="How often a backup is made; 0 makes none."
+    )
+    backup_hour: int | None = Field(
+        None, ge=0, le=23, strict=True, description="The hour (UTC) of the first one of a day."
+    )
+    backup_folder: str | None = Field(
+        None, max_length=60, pattern=BACKUP_FOLDER, description="Where, in the data folder."
+    )
+    backup_keep: int | None = Field(
+        None, ge=1, le=BACKUPS_MAX, strict=True, description="How many backups are kept."
+    )
 
 
 class InstallationSettingsOut(Schema):
@@ -55,6 +68,10 @@ class InstallationSettingsOut(Schema):
     public_models: bool
     public_status: bool
     task_result_days: int
+    backup_every_hours: int
+    backup_hour: int
+    backup_folder: str
+    backup_keep: int
     set_by_environment: list[str] = Field(
         description="Settings for which the environment has another value, which is in force."
     )

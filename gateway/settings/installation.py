@@ -22,8 +22,15 @@ NAMES: Final = (
     "public_models",
     "public_status",
     "task_result_days",
+    "backup_every_hours",
+    "backup_hour",
+    "backup_folder",
+    "backup_keep",
 )
-_VARIABLES: Final = {"task_result_days": "TASK_RESULT_DAYS"}
+_VARIABLES: Final = {
+    "task_result_days": "TASK_RESULT_DAYS",
+    "backup_every_hours": "BACKUP_EVERY_HOURS",
+}
 
 
 def installation_settings() -> InstallationSetting:
@@ -45,6 +52,13 @@ def task_result_days() -> int:
     """How long the result of a media task is served."""
     days: int | None = settings.TASK_RESULT_DAYS
     return installation_settings().task_result_days if days is None else days
+
+
+def backup_every_hours() -> int:
+    """How often a backup is expected; 0 expects none. Where the environment says so, it is made by
+    somebody else."""
+    hours: int | None = settings.BACKUP_EVERY_HOURS
+    return installation_settings().backup_every_hours if hours is None else hours
 
 
 def set_by_environment() -> dict[str, str]:
@@ -71,6 +85,10 @@ def save_settings(
     public_models: bool | None = None,
     public_status: bool | None = None,
     task_result_days: int | None = None,
+    backup_every_hours: int | None = None,
+    backup_hour: int | None = None,
+    backup_folder: str | None = None,
+    backup_keep: int | None = None,
 ) -> InstallationSetting:
     """Set what is given and differs; each relay hears of it at the commit. Raises Refused for
     what is no network, and for what the environment sets."""
@@ -81,6 +99,10 @@ def save_settings(
         "public_models": public_models,
         "public_status": public_status,
         "task_result_days": task_result_days,
+        "backup_every_hours": backup_every_hours,
+        "backup_hour": backup_hour,
+        "backup_folder": backup_folder,
+        "backup_keep": backup_keep,
     }
     with transaction.atomic():
         row, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)

@@ -142,7 +142,6 @@ def _environment() -> list[tuple[str, str]]:
     values = {
         "PUBLIC_URL": settings.PUBLIC_URL,
         "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,
-        "BACKUP_EVERY_HOURS": str(settings.BACKUP_EVERY_HOURS),
         "BACKUP_KEEP_DAYS": str(settings.BACKUP_KEEP_DAYS),
         "WEBHOOK_EGRESS_ALLOW": ", ".join(settings.WEBHOOK_EGRESS_ALLOW),
         "SSO_EGRESS_ALLOW": ", ".join(settings.SSO_EGRESS_ALLOW),
