@@ -1,10 +1,10 @@
 from allauth.account import views as allauth
-from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
+from django.utils.translation import gettext_lazy as _
 
 from accounts.access.account_guard import account_page, dangerous_page
-from accounts.access.guards import public, signed_in_view
+from accounts.access.guards import public
 from accounts.audit import views as audit_views
 from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
@@ -24,15 +24,24 @@ from accounts.sign_up import first_run_views
 from accounts.sign_up import views as sign_up_views
 from accounts.single_sign_on import views as single_sign_on_views
 
+_adds_app = dangerous_page(
+    _("set up two-factor authentication"), _("Security"), _("Authenticator app")
+)
+_removes_app = dangerous_page(
+    _("remove your authenticator app"), _("Security"), _("Authenticator app")
+)
+_opens_codes = dangerous_page(_("open your recovery codes"), _("Security"), _("Recovery codes"))
+_changes_passkeys = dangerous_page(_("change your passkeys"), _("Security"), _("Passkeys"))
+_connects = dangerous_page(_("connect single sign-on"), _("Security"), _("Single sign-on"))
 _CONFIRM = [
     path(
         "account/confirm",
-        account_page(throttle_view("confirm")(allauth.reauthenticate)),
+        account_page(throttle_view("confirm")(sign_in_views.ConfirmByPasswordView.as_view())),
         name="account_reauthenticate",
     ),
     path(
         "account/confirm/code",
-        account_page(throttle_view("confirm")(mfa.reauthenticate)),
+        account_page(throttle_view("confirm")(second_factor_views.ConfirmByCodeView.as_view())),
         name="mfa_reauthenticate",
     ),
     path(
@@ -45,42 +54,42 @@ _SECURITY = [
     path("account/security", account_page(second_factor_views.security_page), name="mfa_index"),
     path(
         "account/security/app",
-        dangerous_page(second_factor_views.AddAppView.as_view()),
+        _adds_app(second_factor_views.AddAppView.as_view()),
         name="mfa_activate_totp",
     ),
     path(
         "account/security/app/qr.svg",
-        dangerous_page(second_factor_views.app_qr),
+        _adds_app(second_factor_views.app_qr),
         name="mfa_totp_qr",
     ),
     path(
         "account/security/app/remove",
-        dangerous_page(second_factor_views.RemoveAppView.as_view()),
+        _removes_app(second_factor_views.RemoveAppView.as_view()),
         name="mfa_deactivate_totp",
     ),
     path(
         "account/security/recovery-codes",
-        dangerous_page(recovery_codes.view_recovery_codes),
+        _opens_codes(recovery_codes.view_recovery_codes),
         name="mfa_view_recovery_codes",
     ),
     path(
         "account/security/recovery-codes/new",
-        dangerous_page(second_factor_views.NewRecoveryCodesView.as_view()),
+        _opens_codes(second_factor_views.NewRecoveryCodesView.as_view()),
         name="mfa_generate_recovery_codes",
     ),
     path(
         "account/security/passkeys/add",
-        dangerous_page(second_factor_views.AddPasskeyView.as_view()),
+        _changes_passkeys(second_factor_views.AddPasskeyView.as_view()),
         name="mfa_add_webauthn",
     ),
     path(
         "account/security/passkeys/<int:pk>/rename",
-        dangerous_page(second_factor_views.RenamePasskeyView.as_view()),
+        _changes_passkeys(second_factor_views.RenamePasskeyView.as_view()),
         name="mfa_edit_webauthn",
     ),
     path(
         "account/security/passkeys/<int:pk>/remove",
-        dangerous_page(second_factor_views.RemovePasskeyView.as_view()),
+        _changes_passkeys(second_factor_views.RemovePasskeyView.as_view()),
         name="mfa_remove_webauthn",
     ),
     path("account/sign-ins", account_page(session_views.session_list), name="usersessions_list"),
@@ -108,12 +117,12 @@ urlpatterns = [
     path("inactive", public(allauth.account_inactive), name="account_inactive"),
     path(
         "password/change",
-        signed_in_view(throttle_view("change_password")(allauth.password_change)),
+        account_page(throttle_view("change_password")(allauth.password_change)),
         name="account_change_password",
     ),
     path(
         "password/set",
-        signed_in_view(throttle_view("change_password")(allauth.password_set)),
+        account_page(sign_in_views.set_password),
         name="account_set_password",
     ),
     path(
@@ -159,12 +168,12 @@ urlpatterns = [
     ),
     path(
         "account/security/sso/start",
-        dangerous_page(single_sign_on_views.connect_start),
+        _connects(single_sign_on_views.connect_start),
         name="single_sign_on_connect_start",
     ),
     path(
         "account/security/sso/<str:id>",
-        dangerous_page(single_sign_on_views.connect),
+        _connects(single_sign_on_views.connect),
         name="single_sign_on_connect",
     ),
     path("o/<slug:o>/settings/sso", single_sign_on_views.settings_page, name="single_sign_on"),

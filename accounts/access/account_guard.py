@@ -1,9 +1,11 @@
 """The guard of the pages of one's own account (W60): ready-made views in the product's shell."""
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.functional import Promise
 
 from accounts.access.guards import View, signed_in_view, visitor
 from accounts.sign_in.reauthentication import recent_sign_in_required
@@ -24,6 +26,10 @@ def account_page(view: View) -> View:
     return signed_in_view(guarded_view)
 
 
-def dangerous_page(view: View) -> View:
-    """Guard a page like `account_page`, and require a recent sign-in."""
-    return account_page(recent_sign_in_required(view))
+def dangerous_page(action: Promise, *place: Promise) -> Callable[[View], View]:
+    """Guard a page like `account_page`, and require a recent sign-in for that purpose."""
+
+    def decorate(view: View) -> View:
+        return account_page(recent_sign_in_required(action, *place)(view))
+
+    return decorate

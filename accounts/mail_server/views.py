@@ -21,6 +21,10 @@ from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
+_recent_sign_in_required = recent_sign_in_required(
+    gettext_lazy("change the mail server"), gettext_lazy("System"), gettext_lazy("Mail server")
+)
+
 
 class MailServerForm(forms.Form):
     """The server that sends emails."""
@@ -67,7 +71,7 @@ class MailServerForm(forms.Form):
 
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@_recent_sign_in_required
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = MailServerForm(request.POST or None, mail_server.describe_mail_server())
     if request.method == "POST" and form.is_valid():
@@ -86,7 +90,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 @operator_page("channels.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
         mail_server.remove_mail_server(actor)
@@ -99,7 +103,7 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 @operator_page("channels.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def send_test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = MailServerForm(None, mail_server.describe_mail_server())
     return _page(request, actor, form, outcome=send_trial_letter(_address_of(actor)))

@@ -159,7 +159,11 @@ def person_end_sessions(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@recent_sign_in_required(
+    _("reset a person's two-factor authentication"),
+    _("People"),
+    _("Reset two-factor authentication"),
+)
 def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = access.access_person(actor, id)
     form = forms.Form(request.POST or None)

@@ -25,6 +25,7 @@ from accounts.models import User
 from accounts.second_factor import second_factor
 from accounts.second_factor.forms import LoginPasskeyForm, RenamePasskeyForm
 from accounts.sign_in import entry_requirements, security_changes
+from accounts.sign_in.reauthentication import ConfirmationMixin
 from accounts.single_sign_on import single_sign_on
 
 _HERE = reverse_lazy("mfa_index")
@@ -162,7 +163,11 @@ class RenamePasskeyView(webauthn.EditWebAuthnView):  # type: ignore[misc]
         return response
 
 
-class ConfirmByPasskeyView(webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]
+class ConfirmByCodeView(ConfirmationMixin, base.ReauthenticateView):  # type: ignore[misc]
+    """Show by a code that one is still oneself."""
+
+
+class ConfirmByPasskeyView(ConfirmationMixin, webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]
     """Show by a passkey that one is still oneself."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """Require a recent sign-in, or its confirmation, before dangerous actions."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.account.utils import get_next_redirect_url
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
+from django.urls import Resolver404, resolve
+from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
@@ -19,6 +24,27 @@ from accounts.models import User
 from lib import clock
 from lib.database.tenancy import use_tenant
 from lib.htmx import is_htmx, page_address
+
+_INTERRUPTED = "confirm_first"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a recent sign-in is needed for. `action` completes "Enter your password to …"; `place`
+    names where the person continues, as the menu does, outermost first."""
+
+    action: Promise
+    place: tuple[Promise, ...]
+
+
+class ConfirmationMixin:
+    """Tell the template of a page that confirms who somebody is what for: `purpose`, if any."""
+
+    request: HttpRequest
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
+        return context | {"purpose": _purpose_of(self.request)}
 
 
 def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
@@ -31,22 +57,31 @@ def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
     return bool(age_s < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
 
 
-def recent_sign_in_required(view: View) -> View:
-    """Require a recent sign-in for a page. Others confirm who they are first and then come back.
-    Place it inside the guard that checks access:
+def recent_sign_in_required(action: Promise, *place: Promise) -> Callable[[View], View]:
+    """Require a recent sign-in for a page. Others confirm who they are first, on a page that tells
+    them the `Purpose`, and then come back. Place it inside the guard that checks access:
 
         @organisation_page("keys.write")
-        @recent_sign_in_required
+        @recent_sign_in_required(gettext_lazy("create a key"), gettext_lazy("API keys"))
         def mint(request, actor): ...
     """
 
-    @wraps(view)
-    def recent(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not signed_in_recently(request):
-            return confirm_first(request)
-        return cast(HttpResponseBase, view(request, *args, **kwargs))
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def recent(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not signed_in_recently(request):
+                return confirm_first(request)
+            return cast(HttpResponseBase, view(request, *args, **kwargs))
 
-    return recent
+        recent.purpose = Purpose(action, place)  # type: ignore[attr-defined]
+        return recent
+
+    return decorate
+
+
+def can_confirm(user: User) -> bool:
+    """Return whether that person has a password, a factor or an identity provider to show."""
+    return _way_of(user) != resolve_url("account_set_password")
 
 
 def check_signed_in_recently(request: HttpRequest) -> None:
@@ -76,12 +111,26 @@ def check_may_change_single_sign_on(request: HttpRequest) -> None:
 
 def confirm_first(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the page that asks for the password or a factor, and back."""
-    url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': _back(request)})}"
+    back = _back(request)
+    # Neither the form nor its values: a session is stored, and a form may hold a secret.
+    request.session[_INTERRUPTED] = {"path": request.path, "back": back}
+    url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': back})}"
     if not is_htmx(request):
         return redirect(url)
     response = HttpResponse(status=403)
     response["HX-Redirect"] = url
     return response
+
+
+def _purpose_of(request: HttpRequest) -> Purpose | None:
+    """Return what a person confirms who they are for, or None if they opened the page directly."""
+    interrupted = request.session.get(_INTERRUPTED)
+    if interrupted is None or interrupted["back"] != get_next_redirect_url(request):
+        return None
+    try:
+        return getattr(resolve(interrupted["path"]).func, "purpose", None)
+    except Resolver404:
+        return None
 
 
 def _way_of(user: User) -> str:

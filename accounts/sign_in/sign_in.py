@@ -177,6 +177,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_client_ip(self, request: HttpRequest) -> str:
         return sessions.client_address(request)
 
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("mfa_index")
+
     def is_safe_url(self, url: str) -> bool:
         return is_own_path(url)
 

@@ -5,18 +5,27 @@ from functools import wraps
 from typing import Any, cast
 
 from allauth.account import views as allauth
+from allauth.account.internal.flows.login import record_authentication
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.access.guards import View, public
-from accounts.forms import ResetPasswordKeyForm, SignupForm
+from accounts.forms import ResetPasswordKeyForm, SetPasswordForm, SignupForm
 from accounts.members import invitations
 from accounts.models import SignUpMode, User
 from accounts.sign_in import sign_in, try_counts
 from accounts.sign_in.password_hashing import HashingBusy
+from accounts.sign_in.reauthentication import (
+    ConfirmationMixin,
+    Purpose,
+    can_confirm,
+    confirm_first,
+    signed_in_recently,
+)
 from accounts.sign_in.security_changes import network_of_request
 from accounts.sign_in.throttle import Action, Limit, limits_of_form, limits_of_person
 from accounts.sign_up import sign_up
@@ -105,6 +114,33 @@ class ResetPasswordView(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
         # Whoever reads the person's mail has shown as much as by signing in.
         try_counts.remember(self.reset_user, network_of_request(self.request))
         return response
+
+
+class ConfirmByPasswordView(ConfirmationMixin, allauth.ReauthenticateView):  # type: ignore[misc]
+    """Show by the password that one is still oneself."""
+
+
+class SetPasswordView(ConfirmationMixin, allauth.PasswordSetView):  # type: ignore[misc]
+    """The first password of a person who signed in by a link or single sign-on. It is not asked for
+    again right away. A person who has another way to confirm who they are does that first."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        user = cast(User, request.user)
+        has_password = user.has_usable_password()
+        if not has_password and not signed_in_recently(request) and can_confirm(user):
+            return confirm_first(request)
+        return cast(HttpResponseBase, super().dispatch(request, *args, **kwargs))
+
+    def form_valid(self, form: SetPasswordForm) -> HttpResponseBase:
+        response: HttpResponseBase = super().form_valid(form)
+        record_authentication(self.request, form.user, method="password")
+        return response
+
+
+set_password = throttle_view("change_password")(SetPasswordView.as_view())
+set_password.purpose = Purpose(  # type: ignore[attr-defined]
+    gettext_lazy("set a password"), (gettext_lazy("Security"), gettext_lazy("Password"))
+)
 
 
 @public

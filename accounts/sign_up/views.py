@@ -53,7 +53,9 @@ class OwnOrganisationForm(forms.Form):
 
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@recent_sign_in_required(
+    gettext_lazy("change who can sign up"), gettext_lazy("People"), gettext_lazy("Sign-up")
+)
 def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     described = sign_up.describe_settings()
     initial = {**described, "domains": sign_up.domains_as_lines(described["domains"])}

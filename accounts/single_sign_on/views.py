@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor, organisation_of
@@ -29,6 +29,16 @@ from lib.network.egress import EgressDenied, host_and_port
 from lib.refusal import Refused
 
 _CONNECTING = "single_sign_on_connecting"
+_settings_sign_in_required = recent_sign_in_required(
+    gettext_lazy("change single sign-on"),
+    gettext_lazy("Settings"),
+    gettext_lazy("Single sign-on"),
+)
+_domains_sign_in_required = recent_sign_in_required(
+    gettext_lazy("decide on email domains"),
+    gettext_lazy("Organisations"),
+    gettext_lazy("Email domains"),
+)
 
 
 # Signing in -------------------------------------------------------------------------------------
@@ -120,7 +130,7 @@ def _redirect(request: HttpRequest, id: str, **kwargs: Any) -> HttpResponseBase:
 
 @organisation_page("sign_in.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@_settings_sign_in_required
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = organisation_of(actor)
     row = single_sign_on.single_sign_on_of(organisation)
@@ -171,7 +181,7 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
 
 @organisation_page("sign_in.write")
 @require_POST
-@recent_sign_in_required
+@_settings_sign_in_required
 def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     row = single_sign_on.access_single_sign_on(actor)
     keep = request.session.session_key
@@ -194,7 +204,7 @@ def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@_domains_sign_in_required
 def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
     row = single_sign_on.access_single_sign_on_of(actor, slug)
     facts = single_sign_on.facts_of(row)
@@ -236,7 +246,7 @@ def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpRespon
 
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@_domains_sign_in_required
 def domains_unconfirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
     row = single_sign_on.access_single_sign_on_of(actor, slug)
     if request.method == "POST":

@@ -25,6 +25,9 @@ from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
 _CREDIT_LIMIT = SafeguardName.CREDIT_LIMIT
+_recent_sign_in_required = recent_sign_in_required(
+    gettext_lazy("change safeguards"), gettext_lazy("System"), gettext_lazy("Safeguards")
+)
 
 
 class CreditLimitForm(forms.Form):
@@ -62,7 +65,7 @@ class AuditRetentionForm(forms.Form):
 
 @operator_page("credits.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@_recent_sign_in_required
 def safeguard_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     name = request.POST.get("name")
     limit = CreditLimitForm(request.POST if name == _CREDIT_LIMIT else None, actor)
@@ -98,14 +101,14 @@ def _save(request: HttpRequest, actor: Actor, name: str, form: forms.Form) -> bo
 
 @operator_page("credits.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def safeguard_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return _decide(request, actor, id, safeguards.approve_safeguard)
 
 
 @operator_page("credits.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def safeguard_reject(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return _decide(request, actor, id, safeguards.reject_safeguard)
 

@@ -13,7 +13,7 @@ from django.contrib.auth import logout
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access
@@ -119,7 +119,7 @@ def own_data(request: HttpRequest) -> HttpResponseBase:
     return render(request, "config/erasure/own_data.html", {"obstacle": preview(person).obstacle})
 
 
-@dangerous_page
+@dangerous_page(gettext_lazy("download your data"), gettext_lazy("Your data"))
 @require_POST
 def own_data_download(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
@@ -134,7 +134,9 @@ def _pieces(person: User) -> Iterator[bytes]:
     return stream_zip(personal_data(person))
 
 
-@dangerous_page
+@dangerous_page(
+    gettext_lazy("delete your account"), gettext_lazy("Your data"), gettext_lazy("Delete account")
+)
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_erasure(request: HttpRequest) -> HttpResponseBase:
     person = cast(User, request.user)
@@ -156,7 +158,9 @@ def account_erased(request: HttpRequest) -> HttpResponseBase:
 
 @organisation_page("organisation.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@recent_sign_in_required(
+    gettext_lazy("erase a person"), gettext_lazy("Members"), gettext_lazy("Erase person")
+)
 def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = member_access.writable_member(actor, id).user
     back = reverse("member", args=[slug_of(actor), id])
@@ -184,7 +188,9 @@ def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 
 @operator_page("organisations.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@recent_sign_in_required(
+    gettext_lazy("erase a person"), gettext_lazy("People"), gettext_lazy("Erase person")
+)
 def person_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     person = access.access_person(actor, id)
     erasure = find_erasure(person)

@@ -67,7 +67,9 @@ class BackupForm(forms.Form):
 
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_sign_in_required
+@recent_sign_in_required(
+    gettext_lazy("change the schedule of backups"), gettext_lazy("System"), gettext_lazy("Backups")
+)
 def backups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = BackupForm(request.POST or None)
     if request.method == "POST" and form.is_valid():

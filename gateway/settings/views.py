@@ -25,6 +25,11 @@ from lib.refusal import Refused
 
 _LINES_MAX = 10_000
 _LISTS = ("egress_allow", "egress_allow_users")
+_recent_sign_in_required = recent_sign_in_required(
+    gettext_lazy("change the settings of the installation"),
+    gettext_lazy("System"),
+    gettext_lazy("Settings"),
+)
 
 
 def _networks() -> forms.Textarea:
@@ -61,10 +66,10 @@ class InstallationSettingsForm(forms.Form):
         widget=_networks(),
     )
     egress_allow_users = forms.CharField(
-        label=gettext_lazy("Private networks for people"),
+        label=gettext_lazy("Private networks for user content"),
         help_text=gettext_lazy(
-            "One CIDR per line. Files and tools that people name can be fetched from these "
-            "networks."
+            "One CIDR per line. Files and tools at addresses that users give can be fetched from "
+            "these networks."
         ),
         max_length=_LINES_MAX,
         required=False,
@@ -98,7 +103,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @operator_page("channels.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def save_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = InstallationSettingsForm(request.POST)
     if form.is_valid():
@@ -114,7 +119,7 @@ def save_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 @operator_page("channels.write")
 @require_POST
-@recent_sign_in_required
+@_recent_sign_in_required
 def undo_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     try:
         undo_setting_change(actor, access_setting_change(actor, id))

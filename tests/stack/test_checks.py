@@ -66,7 +66,7 @@ def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = up(DATA_DIR=tmp_path / "file" / "data")
     assert done.returncode == Exit.DATA_DIR
-    assert f"DATA_DIR {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
+    assert f"The data folder {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
 
 
 def test_the_data_dir_is_its_owners_alone(data_dir: Path) -> None:

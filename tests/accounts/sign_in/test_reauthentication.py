@@ -1,12 +1,14 @@
 """What is dangerous asks first whether it is still oneself."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory
+from django.utils.html import strip_tags
 
 from accounts.access.actors import Actor
 from accounts.sign_in.reauthentication import check_signed_in_recently
@@ -86,6 +88,80 @@ def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Clie
             last_login=clock.now() - dt.timedelta(days=days)
         )
     assert browser.get(APP)["Location"].startswith("/login/sso/later?next=")
+
+
+def test_each_form_says_what_for_and_where_one_continues(people: Cast, stale: Client) -> None:
+    asked = {
+        APP: "Enter your password to set up two-factor authentication. "
+        "You continue to Security → Authenticator app.",
+        "/account/security/passkeys/add": "Enter your password to change your passkeys. "
+        "You continue to Security → Passkeys.",
+    }
+    for page, text in asked.items():
+        assert text in _text(stale.get(page, follow=True))
+    browser = with_app(people.bob).browser
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    browser.get(APP)
+    text = "Enter a code to set up two-factor authentication. You continue to Security"
+    assert text in _text(browser.get(CONFIRM.replace("confirm", "confirm/code")))
+
+
+def test_single_sign_on_is_named_with_its_place(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    confirmed(browser, people.alice, clock.now() - dt.timedelta(minutes=16))
+    text = (
+        "Enter your password to change single sign-on. You continue to Settings → Single sign-on."
+    )
+    assert text in _text(browser.get("/o/acme/settings/sso", follow=True))
+
+
+def test_a_page_opened_directly_names_nothing(stale: Client) -> None:
+    stale.get(APP)
+    text = _text(stale.get("/account/confirm"))
+    assert "Enter your password to continue." in text
+    assert "two-factor" not in text
+
+
+def test_the_menu_stays(people: Cast, stale: Client) -> None:
+    stale.get("/o/acme/")
+    for page in ("/account/confirm", "/password/change"):
+        assert 'href="/o/acme/usage"' in stale.get(page).content.decode()
+
+
+def test_a_password_that_was_just_set_is_not_asked_for_again(people: Cast) -> None:
+    """One form before the QR code."""
+    people.bob.set_unusable_password()
+    people.bob.save()
+    browser = signed_in(people.bob)
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    form = browser.get(APP)["Location"]
+    assert "Set a password to set up two-factor authentication." in _text(browser.get(form))
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    assert browser.post(form, new)["Location"] == APP
+    assert "QR code" in _text(browser.get(APP))
+    people.bob.refresh_from_db()
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    assert browser.get(APP)["Location"] == CONFIRM
+
+
+def test_a_first_password_asks_whoever_can_confirm(people: Cast) -> None:
+    """An open session alone does not add a way to sign in beside a factor."""
+    with_app(people.bob)
+    people.bob.set_unusable_password()
+    people.bob.save()
+    browser = signed_in(people.bob)
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    for answer in (browser.get("/password/set"), browser.post("/password/set", new)):
+        assert answer["Location"].startswith("/account/confirm")
+    text = _text(browser.get("/password/set", follow=True))
+    assert "Enter a code to set a password. You continue to Security → Password." in text
+    people.bob.refresh_from_db()
+    assert not people.bob.has_usable_password()
+
+
+def _text(answer: Any) -> str:
+    return " ".join(strip_tags(answer.content.decode()).split())
 
 
 def test_who_just_signed_in_is_not_asked(people: Cast) -> None:

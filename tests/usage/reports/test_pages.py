@@ -212,7 +212,7 @@ def test_the_log(people: cast.Cast, key: Key) -> None:
     # All that was read with what of it was cached, all that was written with what was reasoning.
     for figure in (">33<", ">22<", ">77<", ">44<"):
         assert figure in text
-    assert '<span title="0.00021 USD">$0.0002</span>' in text
+    assert ">$0.00021<" in text
     assert "measured" in text
     assert "gpt-5-2026" in text
     assert "402" in text
@@ -278,7 +278,7 @@ def test_one_request(people: cast.Cast, key: Key) -> None:
     assert "$0.0375 / 1M" in text
     assert "$0.60 / 1M" in text
     assert "prompt_tokens" in text
-    assert "$0.10 reserved → $0.00004185 charged" in text.replace("$0.1000", "$0.10")
+    assert "$0.10 reserved → $0.00004185 charged" in text
     assert "Provider A" in text
     assert "openai-east" not in text
     # One posting: what ended the hold.
@@ -421,7 +421,7 @@ def test_a_running_request(people: cast.Cast, key: Key) -> None:
     attempt = admit(key, hold_nano=42_000_000)
     path = f"requests/{id_text(attempt.request_id)}"
     text = page(cast.signed_in(people.alice), path)
-    assert "$0.0420 is reserved" in text
+    assert "$0.042 is reserved" in text
     assert 'hx-trigger="every 2s"' in text
     end(attempt)
     assert "every 2s" not in page(cast.signed_in(people.alice), path)
