@@ -8,6 +8,7 @@ from accounts.access.guards import public
 from accounts.audit import views as audit_views
 from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
+from accounts.mail_server import views as mail_server_views
 from accounts.members import invitation_views
 from accounts.members import views as member_views
 from accounts.organisations import choices, operator_views, team_views
@@ -286,6 +287,9 @@ urlpatterns = [
         operator_views.organisation_restore,
         name="organisation_restore",
     ),
+    path("admin/settings/mail", mail_server_views.settings_page, name="mail_server"),
+    path("admin/settings/mail/test", mail_server_views.send_test, name="mail_server_test"),
+    path("admin/settings/mail/remove", mail_server_views.remove, name="mail_server_remove"),
     path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
     path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
     path("admin/view-as", view_as_views.view_as, name="view_as"),

@@ -62,7 +62,9 @@ PAGES: Final[dict[str, Route]] = {
     "installation_settings": at("channels.write"),
     "installation_settings_save": at(
         "channels.write",
-        body=sends(unpriced_models="reject", egress_allow="", egress_allow_users=""),
+        body=sends(
+            unpriced_models="reject", egress_allow="", egress_allow_users="", task_result_days="7"
+        ),
     ),
     "installation_settings_undo": at("channels.write", rest={"id": "none"}, nothing=True),
     "channel_test": at("channels.test", CHANNEL_ROW),
