@@ -70,7 +70,7 @@ def test_the_list_is_what_the_lock_installs(tmp_path: Path) -> None:
         listed["metadata"]["component"]["name"],
         listed["metadata"]["component"]["version"],
     ) == (
-        "weir",
+        "weir-hub",
         VERSION,
     )
     results = {canonicalize_name(one["name"]): one["version"] for one in listed["components"]}

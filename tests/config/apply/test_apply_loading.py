@@ -304,6 +304,10 @@ def test_the_escapes_of_json_beyond_the_first_plane_are_one_character() -> None:
     assert read_yaml('{"\\ud83d\\ude00": "x\\uD83D\\uDE00"}').data == {"😀": "x😀"}
 
 
-def test_the_shipped_example_of_a_start_is_well_formed() -> None:
-    text = (Path(__file__).parents[3] / "stack" / "demo.yaml").read_text()
-    assert load(text, lambda _: "http://127.0.0.1:1/a-key-or-an-address").installation.channels
+@pytest.mark.parametrize(
+    ("file", "noun"), [("demo.yaml", "organisations"), ("demo-model.yaml", "channels")]
+)
+def test_what_a_start_applies_is_well_formed(file: str, noun: str) -> None:
+    text = (Path(__file__).parents[3] / "stack" / file).read_text()
+    loaded = load(text, lambda _: "http://127.0.0.1:1/a-key-or-an-address")
+    assert getattr(loaded.installation, noun)
