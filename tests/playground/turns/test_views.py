@@ -280,7 +280,7 @@ def test_a_refused_prompt_stays_in_its_chat_with_the_reason(
     html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert ">dear question</div>" in html
     assert f"<b>{reason}</b>You were not charged." in html
-    assert "Edit and send again" in html
+    assert "Edit and resend" in html
     assert Run.objects.get().state == RunState.REFUSED
 
 
@@ -311,7 +311,7 @@ def test_a_refused_prompt_is_edited_and_sent_again_in_its_place(people: Cast) ->
     send(people.bob, relay, text="Hello", **again)
     assert b'"messages": [{"role": "user", "content": "Hello"}]' in relay.requests[0][1]
     html = page(people.bob, chat_of(people.bob)).content.decode()
-    assert "Edit and send again" not in html
+    assert "Edit and resend" not in html
     assert "2/2" in squeezed(html)
 
 
