@@ -111,6 +111,7 @@ def desk_context(
         "conversation": conversation,
         "chat_title": conversation.title if conversation else name,
         "pane": pane if pane in PANES else "",
+        "fold": "chats",
         "may_send": may_send,
         **(payers_context(actor, request.POST.dict(), conversation) if may_send else {}),
         "temporary": "tmp" in request.GET or "temporary" in request.POST,

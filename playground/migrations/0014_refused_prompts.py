@@ -14,19 +14,24 @@ class Migration(migrations.Migration):
     dependencies = [("playground", "0013_kinds_of_media")]
 
     operations = [
-        migrations.AlterField(
-            model_name="mediarun",
-            name="state",
-            field=models.CharField(choices=_STATES, default="running", max_length=12),
-        ),
-        migrations.AlterField(
-            model_name="message",
-            name="state",
-            field=models.CharField(choices=_STATES, default="done", max_length=12),
-        ),
-        migrations.AlterField(
-            model_name="run",
-            name="state",
-            field=models.CharField(choices=_STATES, default="running", max_length=12),
-        ),
+        # Only what forms offer changes: the tables stay as they are.
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AlterField(
+                    model_name="mediarun",
+                    name="state",
+                    field=models.CharField(choices=_STATES, default="running", max_length=12),
+                ),
+                migrations.AlterField(
+                    model_name="message",
+                    name="state",
+                    field=models.CharField(choices=_STATES, default="done", max_length=12),
+                ),
+                migrations.AlterField(
+                    model_name="run",
+                    name="state",
+                    field=models.CharField(choices=_STATES, default="running", max_length=12),
+                ),
+            ]
+        )
     ]
