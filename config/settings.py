@@ -20,6 +20,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
 
+# What pages tell an operator to type: the wheel has its launcher beside the rooms.
+COMMAND = "weir" if (BASE_DIR / "launcher.py").exists() else "python manage.py"
+
 DEBUG = False
 # Commands run on the same host use the installation's configured address and port.
 PUBLIC_URL = (

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext, pgettext_lazy
 
+from accounts.access.access import ROLE_NAMES
 from accounts.models import (
     AuditEvent,
     CustomRole,
@@ -21,7 +22,6 @@ from accounts.models import (
     Membership,
     Organisation,
     Project,
-    Role,
     ServiceAccount,
     Team,
     User,
@@ -195,7 +195,7 @@ def _money(text: str) -> str:
 
 
 def _role(text: str) -> str:
-    return str(dict(Role.choices).get(text) or _clean(text))
+    return str(ROLE_NAMES.get(text) or _clean(text))
 
 
 def _day(text: str) -> str:

@@ -24,6 +24,7 @@ from lib.ids import id_text, parse_id
 _PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
 _RECENT: Final = 2000
+_CHOICES_MAX: Final = 500
 _NOTHING: Final = "–"
 
 
@@ -186,14 +187,13 @@ def describe_events(events: Sequence[AuditEvent]) -> list[EventDisplay]:
     ]
 
 
-def recent_actors(events: QuerySet[AuditEvent]) -> tuple[list[User], list[Key]]:
-    """The people and the keys behind the newest of these events."""
-    recent = events.order_by("-id").values_list("actor_user_id", "actor_key")[:_RECENT]
-    people, keys = zip(*recent, strict=True) if recent else ((), ())
-    return (
-        list(User.objects.filter(id__in={*people} - {None}).order_by("email")),
-        list(Key.objects.filter(id__in={*keys} - {None}).order_by("name", "id")),
-    )
+def possible_actors(events: QuerySet[AuditEvent], belong: Q) -> tuple[list[User], list[Key]]:
+    """Who may have acted: the people who belong here, and all behind the newest of the events."""
+    recent = list(events.order_by("-id").values_list("actor_user_id", "actor_key")[:_RECENT])
+    acted = Q(id__in={person for person, _ in recent if person})
+    people = User.objects.filter(acted | belong).distinct().order_by("email")[:_CHOICES_MAX]
+    keys = Key.objects.filter(id__in={key for _, key in recent if key})
+    return list(people), list(keys[:_CHOICES_MAX])
 
 
 def changes_of(detail: dict[str, Any]) -> list[Change]:

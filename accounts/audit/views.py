@@ -18,7 +18,7 @@ from accounts.audit import log as audit_log
 from accounts.audit.log import AuditFilter
 from accounts.audit.sentences import ACTS
 from accounts.audit.words import INSTALLATION_OBJECTS, OBJECTS, object_word
-from accounts.models import AuditEvent, Organisation, User
+from accounts.models import AuditEvent, Organisation
 from accounts.preferences.table_preferences import read_table
 from lib import clock
 from lib.files.csv_file import stream
@@ -49,7 +49,6 @@ _FILTERS = (
     Filter("since", _("From"), "date"),
     Filter("until", _("To"), "date"),
 )
-_PEOPLE_MAX: Final = 500
 _ORGANISATIONS_MAX: Final = 500
 AUDIT = Table("audit", _("Audit log"), _COLUMNS, default_sort="-time", filters=_FILTERS, big=True)
 ALL_AUDIT = Table(
@@ -143,9 +142,7 @@ def _context(state: State) -> dict[str, Any]:
 
 
 def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Choices:
-    """Who may have acted: those who belong here, and whoever did lately."""
-    people, keys = audit_log.recent_actors(events)
-    people += User.objects.filter(belong).order_by("email")[:_PEOPLE_MAX]
+    people, keys = audit_log.possible_actors(events, belong)
     known = {
         user.email: f"{user.name} ({user.email})" if user.name else user.email for user in people
     }

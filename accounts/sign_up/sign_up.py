@@ -132,11 +132,17 @@ def domains_from_lines(text: str) -> list[dict[str, str]]:
 
 
 def _parse_line(line: str) -> dict[str, str]:
-    domain, equals, rest = line.partition("=")
-    organisation, colon, role = rest.partition(":")
-    if not (equals and colon):
-        raise Refused("domains", gettext("Write each line as domain = organisation: role."))
-    return {"domain": domain.strip(), "organisation": organisation.strip(), "role": role.strip()}
+    domain, organisation, role = split_line(line)
+    if not (domain and organisation and role):
+        raise Refused("domains", gettext("Enter a domain, an organisation and a role in each row."))
+    return {"domain": domain, "organisation": organisation, "role": role}
+
+
+def split_line(line: str) -> tuple[str, str, str]:
+    """Return domain, organisation and role of a line, "" for what it lacks."""
+    domain, _, rest = line.partition("=")
+    organisation, _, role = rest.partition(":")
+    return domain.strip(), organisation.strip(), role.strip()
 
 
 def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:

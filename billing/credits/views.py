@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +19,6 @@ from accounts.preferences.table_preferences import read_table
 from billing.access import (
     access_batch,
     access_credit,
-    all_organisations,
     all_top_ups,
     any_top_up,
     organisation_named,
@@ -128,7 +126,6 @@ def credit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "form": form,
         "effect": None if form.errors else effect,
         "seen": seen,
-        "organisations": list(all_organisations(actor)[:200]),
     }
     return render_dialog(
         request, "billing/credits/credit_new.html", context, refused=bool(form.errors)
@@ -336,11 +333,10 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         messages.success(
             request, gettext("The codes of %(name)s are now disabled.") % {"name": batch.name}
         )
-        return see_other("codes")
-    context = {"batch": batch, "id": id, "wrong": request.method == "POST"}
-    return render(
-        request, "billing/credits/code_kill.html", context, status=422 if context["wrong"] else 200
-    )
+        return redirect_to(request, "codes")
+    wrong = request.method == "POST"
+    context = {"batch": batch, "id": id, "wrong": wrong}
+    return render_dialog(request, "billing/credits/code_kill.html", context, refused=wrong)
 
 
 # Payments ---------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from lib.numbers.relative_time import relative_patterns, relative_text
 from usage.requests import words
 
 register = template.Library()
+register.filter(words.status_text)
 
 _HEADING = re.compile(r'<h2 id="([\w-]+)"[^>]*>(.*?)</h2>', re.DOTALL)
 _PARTS_MIN = 3

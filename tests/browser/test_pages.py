@@ -97,6 +97,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "playground": f"{ours}/playground",
         "conversation": conversation,
         "usage": f"{ours}/usage",
+        "usage, keys and meters": f"{ours}/usage?tab=keys",
+        "usage, errors": f"{ours}/usage?tab=errors",
         "usage, filtered to nothing": f"{ours}/usage?range=last-month",
         "explore": f"{ours}/usage/explore?group_by=project&then_by=status",
         "requests": f"{ours}/requests",

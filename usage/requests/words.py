@@ -139,6 +139,33 @@ KINDS: Final[Mapping[str, Promise]] = {
     "client_closed": _("The client disconnected"),
 }
 
+STATUS_WORDS: Final[Mapping[int, Promise]] = {
+    200: pgettext_lazy("status", "OK"),
+    400: _("Invalid request"),
+    401: _("Key not accepted"),
+    402: _("Balance too low"),
+    403: _("Not permitted"),
+    404: _("Not found"),
+    408: _("Timed out"),
+    409: _("Conflict"),
+    413: _("Too large"),
+    415: _("Unsupported type"),
+    422: _("Invalid request"),
+    429: _("Rate limited"),
+    499: _("Stopped"),
+    500: _("Server error"),
+    501: _("Not supported"),
+    502: _("Provider failed"),
+    503: pgettext_lazy("status", "Unavailable"),
+    504: _("Timed out"),
+}
+
+
+def status_text(status: int) -> str:
+    """A status with its meaning: ``429 Rate limited``."""
+    return f"{status} {STATUS_WORDS.get(status, '')}".rstrip()
+
+
 FLAGS: Final[Mapping[str, Promise]] = {
     "crash_cut": _("Interrupted by a crash"),
     "above_hold": _("Cost more than was reserved"),

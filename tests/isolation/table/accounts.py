@@ -100,6 +100,9 @@ PAGES: Final[dict[str, Route]] = {
     "service_account_edit": at("keys.write", SERVICE_ACCOUNT),
     # The installation: for everybody else it does not exist
     "people": at("organisations.read"),
+    "organisation_choices": at("organisations.read"),
+    "holder_choices": at("organisations.read"),
+    "team_choices": at("teams.read"),
     "person_activate": at("organisations.write", PERSON),
     "person_deactivate": at("organisations.write", PERSON),
     "person_end_sessions": at("organisations.write", PERSON),

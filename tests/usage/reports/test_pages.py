@@ -438,6 +438,44 @@ def test_who_may_look(people: cast.Cast, key: Key, path: str) -> None:
     assert Client().get(f"/o/acme/{path}").status_code == 302
 
 
+@pytest.mark.parametrize(
+    ("tab", "panel"),
+    [
+        ("", 'id="metric-cost"'),
+        ("keys", "Top keys"),
+        ("times", "_f/times?"),
+        ("errors", "Errors by cause"),
+        ("changes", "_f/changes?"),
+        ("unknown", 'id="metric-cost"'),
+    ],
+)
+def test_each_tab_has_an_address_and_keeps_the_filters(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None], tab: str, panel: str
+) -> None:
+    happen(key)
+    refuse(key)
+    sum_up()
+    usage = page(cast.signed_in(people.alice), f"usage?{DAY}&model=gpt-5&tab={tab}")
+    others = {
+        'id="metric-cost"', "Top keys", "_f/times?", "Errors by cause",
+        "_f/changes?",
+    } - {panel}  # fmt: skip
+    assert panel in usage
+    assert [other for other in others if other in usage] == []
+    names = ("Overview", "Keys and meters", "Times", "Errors", "Changes")
+    link = rf'<a href="\?([^"]*)"(?: aria-current="page")?\s*>({"|".join(names)})</a>'
+    tabs = re.findall(link, usage)
+    assert tuple(word for _, word in tabs) == names
+    assert all("model=gpt-5" in href for href, _ in tabs)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(200, "200 OK"), (429, "429 Rate limited"), (418, "418")]
+)
+def test_a_status_has_a_word_beside_its_number(status: int, text: str) -> None:
+    assert words.status_text(status) == text
+
+
 @pytest.mark.extended
 def test_a_developer_sees_only_their_own(
     people: cast.Cast, key: Key, sum_up: Callable[[], None]
