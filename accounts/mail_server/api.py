@@ -80,9 +80,9 @@ def remove_mail_server(request: HttpRequest) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/mail-server/test", response=TestLetterOut, summary="Send a test letter")
+@router.post("/mail-server/test", response=TestLetterOut, summary="Send a test email")
 def send_test(request: HttpRequest) -> TestLetterOut:
-    """Sends a letter to your own address, and returns the server's answer. Keys cannot send it."""
+    """Sends an email to your own address, and returns the server's answer. Keys cannot send it."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     _check_person(request)

@@ -60,7 +60,7 @@ def _expect(answer: tuple[int, bytes]) -> str:
 
 def _letter(sender: str, address: str) -> EmailMessage:
     letter = EmailMessage()
-    letter["Subject"] = gettext("Test letter")
+    letter["Subject"] = gettext("Test email")
     letter["From"], letter["To"] = sender, address
     letter["Date"], letter["Message-ID"] = formatdate(), make_msgid(domain=DNS_NAME.get_fqdn())
     text = gettext("%(url)s can send emails.") % {"url": settings.PUBLIC_URL}

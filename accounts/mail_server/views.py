@@ -21,6 +21,7 @@ from lib.htmx import see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
+_OUTCOME = "trial_letter"
 _recent_sign_in_required = recent_sign_in_required(
     gettext_lazy("change the mail server"), gettext_lazy("System"), gettext_lazy("Mail server")
 )
@@ -105,17 +106,16 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_POST
 @_recent_sign_in_required
 def send_test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = MailServerForm(None, mail_server.describe_mail_server())
-    return _page(request, actor, form, outcome=send_trial_letter(_address_of(actor)))
+    request.session[_OUTCOME] = send_trial_letter(_address_of(actor))
+    return see_other("mail_server")
 
 
 def _address_of(actor: Actor) -> str:
     return actor.user.email if actor.user else ""
 
 
-def _page(
-    request: HttpRequest, actor: Actor, form: MailServerForm, *, outcome: Outcome | None = None
-) -> HttpResponse:
+def _page(request: HttpRequest, actor: Actor, form: MailServerForm) -> HttpResponse:
+    outcome = request.session.pop(_OUTCOME, None)
     locked = form.fields["host"].disabled
     context = {
         "form": form,
@@ -123,7 +123,7 @@ def _page(
         "removable": not locked and mail_server.describe_stored() is not None,
         "can_send": mail_server.describe_mail_server() is not None,
         "address": _address_of(actor),
-        "outcome": outcome,
+        "outcome": Outcome(*outcome) if outcome else None,
     }
     status = 422 if form.errors else 200
     return render(request, "accounts/mail_server/mail_server.html", context, status=status)

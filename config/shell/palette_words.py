@@ -68,7 +68,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "findings": pgettext_lazy("search words", "ledger check wrong books errors"),
     "backups": pgettext_lazy("search words", "backup schedule restore copy"),
     "safeguards": pgettext_lazy("search words", "credit limit audit retention two persons"),
-    "mail_server": pgettext_lazy("search words", "email smtp sender test letter"),
+    "mail_server": pgettext_lazy("search words", "email smtp sender test"),
     "installation_settings": pgettext_lazy(
         "search words", "configuration egress networks environment"
     ),

@@ -188,6 +188,8 @@ def backup_row(backup: Backup) -> SystemRow:
                          "warn", backup.made_at, url)  # fmt: skip
     if not backup.every_hours:
         return SystemRow(title, value, gettext("No schedule"), "", backup.made_at, url)
+    if backup.made_at is None:
+        return SystemRow(title, value, gettext("Not run yet"), "", None, url)
     return SystemRow(title, value, gettext("OK"), "ok", backup.made_at, url)
 
 

@@ -89,8 +89,8 @@ def _make(schedule: InstallationSetting) -> None:
 
 def _drop_oldest(folder: Path, keep: int) -> None:
     """Delete all but the newest backups; other files stay."""
-    made = sorted(file for file in folder.iterdir() if _NAME.fullmatch(file.name))
-    for file in made[:-keep]:
+    backups = sorted(file for file in folder.iterdir() if _NAME.fullmatch(file.name))
+    for file in backups[:-keep]:
         file.unlink(missing_ok=True)
 
 

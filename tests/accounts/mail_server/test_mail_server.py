@@ -71,7 +71,7 @@ def test_the_next_letter_goes_through_the_server_of_the_page(people: Cast, post:
 def test_a_test_letter_shows_the_answer_of_the_server(people: Cast, post: Post) -> None:
     save(people, post)
     dora = signed_in(people.dora)
-    page = text_of(dora.post(f"{PAGE}/test"))
+    page = text_of(dora.post(f"{PAGE}/test", follow=True))
     assert "Sent to dora@example.org." in page
     assert "250 ok" in page
     assert [letter["To"] for letter in post.letters] == ["dora@example.org"]
@@ -99,7 +99,7 @@ def test_a_test_letter_says_why_it_failed(
     save(people, post)
     post.answers |= answers
     with caplog.at_level(logging.DEBUG):
-        page = text_of(signed_in(people.dora).post(f"{PAGE}/test"))
+        page = text_of(signed_in(people.dora).post(f"{PAGE}/test", follow=True))
     assert words in page
     assert "<b>such" not in page
     assert post.letters == []
@@ -113,7 +113,7 @@ def test_a_server_that_is_not_there_is_told_in_words(people: Cast, post: Post) -
     ]:
         place = {"host": host, "port": port, "encryption": encryption}
         assert save(people, post, **place, username="").status_code == 303
-        assert words in text_of(signed_in(people.dora).post(f"{PAGE}/test"))
+        assert words in text_of(signed_in(people.dora).post(f"{PAGE}/test", follow=True))
 
 
 def test_the_password_is_nowhere_but_sealed(people: Cast, post: Post) -> None:
