@@ -69,6 +69,9 @@ urlpatterns = [
         name="subscription_plan_archive",
     ),
     path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
+    path(
+        "admin/exchange-rates/new", exchange_rate_views.exchange_rate_add, name="exchange_rate_add"
+    ),
     path("admin/credits", operator_views.credit_list, name="credits"),
     path("admin/credits/new", operator_views.credit_create, name="credit_create"),
     path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),

@@ -19,9 +19,11 @@ import django
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS, connection
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from lib.vault import VaultError
+from stack import template
 from stack.origin import PACKAGED
 from stack.up import SERVABLE
 
@@ -42,11 +44,35 @@ def await_database(dsn: str, seconds: float) -> None:
 def load_queues(dsn: str) -> None:
     """Create the tables and functions of the embedded broker, whose script cannot run twice."""
     version = get_embedded_sql_version()
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+    with psycopg.connect(dsn) as session:
+        row = session.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
         if row == (False,):
-            connection.execute(get_embedded_install_sql().encode())
-            connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+            session.execute(get_embedded_install_sql().encode())
+            session.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+
+
+def load_template(dsn: str) -> None:
+    """Fill an empty database from the wheel's file, with the partitions of these months."""
+    # Models can be imported only after Django's setup.
+    from config.row_security import make_role
+    from usage.months.partitions import ensure_partitions
+
+    if template.FILE.exists():
+        make_role(connection)  # the file grants it rights
+        if template.load(dsn):
+            ensure_partitions()
+
+
+def update_tables() -> None:
+    """Run `migrate`, or only what it does at its end where nothing is to be applied."""
+    # Models can be imported only after Django's setup.
+    from config.row_security import secure_tables
+    from lib.database.code_migrations import is_applied
+
+    if is_applied():
+        secure_tables(using=DEFAULT_DB_ALIAS)
+    else:
+        call_command("migrate", interactive=False, verbosity=0)
 
 
 def refuse_newer() -> None:
@@ -95,9 +121,10 @@ def main(email: str, seconds: float, *files: str) -> None:
     first: Steps = {
         "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "database": lambda: await_database(dsn, seconds),
+        "template": lambda: load_template(dsn),
         "queues": lambda: load_queues(dsn),
         "version": refuse_newer,
-        "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
+        "tables": update_tables,
         "secrets": compare_secrets,
     }
     if settings.BROKER_URL:

@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -335,11 +334,10 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         messages.success(
             request, gettext("The codes of %(name)s are now disabled.") % {"name": batch.name}
         )
-        return see_other("codes")
-    context = {"batch": batch, "id": id, "wrong": request.method == "POST"}
-    return render(
-        request, "billing/credits/code_kill.html", context, status=422 if context["wrong"] else 200
-    )
+        return redirect_to(request, "codes")
+    wrong = request.method == "POST"
+    context = {"batch": batch, "id": id, "wrong": wrong}
+    return render_dialog(request, "billing/credits/code_kill.html", context, refused=wrong)
 
 
 # Payments ---------------------------------------------------------------------------------------

@@ -168,14 +168,18 @@ def text_message(data: bytes, stream_id: str | None) -> str:
 
 
 def error_message(
-    status: int | None, error: Any, stream_id: str | None, headers: Mapping[str, str] | None = None
+    status: int, error: JsonObject, stream_id: str | None, headers: Mapping[str, str]
 ) -> str:
-    """Return the event that refuses a request, or ends its response; `error` has the members of
-    the error over HTTP.
+    """Return the event that refuses a request; `error` has the members of the error over HTTP, and
+    `headers` are those that would come with it.
     """
-    event: JsonObject = {"type": "error", "error": error}
-    if status is not None:
-        event = {"type": "error", "status": status, "error": error, "headers": dict(headers or {})}
+    # Codex reads the headers beside the error, the official clients inside it.
+    event = {
+        "type": "error",
+        "status": status,
+        "error": {**error, "headers": headers},
+        "headers": headers,
+    }
     return text_message(_encode(event), stream_id)
 
 

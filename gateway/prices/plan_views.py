@@ -76,7 +76,7 @@ def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         elif _save(request, actor, name, form):
             return redirect_to(request, "price_plan", visible_plans(actor).get(name=name).id)
     verb = gettext("Create plan")
-    return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Plans"))
+    return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Price plans"))
 
 
 @operator_page("prices.write")
@@ -213,9 +213,11 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
             plan.organisations.count(),
             reverse("price_plan", args=[plan.id]),
         )
-        | {"teams": plan.teams.count(), "members": plan.members.count()}
+        | {"plan_id": plan.id, "teams": plan.teams.count(), "members": plan.members.count()}
         for plan in visible_plans(actor)
     ]
+    for row in rows:
+        row["in_use"] = bool(row["organisations"] or row["teams"] or row["members"])
     on_any = sum(row["organisations"] for row in rows)
     # Without a plan, list prices apply; they are shown as a plan that cannot be changed.
     standard = _row(gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, "")

@@ -72,7 +72,7 @@ from gateway.prices.previews import PreviewRefused, cancel_preview, start_previe
 from gateway.prices.price_book import BookEntry
 from lib import clock
 from lib.files.csv_file import csv_file
-from lib.htmx import render_part, see_other
+from lib.htmx import redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text, parse_number
 from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
@@ -171,26 +171,26 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     version = access_version(actor, id)
     key = key_of(version.price)
     if request.method != "POST":
         context = {
-            "waiting": count_waiting(),
             "version": version,
             "rates": display_rates(version.rates) + display_conditions(version.rates),
             "condition": condition_text(key.service_tier, key.hours, key.channel),
         }
-        return render(request, "gateway/prices/price_withdraw.html", context)
+        return render_dialog(request, "gateway/prices/price_withdraw.html", context)
     try:
         withdraw(actor, version)
     except PriceRefused as error:
         messages.error(request, str(error))
-        return see_other("price", version.price_id)
+        return redirect_to(request, "price", version.price_id)
     message = gettext("Version #%(id)s of %(model)s was withdrawn.")
     messages.success(request, message % {"id": id, "model": key.model})
     left = any(version.key == key for version in list_prices([key.model], kind=key.kind))
-    return see_other("price", version.price_id) if left else see_other("prices")
+    to = ("price", version.price_id) if left else ("prices",)
+    return redirect_to(request, *to)
 
 
 def _price_page(

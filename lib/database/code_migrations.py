@@ -21,6 +21,16 @@ def code_migrations() -> tuple[tuple[str, str], ...]:
     )
 
 
+def is_applied() -> bool:
+    """Return whether the database has every migration of every application, ours or not."""
+    names = {
+        (app.label, module.name)
+        for app in apps.get_app_configs()
+        for module in pkgutil.iter_modules([str(Path(app.path) / "migrations")])
+    }
+    return names <= set(MigrationRecorder(connection).applied_migrations())
+
+
 def pending_migrations() -> list[str]:
     """Return the migrations that the database has not applied, as ``room.name``."""
     applied = MigrationRecorder(connection).applied_migrations()

@@ -92,9 +92,13 @@ class TablePage:
     @property
     def exports(self) -> list[tuple[Label, str]]:
         """Return the available file formats and their addresses."""
-        names = ",".join(column.name for column in self.state.columns)
+        state = self.state
+        columns = [*state.columns]
+        if not state.columns_chosen:
+            columns += [one for one in state.table.columns if one.in_files and one not in columns]
+        names = ",".join(column.name for column in columns)
         return [
-            (form.label, f"{self.files or '?'}{self.state.query(cols=names, export=ending)}")
+            (form.label, f"{self.files or '?'}{state.query(cols=names, export=ending)}")
             for ending, form in FORMATS.items()
         ]
 

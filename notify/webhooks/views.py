@@ -15,7 +15,7 @@ from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import back_to, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
@@ -243,12 +243,10 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     if request.method == "POST" and request.POST.get("confirm", "").strip() == host:
         endpoints.remove_endpoint(actor, endpoint)
         messages.success(request, gettext("Webhook deleted."))
-        return see_other("webhooks", slug_of(actor))
+        return redirect_to(request, "webhooks", slug_of(actor))
     wrong = request.method == "POST"
     context = {"endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
-    return render(
-        request, "notify/webhooks/webhook_remove.html", context, status=422 if wrong else 200
-    )
+    return render_dialog(request, "notify/webhooks/webhook_remove.html", context, refused=wrong)
 
 
 @organisation_page("webhooks.write")

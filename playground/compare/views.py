@@ -122,6 +122,7 @@ def _columns(
                 "running": run is not None and run.id in answers,
                 "run_id": run.text_id if run else "",
                 "state": run.state if run else "",
+                "charge_nano": (run.outcome or {}).get("charge_nano") if run else None,
             }
         )
     return visible_columns

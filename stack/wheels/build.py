@@ -22,6 +22,7 @@ from typing import Any
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from stack import template
 from stack.local_model import PACKAGES
 from stack.origin import ROOT
 
@@ -34,7 +35,7 @@ ROOMS = (
 STACK = (
     "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "jobs.py",
     "keyring.py", "leash.py", "local_model.py", "model.py", "origin.py", "postgres.py",
-    "prepare.py", "probe.py", "processes.py", "restore.py", "supervisor.py", "up.py",
+    "prepare.py", "probe.py", "processes.py", "restore.py", "supervisor.py", "template.py", "up.py",
 )  # fmt: skip
 LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
 # What `run` starts: one version of it is tested, so the wheel asks for exactly that one.
@@ -56,6 +57,7 @@ def build_hub(target: Path) -> Path:
         (package / "stack/model.lock.txt").write_text(locked(PACKAGES))
         compile_texts(package / "locale")
         collect_static(package / "staticfiles")
+        write_template(package / "stack" / template.FILE.name)
         shutil.copy(ROOT / "README.md", tree)
         (tree / "pyproject.toml").write_text(pinned((ROOT / "pyproject.toml").read_text()))
         return build(tree, target)
@@ -114,6 +116,10 @@ def collect_static(target: Path) -> None:
     manifest = target / "staticfiles.json"
     names = json.loads(manifest.read_text()) | {"stats": {}}
     manifest.write_text(json.dumps(names, sort_keys=True))
+
+
+def write_template(target: Path) -> None:
+    subprocess.run([sys.executable, "-m", "stack.template", str(target)], cwd=ROOT, check=True)
 
 
 def locked(names: Iterable[str]) -> str:

@@ -115,7 +115,7 @@ function setTheme(button) {
 
 // A menu stands under its button, inside the window ------------------------------------------------
 on("beforetoggle", ({ target, newState }) => {
-  if (newState !== "open" || !target.matches?.(".menu")) return;
+  if (newState !== "open" || !target.matches?.(".menu:not([data-sheet])")) return;
   const button = $(`[data-opens="${target.id}"]`) ?? $$(`[popovertarget="${target.id}"]`).find((one) => one.offsetParent !== null || one.getClientRects().length);
   if (!button) return;
   requestAnimationFrame(() => {
@@ -325,6 +325,7 @@ on("submit", (event) => {
   if (!event.defaultPrevented) sent = target;
 });
 on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });
+on("htmx:after:swap", () => { sent = null; }); // it came back
 addEventListener("beforeunload", (event) => { if (unsaved(document)) event.preventDefault(); });
 remember(document);
 

@@ -145,6 +145,24 @@ def test_revoking_needs_the_name(people: Cast) -> None:
     assert key.revoked_at is not None
 
 
+def test_a_key_is_disabled_and_enabled_at_once(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    page, browser = f"{KEYS}/{id_text(key.id)}", signed_in(people.bob)
+    assert f'action="{page}/disable"' in browser.get(KEYS).content.decode()
+    answer = browser.post(f"{page}/disable", headers={"hx-request": "true"})
+    assert (answer.status_code, f'"post": "{page}/enable"' in answer["HX-Trigger"]) == (204, True)
+    key.refresh_from_db()
+    assert key.disabled
+    assert f'action="{page}/enable"' in browser.get(KEYS).content.decode()
+    plain = browser.post(f"{page}/enable", {"next": f"{KEYS}?state=all"})
+    assert (plain.status_code, plain["Location"]) == (303, f"{KEYS}?state=all")
+    key.refresh_from_db()
+    assert not key.disabled
+    Key.objects.filter(id=key.id).update(revoked_at=clock.now())
+    assert browser.post(f"{page}/disable").status_code in (303, 404)
+    assert signed_in(people.charlie).post(f"{page}/disable").status_code == 404
+
+
 @pytest.mark.parametrize("hidden", [True, False])
 def test_rotating_shows_the_new_secret_once(people: Cast, hidden: bool) -> None:
     key, old = make_key(people.core, "ci", user=people.bob)

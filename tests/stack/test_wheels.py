@@ -278,6 +278,46 @@ def test_a_backup_is_restored_into_a_new_folder(place: Place) -> None:
     assert done.returncode == 0, done
 
 
+@pytest.mark.slow
+def test_a_start_that_is_killed_is_made_good_by_the_next(place: Place) -> None:
+    """At its first lines, while the database is made, and while its tables are."""
+    words = ["run", "--data", "killed", "--no-model"]
+    for line in (None, "postgres: ready"):
+        process = place.start(*words)
+        assert process.stdout is not None
+        while line is not None and line not in process.stdout.readline():
+            assert process.poll() is None
+        process.kill()
+        stop(process)
+    process = place.start(*words)
+    try:
+        assert "Sign in" in started(process)
+        assert place.weir("verify", "--data", "killed").returncode == 0
+    finally:
+        stop(process)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("running")
+def test_later_starts_need_no_network(place: Place) -> None:
+    """In a namespace that has none but its own."""
+    inside = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"]
+    if subprocess.run([*inside, "ip link set lo up"], check=False).returncode:
+        pytest.skip(reason="this machine allows no namespaces of the network (2026-11)")
+    shutil.copytree(place.data / "secrets", place.folder / "alone" / "secrets")
+    program = f"{place.programs}/weir run --data alone --no-model"
+    for _ in range(2):
+        process = subprocess.Popen(
+            [*inside, f"ip link set lo up && exec {program}"],
+            cwd=place.folder, env=place.environment(),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        try:
+            assert "Weir is running at" in started(process)
+        finally:
+            stop(process)
+
+
 def test_the_dialects_need_msgspec_alone(dialects: Path, tmp_path: Path) -> None:
     """The first example of their README runs in an environment of their own."""
     needs = [line for line in read_metadata(dialects) if line.startswith("Requires-Dist")]

@@ -235,7 +235,7 @@ class _Connection:
                 await sink.refuse(INTERNAL)
             finally:
                 open_requests.leave()
-        if sink.refused:
+        if sink.refused or (sink.end is not None and not sink.end.continuable):
             self._memory.forget(turn.event.previous_id)
         for steer in turn.commits:
             what = "The response that was to read this was refused."

@@ -50,6 +50,7 @@ PAGES: Final[dict[str, Route]] = {
     "code_download": at("codes.write", CODE_BATCH),
     "code_kill": at("codes.write", CODE_BATCH),
     "exchange_rates": at("credits.write"),
+    "exchange_rate_add": at("credits.write"),
     "payments": at("credits.read"),
     "payment_confirm": at("credits.write", PAYMENT),
     "payment_refuse": at("credits.write", PAYMENT),
