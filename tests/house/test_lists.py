@@ -68,7 +68,7 @@ NO_LIST = {
     "usage/months/seller.html": "the taxes of one seller",
     "usage/reports/_chart_table.html": "the figures of a chart",
     "usage/keys/_effective.html": "the settings of one team, member or key",
-    "usage/reports/_usage.html": "one total",
+    "usage/reports/_meters.html": "one total",
     "usage/requests/_receipt.html": "one receipt",
     "usage/statements/statement.html": "the lines and usage of one statement, with their files",
     "usage/statements/_tie_out.html": "the sums of one statement",
