@@ -16,8 +16,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from accounts.members.access import named_members
-from accounts.models import KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage
@@ -35,7 +33,6 @@ from usage.limits.budget_forms import (
     PERIOD_NAMES,
     SCOPE_NAMES,
     BudgetChangeForm,
-    BudgetForm,
 )
 
 _FRESH = dt.timedelta(minutes=1)
@@ -149,53 +146,6 @@ def meter_of(usage: BudgetUsage) -> dict[str, Any]:
         "forecast_at": usage.forecast_at if usage.budget.enabled else None,
         "raised_until": usage.budget.raised_until if limit > usage.budget.amount_nano else None,
     }
-
-
-@organisation_page("budgets.write")
-@require_http_methods(["GET", "HEAD", "POST"])
-def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = BudgetForm(request.POST or None, initial=_initial(request))
-    if request.method == "POST" and form.is_valid():
-        try:
-            budget = _budget_of_form(actor, form)
-            budget_simulation.create_budget(
-                actor,
-                budget.organisation,
-                scope=budget.scope,
-                subject=budget.subject,
-                amount_nano=budget.amount_nano,
-                period=budget.period,
-                anchor=budget.anchor,
-                timezone=budget.timezone,
-                **form.terms(),
-            )
-        except BudgetRefused as refused:
-            refused.tell(form)
-        else:
-            messages.success(request, gettext("Budget created. It applies from now on."))
-            return redirect_to(request, "budgets", slug_of(actor))
-    context = {"form": form, **_choices(actor)}
-    return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
-
-
-def _initial(request: HttpRequest) -> dict[str, str]:
-    """Return the initial values from a link to the form."""
-    sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
-    return sent if sent["scope"] in SCOPE_NAMES else {}
-
-
-@organisation_page("budgets.write")
-@require_safe
-def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the budget in the form would have refused of the last thirty days."""
-    form = BudgetForm(request.GET)
-    context: dict[str, Any] = {}
-    if form.is_valid():
-        try:
-            context["told"] = budget_simulation.would_have(_budget_of_form(actor, form))
-        except BudgetRefused as refused:
-            context["wrong"] = refused.message
-    return render(request, "usage/limits/_budget_preview.html", context)
 
 
 @organisation_page("budgets.read")
@@ -318,33 +268,3 @@ def _receiver(delivery: Delivery) -> str:
     if delivery.user is not None:
         return delivery.user.email
     return urlsplit(delivery.endpoint.url).hostname or "" if delivery.endpoint else ""
-
-
-def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
-    """The budget of a form, not saved. Raises BudgetRefused."""
-    data = form.cleaned_data
-    budget = Budget(
-        organisation=actor.organisation,
-        scope=data["scope"],
-        subject=budgets.find_subject(actor, data["scope"], data["subject"].strip()),
-        amount_nano=data["amount"],
-        period=data["period"],
-        anchor=data["anchor"],
-        timezone=data["timezone"],
-    )
-    budgets.check_budget(budget)
-    return budget
-
-
-def _choices(actor: Actor) -> dict[str, Any]:
-    """What can be typed into the field of the subject."""
-    keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
-    may_name = access.scope_of(actor, "members.read") is not None
-    members = named_members(actor)[:200] if may_name else ()
-    return {
-        "subjects": [
-            *(team.name for team in access.visible_teams(actor)),
-            *(key.name for key in keys),
-            *(member.user.email for member in members),
-        ]
-    }
