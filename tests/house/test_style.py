@@ -285,6 +285,8 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "usage/exports/exports.py",  # as a preview: a bug ends the export with its name
         "usage/saved_views/scheduled_reports.py",  # a report that fails keeps no other back
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request
+        # the same of a request on a connection
+        "relay/endpoints/responses_socket/connection.py",
         "relay/ledger/writer.py",  # a failed batch is told to each of its requests
         "relay/upstream/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "playground/media/runs.py",  # the same of a media run
