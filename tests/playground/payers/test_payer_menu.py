@@ -113,7 +113,7 @@ def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
     page = alice.page
     page.goto(f"{stage.playground}?m={stage.echo_model()}")
     page.fill("#chat-text", "within the budget?")
-    expect(page.locator("#bound")).to_contain_text("held")
+    expect(page.locator("#bound")).to_contain_text("reserved")
     expect(page.locator("[data-send]")).to_be_enabled()
     subject = person["id"] if scope == "user" else None
     budget = stage.hub.budget(tenant, "0.000000001", scope, subject)
