@@ -64,6 +64,12 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
     return roles.widest_scope([as_member, as_operator])
 
 
+def reaches_team(actor: Actor, action: roles.Action, team_id: uuid.UUID) -> bool:
+    """Return whether the actor may do `action` for all of a team that it sees."""
+    scope = scope_of(actor, action)
+    return scope == "all" or (scope == "teams" and team_id in (actor.teams or ()))
+
+
 def _is_open(organisation: Organisation, action: roles.Action) -> bool:
     """Return whether members may do it now: a suspended organisation is read, and pays what it
     owes."""
@@ -167,8 +173,7 @@ def any_keys(actor: Actor) -> QuerySet[Key]:
 
 def may_write_key(actor: Actor, key: Key) -> bool:
     """Return whether the actor may change or revoke a key that it sees: its own, or all of them."""
-    scope = scope_of(actor, "keys.write")
-    if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
+    if reaches_team(actor, "keys.write", key.team_id):
         return True
     own = actor.user is not None and key.user_id == actor.user.id
     return own and scope_of(actor, "keys.write_own") is not None
@@ -177,10 +182,7 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 def may_see_address(actor: Actor, key: Key) -> bool:
     """Return whether the actor may see from which address a visible key was used: those who may
     change the key, or read the audit trail, which contains addresses too."""
-    if may_write_key(actor, key):
-        return True
-    scope = scope_of(actor, "audit.read")
-    return scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ()))
+    return may_write_key(actor, key) or reaches_team(actor, "audit.read", key.team_id)
 
 
 def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
@@ -225,6 +227,12 @@ def access_any_team(actor: Actor, slug: str) -> Team:
 def writable_team(actor: Actor, slug: str) -> Team:
     """Return a team that the actor may change, active or archived. Raises Http404."""
     require(actor, "teams.write")
+    return access_any_team(actor, slug)
+
+
+def team_to_staff(actor: Actor, slug: str) -> Team:
+    """Return a team whose members the actor may add and remove. Raises Http404."""
+    require(actor, "team_members.write")
     return access_any_team(actor, slug)
 
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.members import access as member_access
-from accounts.members import invitations, members
+from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
 from accounts.members.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
@@ -85,6 +85,14 @@ class MemberChange(Schema):
 
     role: RoleName | None = None
     teams: Teams = None
+
+
+class TeamMemberIn(Schema):
+    """Who is added to a team."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Address = Field(description="Email address of a member of the organisation.")
 
 
 class InvitationIn(Schema):
@@ -242,6 +250,28 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
         teams=_teams(actor, body.teams) if "teams" in fields else ...,
     )
     return _members(actor, [changed])[0]
+
+
+# Members of a team -----------------------------------------------------------------------------
+
+
+@router.post("/teams/{team}/members", response=MemberOut, summary="Add a member to a team")
+def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> MemberOut:
+    """Adds a member of the organisation to a team. Their role there cannot include what yours
+    lacks."""
+    actor = actors.actor_of(request)
+    row = access.team_to_staff(actor, team)
+    return _members(actor, [team_members.add_to_team(actor, row, body.email)])[0]
+
+
+@router.delete("/teams/{team}/members/{id}", response={204: None}, summary="Remove from a team")
+def remove_team_member(request: HttpRequest, team: str, id: str) -> Status[None]:
+    """Removes a member from a team. Their keys of this team stop working; they stay in the
+    organisation."""
+    actor = actors.actor_of(request)
+    row = access.team_to_staff(actor, team)
+    team_members.remove_from_team(actor, row, team_members.removable_member(actor, row, id))
+    return Status(204, None)
 
 
 def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:

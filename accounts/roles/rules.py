@@ -25,6 +25,7 @@ Action = Literal[
     "sign_in.write",
     "teams.read",
     "teams.write",
+    "team_members.write",
     "members.read",
     "members.write",
     "roles.write",
@@ -75,6 +76,7 @@ _ROWS: Final[dict[Action, str]] = {
     "sign_in.write":     "all   -     -       -         -      -",
     "teams.read":        "all   all   all     own       own    all",
     "teams.write":       "all   all   -       -         -      -",
+    "team_members.write": "all  all   -       -         -      -",
     "members.read":      "all   all   all     own       own    all",
     "members.write":     "all   all   -       -         -      -",
     "roles.write":       "all   all   -       -         -      -",
@@ -135,6 +137,7 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
     {
         "teams.read",
         "teams.write",
+        "team_members.write",
         "members.read",
         "members.write",
         "audit.read",

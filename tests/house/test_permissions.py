@@ -110,6 +110,10 @@ ASKED: Final = {
     "requests.read": "usage.exports.exports.start_export usage.exports.exports.visible_exports",
     "sign_in.write": "accounts.single_sign_on.single_sign_on.access_single_sign_on",
     "teams.read": "accounts.access.access.access_any_team accounts.access.access.visible_projects",
+    "team_members.write": """
+        accounts.access.access.team_to_staff accounts.members.team_members.addable_members
+        accounts.members.team_members.removable_member
+    """,
     "teams.write": """
         accounts.access.access.writable_project accounts.access.access.writable_team
         usage.reports.chart_notes.add_note usage.reports.chart_notes.writable_notes

@@ -232,7 +232,8 @@ def badge_of(key: Key) -> Badge:
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
     may_budget = access.scope_of(actor, "budgets.write") is not None
-    form = NewKeyForm(request.POST or None, may_budget=may_budget, actor=actor)
+    initial = {"team": request.GET.get("team")}
+    form = NewKeyForm(request.POST or None, initial=initial, may_budget=may_budget, actor=actor)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         team, account, project = form.place()

@@ -5,7 +5,7 @@ from typing import Final
 from accounts.access.actors import SYSTEM
 from accounts.audit.changes import change_row
 from accounts.keys import keys, service_accounts
-from accounts.members import departures, invitations, members
+from accounts.members import departures, invitations, members, team_members
 from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.models import Role
@@ -19,6 +19,16 @@ from tests import cast
 from tests.config.writes.world import Writes
 
 BEFORE: Final[Writes] = {
+    "accounts.members.team_members.add_to_team": lambda w: members.set_member(
+        w.people.acme, w.people.bob.email, Role.DEVELOPER, teams=[w.people.core], actor=SYSTEM
+    ),
+    "accounts.members.team_members.remove_from_team": lambda w: members.set_member(
+        w.people.acme,
+        w.people.bob.email,
+        Role.DEVELOPER,
+        teams=[w.people.core, w.second],
+        actor=SYSTEM,
+    ),
     "accounts.organisations.organisations.lift_suspension": lambda w: (
         organisations.suspend_organisation(w.people.acme, "unpaid", actor=SYSTEM)
     ),
@@ -162,6 +172,12 @@ WRITES: Final[Writes] = {
     ),
     "accounts.members.members.remove_member": lambda w: members.remove_member(
         w.people.acme, "bob@example.org", actor=w.alice
+    ),
+    "accounts.members.team_members.add_to_team": lambda w: team_members.add_to_team(
+        w.alice, w.second, "bob@example.org"
+    ),
+    "accounts.members.team_members.remove_from_team": lambda w: team_members.remove_from_team(
+        w.alice, w.second, w.membership
     ),
     "accounts.members.members.set_active": lambda w: members.set_active(
         w.people.bob, False, actor=w.dora
