@@ -217,6 +217,11 @@ urlpatterns = [
         team_member_views.team_member_remove,
         name="team_member_remove",
     ),
+    path(
+        "o/<slug:o>/teams/<slug:team>/members/<str:id>/lead",
+        team_member_views.team_lead,
+        name="team_lead",
+    ),
     path("o/<slug:o>/teams/<slug:team>/archive", team_views.team_archive, name="team_archive"),
     path("o/<slug:o>/teams/<slug:team>/restore", team_views.team_restore, name="team_restore"),
     path(

@@ -5,7 +5,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import access
 from accounts.access.actors import Actor, slug_of
@@ -70,9 +70,9 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpResponseBase:
     row = access.team_to_staff(actor, team)
-    member = team_members.removable_member(actor, row, id)
-    form = forms.Form(request.POST or None)
-    if request.method == "POST":
+    member = team_members.access_team_member(actor, row, id)
+    form = forms.Form(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         try:
             team_members.remove_from_team(actor, row, member)
         except Refused as refused:
@@ -91,6 +91,25 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
         **_back(actor, row),
     }
     return render_dialog(request, _DIALOG, context, refused=form.is_bound)
+
+
+@organisation_page("teams.write")
+@require_POST
+def team_lead(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpResponseBase:
+    """Make a member the lead of the team, or end that."""
+    row = access.writable_team(actor, team)
+    member = team_members.access_team_member(actor, row, id)
+    lead = request.POST.get("lead") == "1"
+    try:
+        team_members.set_lead(actor, row, member, lead)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        text = gettext("%(name)s leads %(team)s.")
+        if not lead:
+            text = gettext("%(name)s no longer leads %(team)s.")
+        messages.success(request, text % {"name": member.user, "team": row.name})
+    return _redirect_to_team(request, actor, row)
 
 
 def _redirect_to_team(request: HttpRequest, actor: Actor, team: Team) -> HttpResponse:

@@ -15,7 +15,12 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.members.authority import Authority, first_action_beyond, outranks
-from accounts.members.members import authority_of, check_grant, role_and_teams
+from accounts.members.members import (
+    authority_of,
+    check_grant,
+    drop_strange_leads,
+    role_and_teams,
+)
 from accounts.models import Membership, Organisation, Team
 from lib.ids import parse_number
 from lib.refusal import Refused
@@ -26,6 +31,15 @@ def members_of(team: Team) -> QuerySet[Membership]:
     return _active(team).filter(Q(all_teams=True) | Q(teams=team)).order_by("user__email")
 
 
+def members_led_by(actor: Actor) -> QuerySet[Membership]:
+    """The active people of the teams that the actor leads."""
+    people = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
+    if not actor.leads:
+        return people.none()
+    in_teams = Q(all_teams=True) | Q(teams__in=actor.leads)
+    return people.filter(in_teams).select_related("user").distinct()
+
+
 def addable_members(actor: Actor, team: Team) -> list[Membership]:
     """The members of the organisation whom the actor may add to the team, by address."""
     require(actor, "team_members.write")
@@ -33,15 +47,17 @@ def addable_members(actor: Actor, team: Team) -> list[Membership]:
     return [member for member in others if _may_add(actor, team, member)]
 
 
-def removable_member(actor: Actor, team: Team, id: str) -> Membership:
-    """A member of the team, for who may change its members. Raises Http404."""
-    require(actor, "team_members.write")
+def access_team_member(actor: Actor, team: Team, id: str) -> Membership:
+    """One member of a team that the actor may change. Raises Http404."""
+    require(actor, "teams.read")
     return get_by_id(members_of(team), parse_number(id))
 
 
 def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
-    """Return whether the actor may remove a member from the team, or oneself."""
-    if member.all_teams:
+    """Return whether the actor may remove a member from the team, or oneself. A lead removes no
+    other lead."""
+    as_lead = actor.authority.scope_by_role("team_members.write") is None
+    if member.all_teams or (as_lead and team.pk in member.leads and member.user != actor.user):
         return False
     return member.user == actor.user or outranks(actor.authority, _within(team, member))
 
@@ -82,7 +98,34 @@ def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
             raise Refused("member", text)
         before = role_and_teams(member)
         member.teams.remove(team)
+        drop_strange_leads(member)
         _record(actor, member, before)
+
+
+def may_lead(team: Team, member: Membership) -> bool:
+    """Return whether a member could do more in the team as its lead."""
+    return first_action_beyond(_lead_of(team), authority_of(member)) is not None
+
+
+def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Membership:
+    """Make a member the lead of a team, or end that. Raises Refused where the actor cannot do
+    what a lead can."""
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        member = members_of(team).get(pk=member.pk)
+        check_grant(actor, _lead_of(team))
+        before = role_and_teams(member)
+        leads = {*member.leads, team.pk} if lead else {*member.leads} - {team.pk}
+        if leads != {*member.leads}:
+            member.leads = sorted(leads)
+            member.save(update_fields=["leads"])
+            _record(actor, member, before)
+    return member
+
+
+def _lead_of(team: Team) -> Authority:
+    """Return what the lead of a team may do as such."""
+    return Authority(teams=frozenset({team.pk}), leads=frozenset({team.pk}))
 
 
 def _active(team: Team) -> QuerySet[Membership]:
@@ -92,7 +135,8 @@ def _active(team: Team) -> QuerySet[Membership]:
 
 def _within(team: Team, member: Membership) -> Authority:
     """Return what a member may do in a team."""
-    return replace(authority_of(member), teams=frozenset({team.pk}))
+    own = authority_of(member)
+    return replace(own, teams=frozenset({team.pk}), leads=own.leads & {team.pk})
 
 
 def _may_add(actor: Actor, team: Team, member: Membership) -> bool:

@@ -30,7 +30,7 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "teams.read": "access_any_team visible_projects",
         "teams.write": "writable_team writable_project",
         "team_members.write": "team_to_staff",
-        "keys.write": "writable_service_account",
+        "keys.write": "writable_service_account keyed_teams keyed_team",
     },
     "accounts.audit.log": {
         "audit.read": "visible_events all_events",
@@ -43,7 +43,8 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "members.write": "writable_member writable_invitation working_keys_of",
     },
     "accounts.members.team_members": {
-        "team_members.write": "addable_members removable_member",
+        "team_members.write": "addable_members",
+        "teams.read": "access_team_member",
     },
     "accounts.single_sign_on.single_sign_on": {
         "sign_in.write": "access_single_sign_on",

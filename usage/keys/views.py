@@ -285,7 +285,7 @@ def _show_secret_once(
 def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
     budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
-    may_budget = access.scope_of(actor, "budgets.write") is not None
+    may_budget = access.reaches_team(actor, "budgets.write", key.team_id)
     form = KeyEditForm.of(key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":
         form.focus_budget()

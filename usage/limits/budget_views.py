@@ -249,7 +249,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "told": budget_simulation.would_have(budget),
         "action": ACTION_NAMES[budget.action],
         "alerts": _alerts(budget),
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "may_write": budgets.may_write(actor, budget),
     }
     return render_dialog(request, "usage/limits/budget.html", context, refused=form.is_bound)
 
@@ -303,7 +303,7 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
     context = {
         "budget": budget,
         "alerts": _alerts(budget),
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "may_write": budgets.may_write(actor, budget),
     }
     return render(request, "usage/limits/_budget_log.html", context)
 
@@ -354,6 +354,7 @@ def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
         anchor=data["anchor"],
         timezone=data["timezone"],
     )
+    budgets.check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
     budgets.check_budget(budget)
     return budget
 

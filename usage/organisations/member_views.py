@@ -1,5 +1,6 @@
 """Pages of members (W51): who belongs to an organisation, in which role, and what they spend."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from accounts.members import access as member_access
 from accounts.members.forms import role_label
 from accounts.members.invitation_views import teams_text
 from accounts.members.members import authority_of
-from accounts.models import Membership, Role
+from accounts.models import Membership, Role, Team
 from accounts.organisations.operator_views import factor_badge
 from accounts.preferences.table_preferences import read_table
 from accounts.roles.words import permission_groups
@@ -193,7 +194,8 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     keys = _keys_of(actor, member)
     context = {
         **_row(actor, member, use, len(keys)),
-        "groups": permission_groups(authority_of(member)),
+        "groups": permission_groups(replace(authority_of(member), leads=frozenset())),
+        "leads": Team.objects.filter(id__in=member.leads).order_by("name"),
         "keys": keys,
         "budgets": active_budgets(actor, BudgetScope.USER, str(member.user_id)),
         **_usage(actor, member),

@@ -17,7 +17,8 @@ from accounts.members import team_members
 from accounts.members.forms import role_label
 from accounts.models import Membership, Team
 from accounts.preferences.table_preferences import read_table
-from billing.models import BudgetScope
+from billing.limits import budgets
+from billing.models import Budget, BudgetScope
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -115,7 +116,7 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
     context = {
         "team": row,
         "may_write": access.scope_of(actor, "teams.write") is not None,
-        "may_budget": active and access.reaches_team(actor, "budgets.write", row.id),
+        "may_budget": active and _may_budget(actor, row),
         "may_create_key": active and access.scope_of(actor, "keys.write_own") is not None,
         "may_add": active and access.reaches_team(actor, "team_members.write", row.id),
         "budgets": active_budgets(actor, BudgetScope.TEAM, str(row.id)),
@@ -129,6 +130,10 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
     return render(request, "usage/organisations/team.html", context)
 
 
+def _may_budget(actor: Actor, team: Team) -> bool:
+    return budgets.may_write(actor, Budget(scope=BudgetScope.TEAM, subject=str(team.id)))
+
+
 def _usage(actor: Actor, team: Team) -> dict[str, Any]:
     """Return the chart of what the actor sees of the team's usage."""
     if access.scope_of(actor, "usage.read") is None:
@@ -139,15 +144,22 @@ def _usage(actor: Actor, team: Team) -> dict[str, Any]:
 
 def _members_of(actor: Actor, team: Team) -> list[dict[str, Any]] | None:
     """Return the people of the team, or None for who may look at themselves alone."""
-    if access.scope_of(actor, "members.read") in (None, "own"):
-        return None
+    may_open = access.scope_of(actor, "members.read") in ("teams", "all")
     may_change = access.reaches_team(actor, "team_members.write", team.id)
+    if not may_open and not may_change:
+        return None
+    may_manage = access.scope_of(actor, "teams.write") is not None
     return [
         {
             "id": member.pk,
             "name": member.user.name or member.user.email,
             "role": role_label(member),
+            "email": member.user.email,
             "everywhere": member.all_teams,
+            "leads": team.id in member.leads,
+            "may_open": may_open or member.user == actor.user,
+            "may_lead": may_manage
+            and (team.id in member.leads or team_members.may_lead(team, member)),
             "may_remove": may_change and team_members.may_remove(actor, team, member),
         }
         for member in team_members.members_of(team)

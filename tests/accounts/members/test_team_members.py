@@ -98,3 +98,10 @@ def test_the_keys_of_who_was_removed_stop(people: Cast, second: Team) -> None:
     assert with_key(text).get("/api/v1/keys").status_code == 200
     team_members.remove_from_team(alice, second, membership(people))
     assert with_key(text).get("/api/v1/keys").status_code == 401
+
+
+def test_a_removal_that_is_refused_says_why_in_its_dialog(people: Cast, second: Team) -> None:
+    path = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
+    refused = signed_in(people.alice).post(path)
+    assert refused.status_code == 422
+    assert "in no other team" in refused.content.decode()

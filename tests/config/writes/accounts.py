@@ -179,6 +179,9 @@ WRITES: Final[Writes] = {
     "accounts.members.team_members.remove_from_team": lambda w: team_members.remove_from_team(
         w.alice, w.second, w.membership
     ),
+    "accounts.members.team_members.set_lead": lambda w: team_members.set_lead(
+        w.alice, w.people.core, w.membership, True
+    ),
     "accounts.members.members.set_active": lambda w: members.set_active(
         w.people.bob, False, actor=w.dora
     ),

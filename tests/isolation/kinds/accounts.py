@@ -122,7 +122,9 @@ SERVICE_ACCOUNT: Final = Kind("service account", "keys.read", _service_account)
 INVITATION: Final = Kind("invitation", "members.read", _invitation)
 CUSTOM_ROLE: Final = Kind("role", "members.read", _custom_role, wheres=IN_ORGANISATION)
 AUDIT_EVENT: Final = Kind("audit event", "audit.read", _audit_event)
-LIMIT: Final = Kind("limit", "budgets.write", _limit, missing=lambda: "team/no-such-one")
+LIMIT: Final = Kind(
+    "limit", "budgets.write", _limit, missing=lambda: "team/no-such-one", by_role=True
+)
 # Of a person, in an organisation.
 KEY: Final = personal("key", "keys.read", _key)
 MEMBER: Final = personal("member", "members.read", _membership, missing=no_number)

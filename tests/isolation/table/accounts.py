@@ -81,6 +81,7 @@ PAGES: Final[dict[str, Route]] = {
     "project_restore": at("teams.write", PROJECT),
     "team_member_add": at("team_members.write", TEAM),
     "team_member_remove": at("team_members.write", TEAM_MEMBER),
+    "team_lead": at("teams.write", TEAM_MEMBER),
     "member_edit": at("members.write", MEMBER, others=True),
     "member_preview": at("members.write", MEMBER, others=True),
     "members_bulk": at(
@@ -151,6 +152,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "DELETE /teams/{team}": at("teams.write", TEAM),
     "POST /teams/{team}/members": at(
         "team_members.write", TEAM, body=sends(email="nobody@example.org")
+    ),
+    "PATCH /teams/{team}/members/{id}": at(
+        "teams.write", TEAM_MEMBER, body=sends(lead=True)
     ),
     "DELETE /teams/{team}/members/{id}": at("team_members.write", TEAM_MEMBER),
     "GET /projects": at("teams.read"),
