@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom messages python git gettext
+.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -79,15 +79,25 @@ diagrams: python
 # The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
 	@$(INSTALL) --dev
-	$(LOCK) --group embedded pyproject.toml -o requirements.lock
-	$(LOCK) --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
-	$(LOCK) -c requirements.lock pyproject.toml -o requirements-prod.lock
+	$(LOCK) --all-extras --group embedded pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) --all-extras -c requirements.lock pyproject.toml -o requirements-prod.lock
 
 # The list of what the image installs, build/sbom.cdx.json; signed: make sbom KEY=release.key
 sbom: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.sbom write build/sbom.cdx.json
 	@$(if $(KEY),$(BIN)/python -m stack.sbom sign build/sbom.cdx.json $(KEY))
+
+# The wheels weir-hub and llm-dialects, into build/wheels
+wheel: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.wheels
+
+# The same, checked, and what to type to upload them
+release: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.wheels release
 
 # Collect the texts of the source into locale/; then translate the empty ones
 messages: python gettext

@@ -1,7 +1,6 @@
 """The forms of the pages; those of signing in are allauth's with our look."""
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, cast
 
@@ -39,13 +38,11 @@ from accounts.sign_up import sign_up
 from lib import clock
 from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
+from lib.picker import PickSelectMultiple, split_words
 
-_PATTERNS_MAX = 100
-_PATTERN_LENGTH = 200
 # The message for a value that the field cannot take. The rules have the same message for files and
 # the API.
 _NO_SUCH = {
-    "endpoints": gettext_lazy("There is no endpoint named %(word)s. Choose from: %(known)s."),
     "networks": gettext_lazy(
         "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
     ),
@@ -107,12 +104,10 @@ def _data_regions() -> forms.CharField:
 class CountsForm(forms.Form):
     """Limits per minute and on concurrency. An empty field means no limit."""
 
-    rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("In any 60-second window."))
+    rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("Over any 60 seconds."))
     tpm = _count(
         gettext_lazy("Tokens per minute"),
-        gettext_lazy(
-            "Counts a request's maximum tokens while it runs, and the actual number once it ends."
-        ),
+        gettext_lazy("Counts a request's maximum tokens until it ends, then its actual tokens."),
     )
     parallel = _count(
         gettext_lazy("Concurrent requests"), gettext_lazy("Requests running at the same time.")
@@ -122,9 +117,15 @@ class CountsForm(forms.Form):
 class LimitsForm(CountsForm):
     """Restrictions of a key. Every field may be empty."""
 
-    endpoints = _words(
-        gettext_lazy("Endpoints"),
-        gettext_lazy("For example chat_completions or messages. Leave empty to allow all."),
+    endpoints = forms.MultipleChoiceField(
+        label=gettext_lazy("Endpoints"),
+        required=False,
+        choices=[(name, name) for name in ENDPOINTS],
+        widget=PickSelectMultiple(notes=ENDPOINTS),
+        error_messages={
+            "invalid_choice": gettext_lazy("There is no endpoint named %(value)s."),
+        },
+        help_text=gettext_lazy("Leave empty to allow all."),
     )
     networks = _words(
         gettext_lazy("Allowed networks"),
@@ -152,13 +153,10 @@ class LimitsForm(CountsForm):
     data_regions = _data_regions()
 
     def clean_data_regions(self) -> list[str]:
-        return self._listed("data_regions", _split)
-
-    def clean_endpoints(self) -> list[str]:
-        return self._listed("endpoints", _split)
+        return self._listed("data_regions", split_words)
 
     def clean_networks(self) -> list[str]:
-        return self._listed("networks", _split)
+        return self._listed("networks", split_words)
 
     def clean_tags(self) -> list[str]:
         return self._listed("tags", split_labels)
@@ -169,7 +167,7 @@ class LimitsForm(CountsForm):
             try:
                 check_limits({field: [word]})
             except LimitInvalid as error:
-                message = _NO_SUCH[field] % {"word": word[:40], "known": ", ".join(ENDPOINTS)}
+                message = _NO_SUCH[field] % {"word": word[:40]}
                 raise forms.ValidationError(message) from error
         try:
             check_limits({field: words})
@@ -177,10 +175,6 @@ class LimitsForm(CountsForm):
             text = gettext("You can list up to %(n)s entries.") % {"n": LISTED_MAX}
             raise forms.ValidationError(text) from error
         return words
-
-
-def _split(text: str) -> list[str]:
-    return [word for word in dict.fromkeys(re.split(r"[\s,]+", text.strip())) if word]
 
 
 class KeyPlaceForm(forms.Form):
@@ -250,7 +244,7 @@ class KeyForm(LimitsForm):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,
-        help_text=gettext_lazy("Where you use the key, for example web-prod."),
+        help_text=gettext_lazy("For example, web-prod."),
         widget=forms.TextInput(
             attrs={
                 "autocomplete": "off",
@@ -266,19 +260,8 @@ class KeyForm(LimitsForm):
             (KeyKind.MANAGEMENT, gettext_lazy("Management API")),
         ],
         help_text=gettext_lazy(
-            "A model key sees only its own usage. A management key can do what your role "
-            "allows, but cannot call models."
-        ),
-    )
-    models = forms.CharField(
-        label=gettext_lazy("Models"),
-        required=False,
-        max_length=4000,
-        help_text=gettext_lazy(
-            "Names or patterns such as gpt-*, one per line. Leave empty to allow all models."
-        ),
-        widget=forms.Textarea(
-            attrs={"class": "mono", "rows": 2, "spellcheck": "false", "autocomplete": "off"}
+            "Model keys call models and see only their own usage. Management keys can do what "
+            "your role allows, but cannot call models."
         ),
     )
     lifetime = forms.ChoiceField(
@@ -293,16 +276,6 @@ class KeyForm(LimitsForm):
         required=False,
     )
 
-    def clean_models(self) -> list[str]:
-        patterns = _split(self.cleaned_data["models"])
-        if len(patterns) > _PATTERNS_MAX:
-            raise forms.ValidationError(
-                gettext("You can list up to %(n)s models or patterns.") % {"n": _PATTERNS_MAX}
-            )
-        if any(len(pattern) > _PATTERN_LENGTH for pattern in patterns):
-            raise forms.ValidationError(gettext("One of the names or patterns is too long."))
-        return patterns
-
     def clean_lifetime(self) -> dt.datetime | None:
         days = self.cleaned_data["lifetime"]
         return clock.now() + dt.timedelta(days=int(days)) if days else None
@@ -312,13 +285,13 @@ class RotationForm(forms.Form):
     """How long the old secret works after a key gets a new one."""
 
     grace_hours = forms.TypedChoiceField(
-        label=gettext_lazy("Old secret keeps working for"),
+        label=gettext_lazy("Keep the old key active for"),
         choices=[
             (str(GRACE_HOURS), gettext_lazy("24 hours")),
             ("1", gettext_lazy("1 hour")),
             ("72", gettext_lazy("3 days")),
             (str(GRACE_HOURS_MAX), gettext_lazy("7 days")),
-            ("0", gettext_lazy("Stops now (it was leaked)")),
+            ("0", gettext_lazy("Not at all (it was leaked)")),
         ],
         coerce=int,
         widget=forms.Select(attrs={"autofocus": True}),
@@ -439,16 +412,17 @@ class OrganisationForm(NameForm):
     factor, or None if the actor may not change them."""
 
     include_cost = forms.BooleanField(
-        label=gettext_lazy("Report the cost in every response"),
+        label=gettext_lazy("Include the cost in responses"),
         required=False,
-        help_text=gettext_lazy("Unless a request says otherwise."),
+        help_text=gettext_lazy("A request can override this."),
     )
     retention_hours = WholeNumberField(
-        label=gettext_lazy("Keep answers for (hours)"),
+        label=gettext_lazy("Response retention (hours)"),
         min_value=0,
         max_value=24,
         help_text=gettext_lazy(
-            "From 0 to 24. Kept encrypted so that later requests can continue or repeat them."
+            "From 0 to 24; 0 turns it off. Kept encrypted so that later requests can continue or "
+            "repeat them."
         ),
     )
     client_address_days = WholeNumberField(
@@ -477,7 +451,7 @@ class OrganisationForm(NameForm):
         label=gettext_lazy("Require two-factor authentication for"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("They are asked to set it up when they next sign in."),
+        help_text=gettext_lazy("They are prompted at their next sign-in."),
     )
 
     def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]] | None, **kwargs: Any) -> None:
@@ -491,7 +465,7 @@ class OrganisationForm(NameForm):
         factor.choices = list(roles)
 
     def clean_data_regions(self) -> list[str]:
-        return _split(self.cleaned_data["data_regions"])
+        return split_words(self.cleaned_data["data_regions"])
 
 
 class NewOrganisationForm(forms.Form):

@@ -91,13 +91,13 @@ class ChargeRuleForm(forms.Form):
     """The charge for abandoned and failed requests."""
 
     kind = forms.ChoiceField(
-        label=gettext_lazy("Abandoned and failed requests"),
+        label=gettext_lazy("After a client disconnects or a request fails"),
         choices=[("", gettext_lazy("Not set")), *CHARGE_RULES.items()],
         required=False,
         widget=forms.Select(attrs={"class": "input"}),
     )
     seconds = WholeNumberField(
-        label=gettext_lazy("Keep reading for at most (seconds)"),
+        label=gettext_lazy("Keep reading for up to (seconds)"),
         min_value=1,
         max_value=DRAIN_SECONDS_MAX,
         required=False,

@@ -54,6 +54,11 @@ urlpatterns = [
         name="subscription_plans",
     ),
     path(
+        "admin/subscription-plans/new",
+        subscription_views.subscription_plan_create,
+        name="subscription_plan_create",
+    ),
+    path(
         "admin/subscription-plans/<str:id>/offer",
         subscription_views.subscription_plan_offer,
         name="subscription_plan_offer",
@@ -64,10 +69,15 @@ urlpatterns = [
         name="subscription_plan_archive",
     ),
     path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
+    path(
+        "admin/exchange-rates/new", exchange_rate_views.exchange_rate_add, name="exchange_rate_add"
+    ),
     path("admin/credits", operator_views.credit_list, name="credits"),
+    path("admin/credits/new", operator_views.credit_create, name="credit_create"),
     path("admin/credits/<str:id>/approve", operator_views.credit_approve, name="credit_approve"),
     path("admin/credits/<str:id>/refuse", operator_views.credit_refuse, name="credit_refuse"),
     path("admin/codes", operator_views.code_list, name="codes"),
+    path("admin/codes/new", operator_views.code_batch_create, name="code_batch_create"),
     path("admin/codes/<str:id>/download", operator_views.code_download, name="code_download"),
     path("admin/codes/<str:id>/kill", operator_views.code_kill, name="code_kill"),
     path("admin/payments", operator_views.payment_list, name="payments"),

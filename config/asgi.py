@@ -20,7 +20,7 @@ from config.server.protocol import leave_open_while_stopping, open_files
 from config.server.request_limits import RequestLimits
 from config.system.health import Health
 from config.system.version import VERSION
-from lib import env
+from lib import env, extras
 from lib.database.code_migrations import code_migrations
 from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
@@ -54,6 +54,11 @@ def _relay() -> Relay:
     )
     if not (settings.TRACES or settings.METRICS):
         return Relay(config)
+    if not extras.is_installed("otel"):
+        raise env.ConfigurationError(
+            "OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER need a part that is not installed: "
+            + extras.install_line("otel")
+        )
     # Loaded only where traces or metrics are on.
     from relay.tracing.tracing import TracedRelay
 

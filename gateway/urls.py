@@ -8,7 +8,7 @@ from gateway.channels import views as channel_views
 from gateway.health import views as health_views
 from gateway.media_tasks import callback_views
 from gateway.prices import own_price_views, plan_views, price_views
-from gateway.public_models import console_views
+from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
 from gateway.reconciliation import bill_views
 from gateway.routing import model_rule_views, shadow_views
@@ -32,6 +32,12 @@ urlpatterns = [
     path("o/<slug:o>/usage/_f/marks", usage_mark_views.marks_panel, name="usage_marks"),
     path("models", model_views.model_catalogue, name="models"),
     path("models/<path:name>", model_views.model_page, name="model"),
+    path("o/<slug:o>/_f/choices/models", model_choices.model_choices, name="model_choices"),
+    path(
+        "admin/_f/choices/models",
+        model_choices.installation_model_choices,
+        name="installation_model_choices",
+    ),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),
@@ -116,8 +122,9 @@ urlpatterns = [
         name="price_withdraw",
     ),
     path("admin/plans", plan_views.plans, name="price_plans"),
-    path("admin/plans/save", plan_views.plan_save, name="plan_save"),
+    path("admin/plans/new", plan_views.plan_create, name="plan_create"),
     path("admin/plans/<int:id>", plan_views.plan, name="price_plan"),
+    path("admin/plans/<int:id>/edit", plan_views.plan_edit, name="plan_edit"),
     path("admin/plans/<int:id>/member", plan_views.plan_member, name="plan_member"),
     path("admin/plans/<int:id>/remove", plan_views.plan_remove, name="plan_remove"),
     path("o/<slug:o>/prices", own_price_views.organisation_prices, name="organisation_prices"),
@@ -151,14 +158,15 @@ urlpatterns = [
     ),
     path("admin/models/shadows", shadow_views.shadow_traffic, name="shadow_traffic"),
     path("admin/models/rules", model_rule_views.model_rules, name="model_rules"),
-    path("admin/models/rules/add", model_rule_views.model_rule_add, name="model_rule_add"),
+    path("admin/models/rules/new", model_rule_views.model_rule_add, name="model_rule_add"),
     path("admin/models/rules/<int:id>", model_rule_views.model_rule, name="model_rule"),
     path(
         "admin/models/rules/<int:id>/remove",
         model_rule_views.model_rule_remove,
         name="model_rule_remove",
     ),
-    path("admin/models/aliases", model_rule_views.alias_save, name="alias_save"),
+    path("admin/models/aliases/new", model_rule_views.alias_add, name="alias_add"),
+    path("admin/models/aliases/<int:id>", model_rule_views.alias, name="alias"),
     path(
         "admin/models/aliases/<int:id>/remove", model_rule_views.alias_remove, name="alias_remove"
     ),
@@ -172,11 +180,10 @@ urlpatterns = [
     ),
     path("admin/announcements", status_views.announcements, name="announcements"),
     path(
-        "admin/announcements/publish",
+        "admin/announcements/new",
         status_views.announcement_publish,
         name="announcement_publish",
     ),
-    path("admin/announcements/status-page", status_views.status_setting, name="status_setting"),
     path("admin/announcements/<str:id>", status_views.announcement, name="announcement"),
     path(
         "admin/announcements/<str:id>/end", status_views.announcement_end, name="announcement_end"

@@ -4,6 +4,10 @@ from notify.webhooks import operator_views, views
 
 urlpatterns = [
     path("admin/alerts", operator_views.operator_alerts, name="operator_alerts"),
+    path("admin/alerts/new", operator_views.operator_alert_create, name="operator_alert_create"),
+    path(
+        "admin/alerts/<str:id>/edit", operator_views.operator_alert_edit, name="operator_alert_edit"
+    ),
     path(
         "admin/alerts/<str:id>/test", operator_views.operator_alert_test, name="operator_alert_test"
     ),
@@ -13,7 +17,9 @@ urlpatterns = [
         name="operator_alert_remove",
     ),
     path("o/<slug:o>/webhooks", views.webhook_list, name="webhooks"),
+    path("o/<slug:o>/webhooks/new", views.webhook_create, name="webhook_create"),
     path("o/<slug:o>/webhooks/<str:id>", views.webhook, name="webhook"),
+    path("o/<slug:o>/webhooks/<str:id>/edit", views.webhook_edit, name="webhook_edit"),
     path("o/<slug:o>/webhooks/<str:id>/rotate", views.webhook_rotate, name="webhook_rotate"),
     path("o/<slug:o>/webhooks/<str:id>/test", views.webhook_test, name="webhook_test"),
     path("o/<slug:o>/webhooks/<str:id>/remove", views.webhook_remove, name="webhook_remove"),

@@ -78,11 +78,14 @@ class MessageRole(models.TextChoices):
 
 
 class RunState(models.TextChoices):
+    """`refused`: before any model had seen the prompt, and so free of charge."""
+
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    REFUSED = "refused"
 
 
 class Message(models.Model):

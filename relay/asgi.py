@@ -14,7 +14,7 @@ from lib.ids import id_text, new_id
 from lib.process.asgi import Receive, Scope, Send
 from lib.process.log_context import REQUEST_ID
 from relay.config import RelayConfig
-from relay.endpoints.request import Request
+from relay.endpoints.request import Endpoint, Handler, Request
 from relay.endpoints.table import find_endpoint, read_invocation
 from relay.errors import ClientGone, DatabaseAway, DatabaseFailed
 from relay.front.downstream import ErrorAnswer
@@ -28,7 +28,7 @@ from relay.upstream.upstream import Upstreams
 
 log = logging.getLogger(__name__)
 
-# A WebSocket request to an endpoint that only serves HTTP. By this status Codex falls back to HTTP.
+# A WebSocket to an endpoint that only serves HTTP. By this status clients fall back to HTTP.
 _OVER_HTTP_ONLY: Final = ErrorAnswer(
     "method_not_allowed", 426, "API request failed: no WebSocket is served here; send it with POST"
 )
@@ -98,7 +98,7 @@ class Relay:
             await sink.respond(204, PREFLIGHT, b"")
         elif row is None or endpoint is None:
             await sink.unknown(path)
-        elif method not in endpoint.methods:
+        elif method not in endpoint.methods and not _opens_socket(scope, endpoint):
             allow = (b"allow", row.allow.encode())
             if _asks_for_websocket(scope):
                 await sink.refuse(_OVER_HTTP_ONLY, *_UPGRADE, allow)
@@ -146,13 +146,22 @@ class Relay:
                 request.endpoint = endpoint.by_action(request.scope["query_string"])
                 digest, user_agent = request.principal.digest, request.user_agent
                 LAST_USES.note(request.principal.key_id, digest, request.address, user_agent)
-            await request.endpoint.handler(request)
+            await _handler(request)(request)
         finally:
             life.load.leave(caller)
 
     def _has_signed_link(self, request: Request) -> bool:
         query, now = request.scope["query_string"], request.snapshot.now()
         return is_signed(self._config.pepper, request.task_id, query, now)
+
+
+def _opens_socket(scope: Scope, endpoint: Endpoint) -> bool:
+    return scope["type"] == "websocket" and endpoint.socket is not None
+
+
+def _handler(request: Request) -> Handler:
+    socket = request.endpoint.socket if request.scope["type"] == "websocket" else None
+    return socket or request.endpoint.handler
 
 
 def _asks_for_websocket(scope: Scope) -> bool:

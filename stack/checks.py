@@ -10,7 +10,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO
 
+from stack.origin import start_line
+
 LAYOUT = 1
+PORT = 8000
 FREE_BYTES_MIN = 256 * 1024**2
 
 
@@ -42,25 +45,29 @@ def open_data_dir(directory: Path) -> None:
     except OSError as error:
         raise Refusal(
             Exit.DATA_DIR,
-            f"DATA_DIR {directory} cannot be written: {error.strerror}. "
-            "Choose another one: make run DATA_DIR=/path/to/folder",
+            f"The data folder {directory} cannot be written: {error.strerror}. "
+            f"Choose another one: {start_line(data='/path/to/folder')}",
         ) from error
 
 
-def check_layout(directory: Path) -> None:
-    """Refuse data of a newer Weir; mark new data with this version's layout."""
+def check_layout(directory: Path) -> bool:
+    """Refuse data of a newer Weir; mark new data with this version's layout. Return whether it is
+    new.
+    """
     mark = directory / "layout"
     try:
         version = mark.read_text().strip()
     except FileNotFoundError:
         mark.write_text(f"{LAYOUT}\n")
-        return
+        return True
     if not version.isdecimal() or int(version) > LAYOUT:
         raise Refusal(
             Exit.NEWER_DATA,
             f"{directory} was written by a newer Weir (data layout {version}, this one knows up to "
-            f"{LAYOUT}). Update this checkout, or start fresh with another DATA_DIR.",
+            f"{LAYOUT}). Update Weir, or start fresh with another folder: "
+            f"{start_line(data='/path/to/folder')}",
         )
+    return False
 
 
 def check_space(directory: Path) -> None:
@@ -71,7 +78,8 @@ def check_space(directory: Path) -> None:
             Exit.NO_SPACE,
             f"{directory} has {free // 1024**2} MB free, at least "
             f"{FREE_BYTES_MIN // 1024**2} MB are needed. "
-            "Free some space, or put DATA_DIR on another disk.",
+            "Free some space, or choose a folder on another disk: "
+            f"{start_line(data='/path/to/folder')}",
         )
 
 
@@ -87,8 +95,8 @@ def lock(directory: Path) -> IO[str]:
         raise Refusal(
             Exit.RUNNING,
             f"Weir is already running on {directory} (process {holder or 'unknown'}). "
-            f"Stop it first (kill {holder or 'PID'}), or start a second one with another "
-            "DATA_DIR and PORT.",
+            f"Stop it first (kill {holder or 'PID'}), or start a second one: "
+            f"{start_line(data='/path/to/folder', port='NUMBER')}",
         ) from error
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
@@ -98,8 +106,18 @@ def lock(directory: Path) -> IO[str]:
 
 def parse_port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise Refusal(Exit.PORT, f"PORT is {text!r}; it must be a number from 1 to 65535.")
+        raise Refusal(Exit.PORT, f"The port is {text!r}; it must be a number from 1 to 65535.")
     return int(text)
+
+
+def usual_port(host: str) -> int:
+    """Return the port for which nobody asked: the usual one, or the next that is free."""
+    return next_free(host, PORT) or PORT
+
+
+def next_free(host: str, port: int) -> int | None:
+    ports = range(port, min(port + 100, 65536))
+    return next((other for other in ports if port_free(host, other)), None)
 
 
 def check_port(host: str, port: int) -> None:
@@ -108,11 +126,7 @@ def check_port(host: str, port: int) -> None:
     if error is None:
         return
     if error.errno == errno.EADDRINUSE:
-        free = next(
-            (other for other in range(port + 1, min(port + 100, 65536)) if port_free(host, other)),
-            None,
-        )
-        hint = f"make run PORT={free}" if free else "make run PORT=NUMBER"
+        hint = start_line(port=next_free(host, port + 1) or "NUMBER")
         raise Refusal(
             Exit.PORT,
             f"Port {port} on {host} is used by another program. Choose another one: {hint}",
@@ -120,7 +134,7 @@ def check_port(host: str, port: int) -> None:
     raise Refusal(
         Exit.PORT,
         f"Cannot listen on {host} port {port}: {error.strerror or error}. "
-        "Choose another: make run HOST=127.0.0.1 PORT=8000",
+        f"Choose another: {start_line(host='127.0.0.1', port=PORT)}",
     ) from error
 
 

@@ -12,6 +12,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from stack.origin import start_line
+
 NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
@@ -34,7 +36,9 @@ def weights() -> Path:
     folders = (spec.submodule_search_locations if spec else None) or []
     paths = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
     if not paths:
-        raise FileNotFoundError("The local model's weights are not installed. Run make run again.")
+        raise FileNotFoundError(
+            f"The local model's weights are missing. Start again: {start_line()}"
+        )
     return paths[0]
 
 

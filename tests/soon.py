@@ -1,8 +1,8 @@
 """The hub in a hurry, and with patience: for `Hub(application=…)`, where nothing is asked of its
 own timing.
 
-Its endings wait for others 5 ms instead of 100: a test that asks alone has no others beside it, and
-would sit out the wait before it sees its record. What the wait is good for is proved in
+Its settlements wait for others 5 ms instead of 100: a test that asks alone has no others beside it,
+and would sit out the wait before it sees its record. What the wait is good for is proved in
 tests/relay/ledger/test_ledger_writer.py. Last uses are written as soon. But on a busy machine it
 waits for its database: it would refuse what a test asks. Static files are served as they lie in the
 source.

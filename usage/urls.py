@@ -39,6 +39,8 @@ urlpatterns = [
     path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
     path("o/<slug:o>/keys/<str:id>", key_page.key_page, name="key"),
     path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
+    path("o/<slug:o>/keys/<str:id>/disable", key_views.key_disable, name="key_disable"),
+    path("o/<slug:o>/keys/<str:id>/enable", key_views.key_enable, name="key_enable"),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
     path(
         "o/<slug:o>/keys/<str:id>/end-former",
@@ -59,6 +61,9 @@ urlpatterns = [
     path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
     path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
     path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
+    path(
+        "o/<slug:o>/budgets/requests/new", budget_increase_views.raise_create, name="raise_create"
+    ),
     path("o/<slug:o>/budgets/requests/<str:id>", budget_increase_views.raise_show, name="raise"),
     path(
         "o/<slug:o>/budgets/requests/<str:id>/approve",

@@ -62,7 +62,7 @@ class EventPage(Schema):
 @router.get("/audit", response=EventPage, summary="List audit events")
 def list_events(request: HttpRequest, query: Query[AuditQuery]) -> dict[str, Any]:
     """Who changed what in the organisation, newest first."""
-    wanted = AuditFilter(query.actor, query.action, query.object, query.since, query.until)
+    wanted = AuditFilter(**query.model_dump(exclude={"limit", "cursor"}))
     events = audit_log.filter_events(audit_log.visible_events(actors.actor_of(request)), wanted)
     page = pagination.page_by_id(events, query.limit, query.cursor)
     items = [audit_log.serialize_event(one) for one in audit_log.describe_events(page.items)]

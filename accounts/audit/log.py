@@ -2,16 +2,20 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import pgettext
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext
 
 from accounts.access import access
 from accounts.access.actors import Actor, organisation_of
+from accounts.audit.facts import NAMES, Names, facts_of, names_of
+from accounts.audit.sentences import kinds_of, sentence_html, sentence_text
 from accounts.audit.words import object_word
 from accounts.models import AuditCheck, AuditEvent, Key, User
 from lib import clock
@@ -19,19 +23,22 @@ from lib.ids import id_text, parse_id
 
 _PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
+_RECENT: Final = 2000
+_CHOICES_MAX: Final = 500
 _NOTHING: Final = "–"
-# Names that an event may have for its object, in order of preference.
-_NAMES: Final = ("name", "email", "url", "model", "request")
 
 
 @dataclass(frozen=True)
 class AuditFilter:
     """Which events are wanted. `actor` is a part of an email address or of a key's name, or the id
-    of a key; `action` how it begins; `object` an id, or what its kind begins with."""
+    of a key; `action` how it begins, `act` what was done; `object` an id, or what its kind begins
+    with, `objects` are kinds."""
 
     actor: str = ""
     action: str = ""
+    act: str = ""
     object: str = ""
+    objects: Collection[str] = ()
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     organisation: str = ""
@@ -45,12 +52,14 @@ class Change(NamedTuple):
     after: str
 
 
-class EventDisplay(NamedTuple):
-    """An event, and who acted by which key."""
+@dataclass(frozen=True)
+class EventDisplay:
+    """An event, who acted by which key, and the names of what it refers to."""
 
     event: AuditEvent
     user: User | None
     key: Key | None
+    names: Names
 
     @property
     def who(self) -> str:
@@ -60,9 +69,36 @@ class EventDisplay(NamedTuple):
         return self.key.name if self.key else pgettext("actor", "System")
 
     @property
+    def sentence(self) -> str:
+        """What happened, as plain text."""
+        return sentence_text(self.event.action, self._facts, own=self._own)
+
+    @property
+    def sentence_html(self) -> SafeString:
+        """What happened, for a page."""
+        return sentence_html(self.event.action, self._facts, own=self._own)
+
+    @cached_property
+    def _facts(self) -> dict[str, str]:
+        return facts_of(self.event, self._acting, self.object_word, self.names)
+
+    @property
+    def _acting(self) -> str:
+        if self.user is not None:
+            return self.user.name or self.user.email
+        if self.key is not None:
+            return gettext("API key %(name)s") % {"name": self.key.name}
+        return pgettext("actor", "System")
+
+    @property
+    def _own(self) -> bool:
+        event = self.event
+        return event.object_type == "user" and event.object_id == str(event.actor_user_id)
+
+    @property
     def object(self) -> str:
         detail = self.event.detail
-        name = next((str(detail[name]) for name in _NAMES if detail.get(name)), "")
+        name = next((str(detail[name]) for name in NAMES if detail.get(name)), "")
         return " ".join((self.object_word, name or self.event.object_id))
 
     @property
@@ -118,6 +154,10 @@ def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet
         events = events.filter(_actor_query(wanted.actor))
     if wanted.action:
         events = events.filter(action__startswith=wanted.action)
+    if wanted.act:
+        events = events.filter(action__in=kinds_of(wanted.act))
+    if wanted.objects:
+        events = events.filter(object_type__in=wanted.objects)
     if wanted.object:
         events = events.filter(
             Q(object_id=wanted.object) | Q(object_type__startswith=wanted.object.lower())
@@ -132,17 +172,28 @@ def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet
 
 
 def describe_events(events: Sequence[AuditEvent]) -> list[EventDisplay]:
-    """The events with the people and keys that they name, two queries for all of them."""
+    """The events with the names of what they refer to, one query for each kind of thing."""
     users = User.objects.in_bulk([event.actor_user_id for event in events if event.actor_user_id])
     keys = Key.objects.in_bulk([event.actor_key for event in events if event.actor_key])
+    names = names_of(events)
     return [
         EventDisplay(
             event,
             users.get(event.actor_user_id or 0),
             keys.get(event.actor_key) if event.actor_key else None,
+            names,
         )
         for event in events
     ]
+
+
+def possible_actors(events: QuerySet[AuditEvent], belong: Q) -> tuple[list[User], list[Key]]:
+    """Who may have acted: the people who belong here, and all behind the newest of the events."""
+    recent = list(events.order_by("-id").values_list("actor_user_id", "actor_key")[:_RECENT])
+    acted = Q(id__in={person for person, _ in recent if person})
+    people = User.objects.filter(acted | belong).distinct().order_by("email")[:_CHOICES_MAX]
+    keys = Key.objects.filter(id__in={key for _, key in recent if key})
+    return list(people), list(keys[:_CHOICES_MAX])
 
 
 def changes_of(detail: dict[str, Any]) -> list[Change]:

@@ -1,10 +1,10 @@
 """The pages of the trail: of one organisation (W56), and of the installation (W80)."""
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +16,9 @@ from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import operator_page, organisation_page
 from accounts.audit import log as audit_log
 from accounts.audit.log import AuditFilter
-from accounts.models import AuditEvent
+from accounts.audit.sentences import ACTS
+from accounts.audit.words import INSTALLATION_OBJECTS, OBJECTS, object_word
+from accounts.models import AuditEvent, Organisation
 from accounts.preferences.table_preferences import read_table
 from lib import clock
 from lib.files.csv_file import stream
@@ -24,39 +26,41 @@ from lib.htmx import render_dialog
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
-from lib.tables.table import Column, Filter, State, Table
+from lib.tables.table import Choices, Column, Filter, State, Table
 
 _COLUMNS = (
-    Column("action", _("Action"), "code", value="event.action", card="title"),
-    Column("who", _("Actor"), card="first"),
-    Column("object", _("Object"), card="second"),
-    Column("change", _("Change"), value="summary", priority=2),
-    Column("address", _("IP address"), "code", value="event.address", priority=3),
+    Column("event", _("Event"), value="sentence", card="title"),
+    Column("change", _("Change"), value="summary", chosen=False, in_files=True),
+    Column("address", _("IP address"), "code", value="event.address", priority=3, card="second"),
     Column("via", _("Key or session"), "code", priority=4),
     Column("time", _("Time"), "ago", value="event.at", sort="id", card="last"),
+    Column("who", _("Actor"), chosen=False, in_files=True),
+    Column("action", _("Action"), "code", value="event.action", chosen=False, in_files=True),
+    Column("object", _("Object"), chosen=False, in_files=True),
     Column("client", _("Client"), value="event.client", chosen=False),
     Column("reason", _("Reason"), value="event.reason", chosen=False),
     Column("request", _("Request ID"), "code", value="event.request_id", chosen=False),
     Column("id", _("ID"), "code", value="id", chosen=False),
 )
 _FILTERS = (
-    Filter("actor", _("Person or key"), "search"),
-    Filter("action", _("Action"), "search"),
-    Filter("object", _("Object type or ID"), "search"),
+    Filter("actor", _("Person or key")),
+    Filter("object", _("Object")),
+    Filter("action", _("Action"), choices=(("", _("Any action")), *ACTS.items())),
     Filter("since", _("From"), "date"),
     Filter("until", _("To"), "date"),
 )
+_ORGANISATIONS_MAX: Final = 500
 AUDIT = Table("audit", _("Audit log"), _COLUMNS, default_sort="-time", filters=_FILTERS, big=True)
 ALL_AUDIT = Table(
     "all-audit",
     _("Audit log"),
     (
-        *_COLUMNS[:3],
-        Column("organisation", _("Organisation"), value="event.organisation.slug", priority=2),
-        *_COLUMNS[3:],
+        _COLUMNS[0],
+        Column("organisation", _("Organisation"), value="event.organisation.name", priority=2),
+        *_COLUMNS[1:],
     ),
     default_sort="-time",
-    filters=(*_FILTERS, Filter("organisation", _("Organisation"), "search")),
+    filters=(*_FILTERS, Filter("organisation", _("Organisation"))),
     big=True,
 )
 
@@ -64,8 +68,13 @@ ALL_AUDIT = Table(
 @organisation_page("audit.read")
 @require_safe
 def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    state = read_table(AUDIT, request, actor)
-    events = audit_log.filter_events(audit_log.visible_events(actor), _read_filter(state))
+    visible = audit_log.visible_events(actor)
+    choices = {
+        "actor": _actors(request, visible, Q(memberships__organisation=actor.organisation)),
+        "object": _objects(request, INSTALLATION_OBJECTS),
+    }
+    state = read_table(AUDIT, request, actor, choices=choices)
+    events = audit_log.filter_events(visible, _read_filter(state))
     if request.GET.get("export") == "jsonl":
         return _json_lines(request, events)
 
@@ -82,9 +91,14 @@ def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("audit.read")
 @require_safe
 def all_event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    state = read_table(ALL_AUDIT, request, actor)
-    wanted = _read_filter(state, state.value("organisation"))
-    events = audit_log.filter_events(audit_log.all_events(actor), wanted)
+    every = audit_log.all_events(actor)
+    choices = {
+        "actor": _actors(request, every, Q(operator=True)),
+        "object": _objects(request, frozenset()),
+        "organisation": _organisations(request),
+    }
+    state = read_table(ALL_AUDIT, request, actor, choices=choices)
+    events = audit_log.filter_events(every, _read_filter(state, state.value("organisation")))
     if request.GET.get("export") == "jsonl":
         return _json_lines(request, events)
 
@@ -127,9 +141,43 @@ def _context(state: State) -> dict[str, Any]:
     }
 
 
+def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Choices:
+    people, keys = audit_log.possible_actors(events, belong)
+    known = {
+        user.email: f"{user.name} ({user.email})" if user.name else user.email for user in people
+    }
+    known |= {id_text(key.id): f"{key.name} …{key.last4}" for key in keys}
+    return [("", _("Anyone")), *_with_asked(request, "actor", known)]
+
+
+def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
+    """The kinds of things, of those with one word the first; or one thing by its id."""
+    known: dict[str, str] = {}
+    for kind in OBJECTS:
+        if kind not in hidden and object_word(kind) not in known.values():
+            known[kind] = object_word(kind)
+    return [("", _("Any object")), *_with_asked(request, "object", known)]
+
+
+def _organisations(request: HttpRequest) -> Choices:
+    rows = Organisation.objects.order_by("name", "slug")[:_ORGANISATIONS_MAX]
+    known = {row.slug: row.name for row in rows}
+    return [("", _("Any organisation")), *_with_asked(request, "organisation", known)]
+
+
+def _with_asked(request: HttpRequest, name: str, known: dict[str, str]) -> Choices:
+    """The choices by their words, with the one that the address names if it is none of them."""
+    asked = request.GET.get(name, "").strip()[:200]
+    if asked and asked not in known:
+        known[asked] = asked
+    return sorted(known.items(), key=lambda one: one[1].casefold())
+
+
 def _row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
     return {
         "event": one.event,
+        "sentence": one.sentence,
+        "sentence_html": one.sentence_html,
         "id": id_text(one.event.id),
         "href": href,
         "who": one.who,
@@ -141,10 +189,13 @@ def _row(one: audit_log.EventDisplay, href: str) -> dict[str, Any]:
 
 def _read_filter(state: State, organisation: str = "") -> AuditFilter:
     until = _midnight(state.value("until"))
+    asked = state.value("object")
+    kinds = [kind for kind in OBJECTS if asked in OBJECTS and OBJECTS[kind] == OBJECTS[asked]]
     return AuditFilter(
         actor=state.value("actor"),
-        action=state.value("action"),
-        object=state.value("object"),
+        act=state.value("action"),
+        object="" if kinds else asked,
+        objects=kinds,
         since=_midnight(state.value("since")),
         # The day that is named is in it.
         until=until + dt.timedelta(days=1) if until else None,

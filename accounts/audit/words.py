@@ -6,7 +6,26 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-_OBJECTS: Final[Mapping[str, Promise]] = {
+OBJECTS: Final[Mapping[str, Promise]] = {
+    "account": _("Credit line"),
+    "announcement": _("Announcement"),
+    "billdifference": _("Bill difference"),
+    "catalogueignorerule": _("Catalogue update"),
+    "catalogueupdate": _("Catalogue update"),
+    "channeltestrun": _("Channel test"),
+    "chartnote": _("Note"),
+    "exchangerate": _("Exchange rate"),
+    "modelalias": _("Alias"),
+    "modelentry": _("Model"),
+    "modelproposal": _("Model"),
+    "modelrule": _("Model rule"),
+    "plancut": _("Price plan"),
+    "providerbill": _("Provider bill"),
+    "redemption": _("Code"),
+    "setuplink": _("Set-up link"),
+    "signupsetting": _("Sign-up"),
+    "subscription": _("Subscription"),
+    "subscriptionplan": _("Subscription plan"),
     "authenticator": _("Two-factor authentication"),
     "budget": _("Budget"),
     "budgetraise": _("Increase request"),
@@ -29,9 +48,9 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
     "leavingrule": _("Playground rule"),
     "membership": _("Member"),
     "organisation": _("Organisation"),
-    "organisationplan": _("Plan"),
+    "organisationplan": _("Price plan"),
     "organisationpreference": _("Playground settings"),
-    "plan": _("Plan"),
+    "plan": _("Price plan"),
     "preset": _("Preset"),
     "price": _("Price"),
     "pricepreview": _("Price preview"),
@@ -62,6 +81,17 @@ _OBJECTS: Final[Mapping[str, Promise]] = {
 }
 
 
+# Of an installation alone: no organisation's log has events about these.
+INSTALLATION_OBJECTS: Final = frozenset({
+    "announcement", "backup", "billdifference", "catalogueignorerule", "catalogueupdate", "channel",
+    "channelkey", "channeltestrun", "codebatch", "detachedmonth", "exchangerate", "finding",
+    "installationsetting", "jobrun", "modelalias", "modelentry", "modelproposal", "modelrule",
+    "plan", "price", "pricepreview", "priceproposal", "priceversion", "providerbill", "sealcut",
+    "secretcheck", "sellerdetail", "setuplink", "signinlink", "signupsetting", "subscriptionplan",
+    "taxrate", "acceptedmember", "authenticator",
+})  # fmt: skip
+
+
 def object_word(object_type: str) -> str:
     """An object's type, in the language of the page."""
-    return str(_OBJECTS.get(object_type, object_type))
+    return str(OBJECTS.get(object_type, object_type))

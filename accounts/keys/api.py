@@ -53,8 +53,8 @@ class KeyIn(Schema):
         description="Names or patterns (`gpt-*`) the key may use. Empty: all.",
     )
     expires_at: Instant | None = Field(None, description="When the key expires.")
-    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
-    tpm: Count | None = Field(None, description="Language-model tokens in any 60-second window.")
+    rpm: Count | None = Field(None, description="Requests over any 60 seconds.")
+    tpm: Count | None = Field(None, description="Language-model tokens over any 60 seconds.")
     parallel: Count | None = Field(None, description="Requests that may run at the same time.")
     endpoints: list[Word] = Field(
         default_factory=list, description="Endpoints the key may use, by name. Empty: all."
@@ -90,8 +90,8 @@ class LimitChange(Schema):
         max_length=254,
         description="A team's slug or a person's email address; empty for the organisation.",
     )
-    rpm: Count | None = Field(None, description="Requests in any 60-second window.")
-    tpm: Count | None = Field(None, description="Language-model tokens in any 60-second window.")
+    rpm: Count | None = Field(None, description="Requests over any 60 seconds.")
+    tpm: Count | None = Field(None, description="Language-model tokens over any 60 seconds.")
     parallel: Count | None = Field(None, description="Requests that may run at the same time.")
 
 

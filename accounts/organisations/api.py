@@ -55,7 +55,7 @@ class OrganisationChange(Schema):
         max_length=3,
         description="Such as `EUR`. Pages show amounts in it too; those of the API stay in USD.",
     )
-    include_cost: bool | None = Field(None, description="Report the cost in every response.")
+    include_cost: bool | None = Field(None, description="Include the cost in responses.")
     retention_hours: Whole | None = Field(
         None, ge=0, le=24, description="How long answers are kept for later requests."
     )

@@ -7,12 +7,12 @@ from django import forms
 from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
@@ -37,7 +37,7 @@ from billing.models import CodeBatch, CreditKind, CreditState
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
 from billing.wallets.words import CREDIT_KINDS, METHODS, TOP_UP_STATES, top_up_badge
-from lib.htmx import back_to, render_dialog, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -94,14 +94,8 @@ CREDITS = Table(
 
 
 @operator_page("credits.read")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = CreditForm(request.POST or None)
-    effect, seen = None, ""
-    if form.is_valid() and (effect := _run_or_add_error(form, lambda: _effect(actor, form))):
-        seen = _effect_digest(form, effect)
-        if request.POST.get("seen") == seen and _credit(request, actor, form):
-            return see_other("credits")
     state = read_table(CREDITS, request, actor)
     rows = visible_credits(actor)
     if state.value("state"):
@@ -111,14 +105,32 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             _organisation_query(text) | Q(reason__icontains=text) | Q(document__icontains=text)
         )
     context = {
+        "limit_nano": credits.limit_nano(),
+        "may_write": access.scope_of(actor, "credits.write") is not None,
+    }
+    templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
+    return answer_table(request, state, QuerySource(rows), templates, context)
+
+
+@operator_page("credits.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def credit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Ask for the correction, then for its effect to be confirmed."""
+    form = CreditForm(request.POST or None)
+    effect, seen = None, ""
+    if form.is_valid() and (effect := _run_or_add_error(form, lambda: _effect(actor, form))):
+        seen = _effect_digest(form, effect)
+        if request.POST.get("seen") == seen and _credit(request, actor, form):
+            return redirect_to(request, "credits")
+    context = {
         "form": form,
         "effect": None if form.errors else effect,
         "seen": seen,
         "organisations": list(all_organisations(actor)[:200]),
-        "limit_nano": credits.limit_nano(),
-    }  # fmt: skip
-    templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
-    return _attach_form(form, answer_table(request, state, QuerySource(rows), templates, context))
+    }
+    return render_dialog(
+        request, "billing/credits/credit_new.html", context, refused=bool(form.errors)
+    )
 
 
 def _effect(actor: Actor, form: CreditForm) -> Effect:
@@ -241,21 +253,29 @@ CODES = Table(
 
 
 @operator_page("codes.read")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = BatchForm(request.POST or None)
-    if form.is_valid() and _batch(request, actor, form):
-        return see_other("codes")
     state = read_table(CODES, request, actor)
     batches = visible_batches(actor).filter(name__icontains=state.value("q"))
     rows = [row for row in _batch_rows(list(batches)) if state.value("state") in ("", row["state"])]
     batch_id = request.GET.get("made")
     context = {
-        "form": form,
         "making": any(row["id"] == batch_id and row["state"] == "unmade" for row in rows),
+        "may_write": access.scope_of(actor, "codes.write") is not None,
     }
     templates = ("billing/credits/codes.html", "billing/credits/_codes.html")
-    return _attach_form(form, answer_table(request, state, ListSource(rows), templates, context))
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+@operator_page("codes.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def code_batch_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = BatchForm(request.POST or None)
+    if form.is_valid() and _batch(request, actor, form):
+        return redirect_to(request, "codes")
+    return render_dialog(
+        request, "billing/credits/code_batch_new.html", {"form": form}, refused=form.is_bound
+    )
 
 
 def _batch_rows(batches: list[CodeBatch]) -> list[dict[str, Any]]:
@@ -314,11 +334,10 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         messages.success(
             request, gettext("The codes of %(name)s are now disabled.") % {"name": batch.name}
         )
-        return see_other("codes")
-    context = {"batch": batch, "id": id, "wrong": request.method == "POST"}
-    return render(
-        request, "billing/credits/code_kill.html", context, status=422 if context["wrong"] else 200
-    )
+        return redirect_to(request, "codes")
+    wrong = request.method == "POST"
+    context = {"batch": batch, "id": id, "wrong": wrong}
+    return render_dialog(request, "billing/credits/code_kill.html", context, refused=wrong)
 
 
 # Payments ---------------------------------------------------------------------------------------
@@ -423,13 +442,6 @@ def _run_or_add_error(form: forms.Form, act: Callable[[], Any]) -> Any:
     except Http404:
         form.add_error("organisation", gettext("This organisation does not exist."))
     return None
-
-
-def _attach_form(form: forms.Form, response: HttpResponseBase) -> HttpResponseBase:
-    """Attach the form to a page with a list. The status tells whether the form has errors."""
-    if form.errors:
-        response.status_code = 422
-    return response
 
 
 def _organisation_query(text: str) -> Q:

@@ -1,11 +1,10 @@
-"""USD as integer nano (10⁻⁹ USD): reading, writing and showing.
+"""USD as integer nano (10⁻⁹ USD): reading and writing. `display.py` says how pages show it.
 
-Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted. All
-rounding is half-even: that of a charge, once, and that of the display forms, for eyes only.
+Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted. A
+charge is rounded once, half-even.
 """
 
 import re
-from decimal import Decimal
 from typing import Final
 
 NANO_PER_USD: Final = 1_000_000_000
@@ -18,13 +17,6 @@ _MULTIPLIER_PPM_MAX: Final = 1_000_000_000
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 # A comma is read only where it parts thousands: "12,50" is an amount elsewhere, and not this one.
 _GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
-_TRUE_MINUS: Final = "\N{MINUS SIGN}"
-# The smallest step that the screen shows: 0.00000001 USD.
-_DISPLAY_STEP_NANO: Final = 10
-_ROW_STEP_NANO: Final = 100_000
-_CENT_NANO: Final = NANO_PER_USD // 100
-_CARD_WHOLE_NANO: Final = 100_000 * NANO_PER_USD
-_SIGNIFICANT_DIGITS: Final = 4
 
 
 class MoneyInvalid(ValueError):
@@ -119,69 +111,7 @@ def format_multiplier(ppm: int) -> str:
     return format_scaled(ppm, _MULTIPLIER_DIGITS)
 
 
-def display_total(nano: int, symbol: str = "$") -> str:
-    """A total for the screen: grouped, two decimals ("$1,284.07").
-
-    Below one cent it is shown as one request is, because a total that is not zero never reads as
-    zero. `symbol` is how the page's language writes USD.
-    """
-    if nano and abs(nano) < _CENT_NANO:
-        return display_request(nano, symbol)
-    return _display(nano, 2, 2, symbol)
-
-
-def display_places(nano: int, places: int, symbol: str = "$") -> str:
-    """An amount beside others that it adds up with: all have the same decimals."""
-    return _display(nano, places, places, symbol)
-
-
-def display_row(nano: int, symbol: str = "$") -> str:
-    """An amount in a column: always four decimals; what they cannot show is "<$0.0001"."""
-    if nano and abs(nano) < _ROW_STEP_NANO:
-        return f"<{symbol}0.0001" if nano > 0 else f">{_TRUE_MINUS}{symbol}0.0001"
-    return _display(nano, 4, 4, symbol)
-
-
-def display_price(nano: int | Decimal, symbol: str = "$") -> str:
-    """A price: every digit of it, two decimals at least ("$0.10", "$0.075").
-
-    One that a plan multiplies has up to six digits more than nano: parts per million of it.
-    """
-    return symbol + format_price(int(Decimal(nano).scaleb(6)), _FRACTION_DIGITS + 6)
-
-
 def format_price(scaled: int, fraction_digits: int) -> str:
     """`format_scaled` with two decimals at least ("0.10", "0.075")."""
     whole, _, fraction = format_scaled(scaled, fraction_digits).partition(".")
     return f"{whole}.{fraction.ljust(2, '0')}"
-
-
-def display_card(nano: int, symbol: str = "$") -> str:
-    """A total on a card: as `display_total`, but from 100,000 on without decimals."""
-    if abs(nano) >= _CARD_WHOLE_NANO:
-        return _display(nano, 0, 0, symbol)
-    return display_total(nano, symbol)
-
-
-def display_request(nano: int, symbol: str = "$") -> str:
-    """The charge of one request: four significant digits within four to eight decimals.
-
-    Trailing zeros beyond the fourth decimal fall away ("$0.00459"); exact zero is "$0.00"; what is
-    too small to show is "<$0.00000001".
-    """
-    if nano == 0:
-        return f"{symbol}0.00"
-    magnitude = abs(nano)
-    if magnitude < _DISPLAY_STEP_NANO:
-        return f"<{symbol}0.00000001" if nano > 0 else f">{_TRUE_MINUS}{symbol}0.00000001"
-    decimals = _FRACTION_DIGITS - len(str(magnitude)) + _SIGNIFICANT_DIGITS
-    return _display(nano, 4, min(max(decimals, 4), 8), symbol)
-
-
-def _display(nano: int, decimals_min: int, decimals_max: int, symbol: str) -> str:
-    rounded = round_half_even(abs(nano), 10 ** (_FRACTION_DIGITS - decimals_max))
-    whole, fraction = divmod(rounded, 10**decimals_max)
-    digits = str(fraction).rjust(decimals_max, "0") if decimals_max else ""
-    digits = digits[:decimals_min] + digits[decimals_min:].rstrip("0")
-    sign = _TRUE_MINUS if nano < 0 and rounded else ""
-    return f"{sign}{symbol}{whole:,}" + (f".{digits}" if digits else "")

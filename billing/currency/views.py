@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
@@ -17,7 +17,7 @@ from billing.currency.exchange_rates import RateFields, add_rates, rate_text
 from billing.invoices.forms import ExchangeRateForm
 from billing.models import ExchangeRate
 from lib import clock
-from lib.htmx import see_other
+from lib.htmx import redirect_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -40,8 +40,21 @@ RATES = Table(
 
 
 @operator_page("credits.write")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    rows = exchange_rates(actor)
+    codes = rows.order_by("currency").values_list("currency", flat=True).distinct()
+    choices = [("", gettext("All currencies")), *((code, code) for code in codes)]
+    state = read_table(RATES, request, actor, choices={"currency": choices})
+    if state.value("currency"):
+        rows = rows.filter(currency=state.value("currency"))
+    templates = ("billing/currency/exchange_rates.html", "billing/currency/_exchange_rates.html")
+    return answer_table(request, state, QuerySource(rows), templates, {}, _rows)
+
+
+@operator_page("credits.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def exchange_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = ExchangeRateForm(request.POST or None, initial={"day": clock.now().date()})
     if form.is_valid():
         try:
@@ -50,18 +63,10 @@ def exchange_rate_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Rate added."))
-            return see_other("exchange_rates")
-    rows = exchange_rates(actor)
-    codes = rows.order_by("currency").values_list("currency", flat=True).distinct()
-    choices = [("", gettext("All currencies")), *((code, code) for code in codes)]
-    state = read_table(RATES, request, actor, choices={"currency": choices})
-    if state.value("currency"):
-        rows = rows.filter(currency=state.value("currency"))
-    templates = ("billing/currency/exchange_rates.html", "billing/currency/_exchange_rates.html")
-    response = answer_table(request, state, QuerySource(rows), templates, {"form": form}, _rows)
-    if form.errors:
-        response.status_code = 422
-    return response
+            return redirect_to(request, "exchange_rates")
+    return render_dialog(
+        request, "billing/currency/exchange_rate_new.html", {"form": form}, refused=form.is_bound
+    )
 
 
 def _rows(page: list[ExchangeRate]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from billing.currency.display import TOTAL_PLACES, exact_places, pad
 from billing.currency.money import format_usd
 from billing.invoices.invoices import lines_of
 from billing.invoices.payments import due_on, left_nano, payment_state
@@ -100,15 +101,22 @@ def month_word(month: dt.date) -> str:
     return date_format(month, "YEAR_MONTH_FORMAT")
 
 
-def amount(nano: int) -> str:
-    """``1,284.07``: exact, grouped, in the document's currency."""
-    whole, _, fraction = format_usd(abs(nano)).partition(".")
+def amount(nano: int, places: int = TOTAL_PLACES) -> str:
+    """``1,284.07``: exact, grouped, with so many decimals at least, in the document's currency."""
+    whole, _, fraction = pad(format_usd(abs(nano)), places).partition(".")
     text = f"{int(whole):,}.{fraction}"
     return f"-{text}" if nano < 0 else text
 
 
 def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
     """The document in the language that is active, which is `language`."""
+    lines = lines_of(invoice)
+    # All amounts but the total, which is in cents, have the same decimals.
+    parts = (invoice.net_nano, invoice.tax_nano, invoice.rounding_nano)
+    places = exact_places(
+        format_usd(nano) for nano in (*parts, *(one.amount_nano for one in lines))
+    )
+    rate_places = exact_places(_rate(line) for line in lines if line.kind == "usage")
     heads = (
         gettext("Description"), gettext("Quantity"), gettext("Unit"), gettext("Rate"),
         gettext("Amount (%(currency)s)") % {"currency": invoice.currency},
@@ -128,11 +136,11 @@ def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
             (gettext("Buyer"), party(invoice.buyer)),
         ),
         heads=heads,
-        rows=tuple(_row(line) for line in lines_of(invoice)),
+        rows=tuple(_row(line, places, rate_places) for line in lines),
         totals=(
-            (gettext("Net"), amount(invoice.net_nano)),
-            (gettext("Tax"), amount(invoice.tax_nano)),
-            (gettext("Rounding"), amount(invoice.rounding_nano)),
+            (gettext("Net"), amount(invoice.net_nano, places)),
+            (gettext("Tax"), amount(invoice.tax_nano, places)),
+            (gettext("Rounding"), amount(invoice.rounding_nano, places)),
             (
                 gettext("Total (%(currency)s)") % {"currency": invoice.currency},
                 amount(invoice.total_nano),
@@ -148,14 +156,14 @@ def _period(invoice: Invoice) -> str:
     first, end = invoice.from_at.astimezone(zone), invoice.until_at.astimezone(zone)
     return gettext("%(month)s: from %(first)s until %(end)s, %(zone)s") % {
         "month": month_word(invoice.month),
-        "first": f"{first:%Y-%m-%d %H:%M}",
-        "end": f"{end:%Y-%m-%d %H:%M}",
+        "first": date_format(first, "DATETIME_FORMAT"),
+        "end": date_format(end, "DATETIME_FORMAT"),
         "zone": invoice.zone,
     }
 
 
 def _day(at: dt.datetime, invoice: Invoice) -> str:
-    return f"{at.astimezone(ZoneInfo(invoice.zone)):%Y-%m-%d}"
+    return date_format(at.astimezone(ZoneInfo(invoice.zone)), "DATE_FORMAT")
 
 
 def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
@@ -167,18 +175,24 @@ def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _row(line: Line) -> RowDisplay:
+def _row(line: Line, places: int, rate_places: int) -> RowDisplay:
     if line.kind == "usage":
         return RowDisplay(
             f"{line.project or line.team or '–'} · {line.model}",
             _join_texts(meter_name(line.meter), _origin(line)),
             group_digits(line.quantity),
             unit_word(line.meter),
-            rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm),
-            amount(line.amount_nano),
+            pad(_rate(line), rate_places),
+            amount(line.amount_nano, places),
         )
     rate = f"{percent_text(line.rate_ppm)} %" if line.kind == "tax" and line.rate_ppm else ""
-    return RowDisplay(_line_text(line), _origin(line), "", "", rate, amount(line.amount_nano))
+    return RowDisplay(
+        _line_text(line), _origin(line), "", "", rate, amount(line.amount_nano, places)
+    )
+
+
+def _rate(line: Line) -> str:
+    return rate_figure(line.meter, line.rate_nano_per_million, line.multiplier_ppm)
 
 
 def _line_text(line: Line) -> str:
@@ -208,12 +222,12 @@ def _join_texts(*texts: str) -> str:
 
 def _notes(invoice: Invoice) -> tuple[str, ...]:
     rounded = gettext(
-        "Each line is exact. The whole is rounded once, at the total, half to even, to the cent; "
-        "the difference is a line of its own."
+        "Lines are exact. Only the total is rounded, to the cent, half to even; the difference "
+        "is a line of its own."
     )
     if invoice.kind != InvoiceKind.INVOICE:
         return (rounded,)
     paid = gettext(
-        "Usage and subscriptions were paid from the balance. This is no request for payment."
+        "Usage and subscriptions were paid from the balance. This is not a payment request."
     )
     return (rounded, paid)

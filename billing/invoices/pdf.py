@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import typst
 from django.utils.translation import gettext, override
 
 from billing.invoices.document import DocumentDisplay, describe_document
 from billing.models import Invoice, TopUp
 from billing.topups.receipt_document import describe_receipt
+from lib import extras
 from lib.refusal import Refused
 
 LANGUAGES: Final = ("en", "zh-hans")
@@ -48,7 +48,7 @@ class FontMissing(Refused):
 
 
 def invoice_pdf(invoice: Invoice, language: str) -> bytes:
-    """The PDF of a document in one of LANGUAGES. Raises FontMissing."""
+    """The PDF of a document in one of LANGUAGES. Raises FontMissing, ExtraMissing."""
     return _pdf(lambda: describe_document(invoice, language), language)
 
 
@@ -57,7 +57,7 @@ def invoice_picture(invoice: Invoice, language: str) -> bytes:
     with override(language):
         document = _document(describe_document(invoice, language), language)
     inputs = {"document": json.dumps(document)}
-    pages: Any = typst.compile(_TEMPLATE, sys_inputs=inputs, format="png", ppi=144)
+    pages: Any = _typst().compile(_TEMPLATE, sys_inputs=inputs, format="png", ppi=144)
     first: bytes = pages[0] if isinstance(pages, list) else pages
     return first
 
@@ -69,6 +69,7 @@ def receipt_pdf(top_up: TopUp, language: str) -> bytes:
 
 def _pdf(make: Callable[[], DocumentDisplay], language: str) -> bytes:
     with override(language):
+        typst = _typst()
         document = _document(make(), language)
         try:
             return _compile(document)
@@ -82,6 +83,13 @@ def _pdf(make: Callable[[], DocumentDisplay], language: str) -> bytes:
             gettext("Letters that no font of this installation has are printed by their code.")
         )
         return _compile(document)
+
+
+def _typst() -> Any:
+    extras.require("pdf")
+    import typst
+
+    return typst
 
 
 def _document(display: DocumentDisplay, language: str) -> dict[str, Any]:
@@ -104,7 +112,7 @@ def _document(display: DocumentDisplay, language: str) -> dict[str, Any]:
 
 
 def _compile(document: dict[str, Any]) -> bytes:
-    pdf: bytes = typst.compile(
+    pdf: bytes = _typst().compile(
         _TEMPLATE, sys_inputs={"document": json.dumps(document)}, pdf_standards=["ua-1"]
     )
     return pdf
@@ -113,7 +121,7 @@ def _compile(document: dict[str, Any]) -> bytes:
 @cache
 def _families() -> frozenset[str]:
     """The fonts of this machine, and those in the wheel."""
-    return frozenset(typst.Fonts().families())
+    return frozenset(_typst().Fonts().families())
 
 
 def _spell_foreign(text: str) -> str:

@@ -28,7 +28,7 @@ from billing.invoices.document import (
 )
 from billing.invoices.forms import BuyerForm
 from billing.invoices.payments import payment_state
-from billing.invoices.pdf import LANGUAGES, FontMissing
+from billing.invoices.pdf import LANGUAGES
 from billing.invoices.pdf import invoice_pdf as make_pdf
 from billing.invoices.rules import last_month, month_after, month_span
 from billing.models import Invoice
@@ -140,13 +140,13 @@ def invoice_pdf(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
     language = request.GET.get("language") or get_language() or "en"
     try:
         return pdf_file(invoice, language)
-    except FontMissing as missing:
-        messages.error(request, str(missing))
+    except Refused as refused:
+        messages.error(request, str(refused))
         return see_other(_url(actor, invoice))
 
 
 def pdf_file(invoice: Invoice, language: str) -> HttpResponse:
-    """The PDF of a document that has its number. Http404 before. Raises FontMissing."""
+    """The PDF of a document that has its number. Http404 before. Raises Refused."""
     if invoice.number is None or language not in LANGUAGES:
         raise Http404
     response = HttpResponse(make_pdf(invoice, language), content_type="application/pdf")

@@ -7,9 +7,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor
@@ -37,7 +37,7 @@ from billing.subscriptions.plans import (
     unit_term,
 )
 from billing.subscriptions.rules import Terms
-from lib.htmx import back_to, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -168,7 +168,7 @@ class ChooseForm(forms.Form):
 
     plan = forms.ModelChoiceField(
         SubscriptionPlan.objects.none(),
-        label=_("Plan"),
+        label=pgettext_lazy("subscription", "Plan"),
         error_messages={"invalid_choice": _("This plan is not offered.")},
     )
     seen = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)
@@ -256,14 +256,8 @@ def _subscription_context(actor: Actor, organisation: Organisation) -> dict[str,
 
 
 @operator_page("credits.read")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def subscription_plan_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = PlanForm(request.POST or None)
-    if request.method == "POST":
-        access.require(actor, "credits.write")
-        if form.is_valid() and _save_plan(actor, form):
-            messages.success(request, gettext("Plan created. Offer it when it is ready."))
-            return see_other("subscription_plans")
     state = read_table(PLANS, request, actor)
     rows = visible_subscription_plans(actor).filter(name__icontains=state.value("q"))
     if state.value("state"):
@@ -272,10 +266,19 @@ def subscription_plan_list(request: HttpRequest, actor: Actor) -> HttpResponseBa
         "billing/subscriptions/subscription_plans.html",
         "billing/subscriptions/_subscription_plans.html",
     )
-    response = answer_table(request, state, QuerySource(rows), templates, {"form": form})
-    if form.is_bound:
-        response.status_code = 422
-    return response
+    context = {"may_write": access.scope_of(actor, "credits.write") is not None}
+    return answer_table(request, state, QuerySource(rows), templates, context)
+
+
+@operator_page("credits.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def subscription_plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = PlanForm(request.POST or None)
+    if form.is_valid() and _save_plan(actor, form):
+        messages.success(request, gettext("Plan created. Offer it when it is ready."))
+        return redirect_to(request, "subscription_plans")
+    template = "billing/subscriptions/subscription_plan_new.html"
+    return render_dialog(request, template, {"form": form}, refused=form.is_bound)
 
 
 @operator_page("credits.write")

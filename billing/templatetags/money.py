@@ -1,28 +1,31 @@
 """Template filters for money: nano USD in, the words of the page out."""
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from babel.numbers import format_currency
 from django import template
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, to_locale
 
 from billing.currency.conversion import ExchangeRate, convert_nano
-from billing.currency.exchange_rates import display_rate, rate_text
-from billing.currency.money import (
-    display_card,
-    display_places,
-    display_price,
-    display_request,
-    display_row,
-    display_total,
-    format_usd,
+from billing.currency.display import (
+    TOTAL_PLACES,
+    Nano,
+    charge_places,
+    display,
+    is_exact,
+    price_places,
 )
-from billing.wallets.words import money_symbol
+from billing.currency.exchange_rates import display_rate, rate_text
+from billing.currency.money import format_price
+from billing.wallets.words import money_symbol, total_text
 from lib import clock
 from lib.numbers.formatting import MISSING, group_digits
+from lib.tables.keyset import value_at
 
 register = template.Library()
 register.simple_tag(money_symbol)
@@ -30,57 +33,55 @@ register.simple_tag(money_symbol)
 
 @register.filter
 def money_total(nano: int | None) -> str:
-    """A total: grouped, two decimals; a dash when it is not known."""
-    return MISSING if nano is None else display_total(nano, money_symbol())
-
-
-@register.filter
-def figure(value: int, metric: str) -> str:
-    """A figure of a chart: money where the metric is cost, else a grouped count."""
-    return money_total(value) if metric == "cost" else group_digits(value)
+    """A total, to the cent; a dash when it is not known."""
+    return _titled(nano, TOTAL_PLACES)
 
 
 @register.filter
 def money_signed(nano: int) -> str:
     """A movement: a total with its sign, plus as well."""
-    text = display_total(nano, money_symbol())
-    return f"+{text}" if nano > 0 else text
+    return _titled(nano, TOTAL_PLACES, "+" if nano > 0 else "")
 
 
 @register.filter
-def money_exact(nano: int) -> str:
-    """Every digit, for a title beside a rounded figure."""
-    return f"{format_usd(nano)} USD"
+def money_request(nano: Nano | None, places: int | None = None) -> str:
+    """The charge of one request, with the decimals of its column."""
+    return _titled(nano, charge_places([nano or 0]) if places is None else places)
+
+
+@register.simple_tag
+def charge_decimals(rows: Iterable[Any], path: str) -> int:
+    """The decimals of a column of charges, which its rows have at a path."""
+    return charge_places([value_at(row, path) or 0 for row in rows])
 
 
 @register.filter
-def money_card(nano: int | None) -> str:
-    """A total on a card: from 100,000 on without decimals."""
-    return MISSING if nano is None else display_card(nano, money_symbol())
+def money_price(nano: Nano | None, places: int | None = None) -> str:
+    """A price, with the decimals of its column."""
+    return _titled(nano, price_places([nano or 0]) if places is None else places)
 
 
 @register.filter
-def money_places(nano: int, places: int) -> str:
-    """An amount with so many decimals, as the others beside it have."""
-    return display_places(nano, places, money_symbol())
+def money_exact(nano: Nano) -> str:
+    """Every digit. A price that a plan multiplies has six more than nano: parts per million."""
+    return f"{format_price(int(Decimal(nano).scaleb(6)), 15)} USD"
 
 
 @register.filter
-def money_request(nano: int | None) -> str:
-    """The charge of one request: four significant digits, never rounded to zero."""
-    return MISSING if nano is None else display_request(nano, money_symbol())
+def figure(value: int, metric: str) -> str:
+    """A figure of a chart, which has its exact value beside it: money where the metric is cost,
+    else a grouped count."""
+    return total_text(value) if metric == "cost" else group_digits(value)
 
 
-@register.filter
-def money_row(nano: int) -> str:
-    """An amount among those of a column: four decimals each, so that they stand in line."""
-    return display_row(nano, money_symbol())
-
-
-@register.filter
-def money_price(nano: int | Decimal) -> str:
-    """A price, exact: two decimals at least (``$0.10``, ``$0.075``)."""
-    return display_price(nano, money_symbol())
+def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
+    """An amount; where its decimals do not show every digit, all of them are its title."""
+    if nano is None:
+        return MISSING
+    text = sign + display(nano, places, money_symbol())
+    if is_exact(nano, places):
+        return text
+    return format_html('<span title="{}">{}</span>', money_exact(nano), text)
 
 
 @register.simple_tag(takes_context=True)

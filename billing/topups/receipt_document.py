@@ -2,6 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from billing.invoices.billing_details import buyer_of, seller
@@ -30,7 +31,7 @@ def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:
         language=language,
         title=gettext("Payment receipt"),
         number=top_up.outer_id,
-        closed_on=f"{paid_at.astimezone(ZoneInfo(buyer.zone)):%Y-%m-%d}",
+        closed_on=date_format(paid_at.astimezone(ZoneInfo(buyer.zone)), "DATE_FORMAT"),
         draft="",
         period="",
         corrects="",

@@ -15,13 +15,14 @@ from django.views.decorators.http import require_safe
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from billing.access import access_top_up, visible_invoices
-from billing.invoices.pdf import LANGUAGES, FontMissing, invoice_pdf, receipt_pdf
+from billing.invoices.pdf import LANGUAGES, invoice_pdf, receipt_pdf
 from billing.models import Invoice, TopUp, TopUpState
 from billing.topups.receipt_document import describe_receipt
 from billing.wallets.words import top_up_badge
 from lib.files.csv_file import stream
 from lib.files.zip_stream import stream_zip
 from lib.htmx import see_other
+from lib.refusal import Refused
 
 _YEAR: Final = re.compile("2[0-9]{3}")
 
@@ -44,13 +45,13 @@ def receipt_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     top_up = _paid(actor, id)
     try:
         return receipt_answer(top_up, request.GET.get("language") or get_language() or "en")
-    except FontMissing as missing:
-        messages.error(request, str(missing))
+    except Refused as refused:
+        messages.error(request, str(refused))
         return see_other(reverse("receipt", args=[slug_of(actor), top_up.outer_id]))
 
 
 def receipt_answer(top_up: TopUp, language: str) -> HttpResponse:
-    """The PDF of the receipt. Http404 before it is paid. Raises FontMissing."""
+    """The PDF of the receipt. Http404 before it is paid. Raises Refused."""
     if top_up.paid_at is None or language not in LANGUAGES:
         raise Http404
     response = HttpResponse(receipt_pdf(top_up, language), content_type="application/pdf")
@@ -75,8 +76,8 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
         # What cannot be printed at all is told before the first byte.
         invoice_pdf(first, language)
-    except FontMissing as missing:
-        messages.error(request, str(missing))
+    except Refused as refused:
+        messages.error(request, str(refused))
         return see_other("invoices", slug_of(actor))
     name = f"invoices-{year}-{language}.zip"
     pieces = stream_zip(_files(list(closed.values_list("id", flat=True)), language))

@@ -123,7 +123,7 @@ class LineOut(Schema):
         description="The number of charges that day: one for each attempt that cost something."
     )
     amount: str
-    balance: str = Field(description="Available and held, minus debt, after this line.")
+    balance: str = Field(description="Available and reserved, minus debt, after this line.")
     reason: str | None
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, pgettext
 
-from billing.currency.money import display_price
+from billing.currency.display import TOTAL_PLACES, charge_places, display
 from billing.limits.charge_rule import ChargeRule
 from billing.models import CreditKind, TopUp, TopUpState
 from lib.tables.table import Badge
@@ -14,6 +14,16 @@ from lib.tables.table import Badge
 def money_symbol() -> str:
     """How USD is written in the page's language: ``$`` in those we have."""
     return pgettext("currency", "$")
+
+
+def total_text(nano: int) -> str:
+    """A total, to the cent."""
+    return display(nano, TOTAL_PLACES, money_symbol())
+
+
+def charge_text(nano: int) -> str:
+    """The charge of one request."""
+    return display(nano, charge_places([nano]), money_symbol())
 
 
 LINE_WORDS: Final[dict[str, Promise]] = {
@@ -53,7 +63,7 @@ def charge_rule_words(rule: ChargeRule) -> str:
         return word
     limits = gettext("%(n)s s") % {"n": rule.seconds}
     if rule.cost_nano is not None:
-        limits += f", {display_price(rule.cost_nano, money_symbol())}"
+        limits += f", {charge_text(rule.cost_nano)}"
     return gettext("%(rule)s, at most %(limits)s") % {"rule": word, "limits": limits}
 
 

@@ -12,11 +12,10 @@ from django.utils.translation import gettext, ngettext
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.roles.rules import Action
-from billing.currency.money import display_total
 from billing.limits import budget_increases, budgets
 from billing.models import RaiseState
 from billing.wallets import wallets
-from billing.wallets.words import money_symbol
+from billing.wallets.words import total_text
 from gateway.access import visible_channels, visible_proposals
 from gateway.health.reports import ChannelTroubles, unserved_models
 from lib import clock
@@ -70,7 +69,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
         detail = gettext("Top up to send paid requests.")
         yield Matter("bad", "wallet", text, detail, href)
     elif low_nano is not None and balance.available_nano < low_nano:
-        detail = gettext("%(amount)s available") % {"amount": _money(balance.available_nano)}
+        detail = gettext("%(amount)s available") % {"amount": total_text(balance.available_nano)}
         yield Matter("warn", "wallet", gettext("The balance is low"), detail, href)
 
 
@@ -133,14 +132,14 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         detail = f"{scope} · {_used_text(meter['used_nano'], meter['limit_nano'])}"
         if meter["forecast_at"] and not meter["tone"]:
             on = date_format(meter["forecast_at"], "MONTH_DAY_FORMAT")
-            detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
+            detail += " · " + gettext("on pace to run out on %(date)s") % {"date": on}
         yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
 
 
 def _used_text(used_nano: int, limit_nano: int) -> str:
     return gettext("%(used)s of %(limit)s") % {
-        "used": _money(used_nano),
-        "limit": _money(limit_nano),
+        "used": total_text(used_nano),
+        "limit": total_text(limit_nano),
     }
 
 
@@ -180,7 +179,3 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
             }
             detail = gettext("Waiting for approval")
             yield Matter("info", "receipt", text, detail, reverse("price_proposals"))
-
-
-def _money(nano: int) -> str:
-    return display_total(nano, money_symbol())

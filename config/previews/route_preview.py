@@ -82,7 +82,7 @@ def preview_route(
     body: bytes,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> RoutePreview:
-    """Preview where a request with this key and body would go. Nothing is sent or held. Of
+    """Preview where a request with this key and body would go. Nothing is sent or reserved. Of
     `headers`, only HEADERS count. Raises Http404 for an unknown key, and PreviewRefused if the
     relay cannot answer."""
     key = any_key(actor, key_id)

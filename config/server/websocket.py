@@ -1,6 +1,6 @@
-"""How the web server speaks WebSocket, for realtime sessions: uvicorn's protocol, with words before
-the close for an event that is too large, without compression, and without a close of its own when
-the server stops: the session is told, and says so itself.
+"""How the web server speaks WebSocket, for realtime sessions and responses: uvicorn's protocol,
+with words before the close for an event that is too large, without compression, and without a close
+of its own when the server stops: the session is told, and says so itself.
 
     an event                    15 MiB (relay/config.py)
     what a client has not read  as of any stream: the session waits
@@ -28,9 +28,9 @@ _LINGER_S: Final = 2.0
 
 
 def is_session(path: str) -> bool:
-    """Whether sessions are opened there."""
+    """Whether a WebSocket is answered there."""
     endpoint = find_endpoint(path)
-    return endpoint is not None and endpoint.operation == "realtime"
+    return endpoint is not None and endpoint.socket is not None
 
 
 class _Connection(ServerProtocol):

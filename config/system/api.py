@@ -33,6 +33,7 @@ class SystemOut(Schema):
     """The state of the installation, as seen by the answering process."""
 
     version: str
+    commit: str = Field(description="Of this version; empty where it is unknown.")
     python: str
     postgres: str
     pending_migrations: list[str] = Field(

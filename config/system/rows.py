@@ -60,7 +60,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
 def version_rows(state: SystemState) -> list[tuple[str, str]]:
     """What runs here."""
     return [
-        ("Weir", state.version),
+        ("Weir", f"{state.version} ({state.commit[:12]})" if state.commit else state.version),
         ("Python", state.python),
         ("PostgreSQL", state.postgres),
         (gettext("Database size"), data_size(state.database_bytes)),

@@ -16,7 +16,7 @@ from billing.models import BooksWalk
 from config.jobs.queues import Queue, read_queues
 from config.jobs.runs import job_states, last_backup
 from config.jobs.schedule import BACKUP_TASK
-from config.system.version import VERSION
+from config.system.version import VERSION, commit
 from lib import clock
 from lib.database.code_migrations import pending_migrations
 from lib.network import trust
@@ -92,6 +92,7 @@ class SystemState(NamedTuple):
     """The whole state. `clock_skew` is how far the database's clock is ahead of this process's."""
 
     version: str
+    commit: str
     python: str
     postgres: str
     pending_migrations: list[str]
@@ -119,6 +120,7 @@ def system_state() -> SystemState:
     database_bytes, skew, postgres = _database()
     return SystemState(
         version=VERSION,
+        commit=commit(),
         python=platform.python_version(),
         postgres=postgres,
         pending_migrations=pending_migrations(),
@@ -187,6 +189,7 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
     """Return the state in the form of the management API."""
     return {
         "version": state.version,
+        "commit": state.commit,
         "python": state.python,
         "postgres": state.postgres,
         "pending_migrations": state.pending_migrations,

@@ -1,5 +1,27 @@
-"""The version of this code, that of pyproject.toml, which no container has."""
+"""The version of this code, that of pyproject.toml, which no container has, and its commit."""
 
+import subprocess
+from functools import cache
+from pathlib import Path
 from typing import Final
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "1.0.0"
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@cache
+def commit() -> str:
+    """Return the commit of this code, which the wheel has as a file and a clone in git; empty if it
+    is unknown.
+    """
+    file = _ROOT / "commit"
+    if file.exists():
+        return file.read_text().strip()
+    if not (_ROOT / ".git").exists():
+        return ""
+    git = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(git, cwd=_ROOT, capture_output=True, text=True, timeout=5)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -11,19 +11,21 @@ than an action's name.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 from django import template
 from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.context import Context
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import escape, format_html, strip_tags
+from django.utils.html import conditional_escape, escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 
-from billing.templatetags.money import money_exact, money_price, money_row, money_total
+from billing.currency.display import Nano, charge_places, price_places
+from billing.templatetags.money import money_price, money_request, money_total
 from config.templatetags.ui import ago, duration, icon
 from lib.numbers.formatting import MISSING, group_digits
 from lib.tables.pages import TablePage
@@ -57,17 +59,20 @@ class TableNode(template.Node):
     def render(self, context: Context) -> SafeString:
         page: TablePage = self.page.resolve(context)
         has_bulk = self._has_bulk(page, context)
-        with context.push(
-            page=page,
-            has_bulk=has_bulk,
-            bulk_html=self._part("bulk", context) if has_bulk else "",
-            rows_html=self._rows(page, context),
-            has_menu="menu" in self.parts,
-            blank_html=self._part("blank", context) if not page.rows else "",
-            tools_html=self._part("tools", context),
-            above_html=self._part("above", context) if page.rows else "",
-            notice_html=self._part("notice", context),
-            foot_html=self._part("foot", context) if page.rows else "",
+        with (
+            context.push(places=_places(page.state, page.rows)),
+            context.push(
+                page=page,
+                has_bulk=has_bulk,
+                bulk_html=self._part("bulk", context) if has_bulk else "",
+                rows_html=self._rows(page, context),
+                has_menu="menu" in self.parts,
+                blank_html=self._part("blank", context) if not page.rows else "",
+                tools_html=self._part("tools", context),
+                above_html=self._part("above", context) if page.rows else "",
+                notice_html=self._part("notice", context),
+                foot_html=self._part("foot", context) if page.rows else "",
+            ),
         ):
             template = context.template.engine.get_template("components/table.html")  # type: ignore[union-attr]
             return mark_safe(template.render(context))  # noqa: S308 - a template's own output
@@ -128,18 +133,24 @@ def do_table(parser: Parser, token: Token) -> TableNode:
 
 
 @register.simple_tag(takes_context=True)
-def table_rows(context: Context, state: State, rows: Sequence[Any]) -> SafeString:
-    """Render rows of a list without custom cells, as `{% table %}` does, for appending to a
-    page."""
-    cell_rows = (
-        "".join(_cell(state, column, row, context, None) for column in state.columns)
-        for row in rows
-    )
+def table_rows(
+    context: Context, state: State, rows: Sequence[Any], places: dict[str, int]
+) -> SafeString:
+    """Render rows of a list without custom cells, as `{% table %}` does, for appending to a page
+    whose columns of amounts have so many decimals."""
+    with context.push(places={**_places(state, rows), **places}):
+        cell_rows = [
+            "".join(_cell(state, column, row, context, None) for column in state.columns)
+            for row in rows
+        ]
     return mark_safe("".join(f"<tr>{cells}</tr>" for cells in cell_rows))  # noqa: S308 - as above
 
 
 def _cell(state: State, column: Column, row: Any, context: Context, part: NodeList | None) -> str:
-    inner = part.render(context).strip() if part else display_value(column, column.read(row))
+    if part:
+        inner = part.render(context).strip()
+    else:
+        inner = display_value(column, column.read(row), context["places"].get(column.name))
     first = column is state.columns[0]
     path = (state.table.href if first else "") or column.href
     href = path and _attribute(row, path)
@@ -149,11 +160,36 @@ def _cell(state: State, column: Column, row: Any, context: Context, part: NodeLi
     return f"<{tag}{_attributes(column, state)}{_card_row(column, inner)}>{inner}</{tag[:2]}>"
 
 
-def display_value(column: Column, value: Any) -> str:
+def display_value(column: Column, value: Any, places: int | None = None) -> str:
     """Format a cell as its column's kind requires. The result is escaped."""
     if value is None or value == "":
         return f'<span class="faint">{MISSING}</span>'
+    if places is not None:
+        return _money(value, _MONEY[column.kind].write(value, places))
     return str(_SHOWN[column.kind](value))
+
+
+class _MoneyKind(NamedTuple):
+    """A kind of amount whose decimals are found from the rows of its column."""
+
+    places: Callable[[Iterable[Nano]], int]
+    write: Callable[[Nano, int], str]
+
+
+_MONEY: Final = {
+    "money": _MoneyKind(charge_places, money_request),
+    "price": _MoneyKind(price_places, money_price),
+}
+
+
+def _places(state: State, rows: Sequence[Any]) -> dict[str, int | None]:
+    """Return the decimals of each visible column of amounts, so that its decimal points line up."""
+    places = {
+        column.name: kind.places([column.read(row) or 0 for row in rows])
+        for column in state.columns
+        if (kind := _MONEY.get(column.kind))
+    }
+    return defaultdict(lambda: None, places)
 
 
 def _text(value: Any) -> str:
@@ -163,9 +199,8 @@ def _text(value: Any) -> str:
     )
 
 
-def _money(nano: int, written: Callable[[int], str] = money_row) -> str:
-    tone = mark_safe(' class="faint"') if nano == 0 else ""
-    return format_html('<span{} title="{}">{}</span>', tone, money_exact(nano), written(nano))
+def _money(nano: Nano, text: str) -> str:
+    return conditional_escape(text) if nano else format_html('<span class="faint">{}</span>', text)
 
 
 def _time(at: dt.datetime) -> str:
@@ -195,14 +230,12 @@ _SHOWN: Final[dict[str, Any]] = {
     "text": _text,
     "code": lambda value: format_html("<code>{}</code>", value),
     "number": lambda value: escape(group_digits(value)),
-    "money": _money,
-    "total": lambda nano: _money(nano, money_total),
-    "price": lambda nano: escape(money_price(nano)),
+    "total": lambda nano: _money(nano, money_total(nano)),
     "time": _time,
     "ago": ago,
     "duration": lambda milliseconds: escape(duration(milliseconds)),
     "badge": _badge,
-    "meter": lambda nano: escape(money_total(nano)),
+    "meter": lambda nano: _money(nano, money_total(nano)),
 }
 
 

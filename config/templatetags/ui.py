@@ -1,5 +1,6 @@
 """Template tags of the page shell: icons, figures, times. Money has its own library, `money`."""
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -8,8 +9,8 @@ from django import template
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join, strip_tags
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, pgettext
 
 from lib import clock
@@ -18,6 +19,10 @@ from lib.numbers.relative_time import relative_patterns, relative_text
 from usage.requests import words
 
 register = template.Library()
+register.filter(words.status_text)
+
+_HEADING = re.compile(r'<h2 id="([\w-]+)"[^>]*>(.*?)</h2>', re.DOTALL)
+_PARTS_MIN = 3
 
 
 @register.simple_tag
@@ -28,6 +33,24 @@ def icon(name: str, small: bool = False) -> SafeString:
         "icon icon-sm" if small else "icon",
         static("img/icons.svg"),
         name,
+    )
+
+
+@register.simple_block_tag
+def contents(content: str) -> SafeString:
+    """Put links to its parts, each `<h2>` with an id, beside a form of several parts."""
+    parts = [
+        (id, mark_safe(strip_tags(text).strip()))  # noqa: S308 it is our rendered page
+        for id, text in _HEADING.findall(content)
+    ]
+    if len(parts) < _PARTS_MIN:
+        return SafeString(content)
+    return format_html(
+        '<div class="with-contents"><nav class="contents" aria-label="{}">{}</nav>'
+        '<div class="stack">{}</div></div>',
+        gettext("On this page"),
+        format_html_join("", '<a href="#{}">{}</a>', parts),
+        content,
     )
 
 

@@ -80,6 +80,13 @@ _FAILED = "API request failed: {what}"
 _NO_CONNECTION = "Error: Cannot connect to API server"
 _RATE = "Rate Limit Reached: {what}; retry in {seconds} s"
 
+# The labels of the phrases.
+_LABEL: Final = re.compile(
+    r"(API request failed: (Invalid (Format|Parameters): )?"
+    r"|Error: (Cannot connect to API server: )?"
+    r"|(Rate Limit Reached|Insufficient Balance|Server Overloaded): )"
+)
+
 KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
     {
         "malformed_json": ErrorRow(400, _CLIENT, None, _BAD_SHAPE),
@@ -323,6 +330,20 @@ def message_of(
         size=size,
         limit=limit,
     )
+
+
+def detail_of(kind: str, message: str) -> str:
+    """Return what a message says beyond the name of its kind, for a page that names the kind in its
+    own words: the phrase without its label, or nothing if only the model is filled in.
+    """
+    row = KINDS.get(kind)  # type: ignore[call-overload]
+    if row and "{what}" not in row.phrase and _as_pattern(row.phrase).fullmatch(message):
+        return ""
+    return _LABEL.sub("", message)
+
+
+def _as_pattern(phrase: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{\w+\\}", ".*", re.escape(phrase)), re.DOTALL)
 
 
 def retry_after_s(wait_ms: int) -> int:

@@ -6,12 +6,13 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
@@ -37,7 +38,7 @@ from gateway.prices.forms import read_ids
 from gateway.prices.price_views import proposal_words
 from gateway.public_models.console_views import display_proposal
 from gateway.public_models.forms import IGNORE_WORDS, IgnoreForm, ListForm
-from lib.htmx import see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -91,11 +92,20 @@ def catalogue(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 @operator_page("prices.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = ListForm(request.POST, request.FILES)
-    if not form.is_valid():
-        return _refused_response(request, actor, list_form=form)
+    sent = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = ListForm(*sent)
+    if form.is_valid() and _compare(request, actor, form):
+        return redirect_to(request, "catalogue")
+    line = gettext(
+        "JSON in the format of LiteLLM's model_prices_and_context_window.json. Prices and limits "
+        "you set yourself are left alone."
+    )
+    return _dialog(request, form, gettext("Compare with a list"), gettext("Compare"), line)
+
+
+def _compare(request: HttpRequest, actor: Actor, form: ListForm) -> bool:
     sent = form.cleaned_data
     file, address = sent["file"], sent["address"]
     try:
@@ -104,11 +114,11 @@ def catalogue_update(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         update = update_catalogue(actor, text, source_of(file.name if file else address), choice)
     except Refused as refused:
         refused.tell(form)
-        return _refused_response(request, actor, list_form=form)
+        return False
     n = _total(update)
     message = ngettext("%(n)s change is proposed.", "%(n)s changes are proposed.", n)
     messages.success(request, message % {"n": n})
-    return see_other("catalogue")
+    return True
 
 
 @operator_page("prices.write")
@@ -146,9 +156,9 @@ def catalogue_decide(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 @operator_page("prices.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = IgnoreForm(request.POST)
+    form = IgnoreForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
             add_ignore_rule(actor, **form.cleaned_data)
@@ -156,8 +166,24 @@ def catalogue_ignore(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Saved. It applies to the next update."))
-            return see_other("catalogue")
-    return _refused_response(request, actor, ignore_form=form)
+            return redirect_to(request, "catalogue")
+    return _dialog(request, form, gettext("Ignore a model"), gettext("Add rule"))
+
+
+def _dialog(
+    request: HttpRequest, form: forms.Form, title: str, verb: str, line: str = ""
+) -> HttpResponseBase:
+    context = {
+        "form": form,
+        "title": title,
+        "line": line,
+        "verb": verb,
+        "back": reverse("catalogue"),
+        "back_text": gettext("Catalogue update"),
+    }
+    return render_dialog(
+        request, "accounts/organisations/form_dialog.html", context, refused=form.is_bound
+    )
 
 
 @operator_page("prices.write")
@@ -169,30 +195,8 @@ def catalogue_heed(request: HttpRequest, actor: Actor, id: int) -> HttpResponseB
     return see_other("catalogue")
 
 
-def _refused_response(
-    request: HttpRequest,
-    actor: Actor,
-    *,
-    list_form: ListForm | None = None,
-    ignore_form: IgnoreForm | None = None,
-) -> HttpResponseBase:
-    state = read_table(CATALOGUE, request, actor)
-    context = _context(actor, state, list_form, ignore_form)
-    source = ListSource(_rows(actor, state))
-    response = answer_table(request, state, source, _TEMPLATES, context)
-    response.status_code = 422
-    return response
-
-
-def _context(
-    actor: Actor,
-    state: State,
-    list_form: ListForm | None = None,
-    ignore_form: IgnoreForm | None = None,
-) -> dict[str, Any]:
+def _context(actor: Actor, state: State) -> dict[str, Any]:
     return {
-        "list_form": list_form or ListForm(),
-        "ignore_form": ignore_form or IgnoreForm(),
         "rules": [
             {"rule": rule, "field": IGNORE_WORDS.get(rule.field, rule.field)}
             for rule in visible_ignore_rules(actor)

@@ -189,18 +189,27 @@ def channel_archive(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 
 
 @operator_page("channels.write")
-@require_POST
-def channel_key_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """One more key."""
+@require_http_methods(["GET", "HEAD", "POST"])
+def channel_key_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     channel = access_channel(actor, id)
-    form = KeyForm(request.POST)
-    try:
-        channels.add_key(actor, channel, form.data.get("secret", "").strip())
-    except ChannelRefused as refused:
-        messages.error(request, refused.message)
-    else:
-        messages.success(request, gettext("Key added."))
-    return see_other("channel", id)
+    form = KeyForm(request.POST or None)
+    if form.is_valid():
+        try:
+            channels.add_key(actor, channel, form.cleaned_data["secret"])
+        except ChannelRefused as refused:
+            form.add_error("secret", refused.message)
+        else:
+            messages.success(request, gettext("Key added."))
+            return redirect_to(request, "channel", id)
+    context = {
+        "form": form,
+        "title": gettext("Add key"),
+        "verb": gettext("Add key"),
+        "back": reverse("channel", args=[id]),
+        "back_text": channel.name,
+    }
+    template = "accounts/organisations/form_dialog.html"
+    return render_dialog(request, template, context, refused=form.is_bound)
 
 
 @operator_page("channels.write")

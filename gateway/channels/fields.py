@@ -113,19 +113,16 @@ class ChannelSettings(TypedDict, total=False):
         Count | None,
         Words(
             _("Requests per minute"),
-            _("In any 60-second window. Leave empty for no limit."),
-            reference="Requests in any 60-second window.",
+            _("Over any 60 seconds. Leave empty for no limit."),
+            reference="Requests over any 60 seconds.",
         ),
     ]
     tpm: Annotated[
         Count | None,
         Words(
             _("Tokens per minute"),
-            _(
-                "Counts a request's maximum tokens while it runs, and the actual number once it "
-                "ends."
-            ),
-            reference="Tokens in any 60-second window.",
+            _("Counts a request's maximum tokens until it ends, then its actual tokens."),
+            reference="Tokens over any 60 seconds.",
         ),
     ]
     parallel: Annotated[

@@ -188,7 +188,7 @@ class SettingsForm(ConditionFields):
         widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
     )
     secret = forms.CharField(
-        label=_("Key for the new address"),
+        label=_("API key for the new URL"),
         max_length=bounds.SECRET_MAX,
         required=False,
         help_text=_(
@@ -211,7 +211,7 @@ class SettingsForm(ConditionFields):
         widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
     )
     ca_bundle = PemField(
-        _("Trusted authorities"),
+        _("Trusted CAs"),
         _(
             "Certificates in PEM. If set, only these are trusted. "
             "Leave empty to trust the system's."
@@ -222,7 +222,7 @@ class SettingsForm(ConditionFields):
         _("In PEM, with its chain. Leave empty to remove the stored key too."),
     )
     client_key = PemField(
-        _("Key of the client certificate"),
+        _("Client certificate key"),
         _("In PEM. Stored encrypted, never shown again."),
         secret=True,
     )

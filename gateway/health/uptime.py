@@ -80,8 +80,9 @@ class Uptime(NamedTuple):
 
     @property
     def _bars(self) -> list[UptimeBar]:
-        # An hour that failed is also shorter: colour is not its only mark.
-        tops = {"warn": 5, "bad": 10}
+        # An hour that failed is also shorter, one without an attempt a dot: colour is not the only
+        # mark.
+        tops = {"warn": 5, "bad": 10, "none": 14}
         return [
             UptimeBar(hour, f"M{5 * n + 2} {tops.get(hour.tone, 0)}V16")
             for n, hour in enumerate(self.hours)

@@ -141,7 +141,7 @@ def _features(label: Any) -> forms.MultipleChoiceField:
 class ConditionFields(forms.Form):
     """The conditions of a channel among its settings, each in a field of its own."""
 
-    plans = _words(_("Plans"), _("Separate several with commas. Leave empty for any."))
+    plans = _words(_("Price plans"), _("Separate several with commas. Leave empty for any."))
     teams = _words(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
     projects = _words(_("Projects"))
     tags = _words(_("Tags"))

@@ -370,9 +370,7 @@ class PlanForm(forms.Form):
         label=gettext_lazy("Multiplier"),
         max_length=12,
         initial="1",
-        help_text=gettext_lazy(
-            "1.07 charges 7 percent more than list prices, 0.9 charges 10 percent less."
-        ),
+        help_text=gettext_lazy("1.07 adds 7 percent to list prices, 0.9 takes 10 percent off."),
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
     models = forms.CharField(

@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
 from billing.currency.money import format_multiplier
-from billing.models import Plan
 from billing.prices.plans import (
     Holder,
     PlanRefused,
@@ -32,7 +33,7 @@ from billing.prices.pricing import PPM
 from gateway.access import access_plan, visible_plans
 from gateway.prices.forms import PlanForm, PlanHolderForm
 from gateway.prices.price_views import count_waiting
-from lib.htmx import see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
@@ -40,7 +41,7 @@ from lib.tables.table import Column, Filter, State, Table
 
 PLANS: Final = Table(
     "plans",
-    _("Plans"),
+    _("Price plans"),
     (
         Column("name", _("Name"), sort=True, card="title"),
         Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
@@ -60,50 +61,74 @@ _TEMPLATES: Final = ("gateway/prices/plans.html", "gateway/prices/_plans.html")
 @require_safe
 def plans(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(PLANS, request, actor)
-    return answer_table(request, state, _source(actor, state), _TEMPLATES, _context(PlanForm()))
+    context = {"waiting": count_waiting(), "may_write": _may_write(actor)}
+    return answer_table(request, state, _source(actor, state), _TEMPLATES, context)
 
 
 @operator_page("prices.write")
-@require_POST
-def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = PlanForm(request.POST)
-    if not form.is_valid():
-        return _refused_response(request, actor, form)
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = PlanForm(request.POST or None)
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        if visible_plans(actor).filter(name=name).exists():
+            form.add_error("name", gettext("There is already a plan with this name."))
+        elif _save(request, actor, name, form):
+            return redirect_to(request, "price_plan", visible_plans(actor).get(name=name).id)
+    verb = gettext("Create plan")
+    return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Price plans"))
+
+
+@operator_page("prices.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    stored = access_plan(actor, id)
+    initial = {
+        "name": stored.name,
+        "multiplier": format_multiplier(stored.multiplier_ppm),
+        "models": "\n".join(stored.model_patterns),
+    }
+    form = PlanForm(request.POST or None, initial=initial)
+    form.fields["name"].disabled = True
+    if form.is_valid() and _save(request, actor, stored.name, form):
+        return redirect_to(request, "price_plan", stored.id)
+    title = gettext("Edit plan %(name)s") % {"name": stored.name}
+    back = reverse("price_plan", args=[stored.id])
+    return _dialog(request, form, title, gettext("Save"), back, stored.name)
+
+
+def _save(request: HttpRequest, actor: Actor, name: str, form: PlanForm) -> bool:
     sent = form.cleaned_data
     try:
-        save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
+        save_plan(actor, name, multiplier_ppm=sent["multiplier"], models=sent["models"])
     except Refused as refused:
         refused.tell(form)
-        return _refused_response(request, actor, form)
+        return False
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
     else:
         messages.success(request, gettext("Saved. The change applies to new requests."))
-    return see_other("price_plan", visible_plans(actor).get(name=sent["name"]).id)
+    return True
+
+
+def _dialog(
+    request: HttpRequest, form: forms.Form, title: str, verb: str, back: str, back_text: str
+) -> HttpResponseBase:
+    context = {"form": form, "title": title, "verb": verb, "back": back, "back_text": back_text}
+    return render_dialog(
+        request, "accounts/organisations/form_dialog.html", context, refused=form.is_bound
+    )
 
 
 @operator_page("models.read")
 @require_safe
 def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    holder_form = PlanHolderForm(organisations=all_organisations(actor))
-    return _plan_page(request, actor, access_plan(actor, id), holder_form)
-
-
-def _plan_page(
-    request: HttpRequest, actor: Actor, stored: Plan, holder_form: PlanHolderForm
-) -> HttpResponseBase:
-    form = PlanForm(
-        initial={
-            "name": stored.name,
-            "multiplier": format_multiplier(stored.multiplier_ppm),
-            "models": "\n".join(stored.model_patterns),
-        }
-    )
-    form.fields["name"].widget.attrs["readonly"] = True
+    stored = access_plan(actor, id)
     context = {
         "waiting": count_waiting(),
         "plan": stored,
-        "form": form,
+        "multiplier": format_multiplier(stored.multiplier_ppm),
+        "may_write": _may_write(actor),
         "cuts": [
             {
                 "cut": cut,
@@ -116,10 +141,12 @@ def _plan_page(
             for cut in waiting_cuts(stored)
         ],
         "holders": [_holder_row(holder) for holder in holders_of(stored)],
-        "holder_form": holder_form,
     }
-    status = 422 if holder_form.is_bound else 200
-    return render(request, "gateway/prices/plan.html", context, status=status)
+    return render(request, "gateway/prices/plan.html", context)
+
+
+def _may_write(actor: Actor) -> bool:
+    return access.scope_of(actor, "prices.write") is not None
 
 
 def _holder_row(holder: Holder) -> dict[str, str]:
@@ -135,19 +162,22 @@ def _holder_row(holder: Holder) -> dict[str, str]:
 
 
 @operator_page("prices.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     """Put an organisation, a team or a member on this plan, or take it off."""
     stored = access_plan(actor, id)
-    form = PlanHolderForm(request.POST, organisations=all_organisations(actor))
+    form = PlanHolderForm(request.POST or None, organisations=all_organisations(actor))
     if not form.is_valid():
-        return _plan_page(request, actor, stored, form)
-    holder = form.cleaned_data["holder"]
+        title = gettext("Add to plan %(name)s") % {"name": stored.name}
+        back = reverse("price_plan", args=[stored.id])
+        return _dialog(request, form, title, gettext("Add to plan"), back, stored.name)
     try:
-        assign_plan(actor, holder, "" if "off" in request.POST else stored.name)
+        assign_plan(
+            actor, form.cleaned_data["holder"], "" if "off" in request.POST else stored.name
+        )
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
-    return see_other("price_plan", stored.id)
+    return redirect_to(request, "price_plan", stored.id)
 
 
 def _second_person() -> str:
@@ -167,17 +197,6 @@ def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase
     return see_other("price_plans")
 
 
-def _refused_response(request: HttpRequest, actor: Actor, form: PlanForm) -> HttpResponseBase:
-    state = read_table(PLANS, request, actor)
-    response = answer_table(request, state, _source(actor, state), _TEMPLATES, _context(form))
-    response.status_code = 422
-    return response
-
-
-def _context(form: PlanForm) -> dict[str, Any]:
-    return {"waiting": count_waiting(), "form": form}
-
-
 def _source(actor: Actor, state: State) -> ListSource[dict[str, Any]]:
     query = state.value("q").lower()
     return ListSource(
@@ -194,9 +213,11 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
             plan.organisations.count(),
             reverse("price_plan", args=[plan.id]),
         )
-        | {"teams": plan.teams.count(), "members": plan.members.count()}
+        | {"plan_id": plan.id, "teams": plan.teams.count(), "members": plan.members.count()}
         for plan in visible_plans(actor)
     ]
+    for row in rows:
+        row["in_use"] = bool(row["organisations"] or row["teams"] or row["members"])
     on_any = sum(row["organisations"] for row in rows)
     # Without a plan, list prices apply; they are shown as a plan that cannot be changed.
     standard = _row(gettext("Standard"), PPM, (), all_organisations(actor).count() - on_any, "")

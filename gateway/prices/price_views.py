@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
+from billing.currency.display import TOTAL_PLACES
 from billing.currency.money import NANO_PER_USD, format_usd, round_half_even
 from billing.models import PriceProposal, ProposalState
 from billing.prices.conditions import PriceKey
@@ -71,7 +72,7 @@ from gateway.prices.previews import PreviewRefused, cancel_preview, start_previe
 from gateway.prices.price_book import BookEntry
 from lib import clock
 from lib.files.csv_file import csv_file
-from lib.htmx import render_part, see_other
+from lib.htmx import redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text, parse_number
 from lib.numbers.formatting import group_digits
 from lib.tables.pages import answer_table
@@ -170,26 +171,26 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
-def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     version = access_version(actor, id)
     key = key_of(version.price)
     if request.method != "POST":
         context = {
-            "waiting": count_waiting(),
             "version": version,
             "rates": display_rates(version.rates) + display_conditions(version.rates),
             "condition": condition_text(key.service_tier, key.hours, key.channel),
         }
-        return render(request, "gateway/prices/price_withdraw.html", context)
+        return render_dialog(request, "gateway/prices/price_withdraw.html", context)
     try:
         withdraw(actor, version)
     except PriceRefused as error:
         messages.error(request, str(error))
-        return see_other("price", version.price_id)
+        return redirect_to(request, "price", version.price_id)
     message = gettext("Version #%(id)s of %(model)s was withdrawn.")
     messages.success(request, message % {"id": id, "model": key.model})
     left = any(version.key == key for version in list_prices([key.model], kind=key.kind))
-    return see_other("price", version.price_id) if left else see_other("prices")
+    to = ("price", version.price_id) if left else ("prices",)
+    return redirect_to(request, *to)
 
 
 def _price_page(
@@ -582,9 +583,12 @@ def _preview_row(preview: PricePreview) -> dict[str, Any]:
 def _preview_result(preview: PricePreview) -> dict[str, Any]:
     if preview.result is None:
         return {"result": None}
+    total = ("", *preview.result["total"])
+    # A draft that has been tried with little usage changes fractions of a cent.
+    places = TOTAL_PLACES if max(total[2:4]) >= NANO_PER_USD else 6
     return {
         "result": preview.result,
-        "total": _preview_line(("", *preview.result["total"])),
+        "total": _preview_line(total, places),
         "unknown": preview.result["total"][-1],
         "budgets": [
             {
@@ -594,15 +598,18 @@ def _preview_result(preview: PricePreview) -> dict[str, Any]:
             }
             for crossed in preview.result.get("budgets", ())
         ],
-        "models": [_preview_line(line) for line in preview.result["models"][:100]],
-        "organisations": [_preview_line(line) for line in preview.result["organisations"][:100]],
+        "models": [_preview_line(line, places) for line in preview.result["models"][:100]],
+        "organisations": [
+            _preview_line(line, places) for line in preview.result["organisations"][:100]
+        ],
+        "places": places,
     }
 
 
-def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
-    """Return the figures of a line. They are rounded first, so that the displayed ones add up."""
+def _preview_line(line: Sequence[Any], places: int) -> dict[str, Any]:
+    """Return the figures of a line. Differences are of rounded ones, so that the displayed ones
+    add up."""
     name, rows, *nano, _ = line
-    places = 2 if max(nano[:2]) >= NANO_PER_USD else 6
     step_nano = NANO_PER_USD // 10**places
     now, draft, cost_now, cost_draft = (
         round_half_even(amount, step_nano) * step_nano for amount in nano
@@ -610,9 +617,8 @@ def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
     return {
         "name": name,
         "rows": rows,
-        "places": places,
-        "now": now,
-        "draft": draft,
+        "now": nano[0],
+        "draft": nano[1],
         "difference": draft - now,
         "margin_now": now - cost_now,
         "margin": draft - cost_draft,

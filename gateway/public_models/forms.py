@@ -86,7 +86,7 @@ class EntryForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
     plans = forms.MultipleChoiceField(
-        label=_("Plans"),
+        label=_("Price plans"),
         help_text=_("None selected: all plans, and organisations without one."),
         required=False,
         widget=forms.CheckboxSelectMultiple,

@@ -125,7 +125,12 @@ def bill_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _new_page(
     request: HttpRequest, actor: Actor, form: BillForm, status: int = 200
 ) -> HttpResponseBase:
-    context = {"form": form, "kept": provider_bills.kept_mappings(actor)}
+    context = {
+        "form": form,
+        "kept": provider_bills.kept_mappings(actor),
+        "back": reverse("bills"),
+        "verb": gettext("Compare"),
+    }
     return render(request, "gateway/reconciliation/bill_new.html", context, status=status)
 
 

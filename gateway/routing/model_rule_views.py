@@ -7,11 +7,13 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from billing.currency.money import format_usd
@@ -26,7 +28,7 @@ from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import CAUSES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_rules import NAME_MAX, read_shadow
-from lib.htmx import see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
@@ -101,7 +103,7 @@ class ModelRuleForm(ChargeRuleForm):
     )
 
     pick = forms.ChoiceField(
-        label=_("Pick channels by"),
+        label=_("Choose channels by"),
         choices=list(_PICK_WORDS.items()),
         help_text=_("Among channels of equal priority. A weight of 0 always comes last."),
         widget=forms.Select(attrs={"class": "input"}),
@@ -141,13 +143,21 @@ class AliasForm(forms.Form):
 @operator_page("channels.read")
 @require_safe
 def model_rules(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return _list_page(request, actor)
+    aliases = list(visible_aliases(actor))
+    ends = resolve_aliases({alias.name: alias.target for alias in aliases})
+    context = {
+        "rules": [_rule_row(rule) for rule in visible_rules(actor)],
+        "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],
+        "may_write": access.scope_of(actor, "channels.write") is not None,
+    }
+    return render(request, "gateway/routing/model_rules.html", context)
 
 
 @operator_page("channels.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = ModelRuleForm(request.POST)
+    initial = {"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}
+    form = ModelRuleForm(request.POST or None, initial=initial)
     if form.is_valid():
         name = form.cleaned_data["model"]
         if visible_rules(actor).filter(model=name).exists():
@@ -155,7 +165,7 @@ def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         elif _save_rule(actor, name, form):
             messages.success(request, gettext("Saved. The change applies to new requests."))
             return see_other("model_rules")
-    return _list_page(request, actor, rule_form=form)
+    return _rule_page(request, form, gettext("New rule"), gettext("Create rule"))
 
 
 @operator_page("channels.write")
@@ -167,7 +177,18 @@ def model_rule(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid() and _save_rule(actor, stored.model, form):
         messages.success(request, gettext("Saved. The change applies to new requests."))
         return see_other("model_rules")
-    context = {"form": form, "rule": stored}
+    return _rule_page(request, form, stored.model, gettext("Save"), stored)
+
+
+def _rule_page(
+    request: HttpRequest,
+    form: ModelRuleForm,
+    title: str,
+    verb: str,
+    rule: ModelRule | None = None,
+) -> HttpResponse:
+    back = reverse("model_rules")
+    context = {"form": form, "title": title, "verb": verb, "rule": rule, "back": back}
     status = 422 if form.errors else 200
     return render(request, "gateway/routing/model_rule.html", context, status=status)
 
@@ -181,19 +202,50 @@ def model_rule_remove(request: HttpRequest, actor: Actor, id: int) -> HttpRespon
 
 
 @operator_page("channels.write")
-@require_POST
-def alias_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Make an alias, or have one that is there stand for another name."""
-    form = AliasForm(request.POST)
+@require_http_methods(["GET", "HEAD", "POST"])
+def alias_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = AliasForm(request.POST or None)
     if form.is_valid():
-        try:
-            save_alias(actor, **form.cleaned_data)
-        except Refused as refused:
-            refused.tell(form)
-        else:
-            messages.success(request, gettext("Saved. The change applies to new requests."))
-            return see_other("model_rules")
-    return _list_page(request, actor, alias_form=form)
+        if visible_aliases(actor).filter(name=form.cleaned_data["name"]).exists():
+            form.add_error("name", gettext("There is already an alias with this name."))
+        elif _save_alias(request, actor, form):
+            return redirect_to(request, "model_rules")
+    return _alias_dialog(request, form, gettext("New alias"))
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def alias(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
+    stored = access_alias(actor, id)
+    initial = {"name": stored.name, "target": stored.target}
+    form = AliasForm(request.POST or None, initial=initial)
+    form.fields["name"].disabled = True
+    if form.is_valid() and _save_alias(request, actor, form):
+        return redirect_to(request, "model_rules")
+    return _alias_dialog(request, form, gettext("Edit alias"))
+
+
+def _save_alias(request: HttpRequest, actor: Actor, form: AliasForm) -> bool:
+    try:
+        save_alias(actor, **form.cleaned_data)
+    except Refused as refused:
+        refused.tell(form)
+        return False
+    messages.success(request, gettext("Saved. The change applies to new requests."))
+    return True
+
+
+def _alias_dialog(request: HttpRequest, form: AliasForm, title: str) -> HttpResponse:
+    context = {
+        "form": form,
+        "title": title,
+        "verb": gettext("Save alias"),
+        "back": reverse("model_rules"),
+        "back_text": gettext("Model rules"),
+    }
+    return render_dialog(
+        request, "accounts/organisations/form_dialog.html", context, refused=form.is_bound
+    )
 
 
 @operator_page("channels.write")
@@ -221,26 +273,6 @@ def _initial(rule: ModelRule) -> dict[str, Any]:
         "model": rule.model,
         "fallbacks": "\n".join(rule.fallbacks),
     }
-
-
-def _list_page(
-    request: HttpRequest,
-    actor: Actor,
-    *,
-    rule_form: ModelRuleForm | None = None,
-    alias_form: AliasForm | None = None,
-) -> HttpResponse:
-    aliases = list(visible_aliases(actor))
-    ends = resolve_aliases({alias.name: alias.target for alias in aliases})
-    context = {
-        "rules": [_rule_row(rule) for rule in visible_rules(actor)],
-        "aliases": [{"alias": alias, "end": ends[alias.name]} for alias in aliases],
-        "rule_form": rule_form
-        or ModelRuleForm(initial={"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}),
-        "alias_form": alias_form or AliasForm(),
-    }
-    status = 422 if rule_form or alias_form else 200
-    return render(request, "gateway/routing/model_rules.html", context, status=status)
 
 
 def _rule_row(rule: ModelRule) -> dict[str, Any]:

@@ -61,10 +61,10 @@ class InstallationSettingsForm(forms.Form):
         widget=_networks(),
     )
     egress_allow_users = forms.CharField(
-        label=gettext_lazy("Private networks for people"),
+        label=gettext_lazy("Private networks for user content"),
         help_text=gettext_lazy(
-            "One CIDR per line. Files and tools that people name can be fetched from these "
-            "networks."
+            "One CIDR per line. Files and tools at addresses that users give can be fetched from "
+            "these networks."
         ),
         max_length=_LINES_MAX,
         required=False,

@@ -6,10 +6,12 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import open_page, operator_page, sign_in_first, signed_in_view
 from accounts.models import User
@@ -20,7 +22,7 @@ from gateway.access import (
     visible_announcements,
 )
 from gateway.models import Announcement, AnnouncementTone
-from gateway.settings.installation import installation_settings, save_settings
+from gateway.settings.installation import installation_settings
 from gateway.status.announcements import (
     change_announcement,
     check_times,
@@ -31,7 +33,7 @@ from gateway.status.announcements import (
 )
 from gateway.status.model_status import visible_statuses
 from lib import clock
-from lib.htmx import is_htmx, see_other
+from lib.htmx import is_htmx, redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.table import Badge
 
@@ -98,29 +100,25 @@ class AnnouncementForm(forms.Form):
         return cleaned
 
 
-class StatusSettingForm(forms.Form):
-    """Who sees the status page."""
-
-    public_status = forms.BooleanField(
-        label=_("Anyone can see the status page without signing in"), required=False
-    )
-
-
 @operator_page("channels.read")
 @require_safe
 def announcements(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return _list_page(request, actor, AnnouncementForm())
+    context = {
+        "rows": [_announcement_row(one) for one in visible_announcements(actor)[:_LISTED_MAX]],
+        "may_write": access.scope_of(actor, "channels.write") is not None,
+    }
+    return render(request, "gateway/status/announcements.html", context)
 
 
 @operator_page("channels.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def announcement_publish(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = AnnouncementForm(request.POST)
-    if not form.is_valid():
-        return _list_page(request, actor, form, status=422)
-    publish_announcement(actor, **form.cleaned_data)
-    messages.success(request, gettext("Published."))
-    return see_other("announcements")
+    form = AnnouncementForm(request.POST or None)
+    if form.is_valid():
+        publish_announcement(actor, **form.cleaned_data)
+        messages.success(request, gettext("Published."))
+        return redirect_to(request, "announcements")
+    return _dialog(request, form, gettext("New announcement"), gettext("Publish"))
 
 
 @operator_page("channels.write")
@@ -133,10 +131,25 @@ def announcement(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     if request.method == "POST" and form.is_valid():
         change_announcement(actor, stored, **form.cleaned_data)
         messages.success(request, gettext("Saved."))
-        return see_other("announcements")
-    context = {"form": form, "id": id, "title": stored.title}
-    status = 422 if form.errors else 200
-    return render(request, "gateway/status/announcement.html", context, status=status)
+        return redirect_to(request, "announcements")
+    line = gettext("After a change, everyone sees it again, including people who dismissed it.")
+    return _dialog(request, form, gettext("Edit announcement"), gettext("Save"), line)
+
+
+def _dialog(
+    request: HttpRequest, form: forms.Form, title: str, verb: str, line: str = ""
+) -> HttpResponseBase:
+    context = {
+        "form": form,
+        "title": title,
+        "line": line,
+        "verb": verb,
+        "back": reverse("announcements"),
+        "back_text": gettext("Announcements"),
+    }
+    return render_dialog(
+        request, "accounts/organisations/form_dialog.html", context, refused=bool(form.errors)
+    )
 
 
 @operator_page("channels.write")
@@ -144,16 +157,6 @@ def announcement(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 def announcement_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     end_announcement(actor, access_announcement(actor, id))
     messages.success(request, gettext("The announcement is no longer shown."))
-    return see_other("announcements")
-
-
-@operator_page("channels.write")
-@require_POST
-def status_setting(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = StatusSettingForm(request.POST)
-    form.full_clean()
-    save_settings(actor, public_status=form.cleaned_data["public_status"])
-    messages.success(request, gettext("Settings saved."))
     return see_other("announcements")
 
 
@@ -165,21 +168,6 @@ def announcement_dismiss(request: HttpRequest, id: str) -> HttpResponseBase:
         return HttpResponse()
     back = request.POST.get("next", "")
     return see_other(back if is_own_path(back) else "/")
-
-
-def _list_page(
-    request: HttpRequest, actor: Actor, form: AnnouncementForm, *, status: int = 200
-) -> HttpResponse:
-    public = installation_settings().public_status
-    context = {
-        "form": form,
-        "setting": StatusSettingForm(initial={"public_status": public}),
-        "rows": [
-            _announcement_row(announcement)
-            for announcement in visible_announcements(actor)[:_LISTED_MAX]
-        ],
-    }
-    return render(request, "gateway/status/announcements.html", context, status=status)
 
 
 def _announcement_row(stored: Announcement) -> dict[str, Any]:

@@ -21,6 +21,16 @@ def code_migrations() -> tuple[tuple[str, str], ...]:
     )
 
 
+def is_applied() -> bool:
+    """Return whether the database has every migration of every application, ours or not."""
+    names = {
+        (app.label, module.name)
+        for app in apps.get_app_configs()
+        for module in pkgutil.iter_modules([str(Path(app.path) / "migrations")])
+    }
+    return names <= set(MigrationRecorder(connection).applied_migrations())
+
+
 def pending_migrations() -> list[str]:
     """Return the migrations that the database has not applied, as ``room.name``."""
     applied = MigrationRecorder(connection).applied_migrations()
@@ -29,17 +39,20 @@ def pending_migrations() -> list[str]:
 
 def schema_difference() -> str:
     """Describe how the database's migrations differ from this code's; empty if they do not."""
-    applied = MigrationRecorder(connection).applied_migrations()
-    ours = set(code_migrations())
-    missing = len(ours - set(applied))
-    # A squashed migration's predecessors stay recorded, but their files have gone.
-    loaded = {app for app, _ in ours}
-    newest = {app: max(name for of, name in ours if of == app) for app in loaded}
-    unknown = sum(
-        1
-        for app, name in applied
-        if app in loaded and (app, name) not in ours and name > newest[app]
-    )
+    missing, unknown = len(pending_migrations()), len(newer_migrations())
     if missing:
         return f"the database lacks {missing} migrations of this version"
     return f"the database has {unknown} migrations of a newer version" if unknown else ""
+
+
+def newer_migrations() -> list[str]:
+    """Return the migrations that the database has from a newer version, as ``room.name``."""
+    ours = set(code_migrations())
+    # A squashed migration's predecessors stay recorded, but their files have gone.
+    loaded = {app for app, _ in ours}
+    newest = {app: max(name for of, name in ours if of == app) for app in loaded}
+    return [
+        f"{app}.{name}"
+        for app, name in MigrationRecorder(connection).applied_migrations()
+        if app in loaded and (app, name) not in ours and name > newest[app]
+    ]

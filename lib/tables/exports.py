@@ -19,6 +19,7 @@ import msgspec
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from lib import extras
 from lib.files.csv_file import CSV_TYPE, csv_lines, csv_text, harmless
 from lib.tables.table import Badge, Column, Kind, Label
 
@@ -43,7 +44,7 @@ _DECIMALS: Final = 15
 
 class Format(NamedTuple):
     """A file format. `write` yields its pieces from batches in the order of the columns, with times
-    in the current zone."""
+    in the current zone. It raises ExtraMissing at once."""
 
     label: Label
     content_type: str
@@ -195,6 +196,11 @@ def _write_cell(sheet: Any, row: int, place: int, cell: Any, form: Any) -> None:
 
 
 def _parquet(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
+    extras.require("parquet")
+    return _parquet_pieces(columns, batches)
+
+
+def _parquet_pieces(columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
     from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
     from arro3.io import write_parquet
 

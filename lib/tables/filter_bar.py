@@ -8,7 +8,8 @@ from lib.tables.table import Choices, Label, State
 
 
 class Field(NamedTuple):
-    """A field of the bar. A choice lists its values, "any" first."""
+    """A field of the bar. A choice lists its values, "any" first. One of the `rest` is behind a
+    button."""
 
     name: str
     label: Label
@@ -16,6 +17,7 @@ class Field(NamedTuple):
     value: str = ""
     choices: Choices = ()
     hint: Label = ""
+    rest: bool = False
 
 
 class Chip(NamedTuple):
@@ -42,7 +44,11 @@ class FilterBar:
     @property
     def folded(self) -> list[Field]:
         """Return the fields that a telephone shows behind a button."""
-        return [field for field in self.fields if field.kind != "search"]
+        return [field for field in self.fields if field.kind != "search" and not field.rest]
+
+    @property
+    def rest(self) -> list[Field]:
+        return [field for field in self.fields if field.rest]
 
 
 def bar_of(state: State) -> FilterBar:

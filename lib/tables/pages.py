@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from lib import clock
 from lib.files.csv_file import stream
-from lib.htmx import is_htmx, page_address, render_part
+from lib.htmx import is_htmx, page_address, render_part, see_other
+from lib.refusal import Refused
 from lib.tables.exports import FORMATS, Batches, values_of
 from lib.tables.filter_bar import FilterBar, bar_of
 from lib.tables.keyset import Values, boundary_of
@@ -90,9 +92,13 @@ class TablePage:
     @property
     def exports(self) -> list[tuple[Label, str]]:
         """Return the available file formats and their addresses."""
-        names = ",".join(column.name for column in self.state.columns)
+        state = self.state
+        columns = [*state.columns]
+        if not state.columns_chosen:
+            columns += [one for one in state.table.columns if one.in_files and one not in columns]
+        names = ",".join(column.name for column in columns)
         return [
-            (form.label, f"{self.files or '?'}{self.state.query(cols=names, export=ending)}")
+            (form.label, f"{self.files or '?'}{state.query(cols=names, export=ending)}")
             for ending, form in FORMATS.items()
         ]
 
@@ -173,7 +179,11 @@ def export_table(
     """Export all rows of the filter as a file, with the visible columns and order."""
     form = FORMATS[state.export]
     name = f"{state.table.name}-{clock.now():%Y-%m-%d}.{state.export}"
-    pieces = form.write(state.columns, batches_of(state, source, make))
+    try:
+        pieces = form.write(state.columns, batches_of(state, source, make))
+    except Refused as refused:
+        messages.error(request, refused.message)
+        return see_other(_address(request.path, state.query()))
     return stream(request, name, form.content_type, iterate_in_locale(pieces))
 
 

@@ -61,7 +61,8 @@ class Column:
     contains the same value. `sort` is its sort path, `True` for its value. `href` is the path of
     the cell's link. `priority` 1 is always visible; 4, 3 and 2 disappear in this order as the page
     gets narrower. `card` is its place in the two lines of a row on a telephone. `chosen` is False
-    for a column that is hidden by default. `unit` is shown in the header, once.
+    for a column that is hidden by default; with `in_files` files have it all the same, unless the
+    reader chose columns. `unit` is shown in the header, once.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Column:
     card: Card | None = None
     priority: int = 1
     chosen: bool = True
+    in_files: bool = False
     unit: Label = ""
     hint: Label = ""
 

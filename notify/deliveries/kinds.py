@@ -102,3 +102,17 @@ FOR_OPERATORS: Final = tuple(kind for kind in KINDS.values() if kind.operators)
 FOR_ORGANISATIONS: Final = tuple(
     kind for kind in KINDS.values() if not kind.operators and not kind.personal
 )
+GROUPS: Final = (
+    (
+        gettext_lazy("Balance and payments"),
+        ("balance", "topup", "autotopup", "credit", "code", "promo", "payment", "refund"),
+    ),
+    (gettext_lazy("Invoices and subscriptions"), ("invoice", "subscription")),
+    (gettext_lazy("Budgets"), ("budget", "raise")),
+    (gettext_lazy("Media and exports"), ("video", "task", "export")),
+    (gettext_lazy("Access"), ("view_as",)),
+    (gettext_lazy("Channels and models"), ("channel", "model")),
+    (gettext_lazy("Usage and bills"), ("count", "usage", "records", "bill")),
+    (gettext_lazy("Ledger and jobs"), ("books", "jobs")),
+)
+"""What kinds are about, by the first word of their names, as a form groups them."""

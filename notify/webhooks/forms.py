@@ -1,14 +1,20 @@
 """The form of a webhook."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS
-from notify.models import Service
+from notify.deliveries.kinds import FOR_OPERATORS, FOR_ORGANISATIONS, GROUPS, Kind
+from notify.models import Service, WebhookEndpoint
 from notify.webhooks.endpoints import CHAT_SECRET_MAX, NAME_MAX
+
+
+def _choices(kinds: Sequence[Kind]) -> list[tuple[str, Promise]]:
+    return [(kind.name, kind.title) for kind in kinds if kind.name != "webhook.tested"]
 
 
 class WebhookForm(forms.Form):
@@ -47,9 +53,7 @@ class WebhookForm(forms.Form):
     kinds = forms.MultipleChoiceField(
         label=gettext_lazy("Events"),
         required=False,
-        choices=[
-            (kind.name, kind.title) for kind in FOR_ORGANISATIONS if kind.name != "webhook.tested"
-        ],
+        choices=_choices(FOR_ORGANISATIONS),
         help_text=gettext_lazy("Select none to receive all events."),
         widget=forms.CheckboxSelectMultiple,
     )
@@ -57,8 +61,33 @@ class WebhookForm(forms.Form):
     def __init__(self, *args: Any, operators: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if operators:
-            choices = [(kind.name, kind.title) for kind in FOR_OPERATORS]
-            self.fields["kinds"].choices = choices  # type: ignore[attr-defined]
+            self.fields["kinds"].choices = _choices(FOR_OPERATORS)  # type: ignore[attr-defined]
 
     def clean_service(self) -> str:
         return self.cleaned_data["service"] or Service.WEBHOOK
+
+    def event_groups(self) -> list[tuple[str, list[Any]]]:
+        """Return the boxes of the events under what each group is about."""
+        boxes = {box.data["value"]: box for box in self["kinds"]}
+        groups = [
+            (str(title), [box for name, box in boxes.items() if name.partition(".")[0] in nouns])
+            for title, nouns in GROUPS
+        ]
+        return [(title, group) for title, group in groups if group]
+
+
+class WebhookEditForm(WebhookForm):
+    """What can change of a receiver. The address of a chat and its secret stay."""
+
+    def __init__(self, endpoint: WebhookEndpoint, *args: Any, **kwargs: Any) -> None:
+        initial = {
+            "name": endpoint.name,
+            "url": endpoint.url,
+            "language": endpoint.language or settings.LANGUAGE_CODE,
+            "kinds": endpoint.kinds,
+        }
+        operators = endpoint.organisation_id is None
+        super().__init__(*args, initial=initial, operators=operators, **kwargs)
+        fixed = "language" if endpoint.service == Service.WEBHOOK else "url"
+        for name in ("service", "secret", fixed):
+            del self.fields[name]

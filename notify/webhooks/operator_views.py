@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import access
 from accounts.access.actors import Actor
@@ -24,7 +24,8 @@ from lib.tables.table import Badge, Column, Filter, Table
 from notify.access import operator_endpoint, operator_endpoints
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
-from notify.webhooks.forms import WebhookForm
+from notify.webhooks.forms import WebhookEditForm, WebhookForm
+from notify.webhooks.views import save_endpoint, webhook_form_page
 
 _BADGES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -50,23 +51,8 @@ ALERTS = Table(
 
 
 @operator_page("channels.read")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def operator_alerts(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    initial = {"language": get_language()}
-    form = WebhookForm(request.POST or None, initial=initial, operators=True)
-    if request.method == "POST":
-        access.require(actor, "channels.write")
-        if form.is_valid():
-            try:
-                endpoint, secret = endpoints.create_endpoint(actor, None, **form.cleaned_data)
-            except Refused as refused:
-                refused.tell(form)
-            else:
-                if secret:
-                    context = {"endpoint": endpoint, "secret": secret}
-                    return render(request, "notify/webhooks/secret.html", context)
-                messages.success(request, gettext("Chat added. Send a test to see it there."))
-                return see_other("operator_alerts")
     state = read_table(ALERTS, request, actor)
     text = state.value("q").casefold()
     rows = [_row(endpoint) for endpoint in operator_endpoints(actor)]
@@ -74,10 +60,38 @@ def operator_alerts(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         row for row in rows if text in f"{row['title']} {row['url']} {row['events']}".casefold()
     ]
     templates = ("notify/webhooks/operator_alerts.html", "notify/webhooks/_operator_alerts.html")
-    response = answer_table(request, state, ListSource(rows), templates, {"form": form})
-    if request.method == "POST":
-        response.status_code = 422
-    return response
+    context = {"may_write": access.scope_of(actor, "channels.write") is not None}
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def operator_alert_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    initial = {"language": get_language()}
+    form = WebhookForm(request.POST or None, initial=initial, operators=True)
+    if form.is_valid():
+        try:
+            endpoint, secret = endpoints.create_endpoint(actor, None, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            if secret:
+                context = {"endpoint": endpoint, "secret": secret}
+                return render(request, "notify/webhooks/secret.html", context)
+            messages.success(request, gettext("Chat added. Send a test to see it there."))
+            return see_other("operator_alerts")
+    return webhook_form_page(request, form, reverse("operator_alerts"), gettext("Operator alerts"))
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def operator_alert_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = operator_endpoint(actor, id)
+    form = WebhookEditForm(endpoint, request.POST or None)
+    if form.is_valid() and save_endpoint(actor, endpoint, form):
+        messages.success(request, gettext("Webhook saved."))
+        return see_other("operator_alerts")
+    return webhook_form_page(request, form, reverse("operator_alerts"), gettext("Operator alerts"))
 
 
 def _row(endpoint: WebhookEndpoint) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
-from lib.htmx import back_to, see_other
+from lib.htmx import back_to, redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
@@ -31,7 +31,7 @@ from notify.deliveries.kinds import FOR_ORGANISATIONS, KINDS
 from notify.models import Delivery, DeliveryState, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.endpoints import WebhookRefused
-from notify.webhooks.forms import WebhookForm
+from notify.webhooks.forms import WebhookEditForm, WebhookForm
 
 STATES = {
     DeliveryState.DELIVERED: Badge(_("Delivered"), "ok"),
@@ -83,12 +83,22 @@ DELIVERIES = Table(
 
 
 @organisation_page("webhooks.read")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(WEBHOOKS, request, actor)
+    text = state.value("q").casefold()
+    rows = [_webhook(actor, row) for row in visible_endpoints(actor)]
+    rows = [row for row in rows if text in _search_text(row)]
+    context = {"may_write": access.scope_of(actor, "webhooks.write") is not None}
+    templates = ("notify/webhooks/webhooks.html", "notify/webhooks/_webhooks.html")
+    return answer_table(request, state, ListSource(rows), templates, context)
+
+
+@organisation_page("webhooks.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = WebhookForm(request.POST or None, initial={"language": get_language()})
-    if form.is_bound:
-        access.require(actor, "webhooks.write")
-    if form.is_valid() and actor.organisation is not None:
+    if form.is_valid():
         try:
             endpoint, secret = endpoints.create_endpoint(
                 actor, actor.organisation, **form.cleaned_data
@@ -101,16 +111,49 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 return see_other("webhook", slug_of(actor), id_text(endpoint.id))
             context = {"endpoint": endpoint, "secret": secret}
             return render(request, "notify/webhooks/secret.html", context)
-    state = read_table(WEBHOOKS, request, actor)
-    text = state.value("q").casefold()
-    rows = [_webhook(actor, row) for row in visible_endpoints(actor)]
-    rows = [row for row in rows if text in _search_text(row)]
-    context = {"form": form, "may_write": access.scope_of(actor, "webhooks.write") is not None}
-    templates = ("notify/webhooks/webhooks.html", "notify/webhooks/_webhooks.html")
-    response = answer_table(request, state, ListSource(rows), templates, context)
-    if form.errors:
-        response.status_code = 422
-    return response
+    return _form_page(request, actor, form)
+
+
+@organisation_page("webhooks.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = access_endpoint(actor, id)
+    form = WebhookEditForm(endpoint, request.POST or None)
+    if form.is_valid() and save_endpoint(actor, endpoint, form):
+        messages.success(request, gettext("Webhook saved."))
+        return see_other("webhook", slug_of(actor), id)
+    return _form_page(request, actor, form)
+
+
+def save_endpoint(actor: Actor, endpoint: WebhookEndpoint, form: WebhookEditForm) -> bool:
+    """Save what the form changes, or add the refusal to it and return False."""
+    try:
+        endpoints.change_endpoint(actor, endpoint, **form.cleaned_data)
+    except WebhookRefused as refused:
+        refused.tell(form)
+        return False
+    return True
+
+
+def webhook_form_page(
+    request: HttpRequest, form: WebhookForm, back: str, back_text: str
+) -> HttpResponseBase:
+    """Render the form of a webhook of an organisation or of the operators."""
+    changes = isinstance(form, WebhookEditForm)
+    context = {
+        "form": form,
+        "title": gettext("Edit webhook") if changes else gettext("Create webhook"),
+        "verb": gettext("Save") if changes else gettext("Create webhook"),
+        "back": back,
+        "back_text": back_text,
+    }
+    status = 422 if form.is_bound else 200
+    return render(request, "notify/webhooks/webhook_form.html", context, status=status)
+
+
+def _form_page(request: HttpRequest, actor: Actor, form: WebhookForm) -> HttpResponseBase:
+    back = reverse("webhooks", args=[slug_of(actor)])
+    return webhook_form_page(request, form, back, gettext("Webhooks"))
 
 
 def _search_text(row: dict[str, Any]) -> str:
@@ -200,12 +243,10 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     if request.method == "POST" and request.POST.get("confirm", "").strip() == host:
         endpoints.remove_endpoint(actor, endpoint)
         messages.success(request, gettext("Webhook deleted."))
-        return see_other("webhooks", slug_of(actor))
+        return redirect_to(request, "webhooks", slug_of(actor))
     wrong = request.method == "POST"
     context = {"endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
-    return render(
-        request, "notify/webhooks/webhook_remove.html", context, status=422 if wrong else 200
-    )
+    return render_dialog(request, "notify/webhooks/webhook_remove.html", context, refused=wrong)
 
 
 @organisation_page("webhooks.write")

@@ -60,13 +60,6 @@ def mark_sent(ids: Collection[UUID]) -> int:
     return Attachment.objects.filter(id__in=ids).update(unsent_until=None) if ids else 0
 
 
-def mark_unsent(user_id: int, ids: Collection[UUID]) -> None:
-    """Keep files of a person only for a while again, because the message that named them was taken
-    back; one that another message names stays."""
-    free = _unreferenced_ids(user_id, ids)
-    Attachment.objects.filter(id__in=free).update(unsent_until=clock.now() + UNSENT_KEPT)
-
-
 def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
     """Remove those of a person's files that no message of theirs names any more."""
     Attachment.objects.filter(id__in=_unreferenced_ids(user_id, ids), user=user_id).delete()

@@ -18,7 +18,7 @@ CHATS_MAX: Final = 5_000
 IMPORT_BYTES_MAX: Final = 64 * 1024 * 1024
 _ROLES: Final = ("user", "assistant", "tool")
 _COUNTS: Final = ("charge_nano", "hold_nano", "ttft_ms", "total_ms", "thought_ms")
-_STATES: Final = ("done", "stopped", "failed", "interrupted")
+_STATES: Final = ("done", "stopped", "failed", "interrupted", "refused")
 
 
 class Unusable(ValueError):

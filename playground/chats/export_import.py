@@ -12,7 +12,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from accounts.models import Team
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments.attachments import add_file, mark_sent
@@ -131,7 +131,7 @@ def _cost(outcome: Any) -> str:
     meters = outcome.get("meters") or {}
     input_tokens = sum(n for name, n in meters.items() if name.startswith("in_"))
     output_tokens = sum(n for name, n in meters.items() if name.startswith("out_"))
-    return f"{input_tokens} in, {output_tokens} out, {money_request(outcome['charge_nano'])}"
+    return f"{input_tokens} in, {output_tokens} out, {charge_text(outcome['charge_nano'])}"
 
 
 def import_conversations(actor: Actor, raw: Any) -> list[Conversation]:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
 from dialects.errors.errors import RequestFault
 from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, redirect_to, toast
@@ -38,8 +38,11 @@ from relay.errors import DatabaseAway
 @organisation_page("playground.use")
 @require_safe
 def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """A message as a form, in its place."""
+    """A message as a form in its place; without scripts a question is in the composer."""
     message = access_message(actor, id)
+    if not is_htmx(request) and message.role == MessageRole.USER:
+        url = page.conversation_url(slug_of(actor), id_text(message.conversation_id))
+        return redirect_to(request, f"{url}?edit={id}")
     context = {
         "message": message,
         "id": message.text_id,
@@ -133,7 +136,7 @@ def _summary_response(
         "%(n)s turn summarised for %(charge)s.",
         "%(n)s turns summarised for %(charge)s.",
         done.turns,
-    ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
+    ) % {"n": done.turns, "charge": charge_text(done.charge_nano)}
     return toast(_log(request, actor, form.conversation), message)
 
 

@@ -122,6 +122,7 @@ def _columns(
                 "running": run is not None and run.id in answers,
                 "run_id": run.text_id if run else "",
                 "state": run.state if run else "",
+                "charge_nano": (run.outcome or {}).get("charge_nano") if run else None,
             }
         )
     return visible_columns
@@ -161,7 +162,7 @@ async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
     except TurnRefused as refused:
         return toast(HttpResponse(status=204), refused.message, tone="bad")
     if turn.fresh:
-        await runs.start([turn], actor, relay_of(request))
+        runs.start([turn], actor, relay_of(request))
     url = page.conversation_url(slug_of(actor), id_text(turn.conversation.id))
     return redirect_to(request, url)
 

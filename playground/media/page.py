@@ -83,7 +83,6 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
     may_send = scope_of(actor, "playground.use") is not None
     return {
         "kind": kind.value,
-        "page_name": page_name(kind),
         "title": str(PAGES[kind]),
         "slug": slug_of(actor),
         "models": models,

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from accounts.access.actors import person_of
-from billing.currency.money import display_request
-from billing.wallets.words import money_symbol
+from billing.wallets.words import charge_text
 from lib.database.async_database import run_in_database
 from lib.ids import id_text
 from lib.process.asgi import Message, Receive, Scope, Send
@@ -75,14 +74,13 @@ class _HoldReporter:
         self._tell("weir.charge", outcome.request_id, outcome.charge_nano)
 
     def _tell(self, kind: str, request_id: UUID, nano: int) -> None:
-        symbol = money_symbol()
         self._news.append(
             {
                 "type": kind,
                 "request": id_text(request_id),
-                "amount": display_request(nano, symbol),
-                "held": display_request(sum(self._holds.values()), symbol),
-                "spent": display_request(self._spent_nano, symbol),
+                "amount": charge_text(nano),
+                "held": charge_text(sum(self._holds.values())),
+                "spent": charge_text(self._spent_nano),
             }
         )
 

@@ -30,6 +30,7 @@ from playground.media.realtime_rules import (
     session_of,
 )
 from playground.media.realtime_socket import TICKET_PROTOCOL
+from playground.media.tabs import tabs_context
 from playground.models_offered.offered_models import media_models, realtime_models
 from playground.payers.paying import Payer, payers_context
 from playground.runs.relaying import relay_of
@@ -51,7 +52,7 @@ def realtime_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     may_send = scope_of(actor, "playground.use") is not None
     context: dict[str, Any] = {
         "slug": slug_of(actor),
-        "page_name": "realtime",
+        **tabs_context(actor, "realtime"),
         "models": models,
         "model": form["model"] if form.get("model") in models else "",
         "settings": kept_settings(form),

@@ -47,6 +47,7 @@ from playground.media.page import (
 )
 from playground.media.rules import pictures_in
 from playground.media.runs import start_media
+from playground.media.tabs import tabs_context
 from playground.media.words import PAGES
 from playground.models import MediaKind, MediaRun
 from playground.runs.relaying import relay_of
@@ -346,7 +347,7 @@ def gallery(request: HttpRequest, actor: Actor) -> HttpResponse:
         "q": words,
         "kind": kind if kind in MediaKind.values else "",
         "kinds": [(value, str(word)) for value, word in PAGES.items()],
-        "page_name": "gallery",
+        **tabs_context(actor, "gallery"),
     }
     return render_part(
         request, "playground/media/gallery.html", "playground/media/_gallery.html", context
@@ -369,5 +370,6 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     context = form_context(actor, kind, values)
+    context |= tabs_context(actor, page_name(kind))
     context |= {"batches": recent_batches(actor, kind), **(more or {})}
     return render(request, "playground/media/media.html", context, status=status)

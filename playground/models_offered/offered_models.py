@@ -140,6 +140,19 @@ def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
     return offered
 
 
+def offered_kinds(actor: Actor) -> set[str]:
+    """Return the kinds of media, and "realtime", that have a model."""
+    channels = _enabled_channels()
+    kinds: set[str] = set()
+    for model in offered_models(actor):
+        known = find_row(_asked_as(model.name, channels)) or find_row(model.name)
+        if known is not None and known.endpoint == "realtime":
+            kinds.add("realtime")
+        elif kind := media_kind(known, model.meters):
+            kinds.add(kind)
+    return kinds
+
+
 def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
     """Return the price (nano) of a call of each model of a kind that is priced per call."""
     offered = {model.name: model for model in offered_models(actor)}

@@ -20,7 +20,8 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
-from billing.templatetags.money import money_request
+from billing.wallets.words import charge_text
+from dialects.errors.errors import detail_of
 from lib.ids import id_text, new_id
 from lib.numbers import formatting
 from playground.chats.tree import Tree
@@ -36,6 +37,7 @@ from playground.rendering.markdown import MarkdownLabels, render_whole
 from playground.rendering.render import AnswerLabels, growing_call_html, reasoning_html
 from playground.rendering.structured import is_structured
 from playground.runs.events import PartialAnswer
+from relay.requests.context import Outcome
 
 
 @dataclass(frozen=True)
@@ -249,8 +251,10 @@ def _ending(
         "dropped": head.get("dropped") or (),
         "output_cap": head.get("output_cap"),
         "speed": _speed(meters, outcome),
-        "error": error_text(outcome) if message.state == RunState.FAILED else "",
-        "ask_href": ask_href(outcome) if message.state == RunState.FAILED else "",
+        "error": error_text(outcome) if message.state in _UNANSWERED else "",
+        "error_detail": detail_of(outcome.get("kind") or "", outcome.get("message", "")),
+        "ask_href": ask_href(outcome) if message.state in _UNANSWERED else "",
+        "editable": _is_prompt_refused(message),
         "request_id": request_id,
         "request_url": reverse("request", args=[slug, request_id]) if request_id else "",
         "run_id": run.text_id if run else "",
@@ -265,6 +269,17 @@ def _ending(
         "verdict": _verdict(message, run),
         **_column_context(message),
     }
+
+
+def _is_prompt_refused(message: Message) -> bool:
+    """Return whether another wording of the question may be sent in its place. That of columns
+    belongs to all of them."""
+    return (
+        message.state == RunState.REFUSED
+        and not message.conversation.columns
+        and message.parent is not None
+        and message.parent.role == MessageRole.USER
+    )
 
 
 def _column_context(message: Message) -> dict[str, Any]:
@@ -287,6 +302,7 @@ def describe_source(source: Mapping[str, str]) -> dict[str, str]:
 
 # The last sentence of a refusal by a budget, in any words, and the budget whose address it has.
 _BUDGET_LINK = re.compile(r"[.。][^.。]*https?://\S+/b/([0-9]{1,18})$")
+_UNANSWERED = (RunState.FAILED, RunState.REFUSED)
 _BY_BUDGET = ("insufficient_balance", "rate_limited")
 _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
 
@@ -386,7 +402,7 @@ def stats_html(
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
     parts.append(gettext("≈ %(n)s out") % {"n": formatting.group_digits(tokens)})
     if cost_nano is not None:
-        parts.append(f"≈ {money_request(cost_nano)}")
+        parts.append(f"≈ {charge_text(cost_nano)}")
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
 
 
@@ -507,11 +523,30 @@ def basis_label(basis: str) -> str:
 
 
 def error_text(outcome: Mapping[str, Any]) -> str:
-    """Return the error in plain words, or the kind's own message if it says more."""
-    kind, message = outcome.get("kind"), outcome.get("message", "")
+    """Return the error in plain words, or what the message says if it says more."""
+    kind, message = outcome.get("kind") or "", outcome.get("message", "")
     if ask_href(outcome):
         return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
-    texts = {
+    detail = detail_of(kind, message)
+    if kind == "provider_rejected" and detail:
+        return gettext("The provider rejected the request: %(detail)s") % {"detail": detail}
+    return _reason(kind) or detail or _reason("internal")
+
+
+def _reason(kind: str) -> str:
+    """Return what went wrong in plain words; empty if the kind has none."""
+    return {
+        "insufficient_balance": gettext("The balance is too low for this message."),
+        "max_cost_exceeded": gettext("This message could cost more than its limit."),
+        "model_unpriced": gettext("This model has no price, so requests to it are rejected."),
+        "model_not_found": gettext("No channel can serve this model right now."),
+        "model_retired": gettext("This model has been retired. Choose another one."),
+        "permission": gettext("The key that pays is not allowed to use this model."),
+        "rate_limited": gettext("You have reached the rate limit. Try again shortly."),
+        "upstream_rate_limited": gettext(
+            "The provider's rate limit was reached. Try again shortly."
+        ),
+        "context_length_exceeded": gettext("The conversation is too long for this model."),
         "upstream_truncated": gettext("The answer was cut off. The text so far is kept."),
         "upstream_malformed": gettext("The provider's answer could not be read to the end."),
         "upstream_unreachable": gettext("The provider could not be reached."),
@@ -521,8 +556,7 @@ def error_text(outcome: Mapping[str, Any]) -> str:
         "server_shutting_down": gettext("The service is restarting. Try again shortly."),
         "timeout": gettext("The model did not answer in time."),
         "internal": gettext("The server encountered an error."),
-    }
-    return texts.get(kind or "", "") or message or gettext("The server encountered an error.")
+    }.get(kind, "")
 
 
 def ask_href(outcome: Mapping[str, Any]) -> str:
@@ -543,23 +577,8 @@ def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
     return say(budget_id)
 
 
-def refusal_text(outcome: Any) -> str:
-    """Why a turn was not begun, for the composer: what happened, and that it cost nothing."""
-    texts = {
-        "insufficient_balance": gettext("The balance is too low for this message."),
-        "max_cost_exceeded": gettext("This message could cost more than its limit."),
-        "model_unpriced": gettext("This model has no price, so requests to it are rejected."),
-        "model_not_found": gettext("No channel can serve this model right now."),
-        "model_retired": gettext("This model has been retired. Choose another one."),
-        "permission": gettext("The key that pays is not allowed to use this model."),
-        "rate_limited": gettext("You have reached the rate limit. Try again shortly."),
-        "upstream_rate_limited": gettext(
-            "The provider's rate limit was reached. Try again shortly."
-        ),
-        "context_length_exceeded": gettext("The conversation is too long for this model."),
-    }
-    budget_text = ""
-    if ask_href(facts := msgspec.structs.asdict(outcome)):
-        budget_text = _budget_words(lacking_text, facts) or _BUDGET_LINK.sub("", outcome.message)
-    reason = budget_text or texts.get(outcome.kind or "", "") or outcome.message
-    return f"{reason} {gettext('You were not charged.')}"
+def refusal_text(outcome: Outcome) -> str:
+    """Why something beside a turn was not done: what happened, and that it cost nothing."""
+    facts = msgspec.structs.asdict(outcome)
+    budget_text = ask_href(facts) and _budget_words(lacking_text, facts)
+    return f"{budget_text or error_text(facts)} {gettext('You were not charged.')}"

@@ -1,6 +1,6 @@
 """The interface of the process's relay that the playground uses."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Protocol, cast
 from uuid import UUID
 
@@ -43,11 +43,10 @@ class ChatRelay(Protocol):
         request_id: UUID | None = None,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
-        on_admission: Callable[[], None] | None = None,
         form: Form | None = None,
     ) -> AsyncIterator[Head | bytes | Outcome]:
-        """The answer's head and bytes, then its Outcome; `on_admission` is called when nobody but a
-        provider can refuse any more. `form` has the files that belong to the body."""
+        """The answer's head and bytes, then its Outcome. `form` has the files that belong to the
+        body."""
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""

@@ -1,6 +1,7 @@
 """Runs: each one is carried by a task of this process until its answer has ended.
 
     waiting --first event--> answering --outcome--> done | failed
+    waiting --a refusal--> refused
        any --Stop, from any process--> stopped          (the relay's iterator is closed)
        any --heartbeat lost--> interrupted              (by whichever process notices)
 
@@ -15,6 +16,7 @@ import json
 import logging
 import math
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +41,7 @@ from playground.runs.incoming_answer import IncomingAnswer
 from playground.runs.notifications import notifications
 from playground.runs.relaying import ChatRelay
 from playground.turns.request import build_request
-from playground.turns.turns import Turn, end_run, files_of, forget_turn, lost_runs, request_path
+from playground.turns.turns import Turn, end_run, files_of, lost_runs, request_path
 from relay.requests.context import Outcome
 from usage.models import UsageRecord
 
@@ -48,10 +50,6 @@ log = logging.getLogger(__name__)
 FRAME_S = 0.05
 HEARTBEAT_S = 2.0
 
-# How long a Send waits for admission by a busy machine or database, and then for a provider that
-# refuses immediately.
-_ADMISSION_S = 5.0
-_REFUSAL_S = 0.3
 _SETTLED_WITHIN_S = 3.0
 _SETTLED_LOOK_S = 0.05
 _REFUSED = frozenset({400, 402, 403, 404, 413, 422, 429})
@@ -60,32 +58,17 @@ _REFUSED = frozenset({400, 402, 403, 404, 413, 422, 429})
 _tasks: set[asyncio.Task[None]] = set()
 
 
-async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcome | None:
-    """Start new turns concurrently. Return the outcome if a single turn was refused immediately;
-    that turn is deleted, and its text returns to the composer."""
-    alone = not turns[0].conversation.columns
-    verdicts = [await _start(turn, actor, relay, alone=alone) for turn in turns]
-    return verdicts[0] if alone else None
+def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> None:
+    """Start new turns concurrently."""
+    for turn in turns:
+        task = run_in_background(_Carrier(turn, actor, relay).carry())
+        if turn.run.unwatched_ms is not None:
+            guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
+            task.add_done_callback(partial(_cancel, guard))
 
 
-async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
-    carrier = _Carrier(turn, actor, relay, accepted=not alone)
-    task = run_in_background(carrier.carry())
-    if turn.run.unwatched_ms is not None:
-        guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
-        task.add_done_callback(lambda _: guard.cancel())
-    if not alone:
-        return None
-    either: list[asyncio.Future[Any]] = [carrier.verdict, carrier.admitted]
-    await asyncio.wait(either, timeout=_ADMISSION_S, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
-    if not carrier.verdict.done():
-        carrier.accepted = True
-        return None
-    refused = carrier.verdict.result()
-    if refused is not None:
-        await asyncio.wait([task])
-    return refused
+def _cancel(guard: asyncio.Task[None], _ended: asyncio.Task[None]) -> None:
+    guard.cancel()
 
 
 def run_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -136,23 +119,14 @@ def request_of_run(run: Run) -> dict[str, Any]:
 
 
 class _Carrier:
-    """Carries one run from its first event to its last.
+    """Carries one run from its first event to its last."""
 
-    `accepted` means that its page is rendered, so a refusal is shown there. `admitted` is resolved
-    when only a provider can still refuse. `verdict` is resolved by the first content, or by the
-    refusal of a run that was not accepted.
-    """
-
-    def __init__(self, turn: Turn, actor: Actor, relay: ChatRelay, *, accepted: bool) -> None:
-        loop = asyncio.get_running_loop()
-        self.accepted = accepted
-        self.admitted: asyncio.Future[None] = loop.create_future()
-        self.verdict: asyncio.Future[Outcome | None] = loop.create_future()
+    def __init__(self, turn: Turn, actor: Actor, relay: ChatRelay) -> None:
         self._turn = turn
         self._run = turn.run
         self._actor = actor
         self._relay = relay
-        self._time = loop.time
+        self._time = asyncio.get_running_loop().time
         self._beat_at = self._time()
         self._incoming = IncomingAnswer(self._beat_at)
         self._frames = FrameWriter(turn.run, self._incoming)
@@ -168,8 +142,6 @@ class _Carrier:
             log.exception("run %s failed", self._run.id)
             with contextlib.suppress(Exception):
                 await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
-        finally:
-            self._accept()
 
     # ---- the stream
 
@@ -200,13 +172,10 @@ class _Carrier:
             source="playground",
             request_id=self._run.request_id,
             labels=payer.labels,
-            on_admission=self._admit,
         )
         try:
             async for item in stream:
                 self._incoming.take(item, self._time())
-                if self._incoming.has_begun:
-                    self._accept()
                 news.set()
         finally:
             news.set()
@@ -223,8 +192,6 @@ class _Carrier:
         next_frame = self._time()
         while True:
             ended = reader.done()
-            if ended and self._is_refusal():
-                return False
             appended = await self._write_frame()
             if not appended.alive:
                 return None
@@ -254,30 +221,17 @@ class _Carrier:
 
     # ---- the end
 
-    def _admit(self) -> None:
-        if not self.admitted.done():
-            self.admitted.set_result(None)
-
-    def _accept(self) -> None:
-        if not self.verdict.done():
-            self.verdict.set_result(None)
-
-    def _is_refusal(self) -> bool:
-        """Return whether nothing has come of the request but a refusal that the composer can
-        tell."""
-        outcome = self._incoming.outcome
-        begun = self.accepted or self._incoming.has_begun
-        return outcome is not None and not begun and outcome.status in _REFUSED
-
     async def _conclude(self, outcome: Outcome) -> None:
-        if self._is_refusal():
-            self.verdict.set_result(outcome)
-            await run_in_database(forget_turn, self._turn)
-            return
-        failed = outcome.kind is not None
-        stopped = failed and outcome.kind == "client_closed"
-        state = RunState.STOPPED if stopped else RunState.FAILED if failed else RunState.DONE
-        await self._end(state, facts_of(outcome))
+        await self._end(self._state_after(outcome), facts_of(outcome))
+
+    def _state_after(self, outcome: Outcome) -> RunState:
+        if outcome.kind is None:
+            return RunState.DONE
+        if outcome.kind == "client_closed":
+            return RunState.STOPPED
+        if outcome.status in _REFUSED and not self._incoming.has_begun:
+            return RunState.REFUSED
+        return RunState.FAILED
 
     async def _settled(self) -> dict[str, Any]:
         return await read_settlement(self._turn.conversation.organisation_id, self._run.request_id)

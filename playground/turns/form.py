@@ -39,7 +39,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
     return TurnForm(
         columns=_columns(actor, form, models, answered),
         # A form sends its newlines as two signs; the model gets what was typed.
-        text=form.get("edited" if "instead" in form else "text", "").replace("\r\n", "\n"),
+        text=form.get("edited", form.get("text", "")).replace("\r\n", "\n"),
         token=parse_id(form.get("token", "")) or new_id(),
         payer=read_form_payer(actor, form, conversation),
         conversation=conversation,

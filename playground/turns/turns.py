@@ -21,7 +21,7 @@ from accounts.access.access import require
 from accounts.access.actors import Actor, organisation_of, person_of
 from lib import clock
 from lib.ids import new_id, new_ids
-from playground.attachments.attachments import mark_sent, mark_unsent
+from playground.attachments.attachments import mark_sent
 from playground.chats.conversations import current_path, path_to
 from playground.chats.temporary_chats import STANDS_IDLE, STANDS_LEFT
 from playground.chats.title_rules import first_words
@@ -116,7 +116,7 @@ def request_path(run: Run) -> list[ChatMessage]:
     """Return the path of messages to send to the model."""
     return [
         ChatMessage(message.role, message.content, message.parts, message.reasoning)
-        for message in path_to(run.user_message)
+        for message in _without_refused(path_to(run.user_message))
     ]
 
 
@@ -125,7 +125,18 @@ def messages_before(form: TurnForm, column: int = 0) -> list[Message]:
     if form.conversation is None:
         return []
     parent = _parent_of(form.conversation, form, column, began=False)
-    return path_to(parent) if parent else []
+    return _without_refused(path_to(parent)) if parent else []
+
+
+def _without_refused(path: Iterable[Message]) -> list[Message]:
+    """Leave out prompts that were refused. Results of tools stay: their calls need them."""
+    history: list[Message] = []
+    for message in path:
+        if message.state != RunState.REFUSED:
+            history.append(message)
+        elif history and history[-1].role == MessageRole.USER:
+            history.pop()
+    return history
 
 
 def draft_of(form: TurnForm, column: int = 0) -> list[ChatMessage]:
@@ -406,22 +417,6 @@ def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
         Turn(run, run.conversation, run.user_message, run.assistant_message, fresh=False)
         for run in token_runs
     ]
-
-
-def forget_turn(turn: Turn) -> None:
-    """Take back a turn that was refused before it cost anything: its text is the composer's."""
-    with transaction.atomic():
-        if turn.began_conversation:
-            turn.conversation.delete()
-        else:
-            leaf = turn.user_message.parent_id if turn.wrote_user_message else None
-            turn.assistant_message.delete()
-            if turn.wrote_user_message:
-                turn.user_message.delete()
-            Conversation.objects.filter(id=turn.conversation.id).update(leaf=leaf)
-        if turn.wrote_user_message:
-            files = turn.user_message.parts.get("files", ())
-            mark_unsent(turn.run.user_id, [UUID(file["id"]) for file in files])
 
 
 def request_stop(run: Run, *, left: bool = False) -> None:

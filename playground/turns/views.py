@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -54,7 +53,6 @@ from playground.runs.stream import stream_events
 from playground.runs.watching import expect_reader
 from playground.turns.form import form_values, read_form
 from playground.turns.turns import ConversationBusy, Turn, TurnRefused, begin_turns, request_stop
-from relay.requests.context import Outcome
 
 
 @organisation_page("playground.read")
@@ -95,6 +93,9 @@ def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     if conversation.columns:
         return compare_page(request, actor, conversation, conversation.columns, {})
     context: dict[str, Any] = {}
+    if edited := request.GET.get("edit"):
+        question = access_message(actor, edited)
+        context = {"text": question.content, "instead": question}
     form = _form_of_query(actor, request.GET, context)
     return _page(request, actor, conversation, context, form=form)
 
@@ -124,9 +125,7 @@ async def run_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         status = 409 if isinstance(refused, ConversationBusy) else 422
         return await run_in_database(refused_page, request, actor, refused.message, status)
     if turns[0].fresh:
-        outcome = await runs.start(turns, actor, relay_of(request))
-        if outcome is not None:
-            return await run_in_database(_refused_by_relay, request, actor, outcome)
+        runs.start(turns, actor, relay_of(request))
     return await run_in_database(_turns_response, request, actor, turns)
 
 
@@ -225,27 +224,13 @@ def _follows(articles: list[dict[str, Any]], last_id: str) -> bool:
     return bool(before == last_id)
 
 
-def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> HttpResponse:
-    text = page.refusal_text(outcome)
-    return refused_page(
-        request,
-        actor,
-        text,
-        outcome.status,
-        id_text(outcome.request_id),
-        page.ask_href(msgspec.structs.asdict(outcome)),
-    )
-
-
 def refused_page(
     request: HttpRequest,
     actor: Actor,
     error: str,
     status: int,
-    request_id: str = "",
-    ask_href: str = "",
 ) -> HttpResponse:
-    """The composer with the reason, and the text in it; `ask_href` leads to asking for more."""
+    """The composer with the reason, and the text in it."""
     form = request.POST
     id = form.get("conversation", "")
     conversation = access_conversation(actor, id, temporary=True) if id else None
@@ -255,15 +240,13 @@ def refused_page(
         "seen": form.get("seen", ""),
         "asked_model": form.get("model", ""),
         "error": error,
-        "error_request_id": request_id,
-        "ask_href": ask_href,
         "form": form_values(form),
         "file_ids": form.getlist("file"),
     }
     if not is_htmx(request):
         return _page(request, actor, conversation, context, status=status, form=form_values(form))
     if again:
-        context = {"error": error, "error_request_id": request_id, "ask_href": ask_href}
+        context = {"error": error}
         return render(request, "playground/turns/_refused_again.html", context, status=status)
     slug = slug_of(actor)
     run = running_conversations(actor).get(conversation.id) if conversation else None

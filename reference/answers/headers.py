@@ -78,7 +78,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-weir-hold",
         "USD",
-        _("The amount held before the request was sent. The charge is never higher."),
+        _("The amount reserved before the request was sent. The charge is never higher."),
     ),
     Field(
         "x-weir-cost",

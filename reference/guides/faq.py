@@ -28,11 +28,11 @@ FAQ: Final[tuple[tuple[Promise, Promise], ...]] = (
         ),
     ),
     (
-        _("Why is more held than charged?"),
+        _("Why is more reserved than charged?"),
         _(
-            "Before a request is sent, its maximum cost is held so that a balance never goes "
-            "below zero. Whatever is not used is released when the answer ends. A lower "
-            "output limit makes the hold smaller."
+            "Before a request is sent, its maximum cost is reserved so that a balance never goes "
+            "below zero. Unused amounts are released when the answer ends. A lower output limit "
+            "reserves less."
         ),
     ),
     (

@@ -262,6 +262,14 @@ RESPONSES: Final = ReferencePage(
             "status is completed, or incomplete with incomplete_details.reason max_output_tokens "
             "or content_filter."
         ),
+        _(
+            "The same path accepts a WebSocket. A response.create event has the body of a request, "
+            "without stream; stream_id names one of up to 32 lanes, and generate: false only "
+            "prepares the input. Each event of the response is a text message. "
+            "previous_response_id continues a response of the connection with store: false too, "
+            "and response.steer adds user messages to a running one. Each response is limited, "
+            "charged and recorded like a request."
+        ),
     ),
 )
 COMPACT: Final = ReferencePage(

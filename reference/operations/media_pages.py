@@ -43,8 +43,9 @@ _FORM_NOTE: Final = _(
     "content, whatever their name or declared type."
 )
 _HOLD_NOTE: Final = _(
-    "The maximum cost is held by the length of the audio. For compressed formats it is taken from "
-    "the size of the file, at 8 kbit/s, as what a file says of its own length cannot be trusted."
+    "The maximum cost is reserved by the length of the audio. For compressed formats the length "
+    "is derived from the size of the file, at 8 kbit/s, because the length that a file states "
+    "cannot be trusted."
 )
 _IMAGES_ANSWER: Final = """{
   "created": 1767100002, "background": "opaque", "output_format": "png",

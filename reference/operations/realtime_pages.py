@@ -100,8 +100,8 @@ REALTIME: Final = ReferencePage(
 }}""",
     notes=(
         _(
-            "Each response is a request of its own, with its usage and its receipt. The maximum "
-            "cost is held before it can start, and charged by its usage."
+            "Each response is a request of its own, with its usage and its receipt. Its maximum "
+            "cost is reserved before it starts, and its usage is charged."
         ),
         _(
             "Before the session is open, errors are HTTP responses. Then they are error events. "

@@ -8,7 +8,8 @@ from reference.operations.fields import Field
 from reference.operations.page import MAX_COST, ReferencePage
 
 _HELD: Final = _(
-    "The price of the action is held when it is submitted, and charged once the task succeeds. A "
+    "The price of the action is reserved when it is submitted, and charged once the task "
+    "succeeds. A "
     "failed task costs nothing. A task without an end after 24 hours fails."
 )
 _TEAM: Final = _("All API keys of the team can use a task; for all others it does not exist.")

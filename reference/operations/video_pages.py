@@ -10,7 +10,8 @@ from reference.operations.page import MAX_COST, MODEL_FIELD, PASSED, USER, Refer
 
 _ID: Final = Field("id", "string", _("The video ID, in the path."), True)
 _HELD: Final = _(
-    "The price of the whole video is held when it is ordered, and charged once it is completed. A "
+    "The price of the whole video is reserved when it is ordered, and charged once it is "
+    "completed. A "
     "failed video costs nothing. A video without an end after 24 hours fails."
 )
 _FAILED: Final = _(

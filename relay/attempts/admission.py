@@ -14,7 +14,7 @@ from billing.ledger.accounts import WALLET_KINDS, open_accounts
 from billing.limits import budget_rules, budget_windows
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, place_holds
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 
@@ -44,7 +44,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True):
 
     attempt: usage.AttemptOpened
     ttl_seconds: int
-    replaces: Resolved | None
+    replaces: Settlement | None
     guards: int = 0
     guarded: Guarded | None = None
     tries: int = 0

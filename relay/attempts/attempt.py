@@ -26,7 +26,7 @@ from relay.answers.whole_answer import WholeRelay
 from relay.attempts.abandoned import may_be_absorbed
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd, AttemptParts
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
 from relay.front.downstream import ErrorAnswer
@@ -188,7 +188,7 @@ class Attempt:
                 else:
                     answer.cut()
 
-    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
         """The end of this attempt when it failed before content."""
         return self._end.failed(failure, final=final)
 

@@ -16,7 +16,7 @@ from relay.answers.answer_state import AnswerState
 from relay.answers.large_events import Gathering
 from relay.attempts.abandoned import DrainLimit, absorb_cost, drain_limit, rule_of
 from relay.attempts.admitted_attempt import AdmittedAttempt
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text, tokens_of
 from relay.credentials.keys import Principal
 from relay.front.downstream import ErrorAnswer
@@ -111,7 +111,7 @@ class AttemptEnd:
         ending = self._ending(outcome, bill, fault)
         limited = hold.principal.limited or channel.limits is not None
         included_nano, units = self._paid_by_units(bill)
-        resolved = Resolved(
+        settlement = Settlement(
             organisation_id=hold.principal.organisation_id,
             attempt_id=hold.attempt_id,
             state=state_for(bill.basis),
@@ -125,7 +125,7 @@ class AttemptEnd:
         if self._admitted.facts.stream:
             # A mark must not replace the settlement, however slowly the client reads the end.
             context.parts.ledger.marks.unwatch(self._usage_meter)
-        context.parts.ledger.settle(resolved, at_once=hold.settles_at_once)
+        context.parts.ledger.settle(settlement, at_once=hold.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
                 "the count of channel %s cannot be right (%s): request %s is under review",
@@ -134,14 +134,14 @@ class AttemptEnd:
             )  # fmt: skip
         return outcome
 
-    def replaced(self) -> Resolved:
+    def replaced(self) -> Settlement:
         """Return the end of an attempt that has not begun and whose hold is replaced. It does not
         end its request. The admission that replaces the hold writes it.
         """
         outcome = self.outcome = self._outcome(None, _NOTHING_YET)
         hold, channel = self._admitted.hold, self._admitted.channel
         ending: Ending = self._ending(outcome, _NOTHING_YET, "hold_replaced")
-        return Resolved(
+        return Settlement(
             organisation_id=hold.principal.organisation_id,
             attempt_id=hold.attempt_id,
             state=state_for(ending.basis),
@@ -167,7 +167,7 @@ class AttemptEnd:
         self.outcome = self._outcome(None, _NOTHING_YET)
         return self.outcome
 
-    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
         """Return the end of an attempt that failed before content: the customer pays nothing."""
         absorbed = FAULTS[failure.fault].money not in ("none", "exact")
         hold, channel = self._admitted.hold, self._admitted.channel
@@ -183,7 +183,7 @@ class AttemptEnd:
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,
         )
-        return Resolved(
+        return Settlement(
             organisation_id=hold.principal.organisation_id,
             attempt_id=hold.attempt_id,
             state=state_for(ending.basis),
@@ -261,16 +261,16 @@ def dropped_text(names: Sequence[str]) -> str | None:
     return ",".join(names)[:DROPPED_LENGTH] if names else None
 
 
-def final_end(resolved: Resolved, error: ErrorAnswer, principal: Principal) -> Resolved:
+def final_end(settlement: Settlement, error: ErrorAnswer, principal: Principal) -> Settlement:
     """Return the end of the last attempt as the end of its request."""
     ending: Ending = msgspec.structs.replace(
-        resolved.ending,
+        settlement.ending,
         final=True,
         status=error.status,
         kind=error.kind,
         message=kept_message(principal, error.kind, error.message),
     )
-    return msgspec.structs.replace(resolved, ending=ending)
+    return msgspec.structs.replace(settlement, ending=ending)
 
 
 class AttemptParts(msgspec.Struct, frozen=True):

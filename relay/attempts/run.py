@@ -29,7 +29,7 @@ from relay.attempts.attempt import Attempt
 from relay.attempts.attempt_end import final_end
 from relay.attempts.next_attempts import Failed, NextAttempt, NextAttempts
 from relay.attempts.rules import backoff_s_max
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
 from relay.errors import DatabaseFailed
@@ -67,7 +67,7 @@ class OneAttempt(Protocol):
     def leave(self) -> None: ...
     def revoke(self) -> None: ...
     def execute(self, *, fresh: bool) -> Awaitable[Outcome]: ...
-    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved: ...
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement: ...
 
 
 NewAttempt = Callable[[RequestContext, AdmittedAttempt, HealthProbe], OneAttempt]
@@ -204,7 +204,7 @@ class Run:
         except asyncio.CancelledError:
             self._check_left()
             return self._record(CLIENT_CLOSED)
-        replaces: Resolved | None = None
+        replaces: Settlement | None = None
         while True:
             try:
                 attempt = await self._admit(following, replaces)
@@ -230,8 +230,6 @@ class Run:
                 self._check_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
-            if self._context.downstream.on_admission is not None:
-                self._context.downstream.on_admission()
             if self._revoked:
                 attempt.revoke()
             try:
@@ -255,7 +253,7 @@ class Run:
 
     # ---- one attempt
 
-    async def _admit(self, following: NextAttempt, replaces: Resolved | None) -> OneAttempt:
+    async def _admit(self, following: NextAttempt, replaces: Settlement | None) -> OneAttempt:
         """Place the hold of an attempt; `replaces` is the end of the one before it. Raises
         RequestFault if the wallet or the key refuses, ChannelFull if the channel does.
         """
@@ -378,7 +376,7 @@ class Run:
         if self._context.deadline.caught() is None:
             raise
 
-    def _settle(self, ended: Resolved, error: ErrorAnswer) -> None:
+    def _settle(self, ended: Settlement, error: ErrorAnswer) -> None:
         """Settle the last attempt as the end of its request."""
         ledger = self._context.parts.ledger
         ledger.settle(

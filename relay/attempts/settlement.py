@@ -22,7 +22,7 @@ from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 
 
-class Resolved(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How one attempt ended."""
 
     organisation_id: OrganisationId
@@ -42,7 +42,7 @@ class Resolved(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     units: tuple[int, ...] = ()
 
 
-class LateEnding(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class LateSettlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A settlement whose hold somebody else has resolved before."""
 
     organisation_id: OrganisationId
@@ -57,7 +57,7 @@ class Marked(NamedTuple):
     meters: str
 
 
-Settled = Resolved | LateEnding | usage.Refusal
+AnySettlement = Settlement | LateSettlement | usage.Refusal
 
 # Only what this process counted; for others it is known no better than to whoever resolved the
 # hold.
@@ -93,11 +93,11 @@ def lock_limited(channel_ids: Iterable[UUID]) -> Statement:
     return lock_channels(channel_ids)
 
 
-def statements(batch: Sequence[Settled]) -> list[Statement]:
+def statements(batch: Sequence[AnySettlement]) -> list[Statement]:
     """Return the statements that write a batch of settlements, to be run after the accounts are
     locked.
     """
-    resolved = [item for item in batch if type(item) is Resolved]
+    resolved = [item for item in batch if type(item) is Settlement]
     statements: list[Statement] = []
     if resolved:
         holds = [
@@ -151,7 +151,7 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             windows = [item.window_id for item in refused if item.window_id is not None]
             if windows:
                 statements.append(note_refused(windows))
-        late = [_record(item) for item in batch if type(item) is LateEnding]
+        late = [_record(item) for item in batch if type(item) is LateSettlement]
         if late:
             statements.append(usage.learn_late(late))
     if addressed := [item for item in batch if item.ending.address and item.ending.final]:
@@ -159,36 +159,36 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
     return statements
 
 
-def _record(item: Resolved | LateEnding) -> usage.RecordWritten:
+def _record(item: Settlement | LateSettlement) -> usage.RecordWritten:
     return usage.RecordWritten(
         organisation_id=item.organisation_id, attempt_id=item.attempt_id, ending=item.ending
     )
 
 
-def _address(item: Settled) -> usage.AddressNoted:
+def _address(item: AnySettlement) -> usage.AddressNoted:
     id = item.request_id if isinstance(item, usage.Refusal) else item.attempt_id
     return usage.AddressNoted(
         organisation_id=item.organisation_id, record_id=id, address=item.ending.address
     )
 
 
-def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
+def late(batch: Sequence[AnySettlement], rows: Sequence[Row]) -> list[LateSettlement]:
     """Return the settlements of a batch that came too late, by the result of `resolve_holds`. Those
     that an earlier try has written are among them; the state of their hold tells them apart.
     """
     done = {row[0] for row in rows}
     return [
-        LateEnding(
+        LateSettlement(
             organisation_id=item.organisation_id, attempt_id=item.attempt_id, ending=item.ending
         )
         for item in batch
-        if type(item) is Resolved
+        if type(item) is Settlement
         and item.ending.basis in _COUNTED
         and str(item.attempt_id) not in done
     ]
 
 
-def _losses(lost: Sequence[Resolved]) -> list[Statement]:
+def _losses(lost: Sequence[Settlement]) -> list[Statement]:
     losses = [
         Loss(
             attempt_id=item.attempt_id,

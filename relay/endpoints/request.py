@@ -54,7 +54,8 @@ class Endpoint:
     stream. `takes_form`: the body may be a form with files, with a size limit of its own.
     `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
     same path, for some of the methods; `asking` is one selected by an `Action` in the query.
-    `family` is the task service in whose form it returns errors.
+    `family` is the task service in whose form it returns errors. `socket` answers a WebSocket at
+    the same path.
     """
 
     handler: Handler
@@ -72,6 +73,7 @@ class Endpoint:
     reading: "Endpoint | None" = None
     asking: "Endpoint | None" = None
     family: Family | None = None
+    socket: Handler | None = None
 
     @property
     def restricted(self) -> bool:

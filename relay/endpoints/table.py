@@ -36,6 +36,7 @@ from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import count_tokens, generate, refuse_not_implemented, remix_video
 from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.request import Endpoint
+from relay.endpoints.responses_socket.connection import open_responses
 from relay.endpoints.stored_responses import list_input_items, show_response
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import ErrorResponse, error_response
@@ -69,7 +70,9 @@ from relay.requests.context import Invocation
 _QUESTION: Final = 64 * 1024
 
 _CHAT: Final = Endpoint(generate, ("POST",), "openai", "chat_completions", _BODY)
-_RESPONSES: Final = Endpoint(generate, ("POST",), "responses", "responses", _BODY)
+_RESPONSES: Final = Endpoint(
+    generate, ("POST",), "responses", "responses", _BODY, socket=open_responses
+)
 _INPUT_TOKENS: Final = Endpoint(
     count_tokens, ("POST",), "responses", "responses_input_tokens", _BODY
 )
@@ -149,7 +152,7 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
         path_names="task",
     ),
 }
-_REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime")
+_REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime", socket=open_session)
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",

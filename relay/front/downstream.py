@@ -93,7 +93,6 @@ class Downstream:
         "client_gone",
         "keep_alive",
         "notices",
-        "on_admission",
         "recorder",
         "shared",
         "sink",
@@ -101,8 +100,6 @@ class Downstream:
 
     def __init__(self, sink: Sink, *, shared: bool = False) -> None:
         self.sink = sink
-        # Called when its first attempt is admitted.
-        self.on_admission: Callable[[], None] | None = None
         # Its answer is a part of another one: the client is told its end only at the end of all
         # parts.
         self.shared = shared

@@ -107,7 +107,6 @@ class InProcessRelay:
         request_id: UUID | None = None,
         operation: PageOperation = "chat_completions",
         labels: Labels = NO_LABELS,
-        on_admission: Callable[[], None] | None = None,
         form: Form | None = None,
     ) -> AsyncGenerator[Head | bytes | Outcome]:
         """Answer a request in this process: the same admission, holds and books as over HTTP. If
@@ -115,8 +114,6 @@ class InProcessRelay:
 
         Yields the Head and the bytes that an HTTP client would get, and the Outcome last; a refusal
         is an Outcome alone. Raises RequestFault if the request refers to a missing task.
-        `on_admission` is called when an attempt is admitted: from then on only a provider can
-        refuse.
 
         Closing the iterator counts as a disconnect: the channel's policy decides whether the answer
         is cut or drained. The end is then found in the usage record of the given `request_id`.
@@ -137,7 +134,7 @@ class InProcessRelay:
             source=source,
             options=options,
         )
-        task = asyncio.create_task(self._chat_task(life, make_context, body, sink, on_admission))
+        task = asyncio.create_task(self._chat_task(life, make_context, body, sink))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(sink.close)
@@ -268,12 +265,10 @@ class InProcessRelay:
         make_context: Callable[[], RequestContext],
         body: bytes,
         sink: QueueSink,
-        on_admission: Callable[[], None] | None,
     ) -> Outcome:
         # A context belongs to the task that creates it.
         context = make_context()
         REQUEST_ID.set(context.request_id)
-        context.downstream.on_admission = on_admission
         sink.run = run = Run(context)
         life.open_requests.enter()
         life.running.enter(run, context.principal)

@@ -133,7 +133,7 @@ def _budget_state(budget: Mapping[str, Any]) -> str:
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     state = "is used up" if fits_none else "has less left than this request may cost"
     return (
-        f"{scope} budget{named} {state} (spent {format_usd(budget['spent'])} USD and held "
+        f"{scope} budget{named} {state} (spent {format_usd(budget['spent'])} USD and reserved "
         f"{format_usd(budget['held'])} USD of {format_usd(budget['limit'])} USD{per}"
     )
 

@@ -18,7 +18,7 @@ from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
 from relay.front.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
@@ -77,7 +77,7 @@ class HoldPlacer:
         self._first_size = Size(0, None) if estimate is None else estimate.first()
         self._principal = context.principal
 
-    async def place(self, chosen: Chosen, number: int, replaces: Resolved | None) -> PlacedHold:
+    async def place(self, chosen: Chosen, number: int, replaces: Settlement | None) -> PlacedHold:
         """Place the hold of the attempt with this number; `replaces` is the end of the failed one
         before it. Raises RequestFault if the wallet or the key refuses, ChannelFull if the channel
         does, DatabaseFailed.

@@ -21,7 +21,7 @@ from dialects.errors.errors import KINDS, ErrorKind, message_of
 from lib.id_types import ChannelId
 from relay.attempts import admission, settlement
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Resolved, Settled
+from relay.attempts.settlement import AnySettlement, Settlement
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger.database import PipelinedConnection, Statement
 from relay.ledger.marks import LedgerMarks
@@ -73,7 +73,7 @@ class BatchWriter:
         releasing = {item.organisation_id for item in batch.behind}
         try:
             verdicts = await self._commit(
-                [request for request, _ in batch.admissions], batch.endings
+                [request for request, _ in batch.admissions], batch.settlements
             )
         except DatabaseRefused as error:
             if error.sqlstate == _LOCKED and (parts := _group_by_organisation(batch)):
@@ -117,9 +117,9 @@ class BatchWriter:
                 continue
             # The commit may have succeeded although no response arrived. A record is written only
             # if an attempt exists.
-            self._queue.endings.append(_void(request, "overloaded"))
+            self._queue.settlements.append(_void(request, "overloaded"))
             if future.cancelled() and request.attempt.n > 1:
-                self._queue.endings += _endings_of_abandoned(request)
+                self._queue.settlements += _abandoned_settlements(request)
         self._queue.ask_again(again)
         if failed:
             log.warning("requests refused: %d, because of %s", failed, error)
@@ -129,21 +129,24 @@ class BatchWriter:
         if verdict.exception() is None:
             self._abandon(request, verdict.result())
         elif request.attempt.n > 1:
-            self._queue.endings += _endings_of_abandoned(request)
+            self._queue.settlements += _abandoned_settlements(request)
 
     async def _commit(
-        self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+        self, requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
     ) -> Sequence[Verdict]:
         """Run one transaction. Settlements come first, so that the next admissions can hold what
         they release.
         """
-        endings = [*endings, *(request.replaces for request in requests if request.replaces)]
+        settlements = [
+            *settlements,
+            *(request.replaces for request in requests if request.replaces),
+        ]
         organisations = {request.attempt.organisation_id for request in requests}
-        organisations.update([item.organisation_id for item in endings if _moves_money(item)])
-        statements, locks = settlement.statements(endings), list[Statement]()
+        organisations.update([item.organisation_id for item in settlements if _moves_money(item)])
+        statements, locks = settlement.statements(settlements), list[Statement]()
         if organisations:
             locks = [settlement.lock(organisations)]
-            if channels := _limited_channels(requests, endings):
+            if channels := _limited_channels(requests, settlements):
                 locks.append(settlement.lock_limited(channels))
             statements = [*locks, *statements]
         at = len(statements)
@@ -167,10 +170,12 @@ class BatchWriter:
             raise
         if marks:
             self._recovery.forget_marks(marks)
-        resolved = [item for item in endings if type(item) is Resolved and item.state != "kept"]
+        resolved = [
+            item for item in settlements if type(item) is Settlement and item.state != "kept"
+        ]
         if resolved and len(settled := rows[len(locks)]) < len(resolved):
             late = settlement.late(resolved, settled)
-            self._queue.endings += late
+            self._queue.settlements += late
             self._recovery.late(late)
         return admission.verdicts(rows[at]) if requests else ()
 
@@ -204,40 +209,40 @@ class BatchWriter:
 
     async def _write_apart(self, batch: Batch, error: DatabaseRefused) -> None:
         """Write each item separately: one that the database cannot store must not affect others."""
-        admissions, endings, _ = batch
-        if len(admissions) + len(endings) > 1:
+        admissions, settlements, _ = batch
+        if len(admissions) + len(settlements) > 1:
             for waiting in admissions:
                 await self.write(Batch([waiting]))
-            for item in endings:
-                await self.write(Batch(endings=[item]))
+            for item in settlements:
+                await self.write(Batch(settlements=[item]))
         elif admissions:
             self.fail(admissions, error)
-        elif "unstorable" in endings[0].ending.flags:
+        elif "unstorable" in settlements[0].ending.flags:
             # The hold stays open; the sweeper releases it and marks the attempt.
-            log.error("an ending cannot be written: %s", error)
+            log.error("a settlement cannot be written: %s", error)
         else:
-            log.error("an ending is written without its texts: %s", error)
-            await self.write(Batch(endings=[_strip_texts(endings[0])]))
+            log.error("a settlement is written without its texts: %s", error)
+            await self.write(Batch(settlements=[_strip_texts(settlements[0])]))
 
     def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
         """The client left while its admission was being decided."""
         if verdict.word == "admitted":
-            self._queue.endings.append(_void(request, "client_closed"))
+            self._queue.settlements.append(_void(request, "client_closed"))
         else:
-            self._queue.endings.append(_refusal(request))
+            self._queue.settlements.append(_refusal(request))
 
 
-def _moves_money(item: Settled) -> bool:
+def _moves_money(item: AnySettlement) -> bool:
     """Return whether the accounts of its organisation are locked for it."""
-    return type(item) is Resolved or (type(item) is Refusal and item.window_id is not None)
+    return type(item) is Settlement or (type(item) is Refusal and item.window_id is not None)
 
 
 def _limited_channels(
-    requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+    requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
 ) -> set[UUID]:
     """Return the channels whose counts this transaction reads and writes."""
     channels = {_limited_channel(request) for request in requests}
-    channels.update(item.limited_channel_id for item in endings if type(item) is Resolved)
+    channels.update(item.limited_channel_id for item in settlements if type(item) is Settlement)
     return {channel_id for channel_id in channels if channel_id is not None}
 
 
@@ -249,18 +254,20 @@ def _limited_channel(request: AdmissionRequest) -> ChannelId | None:
 def _group_by_organisation(batch: Batch) -> Sequence[Batch]:
     """Split a batch by organisation; return nothing if it has only one."""
     admissions: defaultdict[UUID, list[Waiting]] = defaultdict(list)
-    endings: defaultdict[UUID, list[Settled]] = defaultdict(list)
+    settlements: defaultdict[UUID, list[AnySettlement]] = defaultdict(list)
     for waiting in batch.admissions:
         admissions[waiting[0].attempt.organisation_id].append(waiting)
-    for item in batch.endings:
-        endings[item.organisation_id].append(item)
-    ids = dict.fromkeys((*admissions, *endings))
+    for item in batch.settlements:
+        settlements[item.organisation_id].append(item)
+    ids = dict.fromkeys((*admissions, *settlements))
     return (
-        [Batch(admissions[id_], endings[id_], batch.behind) for id_ in ids] if len(ids) > 1 else ()
+        [Batch(admissions[id_], settlements[id_], batch.behind) for id_ in ids]
+        if len(ids) > 1
+        else ()
     )
 
 
-def _strip_texts(item: Settled) -> Settled:
+def _strip_texts(item: AnySettlement) -> AnySettlement:
     flags = (*item.ending.flags, "unstorable")
     ending = msgspec.structs.replace(
         item.ending, message="", raw_usage=None, dropped=None, flags=flags
@@ -268,8 +275,8 @@ def _strip_texts(item: Settled) -> Settled:
     return msgspec.structs.replace(item, ending=ending)
 
 
-def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
-    return Resolved(
+def _void(request: AdmissionRequest, kind: ErrorKind) -> Settlement:
+    return Settlement(
         organisation_id=request.attempt.organisation_id,
         attempt_id=request.attempt.id,
         state="voided",
@@ -303,7 +310,7 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
     )
 
 
-def _endings_of_abandoned(request: AdmissionRequest) -> list[Settled]:
+def _abandoned_settlements(request: AdmissionRequest) -> list[AnySettlement]:
     """Return the settlements of a request that its client abandoned after the attempt before this
     one: of its hold, if that is not resolved, and of its record, if there is none.
     """

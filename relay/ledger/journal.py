@@ -25,7 +25,7 @@ from uuid import UUID
 import msgspec
 
 from lib.ids import id_text
-from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, Marked, Settlement
 from relay.ledger.spool import UNREADABLE, Kept, SpoolUnusable, line, read
 
 log = logging.getLogger(__name__)
@@ -67,9 +67,9 @@ class Journal:
             self.close()
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
-    def note(self, item: Settled) -> None:
+    def note(self, item: AnySettlement) -> None:
         """Store the money-related part of a settlement until `forget`."""
-        if type(item) is not Resolved or item.state == "voided":
+        if type(item) is not Settlement or item.state == "voided":
             return
         raw = line(item)
         if len(raw) > _SLOT_BYTES:
@@ -96,9 +96,9 @@ class Journal:
             for attempt_id in done:
                 self._release(attempt_id)
 
-    def adopt(self) -> list[Resolved | Marked]:
+    def adopt(self) -> list[Settlement | Marked]:
         """Take over what dead processes left behind. It now belongs to this process."""
-        left: list[Resolved | Marked] = []
+        left: list[Settlement | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
                 if path != self._path:
@@ -133,7 +133,7 @@ class Journal:
             self._map[at : at + 1] = _FREE
             self._free.append(at)
 
-    def _adopt(self, path: Path) -> Sequence[Resolved | Marked]:
+    def _adopt(self, path: Path) -> Sequence[Settlement | Marked]:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,8 +159,8 @@ class Journal:
             if type(item) is Marked:
                 self._left.add(item.attempt_id)
                 self.mark(*item)
-            elif type(item) is Resolved:
+            elif type(item) is Settlement:
                 self.note(item)
         path.unlink()
         os.close(file)
-        return [item for item in items if isinstance(item, Resolved | Marked)]
+        return [item for item in items if isinstance(item, Settlement | Marked)]

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Settled
+from relay.attempts.settlement import AnySettlement
 from relay.front.turn_order import order_by_turns
 
 BATCH_MAX: Final = 256
@@ -33,41 +33,41 @@ class Batch(NamedTuple):
     """Data that is written together. `behind` are settlements that wait for the next batch."""
 
     admissions: Sequence[Waiting] = ()
-    endings: Sequence[Settled] = ()
-    behind: Sequence[Settled] = ()
+    settlements: Sequence[AnySettlement] = ()
+    behind: Sequence[AnySettlement] = ()
 
 
 class LedgerQueue:
-    """The admissions and settlements of one process; `endings_are_due` is called when they are
+    """The admissions and settlements of one process; `settlements_are_due` is called when they are
     due.
     """
 
-    def __init__(self, endings_are_due: Callable[[], None]) -> None:
+    def __init__(self, settlements_are_due: Callable[[], None]) -> None:
         self.admissions: list[Waiting] = []
-        self.endings: list[Settled] = []
+        self.settlements: list[AnySettlement] = []
         # How many of the settlements, from the first on, are in the spool.
         self.spooled = 0
         # Settlements from the spools of dead processes, until the next batch. They come before
         # waiting settlements, because the first settlements are those in the spool.
-        self.adopted: list[Settled] = []
+        self.adopted: list[AnySettlement] = []
         self.due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._endings_are_due = endings_are_due
+        self._settlements_are_due = settlements_are_due
 
     @property
-    def has_endings(self) -> bool:
-        return bool(self.endings or self.adopted)
+    def has_settlements(self) -> bool:
+        return bool(self.settlements or self.adopted)
 
     @property
     def on_disk(self) -> bool:
         """Whether a waiting settlement is in a spool."""
         return bool(self.spooled or self.adopted)
 
-    def put(self, item: Settled, *, at_once: bool) -> None:
-        """Add an ending."""
-        self.endings.append(item)
-        if at_once or len(self.endings) >= _MANY:
-            self._endings_are_due()
+    def put(self, item: AnySettlement, *, at_once: bool) -> None:
+        """Add a settlement."""
+        self.settlements.append(item)
+        if at_once or len(self.settlements) >= _MANY:
+            self._settlements_are_due()
         else:
             self.let_wait()
 
@@ -76,39 +76,39 @@ class LedgerQueue:
         before the settlements that are due.
         """
         if self.adopted:
-            self.endings[:0] = self.adopted
+            self.settlements[:0] = self.adopted
             self.spooled += len(self.adopted)
             self.adopted = []
         if len(self.admissions) > BATCH_MAX:
             self.admissions = order_by_turns(map(_turn_of, self.admissions))
         admissions = self.admissions[:BATCH_MAX]
         self.admissions = self.admissions[BATCH_MAX:]
-        few = 0 < len(admissions) <= _FEW and bool(self.endings)
+        few = 0 < len(admissions) <= _FEW and bool(self.settlements)
         if few and not (self.due and before.behind):
-            return Batch(admissions, (), self.endings)
-        endings, self.endings = self.endings[:BATCH_MAX], self.endings[BATCH_MAX:]
-        self.due = self.due and bool(self.endings)
-        return Batch(admissions, endings)
+            return Batch(admissions, (), self.settlements)
+        settlements, self.settlements = self.settlements[:BATCH_MAX], self.settlements[BATCH_MAX:]
+        self.due = self.due and bool(self.settlements)
+        return Batch(admissions, settlements)
 
     def ask_again(self, waiting: Sequence[Waiting]) -> None:
         """Put these admissions first, and with them the settlements that may release what they
         lack.
         """
         self.admissions[:0] = waiting
-        self.due = self.due or self.has_endings
+        self.due = self.due or self.has_settlements
 
-    def put_back(self, endings: Sequence[Settled]) -> None:
+    def put_back(self, settlements: Sequence[AnySettlement]) -> None:
         """Put back items that were taken and not written."""
-        self.endings[:0] = endings
+        self.settlements[:0] = settlements
 
     def let_wait(self) -> None:
         """Set a timer so that the settlements are written in time."""
-        if self._timer is None and self.endings:
+        if self._timer is None and self.settlements:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self._time_is_up)
 
     def _time_is_up(self) -> None:
         self._timer = None
-        self._endings_are_due()
+        self._settlements_are_due()
 
 
 def _turn_of(waiting: Waiting) -> tuple[UUID, UUID, Waiting]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from relay.attempts.settlement import LateEnding, Marked, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
 from relay.ledger.journal import Journal
 from relay.ledger.spool import Spool, SpoolUnusable
 
@@ -25,8 +25,8 @@ class Adopted(NamedTuple):
     journals, and the progress of their streams.
     """
 
-    spooled: Sequence[Settled]
-    noted: Sequence[Settled]
+    spooled: Sequence[AnySettlement]
+    noted: Sequence[AnySettlement]
     marks: dict[UUID, str]
 
 
@@ -64,15 +64,15 @@ class LedgerRecovery:
             return None
         self.usable = True
         left = await asyncio.to_thread(self._spool.adopt)
-        endings = [item for item in left if not isinstance(item, Marked)]
-        if endings:
-            log.warning("%d endings of a process that died are replayed", len(endings))
+        settlements = [item for item in left if not isinstance(item, Marked)]
+        if settlements:
+            log.warning("%d settlements of a process that died are replayed", len(settlements))
         # Later entries replace earlier ones.
         self.spooled_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         journals = self._adopt_journals(
-            {item.attempt_id for item in endings if type(item) is Resolved}
+            {item.attempt_id for item in settlements if type(item) is Settlement}
         )
-        return Adopted(endings, journals.noted, self.spooled_marks | journals.marks)
+        return Adopted(settlements, journals.noted, self.spooled_marks | journals.marks)
 
     def _adopt_journals(self, known: set[UUID]) -> Adopted:
         """Take over the journals of dead processes, except settlements of `known` attempts. Do it
@@ -80,11 +80,11 @@ class LedgerRecovery:
         """
         left = self._journal.adopt() if self._journal is not None else []
         marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
-        noted: list[Settled] = [
-            item for item in left if type(item) is Resolved and item.attempt_id not in known
+        noted: list[AnySettlement] = [
+            item for item in left if type(item) is Settlement and item.attempt_id not in known
         ]
         if marks or noted:
-            log.warning("%d endings, %d marks of a killed process", len(noted), len(marks))
+            log.warning("%d settlements, %d marks of a killed process", len(noted), len(marks))
         return Adopted([], noted, marks)
 
     def take_damaged(self) -> int:
@@ -105,7 +105,7 @@ class LedgerRecovery:
 
     # ---- the journal
 
-    def note(self, item: Settled) -> None:
+    def note(self, item: AnySettlement) -> None:
         """An ending is known."""
         if self._journal is not None:
             self._journal.note(item)
@@ -115,23 +115,27 @@ class LedgerRecovery:
         if self._journal is not None:
             self._journal.mark(attempt_id, meters)
 
-    def late(self, endings: Sequence[LateEnding]) -> None:
+    def late(self, settlements: Sequence[LateSettlement]) -> None:
         """Keep settlements that came too late in the journal until they are written as late
         usage.
         """
-        self._late.update(item.attempt_id for item in endings)
+        self._late.update(item.attempt_id for item in settlements)
 
-    def forget(self, committed: Sequence[Settled]) -> None:
+    def forget(self, committed: Sequence[AnySettlement]) -> None:
         """Remove settlements that are committed."""
         if self._journal is None:
             return
         if not self._late:
-            self._journal.forget([item.attempt_id for item in committed if type(item) is Resolved])
+            self._journal.forget(
+                [item.attempt_id for item in committed if type(item) is Settlement]
+            )
             return
         self._late.difference_update(
-            [item.attempt_id for item in committed if type(item) is LateEnding]
+            [item.attempt_id for item in committed if type(item) is LateSettlement]
         )
-        ended = [item.attempt_id for item in committed if isinstance(item, Resolved | LateEnding)]
+        ended = [
+            item.attempt_id for item in committed if isinstance(item, Settlement | LateSettlement)
+        ]
         self._journal.forget([attempt for attempt in ended if attempt not in self._late])
 
     def forget_marks(self, committed: Mapping[UUID, str]) -> None:
@@ -141,23 +145,23 @@ class LedgerRecovery:
 
     # ---- the spool
 
-    async def spool(self, endings: Sequence[Settled], marks: Mapping[UUID, str]) -> bool:
+    async def spool(self, settlements: Sequence[AnySettlement], marks: Mapping[UUID, str]) -> bool:
         """Write these to the disk; return whether the settlements are stored."""
         moved = {
             attempt: meters
             for attempt, meters in marks.items()
             if self.spooled_marks.get(attempt) != meters
         }
-        if self._spool is None or not (endings or moved):
+        if self._spool is None or not (settlements or moved):
             return False
         self.spooled_marks |= moved
         try:
             await asyncio.to_thread(
-                self._spool.append, endings, [Marked(*item) for item in moved.items()]
+                self._spool.append, settlements, [Marked(*item) for item in moved.items()]
             )
         except SpoolUnusable as error:
             self.usable = False
-            log.error("%d endings are kept in memory only: %s", len(endings), error)
+            log.error("%d settlements are kept in memory only: %s", len(settlements), error)
             return False
         return True
 

@@ -25,16 +25,16 @@ from uuid import UUID
 import msgspec
 
 from lib.ids import id_text
-from relay.attempts.settlement import LateEnding, Marked, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, LateSettlement, Marked, Settlement
 from relay.errors import RelayError
 from usage.records.sql import Refusal
 
 log = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".spool"
-Kept = Settled | Marked
+Kept = AnySettlement | Marked
 
-_KINDS: Final = {b"r": Resolved, b"l": LateEnding, b"f": Refusal, b"m": Marked}
+_KINDS: Final = {b"r": Settlement, b"l": LateSettlement, b"f": Refusal, b"m": Marked}
 _LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
 UNREADABLE: Final = "%s: %d records cannot be read; the sweeper estimates how their requests ended"
@@ -73,9 +73,9 @@ class Spool:
             self.close()
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
-    def append(self, endings: Sequence[Settled], marks: Sequence[Marked] = ()) -> None:
+    def append(self, settlements: Sequence[AnySettlement], marks: Sequence[Marked] = ()) -> None:
         """Return when these are synced to the disk. Raises SpoolUnusable."""
-        lines = b"".join(map(line, endings))
+        lines = b"".join(map(line, settlements))
         if self._size < self._bytes_max // 2:
             lines += b"".join(map(line, marks))
         if self._file < 0 or self._size + len(lines) > self._bytes_max:
@@ -187,7 +187,7 @@ def _record(line: bytes) -> Kept | None:
     try:
         item: Kept = msgspec.json.decode(text[1:], type=kind)
     except msgspec.ValidationError as error:
-        log.error("an ending of another release is left to the sweeper: %s", error)
+        log.error("a settlement of another release is left to the sweeper: %s", error)
         return None
     return item
 

@@ -31,7 +31,7 @@ from contextvars import Context
 from typing import Final
 
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Settled
+from relay.attempts.settlement import AnySettlement
 from relay.errors import DatabaseAway, DatabaseFailed
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection
@@ -88,7 +88,7 @@ class LedgerWriter:
         adopted = await self._recovery.open()
         if adopted is not None and any(adopted):
             self._queue.adopted += adopted.spooled
-            self._queue.endings += adopted.noted
+            self._queue.settlements += adopted.noted
             self.marks.put_back(adopted.marks)
             self._write_now()
 
@@ -122,7 +122,7 @@ class LedgerWriter:
                 self._queue.let_wait()
             raise
 
-    def settle(self, item: Settled, *, at_once: bool = False) -> None:
+    def settle(self, item: AnySettlement, *, at_once: bool = False) -> None:
         """Queue this settlement. Returns before it is written, but only once a kill cannot lose it.
         `at_once` if others may need what it holds: a limit on concurrent requests, or money that is
         about to run out.
@@ -137,13 +137,13 @@ class LedgerWriter:
 
     async def join(self) -> None:
         """Wait until everything is written."""
-        while self._queue.has_endings or self._worker is not None:
+        while self._queue.has_settlements or self._worker is not None:
             self._write_now()
             if self._worker is not None:
                 await asyncio.wait([self._worker])
 
     def _write_now(self) -> None:
-        self._queue.due = self._queue.has_endings
+        self._queue.due = self._queue.has_settlements
         self._wake()
 
     def _wake(self) -> None:
@@ -160,7 +160,7 @@ class LedgerWriter:
                 await self._batches.write(batch)
             except DatabaseFailed as error:
                 failed = True
-                queue.put_back(batch.endings)
+                queue.put_back(batch.settlements)
                 self._batches.fail(batch.admissions, error)
                 await self._spool()
                 await self._back_off(error)
@@ -169,19 +169,19 @@ class LedgerWriter:
                 log.exception("a batch of the books failed")
                 failed = True
                 self._batches.fail(batch.admissions, error)
-                done = await self._write_singly(batch.endings)
-                self._recovery.forget(batch.endings[:done])
+                done = await self._write_singly(batch.settlements)
+                self._recovery.forget(batch.settlements[:done])
                 await self._unspool(done)
             else:
                 failed = False
                 self._retry_s = 0.0
-                self._recovery.forget(batch.endings)
+                self._recovery.forget(batch.settlements)
                 if queue.spooled or self._recovery.spooled_marks:
-                    await self._unspool(len(batch.endings))
+                    await self._unspool(len(batch.settlements))
                 admissions = len(batch.admissions) + len(queue.admissions)
                 if admissions:
                     await self._let_others_run(_TURNS if admissions > 1 else _TURNS_ALONE)
-            queue.due = queue.has_endings and (queue.due or failed)
+            queue.due = queue.has_settlements and (queue.due or failed)
             queue.let_wait()
         self._worker = None
 
@@ -201,23 +201,23 @@ class LedgerWriter:
                 return
             await asyncio.sleep(0)
 
-    async def _write_singly(self, endings: Sequence[Settled]) -> int:
+    async def _write_singly(self, settlements: Sequence[AnySettlement]) -> int:
         """Retry each settlement of a batch that failed by a defect. A settlement that fails again
         is dropped, and its hold is left to the sweeper. Return how many were handled.
         """
-        for done, item in enumerate(endings):
+        for done, item in enumerate(settlements):
             try:
-                await self._batches.write(Batch(endings=[item]))
+                await self._batches.write(Batch(settlements=[item]))
             except DatabaseFailed:
-                self._queue.put_back(endings[done:])
+                self._queue.put_back(settlements[done:])
                 return done
             except Exception:
-                log.exception("an ending cannot be written")
-        return len(endings)
+                log.exception("a settlement cannot be written")
+        return len(settlements)
 
     async def _spool(self) -> None:
         """Write what waits for the database to the disk."""
-        fresh = self._queue.endings[self._queue.spooled :]
+        fresh = self._queue.settlements[self._queue.spooled :]
         if await self._recovery.spool(fresh, self.marks.waiting):
             self._queue.spooled += len(fresh)
 
@@ -228,8 +228,10 @@ class LedgerWriter:
             await self._recovery.clear_spool()
 
     async def _back_off(self, error: Exception) -> None:
-        if self._queue.endings:
-            log.warning("%d endings wait for the database: %s", len(self._queue.endings), error)
+        if self._queue.settlements:
+            log.warning(
+                "%d settlements wait for the database: %s", len(self._queue.settlements), error
+            )
         self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
         self._wakeup.clear()
         with contextlib.suppress(TimeoutError):

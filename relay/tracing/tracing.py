@@ -42,7 +42,7 @@ from lib.process.asgi import RESPOND, Message, Receive, Scope, Send
 from relay.answers.observer import ObservedAnswer
 from relay.asgi import Relay
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import LateEnding, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, LateSettlement, Settlement
 from relay.config import RelayConfig
 from relay.endpoints.table import find_endpoint
 from relay.front.in_process import InProcessRelay
@@ -199,10 +199,9 @@ class _TracedInProcess(InProcessRelay):
         make_context: Callable[[], RequestContext],
         body: bytes,
         sink: QueueSink,
-        on_admission: Callable[[], None] | None,
     ) -> Outcome:
         with self._tracer().start_as_current_span("playground", context=Context()) as span:
-            outcome = await super()._chat_task(life, make_context, body, sink, on_admission)
+            outcome = await super()._chat_task(life, make_context, body, sink)
             span.set_attribute("weir.request.id", id_text(outcome.request_id))
             if outcome.kind is not None:
                 _set_error(span, outcome.kind)
@@ -299,7 +298,7 @@ class _Spans:
         begun.answer = observed
         return cast(Answer, observed)
 
-    def end_attempt(self, ended: Resolved) -> Context:
+    def end_attempt(self, ended: Settlement) -> Context:
         """End the span of an attempt; return the context of its request."""
         begun = self._attempts.pop(ended.attempt_id, None)
         if begun is None:
@@ -313,11 +312,11 @@ class _Spans:
             _measure(self._metrics, begun, ended.ending)
         return begun.context
 
-    def begin_settlement(self, item: Settled) -> None:
+    def begin_settlement(self, item: AnySettlement) -> None:
         """Begin the span of a settlement, which waits to be written."""
-        if isinstance(item, LateEnding):
+        if isinstance(item, LateSettlement):
             return
-        context = self.end_attempt(item) if isinstance(item, Resolved) else get_current()
+        context = self.end_attempt(item) if isinstance(item, Settlement) else get_current()
         span = self.tracer.start_span("settlement", context=context)
         span.set_attribute("weir.basis", item.ending.basis)
         span.set_attribute("weir.charge_nano", item.ending.charge_nano)
@@ -325,9 +324,9 @@ class _Spans:
             _set_error(trace.get_current_span(context), item.ending.kind)
         self._settlements[_id_of(item)] = span
 
-    def end_settlements(self, committed: Iterable[Settled]) -> None:
+    def end_settlements(self, committed: Iterable[AnySettlement]) -> None:
         for item in committed:
-            if not isinstance(item, LateEnding):
+            if not isinstance(item, LateSettlement):
                 span = self._settlements.pop(_id_of(item), None)
                 if span is not None:
                     span.end()
@@ -338,11 +337,11 @@ class _TracedRecovery(LedgerRecovery):
         super().__init__(spool, journal)
         self._spans = spans
 
-    def note(self, item: Settled) -> None:
+    def note(self, item: AnySettlement) -> None:
         super().note(item)
         self._spans.begin_settlement(item)
 
-    def forget(self, committed: Iterable[Settled]) -> None:
+    def forget(self, committed: Iterable[AnySettlement]) -> None:
         items = list(committed)
         super().forget(items)
         self._spans.end_settlements(items)
@@ -454,8 +453,8 @@ def _resource(version: str) -> Resource:
     )
 
 
-def _id_of(item: Resolved | Refusal) -> UUID:
-    return item.attempt_id if isinstance(item, Resolved) else item.request_id
+def _id_of(item: Settlement | Refusal) -> UUID:
+    return item.attempt_id if isinstance(item, Settlement) else item.request_id
 
 
 def _set_response(span: Span, message: Message) -> None:

@@ -58,11 +58,15 @@ const SHORT = document.documentElement.lang.startsWith("zh")
   ? [[1e12, 1e12, " 万亿"], [1e8, 1e8, " 亿"], [1e4, 1e4, " 万"]]
   : [[1e9, 1e9, " B"], [1e6, 1e6, " M"], [1e4, 1e3, " K"]];
 
-function axisText(value, { prefix, unit }) {
-  const size = Math.abs(value);
-  const [, by, letter] = SHORT.find(([from]) => size >= from) ?? [0, 1, ""];
-  const text = (value / by).toLocaleString("en", { maximumSignificantDigits: 4, minimumFractionDigits: prefix && by === 1 && size && size < 10 ? 2 : 0 });
-  return `${prefix}${text}${letter}${unit ? ` ${unit}` : ""}`;
+// All of an axis have the same decimals; money has none or two at least.
+function axisTexts(at, { prefix, unit }) {
+  const needed = (at.length > 1 ? at[1] - at[0] : 0).toFixed(9).replace(/\.?0+$/, "").split(".")[1]?.length ?? 0;
+  const places = needed && prefix ? Math.max(2, needed) : needed;
+  return at.map((value) => {
+    const [, by, letter] = SHORT.find(([from]) => Math.abs(value) >= from) ?? [0, 1, ""];
+    const digits = by > 1 ? { maximumSignificantDigits: 4 } : { minimumFractionDigits: places, maximumFractionDigits: places };
+    return `${prefix}${(value / by).toLocaleString("en", digits)}${letter}${unit ? ` ${unit}` : ""}`;
+  });
 }
 
 // Of counts: there is no half of a request.
@@ -183,7 +187,7 @@ class Panel {
           },
           grid: { stroke: line, width: 1 },
           ...(this.data.whole && { incrs: WHOLE_STEPS }),
-          values: (_, at) => at.map((value) => axisText(value, this.data)) },
+          values: (_, at) => axisTexts(at, this.data) },
       ],
       series: [{}, { points: { show: false }, paths: () => null }],
       hooks: {

@@ -9,6 +9,7 @@ let wanted = false;
 let source = null;
 let shown = null; // the list that the place belongs to, by its button
 let place = "";
+let decimals = ""; // of its costs
 let query = "";
 let retries = 0;
 let timer = 0;
@@ -45,7 +46,7 @@ function follow() {
   const button = $("[data-live]");
   if (!wanted || !button || document.hidden) { close(); return; }
   if (source && button === shown && query === location.search) return;
-  if (button !== shown) { shown = button; place = button.dataset.place; }
+  if (button !== shown) { shown = button; ({ place, decimals } = button.dataset); }
   press(button);
   close();
   open(button.dataset.live);
@@ -55,6 +56,7 @@ function open(address) {
   const url = new URL(address, location.href);
   url.search = query;
   url.searchParams.set("place", place);
+  url.searchParams.set("decimals", decimals);
   const own = source = new EventSource(url);
   for (const [name, act] of Object.entries(ACTS)) {
     own.addEventListener(name, ({ data, lastEventId }) => {

@@ -48,10 +48,12 @@ on("close", ({ target }) => {
   if (opener?.isConnected && (document.activeElement === document.body || !document.activeElement.checkVisibility())) opener.focus();
   if (target.id === "dialog") target.replaceChildren(); // a secret shown once leaves the page
 }, true);
+on("cancel", (event) => { if (!leaves(event.target)) event.preventDefault(); }, true); // Esc
 on("htmx:after:swap", ({ detail }) => {
   const named = detail.ctx.target; // by HX-Retarget a selector
   const target = typeof named === "string" ? $(named) : named;
   const dialog = target?.closest?.("dialog");
+  if (target?.matches?.("dialog")) remember(target);
   // What changes inside an open one leaves the focus with the reader.
   if (dialog?.id === "dialog" && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
 });
@@ -64,7 +66,7 @@ on("click", (event) => {
   if (target.matches("dialog.drawer, dialog.dlg")) { // the backdrop
     const box = target.getBoundingClientRect();
     const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
-    if (!inside) target.close();
+    if (!inside && leaves(target)) target.close();
   } else if ((found = hit("[data-dialog]")) && $(found.dataset.dialog)) {
     event.preventDefault();
     open($(found.dataset.dialog));
@@ -113,7 +115,7 @@ function setTheme(button) {
 
 // A menu stands under its button, inside the window ------------------------------------------------
 on("beforetoggle", ({ target, newState }) => {
-  if (newState !== "open" || !target.matches?.(".menu")) return;
+  if (newState !== "open" || !target.matches?.(".menu:not([data-sheet])")) return;
   const button = $(`[data-opens="${target.id}"]`) ?? $$(`[popovertarget="${target.id}"]`).find((one) => one.offsetParent !== null || one.getClientRects().length);
   if (!button) return;
   requestAnimationFrame(() => {
@@ -145,7 +147,7 @@ on("click", (event) => {
   move.focus();
 });
 on("click", ({ target }) => {
-  const button = target.closest?.("[data-filters]");
+  const button = target.closest?.("button[data-filters]");
   if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
 });
 on("change", ({ target }) => {
@@ -188,7 +190,7 @@ on("keydown", (event) => {
 });
 let listed = "", entered = false;
 on("input", ({ target }) => {
-  if (target.matches?.("[role=search] [role=combobox]")) [listed, entered] = ["typed", false];
+  if (target.matches?.(":is([role=search], [data-picker^='/']) [role=combobox]")) [listed, entered] = ["typed", false];
 });
 on("htmx:before:request", () => { listed &&= "asked"; });
 on("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -284,6 +286,58 @@ on("htmx:error", ({ detail: { ctx } }) => {
   toast({ text, tone: "bad" });
 });
 
+// Forms name what they change beside Save, and ask before it is lost ---------------------------------
+const initial = new WeakMap();
+let sent = null;
+const labelOf = (form, name) => {
+  const fields = $$(`[name="${CSS.escape(name)}"]`, form), field = fields[0];
+  const label = fields[1] ? $("legend", field.closest("fieldset") ?? form) : field?.labels?.[0] ?? field?.closest(".field")?.querySelector("label");
+  return (label?.matches(".check") ? $("span", label) : label)?.firstChild.textContent.trim() ?? "";
+};
+const valuesOf = (form) => {
+  const values = {};
+  for (const [name, value] of new FormData(form)) values[name] = `${values[name] ?? ""}\n${value.name ?? value}`;
+  return values;
+};
+const remember = (root) => {
+  for (const form of $$("form[data-guarded]", root)) {
+    const values = valuesOf(form);
+    initial.set(form, { values, labels: Object.fromEntries(Object.keys(values).map((name) => [name, labelOf(form, name)])) });
+  }
+};
+const changes = (form) => {
+  const before = initial.get(form)?.values, now = valuesOf(form);
+  return before ? Object.keys({ ...before, ...now }).filter((name) => before[name] !== now[name]) : [];
+};
+on("input", ({ target }) => {
+  const form = target.form, place = form?.matches("[data-guarded]") && $("[data-changed]", form);
+  if (form === sent) sent = null;
+  if (!place) return;
+  const labels = initial.get(form)?.labels ?? {};
+  const names = [...new Set(changes(form).map((name) => labels[name] || labelOf(form, name)))].filter(Boolean);
+  place.textContent = names.length ? words[names.length > 1 ? "changes" : "change"].replace("{n}", names.length).replace("{names}", names.join(words.comma)) : "";
+});
+const unsaved = (root) => $$("form[data-guarded]", root).some((form) => form !== sent && (changes(form).length || $("[aria-invalid=true]", form)));
+const leaves = (root) => !unsaved(root) || confirm(words.leave);
+on("submit", (event) => {
+  const { target } = event;
+  if (target.getAttribute("method") === "dialog" && !leaves(target.closest("dialog"))) event.preventDefault();
+  if (!event.defaultPrevented) sent = target;
+});
+on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });
+on("htmx:after:swap", () => { sent = null; }); // it came back
+addEventListener("beforeunload", (event) => { if (unsaved(document)) event.preventDefault(); });
+remember(document);
+
+// A long form's contents follow what is in sight
+const links = $$(".contents a");
+const follow = () => {
+  const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+  const now = end ? links.at(-1) : links.findLast((link) => $(link.hash).getBoundingClientRect().top < 160) ?? links[0];
+  for (const link of links) link.ariaCurrent = link === now ? "location" : null;
+};
+if (links.length) { on("scroll", follow, { passive: true }); follow(); }
+
 // Forms: type the name to confirm; focus the first error ---------------------------------------------
 const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.dataset.confirmName;
 const guard = (form) => { $("[type=submit][data-kind=danger]", form).disabled = !matches(form); };
@@ -295,7 +349,8 @@ const foldedNames = () => root.dataset.folded.split(" ").filter(Boolean);
 function showFolds() {
   const folded = foldedNames();
   for (const button of $$("[data-fold]")) button.ariaExpanded = !folded.includes(button.dataset.fold);
-  for (const link of $$(".nav a")) link.title = folded.includes("side") ? link.textContent.trim() : "";
+  const icons = $(".chat-list") || folded.includes("side");
+  for (const link of $$(".nav a")) link.title = icons ? link.textContent.trim() : "";
 }
 function fold(name) {
   const folded = foldedNames(), others = folded.filter((one) => one !== name);
@@ -331,8 +386,8 @@ on("keydown", (event) => {
   const { code, timeStamp } = event;
   if (!("letterKeys" in document.body.dataset) || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.target.closest("input, textarea, select, dialog")) return;
-  if (event.key === "[") fold("side");
-  const target = event.key === "/" ? $("main input[type=search]") : timeStamp < going && $(`[data-go=${code}]`);
+  if (event.key === "[") $(".side [data-fold]")?.click();
+  const target = event.key === "/" ? $("main input[type=search], #chat-q") : timeStamp < going && $(`[data-go=${code}]`);
   going = code === "KeyG" ? timeStamp + 1500 : 0;
   if (!target) return;
   event.preventDefault();

@@ -85,7 +85,7 @@ def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     browser = signed_in(people.bob)
     response = browser.post(
         NEW,
-        {"name": "web-prod", "kind": "relay", "models": "gpt-*, o3\ngpt-*", "lifetime": "30"},
+        {"name": "web-prod", "kind": "relay", "models": "gpt-*, o*\ngpt-*", "lifetime": "30"},
         headers={"hx-request": "true"} if hidden else {},
     )
     assert response.status_code == 200
@@ -97,7 +97,7 @@ def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
     assert (key.user, key.created_by, key.model_patterns) == (
         people.bob,
         people.bob,
-        ["gpt-*", "o3"],
+        ["gpt-*", "o*"],
     )
     assert key.expires_at is not None
     assert abs(key.expires_at - clock.now() - dt.timedelta(days=30)) < dt.timedelta(minutes=1)
@@ -143,6 +143,24 @@ def test_revoking_needs_the_name(people: Cast) -> None:
     assert (right.status_code, right["Location"]) == (303, KEYS)
     key.refresh_from_db()
     assert key.revoked_at is not None
+
+
+def test_a_key_is_disabled_and_enabled_at_once(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    page, browser = f"{KEYS}/{id_text(key.id)}", signed_in(people.bob)
+    assert f'action="{page}/disable"' in browser.get(KEYS).content.decode()
+    answer = browser.post(f"{page}/disable", headers={"hx-request": "true"})
+    assert (answer.status_code, f'"post": "{page}/enable"' in answer["HX-Trigger"]) == (204, True)
+    key.refresh_from_db()
+    assert key.disabled
+    assert f'action="{page}/enable"' in browser.get(KEYS).content.decode()
+    plain = browser.post(f"{page}/enable", {"next": f"{KEYS}?state=all"})
+    assert (plain.status_code, plain["Location"]) == (303, f"{KEYS}?state=all")
+    key.refresh_from_db()
+    assert not key.disabled
+    Key.objects.filter(id=key.id).update(revoked_at=clock.now())
+    assert browser.post(f"{page}/disable").status_code in (303, 404)
+    assert signed_in(people.charlie).post(f"{page}/disable").status_code == 404
 
 
 @pytest.mark.parametrize("hidden", [True, False])

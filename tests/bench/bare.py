@@ -6,7 +6,7 @@ durable accounting costs the web process; the product has no such switch.
 
 from relay import lifespan
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Settled
+from relay.attempts.settlement import AnySettlement
 from relay.ledger.writer import LedgerWriter
 
 
@@ -14,7 +14,7 @@ class NoLedgerWriter(LedgerWriter):
     async def admit(self, asked: AdmissionRequest) -> Verdict:
         return Verdict("admitted", 0)
 
-    def settle(self, item: Settled, *, at_once: bool = False) -> None:
+    def settle(self, item: AnySettlement, *, at_once: bool = False) -> None:
         pass
 
 

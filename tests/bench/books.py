@@ -24,7 +24,7 @@ from lib.id_types import (
 )
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.ledger.database import PipelinedConnection
 from relay.ledger.writer import LedgerWriter
 from tests.bench.cost import seconds_of
@@ -108,12 +108,12 @@ class Books:
         )
 
 
-def _ended(attempt: AttemptOpened) -> Resolved:
+def _ended(attempt: AttemptOpened) -> Settlement:
     ending = Ending(
         final=True, status=200, finish_reason="stop", meters=_METERS, charge_nano=_CHARGE_NANO,
         basis="measured", ttft_ms=300, total_ms=900, cost_nano=_COST_NANO,
     )  # fmt: skip
-    return Resolved(
+    return Settlement(
         organisation_id=attempt.organisation_id,
         attempt_id=attempt.id,
         state="settled",

@@ -10,11 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from billing.currency.conversion import ExchangeRateInvalid, read_rate
+from billing.currency.display import charge_places, display, price_places
 from billing.currency.money import (
-    display_places,
-    display_price,
-    display_request,
-    display_row,
     format_multiplier,
     format_price,
     format_scaled,
@@ -100,25 +97,20 @@ NONE: Final = Terms(0, 0)
 
 EDGES: Final[list[tuple[Callable[..., Any], tuple[Any, ...], Any]]] = [
     # Amounts on the screen.
-    (display_row, (0,), "$0.0000"),
-    (display_row, (1,), "<$0.0001"),
-    (display_row, (-1,), ">−$0.0001"),
-    (display_row, (99_999,), "<$0.0001"),
-    (display_row, (100_000,), "$0.0001"),
-    (display_row, (-100_000,), "−$0.0001"),
-    (display_places, (0, 2), "$0.00"),
-    (display_places, (-1, 2), "$0.00"),
-    (display_places, (-10**7, 2), "−$0.01"),
-    (display_places, (1_234_567_890, 0), "$1"),
-    (display_places, (1_234_567_890, 9), "$1.234567890"),
-    (display_request, (1,), "<$0.00000001"),
-    (display_request, (-1,), ">−$0.00000001"),
-    (display_request, (9,), "<$0.00000001"),
-    (display_request, (10,), "$0.00000001"),
-    (display_request, (126,), "$0.00000013"),
-    (display_price, (10**8,), "$0.10"),
-    (display_price, (75_000_000,), "$0.075"),
-    (display_price, (1,), "$0.000000001"),
+    (display, (0, 2), "$0.00"),
+    (display, (-1, 2), ">−$0.01"),
+    (display, (5_000_000, 2), "<$0.01"),
+    (display, (5_000_001, 2), "$0.01"),
+    (display, (-(10**7), 2), "−$0.01"),
+    (display, (1_234_567_890, 9), "$1.234567890"),
+    (charge_places, ([],), 2),
+    (charge_places, ([0],), 2),
+    (charge_places, ([1],), 9),
+    (charge_places, ([10],), 8),
+    (charge_places, ([10**8],), 2),
+    (price_places, ([],), 2),
+    (price_places, ([0],), 2),
+    (price_places, ([75_000_000],), 3),
     (format_price, (10**7, 9), "0.01"),
     (format_price, (0, 9), "0.00"),
     (format_scaled, (0, 9), "0"),

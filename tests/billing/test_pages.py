@@ -269,15 +269,15 @@ def test_alerts_by_page(people: cast.Cast) -> None:
 
 def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
-    once = once_of(dora.get("/admin/credits"))
+    once = once_of(dora.get("/admin/credits/new"))
     form = {"organisation": "acme", "amount": "500", "kind": "promo", "days": "30",
             "reason": "Welcome", "document": "", "once": once}  # fmt: skip
-    response = dora.post("/admin/credits", form)
+    response = dora.post("/admin/credits/new", form)
     assert "acme: $0.00 → $500.00 available" in text_of(response)
     assert not Credit.objects.exists()
     form["seen"] = seen_of(response)
     for _ in range(2):
-        assert dora.post("/admin/credits", form).status_code == 303
+        assert dora.post("/admin/credits/new", form).status_code == 303
     credit = Credit.objects.get()
     assert "Withdraw" in text_of(dora.get("/admin/credits"))
     dora.post(f"/admin/credits/{id_text(credit.id)}/approve")
@@ -292,7 +292,7 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     assert row == "Promotional credit Welcome otto@example.org"
     [line, *_] = file_of(alice, LEDGER_FILE)
     assert (line["type"], line["document"], line["by"]) == ("promo", "", "otto@example.org")
-    unknown = dora.post("/admin/credits", {**form, "once": "other", "organisation": "nobody"})
+    unknown = dora.post("/admin/credits/new", {**form, "once": "other", "organisation": "nobody"})
     assert "organisation does not exist" in text_of(unknown)
 
 
@@ -300,14 +300,14 @@ def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) ->
     dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
     add_opening_credit(people.acme, 108 * USD)
     form = {"organisation": "acme", "amount": "-1,108", "kind": "cash", "reason": "Wrong invoice"}
-    response = dora.post("/admin/credits", form)
+    response = dora.post("/admin/credits/new", form)
     assert "acme: $108.00 → −$1,000.00 available" in text_of(response)
     assert "$1,000.00 will be owed" in text_of(response)
     # Who changes the amount then sees what that one does.
-    other = dora.post("/admin/credits", {**form, "seen": seen_of(response), "amount": "-1,109"})
+    other = dora.post("/admin/credits/new", {**form, "seen": seen_of(response), "amount": "-1,109"})
     assert "→ −$1,001.00" in text_of(other)
     assert not Credit.objects.exists()
-    assert dora.post("/admin/credits", {**form, "seen": seen_of(response)}).status_code == 303
+    assert dora.post("/admin/credits/new", {**form, "seen": seen_of(response)}).status_code == 303
     url = f"/admin/credits/{id_text(Credit.objects.get().id)}/approve"
     page = text_of(otto.get(url))
     assert "$108.00 → −$1,000.00" in page
@@ -322,7 +322,7 @@ def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) ->
 
 def test_a_comma_in_a_correction_moves_nothing(people: cast.Cast) -> None:
     form = {"organisation": "acme", "amount": "0,75", "kind": "cash", "reason": "Wrong"}
-    answer = cast.signed_in(people.dora).post("/admin/credits", form)
+    answer = cast.signed_in(people.dora).post("/admin/credits/new", form)
     assert answer.status_code == 422
     assert "Enter an amount such as 12.50." in text_of(answer)
 
@@ -366,7 +366,7 @@ def test_a_transfer_is_cancelled_by_page(people: cast.Cast) -> None:
 def test_codes_by_page(people: cast.Cast) -> None:
     dora = cast.signed_in(people.dora)
     form = {"name": "Spring", "value": "5", "count": "3", "max_uses": "1"}
-    assert dora.post("/admin/codes", form).status_code == 303
+    assert dora.post("/admin/codes/new", form).status_code == 303
     id = re.findall(r"/admin/codes/(\w+)/download", dora.get("/admin/codes").content.decode())[0]
     file = dora.post(f"/admin/codes/{id}/download")
     assert file["Content-Disposition"].startswith("attachment")

@@ -29,7 +29,7 @@ from lib.id_types import (
 )
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.writer import LedgerWriter
 from tests.databases import own_database
@@ -81,7 +81,7 @@ class Ledger:
         self.writer = LedgerWriter(connection)
 
     async def admit(
-        self, n: int = 1, request_id: RequestId | None = None, replaces: Resolved | None = None
+        self, n: int = 1, request_id: RequestId | None = None, replaces: Settlement | None = None
     ) -> AttemptOpened:
         tenant = self.tenant
         attempt = AttemptOpened(
@@ -108,14 +108,14 @@ class Ledger:
         assert verdict.word == "admitted"
         return attempt
 
-    def ended(self, attempt: AttemptOpened) -> Resolved:
+    def ended(self, attempt: AttemptOpened) -> Settlement:
         ending = Ending(
             final=True, status=200, finish_reason="stop", meters=_METERS, charge_nano=1_250_000,
             basis="measured", ttft_ms=300, total_ms=900, raw_usage=_RAW, cost_nano=1_000_000,
         )  # fmt: skip
         return _resolved(attempt, "settled", ending)
 
-    def failed(self, attempt: AttemptOpened) -> Resolved:
+    def failed(self, attempt: AttemptOpened) -> Settlement:
         ending = Ending(final=False, status=502, kind="upstream_error", message="It broke.")
         return _resolved(attempt, "voided", ending)
 
@@ -159,8 +159,8 @@ class Ledger:
         await self.writer.join()
 
 
-def _resolved(attempt: AttemptOpened, state: HoldState, ending: Ending) -> Resolved:
-    return Resolved(
+def _resolved(attempt: AttemptOpened, state: HoldState, ending: Ending) -> Settlement:
+    return Settlement(
         organisation_id=attempt.organisation_id,
         attempt_id=attempt.id,
         state=state,

@@ -156,7 +156,7 @@ def furnish() -> dict[str, str]:
     )
     offered = subscription_plans.offer_plan(actor, monthly)
     subscriptions.choose_plan(actor, organisation, offered)
-    endpoints.create_endpoint(actor, None, "https://example.org/operators")
+    alerts, _ = endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
     batch = codes.create_batch(actor, "Looked at", 10**9, 1)
     codes.download_codes(actor, batch)
@@ -185,7 +185,7 @@ def furnish() -> dict[str, str]:
     preview = previews.start_preview(actor, [draft.id], 7)
     plan = plans.save_plan(actor, "looked-at", multiplier_ppm=1_100_000)
     rule = save_rule(actor, "looked-at-*", fallbacks=[MODEL])
-    save_alias(actor, "looked-at", "looked-at-1")
+    alias = save_alias(actor, "looked-at", "looked-at-1")
     save_alias(actor, "looked-at-0", "looked-at")
     results = {"ok": False, "fault": "no_model", "total_ms": 0, "cost_nano": None}
     tested = ChannelTestRun.objects.create(
@@ -278,7 +278,14 @@ def furnish() -> dict[str, str]:
         "edit a role": f"{people}/roles/{id_text(role.id)}",
         "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
         "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
+        "change a webhook": f"{ours}/webhooks/{id_text(webhook.id)}/edit",
         "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
+        "change an operator alert": f"/admin/alerts/{id_text(alerts.id)}/edit",
+        "record a payment": f"/admin/invoices/{id_text(drafted.id)}/payment",
+        "note on an invoice": f"/admin/invoices/{id_text(drafted.id)}/note",
+        "change a plan": f"/admin/plans/{plan.id}/edit",
+        "add to a plan": f"/admin/plans/{plan.id}/member",
+        "change an alias": f"/admin/models/aliases/{alias.id}",
         "invoice": f"{ours}/billing/invoices/{invoice.number}",
         "document": f"/admin/invoices/{id_text(drafted.id)}",
         "bill": f"/admin/reconcile/{id_text(bill.id)}",

@@ -25,7 +25,7 @@ def test_the_first_request_ticks_its_steps_without_a_reload(
     """W03, W21: the key is made there, stands in the code, and its answer arrives by itself."""
     page = owner.page
     page.goto(f"{site.organisation}/start")
-    page.get_by_label("Name of the key").focus()
+    page.get_by_label("Key name").focus()
     page.keyboard.type("from-start")
     page.keyboard.press("Enter")
     text = page.locator("#secret").inner_text()

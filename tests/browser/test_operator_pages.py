@@ -34,11 +34,13 @@ def channel_to(site: Installation, fake: FakeUpstream) -> Iterator[tuple[str, st
 def test_a_rule_and_an_alias_are_made_and_hold(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models/rules")
+    page.get_by_role("link", name="New alias").click()
     page.get_by_label("Alias", exact=True).fill("river-alias")
     page.get_by_label("Stands for").fill(MODEL)
     page.keyboard.press("Enter")
     expect(page.get_by_role("row", name=re.compile("^river-alias river-1"))).to_be_visible()
     site.hub.wait(lambda: status_of(site, "river-alias") == 200, "the alias is not heard of")
+    page.get_by_role("link", name="New alias").click()
     page.get_by_label("Alias", exact=True).fill(MODEL)
     page.get_by_label("Stands for").fill("river-alias")
     page.get_by_role("button", name="Save alias").click()
@@ -47,10 +49,10 @@ def test_a_rule_and_an_alias_are_made_and_hold(site: Installation, owner: Visito
     # A browser notes each answer of 422.
     assert len(owner.complaints) == 1
     owner.complaints.clear()
-    page.goto("/admin/models/rules")
+    page.goto("/admin/models/rules/new")
     page.get_by_label("Model", exact=True).fill("gone-1")
     page.get_by_label("Fallback models").fill(MODEL)
-    page.get_by_label("Pick channels by").select_option("ttft")
+    page.get_by_label("Choose channels by").select_option("ttft")
     page.get_by_role("button", name="Create rule").click()
     expect(page.get_by_role("row", name=re.compile("^gone-1 river-1"))).to_contain_text(
         "Lowest time to first token"
@@ -104,8 +106,8 @@ def test_a_channel_is_reached_through_a_proxy(site: Installation, owner: Visitor
         page.goto(f"{path}/edit")
         page.get_by_role("textbox", name=re.compile("^Proxy(?! login)")).fill(proxy.url)
         page.get_by_label("Proxy login").fill(login)
-        page.get_by_label("Key for the new address").fill(fake.key)
-        page.get_by_label("Key for the new address").press("Enter")
+        page.get_by_label("API key for the new URL").fill(fake.key)
+        page.get_by_label("API key for the new URL").press("Enter")
         expect(page.get_by_role("heading", name="Changes")).to_be_focused()
         review = page.locator("#review")
         expect(review.get_by_role("row", name=re.compile("^Proxy –"))).to_contain_text(proxy.url)

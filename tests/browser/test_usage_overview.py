@@ -1,4 +1,4 @@
-"""W30: times beside cost, and what happened, marked on every chart."""
+"""W30: its tabs, one screen each; what happened is marked on every chart."""
 
 import re
 
@@ -22,7 +22,7 @@ def page(visit: Visit, inside_grown: StorageState) -> Page:
 
 def test_times_and_notes_on_the_overview(page: Page) -> None:
     """A note is written by keys alone, stands in the list, and is drawn and said where it lies."""
-    page.goto(f"/o/{SLUG}/usage?range=7d")
+    page.goto(f"/o/{SLUG}/usage?tab=times&range=7d")
     times = page.locator("#times")
     expect(times.locator(".stat")).to_have_count(4)
     chart = times.locator(".chart")
@@ -36,7 +36,7 @@ def test_times_and_notes_on_the_overview(page: Page) -> None:
     text.press("Enter")
     expect(page).to_have_url(re.compile("/usage$"))
     marks = page.locator("#marks li")
-    page.goto(f"/o/{SLUG}/usage?range=7d")
+    page.goto(f"/o/{SLUG}/usage?tab=times&range=7d")
     expect(marks).to_have_count(1)
     expect(marks).to_contain_text("Campaign begins")
     expect(chart.locator("canvas")).to_be_visible()
@@ -55,3 +55,25 @@ def test_times_and_notes_on_the_overview(page: Page) -> None:
     marks.get_by_role("button", name=re.compile("Delete")).press("Enter")
     expect(page.locator("#marks")).to_be_visible()
     expect(marks).to_have_count(0)
+
+
+def test_the_overview_is_one_screen_and_a_tab_keeps_the_filters(
+    visit: Visit, inside_grown: StorageState
+) -> None:
+    page = visit(storage_state=inside_grown, viewport={"width": 1440, "height": 900}).page
+    page.goto(f"/o/{SLUG}/usage?range=7d")
+    expect(page.locator(".chart canvas")).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollHeight") == 900
+    page.get_by_role("link", name="Keys and meters").click()
+    expect(page).to_have_url(re.compile(r"range=7d&tab=keys"))
+    top = page.get_by_role("region", name="Top keys")
+    expect(top.locator("tbody tr")).to_have_count(2)
+    for width in (1440, 768, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        bar = top.locator(".bar").first
+        assert bar.evaluate("(node) => node.getBoundingClientRect().width") >= 80, width
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.get_by_role("combobox", name="Time range").select_option("30d")
+    expect(page).to_have_url(re.compile(r"usage\?tab=keys$"))
+    expect(top).to_be_visible()

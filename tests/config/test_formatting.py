@@ -1,14 +1,17 @@
 """Figures as pages show them: the table of display rules, with its edges."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
+from django.template import Context, Template
 from django.utils import translation
 
 from billing.templatetags import money, rates
 from config.templatetags import ui
 from lib.numbers import formatting
 from lib.numbers.relative_time import relative_text
+from lib.tables.table import REGISTERED, Column, Table
 
 
 @pytest.mark.parametrize(
@@ -150,9 +153,45 @@ def test_unknown_figures_are_a_dash_and_zero_is_zero() -> None:
 
 def test_money_follows_its_display_rules() -> None:
     assert money.money_total(1_284_070_000_000) == "$1,284.07"
-    assert money.money_request(4_589_800) == "$0.00459"
+    assert money.money_request(4_590_000) == "$0.00459"
+    assert money.money_request(None) == "–"
     assert rates.rate(250_000_000) == "$0.25 / 1M"
-    assert money.money_card(123_456_780_000_000) == "$123,457"
+    assert money.money_total(123_456_780_000_000) == "$123,456.78"
+
+
+def test_an_amount_that_is_rounded_has_its_exact_form_as_a_title() -> None:
+    titled = '<span title="{} USD">{}</span>'
+
+    assert money.money_total(4_589_800) == titled.format("0.0045898", "&lt;$0.01")
+    assert money.money_request(4_589_800) == titled.format("0.0045898", "$0.00459")
+    assert money.money_request(4_590_000, 4) == titled.format("0.00459", "$0.0046")
+    assert money.money_signed(1_234_500_000) == titled.format("1.2345", "+$1.23")
+    assert money.money_price(Decimal("80250")) == "$0.00008025"
+
+
+def test_the_amounts_of_a_column_have_the_same_decimals_and_are_no_markup() -> None:
+    columns = (Column("cost", "Cost", "money"), Column("rate", "Rate", "price"))
+    state = Table("test-decimals", "Test", columns, "").read({})
+    REGISTERED.pop("test-decimals")
+    rows = [
+        {"cost": 820_800_000, "rate": 60 * 10**9},
+        {"cost": 4_589_800, "rate": Decimal("12500000.5")},
+        {"cost": None, "rate": None},
+    ]
+    template = Template("{% load tables %}{% table_rows state rows places %}")
+
+    first, second, third, _ = template.render(
+        Context({"state": state, "rows": rows, "places": {}})
+    ).split("</tr>")
+
+    assert "$0.8208<" in first
+    assert "$60.0000000000<" in first
+    assert '<span title="0.0045898 USD">$0.0046</span>' in second
+    assert "$0.0125000005<" in second
+    assert third.count("–") == 2
+    live = template.render(Context({"state": state, "rows": rows, "places": {"cost": 6}}))
+    assert "$0.820800<" in live
+    assert "$0.004590<" in live
 
 
 def test_initials_come_from_a_name_or_an_address() -> None:

@@ -14,6 +14,8 @@ from typing import Any, Final
 import pytest
 from django.db import connection
 
+from accounts.audit import log as audit_log
+from accounts.audit.words import OBJECTS
 from accounts.models import AuditEvent, Epoch, FormerSecret, Key
 from outbox.models import Fact
 from relay.credentials import keys as auth
@@ -234,6 +236,9 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
     for event in events:
         assert event.action
         assert event.object_id
+    for one in audit_log.describe_events(list(events)):
+        assert "acted on" not in one.sentence, f"{one.event.action} lacks a fact of its sentence"
+        assert one.event.object_type in OBJECTS
     if name.startswith(("billing.", "usage.")):
         kinds = Fact.objects.exclude(id__in=told).values_list("kind", flat=True)
         assert list(kinds) == TOLD.get(name, [])

@@ -130,7 +130,7 @@ def test_a_process_cannot_change_its_own_code() -> None:
     copied = [one.text for one in final if one.name == "COPY"]
     assert copied == ["--from=build /venv /venv", "--from=build /app /app"]
     assert not any(re.search(r"chmod|chown", line) for line in run_lines(-1))
-    # What is its user's is one folder, and nobody else's: endings with amounts are in it.
+    # What is its user's is one folder, and nobody else's: settlements with amounts are in it.
     [created] = run_lines(-1)
     assert {"--owner=10001", "--group=10001", "--mode=0700"} <= set(created.split())
     assert created.split()[-1] == "/var/spool/weir"

@@ -30,7 +30,7 @@ EYES = {
 }
 Triple = tuple[float, float, float]
 # In CIELAB; two fields side by side are seen as two from about 5 on.
-DISTANCE_MIN = 15.0
+DISTANCE_MIN = 16.0
 CONTRAST_MIN = 3.0
 
 

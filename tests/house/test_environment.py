@@ -18,6 +18,8 @@ OURS = {
     "NO_COLOR": "https://no-color.org",
     "STRIPE_API_BASE": "tests put another server there",
     "TRIAL_KEY": "docker-compose.trial.yml gives it to those who visit",
+    "PYTHONPATH": "of Python: the launcher of the wheel adds the rooms for the children",
+    "UV": "uv sets it to its own path",
     "WEIR_DEMO_KEY": "the key that make run prints, made by it",
     "WEIR_MODEL_KEY": "the local model's, made by make run",
     "WEIR_STARTED_AT": "when make run began, for the seconds that it prints",

@@ -34,7 +34,7 @@ NO_LIST = {
     "usersessions/usersession_list.html": "a person's own sessions",
     "gateway/health/_channel_health.html": "the models of one channel",
     "gateway/status/announcements.html": "the latest few announcements",
-    "gateway/routing/model_rules.html": "forms beside what they made",
+    "gateway/routing/model_rules.html": "the few rules and aliases",
     "gateway/prices/price.html": "one price",
     "gateway/prices/_price_conditions.html": "one price",
     "gateway/prices/proposal.html": "one proposal",

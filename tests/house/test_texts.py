@@ -489,7 +489,7 @@ def test_pages_of_an_organisation_at_work_are_chinese(people: Cast) -> None:
     alice = _in_chinese(signed_in(people.alice))
     usage = _read(alice, "/o/acme/usage")
     _read(alice, "/o/acme/usage/explore?group_by=team&then_by=status")
-    assert "$0.00042" in usage
+    assert "0.00042 USD" in usage
     assert f"{at.astimezone(dt.UTC):%Y年}{at.month}月" in usage
     for group in ("key", "user"):
         _read(alice, f"/o/acme/usage?group_by={group}&metric=tokens&range=24h")

@@ -12,7 +12,8 @@ are named like a mutated file, or import it, are measured, the nearest first, an
 where files are named; and what is known of others from before.
 
 It ends in time: a third of the minutes is for measuring, and of many mutants so many are drawn as
-can be tried in the rest.
+can be tried in the rest. What was measured is kept for the next run; a mutant that no measured test
+reaches counts only once all tests are measured.
 
 Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name.
 """
@@ -35,7 +36,7 @@ from typing import Any, Final
 
 from stack import postgres
 from tests.mutants.mutations import Mutation, mutations
-from tests.mutants.outcome import UNREACHED, Outcome
+from tests.mutants.outcome import UNMEASURED, UNREACHED, Outcome
 from tests.mutants.reach import Reach, close_ones, test_files
 from tests.mutants.targets import target_files
 
@@ -68,8 +69,8 @@ def main() -> int:
     print(f"{len(chosen)} mutants in {len({one.file for one in chosen})} files.", flush=True)
     reach = Reach(KEPT, ROOT)
     with _trees(arguments.workers) as trees:
-        _measure(trees[0], reach, arguments, {one.file for one in chosen})
-        outcomes = _try(trees, chosen, reach, until)
+        left = _measure(trees[0], reach, arguments, {one.file for one in chosen})
+        outcomes = _try(trees, chosen, reach, until, UNMEASURED if left else UNREACHED)
     return _report(outcomes, len(chosen))
 
 
@@ -205,14 +206,15 @@ def _pytest(
 # Measuring and trying ----------------------------------------------------------------------------
 
 
-def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> None:
-    """Measure the tests that matter, as far as they are not known, in a third of the time."""
+def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set[str]) -> int:
+    """Measure the tests that matter, as far as they are not known, in a third of the time. Return
+    how many test files are left."""
     tests = test_files(ROOT, _LEFT_OUT)
     if arguments.files or not arguments.sample:
         tests = close_ones(ROOT, tests, files, rank_max=2 if arguments.files else 1)
     missing = reach.missing(tests)
     if not missing:
-        return
+        return 0
     print(f"Measuring which lines {len(missing)} test files reach …", flush=True)
     out = tree.parent / "map"
     out.mkdir()
@@ -227,15 +229,23 @@ def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set
         running.kill()
         running.wait()
     reach.take(out, tree)
+    left = len(reach.missing(tests))
+    if left:
+        print(f"{left} of {len(tests)} test files could not be measured in time.")
+    return left
 
 
 def _try(
-    trees: Sequence[Path], chosen: Sequence[Mutation], reach: Reach, until: float
+    trees: Sequence[Path],
+    chosen: Sequence[Mutation],
+    reach: Reach,
+    until: float,
+    without_tests: str,
 ) -> list[Outcome]:
     out = trees[0].parent / "outcomes"
     out.mkdir()
     trials = [(one, reach.choose(one), reach.closest(one)) for one in chosen]
-    unreached = [Outcome(one, UNREACHED, "") for one, *tests in trials if not any(tests)]
+    unreached = [Outcome(one, without_tests, "") for one, *tests in trials if not any(tests)]
     trials = [one for one in trials if one[1] or one[2]]
     running = []
     for n, tree in enumerate(trees):
@@ -270,14 +280,15 @@ def _try(
 
 
 def _report(outcomes: Sequence[Outcome], wanted: int) -> int:
-    accepted = _accepted()
+    accepted, all_outcomes = _accepted(), outcomes
+    outcomes = [one for one in all_outcomes if one.result != UNMEASURED]
     survivors = [one for one in outcomes if not one.caught]
     named = {one: _describe(one) for one in survivors}
     new = [one for one in survivors if _key(named[one]) not in accepted]
     for one in sorted(new, key=lambda one: (one.mutation.file, one.mutation.line)):
         note = " (no test reaches it)" if one.result == UNREACHED else ""
         print(f"survived: {named[one]}{note}")
-    counts = Counter(one.result for one in outcomes)
+    counts = Counter(one.result for one in all_outcomes)
     results = ", ".join(f"{count} {result}" for result, count in counts.most_common())
     share = 100 * (len(outcomes) - len(new)) / len(outcomes) if outcomes else 100
     seconds = sum(one.seconds for one in outcomes)

@@ -8,10 +8,12 @@ CAUGHT: Final = "caught"
 SURVIVED: Final = "survived"
 TIMEOUT: Final = "timeout"
 UNREACHED: Final = "no test reaches it"
+UNMEASURED: Final = "not measured"
 
 
 class Outcome(NamedTuple):
-    """`test` is the one that failed, where it is known. A test that does not end has caught it."""
+    """`test` is the one that failed, where it is known. A test that does not end has caught it. A
+    mutant is not measured if no test is known to reach it, and the tests were measured in part."""
 
     mutation: Mutation
     result: str

@@ -27,7 +27,7 @@ from relay.answers import whole_answer
 from relay.answers.stream import StreamRelay
 from relay.answers.whole_answer import WholeRelay
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Resolved, Settled
+from relay.attempts.settlement import AnySettlement, Settlement
 from relay.counting.usage_meter import UsageMeter
 from relay.credentials.keys import Authenticator
 from relay.front import http_sink
@@ -63,13 +63,13 @@ class FailingBatchWriter(BatchWriter):
     """The points that are commits: what stands before and behind one."""
 
     async def _commit(
-        self, requests: Sequence[AdmissionRequest], endings: Sequence[Settled]
+        self, requests: Sequence[AdmissionRequest], settlements: Sequence[AnySettlement]
     ) -> Sequence[Verdict]:
-        ended = any(type(item) is Resolved for item in endings)
+        ended = any(type(item) is Settlement for item in settlements)
         marked = bool(self._marks.waiting)
         if ended:
             reach("settling")
-        verdicts = await super()._commit(requests, endings)
+        verdicts = await super()._commit(requests, settlements)
         if any(verdict.word == "admitted" for verdict in verdicts):
             reach("admitted")
         if marked:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from stack import checks
+from stack import up as up_module
 from stack.checks import Exit, Refusal
 
 WAIT_SECONDS = 20
@@ -51,6 +52,18 @@ def test_a_taken_port_is_named_with_one_that_is_free(taken_port: int, tmp_path: 
     assert checks.port_free("127.0.0.1", free)
 
 
+def test_a_port_that_nobody_asked_for_is_one_that_is_free(
+    taken_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "PORT", taken_port)
+    monkeypatch.delenv("PORT", raising=False)
+    port = up_module.read_place({}).port
+    assert port > taken_port
+    assert checks.port_free("127.0.0.1", port)
+    # One that somebody asked for is refused instead.
+    assert up_module.read_place({"port": str(taken_port)}).port == taken_port
+
+
 def test_a_port_that_is_no_port(tmp_path: Path) -> None:
     done = up(PORT="eighty", DATA_DIR=tmp_path)
     assert (done.returncode, "'eighty'" in done.stdout) == (Exit.PORT, True)
@@ -66,7 +79,7 @@ def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = up(DATA_DIR=tmp_path / "file" / "data")
     assert done.returncode == Exit.DATA_DIR
-    assert f"DATA_DIR {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
+    assert f"The data folder {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
 
 
 def test_the_data_dir_is_its_owners_alone(data_dir: Path) -> None:
@@ -93,6 +106,20 @@ def test_a_full_disk(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refusal, match="0 MB free, at least 256 MB are needed") as refused:
         checks.check_space(data_dir)
     assert refused.value.code == Exit.NO_SPACE
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """A real one, of 64 MB, in a namespace of its own."""
+    script = f"mount -t tmpfs -o size=64m tmpfs {tmp_path} && exec {sys.executable} -m stack.up"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*command, f"mount -t tmpfs tmpfs {tmp_path}"], check=False).returncode:
+        pytest.skip(reason="this machine allows no mounts in a namespace (2026-11)")
+    done = subprocess.run(
+        [*command, script], env={**os.environ, "DATA_DIR": str(tmp_path / "data")},
+        capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == Exit.NO_SPACE, done
+    assert "MB free, at least 256 MB are needed. Free some space" in done.stdout
 
 
 def test_one_data_dir_has_one_installation(data_dir: Path) -> None:

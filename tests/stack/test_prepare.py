@@ -2,6 +2,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from config.system import secret_check
 from lib.vault import WrongSecret
@@ -38,3 +40,22 @@ def test_another_secret_ends_the_preparation(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
         prepare.take(steps)
     assert after == []
+
+
+@pytest.mark.django_db
+def test_a_database_of_a_newer_weir_is_left_alone() -> None:
+    prepare.refuse_newer()
+    MigrationRecorder(connection).record_applied("usage", "9999_of_tomorrow")
+    with pytest.raises(SystemExit, match=r"newer Weir.*usage\.9999_of_tomorrow.*Update Weir"):
+        prepare.refuse_newer()
+
+
+@pytest.mark.django_db
+def test_tables_that_are_up_to_date_are_not_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    monkeypatch.setattr(prepare, "call_command", lambda name, **_: commands.append(name))
+    prepare.update_tables()
+    assert commands == []
+    MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
+    prepare.update_tables()
+    assert commands == ["migrate"]

@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from stack import checks, model, probe, up
+from stack import checks, model, origin, probe, up
 from stack.processes import wait_gone
 from stack.supervisor import ChildFailed
 from tests.beside import Beside, manage
@@ -50,7 +50,7 @@ def start(data: Path, port: int) -> Running:
     process = subprocess.Popen(
         [sys.executable, "-m", "stack.up"],
         env={**environment(data), "PORT": str(port)},
-        cwd=up.ROOT,
+        cwd=origin.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -32,7 +32,7 @@ from accounts.access.actors import (
 )
 from accounts.audit import audit
 from accounts.roles.rules import Action
-from lib import clock
+from lib import clock, extras
 from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 from lib.refusal import Refused
@@ -120,6 +120,8 @@ def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
     if form not in FORMS:
         raise Refused("format", gettext("Choose one of: %s") % ", ".join(FORMS))
     require(actor, action_of(form))
+    if form == "parquet":
+        extras.require("parquet")
     if len(query) > _QUERY_MAX or "\0" in query:
         raise Refused("query", gettext("The filters are too long."))
     if visible_exports(actor).filter(state__in=_UNFINISHED).count() >= WAITING_MAX:

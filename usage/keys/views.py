@@ -24,7 +24,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budgets
 from billing.models import Budget
 from lib import clock
-from lib.htmx import redirect_to, render_dialog
+from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, toast
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -76,7 +76,7 @@ KEYS = Table(
             "parallel", _("Concurrency"), "number", value="key.parallel", sort=True, chosen=False
         ),
         Column("budget", _("Budget"), "meter", value="meter.limit_nano", priority=2),
-        Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
+        Column("spent", _("This month"), "total", value="use.spent_nano", sort=True, card="money"),
         Column("used", _("Last used"), "ago", value="use.last_at", sort=True, card="last"),
         Column("client", _("Last client"), value="use.client_name", sort=True, chosen=False),
         Column("address", _("Last address"), "code", value="use.address", chosen=False),
@@ -286,7 +286,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
     budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
     may_budget = access.reaches_team(actor, "budgets.write", key.team_id)
-    form = KeyEditForm.of(key, budget, request.POST or None, may_budget=may_budget)
+    form = KeyEditForm.of(actor, key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":
         form.focus_budget()
     if request.method == "POST" and form.is_valid():
@@ -313,6 +313,36 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         {"form": form, "key": key, "id": id_text(key.id), "team": key.team},
         refused=form.is_bound,
     )
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_disable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _switch(request, actor, access.writable_key(actor, id), disabled=True)
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _switch(request, actor, access.writable_key(actor, id), disabled=False)
+
+
+def _switch(request: HttpRequest, actor: Actor, key: Key, *, disabled: bool) -> HttpResponseBase:
+    """Disable or enable a key at once; in a list a toast can take it back."""
+    text = gettext("Key %(name)s disabled.") if disabled else gettext("Key %(name)s enabled.")
+    text, tone = text % {"name": key.name}, "ok"
+    undo = reverse(
+        "key_enable" if disabled else "key_disable", args=[slug_of(actor), id_text(key.id)]
+    )
+    try:
+        keys.change_key(actor, key, disabled=disabled)
+    except keys.KeyRefused as refused:
+        text, tone, undo = refused.message, "bad", ""
+    if is_htmx(request):
+        response = HttpResponse(status=204)
+        return toast(response, text, gettext("Undo"), undo, tone=tone, event=KEYS.refresh)
+    messages.add_message(request, messages.SUCCESS if undo else messages.ERROR, text)
+    return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))
 
 
 @organisation_page("keys.write_own")

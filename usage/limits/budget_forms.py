@@ -5,8 +5,10 @@ from typing import Any, Final, cast
 from zoneinfo import available_timezones
 
 from django import forms
+from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.access.actors import Actor, slug_of
 from accounts.forms import CountsForm, KeyForm, KeyPlaceForm
 from accounts.keys.keys import LIMITS
 from accounts.models import Key
@@ -16,12 +18,17 @@ from billing.forms import MoneyField
 from billing.limits.budget_rules import ALERT_PERCENTS, INCREASE_REASON_MAX, PERIODS, default_anchor
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
+from gateway.public_models.model_choices import offered_names
+from gateway.public_models.model_fields import ModelsField
 from lib import clock
 from lib.numbers.date_input import DateInput
 from lib.numbers.whole_numbers import WholeNumberField
+from lib.picker import split_words
 from usage.reports.time_zones import ZONES
 
-_AS_STORED: Final = ("rpm", "tpm", "parallel", "required_labels", "log_content", "zero_retention")
+_AS_STORED: Final = (
+    "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
+)  # fmt: skip
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),
@@ -84,8 +91,15 @@ def _period(**over: Any) -> forms.ChoiceField:
 
 
 class _Budgeted(forms.Form):
-    """A key's form with a budget, for who may set one."""
+    """A key's form with its models, and with a budget for who may set one."""
 
+    models = ModelsField(
+        label=gettext_lazy("Models"),
+        required=False,
+        help_text=gettext_lazy(
+            "Names, or patterns such as gpt-*. Leave empty to allow all models."
+        ),
+    )
     budget = MoneyField(
         label=gettext_lazy("Budget (USD)"),
         required=False,
@@ -104,6 +118,12 @@ class _Budgeted(forms.Form):
     def clean_period(self) -> str:
         return self.cleaned_data["period"] or "month"
 
+    def offer_models(self, actor: Actor) -> None:
+        """Offer the models that the actor sees. A key keeps the name of a model that is gone."""
+        models = cast(ModelsField, self.fields["models"])
+        models.offer(offered_names(actor), reverse("model_choices", args=[slug_of(actor)]))
+        models.kept = split_words(self.initial.get("models", ""))
+
     def focus_budget(self) -> None:
         """Begin with the budget."""
         for field in self.fields.values():
@@ -118,6 +138,10 @@ class _Budgeted(forms.Form):
 class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
     """The form of a new key with its limits and budget."""
 
+    def __init__(self, *args: Any, actor: Actor, **over: Any) -> None:
+        super().__init__(*args, actor=actor, **over)
+        self.offer_models(actor)
+
 
 class KeyEditForm(_Budgeted, KeyForm):
     """What a key may do and spend from now on."""
@@ -130,22 +154,23 @@ class KeyEditForm(_Budgeted, KeyForm):
     )
 
     @classmethod
-    def of(cls, key: Key, budget: Budget | None, data: Any, *, may_budget: bool) -> "KeyEditForm":
+    def of(
+        cls, actor: Actor, key: Key, budget: Budget | None, data: Any, *, may_budget: bool
+    ) -> "KeyEditForm":
         """The form of a key as it is now."""
         initial: dict[str, Any] = {
             "name": key.name,
-            "models": "\n".join(key.model_patterns),
+            "models": ", ".join(key.model_patterns),
             "disabled": key.disabled,
             **{name: getattr(key, name) for name in _AS_STORED},
-            **{
-                name: " ".join(getattr(key, name))
-                for name in ("endpoints", "networks", "data_regions")
-            },
+            **{name: " ".join(getattr(key, name)) for name in ("networks", "data_regions")},
             "tags": join_labels(key.tags),
         }
         if budget is not None:
             initial |= {"budget": format_usd(budget.amount_nano), "period": budget.period}
-        return cls(data, initial=initial, may_budget=may_budget)
+        form = cls(data, initial=initial, may_budget=may_budget)
+        form.offer_models(actor)
+        return form
 
 
 class BulkExpiryForm(forms.Form):
@@ -225,7 +250,7 @@ class _Terms(forms.Form):
         ),
     )
     alert_forecast = forms.BooleanField(
-        label=gettext_lazy("Alert when forecast to exceed the limit"), required=False
+        label=gettext_lazy("Alert when on pace to exceed the limit"), required=False
     )
 
     def __init__(self, *args: Any, **over: Any) -> None:

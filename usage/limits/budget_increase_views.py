@@ -24,7 +24,7 @@ from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
 from billing.limits.budget_rules import INCREASE_REASON_MAX
 from billing.models import Budget, BudgetRaise, RaiseState
-from lib.htmx import back_to, is_htmx, render_dialog, see_other
+from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other
 from lib.ids import id_text, parse_number
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
@@ -86,14 +86,36 @@ RAISES = Table(
 
 
 @organisation_page("budgets.ask")
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """What waits, what was decided, and the form to ask."""
-    askable = list(budget_increases.askable_budgets(actor))
+    """List what waits and what was decided. A link from a rejected request leads on to the form, if
+    its budget is one to ask for."""
     linked = request.GET.get("budget", "")
-    chosen = linked if any(str(budget.id) == linked for budget in askable) else ""
+    askable = [str(budget.id) for budget in budget_increases.askable_budgets(actor)]
+    if linked in askable:
+        create = reverse("raise_create", args=[slug_of(actor)])
+        return redirect(f"{create}?{urlencode({'budget': linked})}")
+    state = read_table(RAISES, request, actor)
+    context = {
+        "waiting": count_waiting(actor),
+        "who": _who_may_raise(actor) if linked else "",
+        "may_ask": bool(askable),
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    templates = ("usage/limits/raises.html", "usage/limits/_raises.html")
+    rows = QuerySource(_list_raises(actor, state))
+    return answer_table(
+        request, state, rows, templates, context, lambda page: _raise_rows(actor, page)
+    )
+
+
+@organisation_page("budgets.ask")
+@require_http_methods(["GET", "HEAD", "POST"])
+def raise_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    askable = list(budget_increases.askable_budgets(actor))
+    chosen = request.GET.get("budget", "")
     form = RaiseForm(request.POST or None, budgets=_budget_names(askable), chosen=chosen)
-    if request.method == "POST" and form.is_valid():
+    if form.is_valid():
         data = form.cleaned_data
         budget = budget_increases.askable_budget(actor, data["budget"])
         try:
@@ -109,24 +131,10 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             message = gettext("Request sent. You will get an email when it is decided.")
             messages.success(request, message)
-            return see_other("raises", slug_of(actor))
-    state = read_table(RAISES, request, actor)
-    context = {
-        "waiting": count_waiting(actor),
-        "form": form,
-        "asking": form.is_bound or bool(chosen),
-        "who": _who_may_raise(actor) if linked and not chosen else "",
-        "budgets": askable,
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
-    }
-    templates = ("usage/limits/raises.html", "usage/limits/_raises.html")
-    rows = QuerySource(_list_raises(actor, state))
-    response = answer_table(
-        request, state, rows, templates, context, lambda page: _raise_rows(actor, page)
+            return redirect_to(request, "raises", slug_of(actor))
+    return render_dialog(
+        request, "usage/limits/raise_new.html", {"form": form}, refused=form.is_bound
     )
-    if form.is_bound:
-        response.status_code = 422
-    return response
 
 
 def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:

@@ -129,13 +129,13 @@ def _models(
     organisation: Organisation, team: Team | None, member: Membership | None, key: Key | None
 ) -> Iterator[Setting]:
     plan, level = plan_in_force(organisation, team=team, member=member)
-    yield Setting(gettext("Plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
+    yield Setting(gettext("Price plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
     if plan.subscribed:
         title, source = gettext("Price multipliers"), gettext("Subscription")
         yield Setting(title, source, multiplier_words(plan.subscribed))
     if plan.model_patterns:
         listed = ", ".join(plan.model_patterns)
-        yield Setting(gettext("Visible models"), gettext("Plan"), listed)
+        yield Setting(gettext("Visible models"), gettext("Price plan"), listed)
     if key is not None:
         of_key = gettext("API key")
         for title, words in (

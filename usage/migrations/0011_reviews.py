@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("amount", "A specific amount"),
-                            ("bound", "The held amount"),
+                            ("bound", "The reserved amount"),
                             ("free", "Free of charge"),
                         ],
                         max_length=6,

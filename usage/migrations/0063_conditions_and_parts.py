@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 max_length=6,
                 choices=[
                     ("amount", "A specific amount"),
-                    ("bound", "The held amount"),
+                    ("bound", "The reserved amount"),
                     ("free", "Free of charge"),
                     ("count", "What is known of its count"),
                 ],

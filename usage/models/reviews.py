@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 class SettleAs(models.TextChoices):
     AMOUNT = "amount", _("A specific amount")
-    BOUND = "bound", _("The held amount")
+    BOUND = "bound", _("The reserved amount")
     FREE = "free", _("Free of charge")
     COUNT = "count", _("What is known of its count")
 

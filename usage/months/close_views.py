@@ -12,6 +12,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
@@ -23,7 +24,7 @@ from billing.invoices.document import KINDS, describe_document, describe_payment
 from billing.invoices.forms import NoteForm, PartyForm, PaymentForm, TaxForm
 from billing.invoices.rules import percent_text
 from billing.models import Invoice, InvoiceKind, InvoiceState
-from lib.htmx import see_other
+from lib.htmx import redirect_to, render_dialog, see_other
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -83,14 +84,31 @@ def document_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("credits.read")
 @require_http_methods(["GET", "HEAD"])
 def document(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _page(request, actor, any_invoice(actor, id), NoteForm())
+    invoice = any_invoice(actor, id)
+    checks = [] if invoice.state == InvoiceState.CLOSED else month_close.checklist(invoice)
+    context = {
+        "invoice": invoice,
+        "id": id_text(invoice.id),
+        "shown": describe_document(invoice, get_language() or "en"),
+        "badge": _BADGES[InvoiceState(invoice.state)],
+        "checks": checks,
+        "ready": all(check.ok for check in checks),
+        "own": invoice.proposed_by == actor.user,
+        "notes": [
+            (note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=invoice)
+        ],
+        "corrects_id": id_text(invoice.corrects_id) if invoice.corrects_id else "",
+        "may_write": access.scope_of(actor, "credits.write") is not None,
+        **describe_payment(invoice),
+    }
+    return render(request, "usage/months/document.html", context)
 
 
 @operator_page("credits.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def document_note(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     invoice = any_invoice(actor, id)
-    form = NoteForm(request.POST)
+    form = NoteForm(request.POST or None)
     if form.is_valid():
         sent = form.cleaned_data
         try:
@@ -101,15 +119,15 @@ def document_note(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
             refused.tell(form)
         else:
             messages.info(request, gettext("Waiting for another operator to close it."))
-            return see_other("document", id_text(note.id))
-    return _page(request, actor, invoice, form, status=422)
+            return redirect_to(request, "document", id_text(note.id))
+    return _document_dialog(request, "note_new", form, invoice)
 
 
 @operator_page("credits.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     invoice = any_invoice(actor, id)
-    form = PaymentForm(request.POST)
+    form = PaymentForm(request.POST or None)
     if form.is_valid():
         sent = form.cleaned_data
         try:
@@ -120,8 +138,8 @@ def document_payment(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
             refused.tell(form)
         else:
             messages.success(request, gettext("Payment recorded."))
-            return see_other("document", id_text(invoice.id))
-    return _page(request, actor, invoice, NoteForm(), payment_form=form, status=422)
+            return redirect_to(request, "document", id_text(invoice.id))
+    return _document_dialog(request, "payment_new", form, invoice)
 
 
 @operator_page("credits.write")
@@ -167,13 +185,16 @@ def seller_details(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Seller saved."))
             return see_other("seller")
-    return _seller_page(request, actor, form, TaxForm(), 422 if form.is_bound else 200)
+    rates = [(rate, percent_text(rate.rate_ppm)) for rate in tax_rates(actor)]
+    status = 422 if form.is_bound else 200
+    context = {"form": form, "rates": rates}
+    return render(request, "usage/months/seller.html", context, status=status)
 
 
 @operator_page("credits.write")
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def tax_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = TaxForm(request.POST)
+    form = TaxForm(request.POST or None)
     if form.is_valid():
         try:
             add_tax_rate(actor, **form.cleaned_data)
@@ -181,45 +202,17 @@ def tax_rate_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Tax added."))
-            return see_other("seller")
-    return _seller_page(request, actor, PartyForm(initial=seller().document()), form, 422)
+            return redirect_to(request, "seller")
+    return render_dialog(
+        request, "usage/months/tax_new.html", {"form": form}, refused=form.is_bound
+    )
 
 
-def _seller_page(
-    request: HttpRequest, actor: Actor, form: PartyForm, tax_form: TaxForm, status: int
+def _document_dialog(
+    request: HttpRequest, template: str, form: NoteForm | PaymentForm, invoice: Invoice
 ) -> HttpResponseBase:
-    rates = [(rate, percent_text(rate.rate_ppm)) for rate in tax_rates(actor)]
-    context = {"form": form, "tax_form": tax_form, "rates": rates}
-    return render(request, "usage/months/seller.html", context, status=status)
-
-
-def _page(
-    request: HttpRequest,
-    actor: Actor,
-    invoice: Invoice,
-    form: NoteForm,
-    *,
-    payment_form: PaymentForm | None = None,
-    status: int = 200,
-) -> HttpResponseBase:
-    checks = [] if invoice.state == InvoiceState.CLOSED else month_close.checklist(invoice)
-    context = {
-        "invoice": invoice,
-        "id": id_text(invoice.id),
-        "shown": describe_document(invoice, get_language() or "en"),
-        "badge": _BADGES[InvoiceState(invoice.state)],
-        "checks": checks,
-        "ready": all(check.ok for check in checks),
-        "own": invoice.proposed_by == actor.user,
-        "notes": [
-            (note, id_text(note.id)) for note in all_invoices(actor).filter(corrects=invoice)
-        ],
-        "corrects_id": id_text(invoice.corrects_id) if invoice.corrects_id else "",
-        "form": form,
-        "payment_form": payment_form or PaymentForm(),
-        **describe_payment(invoice),
-    }
-    return render(request, "usage/months/document.html", context, status=status)
+    context = {"form": form, "id": id_text(invoice.id)}
+    return render_dialog(request, f"usage/months/{template}.html", context, refused=form.is_bound)
 
 
 def _decide_invoice(

@@ -50,7 +50,7 @@ MEMBERS = Table(
         Column("state", _("Status"), "badge", value="badge", priority=3),
         Column("second_factor", _("Two-factor"), "badge", priority=4),
         Column("last", _("Last active"), "ago", sort=True, priority=2, card="last"),
-        Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
+        Column("spent", _("This month"), "total", value="use.spent_nano", sort=True, card="money"),
         Column("keys", _("API keys"), "number", sort=True, priority=4),
         Column("joined", _("Joined"), "time", value="member.created_at", sort=True, chosen=False),
     ),

@@ -41,10 +41,10 @@ ORGANISATIONS = Table(
     (
         Column("name", _("Name"), card="title"),
         Column("state", _("Status"), "badge", value="badge", card="first"),
-        Column("plan", _("Plan"), priority=3),
+        Column("plan", _("Price plan"), priority=3),
         Column("members", _("Members"), "number", priority=2, card="second"),
-        Column("balance", _("Balance"), "money", card="money"),
-        Column("spent", _("Spend this month"), "money", priority=2),
+        Column("balance", _("Balance"), "total", card="money"),
+        Column("spent", _("Spend this month"), "total", priority=2),
         Column("created", _("Created"), "ago", value="created_at", sort="id", card="last"),
     ),
     default_sort="-created",

@@ -43,7 +43,7 @@ TEAMS = Table(
         Column("members", _("Members"), "number", sort=True, priority=2, card="second"),
         Column("keys", _("Active keys"), "number", sort=True, priority=2),
         Column("projects", _("Projects"), "number", sort=True, priority=3),
-        Column("spent", _("Spend this month"), "money", sort=True, card="money"),
+        Column("spent", _("Spend this month"), "total", sort=True, card="money"),
         Column("created", _("Created"), "ago", value="team.created_at", sort=True, chosen=False),
     ),
     default_sort="name",

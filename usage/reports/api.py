@@ -346,7 +346,7 @@ class ReceiptOut(Schema):
     rounding: str = Field(
         description=("Rounds the sum of the lines once, half-even, to 1 nano-dollar.")
     )
-    above_hold: str = Field(description="Above the hold; not charged.")
+    above_hold: str = Field(description="Above the reserved amount; not charged.")
     waived: str = Field(description="Not charged because of the basis.")
     charge: str = Field(description="The lines and the rounding, minus what was not charged.")
     paid_by: PayersOut | None = Field(

@@ -50,6 +50,10 @@ GROUPS_SHOWN: Final[Mapping[str, Any]] = {
     "channel": gettext_lazy("Channel"),
     "without": pgettext_lazy("filter", "Without"),
 }
+# What is filtered by less often.
+_REST: Final = frozenset(
+    {"compare", "team", "user", "channel", "cause", "min_cost", "tz", *LABELLED}
+)
 STATUSES: Choices = (
     ("", gettext_lazy("Any status")),
     ("ok", pgettext_lazy("state of a request", "Succeeded")),
@@ -81,6 +85,7 @@ def usage_bar(
     zone = usage_filter.zone.key
     zones = [(name, name.replace("_", " ")) for name in dict.fromkeys((*ZONES, zone))]
     fields.append(Field("tz", gettext("Time zone"), value=zone, choices=zones))
+    fields = [field._replace(rest=field.name in _REST) for field in fields]
     hidden, own = list(kept), {field.name for field in before}
     if not log:
         grouped = (("group_by", usage_filter.group_by), ("metric", usage_filter.metric))

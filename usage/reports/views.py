@@ -45,6 +45,13 @@ _METRICS: dict[str, Promise] = {
     "tokens": gettext_lazy("Tokens"),
     "errors": gettext_lazy("Errors"),
 }
+_TABS: dict[str, Promise] = {
+    "": gettext_lazy("Overview"),
+    "keys": gettext_lazy("Keys and meters"),
+    "times": gettext_lazy("Times"),
+    "errors": gettext_lazy("Errors"),
+    "changes": gettext_lazy("Changes"),
+}
 # What only sums are asked for.
 _OF_SUMS: dict[str, object] = dict.fromkeys(filters.OF_SUMS)
 _GRAINS: dict[str, Promise] = {
@@ -67,7 +74,9 @@ _SEEN_BY: dict[str, Callable[[Actor], bool]] = {
 @require_safe
 def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = dict(request.GET.lists())
-    usage_filter = filters.from_query(query, clock.now(), channels=actor.operator)
+    usage_filter = filters.from_query(query, clock.now(), channels=actor.operator, ignored=("tab",))
+    asked_tab = request.GET.get("tab", "")
+    tab = asked_tab if asked_tab in _tabs(actor) else ""
     # Read before the figures, so that what it says about them holds.
     at = read_freshness()
     too_many = ""
@@ -90,7 +99,12 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "total": total,
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         "asked": usage_filter,
-        "bar": usage_bar(actor, usage_filter, at=at),
+        "bar": usage_bar(actor, usage_filter, kept=(("tab", tab),) if tab else (), at=at),
+        "tab": tab,
+        "tabs": [
+            {"name": word, "url": _tab_url(usage_filter, name), "current": name == tab}
+            for name, word in _tabs(actor).items()
+        ],
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
         "filtered": usage_filter.scope != filters.EVERYTHING,
@@ -109,7 +123,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             "top": _top(usage_filter, seen, total),
             "meters": _meters(total),
         }
-        if total.errors and sees_requests(actor):
+        if tab == "errors" and total.errors:
             context["failures"] = {
                 "chart": _failure_chart(usage_filter, actor),
                 "asked": replace(usage_filter, metric="errors"),
@@ -123,9 +137,18 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         )
     if is_htmx(request):
         # A form sends its empty fields too; the address bar shows only what was asked.
-        parameters = usage_filter.query()
+        parameters = usage_filter.query(tab=tab)
         response["HX-Push-Url"] = f"{request.path}{'?' if parameters else ''}{parameters}"
     return response
+
+
+def _tabs(actor: Actor) -> dict[str, Promise]:
+    """The tabs by their name in the address. Causes are known to those who see requests."""
+    return {name: word for name, word in _TABS.items() if name != "errors" or sees_requests(actor)}
+
+
+def _tab_url(usage_filter: UsageFilter, tab: str) -> str:
+    return f"?{usage_filter.query(tab=tab)}"
 
 
 def _stats(actor: Actor, usage_filter: UsageFilter, seen: Overview) -> list[dict[str, Any]]:

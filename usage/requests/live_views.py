@@ -32,6 +32,7 @@ from accounts.access.actors import Actor, person_of, slug_of
 from accounts.access.guards import organisation_page
 from accounts.access.stream_access import CHECK_S, present_actor
 from accounts.preferences.table_preferences import read_table
+from billing.currency.display import PLACES_MAX, TOTAL_PLACES
 from lib import clock
 from lib.database.async_database import run_in_database
 from lib.process.asgi import STOPPING
@@ -78,6 +79,7 @@ class LiveLog:
     usage_filter: UsageFilter
     state: State
     language: str
+    places: dict[str, int]
 
     def may_read(self) -> bool:
         """Return whether the session would still see the same rows and columns."""
@@ -107,7 +109,8 @@ class LiveLog:
         log = reverse("requests", args=[slug_of(self.actor)])
         cells = [cells_of(log, self.usage_filter, row) for row in rows]
         return render_to_string(
-            "usage/requests/_live_rows.html", {"state": self.state, "rows": cells}
+            "usage/requests/_live_rows.html",
+            {"state": self.state, "rows": cells, "places": self.places},
         )
 
     def in_language(self, make: Callable[[], str]) -> str:
@@ -174,7 +177,15 @@ def _log_of(request: HttpRequest, actor: Actor) -> LiveLog:
     hidden = hidden_columns(actor)
     state = read_table(REQUESTS, request, actor, hidden=hidden)
     session_key = request.session.session_key or ""
-    return LiveLog(actor, session_key, usage_filter, state, translation.get_language() or "en")
+    language = translation.get_language() or "en"
+    return LiveLog(actor, session_key, usage_filter, state, language, _places_of(request))
+
+
+def _places_of(request: HttpRequest) -> dict[str, int]:
+    """Return the decimals of the costs that the page has already."""
+    decimals = request.GET.get("decimals", "")
+    known = decimals in {str(places) for places in range(TOTAL_PLACES, PLACES_MAX + 1)}
+    return {"cost": int(decimals)} if known else {}
 
 
 def _sight(actor: Actor) -> tuple[object, ...]:

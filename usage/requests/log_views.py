@@ -186,10 +186,11 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
 
 
 def _status(row: RequestRow) -> Badge:
-    if row.running:
+    if row.status is None:
         return Badge(_("Running"), "info", "circle-dashed")
     if row.stopped:
         return Badge(_("Stopped"))
     if row.failed:
-        return Badge(row.status, "bad", hint=words.KINDS.get(row.kind or "", row.kind or ""))
-    return Badge(row.status, "ok")
+        text = words.status_text(row.status)
+        return Badge(text, "bad", hint=words.KINDS.get(row.kind or "", row.kind or ""))
+    return Badge(words.status_text(row.status), "ok")

@@ -13,12 +13,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor
 from accounts.access.guards import organisation_page
+from billing.currency.display import TOTAL_PLACES, exact_places, pad
 from billing.currency.money import format_multiplier, format_usd
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.prices.meters import find_meter, format_rate
 from billing.prices.pricing import PPM
 from billing.prices.words import PER_MILLION, condition_words
 from billing.wallets.words import money_symbol
+from dialects.errors.errors import detail_of
 from lib import clock
 from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_id
@@ -121,6 +123,7 @@ def _detail(
     row = visible_detail.row
     doubted = "quarantine" in row.flags
     reviewed = review_context(actor, row.request_id, form) if doubted else {}
+    places = _receipt_places(visible_detail)
     context = {
         "detail": visible_detail,
         "row": row,
@@ -134,6 +137,7 @@ def _detail(
         "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
         "kind": words.KINDS.get(row.kind or "", row.kind or ""),
+        "message": detail_of(row.kind or "", detail.message),
         "flags": [
             words.flag_word(flag)
             for flag in row.flags
@@ -145,17 +149,19 @@ def _detail(
         "posted": any(attempt["postings"] for attempt in attempts),
         "paid_nano": visible_detail.paid_nano,
         "corrections": [
-            _usd(format_usd(posting.paid_nano)) for posting in visible_detail.corrections
+            _usd(format_usd(posting.paid_nano), places) for posting in visible_detail.corrections
         ],
-        "paid": _usd(format_usd(visible_detail.paid_nano)),
-        **_payers(visible_detail),
+        "paid": _usd(format_usd(visible_detail.paid_nano), places),
+        **_payers(visible_detail, places),
         "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),
         **_session(row, zone),
         "callback": _callback(actor, visible_detail),
         "tokens": reports.tokens_of(row.meters),
         **(
-            _receipt(visible_detail.receipt, visible_detail.price) if visible_detail.receipt else {}
+            _receipt(visible_detail.receipt, visible_detail.price, places)
+            if visible_detail.receipt
+            else {}
         ),
         **(_recomputed_context(receipts.recompute(detail)) if recompute else {}),
         **reviewed,
@@ -227,7 +233,20 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
     }
 
 
-def _receipt(receipt: receipts.Receipt, price: receipts.PriceDisplay | None) -> dict[str, Any]:
+def _receipt_places(detail: receipts.RequestDetail) -> int:
+    """The decimals that show every amount of the receipt in full."""
+    amounts = [format_usd(posting.paid_nano) for posting in detail.corrections]
+    if receipt := detail.receipt:
+        amounts += [line.amount for line in receipt.lines]
+        amounts += [receipt.rounding, receipt.above_hold, receipt.waived]
+        amounts.append(format_usd(receipt.charge_nano))
+    amounts += [format_usd(nano) for _, nano in _paid_by(detail)]
+    return exact_places(amounts)
+
+
+def _receipt(
+    receipt: receipts.Receipt, price: receipts.PriceDisplay | None, places: int
+) -> dict[str, Any]:
     """The receipt's figures as exact texts of USD."""
     multiplier_ppm = PPM if price is None else price.multiplier_ppm
     return {
@@ -236,15 +255,15 @@ def _receipt(receipt: receipts.Receipt, price: receipts.PriceDisplay | None) -> 
                 "word": " · ".join(_line_texts(line)),
                 "quantity": line.quantity,
                 "rate": _line_rate(line, multiplier_ppm),
-                "amount": _usd(line.amount),
+                "amount": _usd(line.amount, places),
             }
             for line in receipt.lines
         ],
         "multiplier": "" if multiplier_ppm == PPM else format_multiplier(multiplier_ppm),
-        "rounding": receipt.rounding and _usd(receipt.rounding),
-        "above_hold": receipt.above_hold and _usd(f"-{receipt.above_hold}"),
-        "waived": receipt.waived and _usd(f"-{receipt.waived}"),
-        "charge": _usd(format_usd(receipt.charge_nano)),
+        "rounding": receipt.rounding and _usd(receipt.rounding, places),
+        "above_hold": receipt.above_hold and _usd(f"-{receipt.above_hold}", places),
+        "waived": receipt.waived and _usd(f"-{receipt.waived}", places),
+        "charge": _usd(format_usd(receipt.charge_nano), places),
     }
 
 
@@ -260,20 +279,26 @@ def _line_rate(line: receipts.ReceiptLine, multiplier_ppm: int) -> str:
     return " × ".join([rate, *map(format_multiplier, factors)])
 
 
-def _payers(detail: receipts.RequestDetail) -> dict[str, Any]:
+def _payers(detail: receipts.RequestDetail, places: int) -> dict[str, Any]:
     """Who paid the charge, where it was not the balance alone; `uncounted`: that is not known
     yet."""
     paid = detail.payers
     if paid is None:
         return {"uncounted": detail.receipt is not None}
-    if not paid.included_nano and not paid.promo_nano:
-        return {}
+    return {"payers": [(word, _usd(format_usd(nano), places)) for word, nano in _paid_by(detail)]}
+
+
+def _paid_by(detail: receipts.RequestDetail) -> list[tuple[str, int]]:
+    """The amounts of those who paid beside the balance, and of it."""
+    paid = detail.payers
+    if paid is None or not (paid.included_nano or paid.promo_nano):
+        return []
     words_nano = (
         (gettext("Paid by included usage"), paid.included_nano),
         (gettext("Paid by promotional credit"), paid.promo_nano),
         (gettext("Paid from the balance"), paid.balance_nano),
     )
-    return {"payers": [(word, _usd(format_usd(nano))) for word, nano in words_nano if nano]}
+    return [(word, nano) for word, nano in words_nano if nano]
 
 
 def _recomputed_context(recomputed: receipts.Recomputed) -> dict[str, Any]:
@@ -288,16 +313,17 @@ def _recomputed_context(recomputed: receipts.Recomputed) -> dict[str, Any]:
 
 
 def _rate(meter: str, rate_nano_per_million: int) -> str:
-    whole, _, fraction = format_rate(meter, rate_nano_per_million).partition(".")
-    price = f"{money_symbol()}{whole}.{fraction.ljust(2, '0')}"
+    price = money_symbol() + pad(format_rate(meter, rate_nano_per_million))
     if find_meter(meter).scale == "per_million":
         return f"{price} / {PER_MILLION}"
     return gettext("%(rate)s each") % {"rate": price}
 
 
-def _usd(text: str) -> str:
-    """An exact decimal with its sign; a true minus, as everywhere on the screen."""
+def _usd(text: str, places: int = TOTAL_PLACES) -> str:
+    """An exact decimal with its sign and so many decimals at least; a true minus, as everywhere on
+    the screen."""
     symbol = money_symbol()
+    text = pad(text, places)
     return f"{MINUS}{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
 
 

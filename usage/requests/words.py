@@ -32,7 +32,7 @@ BASES: Final[Mapping[str, Promise]] = {
     "measured": pgettext_lazy("basis", "measured"),
     "drained": pgettext_lazy("basis", "measured after disconnect"),
     "estimated": pgettext_lazy("basis", "estimated"),
-    "absorbed": pgettext_lazy("basis", "covered by the operator"),
+    "absorbed": pgettext_lazy("basis", "not charged, covered by the operator"),
     "held": pgettext_lazy("basis", "reserved"),
     "free": pgettext_lazy("basis", "free"),
     "none": pgettext_lazy("basis", "none"),
@@ -40,15 +40,16 @@ BASES: Final[Mapping[str, Promise]] = {
 
 # Why a request was charged as it was, in one sentence each.
 CHARGED_BY: Final[Mapping[str, Promise]] = {
-    "measured": _("Charged by the usage the provider reported."),
+    "measured": _("Based on the usage that the provider reported."),
     "drained": _(
         "The client disconnected, or its key was revoked or expired. The answer was read to the "
         "end and charged by its usage."
     ),
     "estimated": _(
-        "The provider reported no usable count. Charged by our own count, never more than the hold."
+        "The provider reported no usable count. Charged by our own count, never more than was "
+        "reserved."
     ),
-    "absorbed": _("The operator covers the provider's cost."),
+    "absorbed": _("Not charged. The operator pays the provider for this request."),
     "held": _("Part of it has no price. The amount stays reserved until an operator decides."),
     "free": _("The model has no price and is free on this installation."),
     "none": _("No model was called, so nothing was charged."),
@@ -113,7 +114,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "insufficient_balance": _("The balance was too low for the request"),
     "max_cost_exceeded": _("The request's cost limit was too low"),
     "model_unpriced": _("The model has no price"),
-    "permission": _("The key is not allowed to do this"),
+    "permission": _("Not permitted for this key"),
     "data_policy": _("No channel meets the data policy"),
     "model_not_found": _("Model not found"),
     "model_retired": _("The model has been retired"),
@@ -122,8 +123,8 @@ KINDS: Final[Mapping[str, Promise]] = {
     "idempotency_mismatch": _("The Idempotency-Key was already used with another body"),
     "body_too_large": _("The request body was too large"),
     "unsupported_media_type": _("The content type is not supported"),
-    "rate_limited": _("A rate limit was reached"),
-    "upstream_rate_limited": _("The provider's rate limit was reached"),
+    "rate_limited": _("Rate limit reached"),
+    "upstream_rate_limited": _("Provider rate limit reached"),
     "internal": _("The gateway failed"),
     "upstream_error": _("The provider failed"),
     "upstream_truncated": _("The answer was cut off"),
@@ -138,9 +139,36 @@ KINDS: Final[Mapping[str, Promise]] = {
     "client_closed": _("The client disconnected"),
 }
 
+STATUS_WORDS: Final[Mapping[int, Promise]] = {
+    200: pgettext_lazy("status", "OK"),
+    400: _("Invalid request"),
+    401: _("Key not accepted"),
+    402: _("Balance too low"),
+    403: _("Not permitted"),
+    404: _("Not found"),
+    408: _("Timed out"),
+    409: _("Conflict"),
+    413: _("Too large"),
+    415: _("Unsupported type"),
+    422: _("Invalid request"),
+    429: _("Rate limited"),
+    499: _("Stopped"),
+    500: _("Server error"),
+    501: _("Not supported"),
+    502: _("Provider failed"),
+    503: pgettext_lazy("status", "Unavailable"),
+    504: _("Timed out"),
+}
+
+
+def status_text(status: int) -> str:
+    """A status with its meaning: ``429 Rate limited``."""
+    return f"{status} {STATUS_WORDS.get(status, '')}".rstrip()
+
+
 FLAGS: Final[Mapping[str, Promise]] = {
     "crash_cut": _("Interrupted by a crash"),
-    "above_hold": _("Cost more than the hold"),
+    "above_hold": _("Cost more than was reserved"),
     "unpriced": _("No price"),
     "quarantine": _("Count under review"),
     "unpriced_meter": _("Meter without a price"),

@@ -28,7 +28,7 @@ class ReviewIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     settle_as: Literal["amount", "bound", "free", "count"] = Field(
-        description="`amount`: the given amount. `bound`: all that was held. `free`: nothing. "
+        description="`amount`: the given amount. `bound`: all that was reserved. `free`: nothing. "
         "`count`: what is known of its count, at its price."
     )
     amount: str | None = Field(
@@ -56,7 +56,7 @@ class ReviewItem(Schema):
     flags: list[str]
     unknown: list[str] = Field(description="What of the usage is not classified.")
     charge: str = Field(description="What was charged based on our own count.")
-    bound: str = Field(description="The amount held; with `kept` it is still held.")
+    bound: str = Field(description="The amount reserved; with `kept` it is still reserved.")
     kept: bool = Field(description="No charge could be determined.")
 
 
@@ -83,8 +83,8 @@ class KindIn(Schema):
     provider: str = Field(max_length=60)
     unknown: list[str] = Field(min_length=1, max_length=8)
     settle_as: Literal["bound", "free", "count"] = Field(
-        description="`bound`: all that was held. `free`: nothing. `count`: what is known of the "
-        "count, at its price."
+        description="`bound`: all that was reserved. `free`: nothing. `count`: what is known of "
+        "the count, at its price."
     )
     reason: str = Field("", max_length=500, description="Required with `accept`.")
     accept: bool = Field(

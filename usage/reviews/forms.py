@@ -25,7 +25,7 @@ class ReviewForm(OnceForm):
     amount = MoneyField(
         label=gettext_lazy("Amount (USD)"),
         required=False,
-        help_text=gettext_lazy("No more than the hold."),
+        help_text=gettext_lazy("No more than was reserved."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from lib.ids import id_text
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.config import SESSION_S
 from relay.counting.usage_meter import Bill, cost_of
 from relay.front.error_answers import CLIENT_CLOSED, INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
@@ -71,7 +71,7 @@ class RealtimeAttempt:
         """End the session, because its key has ended."""
         self._context.deadline.interrupt("revoked")
 
-    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
         """The end of this attempt when no session began."""
         return self._end.failed(failure, final=final)
 

@@ -11,7 +11,7 @@ from dialects.streams.realtime import Response, ServerEvent, SpokenResponse
 from lib.id_types import RequestId
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.counting.usage_meter import Bill, UsageMeter, meters_text
 from relay.front.downstream import ErrorAnswer
 from relay.media.realtime.operation import ResponseBound
@@ -93,7 +93,7 @@ class MeteredResponse:
         """The number of its current hold within the request."""
         return self._admitted.number
 
-    def give_way(self) -> Resolved:
+    def give_way(self) -> Settlement:
         """Return the end of its hold, which another one replaces before the response has begun."""
         return self.end.replaced()
 

@@ -85,11 +85,11 @@ def test_what_is_no_rate_is_refused_with_all_beside_it(
 def test_an_operator_adds_rates_on_the_page(people: cast.Cast) -> None:
     client = cast.signed_in(people.dora)
     sent = {"currency": "eur", "day": "2026-10-20", "rate": "0.92", "source": "ECB"}
-    assert client.post("/admin/exchange-rates", sent).status_code == 303
+    assert client.post("/admin/exchange-rates/new", sent).status_code == 303
     text = client.get("/admin/exchange-rates").content.decode()
     assert "0.92" in text
     assert "ECB" in text
-    wrong = client.post("/admin/exchange-rates", {**sent, "rate": "much"})
+    wrong = client.post("/admin/exchange-rates/new", {**sent, "rate": "much"})
     assert wrong.status_code == 422
     assert "such as 0.92" in wrong.content.decode()
 
@@ -126,7 +126,7 @@ def test_rates_are_added_and_listed_by_the_api(people: cast.Cast) -> None:
 def test_any_source_is_shown_as_it_was_written_or_refused(people: cast.Cast, text: str) -> None:
     client = cast.signed_in(people.dora)
     sent = {"currency": "EUR", "day": "2026-10-20", "rate": "0.92", "source": text}
-    assert client.post("/admin/exchange-rates", sent).status_code in (303, 422)
+    assert client.post("/admin/exchange-rates/new", sent).status_code in (303, 422)
     assert client.get("/admin/exchange-rates").status_code == 200
 
 

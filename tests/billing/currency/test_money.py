@@ -11,9 +11,6 @@ from billing.currency.money import (
     INT64_MIN,
     MoneyInvalid,
     MoneyTooLarge,
-    display_card,
-    display_request,
-    display_total,
     format_usd,
     parse_typed_usd,
     parse_usd,
@@ -95,48 +92,6 @@ def test_what_is_no_amount_is_refused_with_what_was_expected(inputs: Any, expect
 )
 def test_format_for_receipts_exports_and_the_api(nano: int, text: str) -> None:
     assert format_usd(nano) == text
-
-
-@pytest.mark.parametrize(
-    ("usd", "total", "card", "request_"),
-    [
-        ("0", "$0.00", "$0.00", "$0.00"),
-        ("1284.07", "$1,284.07", "$1,284.07", "$1,284.0700"),
-        ("0.0045898", "$0.00459", "$0.00459", "$0.00459"),
-        ("-18.31", "−$18.31", "−$18.31", "−$18.3100"),
-        ("0.005", "$0.0050", "$0.0050", "$0.0050"),
-        ("0.01", "$0.01", "$0.01", "$0.0100"),
-        ("0.00999999", "$0.0100", "$0.0100", "$0.0100"),
-        ("0.125", "$0.12", "$0.12", "$0.1250"),
-        ("0.135", "$0.14", "$0.14", "$0.1350"),
-        ("12.345678", "$12.35", "$12.35", "$12.3457"),
-        ("0.000123456", "$0.0001235", "$0.0001235", "$0.0001235"),
-        ("0.00000001", "$0.00000001", "$0.00000001", "$0.00000001"),
-        ("0.000000009", "<$0.00000001", "<$0.00000001", "<$0.00000001"),
-        ("-0.000000009", ">−$0.00000001", ">−$0.00000001", ">−$0.00000001"),
-        ("99999.99", "$99,999.99", "$99,999.99", "$99,999.9900"),
-        ("100000.50", "$100,000.50", "$100,000", "$100,000.5000"),
-        ("-1234567.89", "−$1,234,567.89", "−$1,234,568", "−$1,234,567.8900"),
-    ],
-)
-def test_display(usd: str, total: str, card: str, request_: str) -> None:
-    nano = parse_usd(usd)
-
-    assert display_total(nano) == total
-    assert display_card(nano) == card
-    assert display_request(nano) == request_
-
-
-def test_the_symbol_stands_after_the_sign() -> None:
-    assert display_total(-18_310_000_000, "US$") == "−US$18.31"
-    assert display_request(5, "US$") == "<US$0.00000001"
-
-
-@given(nanos.filter(bool))
-def test_what_is_not_zero_never_reads_as_zero(nano: int) -> None:
-    for text in (display_total(nano), display_card(nano), display_request(nano)):
-        assert any(digit in text for digit in "123456789")
-        assert ("−" in text) == (nano < 0)
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(1, 10**15))

@@ -585,7 +585,7 @@ def test_a_plan_is_chosen_on_its_page(people: cast.Cast) -> None:
 
 def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
     add_opening_credit(people.acme, 100 * USD)
-    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans"
+    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans/new"
     body = {"name": "Units", "price": "20", "included": "0", "overage": "balance"}
     for wrong in ("in_text", "in_text x", "tokens 5", f"in_text 5 {LONG}", "in_text " + "9" * 30):
         assert operator.post(page, {**body, "units": wrong}).status_code == 422, wrong
@@ -614,7 +614,7 @@ def test_units_are_written_chosen_and_shown(people: cast.Cast) -> None:
 
 def test_multipliers_are_written_chosen_and_shown(people: cast.Cast) -> None:
     add_opening_credit(people.acme, 100 * USD)
-    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans"
+    operator, page = cast.signed_in(people.dora), "/admin/subscription-plans/new"
     body = {"name": "Pro", "price": "20", "included": "0", "overage": "balance"}
     for wrong in ("gpt-5*", "gpt-5* x", "gpt 5 1", "gpt-5* -1", f"{LONG} 1", "* 1\no3 2"):
         answer = operator.post(page, {**body, "multipliers": wrong})
@@ -759,11 +759,12 @@ def test_operators_write_and_offer_plans(people: cast.Cast) -> None:
     assert "No subscription plans yet" in client.get(page).content.decode()
     assert (
         client.post(
-            page, {"name": "Pro", "price": "x", "included": "1", "overage": "refuse"}
+            f"{page}/new", {"name": "Pro", "price": "x", "included": "1", "overage": "refuse"}
         ).status_code
         == 422
     )
-    client.post(page, {"name": "Pro", "price": "20", "included": "25", "overage": "refuse"})
+    sent = {"name": "Pro", "price": "20", "included": "25", "overage": "refuse"}
+    client.post(f"{page}/new", sent)
     subscription_plan = SubscriptionPlan.objects.get()
     assert (
         subscription_plan.price_nano,

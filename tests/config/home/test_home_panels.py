@@ -36,8 +36,8 @@ def test_a_request_that_runs_is_told_with_what_it_holds(people: Cast, alices: Ke
     admit(alices, clock.now(), hold_nano=42_000_000)
     happen(alices, clock.now(), 310_000_000)
     latest = panel(signed_in(people.alice), "latest")
-    assert "$0.0420 reserved" in squeezed(latest)
-    assert "$0.3100" in latest
+    assert "$0.042 reserved" in squeezed(latest)
+    assert "$0.31" in latest
 
 
 def test_the_balance_tells_what_is_held_or_owed(people: Cast, alices: Key) -> None:

@@ -30,7 +30,7 @@ from lib.database import postgres_tools
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import new_id, parse_id
 from lib.vault import WrongSecret
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.ledger.spool import Spool
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
@@ -164,8 +164,8 @@ def of_request(request_id: str) -> tuple[str, Any]:
 
 @pytest.mark.extended
 def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored) -> None:
-    """I7: the machine was not lost, and with it neither were the endings that waited on its disk:
-    of an attempt that the backup has open, and of one that it does not know."""
+    """I7: the machine was not lost, and with it neither were the settlements that waited on its
+    disk: of an attempt that the backup has open, and of one that it does not know."""
     hub, tenant = restored.hub, restored.tenant
     ending = Ending(final=True, status=200, meters='{"in_text":3,"out_text":9}', basis="measured")
     spool = Spool(hub.spool, new_id(), SPOOL_BYTES)
@@ -173,7 +173,7 @@ def test_keys_work_and_what_a_spool_still_has_is_booked_once(restored: Restored)
     known, unknown = restored.attempt["id"], new_id()
     spool.append(
         [
-            Resolved(
+            Settlement(
                 organisation_id=OrganisationId(tenant.organisation_id),
                 attempt_id=AttemptId(id),
                 state="settled",

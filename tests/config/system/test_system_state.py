@@ -1,6 +1,7 @@
 """What operators see of the installation itself, on the page and by the API (P18)."""
 
 import datetime as dt
+import re
 import tomllib
 from collections.abc import Callable
 from os import environ
@@ -44,6 +45,7 @@ def test_what_stands_well_is_told_with_its_figures(people: Cast) -> None:
     AuditCheck.objects.create(checked_at=clock.now())
     result = system(people)
     assert (result["version"], result["pending_migrations"]) == (VERSION, [])
+    assert re.fullmatch("[0-9a-f]{40}", result["commit"])
     assert result["partitions_behind"] is False
     assert abs(result["clock_skew_ms"]) < 2000
     assert 0 < result["disk_free_bytes"] <= result["disk_total_bytes"]
@@ -51,6 +53,7 @@ def test_what_stands_well_is_told_with_its_figures(people: Cast) -> None:
     assert (result["ledger_problems"], result["audit_log_problems"]) == (0, 0)
     assert (result["last_backup_at"], result["backup_every_hours"]) == (None, None)
     page_text = page(people)
+    assert f"{VERSION} ({result['commit'][:12]})" in page_text
     for words in ("All applied", "Verified", "No backup yet", "Open holds", "PostgreSQL"):
         assert words in page_text
 

@@ -10,6 +10,7 @@ from dialects.errors.errors import (
     ErrorKind,
     RequestFault,
     clean_upstream,
+    detail_of,
     mask_members,
     mask_upstream,
     mask_value,
@@ -61,6 +62,25 @@ def test_phrases_are_those_of_the_contract(kind: ErrorKind, message: str) -> Non
 
 def test_timeout_without_seconds() -> None:
     assert message_of("timeout") == "Error: Cannot connect to API server"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "detail"),
+    [
+        ("rate_limited", "Rate Limit Reached: 60 tokens; retry in 1 s", "60 tokens; retry in 1 s"),
+        ("provider_rejected", "API request failed: bad value", "bad value"),
+        ("invalid_value", "API request failed: Invalid Parameters: n", "n"),
+        ("upstream_unreachable", "Error: Cannot connect to API server", ""),
+        ("timeout", "Error: Cannot connect to API server: late", "late"),
+        ("no_channel", "Server Overloaded: no channel is available for model m", ""),
+        ("overloaded", "Server Overloaded: queue is full", "queue is full"),
+        ("upstream_error", "upstream text", "upstream text"),
+        ("unknown kind", "Error: text", "text"),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_detail_is_what_a_message_adds_to_its_kind(kind: str, message: str, detail: str) -> None:
+    assert detail_of(kind, message) == detail
 
 
 def test_request_fault_is_ready_to_be_rendered() -> None:

@@ -302,8 +302,9 @@ def test_keys_are_added_disabled_enabled_and_removed(dora: Client, channel: Chan
     dora.post(of_key, {"act": "remove"})
     assert dora.post(of_key, {"act": "remove"}).status_code == 404
     assert [open_secret(key) for key in channel.keys.all()] == [SECRET]
-    dora.post(f"{page}/keys", {"secret": SECRET})
-    assert "already has this key" in dora.get(page).content.decode()
+    again = dora.post(f"{page}/keys", {"secret": SECRET})
+    assert (again.status_code, "already has this key" in again.content.decode()) == (422, True)
+    assert SECRET not in again.content.decode()
 
 
 def test_a_key_that_is_disabled_is_not_tested_with(

@@ -45,12 +45,12 @@ def send(api: Client, verb: str, path: str, fields: dict[str, Any] | None = None
 
 def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
     sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"], "pick": "ttft"}
-    assert dora.post(f"{PAGE}/add", sent)["location"] == PAGE
+    assert dora.post(f"{PAGE}/new", sent)["location"] == PAGE
     assert stored() == {"gpt-*": (["claude", "gemini"], ["error"], "ttft")}
     page = squeezed(dora.get(PAGE).content.decode())
     assert "claude, gemini" in page
     assert "<td>Lowest time to first token</td>" in page
-    again = dora.post(f"{PAGE}/add", sent)
+    again = dora.post(f"{PAGE}/new", sent)
     assert (again.status_code, "already a rule" in again.content.decode()) == (422, True)
     rule = ModelRule.objects.get()
     # The model of a rule stays, whatever is sent.
@@ -105,7 +105,7 @@ def test_rules_by_the_api(dora: Client) -> None:
 @pytest.mark.extended
 def test_a_rule_says_what_abandoned_requests_are_charged(dora: Client, tmp_path: Path) -> None:
     sent = {"model": "o3", "pick": "weight", "kind": "drain", "seconds": "30", "cost": "0.05"}
-    assert dora.post(f"{PAGE}/add", sent).status_code == 303
+    assert dora.post(f"{PAGE}/new", sent).status_code == 303
     assert (
         "Keep reading and charge the usage, at most 30 s, $0.05" in dora.get(PAGE).content.decode()
     )
@@ -135,7 +135,7 @@ def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
     save_alias(SYSTEM, "fast", "small")
     save_alias(SYSTEM, "small", "gpt")
     way = "gpt → fast → small → gpt"
-    page = dora.post("/admin/models/aliases", {"name": "gpt", "target": "fast"})
+    page = dora.post("/admin/models/aliases/new", {"name": "gpt", "target": "fast"})
     assert (page.status_code, "fast → small → gpt → fast" in page.content.decode()) == (422, True)
     answer = send(dora, "post", "/aliases", {"name": "gpt", "target": "fast"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, "target")
@@ -146,9 +146,10 @@ def test_a_circle_of_aliases_is_refused_and_named(dora: Client) -> None:
 
 @pytest.mark.extended
 def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
-    assert (
-        dora.post("/admin/models/aliases", {"name": "fast", "target": "small"}).status_code == 303
-    )
+    sent = {"name": "fast", "target": "small"}
+    assert dora.post("/admin/models/aliases/new", sent).status_code == 303
+    taken = dora.post("/admin/models/aliases/new", sent | {"target": "other"})
+    assert (taken.status_code, all_aliases()) == (422, {"fast": "small"})
     body = send(dora, "post", "/aliases", {"name": "small", "target": "gpt"}).json()
     assert "served by gpt" in squeezed(dora.get(PAGE).content.decode())
     assert send(dora, "post", "/aliases", {"name": "small", "target": "x"}).status_code == 409
@@ -159,6 +160,9 @@ def test_aliases_on_the_page_and_by_the_api(dora: Client) -> None:
         "o3",
     ]
     fast = ModelAlias.objects.get(name="fast")
+    path = f"/admin/models/aliases/{fast.id}"
+    assert dora.post(path, {"name": "other", "target": "large"}).status_code == 303
+    assert all_aliases() == {"fast": "large", "small": "o3"}
     assert dora.post(f"/admin/models/aliases/{fast.id}/remove").status_code == 303
     assert dora.delete(f"{API}/aliases/{body['id']}").status_code == 204
     assert all_aliases() == {}

@@ -166,7 +166,7 @@ def test_it_is_shown_in_its_time_only(people: Cast) -> None:
 def test_an_operator_publishes_changes_and_ends_it(people: Cast) -> None:
     dora = cast.signed_in(people.dora)
     sent = {"title": "Incident", "text": "We look into it.", "tone": "bad"}
-    assert dora.post("/admin/announcements/publish", sent).status_code == 303
+    assert dora.post("/admin/announcements/new", sent).status_code == 303
     announcement = Announcement.objects.get()
     assert announcement.made_by == people.dora
     cast.signed_in(people.bob).post(f"/announcements/{announcement.public_id}/dismiss")
@@ -196,7 +196,7 @@ def test_an_end_before_the_start_is_refused(people: Cast) -> None:
         "starts_at": "2026-05-02T10:00",
         "ends_at": "2026-05-02T09:00",
     }
-    response = dora.post("/admin/announcements/publish", sent)
+    response = dora.post("/admin/announcements/new", sent)
     assert response.status_code == 422
     assert "Enter a time after the start." in response.content.decode()
     assert not Announcement.objects.exists()
@@ -206,7 +206,7 @@ def test_who_is_no_operator_tells_nobody(people: Cast) -> None:
     alice = cast.signed_in(people.alice)
     message = tell()
     sent = {"title": "x", "tone": "info"}
-    for path in ("publish", "status-page", message.public_id, f"{message.public_id}/end"):
+    for path in ("new", message.public_id, f"{message.public_id}/end"):
         assert alice.post(f"/admin/announcements/{path}", sent).status_code == 404
     assert alice.get("/admin/announcements").status_code == 404
     assert Client().post(f"/announcements/{message.public_id}/dismiss").status_code == 302
@@ -214,7 +214,7 @@ def test_who_is_no_operator_tells_nobody(people: Cast) -> None:
 
 def test_the_setting_is_made_on_the_page(people: Cast) -> None:
     dora = cast.signed_in(people.dora)
-    dora.post("/admin/announcements/status-page", {"public_status": "on"})
+    dora.post("/admin/settings/save", {"unpriced_models": "reject", "public_status": "on"})
     assert page(Client())
-    dora.post("/admin/announcements/status-page", {})
+    dora.post("/admin/settings/save", {"unpriced_models": "reject"})
     assert Client().get("/status").status_code == 302

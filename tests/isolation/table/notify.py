@@ -7,18 +7,18 @@ from tests.isolation.table.route import Route, at, sends
 
 PAGES: Final[dict[str, Route]] = {
     # The organisation
-    "webhooks": at(
-        "webhooks.read", post="webhooks.write", body=sends(url="https://made.example/h")
-    ),
+    "webhooks": at("webhooks.read"),
+    "webhook_create": at("webhooks.write", body=sends(url="https://made.example/h")),
     "webhook": at("webhooks.read", WEBHOOK),
+    "webhook_edit": at("webhooks.write", WEBHOOK),
     "webhook_rotate": at("webhooks.write", WEBHOOK),
     "webhook_test": at("webhooks.write", WEBHOOK),
     "webhook_remove": at("webhooks.write", WEBHOOK),
     "delivery_repeat": at("webhooks.write", DELIVERY),
     # The installation: for everybody else it does not exist
-    "operator_alerts": at(
-        "channels.read", post="channels.write", body=sends(url="https://made.example/h")
-    ),
+    "operator_alerts": at("channels.read"),
+    "operator_alert_create": at("channels.write", body=sends(url="https://made.example/h")),
+    "operator_alert_edit": at("channels.write", OPERATOR_WEBHOOK),
     "operator_alert_test": at("channels.write", OPERATOR_WEBHOOK),
     "operator_alert_remove": at("channels.write", OPERATOR_WEBHOOK),
 }

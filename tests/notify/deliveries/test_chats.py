@@ -150,7 +150,9 @@ def test_a_chat_from_its_form_to_its_test(
 ) -> None:
     alice = cast.signed_in(people.alice)
     sent = {"service": "feishu", "url": server.url + ADDRESSES["feishu"], "secret": "feishu-sign"}
-    answer = alice.post("/o/acme/webhooks", {**sent, "name": "Ops", "language": "en"}, follow=True)
+    answer = alice.post(
+        "/o/acme/webhooks/new", {**sent, "name": "Ops", "language": "en"}, follow=True
+    )
     assert b"Chat added" in answer.content
     page = f"/o/acme/webhooks/{id_text(WebhookEndpoint.objects.get().id)}"
     assert b"Rotate secret" not in answer.content
@@ -159,9 +161,9 @@ def test_a_chat_from_its_form_to_its_test(
     assert chats.said == [("feishu", "Test from Acme\n\nAlerts arrive here.\n")]
     assert "Feishu or Lark" in rows_of(alice, "/o/acme/webhooks?q=ops")[0]
     for wrong in ({"service": "wecom"}, {"service": "other"}, {"secret": "x\ny"}, {"secret": "é"}):
-        assert alice.post("/o/acme/webhooks", {**sent, **wrong}).status_code == 422, wrong
+        assert alice.post("/o/acme/webhooks/new", {**sent, **wrong}).status_code == 422, wrong
     for name in [*(text[:60] for text in STORABLE), NUL, LONG]:
-        status = alice.post("/o/acme/webhooks", {**sent, "name": name}).status_code
+        status = alice.post("/o/acme/webhooks/new", {**sent, "name": name}).status_code
         assert status == (422 if name in (NUL, LONG) else 303), name
 
 

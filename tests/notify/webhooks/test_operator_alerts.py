@@ -1,6 +1,7 @@
 """Operators' alerts in chats: a channel, a job and a bill, in the form of each service, and to
 operators alone (P13, P14, I25)."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import transaction
 
 from accounts.models import KeyKind
 from lib.ids import id_text, new_id
+from notify.deliveries.kinds import FOR_OPERATORS
 from notify.models import Delivery, WebhookEndpoint
 from notify.webhooks import endpoints
 from notify.webhooks.endpoints import WebhookRefused
@@ -96,10 +98,19 @@ def test_the_page_and_the_api_never_show_the_address(
     dora, page = cast.signed_in(people.dora), "/admin/alerts"
     assert "sent by email alone" in dora.get(page).content.decode()
     sent = {"service": "feishu", "name": "On call", "secret": SECRETS["feishu"]}
-    assert dora.post(page, {**sent, "url": "ftp://x"}).status_code == 422
-    answer = dora.post(page, {**sent, "url": server.url + ADDRESSES["feishu"]})
+    assert dora.post(f"{page}/new", {**sent, "url": "ftp://x"}).status_code == 422
+    answer = dora.post(f"{page}/new", {**sent, "url": server.url + ADDRESSES["feishu"]})
     assert answer.status_code in (302, 303)
     endpoint = WebhookEndpoint.objects.get(organisation=None)
+    edit = f"{page}/{id_text(endpoint.id)}/edit"
+    form = dora.get(edit).content.decode()
+    boxes = re.findall(r'name="kinds" value="([\w.]+)"', form)
+    assert sorted(boxes) == sorted(kind.name for kind in FOR_OPERATORS)
+    assert 'name="url"' not in form
+    assert dora.post(edit, {"name": "On call", "language": "zh-hans"}).status_code == 303
+    endpoint.refresh_from_db()
+    assert endpoint.language == "zh-hans"
+    dora.post(edit, {"name": "On call", "language": "en"})
     dora.post(f"{page}/{id_text(endpoint.id)}/test")
     tell()
     assert [name for name, _ in chats.said] == ["feishu"]

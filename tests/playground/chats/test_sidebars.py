@@ -1,4 +1,4 @@
-"""Both sidebars fold away (W10), by mouse and keys; the browser keeps it, and nothing jumps."""
+"""One sidebar with the menu and the chats (W10): it folds by mouse and keys, and nothing jumps."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,20 +24,23 @@ def width_of(page: Page, selector: str) -> float:
 
 
 @pytest.mark.slow
-def test_both_sidebars_fold_away_and_stay_so(stage: Stage, bob: Watched) -> None:
+def test_the_sidebar_folds_to_the_icons_of_the_menu_and_stays_so(
+    stage: Stage, bob: Watched
+) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "A chat in the list")
     page.wait_for_selector(DONE)
-    chats, wide = page.locator("#chat-list"), width_of(page, ".chat-main")
-    expect(page.locator("[data-fold=chats]")).to_have_attribute("aria-expanded", "true")
-    page.locator("[data-fold=chats]").click()
-    expect(chats).to_be_hidden()
-    expect(page.locator("[data-fold=chats]")).to_be_focused()
-    expect(page.locator("[data-fold=chats]")).to_have_attribute("aria-expanded", "false")
-    page.get_by_role("button", name="Sidebar", exact=True).click()
-    assert width_of(page, ".side") == 56
-    assert width_of(page, ".chat-main") == wide + 272 + 232 - 56
+    chats, button = page.locator("#chat-list"), page.get_by_role("button", name="Sidebar")
+    assert width_of(page, ".side") == 272
+    assert width_of(page, ".chat-main") == 1280 - 272
     expect(page.get_by_role("link", name="API keys")).to_have_attribute("title", "API keys")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.click()
+    expect(chats).to_be_hidden()
+    expect(button).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "false")
+    assert width_of(page, ".side") == 56
+    expect(page.get_by_role("link", name="API keys")).to_be_in_viewport()
     page.reload()
     expect(page.locator(".msg")).to_have_count(2)
     assert page.evaluate(_SHIFTS) < 0.001
@@ -47,13 +50,26 @@ def test_both_sidebars_fold_away_and_stay_so(stage: Stage, bob: Watched) -> None
     expect(page.locator("#panel")).to_be_visible()
     assert width_of(page, ".chat-main") + width_of(page, "#panel") == 1280 - 56
     page.goto(f"{stage.hub.url}/o/acme/keys")
-    assert width_of(page, ".side") == 56
-    page.get_by_role("button", name="Sidebar", exact=True).click()
-    assert width_of(page, ".side") == 232
+    assert width_of(page, ".side") == 232  # without chats the menu folds on its own
     bob.assert_calm()
 
 
-def test_sidebars_fold_by_keys(stage: Stage, bob: Watched) -> None:
+def test_the_menu_above_the_chats_is_one_of_icons_with_names(stage: Stage, bob: Watched) -> None:
+    page = bob.page
+    page.goto(stage.playground)
+    menu = page.get_by_role("navigation", name="Main")
+    assert menu.get_by_role("link", name="Usage").evaluate("(one) => one.clientHeight") == 32
+    page.locator("[data-log]").focus()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Search chats")).to_be_focused()
+    page.locator("[data-log]").focus()
+    page.keyboard.press("g")
+    page.keyboard.press("k")
+    page.wait_for_url("**/o/acme/keys")
+    bob.assert_calm()
+
+
+def test_the_sidebar_folds_by_keys(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "first words")
     page.wait_for_selector(DONE)
@@ -65,9 +81,9 @@ def test_sidebars_fold_by_keys(stage: Stage, bob: Watched) -> None:
     expect(box).to_have_value("[")
     page.locator("[data-log]").focus()
     page.keyboard.press("[")
-    assert width_of(page, ".side") == 56
+    assert width_of(page, ".side") == 272
     page.keyboard.press("[")
-    assert width_of(page, ".side") == 232
+    assert width_of(page, ".side") == 56
     page.keyboard.press("F2")  # a name is changed in its place of the list
     expect(chats).to_be_visible()
     expect(page.locator("[data-name] [name=title]")).to_be_focused()

@@ -362,20 +362,16 @@ def test_a_file_that_was_never_sent_goes_after_a_day(people: Cast) -> None:
 
 
 @pytest.mark.extended
-def test_a_file_of_a_refused_turn_goes_as_one_that_was_never_sent(people: Cast) -> None:
-    bob = actor(people.bob, people.acme)
-    sent, refused = (add_file(bob, f"{name}.txt", b"words") for name in ("sent", "refused"))
+def test_a_refused_turn_keeps_its_file_for_the_next_version(people: Cast) -> None:
+    file = add_file(actor(people.bob, people.acme), "read.txt", b"words")
     relay = ScriptedRelay(outcome(402, "insufficient_balance", charge_nano=0, basis="none"))
-    assert send(people.bob, relay, text="Read", file=refused.text_id).status_code == 402
-    send(people.bob, answers("x"), text="Read this", file=sent.text_id)
+    send(people.bob, relay, text="Read", file=file.text_id)
+    drop_unsent(clock.now() + 2 * UNSENT_KEPT)
     question = Message.objects.get(role="user")
     again = {"conversation": conversation_id(), "instead": question.text_id, "edited": "And so"}
-    assert send(people.bob, relay, **again, kept_file=str(sent.id)).status_code == 402
-    assert Message.objects.count() == 2
-    drop_unsent(clock.now())
-    assert Attachment.objects.count() == 2
-    drop_unsent(clock.now() + 2 * UNSENT_KEPT)
-    assert list(Attachment.objects.values_list("name", flat=True)) == ["sent.txt"]
+    answering = answers("x")
+    send(people.bob, answering, **again, kept_file=str(file.id))
+    assert b"read.txt:\\n\\nwords" in answering.requests[0][1]
 
 
 def later() -> None:

@@ -1,11 +1,15 @@
 """Media runs: what is kept of them, for how long, and what goes with them."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from accounts.access.actors import SYSTEM
+from billing.prices import prices
+from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.refusal import Refused
@@ -193,3 +197,21 @@ def test_what_a_member_made_goes_where_their_chats_go(people: Cast, handed: bool
     created.refresh_from_db()
     assert (run.user, created.user) == (people.alice, people.alice)
     assert id_text(run.id)
+
+
+def test_kinds_without_models_are_named_once(people: Cast) -> None:
+    """Tabs lead to what has models."""
+    bob = signed_in(people.bob)
+    html = bob.get(f"{PLAYGROUND}/images").content.decode()
+    assert "No models for images, sound or video available" in html
+    assert "No models yet for" not in html
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    Route.objects.create(channel=channel, model="tts-1")
+    rates = {"meters": {"characters": 15_000_000_000}}
+    valid_from = clock.now() - dt.timedelta(days=1)
+    prices.set_price(SYSTEM, "tts-1", valid_from=valid_from, rates=rates, source="test")
+    html = bob.get(f"{PLAYGROUND}/images").content.decode()
+    tabs = re.findall(r'class="seg media-tabs".*?</nav>', html, re.DOTALL)[0]
+    assert re.findall(r"</svg>(\w+)", tabs) == ["Images", "Speech", "Gallery"]
+    assert html.count("No models yet for: Transcription, Video, Music, Midjourney, Realtime.") == 1
+    assert "No image models available" in html

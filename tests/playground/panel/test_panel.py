@@ -107,7 +107,7 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
 @pytest.mark.parametrize(
     ("left_nano", "text"),
     [
-        (1_000_000, "A budget leaves $0.0010 for this message. Lower max output."),
+        (1_000_000, "A budget leaves $0.001 for this message. Lower max output."),
         (-5, "A budget that pays for this message is used up."),
     ],
 )

@@ -287,3 +287,18 @@ def test_a_preview_reaches_nothing(stage: Stage, bob: Watched, canary: Threading
     policy = preview.value.headers["content-security-policy"]
     assert policy.startswith("sandbox; default-src 'none';")
     assert canary.paths == []  # type: ignore[attr-defined]
+
+
+def test_a_formula_has_its_font_and_fractions_to_read(stage: Stage, bob: Watched) -> None:
+    page = bob.page
+    ask(page, stage, stage.echo_model(), r"In a line $\frac{a}{b}$ and $x^2$.")
+    page.wait_for_selector(DONE)
+    numerator, index = page.locator(".prose mfrac > *").first, page.locator(".prose msup > *")
+    expect(numerator).to_have_css("font-size", "13.125px")
+    page.wait_for_function("() => document.fonts.check('16px \"Noto Sans Math\"', 'a')")
+    base, raised = (index.nth(number).bounding_box() for number in range(2))
+    assert base
+    assert raised
+    # It stands at the shoulder of its letter, and does not float above it.
+    assert base["y"] < raised["y"] + raised["height"] < base["y"] + base["height"]
+    bob.assert_calm()

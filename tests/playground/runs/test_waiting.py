@@ -43,7 +43,6 @@ class SilentRelay(ScriptedRelay):
         self.shown: list[list[str]] = []
 
     async def chat(self, *args: Any, **over: Any) -> AsyncIterator[Head | bytes | Outcome]:
-        over["on_admission"]()
         for number, seconds in enumerate((3.0, 2.5, 11.0, 4.0)):
             self.pass_time(seconds)
             for _ in range(LOOKS_MAX if number % 2 else 20):

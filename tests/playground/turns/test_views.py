@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from unittest import mock
@@ -37,7 +38,7 @@ from playground.runs.events import PartialAnswer
 from playground.runs.notifications import _POLL_S
 from playground.runs.stream import stream_events
 from playground.turns import turns
-from playground.turns.turns import Column, Turn, TurnForm, begin_turns
+from playground.turns.turns import Column, Turn, TurnForm, begin_turns, end_run
 from relay.credentials.keys import Principal
 from relay.front.downstream import Head
 from relay.requests.context import Bound, Outcome
@@ -80,7 +81,6 @@ class ScriptedRelay:
         request_id: UUID | None = None,
         operation: str = "chat_completions",
         labels: Labels = NO_LABELS,
-        on_admission: Callable[[], None] | None = None,
     ) -> AsyncIterator[Head | bytes | Outcome]:
         self.requests.append((principal, body))
         self.labels.append(labels)
@@ -89,8 +89,6 @@ class ScriptedRelay:
         )
         events = [item for item in self.items if not isinstance(item, Outcome)]
         outcome = self.items[-1]
-        if events and on_admission is not None:
-            on_admission()
         if events:
             yield Head("text/event-stream", 9_000, None, None, self.dropped)
         for event in events:
@@ -257,23 +255,78 @@ def test_without_script_sending_is_a_redirect_and_the_answer_page_refreshes(peop
     assert "data-running" in html
 
 
-@pytest.mark.extended
-@pytest.mark.parametrize("htmx", [True, False])
-def test_what_cannot_be_begun_comes_back_with_its_text(
-    people: Cast, monkeypatch: pytest.MonkeyPatch, htmx: bool
+REFUSED = {"charge_nano": 0, "basis": "none", "meters": {}}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (400, "context_length_exceeded", "The conversation is too long for this model."),
+        (402, "insufficient_balance", "The balance is too low for this message."),
+        (429, "rate_limited", "You have reached the rate limit. Try again shortly."),
+    ],
+)
+def test_a_refused_prompt_stays_in_its_chat_with_the_reason(
+    people: Cast, status: int, kind: str, reason: str
 ) -> None:
-    """However late it comes to a busy machine: only a provider is waited for by the clock."""
-    monkeypatch.setattr(runs, "_REFUSAL_S", 0)
-    relay = ScriptedRelay(
-        outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
+    relay = ScriptedRelay(outcome(status, kind, **REFUSED))
+    response = send(people.bob, relay, text="dear question")
+    assert (response.status_code, response["HX-Push-Url"]) == (200, chat_of(people.bob))
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert ">dear question</div>" in html
+    assert f"<b>{reason}</b>You were not charged." in html
+    assert "Edit and send again" in html
+    assert Run.objects.get().state == RunState.REFUSED
+
+
+def test_a_refused_prompt_is_no_history(people: Cast) -> None:
+    refusing = ScriptedRelay(outcome(402, "insufficient_balance", **REFUSED))
+    send(people.bob, HELLO, text="one")
+    id = id_text(Conversation.objects.get().id)
+    send(people.bob, refusing, text="refused", conversation=id)
+    send(people.bob, refusing, text="refused too", conversation=id)
+    relay = ScriptedRelay(TextDelta(0, "x"), outcome())
+    send(people.bob, relay, text="two", conversation=id)
+    body = json.loads(relay.requests[0][1])
+    assert [one["content"] for one in body["messages"]] == ["one", "Good day", "two"]
+
+
+def test_a_refused_prompt_is_edited_and_sent_again_in_its_place(people: Cast) -> None:
+    """Without scripts as well: its text is in the composer then."""
+    send(people.bob, ScriptedRelay(outcome(400, "invalid_request", **REFUSED)), text="Hi")
+    question = Message.objects.get(role="user")
+    edit = reverse("message_edit", args=["acme", question.text_id])
+    assert edit in page(people.bob, chat_of(people.bob)).content.decode()
+    assert page(people.bob, edit)["Location"] == f"{chat_of(people.bob)}?edit={question.text_id}"
+    html = page(people.bob, f"{chat_of(people.bob)}?edit={question.text_id}").content.decode()
+    assert ">Hi</textarea>" in html
+    assert f'name="instead" value="{question.text_id}"' in html
+    again = {"conversation": id_text(question.conversation_id), "instead": question.text_id}
+    relay = ScriptedRelay(TextDelta(0, "x"), outcome())
+    send(people.bob, relay, text="Hello", **again)
+    assert b'"messages": [{"role": "user", "content": "Hello"}]' in relay.requests[0][1]
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "Edit and send again" not in html
+    assert "2/2" in squeezed(html)
+
+
+def test_refused_results_of_tools_still_answer_their_calls(people: Cast) -> None:
+    turn = begin(people.bob, "weather?")
+    call = {"id": "c", "name": "weather", "arguments": "{}"}
+    end_run(turn.run.id, RunState.DONE, {}, PartialAnswer(1, "", ""), [], {"calls": [call]})
+    answer = turn.assistant_message
+    done = {"call_id": "c", "name": "weather", "content": "wet", "failed": False}
+    results = Message.objects.create(
+        conversation=turn.conversation, parent=answer, role="tool", parts={"results": [done]}
     )
-    response = send(people.bob, relay, htmx=htmx, text="dear question")
-    html = response.content.decode()
-    assert response.status_code == 402
-    assert ">dear question</textarea>" in html
-    assert "The balance is too low for this message. You were not charged." in html
-    assert id_text(relay.items[0].request_id) in html  # type: ignore[union-attr]
-    assert Conversation.objects.count() == 0
+    refused = Message.objects.create(
+        conversation=turn.conversation, parent=results, role="assistant", state=RunState.REFUSED
+    )
+    Conversation.objects.update(leaf=refused)
+    relay = ScriptedRelay(TextDelta(0, "x"), outcome())
+    send(people.bob, relay, text="two", conversation=id_text(turn.conversation.id))
+    body = json.loads(relay.requests[0][1])
+    assert [one["role"] for one in body["messages"]] == ["user", "assistant", "tool", "user"]
 
 
 @pytest.mark.extended
@@ -289,9 +342,10 @@ def test_a_budget_that_refuses_is_told_with_the_way_to_more(
     people: Cast, status: int, kind: str, text: str, link: str
 ) -> None:
     """W54: from the error to the form, whatever its sentence says."""
-    ended = outcome(status, kind, message=text + link, charge_nano=0, meters={}, budget_id=12)
-    html = send(people.bob, ScriptedRelay(ended), text="dear question").content.decode()
-    assert f"{text} You were not charged." in html
+    ended = outcome(status, kind, message=text + link, budget_id=12, **REFUSED)
+    send(people.bob, ScriptedRelay(ended), text="dear question")
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert f"<b>{text}</b>You were not charged." in html
     assert '<a href="/b/12">Request more</a>' in html
     assert "hub.example" not in html
 

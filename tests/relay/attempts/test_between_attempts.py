@@ -12,7 +12,7 @@ import pytest
 from lib.ids import id_text
 from relay.asgi import Relay
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Settled
+from relay.attempts.settlement import AnySettlement
 from relay.errors import DatabaseAway
 from relay.ledger.batch import BatchWriter
 from relay.ledger.database import PipelinedConnection, Row, Statement
@@ -48,7 +48,10 @@ class Leaving:
         self.questions = 0
 
     async def __call__(
-        self, writer: BatchWriter, batch: Sequence[AdmissionRequest], endings: Sequence[Settled]
+        self,
+        writer: BatchWriter,
+        batch: Sequence[AdmissionRequest],
+        settlements: Sequence[AnySettlement],
     ) -> Sequence[Verdict]:
         second = [one for one in batch if one.attempt.n > 1]
         if second:
@@ -58,7 +61,7 @@ class Leaving:
                 batch = [msgspec.structs.replace(one, guards=one.guards + 1) for one in batch]
             elif self._when != "written" or self.questions > 1:
                 raise DatabaseAway("as the test wants it")
-        verdicts: Sequence[Verdict] = await self._commit(writer, batch, endings)
+        verdicts: Sequence[Verdict] = await self._commit(writer, batch, settlements)
         if second and self._when == "written":
             raise DatabaseAway("as the test wants it")
         return verdicts

@@ -9,7 +9,7 @@ import pytest
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from relay.asgi import Relay
 from relay.attempts.admitted_attempt import Chosen, PlacedHold
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import Revocable, Running
 from relay.front import queue_sink
@@ -72,7 +72,7 @@ async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
         enter(running, run, who)
 
     async def placing(
-        holds: HoldPlacer, chosen: Chosen, number: int, replaces: Resolved | None
+        holds: HoldPlacer, chosen: Chosen, number: int, replaces: Settlement | None
     ) -> PlacedHold:
         hold = await place(holds, chosen, number, replaces)
         if number > 1:

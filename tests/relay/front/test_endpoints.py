@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from accounts.limits import rules as limit_rules
 from relay.endpoints.generation import generate
 from relay.endpoints.models import list_models, show_model
 from relay.endpoints.request import Handler
@@ -131,3 +132,10 @@ def test_a_long_path_takes_no_time_of_the_others(path: str) -> None:
     begun = time.thread_time()
     is_claimed(path)
     assert time.thread_time() - begun < 0.1
+
+
+@pytest.mark.parametrize("name", limit_rules.ENDPOINTS)
+def test_the_endpoint_of_a_limit_is_described_by_its_path(name: str) -> None:
+    endpoint = find_endpoint(limit_rules.ENDPOINTS[name].replace("{model}", "m-1"))
+    assert endpoint is not None
+    assert endpoint.operation == name

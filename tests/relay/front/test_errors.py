@@ -240,8 +240,8 @@ def test_paths_and_methods(hub: Hub, fake: FakeUpstream) -> None:
     answer = hub.get("/v1/chat/completions")
     check(answer, 405, "invalid_request_error", "method_not_allowed")
     assert answer.headers["allow"] == "POST, OPTIONS"
-    for path in ("/v1/chat/completions", "/v1/responses", "/responses"):
-        # Codex goes on over HTTP at once, and only because of this status.
+    for path in ("/v1/chat/completions", "/v1/embeddings"):
+        # Clients go on over HTTP at once, and only because of this status.
         asked = {"upgrade": "websocket", "connection": "Upgrade"}
         answer = hub.request("GET", path, tenant, headers=asked)
         check(answer, 426, "invalid_request_error", "method_not_allowed")

@@ -54,7 +54,7 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
     match = re.fullmatch(
         rf"Insufficient Balance: {scope} budget has less left than this request may cost "
-        r"\(spent ([\d.]+) USD and held 0.00 USD of ([\d.]+) USD per month, "
+        r"\(spent ([\d.]+) USD and reserved 0.00 USD of ([\d.]+) USD per month, "
         rf"needed ([\d.]+) USD; it resets at (\S+)\)\. Request more: http://\S+/b/{budget}",
         answer.error["message"],
     )

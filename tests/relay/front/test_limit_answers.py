@@ -212,7 +212,7 @@ def test_a_budget_is_named_by_what_it_is_for(scope: str) -> None:
     named = {"model", "project", "tag", "customer"}
     subject = f" {quote_value('s')}" if scope in named else ""
     assert f"{scope} budget{subject} is used up" in fault.message
-    assert "(spent 3.00 USD and held 1.00 USD of 4.00 USD per month" in fault.message
+    assert "(spent 3.00 USD and reserved 1.00 USD of 4.00 USD per month" in fault.message
     assert "it resets at 2026-11-21T12:00:00Z)" in fault.message
     assert "Request more: http://hub.example/b/12" in fault.message
     assert (fault.kind, fault.budget_id, fault.window_id) == ("insufficient_balance", 12, 7)

@@ -7,20 +7,20 @@ from pathlib import Path
 import msgspec
 
 from lib.ids import new_id
-from relay.attempts.settlement import Marked, Resolved
+from relay.attempts.settlement import Marked, Settlement
 from relay.ledger.journal import Journal
 from tests.hub import ROOT
-from tests.relay.ledger.test_spool import endings, same
+from tests.relay.ledger.test_spool import same, settlements
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from relay.ledger.journal import Journal
 from lib.ids import new_id
-from tests.relay.ledger.test_spool import endings
+from tests.relay.ledger.test_spool import settlements
 journal = Journal(Path(sys.argv[1]), new_id())
 journal.open()
-noted = endings(4)
+noted = settlements(4)
 for item in noted:
     journal.note(item)
 journal.forget([noted[0].attempt_id])
@@ -35,8 +35,8 @@ def opened(folder: Path) -> Journal:
     return journal
 
 
-def resolved(count: int) -> list[Resolved]:
-    return [item for item in endings(count + 1) if type(item) is Resolved]
+def resolved(count: int) -> list[Settlement]:
+    return [item for item in settlements(count + 1) if type(item) is Settlement]
 
 
 def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
     journal.close()
     # It is this process's now, which has not committed it either.
     heir = opened(tmp_path)
-    results = [item for item in heir.adopt() if isinstance(item, Resolved)]
+    results = [item for item in heir.adopt() if isinstance(item, Settlement)]
     assert {str(item.attempt_id) for item in results} == set(killed.stdout.split())
     heir.forget([item.attempt_id for item in results])
     heir.close()
@@ -117,7 +117,7 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
         dead.note(item)
     dead.close()
     adopted = opened(tmp_path).adopt()
-    results = {item.attempt_id: item for item in adopted if isinstance(item, Resolved)}
+    results = {item.attempt_id: item for item in adopted if isinstance(item, Settlement)}
     assert len(results) == 4096
     assert results[long.attempt_id].ending.raw_usage is None
     assert results[long.attempt_id].ending.meters == long.ending.meters

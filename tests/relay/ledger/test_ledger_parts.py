@@ -18,7 +18,7 @@ from relay.ledger.queue import BATCH_MAX, Batch, LedgerQueue, Waiting
 from relay.ledger.recovery import LedgerRecovery
 from relay.ledger.spool import Spool, read
 from tests.relay.ledger.test_journal import resolved
-from tests.relay.ledger.test_spool import endings
+from tests.relay.ledger.test_spool import settlements
 
 _BYTES_MAX = 64 * 1024
 
@@ -108,25 +108,25 @@ def test_a_stream_that_ended_leaves_no_mark_to_write(timers: Timers) -> None:
     assert marks.take() == {}
 
 
-def test_endings_that_are_due_stay_due_over_more_than_one_batch() -> None:
+def test_settlements_that_are_due_stay_due_over_more_than_one_batch() -> None:
     queue = LedgerQueue(lambda: None)
-    queue.endings += endings(2 * BATCH_MAX + 1)
+    queue.settlements += settlements(2 * BATCH_MAX + 1)
     queue.due, batch, sizes = True, Batch(), list[int]()
     while queue.due:
         batch = queue.take(batch)
-        sizes.append(len(batch.endings))
+        sizes.append(len(batch.settlements))
     assert sizes == [BATCH_MAX, BATCH_MAX, 1]
-    assert not queue.has_endings
+    assert not queue.has_settlements
 
 
 def test_what_was_not_written_is_written_before_what_came_behind_it() -> None:
-    """The first endings are those that are in the spool."""
-    queue, (first, second, third) = LedgerQueue(lambda: None), endings(3)
-    queue.endings += [first, second]
-    taken = queue.take(Batch()).endings
-    queue.endings.append(third)
+    """The first settlements are those that are in the spool."""
+    queue, (first, second, third) = LedgerQueue(lambda: None), settlements(3)
+    queue.settlements += [first, second]
+    taken = queue.take(Batch()).settlements
+    queue.settlements.append(third)
     queue.put_back(taken)
-    assert queue.take(Batch()).endings == [first, second, third]
+    assert queue.take(Batch()).settlements == [first, second, third]
 
 
 def spooled(folder: Path) -> list[object]:

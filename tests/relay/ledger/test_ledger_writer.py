@@ -23,7 +23,7 @@ from lib.id_types import (
 )
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Verdict
-from relay.attempts.settlement import Resolved
+from relay.attempts.settlement import Settlement
 from relay.errors import DatabaseAway, DatabaseFailed, DatabaseRefused
 from relay.ledger import database
 from relay.ledger import queue as ledger_queue
@@ -67,10 +67,10 @@ def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequ
     return AdmissionRequest(msgspec.structs.replace(attempt, **over), 60, None)
 
 
-def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resolved:
+def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Settlement:
     ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
     attempt = one.attempt
-    return Resolved(
+    return Settlement(
         organisation_id=attempt.organisation_id,
         attempt_id=attempt.id,
         state="settled",
@@ -345,7 +345,7 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     assert unresolved() == 1
 
 
-async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_with_them(
+async def test_few_admissions_go_before_the_settlements_that_wait_and_many_along_with_them(
     hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
@@ -363,7 +363,7 @@ async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_wit
 
 
 @pytest.mark.parametrize(("wait_s", "many"), [(0.01, 1000), (3600, 3)])
-async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
+async def test_settlements_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
     hub: Hub,
     connection: PipelinedConnection,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""P18: endings that wait for the database are on the disk, whole, and are replayed once."""
+"""P18: settlements that wait for the database are on the disk, whole, and are replayed once."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from lib.id_types import AttemptId, KeyId, ModelName, OrganisationId, RequestId, TeamId, UserId
 from lib.ids import new_id
-from relay.attempts.settlement import Marked, Resolved, Settled
+from relay.attempts.settlement import AnySettlement, Marked, Settlement
 from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection, Row, Statement
@@ -29,7 +29,7 @@ from usage.records.sql import Ending, Refusal
 _BYTES_MAX = 64 * 1024
 
 
-def endings(count: int) -> list[Settled]:
+def settlements(count: int) -> list[AnySettlement]:
     ending = Ending(final=True, status=200, message='é "\n', meters='{"in_text":1}', flags=("a",))
     refusal = Refusal(
         organisation_id=OrganisationId(new_id()),
@@ -46,7 +46,7 @@ def endings(count: int) -> list[Settled]:
     )
     return [
         *[
-            Resolved(
+            Settlement(
                 organisation_id=OrganisationId(new_id()),
                 attempt_id=AttemptId(new_id()),
                 state="settled",
@@ -76,7 +76,7 @@ def same(one: Sequence[Kept], other: Sequence[Kept]) -> bool:
 
 
 def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
-    kept = endings(5)
+    kept = settlements(5)
     dead, first, second = opened(tmp_path), opened(tmp_path), opened(tmp_path)
     dead.append(kept[:3])
     dead.append(kept[3:], [Marked(new_id(), '{"out_text":5}')])
@@ -94,7 +94,7 @@ def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
 
 
 def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
-    kept = endings(3)
+    kept = settlements(3)
     opened(tmp_path).append(kept)
     raw = file_of(tmp_path).read_bytes()
     assert len(raw) == _BYTES_MAX
@@ -109,7 +109,7 @@ def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) -> None:
     """Whichever of its bytes is damaged: only its own record is lost, and that is counted."""
-    kept = endings(4)
+    kept = settlements(4)
     opened(tmp_path).append(kept)
     raw = file_of(tmp_path).read_bytes()
     begins = [0, *(at + 1 for at in range(len(raw)) if raw[at : at + 1] == b"\n")]
@@ -128,7 +128,7 @@ def test_a_damaged_record_takes_nothing_with_it(tmp_path: Path, damaged: int) ->
 
 def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
     """A machine that lost its power may have written later blocks and not earlier ones."""
-    kept = endings(6)
+    kept = settlements(6)
     opened(tmp_path).append(kept)
     raw = file_of(tmp_path).read_bytes()
     ends = [at for at in range(len(raw)) if raw[at : at + 1] == b"\n"]
@@ -139,9 +139,9 @@ def test_a_hole_in_the_file_takes_nothing_with_it(tmp_path: Path) -> None:
 
 
 def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> None:
-    """A process that could not start for it would take all the others' endings along; its hold is
-    the sweeper's."""
-    kept = endings(2)
+    """A process that could not start for it would take all the others' settlements along; its hold
+    is the sweeper's."""
+    kept = settlements(2)
     dead, heir = opened(tmp_path), opened(tmp_path)
     dead.append(kept)
     dead.close()
@@ -153,22 +153,22 @@ def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> Non
 
 def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) -> None:
     spool = opened(tmp_path, 4096)
-    spool.append(endings(3))
+    spool.append(settlements(3))
     with pytest.raises(SpoolUnusable, match="full"):
-        spool.append(endings(20))
+        spool.append(settlements(20))
     assert file_of(tmp_path).stat().st_size == 4096
     spool.clear()
-    spool.append(endings(2))
+    spool.append(settlements(2))
     assert len(read(file_of(tmp_path).read_bytes()).items) == 2
 
 
-def test_marks_leave_half_of_the_space_to_endings(tmp_path: Path) -> None:
+def test_marks_leave_half_of_the_space_to_settlements(tmp_path: Path) -> None:
     """A mark may be lost, an ending may not."""
     spool = opened(tmp_path, 4096)
     for _ in range(100):
         spool.append([], [Marked(new_id(), '{"out_text":5}')])
     before = len(read(file_of(tmp_path).read_bytes()).items)
-    kept = endings(4)
+    kept = settlements(4)
     spool.append(kept, [Marked(new_id(), "{}")])
     assert same(read(file_of(tmp_path).read_bytes()).items[before:], kept)
 
@@ -316,7 +316,7 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
 
         def spooled() -> bool:
             kept = read(file_of(own_hub.spool).read_bytes()).items
-            return sum(isinstance(item, Resolved) for item in kept) == 3
+            return sum(isinstance(item, Settlement) for item in kept) == 3
 
         own_hub.wait(spooled, "not spooled")
         own_hub.kill()
@@ -364,7 +364,7 @@ def test_operators_hear_of_damaged_records_and_nothing_is_counted_twice(own_hub:
     metric are there once, and what was read is in the books once."""
     own_hub.spool.mkdir()
     dead = opened(own_hub.spool)
-    kept = endings(4)
+    kept = settlements(4)
     dead.append(kept)
     dead.close()
     path = file_of(own_hub.spool)

@@ -83,7 +83,7 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert "core" in listed
     assert "$0.00 of $12.50" in listed
     url = f"{URL}/{budget.id}"
-    assert "would have rejected none" in alice.get(url).content.decode()
+    assert "Would have blocked 0 of" in alice.get(url).content.decode()
     assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
     budget.refresh_from_db()
     assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
@@ -188,7 +188,7 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
     response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
-    assert "would have rejected 1 of 3 requests" in response.content.decode()
+    assert "Would have blocked 1 of 3 requests" in response.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
     for over in ({"amount": "-1"}, {"period": "day", "anchor": "45"}):
         refused = alice.get(f"{URL}/_f/preview", FORM | over).content.decode()
@@ -238,7 +238,7 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
 def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
     form = {
         "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
-        "parallel": "5", "endpoints": "messages, embeddings", "networks": "10.0.0.0/8",
+        "parallel": "5", "endpoints": ["messages", "embeddings"], "networks": "10.0.0.0/8",
         "tags": "beta, two words", "budget": "$5.00", "period": "week",
         "required_labels": ["customer", "project"],
     }  # fmt: skip

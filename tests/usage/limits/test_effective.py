@@ -39,7 +39,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
         ("Concurrent requests", "Person", 4, True),
         ("Budget, month", "Team", 5 * 10**9, True),
         ("Required labels", "API key", "tags", True),
-        ("Plan", "Organisation", "Standard", True),
+        ("Price plan", "Organisation", "Standard", True),
         ("Models", "API key", "gpt-*", True),
         ("Endpoints", "", "All", True),
         ("IP addresses", "", "All", True),
@@ -56,7 +56,7 @@ def test_the_price_plan_is_told_with_the_level_that_it_comes_from(people: Cast) 
 
     def plan(**of: Any) -> tuple[str, object]:
         rows = setting_values(effective_settings(alice, **of))
-        return next((level, value) for title, level, value, _ in rows if title == "Plan")
+        return next((level, value) for title, level, value, _ in rows if title == "Price plan")
 
     for holder, name in ((people.acme, "retail"), (people.core, "own"), (bob, "vip")):
         plans.save_plan(SYSTEM, name)

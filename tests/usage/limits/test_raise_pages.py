@@ -64,9 +64,9 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert alice.get(link)["Location"] == f"/o/acme/budgets/{budget.id}"
     assert signed_in(people.charlie).get(link).status_code == 404
     assert Client().get(link).status_code == 302
-    page = bob.get(f"{URL}?budget={budget.id}").content.decode()
+    page = bob.get(f"{URL}?budget={budget.id}", follow=True).content.decode()
     assert f'<option value="{budget.id}" selected>' in page
-    assert bob.post(URL, form(budget)).status_code == 303
+    assert bob.post(f"{URL}/new", form(budget)).status_code == 303
     asked = BudgetRaise.objects.get()
     # Until that day is over where the budget is.
     assert (asked.until.hour, asked.until.minute) == (16, 0)
@@ -145,14 +145,14 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
 def test_wrong_requests_are_told_at_their_field(
     budget: Budget, bob: Client, over: dict[str, str], text: str
 ) -> None:
-    answer = bob.post(URL, form(budget) | over)
+    answer = bob.post(f"{URL}/new", form(budget) | over)
     assert (answer.status_code, text in answer.content.decode()) == (422, True)
     assert not BudgetRaise.objects.exists()
 
 
 @pytest.mark.extended
 def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: Client) -> None:
-    bob.post(URL, form(budget))
+    bob.post(f"{URL}/new", form(budget))
     asked = BudgetRaise.objects.get()
     deny = f"{URL}/{id_text(asked.id)}/deny"
     answer = alice.post(deny, headers={"hx-request": "true"})
@@ -162,7 +162,7 @@ def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: C
 
 
 def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
-    bob.post(URL, form(budget))
+    bob.post(f"{URL}/new", form(budget))
     carol = signed_in(member(people.acme, "carol", Role.DEVELOPER))
     assert "bob@example.org" not in carol.get(URL).content.decode()
     assert signed_in(member(people.acme, "vera", Role.VIEWER)).get(URL).status_code == 403
@@ -187,7 +187,7 @@ def test_requests_are_filtered_sorted_and_exported(
         for period in ("day", "week")
     ]  # fmt: skip
     for n, one in enumerate(budgets):
-        bob.post(URL, form(one) | {"amount": str(5 + n), "reason": f"launch {n}"})
+        bob.post(f"{URL}/new", form(one) | {"amount": str(5 + n), "reason": f"launch {n}"})
     last = BudgetRaise.objects.get(reason="launch 2")
     alice.post(f"{URL}/{id_text(last.id)}/approve")
     reasons = f"{URL}?cols=reason"
@@ -203,7 +203,7 @@ def test_requests_are_filtered_sorted_and_exported(
 def test_a_menu_decides_and_leads_back_to_the_list(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
-    bob.post(URL, form(budget))
+    bob.post(f"{URL}/new", form(budget))
     approve = f"{URL}/{id_text(BudgetRaise.objects.get().id)}/approve"
     back = f"{URL}?state=waiting"
     assert f'action="{approve}"' in alice.get(back).content.decode()
@@ -295,7 +295,7 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
 def test_each_tab_beside_the_budgets_says_how_many_requests_are_pending(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
-    assert bob.post(URL, form(budget)).status_code in (200, 303)
+    assert bob.post(f"{URL}/new", form(budget)).status_code in (200, 303)
     for path in ("/o/acme/budgets", URL, "/o/acme/limits"):
         page = squeezed(alice.get(path).content.decode())
         assert '<span class="badge" data-tone="warn">1<span class="sr">pending' in page, path

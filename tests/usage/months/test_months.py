@@ -657,7 +657,7 @@ def end_late() -> None:
     first, end = ids()
     postings = Posting.objects.filter(attempt_id__gte=first, attempt_id__lt=end)
     items = [
-        settlement.Resolved(
+        settlement.Settlement(
             organisation_id=OrganisationId(posting.organisation_id),
             attempt_id=AttemptId(cast(UUID, posting.attempt_id)),
             state="settled",

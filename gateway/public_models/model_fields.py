@@ -1,0 +1,43 @@
+"""Fields of forms in which models are chosen."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext
+
+from gateway.public_models.model_choices import ModelNames
+from lib.picker import PickText, split_words
+
+_PATTERNS_MAX: Final = 100
+_PATTERN_LENGTH: Final = 200
+
+
+class ModelsField(forms.CharField):
+    """Names and patterns of models; cleaned to a list. `kept` are names that stay valid after their
+    model is gone."""
+
+    widget: PickText
+    _names: ModelNames | None = None
+    kept: Sequence[str] = ()
+
+    def __init__(self, **over: Any) -> None:
+        widget = PickText({"class": "input mono"}, many=True)
+        super().__init__(**{"max_length": 10_000, "widget": widget, **over})
+
+    def offer(self, names: ModelNames, url: str) -> None:
+        """Offer these models. The page asks for them at `url`."""
+        self._names = names
+        self.widget.url, self.widget.describe = url, names.describe
+
+    def clean(self, value: Any) -> list[str]:
+        names = split_words(super().clean(value))
+        if len(names) > _PATTERNS_MAX:
+            text = gettext("You can list up to %(n)s models or patterns.")
+            raise forms.ValidationError(text % {"n": _PATTERNS_MAX})
+        if any(len(name) > _PATTERN_LENGTH for name in names):
+            raise forms.ValidationError(gettext("One of the names or patterns is too long."))
+        new = [name for name in names if name not in self.kept]
+        if self._names and (message := self._names.refusal(new)):
+            raise forms.ValidationError(message)
+        return names

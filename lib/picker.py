@@ -1,0 +1,137 @@
+"""Fields that are chosen from what exists: with scripts chips and a list to type in, without them a
+plain select or text field. The server always receives what the plain field sends.
+
+Where there are few choices, the page has them all (PickSelect). Where there are many, or patterns
+are valid too, a view answers the list for the typed text (PickText, `answer_choices`).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+CHOICES_MAX: Final = 50
+"""How many choices one answer lists."""
+TEXT_MAX: Final = 200
+
+_PLAIN: Final = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One row of the list. `note` describes it in a line. `mark` is shown on the chip too, and
+    `tone` colours it: "warn" for a doubtful choice."""
+
+    value: str
+    label: str
+    note: str = ""
+    mark: str = ""
+    tone: str = ""
+
+
+Describe: TypeAlias = Callable[[Sequence[str]], Iterable[Choice]]
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a field with several values, each once."""
+    return [word for word in dict.fromkeys(re.split(r"[\s,]+", text)) if word]
+
+
+def typed_text(request: HttpRequest) -> str:
+    """Return what is typed into a picker."""
+    return request.GET.get("q", "").replace("\x00", "").strip()[:TEXT_MAX]
+
+
+def answer_choices(request: HttpRequest, choices: Iterable[Choice], empty: str) -> HttpResponse:
+    """Answer the rows of a list; `empty` says why there are none."""
+    rows = list(choices)[:CHOICES_MAX]
+    return render(request, "components/_choices.html", {"choices": rows, "empty": empty})
+
+
+class _Picker(forms.Widget):
+    """A widget with chips and a list beside the plain field."""
+
+    many = False
+    url = ""
+    beside = ""
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        # The plain field is hidden where scripts run. A browser could not point to it.
+        return False
+
+    def chosen(self, name: str, value: Any) -> Iterable[Choice]:
+        """Return the choices of the field's value."""
+        raise NotImplementedError
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
+        context = {
+            "plain": super().render(name, value, attrs, renderer),
+            "id": (attrs or {}).get("id") or f"id_{name}",
+            "chosen": self.chosen(name, value),
+            "picker": self,
+            # A field with one value that is required is replaced, never emptied.
+            "fixed": self.is_required and not self.many,
+        }
+        return render_to_string("components/picker_field.html", context)
+
+
+class PickText(_Picker, forms.TextInput):
+    """A text whose choices are asked for at `url`. `beside` names a field of the form that is sent
+    with the typed text; another value of it empties this one."""
+
+    def __init__(
+        self,
+        attrs: Mapping[str, Any] | None = None,
+        *,
+        many: bool = False,
+        url: str = "",
+        beside: str = "",
+        describe: Describe | None = None,
+    ) -> None:
+        super().__init__({**_PLAIN, **(attrs or {})})
+        self.many, self.url, self.beside, self.describe = many, url, beside, describe
+
+    def chosen(self, name: str, value: Any) -> Iterable[Choice]:
+        text = (value or "").strip()
+        values = split_words(text) if self.many else [text] if text else []
+        if self.describe is None:
+            return [Choice(value, value) for value in values]
+        return self.describe(values)
+
+
+class PickSelect(_Picker, forms.Select):
+    """One of the choices of the page. `notes` describe values; a search also finds them."""
+
+    def __init__(
+        self,
+        attrs: Mapping[str, Any] | None = None,
+        choices: Any = (),
+        *,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(dict(attrs or {}), choices)
+        self.notes = notes or {}
+
+    def chosen(self, name: str, value: Any) -> Iterable[Choice]:
+        return [
+            Choice(str(option["value"]), str(option["label"]))
+            for option in self.options(name, self.format_value(value))
+            if option["selected"] and option["value"]
+        ]
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if note := self.notes.get(str(value)):
+            option["attrs"]["data-note"] = note
+        return option
+
+
+class PickSelectMultiple(PickSelect, forms.SelectMultiple):
+    """Several of the choices of the page."""
+
+    many = True

@@ -1,0 +1,403 @@
+"""The Responses API over a WebSocket: each `response.create` is a request like one over HTTP, with
+its own admission, hold, limits and record.
+
+    client --response.create--> its lane --in order--> Run --stream--> one text message per event
+           --response.steer---> the running response's lane: a successor reads it, or the request
+                                that brings the result of a tool
+    the client leaves      running requests end as those of a client that leaves over HTTP
+    the process stops      running requests finish, then the connection is closed
+    an hour has passed     the same, with an error that tells the client to reconnect
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from dialects.errors.errors import RequestFault
+from dialects.responses import state, websocket
+from dialects.responses.answer.response_object import ID_PREFIX
+from dialects.responses.websocket import CreateEvent, SteerEvent
+from lib.id_types import RequestId
+from lib.ids import id_text, new_id
+from lib.process.log_context import REQUEST_ID
+from lib.process.waiting import timeout
+from relay.attempts.run import Run
+from relay.config import SESSION_IDLE_S, SESSION_S
+from relay.endpoints.request import Request, read_headers
+from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
+from relay.endpoints.responses_socket.memory import Memory, Remembered
+from relay.endpoints.responses_socket.outbox import Outbox
+from relay.endpoints.responses_socket.turn_sink import TurnSink
+from relay.errors import DatabaseFailed
+from relay.front.downstream import ErrorAnswer
+from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
+from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
+from relay.requests.context import context_of_task
+
+log = logging.getLogger(__name__)
+
+# OpenAI's limits of one connection.
+_RUNNING_MAX: Final = 16
+_LANES_MAX: Final = 32
+_WAITING_MAX: Final = 64
+_CLOSE_S: Final = 1.0
+# Close codes (RFC 6455, section 7.4).
+_IN_ORDER, _RESTARTS = 1000, 1012
+_NOT_TEXT: Final = ErrorAnswer(
+    "invalid_type", 400, "API request failed: Invalid Format: events are text frames"
+)
+_TOO_MANY: Final = ErrorAnswer(
+    "invalid_value",
+    400,
+    f"API request failed: a connection has at most {_LANES_MAX} lanes and {_WAITING_MAX} waiting "
+    "requests; wait for their responses, or open another connection",
+    "stream_id",
+    "websocket_stream_limit_reached",
+)
+
+
+def _expired(what: str) -> ErrorAnswer:
+    message = f"API request failed: {what}; open another connection"
+    return ErrorAnswer("invalid_value", 400, message, code="websocket_connection_limit_reached")
+
+
+_TOO_LONG: Final = _expired(f"the connection has lasted for {SESSION_S / 60:.0f} minutes")
+_IDLE: Final = _expired(f"nothing was sent for {SESSION_IDLE_S / 60:.0f} minutes")
+
+
+async def open_responses(request: Request) -> None:
+    """Accept a connection and answer its requests until it ends. Raises RequestFault."""
+    sink = request.sink
+    if not isinstance(sink, RealtimeSink):
+        raise RequestFault("method_not_allowed", None, "GET")
+    await _Connection(request, sink).run()
+
+
+class _Over(Exception):
+    """The connection ends: the client is told `error`, if there is one."""
+
+    def __init__(self, code: int, error: ErrorAnswer | None = None) -> None:
+        super().__init__()
+        self.code = code
+        self.error = error
+
+
+class _Connection:
+    """One connection and its lanes."""
+
+    def __init__(self, request: Request, sink: RealtimeSink) -> None:
+        self._request = request
+        self._sink = sink
+        self._options = request.options_of(read_headers(request.scope["headers"], 0))
+        self._outbox = Outbox(sink)
+        self._memory = Memory()
+        self._lanes: dict[str | None, Lane] = {}
+        self._slots = asyncio.Semaphore(_RUNNING_MAX)
+        self._steers = 0
+
+    async def run(self) -> None:
+        """Answer requests until the connection ends."""
+        self._sink.listen(self._request.receive)
+        over = _Over(_IN_ORDER)
+        try:
+            await self._sink.open()
+            over = await self._converse()
+        except ClientLeft:
+            pass
+        except asyncio.CancelledError:
+            for lane in self._lanes.values():
+                lane.cancel()
+            raise
+        finally:
+            self._outbox.close()
+            for lane in self._lanes.values():
+                lane.leave()
+            await self._join()
+        with contextlib.suppress(ClientLeft, TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._outbox.send_rest()
+                await self._sink.close(over.code, "" if over.error is None else over.error.message)
+
+    async def _converse(self) -> _Over:
+        """Return why the connection ends. Raises ClientLeft."""
+        pumps = [
+            asyncio.create_task(pump)
+            for pump in (
+                self._receive_each(),
+                self._outbox.send_each(),
+                self._until_stopped(),
+                self._until_too_long(),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            error = next(filter(None, (task.exception() for task in done)))
+            if not isinstance(error, _Over):
+                raise error
+            return await self._finish(error)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _finish(self, over: _Over) -> _Over:
+        """Let the requests that have begun end, and tell the client why no more are taken."""
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        await self._join()
+        if over.error is not None:
+            await self._complain(over.error)
+        return over
+
+    async def _until_stopped(self) -> None:
+        stopping = self._request.scope.get("extensions", {}).get(STOPPING_EXTENSION)
+        await (stopping or asyncio.Event()).wait()
+        raise _Over(_RESTARTS)
+
+    async def _until_too_long(self) -> None:
+        await asyncio.sleep(SESSION_S)
+        raise _Over(_IN_ORDER, _TOO_LONG)
+
+    async def _join(self) -> None:
+        for lane in self._lanes.values():
+            await lane.join()
+
+    # ---- what the client sends
+
+    async def _receive_each(self) -> None:
+        """Take events until the client leaves. Raises ClientLeft, _Over."""
+        while True:
+            try:
+                async with timeout(SESSION_IDLE_S):
+                    text = await self._sink.receive()
+            except TimeoutError:
+                if any(lane.turn for lane in self._lanes.values()):
+                    continue
+                raise _Over(_IN_ORDER, _IDLE) from None
+            try:
+                await self._take(text)
+            except RequestFault as fault:
+                await self._complain(answer_to(fault))
+
+    async def _take(self, text: str | None) -> None:
+        """Take one event. Raises RequestFault."""
+        if text is None:
+            await self._complain(_NOT_TEXT)
+            return
+        event = websocket.read_client_event(text.encode(errors="surrogatepass"))
+        if isinstance(event, SteerEvent):
+            self._steer(event)
+            return
+        lane = self._lanes.get(event.stream_id)
+        waiting = sum(len(lane.waiting) for lane in self._lanes.values())
+        if waiting >= _WAITING_MAX or (lane is None and len(self._lanes) >= _LANES_MAX):
+            await self._complain(_TOO_MANY, event.stream_id)
+            return
+        if lane is None:
+            lane = self._lanes[event.stream_id] = Lane(self._answer)
+        lane.add(Turn(event))
+
+    async def _complain(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
+        """Send an error that belongs to no request that was run."""
+        sink = self._make_sink(RequestId(new_id()), stream_id)
+        await sink.refuse(error)
+
+    def _make_sink(
+        self, request_id: RequestId, stream_id: str | None, turn: Turn | None = None
+    ) -> TurnSink:
+        begin = _ignore if turn is None else turn.begin
+        invocation = self._request.invocation
+        return TurnSink(self._outbox, invocation, request_id, stream_id, begin)
+
+    # ---- one request
+
+    async def _answer(self, lane: Lane, turn: Turn) -> None:
+        """Answer one request of a lane, whatever is raised meanwhile."""
+        request_id = RequestId(new_id())
+        REQUEST_ID.set(request_id)
+        sink = self._make_sink(request_id, turn.event.stream_id, turn)
+        open_requests = self._request.life.open_requests
+        async with self._slots:
+            open_requests.enter()
+            try:
+                await self._admit(lane, turn, sink, request_id)
+            except RequestFault as fault:
+                await sink.refuse(answer_to(fault))
+            except DatabaseFailed:
+                await sink.refuse(OVERLOADED)
+            except Exception:
+                log.exception("request %s failed by a defect", id_text(request_id))
+                await sink.refuse(INTERNAL)
+            finally:
+                open_requests.leave()
+        if sink.refused or (sink.end is not None and not sink.end.continuable):
+            self._memory.forget(turn.event.previous_id)
+        for steer in turn.commits:
+            what = "The response that was to read this was refused."
+            self._give_back(turn, steer, "successor_creation_failed", what)
+        for steer in turn.steers:
+            self._give_back(turn, steer, "response_not_active", "The response has failed.")
+
+    async def _admit(self, lane: Lane, turn: Turn, sink: TurnSink, request_id: RequestId) -> None:
+        """Check the caller again, as for each request, and answer in turn. Raises RequestFault,
+        DatabaseFailed.
+        """
+        request, load = self._request, self._request.life.load
+        await request.authenticate()
+        await request.refresh()
+        request.check_use()
+        caller = request.principal
+        if not load.enter(caller):
+            await sink.refuse(too_busy(load.come_again_ms()))
+            return
+        try:
+            await request.life.turns.begin(caller)
+            await self._run(lane, turn, sink, request_id)
+        finally:
+            load.leave(caller)
+
+    async def _run(self, lane: Lane, turn: Turn, sink: TurnSink, request_id: RequestId) -> None:
+        request, caller = self._request, self._request.principal
+        event = turn.event
+        earlier = self._memory.find(event.previous_id)
+        if earlier is not None and earlier.steers:
+            turn.commits = earlier.steers
+            items = [*_items_of(turn.commits), *event.input_items()]
+            event = event.with_input(earlier.id, items)
+        stored = event.generates and event.stores and caller.retention_hours > 0
+        before = None if earlier is None else earlier.conversation
+        if before is None and not stored:
+            before = await self._read_conversation(event.previous_id)
+        if not event.generates:
+            self._prepare(event, before)
+            return
+        spliced = before if earlier is not None and earlier.conversation is not None else None
+        context = context_of_task(
+            request.life.parts,
+            request.snapshot,
+            caller,
+            sink,
+            request.invocation,
+            request_id=request_id,
+            options=self._options,
+        )
+        if self._outbox.closed:
+            return
+        turn.run = run = Run(context)
+        request.life.running.enter(run, caller)
+        try:
+            await run.answer(event.request_body(spliced))
+        finally:
+            request.life.running.leave(run)
+        end = sink.end
+        if end is None or not end.continuable:
+            return
+        output = end.output()
+        conversation = None
+        if not stored and before is not None:
+            conversation = [*before, *event.input_items(), *websocket.readable_items(output)]
+        if stored or conversation is not None:
+            waiting = self._continue(lane, turn, end.response_id, output)
+            remembered = Remembered(end.response_id, conversation, waiting)
+            self._memory.remember(event.stream_id, remembered)
+
+    def _prepare(self, event: CreateEvent, before: Sequence[msgspec.Raw] | None) -> None:
+        """Remember the input of a request that generates nothing, for the request that continues
+        it. Raises RequestFault.
+        """
+        if before is None:
+            what = "previous_response_id names no response of this connection, and no stored one"
+            raise RequestFault("unsupported_capability", "previous_response_id", what)
+        response_id = ID_PREFIX + id_text(new_id())
+        conversation = [*before, *event.input_items()]
+        self._memory.remember(event.stream_id, Remembered(response_id, conversation))
+        for message in websocket.prepared_messages(response_id, int(time.time()), event):
+            self._outbox.put(message)
+
+    async def _read_conversation(self, previous_id: str | None) -> Sequence[msgspec.Raw] | None:
+        """Return the conversation up to a stored response, None if it is not stored. Raises
+        DatabaseFailed.
+        """
+        if previous_id is None:
+            return []
+        request = self._request
+        states = request.life.parts.states
+        stored = await states.find(request.principal, "response", [previous_id])
+        kept = stored.get(previous_id)
+        return None if kept is None else state.decode_kept(kept).conversation
+
+    # ---- steering
+
+    def _steer(self, event: SteerEvent) -> None:
+        """Accept user messages for a running response, or say why not."""
+        self._steers += 1
+        turns = (lane.turn for lane in self._lanes.values() if lane.turn is not None)
+        turn = next((turn for turn in turns if turn.response_id == event.previous_id), None)
+        refusal = self._steer_refusal(event, turn)
+        if turn is not None and refusal is None:
+            steer = Steer(f"steer_{id_text(new_id())}", event)
+            turn.steers.append(steer)
+            stream_id = turn.event.stream_id
+            message = websocket.steer_accepted(steer.id, event.previous_id, self._steers, stream_id)
+        else:
+            code, what = refusal or ("response_not_found", "")
+            message = websocket.steer_failed(None, event, code, what, self._steers)
+        self._outbox.put(message)
+
+    def _steer_refusal(self, event: SteerEvent, turn: Turn | None) -> tuple[str, str] | None:
+        """Return the code and the message of a refusal."""
+        if event.fault:
+            return "invalid_input", event.fault
+        if turn is None and self._memory.find(event.previous_id) is not None:
+            return "response_already_completed", "The response has ended; send response.create."
+        if turn is None:
+            return "response_not_found", "No response of this connection has this id."
+        if len(turn.steers) >= STEERS_MAX:
+            return "too_many_pending_steers", f"At most {STEERS_MAX} wait for a response."
+        return None
+
+    def _continue(
+        self, lane: Lane, turn: Turn, response_id: str, output: Sequence[msgspec.Raw]
+    ) -> Sequence[Steer]:
+        """Let a successor read the steering of a response that has ended. Return what has to wait
+        for the result of a tool.
+        """
+        steers, turn.steers = turn.steers, []
+        if not steers:
+            return ()
+        required = websocket.required_input(output)
+        if not required:
+            items = list(_items_of(steers))
+            successor = Turn(turn.event.with_input(response_id, items), steers)
+            lane.waiting.appendleft(successor)
+            return ()
+        for steer in steers:
+            self._steers += 1
+            self._outbox.put(
+                websocket.steer_pending(
+                    steer.id, response_id, required, self._steers, turn.event.stream_id
+                )
+            )
+        return steers
+
+    def _give_back(self, turn: Turn, steer: Steer, code: str, what: str) -> None:
+        self._steers += 1
+        self._outbox.put(
+            websocket.steer_failed(
+                steer.id, steer.event, code, what, self._steers, turn.event.stream_id
+            )
+        )
+
+
+def _items_of(steers: Iterable[Steer]) -> Iterable[msgspec.Raw]:
+    for steer in steers:
+        yield from steer.event.items
+
+
+def _ignore(response_id: str) -> None:
+    """An error has no response."""

@@ -1,0 +1,87 @@
+"""One lane of a connection: its requests run one after another."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Final
+
+from dialects.responses.websocket import CreateEvent, SteerEvent
+from relay.attempts.run import Run
+
+STEERS_MAX: Final = 16
+
+
+class Steer:
+    """Accepted user messages, until a response begins that has read them."""
+
+    __slots__ = ("event", "id")
+
+    def __init__(self, id: str, event: SteerEvent) -> None:
+        self.id = id
+        self.event = event
+
+
+class Turn:
+    """One request of a lane. `steers` came while it ran, `commits` are those that its response has
+    to read.
+    """
+
+    __slots__ = ("commits", "event", "response_id", "run", "steers")
+
+    def __init__(self, event: CreateEvent, commits: Sequence[Steer] = ()) -> None:
+        self.event = event
+        self.commits = commits
+        self.steers: list[Steer] = []
+        self.run: Run | None = None
+        self.response_id = ""
+
+    def begin(self, response_id: str) -> None:
+        """Its response has begun, and with it read its input."""
+        self.response_id = response_id
+        self.commits = ()
+
+
+class Lane:
+    """The requests of one `stream_id`. `answer` answers one."""
+
+    __slots__ = ("_answer", "_task", "turn", "waiting")
+
+    def __init__(self, answer: Callable[["Lane", Turn], Awaitable[None]]) -> None:
+        self._answer = answer
+        self._task: asyncio.Task[None] | None = None
+        self.waiting: deque[Turn] = deque()
+        self.turn: Turn | None = None
+
+    def add(self, turn: Turn) -> None:
+        """Run a request after those before it."""
+        self.waiting.append(turn)
+        if self._task is None:
+            # Without the context of the connection: each request sets its own id.
+            self._task = asyncio.create_task(self._work(), context=Context())
+
+    def leave(self) -> None:
+        """The client has left: drop what waits, and let the running request end as over HTTP."""
+        self.waiting.clear()
+        if self.turn is not None and self.turn.run is not None:
+            self.turn.run.leave()
+
+    def cancel(self) -> None:
+        """The process stops."""
+        self.waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def join(self) -> None:
+        """Wait until nothing runs in it."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _work(self) -> None:
+        try:
+            while self.waiting:
+                self.turn = self.waiting.popleft()
+                await self._answer(self, self.turn)
+                self.turn = None
+        finally:
+            self._task = self.turn = None

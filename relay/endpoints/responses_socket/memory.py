@@ -1,0 +1,55 @@
+"""What one connection remembers of its responses, so that its next request can continue them with
+`store: false` too. Nothing of it is stored, and it ends with the connection.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from relay.endpoints.responses_socket.lane import Steer
+
+# Of all lanes of a connection.
+_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class Remembered(NamedTuple):
+    """The newest response of a lane: the conversation up to its end, None if it is stored; and the
+    messages that the request that continues it has to read first.
+    """
+
+    id: str
+    conversation: Sequence[msgspec.Raw] | None
+    steers: Sequence[Steer] = ()
+
+
+class Memory:
+    """The newest response of each lane. When they are too large together, the oldest is
+    forgotten.
+    """
+
+    def __init__(self, bytes_max: int = _BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._by_lane: OrderedDict[str | None, Remembered] = OrderedDict()
+        self._sizes: dict[str | None, int] = {}
+
+    def remember(self, lane: str | None, response: Remembered) -> None:
+        """Remember the newest response of a lane instead of the one before."""
+        self._by_lane[lane] = response
+        self._by_lane.move_to_end(lane)
+        items = response.conversation or ()
+        self._sizes[lane] = sum(len(bytes(item)) for item in items)
+        while self._by_lane and sum(self._sizes.values()) > self._bytes_max:
+            oldest, _ = self._by_lane.popitem(last=False)
+            del self._sizes[oldest]
+
+    def find(self, id: str | None) -> Remembered | None:
+        """Return a response by its id."""
+        return next((one for one in self._by_lane.values() if one.id == id), None)
+
+    def forget(self, id: str | None) -> None:
+        """Forget a response: a request that continued it has failed."""
+        for lane, one in list(self._by_lane.items()):
+            if one.id == id:
+                del self._by_lane[lane], self._sizes[lane]

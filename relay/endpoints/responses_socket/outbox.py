@@ -1,0 +1,49 @@
+"""The messages of a connection that wait for its client, in order."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from relay.media.realtime.sink import RealtimeSink
+
+_QUEUED_MAX: Final = 64
+
+
+class Outbox:
+    """Messages from any task, which one task sends. `closed`: the client has left."""
+
+    def __init__(self, sink: RealtimeSink) -> None:
+        self._sink = sink
+        self._messages: asyncio.Queue[str] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.closed = False
+
+    def put(self, message: str) -> None:
+        """Queue a message."""
+        if not self.closed:
+            self._messages.put_nowait(message)
+            if self._messages.qsize() >= _QUEUED_MAX:
+                self._room.clear()
+
+    def room(self) -> Awaitable[Any] | None:
+        """Return what must be awaited before the next message of a stream, or None."""
+        return None if self._room.is_set() else self._room.wait()
+
+    def close(self) -> None:
+        """The client has left: whoever drains an answer must not wait for it to read."""
+        self.closed = True
+        self._room.set()
+
+    async def send_each(self) -> None:
+        """Send messages as they come. Raises ClientLeft."""
+        while True:
+            message = await self._messages.get()
+            await self._sink.say(message)
+            if self._messages.qsize() < _QUEUED_MAX:
+                self._room.set()
+
+    async def send_rest(self) -> None:
+        """Send what still waits. Raises ClientLeft."""
+        while not self._messages.empty():
+            await self._sink.say(self._messages.get_nowait())

