@@ -302,8 +302,7 @@ def remove_team_member(request: HttpRequest, team: str, id: str) -> Status[None]
 
 
 def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:
-    led = Team.objects.filter(id__in={id for row in rows for id in row.leads})
-    slugs = dict(led.values_list("id", "slug"))
+    slugs = team_members.slugs_of_led(rows)
     if access.scope_of(actor, "members.write") is None:
         return [MemberOut(**_member(row, slugs), second_factor=None) for row in rows]
     secured = people_with_factor(row.user_id for row in rows)

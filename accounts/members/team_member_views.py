@@ -55,7 +55,7 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
             text = gettext("%(name)s was added to %(team)s.")
             messages.success(request, text % {"name": member.user, "team": row.name})
             return _redirect_to_team(request, actor, row)
-    line = "" if people else gettext("Everybody whom you can add is already in this team.")
+    line = "" if people else gettext("Everyone you can add is already in this team.")
     context = {
         "form": form,
         "title": gettext("Add a member to %(team)s") % {"team": row.name},

@@ -4,7 +4,9 @@ A member has their role in each team that they are in. Nobody can add a member w
 team exceeds their own there, or remove one whom they do not outrank there (P23).
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -38,6 +40,12 @@ def members_led_by(actor: Actor) -> QuerySet[Membership]:
         return people.none()
     in_teams = Q(all_teams=True) | Q(teams__in=actor.leads)
     return people.filter(in_teams).select_related("user").distinct()
+
+
+def slugs_of_led(members: Iterable[Membership]) -> dict[UUID, str]:
+    """Return the slugs of the teams that these members lead, by the team's id."""
+    led = Team.objects.filter(id__in={id for member in members for id in member.leads})
+    return dict(led.values_list("id", "slug"))
 
 
 def addable_members(actor: Actor, team: Team) -> list[Membership]:
