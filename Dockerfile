@@ -41,6 +41,6 @@ ENV PATH=/venv/bin:$PATH \
 # Owned by root and run by another: a process cannot change its own code.
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/spool/weir
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/spool/weir /var/lib/weir/backups
 WORKDIR /app
 USER 10001:10001

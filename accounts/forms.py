@@ -121,7 +121,7 @@ class LimitsForm(CountsForm):
         label=gettext_lazy("Endpoints"),
         required=False,
         choices=[(name, name) for name in ENDPOINTS],
-        widget=PickSelectMultiple(notes=ENDPOINTS),
+        widget=PickSelectMultiple(notes=lambda: ENDPOINTS),
         error_messages={
             "invalid_choice": gettext_lazy("There is no endpoint named %(value)s."),
         },

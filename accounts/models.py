@@ -519,6 +519,34 @@ class SignUpDomain(models.Model):
         return self.domain
 
 
+class MailEncryption(models.TextChoices):
+    """How the connection to a mail server is protected: from its first byte, after a greeting, or
+    not at all."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class MailServer(models.Model):
+    """A single row: the server that sends the installation's emails, unless the environment names
+    one. `sealed` is the password of `username`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    encryption = models.CharField(max_length=8, choices=MailEncryption.choices)
+    username = models.CharField(max_length=254, blank=True, default="")
+    sealed = SealedField(null=True)
+    sender = models.CharField(max_length=254, blank=True, default="")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_mail_server")]
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class SingleSignOn(models.Model):
     """An organisation's own identity provider (OpenID Connect). `group_rules` are objects with
     `group`, `role` and `teams`; the first match determines the role."""

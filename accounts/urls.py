@@ -8,9 +8,10 @@ from accounts.access.guards import public
 from accounts.audit import views as audit_views
 from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
+from accounts.mail_server import views as mail_server_views
 from accounts.members import invitation_views, team_member_views
 from accounts.members import views as member_views
-from accounts.organisations import operator_views, team_views
+from accounts.organisations import choices, operator_views, team_views
 from accounts.organisations import views as settings_views
 from accounts.preferences import table_views
 from accounts.roles import views as role_views
@@ -241,6 +242,11 @@ urlpatterns = [
         name="project_restore",
     ),
     path("organisation/new", sign_up_views.own_organisation, name="own_organisation"),
+    path(
+        "admin/_f/choices/organisations", choices.organisation_choices, name="organisation_choices"
+    ),
+    path("o/<slug:o>/_f/choices/teams", choices.team_choices, name="team_choices"),
+    path("admin/_f/choices/holders", choices.holder_choices, name="holder_choices"),
     path("admin/people", operator_views.people_list, name="people"),
     path("admin/people/sign-up", sign_up_views.sign_up_settings, name="sign_up_settings"),
     path(
@@ -296,6 +302,9 @@ urlpatterns = [
         operator_views.organisation_restore,
         name="organisation_restore",
     ),
+    path("admin/settings/mail", mail_server_views.settings_page, name="mail_server"),
+    path("admin/settings/mail/test", mail_server_views.send_test, name="mail_server_test"),
+    path("admin/settings/mail/remove", mail_server_views.remove, name="mail_server_remove"),
     path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
     path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
     path("admin/view-as", view_as_views.view_as, name="view_as"),

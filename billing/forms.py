@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.organisations.choices import pick_organisation
 from billing.credits.codes import CODES_MAX
 from billing.currency.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
 from billing.limits.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
@@ -168,8 +169,7 @@ class CreditForm(OnceForm):
     organisation = forms.CharField(
         label=gettext_lazy("Organisation"),
         max_length=60,
-        help_text=gettext_lazy("The slug in its URL: /o/…/"),
-        widget=forms.TextInput(attrs={**_PLAIN, "list": "organisations"}),
+        widget=pick_organisation(),
     )
     amount = MoneyField(
         label=gettext_lazy("Amount (USD)"),

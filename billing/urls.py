@@ -4,6 +4,7 @@ from billing.credits import views as operator_views
 from billing.currency import views as exchange_rate_views
 from billing.invoices import views as invoice_views
 from billing.limits import charge_rule_views
+from billing.safeguards import views as safeguard_views
 from billing.subscriptions import views as subscription_views
 from billing.topups import event_views, receipt_views
 from billing.wallets import views
@@ -69,6 +70,17 @@ urlpatterns = [
         name="subscription_plan_archive",
     ),
     path("admin/exchange-rates", exchange_rate_views.exchange_rate_list, name="exchange_rates"),
+    path("admin/safeguards", safeguard_views.safeguard_list, name="safeguards"),
+    path(
+        "admin/safeguards/<str:id>/approve",
+        safeguard_views.safeguard_approve,
+        name="safeguard_approve",
+    ),
+    path(
+        "admin/safeguards/<str:id>/reject",
+        safeguard_views.safeguard_reject,
+        name="safeguard_reject",
+    ),
     path(
         "admin/exchange-rates/new", exchange_rate_views.exchange_rate_add, name="exchange_rate_add"
     ),

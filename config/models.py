@@ -17,6 +17,7 @@ class JobRun(models.Model):
     ended_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=100, default="", db_default="")
     good_at = models.DateTimeField(null=True)
+    bytes = models.BigIntegerField(null=True, help_text="The size of the last good backup.")
     told_at = models.DateTimeField(null=True, help_text="When operators were told that it is late.")
 
     def __str__(self) -> str:

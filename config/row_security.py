@@ -224,6 +224,8 @@ CLOSED: Final[Mapping[str, str]] = {
     "accounts.OwnConnection": "Signing in.",
     "accounts.SignInNetwork": "From where people sign in.",
     "accounts.SignUpSetting": "Who may make an account.",
+    "billing.Safeguard": "What needs a second operator.",
+    "accounts.MailServer": "Sends the installation's emails.",
     "accounts.Erasure": "Who is being erased, in all organisations.",
     "accounts.SignUpDomain": "Where people of a domain belong; domains of other organisations.",
     "accounts.SecretCheck": "The installation's secrets.",

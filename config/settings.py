@@ -20,6 +20,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
 
+# What pages tell an operator to type: the wheel has its launcher beside the rooms.
+COMMAND = "weir" if (BASE_DIR / "launcher.py").exists() else "python manage.py"
+
 DEBUG = False
 # Commands run on the same host use the installation's configured address and port.
 PUBLIC_URL = (
@@ -159,12 +162,9 @@ ACCOUNT_FORMS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-EMAIL_HOST = env.text("EMAIL_HOST", "")
-# With email, sign-up ends by sending one, so it does not reveal which addresses exist. Without
-# email, sign-up signs in immediately and must say that an address is taken.
-ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "") or (
-    "mandatory" if EMAIL_HOST else "none"
-)
+# Empty: as accounts/mail_server/mail_server.py decides, which allauth asks for its settings.
+ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "")
+ALLAUTH_SETTING_GETTER = "accounts.mail_server.allauth_settings.read_setting"
 # In the browser that signed up, and in no other that opens the link.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -195,8 +195,6 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 # Telephones are seldom wrong by more than half a minute; each code works once all the same.
 MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
-# A stranger must not be able to claim somebody's address; without email no address is verified.
-MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
 # accounts/sign_in/reauthentication.py asks instead, of the sign-in as well, and keeps no form
 # meanwhile.
 MFA_REAUTHENTICATION_REQUIRED = False
@@ -213,7 +211,6 @@ SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").spli
 # page: a key that leaks would let its finder sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
 PASSWORD_RESET_TIMEOUT = int(link_lifetimes.PASSWORD_RESET.total_seconds())
-DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.
 CACHES = {
     "default": {
@@ -221,6 +218,9 @@ CACHES = {
         "LOCATION": "accounts_cache",
     }
 }
+# The mail server. Where the environment names none, the one of the page is used.
+EMAIL_BACKEND = "accounts.mail_server.email_backend.ServerBackend"
+EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_PORT = env.number("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
@@ -228,27 +228,23 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
 EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
-EMAIL_BACKEND = (
-    "config.server.email_backends.ServerBackend"
-    if EMAIL_HOST
-    else "config.server.email_backends.NoServerBackend"
-)
+EMAIL_FROM = env.text("EMAIL_FROM", "")
+DEFAULT_FROM_EMAIL = EMAIL_FROM or f"weir@{_public.hostname}"
 # Authorities that outgoing connections trust in addition to the public ones. OpenSSL reads the
 # variable itself and would take the empty value that compose passes as a file.
 if not env.text(trust.FILE, ""):
     os.environ.pop(trust.FILE, None)
 trust.own_authorities()
 
-# Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
-# It is here and not on a page: who could raise it there would need no second person.
-CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
-# The days after which audit events are deleted; 0 keeps them. This is not a setting on a page,
-# because whoever could lower it there could delete evidence about themselves.
-AUDIT_RETENTION_DAYS = env.number("AUDIT_RETENTION_DAYS", 0)
-# How long the result of a media task is served, and its request is kept.
-TASK_RESULT_DAYS = env.number("TASK_RESULT_DAYS", 7)
-# How often a backup is expected, in hours. Operators are told when one is missing. 0 expects none.
-BACKUP_EVERY_HOURS = env.number("BACKUP_EVERY_HOURS", 0)
+# Above how many USD in 24 hours a credit needs a second operator, and after how many days audit
+# events are deleted. Where they are not set, two operators decide (billing/safeguards).
+CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "")
+AUDIT_RETENTION_DAYS = env.optional_number("AUDIT_RETENTION_DAYS")
+# How long the result of a media task is served, and its request is kept; None is as on the page.
+TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
+# How often a backup that Weir does not make itself is expected, in hours (0 expects none), and for
+# how many days it is kept. Where the first is not set, Weir makes the backups that the page says.
+BACKUP_EVERY_HOURS = env.optional_number("BACKUP_EVERY_HOURS")
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
@@ -387,7 +383,7 @@ LOGGING = {
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
-if not 1 <= TASK_RESULT_DAYS <= 365:
+if TASK_RESULT_DAYS is not None and not 1 <= TASK_RESULT_DAYS <= 365:
     raise env.ConfigurationError("TASK_RESULT_DAYS must be between 1 and 365.")
 _clickhouse = urlsplit(CLICKHOUSE_URL)
 if CLICKHOUSE_URL and (

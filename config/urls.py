@@ -7,7 +7,7 @@ from config.home import set_up_views, start_views
 from config.home import views as home_views
 from config.previews import override_views, route_preview_views
 from config.shell import views
-from config.system import metrics_views
+from config.system import backup_views, metrics_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("metrics", metrics_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
+    path("admin/settings/backups", backup_views.backups, name="backups"),
     path(
         "admin/channels/<str:id>/overrides",
         override_views.channel_overrides,

@@ -6,6 +6,7 @@ from gateway.channel_tests import views as channel_test_views
 from gateway.channels import edit_views, new_views
 from gateway.channels import views as channel_views
 from gateway.health import views as health_views
+from gateway.limits import budget_subjects, budget_views, key_views
 from gateway.media_tasks import callback_views
 from gateway.prices import own_price_views, plan_views, price_views
 from gateway.public_models import console_views, model_choices
@@ -38,6 +39,15 @@ urlpatterns = [
         model_choices.installation_model_choices,
         name="installation_model_choices",
     ),
+    path(
+        "o/<slug:o>/_f/choices/budget-subjects",
+        budget_subjects.budget_subject_choices,
+        name="budget_subject_choices",
+    ),
+    path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
+    path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
+    path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
+    path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),

@@ -29,7 +29,15 @@ def flag(name: str, default: bool) -> bool:
 
 def number(name: str, default: int) -> int:
     """Return a whole number, 0 or more."""
-    value = text(name, str(default))
+    value = optional_number(name)
+    return default if value is None else value
+
+
+def optional_number(name: str) -> int | None:
+    """Return a whole number, 0 or more, or None where the variable is not set."""
+    value = text(name, "")
+    if not value:
+        return None
     if not value.isascii() or not value.isdigit():
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number, 0 or more.")
     return int(value)

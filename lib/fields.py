@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 from django import forms
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
@@ -167,3 +167,11 @@ def _form_field(entry: TableField) -> forms.Field:
     return forms.CharField(
         max_length=entry.length_max, required=False, widget=widget_of_code, **words
     )
+
+
+def lock_fields(form: forms.Form, variables: Mapping[str, str]) -> None:
+    """Disable the fields whose values the environment sets; `variables` has the name of each."""
+    for name in variables.keys() & form.fields.keys():
+        form.fields[name].disabled = True
+        text = gettext("Set by %(variable)s in the environment.")
+        form.fields[name].help_text = text % {"variable": variables[name]}

@@ -14,6 +14,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.functional import Promise
 
 CHOICES_MAX: Final = 50
 """How many choices one answer lists."""
@@ -57,7 +58,8 @@ class _Picker(forms.Widget):
     """A widget with chips and a list beside the plain field."""
 
     many = False
-    url = ""
+    strict = False
+    url: str | Promise = ""
     beside = ""
 
     def use_required_attribute(self, initial: Any) -> bool:
@@ -73,28 +75,32 @@ class _Picker(forms.Widget):
             "plain": super().render(name, value, attrs, renderer),
             "id": (attrs or {}).get("id") or f"id_{name}",
             "chosen": self.chosen(name, value),
+            "disabled": (attrs or {}).get("disabled"),
             "picker": self,
             # A field with one value that is required is replaced, never emptied.
-            "fixed": self.is_required and not self.many,
+            "fixed": (attrs or {}).get("disabled") or (self.is_required and not self.many),
         }
         return render_to_string("components/picker_field.html", context)
 
 
 class PickText(_Picker, forms.TextInput):
     """A text whose choices are asked for at `url`. `beside` names a field of the form that is sent
-    with the typed text; another value of it empties this one."""
+    with the typed text; another value of it empties this one. `strict` sends what was chosen alone,
+    where the form cannot know what there is."""
 
     def __init__(
         self,
         attrs: Mapping[str, Any] | None = None,
         *,
         many: bool = False,
-        url: str = "",
+        strict: bool = False,
+        url: str | Promise = "",
         beside: str = "",
         describe: Describe | None = None,
     ) -> None:
         super().__init__({**_PLAIN, **(attrs or {})})
-        self.many, self.url, self.beside, self.describe = many, url, beside, describe
+        self.many, self.strict = many, strict
+        self.url, self.beside, self.describe = url, beside, describe
 
     def chosen(self, name: str, value: Any) -> Iterable[Choice]:
         text = (value or "").strip()
@@ -112,10 +118,10 @@ class PickSelect(_Picker, forms.Select):
         attrs: Mapping[str, Any] | None = None,
         choices: Any = (),
         *,
-        notes: Mapping[str, Any] | None = None,
+        notes: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         super().__init__(dict(attrs or {}), choices)
-        self.notes = notes or {}
+        self.notes = notes
 
     def chosen(self, name: str, value: Any) -> Iterable[Choice]:
         return [
@@ -124,9 +130,19 @@ class PickSelect(_Picker, forms.Select):
             if option["selected"] and option["value"]
         ]
 
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        # A stored value that is offered no more stays what it is until another one is chosen.
+        offered = {str(choice) for choice, _ in self.choices}
+        missing = [one for one in value if one and one not in offered]
+        groups = super().optgroups(name, value, attrs)
+        for index, one in enumerate(missing, len(groups)):
+            option = self.create_option(name, one, one, selected=True, index=index)
+            groups.append((None, [option], index))
+        return groups
+
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
-        if note := self.notes.get(str(value)):
+        if note := self.notes().get(str(value)):
             option["attrs"]["data-note"] = note
         return option
 

@@ -453,15 +453,15 @@ class Leaving(models.TextChoices):
 class Preference(models.Model):
     """A person's settings for the playground; without a choice there is no row.
 
-    `title_model` names new chats; with "" they keep their first words. `keys` are changed shortcuts
-    (see `rules.shortcuts`); without `letter_keys` only those with Alt, Ctrl or Esc work. Without
-    `enter_sends`, Ctrl and Enter send. `default_model` is the model of new chats, "" for the last
-    used one; `favourite_models` are first in the list of models.
+    `title_model` names new chats, "*" for the cheapest; with "" they keep their first words. `keys`
+    are changed shortcuts (see `rules.shortcuts`); without `letter_keys` only those with Alt, Ctrl
+    or Esc work. Without `enter_sends`, Ctrl and Enter send. `default_model` is the model of new
+    chats, "" for the last used one; `favourite_models` are first in the list of models.
     """
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
     leaving = models.CharField(max_length=4, choices=Leaving.choices, default=Leaving.KEEP)
-    title_model = models.CharField(max_length=200, default="")
+    title_model = models.CharField(max_length=200, default="*")
     keys = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     letter_keys = models.BooleanField(default=True, db_default=True)
     enter_sends = models.BooleanField(default=True, db_default=True)

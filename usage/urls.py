@@ -35,10 +35,8 @@ urlpatterns = [
     path("o/<slug:o>/teams", team_views.team_list, name="teams"),
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
-    path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
     path("o/<slug:o>/keys/bulk", bulk_views.key_bulk, name="keys_bulk"),
     path("o/<slug:o>/keys/<str:id>", key_page.key_page, name="key"),
-    path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
     path("o/<slug:o>/keys/<str:id>/disable", key_views.key_disable, name="key_disable"),
     path("o/<slug:o>/keys/<str:id>/enable", key_views.key_enable, name="key_enable"),
     path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
@@ -58,8 +56,6 @@ urlpatterns = [
     ),
     path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
-    path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
-    path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
     path("o/<slug:o>/budgets/requests", budget_increase_views.raise_list, name="raises"),
     path(
         "o/<slug:o>/budgets/requests/new", budget_increase_views.raise_create, name="raise_create"

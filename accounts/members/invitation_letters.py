@@ -10,13 +10,14 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import translation
 from django.utils.translation import gettext
 
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.members.invitations import Sendable
 from accounts.models import Invitation, User
 from accounts.sign_in import try_counts
 from accounts.sign_in.password_hashing import release_connection
 from accounts.sign_in.throttle import limits_of_invitations
 from lib import clock
-from lib.network.mail import mail_is_set_up, render_letter
+from lib.network.mail import render_letter
 
 
 def send_letters(sendables: Sequence[Sendable]) -> dict[str, str]:

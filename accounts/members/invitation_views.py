@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access, guards
 from accounts.access.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.members import access as member_access
 from accounts.members import invitations
 from accounts.members.forms import InviteForm, NewPersonForm, role_label
@@ -33,7 +34,6 @@ from accounts.sign_up import sign_up
 from lib import clock
 from lib.htmx import back_to, render_dialog, see_other
 from lib.ids import id_text
-from lib.network.mail import mail_is_set_up
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource

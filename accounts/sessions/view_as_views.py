@@ -10,6 +10,7 @@ from accounts.access.guards import operator_page, viewing_page
 from accounts.audit.audit import REASON_MAX
 from accounts.members.forms import role_label
 from accounts.models import Organisation, Role
+from accounts.organisations.choices import pick_organisation
 from accounts.sessions.view_as import begin_view, end_view
 from lib.htmx import redirect_to, render_dialog, see_other
 
@@ -19,7 +20,8 @@ class ViewForm(forms.Form):
         Organisation.objects.order_by("name"),
         to_field_name="slug",
         label=_("Organisation"),
-        empty_label=_("Select an organisation"),
+        widget=pick_organisation(),
+        error_messages={"invalid_choice": _("No organisation has this name.")},
     )
     role = forms.ChoiceField(
         label=_("View as"),

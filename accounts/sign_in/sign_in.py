@@ -21,6 +21,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.access.access import AccessDenied
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.models import SignInLink, User
 from accounts.preferences.appearance import recall_appearance
 from accounts.sessions import sessions
@@ -37,7 +38,6 @@ from accounts.sign_in.throttle import limits_of_failures
 from accounts.sign_up import sign_up
 from accounts.single_sign_on import connections as sign_on_connections
 from lib import clock
-from lib.network.mail import mail_is_set_up
 from outbox.facts import put
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
 from django import forms
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -82,7 +83,9 @@ def set_up_first(request: HttpRequest) -> HttpResponse:
     """Explain how to get the link while there is no operator."""
     if is_set_up():
         return _already_set_up(request)
-    return render(request, "accounts/sign_up/set_up.html", {"first": True})
+    return render(
+        request, "accounts/sign_up/set_up.html", {"first": True, "command": settings.COMMAND}
+    )
 
 
 def _already_set_up(request: HttpRequest) -> HttpResponse:

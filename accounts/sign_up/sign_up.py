@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
+from accounts.mail_server.mail_server import email_verification
 from accounts.members import invitations, members
 from accounts.models import (
     Membership,
@@ -51,7 +51,7 @@ def mode() -> SignUpMode:
 
 def sends_letters() -> bool:
     """Return whether a new person has to confirm the address, by a letter that is sent."""
-    return bool(settings.ACCOUNT_EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY)
+    return bool(email_verification() == EmailVerificationMethod.MANDATORY.value)
 
 
 def describe_settings() -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _check_mode(mode: str) -> None:
     if mode in _CONFIRMING and not sends_letters():
         text = gettext(
             "People must confirm their email address, and this installation sends no emails. "
-            "Set EMAIL_HOST first."
+            "Set up a mail server first."
         )
         raise Refused("mode", text)
     if mode == SignUpMode.DOMAIN and not SignUpDomain.objects.exists():
@@ -132,11 +132,17 @@ def domains_from_lines(text: str) -> list[dict[str, str]]:
 
 
 def _parse_line(line: str) -> dict[str, str]:
-    domain, equals, rest = line.partition("=")
-    organisation, colon, role = rest.partition(":")
-    if not (equals and colon):
-        raise Refused("domains", gettext("Write each line as domain = organisation: role."))
-    return {"domain": domain.strip(), "organisation": organisation.strip(), "role": role.strip()}
+    domain, organisation, role = split_line(line)
+    if not (domain and organisation and role):
+        raise Refused("domains", gettext("Enter a domain, an organisation and a role in each row."))
+    return {"domain": domain, "organisation": organisation, "role": role}
+
+
+def split_line(line: str) -> tuple[str, str, str]:
+    """Return domain, organisation and role of a line, "" for what it lacks."""
+    domain, _, rest = line.partition("=")
+    organisation, _, role = rest.partition(":")
+    return domain.strip(), organisation.strip(), role.strip()
 
 
 def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:

@@ -10,17 +10,29 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import actors
+from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page, signed_in_view
 from accounts.models import User
+from accounts.organisations.choices import pick_organisation
 from accounts.organisations.names import NAME_MAX
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from lib.htmx import see_other
 from lib.refusal import Refused
+from lib.rows import Cell, RowsText
 
 _LINES_MAX = 40_000
+
+
+def _domain_input() -> forms.TextInput:
+    return forms.TextInput({"autocomplete": "off", "placeholder": "example.org"})
+
+
+def _role_select() -> forms.Select:
+    names = [(role.value, ROLE_NAMES[role.value]) for role in sign_up.ROLES]
+    return forms.Select(choices=[("", "–"), *names])
 
 
 class SignUpSettingForm(forms.Form):
@@ -33,11 +45,19 @@ class SignUpSettingForm(forms.Form):
     domains = forms.CharField(
         label=gettext_lazy("Email domains"),
         help_text=gettext_lazy(
-            "One per line: domain = organisation: role, for example acme.example = acme: developer."
+            "People with a confirmed address at a domain join its organisation in this role."
         ),
         max_length=_LINES_MAX,
         required=False,
-        widget=forms.Textarea(attrs={"class": "mono", "rows": 4, "spellcheck": "false"}),
+        widget=RowsText(
+            [
+                Cell("domain", gettext_lazy("Domain"), _domain_input),
+                Cell("organisation", gettext_lazy("Organisation"), pick_organisation),
+                Cell("role", gettext_lazy("Role"), _role_select),
+            ],
+            sign_up.split_line,
+            "{} = {}: {}".format,
+        ),
     )
 
 

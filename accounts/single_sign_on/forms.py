@@ -4,11 +4,14 @@ import re
 from typing import Any, cast
 
 from django import forms
+from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import SingleSignOn
 from accounts.single_sign_on.single_sign_on import rules_as_lines, rules_from_lines
+from lib.picker import PickText
 from lib.refusal import Refused
+from lib.rows import Cell, RowsText
 
 
 def _text(label: Any, hint: Any = "", *, length: int, required: bool = True) -> forms.CharField:
@@ -58,11 +61,13 @@ class SingleSignOnForm(forms.Form):
         length=100,
         required=False,
     )
-    group_rules = _lines(
-        gettext_lazy("Groups"),
-        gettext_lazy(
-            "One per line: group = role, or group = role: team, team. The first match applies."
+    group_rules = forms.CharField(
+        label=gettext_lazy("Groups"),
+        help_text=gettext_lazy(
+            "The role of the first group that matches applies. Without a team, it is for all teams."
         ),
+        max_length=4000,
+        required=False,
     )
     default_role = forms.ChoiceField(label=gettext_lazy("Role if no group matches"), required=False)
     required = forms.BooleanField(
@@ -72,9 +77,10 @@ class SingleSignOnForm(forms.Form):
     )
 
     def __init__(
-        self, data: Any, *, row: SingleSignOn | None, roles: list[tuple[str, Any]]
+        self, data: Any, *, slug: str, row: SingleSignOn | None, roles: list[tuple[str, Any]]
     ) -> None:
         super().__init__(data, initial=_initial(row))
+        self.fields["group_rules"].widget = _group_rows(slug, roles)
         default = cast(forms.ChoiceField, self.fields["default_role"])
         default.choices = [("", gettext("No access")), *roles]
         if row is not None:
@@ -89,6 +95,29 @@ class SingleSignOnForm(forms.Form):
             return rules_from_lines(self.cleaned_data["group_rules"])
         except Refused as refused:
             raise forms.ValidationError(refused.message) from refused
+
+
+def _group_rows(slug: str, roles: list[tuple[str, Any]]) -> RowsText:
+    """Rows of a group, its role and its teams, in the form of `rules_from_lines`."""
+
+    def split(line: str) -> tuple[str, str, str]:
+        group, _, rest = line.rpartition("=")
+        role, _, teams = rest.partition(":")
+        return group.strip(), role.strip(), teams.strip()
+
+    def join(group: str, role: str, teams: str) -> str:
+        return f"{group} = {role}" + (f": {teams}" if teams.strip() else "")
+
+    url = reverse("team_choices", args=[slug])
+    return RowsText(
+        [
+            Cell("group", gettext_lazy("Group"), lambda: forms.TextInput({"autocomplete": "off"})),
+            Cell("role", gettext_lazy("Role"), lambda: forms.Select(choices=[("", "–"), *roles])),
+            Cell("teams", gettext_lazy("Teams"), lambda: PickText(many=True, url=url)),
+        ],
+        split,
+        join,
+    )
 
 
 def _initial(row: SingleSignOn | None) -> dict[str, Any]:

@@ -462,7 +462,7 @@ def _rule_from_line(line: str) -> dict[str, Any]:
     group, equals, rest = line.rpartition("=")
     role, _, teams = rest.partition(":")
     if not equals or not group.strip() or not role.strip():
-        text = gettext("Write each line as group = role, or group = role: team, team.")
+        text = gettext("Enter a group and a role in each row.")
         raise Refused("group_rules", text)
     named = [team.strip() for team in teams.split(",") if team.strip()]
     return {"group": group.strip(), "role": role.strip(), "teams": named}

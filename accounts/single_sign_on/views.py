@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access.actors import Actor, organisation_of
+from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import operator_page, organisation_page
 from accounts.models import SingleSignOn, User
 from accounts.sign_in.reauthentication import recent_sign_in_required, signed_in_recently
@@ -135,7 +135,7 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = organisation_of(actor)
     row = single_sign_on.single_sign_on_of(organisation)
     roles = single_sign_on.role_choices(organisation)
-    form = SingleSignOnForm(request.POST or None, row=row, roles=roles)
+    form = SingleSignOnForm(request.POST or None, slug=slug_of(actor), row=row, roles=roles)
     if request.method == "POST" and form.is_valid():
         try:
             single_sign_on.save_single_sign_on(

@@ -5,7 +5,6 @@ large sum cannot be split."""
 import datetime as dt
 from typing import Final, NamedTuple
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Abs
@@ -15,11 +14,12 @@ from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation, User
 from billing.credits import promo
-from billing.currency.money import format_usd, parse_usd
+from billing.currency.money import format_usd
 from billing.ledger.funding import adjust, reverse
 from billing.ledger.ledger import lock_wallet, post
 from billing.ledger.posting import AccountKind
 from billing.models import Credit, CreditKind, CreditState, LedgerEntry, Posting
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.wallets import wallets
 from lib import clock
 from lib.ids import id_text
@@ -34,12 +34,6 @@ TOGETHER: Final = dt.timedelta(hours=24)
 
 class CreditRefused(Refused):
     """The credit cannot be so."""
-
-
-def limit_nano() -> int:
-    """Return how much one operator may credit to one organisation in 24 hours without a second
-    one."""
-    return parse_usd(settings.CREDIT_LIMIT_USD)
 
 
 class Effect(NamedTuple):
@@ -87,7 +81,8 @@ def ask_credit(
     with transaction.atomic():
         # The lock of the wallet makes credits to one organisation come one by one.
         lock_wallet(organisation.id)
-        alone = abs(amount_nano) + _credited_alone_nano(user, organisation) <= limit_nano()
+        alone_nano = abs(amount_nano) + _credited_alone_nano(user, organisation)
+        alone = alone_nano <= credit_limit_nano(organisation)
         credit = Credit.objects.create(
             organisation=organisation,
             amount_nano=amount_nano,

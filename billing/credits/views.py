@@ -19,7 +19,6 @@ from accounts.preferences.table_preferences import read_table
 from billing.access import (
     access_batch,
     access_credit,
-    all_organisations,
     all_top_ups,
     any_top_up,
     organisation_named,
@@ -34,6 +33,7 @@ from billing.credits.credits import CreditRefused, Effect
 from billing.forms import BatchForm, CreditForm
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import CodeBatch, CreditKind, CreditState
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups import topups
 from billing.topups.topups import TopUpRefused
 from billing.wallets.words import CREDIT_KINDS, METHODS, TOP_UP_STATES, top_up_badge
@@ -105,7 +105,7 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             _organisation_query(text) | Q(reason__icontains=text) | Q(document__icontains=text)
         )
     context = {
-        "limit_nano": credits.limit_nano(),
+        "limit_nano": credit_limit_nano(),
         "may_write": access.scope_of(actor, "credits.write") is not None,
     }
     templates = ("billing/credits/credits.html", "billing/credits/_credits.html")
@@ -126,7 +126,6 @@ def credit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "form": form,
         "effect": None if form.errors else effect,
         "seen": seen,
-        "organisations": list(all_organisations(actor)[:200]),
     }
     return render_dialog(
         request, "billing/credits/credit_new.html", context, refused=bool(form.errors)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from billing.forms import MoneyField
 from billing.models import InvoiceKind
 from lib.numbers.date_input import DateInput
+from lib.places import CountryField, ZoneField
 
 
 class PartyForm(forms.Form):
@@ -20,12 +21,8 @@ class PartyForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
     )
-    country = forms.CharField(
-        label=_("Country"),
-        max_length=2,
-        required=False,
-        help_text=_("Country code, such as DE. It decides which taxes apply."),
-        widget=forms.TextInput(attrs={"autocomplete": "country", "class": "mono"}),
+    country = CountryField(
+        label=_("Country"), none="–", help_text=_("It decides which taxes apply.")
     )
     tax_id = forms.CharField(label=_("Tax ID"), max_length=40, required=False)
 
@@ -33,10 +30,9 @@ class PartyForm(forms.Form):
 class BuyerForm(PartyForm):
     """The billing details of an organisation, and the time zone of its months."""
 
-    zone = forms.CharField(
+    zone = ZoneField(
         label=_("Time zone of invoices"),
-        max_length=64,
-        help_text=_("Months begin and end at midnight in this zone, such as Asia/Kolkata."),
+        help_text=_("Months begin and end at midnight in this zone."),
     )
 
 
@@ -44,10 +40,9 @@ class TaxForm(forms.Form):
     """A new row of the table of taxes. The seller's form, on the same page, has a country too."""
 
     name = forms.CharField(label=_("Name"), max_length=60)
-    country = forms.CharField(
+    country = CountryField(
         label=_("Country"),
-        max_length=2,
-        required=False,
+        none=_("All other countries"),
         help_text=_("Leave empty for all other countries."),
     )
     percent = forms.CharField(label=_("Rate (%)"), max_length=12)

@@ -82,6 +82,7 @@ from billing.models.promo import (
     PromoMark,
     SpendingCount,
 )
+from billing.models.safeguards import Safeguard, SafeguardName
 from billing.models.seals import (
     Seal,
     SealCut,
@@ -161,6 +162,8 @@ __all__ = [
     "RateSecond",
     "RedeemTry",
     "Redemption",
+    "Safeguard",
+    "SafeguardName",
     "Seal",
     "SealCut",
     "SealKind",

@@ -8,13 +8,13 @@ The trigger that guards the trail lets go what lies before it, and nothing else.
 import datetime as dt
 from typing import Final
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.access.actors import SYSTEM
 from accounts.audit import audit
 from accounts.models import AuditCheck
 from billing.models import Seal, SealCut, SealKind
+from billing.safeguards.safeguards import audit_retention_days
 from billing.seals.seals import LOCK, Broken, broken_chain, sign_cut
 from lib import clock
 
@@ -31,7 +31,7 @@ class TrailBroken(Exception):
 def cut_trail(key: bytes) -> int:
     """Cut off the events that are older than the installation keeps; how many. Raises TrailBroken
     where their chain does not hold."""
-    days = settings.AUDIT_RETENTION_DAYS
+    days = audit_retention_days()
     if not days:
         return 0
     return cut_trail_before(key, clock.now() - dt.timedelta(days=days))

@@ -13,7 +13,6 @@ from django.utils.translation import gettext
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.organisations.names import check_name
-from billing.credits.credits import limit_nano
 from billing.currency.money import (
     NANO_PER_USD,
     MoneyInvalid,
@@ -26,6 +25,7 @@ from billing.prices.meters import METERS
 from billing.prices.multipliers import MULTIPLIERS_MAX, Multiplier
 from billing.prices.name_patterns import matches
 from billing.prices.pricing import PPM
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.subscriptions.included_units import MODELS_MAX, TERMS_MAX, UNITS_MAX, UnitTerm
 from billing.subscriptions.rules import Terms
 from lib.refusal import Refused, check_text
@@ -94,7 +94,7 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
                 "This plan includes units, includes more than %(limit)s USD beyond its price, or "
                 "more than halves prices. Another operator has to offer it."
             )
-            raise SubscriptionRefused("plan", text % {"limit": format_usd(limit_nano())})
+            raise SubscriptionRefused("plan", text % {"limit": format_usd(credit_limit_nano())})
         locked.state, locked.offered_by = SubscriptionPlanState.OFFERED, actor.user
         locked.save(update_fields=["state", "offered_by"])
         audit.record(actor, None, "subscription_plan.offered", locked, **_facts(locked))
@@ -117,7 +117,7 @@ def needs_another_operator(plan: SubscriptionPlan) -> bool:
     price book of each day to say. A price that falls by more than half needs two, as any such
     price."""
     halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
-    return bool(plan.units) or halves or plan.included_nano - plan.price_nano > limit_nano()
+    return bool(plan.units) or halves or plan.included_nano - plan.price_nano > credit_limit_nano()
 
 
 def terms_of(plan: SubscriptionPlan) -> Terms:

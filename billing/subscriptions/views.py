@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -26,7 +26,7 @@ from billing.forms import MoneyField
 from billing.invoices.rules import month_after
 from billing.models import Overage, SubscriptionPlan, SubscriptionPlanState
 from billing.prices.multipliers import Multiplier
-from billing.prices.words import multiplier_words
+from billing.prices.words import meter_name, meter_names, multiplier_words
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.included_units import UnitTerm
@@ -38,7 +38,9 @@ from billing.subscriptions.plans import (
 )
 from billing.subscriptions.rules import Terms
 from lib.htmx import back_to, redirect_to, render_dialog, see_other
+from lib.picker import PickText
 from lib.refusal import Refused
+from lib.rows import Cell, RowsText
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Badge, Column, Filter, Table, status_filter
@@ -93,6 +95,17 @@ PLANS = Table(
 )
 
 
+def _meter_select() -> forms.Select:
+    names = [(meter, f"{meter_name(meter)} ({meter})") for meter in meter_names()]
+    return forms.Select(choices=[("", "–"), *names])
+
+
+def _model_picker(*, many: bool) -> PickText:
+    """Names and patterns of the installation's models."""
+    url = reverse_lazy("installation_model_choices")
+    return PickText({"class": "input mono"}, many=many, strict=True, url=url)
+
+
 class PlanForm(forms.Form):
     """A new plan."""
 
@@ -104,23 +117,32 @@ class PlanForm(forms.Form):
     )
     units = forms.CharField(
         label=_("Included units per month"),
-        help_text=_(
-            "One meter per line: its name, the number of units, and the models unless it is for "
-            "all. For example: in_text 5000000 gpt-5*, o3"
-        ),
+        help_text=_("Without models, a meter is for all. Patterns such as gpt-5* are valid."),
         max_length=10_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
+        widget=RowsText(
+            [
+                Cell("meter", _("Meter"), _meter_select),
+                Cell("count", _("Units"), lambda: forms.TextInput({"inputmode": "numeric"})),
+                Cell("models", _("Models"), lambda: _model_picker(many=True)),
+            ],
+            lambda line: [*line.split(maxsplit=2)],
+            "{} {} {}".format,
+        ),
     )
     multipliers = forms.CharField(
         label=_("Price multipliers"),
-        help_text=_(
-            "One model or pattern per line, and what its prices are multiplied by. The first line "
-            "that fits a model applies. For example: gpt-5* 0.8"
-        ),
+        help_text=_("The first row that fits a model applies."),
         max_length=12_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+        widget=RowsText(
+            [
+                Cell("model", _("Model or pattern"), lambda: _model_picker(many=False)),
+                Cell("factor", _("Multiplier"), lambda: forms.TextInput({"inputmode": "decimal"})),
+            ],
+            str.split,
+            "{} {}".format,
+        ),
     )
     overage = forms.ChoiceField(
         label=_("Beyond the included usage"), choices=Overage.choices, initial=Overage.BALANCE

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.models import AuditEvent, Organisation, User
-from billing.credits.credits import TOGETHER, limit_nano
+from billing.credits.credits import TOGETHER
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger import funding
 from billing.ledger.ledger import lock_wallet, post
@@ -30,6 +30,7 @@ from billing.models import (
     TopUpState,
     WalletSetting,
 )
+from billing.safeguards.safeguards import credit_limit_nano
 from billing.topups.processors import UnknownProcessor, processor_named
 from billing.topups.processors.processor import CheckoutOrder
 from billing.topups.rules import (
@@ -165,7 +166,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             amount=format_usd(locked.amount_nano), document=document,
         )  # fmt: skip
         together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
-        if together_nano > limit_nano() and locked.confirmed_by is None:
+        if together_nano > credit_limit_nano(locked.organisation) and not locked.confirmed_by:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
             locked.payment_id = document
             locked.save(update_fields=["confirmed_by", "state", "payment_id"])

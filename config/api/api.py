@@ -27,6 +27,7 @@ from accounts.access.guards import public
 from accounts.audit.api import router as audit_router
 from accounts.keys.api import router as accounts_router
 from accounts.keys.service_account_api import router as service_account_router
+from accounts.mail_server.api import router as mail_server_router
 from accounts.members.api import router as member_router
 from accounts.organisations.api import router as organisation_router
 from accounts.organisations.operator_api import router as people_router
@@ -40,6 +41,7 @@ from billing.invoices.api import router as invoice_router
 from billing.invoices.billing_detail_api import operator_router as seller_router
 from billing.invoices.billing_detail_api import router as billing_detail_router
 from billing.prices.prices import PriceRefused, PriceStale
+from billing.safeguards.api import router as safeguard_router
 from billing.subscriptions.api import operator_router as subscription_plan_router
 from billing.subscriptions.api import router as subscription_router
 from billing.topups.processors.processor import ProcessorError
@@ -300,6 +302,8 @@ api.add_router("", model_rule_router)
 api.add_router("", shadow_router)
 api.add_router("", health_router)
 api.add_router("", setting_router)
+api.add_router("", mail_server_router)
+api.add_router("", safeguard_router)
 api.add_router("", notify_router)
 api.add_router("", operator_alert_router)
 api.add_router("", job_router)

@@ -17,6 +17,7 @@ from gateway.channels.fields import EGRESS_SECRETS
 
 Kind = Literal[
     "settings",
+    "mail_server",
     "channel",
     "price",
     "plan",
@@ -143,7 +144,7 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             refused += _settle_channel_keys(item, fields, now)
         elif item.id.kind == "key":
             refused += _settle_key(item, fields, now)
-        elif item.id.kind == "single_sign_on":
+        elif item.id.kind in ("single_sign_on", "mail_server"):
             refused += _settle_secret(item, fields, now)
         if now is None:
             changes.append(Change("create", item.id, {}, fields, item.path))

@@ -26,6 +26,7 @@ from config.apply.item_fields import (
     ENTRY_FIELDS,
     KEY_LIMITS,
     LIMITS,
+    MAIL_SERVER_FIELDS,
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
@@ -58,6 +59,9 @@ def _put_of_installation(whole: Document, item: Item) -> bool:
     match item.id.kind:
         case "settings":
             whole["settings"] = _document_of(fields, tuple(file_format.Settings.model_fields))
+        case "mail_server":
+            secret = {"secret": file_format.KEEP} if fields["secret"] is not None else {}
+            whole["mail_server"] = _document_of(fields, MAIL_SERVER_FIELDS) | secret
         case "channel":
             whole["channels"].append(_channel(name[0], fields))
         case "price":

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from accounts.limits.rules import LIMIT_MAX
+from accounts.mail_server.mail_server import PORT_MAX, USERNAME_MAX
 from accounts.organisations.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from accounts.organisations.data_policy import REGION_MAX, REGION_PATTERN
 from billing.currency.money import MoneyInvalid, parse_multiplier, parse_usd
@@ -40,6 +41,7 @@ from gateway.channels.schemas import (
     TimeoutsIn,
 )
 from gateway.models import Channel as StoredChannel
+from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.providers.overrides import Capability
 from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
@@ -190,6 +192,13 @@ class Settings(Part):
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
     public_models: bool = True
     public_status: bool = False
+    task_result_days: Annotated[int, Field(ge=1, le=365)] = 7
+    backup_every_hours: Literal[0, 6, 12, 24, 168] = 0
+    backup_hour: Annotated[int, Field(ge=0, le=23)] = 3
+    backup_folder: Annotated[str, StringConstraints(pattern=BACKUP_FOLDER, max_length=60)] = (
+        "backups"
+    )
+    backup_keep: Annotated[int, Field(ge=1, le=BACKUPS_MAX)] = 7
 
 
 @take_fields(ChannelSettings, StoredChannel)
@@ -409,6 +418,15 @@ class SingleSignOn(Part):
     required: bool = False
 
 
+class MailServer(Part):
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=PORT_MAX)] = 587
+    encryption: Literal["tls", "starttls", "none"] = "starttls"
+    username: Annotated[str, StringConstraints(max_length=USERNAME_MAX)] = ""
+    secret: Secret = KEEP
+    sender: Annotated[str, StringConstraints(max_length=254)] = ""
+
+
 class SignUpDomain(Part):
     domain: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     organisation: Annotated[str, StringConstraints(min_length=1, max_length=60)]
@@ -458,6 +476,7 @@ class Person(Part):
 class Installation(Part):
     version: Literal[1]
     settings: Settings = Settings()
+    mail_server: MailServer | None = None
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []

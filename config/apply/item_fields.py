@@ -37,6 +37,7 @@ _UNORDERED: Final = frozenset(
         *("second_factor_roles", "teams", "leads"),
     }
 )
+MAIL_SERVER_FIELDS: Final = ("host", "port", "encryption", "username", "sender")
 SINGLE_SIGN_ON_FIELDS: Final = (
     *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),
     *("default_role", "required"),

@@ -123,6 +123,9 @@ class _Checker:
             "a person",
         )
         self._organisations()
+        server = self._file.mail_server
+        if server is not None and server.secret != file_format.KEEP:
+            self._read(("mail_server", "secret"), server.secret)
 
     def _wrong(self, path: Path, message: str) -> None:
         self.problems.append(self._source.problem(path, message))

@@ -26,7 +26,12 @@ from config.apply.item_fields import (
     fields_of,
     tuples,
 )
-from config.apply.present_access import present_access, present_people, present_sign_up
+from config.apply.present_access import (
+    present_access,
+    present_mail_server,
+    present_people,
+    present_sign_up,
+)
 from config.apply.wanted import price_id
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
@@ -54,6 +59,7 @@ def present_items() -> list[Item]:
     """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
     return [
         _settings(),
+        *present_mail_server(),
         *_channels(),
         *_prices(),
         *_plans(),

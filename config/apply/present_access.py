@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from accounts.keys.lookup import digest_of
+from accounts.mail_server import mail_server
 from accounts.members.access import role_name
 from accounts.models import (
     CustomRole,
@@ -70,6 +71,14 @@ def present_sign_up() -> Item:
     described = sign_up.describe_settings()
     fields = tuples({**described, "mode": str(described["mode"])})
     return Item(Id("sign_up"), fields, lasting=True)
+
+
+def present_mail_server() -> Iterator[Item]:
+    stored = mail_server.describe_stored()
+    if stored is not None:
+        password = mail_server.stored_password()
+        secret = Secret(digest_of(password)) if password else None
+        yield Item(Id("mail_server"), {**stored, "secret": secret})
 
 
 def _teams() -> Iterator[Item]:

@@ -17,6 +17,7 @@ from config.apply.item_fields import (
     ENTRY_FIELDS,
     KEY_FIELDS,
     LIMITS,
+    MAIL_SERVER_FIELDS,
     MEMBER_FIELDS,
     ORGANISATION_STATES,
     RULE_FIELDS,
@@ -78,6 +79,8 @@ class _Flattener:
     def items(self, organisations: Mapping[str, str]) -> Iterator[Item]:
         if "settings" in self._file.model_fields_set:
             yield self._settings(self._file.settings)
+        if self._file.mail_server is not None:
+            yield self._mail_server(self._file.mail_server)
         for n, channel in enumerate(self._file.channels):
             yield self._channel(channel, ("channels", n))
         for n, price in enumerate(self._file.prices):
@@ -112,6 +115,13 @@ class _Flattener:
             tuples(defaults_of(file_format.Settings, names)),
             ("settings",),
         )
+
+    def _mail_server(self, server: file_format.MailServer) -> Item:
+        fields: dict[str, Value] = set_fields(server, MAIL_SERVER_FIELDS)
+        if "secret" in server.model_fields_set:
+            fields["secret"] = self._secret_at(server.secret, "mail_server", "secret")
+        defaults = defaults_of(file_format.MailServer, MAIL_SERVER_FIELDS)
+        return Item(Id("mail_server"), fields, defaults, ("mail_server",))
 
     def _channel(self, channel: file_format.Channel, path: Path) -> Item:
         plain = ("archived", *(name for name in SETTINGS if name not in _READ_APART))

@@ -8,6 +8,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys
+from accounts.mail_server import mail_server
 from accounts.members import members
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from accounts.organisations import organisations
@@ -47,6 +48,7 @@ SOURCE = "file"
 # time comes before what takes it.
 _ORDER: dict[Kind, int] = {
     "settings": 0,
+    "mail_server": 0,
     "plan": 1,
     "person": 2,
     "organisation": 3,
@@ -128,6 +130,14 @@ class _Writer:
     def _settings(self, change: Change) -> None:
         after = cast(dict[str, Any], change.after)
         installation.save_settings(SYSTEM, **after)
+
+    def _mail_server(self, change: Change) -> None:
+        if change.action == "remove":
+            mail_server.remove_mail_server(SYSTEM)
+            return
+        fields: dict[str, Any] = {**(mail_server.describe_stored() or {}), **change.after}
+        secret = cast(Secret | None, fields.pop("secret", None))
+        mail_server.save_mail_server(SYSTEM, **fields, password=secret.text if secret else "")
 
     def _sign_up(self, change: Change) -> None:
         sign_up.save_sign_up(SYSTEM, **cast(dict[str, Any], change.after))

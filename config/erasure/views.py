@@ -29,6 +29,7 @@ from accounts.models import Erasure, User
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_in.security_changes import oneself
 from config.jobs.runs import last_backup
+from config.system.scheduled_backups import scheduled_keep_days
 from lib.database.tenancy import use_tenant
 from lib.files.csv_file import stream
 from lib.files.zip_stream import stream_zip
@@ -254,7 +255,8 @@ def copies_left() -> Copies:
     with use_tenant(None):
         run = last_backup()
         months = DetachedMonth.objects.count()
-    return Copies(run.good_at if run else None, settings.BACKUP_KEEP_DAYS, months)
+    keep_days = settings.BACKUP_KEEP_DAYS or scheduled_keep_days()
+    return Copies(run.good_at if run else None, keep_days, months)
 
 
 def _state(erasure: Erasure) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from django.conf import settings
 from django.db import Error, connection, transaction
 
 from config.jobs.schedule import BACKUP_TASK, JOBS, RECORDED, WATCH, Job, backup_job
 from config.jobs.waiting_work import has_waiting_work
 from config.models import JobRun
+from gateway.settings.installation import backup_every_hours
 from lib import clock
 from notify.deliveries.job_alarms import send_alarms
 from outbox.facts import put, was_reported_since
@@ -150,7 +150,7 @@ def _change() -> None:
 
 def _expected_jobs() -> list[Job]:
     """Every job that has to run; a backup only where it is said how often."""
-    hours = settings.BACKUP_EVERY_HOURS
+    hours = backup_every_hours()
     return [*JOBS.values(), *([backup_job(hours)] if hours else [])]
 
 

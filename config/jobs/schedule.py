@@ -65,6 +65,8 @@ SCHEDULE: Final = (
     Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
     Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
     Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
+    # It fails until a backup that failed is made up for.
+    Job("config.tasks.back_up", 300, 600, _("Make backups")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
     Job("playground.tasks.drop_unsent_files", 3600, 7200, _("Delete files that were never sent")),
@@ -73,7 +75,7 @@ SCHEDULE: Final = (
     Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
-# Run by `manage.py backup`, on a schedule that is not ours.
+# Each backup, by `manage.py backup` as well.
 BACKUP_TASK: Final = "config.backups.back_up"
 RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 

@@ -30,6 +30,7 @@ from accounts.access.access import (
 )
 from accounts.access.actors import Actor, slug_of
 from accounts.forms import OrganisationForm
+from accounts.mail_server.views import MailServerForm
 from accounts.members.access import named_members
 from accounts.roles.rules import Action
 from accounts.sign_up.views import SignUpSettingForm
@@ -62,6 +63,7 @@ _FORMS: Final[dict[str, type[forms.Form]]] = {
     "settings": OrganisationForm,
     "billing_details": BuyerForm,
     "installation_settings": InstallationSettingsForm,
+    "mail_server": MailServerForm,
     "sign_up_settings": SignUpSettingForm,
     "seller": PartyForm,
 }

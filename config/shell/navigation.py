@@ -220,6 +220,9 @@ _INSTALLATION: Final[_Sections] = (
             _Common("health", _("System health"), "channels.read"),
             _Common("findings", _("Ledger findings"), "channels.read"),
             _Common("installation_settings", _("Settings"), "channels.write"),
+            _Common("mail_server", _("Mail server"), "channels.write"),
+            _Common("backups", _("Backups"), "channels.write"),
+            _Common("safeguards", _("Safeguards"), "credits.write"),
         ), "S"),
     )),
 )  # fmt: skip

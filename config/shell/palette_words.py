@@ -66,6 +66,9 @@ WORDS: Final[Mapping[str, Promise]] = {
     "all_audit": pgettext_lazy("search words", "history trail who changed log audit"),
     "health": pgettext_lazy("search words", "jobs workers queue version backup status"),
     "findings": pgettext_lazy("search words", "ledger check wrong books errors"),
+    "backups": pgettext_lazy("search words", "backup schedule restore copy"),
+    "safeguards": pgettext_lazy("search words", "credit limit audit retention two persons"),
+    "mail_server": pgettext_lazy("search words", "email smtp sender test letter"),
     "installation_settings": pgettext_lazy(
         "search words", "configuration egress networks environment"
     ),

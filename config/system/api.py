@@ -56,6 +56,8 @@ class SystemOut(Schema):
     backup_every_hours: int | None = Field(description="Null where no backup is expected.")
     backup_late: bool
     backup_error: str = Field(description="The type of the last one's error; empty if it worked.")
+    backup_bytes: int | None = Field(description="The size of the last good backup.")
+    backup_ms: int | None = Field(description="How long the last one took.")
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, whose requests are in a file."
     )
@@ -82,7 +84,7 @@ class SystemOut(Schema):
     clickhouse_error: str = Field(
         description="Of the last run that sent usage; empty if it worked."
     )
-    mail_server: bool = Field(description="Whether a mail server is set up (`EMAIL_HOST`).")
+    mail_server: bool = Field(description="Whether a mail server is set up.")
     emails_unsent: int = Field(description="Emails of the last 7 days that were not sent.")
     emails_error: str = Field(description="The error of the last one; empty if there is none.")
     own_authorities: list[AuthorityOut] = Field(

@@ -103,6 +103,7 @@ def back_up_to(out: IO[bytes]) -> Written:
             manifest, digest = _write(cast("IO[bytes]", counted))
         except postgres_tools.ToolError as error:
             raise BackupError(str(error)) from error
+    JobRun.objects.filter(task=BACKUP_TASK).update(bytes=counted.bytes)
     _audit(written := Written(manifest, counted.bytes, digest))
     return written
 

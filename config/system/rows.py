@@ -47,7 +47,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
         _findings(state),
         _whole(state),
         _ledger(gettext("Audit log"), state.trail),
-        _backup(state.backup),
+        backup_row(state.backup),
         _disk(state),
         _clock(state),
         _partitions(state),
@@ -175,17 +175,30 @@ def _emails(emails: Emails) -> SystemRow:
     return SystemRow(title, unsent, gettext("OK"))
 
 
-def _backup(backup: Backup) -> SystemRow:
+def backup_row(backup: Backup) -> SystemRow:
+    """Return the row of backups."""
     title = gettext("Backup")
     value = gettext("Last backup") if backup.made_at else gettext("No backup yet")
+    value = " · ".join([value, *_backup_facts(backup)])
+    url = reverse("backups")
     if backup.late:
-        return SystemRow(title, value, gettext("Late"), "bad", backup.made_at)
+        return SystemRow(title, value, gettext("Late"), "bad", backup.made_at, url)
     if backup.error:
         return SystemRow(title, value, gettext("Failed: %(error)s") % {"error": backup.error},
-                         "warn", backup.made_at)  # fmt: skip
+                         "warn", backup.made_at, url)  # fmt: skip
     if not backup.every_hours:
-        return SystemRow(title, value, gettext("No schedule"), "", backup.made_at)
-    return SystemRow(title, value, gettext("OK"), "ok", backup.made_at)
+        return SystemRow(title, value, gettext("No schedule"), "", backup.made_at, url)
+    return SystemRow(title, value, gettext("OK"), "ok", backup.made_at, url)
+
+
+def _backup_facts(backup: Backup) -> list[str]:
+    """Return the size and the duration of the last backup, in words."""
+    facts = [] if backup.bytes is None else [data_size(backup.bytes)]
+    if backup.took is not None and not backup.error:
+        facts.append(
+            gettext("took %(n)s s") % {"n": group_digits(round(backup.took.total_seconds()))}
+        )
+    return facts
 
 
 def _disk(state: SystemState) -> SystemRow:

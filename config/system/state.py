@@ -11,16 +11,17 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import connection
 
+from accounts.mail_server.mail_server import mail_is_set_up
 from accounts.models import AuditCheck
 from billing.models import BooksWalk
 from config.jobs.queues import Queue, read_queues
 from config.jobs.runs import job_states, last_backup
 from config.jobs.schedule import BACKUP_TASK
 from config.system.version import VERSION, commit
+from gateway.settings.installation import backup_every_hours
 from lib import clock
 from lib.database.code_migrations import pending_migrations
 from lib.network import trust
-from lib.network.mail import mail_is_set_up
 from notify.deliveries import deliveries
 from usage.books import findings, full_walk
 from usage.models import BooksCheck
@@ -70,12 +71,15 @@ class Checked(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """The last good backup, and the error of the last one if that failed."""
+    """The last good backup, with its size, and the error of the last one if that failed. `took` is
+    how long the last one took."""
 
     made_at: dt.datetime | None
     error: str
     every_hours: int
     late: bool
+    bytes: int | None = None
+    took: dt.timedelta | None = None
 
 
 class Emails(NamedTuple):
@@ -129,7 +133,7 @@ def system_state() -> SystemState:
         disk=_disk(settings.SPOOL_DIR),
         clock_skew=skew,
         queues=read_queues(),
-        backup=_backup(),
+        backup=read_backup(),
         books=_books(),
         trail=_trail(),
         whole_at=full_walk.complete_at(),
@@ -161,13 +165,15 @@ def _disk(folder: Path) -> Disk:
     return Disk(usage.free, usage.total)
 
 
-def _backup() -> Backup:
+def read_backup() -> Backup:
+    """Return what is known of the last backup."""
     run = last_backup()
     late = any(state.late for state in job_states() if state.job.task == BACKUP_TASK)
-    every_hours = settings.BACKUP_EVERY_HOURS
+    every_hours = backup_every_hours()
     if run is None:
         return Backup(None, "", every_hours, late)
-    return Backup(run.good_at, run.error, every_hours, late)
+    took = run.ended_at - run.began_at if run.began_at and run.ended_at else None
+    return Backup(run.good_at, run.error, every_hours, late, run.bytes, took)
 
 
 def _books() -> Checked | None:
@@ -207,6 +213,8 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "backup_every_hours": state.backup.every_hours or None,
         "backup_late": state.backup.late,
         "backup_error": state.backup.error,
+        "backup_bytes": state.backup.bytes,
+        "backup_ms": state.backup.took and state.backup.took // dt.timedelta(milliseconds=1),
         "detached_months": names_of(detached_within(Period())),
         "ledger_checked_at": state.books.at if state.books else None,
         "ledger_walked_at": state.whole_at,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
@@ -104,6 +105,7 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_write": scope_of(actor, "channels.write") is not None,
         "may_test": scope_of(actor, "channels.test") is not None,
         "commands": _COMMANDS,
+        "command": settings.COMMAND,
     }
     templates = ("gateway/channels/channels.html", "gateway/channels/_channels.html")
     return answer_table(request, state, ListSource(rows), templates, context)
@@ -198,6 +200,6 @@ def _names(channel: Channel) -> list[str]:
     return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
 
 
-_COMMANDS = """\
-.venv/bin/python manage.py export > weir.yaml
-.venv/bin/python manage.py apply weir.yaml"""
+_COMMANDS = f"""\
+{settings.COMMAND} export > weir.yaml
+{settings.COMMAND} apply weir.yaml"""

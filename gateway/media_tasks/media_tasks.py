@@ -20,7 +20,6 @@ from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
@@ -42,7 +41,7 @@ from gateway.providers.signing import Signer
 from gateway.providers.task_form import TaskForm
 from gateway.providers.task_forms import TASK_FORMS
 from gateway.providers.video_forms import VIDEO_FORMS
-from gateway.settings.installation import egress_policy
+from gateway.settings.installation import egress_policy, task_result_days
 from lib import clock
 from lib.id_types import AttemptId, OrganisationId
 from lib.ids import id_text
@@ -398,7 +397,7 @@ def _tell(task: MediaTask, status: VideoStatus) -> None:
 def _write_end(task: MediaTask, status: VideoStatus) -> bool:
     """Whether it was still open."""
     now, form = clock.now(), TASK_FORMS.get(task.form)
-    expires_at = now + dt.timedelta(days=settings.TASK_RESULT_DAYS)
+    expires_at = now + dt.timedelta(days=task_result_days())
     if status.state == "succeeded":
         # The bytes are the provider's to keep.
         if form is not None and form.kept_s:

@@ -1,7 +1,13 @@
 """Settings of the whole installation."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+
+BACKUP_HOURS = (0, 6, 12, 24, 168)
+BACKUPS_MAX = 365
+BACKUP_FOLDER = r"^backups(/[a-z0-9][a-z0-9_-]*)*$"
+"""A folder below the one that nothing else writes to."""
 
 
 class InstallationSetting(models.Model):
@@ -23,6 +29,28 @@ class InstallationSetting(models.Model):
     public_models = models.BooleanField(default=True, db_default=True)
     # Whether they see the status page.
     public_status = models.BooleanField(default=False, db_default=False)
+    task_result_days = models.PositiveSmallIntegerField(
+        default=7,
+        db_default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text="How long the result of a media task is served, and its request is kept.",
+    )
+    # The schedule of backups: 0 hours makes none. The hour is UTC, the folder one of DATA_DIR.
+    backup_every_hours = models.PositiveSmallIntegerField(
+        default=0, db_default=0, choices=[(hours, str(hours)) for hours in BACKUP_HOURS]
+    )
+    backup_hour = models.PositiveSmallIntegerField(
+        default=3, db_default=3, validators=[MaxValueValidator(23)]
+    )
+    backup_folder = models.CharField(
+        max_length=60,
+        default="backups",
+        db_default="backups",
+        validators=[RegexValidator(BACKUP_FOLDER)],
+    )
+    backup_keep = models.PositiveSmallIntegerField(
+        default=7, db_default=7, validators=[MinValueValidator(1), MaxValueValidator(BACKUPS_MAX)]
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import Organisation
+from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown, format_rate, parse_rate
@@ -27,6 +28,7 @@ from billing.prices.words import (
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
 from gateway.prices.previews import DAYS
+from gateway.public_models.model_fields import ModelsField, offer_installation_models
 from lib.ids import parse_id
 
 _BLANK_ROWS: Final = 3
@@ -373,15 +375,15 @@ class PlanForm(forms.Form):
         help_text=gettext_lazy("1.07 adds 7 percent to list prices, 0.9 takes 10 percent off."),
         widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
-    models = forms.CharField(
+    models = ModelsField(
         label=gettext_lazy("Visible models"),
         required=False,
-        max_length=10_000,
-        help_text=gettext_lazy(
-            "Names or patterns such as gpt-5*, one per line. Leave empty for all models."
-        ),
-        widget=forms.Textarea(attrs={"class": "mono", "rows": 3}),
+        help_text=gettext_lazy("Names, or patterns such as gpt-5*. Leave empty for all models."),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_installation_models(self.fields["models"])
 
     def clean_multiplier(self) -> int:
         """In parts per million."""
@@ -389,10 +391,6 @@ class PlanForm(forms.Form):
             return parse_multiplier(self.cleaned_data["multiplier"].strip())
         except MoneyInvalid as error:
             raise forms.ValidationError(multiplier_error()) from error
-
-    def clean_models(self) -> list[str]:
-        sent: str = self.cleaned_data["models"]
-        return sent.split()
 
 
 class PlanHolderForm(forms.Form):
@@ -402,16 +400,18 @@ class PlanHolderForm(forms.Form):
         Organisation.objects.none(),
         label=gettext_lazy("Organisation"),
         to_field_name="slug",
-        empty_label=None,
+        widget=pick_organisation(),
+        error_messages={"invalid_choice": gettext_lazy("No organisation has this name.")},
     )
     who = forms.CharField(
         label=gettext_lazy("Team or person"),
         required=False,
         max_length=254,
         help_text=gettext_lazy(
-            "A team's slug or a member's email address. Leave empty for the whole organisation."
+            "A team by its slug or a member by email address. Leave empty for the whole "
+            "organisation."
         ),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        widget=pick_holder(),
     )
 
     def __init__(self, *args: Any, organisations: QuerySet[Organisation], **kwargs: Any) -> None:

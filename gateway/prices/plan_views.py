@@ -1,7 +1,7 @@
 """Pages of plans, for operators (W74)."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django import forms
 from django.contrib import messages
@@ -33,6 +33,7 @@ from billing.prices.pricing import PPM
 from gateway.access import access_plan, visible_plans
 from gateway.prices.forms import PlanForm, PlanHolderForm
 from gateway.prices.price_views import count_waiting
+from gateway.public_models.model_fields import ModelsField
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
@@ -86,10 +87,12 @@ def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     initial = {
         "name": stored.name,
         "multiplier": format_multiplier(stored.multiplier_ppm),
-        "models": "\n".join(stored.model_patterns),
+        "models": ", ".join(stored.model_patterns),
     }
     form = PlanForm(request.POST or None, initial=initial)
     form.fields["name"].disabled = True
+    # A plan keeps the name of a model that is gone.
+    cast(ModelsField, form.fields["models"]).kept = stored.model_patterns
     if form.is_valid() and _save(request, actor, stored.name, form):
         return redirect_to(request, "price_plan", stored.id)
     title = gettext("Edit plan %(name)s") % {"name": stored.name}

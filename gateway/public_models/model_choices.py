@@ -19,6 +19,8 @@ from gateway.public_models.shown_models import ListedModel, models_for
 from gateway.settings.installation import installation_settings
 from lib.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
 
+ANY = "any"
+"""The parameter by which a list also offers, with a warning, a name that no model has now."""
 _SIMILAR_MAX = 3
 
 
@@ -130,8 +132,11 @@ def installation_model_choices(request: HttpRequest, actor: Actor) -> HttpRespon
 
 def _answer(request: HttpRequest, names: ModelNames) -> HttpResponse:
     text = typed_text(request)
-    empty = names.refusal(split_words(text)) or gettext("There are no models yet.")
-    return answer_choices(request, names.search(text), empty)
+    choices, words = names.search(text), split_words(text)
+    if ANY in request.GET and len(words) == 1 and not names.knows(words[0]) and "*" not in text:
+        choices += names.describe(words)
+    empty = names.refusal(words) or gettext("There are no models yet.")
+    return answer_choices(request, choices, empty)
 
 
 def _fits(word: str, folded: str, name: str) -> bool:

@@ -1,12 +1,13 @@
 """Fields of forms in which models are chosen."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django import forms
+from django.urls import reverse
 from django.utils.translation import gettext
 
-from gateway.public_models.model_choices import ModelNames
+from gateway.public_models.model_choices import ANY, ModelNames, installation_names
 from lib.picker import PickText, split_words
 
 _PATTERNS_MAX: Final = 100
@@ -41,3 +42,16 @@ class ModelsField(forms.CharField):
         if self._names and (message := self._names.refusal(new)):
             raise forms.ValidationError(message)
         return names
+
+
+def offer_installation_models(field: forms.Field) -> None:
+    """Offer every name of the installation in an operator's form."""
+    cast(ModelsField, field).offer(installation_names(), reverse("installation_model_choices"))
+
+
+def pick_any_model(field: forms.Field) -> None:
+    """Offer every name of the installation in an operator's form. Another name is valid too, for a
+    model that is gone or comes later."""
+    url = f"{reverse('installation_model_choices')}?{ANY}="
+    widget = PickText({"class": "input mono"}, url=url, describe=installation_names().describe)
+    widget.is_required, field.widget = field.required, widget

@@ -1,7 +1,7 @@
 """Pages of what holds for models whichever channel serves them: rules and aliases (W72)."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django import forms
 from django.contrib import messages
@@ -23,6 +23,12 @@ from billing.wallets.words import charge_rule_words
 from gateway.access import access_alias, access_rule, visible_aliases, visible_rules
 from gateway.channels import bounds as bounds
 from gateway.models import ModelRule
+from gateway.public_models.model_choices import installation_names
+from gateway.public_models.model_fields import (
+    ModelsField,
+    offer_installation_models,
+    pick_any_model,
+)
 from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import remove_alias, save_alias
 from gateway.routing.model_rule_bounds import CAUSES
@@ -30,6 +36,7 @@ from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_
 from gateway.routing.shadow_rules import NAME_MAX, read_shadow
 from lib.htmx import redirect_to, render_dialog, see_other
 from lib.numbers.whole_numbers import WholeNumberField
+from lib.picker import split_words
 from lib.refusal import Refused
 
 _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
@@ -88,12 +95,10 @@ class ModelRuleForm(ChargeRuleForm):
         required=False,
     )
     model = _model_name(_("Model"), _("A name, or a pattern such as gpt-*."))
-    fallbacks = forms.CharField(
+    fallbacks = ModelsField(
         label=_("Fallback models"),
-        help_text=_("One per line, in order. Each is charged at its own price."),
-        max_length=10_000,
+        help_text=_("In this order. Each is charged at its own price."),
         required=False,
-        widget=forms.Textarea(attrs={**_CODE, "rows": 3}),
     )
     causes = forms.MultipleChoiceField(
         label=_("Use them when"),
@@ -109,11 +114,19 @@ class ModelRuleForm(ChargeRuleForm):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pick_any_model(self.fields["model"])
+        fallbacks = cast(ModelsField, self.fields["fallbacks"])
+        offer_installation_models(fallbacks)
+        # A rule keeps the name of a model that is gone.
+        fallbacks.kept = split_words(self.initial.get("fallbacks", ""))
+
     def model_rule_fields(self) -> RuleFields:
         """The fields as `save_rule` takes them."""
         sent = self.cleaned_data
         return {
-            "fallbacks": sent["fallbacks"].split(),
+            "fallbacks": sent["fallbacks"],
             "causes": sent["causes"],
             "pick": sent["pick"],
             "charge_rule": self.rule_fields(),
@@ -138,6 +151,10 @@ class AliasForm(forms.Form):
 
     name = _model_name(_("Alias"))
     target = _model_name(_("Stands for"), _("A model's name, or another alias."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pick_any_model(self.fields["target"])
 
 
 @operator_page("channels.read")
@@ -164,6 +181,7 @@ def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             form.add_error("model", gettext("There is already a rule for this model."))
         elif _save_rule(actor, name, form):
             messages.success(request, gettext("Saved. The change applies to new requests."))
+            _warn_of_unknown(request, name)
             return see_other("model_rules")
     return _rule_page(request, form, gettext("New rule"), gettext("Create rule"))
 
@@ -232,6 +250,7 @@ def _save_alias(request: HttpRequest, actor: Actor, form: AliasForm) -> bool:
         refused.tell(form)
         return False
     messages.success(request, gettext("Saved. The change applies to new requests."))
+    _warn_of_unknown(request, form.cleaned_data["target"])
     return True
 
 
@@ -264,6 +283,12 @@ def _save_rule(actor: Actor, model: str, form: ModelRuleForm) -> bool:
     return not form.errors
 
 
+def _warn_of_unknown(request: HttpRequest, name: str) -> None:
+    """Say that no model has this name now: it may be a mistake, or come later."""
+    if message := installation_names().refusal([name]):
+        messages.warning(request, message)
+
+
 def _initial(rule: ModelRule) -> dict[str, Any]:
     charged = ChargeRuleForm.initial_of(read_rule(rule.charge_rule))
     return {
@@ -271,7 +296,7 @@ def _initial(rule: ModelRule) -> dict[str, Any]:
         **charged,
         **{f"shadow_{name}": value for name, value in rule.shadow.items()},
         "model": rule.model,
-        "fallbacks": "\n".join(rule.fallbacks),
+        "fallbacks": ", ".join(rule.fallbacks),
     }
 
 

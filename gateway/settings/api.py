@@ -10,13 +10,14 @@ from pydantic import ConfigDict, Field
 
 from accounts.access import access, actors, api_auth
 from accounts.sign_in.reauthentication import check_signed_in_recently
+from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.settings.changes import (
     SettingChange,
     access_setting_change,
     setting_changes,
     undo_setting_change,
 )
-from gateway.settings.installation import current_values, save_settings
+from gateway.settings.installation import current_values, save_settings, set_by_environment
 from lib.api import pagination
 from lib.api.openapi import Schema
 
@@ -41,16 +42,39 @@ class InstallationSettingsChange(Schema):
     unpriced_models: Literal["reject", "free", "alert"] | None = None
     public_models: bool | None = None
     public_status: bool | None = None
+    task_result_days: int | None = Field(
+        None, ge=1, le=365, strict=True, description="How long results of media tasks are kept."
+    )
+    backup_every_hours: Literal[0, 6, 12, 24, 168] | None = Field(
+        None, description="How often a backup is made; 0 makes none."
+    )
+    backup_hour: int | None = Field(
+        None, ge=0, le=23, strict=True, description="The hour (UTC) of the first one of a day."
+    )
+    backup_folder: str | None = Field(
+        None, max_length=60, pattern=BACKUP_FOLDER, description="Where, in the data folder."
+    )
+    backup_keep: int | None = Field(
+        None, ge=1, le=BACKUPS_MAX, strict=True, description="How many backups are kept."
+    )
 
 
 class InstallationSettingsOut(Schema):
-    """The settings in force."""
+    """The stored settings."""
 
     egress_allow: list[str]
     egress_allow_users: list[str]
     unpriced_models: str
     public_models: bool
     public_status: bool
+    task_result_days: int
+    backup_every_hours: int
+    backup_hour: int
+    backup_folder: str
+    backup_keep: int
+    set_by_environment: list[str] = Field(
+        description="Settings for which the environment has another value, which is in force."
+    )
 
 
 class SettingChangeOut(Schema):
@@ -76,7 +100,7 @@ class SettingChangePage(Schema):
 def read_settings(request: HttpRequest) -> dict[str, Any]:
     """The settings of the installation that can be changed while it runs."""
     access.require(actors.actor_of(request), "channels.write")
-    return current_values()
+    return _serialize_settings()
 
 
 @router.patch("/settings", response=InstallationSettingsOut, summary="Change settings")
@@ -86,7 +110,7 @@ def change_settings(request: HttpRequest, body: InstallationSettingsChange) -> d
     access.require(actor, "channels.write")
     check_signed_in_recently(request)
     save_settings(actor, **body.dict(exclude_unset=True))
-    return current_values()
+    return _serialize_settings()
 
 
 @router.get("/settings/changes", response=SettingChangePage, summary="List changes of settings")
@@ -109,7 +133,11 @@ def undo_change(request: HttpRequest, id: str) -> dict[str, Any]:
     event = access_setting_change(actor, id)
     check_signed_in_recently(request)
     undo_setting_change(actor, event)
-    return current_values()
+    return _serialize_settings()
+
+
+def _serialize_settings() -> dict[str, Any]:
+    return {**current_values(), "set_by_environment": list(set_by_environment())}
 
 
 def _serialize_change(change: SettingChange) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext
 
@@ -20,7 +21,16 @@ NAMES: Final = (
     "unpriced_models",
     "public_models",
     "public_status",
+    "task_result_days",
+    "backup_every_hours",
+    "backup_hour",
+    "backup_folder",
+    "backup_keep",
 )
+_VARIABLES: Final = {
+    "task_result_days": "TASK_RESULT_DAYS",
+    "backup_every_hours": "BACKUP_EVERY_HOURS",
+}
 
 
 def installation_settings() -> InstallationSetting:
@@ -38,10 +48,32 @@ def egress_policy_users() -> EgressPolicy:
     return EgressPolicy(installation_settings().egress_allow_users)
 
 
+def task_result_days() -> int:
+    """How long the result of a media task is served."""
+    days: int | None = settings.TASK_RESULT_DAYS
+    return installation_settings().task_result_days if days is None else days
+
+
+def backup_every_hours() -> int:
+    """How often a backup is expected; 0 expects none. Where the environment says so, it is made by
+    somebody else."""
+    hours: int | None = settings.BACKUP_EVERY_HOURS
+    return installation_settings().backup_every_hours if hours is None else hours
+
+
+def set_by_environment() -> dict[str, str]:
+    """Return the variables that set one of the settings, by its name."""
+    return {
+        name: variable
+        for name, variable in _VARIABLES.items()
+        if getattr(settings, variable) is not None
+    }
+
+
 def current_values() -> dict[str, Any]:
-    """The settings in force, as `save_settings` takes them."""
-    settings = installation_settings()
-    return {name: _plain(getattr(settings, name)) for name in NAMES}
+    """The stored settings, as `save_settings` takes them; the environment may set another."""
+    row = installation_settings()
+    return {name: _plain(getattr(row, name)) for name in NAMES}
 
 
 def save_settings(
@@ -52,38 +84,51 @@ def save_settings(
     unpriced_models: str | None = None,
     public_models: bool | None = None,
     public_status: bool | None = None,
+    task_result_days: int | None = None,
+    backup_every_hours: int | None = None,
+    backup_hour: int | None = None,
+    backup_folder: str | None = None,
+    backup_keep: int | None = None,
 ) -> InstallationSetting:
     """Set what is given and differs; each relay hears of it at the commit. Raises Refused for
-    what is no network."""
+    what is no network, and for what the environment sets."""
     new_values = {
         "egress_allow": _networks("egress_allow", egress_allow),
         "egress_allow_users": _networks("egress_allow_users", egress_allow_users),
         "unpriced_models": unpriced_models,
         "public_models": public_models,
         "public_status": public_status,
+        "task_result_days": task_result_days,
+        "backup_every_hours": backup_every_hours,
+        "backup_hour": backup_hour,
+        "backup_folder": backup_folder,
+        "backup_keep": backup_keep,
     }
     with transaction.atomic():
-        settings, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)
-        before = {name: _plain(getattr(settings, name)) for name in NAMES}
+        row, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)
+        before = {name: _plain(getattr(row, name)) for name in NAMES}
         after = {
             name: value
             for name, value in new_values.items()
             if value is not None and value != before[name]
         }
         if not after:
-            return settings
+            return row
+        for name in after.keys() & set_by_environment().keys():
+            text = gettext("Set by %(variable)s in the environment.")
+            raise Refused(name, text % {"variable": _VARIABLES[name]})
         for name, value in after.items():
-            setattr(settings, name, value)
-        settings.full_clean()
-        settings.save()
+            setattr(row, name, value)
+        row.full_clean()
+        row.save()
         replaced = {name: before[name] for name in after}
-        audit.record(actor, None, "settings.changed", settings, before=replaced, after=after)
+        audit.record(actor, None, "settings.changed", row, before=replaced, after=after)
         bump_epoch()
-    return settings
+    return row
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | bool) else list(value)
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def _networks(field: str, texts: Sequence[str] | None) -> list[str] | None:

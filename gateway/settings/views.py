@@ -17,8 +17,10 @@ from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
 from gateway.settings.changes import access_setting_change, setting_changes, undo_setting_change
-from gateway.settings.installation import current_values, save_settings
+from gateway.settings.installation import current_values, save_settings, set_by_environment
+from lib.fields import lock_fields
 from lib.htmx import see_other
+from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
 _LINES_MAX = 10_000
@@ -51,6 +53,9 @@ class InstallationSettingsForm(forms.Form):
     public_status = forms.BooleanField(
         label=gettext_lazy("Show the status page without sign-in"), required=False
     )
+    task_result_days = WholeNumberField(
+        label=gettext_lazy("Keep results of media tasks for (days)"), min_value=1, max_value=365
+    )
     egress_allow = forms.CharField(
         label=gettext_lazy("Private networks for channels"),
         help_text=gettext_lazy(
@@ -71,10 +76,21 @@ class InstallationSettingsForm(forms.Form):
         widget=_networks(),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, variable in set_by_environment().items():
+            self.initial[name] = getattr(settings, variable)
+        lock_fields(self, set_by_environment())
+
     def values(self) -> dict[str, Any]:
         """The fields as `save_settings` takes them."""
         lines = {name: self.cleaned_data[name].split() for name in _LISTS}
-        return {**self.cleaned_data, **lines}
+        own = {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if not self.fields[name].disabled
+        }
+        return {**own, **lines}
 
 
 @operator_page("channels.write")
@@ -130,21 +146,14 @@ def _environment() -> list[tuple[str, str]]:
     """What the environment sets, by the name of its variable; of a secret, only whether it is."""
     values = {
         "PUBLIC_URL": settings.PUBLIC_URL,
-        "EMAIL_HOST": settings.EMAIL_HOST,
-        "EMAIL_FROM": settings.DEFAULT_FROM_EMAIL,
         "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,
-        "AUDIT_RETENTION_DAYS": str(settings.AUDIT_RETENTION_DAYS),
-        "TASK_RESULT_DAYS": str(settings.TASK_RESULT_DAYS),
-        "BACKUP_EVERY_HOURS": str(settings.BACKUP_EVERY_HOURS),
         "BACKUP_KEEP_DAYS": str(settings.BACKUP_KEEP_DAYS),
-        "CREDIT_LIMIT_USD": settings.CREDIT_LIMIT_USD,
         "WEBHOOK_EGRESS_ALLOW": ", ".join(settings.WEBHOOK_EGRESS_ALLOW),
         "SSO_EGRESS_ALLOW": ", ".join(settings.SSO_EGRESS_ALLOW),
     }
     secrets = {
         "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
         "METRICS_TOKEN": settings.METRICS_TOKEN,
-        "EMAIL_PASSWORD": settings.EMAIL_HOST_PASSWORD,
     }
     rows = [(name, value or gettext("Not set")) for name, value in values.items()]
     hidden = {True: gettext("Set"), False: gettext("Not set")}

@@ -17,6 +17,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     "code": "ABCD-EFGH-JKLM-NPQR",
     "document": "Transfer 4711",
     "email": "ana@example.com",
+    "host": "mail.example.com",
     "included": "20.00",
     "issuer": "https://login.example.com",
     "key": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",

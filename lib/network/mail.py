@@ -1,9 +1,8 @@
-"""Whether emails can leave this installation, and the rendering of emails."""
+"""The rendering of emails, and the error of an installation that cannot send them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.template.loader import render_to_string
 
 
@@ -11,11 +10,6 @@ class NoMailServer(OSError):
     """No mail server is configured, so an email was not sent. It is an OSError, so that handlers of
     an unreachable mail server handle it too.
     """
-
-
-def mail_is_set_up() -> bool:
-    """Whether emails can be sent."""
-    return not settings.EMAIL_BACKEND.endswith("NoServerBackend")
 
 
 def render_letter(template: str, context: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,9 @@ from typing import Any, Final
 from gateway.providers.models import Capabilities
 from playground.turns.side_request_rules import aside_request
 
+CHEAPEST: Final = "*"
+"""The choice of whichever model is the cheapest: no model has this name."""
+
 TITLE_MAX: Final = 120
 MADE_TITLE_MAX: Final = 80
 """Of one that no person wrote."""
@@ -12,6 +15,9 @@ QUESTION_MAX: Final = 2_000
 ANSWER_MAX: Final = 1_000
 """Of question and answer a model that names a chat reads so many characters."""
 
+CHEAP_MAX_NANO: Final = 1_000_000
+"""A model whose title is expected to cost more than a tenth of a cent is not cheap."""
+_INPUT_TOKENS: Final = 750
 _OUTPUT_MAX: Final = 40
 _ASKED: Final = (
     "Name the conversation below in at most six words, in its own language. "
@@ -33,6 +39,14 @@ def title_request(
     return aside_request(model, _ASKED, turn, capabilities, output_max=_OUTPUT_MAX)
 
 
+def expected_nano(input_rate: int, output_rate: int, call_nano: int) -> int:
+    """Return what a title is expected to cost at these rates, in nano per million tokens."""
+    tokens_nano = _INPUT_TOKENS * input_rate + _OUTPUT_MAX * output_rate
+    return tokens_nano // 10**6 + call_nano
+
+
 def title_in(answer: str) -> str:
-    """Extract the name from a model's answer, or ""."""
-    return first_words(answer).strip("\"'“”«»「」 .。")
+    """Extract the name from a model's answer, or "". Signs that are not seen, such as those that
+    turn the direction of text, are left out."""
+    visible = "".join(sign for sign in answer if sign.isprintable() or sign == "\n")
+    return first_words(visible).strip("\"'“”«»「」 .。")

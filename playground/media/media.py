@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
@@ -19,6 +18,7 @@ from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor, organisation_of, person_of
 from accounts.keys.keys import playground_key
 from gateway.models import MediaTask
+from gateway.settings.installation import task_result_days
 from lib import clock
 from lib.ids import new_id
 from playground.media.answer import MadeFile, Transcript
@@ -85,7 +85,7 @@ def search_media(actor: Actor, words: str, kind: str) -> QuerySet[MediaRun]:
 
 def result_life() -> dt.timedelta:
     """Return how long the files of a run are kept."""
-    return dt.timedelta(days=settings.TASK_RESULT_DAYS)
+    return dt.timedelta(days=task_result_days())
 
 
 def begin_media(actor: Actor, order: MediaOrder) -> list[MediaRun]:

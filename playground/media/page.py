@@ -1,5 +1,6 @@
 """The context of the media pages: a form for a model, running runs, and results."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from lib.ids import id_text, new_id
 from lib.numbers.formatting import data_size
 from playground.chats.conversations import access_attachment
 from playground.media.answer import clock as clock_text
-from playground.media.media import RESULT, result_life, visible_media
+from playground.media.media import RESULT, visible_media
 from playground.media.orders import ROLES
 from playground.media.rules import MediaField, MediaModel, fields_of
 from playground.media.service_results import Drawing, SongDisplay, describe_drawing, describe_song
@@ -188,6 +189,7 @@ class RunDisplay:
     next_step: str
     ask_href: str
     video: MediaTask | None = None
+    kept_until: dt.datetime | None = None
     expired: bool = False
     song: SongDisplay | None = None
     drawing: Drawing | None = None
@@ -233,12 +235,6 @@ class RunDisplay:
         page = reverse(page_name(self.run.kind), args=[self.run.organisation.slug])
         return f"{page}?again={self.id}"
 
-    @property
-    def kept_until(self) -> Any:
-        if self.video is not None:
-            return self.video.expires_at
-        return self.run.ended_at + result_life() if self.run.ended_at else None
-
 
 def describe_runs(
     runs: Iterable[MediaRun], prices: Mapping[str, int] = MappingProxyType({})
@@ -275,6 +271,14 @@ def button_prices(actor: Actor, kind: str) -> dict[str, int]:
     """Return the price (nano) of each Midjourney action that the actor may use; {} for other
     kinds."""
     return call_prices(actor, "midjourney") if kind == MediaKind.MIDJOURNEY else {}
+
+
+def _kept_until(task: MediaTask | None, results: Iterable[Attachment | None]) -> Any:
+    """When the first result is deleted; None for one that a chat keeps."""
+    if task is not None:
+        return task.expires_at
+    ends = [file.unsent_until for file in results if file and file.unsent_until]
+    return min(ends, default=None)
 
 
 def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, int]) -> RunDisplay:
@@ -314,6 +318,7 @@ def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, in
         next_step=step,
         ask_href=ask_href(outcome),
         video=task if run.task else None,
+        kept_until=_kept_until(task, [one.file for one, _ in files if one.role == RESULT]),
         expired=_is_expired(state, results, task),
         song=describe_song(slug, run, task) if run.kind == MediaKind.MUSIC else None,
         drawing=describe_drawing(run, task, prices) if run.kind == MediaKind.MIDJOURNEY else None,

@@ -96,7 +96,7 @@ def offered_models(actor: Actor) -> list[OfferedModel]:
     return [
         model
         for model in offered
-        if _may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
+        if may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
     ]
 
 
@@ -105,7 +105,8 @@ def chat_models(actor: Actor) -> list[OfferedModel]:
     return [model for model in offered_models(actor) if model.chats]
 
 
-def _may_ask(key: Key, model: str) -> bool:
+def may_ask(key: Key, model: str) -> bool:
+    """Return whether the key is not limited to other models."""
     patterns = key.model_patterns
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 

@@ -35,7 +35,8 @@ def choose_leaving(actor: Actor, leaving: Leaving) -> None:
 
 
 def choose_title_model(actor: Actor, model: str) -> None:
-    """Set the model that names the person's new chats, "" for their first words."""
+    """Set the model that names the person's new chats, CHEAPEST for whichever it is, "" for their
+    first words."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
 

@@ -16,7 +16,8 @@ from lib.database.async_database import run_in_database
 from lib.htmx import is_htmx, see_other, toast
 from lib.refusal import Refused
 from playground.chats.desk import keys_context
-from playground.chats.titles import most_nano, naming_totals
+from playground.chats.title_rules import CHEAPEST
+from playground.chats.titles import default_title_model, most_nano, naming_totals
 from playground.models import Leaving
 from playground.models_offered.offered_models import chat_models
 from playground.panel.words import PAYER_RULES, SHORTCUTS
@@ -62,7 +63,8 @@ async def title_cost(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("playground.use")
 @require_POST
 def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    choose_title_model(actor, _model(request, actor, "title_model"))
+    cheapest = request.POST.get("title_model") == CHEAPEST
+    choose_title_model(actor, CHEAPEST if cheapest else _model(request, actor, "title_model"))
     return _save_preferences(request, actor)
 
 
@@ -148,9 +150,12 @@ def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     return _save_preferences(request, actor)
 
 
-async def _title_cost(request: HttpRequest, actor: Actor, model: str) -> dict[str, Any]:
-    if not model:
+async def _title_cost(request: HttpRequest, actor: Actor, chosen: str) -> dict[str, Any]:
+    if not chosen:
         return {}
+    model = await run_in_database(default_title_model, actor, chosen)
+    if not model:
+        return {"title_refused": gettext("No model is cheap enough, so the first words are used.")}
     try:
         return {"title_nano": await most_nano(actor, relay_of(request), model)}
     except RequestFault as fault:

@@ -27,7 +27,7 @@ from lib import clock
 from lib.database.async_database import run_in_database
 from lib.database.tenancy import own_context, use_tenant
 from playground.chats import titles
-from playground.models import Run, RunState
+from playground.models import NamedBy, Run, RunState
 from playground.models_offered.offered_models import capabilities_of_model, price_version_of
 from playground.panel.settings import Settings
 from playground.payers.paying import stored_payer
@@ -136,7 +136,7 @@ class _Carrier:
         try:
             with notifications().subscribe(self._run.id) as notified:
                 await self._stream(notified)
-            if self._turn.began_conversation and not self._run.column:
+            if self._turn.conversation.named_by == NamedBy.PENDING and not self._run.column:
                 await titles.name_chat(self._run.assistant_message_id, self._actor, self._relay)
         except Exception:
             log.exception("run %s failed", self._run.id)

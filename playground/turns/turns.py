@@ -74,8 +74,6 @@ class Turn:
     user_message: Message
     assistant_message: Message
     fresh: bool
-    began_conversation: bool = False
-    wrote_user_message: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,8 +225,6 @@ def add_column(
             number=number,
             batch=first.batch,
             form=form,
-            began=False,
-            wrote=False,
         )
 
 
@@ -265,8 +261,7 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     for number, column in enumerate(form.columns):
         parent = _parent_of(conversation, form, number, began=began)
         key = parent.id if parent else None
-        wrote = form.retry is None
-        if not wrote and parent is not None:
+        if form.retry is not None and parent is not None:
             user_message = parent
         elif key in parents:
             user_message = parents[key]
@@ -281,8 +276,6 @@ def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
                 number=number,
                 batch=batch,
                 form=form,
-                began=began,
-                wrote=wrote,
             )
         )
     leaf = turns[0].assistant_message
@@ -338,8 +331,6 @@ def _write_run(
     number: int,
     batch: UUID,
     form: TurnForm,
-    began: bool,
-    wrote: bool,
 ) -> Turn:
     request_id = new_id()
     unwatched_ms = unwatched_ms_of(organisation_of(actor), person_of(actor))
@@ -380,8 +371,6 @@ def _write_run(
         user_message=question,
         assistant_message=answer,
         fresh=True,
-        began_conversation=began,
-        wrote_user_message=wrote,
     )
 
 

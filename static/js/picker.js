@@ -18,10 +18,11 @@ const valuesOf = (root) => $$(".chip", root).map((chip) => chip.dataset.value);
 // has no place for it.
 function store(root) {
   const { plain, field, list } = parts(root), values = valuesOf(root), text = field.value.trim();
+  const strict = plain.options || "strict" in root.dataset;
   if (!plain.options) plain.value = "many" in root.dataset ? [...values, text].filter(Boolean).join(", ") : text || (values[0] ?? "");
   else if (plain.multiple) for (const one of plain.options) one.selected = values.includes(one.value);
   else plain.value = values[0] ?? "";
-  if (plain.options) field.setCustomValidity(text && list.dataset.choose);
+  if (strict) field.setCustomValidity(text && list.dataset.choose);
   for (const name of ["input", "change"]) plain.dispatchEvent(new Event(name, { bubbles: true }));
 }
 
@@ -74,9 +75,11 @@ function takeWhole(root) {
 }
 
 // The list: asked for where the field has an address, else from the plain field's own options --------
+const awaited = new WeakSet();
 let timer;
 function look(root, wait = 0) {
   const { plain, field, list } = parts(root);
+  awaited.add(root);
   if (plain.options) { offer(root); return; }
   clearTimeout(timer);
   timer = setTimeout(() => {
@@ -124,13 +127,19 @@ function mark(root) {
   list.style.top = `${below ? box.bottom + 4 : box.top - list.offsetHeight - 4}px`;
   const first = rows.find((row) => !row.hidden);
   first?.setAttribute("aria-selected", "true");
-  field.setAttribute("aria-activedescendant", first?.id ?? "");
+  if (first) field.setAttribute("aria-activedescendant", first.id);
+  else field.removeAttribute("aria-activedescendant");
 }
 
 on("htmx:after:swap", (event, root) => {
-  mark(root);
-  if (document.activeElement === parts(root).field) takeWords(root);
-  else takeWhole(root);
+  const { field, list } = parts(root);
+  if (document.activeElement === field && awaited.has(root)) {
+    mark(root);
+    takeWords(root);
+  } else {
+    takeWhole(root);
+    list.replaceChildren();
+  }
 });
 on("input", ({ target }, root, { field, plain }) => {
   if (target !== field) return;
@@ -162,7 +171,7 @@ on("click", ({ target }, root, { field, list }) => {
     gone.closest(".chip").remove();
     store(root);
     field.focus();
-  } else if (target.closest(".picked")) {
+  } else if (target.closest(".picked") && !field.disabled) {
     field.focus();
     look(root);
   }
@@ -172,9 +181,12 @@ on("focusout", ({ relatedTarget }, root, { list }) => {
   takeWhole(root);
   if (list.matches(":popover-open")) list.hidePopover();
 });
-on("toggle", ({ newState }, root, { field, list }) => {
+on("beforetoggle", ({ newState }, root, { field, list }) => {
   field.ariaExpanded = newState === "open";
-  if (newState === "closed") list.replaceChildren();
+  if (newState === "open") return;
+  awaited.delete(root);
+  list.replaceChildren();
+  field.removeAttribute("aria-activedescendant");
 });
 // What belongs to another choice (a team to "Team") goes with it.
 document.addEventListener("change", ({ target }) => {
@@ -187,6 +199,25 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 
+// Rows of fields (lib/rows.py) --------------------------------------------------------------------------
+let rowCount = 0;
+document.addEventListener("click", ({ target }) => {
+  const more = target.closest("[data-row-add]"), gone = target.closest("[data-row-remove]");
+  if (gone) {
+    const add = $("[data-row-add]", gone.closest("[data-rows]"));
+    gone.closest(".field-row").remove();
+    add.focus();
+  }
+  if (!more) return;
+  const row = $(":scope > template", more.parentElement).content.firstElementChild.cloneNode(true);
+  rowCount += 1;
+  for (const one of $$("[id]", row)) one.id += `_${rowCount}`;
+  for (const one of $$("[aria-controls]", row)) one.setAttribute("aria-controls", `${one.getAttribute("aria-controls")}_${rowCount}`);
+  more.before(row);
+  ready(row);
+  $("input:not([type=hidden]), select", row).focus();
+});
+
 // The field to type in takes the place of the plain one for its label, hint, error and focus.
 function ready(place) {
   for (const root of $$("[data-picker]:not([data-ready])", place)) {
@@ -195,7 +226,7 @@ function ready(place) {
     const id = plain.id;
     plain.removeAttribute("id");
     field.id = id;
-    for (const name of ["aria-describedby", "aria-invalid", "autofocus"]) {
+    for (const name of ["aria-describedby", "aria-invalid", "aria-label", "autofocus"]) {
       if (!plain.hasAttribute(name)) continue;
       field.setAttribute(name, plain.getAttribute(name));
       plain.removeAttribute(name);

@@ -315,7 +315,7 @@ on("input", ({ target }) => {
   if (!place) return;
   const labels = initial.get(form)?.labels ?? {};
   const names = [...new Set(changes(form).map((name) => labels[name] || labelOf(form, name)))].filter(Boolean);
-  place.textContent = names.length ? words[names.length > 1 ? "changes" : "change"].replace("{n}", names.length).replace("{names}", names.join(words.comma)) : "";
+  place.textContent = names.length ? words[names.length > 1 ? "changes" : "change"].replace("{n}", names.length).replace("{s}", names.join(words.comma)) : "";
 });
 const unsaved = (root) => $$("form[data-guarded]", root).some((form) => form !== sent && (changes(form).length || $("[aria-invalid=true]", form)));
 const leaves = (root) => !unsaved(root) || confirm(words.leave);

@@ -149,3 +149,50 @@ def test_pickers_fit_a_telephone(site: Installation, owner: Visitor) -> None:
     page.get_by_role("option", name=MODEL).click()
     expect(page.get_by_role("option", name=ECHO)).to_be_visible()
     assert too_wide(page) == ""
+
+
+def test_rows_are_added_filled_and_removed(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.goto("/admin/people/sign-up")
+    page.get_by_label("Domain", exact=True).fill("rows.example")
+    picker(page, "Organisation").fill("acm")
+    page.get_by_role("option", name="Acme").click()
+    page.get_by_label("Role", exact=True).select_option("viewer")
+    page.get_by_role("button", name="Add row").click()
+    expect(page.get_by_label("Domain", exact=True)).to_have_count(2)
+    expect(page.get_by_label("Domain", exact=True).nth(1)).to_be_focused()
+    page.keyboard.type("gone.example")
+    assert findings_in_both_themes(page) == []
+    page.get_by_role("button", name="Remove row").nth(1).click()
+    expect(page.get_by_role("button", name="Add row")).to_be_focused()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Settings saved.")).to_be_visible()
+    expect(page.get_by_label("Domain", exact=True).first).to_have_value("rows.example")
+    expect(page.locator(".chip").first).to_contain_text("Acme")
+    page.get_by_role("button", name="Remove row").first.click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Domain", exact=True)).to_have_value("")
+
+
+def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.goto(f"{site.organisation}/budgets/new")
+    expect(page.get_by_role("combobox", name="Name")).to_be_hidden()
+    page.get_by_label("Applies to", exact=True).select_option("team")
+    picker(page, "Name").click()
+    page.locator(OPTION).first.click()
+    assert chips(page, "Name") == ["core"]
+    page.get_by_label("Applies to", exact=True).select_option("model")
+    assert chips(page, "Name") == []
+    picker(page, "Name").fill(f"{MODEL[:4]}*")
+    expect(page.locator(OPTION).first).to_contain_text("1 model")
+    page.keyboard.press("Enter")
+    page.get_by_label("Period", exact=True).select_option("week")
+    page.get_by_label("Resets on", exact=True).select_option("Sunday")
+    picker(page, "Time zone").fill("berl")
+    page.keyboard.press("Enter")
+    page.get_by_label("Amount (USD)").fill("1000")
+    page.get_by_role("button", name="Create budget").click()
+    expect(page.get_by_role("link", name=f"{MODEL[:4]}*")).to_be_visible()
+    row = site.row("SELECT * FROM billing_budget WHERE subject = %s", f"{MODEL[:4]}*")
+    assert (row["period"], row["anchor"], row["timezone"]) == ("week", 6, "Europe/Berlin")

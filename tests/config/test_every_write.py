@@ -44,6 +44,7 @@ BEHIND: Final = {
 NOTHING_CHANGES: Final = {
     "POST /channels/{id}/preview",
     "POST /channels/{id}/provider-models",
+    "POST /mail-server/test",
     "POST /prompts/{slug}/render",
     "POST /provider-models",
     "POST /routes/preview",
@@ -62,6 +63,7 @@ NOTHING_CHANGES: Final = {
     "draft_debug",
     "embedding_bound",
     "history_export",
+    "mail_server_test",
     "manage.py export",
     "manage.py messages",
     "manage.py verify",

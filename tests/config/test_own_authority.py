@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from django.core.mail import get_connection
+from django.test import override_settings
 
+from accounts.mail_server.mail_server import BACKEND
 from accounts.single_sign_on import oidc
 from billing.topups.processors.processor import ChargeOrder
 from billing.topups.processors.stripe import StripeProcessor
@@ -144,8 +146,9 @@ def ask_channel(url: str) -> None:
 
 def send_email(url: str) -> None:
     port = int(url.rpartition(":")[2])
-    backend = "config.server.email_backends.ServerBackend"
-    get_connection(backend, host="127.0.0.1", port=port, use_ssl=True, use_tls=False).open()
+    server = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": port, "EMAIL_USE_SSL": True}
+    with override_settings(**server, EMAIL_USE_TLS=False):
+        get_connection(BACKEND).open()
 
 
 def send_trace(url: str) -> None:

@@ -266,6 +266,8 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "force_second_factor",
                 "rename_organisation",
                 "save_sign_up",
+                "_mail_server",
+                "_safeguard",
                 "_view",
             )
         )

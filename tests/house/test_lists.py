@@ -63,6 +63,7 @@ NO_LIST = {
     "usage/keys/key_bulk.html": "what one change of several keys would do",
     "usage/limits/_budget_chart.html": "the figures of a chart",
     "usage/limits/_budget_log.html": "alerts of one budget",
+    "billing/safeguards/safeguards.html": "the few that were set, with forms beside them",
     "billing/invoices/_document.html": "the lines of one document",
     "usage/months/seller.html": "the taxes of one seller",
     "usage/reports/_chart_table.html": "the figures of a chart",

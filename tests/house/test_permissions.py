@@ -47,6 +47,7 @@ ASKED: Final = {
         usage.reviews.reviews.count_open usage.reviews.reviews.list_reviews
         usage.reviews.reviews.open_reviews usage.reviews.reviews.unknown_kinds
         usage.reviews.accepted_members.accepted_members
+        billing.safeguards.safeguards.all_safeguards
     """,
     "credits.write": """
         billing.invoices.invoices._person usage.margin.provider_bills.reconcile

@@ -25,6 +25,7 @@ from django.test import Client
 from django.utils.translation.template import templatize
 
 from accounts.access.actors import SYSTEM
+from accounts.limits.rules import ENDPOINTS
 from accounts.models import Role
 from accounts.sign_up.sign_up import save_sign_up
 from config.jobs.runs import watch
@@ -33,12 +34,12 @@ from gateway.channel_tests.words import FAULTS
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id
+from lib.places import zone_choices
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
 from tests.house.test_style import ROOMS, ROOT, _at, _files, _walked
 from tests.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
-from usage.reports.time_zones import ZONES
 from usage.rollups.rollups import replace_all
 
 CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
@@ -50,6 +51,7 @@ CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext
 SPECIMENS = ROOT / "templates/design"
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%[sd]|(</?\w+[^>]*>)")
 WORD = re.compile(r"[A-Za-z]{2,}")
+BLANK = re.compile(r"\{[a-z]+\}")  # what a script fills in
 ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -354,7 +356,6 @@ PHRASES = (
     "Top P",
     "Top K",
     "Idempotency-Key",
-    "manage.py apply",
     "weir.yaml",
     "WEIR_KEK",
     "settings 中将其网段加入 egress_allow",
@@ -371,7 +372,12 @@ PHRASES = (
 )
 
 # Texts that are such a value themselves: a field's, a code block's.
-VALUES = frozenset({"auto", "flex", "sh"})
+VALUES = frozenset(
+    {
+        *("auto", "flex", "sh", *ENDPOINTS, *ENDPOINTS.values()),
+        *(text for zone in zone_choices() for text in zone),
+    }
+)
 
 # What the tests below put there: people, names, a dialect, a time zone.
 OURS = frozenset(
@@ -398,11 +404,11 @@ def _in_chinese(client: Client) -> Client:
 
 def _english(page: str) -> set[str]:
     """English words that a page shows, but for names, codes and what the tests put there."""
-    whole = VALUES.union(ZONES, (zone.replace("_", " ") for zone in ZONES))
-    page_text = " ".join(text for text in _visible(page) if text not in whole)
+    page_text = " ".join(text for text in _visible(page) if text not in VALUES)
     for phrase in PHRASES:
         page_text = page_text.replace(phrase, "")
-    return set(WORD.findall(re.sub(ID, "", page_text))) - KEPT - OURS
+    page_text = BLANK.sub("", re.sub(ID, "", page_text))
+    return set(WORD.findall(page_text)) - KEPT - OURS
 
 
 def _read(client: Client, path: str, status: int = 200, **post: str) -> str:

@@ -13,10 +13,13 @@ from email.message import EmailMessage
 
 @dataclass
 class MailServer:
-    """`letters` are what was taken, in its order."""
+    """`letters` are what was taken, in its order, and `commands` what was said before. `answers`
+    replace 250 to a command, by its verb."""
 
     port: int = 0
     letters: list[EmailMessage] = field(default_factory=list)
+    commands: list[bytes] = field(default_factory=list)
+    answers: dict[bytes, bytes] = field(default_factory=dict)
 
 
 @contextmanager
@@ -28,10 +31,11 @@ def mail_server() -> Iterator[MailServer]:
             self._say(b"220 here")
             while line := self.rfile.readline():
                 verb = line.split(b" ")[0].strip().upper()
-                if verb == b"DATA":
+                kept.commands.append(line.strip())
+                if verb == b"DATA" and verb not in kept.answers:
                     self._say(b"354 go on")
                     kept.letters.append(self._letter())
-                self._say(b"221 bye" if verb == b"QUIT" else b"250 ok")
+                self._say(kept.answers.get(verb, b"221 bye" if verb == b"QUIT" else b"250 ok"))
                 if verb == b"QUIT":
                     return
 

@@ -11,6 +11,7 @@ from accounts.organisations import organisations
 from accounts.second_factor import second_factor
 from accounts.sessions import sessions
 from accounts.sessions.store import SessionStore
+from playground.models import Preference
 
 
 def assemble() -> dict[str, Any]:
@@ -21,6 +22,8 @@ def assemble() -> dict[str, Any]:
     members.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
     organisations.create_organisation("Poor", owner=alice, actor=SYSTEM)
     people = User.objects.filter(memberships__organisation=acme)
+    # Chats have their first words as names but where that is tested.
+    Preference.objects.bulk_create(Preference(user=user, title_model="") for user in people)
     return {
         "organisation": acme.id,
         "team": acme.teams.get().id,

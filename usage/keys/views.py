@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
@@ -22,17 +21,13 @@ from accounts.keys import lookup as key_lookup
 from accounts.models import Key, KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budgets
-from billing.models import Budget
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, toast
 from lib.ids import id_text
-from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
-from usage.keys.bulk import set_key_budget
 from usage.keys.last_use import use_of_keys
-from usage.limits.budget_forms import KeyEditForm, NewKeyForm
 from usage.limits.budget_views import meter_of
 
 # Shorter than the shortest lifetime that the form offers.
@@ -228,39 +223,7 @@ def badge_of(key: Key) -> Badge:
     return _BADGES[state]
 
 
-@organisation_page("keys.write_own")
-@require_http_methods(["GET", "HEAD", "POST"])
-def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
-    may_budget = access.scope_of(actor, "budgets.write") is not None
-    initial = {"team": request.GET.get("team")}
-    form = NewKeyForm(request.POST or None, initial=initial, may_budget=may_budget, actor=actor)
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        team, account, project = form.place()
-        try:
-            with transaction.atomic():
-                key, text = keys.mint_key(
-                    actor,
-                    team or access.access_team(actor),
-                    data["name"],
-                    kind=KeyKind(data["kind"]),
-                    user=None if account else form.person() or actor.user,
-                    service_account=account,
-                    project=project,
-                    model_patterns=data["models"],
-                    expires_at=data["lifetime"],
-                    **form.limits(),
-                )
-                _set_budget(actor, key, None, form)
-        except Refused as refused:
-            refused.tell(form)
-        else:
-            return _show_secret_once(request, key, text)
-    context = {"form": form, "team": access.access_team(actor)}
-    return render_dialog(request, "accounts/keys/key_new.html", context, refused=form.is_bound)
-
-
-def _show_secret_once(
+def show_secret_once(
     request: HttpRequest, key: Key, text: str, *, rotated: bool = False
 ) -> HttpResponse:
     """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
@@ -278,41 +241,6 @@ def _show_secret_once(
     )
     response["HX-Trigger"] = "keys-changed"
     return response
-
-
-@organisation_page("keys.write_own")
-@require_http_methods(["GET", "HEAD", "POST"])
-def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    key = access.writable_key(actor, id)
-    budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
-    may_budget = access.reaches_team(actor, "budgets.write", key.team_id)
-    form = KeyEditForm.of(actor, key, budget, request.POST or None, may_budget=may_budget)
-    if may_budget and request.GET.get("focus") == "budget":
-        form.focus_budget()
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        try:
-            with transaction.atomic():
-                keys.change_key(
-                    actor,
-                    key,
-                    name=data["name"],
-                    model_patterns=data["models"],
-                    disabled=data["disabled"],
-                    **form.limits(),
-                )
-                _set_budget(actor, key, budget, form)
-        except Refused as refused:
-            refused.tell(form)
-        else:
-            messages.success(request, gettext("Key %(name)s saved.") % {"name": data["name"]})
-            return redirect_to(request, "keys", slug_of(actor))
-    return render_dialog(
-        request,
-        "accounts/keys/key_edit.html",
-        {"form": form, "key": key, "id": id_text(key.id), "team": key.team},
-        refused=form.is_bound,
-    )
 
 
 @organisation_page("keys.write_own")
@@ -356,7 +284,7 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         except keys.KeyRefused as refused:
             form.add_error(None, refused.message)
         else:
-            return _show_secret_once(request, rotated, text, rotated=True)
+            return show_secret_once(request, rotated, text, rotated=True)
     return render_dialog(
         request,
         "accounts/keys/key_rotate.html",
@@ -378,12 +306,3 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
         request, gettext("Only the newest secret of %(name)s works now.") % {"name": key.name}
     )
     return redirect_to(request, "keys", slug_of(actor))
-
-
-def _set_budget(
-    actor: Actor, key: Key, budget: Budget | None, form: NewKeyForm | KeyEditForm
-) -> None:
-    """Make the key's budget what the form says; the form of who may not says nothing."""
-    if form.may_budget:
-        data = form.cleaned_data
-        set_key_budget(actor, key, budget, data["budget"], data["period"])

@@ -1,34 +1,23 @@
 """Forms of budgets, and of keys with their budgets."""
 
 import datetime as dt
-from typing import Any, Final, cast
-from zoneinfo import available_timezones
+from typing import Any, cast
 
 from django import forms
-from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.access.actors import Actor, slug_of
-from accounts.forms import CountsForm, KeyForm, KeyPlaceForm
-from accounts.keys.keys import LIMITS
-from accounts.models import Key
-from accounts.organisations.labels import join_labels
+from accounts.forms import CountsForm
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
-from billing.limits.budget_rules import ALERT_PERCENTS, INCREASE_REASON_MAX, PERIODS, default_anchor
+from billing.limits.budget_rules import (
+    ALERT_PERCENTS,
+    INCREASE_REASON_MAX,
+    PERIODS,
+)
 from billing.limits.budgets import TERMS
 from billing.models import Budget, BudgetAction, BudgetScope
-from gateway.public_models.model_choices import offered_names
-from gateway.public_models.model_fields import ModelsField
 from lib import clock
 from lib.numbers.date_input import DateInput
-from lib.numbers.whole_numbers import WholeNumberField
-from lib.picker import split_words
-from usage.reports.time_zones import ZONES
-
-_AS_STORED: Final = (
-    "rpm", "tpm", "parallel", "endpoints", "required_labels", "log_content", "zero_retention",
-)  # fmt: skip
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),
@@ -70,107 +59,13 @@ class PercentsField(forms.CharField):
         return sorted({int(word) for word in words})
 
 
-class ZoneField(forms.ChoiceField):
-    """A time zone: some are offered, any is taken, for a browser adds the one of its reader."""
-
-    def __init__(self, **over: Any) -> None:
-        choices = [(zone, zone.replace("_", " ")) for zone in ZONES]
-        super().__init__(**{"choices": choices, "initial": "UTC", **over})
-
-    def valid_value(self, value: Any) -> bool:
-        return value in available_timezones()
-
-
-def _period(**over: Any) -> forms.ChoiceField:
+def period_field(**over: Any) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=gettext_lazy("Period"),
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
         **over,
     )
-
-
-class _Budgeted(forms.Form):
-    """A key's form with its models, and with a budget for who may set one."""
-
-    models = ModelsField(
-        label=gettext_lazy("Models"),
-        required=False,
-        help_text=gettext_lazy(
-            "Names, or patterns such as gpt-*. Leave empty to allow all models."
-        ),
-    )
-    budget = MoneyField(
-        label=gettext_lazy("Budget (USD)"),
-        required=False,
-        help_text=gettext_lazy(
-            "Spent and reserved together never exceed this. Leave empty for no budget."
-        ),
-    )
-    period = _period(required=False)
-
-    def __init__(self, *args: Any, may_budget: bool, **over: Any) -> None:
-        super().__init__(*args, **over)
-        self.may_budget = may_budget
-        if not may_budget:
-            del self.fields["budget"], self.fields["period"]
-
-    def clean_period(self) -> str:
-        return self.cleaned_data["period"] or "month"
-
-    def offer_models(self, actor: Actor) -> None:
-        """Offer the models that the actor sees. A key keeps the name of a model that is gone."""
-        models = cast(ModelsField, self.fields["models"])
-        models.offer(offered_names(actor), reverse("model_choices", args=[slug_of(actor)]))
-        models.kept = split_words(self.initial.get("models", ""))
-
-    def focus_budget(self) -> None:
-        """Begin with the budget."""
-        for field in self.fields.values():
-            field.widget.attrs.pop("autofocus", None)
-        self.fields["budget"].widget.attrs["autofocus"] = True
-
-    def limits(self) -> dict[str, Any]:
-        """Return the limits of a key from the form."""
-        return {name: self.cleaned_data[name] for name in LIMITS if name in self.cleaned_data}
-
-
-class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
-    """The form of a new key with its limits and budget."""
-
-    def __init__(self, *args: Any, actor: Actor, **over: Any) -> None:
-        super().__init__(*args, actor=actor, **over)
-        self.offer_models(actor)
-
-
-class KeyEditForm(_Budgeted, KeyForm):
-    """What a key may do and spend from now on."""
-
-    kind = lifetime = None  # type: ignore[assignment]
-    disabled = forms.BooleanField(
-        label=gettext_lazy("Disabled"),
-        required=False,
-        help_text=gettext_lazy("Requests with this key are rejected until it is enabled again."),
-    )
-
-    @classmethod
-    def of(
-        cls, actor: Actor, key: Key, budget: Budget | None, data: Any, *, may_budget: bool
-    ) -> "KeyEditForm":
-        """The form of a key as it is now."""
-        initial: dict[str, Any] = {
-            "name": key.name,
-            "models": ", ".join(key.model_patterns),
-            "disabled": key.disabled,
-            **{name: getattr(key, name) for name in _AS_STORED},
-            **{name: " ".join(getattr(key, name)) for name in ("networks", "data_regions")},
-            "tags": join_labels(key.tags),
-        }
-        if budget is not None:
-            initial |= {"budget": format_usd(budget.amount_nano), "period": budget.period}
-        form = cls(data, initial=initial, may_budget=may_budget)
-        form.offer_models(actor)
-        return form
 
 
 class BulkExpiryForm(forms.Form):
@@ -230,10 +125,10 @@ class BulkBudgetForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Leave empty to remove the budgets."),
     )
-    period = _period()
+    period = period_field()
 
 
-class _Terms(forms.Form):
+class TermsForm(forms.Form):
     """What happens at the limit of a budget, and on the way there."""
 
     action = forms.ChoiceField(
@@ -270,52 +165,7 @@ class _Terms(forms.Form):
         return sent
 
 
-class BudgetForm(_Terms):
-    """The form of a new budget."""
-
-    scope = forms.ChoiceField(
-        label=gettext_lazy("Applies to"),
-        choices=list(SCOPE_NAMES.items()),
-        widget=forms.Select(attrs={"autofocus": True}),
-    )
-    subject = forms.CharField(
-        label=gettext_lazy("Name"),
-        required=False,
-        max_length=200,
-        help_text=gettext_lazy(
-            "The team or key name, the person's email address, the model name or pattern, or "
-            "the label. Leave empty for the organisation."
-        ),
-        widget=forms.TextInput(attrs={"spellcheck": "false", "list": "budget-subjects"}),
-    )
-    amount = MoneyField(label=gettext_lazy("Amount (USD)"))
-    period = _period()
-    anchor = WholeNumberField(
-        label=gettext_lazy("Period starts at"),
-        required=False,
-        min_value=0,
-        max_value=59,
-        help_text=gettext_lazy(
-            "Minute of the hour, hour of the day, weekday (0 = Monday) or day of the month. "
-            "Leave empty to start on the hour, at midnight, on Monday or on the 1st."
-        ),
-    )
-    timezone = ZoneField(label=gettext_lazy("Time zone"))
-
-    def __init__(self, *args: Any, **over: Any) -> None:
-        super().__init__(*args, **over)
-        if self.initial.get("scope"):
-            del self.fields["scope"].widget.attrs["autofocus"]
-            self.fields["amount"].widget.attrs["autofocus"] = True
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        if data.get("anchor") is None and "period" in data:
-            data["anchor"] = default_anchor(data["period"])
-        return data
-
-
-class BudgetChangeForm(_Terms):
+class BudgetChangeForm(TermsForm):
     """What of a budget can change."""
 
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))

@@ -16,14 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import access, actors
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
-from accounts.members.access import named_members
-from accounts.models import KeyKind
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage
 from billing.models import Budget, RaiseState
 from lib import clock
-from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other
+from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -35,7 +33,6 @@ from usage.limits.budget_forms import (
     PERIOD_NAMES,
     SCOPE_NAMES,
     BudgetChangeForm,
-    BudgetForm,
 )
 
 _FRESH = dt.timedelta(minutes=1)
@@ -166,58 +163,6 @@ def active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any
     ]
 
 
-@organisation_page("budgets.write")
-@require_http_methods(["GET", "HEAD", "POST"])
-def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = BudgetForm(request.POST or None, initial=_initial(request))
-    if request.method == "POST" and form.is_valid():
-        try:
-            budget = _budget_of_form(actor, form)
-            budget_simulation.create_budget(
-                actor,
-                budget.organisation,
-                scope=budget.scope,
-                subject=budget.subject,
-                amount_nano=budget.amount_nano,
-                period=budget.period,
-                anchor=budget.anchor,
-                timezone=budget.timezone,
-                **form.terms(),
-            )
-        except BudgetRefused as refused:
-            refused.tell(form)
-        else:
-            messages.success(request, gettext("Budget created. It applies from now on."))
-            return redirect_to(request, back_to(request, reverse("budgets", args=[slug_of(actor)])))
-    context = {"form": form, "next": _next(request), **_choices(actor)}
-    return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
-
-
-def _next(request: HttpRequest) -> str:
-    """Return the page that a dialog was opened on, which a form names as `next`."""
-    return request.POST.get("next", request.GET.get("next", ""))
-
-
-def _initial(request: HttpRequest) -> dict[str, str]:
-    """Return the initial values from a link to the form."""
-    sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
-    return sent if sent["scope"] in SCOPE_NAMES else {}
-
-
-@organisation_page("budgets.write")
-@require_safe
-def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the budget in the form would have refused of the last thirty days."""
-    form = BudgetForm(request.GET)
-    context: dict[str, Any] = {}
-    if form.is_valid():
-        try:
-            context["told"] = budget_simulation.would_have(_budget_of_form(actor, form))
-        except BudgetRefused as refused:
-            context["wrong"] = refused.message
-    return render(request, "usage/limits/_budget_preview.html", context)
-
-
 @organisation_page("budgets.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
@@ -239,7 +184,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
     (usage,) = budgets.current_usage([budget])
     context = {
         "form": form,
-        "next": _next(request),
+        "next": sent_next(request),
         "budget": budget,
         "scope": SCOPE_NAMES[budget.scope],
         "subject": budgets.subject_names([budget])[budget.id],
@@ -340,34 +285,3 @@ def _receiver(delivery: Delivery) -> str:
     if delivery.user is not None:
         return delivery.user.email
     return urlsplit(delivery.endpoint.url).hostname or "" if delivery.endpoint else ""
-
-
-def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
-    """The budget of a form, not saved. Raises BudgetRefused."""
-    data = form.cleaned_data
-    budget = Budget(
-        organisation=actor.organisation,
-        scope=data["scope"],
-        subject=budgets.find_subject(actor, data["scope"], data["subject"].strip()),
-        amount_nano=data["amount"],
-        period=data["period"],
-        anchor=data["anchor"],
-        timezone=data["timezone"],
-    )
-    budgets.check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
-    budgets.check_budget(budget)
-    return budget
-
-
-def _choices(actor: Actor) -> dict[str, Any]:
-    """What can be typed into the field of the subject."""
-    keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
-    may_name = access.scope_of(actor, "members.read") is not None
-    members = named_members(actor)[:200] if may_name else ()
-    return {
-        "subjects": [
-            *(team.name for team in access.visible_teams(actor)),
-            *(key.name for key in keys),
-            *(member.user.email for member in members),
-        ]
-    }

@@ -1,6 +1,8 @@
-"""The time zones that pages offer; the API takes any."""
+"""The time zones that filters offer."""
 
-ZONES = (
+from typing import Final
+
+ZONES: Final = (
     "UTC",
     "America/Los_Angeles",
     "America/Denver",

@@ -15,9 +15,9 @@ from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page, public
 from billing.invoices.billing_details import zone_of
 from lib.htmx import redirect_to, render_dialog, see_other
+from lib.places import ZoneField
 from lib.refusal import Refused
 from usage.models import ReportSchedule, SavedView
-from usage.reports.time_zones import ZONES
 from usage.saved_views import scheduled_reports
 from usage.saved_views.saved_views import access_schedule, find_schedule, own_view
 
@@ -35,7 +35,7 @@ class ScheduleForm(forms.Form):
     hour = forms.TypedChoiceField(
         label=gettext_lazy("At"), coerce=int, choices=[(n, f"{n:02}:00") for n in range(24)]
     )
-    zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+    zone = ZoneField(label=gettext_lazy("Time zone"))
     people = forms.TypedMultipleChoiceField(
         label=gettext_lazy("To"),
         coerce=int,
@@ -44,8 +44,6 @@ class ScheduleForm(forms.Form):
 
     def __init__(self, actor: Actor, view: SavedView, *arguments: Any, **over: Any) -> None:
         super().__init__(*arguments, **over)
-        names = dict.fromkeys((*ZONES, self.initial["zone"]))
-        self.fields["zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
         members = scheduled_reports.receivers_of(actor, view)
         self.fields["people"].choices = [(m.user_id, m.user.email) for m in members]  # type: ignore[attr-defined]
 

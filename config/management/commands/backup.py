@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.system.backups import BackupError, Written, back_up, back_up_to
+from config.system.scheduled_backups import file_name
 from lib import clock
 
 
@@ -39,5 +40,4 @@ class Command(BaseCommand):
 
 
 def _file_of(target: Path) -> Path:
-    name = f"weir-{clock.now():%Y-%m-%dT%H-%M-%SZ}.zip"
-    return target / name if target.is_dir() else target
+    return target / file_name(clock.now()) if target.is_dir() else target

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
+from accounts.mail_server.mail_server import BACKEND
 from accounts.models import AuditEvent, SignInLink, SignInNetwork, TryWindow, User
 from accounts.sign_in import sign_in as signin
 from accounts.sign_up.sign_up import save_sign_up
@@ -134,17 +135,17 @@ def test_a_reset_says_the_same_to_everybody(people: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "words"),
+    ("host", "words"),
     [
-        ("config.server.email_backends.NoServerBackend", "This installation sends no emails"),
-        ("config.server.email_backends.ServerBackend", "The mail server did not accept it"),
+        ("", "This installation sends no emails"),
+        ("127.0.0.1", "The mail server did not accept it"),
     ],
 )
 @pytest.mark.parametrize("email", ["bob@example.org", "zoe@example.org"])
 def test_a_reset_whose_email_was_not_sent_says_so(
-    people: Cast, settings: Any, backend: str, words: str, email: str
+    people: Cast, settings: Any, host: str, words: str, email: str
 ) -> None:
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = backend, "127.0.0.1", 9
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = BACKEND, host, 9
     answer = Client().post("/password/reset", {"email": email}, follow=True)
     assert answer.status_code == 503
     assert words in answer.content.decode()

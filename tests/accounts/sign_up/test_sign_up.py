@@ -221,7 +221,9 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     assert dora.post("/admin/people/sign-up", form)["Location"] == "/admin/people/sign-up"
     assert sign_up.describe_settings() == {"mode": "domain", "domains": [ACME]}
     page = dora.get("/admin/people/sign-up").content.decode()
-    assert "acme.example = acme: developer" in page
+    assert re.search(r'name="domains_domain" value="acme.example"', page)
+    assert re.search(r'name="domains_organisation" value="acme"', page)
+    assert re.search(r'<option value="developer" selected>', page)
     event = AuditEvent.objects.get(action="sign_up.changed")
     assert event.actor_user_id == people.dora.pk
     assert (event.detail["before"]["mode"], event.detail["after"]["mode"]) == ("invite", "domain")
@@ -234,7 +236,10 @@ def test_an_operator_changes_it_on_a_page(people: Cast) -> None:
     ("form", "words"),
     [
         ({"mode": "domain", "domains": ""}, "List at least one domain."),
-        ({"mode": "open", "domains": "acme"}, "Write each line as"),
+        (
+            {"mode": "open", "domains": "acme"},
+            "Enter a domain, an organisation and a role in each row.",
+        ),
         ({"mode": "open", "domains": "acme = acme: viewer"}, "acme is not a domain"),
         ({"mode": "open", "domains": "a.example = none: viewer"}, "There is no organisation none."),
         (

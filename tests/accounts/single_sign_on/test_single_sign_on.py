@@ -452,10 +452,10 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
 @pytest.mark.parametrize(
     ("over", "words"),
     [
-        ({"group_rules": "ml developer"}, "Write each line as"),
-        ({"group_rules": " = developer"}, "Write each line as"),
-        ({"group_rules": "ml = "}, "Write each line as"),
-        ({"group_rules": "ml = : core"}, "Write each line as"),
+        ({"group_rules": "ml developer"}, "Enter a group and a role in each row."),
+        ({"group_rules": " = developer"}, "Enter a group and a role in each row."),
+        ({"group_rules": "ml = "}, "Enter a group and a role in each row."),
+        ({"group_rules": "ml = : core"}, "Enter a group and a role in each row."),
         (
             {"group_rules": "\n".join(f"g{n} = viewer" for n in range(51))},
             "You can list up to 50 entries.",

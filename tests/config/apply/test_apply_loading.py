@@ -73,8 +73,8 @@ WRONG = [
     (
         "settings:\n",
         "setings:\n",
-        "f.yaml:2: setings: unknown field: expected one of version, settings, channels, prices, "
-        "plans, models, model_rules, aliases, people, organisations, sign_up",
+        "f.yaml:2: setings: unknown field: expected one of version, settings, mail_server, "
+        "channels, prices, plans, models, model_rules, aliases, people, organisations, sign_up",
     ),
     (
         '"127.0.0.1/32"',

@@ -10,19 +10,28 @@ from billing.currency import exchange_rates
 from billing.invoices import billing_details
 from billing.limits import budget_alerts, budget_increases, budgets, charge_rule_settings
 from billing.limits.charge_rule import MEASURED
+from billing.models import Safeguard
 from billing.prices import plans, prices, proposals
 from billing.prices.catalogue import CatalogueRow
 from billing.prices.conditions import PriceKey
+from billing.safeguards import safeguards
 from billing.topups import automatic as automatic_topups
 from billing.topups import topups
 from billing.wallets import low_balance, wallets
 from lib import clock
+from tests import cast
 from tests.config.writes.world import NANO, RATES, Writes
 from usage.limits import budget_simulation
 
 SOURCE: Final = f"{prices.CATALOGUE} test"
 ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
 BEFORE: Final[Writes] = {
+    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.set_safeguard(
+        w.dora, "credit_limit", 200 * NANO
+    ),
+    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.set_safeguard(
+        w.dora, "credit_limit", 200 * NANO
+    ),
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
     "billing.limits.budgets.transfer_budgets": lambda w: keys.revoke_key(SYSTEM, w.bobs),
     "billing.limits.budget_increases.end_raise": lambda w: budget_increases.approve(
@@ -36,6 +45,15 @@ BEFORE: Final[Writes] = {
     ),
 }
 WRITES: Final[Writes] = {
+    "billing.safeguards.safeguards.set_safeguard": lambda w: safeguards.set_safeguard(
+        w.dora, "credit_limit", 50 * NANO
+    ),
+    "billing.safeguards.safeguards.approve_safeguard": lambda w: safeguards.approve_safeguard(
+        cast.actor(cast.person("otto", operator=True)), Safeguard.objects.get()
+    ),
+    "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.reject_safeguard(
+        w.dora, Safeguard.objects.get()
+    ),
     "billing.limits.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
     "billing.limits.budgets.change_budget": lambda w: budget_simulation.change_budget(
         w.alice, w.budget, amount_nano=5

@@ -76,7 +76,7 @@ def test_the_list_shows_each_channel_and_how_to_add_one(dora: Client, channel: C
     html = page(dora, "/admin/channels")
     for text in ("main", "OpenAI-compatible server", "127.0.0.1", "alias, fake, fake-*", "Never"):
         assert text in html
-    assert "manage.py apply" in html
+    assert "python manage.py apply" in html
     assert 'href="/admin/channels/new"' in html
     change_channel(SYSTEM, channel, {"enabled": False})
     assert "Off" in page(dora, "/admin/channels")

@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
-from gateway.models import ModelAlias, ModelRule
+from gateway.models import Channel, ModelAlias, ModelRule, Route
 from gateway.routing.aliases import all_aliases, save_alias
 from gateway.routing.model_rule_bounds import CAUSES
 from gateway.routing.model_rules import facts_of, save_rule
@@ -43,7 +43,33 @@ def send(api: Client, verb: str, path: str, fields: dict[str, Any] | None = None
     return getattr(api, verb)(f"{API}{path}", fields, content_type="application/json")
 
 
+def serve(*names: str) -> None:
+    channel = Channel.objects.create(name="east", provider="openai", base_url="https://a.example")
+    for name in names:
+        Route.objects.create(channel=channel, model=name)
+
+
+def test_a_misspelt_fallback_is_refused_and_a_model_of_no_channel_warned_of(dora: Client) -> None:
+    serve("claude-opus", "gpt-5")
+    sent = {"model": "gpt-5x", "causes": ["error"], "pick": "weight"}
+    refused = dora.post(f"{PAGE}/add", sent | {"fallbacks": "claude-opsu"})
+    assert refused.status_code == 422
+    assert "There is no model named claude-opsu. Did you mean claude-opus?" in refused.text
+    saved = dora.post(f"{PAGE}/add", sent | {"fallbacks": "claude-opus"}, follow=True)
+    assert "There is no model named gpt-5x. Did you mean gpt-5?" in saved.text
+    assert stored() == {"gpt-5x": (["claude-opus"], ["error"], "weight")}
+    Route.objects.all().delete()
+    rule = ModelRule.objects.get()
+    kept = dora.post(f"{PAGE}/{rule.id}", sent | {"fallbacks": "claude-opus", "pick": "ttft"})
+    assert kept.status_code == 303
+    offered = dora.get("/admin/_f/choices/models", {"q": "later-1"})
+    assert 'data-value="later-1"' not in offered.text
+    offered = dora.get("/admin/_f/choices/models", {"q": "later-1", "any": ""})
+    assert 'data-mark="No such model"' in offered.text
+
+
 def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
+    serve("claude", "gemini")
     sent = {"model": "gpt-*", "fallbacks": "claude\ngemini", "causes": ["error"], "pick": "ttft"}
     assert dora.post(f"{PAGE}/new", sent)["location"] == PAGE
     assert stored() == {"gpt-*": (["claude", "gemini"], ["error"], "ttft")}

@@ -6,13 +6,24 @@ import pytest
 
 from accounts.models import AuditEvent, KeyKind
 from accounts.sign_up import sign_up
-from gateway.settings.installation import current_values, installation_settings, save_settings
+from gateway.settings.installation import (
+    current_values,
+    installation_settings,
+    save_settings,
+    task_result_days,
+)
+from playground.media.media import result_life
 from tests.cast import Cast, actor, make_key, signed_in, with_key
 from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/settings"
-FORM = {"unpriced_models": "reject", "egress_allow": "", "egress_allow_users": ""}
+FORM = {
+    "unpriced_models": "reject",
+    "egress_allow": "",
+    "egress_allow_users": "",
+    "task_result_days": "7",
+}
 
 
 def changes(people: Cast) -> list[dict[str, Any]]:
@@ -122,3 +133,28 @@ def test_settings_are_for_operators(people: Cast) -> None:
     assert signed_in(people.alice).get(PAGE).status_code == 404
     for caller in (signed_in(people.alice), with_key(management)):
         assert caller.get("/api/v1/settings").status_code == 403
+
+
+def test_the_days_of_results_are_set_on_the_page(people: Cast, settings: Any) -> None:
+    dora = signed_in(people.dora)
+    assert task_result_days() == 7
+    assert dora.post(f"{PAGE}/save", {**FORM, "task_result_days": "30"}).status_code == 303
+    assert task_result_days() == result_life().days == 30
+    assert changes(people)[0]["after"]["task_result_days"] == 30
+    assert dora.post(f"{PAGE}/save", {**FORM, "task_result_days": "366"}).status_code == 422
+
+
+def test_the_environment_wins_and_the_page_says_so(people: Cast, settings: Any) -> None:
+    dora = signed_in(people.dora)
+    settings.TASK_RESULT_DAYS = 9
+    page_text = dora.get(PAGE).content.decode()
+    assert "Set by TASK_RESULT_DAYS in the environment." in page_text
+    assert 'value="9"' in page_text
+    # What the form sends of it is ignored, and the API refuses it.
+    assert dora.post(f"{PAGE}/save", {**FORM, "task_result_days": "30"}).status_code == 303
+    body = {"task_result_days": 30}
+    answer = dora.patch("/api/v1/settings", body, content_type="application/json")
+    assert answer.status_code == 422
+    assert task_result_days() == 9
+    shown = dora.get("/api/v1/settings").json()
+    assert (shown["task_result_days"], shown["set_by_environment"]) == (7, ["task_result_days"])

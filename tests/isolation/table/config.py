@@ -32,6 +32,7 @@ PAGES: Final[dict[str, Route]] = {
     "channel_overrides": at("channels.write", CHANNEL_ROW),
     "operator_palette": at("models.read"),
     "health": at("channels.read"),
+    "backups": at("channels.write"),
     "person_erase": at("organisations.write", PERSON),
     "person_erasure": at("organisations.read", PERSON, nothing=True),
     "route_preview": at("channels.read"),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.isolation.kinds.accounts import KEY
 from tests.isolation.kinds.billing import PLAN, PRICE, PROPOSAL, VERSION
 from tests.isolation.kinds.gateway import (
     ALIAS,
@@ -13,7 +14,7 @@ from tests.isolation.kinds.gateway import (
     PUBLIC_MODEL,
 )
 from tests.isolation.kinds.usage import BILL, NOTE
-from tests.isolation.table.route import Route, at, sends
+from tests.isolation.table.route import WRITES_KEYS, Route, at, sends
 
 PAGES: Final[dict[str, Route]] = {
     # For everybody: whoever asks, it holds nothing of others
@@ -28,6 +29,11 @@ PAGES: Final[dict[str, Route]] = {
     "organisation_prices_csv": at("models.read"),
     "models_compare": at("playground.use"),
     "model_choices": at("models.read"),
+    "key_create": at("keys.write_own"),
+    "key_edit": at("keys.write_own", KEY, write=WRITES_KEYS),
+    "budget_create": at("budgets.write"),
+    "budget_preview": at("budgets.write"),
+    "budget_subject_choices": at("budgets.write"),
     "installation_model_choices": at("models.read"),
     # The installation: for everybody else it does not exist
     "bills": at("credits.read"),
@@ -56,7 +62,9 @@ PAGES: Final[dict[str, Route]] = {
     "installation_settings": at("channels.write"),
     "installation_settings_save": at(
         "channels.write",
-        body=sends(unpriced_models="reject", egress_allow="", egress_allow_users=""),
+        body=sends(
+            unpriced_models="reject", egress_allow="", egress_allow_users="", task_result_days="7"
+        ),
     ),
     "installation_settings_undo": at("channels.write", rest={"id": "none"}, nothing=True),
     "channel_test": at("channels.test", CHANNEL_ROW),

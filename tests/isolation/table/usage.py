@@ -31,9 +31,7 @@ PAGES: Final[dict[str, Route]] = {
     # Keys, limits and budgets
     "keys": at("keys.read"),
     "key": at("keys.read", KEY, also="usage.read"),
-    "key_create": at("keys.write_own"),
     "keys_bulk": at("keys.write_own", KEY, in_body=True, body=listed),
-    "key_edit": at("keys.write_own", KEY, write=WRITES_KEYS),
     "key_disable": at("keys.write_own", KEY, write=WRITES_KEYS),
     "key_enable": at("keys.write_own", KEY, write=WRITES_KEYS),
     "key_rotate": at("keys.write_own", KEY, write=WRITES_KEYS),
@@ -42,8 +40,6 @@ PAGES: Final[dict[str, Route]] = {
     "limit_organisation": at("budgets.write", all_teams=404),
     "limit": at("budgets.write", LIMIT),
     "budgets": at("budgets.read"),
-    "budget_create": at("budgets.write"),
-    "budget_preview": at("budgets.write"),
     "budget": at("budgets.read", BUDGET, post="budgets.write"),
     "budget_log": at("budgets.read", BUDGET),
     "budget_remove": at("budgets.write", BUDGET),

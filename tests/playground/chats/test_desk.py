@@ -92,7 +92,7 @@ def test_the_bound_stands_before_send_covers_the_charge_and_keeps_a_limit(
     expect(refused).to_contain_text("You were not charged.")
     expect(page.locator("#chat-text")).to_have_value("")
     page.goto(f"{page.url.partition('?')[0]}?panel=params")
-    refused.get_by_role("link", name="Edit and send again").click()
+    refused.get_by_role("link", name="Edit and resend").click()
     edited = page.locator(".edit textarea")
     expect(edited).to_be_focused()
     assert edited.input_value().startswith("hi long")

@@ -1,15 +1,23 @@
 """What a person chooses for the playground, and what the organisation rules."""
 
+import datetime as dt
 import json
 from typing import Any
 
 import pytest
 from django.urls import reverse
 
-from accounts.models import AuditEvent, Role
+from accounts.access.actors import SYSTEM
+from accounts.models import AuditEvent, Key, Role
+from billing.prices import prices
 from dialects.chat.events import TextDelta
+from gateway.models import Channel, Route
+from lib import clock
 from lib.ids import id_text
+from playground.chats import title_rules
 from playground.chats.desk import first_model
+from playground.chats.title_rules import CHEAP_MAX_NANO
+from playground.chats.titles import title_model
 from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences.preferences import (
     choose_default_model,
@@ -20,7 +28,7 @@ from playground.preferences.preferences import (
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed
-from tests.playground.turns.test_views import ScriptedRelay, outcome, page, people, send
+from tests.playground.turns.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 __all__ = ["people"]
@@ -93,12 +101,68 @@ class NamingRelay(ScriptedRelay):
         yield outcome(200 if self.kind is None else 502, self.kind)
 
 
-@pytest.mark.extended
-def test_without_a_choice_no_model_names_a_chat(people: Cast) -> None:
+@pytest.fixture
+def cheap(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may name chats, and one that is dearer."""
+    monkeypatch.setattr(title_rules, "CHEAP_MAX_NANO", CHEAP_MAX_NANO)
+    Route.objects.create(channel=Channel.objects.get(), model="dear")
+    rates = {"meters": {"in_text": 500_000_000, "out_text": 2_000_000_000}}
+    valid_from = clock.now() - dt.timedelta(days=1)
+    prices.set_price(SYSTEM, "dear", valid_from=valid_from, rates=rates, source="test")
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_cheapest_model_names_a_new_chat(people: Cast) -> None:
+    relay = NamingRelay("<b>Weirs</b>\u202e")
+    send(people.bob, relay, text="What is a weir?", model="dear")
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("<b>Weirs</b>", "model")
+    assert chat.title_request_id == relay.request_id
+    assert [json.loads(body)["model"] for _, body in relay.requests] == ["dear", "weir-1"]
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "&lt;b&gt;Weirs&lt;/b&gt;" in html
+    assert "<b>Weirs" not in html
+
+
+@pytest.mark.usefixtures("cheap")
+def test_one_setting_keeps_the_first_words(people: Cast) -> None:
+    assert post(people.bob, "title_model", title_model="").status_code == 303
     relay = NamingRelay("Never asked")
     send(people.bob, relay, text="# What is a weir?\nTell me.")
     assert len(relay.requests) == 1
     assert Conversation.objects.get().title == "What is a weir?"
+    assert post(people.bob, "title_model", title_model="*").status_code == 303
+    send(people.bob, NamingRelay("Weirs"), text="And now?")
+    assert Conversation.objects.filter(title="Weirs").exists()
+
+
+def test_without_a_cheap_model_the_first_words_stay(people: Cast) -> None:
+    relay = NamingRelay("Never asked")
+    send(people.bob, relay, text="What is a weir?")
+    assert len(relay.requests) == 1
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("What is a weir?", "words")
+
+
+@pytest.mark.usefixtures("cheap")
+def test_only_a_model_that_the_paying_key_may_ask_names_a_chat(people: Cast) -> None:
+    bob = cast.actor(people.bob, people.acme)
+    assert title_model(bob, "*", Key(model_patterns=[])) == "weir-1"
+    assert title_model(bob, "*", Key(model_patterns=["dear"])) == "dear"
+    assert title_model(bob, "*", Key(model_patterns=["other"])) == ""
+    assert title_model(bob, "weir-1", Key(model_patterns=["dear"])) == ""
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_chat_whose_first_prompt_was_refused_is_named_after_its_first_answer(
+    people: Cast,
+) -> None:
+    refused = ScriptedRelay(outcome(402, "insufficient_balance", charge_nano=0, meters={}))
+    send(people.bob, refused, text="What is a weir?")
+    assert len(refused.requests) == 1
+    id = id_text(Conversation.objects.get().id)
+    send(people.bob, NamingRelay("Weirs"), text="Once more", conversation=id)
+    assert Conversation.objects.get().title == "Weirs"
 
 
 @pytest.mark.extended
@@ -145,7 +209,7 @@ def test_a_name_by_hand_stays(people: Cast) -> None:
 
 def test_only_an_offered_model_names_chats(people: Cast) -> None:
     assert post(people.bob, "title_model", title_model="weir-unpriced").status_code == 404
-    assert preference_of(people.bob).title_model == ""
+    assert preference_of(people.bob).title_model == "*"
 
 
 # Keys -------------------------------------------------------------------------------------------

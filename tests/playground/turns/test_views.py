@@ -30,6 +30,7 @@ from lib import clock
 from lib.database.async_database import run_in_database
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
 from lib.ids import id_text, new_id
+from playground.chats import title_rules
 from playground.models import Conversation, Message, Run, RunState
 from playground.payers.paying import default_payer
 from playground.rendering.page import ask_href, error_text
@@ -141,7 +142,9 @@ class RelayClient(AsyncClient):
 
 
 @pytest.fixture
-def people() -> Cast:
+def people(monkeypatch: pytest.MonkeyPatch) -> Cast:
+    # No model is cheap enough to name chats but where that is tested.
+    monkeypatch.setattr(title_rules, "CHEAP_MAX_NANO", -1)
     people = cast.assemble()
     channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
     Route.objects.create(channel=channel, model="weir-1")
@@ -196,6 +199,8 @@ def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
     assert "weir-unpriced" not in html
     assert "$0.25 / 1M in · $2.00 / 1M out" in html
     assert html.count("data-fill=") == 4
+    assert "Charged like an API request" not in html  # the line above the examples says it
+    assert "Same prices as the API." in html
     assert "http-equiv" not in html
 
 
@@ -275,7 +280,7 @@ def test_a_refused_prompt_stays_in_its_chat_with_the_reason(
     html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert ">dear question</div>" in html
     assert f"<b>{reason}</b>You were not charged." in html
-    assert "Edit and send again" in html
+    assert "Edit and resend" in html
     assert Run.objects.get().state == RunState.REFUSED
 
 
@@ -306,7 +311,7 @@ def test_a_refused_prompt_is_edited_and_sent_again_in_its_place(people: Cast) ->
     send(people.bob, relay, text="Hello", **again)
     assert b'"messages": [{"role": "user", "content": "Hello"}]' in relay.requests[0][1]
     html = page(people.bob, chat_of(people.bob)).content.decode()
-    assert "Edit and send again" not in html
+    assert "Edit and resend" not in html
     assert "2/2" in squeezed(html)
 
 

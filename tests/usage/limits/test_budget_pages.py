@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.members import members
-from accounts.models import Key, Role, SecretUse
+from accounts.models import Key, Role, SecretUse, Team
 from accounts.organisations import teams
 from billing.limits import budgets
 from billing.models import Budget, BudgetAlert
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 URL = "/o/acme/budgets"
 FORM = {
-    "scope": "team", "subject": "core", "amount": "12.50", "period": "month", "anchor": "",
+    "scope": "team", "subject": "core", "amount": "12.50", "period": "month", "anchor_month": "1",
     "timezone": "Asia/Shanghai",
 }  # fmt: skip
 
@@ -137,9 +137,10 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
         ({"scope": "key", "subject": "none"}, "This API key does not exist."),
         ({"scope": "user", "subject": "none"}, "This person is not a member."),
         ({"scope": "model", "subject": ""}, "Enter what the budget applies to."),
+        ({"scope": "model", "subject": "gtp-5"}, "There is no model named gtp-5."),
         ({"scope": "tag", "subject": "be\u200dta"}, "A label has 1 to 100 visible characters"),
         ({"scope": "project", "subject": "x" * 101}, "A label has 1 to 100 visible characters"),
-        ({"anchor": "45"}, "must start at a whole number from 1 to 31"),
+        ({"anchor_month": "45"}, "id_anchor_month_error"),
         ({"scope": "organisation"}, "covers the whole organisation"),
     ],
 )
@@ -190,10 +191,9 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     response = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
     assert "Would have blocked 1 of 3 requests" in response.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
-    for over in ({"amount": "-1"}, {"period": "day", "anchor": "45"}):
-        refused = alice.get(f"{URL}/_f/preview", FORM | over).content.decode()
-        assert "would have" not in refused
-        assert "must start at" in refused or "A budget must be between 0" in refused
+    refused = alice.get(f"{URL}/_f/preview", FORM | {"amount": "-1"}).content.decode()
+    assert "would have" not in refused
+    assert "A budget must be between 0" in refused
 
 
 @pytest.mark.extended
@@ -323,7 +323,59 @@ def test_the_form_offers_nothing_of_other_teams(people: Cast) -> None:
     ann, sid = person("ann"), person("sid")
     for user, role, team in ((ann, Role.ADMIN, people.core), (sid, Role.DEVELOPER, side)):
         members.set_member(people.acme, user.email, role, teams=[team], actor=SYSTEM)
-    offered = signed_in(ann).get(f"{URL}/new").content.decode()
-    assert "bob@example.org" in offered
-    assert "sid@example.org" not in offered
-    assert "Basement" not in offered
+    client = signed_in(ann)
+    assert ("bob@example.org", "Bob") in chosen(client, "user")
+    assert chosen(client, "user", "sid") == []
+    assert chosen(client, "team") == [("core", "core")]
+
+
+@pytest.mark.parametrize(
+    ("over", "anchor"),
+    [
+        ({"period": "hour", "anchor_hour": "15"}, 15),
+        ({"period": "day", "anchor_day": "9"}, 9),
+        ({"period": "week", "anchor_week": "6"}, 6),
+        ({"period": "month", "anchor_month": "31"}, 31),
+        # The choice of another period does not count.
+        ({"period": "week", "anchor_month": "31"}, 0),
+        ({"period": "total"}, 0),
+    ],
+)
+def test_a_budget_resets_when_its_period_says(
+    people: Cast, alice: Client, over: dict[str, str], anchor: int
+) -> None:
+    assert alice.post(f"{URL}/new", FORM | over).status_code == 303
+    assert Budget.objects.get().anchor == anchor
+
+
+def chosen(client: Client, scope: str, text: str = "") -> list[tuple[str, str]]:
+    answer = client.get("/o/acme/_f/choices/budget-subjects", {"scope": scope, "q": text})
+    assert answer.status_code == 200
+    rows = re.findall(r'data-value="([^"]*)".*?<span class="cut"[^>]*>([^<]*)<', answer.text, re.S)
+    return [(html.unescape(value), html.unescape(label)) for value, label in rows]
+
+
+def test_the_subject_of_a_budget_is_searched(people: Cast, alice: Client, key: Key) -> None:
+    Team.objects.create(organisation=people.acme, slug="odd", name='"><b>שלום 🦊')
+    other = Team.objects.create(organisation=people.stranger, slug="core-2", name="core of others")
+    make_key(other, "ci of others", user=people.charlie)
+    assert chosen(alice, "team", "CORE") == [("core", "core")]
+    assert chosen(alice, "team", "שלום") == [("odd", '"><b>שלום 🦊')]
+    assert chosen(alice, "key", "ci") == [(id_text(key.id), "ci")]
+    assert chosen(alice, "key", "") == [(id_text(key.id), "ci")]
+    assert chosen(alice, "user", "bob") == [("bob@example.org", "Bob")]
+    assert chosen(alice, "user", "charlie") == []
+    assert chosen(alice, "customer", "c-1") == [("c-1", "c-1")]
+    assert chosen(alice, "customer", "\u200d") == []
+    for scope in ("organisation", "none", ""):
+        assert chosen(alice, scope) == []
+    bob = signed_in(people.bob)
+    assert bob.get("/o/acme/_f/choices/budget-subjects", {"scope": "key"}).status_code == 403
+
+
+def test_a_chosen_key_keeps_its_name_in_a_refused_form(alice: Client, key: Key) -> None:
+    over = {"scope": "key", "subject": id_text(key.id), "amount": ""}
+    page = alice.post(f"{URL}/new", FORM | over).text
+    chip = re.search(r'<li\s+class="chip"\s+data-value="([^"]+)"\s*>\s*<span[^>]*>([^<]+)<', page)
+    assert chip is not None
+    assert chip.groups() == (id_text(key.id), "ci")

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0023_sign_on_confirmations"),
+        ("accounts", "0024_mail_server"),
     ]
 
     operations = [

@@ -1,0 +1,107 @@
+"""A test letter through the mail server in force, and the server's answer in words."""
+
+import smtplib
+import socket
+import ssl
+from contextlib import suppress
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Final, NamedTuple, cast
+
+from django.conf import settings
+from django.core.mail.utils import DNS_NAME
+from django.utils.translation import gettext
+
+from accounts.mail_server.email_backend import ServerBackend
+from lib.network.mail import NoMailServer
+
+_ANSWER_MAX: Final = 300
+
+
+class Outcome(NamedTuple):
+    """Whether the server took the letter, and what it said or why it could not be asked."""
+
+    accepted: bool
+    text: str
+
+
+class _Rejected(Exception):
+    """The server does not take the letter."""
+
+
+def send_trial_letter(address: str) -> Outcome:
+    """Send a letter to an address, and return what came of it."""
+    backend = ServerBackend()
+    try:
+        backend.open()
+        answer = _hand_over(cast(smtplib.SMTP, backend.connection), backend.sender, address)
+    except (smtplib.SMTPException, OSError, _Rejected) as error:
+        return Outcome(False, _describe(error, f"{backend.host}:{backend.port}"))
+    finally:
+        # What the server says after the letter changes nothing.
+        with suppress(smtplib.SMTPException, OSError):
+            backend.close()
+    return Outcome(True, answer)
+
+
+def _hand_over(smtp: smtplib.SMTP, sender: str, address: str) -> str:
+    """Hand the letter over step by step, because `sendmail` drops the answer to it."""
+    _expect(smtp.mail(sender))
+    _expect(smtp.rcpt(address))
+    return _expect(smtp.data(_letter(sender, address).as_bytes()))
+
+
+def _expect(answer: tuple[int, bytes]) -> str:
+    code, text = answer
+    if code not in (250, 251):
+        raise _Rejected(_answer_text(code, text))
+    return _answer_text(code, text)
+
+
+def _letter(sender: str, address: str) -> EmailMessage:
+    letter = EmailMessage()
+    letter["Subject"] = gettext("Test letter")
+    letter["From"], letter["To"] = sender, address
+    letter["Date"], letter["Message-ID"] = formatdate(), make_msgid(domain=DNS_NAME.get_fqdn())
+    text = gettext("%(url)s can send emails.") % {"url": settings.PUBLIC_URL}
+    letter.set_content(f"{text}\n", cte="quoted-printable")
+    return letter
+
+
+def _describe(error: Exception, place: str) -> str:
+    match error:
+        case NoMailServer():
+            return gettext("No mail server is set up.")
+        case _Rejected():
+            return gettext("The server rejected it: %(answer)s") % {"answer": error}
+        case smtplib.SMTPAuthenticationError():
+            text = gettext("The server rejected the user or password: %(answer)s")
+            return text % {"answer": _answer_text(error.smtp_code, error.smtp_error)}
+        case smtplib.SMTPResponseException():
+            text = gettext("The server rejected it: %(answer)s")
+            return text % {"answer": _answer_text(error.smtp_code, error.smtp_error)}
+        case smtplib.SMTPNotSupportedError():
+            text = gettext("%(place)s does not offer what this asks for: %(reason)s")
+        case smtplib.SMTPServerDisconnected():
+            text = gettext("%(place)s closed the connection. Check the port and the encryption.")
+        case ssl.SSLCertVerificationError():
+            text = gettext("The certificate of %(place)s is not trusted: %(reason)s")
+        case ssl.SSLError():
+            text = gettext("%(place)s does not speak TLS. Check the port and the encryption.")
+        case socket.gaierror():
+            text = gettext("%(place)s has no address. Check the host.")
+        case TimeoutError():
+            text = gettext("%(place)s does not answer. Check the host, the port and the firewall.")
+        case _:
+            text = gettext("%(place)s cannot be reached: %(reason)s")
+    return text % {"place": place, "reason": _reason(error)}
+
+
+def _reason(error: Exception) -> str:
+    words = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
+    return words[:_ANSWER_MAX]
+
+
+def _answer_text(code: int, text: bytes | str) -> str:
+    words = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return f"{code} {' '.join(words.split())[:_ANSWER_MAX]}"

@@ -1,0 +1,42 @@
+"""Settings that protect the installation from a single operator."""
+
+from django.db import models
+
+from accounts.models import Organisation, User
+
+
+class SafeguardName(models.TextChoices):
+    """What one operator credits alone in 24 hours (nano USD), and for how many days audit events
+    are kept (0 = for ever)."""
+
+    CREDIT_LIMIT = "credit_limit"
+    AUDIT_RETENTION = "audit_retention"
+
+
+class Safeguard(models.Model):
+    """A setting that one operator can make stricter, and only two can relax. Without an
+    organisation it is for all; `value` is None where only a proposal was made yet."""
+
+    name = models.CharField(max_length=20, choices=SafeguardName.choices)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, null=True)
+    value = models.BigIntegerField(null=True)
+    proposed = models.BigIntegerField(null=True)
+    proposed_by = models.ForeignKey(User, models.PROTECT, null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "organisation"], nulls_distinct=False, name="safeguard_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(organisation=None) | models.Q(name=SafeguardName.CREDIT_LIMIT),
+                name="safeguard_of_organisation",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(proposed=None) | models.Q(proposed_by__isnull=False),
+                name="safeguard_proposer",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,110 @@
+"""The management API of safeguards; for operators. Pages call the same functions."""
+
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from ninja import Query, Router
+from pydantic import ConfigDict, Field
+
+from accounts.access import access, actors, api_auth
+from accounts.sign_in.reauthentication import check_signed_in_recently
+from billing.access import organisation_named
+from billing.currency.money import MoneyInvalid, parse_usd
+from billing.models import Safeguard
+from billing.safeguards import safeguards
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.refusal import Refused
+
+router = Router(tags=["Operator billing"], auth=api_auth.installation_auth)
+
+
+class SafeguardIn(Schema):
+    """A stricter value, which holds at once, or another one, which another operator approves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Literal["credit_limit", "audit_retention"]
+    organisation: str = Field("", max_length=60, description="Slug. Empty: all organisations.")
+    value: str = Field(
+        min_length=1, max_length=24, description="USD in 24 hours, or days (0 = for ever)."
+    )
+
+
+class SafeguardOut(Schema):
+    id: str
+    name: str
+    organisation: str | None
+    value: str | None = Field(description="`null` while it was only proposed.")
+    proposed: str | None
+    proposed_by: str | None
+
+
+class SafeguardPage(Schema):
+    items: list[SafeguardOut]
+    next: str | None
+
+
+@router.get("/safeguards", response=SafeguardPage, summary="List safeguards")
+def list_safeguards(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+    """The values that operators have set or proposed."""
+    rows = list(safeguards.all_safeguards(actors.actor_of(request)))
+    page = pagination.page_by_key(rows, query.limit, query.cursor, lambda row: str(row.pk))
+    return {"items": [_serialize(row) for row in page.items], "next": page.next}
+
+
+@router.post("/safeguards", response=SafeguardOut, summary="Set a safeguard")
+def set_safeguard(request: HttpRequest, body: SafeguardIn) -> dict[str, Any]:
+    """Sets a stricter value. Another one is proposed, and holds when another operator approves."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    organisation = organisation_named(actor, body.organisation) if body.organisation else None
+    check_signed_in_recently(request)
+    value = _parse(body)
+    return _serialize(safeguards.set_safeguard(actor, body.name, value, organisation))
+
+
+@router.post("/safeguards/{id}/approve", response=SafeguardOut, summary="Approve a safeguard")
+def approve_safeguard(request: HttpRequest, id: str) -> dict[str, Any]:
+    """Sets the proposed value. Rejected for the operator who proposed it."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    row = safeguards.access_safeguard(actor, id)
+    check_signed_in_recently(request)
+    return _serialize(safeguards.approve_safeguard(actor, row))
+
+
+@router.post("/safeguards/{id}/reject", response=SafeguardOut, summary="Reject a safeguard")
+def reject_safeguard(request: HttpRequest, id: str) -> dict[str, Any]:
+    """Drops the proposed value. Whoever proposed it withdraws it this way."""
+    actor = actors.actor_of(request)
+    access.require(actor, "credits.write")
+    row = safeguards.access_safeguard(actor, id)
+    check_signed_in_recently(request)
+    return _serialize(safeguards.reject_safeguard(actor, row))
+
+
+def _parse(body: SafeguardIn) -> int:
+    if body.name == "credit_limit":
+        try:
+            return parse_usd(body.value)
+        except MoneyInvalid as error:
+            raise Refused("value", str(error)) from error
+    if not (body.value.isascii() and body.value.isdigit()):
+        raise Refused("value", gettext("Give a whole number of days."))
+    return int(body.value)
+
+
+def _serialize(row: Safeguard) -> dict[str, Any]:
+    def text(value: int | None) -> str | None:
+        return None if value is None else safeguards.format_value(row.name, value)
+
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "organisation": row.organisation.slug if row.organisation else None,
+        "value": text(row.value),
+        "proposed": text(row.proposed),
+        "proposed_by": row.proposed_by.email if row.proposed_by else None,
+    }

@@ -1,0 +1,127 @@
+"""The page of safeguards, for operators."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.models import Organisation
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from billing.access import all_organisations
+from billing.forms import MoneyField
+from billing.models import Safeguard, SafeguardName
+from billing.safeguards import safeguards
+from billing.safeguards.rules import DAYS_MAX
+from lib.fields import lock_fields
+from lib.htmx import see_other
+from lib.numbers.whole_numbers import WholeNumberField
+from lib.refusal import Refused
+
+_CREDIT_LIMIT = SafeguardName.CREDIT_LIMIT
+_recent_sign_in_required = recent_sign_in_required(
+    gettext_lazy("change safeguards"), gettext_lazy("System"), gettext_lazy("Safeguards")
+)
+
+
+class CreditLimitForm(forms.Form):
+    """What one operator credits alone."""
+
+    organisation = forms.ModelChoiceField(
+        queryset=Organisation.objects.none(),
+        to_field_name="slug",
+        required=False,
+        label=gettext_lazy("Organisation"),
+        empty_label=gettext_lazy("All organisations"),
+    )
+    value = MoneyField(label=gettext_lazy("Credit limit (USD)"))
+
+    def __init__(self, data: Any, actor: Actor) -> None:
+        super().__init__(data)
+        self.fields["organisation"].queryset = all_organisations(actor)  # type: ignore[attr-defined]
+
+
+class AuditRetentionForm(forms.Form):
+    """How long audit events are kept."""
+
+    value = WholeNumberField(
+        label=gettext_lazy("Keep audit events for (days)"),
+        help_text=gettext_lazy("0 keeps them for ever."),
+        min_value=0,
+        max_value=DAYS_MAX,
+    )
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data, initial={"value": safeguards.audit_retention_days()})
+        if safeguards.set_by_environment(SafeguardName.AUDIT_RETENTION):
+            lock_fields(self, {"value": safeguards.VARIABLES[SafeguardName.AUDIT_RETENTION]})
+
+
+@operator_page("credits.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@_recent_sign_in_required
+def safeguard_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    name = request.POST.get("name")
+    limit = CreditLimitForm(request.POST if name == _CREDIT_LIMIT else None, actor)
+    audit = AuditRetentionForm(request.POST if name == SafeguardName.AUDIT_RETENTION else None)
+    form = limit if name == _CREDIT_LIMIT else audit
+    if form.is_bound and form.is_valid() and name and _save(request, actor, name, form):
+        return see_other("safeguards")
+    context = {
+        "credit_form": limit,
+        "audit_form": audit,
+        "rows": list(safeguards.all_safeguards(actor)),
+        "limit_nano": safeguards.credit_limit_nano(),
+        "days": safeguards.audit_retention_days(),
+        "limit_locked": safeguards.set_by_environment(_CREDIT_LIMIT),
+        "user": actor.user,
+    }
+    status = 422 if form.errors else 200
+    return render(request, "billing/safeguards/safeguards.html", context, status=status)
+
+
+def _save(request: HttpRequest, actor: Actor, name: str, form: forms.Form) -> bool:
+    data = form.cleaned_data
+    try:
+        row = safeguards.set_safeguard(actor, name, data["value"], data.get("organisation"))
+    except Refused as refused:
+        refused.tell(form)
+        return False
+    waits = row.proposed is not None
+    text = gettext("Another operator has to approve it.") if waits else gettext("Settings saved.")
+    messages.success(request, text)
+    return True
+
+
+@operator_page("credits.write")
+@require_POST
+@_recent_sign_in_required
+def safeguard_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decide(request, actor, id, safeguards.approve_safeguard)
+
+
+@operator_page("credits.write")
+@require_POST
+@_recent_sign_in_required
+def safeguard_reject(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decide(request, actor, id, safeguards.reject_safeguard)
+
+
+def _decide(
+    request: HttpRequest, actor: Actor, id: str, decide: Callable[[Actor, Safeguard], Safeguard]
+) -> HttpResponseBase:
+    row = safeguards.access_safeguard(actor, id)
+    if str(row.proposed) != request.POST.get("proposed"):
+        messages.error(request, gettext("This was already decided."))
+        return see_other("safeguards")
+    try:
+        decide(actor, row)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return see_other("safeguards")

@@ -1,0 +1,85 @@
+"""The page of backups, for operators: their schedule, and the last result."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from accounts.access.actors import Actor
+from accounts.access.guards import operator_page
+from accounts.sign_in.reauthentication import recent_sign_in_required
+from config.system.rows import backup_row
+from config.system.state import read_backup
+from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
+from gateway.settings.installation import current_values, save_settings, set_by_environment
+from lib.fields import lock_fields
+from lib.htmx import see_other
+from lib.numbers.whole_numbers import WholeNumberField
+from lib.refusal import Refused
+
+
+class BackupForm(forms.Form):
+    """When backups are made, where, and how many are kept."""
+
+    backup_every_hours = forms.TypedChoiceField(
+        label=gettext_lazy("Make a backup"),
+        coerce=int,
+        choices=[
+            (0, gettext_lazy("Never")),
+            (6, gettext_lazy("Every 6 hours")),
+            (12, gettext_lazy("Every 12 hours")),
+            (24, gettext_lazy("Every day")),
+            (168, gettext_lazy("Every Monday")),
+        ],
+    )
+    backup_hour = WholeNumberField(
+        label=gettext_lazy("Hour (UTC)"),
+        help_text=gettext_lazy("From 0 to 23."),
+        min_value=0,
+        max_value=23,
+    )
+    backup_folder = forms.RegexField(
+        BACKUP_FOLDER,
+        label=gettext_lazy("Folder"),
+        help_text=gettext_lazy("In the data folder: backups, or a folder in it."),
+        max_length=60,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+    )
+    backup_keep = WholeNumberField(
+        label=gettext_lazy("Backups to keep"), min_value=1, max_value=BACKUPS_MAX
+    )
+
+    def __init__(self, data: Any) -> None:
+        values = current_values()
+        super().__init__(data, initial={name: values[name] for name in self.base_fields})
+        variable = set_by_environment().get("backup_every_hours")
+        if variable is not None:
+            lock_fields(self, dict.fromkeys(self.fields, variable))
+
+    @property
+    def locked(self) -> bool:
+        return bool(self.fields["backup_every_hours"].disabled)
+
+
+@operator_page("channels.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required(
+    gettext_lazy("change the schedule of backups"), gettext_lazy("System"), gettext_lazy("Backups")
+)
+def backups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = BackupForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            save_settings(actor, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Settings saved."))
+            return see_other("backups")
+    context = {"form": form, "row": backup_row(read_backup()), "locked": form.locked}
+    status = 422 if form.errors else 200
+    return render(request, "config/system/backups.html", context, status=status)

@@ -1,0 +1,172 @@
+"""The backups that Weir makes by itself (W83): when they are due, one at a time, and told of when
+they fail."""
+
+import datetime as dt
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+
+from accounts.access.actors import SYSTEM
+from config.jobs.runs import watch
+from config.jobs.schedule import BACKUP_TASK, WATCH
+from config.models import JobRun
+from config.system.backups import BackupError, read_manifest
+from config.system.scheduled_backups import (
+    BackupFailed,
+    back_up_when_due,
+    file_name,
+    last_due,
+    scheduled_keep_days,
+)
+from config.tasks import back_up
+from gateway.settings.installation import save_settings
+from lib import clock
+from tests.cast import Cast, signed_in
+from tests.markup import squeezed
+
+JOB = "config.tasks.back_up"
+PAGE = "/admin/settings/backups"
+FORM = {
+    "backup_every_hours": "24",
+    "backup_hour": "3",
+    "backup_folder": "backups/nightly",
+    "backup_keep": "2",
+}
+outside_transactions = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def folder(settings: Any, tmp_path: Path) -> Path:
+    settings.DATA_DIR = tmp_path
+    return tmp_path / "backups"
+
+
+def at(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "every_hours", "hour", "due"),
+    [
+        ("2026-11-25T10:00", 24, 3, "2026-11-25T03:00"),
+        ("2026-11-25T02:59", 24, 3, "2026-11-24T03:00"),
+        ("2026-11-25T03:00", 24, 3, "2026-11-25T03:00"),
+        ("2026-11-25T10:00", 6, 3, "2026-11-25T09:00"),
+        ("2026-11-25T02:00", 12, 3, "2026-11-24T15:00"),
+        ("2026-11-25T10:00", 168, 3, "2026-11-23T03:00"),
+        ("2026-11-23T02:00", 168, 3, "2026-11-16T03:00"),
+    ],
+)
+def test_when_a_backup_was_due(now: str, every_hours: int, hour: int, due: str) -> None:
+    assert last_due(at(now), every_hours, hour) == at(due)
+
+
+@outside_transactions
+def test_one_is_made_when_it_is_due_and_no_second(people: Cast, folder: Path) -> None:
+    back_up_when_due()
+    assert not folder.exists()
+    save_settings(SYSTEM, backup_every_hours=24)
+    back_up()
+    back_up()
+    (file,) = folder.iterdir()
+    assert read_manifest(file).migrations
+    assert file.stat().st_mode & 0o777 == 0o600
+    run = JobRun.objects.get(task=BACKUP_TASK)
+    assert run.bytes == file.stat().st_size
+    page = squeezed(signed_in(people.dora).get("/admin/health").content.decode())
+    assert "Last backup ·" in page
+    assert "took " in page
+    shown = signed_in(people.dora).get("/api/v1/system").json()
+    assert shown["backup_bytes"] == run.bytes
+    assert shown["backup_every_hours"] == 24
+
+
+@outside_transactions
+def test_the_oldest_go_and_other_files_stay(folder: Path) -> None:
+    folder.mkdir()
+    old = [folder / file_name(clock.now() - dt.timedelta(days=days)) for days in (1, 2, 3)]
+    for file in (*old, folder / "weir-by-hand.zip"):
+        file.write_bytes(b"")
+    save_settings(SYSTEM, backup_every_hours=24, backup_keep=2)
+    back_up_when_due()
+    names = sorted(file.name for file in folder.iterdir())
+    assert len(names) == 3
+    assert names[0] == old[0].name
+    assert names[-1] == "weir-by-hand.zip"
+    assert scheduled_keep_days() == 2
+
+
+@outside_transactions
+def test_a_backup_that_fails_is_told_and_tried_again(people: Cast, folder: Path) -> None:
+    folder.write_text("no folder")
+    save_settings(SYSTEM, backup_every_hours=24)
+    watch()
+    with pytest.raises(BackupError, match="cannot be made"):
+        back_up()
+    # It is not tried again at once, and the job does not count as done meanwhile.
+    with pytest.raises(BackupFailed):
+        back_up()
+    page = squeezed(signed_in(people.dora).get(PAGE).content.decode())
+    assert "Failed: BackupError" in page
+    late = clock.now() - dt.timedelta(minutes=15)
+    JobRun.objects.filter(task=JOB).update(expected_at=late, good_at=None)
+    JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now() - dt.timedelta(seconds=6))
+    watch()
+    assert "- Make backups (config.tasks.back_up): " in mail.outbox[0].body
+    folder.unlink()
+    hour_ago = clock.now() - dt.timedelta(hours=1)
+    JobRun.objects.filter(task=BACKUP_TASK).update(began_at=hour_ago)
+    back_up()
+    assert len(list(folder.iterdir())) == 1
+
+
+@outside_transactions
+def test_two_workers_make_one(folder: Path) -> None:
+    save_settings(SYSTEM, backup_every_hours=24)
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            back_up_when_due()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.django_db
+def test_the_schedule_is_set_on_the_page(people: Cast, folder: Path) -> None:
+    dora = signed_in(people.dora)
+    assert dora.post(PAGE, FORM).status_code == 303
+    shown = dora.get("/api/v1/settings").json()
+    assert {name: str(shown[name]) for name in FORM} == FORM
+    for path in ("../x", "/etc", "secrets", "backups/..", "backups/A b"):
+        answer = dora.post(PAGE, {**FORM, "backup_folder": path})
+        assert answer.status_code == 422, path
+    assert dora.get("/api/v1/settings/changes").json()["items"][0]["in_force"] is True
+    assert signed_in(people.alice).get(PAGE).status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_environment_wins_and_the_page_says_so(
+    people: Cast, folder: Path, settings: Any
+) -> None:
+    save_settings(SYSTEM, backup_every_hours=24)
+    settings.BACKUP_EVERY_HOURS = 48
+    back_up_when_due()
+    assert not folder.exists()
+    page = signed_in(people.dora).get(PAGE).content.decode()
+    assert page.count("Set by BACKUP_EVERY_HOURS in the environment.") == 4
+    assert scheduled_keep_days() == 0
