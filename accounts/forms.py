@@ -17,6 +17,7 @@ from accounts.access.actors import Actor
 from accounts.keys.keys import GRACE_HOURS, GRACE_HOURS_MAX
 from accounts.limits.rules import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.members.access import visible_members
+from accounts.members.team_members import members_led_by
 from accounts.models import (
     CustomRole,
     KeyKind,
@@ -228,8 +229,10 @@ class KeyPlaceForm(forms.Form):
 def _colleagues_of(actor: Actor) -> dict[str, User]:
     """Return the members other than the actor who can sign in and have a key, by membership id."""
     if access.scope_of(actor, "members.read") in (None, "own"):
-        return {}
-    members = visible_members(actor).filter(user__is_active=True).exclude(user=actor.user)
+        members = members_led_by(actor)
+    else:
+        members = visible_members(actor).filter(user__is_active=True)
+    members = members.exclude(user=actor.user)
     return {str(member.pk): member.user for member in members}
 
 

@@ -231,7 +231,8 @@ class HasRole(models.Model):
 
 class Membership(HasRole, Limited):
     """A person's membership in an organisation: the role, and all teams (`all_teams`, including
-    future ones) or only `teams`. `limit_id` identifies its limits: a person is limited in each
+    future ones) or only `teams`. `leads` are the teams, by id, that the person leads besides, each
+    of them one that the person is in. `limit_id` identifies its limits: a person is limited in each
     organisation separately."""
 
     limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
@@ -239,6 +240,7 @@ class Membership(HasRole, Limited):
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
     all_teams = models.BooleanField(default=True, db_default=True)
     teams = models.ManyToManyField(Team, related_name="memberships", blank=True)
+    leads = ArrayField(models.UUIDField(), default=list, blank=True, db_default=[])
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta(HasRole.Meta):

@@ -9,7 +9,7 @@ from accounts.audit import views as audit_views
 from accounts.keys import service_account_views
 from accounts.keys import views as key_revoke_views
 from accounts.mail_server import views as mail_server_views
-from accounts.members import invitation_views
+from accounts.members import invitation_views, team_member_views
 from accounts.members import views as member_views
 from accounts.organisations import choices, operator_views, team_views
 from accounts.organisations import views as settings_views
@@ -208,6 +208,21 @@ urlpatterns = [
     ),
     path("o/<slug:o>/teams/new", team_views.team_create, name="team_create"),
     path("o/<slug:o>/teams/<slug:team>/edit", team_views.team_edit, name="team_edit"),
+    path(
+        "o/<slug:o>/teams/<slug:team>/members/add",
+        team_member_views.team_member_add,
+        name="team_member_add",
+    ),
+    path(
+        "o/<slug:o>/teams/<slug:team>/members/<str:id>/remove",
+        team_member_views.team_member_remove,
+        name="team_member_remove",
+    ),
+    path(
+        "o/<slug:o>/teams/<slug:team>/members/<str:id>/lead",
+        team_member_views.team_lead,
+        name="team_lead",
+    ),
     path("o/<slug:o>/teams/<slug:team>/archive", team_views.team_archive, name="team_archive"),
     path("o/<slug:o>/teams/<slug:team>/restore", team_views.team_restore, name="team_restore"),
     path(

@@ -67,6 +67,11 @@ def back_to(request: HttpRequest, otherwise: str) -> str:
     )
 
 
+def sent_next(request: HttpRequest) -> str:
+    """Return the page that a dialog was opened on, for its form to name as `next`."""
+    return str(request.POST.get("next", request.GET.get("next", "")))
+
+
 def redirect_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
     """Redirect as `see_other` does, also for a form sent by htmx, which would insert the target of
     a 303."""

@@ -64,6 +64,18 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
     return roles.widest_scope([as_member, as_operator])
 
 
+def reaches_team(actor: Actor, action: roles.Action, team_id: uuid.UUID) -> bool:
+    """Return whether the actor may do `action` for all of a team that it sees."""
+    scope = scope_of(actor, action)
+    return scope == "all" or (scope == "teams" and team_id in actor.authority.teams_of(action))
+
+
+def sees_own_besides(actor: Actor, action: roles.Action) -> bool:
+    """Return whether the actor, who may do `action` in some teams as their lead, may by the role do
+    it for what is their own in any team."""
+    return actor.authority.scope_by_role(action) == "own"
+
+
 def _is_open(organisation: Organisation, action: roles.Action) -> bool:
     """Return whether members may do it now: a suspended organisation is read, and pays what it
     owes."""
@@ -130,7 +142,12 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
     scope = scope_of(actor, "keys.read")
     if scope == "own":
         return keys.filter(user=actor.user)
-    return keys.filter(team__in=actor.teams or ()) if scope == "teams" else keys
+    if scope != "teams":
+        return keys
+    reached = Q(team__in=actor.authority.teams_of("keys.read"))
+    if sees_own_besides(actor, "keys.read"):
+        reached |= Q(user=actor.user)
+    return keys.filter(reached)
 
 
 def living_keys(actor: Actor) -> QuerySet[Key]:
@@ -167,8 +184,7 @@ def any_keys(actor: Actor) -> QuerySet[Key]:
 
 def may_write_key(actor: Actor, key: Key) -> bool:
     """Return whether the actor may change or revoke a key that it sees: its own, or all of them."""
-    scope = scope_of(actor, "keys.write")
-    if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
+    if reaches_team(actor, "keys.write", key.team_id):
         return True
     own = actor.user is not None and key.user_id == actor.user.id
     return own and scope_of(actor, "keys.write_own") is not None
@@ -177,10 +193,7 @@ def may_write_key(actor: Actor, key: Key) -> bool:
 def may_see_address(actor: Actor, key: Key) -> bool:
     """Return whether the actor may see from which address a visible key was used: those who may
     change the key, or read the audit trail, which contains addresses too."""
-    if may_write_key(actor, key):
-        return True
-    scope = scope_of(actor, "audit.read")
-    return scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ()))
+    return may_write_key(actor, key) or reaches_team(actor, "audit.read", key.team_id)
 
 
 def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
@@ -228,6 +241,31 @@ def writable_team(actor: Actor, slug: str) -> Team:
     return access_any_team(actor, slug)
 
 
+def team_to_staff(actor: Actor, slug: str) -> Team:
+    """Return a team whose members the actor may add and remove. Raises Http404."""
+    require(actor, "team_members.write")
+    team = access_any_team(actor, slug)
+    _check_reach(actor, "team_members.write", team)
+    return team
+
+
+def keyed_teams(actor: Actor) -> QuerySet[Team]:
+    """The active teams whose keys and service accounts the actor manages, oldest first."""
+    require(actor, "keys.write")
+    teams = visible_teams(actor).filter(archived_at=None)
+    if scope_of(actor, "keys.write") == "teams":
+        teams = teams.filter(id__in=actor.authority.teams_of("keys.write"))
+    return teams
+
+
+def keyed_team(actor: Actor, slug: str) -> Team:
+    """Return one of those teams. Raises Http404, or AccessDenied if the actor may only see it."""
+    require(actor, "keys.write")
+    team = access_team(actor, slug)
+    _check_reach(actor, "keys.write", team)
+    return team
+
+
 def visible_projects(actor: Actor) -> QuerySet[Project]:
     """The projects of the actor's teams, archived ones too, by name."""
     require(actor, "teams.read")
@@ -250,8 +288,11 @@ def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
     """The service accounts of the actor's teams, by name; a developer sees none."""
     require(actor, "keys.read")
     accounts = ServiceAccount.objects.filter(team__in=visible_teams(actor))
-    if scope_of(actor, "keys.read") == "own":
+    scope = scope_of(actor, "keys.read")
+    if scope == "own":
         accounts = accounts.none()
+    elif scope == "teams":
+        accounts = accounts.filter(team__in=actor.authority.teams_of("keys.read"))
     return accounts.select_related("team", "custom_role", "organisation").order_by("name", "id")
 
 
@@ -263,7 +304,15 @@ def access_service_account(actor: Actor, id: str) -> ServiceAccount:
 def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
     """Return a service account that the actor may change and make keys for. Raises Http404."""
     require(actor, "keys.write")
-    return get_by_id(visible_service_accounts(actor), id)
+    account = get_by_id(visible_service_accounts(actor), id)
+    _check_reach(actor, "keys.write", account.team)
+    return account
+
+
+def _check_reach(actor: Actor, action: roles.Action, team: Team) -> None:
+    if not reaches_team(actor, action, team.id):
+        text = gettext("You cannot do this in the team %(team)s.") % {"team": team.name}
+        raise AccessDenied(text)
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:

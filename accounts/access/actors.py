@@ -26,7 +26,8 @@ class Actor:
 
     `role` is the role in `organisation`. It is None for a model key, which reads only its own
     scope, and for an operator who is not a member. `permissions` are those of a custom role.
-    `teams` are the teams that the role is limited to; None means all. `ends_at` is the end of the
+    `teams` are the teams that the role is limited to; None means all. `leads` are the teams that
+    the person leads. `ends_at` is the end of the
     former secret that a key used. `viewing` marks an operator who views the organisation in that
     role.
     """
@@ -39,12 +40,13 @@ class Actor:
     ends_at: dt.datetime | None = None
     permissions: tuple[roles.Permission, ...] = ()
     teams: frozenset[uuid.UUID] | None = None
+    leads: frozenset[uuid.UUID] = frozenset()
     viewing: bool = False
 
     @property
     def authority(self) -> Authority:
         """Return the actor's authority in the organisation as its member."""
-        return authority_of(self.role, self.permissions, self.teams)
+        return replace(authority_of(self.role, self.permissions, self.teams), leads=self.leads)
 
     @property
     def installation(self) -> bool:
@@ -87,6 +89,7 @@ def actor_of_member(
     if membership is None:
         return Actor(user, key, organisation, None, user.operator)
     permissions = membership.custom_role.permissions if membership.custom_role else ()
+    teams = teams_of(membership)
     return Actor(
         user,
         key,
@@ -94,7 +97,8 @@ def actor_of_member(
         Role(membership.role),
         user.operator,
         permissions=tuple(permissions),
-        teams=teams_of(membership),
+        teams=teams,
+        leads=leads_within(membership, teams),
     )
 
 
@@ -103,6 +107,14 @@ def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
     if membership.all_teams:
         return None
     return frozenset(team.pk for team in membership.teams.all())
+
+
+def leads_within(
+    membership: Membership, teams: frozenset[uuid.UUID] | None
+) -> frozenset[uuid.UUID]:
+    """Return the teams that a member leads, of those that the member is in."""
+    leads = frozenset(membership.leads)
+    return leads if teams is None else leads & teams
 
 
 def memberships() -> QuerySet[Membership]:

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
+from accounts.access.access import reaches_team
 from accounts.access.actors import Actor, authority_of_member
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
@@ -89,6 +90,8 @@ def mint_key(
         raise KeyRefused("user", text)
     if service_account is not None:
         _check_service_account(actor, service_account, team, kind)
+    if service_account is not None or user != actor.user:
+        _check_manages(actor, team)
     if user is not None and user != actor.user and not actor.installation:
         _check_colleague(user, team, kind)
     _check_project(project, team)
@@ -328,6 +331,14 @@ def _check_service_account(
         raise KeyRefused("service_account", text)
     if kind == KeyKind.MANAGEMENT:
         check_grant(actor, authority_of_member(account, {account.team_id}))
+
+
+def _check_manages(actor: Actor, team: Team) -> None:
+    """Raise KeyRefused for a key of somebody else in a team whose keys the actor does not manage
+    (P23)."""
+    if not actor.installation and not reaches_team(actor, "keys.write", team.id):
+        text = gettext("You cannot create keys of others in the team %(team)s.")
+        raise KeyRefused("holder", text % {"team": team.name})
 
 
 def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:

@@ -74,8 +74,7 @@ def create_service_account(
 ) -> Status[ServiceAccountOut]:
     """Creates a holder of keys that belongs to a team and to no person."""
     actor = actors.actor_of(request)
-    access.require(actor, "keys.write")
-    team = access.access_team(actor, body.team)
+    team = access.keyed_team(actor, body.team)
     role, custom_role = _role(actor, body.role)
     account = service_accounts.create_service_account(
         team, body.name, role, custom_role=custom_role, actor=actor

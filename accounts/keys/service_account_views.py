@@ -79,7 +79,7 @@ def _role_name(account: ServiceAccount) -> str:
 @organisation_page("keys.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def service_account_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    teams = access.visible_teams(actor).filter(archived_at=None)
+    teams = access.keyed_teams(actor)
     form = ServiceAccountForm(
         request.POST or None,
         organisation=organisation_of(actor),
@@ -89,7 +89,7 @@ def service_account_create(request: HttpRequest, actor: Actor) -> HttpResponseBa
         role, custom_role = form.chosen_role()
         try:
             service_accounts.create_service_account(
-                access.access_team(actor, form.cleaned_data["team"]),
+                access.keyed_team(actor, form.cleaned_data["team"]),
                 form.cleaned_data["name"],
                 role,
                 custom_role=custom_role,

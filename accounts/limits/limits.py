@@ -21,13 +21,15 @@ def limited_subjects(actor: Actor) -> list[Subject]:
     has these alone, for a person's limits hold in all teams."""
     access.require(actor, "budgets.write")
     organisation = actor.organisation
-    if organisation is None:
+    # Who leads a team sets budgets within the team's own, and no limits.
+    by_role = actor.authority.scope_by_role("budgets.write")
+    if organisation is None or by_role is None:
         return []
     teams = [
         Subject("team", team.slug, team.name, team)
         for team in access.visible_teams(actor).filter(archived_at=None)
     ]
-    if access.scope_of(actor, "budgets.write") == "teams":
+    if by_role == "teams":
         return teams
     members = organisation.memberships.select_related("user", "organisation")
     return [

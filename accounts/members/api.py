@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -12,7 +13,7 @@ from pydantic import ConfigDict, Field
 from accounts.access import access, actors
 from accounts.access.actors import Actor
 from accounts.members import access as member_access
-from accounts.members import invitations, members
+from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
 from accounts.members.invitations import ADDRESSES_MAX, MESSAGE_MAX, Offer, Sendable
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
@@ -54,6 +55,7 @@ class MemberOut(Schema):
     name: str
     role: str
     teams: list[str] | None = Field(description="Slugs of the teams; `null` for all teams.")
+    leads: list[str] = Field(description="Slugs of the teams that the person leads.")
     active: bool = Field(description="Whether the person may sign in.")
     second_factor: bool | None = Field(
         description="Whether signing in asks for more than a password; `null` if you cannot change "
@@ -85,6 +87,25 @@ class MemberChange(Schema):
 
     role: RoleName | None = None
     teams: Teams = None
+
+
+class TeamMemberIn(Schema):
+    """Who is added to a team."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Address = Field(description="Email address of a member of the organisation.")
+
+
+class TeamMemberChange(Schema):
+    """What a member is in a team."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lead: bool = Field(
+        description="Whether the person leads the team: manages its members, its keys, and their "
+        "budgets within the team's own."
+    )
 
 
 class InvitationIn(Schema):
@@ -244,15 +265,53 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
     return _members(actor, [changed])[0]
 
 
+# Members of a team -----------------------------------------------------------------------------
+
+
+@router.post("/teams/{team}/members", response=MemberOut, summary="Add a member to a team")
+def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> MemberOut:
+    """Adds a member of the organisation to a team. Their role there cannot include what yours
+    lacks."""
+    actor = actors.actor_of(request)
+    row = access.team_to_staff(actor, team)
+    return _members(actor, [team_members.add_to_team(actor, row, body.email)])[0]
+
+
+@router.patch(
+    "/teams/{team}/members/{id}", response=MemberOut, summary="Make a member the lead of a team"
+)
+def change_team_member(
+    request: HttpRequest, team: str, id: str, body: TeamMemberChange
+) -> MemberOut:
+    """Makes a member the lead of a team, or ends that. You need to be able to manage teams, and to
+    do all that a lead can."""
+    actor = actors.actor_of(request)
+    row = access.writable_team(actor, team)
+    member = team_members.access_team_member(actor, row, id)
+    return _members(actor, [team_members.set_lead(actor, row, member, body.lead)])[0]
+
+
+@router.delete("/teams/{team}/members/{id}", response={204: None}, summary="Remove from a team")
+def remove_team_member(request: HttpRequest, team: str, id: str) -> Status[None]:
+    """Removes a member from a team. Their keys of this team stop working; they stay in the
+    organisation."""
+    actor = actors.actor_of(request)
+    row = access.team_to_staff(actor, team)
+    team_members.remove_from_team(actor, row, team_members.access_team_member(actor, row, id))
+    return Status(204, None)
+
+
 def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:
+    slugs = team_members.slugs_of_led(rows)
     if access.scope_of(actor, "members.write") is None:
-        return [MemberOut(**_member(row), second_factor=None) for row in rows]
+        return [MemberOut(**_member(row, slugs), second_factor=None) for row in rows]
     secured = people_with_factor(row.user_id for row in rows)
-    return [MemberOut(**_member(row), second_factor=row.user_id in secured) for row in rows]
+    return [MemberOut(**_member(row, slugs), second_factor=row.user_id in secured) for row in rows]
 
 
-def _member(member: Membership) -> dict[str, Any]:
+def _member(member: Membership, slugs: Mapping[UUID, str]) -> dict[str, Any]:
     return {
+        "leads": sorted(slugs[id] for id in member.leads),
         "id": str(member.pk),
         "email": member.user.email,
         "name": member.user.name,

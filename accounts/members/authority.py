@@ -11,6 +11,7 @@ from typing import get_args
 from uuid import UUID
 
 from accounts.roles.rules import (
+    LEAD_ACTIONS,
     Action,
     Permission,
     Role,
@@ -26,11 +27,12 @@ from accounts.roles.rules import (
 @dataclass(frozen=True)
 class Authority:
     """The authority of a member: by a built-in role or the permissions of a custom one, and in
-    which teams; None means all teams."""
+    which teams; None means all teams. `leads` are those of the teams that the member leads."""
 
     role: Role | None = None
     permissions: Collection[Permission] = ()
     teams: frozenset[UUID] | None = None
+    leads: frozenset[UUID] = frozenset()
 
     @property
     def owns(self) -> bool:
@@ -39,6 +41,16 @@ class Authority:
 
     def scope_of(self, action: Action) -> Scope | None:
         """How far it reaches for `action`."""
+        as_lead: Scope | None = "teams" if self.leads and action in LEAD_ACTIONS else None
+        return widest_scope([self.scope_by_role(action), as_lead])
+
+    def teams_of(self, action: Action) -> frozenset[UUID]:
+        """The teams that it reaches for `action` where its scope is "teams"."""
+        by_role = self.teams if self.scope_by_role(action) == "teams" else None
+        return (by_role or frozenset()) | (self.leads if action in LEAD_ACTIONS else frozenset())
+
+    def scope_by_role(self, action: Action) -> Scope | None:
+        """How far its role alone reaches for `action`."""
         by_role = scope_of(self.role, action) if self.role else None
         scope = widest_scope([by_role, permitted_scope(self.permissions, action)])
         return scope if self.teams is None else scope_within_teams(scope, action)
@@ -57,9 +69,24 @@ def first_action_beyond(wanted: Authority, bound: Authority) -> Action | None:
     action: Action
     for action in get_args(Action):
         scope = wanted.scope_of(action)
-        if scope is not None and (strange_teams or is_wider(scope, bound.scope_of(action))):
+        if scope is None:
+            continue
+        bound_scope = bound.scope_of(action)
+        if strange_teams or is_wider(scope, bound_scope):
+            return action
+        if bound_scope == "teams" and not _is_within_teams(wanted, bound, action):
             return action
     return None
+
+
+def _is_within_teams(wanted: Authority, bound: Authority, action: Action) -> bool:
+    """Whether what `wanted` has for an action is in the teams of `bound`, which has no more."""
+    teams = bound.teams_of(action)
+    if wanted.scope_of(action) == "teams":
+        return wanted.teams_of(action) <= teams
+    # One's own, in any team: the lead of some has it there alone, unless the role has it, too.
+    by_role = bound.scope_by_role(action) is not None
+    return by_role or (wanted.teams is not None and wanted.teams <= teams)
 
 
 def outranks(actor: Authority, other: Authority) -> bool:

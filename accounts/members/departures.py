@@ -60,7 +60,7 @@ def keys_left_by(member: Membership) -> list[Key]:
 def receivers(actor: Actor, key: Key) -> list[Receiver]:
     """Return who can receive a key from the actor: members who may have keys in its team, and its
     service accounts. Empty if the actor may not manage the key."""
-    if key.kind != KeyKind.RELAY or not _manages(actor, key):
+    if key.kind != KeyKind.RELAY or not access.reaches_team(actor, "keys.write", key.team_id):
         return []
     rows = Membership.objects.filter(organisation=key.organisation_id, user__is_active=True)
     rows = rows.exclude(user=key.user_id).select_related("user", "custom_role")
@@ -130,11 +130,6 @@ def _settle(actor: Actor, key: Key, fate: KeyFate) -> None:
         transfer_key(actor, key, fate.to)
     else:
         raise Refused("keys", gettext("Choose who gets the keys."))
-
-
-def _manages(actor: Actor, key: Key) -> bool:
-    scope = access.scope_of(actor, "keys.write")
-    return scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ()))
 
 
 def _may_have(member: Membership, key: Key) -> bool:

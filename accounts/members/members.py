@@ -6,13 +6,14 @@ an operator.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import EllipsisType
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.actors import Actor, authority_of_member, teams_of
+from accounts.access.actors import Actor, authority_of_member, leads_within, teams_of
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.members.authority import Authority, first_action_beyond, outranks
@@ -75,6 +76,7 @@ def set_member(
         membership.save()
         if teams is not ...:
             membership.teams.set(() if membership.all_teams else teams or ())
+            drop_strange_leads(membership)
         if not adds_first_owner:
             check_change(actor, user, held, authority_of(membership))
         after = role_and_teams(membership)
@@ -191,14 +193,27 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
 
 def authority_of(membership: Membership) -> Authority:
     """Return the member's authority according to the current rows."""
-    return authority_of_member(membership, teams_of(membership))
+    teams = teams_of(membership)
+    leads = leads_within(membership, teams)
+    return replace(authority_of_member(membership, teams), leads=leads)
 
 
 def role_and_teams(row: Membership | Invitation) -> dict[str, object]:
     """Return the role and teams of a membership or an offer, for the audit trail."""
     named = row.custom_role.name if row.custom_role else str(row.role)
     slugs = sorted(team.slug for team in row.teams.all()) if row.pk else []
-    return {"role": named, "teams": "all" if row.all_teams else slugs}
+    facts: dict[str, object] = {"role": named, "teams": "all" if row.all_teams else slugs}
+    if isinstance(row, Membership) and row.leads:
+        facts["leads"] = sorted(
+            Team.objects.filter(id__in=row.leads).values_list("slug", flat=True)
+        )
+    return facts
+
+
+def drop_strange_leads(membership: Membership) -> None:
+    """End the leads of teams that the member is no longer in."""
+    membership.leads = sorted(leads_within(membership, teams_of(membership)))
+    membership.save(update_fields=["leads"])
 
 
 def check_grant(actor: Actor, wanted: Authority) -> None:

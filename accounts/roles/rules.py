@@ -11,6 +11,8 @@ team; what belongs to the organisation as a whole is then out of reach.
 A custom role is a chosen set of permissions: an action as an owner has it ("usage.read"), or only
 on one's own ("usage.read:own").
 
+A member can be the lead of teams. For LEAD_ACTIONS a lead has "teams" there, whatever the role has.
+
 The operator is the role of the installation, not of an organisation: it sees what is needed to run
 it, never prompts, and makes no keys.
 """
@@ -25,6 +27,7 @@ Action = Literal[
     "sign_in.write",
     "teams.read",
     "teams.write",
+    "team_members.write",
     "members.read",
     "members.write",
     "roles.write",
@@ -75,6 +78,7 @@ _ROWS: Final[dict[Action, str]] = {
     "sign_in.write":     "all   -     -       -         -      -",
     "teams.read":        "all   all   all     own       own    all",
     "teams.write":       "all   all   -       -         -      -",
+    "team_members.write": "all  all   -       -         -      -",
     "members.read":      "all   all   all     own       own    all",
     "members.write":     "all   all   -       -         -      -",
     "roles.write":       "all   all   -       -         -      -",
@@ -135,6 +139,7 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
     {
         "teams.read",
         "teams.write",
+        "team_members.write",
         "members.read",
         "members.write",
         "audit.read",
@@ -147,6 +152,19 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
     }
 )
 """What can be done for some teams and not for others."""
+
+LEAD_ACTIONS: Final[frozenset[Action]] = frozenset(
+    {
+        "team_members.write",
+        "keys.read",
+        "keys.write",
+        "usage.read",
+        "requests.read",
+        "budgets.read",
+        "budgets.write",
+    }
+)
+"""What the lead of a team can do in that team beside their role; budgets within the team's own."""
 
 _SHARED: Final[frozenset[Action]] = frozenset(
     {"organisation.read", "models.read", "prompts.read", "codes.redeem"}

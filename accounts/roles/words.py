@@ -38,6 +38,8 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "teams.read:own": Words(_("See own teams"), _("Only the teams that they belong to.")),
         "teams.write": Words(
             _("Manage teams"), _("Create, rename and archive teams and projects.")),
+        "team_members.write": Words(
+            _("Manage members of teams"), _("Add members to teams and remove them.")),
     }),
     (_("API keys"), {
         "keys.read": Words(_("See all keys"), _("Name, limits and last use; never the secret.")),

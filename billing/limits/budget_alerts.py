@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
+from accounts.access.access import AccessDenied
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Key
@@ -41,7 +43,10 @@ def tell_budgets() -> int:
 
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
-    """Send a test alert to everybody who would receive alerts for this budget."""
+    """Send a test alert to everybody who would receive alerts for this budget. Raises AccessDenied
+    for who only sees it."""
+    if not budgets.may_write(actor, budget):
+        raise AccessDenied(gettext("You can only see this budget."))
     (usage,) = budgets.current_usage([budget])
     with transaction.atomic():
         alert = BudgetAlert.objects.create(

@@ -57,7 +57,8 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     rows = BudgetRaise.objects.filter(
         budget__organisation=actor.organisation, budget__removed_at=None
     )
-    scope = access.scope_of(actor, "budgets.write")
+    # The lead of a team decides on none: an increase is beyond what was set.
+    scope = actor.authority.scope_by_role("budgets.write")
     if scope is None:
         rows = rows.filter(asked_by=actor.user)
     elif scope == "teams":
@@ -112,7 +113,9 @@ def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> Budget
 
     Of a budget one raise holds at a time: the one before ends.
     """
-    budgets.check_reach(actor, budget_raise.budget.scope, budget_raise.budget.subject)
+    budget = budget_raise.budget
+    raised_nano = budget.amount_nano + budget_raise.amount_nano
+    budgets.check_reach(actor, budget.scope, budget.subject, raised_nano)
     with transaction.atomic():
         budget = budgets.lock_budget(budget_raise.budget)
         locked = _waiting(budget_raise)

@@ -109,7 +109,7 @@ def create_budget(
     BudgetRefused for a time that cannot be, for a negative amount, for a key that spends nothing,
     and when there is one for the same part and period.
     """
-    check_reach(actor, scope, subject)
+    check_reach(actor, scope, subject, amount_nano)
     _check_terms(terms)
     _check_spends(scope, subject)
     anchor = rules.default_anchor(period) if anchor is None else anchor
@@ -140,7 +140,8 @@ def change_budget(
 
     An amount below what stands already lets nothing more in until the window ends.
     """
-    check_reach(actor, budget.scope, budget.subject)
+    wanted_nano = budget.amount_nano if amount_nano is None else amount_nano
+    check_reach(actor, budget.scope, budget.subject, wanted_nano)
     _check_own(actor, budget)
     _check_terms(terms)
     with transaction.atomic():
@@ -187,7 +188,7 @@ def lock_budget(budget: Budget) -> Budget:
 def remove_budget(actor: Actor, budget: Budget) -> None:
     """End a budget; nothing that was charged changes. BudgetRefused for one that the actor may only
     see."""
-    check_reach(actor, budget.scope, budget.subject)
+    check_reach(actor, budget.scope, budget.subject, 0)
     _check_own(actor, budget)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -205,7 +206,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
     budget = access.get_by_id(_seen_by(actor, removed), parse_number(id))
-    check_reach(actor, budget.scope, budget.subject)
+    check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
     _check_own(actor, budget)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -284,25 +285,68 @@ def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
     keys = [str(key.id) for key in access.visible_keys(actor)]
     own = budgets.filter(scope=BudgetScope.KEY, subject__in=keys)
     if scope == "teams":
-        own = own | budgets.filter(
-            scope=BudgetScope.TEAM, subject__in=[str(team) for team in actor.teams or ()]
-        )
+        teams = actor.authority.teams_of("budgets.read")
+        own = own | budgets.filter(scope=BudgetScope.TEAM, subject__in=map(str, teams))
+        people = map(str, _led_people(actor))
+        own = own | budgets.filter(scope=BudgetScope.USER, subject__in=people)
     if actor.user is not None:
         own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
     return own
 
 
-def check_reach(actor: Actor, scope: str, subject: str) -> None:
-    """Raise BudgetRefused where somebody who is limited to teams would set a budget of more than
-    these and their keys (P23)."""
+def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> None:
+    """Raise BudgetRefused where somebody would set a budget beyond their teams (P23).
+
+    Who is limited to teams by their role sets budgets of these and their keys. The lead of a team
+    sets those of its keys, and of the people who are in no team but led ones, up to the team's own.
+    """
     if access.scope_of(actor, "budgets.write") != "teams":
         return
-    teams = actor.teams or frozenset()
+    by_role = actor.authority.scope_by_role("budgets.write") == "teams"
+    teams = (actor.teams or frozenset()) if by_role else frozenset()
     if scope == BudgetScope.TEAM and subject in map(str, teams):
         return
-    if scope == BudgetScope.KEY and Key.objects.filter(team__in=teams, id=subject).exists():
-        return
+    if scope == BudgetScope.KEY:
+        team_id = Key.objects.filter(id=subject).values_list("team", flat=True).first()
+        if team_id in teams:
+            return
+        if team_id in actor.leads:
+            return _check_within_teams([team_id], amount_nano)
+    if scope == BudgetScope.USER and subject in map(str, _led_people(actor)):
+        return _check_within_teams(actor.leads, amount_nano)
     raise BudgetRefused("scope", gettext("You can only set budgets for your teams and their keys."))
+
+
+def may_write(actor: Actor, budget: Budget) -> bool:
+    """Return whether the actor may change a budget that it sees."""
+    if access.scope_of(actor, "budgets.write") is None:
+        return False
+    try:
+        check_reach(actor, budget.scope, budget.subject, 0)
+    except BudgetRefused:
+        return False
+    return True
+
+
+def _check_within_teams(teams: Iterable[UUID], amount_nano: int) -> None:
+    """Raise BudgetRefused for more than any budget of those teams."""
+    rows = Budget.objects.filter(
+        scope=BudgetScope.TEAM, subject__in=map(str, teams), enabled=True
+    ).order_by("amount_nano")
+    smallest = rows.first()
+    if smallest is not None and amount_nano > smallest.amount_nano:
+        text = gettext("The team's own budget is %(limit)s USD. Choose an amount up to that.")
+        raise BudgetRefused("amount", text % {"limit": format_usd(smallest.amount_nano)})
+
+
+def _led_people(actor: Actor) -> list[int]:
+    """Return the people all of whose teams the actor leads."""
+    if not actor.leads:
+        return []
+    members = Membership.objects.filter(organisation=actor.organisation, all_teams=False)
+    others = Team.objects.filter(organisation=actor.organisation).exclude(id__in=actor.leads)
+    led = members.filter(teams__in=actor.leads).exclude(teams__in=others)
+    return list(led.values_list("user_id", flat=True).distinct())
 
 
 def access_budget(actor: Actor, id: str) -> Budget:

@@ -39,7 +39,7 @@ def project_document(slug: str, fields: Mapping[str, Value]) -> Document:
 
 def member_document(email: str, fields: Mapping[str, Value]) -> Document:
     member = {"email": email, "role": fields["role"]}
-    return member | unless_default(file_format.Member, fields, ("teams", "plan"))
+    return member | unless_default(file_format.Member, fields, ("teams", "leads", "plan"))
 
 
 def invitation_document(email: str, fields: Mapping[str, Value]) -> Document:

@@ -387,6 +387,7 @@ class Member(Counted):
     email: Email
     role: RoleName
     teams: list[Name] | None = None
+    leads: list[Name] = []
     plan: Name | Literal[""] = ""
     operator: Annotated[bool, AfterValidator(_check_operator)] = False
 

@@ -25,7 +25,7 @@ ORGANISATION_STATES: Final = (
     *("required_labels", "second_factor_roles", "suspended", "archived"),
 )
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
-MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
+MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
 ENTRY_FIELDS: Final = (
     *("can", "context_max", "output_max", "deprecated_at", "sunset_at", "replacement", "forwards"),
@@ -34,7 +34,7 @@ ENTRY_FIELDS: Final = (
 _UNORDERED: Final = frozenset(
     {
         *("causes", "data_regions", "permissions", "plans", "required_labels", "roles"),
-        *("second_factor_roles", "teams"),
+        *("second_factor_roles", "teams", "leads"),
     }
 )
 MAIL_SERVER_FIELDS: Final = ("host", "port", "encryption", "username", "sender")

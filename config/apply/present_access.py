@@ -96,11 +96,13 @@ def _teams() -> Iterator[Item]:
 
 def _members() -> Iterator[Item]:
     plans = dict(MemberPlan.objects.values_list("membership", "plan__name"))
+    names = dict(Team.objects.values_list("id", "name"))
     members = Membership.objects.select_related("organisation", "user", "custom_role")
     for member in members.prefetch_related("teams").order_by("created_at", "id"):
         fields: dict[str, Value] = {
             "role": role_name(member),
             "teams": _team_names(member),
+            "leads": tuple(sorted(names[id] for id in member.leads)),
             "plan": plans.get(member.pk, ""),
             "operator": member.user.operator,
             **fields_of(member, LIMITS),

@@ -10,13 +10,14 @@ from django.utils.text import slugify
 
 from accounts.access.actors import SYSTEM, actor_of_member
 from accounts.keys import keys, service_accounts
-from accounts.members import invitations, members
+from accounts.members import invitations, members, team_members
 from accounts.members.invitation_letters import send_letters
 from accounts.members.invitations import Offer
 from accounts.models import (
     CustomRole,
     Invitation,
     Key,
+    Membership,
     Organisation,
     Role,
     ServiceAccount,
@@ -165,6 +166,8 @@ def _member(organisation: Organisation, change: Change) -> None:
     if "role" in after or "teams" in after:
         _set_member(organisation, email, after)
     membership = organisation.memberships.get(user__email__iexact=email)
+    if "leads" in after:
+        _set_leads(membership, _teams_named(organisation, after["leads"]) or [])
     keys.change_limits(SYSTEM, membership, **counts_of(change))
     if after.get("plan") or (change.action == "change" and "plan" in after):
         plans.assign_plan(SYSTEM, membership, after["plan"])
@@ -182,6 +185,16 @@ def _set_member(organisation: Organisation, email: str, after: Mapping[str, Any]
     members.set_member(
         organisation, email, role, actor=SYSTEM, custom_role=custom_role, teams=limited
     )
+
+
+def _set_leads(membership: Membership, led: list[Team]) -> None:
+    for team in Team.objects.filter(organisation=membership.organisation):
+        lead = team in led
+        if lead != (team.pk in membership.leads):
+            if not team_members.members_of(team).filter(pk=membership.pk).exists():
+                raise ChangeRefused(f"{membership.user.email} is not in the team {team.name}")
+            team_members.set_lead(SYSTEM, team, membership, lead)
+            membership.refresh_from_db()
 
 
 def _invitation(organisation: Organisation, change: Change) -> None:

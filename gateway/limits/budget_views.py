@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -14,7 +15,7 @@ from billing.limits import budgets
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
 from gateway.limits.budget_forms import BudgetForm
-from lib.htmx import redirect_to, render_dialog
+from lib.htmx import back_to, redirect_to, render_dialog, sent_next
 from usage.limits import budget_simulation
 from usage.limits.budget_forms import SCOPE_NAMES
 
@@ -41,8 +42,9 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Budget created. It applies from now on."))
-            return redirect_to(request, "budgets", slug_of(actor))
-    context = {"form": form}
+            back = reverse("budgets", args=[slug_of(actor)])
+            return redirect_to(request, back_to(request, back))
+    context = {"form": form, "next": sent_next(request)}
     return render_dialog(request, "usage/limits/budget_new.html", context, refused=form.is_bound)
 
 
@@ -78,5 +80,6 @@ def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
         anchor=data["anchor"],
         timezone=data["timezone"],
     )
+    budgets.check_reach(actor, budget.scope, budget.subject, budget.amount_nano)
     budgets.check_budget(budget)
     return budget

@@ -49,7 +49,7 @@ class _Budgeted(forms.Form):
         if not may_budget:
             del self.fields["budget"], self.fields["period"]
 
-    def cleanperiod_field(self) -> str:
+    def clean_period(self) -> str:
         return self.cleaned_data["period"] or "month"
 
     def offer_models(self, actor: Actor) -> None:

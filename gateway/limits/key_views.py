@@ -25,7 +25,8 @@ from usage.keys.views import show_secret_once
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
     may_budget = access.scope_of(actor, "budgets.write") is not None
-    form = NewKeyForm(request.POST or None, may_budget=may_budget, actor=actor)
+    initial = {"team": request.GET.get("team")}
+    form = NewKeyForm(request.POST or None, initial=initial, may_budget=may_budget, actor=actor)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         team, account, project = form.place()
@@ -57,7 +58,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
 def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.writable_key(actor, id)
     budget = budgets.budgets_of_keys(actor, [key]).get(str(key.id))
-    may_budget = access.scope_of(actor, "budgets.write") is not None
+    may_budget = access.reaches_team(actor, "budgets.write", key.team_id)
     form = KeyEditForm.of(actor, key, budget, request.POST or None, may_budget=may_budget)
     if may_budget and request.GET.get("focus") == "budget":
         form.focus_budget()

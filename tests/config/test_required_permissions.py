@@ -29,7 +29,8 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "organisations.read": "any_keys all_organisations all_people",
         "teams.read": "access_any_team visible_projects",
         "teams.write": "writable_team writable_project",
-        "keys.write": "writable_service_account",
+        "team_members.write": "team_to_staff",
+        "keys.write": "writable_service_account keyed_teams keyed_team",
     },
     "accounts.audit.log": {
         "audit.read": "visible_events all_events",
@@ -40,6 +41,10 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "accounts.members.access": {
         "members.read": "visible_members named_members visible_roles visible_invitations",
         "members.write": "writable_member writable_invitation working_keys_of",
+    },
+    "accounts.members.team_members": {
+        "team_members.write": "addable_members",
+        "teams.read": "access_team_member",
     },
     "accounts.single_sign_on.single_sign_on": {
         "sign_in.write": "access_single_sign_on",

@@ -58,9 +58,10 @@ ASKED: Final = {
     "keys.read": (
         "accounts.access.access.visible_keys accounts.access.access.visible_service_accounts"
     ),
-    "keys.write": (
-        "accounts.access.access.writable_key accounts.access.access.writable_service_account"
-    ),
+    "keys.write": """
+        accounts.access.access.keyed_team accounts.access.access.keyed_teams
+        accounts.access.access.writable_key accounts.access.access.writable_service_account
+    """,
     "members.read": """
         accounts.members.access.named_members accounts.members.access.visible_invitations
         accounts.members.access.visible_members accounts.members.access.visible_roles
@@ -110,7 +111,13 @@ ASKED: Final = {
     "prompts.read": "playground.prompts.prompts.visible_prompts",
     "requests.read": "usage.exports.exports.start_export usage.exports.exports.visible_exports",
     "sign_in.write": "accounts.single_sign_on.single_sign_on.access_single_sign_on",
-    "teams.read": "accounts.access.access.access_any_team accounts.access.access.visible_projects",
+    "teams.read": """
+        accounts.access.access.access_any_team accounts.access.access.visible_projects
+        accounts.members.team_members.access_team_member
+    """,
+    "team_members.write": """
+        accounts.access.access.team_to_staff accounts.members.team_members.addable_members
+    """,
     "teams.write": """
         accounts.access.access.writable_project accounts.access.access.writable_team
         usage.reports.chart_notes.add_note usage.reports.chart_notes.writable_notes

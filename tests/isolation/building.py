@@ -7,8 +7,8 @@ from django.test import Client
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import service_accounts
-from accounts.members import members
-from accounts.models import CustomRole, KeyKind, Role, ServiceAccount, Team, User
+from accounts.members import members, team_members
+from accounts.models import CustomRole, KeyKind, Membership, Role, ServiceAccount, Team, User
 from accounts.organisations import organisations, teams
 from accounts.roles import custom_roles
 from accounts.sessions.store import session_digest
@@ -74,6 +74,9 @@ def _add_role(world: World, role: str) -> None:
                 world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
                 teams=[world.core] if spec.limited else None, actor=SYSTEM,
             )  # fmt: skip
+        if spec.lead:
+            row = Membership.objects.get(user=user, organisation=world.acme)
+            team_members.set_lead(SYSTEM, world.core, row, True)
     _place(world, role, world.core, world.people[role, "active"])
 
 

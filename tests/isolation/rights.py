@@ -22,7 +22,7 @@ from accounts.models import (
     ServiceAccount,
     Team,
 )
-from accounts.roles.rules import _SHARED, TABLE, TEAM_ACTIONS
+from accounts.roles.rules import _SHARED, LEAD_ACTIONS, TABLE, TEAM_ACTIONS
 from billing.models import Budget
 
 Right = tuple[str, object]
@@ -36,6 +36,7 @@ class Holder:
     role: str
     permissions: frozenset[str]
     teams: frozenset[UUID] | None
+    leads: frozenset[UUID] = frozenset()
 
 
 @lru_cache(maxsize=10_000)
@@ -61,6 +62,8 @@ def rights_of(holder: Holder, teams: frozenset[UUID]) -> frozenset[Right]:
         )
         if own and not lost:
             result |= {(action, ("own", team)) for team in mine}
+    for team in holder.leads & mine:
+        result |= {(action, place) for action in LEAD_ACTIONS for place in (team, ("own", team))}
     return frozenset(result)
 
 
@@ -115,8 +118,10 @@ def read_state(organisation: Organisation) -> State:
         CustomRole.objects.filter(organisation=organisation).values_list("id", "permissions")
     )
 
-    def holder(role: str, custom: UUID | None, teams: frozenset[UUID] | None) -> Holder:
-        return Holder(role, frozenset(roles[custom] if custom else ()), teams)
+    def holder(
+        role: str, custom: UUID | None, teams: frozenset[UUID] | None, leads: Collection[UUID] = ()
+    ) -> Holder:
+        return Holder(role, frozenset(roles[custom] if custom else ()), teams, frozenset(leads))
 
     state = State(frozenset(), {}, {}, {}, {})
     _read_teams(state, organisation)
@@ -126,15 +131,21 @@ def read_state(organisation: Organisation) -> State:
         in_teams.setdefault(membership, set()).add(team)
     members = Membership.objects.filter(organisation=organisation, user__is_active=True)
     for row in members.values(
-        "id", "user_id", "role", "custom_role_id", "all_teams", "rpm", "tpm", "parallel"
+        *("id", "user_id", "role", "custom_role_id", "all_teams", "leads", "rpm", "tpm", "parallel")
     ):
         teams = None if row["all_teams"] else frozenset(in_teams.get(row["id"], ()))
-        state.members[row["user_id"]] = holder(row["role"], row["custom_role_id"], teams)
+        state.members[row["user_id"]] = holder(
+            row["role"], row["custom_role_id"], teams, row["leads"]
+        )
         state.member_ids[row["id"]] = row["user_id"]
         state.rows["member", row["user_id"]] = (
-            (row["role"], row["custom_role_id"], teams),
+            (row["role"], row["custom_role_id"], teams is None),
             WHOLE,
         )
+        for team in teams or ():
+            state.rows["in team", (row["user_id"], team)] = (True, team)
+        for team in row["leads"]:
+            state.rows["lead", (row["user_id"], team)] = (True, team)
         limits = (row["rpm"], row["tpm"], row["parallel"])
         if limits != NO_LIMITS:
             state.rows["limit", ("member", row["id"])] = (limits, WHOLE)
@@ -182,6 +193,9 @@ def _read_budgets(state: State, organisation: Organisation) -> None:
             place = UUID(row["subject"])
         elif row["scope"] == "key":
             place = state.keys[UUID(row["subject"])]["team"]
+        elif row["scope"] == "user":
+            member = state.members.get(int(row["subject"]))
+            place = (member and member.teams) or WHOLE
         state.rows["budget", row["id"]] = ((row["amount_nano"], row["enabled"]), place)
     invitations = Invitation.objects.filter(organisation=organisation)
     for invitation in invitations.select_related("custom_role").prefetch_related("teams"):

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test import Client
 
 from accounts.access.actors import SYSTEM
-from accounts.members import invitations, members
+from accounts.members import invitations, members, team_members
 from accounts.members.invitations import InvitationEnded
 from accounts.models import (
     CustomRole,
@@ -125,7 +125,7 @@ def some_email(play: Play) -> str:
     return play.chance.choice(play.people).email
 
 
-Call = tuple[str, str, dict[str, Any]]
+Call = tuple[str, str, dict[str, Any] | None]
 
 
 def invite(play: Play) -> Call:
@@ -149,6 +149,19 @@ def remove_member(play: Play) -> Call:
     if play.chance.random() < 0.4:
         body |= {"keys": "transfer", "keys_to": some_email(play)}
     return "POST", f"/members/{some_id(play, Membership.objects)}/remove", body
+
+
+def add_to_team(play: Play) -> Call:
+    return "POST", f"/teams/{some_team(play)}/members", {"email": some_email(play)}
+
+
+def remove_from_team(play: Play) -> Call:
+    return "DELETE", f"/teams/{some_team(play)}/members/{some_id(play, Membership.objects)}", None
+
+
+def set_lead(play: Play) -> Call:
+    path = f"/teams/{some_team(play)}/members/{some_id(play, Membership.objects)}"
+    return "PATCH", path, {"lead": play.chance.choice((True, True, False))}
 
 
 def make_role(play: Play) -> Call:
@@ -234,6 +247,7 @@ def set_limit(play: Play) -> Call:
 
 CALLS: Final[tuple[Callable[[Play], Call], ...]] = (
     invite, invite, resend, set_member, set_member, remove_member, make_role, change_role,
+    add_to_team, remove_from_team, set_lead, set_lead,
     make_account, change_account, make_key, make_key, change_key, rotate_key, make_team,
     change_team, make_project, move_project, make_budget, set_limit,
 )  # fmt: skip
@@ -331,6 +345,9 @@ def check_touched(
             moved = was is not None and now is not None and was[0] == now[0]
             assert moved or removing or _reaches_key(before, after, by, id, rights), (story, name)
             continue
+        if kind in ("in team", "lead"):
+            assert removing or _reaches_team(kind, places[0], rights, before, now), (story, name)
+            continue
         for place in places:
             assert _reaches(rights, NEEDED[kind], place, before) or (
                 removing and kind in ("member", "limit", "invitation")
@@ -342,8 +359,20 @@ def check_touched(
             assert offered <= rights, (story, sorted(map(str, offered - rights)))
 
 
+def _reaches_team(
+    kind: str, team: object, rights: frozenset[Right], before: State, now: object
+) -> bool:
+    """Whether they may say who is in a team, or leads it; who is no longer in it leads no more."""
+    needed = ["teams.write", "members.write"]
+    if kind == "in team" or now is None:
+        needed.append("team_members.write")
+    return any(_reaches(rights, action, team, before) for action in needed)
+
+
 def _reaches(rights: frozenset[Right], action: str, place: object, before: State) -> bool:
     if (action, WHOLE) in rights or (action, place) in rights:
+        return True
+    if isinstance(place, frozenset) and all((action, team) in rights for team in place):
         return True
     # Members and invitations are of the organisation; who is limited to teams has those of these.
     return action == "members.write" and any(right[0] == action for right in rights)
@@ -392,6 +421,8 @@ def start(db: None) -> Play:
         user = cast.person(name)
         members.set_member(acme, user.email, role, custom_role=custom, teams=in_teams, actor=SYSTEM)
         people.append(user)
+    led = Membership.objects.get(organisation=acme, user__email__startswith="dan@")
+    team_members.set_lead(SYSTEM, core, led, True)
     people += [cast.person("newa"), cast.person("newb")]
     credentials = [Credential(user.pk, cast.signed_in(user)) for user in people]
     # Callers who give the most rights, and lack some, are asked more often.

@@ -19,7 +19,8 @@ Standing = Literal["active", "removed", "deactivated", "suspended"]
 
 @dataclass(frozen=True)
 class RoleSpec:
-    """A role as it is given: a built-in one or permissions, `limited` to the team Core or not.
+    """A role as it is given: a built-in one or permissions, `limited` to the team Core or not, and
+    the `lead` of it or not.
 
     `outside` is one who is no member: an operator, or somebody without a role. `viewing` is an
     operator who views the organisation as a member of that role, and changes nothing.
@@ -28,6 +29,7 @@ class RoleSpec:
     built_in: str | None = None
     permissions: tuple[str, ...] = ()
     limited: bool = False
+    lead: bool = False
     outside: bool = False
     viewing: bool = False
 
@@ -53,6 +55,7 @@ ROLES: Final[dict[str, RoleSpec]] = {
     ),
     "limited admin": RoleSpec("admin", limited=True),
     "limited developer": RoleSpec("developer", limited=True),
+    "lead": RoleSpec("developer", limited=True, lead=True),
     "limited custom": RoleSpec(
         permissions=("keys.read", "keys.write", "budgets.read", "usage.read", "teams.read"),
         limited=True,
@@ -112,7 +115,7 @@ class Who:
     def operates(self) -> bool:
         return self.role == "operator" and self.carrier == "session" and self.is_known
 
-    def scope_of(self, action: Action) -> Scope | None:
+    def scope_of(self, action: Action, *, as_lead: bool = True) -> Scope | None:
         """How far they may do it."""
         if not self.is_known:
             return None
@@ -124,7 +127,9 @@ class Who:
             return None
         if self.standing == "suspended" and action not in WHILE_SUSPENDED:
             return None
-        return self._scope_of_role(action)
+        scope = self._scope_of_role(action)
+        leads = as_lead and self.spec.lead and action in roles.LEAD_ACTIONS
+        return roles.widest_scope([scope, "teams" if leads else None])
 
     def scope_at(self, guard: Guard) -> Scope | None:
         """How far they come at a guard; one that asks for no action lets everybody by."""

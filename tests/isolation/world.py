@@ -75,6 +75,7 @@ class Kind:
     `shared`: who has the action at all has it for their teams.
     `private`: nobody but its person sees it, whatever the scope.
     `of_members`: every member may know that there is one.
+    `by_role`: the lead of a team does not reach it as such.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Kind:
     reach: Action | None = None
     of_organisation: bool = False
     of_members: bool = False
+    by_role: bool = False
 
     def is_seen_by(self, who: Who, where: Where) -> bool:
         """Whether that one may know that the object there exists."""
@@ -109,7 +111,7 @@ class Kind:
 
 def reaches(who: Who, action: Action, where: Where, kind: Kind) -> bool:
     """Whether the action reaches an object of that kind there, in one's own organisation."""
-    scope = who.scope_of(action)
+    scope = who.scope_of(action, as_lead=not kind.by_role)
     if scope is None:
         return False
     own = where == "own" and who.is_person

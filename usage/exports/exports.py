@@ -225,8 +225,9 @@ def _pieces(id: UUID, take: int) -> Iterator[bytes]:
 
 def _reach_of(actor: Actor, export: Export) -> list[object]:
     """Return the actor's access to the export's data, in the stored form."""
-    scope = access.scope_of(actor, action_of(export.form))
-    teams = sorted(map(str, actor.teams or ())) if scope == "teams" else []
+    action = action_of(export.form)
+    scope = access.scope_of(actor, action)
+    teams = sorted(map(str, actor.authority.teams_of(action))) if scope == "teams" else []
     return [scope, teams, actor.operator]
 
 

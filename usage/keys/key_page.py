@@ -4,7 +4,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -24,9 +23,8 @@ from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of, owner_of
 from usage.limits.budget_views import meter_of
 from usage.limits.effective_limits import effective_settings
-from usage.reports import filters, reports
-from usage.reports.filters import UsageFilter
-from usage.reports.views import chart_of, rows_url
+from usage.reports import filters
+from usage.reports.recent import describe_last_days, last_days
 from usage.reports.visibility import sees_requests
 from usage.requests.columns import REQUESTS
 from usage.requests.log import RequestRow, RequestSource
@@ -53,7 +51,7 @@ KEY_REQUESTS = Table(
 def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     key = access.access_key(actor, id)
     scope = filters.scope_of_keys(filters.EVERYTHING, (key.id,))
-    month = _last_days(actor, scope)
+    month = last_days(actor, scope)
     state = read_table(KEY_REQUESTS, request, actor, hidden=[] if actor.operator else ["channel"])
     listed = sees_requests(actor)
     source: Source[RequestRow] = ListSource(())
@@ -65,14 +63,14 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
         return [cells_of(log, month, row) for row in rows]
 
-    context = {**_about(actor, key), **_usage_context(actor, key, month), "listed": listed}
+    context = {
+        **_about(actor, key),
+        **describe_last_days(actor, month),
+        "use": use_of_keys(actor, [key])[key.id],
+        "listed": listed,
+    }
     templates = ("usage/keys/key.html", "usage/keys/_key_requests.html")
     return answer_table(request, state, source, templates, context, make)
-
-
-def _last_days(actor: Actor, scope: filters.Scope) -> UsageFilter:
-    usage_filter = filters.from_query({"range": ["30d"]}, clock.now(), channels=actor.operator)
-    return filters.narrow_filter(usage_filter, scope)
 
 
 def _about(actor: Actor, key: Key) -> dict[str, Any]:
@@ -93,20 +91,3 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
         "budget": budget_usage.budget if budget_usage else None,
         "meter": meter_of(budget_usage) if budget_usage else None,
     }
-
-
-def _usage_context(actor: Actor, key: Key, month: UsageFilter) -> dict[str, Any]:
-    total = reports.usage_totals(actor, month.span, month.scope, metered=False)
-    use = use_of_keys(actor, [key])[key.id]
-    context: dict[str, Any] = {
-        "asked": month,
-        "use": use,
-        "total": total,
-        "before": reports.usage_totals(actor, month.previous, month.scope, metered=False),
-        "rows_url": rows_url(actor, month),
-        "failed_url": rows_url(actor, month, status="error"),
-    }
-    if total.requests or total.charge_nano:
-        context["chart"] = chart_of(month, reports.series(actor, month), actor)
-        context["chart_title"] = gettext("Cost per day by model")
-    return context

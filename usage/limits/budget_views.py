@@ -21,7 +21,7 @@ from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage
 from billing.models import Budget, RaiseState
 from lib import clock
-from lib.htmx import is_htmx, redirect_to, render_dialog, see_other
+from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, State, Table
@@ -148,6 +148,21 @@ def meter_of(usage: BudgetUsage) -> dict[str, Any]:
     }
 
 
+def active_budgets(actor: Actor, scope: str, subject: str) -> list[dict[str, Any]]:
+    """Return the enabled budgets of one subject that the actor sees, each with its meter."""
+    if access.scope_of(actor, "budgets.read") is None:
+        return []
+    rows = budgets.visible_budgets(actor).filter(scope=scope, subject=subject, enabled=True)
+    return [
+        {
+            "id": usage.budget.id,
+            "period": PERIOD_NAMES[usage.budget.period],
+            "meter": meter_of(usage),
+        }
+        for usage in budgets.current_usage(list(rows))
+    ]
+
+
 @organisation_page("budgets.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
@@ -164,10 +179,12 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                 refused.tell(form)
             else:
                 messages.success(request, gettext("Budget saved."))
-                return redirect_to(request, "budgets", slug_of(actor))
+                back = reverse("budgets", args=[slug_of(actor)])
+                return redirect_to(request, back_to(request, back))
     (usage,) = budgets.current_usage([budget])
     context = {
         "form": form,
+        "next": sent_next(request),
         "budget": budget,
         "scope": SCOPE_NAMES[budget.scope],
         "subject": budgets.subject_names([budget])[budget.id],
@@ -177,7 +194,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "told": budget_simulation.would_have(budget),
         "action": ACTION_NAMES[budget.action],
         "alerts": _alerts(budget),
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "may_write": budgets.may_write(actor, budget),
     }
     return render_dialog(request, "usage/limits/budget.html", context, refused=form.is_bound)
 
@@ -193,7 +210,7 @@ def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         gettext("Budget deleted. Past charges are not affected."),
         extra_tags=undo if budget.enabled else f"{undo}?off=1",
     )
-    return redirect_to(request, "budgets", slug_of(actor))
+    return redirect_to(request, back_to(request, reverse("budgets", args=[slug_of(actor)])))
 
 
 @organisation_page("budgets.write")
@@ -231,7 +248,7 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
     context = {
         "budget": budget,
         "alerts": _alerts(budget),
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "may_write": budgets.may_write(actor, budget),
     }
     return render(request, "usage/limits/_budget_log.html", context)
 

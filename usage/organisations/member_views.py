@@ -1,11 +1,12 @@
 """Pages of members (W51): who belongs to an organisation, in which role, and what they spend."""
 
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -16,12 +17,11 @@ from accounts.members import access as member_access
 from accounts.members.forms import role_label
 from accounts.members.invitation_views import teams_text
 from accounts.members.members import authority_of
-from accounts.models import Membership, Role
+from accounts.models import Membership, Role, Team
 from accounts.organisations.operator_views import factor_badge
 from accounts.preferences.table_preferences import read_table
 from accounts.roles.words import permission_groups
 from accounts.sign_in.entry_requirements import people_with_factor
-from billing.limits import budgets
 from billing.models import BudgetScope
 from lib.ids import id_text
 from lib.tables.pages import answer_table
@@ -29,8 +29,10 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Choices, Column, Filter, Table
 from usage.keys.last_use import use_of_keys
 from usage.keys.views import badge_of
-from usage.limits.budget_views import meter_of
+from usage.limits.budget_views import active_budgets
 from usage.organisations.last_use import NO_USE, MemberUse, use_of_members
+from usage.reports import filters
+from usage.reports.recent import describe_last_days, last_days
 
 _BADGES = {
     "active": Badge(_("Active"), "ok"),
@@ -190,16 +192,16 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
     member = member_access.access_member(actor, id)
     use = use_of_members(actor, [member.user_id]).get(member.user_id, NO_USE)
     keys = _keys_of(actor, member)
-    query = urlencode({"range": "mtd", "user": member.user.email})
     context = {
         **_row(actor, member, use, len(keys)),
-        "groups": permission_groups(authority_of(member)),
+        "groups": permission_groups(replace(authority_of(member), leads=frozenset())),
+        "leads": Team.objects.filter(id__in=member.leads).order_by("name"),
         "keys": keys,
-        "budget": _budget_of(actor, member),
-        "may_see_usage": access.scope_of(actor, "usage.read") is not None,
+        "budgets": active_budgets(actor, BudgetScope.USER, str(member.user_id)),
+        **_usage(actor, member),
         "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "may_see_limits": access.scope_of(actor, "budgets.read") == "all",
-        "usage_query": query,
+        "user_query": quote(member.user.email),
         "may_erase": actor.role == Role.OWNER,
     }
     return render(request, "usage/organisations/member.html", context)
@@ -221,12 +223,9 @@ def _keys_of(actor: Actor, member: Membership) -> list[dict[str, Any]]:
     ]
 
 
-def _budget_of(actor: Actor, member: Membership) -> dict[str, Any] | None:
-    """The person's own budget, as a meter; None without one, or where the actor sees none."""
-    if access.scope_of(actor, "budgets.read") is None:
-        return None
-    rows = budgets.visible_budgets(actor).filter(
-        scope=BudgetScope.USER, subject=str(member.user_id), enabled=True
-    )
-    budget_usage = next(iter(budgets.current_usage(list(rows[:1]))), None)
-    return {"id": budget_usage.budget.id, "meter": meter_of(budget_usage)} if budget_usage else None
+def _usage(actor: Actor, member: Membership) -> dict[str, Any]:
+    """Return the chart of what the actor sees of the person's usage."""
+    if access.scope_of(actor, "usage.read") is None:
+        return {"may_see_usage": False}
+    days = last_days(actor, filters.scope_of_person(member.user.email))
+    return {"may_see_usage": True, **describe_last_days(actor, days)}

@@ -11,17 +11,27 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.access import access
-from accounts.access.access import ROLE_NAMES
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import organisation_page
+from accounts.members import team_members
+from accounts.members.forms import role_label
 from accounts.models import Membership, Team
 from accounts.preferences.table_preferences import read_table
+from billing.limits import budgets
+from billing.models import Budget, BudgetScope
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
+from usage.keys.last_use import use_of_keys
+from usage.keys.views import badge_of, owner_of
+from usage.limits.budget_views import active_budgets
 from usage.limits.effective_limits import effective_settings
 from usage.organisations.spending import month_spending
+from usage.reports import filters
+from usage.reports.recent import describe_last_days, last_days
+
+_KEYS_SHOWN = 20
 
 _ACTIVE, _ARCHIVED = Badge(_("Active"), "ok"), Badge(_("Archived"), icon="archive")
 TEAMS = Table(
@@ -102,28 +112,80 @@ def _members(actor: Actor) -> tuple[int, dict[UUID, int]]:
 @require_safe
 def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
     row = access.access_any_team(actor, team)
-    members = Membership.objects.select_related("user", "custom_role").filter(
-        Q(all_teams=True) | Q(teams=row), organisation=actor.organisation, user__is_active=True
-    )
-    may_see = access.scope_of(actor, "members.read") != "own"
+    active = row.archived_at is None
     context = {
         "team": row,
         "may_write": access.scope_of(actor, "teams.write") is not None,
-        "may_budget": access.scope_of(actor, "budgets.write") is not None,
-        "may_see_members": may_see,
-        "members": list(map(_member, members.order_by("user__email"))) if may_see else (),
+        "may_budget": active and _may_budget(actor, row),
+        "may_create_key": active and access.scope_of(actor, "keys.write_own") is not None,
+        "may_add": active and access.reaches_team(actor, "team_members.write", row.id),
+        "budgets": active_budgets(actor, BudgetScope.TEAM, str(row.id)),
+        "members": _members_of(actor, row),
         "projects": _projects(actor, row),
         "spent": month_spending(actor, "team_id").get(row.id, 0),
-        "key_count": row.keys.filter(revoked_at=None).exclude(kind="playground").count(),
         "settings": effective_settings(actor, team=row),
+        **_keys(actor, row),
+        **_usage(actor, row),
     }
     return render(request, "usage/organisations/team.html", context)
 
 
-def _member(member: Membership) -> dict[str, Any]:
-    custom = member.custom_role
-    role_name = custom.name if custom else ROLE_NAMES[member.role]
-    return {"id": member.pk, "user": member.user, "role_name": role_name}
+def _may_budget(actor: Actor, team: Team) -> bool:
+    return budgets.may_write(actor, Budget(scope=BudgetScope.TEAM, subject=str(team.id)))
+
+
+def _usage(actor: Actor, team: Team) -> dict[str, Any]:
+    """Return the chart of what the actor sees of the team's usage."""
+    if access.scope_of(actor, "usage.read") is None:
+        return {"may_see_usage": False}
+    days = last_days(actor, filters.scope_of_team(team.slug))
+    return {"may_see_usage": True, **describe_last_days(actor, days)}
+
+
+def _members_of(actor: Actor, team: Team) -> list[dict[str, Any]] | None:
+    """Return the people of the team, or None for who may look at themselves alone."""
+    may_open = access.scope_of(actor, "members.read") in ("teams", "all")
+    may_change = access.reaches_team(actor, "team_members.write", team.id)
+    if not may_open and not may_change:
+        return None
+    may_manage = access.scope_of(actor, "teams.write") is not None
+    return [
+        {
+            "id": member.pk,
+            "name": member.user.name or member.user.email,
+            "role": role_label(member),
+            "email": member.user.email,
+            "everywhere": member.all_teams,
+            "leads": team.id in member.leads,
+            "may_open": may_open or member.user == actor.user,
+            "may_lead": may_manage
+            and (team.id in member.leads or team_members.may_lead(team, member)),
+            "may_remove": may_change and team_members.may_remove(actor, team, member),
+        }
+        for member in team_members.members_of(team)
+    ]
+
+
+def _keys(actor: Actor, team: Team) -> dict[str, Any]:
+    """Return the newest keys of the team that the actor may see, and how many there are."""
+    if access.scope_of(actor, "keys.read") is None:
+        return {"keys": None}
+    living = access.visible_keys(actor).filter(team=team, revoked_at=None)
+    newest = list(living[:_KEYS_SHOWN])
+    uses = use_of_keys(actor, newest)
+    return {
+        "key_count": living.count(),
+        "keys": [
+            {
+                "name": key.name,
+                "href": reverse("key", args=[slug_of(actor), id_text(key.id)]),
+                "owner": owner_of(key),
+                "badge": badge_of(key),
+                "use": uses[key.id],
+            }
+            for key in newest
+        ],
+    }
 
 
 def _projects(actor: Actor, team: Team) -> list[dict[str, Any]]:

@@ -7,7 +7,13 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import access_team, get_by_id, require, scope_of
+from accounts.access.access import (
+    access_team,
+    get_by_id,
+    require,
+    scope_of,
+    sees_own_besides,
+)
 from accounts.access.actors import Actor, organisation_of
 from accounts.audit import audit
 from accounts.models import Key, Team
@@ -28,12 +34,15 @@ def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
     if actor.model_key:
         return notes.filter(Q(team=None) | Q(team=actor.model_key.team_id))
     scope = scope_of(actor, "usage.read")
-    if scope == "teams":
-        return notes.filter(Q(team=None) | Q(team__in=actor.teams or ()))
+    if scope == "all":
+        return notes
+    own = Key.objects.filter(organisation=actor.organisation, user=actor.user)
+    of_own_keys = Q(team=None) | Q(team__in=own.values("team_id"))
     if scope == "own":
-        own = Key.objects.filter(organisation=actor.organisation, user=actor.user)
-        return notes.filter(Q(team=None) | Q(team__in=own.values("team_id")))
-    return notes
+        return notes.filter(of_own_keys)
+    of_teams = Q(team=None) | Q(team__in=actor.authority.teams_of("usage.read"))
+    besides = of_own_keys if sees_own_besides(actor, "usage.read") else Q()
+    return notes.filter(of_teams | besides)
 
 
 def writable_notes(actor: Actor) -> QuerySet[ChartNote]:

@@ -331,6 +331,16 @@ def narrow_filter(usage_filter: UsageFilter, scope: Scope) -> UsageFilter:
     return replace(usage_filter, scope=scope)
 
 
+def scope_of_team(slug: str) -> Scope:
+    """Return the scope of one team's rows."""
+    return Scope(teams=(slug,))
+
+
+def scope_of_person(email: str) -> Scope:
+    """Return the scope of one person's rows."""
+    return Scope(users=(email,))
+
+
 def scope_of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
     """Return the scope restricted to these keys."""
     return replace(scope, keys=keys)

@@ -41,11 +41,13 @@ class Period(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """A condition: a column `r.column` has one of some values; `name` is that of its parameter."""
+    """A condition: a column `r.column` has one of some values; `name` is that of its parameter.
+    Rows for which `otherwise` holds are picked, too."""
 
     name: str
     column: str
     values: Sequence[Any]
+    otherwise: "Pick | None" = None
 
 
 def visible(actor: Actor, action: Action) -> Where:
@@ -54,11 +56,21 @@ def visible(actor: Actor, action: Action) -> Where:
     Raises AccessDenied when that is nothing, and Http404 without an organisation.
     """
     texts, parameters = [], Parameters()
-    for name, column, values in seen_by(actor, action):
-        one = len(values) == 1 and name != "own_teams"
-        texts.append(f"r.{column} = " + (f"%({name})s" if one else f"ANY (%({name})s)"))
-        parameters[name] = values[0] if one else list(values)
+    for pick in seen_by(actor, action):
+        text, own = _condition(pick)
+        if pick.otherwise:
+            other, more = _condition(pick.otherwise)
+            text, own = f"({text} OR {other})", own | more
+        texts.append(text)
+        parameters |= own
     return Where(" AND ".join(texts), parameters)
+
+
+def _condition(pick: Pick) -> tuple[str, Parameters]:
+    name, values = pick.name, pick.values
+    one = len(values) == 1 and name != "own_teams"
+    text = f"r.{pick.column} = " + (f"%({name})s" if one else f"ANY (%({name})s)")
+    return text, {name: values[0] if one else list(values)}
 
 
 def seen_by(actor: Actor, action: Action) -> list[Pick]:
@@ -68,12 +80,13 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
     if actor.model_key:
         return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
     scope = access.scope_of(actor, action)
+    # Nobody's rows are no one's own.
+    own = Pick("own_user", "user_id", [actor.user.id if actor.user else None])
     if scope == "teams":
-        return [organisation, Pick("own_teams", "team_id", list(actor.teams or ()))]
-    if scope == "own":
-        # Nobody's rows are no one's own.
-        return [organisation, Pick("own_user", "user_id", [actor.user.id if actor.user else None])]
-    return [organisation]
+        teams = sorted(actor.authority.teams_of(action))
+        besides = own if access.sees_own_besides(actor, action) else None
+        return [organisation, Pick("own_teams", "team_id", teams, besides)]
+    return [organisation, own] if scope == "own" else [organisation]
 
 
 def sees_requests(actor: Actor) -> bool:
@@ -108,7 +121,9 @@ def where_of(
             texts.append(f"r.id {sign} %({name}_id)s")
             slack = -ID_SLACK if sign == ">=" else ID_SLACK
             parameters[f"{name}_id"] = first_id_at(edge + slack)
-    for name, column, values in picks_of_scope(parameters["organisation"], scope, records=requests):
+    for name, column, values, _ in picks_of_scope(
+        parameters["organisation"], scope, records=requests
+    ):
         column = f"r.{column}"
         if len(values) == 1:
             # By this an index that begins with the column gives the rows in their order.
@@ -119,7 +134,7 @@ def where_of(
             parameters[name] = list(values)
     if requests:
         # As their indexes say it.
-        texts += [f"r.{column} <> ''" for _, column, values in labels(scope) if values]
+        texts += [f"r.{pick.column} <> ''" for pick in labels(scope) if pick.values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
         for name in scope.without

@@ -189,7 +189,10 @@ def _places_of(request: HttpRequest) -> dict[str, int]:
 
 
 def _sight(actor: Actor) -> tuple[object, ...]:
-    seen = [(column, frozenset(values)) for _, column, values in seen_by(actor, "requests.read")]
+    picks = [(pick, pick.otherwise) for pick in seen_by(actor, "requests.read")]
+    seen = [
+        (pick.column, frozenset(pick.values)) for both in picks for pick in both if pick is not None
+    ]
     return *seen, *hidden_columns(actor)
 
 

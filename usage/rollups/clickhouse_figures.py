@@ -205,6 +205,9 @@ def _reader(there: ClickHouse, actor: Actor, scope: Scope) -> Reader:
     texts, parameters = [], dict[str, Value]()
     for pick in picks:
         text, parameters[pick.name] = _one_of(pick)
+        if pick.otherwise:
+            other, parameters[pick.otherwise.name] = _one_of(pick.otherwise)
+            text = f"({text} OR {other})"
         texts.append(text)
     for text, name, value in _others(scope):
         texts.append(text)

@@ -22,6 +22,7 @@ organisation.write a . . . . .
 sign_in.write    a . . . . .
 teams.read       a a a o o a
 teams.write      a a . . . .
+team_members.write a a . . . .
 members.read     a a a o o a
 members.write    a a . . . .
 roles.write      a a . . . .

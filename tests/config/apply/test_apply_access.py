@@ -15,7 +15,7 @@ from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.keys import keys, service_accounts
-from accounts.members import invitations, members
+from accounts.members import invitations, members, team_members
 from accounts.members.invitations import Offer
 from accounts.models import (
     AuditEvent,
@@ -92,6 +92,8 @@ def furnished() -> Cast:
     members.set_member(
         acme, "lin@example.org", Role.CUSTOM, custom_role=reader, teams=[lab], actor=SYSTEM
     )
+    lin = Membership.objects.get(user__email="lin@example.org")
+    team_members.set_lead(SYSTEM, lab, lin, True)
     members.set_active(members.add_person("gone@example.org", actor=SYSTEM), False, actor=SYSTEM)
     plans.save_plan(SYSTEM, "internal", multiplier_ppm=900_000)
     plans.assign_plan(SYSTEM, lab, "internal")
@@ -270,9 +272,10 @@ CHANGES = {
     "a domain": ("    role: viewer\n", "    role: developer\n"),
     "a second factor": ("  - custom\n  - owner", "  - owner"),
     "a member's teams": (
-        "    teams:\n    - Research lab\n    rpm",
-        "    teams:\n    - core\n    rpm",
+        "    teams:\n    - Research lab\n    leads:\n    - Research lab\n",
+        "    teams:\n    - Research lab\n    - core\n    leads:\n    - Research lab\n",
     ),
+    "a lead that ends": ("    leads:\n    - Research lab\n", "    leads: []\n"),
 }
 
 

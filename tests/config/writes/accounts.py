@@ -6,7 +6,7 @@ from accounts.access.actors import SYSTEM
 from accounts.audit.changes import change_row
 from accounts.keys import keys, service_accounts
 from accounts.mail_server import mail_server
-from accounts.members import departures, invitations, members
+from accounts.members import departures, invitations, members, team_members
 from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
 from accounts.models import Role
@@ -20,6 +20,16 @@ from tests import cast
 from tests.config.writes.world import Writes
 
 BEFORE: Final[Writes] = {
+    "accounts.members.team_members.add_to_team": lambda w: members.set_member(
+        w.people.acme, w.people.bob.email, Role.DEVELOPER, teams=[w.people.core], actor=SYSTEM
+    ),
+    "accounts.members.team_members.remove_from_team": lambda w: members.set_member(
+        w.people.acme,
+        w.people.bob.email,
+        Role.DEVELOPER,
+        teams=[w.people.core, w.second],
+        actor=SYSTEM,
+    ),
     "accounts.mail_server.mail_server.remove_mail_server": lambda w: mail_server.save_mail_server(
         w.dora, host="mail.example.org", port=25, encryption="none"
     ),
@@ -166,6 +176,15 @@ WRITES: Final[Writes] = {
     ),
     "accounts.members.members.remove_member": lambda w: members.remove_member(
         w.people.acme, "bob@example.org", actor=w.alice
+    ),
+    "accounts.members.team_members.add_to_team": lambda w: team_members.add_to_team(
+        w.alice, w.second, "bob@example.org"
+    ),
+    "accounts.members.team_members.remove_from_team": lambda w: team_members.remove_from_team(
+        w.alice, w.second, w.membership
+    ),
+    "accounts.members.team_members.set_lead": lambda w: team_members.set_lead(
+        w.alice, w.people.core, w.membership, True
     ),
     "accounts.members.members.set_active": lambda w: members.set_active(
         w.people.bob, False, actor=w.dora

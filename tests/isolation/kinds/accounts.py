@@ -36,6 +36,10 @@ def _team(world: World, at: Place) -> str:
     return at.team.slug
 
 
+def _team_member(world: World, at: Place) -> str:
+    return f"{at.team.slug}/{_membership(world, at)}"
+
+
 def _project(world: World, at: Place) -> str:
     return projects.create_project(at.team, f"Project {at.word}", actor=SYSTEM).slug
 
@@ -110,12 +114,17 @@ def _organisation(world: World, at: Place) -> str:
 
 # Of an organisation or a team.
 TEAM: Final = Kind("team", "teams.read", _team, missing=no_slug, shared=True)
+TEAM_MEMBER: Final = Kind(
+    "team member", "teams.read", _team_member, missing=lambda: "no-such-one/1", shared=True
+)
 PROJECT: Final = Kind("project", "teams.read", _project, missing=no_slug, shared=True)
 SERVICE_ACCOUNT: Final = Kind("service account", "keys.read", _service_account)
 INVITATION: Final = Kind("invitation", "members.read", _invitation)
 CUSTOM_ROLE: Final = Kind("role", "members.read", _custom_role, wheres=IN_ORGANISATION)
 AUDIT_EVENT: Final = Kind("audit event", "audit.read", _audit_event)
-LIMIT: Final = Kind("limit", "budgets.write", _limit, missing=lambda: "team/no-such-one")
+LIMIT: Final = Kind(
+    "limit", "budgets.write", _limit, missing=lambda: "team/no-such-one", by_role=True
+)
 # Of a person, in an organisation.
 KEY: Final = personal("key", "keys.read", _key)
 MEMBER: Final = personal("member", "members.read", _membership, missing=no_number)

@@ -124,7 +124,7 @@ LINKED_BUDGET: Final = replace(BUDGET, name="linked budget", read=None, of_membe
 REMOVED_BUDGET: Final = personal(
     "removed budget", "budgets.read", _removed_budget, missing=no_number
 )
-RAISE: Final = personal("raise", "budgets.ask", _raise, reach="budgets.write")
+RAISE: Final = personal("raise", "budgets.ask", _raise, reach="budgets.write", by_role=True)
 # Of the installation.
 SUBSCRIPTION_PLAN: Final = of_installation("subscription plan", "credits.read", _subscription_plan)
 CREDIT: Final = of_installation("credit", "credits.read", _credit)

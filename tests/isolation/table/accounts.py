@@ -17,6 +17,7 @@ from tests.isolation.kinds.accounts import (
     SERVICE_ACCOUNT,
     SESSION,
     TEAM,
+    TEAM_MEMBER,
 )
 from tests.isolation.table.route import WRITES_KEYS, Route, at, sends
 
@@ -78,6 +79,9 @@ PAGES: Final[dict[str, Route]] = {
     "project_edit": at("teams.write", PROJECT),
     "project_archive": at("teams.write", PROJECT),
     "project_restore": at("teams.write", PROJECT),
+    "team_member_add": at("team_members.write", TEAM),
+    "team_member_remove": at("team_members.write", TEAM_MEMBER),
+    "team_lead": at("teams.write", TEAM_MEMBER),
     "member_edit": at("members.write", MEMBER, others=True),
     "member_preview": at("members.write", MEMBER, others=True),
     "members_bulk": at(
@@ -152,6 +156,13 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /teams/{team}": at("teams.read", TEAM),
     "PATCH /teams/{team}": at("teams.write", TEAM),
     "DELETE /teams/{team}": at("teams.write", TEAM),
+    "POST /teams/{team}/members": at(
+        "team_members.write", TEAM, body=sends(email="nobody@example.org")
+    ),
+    "PATCH /teams/{team}/members/{id}": at(
+        "teams.write", TEAM_MEMBER, body=sends(lead=True)
+    ),
+    "DELETE /teams/{team}/members/{id}": at("team_members.write", TEAM_MEMBER),
     "GET /projects": at("teams.read"),
     "POST /projects": at(
         "teams.write", TEAM, in_body=True, body=lambda id: {"name": "Made", "team": id}

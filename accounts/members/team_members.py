@@ -1,0 +1,160 @@
+"""Who is in a team: one function per write.
+
+A member has their role in each team that they are in. Nobody can add a member whose role in the
+team exceeds their own there, or remove one whom they do not outrank there (P23).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+
+from accounts.access.access import get_by_id, require
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.members.authority import Authority, first_action_beyond, outranks
+from accounts.members.members import (
+    authority_of,
+    check_grant,
+    drop_strange_leads,
+    role_and_teams,
+)
+from accounts.models import Membership, Organisation, Team
+from lib.ids import parse_number
+from lib.refusal import Refused
+
+
+def members_of(team: Team) -> QuerySet[Membership]:
+    """The active people of a team, also those who are in every team, by address."""
+    return _active(team).filter(Q(all_teams=True) | Q(teams=team)).order_by("user__email")
+
+
+def members_led_by(actor: Actor) -> QuerySet[Membership]:
+    """The active people of the teams that the actor leads."""
+    people = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
+    if not actor.leads:
+        return people.none()
+    in_teams = Q(all_teams=True) | Q(teams__in=actor.leads)
+    return people.filter(in_teams).select_related("user").distinct()
+
+
+def slugs_of_led(members: Iterable[Membership]) -> dict[UUID, str]:
+    """Return the slugs of the teams that these members lead, by the team's id."""
+    led = Team.objects.filter(id__in={id for member in members for id in member.leads})
+    return dict(led.values_list("id", "slug"))
+
+
+def addable_members(actor: Actor, team: Team) -> list[Membership]:
+    """The members of the organisation whom the actor may add to the team, by address."""
+    require(actor, "team_members.write")
+    others = _active(team).filter(all_teams=False).exclude(teams=team).order_by("user__email")
+    return [member for member in others if _may_add(actor, team, member)]
+
+
+def access_team_member(actor: Actor, team: Team, id: str) -> Membership:
+    """One member of a team that the actor may change. Raises Http404."""
+    require(actor, "teams.read")
+    return get_by_id(members_of(team), parse_number(id))
+
+
+def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
+    """Return whether the actor may remove a member from the team, or oneself. A lead removes no
+    other lead."""
+    as_lead = actor.authority.scope_by_role("team_members.write") is None
+    if member.all_teams or (as_lead and team.pk in member.leads and member.user != actor.user):
+        return False
+    return member.user == actor.user or outranks(actor.authority, _within(team, member))
+
+
+def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
+    """Add the member with that address to a team. Raises Refused for anybody else, and for a member
+    whose role would exceed the actor's there."""
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        member = _active(team).filter(user__email__iexact=email).first()
+        if member is None:
+            raise Refused("email", gettext("This person is not a member of the organisation."))
+        if member in members_of(team):
+            text = gettext("%(email)s is already in this team.") % {"email": member.user.email}
+            raise Refused("email", text, already_exists=True)
+        check_grant(actor, _within(team, member))
+        before = role_and_teams(member)
+        member.teams.add(team)
+        _record(actor, member, before)
+    return member
+
+
+def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
+    """Remove a member from a team; their keys of the team stop working. Raises Refused for one who
+    is in every team, for the last team of a member, and for one whom the actor does not outrank."""
+    email = member.user.email
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        member = _active(team).get(pk=member.pk)
+        if member.all_teams:
+            text = gettext("%(email)s is in every team. Choose the teams on the member's page.")
+            raise Refused("member", text % {"email": email})
+        if not member.teams.exclude(pk=team.pk).exists():
+            text = gettext("%(email)s is in no other team. Remove the member instead.")
+            raise Refused("member", text % {"email": email})
+        if not may_remove(actor, team, member):
+            text = gettext("You cannot remove a member whose role can do as much as yours.")
+            raise Refused("member", text)
+        before = role_and_teams(member)
+        member.teams.remove(team)
+        drop_strange_leads(member)
+        _record(actor, member, before)
+
+
+def may_lead(team: Team, member: Membership) -> bool:
+    """Return whether a member could do more in the team as its lead."""
+    return first_action_beyond(_lead_of(team), authority_of(member)) is not None
+
+
+def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Membership:
+    """Make a member the lead of a team, or end that. Raises Refused where the actor cannot do
+    what a lead can."""
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=team.organisation_id)
+        member = members_of(team).get(pk=member.pk)
+        check_grant(actor, _lead_of(team))
+        before = role_and_teams(member)
+        leads = {*member.leads, team.pk} if lead else {*member.leads} - {team.pk}
+        if leads != {*member.leads}:
+            member.leads = sorted(leads)
+            member.save(update_fields=["leads"])
+            _record(actor, member, before)
+    return member
+
+
+def _lead_of(team: Team) -> Authority:
+    """Return what the lead of a team may do as such."""
+    return Authority(teams=frozenset({team.pk}), leads=frozenset({team.pk}))
+
+
+def _active(team: Team) -> QuerySet[Membership]:
+    rows = Membership.objects.filter(organisation=team.organisation_id, user__is_active=True)
+    return rows.select_related("user", "custom_role", "organisation").prefetch_related("teams")
+
+
+def _within(team: Team, member: Membership) -> Authority:
+    """Return what a member may do in a team."""
+    own = authority_of(member)
+    return replace(own, teams=frozenset({team.pk}), leads=own.leads & {team.pk})
+
+
+def _may_add(actor: Actor, team: Team, member: Membership) -> bool:
+    return first_action_beyond(_within(team, member), actor.authority) is None
+
+
+def _record(actor: Actor, member: Membership, before: dict[str, object]) -> None:
+    after = role_and_teams(member)
+    audit.record(
+        actor, member.organisation, "member.set", member.user, email=member.user.email,
+        before=before, after=after,
+    )  # fmt: skip
+    bump_epoch()

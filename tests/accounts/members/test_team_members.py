@@ -1,0 +1,107 @@
+"""Who is in a team, and who decides on it (P23); on the team's page and in the API."""
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.members import members, team_members
+from accounts.models import AuditEvent, Membership, Role, Team
+from accounts.organisations import teams
+from lib.refusal import Refused
+from tests.cast import Cast, actor, make_key, member, signed_in, with_key
+
+ADD = "/o/acme/teams/second/members/add"
+
+
+@pytest.fixture
+def second(people: Cast) -> Team:
+    """A team that bob, a developer of core alone, is not in."""
+    members.set_member(
+        people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
+    )
+    return teams.create_team(people.acme, "second", actor=SYSTEM)
+
+
+def membership(people: Cast) -> Membership:
+    return Membership.objects.get(user=people.bob, organisation=people.acme)
+
+
+def slugs(people: Cast) -> set[str]:
+    return {team.slug for team in membership(people).teams.all()}
+
+
+def test_an_admin_adds_and_removes_a_member_on_the_page(people: Cast, second: Team) -> None:
+    browser = signed_in(people.alice)
+    assert "bob@example.org" in browser.get(ADD).content.decode()
+    answer = browser.post(ADD, {"email": "bob@example.org"})
+    assert answer["Location"] == "/o/acme/teams/second"
+    assert slugs(people) == {"core", "second"}
+    page = browser.get("/o/acme/teams/second").content.decode()
+    assert f"/teams/second/members/{membership(people).pk}/remove" in page
+    browser.post(f"/o/acme/teams/second/members/{membership(people).pk}/remove")
+    assert slugs(people) == {"core"}
+    changes = AuditEvent.objects.filter(action="member.set").order_by("-id")[:2]
+    assert [event.detail["after"]["teams"] for event in changes] == [["core"], ["core", "second"]]
+
+
+def test_the_api_does_the_same(people: Cast, second: Team) -> None:
+    _, text = make_key(people.core, "by alice", user=people.alice, kind="management")
+    program = with_key(text)
+    path = "/api/v1/teams/second/members"
+    added = program.post(path, {"email": "bob@example.org"}, content_type="application/json")
+    assert (added.status_code, added.json()["teams"]) == (200, ["core", "second"])
+    again = program.post(path, {"email": "bob@example.org"}, content_type="application/json")
+    assert again.status_code == 409
+    assert program.delete(f"{path}/{membership(people).pk}").status_code == 204
+    assert slugs(people) == {"core"}
+    assert program.delete(f"{path}/{membership(people).pk}").status_code == 404
+
+
+def test_a_developer_does_neither(people: Cast, second: Team) -> None:
+    browser = signed_in(people.bob)
+    core = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
+    for path in ("/o/acme/teams/core/members/add", core):
+        assert browser.get(path).status_code == 403
+    assert browser.get(ADD).status_code == 403
+    page = browser.get("/o/acme/teams/core").content.decode()
+    assert "members/add" not in page
+
+
+def test_nobody_adds_a_role_that_exceeds_theirs(people: Cast, second: Team) -> None:
+    """An admin of core alone adds nobody to a team that the admin is not in; an admin in another
+    team would be one here, too."""
+    eve, eva = member(people.acme, "eve", Role.ADMIN), member(people.acme, "eva", Role.ADMIN)
+    for one, team in ((eve, people.core), (eva, second)):
+        members.set_member(people.acme, one.email, Role.ADMIN, teams=[team], actor=SYSTEM)
+    assert signed_in(eve).get(ADD).status_code == 404
+    limited = actor(eve, people.acme)
+    team_members.add_to_team(limited, people.core, eva.email)
+    row = Membership.objects.get(user=eva, organisation=people.acme)
+    with pytest.raises(Refused, match="can do as much as yours"):
+        team_members.remove_from_team(limited, people.core, row)
+
+
+def test_who_is_everywhere_or_nowhere_else_stays(people: Cast, second: Team) -> None:
+    alice = actor(people.alice, people.acme)
+    with pytest.raises(Refused, match="in no other team"):
+        team_members.remove_from_team(alice, people.core, membership(people))
+    members.set_member(people.acme, people.bob.email, Role.DEVELOPER, teams=None, actor=SYSTEM)
+    with pytest.raises(Refused, match="in every team"):
+        team_members.remove_from_team(alice, people.core, membership(people))
+    with pytest.raises(Refused, match="not a member"):
+        team_members.add_to_team(alice, second, people.charlie.email)
+
+
+def test_the_keys_of_who_was_removed_stop(people: Cast, second: Team) -> None:
+    alice = actor(people.alice, people.acme)
+    team_members.add_to_team(alice, second, people.bob.email)
+    _, text = make_key(second, "bobs", user=people.bob, kind="management")
+    assert with_key(text).get("/api/v1/keys").status_code == 200
+    team_members.remove_from_team(alice, second, membership(people))
+    assert with_key(text).get("/api/v1/keys").status_code == 401
+
+
+def test_a_removal_that_is_refused_says_why_in_its_dialog(people: Cast, second: Team) -> None:
+    path = f"/o/acme/teams/core/members/{membership(people).pk}/remove"
+    refused = signed_in(people.alice).post(path)
+    assert refused.status_code == 422
+    assert "in no other team" in refused.content.decode()
