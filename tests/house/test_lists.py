@@ -30,6 +30,8 @@ NO_LIST = {
     "gateway/prices/_preview_table.html": "the sums of one preview, with their file",
     "gateway/channels/channel.html": "one channel",
     "gateway/prices/plan.html": "one plan",
+    "usage/organisations/_team_keys.html": "the keys of one team",
+    "usage/organisations/_team_members.html": "the members of one team",
     "mfa/index.html": "a person's own passkeys",
     "usersessions/usersession_list.html": "a person's own sessions",
     "gateway/health/_channel_health.html": "the models of one channel",
