@@ -52,10 +52,10 @@ def serve(*names: str) -> None:
 def test_a_misspelt_fallback_is_refused_and_a_model_of_no_channel_warned_of(dora: Client) -> None:
     serve("claude-opus", "gpt-5")
     sent = {"model": "gpt-5x", "causes": ["error"], "pick": "weight"}
-    refused = dora.post(f"{PAGE}/add", sent | {"fallbacks": "claude-opsu"})
+    refused = dora.post(f"{PAGE}/new", sent | {"fallbacks": "claude-opsu"})
     assert refused.status_code == 422
     assert "There is no model named claude-opsu. Did you mean claude-opus?" in refused.text
-    saved = dora.post(f"{PAGE}/add", sent | {"fallbacks": "claude-opus"}, follow=True)
+    saved = dora.post(f"{PAGE}/new", sent | {"fallbacks": "claude-opus"}, follow=True)
     assert "There is no model named gpt-5x. Did you mean gpt-5?" in saved.text
     assert stored() == {"gpt-5x": (["claude-opus"], ["error"], "weight")}
     Route.objects.all().delete()
