@@ -16,6 +16,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,8 @@ def compile_texts(target: Path) -> None:
     for source in sorted(ROOT.glob("locale/*/LC_MESSAGES/django.po")):
         with source.open("rb") as file:
             catalogue = read_po(file)
+        # Our files have no dates, for which the time of the build would be written.
+        catalogue.creation_date = catalogue.revision_date = datetime(2000, 1, 1, tzinfo=UTC)
         compiled = io.BytesIO()
         write_mo(compiled, catalogue)
         folder = target / source.parent.relative_to(ROOT / "locale")

@@ -10,6 +10,7 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from gettext import GNUTranslations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,16 @@ def test_the_same_tree_gives_the_same_bytes(
     assert again.name == first.name
     assert again.read_bytes() == first.read_bytes()
     assert first.stat().st_size < BYTES_MAX
+
+
+def test_compiled_texts_do_not_tell_when_they_were_compiled(tmp_path: Path) -> None:
+    """Babel writes the minute: two builds in a row would not show it."""
+    build.compile_texts(tmp_path / "locale")
+    for compiled in tmp_path.glob("locale/*/LC_MESSAGES/django.mo"):
+        with compiled.open("rb") as file:
+            header = GNUTranslations(file).info()
+        dates = {text for name, text in header.items() if name.endswith("-date")}
+        assert dates == {"2000-01-01 00:00+0000"}, compiled
 
 
 @pytest.mark.parametrize(("name", "own"), [("hub", "weir_hub"), ("dialects", "llm_dialects")])
