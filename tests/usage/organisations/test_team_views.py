@@ -44,8 +44,8 @@ def test_what_each_team_spends(people: Cast) -> None:
     assert month_spending_of([people.acme.id, people.stranger.id]) == {people.acme.id: 30_000_000}
     listed = page(signed_in(people.alice), "/o/acme/teams")
     assert "Second" in listed
-    assert "0.0200" in listed
-    assert "0.0300" in page(signed_in(people.dora), "/admin/organisations")
+    assert "$0.02" in listed
+    assert "$0.03" in page(signed_in(people.dora), "/admin/organisations")
 
 
 @pytest.mark.extended
