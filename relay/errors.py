@@ -13,6 +13,7 @@ RelayError
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
   · Unpriced               the price has no rate for the request
   · SessionOver            a realtime session ends
+  · ConnectionOver         a WebSocket of the Responses API ends
   · EventRefused           a realtime session refuses one event
   · RunnerDied             the process that ran an idempotent request died
   · SpoolUnusable          the disk cannot store anything

@@ -33,7 +33,7 @@ from relay.endpoints.responses_socket.lane import STEERS_MAX, Lane, Steer, Turn
 from relay.endpoints.responses_socket.memory import Memory, Remembered
 from relay.endpoints.responses_socket.outbox import Outbox
 from relay.endpoints.responses_socket.turn_sink import TurnSink
-from relay.errors import DatabaseFailed
+from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
@@ -78,7 +78,7 @@ async def open_responses(request: Request) -> None:
     await _Connection(request, sink).run()
 
 
-class _Over(Exception):
+class ConnectionOver(RelayError):
     """The connection ends: the client is told `error`, if there is one."""
 
     def __init__(self, code: int, error: ErrorAnswer | None = None) -> None:
@@ -103,7 +103,7 @@ class _Connection:
     async def run(self) -> None:
         """Answer requests until the connection ends."""
         self._sink.listen(self._request.receive)
-        over = _Over(_IN_ORDER)
+        over = ConnectionOver(_IN_ORDER)
         try:
             await self._sink.open()
             over = await self._converse()
@@ -123,7 +123,7 @@ class _Connection:
                 await self._outbox.send_rest()
                 await self._sink.close(over.code, "" if over.error is None else over.error.message)
 
-    async def _converse(self) -> _Over:
+    async def _converse(self) -> ConnectionOver:
         """Return why the connection ends. Raises ClientLeft."""
         pumps = [
             asyncio.create_task(pump)
@@ -137,7 +137,7 @@ class _Connection:
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             error = next(filter(None, (task.exception() for task in done)))
-            if not isinstance(error, _Over):
+            if not isinstance(error, ConnectionOver):
                 raise error
             return await self._finish(error)
         finally:
@@ -145,7 +145,7 @@ class _Connection:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _finish(self, over: _Over) -> _Over:
+    async def _finish(self, over: ConnectionOver) -> ConnectionOver:
         """Let the requests that have begun end, and tell the client why no more are taken."""
         for lane in self._lanes.values():
             lane.waiting.clear()
@@ -157,11 +157,11 @@ class _Connection:
     async def _until_stopped(self) -> None:
         stopping = self._request.scope.get("extensions", {}).get(STOPPING_EXTENSION)
         await (stopping or asyncio.Event()).wait()
-        raise _Over(_RESTARTS)
+        raise ConnectionOver(_RESTARTS)
 
     async def _until_too_long(self) -> None:
         await asyncio.sleep(SESSION_S)
-        raise _Over(_IN_ORDER, _TOO_LONG)
+        raise ConnectionOver(_IN_ORDER, _TOO_LONG)
 
     async def _join(self) -> None:
         for lane in self._lanes.values():
@@ -170,7 +170,7 @@ class _Connection:
     # ---- what the client sends
 
     async def _receive_each(self) -> None:
-        """Take events until the client leaves. Raises ClientLeft, _Over."""
+        """Take events until the client leaves. Raises ClientLeft, ConnectionOver."""
         while True:
             try:
                 async with timeout(SESSION_IDLE_S):
@@ -178,7 +178,7 @@ class _Connection:
             except TimeoutError:
                 if any(lane.turn for lane in self._lanes.values()):
                     continue
-                raise _Over(_IN_ORDER, _IDLE) from None
+                raise ConnectionOver(_IN_ORDER, _IDLE) from None
             try:
                 await self._take(text)
             except RequestFault as fault:
