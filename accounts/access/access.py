@@ -2,7 +2,7 @@
 
 An object comes only from an `access_*` function, which starts from the actor's organisation.
 Objects of others look exactly like missing ones (404). The table of roles and actions itself is
-pure: `rules/roles.py`.
+pure: `accounts/roles/rules.py`.
 """
 
 import uuid

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from accounts.access import access
 from accounts.access.actors import Actor, slug_of
 from accounts.access.guards import operator_page, organisation_page
 from accounts.audit import log as audit_log
@@ -70,7 +71,7 @@ ALL_AUDIT = Table(
 def event_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     visible = audit_log.visible_events(actor)
     choices = {
-        "actor": _actors(request, visible, Q(memberships__organisation=actor.organisation)),
+        "actor": _actors(request, visible, _members(actor)),
         "object": _objects(request, INSTALLATION_OBJECTS),
     }
     state = read_table(AUDIT, request, actor, choices=choices)
@@ -139,6 +140,13 @@ def _context(state: State) -> dict[str, Any]:
         "json_href": f"?{state.query(export='jsonl')}",
         "for_all": state.table is ALL_AUDIT,
     }
+
+
+def _members(actor: Actor) -> Q:
+    """The members whom the actor may see, whoever of them acted."""
+    if access.scope_of(actor, "members.read") == "all":
+        return Q(memberships__organisation=actor.organisation)
+    return Q(id__in=())
 
 
 def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Choices:

@@ -19,8 +19,18 @@ from lib.refusal import Refused
 _DIALOG = "accounts/organisations/form_dialog.html"
 
 
-class AddMemberForm(forms.Form):
-    """The member of the organisation who is added to a team."""
+class AddressForm(forms.Form):
+    """The address of the member who is added to a team."""
+
+    email = forms.EmailField(
+        label=gettext_lazy("Email"),
+        help_text=gettext_lazy("The address of a member of the organisation."),
+        widget=forms.EmailInput(attrs={"autofocus": True, "autocomplete": "off"}),
+    )
+
+
+class MemberForm(forms.Form):
+    """The member of the organisation who is added to a team, chosen from a list."""
 
     email = forms.ChoiceField(
         label=gettext_lazy("Member"), widget=forms.Select(attrs={"autofocus": True})
@@ -45,8 +55,10 @@ def _label(member: Membership) -> str:
 def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase:
     row = access.team_to_staff(actor, team)
     people = team_members.addable_members(actor, row)
-    form = AddMemberForm(request.POST or None, people)
-    if request.method == "POST" and people and form.is_valid():
+    by_address = not team_members.sees_every_member(actor)
+    data = request.POST or None
+    form = AddressForm(data) if by_address else MemberForm(data, people)
+    if request.method == "POST" and "email" in form.fields and form.is_valid():
         try:
             member = team_members.add_to_team(actor, row, form.cleaned_data["email"])
         except Refused as refused:
@@ -55,7 +67,7 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
             text = gettext("%(name)s was added to %(team)s.")
             messages.success(request, text % {"name": member.user, "team": row.name})
             return _redirect_to_team(request, actor, row)
-    line = "" if people else gettext("Everyone you can add is already in this team.")
+    line = "" if form.fields else gettext("Everyone you can add is already in this team.")
     context = {
         "form": form,
         "title": gettext("Add a member to %(team)s") % {"team": row.name},

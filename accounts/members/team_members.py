@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access.access import get_by_id, require
+from accounts.access.access import get_by_id, require, scope_of
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
@@ -48,9 +48,18 @@ def slugs_of_led(members: Iterable[Membership]) -> dict[UUID, str]:
     return dict(led.values_list("id", "slug"))
 
 
+def sees_every_member(actor: Actor) -> bool:
+    """Return whether the actor may see the members of every team. Everybody else adds a member by
+    their address, which they have to know."""
+    return scope_of(actor, "members.read") == "all"
+
+
 def addable_members(actor: Actor, team: Team) -> list[Membership]:
-    """The members of the organisation whom the actor may add to the team, by address."""
+    """The members of the organisation whom the actor may add to the team, by address; none for an
+    actor who may not see them."""
     require(actor, "team_members.write")
+    if not sees_every_member(actor):
+        return []
     others = _active(team).filter(all_teams=False).exclude(teams=team).order_by("user__email")
     return [member for member in others if _may_add(actor, team, member)]
 
@@ -72,10 +81,14 @@ def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
 
 def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
     """Add the member with that address to a team. Raises Refused for anybody else, and for a member
-    whose role would exceed the actor's there."""
+    whose role would exceed the actor's there; in the same words for an actor who may not see who
+    belongs to the organisation."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         member = _active(team).filter(user__email__iexact=email).first()
+        if not sees_every_member(actor) and not (member and _may_add(actor, team, member)):
+            text = gettext("You cannot add this address. Ask an admin of the organisation.")
+            raise Refused("email", text)
         if member is None:
             raise Refused("email", gettext("This person is not a member of the organisation."))
         if member in members_of(team):

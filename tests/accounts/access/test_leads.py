@@ -18,6 +18,7 @@ from accounts.members.authority import first_action_beyond, outranks
 from accounts.members.members import authority_of
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role, Team, User
 from accounts.organisations import teams
+from accounts.roles import custom_roles
 from accounts.roles.rules import LEAD_ACTIONS
 from billing.limits.budgets import BudgetRefused
 from billing.models import Budget
@@ -184,8 +185,8 @@ def test_members_of_the_team(people: Cast, side: Team, eve: User) -> None:
     zoe = member(people.acme, "zoe", Role.DEVELOPER)
     members.set_member(people.acme, zoe.email, Role.DEVELOPER, teams=[side], actor=SYSTEM)
     browser, program = signed_in(people.bob), program_of(people, people.bob)
-    assert zoe.email in browser.get("/o/acme/teams/core/members/add").content.decode()
     path = "/o/acme/teams/core/members/add"
+    assert zoe.email not in browser.get(path).content.decode()
     assert browser.post(path, {"email": zoe.email}).status_code == 303
     assert people.core in membership(people, zoe).teams.all()
     row = f"{API}/teams/core/members/{membership(people, zoe).pk}"
@@ -198,11 +199,38 @@ def test_members_of_the_team(people: Cast, side: Team, eve: User) -> None:
     assert browser.get("/o/acme/team/invite").status_code in (403, 404)
 
 
+@pytest.mark.parametrize("limited", ["lead", "admin of a team"])
+def test_no_list_of_people_and_one_answer_about_strangers(
+    people: Cast, side: Team, limited: str
+) -> None:
+    """P12: who may not see the members of other teams types an address, and a refusal does not say
+    whether it belongs to a member."""
+    boss = member(people.acme, "boss", Role.ADMIN)
+    members.set_member(people.acme, boss.email, Role.ADMIN, teams=[side], actor=SYSTEM)
+    user = people.bob
+    if limited != "lead":
+        user = member(people.acme, "ada", Role.VIEWER)
+        rights = ["teams.read", "team_members.write", "members.read"]
+        role = custom_roles.create_role(people.acme, "staff", rights, actor=SYSTEM)
+        members.set_member(
+            people.acme, user.email, Role.CUSTOM, teams=[people.core], custom_role=role,
+            actor=SYSTEM,
+        )  # fmt: skip
+    browser, path = signed_in(user), "/o/acme/teams/core/members/add"
+    assert boss.email not in browser.get(path).content.decode()
+    answers = []
+    for email in (boss.email, "nobody@example.org"):
+        refused = browser.post(path, {"email": email})
+        assert refused.status_code == 422
+        answers.append(refused.content.decode().replace(email, "").replace("boss", ""))
+    assert "You cannot add this address" in answers[0]
+
+
 def test_nobody_who_could_do_more_is_added_or_removed(people: Cast, side: Team) -> None:
     ada = member(people.acme, "ada", Role.ADMIN)
     members.set_member(people.acme, ada.email, Role.ADMIN, teams=[side], actor=SYSTEM)
     lead = actor(people.bob, people.acme)
-    with pytest.raises(Refused, match="cannot grant"):
+    with pytest.raises(Refused, match="cannot add this address"):
         team_members.add_to_team(lead, people.core, ada.email)
     members.set_member(people.acme, ada.email, Role.ADMIN, teams=[side, people.core], actor=SYSTEM)
     with pytest.raises(Refused, match="can do as much as yours"):
