@@ -97,7 +97,7 @@ def test_the_wheel_holds_what_is_made_when_it_is_built(hub: Path) -> None:
 
 
 def test_every_module_of_the_stack_is_shipped_or_of_a_clone() -> None:
-    of_a_clone = {"browser.py", "install.py", "javascript.py", "sbom.py", "servers.py"}
+    of_a_clone = {"browser.py", "helm.py", "install.py", "javascript.py", "sbom.py", "servers.py"}
     files = {path.name for path in (ROOT / "stack").glob("*.py")}
     assert files == {name for name in build.STACK if name.endswith(".py")} | of_a_clone
 
