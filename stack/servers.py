@@ -20,12 +20,13 @@ PACKAGES = {
     "curl": "curl",
     "openssl": "openssl",
     "promtool": "prometheus",
+    "systemd-analyze": "systemd",
 }
 # Debian's PATH for users excludes servers.
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ADVICE = (
     "The production files cannot be tested without {}. "
-    "Install nginx, Redis, curl, OpenSSL and Prometheus."
+    "Install nginx, Redis, curl, OpenSSL, Prometheus and systemd."
 )
 
 

@@ -196,8 +196,8 @@ def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     text = place.weir("--help").stdout
     verbs = re.findall(r"(?m)^  ([a-z]+)  ", text.split("Commands:")[1])
     assert verbs == sorted(
-        ["run", "apply", "export", "verify", "import", "backup", "restore", "migrate", "worker",
-         "scheduler"]
+        ["run", "apply", "export", "verify", "import", "backup", "restore", "migrate", "web",
+         "worker", "scheduler"]
     )  # fmt: skip
     wrong = place.weir("aply")
     assert (wrong.returncode, "No such command 'aply'" in wrong.stderr) == (2, True)
