@@ -224,6 +224,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "management API": "/api/v1/docs",
         "management API, operators": "/api/v1/docs/operators",
         "components": "/design/",
+        "components of the chat": "/design/chat",
     }
 
 
