@@ -108,6 +108,16 @@ class TeamMemberChange(Schema):
     )
 
 
+class TeamMemberOut(Schema):
+    """A member as the team knows them."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    lead: bool
+
+
 class InvitationIn(Schema):
     """Whom to invite, and to what."""
 
@@ -268,27 +278,27 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
 # Members of a team -----------------------------------------------------------------------------
 
 
-@router.post("/teams/{team}/members", response=MemberOut, summary="Add a member to a team")
-def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> MemberOut:
+@router.post("/teams/{team}/members", response=TeamMemberOut, summary="Add a member to a team")
+def add_team_member(request: HttpRequest, team: str, body: TeamMemberIn) -> TeamMemberOut:
     """Adds a member of the organisation to a team. Their role there cannot include what yours
     lacks."""
     actor = actors.actor_of(request)
     row = access.team_to_staff(actor, team)
-    return _members(actor, [team_members.add_to_team(actor, row, body.email)])[0]
+    return _team_member(row, team_members.add_to_team(actor, row, body.email))
 
 
 @router.patch(
-    "/teams/{team}/members/{id}", response=MemberOut, summary="Make a member the lead of a team"
+    "/teams/{team}/members/{id}", response=TeamMemberOut, summary="Make a member the lead of a team"
 )
 def change_team_member(
     request: HttpRequest, team: str, id: str, body: TeamMemberChange
-) -> MemberOut:
+) -> TeamMemberOut:
     """Makes a member the lead of a team, or ends that. You need to be able to manage teams, and to
     do all that a lead can."""
     actor = actors.actor_of(request)
     row = access.writable_team(actor, team)
     member = team_members.access_team_member(actor, row, id)
-    return _members(actor, [team_members.set_lead(actor, row, member, body.lead)])[0]
+    return _team_member(row, team_members.set_lead(actor, row, member, body.lead))
 
 
 @router.delete("/teams/{team}/members/{id}", response={204: None}, summary="Remove from a team")
@@ -299,6 +309,16 @@ def remove_team_member(request: HttpRequest, team: str, id: str) -> Status[None]
     row = access.team_to_staff(actor, team)
     team_members.remove_from_team(actor, row, team_members.access_team_member(actor, row, id))
     return Status(204, None)
+
+
+def _team_member(team: Team, member: Membership) -> TeamMemberOut:
+    return TeamMemberOut(
+        id=str(member.pk),
+        email=member.user.email,
+        name=member.user.name,
+        role=member_access.role_name(member),
+        lead=team.pk in member.leads,
+    )
 
 
 def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:

@@ -47,9 +47,11 @@ class SafeguardPage(Schema):
 
 
 @router.get("/safeguards", response=SafeguardPage, summary="List safeguards")
-def list_safeguards(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+def list_safeguards(
+    request: HttpRequest, query: Query[pagination.NamedPageQuery]
+) -> dict[str, Any]:
     """The values that operators have set or proposed."""
-    rows = list(safeguards.all_safeguards(actors.actor_of(request)))
+    rows = list(query.named(safeguards.all_safeguards(actors.actor_of(request))))
     page = pagination.page_by_key(rows, query.limit, query.cursor, lambda row: str(row.pk))
     return {"items": [_serialize(row) for row in page.items], "next": page.next}
 

@@ -11,10 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access.access import require
+from accounts.access.access import get_by_id, require
 from accounts.access.actors import Actor
 from accounts.audit import audit
 from accounts.models import Organisation
@@ -22,6 +21,7 @@ from billing.currency.money import format_usd, parse_usd
 from billing.models import Safeguard, SafeguardName
 from billing.safeguards.rules import DEFAULTS, is_relaxed, is_valid
 from lib.database.tenancy import use_tenant
+from lib.ids import parse_number
 from lib.refusal import Refused
 
 VARIABLES: Final = {
@@ -55,10 +55,7 @@ def all_safeguards(actor: Actor) -> QuerySet[Safeguard]:
 
 def access_safeguard(actor: Actor, id: str) -> Safeguard:
     """Return one by its id. Raises Http404."""
-    row = all_safeguards(actor).filter(pk=int(id) if id.isascii() and id.isdigit() else 0).first()
-    if row is None:
-        raise Http404
-    return row
+    return get_by_id(all_safeguards(actor), parse_number(id))
 
 
 def set_safeguard(

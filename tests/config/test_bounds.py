@@ -257,6 +257,9 @@ ELSEWHERE: Final = {
     "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (
         "tests/billing/prices/test_upstream_prices.py"
     ),
+    "relay/ledger/queue.py:take:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
+    # Here it ends a wait; the queue cuts a larger batch.
+    "relay/ledger/writer.py:_let_others_run:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     "relay/attempts/next_attempts.py:_falls_back:ATTEMPTS_MAX": (
         "tests/relay/routing/test_model_fallbacks.py"
     ),

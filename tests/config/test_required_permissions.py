@@ -68,6 +68,9 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
     "billing.limits.budgets": {
         "budgets.read": "visible_budgets",
     },
+    "billing.safeguards.safeguards": {
+        "credits.read": "all_safeguards",
+    },
     "gateway.access": {
         "channels.read": (
             "every_channel access_channel_key visible_rules visible_shadow_answers "

@@ -268,6 +268,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "save_sign_up",
                 "_mail_server",
                 "_safeguard",
+                "set_lead",
                 "_view",
             )
         )

@@ -20,7 +20,7 @@ NETWORKS = {
     "redis": {"data"},
 }
 # What may be written to that outlives its container; everything else is mounted to be read.
-KEPT = {"web": {"spool"}, "postgres": {"postgres"}}
+KEPT = {"web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
 DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Read by compose itself, or given by it and by the image.
 OF_COMPOSE = {
@@ -130,7 +130,7 @@ def test_a_process_cannot_change_its_own_code() -> None:
     copied = [one.text for one in final if one.name == "COPY"]
     assert copied == ["--from=build /venv /venv", "--from=build /app /app"]
     assert not any(re.search(r"chmod|chown", line) for line in run_lines(-1))
-    # What is its user's is one folder, and nobody else's: settlements with amounts are in it.
+    # What is its user's are two folders, and nobody else's: settlements and backups are in them.
     [created] = run_lines(-1)
     assert {"--owner=10001", "--group=10001", "--mode=0700"} <= set(created.split())
-    assert created.split()[-1] == "/var/spool/weir"
+    assert created.split()[-2:] == ["/var/spool/weir", "/var/lib/weir/backups"]

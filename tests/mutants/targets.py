@@ -77,6 +77,7 @@ PATTERNS: Final = (
     "billing/credits/code_format.py",
     "billing/credits/promo_rules.py",
     "billing/currency/conversion.py",
+    "billing/currency/display.py",
     "billing/currency/money.py",
     "billing/holds/rules.py",
     "billing/invoices/rules.py",

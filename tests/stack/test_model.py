@@ -7,5 +7,5 @@ from stack import model
 
 def test_missing_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "find_spec", lambda _name: None)
-    with pytest.raises(FileNotFoundError, match="Run make run again"):
+    with pytest.raises(FileNotFoundError, match="Start again: make run"):
         model.weights()

@@ -45,7 +45,7 @@ def _texts(values: Cells) -> Cells:
 
 def _statuses(values: Cells) -> Cells:
     stopped = gettext("Stopped")
-    return [stopped if status == CLIENT_STOPPED else str(status) for status in values]
+    return [stopped if status == CLIENT_STOPPED else words.status_text(status) for status in values]
 
 
 def _key_names(values: Cells) -> Cells:

@@ -33,6 +33,9 @@ MACHINE: Final = re.compile(r"[a-z]+[._][a-z]+|[0-9A-HJKMNP-TV-Z]{26}|[{}<>]")
 # The kinds that are made of two parts, as they are written in the code.
 COMPOSED: Final = {
     "f'credit.{state}'": [f"credit.{one}" for one in CreditState if one != CreditState.WAITING],
+    "f\"safeguard.{('approved' if approve else 'rejected')}\"": [
+        "safeguard.approved", "safeguard.rejected",
+    ],
     "f'raise.{state}'": ["raise.approved", "raise.denied"],
     "f'payment.{event.kind}'": [f"payment.{kind}" for kind in get_args(EventKind)],
     "f'model.proposal_{state.value}'": [

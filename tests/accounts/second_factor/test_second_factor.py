@@ -290,7 +290,7 @@ def test_a_letter_says_what_changed_and_from_where(bob: Owner, people: Cast) -> 
 def test_a_stranger_to_the_address_may_not_keep_it_from_its_owner(
     people: Cast, settings: Any
 ) -> None:
-    settings.MFA_ALLOW_UNVERIFIED_EMAIL = False
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     address = EmailAddress.objects.create(user=people.bob, email=people.bob.email, primary=True)
     browser = signed_in(people.bob)
     assert "Confirm your email address" in browser.get("/account/security").content.decode()

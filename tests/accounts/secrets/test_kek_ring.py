@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.access.actors import SYSTEM
+from accounts.mail_server import mail_server
 from accounts.models import SecretCheck, SingleSignOn
 from accounts.second_factor import second_factor
 from accounts.secrets import key_ring
@@ -143,6 +144,10 @@ class Secrets:
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
         self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
         self.sign_on.save()
+        mail_server.save_mail_server(
+            SYSTEM, host="mail.example.org", port=587, encryption="starttls", username="weir",
+            password="letters", sender="weir@example.org",
+        )  # fmt: skip
         self._factor = second_factor._place(people.alice.pk)
         secret = base64.b64encode(seal("totp", self._factor)).decode()
         Authenticator.objects.create(user=people.alice, type="totp", data={"secret": secret})
@@ -164,6 +169,9 @@ class Secrets:
         assert open_hook(Delivery.objects.get()) == HOOK
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
+        server = mail_server.mail_server()
+        assert server
+        assert server.password == "letters"
         secret = base64.b64decode(Authenticator.objects.get().data["secret"])
         assert open_sealed(secret, self._factor) == "totp"
 

@@ -125,7 +125,7 @@ def test_its_begin_and_end_are_audited_and_its_owners_told(people: Cast, dora: C
     assert "Ticket 12" in str(letter.body)
     assert "/o/acme/audit" in str(letter.body)
     # Its owner reads the same on the page.
-    assert "view_as.began" in text(signed_in(people.alice), "/o/acme/audit")
+    assert "started viewing organisation" in text(signed_in(people.alice), "/o/acme/audit")
     assert "You are viewing" not in text(dora, "/admin/audit")
 
 

@@ -378,6 +378,7 @@ def test_the_example_of_the_documentation_can_be_applied(
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     monkeypatch.setenv("OIDC_SECRET", SECRET)
+    monkeypatch.setenv("MAIL_PASSWORD", SECRET)
     monkeypatch.setenv("CRAWLER_KEY", KEY_TEXTS["robots"])
     page = (ROOT / "docs/configuration.md").read_text()
     example = page.split("```yaml\n")[1].split("```")[0]

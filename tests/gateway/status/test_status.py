@@ -214,7 +214,8 @@ def test_who_is_no_operator_tells_nobody(people: Cast) -> None:
 
 def test_the_setting_is_made_on_the_page(people: Cast) -> None:
     dora = cast.signed_in(people.dora)
-    dora.post("/admin/settings/save", {"unpriced_models": "reject", "public_status": "on"})
+    form = {"unpriced_models": "reject", "task_result_days": "30"}
+    dora.post("/admin/settings/save", form | {"public_status": "on"})
     assert page(Client())
-    dora.post("/admin/settings/save", {"unpriced_models": "reject"})
+    dora.post("/admin/settings/save", form)
     assert Client().get("/status").status_code == 302

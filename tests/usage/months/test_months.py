@@ -390,7 +390,7 @@ def assert_told(ids: list[str]) -> None:
         (f"requests?{query}", 200),
         (f"requests?{query}&status=error", 200),
         (f"usage/explore?{query}&group_by=project", 200),
-        (f"usage?{query}&group_by=model", 200),
+        (f"usage?{query}&tab=errors", 200),
         (f"requests/{ids[0]}", 404),
         (f"requests/{ids[0]}/receipt.json", 404),
     ):
