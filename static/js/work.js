@@ -119,6 +119,8 @@ function ready(root) {
   for (const one of all("[data-confirm-name]")) guard(one);
   for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
   for (const one of all(".tbl[data-list]")) widths.observe(one);
+  // Ticked before this script ran.
+  for (const one of all(".tick > [data-tick-all]:checked")) one.dispatchEvent(new Event("change", { bubbles: true }));
   for (const one of all("[data-filters]")) one.ariaExpanded = document.documentElement.hasAttribute("data-filters");
 }
 on("htmx:after:process", ({ target }) => ready(target));
