@@ -25,6 +25,8 @@ PAGES: Final[dict[str, Route]] = {
     "home_panel": at("models.read", rest={"name": "spend"}),
     "start": at("models.read"),
     "start_key": at("keys.write_own"),
+    "connect": at("keys.write_own"),
+    "connect_request": at("keys.write_own"),
     "start_skip": at("models.read"),
     "first_request": at("models.read"),
     "palette": at("models.read"),
