@@ -39,8 +39,8 @@ const unsaved = (root) => $$("form[data-guarded]", root).some((form) => form !==
 const leaves = (root) => !unsaved(root) || confirm(words.leave);
 on("cancel", (event) => { if (!leaves(event.target)) event.preventDefault(); }, true); // Esc, the backdrop
 on("submit", (event) => {
-  const { target } = event;
-  if (target.getAttribute("method") === "dialog" && !leaves(target.closest("dialog"))) event.preventDefault();
+  const { target } = event, dialog = target.getAttribute("method") === "dialog" && target.closest("dialog");
+  if (dialog && !leaves(dialog)) event.preventDefault();
   if (!event.defaultPrevented) sent = target;
 });
 on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });

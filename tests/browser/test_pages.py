@@ -200,6 +200,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "safeguards": "/admin/safeguards",
         "status": "/status",
         "start": f"{ours}/start",
+        "connect": f"{ours}/connect",
         "limits of all": f"{ours}/limits/organisation",
         "own prices": f"{ours}/prices",
         "compare": f"{ours}/playground/compare",
