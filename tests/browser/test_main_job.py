@@ -360,7 +360,7 @@ def test_without_scripts_lists_charts_and_tests_are_there_too(
     page = visit(storage_state=signed_in, java_script_enabled=False).page
     page.goto(f"{site.organisation}/requests")
     page.get_by_role("combobox", name="Status").select_option("error")
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filter", exact=True).click()
     expect(page).to_have_url(re.compile("status=error"))
     page.goto(f"{site.organisation}/usage")
     page.get_by_role("table", name=re.compile("Cost per day")).wait_for()
