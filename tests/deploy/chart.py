@@ -76,8 +76,18 @@ def workloads(values: tuple[str, ...] = REQUIRED) -> dict[str, Document]:
 
 
 def environment(workload: Document) -> dict[str, str]:
-    """The variables that are written down for its container, each once."""
+    """The variables that are written down for its container."""
     [container] = pod_of(workload)["containers"]
-    result = {one["name"]: one["value"] for one in container["env"]}
-    assert len(result) == len(container["env"])
-    return result
+    names = [one["name"] for one in container["env"]]
+    assert len(names) == len(set(names))
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def secrets(workload: Document) -> set[str]:
+    """The variables that it has of the Secret."""
+    [container] = pod_of(workload)["containers"]
+    references = [
+        one["valueFrom"]["secretKeyRef"] for one in container["env"] if "value" not in one
+    ]
+    assert {one["name"] for one in references} == {"weir"}
+    return {one["key"] for one in references}

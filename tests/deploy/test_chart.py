@@ -16,6 +16,7 @@ from tests.deploy import chart, files
 from tests.deploy.chart import EVERYTHING, REQUIRED, pod_of, workloads
 from tests.deploy.test_files import SECRET_NAMES
 from tests.deploy.test_least_rights import NETWORKS, OF_COMPOSE
+from tests.deploy.test_three_ways import OF_ALL
 from tests.house.test_environment import settings_of
 
 OLDEST, NEWEST = "1.30", "1.37"
@@ -281,5 +282,15 @@ def test_no_secret_is_in_the_chart() -> None:
     assert "/deploy/trial/.env\n" in (files.ROOT / ".gitignore").read_text()
     for name, workload in workloads(EVERYTHING).items():
         [container] = pod_of(workload)["containers"]
-        secrets = [one["secretRef"]["name"] for one in container["envFrom"]]
-        assert secrets == (["weir", "weir-channels"] if name == "prepare" else ["weir"])
+        named = [one["secretRef"]["name"] for one in container.get("envFrom", [])]
+        assert named == (["weir-channels"] if name == "prepare" else [])
+
+
+def test_what_the_secret_must_have_is_demanded() -> None:
+    """Kubernetes names it, and does not start the container."""
+    [container] = pod_of(workloads()["web"])["containers"]
+    references = [
+        one["valueFrom"]["secretKeyRef"] for one in container["env"] if "value" not in one
+    ]
+    demanded = {one["key"] for one in references if not one.get("optional")}
+    assert demanded == OF_ALL

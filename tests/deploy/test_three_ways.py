@@ -1,6 +1,7 @@
 """Compose, the Helm chart and the systemd units have the same processes, commands, settings and
 limits, and wait as long for each that stops."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Final
@@ -12,7 +13,7 @@ from stack.web import web_command
 from tests.deploy import chart, files, units
 from tests.deploy.chart import EVERYTHING, REQUIRED, pod_of, workloads
 from tests.deploy.test_files import service
-from tests.deploy.test_least_rights import OF_COMPOSE
+from tests.deploy.test_least_rights import OF_COMPOSE, SECRETS, SENDERS, SERVERS
 from tests.house.test_environment import settings_of
 
 # Service of compose -> pods of the chart, unit.
@@ -22,6 +23,8 @@ PROCESSES: Final = {
     "beat": (("beat",), "beat"),
     "prepare": (("prepare",), "prepare"),
 }
+# What reads the database needs these.
+OF_ALL: Final = {"SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER", "DATABASE_URL", "BROKER_URL"}
 # Compose makes backups in the worker or by cron.
 BACKUP: Final = "backup"
 LASTING: Final = ("web", "worker", "beat")
@@ -108,14 +111,25 @@ def test_each_is_waited_for_as_long(name: str) -> None:
         assert pod_of(workloads()[pod])["terminationGracePeriodSeconds"] == seconds
 
 
-def test_every_setting_reaches_every_process() -> None:
-    """By compose's environment, by values or the Secret of the chart, by the file of the units."""
-    documented = settings_of("docs/production/configure.md") - OF_COMPOSE
+def test_every_process_has_the_secrets_that_it_needs_and_no_others() -> None:
+    """test_least_rights.py has those of compose, whose `prepare` reads all of .env."""
     for name, (pods, unit) in PROCESSES.items():
-        assert documented <= service(name)["environment"].keys(), name
         for pod in pods:
-            [container] = pod_of(workloads()[pod])["containers"]
-            assert {"secretRef": {"name": "weir"}} in container["envFrom"]
+            assert chart.secrets(workloads()[pod]) == OF_ALL | SECRETS[name], pod
+        without = " ".join(units.service(unit).get("UnsetEnvironment", []))
+        assert set(without.split()) == (SENDERS | SERVERS) - SECRETS[name], unit
+    assert chart.secrets(workloads(EVERYTHING)[BACKUP]) == OF_ALL
+    assert units.service(BACKUP)["UnsetEnvironment"] == units.service("beat")["UnsetEnvironment"]
+
+
+def test_every_setting_can_be_set() -> None:
+    """In .env, among the values of the chart or in its Secret, in the file of the units."""
+    documented = settings_of("docs/production/configure.md") - OF_COMPOSE
+    values = json.loads((chart.FOLDER / "values.schema.json").read_text())["properties"]
+    of_chart = {*values["settings"]["properties"], *chart.environment(workloads(EVERYTHING)["web"])}
+    assert documented == (of_chart | chart.secrets(workloads()["web"])) & documented
+    assert documented <= service("web")["environment"].keys()
+    for unit in units.services():
         assert "/etc/weir/weir.env" in units.service(unit)["EnvironmentFile"]
 
 
@@ -124,7 +138,7 @@ def test_keys_of_channels_are_for_what_prepares_alone() -> None:
     pods = {
         name
         for name, workload in workloads(EVERYTHING).items()
-        if len(pod_of(workload)["containers"][0]["envFrom"]) > 1
+        if "envFrom" in pod_of(workload)["containers"][0]
     }
     assert pods == {"prepare"}
     named = {name for name in units.services() if len(units.service(name)["EnvironmentFile"]) > 1}

@@ -38,8 +38,6 @@ securityContext:
 {{- define "weir.container" -}}
 {{- $root := index . 0 -}}
 image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) | quote }}
-envFrom:
-  - secretRef: {name: {{ $root.Values.secretName }}}
 resources:
   {{- toYaml (index $root.Values (index . 1)).resources | nindent 2 }}
 securityContext:
@@ -48,8 +46,22 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Settings that are no secret. */}}
+{{/* Settings, and the secrets that the process needs: (list root component) */}}
 {{- define "weir.env" -}}
+{{- $component := index . 1 }}
+{{- $senders := list "EMAIL_PASSWORD" "STRIPE_SECRET_KEY" "STRIPE_WEBHOOK_SECRET" "CLICKHOUSE_PASSWORD" }}
+{{- $servers := concat $senders (list "METRICS_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS") }}
+{{- $more := dict "web" $servers "relay" $servers "worker" $senders }}
+{{- with index . 0 }}
+{{- $secret := .Values.secretName }}
+{{- range list "SECRET_KEY" "WEIR_KEK" "WEIR_KEY_PEPPER" "DATABASE_URL" "BROKER_URL" }}
+- name: {{ . }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ . }}}}
+{{- end }}
+{{- range get $more $component | default list }}
+- name: {{ . }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ . }}, optional: true}}
+{{- end }}
 - {name: HOME, value: /tmp}
 - {name: PUBLIC_URL, value: {{ .Values.publicUrl | quote }}}
 {{- if not (hasKey .Values.settings "ALLOWED_HOSTS") }}
@@ -66,6 +78,7 @@ securityContext:
 {{- end }}
 {{- if .Values.trust.configMap }}
 - {name: SSL_CERT_FILE, value: {{ printf "/etc/weir/trust/%s" .Values.trust.file | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -119,7 +132,7 @@ containers:
       - --proxy-headers
       - --forwarded-allow-ips={{ $root.Values.trustedProxies }}
     env:
-      {{- include "weir.env" $root | nindent 6 }}
+      {{- include "weir.env" . | nindent 6 }}
       - {name: SPOOL_DIR, value: /var/spool/weir}
     ports:
       - {name: http, containerPort: 8000}
