@@ -6,8 +6,8 @@
 set -eu
 
 back=
-if [ "$1" = --back ]; then back=yes; shift; fi
-version=$1
+if [ "${1:-}" = --back ]; then back=yes; shift; fi
+version=${1:?is not given. Name a version: update.sh 1.1.0}
 home=/opt/weir/$version
 
 if [ ! -x "$home/bin/weir" ]; then

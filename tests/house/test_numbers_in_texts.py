@@ -1,6 +1,7 @@
 """A number of policy that a text says in words is the one that its rule has."""
 
 import datetime as dt
+import re
 from typing import Final
 
 import pytest
@@ -38,6 +39,15 @@ from usage.rollups.used_rows import RECORDS_MAX
 
 _PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
+
+
+def _measured(heading: str) -> dict[str, list[str]]:
+    """The rows of a table of docs/performance.md, without the lowest and highest of each figure."""
+    text = (
+        (ROOT / "docs/performance.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {name: [cell.split(" (")[0] for cell in cells] for name, *cells in rows}
 
 
 def _minutes(span: dt.timedelta) -> str:
@@ -141,3 +151,21 @@ _SAYS: Final = [
 @pytest.mark.parametrize(("file", "says"), _SAYS)
 def test_a_text_says_the_number_of_its_rule(file: str, says: str) -> None:
     assert says in " ".join((ROOT / file).read_text().split())
+
+
+def test_the_page_about_scale_has_the_figures_that_were_measured() -> None:
+    measured = _measured("Weir by process")
+    text = (ROOT / "docs/production/scale.md").read_text()
+    rows = re.findall(
+        r"^\| (.+?) \| ([\d.,]+) µs \| ([\d.,]+) µs \| ([\d.]+)\D+([\d.]+)", text, re.M
+    )
+    assert len(rows) == 5
+    for name, *of_one, web, postgres in rows:
+        assert of_one == measured[name][:2], name
+        cores = [f"{float(figure.replace(',', '')) / 1000:.2f}" for figure in of_one]
+        assert cores == [web, postgres], name
+    memory = _measured("Memory")
+    assert f"{memory['with no stream, MB'][0]} MB for a process" in text
+    assert (
+        f"{float(memory['for each of 2,000 streams, KB'][0]):.0f} KB for each open stream" in text
+    )
