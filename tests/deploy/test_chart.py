@@ -24,7 +24,7 @@ PLAIN_AND_FULL = pytest.mark.parametrize("values", [REQUIRED, EVERYTHING])
 # Pods -> service of compose.
 OURS = {"web": "web", "relay": "web", "worker": "worker", "beat": "beat", "prepare": "prepare"}
 # Of Prometheus' operator; Kubernetes has no schema of it.
-FOREIGN = {"ScrapeConfig"}
+FOREIGN = {"PrometheusRule", "ScrapeConfig"}
 
 
 @PLAIN_AND_FULL
@@ -250,6 +250,8 @@ def test_the_metrics_are_read_once_by_a_name_that_weir_takes() -> None:
     assert spec["authorization"]["credentials"] == {"name": "weir", "key": "METRICS_TOKEN"}
     # As the alert rules know it.
     assert spec["relabelings"] == [{"targetLabel": "job", "replacement": "weir"}]
+    rules = chart.find("PrometheusRule", "weir", EVERYTHING)["spec"]
+    assert rules == yaml.safe_load((files.ROOT / "deploy/prometheus/weir.rules.yml").read_text())
 
 
 def test_a_backup_is_expected_where_one_is_made() -> None:
