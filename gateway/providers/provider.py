@@ -126,9 +126,9 @@ class Provider:
     `usage_look_up` is a path below the base URL where the provider reports its counts for an
     attempt, with `{attempt}` for its id: a JSON object with `usage` as in an answer of the first
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
-    `signer` signs each request with a key in two parts (`access|secret`). `media_tokens_max` bounds
-    the tokens of one content part of each kind for a hold; where a provider's figures are unknown,
-    OpenAI's are used.
+    `signer` signs each request with a key in parts (`access|secret`), of which there are at most
+    `key_parts_max`. `media_tokens_max` bounds the tokens of one content part of each kind for a
+    hold; where a provider's figures are unknown, OpenAI's are used.
     """
 
     name: str
@@ -148,6 +148,7 @@ class Provider:
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
     signer: MakeSigner | None = None
+    key_parts_max: int = 2
     note: str = ""
 
     def address(self, base_url: str) -> Address:
@@ -203,10 +204,10 @@ class Provider:
         """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
         if self.signer is None or not secret or "|" not in secret:
             return None
-        access, _, own = secret.partition("|")
-        if not access or not own or "|" in own:
+        parts = secret.split("|")
+        if not all(parts) or not 2 <= len(parts) <= self.key_parts_max:
             raise BadAddress("the key must be the access key and the secret key: access|secret")
-        return self.signer(access, own)
+        return self.signer(*parts)
 
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
         """Return the client headers (by lower-case name) to pass on; they override `headers`. Only
