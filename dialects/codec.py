@@ -185,6 +185,11 @@ class Codec(ABC, Generic[F]):
         Raises RequestFault."""
         return NO_QUIRKS
 
+    def fit_headers(self, facts: F, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
+        """Return the quirks with what the upstream takes in its body and not in these headers of
+        the client, which have lower-case names."""
+        return quirks
+
     def calls_without_reasoning(self, facts: F) -> list[str]:
         """Return the ids of earlier tool calls that come without their reasoning."""
         return []
@@ -214,6 +219,10 @@ class Codec(ABC, Generic[F]):
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:
         """Return the operation of a forwarded request; None if no provider has it."""
+        return self.upstream_operation(stream=stream)
+
+    def upstream_operation(self, *, stream: bool) -> Operation:
+        """Return the operation of a chat request to an upstream of this dialect."""
         return chat_operation(self.name, stream=stream)
 
     def content_type(self, target: Target, *, stream: bool) -> str:

@@ -17,6 +17,8 @@ Operation = Literal[
     "responses_input_tokens",
     "messages",
     "count_tokens",
+    "invoke_model",
+    "invoke_model_stream",
     "generate_content",
     "stream_generate_content",
     "gemini_count_tokens",

@@ -11,6 +11,7 @@ to build a refusal on, but for what is dated, and for what models that read text
 (`unread`).
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -110,6 +111,9 @@ class Capabilities:
 
 
 UNKNOWN: Final = Capabilities()
+# Claude's names on Bedrock: the profile of some regions, the owner, the name
+# (`us.anthropic.claude-opus-4-6-v1`).
+_BEDROCK: Final = re.compile(r"^(?:[a-z]+(?:-[a-z]+)*\.)?anthropic\.(?=claude-)")
 
 
 # Remembered, for every request asks; the names are the clients' choice, so it has a bound.
@@ -155,7 +159,7 @@ def find_row(name: str) -> Capabilities | None:
     """The row of a model wherever it is served; None for one that is not known."""
     if name in _EXACT:
         return _EXACT[name]
-    bare = name.rpartition("/")[2].partition(":")[0].lower()
+    bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
         bare = bare.replace(".", "-")
     if bare in _EXACT:

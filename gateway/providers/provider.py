@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
+from dialects.codec import Codec
+from dialects.codecs import CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.signing import MakeSigner, Signer
@@ -75,12 +77,14 @@ MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
 class Spoken:
     """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
     stands for the model's name. `headers` are sent with every request. `passed_headers` are those
-    of a client of the same dialect that are passed on, with its user agent, and replace ours."""
+    of a client of the same dialect that are passed on, with its user agent, and replace ours.
+    `codec` is the provider's own form of the dialect."""
 
     paths: Mapping[Operation, str]
     auth: Auth = BEARER
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: tuple[str, ...] = ()
+    codec: Codec[Any] | None = None
 
 
 # What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
@@ -185,6 +189,10 @@ class Provider:
         if spoken is None:
             raise NotOffered(f"provider {self.name} does not speak {dialect}")
         return spoken
+
+    def codec(self, dialect: Dialect) -> Codec[Any]:
+        """Return the codec for requests to it in a dialect."""
+        return self.spoken(dialect).codec or CODECS[dialect]
 
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
         """Return the headers of every request: authentication, and what the dialect needs. Raises

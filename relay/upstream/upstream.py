@@ -42,8 +42,8 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
-# OpenAI and most others; Anthropic; Azure.
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
+# OpenAI and most others; Anthropic; Azure; Amazon.
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
