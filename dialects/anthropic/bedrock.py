@@ -26,7 +26,14 @@ from dialects.codec import JSON, Decoder, Target
 from dialects.endpoints.operation import Operation
 from dialects.errors import aws_errors
 from dialects.json.body import Quirks, read_body
-from dialects.streams.event_stream import CONTENT_TYPE, Message, MessageSplitter
+from dialects.streams.event_stream import (
+    CONTENT_TYPE,
+    EXCEPTION,
+    MALFORMED,
+    Message,
+    MessageFrames,
+    read_exception,
+)
 from dialects.streams.sse import FRAME_BYTES_MAX, Frame
 
 # Bedrock refuses a request with a beta that it does not know.
@@ -58,9 +65,6 @@ _FORM: Final[Mapping[str, bytes | None]] = {
 _TIER: Final = "service_tier"
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _EVENT_TYPE: Final = re.compile(rb'\{"type":"([a-z_]{1,64})"')
-# What no decoder of JSON accepts (F15).
-_MALFORMED: Final = Frame(b"", "", b"{")
-_EXCEPTION: Final = "exception:"
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -142,34 +146,13 @@ class BedrockDecoder(stream_decode.Decoder):
         super().__init__(
             translate=translate, answer_tool=answer_tool, frame_bytes_max=frame_bytes_max
         )
-        self._splitter = _ChunkSplitter(frame_bytes_max)
+        self._splitter = MessageFrames(frame_bytes_max, _read_message)
 
     def _read(self, frame: Frame) -> Step:
-        if not frame.event.startswith(_EXCEPTION):
+        if not frame.event.startswith(EXCEPTION):
             return super()._read(frame)
-        fault = aws_errors.read_exception(frame.event[len(_EXCEPTION) :], frame.data or b"")
+        fault = aws_errors.read_exception(frame.event[len(EXCEPTION) :], frame.data or b"")
         return self._fail(errors.frame(fault.kind, fault.message), fault)
-
-
-class _ChunkSplitter:
-    """Splits a binary stream into frames as Claude itself sends them."""
-
-    def __init__(self, frame_bytes_max: int) -> None:
-        self._messages = MessageSplitter(frame_bytes_max)
-
-    @property
-    def too_large(self) -> bool:
-        return self._messages.too_large
-
-    def begins(self, chunk: bytes) -> bool:
-        return False
-
-    def feed(self, chunk: bytes) -> list[Frame]:
-        frames = [_read_message(message) for message in self._messages.feed(chunk)]
-        return [*frames, _MALFORMED] if self._messages.malformed else frames
-
-    def end(self) -> Frame | None:
-        return None
 
 
 class _Chunk(msgspec.Struct):
@@ -180,19 +163,15 @@ _chunk = msgspec.json.Decoder(_Chunk)
 
 
 def _read_message(message: Message) -> Frame:
-    headers = message.headers
-    kind = headers.get(":message-type")
-    if kind == "exception":
-        return Frame(b"", _EXCEPTION + headers.get(":exception-type", ""), message.payload)
-    if kind == "error":
-        text = msgspec.json.encode({"message": headers.get(":error-message", "")})
-        return Frame(b"", _EXCEPTION + headers.get(":error-code", ""), text)
-    if kind != "event" or headers.get(":event-type") != "chunk":
-        return _MALFORMED
+    exception = read_exception(message)
+    if exception is not None:
+        return exception
+    if message.headers.get(":event-type") != "chunk":
+        return MALFORMED
     try:
         return _frame(b64decode(_chunk.decode(message.payload).bytes, validate=True))
     except (ValueError, msgspec.DecodeError, RecursionError):
-        return _MALFORMED
+        return MALFORMED
 
 
 def _frame(data: bytes) -> Frame:
@@ -206,5 +185,5 @@ def _frame(data: bytes) -> Frame:
         data = msgspec.json.encode(members)
         match = _EVENT_TYPE.match(data)
     if match is None:
-        return _MALFORMED
+        return MALFORMED
     return Frame(b"event: %b\ndata: %b\n\n" % (match[1], data), match[1].decode(), data)

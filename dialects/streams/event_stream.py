@@ -8,9 +8,18 @@ All numbers are big-endian, and the CRC is CRC-32. Smithy 2.0, "Amazon Event Str
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
+from dialects.streams.sse import Frame
+
 CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
+# What no decoder of JSON accepts (F15).
+MALFORMED: Final = Frame(b"", "", b"{")
+# Before the name of an exception, as the name of a frame.
+EXCEPTION: Final = "exception:"
 _PRELUDE: Final = struct.Struct("!III")
 _CRC: Final = struct.Struct("!I")
 _BYTES_MIN: Final = _PRELUDE.size + _CRC.size
@@ -80,6 +89,45 @@ class MessageSplitter:
         else:
             self._total = total
         return self._total > 0
+
+
+class MessageFrames:
+    """Splits a binary stream into frames, as the decoders of all dialects read them. `read` makes
+    the frame of a message.
+    """
+
+    def __init__(self, frame_bytes_max: int, read: Callable[[Message], Frame]) -> None:
+        self._messages = MessageSplitter(frame_bytes_max)
+        self._read = read
+
+    @property
+    def too_large(self) -> bool:
+        return self._messages.too_large
+
+    def begins(self, chunk: bytes) -> bool:
+        """A binary stream has no frames of text that could be read alike."""
+        return False
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """Return the frames of the complete messages."""
+        frames = [self._read(message) for message in self._messages.feed(chunk)]
+        return [*frames, MALFORMED] if self._messages.malformed else frames
+
+    def end(self) -> Frame | None:
+        """A message that is cut is never read."""
+        return None
+
+
+def read_exception(message: Message) -> Frame | None:
+    """Return the frame of an exception or error; None for an event."""
+    headers = message.headers
+    kind = headers.get(":message-type")
+    if kind == "exception":
+        return Frame(b"", EXCEPTION + headers.get(":exception-type", ""), message.payload)
+    if kind == "error":
+        text = msgspec.json.encode({"message": headers.get(":error-message", "")})
+        return Frame(b"", EXCEPTION + headers.get(":error-code", ""), text)
+    return None if kind == "event" else MALFORMED
 
 
 def _read(raw: bytes) -> Message | None:

@@ -53,8 +53,8 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
-from dialects.codec import Codec
 from dialects.codec import Target as CodecTarget
+from dialects.codec import UpstreamCodec
 from dialects.errors.errors import RequestFault
 from gateway.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channel_tests.staged_calls import (
@@ -231,7 +231,7 @@ def _with_fields(request: ChatRequest, **over: Any) -> ChatRequest:
 
 
 class _Prepared(NamedTuple):
-    codec: Codec[Any]
+    codec: UpstreamCodec
     url: str
     headers: Mapping[str, str]
     encoded: Encoded
@@ -411,7 +411,7 @@ class _Check:
         if not re.search(rf"\b{word}\b", self._heard.text, re.IGNORECASE):
             raise CallFailed(fault, status=200, body=self._heard.text)
 
-    def _count(self, codec: Codec[Any], answer: Any) -> None:
+    def _count(self, codec: UpstreamCodec, answer: Any) -> None:
         counted = codec.quantities(answer)
         if counted.missing or not counted.meters:
             raise CallFailed("no_usage", ", ".join(counted.flags), status=200)

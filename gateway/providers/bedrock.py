@@ -1,4 +1,5 @@
-"""Claude at Amazon Bedrock, by InvokeModel (docs.aws.amazon.com, 2026-08).
+"""Amazon Bedrock: Claude by InvokeModel in its own form, all other models by Converse
+(docs.aws.amazon.com, 2026-08).
 
 A key is `access|secret`, `access|secret|session token`, or a Bedrock API key. The host names the
 region that requests are signed for; a model is named by its id, or by an inference profile of
@@ -24,6 +25,14 @@ PROVIDER = Provider(
             headers={"accept": "application/json"},
             passed_headers=("anthropic-beta",),
             codec=BedrockMessagesCodec(),
+            owner="anthropic",
+        ),
+        "converse": Spoken(
+            paths={
+                "converse": "/model/{model}/converse",
+                "converse_stream": "/model/{model}/converse-stream",
+            },
+            headers={"accept": "application/json"},
         ),
     },
     signer=AwsSigner,

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
-from dialects.codec import Codec
-from dialects.codecs import CODECS
+from dialects.codec import UpstreamCodec
+from dialects.codecs import UPSTREAM_CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.signing import MakeSigner, Signer
@@ -78,13 +78,15 @@ class Spoken:
     """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
     stands for the model's name. `headers` are sent with every request. `passed_headers` are those
     of a client of the same dialect that are passed on, with its user agent, and replace ours.
-    `codec` is the provider's own form of the dialect."""
+    `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it.
+    """
 
     paths: Mapping[Operation, str]
     auth: Auth = BEARER
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: tuple[str, ...] = ()
-    codec: Codec[Any] | None = None
+    codec: UpstreamCodec | None = None
+    owner: str = ""
 
 
 # What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
@@ -190,9 +192,14 @@ class Provider:
             raise NotOffered(f"provider {self.name} does not speak {dialect}")
         return spoken
 
-    def codec(self, dialect: Dialect) -> Codec[Any]:
+    def codec(self, dialect: Dialect) -> UpstreamCodec:
         """Return the codec for requests to it in a dialect."""
-        return self.spoken(dialect).codec or CODECS[dialect]
+        return self.spoken(dialect).codec or UPSTREAM_CODECS[dialect]
+
+    def speaks(self, dialect: Dialect, owner: str) -> bool:
+        """Return whether the models of an owner speak a dialect here."""
+        spoken = self.dialects.get(dialect)
+        return spoken is not None and spoken.owner in ("", owner)
 
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
         """Return the headers of every request: authentication, and what the dialect needs. Raises

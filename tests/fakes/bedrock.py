@@ -1,5 +1,5 @@
-"""A fake Amazon Bedrock in front of the fake provider: it judges signatures by botocore, checks the
-form of InvokeModel, and answers with the fake's words as Bedrock sends them.
+"""A fake Amazon Bedrock in front of the fake provider: botocore judges signatures and the form of
+Converse; it checks that of InvokeModel, and answers with the fake's words as Bedrock sends them.
 
     with FakeBedrock(fake) as bedrock:
         bedrock.url, bedrock.key        # what a channel of provider `bedrock` is set to
@@ -8,72 +8,28 @@ The directives of the fake steer it (upstream.py). `bedrock.broken = "crc"` brea
 of each stream: crc, length, kind, json, base64.
 """
 
-import base64
 import http.client
 import json
 import struct
 import threading
-import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import unquote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.fakes import converse
+from tests.fakes.aws_stream import NAMES, chunk, error_message, event_message
 from tests.fakes.upstream import FakeUpstream
 
 ACCESS, SECRET, TOKEN, BEARER = "AKIAFAKE", "fake/secret+key", "fake==session", "bedrock-api-key-x"
 REGION = "us-east-1"
-# Claude's types of errors, by Bedrock's names.
-_NAMES = {
-    "invalid_request_error": "ValidationException",
-    "not_found_error": "ResourceNotFoundException",
-    "rate_limit_error": "ThrottlingException",
-    "overloaded_error": "ServiceUnavailableException",
-    "timeout_error": "ModelTimeoutException",
-}
 _STATUSES = {529: 503, 504: 408}
-
-
-def message(headers: dict[str, str], payload: bytes) -> bytes:
-    """One message of the binary stream."""
-    lines = b"".join(
-        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack("!H", len(value.encode()))
-        + value.encode()
-        for name, value in headers.items()
-    )  # fmt: skip
-    prelude = struct.pack("!II", 16 + len(lines) + len(payload), len(lines))
-    head = prelude + struct.pack("!I", zlib.crc32(prelude)) + lines + payload
-    return head + struct.pack("!I", zlib.crc32(head))
-
-
-def chunk(event: bytes) -> bytes:
-    """The message of one event of Claude."""
-    payload = json.dumps({"bytes": base64.b64encode(event).decode(), "p": "abcdefghijkl"})
-    return event_message("chunk", payload.encode())
-
-
-def event_message(kind: str, payload: bytes) -> bytes:
-    headers = {
-        ":event-type": kind,
-        ":content-type": "application/json",
-        ":message-type": "event",
-    }
-    return message(headers, payload)
-
-
-def exception(name: str, text: str) -> bytes:
-    """The message that ends a stream with an exception."""
-    headers = {
-        ":exception-type": name,
-        ":content-type": "application/json",
-        ":message-type": "exception",
-    }
-    return message(headers, json.dumps({"message": text}).encode())
 
 
 class FakeBedrock:
@@ -131,13 +87,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         _, _, model, operation = self.path.split("/")
         fields = json.loads(body)
-        if fields.get("anthropic_version") != "bedrock-2023-05-31":
+        if operation in ("converse", "converse-stream"):
+            try:
+                converse.judge(unquote(model), body)
+            except ValueError as error:
+                self._refuse(400, "ValidationException", str(error))
+            else:
+                fields = converse.to_messages(fields)
+                self._ask(unquote(model), fields, converse.Form(operation == "converse-stream"))
+        elif fields.get("anthropic_version") != "bedrock-2023-05-31":
             self._refuse(400, "ValidationException", "anthropic_version: Field required")
         elif extra := fields.keys() & {"model", "stream", "service_tier"}:
             text = f"{min(extra)}: Extra inputs are not permitted"
             self._refuse(400, "ValidationException", text)
         else:
-            self._ask(unquote(model), fields, stream=operation == "invoke-with-response-stream")
+            form = InvokeForm(operation == "invoke-with-response-stream")
+            self._ask(unquote(model), fields, form)
 
     def _wrong_key(self, body: bytes) -> tuple[str, str] | None:
         """The name and message of what is wrong with the key or its signature."""
@@ -175,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _ask(self, model: str, fields: dict[str, Any], *, stream: bool) -> None:
+    def _ask(self, model: str, fields: dict[str, Any], form: "Form") -> None:
         """Ask the fake provider in Claude's own form, and answer in Bedrock's."""
         fake, sent = self.bedrock.fake, dict(fields)
         for name in ("anthropic_version", "anthropic_beta"):
@@ -184,16 +149,18 @@ class _Handler(BaseHTTPRequestHandler):
         own = ("x-client-request-id", "retry-after")
         headers = {name: self.headers[name] for name in own if self.headers[name]}
         headers |= {"x-api-key": fake.key, "anthropic-version": "2023-06-01"}
-        body = json.dumps(sent | {"model": model, "stream": stream}).encode()
+        body = json.dumps(sent | {"model": model, "stream": form.stream}).encode()
         try:
             connection.request("POST", "/v1/messages", body, headers)
             answer = connection.getresponse()
             if answer.status != 200:
                 self._refuse_as(answer)
-            elif stream:
-                self._stream(answer)
+            elif form.stream:
+                self._stream(answer, form)
             else:
-                self._whole(answer.read())
+                body = answer.read()
+                whole = form.whole(json.loads(body), self.bedrock.usage) if body else b""
+                self._whole(whole)
         except (OSError, http.client.HTTPException):
             self.close_connection = True
         finally:
@@ -203,16 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
         error = json.loads(answer.read())["error"]
         headers = {"retry_after": answer.headers.get("retry-after", "")}
         status = _STATUSES.get(answer.status, answer.status)
-        name = _NAMES.get(error["type"], "InternalServerException")
+        name = NAMES.get(error["type"], "InternalServerException")
         if status in (401, 403):
             status, name = 403, "UnrecognizedClientException"
         self._refuse(status, name, error["message"], **{n: v for n, v in headers.items() if v})
 
     def _whole(self, body: bytes) -> None:
-        if self.bedrock.usage:
-            answer = json.loads(body)
-            answer["usage"] |= self.bedrock.usage
-            body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("x-amzn-requestid", "req-of-amazon")
         self.send_header("content-type", "application/json")
@@ -220,35 +183,53 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, answer: http.client.HTTPResponse) -> None:
+    def _stream(self, answer: http.client.HTTPResponse, form: "Form") -> None:
         self.send_response(200)
         self.send_header("x-amzn-requestid", "req-of-amazon")
         self.send_header("content-type", "application/vnd.amazon.eventstream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         broken = self.bedrock.broken
-        for number, line in enumerate(_data_of(answer)):
-            raw = self._message_of(line)
+        messages = (
+            form.message_of(json.loads(line), self.bedrock.usage) for line in _data_of(answer)
+        )
+        for number, raw in enumerate(filter(None, messages)):
             if broken and number == 2:
                 raw = _break(raw, broken)
             self.wfile.write(b"%x\r\n%b\r\n" % (len(raw), raw))
         self.wfile.write(b"0\r\n\r\n")
 
-    def _message_of(self, data: bytes) -> bytes:
-        event = json.loads(data)
+
+class Form(Protocol):
+    """The form of an operation's answers."""
+
+    stream: bool
+
+    def whole(self, answer: dict[str, Any], usage: Mapping[str, int]) -> bytes: ...
+    def message_of(self, event: dict[str, Any], usage: Mapping[str, int]) -> bytes: ...
+
+
+@dataclass
+class InvokeForm:
+    """Claude's own answers, with Amazon's metrics."""
+
+    stream: bool
+
+    def whole(self, answer: dict[str, Any], usage: Mapping[str, int]) -> bytes:
+        answer["usage"] |= usage
+        return json.dumps(answer).encode()
+
+    def message_of(self, event: dict[str, Any], usage: Mapping[str, int]) -> bytes:
         if event["type"] == "error":
-            name = _NAMES.get(event["error"]["type"], "InternalServerException")
-            return exception(name[0].lower() + name[1:], event["error"]["message"])
-        if event["type"] == "message_delta" and self.bedrock.usage:
-            event["usage"] |= self.bedrock.usage
-            data = json.dumps(event, separators=(",", ":")).encode()
+            return error_message(event["error"])
+        if event["type"] == "message_delta":
+            event["usage"] |= usage
         if event["type"] == "message_stop":
             event["amazon-bedrock-invocationMetrics"] = {
                 "inputTokenCount": 1, "outputTokenCount": 1, "invocationLatency": 900,
                 "firstByteLatency": 300,
             }  # fmt: skip
-            data = json.dumps(event, separators=(",", ":")).encode()
-        return chunk(data)
+        return chunk(json.dumps(event, separators=(",", ":")).encode())
 
 
 def _data_of(answer: http.client.HTTPResponse) -> Any:

@@ -13,7 +13,7 @@ from dialects.chat.events import Broken, End, Event, UpstreamError
 from dialects.codec import Target
 from tests.dialects import neutral
 from tests.dialects.anthropic.golden import GOLDEN
-from tests.fakes.bedrock import chunk, exception
+from tests.fakes.aws_stream import chunk, exception
 
 CODEC = BedrockMessagesCodec()
 BODY = (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.streams.event_stream import Message, MessageSplitter
-from tests.fakes.bedrock import message
+from tests.fakes.aws_stream import message
 
 MAX = 1024 * 1024
 _NAMES = st.text(st.characters(codec="ascii"), min_size=1, max_size=20)
