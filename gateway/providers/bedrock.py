@@ -31,10 +31,12 @@ PROVIDER = Provider(
             paths={
                 "converse": "/model/{model}/converse",
                 "converse_stream": "/model/{model}/converse-stream",
+                "models": "/inference-profiles",
             },
             headers={"accept": "application/json"},
         ),
     },
+    models_origin=lambda origin: origin.replace("//bedrock-runtime", "//bedrock", 1),
     signer=AwsSigner,
     key_parts_max=3,
     note="The host names the region. The key is access|secret, access|secret|session token, or a "

@@ -132,6 +132,7 @@ class Provider:
     `usage_look_up` is a path below the base URL where the provider reports its counts for an
     attempt, with `{attempt}` for its id: a JSON object with `usage` as in an answer of the first
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
+    `models_origin` is where the list of models is, from the origin of everything else.
     `signer` signs each request with a key in parts (`access|secret`), of which there are at most
     `key_parts_max`. `media_tokens_max` bounds the tokens of one content part of each kind for a
     hold; where a provider's figures are unknown, OpenAI's are used.
@@ -153,6 +154,7 @@ class Provider:
     unknown_like: str = ""
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
+    models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
     key_parts_max: int = 2
     note: str = ""
@@ -169,6 +171,9 @@ class Provider:
         for spoken in reversed(tuple(self.dialects.values())):
             shaped = self.shape(spoken.paths, path, parts.query)
             urls |= {operation: parts.origin + end for operation, end in shaped.items()}
+        if "models" in urls:
+            listed = self.models_origin(parts.origin)
+            urls["models"] = listed + urls["models"].removeprefix(parts.origin)
         return Address(MappingProxyType(urls), self.name)
 
     def look_up_url(self, base_url: str, attempt: str) -> str:

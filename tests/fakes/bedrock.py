@@ -29,6 +29,15 @@ from tests.fakes.upstream import FakeUpstream
 
 ACCESS, SECRET, TOKEN, BEARER = "AKIAFAKE", "fake/secret+key", "fake==session", "bedrock-api-key-x"
 REGION = "us-east-1"
+OWN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+PROFILES = [
+    {
+        "inferenceProfileId": "us.anthropic.claude-opus-4-6-v1",
+        "inferenceProfileArn": "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x",
+        "type": "SYSTEM_DEFINED",
+    },
+    {"inferenceProfileId": "a1b2c3", "inferenceProfileArn": OWN, "type": "APPLICATION"},
+]
 _STATUSES = {529: 503, 504: 408}
 
 
@@ -77,6 +86,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         return
+
+    def do_GET(self) -> None:
+        """The profiles, in pages of one."""
+        path, _, query = self.path.partition("?")
+        if wrong := self._wrong_key(b""):
+            self._refuse(403, *wrong)
+        elif path != "/inference-profiles":
+            self._refuse(404, "UnknownOperationException", "")
+        elif "nextToken" in query:
+            self._whole(json.dumps({"inferenceProfileSummaries": [PROFILES[1]]}).encode())
+        else:
+            page = {"inferenceProfileSummaries": [PROFILES[0]], "nextToken": "a+/="}
+            self._whole(json.dumps(page).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))

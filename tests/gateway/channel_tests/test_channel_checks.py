@@ -11,14 +11,15 @@ from accounts.models import AuditEvent
 from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
+from gateway.catalogue.model_lists import list_models
 from gateway.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, fits
-from gateway.channel_tests.channel_test import check_channel, upstream_name
+from gateway.channel_tests.channel_test import check_channel, target_of, upstream_name
 from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib import clock
-from tests.fakes.bedrock import ACCESS, FakeBedrock
+from tests.fakes.bedrock import ACCESS, OWN, FakeBedrock
 from tests.fakes.listeners import hanging_port, refused_port
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
@@ -86,6 +87,8 @@ def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> 
         channel = channel_to(bedrock.url, bedrock.key, **more)
         result = check_channel(SYSTEM, channel, model)
         assert (result.fault, reached(result)) == (None, list(STAGES["streamed"]))
+        listed = list_models(target_of(channel))
+        assert (listed.fault, listed.names) == (None, [OWN, "us.anthropic.claude-opus-4-6-v1"])
         change_channel(SYSTEM, channel, {"keys": [f"{ACCESS}|another-secret"]})
         wrong = check_channel(SYSTEM, Channel.objects.get(), model)
     assert (wrong.fault, wrong.status) == ("key", 403)

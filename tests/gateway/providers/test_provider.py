@@ -94,6 +94,13 @@ def test_bad_base_url(base_url: str) -> None:
         ("doubao", "https://h", "embeddings", "https://h/api/v3/embeddings"),
         ("qwen", "https://h", "models", "https://h/compatible-mode/v1/models"),
         ("openrouter", "", "messages", "https://openrouter.ai/api/v1/messages"),
+        (
+            "bedrock",
+            "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+            "models",
+            "https://bedrock-fips.us-gov-west-1.amazonaws.com/inference-profiles",
+        ),
+        ("bedrock", "http://h:1", "converse", "http://h:1/model/m-1/converse"),
         ("cohere", "", "rerank", "https://api.cohere.ai/v2/rerank"),
         ("cohere", "", "embeddings", "https://api.cohere.ai/compatibility/v1/embeddings"),
         ("cohere", "https://a.example/compatibility/v1", "rerank", "https://a.example/v2/rerank"),
