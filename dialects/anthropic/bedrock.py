@@ -18,8 +18,8 @@ from dialects.anthropic.codec import MessagesCodec
 from dialects.anthropic.request import encode as request_encode
 from dialects.anthropic.request.read import ChatFacts, edit
 from dialects.anthropic.stream import decode as stream_decode
-from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url
-from dialects.chat.client_names import client_name
+from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url, WebSearch
+from dialects.chat.client_names import client_name, omit_tool
 from dialects.chat.events import Step
 from dialects.chat.turns import urls
 from dialects.codec import JSON, Decoder, Target
@@ -68,10 +68,14 @@ _EVENT_TYPE: Final = re.compile(rb'\{"type":"([a-z_]{1,64})"')
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
-    """Return the body for InvokeModel; see `request_encode.encode`."""
-    encoded = request_encode.encode(request, upstream)
+    """Return the body for InvokeModel; see `request_encode.encode`. Bedrock has no web search."""
+    searches = [tool for tool in request.tools if isinstance(tool, WebSearch)]
+    dropped = [omit_tool(request, search) for search in searches]
+    tools = tuple(tool for tool in request.tools if tool not in searches)
+    encoded = request_encode.encode(msgspec.structs.replace(request, tools=tools), upstream)
     body = read_body(encoded.body)
-    dropped = (client_name(request, _TIER),) if _TIER in body.members else ()
+    if _TIER in body.members:
+        dropped.append(client_name(request, _TIER))
     fitted = body.splice({**_FORM, _TIER: None})
     return replace(encoded, body=fitted, dropped=(*encoded.dropped, *dropped))
 

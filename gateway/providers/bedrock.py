@@ -37,6 +37,7 @@ PROVIDER = Provider(
         ),
     },
     models_origin=lambda origin: origin.replace("//bedrock-runtime", "//bedrock", 1),
+    own_search=False,
     signer=AwsSigner,
     key_parts_max=3,
     note="The host names the region. The key is access|secret, access|secret|session token, or a "

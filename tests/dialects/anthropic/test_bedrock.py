@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from dialects.anthropic.bedrock import BETAS, BedrockDecoder, BedrockMessagesCodec
 from dialects.anthropic.stream.decode import Decoder
-from dialects.chat.chat import Image, Message, Text, Upstream, Url
+from dialects.chat.chat import FunctionTool, Image, Message, Text, Upstream, Url, WebSearch
 from dialects.chat.events import Broken, End, Event, UpstreamError
 from dialects.codec import Target
+from dialects.errors.errors import RequestFault
 from tests.dialects import neutral
 from tests.dialects.anthropic.golden import GOLDEN
 from tests.fakes.aws_stream import chunk, exception
@@ -77,6 +78,16 @@ def test_a_translated_body() -> None:
     assert encoded.dropped == ("service_tier",)
     # Bedrock fetches nothing.
     assert CODEC.urls_to_fetch(request) == ("https://a.example/x.png",)
+
+
+def test_there_is_no_web_search() -> None:
+    """An agent can do without, if it has tools of its own; who asks for nothing else is refused."""
+    search = WebSearch("anthropic", {"type": "web_search_20250305", "name": "web_search"})
+    encoded = CODEC.encode(neutral.request(tools=(search, FunctionTool("f"))), UPSTREAM)
+    assert [tool["name"] for tool in json.loads(encoded.body)["tools"]] == ["f"]
+    assert encoded.dropped == ("tools.web_search",)
+    with pytest.raises(RequestFault):
+        CODEC.encode(neutral.request(tools=(search,)), UPSTREAM)
 
 
 def _frames(raw: bytes) -> list[bytes]:
