@@ -53,7 +53,8 @@ import msgspec
 from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
 from dialects.usage.usage import Counts
 
-Dialect = Literal["openai", "responses", "anthropic", "gemini"]
+# Amazon's Converse is a dialect of upstreams alone.
+Dialect = Literal["openai", "responses", "anthropic", "gemini", "converse"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # How long the provider is asked to cache everything before the mark.

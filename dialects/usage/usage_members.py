@@ -298,11 +298,28 @@ UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
+CONVERSE: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "inputTokens": _meter("in_text"),
+        "outputTokens": _meter("out_text"),
+        "totalTokens": _free(_SUM),
+        "cacheReadInputTokens": _meter("in_cache_read"),
+        "cacheWriteInputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "cacheReadInputTokenCount": _free(_TOLD_TWICE),
+        "cacheWriteInputTokenCount": _free(_TOLD_TWICE),
+        "serverToolUsage.*": Member("review", "tools of Amazon are charged by the call"),
+        "cacheDetails[].ttl": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "cacheDetails[].inputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "serviceTier": Member("condition", "service_tier"),
+    }
+)
+
 TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "chat": CHAT,
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
+    "converse": CONVERSE,
     "realtime": REALTIME,
     "unary": UNARY,
 }

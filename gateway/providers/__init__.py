@@ -12,6 +12,7 @@ from typing import Final
 from gateway.providers import (
     anthropic,
     azure_openai,
+    bedrock,
     cohere,
     deepseek,
     doubao,
@@ -47,6 +48,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             anthropic,
             gemini,
             azure_openai,
+            bedrock,
             deepseek,
             qwen,
             xai,

@@ -11,6 +11,7 @@ to build a refusal on, but for what is dated, and for what models that read text
 (`unread`).
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -110,6 +111,11 @@ class Capabilities:
 
 
 UNKNOWN: Final = Capabilities()
+# Names on Bedrock: the profile of some regions, the owner, the name
+# (`us.anthropic.claude-opus-4-6-v1`).
+_BEDROCK: Final = re.compile(
+    r"^(?:[a-z]+(?:-[a-z]+)*\.)?(?:anthropic\.(?=claude-)|amazon\.(?=nova-))"
+)
 
 
 # Remembered, for every request asks; the names are the clients' choice, so it has a bound.
@@ -155,7 +161,7 @@ def find_row(name: str) -> Capabilities | None:
     """The row of a model wherever it is served; None for one that is not known."""
     if name in _EXACT:
         return _EXACT[name]
-    bare = name.rpartition("/")[2].partition(":")[0].lower()
+    bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
         bare = bare.replace(".", "-")
     if bare in _EXACT:
@@ -352,6 +358,22 @@ _CLAUDE_3 = replace(
     output_limit=4_096,
 )
 _CLAUDE_3_5 = replace(_CLAUDE_3, inputs=_READ, output_max=8_000, output_limit=8_192)
+
+# ---- Amazon, on Bedrock (docs.aws.amazon.com, "Amazon Nova" and "Prompt caching", 2026-08)
+
+_NOVA = Capabilities(
+    owner="amazon",
+    inputs=frozenset({"text", "image", "file", "video"}),
+    json="none",
+    thinking="never",
+    caching="marked",
+    context_max=300_000,
+    output_max=10_000,
+    dialects=("converse",),
+    flags=frozenset({"cache_control", "temperature_max_1"}),
+)
+_NOVA_MICRO = replace(_NOVA, inputs=_TEXT, context_max=128_000)
+_NOVA_2 = replace(_NOVA, thinking=None, context_max=1_000_000, output_max=64_000)
 
 # ---- DeepSeek
 
@@ -594,6 +616,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     # Later models think by effort too; the length of their answers is not known.
     (replace(_CLAUDE, output_max=None, output_limit=None), ("claude-*",)),
     (_CLAUDE, ("claude-opus-4-6*",)),
+    (_NOVA, ("nova-pro*", "nova-lite*", "nova-premier*")),
+    (_NOVA_MICRO, ("nova-micro*",)),
+    (_NOVA_2, ("nova-2-*",)),
     (_CLAUDE_4_5, ("claude-sonnet-4-5*", "claude-haiku-4-5*", "claude-opus-4-5*")),
     (_CLAUDE_4, ("claude-sonnet-4", "claude-sonnet-4-0", "claude-sonnet-4-2025*")),
     (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation, chat_operation
+from dialects.endpoints.operation import Operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 from tests.gateway.providers.asking import NOT_CHATTING
@@ -94,6 +94,13 @@ def test_bad_base_url(base_url: str) -> None:
         ("doubao", "https://h", "embeddings", "https://h/api/v3/embeddings"),
         ("qwen", "https://h", "models", "https://h/compatible-mode/v1/models"),
         ("openrouter", "", "messages", "https://openrouter.ai/api/v1/messages"),
+        (
+            "bedrock",
+            "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+            "models",
+            "https://bedrock-fips.us-gov-west-1.amazonaws.com/inference-profiles",
+        ),
+        ("bedrock", "http://h:1", "converse", "http://h:1/model/m-1/converse"),
         ("cohere", "", "rerank", "https://api.cohere.ai/v2/rerank"),
         ("cohere", "", "embeddings", "https://api.cohere.ai/compatibility/v1/embeddings"),
         ("cohere", "https://a.example/compatibility/v1", "rerank", "https://a.example/v2/rerank"),
@@ -299,7 +306,7 @@ def test_registry() -> None:
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
         "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter", "ollama", "vllm",
-        "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
+        "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api", "bedrock",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
@@ -314,7 +321,7 @@ def test_every_dialect_has_its_chat(name: str) -> None:
     assert provider.dialects
     for dialect, spoken in provider.dialects.items():
         for stream in (False, True):
-            assert chat_operation(dialect, stream=stream) in spoken.paths
+            assert provider.codec(dialect).upstream_operation(stream=stream) in spoken.paths
         assert all(header == header.lower() for header in (*spoken.headers, *spoken.passed_headers))
 
 

@@ -185,6 +185,7 @@ def test_providers_with_a_well_known_name_have_it() -> None:
         "openai",
         "anthropic",
         "azure.ai.openai",
+        "aws.bedrock",
         "gcp.gemini",
         "x_ai",
         "moonshot_ai",
