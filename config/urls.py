@@ -3,7 +3,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from config.api import reference_views
 from config.api.api import api
 from config.erasure import views as erasure_views
-from config.home import set_up_views, start_views
+from config.home import connect_views, set_up_views, start_views
 from config.home import views as home_views
 from config.previews import override_views, route_preview_views
 from config.shell import views
@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("o/<slug:o>/start/key", start_views.start_key, name="start_key"),
     path("o/<slug:o>/start/skip", start_views.start_skip, name="start_skip"),
     path("o/<slug:o>/_f/first-request", start_views.first_request, name="first_request"),
+    path("o/<slug:o>/connect", connect_views.connect, name="connect"),
+    path("o/<slug:o>/_f/connect/request", connect_views.connect_request, name="connect_request"),
     path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("metrics", metrics_views.metrics, name="metrics"),
@@ -49,6 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/people/<str:id>/erasure", erasure_views.person_erasure, name="person_erasure"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
+    path("design/chat", views.design_chat, name="design_chat"),
     path("api/v1/docs", reference_views.api_reference, name="api_reference"),
     path("api/v1/docs/<slug:section>", reference_views.api_section, name="api_section"),
     path("api/v1/", api.urls),

@@ -122,6 +122,7 @@ _ORGANISATION: Final[_Sections] = (
         ), "M"),
         Entry("key-round", _("API keys"), (
             NavigationPage("keys", _("Keys"), "keys.read"),
+            NavigationPage("connect", _("Connect an agent"), "keys.write_own"),
             NavigationPage("service_accounts", _("Service accounts"), "keys.write"),
         ), "K"),
         _DOCS,

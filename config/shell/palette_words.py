@@ -14,6 +14,9 @@ WORDS: Final[Mapping[str, Promise]] = {
     "docs": pgettext_lazy("search words", "documentation openapi sdk help endpoints"),
     "images": pgettext_lazy("search words", "picture draw generate image media speech video music"),
     "organisation_prices": pgettext_lazy("search words", "cost rates what do we pay"),
+    "connect": pgettext_lazy(
+        "search words", "claude code codex gemini cli opencode cursor cline aider open webui set up"
+    ),
     "keys": pgettext_lazy("search words", "api keys tokens secrets disable revoke rotate"),
     "service_accounts": pgettext_lazy("search words", "bot machine robot app"),
     "usage": pgettext_lazy("search words", "spend cost dashboard analytics tokens charts"),

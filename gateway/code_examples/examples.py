@@ -69,7 +69,7 @@ def snippet_language(request: HttpRequest) -> Language:
 def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
     """What `gateway/public_models/_code.html` shows."""
     return {
-        "code": _highlight(snippet(request, language, settings.PUBLIC_URL), language),
+        "code": highlight_code(snippet(request, language, settings.PUBLIC_URL), _LEXERS[language]),
         "code_language": language,
         "languages": LANGUAGE_NAMES,
     }
@@ -84,12 +84,14 @@ def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
             code = code.replace(
                 _KEY_PLACES[language], key if language == "curl" else f'"{key}"'
             ).removeprefix("import os\n\n")
-        codes.append({"language": language, "name": name, "html": _highlight(code, language)})
+        html = highlight_code(code, _LEXERS[language])
+        codes.append({"language": language, "name": name, "html": html})
     return codes
 
 
-def _highlight(code: str, language: Language) -> SafeString:
-    lexer = get_lexer_by_name(_LEXERS[language], stripnl=False, ensurenl=False)
+def highlight_code(code: str, lexer_name: str) -> SafeString:
+    """Colour code for a page; `lexer_name` is Pygments' name of its language."""
+    lexer = get_lexer_by_name(lexer_name, stripnl=False, ensurenl=False)
     # The formatter escapes every token.
     return mark_safe(highlight(code, lexer, _FORMATTER))  # noqa: S308
 

@@ -344,24 +344,24 @@ def _curl(request: SnippetRequest, base_url: str) -> str:
     if request.method not in ("GET", "POST"):
         head += f" -X {request.method}"
     lines = [
-        f"{head} {_quote(base_url + request.path)}",
+        f"{head} {quote_word(base_url + request.path)}",
         f'  -H "Authorization: Bearer ${KEY_NAME}"',
     ]
     if request.files:
-        lines += [f"  -F {_quote(f'{name}=@{file}')}" for name, file in request.files.items()]
+        lines += [f"  -F {quote_word(f'{name}=@{file}')}" for name, file in request.files.items()]
         lines += [
-            f"  -F {_quote(f'{name}={value}')}" for name, value in (request.body or {}).items()
+            f"  -F {quote_word(f'{name}={value}')}" for name, value in (request.body or {}).items()
         ]
     elif request.body is not None:
         payload = literal(request.body, "json", used=6)
-        lines += ['  -H "Content-Type: application/json"', f"  -d {_quote(payload)}"]
+        lines += ['  -H "Content-Type: application/json"', f"  -d {quote_word(payload)}"]
     method = _METHODS.get(request.operation)
     if method is not None and method.written_to:
         lines.append(f"  --output {method.written_to}")
     return " \\\n".join(lines)
 
 
-def _quote(text: str) -> str:
+def quote_word(text: str) -> str:
     """One word of a POSIX shell."""
     return text if _PLAIN_WORD.fullmatch(text) else "'" + text.replace("'", "'\\''") + "'"
 

@@ -54,12 +54,14 @@ def has_called(actor: Actor) -> bool:
     return latest is not None and not latest.running and not latest.failed
 
 
-def latest_call(actor: Actor) -> RequestRow | None:
-    """The person's newest request of the last hour by such a key, an answered one first."""
+def latest_call(actor: Actor, begun_at: dt.datetime | None = None) -> RequestRow | None:
+    """The person's newest request of the last hour, or since `begun_at`, by such a key; an answered
+    one first."""
     ids = set(_own_key_ids(actor))
     if not ids or not sees_requests(actor):
         return None
-    period = Period(start_at=clock.now() - _LATEST)
+    start_at = clock.now() - _LATEST
+    period = Period(start_at=max(start_at, begun_at) if begun_at else start_at)
     page = request_page(actor, period, limit=_ROWS, running=True)
     rows = [row for row in (*page.running, *page.rows) if row.key_id in ids]
     return min(rows, key=lambda row: row.running or row.failed, default=None)

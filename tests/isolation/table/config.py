@@ -25,6 +25,8 @@ PAGES: Final[dict[str, Route]] = {
     "home_panel": at("models.read", rest={"name": "spend"}),
     "start": at("models.read"),
     "start_key": at("keys.write_own"),
+    "connect": at("keys.write_own"),
+    "connect_request": at("keys.write_own"),
     "start_skip": at("models.read"),
     "first_request": at("models.read"),
     "palette": at("models.read"),
@@ -41,6 +43,7 @@ PAGES: Final[dict[str, Route]] = {
     "set_up_organisation": at("channels.write", body=sends(name="made")),
     "set_up_skip": at("channels.write"),
     "design": at("channels.read"),
+    "design_chat": at("channels.read"),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {

@@ -1,0 +1,111 @@
+"""The page that connects a coding agent: the agent and a model are chosen, a key is made, the lines
+are pasted, and the first request is seen to arrive."""
+
+import datetime as dt
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, person_of
+from accounts.access.guards import organisation_page
+from accounts.keys import keys
+from accounts.models import KeyKind
+from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Agent, Connection, System
+from gateway.code_examples.examples import MODEL, example_models, highlight_code, is_text_model
+from gateway.public_models.shown_models import ListedModel, models_for
+from lib import clock
+from lib.ids import id_text
+from lib.refusal import Refused
+from usage.organisations.first_call import last_used_model, latest_call
+
+_AGENT: Final = "claude-code"
+_PLACEHOLDER: Final = "sk-…"
+
+
+@organisation_page("keys.write_own")
+@require_http_methods(["GET", "HEAD", "POST"])
+def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Show the lines for an agent. A POST makes a key; its answer alone holds the key's text."""
+    chosen = request.POST if request.method == "POST" else request.GET
+    slug = chosen.get("agent", "")
+    slug = slug if slug in AGENTS else _AGENT
+    secret, refused = "", ""
+    if request.method == "POST":
+        try:
+            _, secret = keys.mint_key(
+                actor,
+                access.access_team(actor),
+                AGENTS[slug].name,
+                kind=KeyKind.RELAY,
+                user=person_of(actor),
+            )
+        except Refused as error:
+            refused = error.message
+    models = [model for model in models_for(actor) if is_text_model(model)]
+    names = sorted(model.name for model in models)
+    asked = chosen.get("model", "")
+    model = asked if asked in names else _default_model(actor, models)
+    system = _system(request, chosen.get("system", ""))
+    at = Connection(settings.PUBLIC_URL, secret or _PLACEHOLDER, model, system)
+    context = {
+        "agents": [(one, agent.name) for one, agent in AGENTS.items()],
+        "agent": slug,
+        "agent_name": AGENTS[slug].name,
+        "models": names,
+        "model": model,
+        "systems": SYSTEM_NAMES,
+        "system": system,
+        "secret": secret,
+        "refused": refused,
+        "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
+        **_lines(AGENTS[slug], at),
+    }
+    status = 422 if refused else 200
+    return render(request, "config/home/connect.html", context, status=status)
+
+
+@organisation_page("keys.write_own")
+@require_safe
+def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Show the person's first request since the page was opened. The page asks for it."""
+    since = request.GET.get("since", "")
+    return render(request, "config/home/_connect_request.html", _arrived(actor, since))
+
+
+def _lines(agent: Agent, at: Connection) -> dict[str, Any]:
+    pastes = agent.pastes(at) if agent.pastes else []
+    return {
+        "pastes": [(paste, highlight_code(paste.text, paste.language)) for paste in pastes],
+        "values": agent.values(at) if agent.values else [],
+        "window": agent.window,
+        "public": agent.public,
+    }
+
+
+def _default_model(actor: Actor, models: list[ListedModel]) -> str:
+    """The chat model that the person used last; else the cheapest that can use tools."""
+    last = last_used_model(actor)
+    if last in {model.name for model in models}:
+        return last or ""
+    with_tools = [model for model in models if model.can.tools]
+    return example_models(with_tools or models)[MODEL]
+
+
+def _system(request: HttpRequest, asked: str) -> System:
+    known = next((system for system in SYSTEM_NAMES if system == asked), None)
+    if known is not None:
+        return known
+    return "windows" if "Windows" in request.headers.get("user-agent", "") else "unix"
+
+
+def _arrived(actor: Actor, since: str) -> dict[str, Any]:
+    try:
+        begun_at = dt.datetime.fromisoformat(since)
+    except ValueError:
+        begun_at = None
+    row = latest_call(actor, begun_at if begun_at and begun_at.tzinfo else None)
+    return {"row": row, "row_id": id_text(row.request_id) if row else "", "since": since}

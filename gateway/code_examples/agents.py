@@ -1,0 +1,206 @@
+"""What connects a coding agent or a chat application to the hub: the lines to paste, for a system,
+a model and a key. Each agent reads them as its own documentation says.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from gateway.code_examples.literals import literal, text_literal
+from gateway.code_examples.snippets import KEY_NAME, quote_word
+
+System = Literal["unix", "windows"]
+SYSTEM_NAMES: Final[Mapping[System, str | Promise]] = {
+    "unix": _("macOS or Linux"),
+    "windows": "Windows",
+}
+
+
+@dataclass(frozen=True)
+class Paste:
+    """Lines that are pasted into one place. `place` is the file or window, `language` that of the
+    lines."""
+
+    place: str | Promise
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A field of an application's settings."""
+
+    field: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
+    for it."""
+
+    url: str
+    key: str
+    model: str
+    system: System = "unix"
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of OpenAI's form."""
+        return f"{self.url}/v1"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A client that can be connected: by lines to paste, or by values for the settings `window`.
+    The requests of a `public` one come from its maker's servers, which must reach the hub."""
+
+    name: str
+    pastes: Callable[[Connection], list[Paste]] | None = None
+    values: Callable[[Connection], list[Value]] | None = None
+    window: str = ""
+    public: bool = False
+
+
+_TERMINAL: Final = _("Terminal")
+
+
+def _shell(at: Connection, variables: Mapping[str, str], command: str) -> Paste:
+    """Lines for a terminal: variables, then the command."""
+    if at.system == "windows":
+        lines = [f"$env:{name} = {_quote_powershell(value)}" for name, value in variables.items()]
+        return Paste(_("PowerShell"), "powershell", "\n".join([*lines, command]))
+    lines = [f"export {name}={quote_word(value)}" for name, value in variables.items()]
+    return Paste(_TERMINAL, "bash", "\n".join([*lines, command]))
+
+
+def _argument(at: Connection, text: str) -> str:
+    return _quote_powershell(text) if at.system == "windows" else quote_word(text)
+
+
+def _quote_powershell(text: str) -> str:
+    """One word of PowerShell, which takes each of these signs for a single quote."""
+    return "'" + re.sub("['‘’‚‛]", r"\g<0>\g<0>", text) + "'"
+
+
+def _in_home(at: Connection, path: str) -> str:
+    if at.system == "windows":
+        return "%USERPROFILE%\\" + path.replace("/", "\\")
+    return f"~/{path}"
+
+
+def _claude_code(at: Connection) -> list[Paste]:
+    variables = {
+        "ANTHROPIC_BASE_URL": at.url,
+        "ANTHROPIC_AUTH_TOKEN": at.key,
+        "ANTHROPIC_MODEL": at.model,
+        # What it names sessions with and the like.
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": at.model,
+    }
+    return [_shell(at, variables, "claude")]
+
+
+def _codex(at: Connection) -> list[Paste]:
+    toml = "\n".join(
+        (
+            f"model = {text_literal(at.model, 'json')}",
+            'model_provider = "weir"',
+            "",
+            "[model_providers.weir]",
+            'name = "Weir"',
+            f"base_url = {text_literal(at.base_url, 'json')}",
+            f'env_key = "{KEY_NAME}"',
+            'wire_api = "responses"',
+            "supports_websockets = true",
+        )
+    )
+    return [
+        Paste(_in_home(at, ".codex/config.toml"), "toml", toml),
+        _shell(at, {KEY_NAME: at.key}, "codex"),
+    ]
+
+
+def _gemini_cli(at: Connection) -> list[Paste]:
+    variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GEMINI_API_KEY": at.key}
+    return [_shell(at, variables, f"gemini --model {_argument(at, at.model)}")]
+
+
+def _opencode(at: Connection) -> list[Paste]:
+    settings = {
+        "provider": {
+            "weir": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "Weir",
+                "options": {"baseURL": at.base_url, "apiKey": f"{{env:{KEY_NAME}}}"},
+                "models": {at.model: {"name": at.model}},
+            }
+        },
+        "model": f"weir/{at.model}",
+    }
+    return [
+        Paste("opencode.json", "json", literal(settings, "json")),
+        _shell(at, {KEY_NAME: at.key}, "opencode"),
+    ]
+
+
+def _aider(at: Connection) -> list[Paste]:
+    variables = {"OPENAI_API_BASE": at.base_url, "OPENAI_API_KEY": at.key}
+    return [_shell(at, variables, f"aider --model {_argument(at, f'openai/{at.model}')}")]
+
+
+def _librechat(at: Connection) -> list[Paste]:
+    lines = (
+        "version: 1.2.1",
+        "endpoints:",
+        "  custom:",
+        "    - name: Weir",
+        f'      apiKey: "${{{KEY_NAME}}}"',
+        f"      baseURL: {text_literal(at.base_url, 'json')}",
+        "      models:",
+        f"        default: [{text_literal(at.model, 'json')}]",
+        "        fetch: true",
+    )
+    return [
+        Paste("librechat.yaml", "yaml", "\n".join(lines)),
+        Paste(".env", "bash", f"{KEY_NAME}={at.key}"),
+    ]
+
+
+def _open_webui(at: Connection) -> list[Value]:
+    return [Value("URL", at.base_url), Value("Key", at.key), Value("Model IDs", at.model)]
+
+
+def _cursor(at: Connection) -> list[Value]:
+    return [
+        Value("OpenAI API Key", at.key),
+        Value("Override OpenAI Base URL", at.base_url),
+        Value("Add Custom Model", at.model),
+    ]
+
+
+def _cline(at: Connection) -> list[Value]:
+    return [
+        Value("API Provider", "OpenAI Compatible"),
+        Value("Base URL", at.base_url),
+        Value("OpenAI Compatible API Key", at.key),
+        Value("Model ID", at.model),
+    ]
+
+
+AGENTS: Final[Mapping[str, Agent]] = {
+    "claude-code": Agent("Claude Code", _claude_code),
+    "codex": Agent("Codex", _codex),
+    "gemini-cli": Agent("Gemini CLI", _gemini_cli),
+    "opencode": Agent("opencode", _opencode),
+    "cursor": Agent("Cursor", values=_cursor, window="Settings › Models › API Keys", public=True),
+    "cline": Agent("Cline", values=_cline, window="Settings › API Configuration"),
+    "aider": Agent("Aider", _aider),
+    "open-webui": Agent(
+        "Open WebUI", values=_open_webui, window="Admin Panel › Settings › Connections › OpenAI API"
+    ),
+    "librechat": Agent("LibreChat", _librechat),
+}

@@ -1,0 +1,111 @@
+"""Connect an agent: the lines are what each agent reads, the key is made once, and the first
+request since then is shown."""
+
+import datetime as dt
+import json
+import re
+import subprocess
+import tomllib
+from html import unescape
+from typing import Any
+
+import pytest
+import yaml
+
+from accounts.models import Key, Role
+from gateway.code_examples.agents import AGENTS, SYSTEM_NAMES, Connection
+from lib import clock
+from tests.cast import Cast, member, signed_in
+from tests.usage.rows import credit, happen
+
+PAGE = "/o/acme/connect"
+HOSTILE = 'it\'s "q" \\ $HOME `id` $(id) ’; {x}'
+
+
+def connection(**changes: Any) -> Connection:
+    return Connection(**{"url": "https://hub.example.com", "key": "sk-1", "model": "m", **changes})
+
+
+@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("system", SYSTEM_NAMES)
+def test_each_agent_gets_the_address_the_key_and_the_model(name: str, system: Any) -> None:
+    agent, at = AGENTS[name], connection(model="gpt-5.2", system=system)
+    texts = [one.text for one in (agent.pastes(at) if agent.pastes else [])]
+    texts += [one.text for one in (agent.values(at) if agent.values else [])]
+    whole = "\n".join(texts)
+    for part in ("https://hub.example.com", "sk-1", "gpt-5.2"):
+        assert part in whole
+    assert bool(agent.window) == bool(agent.values) != bool(agent.pastes)
+
+
+@pytest.mark.parametrize("model", ["gpt-5.2", HOSTILE])
+@pytest.mark.parametrize("name", [name for name, agent in AGENTS.items() if agent.pastes])
+def test_lines_hold_any_name_of_a_model(name: str, model: str) -> None:
+    """P12: nothing in a name is run or ends its text early."""
+    pastes = AGENTS[name].pastes
+    assert pastes
+    found = False
+    for paste in pastes(connection(model=model)):
+        match paste.language:
+            case "toml":
+                found |= tomllib.loads(paste.text)["model"] == model
+            case "json":
+                settings = json.loads(paste.text)
+                found |= [*settings["provider"]["weir"]["models"]] == [model]
+            case "yaml":
+                (endpoint,) = yaml.safe_load(paste.text)["endpoints"]["custom"]
+                found |= endpoint["models"]["default"] == [model]
+            case "bash":
+                found |= model in words_of(paste.text)
+    assert found
+
+
+def words_of(script: str) -> str:
+    """What a shell makes of the lines, the command's arguments and its environment."""
+    run = subprocess.run(
+        ["/bin/sh", "-c", re.sub(r"^(\w+) --", r'printf "%s\\n" --', script, flags=re.M) + "; env"],
+        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    return run.stdout
+
+
+def test_powershell_takes_no_sign_for_an_end() -> None:
+    pastes = AGENTS["claude-code"].pastes
+    assert pastes
+    (paste,) = pastes(connection(model="a'b’c", system="windows"))
+    assert "$env:ANTHROPIC_MODEL = 'a''b’’c'" in paste.text
+
+
+def test_the_key_is_shown_once_and_in_the_lines(people: Cast) -> None:
+    alice = signed_in(people.alice)
+    before = alice.get(PAGE, {"agent": "codex"}).content.decode()
+    assert "sk-…" in before
+    answer = alice.post(PAGE, {"agent": "codex", "system": "unix"})
+    page = unescape(re.sub(r"<[^>]+>", "", answer.content.decode()))
+    key = Key.objects.get(name="Codex")
+    assert key.user == people.alice
+    (secret,) = set(re.findall(r"sk-[A-Za-z0-9_-]{20,}", page))
+    assert f"export WEIR_API_KEY={secret}" in page
+    assert secret not in alice.get(PAGE).content.decode()
+
+
+def test_it_is_for_those_who_have_keys(people: Cast) -> None:
+    viewer = signed_in(member(people.acme, "vic", Role.VIEWER))
+    assert viewer.get(PAGE).status_code == 403
+    assert viewer.post(PAGE, {"agent": "codex"}).status_code == 403
+    assert not Key.objects.filter(name="Codex").exists()
+
+
+def test_the_first_request_since_then_is_seen(people: Cast) -> None:
+    alice = signed_in(people.alice)
+    alice.post(PAGE, {"agent": "codex"})
+    key = Key.objects.get(name="Codex")
+    credit(key)
+    happen(key, clock.now())
+    since = f"{clock.now() - dt.timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    path = "/o/acme/_f/connect/request"
+    assert "Received:" in alice.get(path, {"since": since}).content.decode()
+    later = alice.get(path, {"since": "2999-01-01T00:00:00Z"}).content.decode()
+    assert "Waiting" in later
+    for wrong in ("", "x" * 10_000, "\0", "2026-01-01"):
+        assert alice.get(path, {"since": wrong}).status_code == 200
