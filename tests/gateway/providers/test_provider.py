@@ -297,9 +297,10 @@ def test_no_secret_ever_stands_in_an_address() -> None:
 def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
-        "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter", "ollama", "vllm",
-        "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
+        "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "mistral",
+        "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
+        "ollama", "vllm", "openai_compatible", "openai_metered", "local", "midjourney_proxy",
+        "suno_api",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
