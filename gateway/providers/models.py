@@ -514,6 +514,7 @@ _QWEN_OMNI = replace(
     flags=_QWEN.flags | {"audio_output"},
     traits=frozenset({"stream_only"}),
 )
+_QWEN_TAGGED = replace(_QWEN, inputs=_TEXT, context_max=131_000, traits=frozenset({"think_tags"}))
 _GLM = Capabilities(
     owner="zhipu",
     json="object",
@@ -576,6 +577,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
     (_OPENAI_IMAGE, ("gpt-image-*", "chatgpt-image-*", "dall-e-*")),
     (_OPENAI_SPEECH, ("tts-1*", "gpt-4o-mini-tts*")),
+    (replace(_OPENAI_SPEECH, owner="canopylabs"), ("orpheus-*",)),
     (
         _OPENAI_HEARD,
         ("whisper-*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-transcribe*"),
@@ -645,6 +647,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_VIDEO, owner="alibaba"), ("wan2*", "wan3*", "wanx2*")),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
+    # As Groq names them; it leaves their reasoning in the text (its page "Reasoning", 2026-11).
+    (_QWEN_TAGGED, ("qwen/qwen3-32b",)),
+    (replace(_QWEN_TAGGED, inputs=_SEEN), ("qwen/qwen3.8-27b",)),
     (_GLM, ("glm-*",)),
     (_GLM_5, ("glm-5", "glm-4.7")),
     (_DOUBAO, ("doubao-*",)),

@@ -11,6 +11,7 @@ from gateway.providers.model_list import NotAList, first_query, read_page
 def test_openai_has_one_page() -> None:
     page = read_page("openai", {"object": "list", "data": [{"id": "a"}, {"id": "b"}]})
     assert (first_query("openai"), page.names, page.next_query) == ("", ["a", "b"], "")
+    assert read_page("openai", [{"id": "a"}, {"id": "b"}]) == page
 
 
 def test_anthropic_pages_by_its_last_id() -> None:
