@@ -104,6 +104,12 @@ def test_bad_base_url(base_url: str) -> None:
         ("jina", "", "embeddings", "https://api.jina.ai/v1/embeddings"),
         ("ollama", "", "responses", "http://127.0.0.1:11434/v1/responses"),
         ("lm_studio", "http://10.0.0.5:1234", "messages", "http://10.0.0.5:1234/v1/messages"),
+        (
+            "perplexity",
+            "https://api.perplexity.ai",
+            "responses",
+            "https://api.perplexity.ai/v1/responses",
+        ),
         ("mistral", "", "transcriptions", "https://api.mistral.ai/v1/audio/transcriptions"),
         ("groq", "https://h", "translations", "https://h/openai/v1/audio/translations"),
         ("cerebras", "", "completions", "https://api.cerebras.ai/v1/completions"),
@@ -312,6 +318,7 @@ def test_registry() -> None:
         "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
         "groq", "cerebras", "together", "fireworks", "deepinfra", "ollama", "vllm", "lm_studio",
         "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
+        "perplexity",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
