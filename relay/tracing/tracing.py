@@ -87,6 +87,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "azure_openai": "azure.ai.openai",
         "gemini": "gcp.gemini",
         "kimi": "moonshot_ai",
+        "mistral": "mistral_ai",
         "xai": "x_ai",
     }
 )
