@@ -450,6 +450,9 @@ Flag = Literal[
     "tool_choice_auto_only",  # GLM
     "no_web_search_options",  # Claude behind the openai dialect: refused
     "cache_control",  # Qwen: marks on parts are understood
+    "mistral_form",  # Mistral: members and ids of calls (dialects/openai/request/mistral.py)
+    "no_logprobs",  # Groq: logprobs and logit_bias are dropped
+    "no_message_names",  # Groq: messages have no name
     # anthropic
     "thinking_adaptive",  # effort by output_config instead of a budget
     "one_of_temperature_top_p",

@@ -1,12 +1,13 @@
 """The list of models in the forms of the dialects: read page by page.
 
-    openai     {"data": [{"id"}]}                          one page
+    openai     {"data": [{"id"}]}, or the bare list        one page
     anthropic  {"data": [{"id"}], "has_more", "last_id"}   the next by `after_id`
     gemini     {"models": [{"name": "models/…"}], "nextPageToken"}   the next by `pageToken`
     converse   {"inferenceProfileSummaries": [{"inferenceProfileId"}], "nextToken"}   by `nextToken`
 
-OpenAI's OpenAPI description 2.3.0; platform.claude.com/docs/en/api/models-list and
-ai.google.dev/api/models (2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08).
+Together AI sends the bare list (odysseus-dev/odysseus, issue 2202, 2026-06). OpenAI's OpenAPI
+description 2.3.0; platform.claude.com/docs/en/api/models-list and ai.google.dev/api/models
+(2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08).
 """
 
 from collections.abc import Mapping
@@ -47,6 +48,8 @@ def first_query(dialect: Dialect) -> str:
 
 def read_page(dialect: Dialect, body: Any) -> ListedPage:
     """One page of a list, as parsed from JSON. Raises NotAList."""
+    if dialect == "openai" and isinstance(body, list) and body:
+        body = {"data": body}
     rows = body.get(_LISTS.get(dialect, "data")) if isinstance(body, dict) else None
     if dialect == "gemini" and isinstance(body, dict) and body == {}:
         rows = []

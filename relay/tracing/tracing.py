@@ -88,6 +88,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "bedrock": "aws.bedrock",
         "gemini": "gcp.gemini",
         "kimi": "moonshot_ai",
+        "mistral": "mistral_ai",
         "xai": "x_ai",
     }
 )

@@ -12,6 +12,7 @@ from tests.fakes.bedrock import OWN, PROFILES
 def test_openai_has_one_page() -> None:
     page = read_page("openai", {"object": "list", "data": [{"id": "a"}, {"id": "b"}]})
     assert (first_query("openai"), page.names, page.next_query) == ("", ["a", "b"], "")
+    assert read_page("openai", [{"id": "a"}, {"id": "b"}]) == page
 
 
 def test_anthropic_pages_by_its_last_id() -> None:

@@ -189,6 +189,9 @@ def test_providers_with_a_well_known_name_have_it() -> None:
         "gcp.gemini",
         "x_ai",
         "moonshot_ai",
+        "mistral_ai",
+        "groq",
+        "perplexity",
     } <= responses
     assert {"deepseek", "cohere"} <= responses
 
