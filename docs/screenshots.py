@@ -86,6 +86,7 @@ PAGES: Final = {
     "usage": "{o}/usage",
     "explore": "{o}/usage/explore?group_by=team&then_by=model",
     "requests": "{o}/requests",
+    "connect": "{o}/connect?agent=codex",
     "keys": "{o}/keys",
     "keys-bulk": "{o}/keys",
     "key": "{o}/keys/{key}",
