@@ -125,8 +125,13 @@ def _codex(at: Connection) -> list[Paste]:
 
 
 def _gemini_cli(at: Connection) -> list[Paste]:
+    # With a base URL alone it looks for a way to sign in that it then refuses.
+    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
     variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GEMINI_API_KEY": at.key}
-    return [_shell(at, variables, f"gemini --model {_argument(at, at.model)}")]
+    return [
+        Paste(_in_home(at, ".gemini/settings.json"), "json", literal(settings, "json")),
+        _shell(at, variables, f"gemini --model {_argument(at, at.model)}"),
+    ]
 
 
 def _opencode(at: Connection) -> list[Paste]:

@@ -50,8 +50,8 @@ def test_lines_hold_any_name_of_a_model(name: str, model: str) -> None:
             case "toml":
                 found |= tomllib.loads(paste.text)["model"] == model
             case "json":
-                settings = json.loads(paste.text)
-                found |= [*settings["provider"]["weir"]["models"]] == [model]
+                providers = json.loads(paste.text).get("provider", {"weir": {"models": {}}})
+                found |= [*providers["weir"]["models"]] == [model]
             case "yaml":
                 (endpoint,) = yaml.safe_load(paste.text)["endpoints"]["custom"]
                 found |= endpoint["models"]["default"] == [model]
