@@ -69,6 +69,22 @@ def words_of(script: str) -> str:
     return run.stdout
 
 
+def opencode_model(**known: Any) -> Any:
+    pastes = AGENTS["opencode"].pastes
+    assert pastes
+    return json.loads(pastes(connection(**known))[0].text)["provider"]["weir"]["models"]["m"]
+
+
+def test_opencode_is_told_what_it_cannot_know_of_a_model() -> None:
+    assert opencode_model() == {"name": "m"}
+    assert opencode_model(images=True, limits=(200_000, 32_000)) == {
+        "name": "m",
+        "attachment": True,
+        "modalities": {"input": ["text", "image"], "output": ["text"]},
+        "limit": {"context": 200_000, "output": 32_000},
+    }
+
+
 def test_powershell_takes_no_sign_for_an_end() -> None:
     pastes = AGENTS["claude-code"].pastes
     assert pastes
