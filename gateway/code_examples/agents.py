@@ -128,8 +128,14 @@ def _codex(at: Connection) -> list[Paste]:
 
 
 def _gemini_cli(at: Connection) -> list[Paste]:
-    # With a base URL alone it looks for a way to sign in that it then refuses.
-    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+    settings = {
+        # With a base URL alone it looks for a way to sign in that it then refuses.
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        # It shortens conversations with a model of Google's where it does not know the name.
+        "modelConfigs": {
+            "customAliases": {"chat-compression-default": {"modelConfig": {"model": at.model}}}
+        },
+    }
     variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GEMINI_API_KEY": at.key}
     return [
         Paste(_in_home(at, ".gemini/settings.json"), "json", literal(settings, "json")),
