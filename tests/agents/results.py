@@ -11,7 +11,7 @@ from tests.agents.agents import AGENTS
 from tests.agents.terminal import PACKAGES
 from tests.relay.speakers import UPSTREAMS
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "agents.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/agents.md"
 BEGIN, END = "<!-- cells -->\n", "<!-- /cells -->\n"
 PUBLISHED: Final = {
     "claude-code": "@anthropic-ai/claude-code",
