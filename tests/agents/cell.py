@@ -25,8 +25,12 @@ HELD_AT = 3
 ALWAYS = 10_000
 # What opencode is told that the models have.
 CONTEXT, OUTPUT = 250_000, 32_000
-# What the provider says of a request, and what the books do.
-ENDINGS = {("finished", 200, "measured"), ("cut", 499, "estimated")}
+# What the provider says of a request, and the books. Gemini counts in each part of a stream.
+ENDINGS = {
+    ("finished", 200, "measured"),
+    ("cut", 499, "estimated"),
+    ("cut", 499, "drained"),
+}
 # Compatible servers take the one, and OpenAI the other, as Codex sends it to OpenAI itself.
 FORWARDED = {"top_k", "client_metadata"}
 
