@@ -16,6 +16,7 @@ test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m stack.servers
+	@$(BIN)/python -m stack.helm
 	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 

@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.db import DatabaseError, connection
 
 from accounts.secrets import sealing
 from config.jobs.sweeping import sweep_for_ever
@@ -22,6 +23,7 @@ from config.system.health import Health
 from config.system.version import VERSION
 from lib import env, extras
 from lib.database.code_migrations import code_migrations
+from lib.database.writer import ReadReplica, check_writer
 from lib.process.asgi import STOPPING, Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
@@ -92,14 +94,22 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _live(receive, send)
 
 
+def _refuse_replica() -> None:
+    # The relay waits for a database that is away.
+    with contextlib.suppress(DatabaseError):
+        check_writer()
+    connection.close()
+
+
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
     open_files()
     leave_open_while_stopping(relay.linger_s)
     keep_freed_memory()
     try:
+        await asyncio.to_thread(_refuse_replica)
         await relay.start()
-    except WrongSecret as error:
+    except (WrongSecret, ReadReplica) as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
     # Everything loaded so far lives as long as the process. Without this, each full garbage

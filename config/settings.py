@@ -257,7 +257,8 @@ WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
 
-# Where usage records are kept a second time and long reports are read from (docs/production.md).
+# Where usage records are kept a second time and long reports are read from
+# (docs/production/scale.md).
 CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
 CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
 CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")

@@ -51,6 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/people/<str:id>/erasure", erasure_views.person_erasure, name="person_erasure"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
+    path("design/chat", views.design_chat, name="design_chat"),
     path("api/v1/docs", reference_views.api_reference, name="api_reference"),
     path("api/v1/docs/<slug:section>", reference_views.api_section, name="api_section"),
     path("api/v1/", api.urls),

@@ -19,23 +19,25 @@ from django.core.management import call_command
 
 # The log is JSON from here on.
 from config.server.early_log import JsonStream
+from lib.database.writer import check_writer
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
 
-def compare_secrets() -> None:
+def check_database() -> None:
     # Models can be imported only now that Django stands.
     from config.system.secret_check import check_secrets
 
     try:
+        check_writer()
+        call_command("migrate", interactive=False)
         check_secrets()
     except (ConfigurationError, VaultError) as error:
         sys.exit(str(error))
 
 
 def prepare(directory: Path) -> None:
-    call_command("migrate", interactive=False)
-    compare_secrets()
+    check_database()
     call_command("load_catalogue")
     for file in sorted(directory.glob("*.yaml")):
         call_command("apply", str(file))

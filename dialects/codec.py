@@ -121,14 +121,58 @@ class Encoder(Protocol):
 F = TypeVar("F", bound=Facts)
 
 
-class Codec(ABC, Generic[F]):
-    """One dialect. Everything that reads a client's bytes may raise RequestFault.
+class UpstreamCodec(ABC):
+    """A dialect of upstreams, to which requests are translated."""
+
+    name: ClassVar[Dialect]
+
+    @abstractmethod
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        """Encode the body for an upstream of this dialect."""
+
+    @abstractmethod
+    def urls_to_fetch(self, request: ChatRequest) -> tuple[str, ...]:
+        """Return the URLs of a request that an upstream of this dialect does not fetch itself."""
+
+    def upstream_operation(self, *, stream: bool) -> Operation:
+        """Return the operation of a chat request to an upstream of this dialect."""
+        return chat_operation(self.name, stream=stream)
+
+    def content_type(self, target: Target, *, stream: bool) -> str:
+        """Return the content type of an answer."""
+        return EVENT_STREAM if stream else JSON
+
+    @abstractmethod
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        """Read a whole answer for an encoder."""
+
+    @abstractmethod
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        """Open a decoder whose events go to an encoder."""
+
+    @abstractmethod
+    def quantities(self, answer: Any) -> Quantities:
+        """Return the quantities that an answer of this dialect reports; `answer` is a Counting."""
+
+    @abstractmethod
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        """Read a response whose status is not 200; header names are lower-case."""
+
+    @abstractmethod
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        """Read an upstream's error inside a 200 response (F23)."""
+
+
+class Codec(UpstreamCodec, Generic[F]):
+    """A dialect of clients and upstreams. Everything that reads a client's bytes may raise
+    RequestFault.
 
     `ping` keeps a silent stream open. `names_request`: the dialect has a header for a request's id.
     `model_in_answer` and `model_in_frame` lead to the member that names the model.
     """
 
-    name: ClassVar[Dialect]
     names_request: ClassVar[bool] = False
     ping: ClassVar[bytes] = _COMMENT
     model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
@@ -155,14 +199,6 @@ class Codec(ABC, Generic[F]):
     def decode(self, facts: F, target: Target, request_id: str, received_at: int) -> ChatRequest:
         """Decode the request into neutral form."""
 
-    @abstractmethod
-    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
-        """Encode the body for an upstream of this dialect."""
-
-    @abstractmethod
-    def urls_to_fetch(self, request: ChatRequest) -> tuple[str, ...]:
-        """Return the URLs of a request that an upstream of this dialect does not fetch itself."""
-
     def needs(self, facts: F) -> Needs:
         """Return what routing must know of a request that has not been decoded."""
         return NO_NEEDS
@@ -184,6 +220,11 @@ class Codec(ABC, Generic[F]):
         """Return what they change; `thoughts` is the known reasoning of `calls_without_reasoning`.
         Raises RequestFault."""
         return NO_QUIRKS
+
+    def fit_headers(self, facts: F, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
+        """Return the quirks with what the upstream takes in its body and not in these headers of
+        the client, which have lower-case names."""
+        return quirks
 
     def calls_without_reasoning(self, facts: F) -> list[str]:
         """Return the ids of earlier tool calls that come without their reasoning."""
@@ -214,11 +255,7 @@ class Codec(ABC, Generic[F]):
 
     def operation(self, target: Target, *, stream: bool) -> Operation | None:
         """Return the operation of a forwarded request; None if no provider has it."""
-        return chat_operation(self.name, stream=stream)
-
-    def content_type(self, target: Target, *, stream: bool) -> str:
-        """Return the content type of an answer."""
-        return EVENT_STREAM if stream else JSON
+        return self.upstream_operation(stream=stream)
 
     # ---- answers
 
@@ -227,20 +264,12 @@ class Codec(ABC, Generic[F]):
         """Read a whole answer that is forwarded unchanged."""
 
     @abstractmethod
-    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
-        """Read a whole answer for an encoder."""
-
-    @abstractmethod
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         """Write a whole answer for the client."""
 
     @abstractmethod
     def decoder(self, facts: F, target: Target) -> Decoder:
         """Open a decoder for a stream that is forwarded unchanged."""
-
-    @abstractmethod
-    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
-        """Open a decoder whose events go to an encoder."""
 
     @abstractmethod
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
@@ -256,10 +285,6 @@ class Codec(ABC, Generic[F]):
         """Return the frames that end a forwarded stream as if it had reached its length (F18)."""
         frames: bytes = decoder.length_notice()
         return frames
-
-    @abstractmethod
-    def quantities(self, answer: Any) -> Quantities:
-        """Return the quantities that an answer of this dialect reports; `answer` is a Counting."""
 
     # ---- errors
 
@@ -293,13 +318,3 @@ class Codec(ABC, Generic[F]):
         # Clients that get whole seconds would otherwise all return at the same instant.
         exact = status in (429, 503)
         return fields | {"retry-after-ms": str(wait_ms)} if exact else fields
-
-    @abstractmethod
-    def read_error(
-        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
-    ) -> UpstreamFault:
-        """Read a response whose status is not 200; header names are lower-case."""
-
-    @abstractmethod
-    def read_error_object(self, error: bytes) -> UpstreamFault:
-        """Read an upstream's error inside a 200 response (F23)."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final
 
 from dialects.anthropic.codec import MessagesCodec
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec, Target
+from dialects.codec import Codec, Target, UpstreamCodec
+from dialects.converse.codec import ConverseCodec
 from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
 from dialects.errors.errors import ErrorKind
@@ -41,6 +42,10 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
         "anthropic": MessagesCodec(),
         "gemini": GenerateContentCodec(),
     }
+)
+# Those that requests can be translated to.
+UPSTREAM_CODECS: Final[Mapping[Dialect, UpstreamCodec]] = MappingProxyType(
+    {**CODECS, "converse": ConverseCodec()}
 )
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
     {"completions": CompletionsCodec(), "edits": EditsCodec(), "responses_compact": CompactCodec()}

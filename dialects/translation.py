@@ -18,18 +18,18 @@ This module reads no clock and no random numbers: the ids and times of an answer
 the caller's `request_id` and `received_at`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Dialect, Encoded, Upstream
 from dialects.chat.events import Broken, End, Event, Finish, Start, Step, UpstreamError
 from dialects.chat.fold import AnswerFault
-from dialects.codec import Codec, Counting, Decoder, Encoder, Target
-from dialects.codecs import CODECS
+from dialects.codec import Codec, Counting, Decoder, Encoder, Target, UpstreamCodec
+from dialects.codecs import CODECS, UPSTREAM_CODECS
 from dialects.errors.errors import KINDS, DialectError, ErrorKind, RequestFault, message_of
 from dialects.errors.upstream_errors import UpstreamFault
 from dialects.json.json_repair import repair
@@ -69,7 +69,10 @@ def translate(
     path. Answers repeat `received_at` (Unix seconds) as their time; without a `request_id` their
     ids are derived from the request itself. Raises RequestFault.
     """
-    reader, writer, target = _codec(client), _codec(upstream), target or Target()
+    reader, target = _codec(client), target or Target()
+    if upstream not in UPSTREAM_CODECS:
+        raise _unknown(upstream, UPSTREAM_CODECS)
+    writer = UPSTREAM_CODECS[upstream]
     facts = reader.read(raw, target)
     request_id = request_id or sha256(raw).hexdigest()
     request = reader.decode(facts, target, request_id, received_at)
@@ -82,7 +85,7 @@ class Translation:
     """A request in the upstream's dialect, and the translation of its answers."""
 
     client: Codec[Any]
-    upstream: Codec[Any]
+    upstream: UpstreamCodec
     target: Target
     request: ChatRequest
     encoded: Encoded
@@ -115,7 +118,9 @@ class Translation:
 
     def quantities(self, answer: bytes) -> Quantities:
         """Return the usage of a whole answer of the upstream; for a stream see its `quantities`."""
-        return self.upstream.quantities(self.upstream.read_answer(answer))
+        answer_tool = self.encoded.answer_tool
+        whole = self.upstream.translate_answer(answer, self.request, answer_tool)
+        return self.upstream.quantities(whole)
 
     def read_error(
         self, status: int, headers: Mapping[str, str], body: bytes, now_s: int = 0
@@ -133,7 +138,7 @@ class TranslatedStream:
 
     __slots__ = ("_translator", "_upstream", "failure")
 
-    def __init__(self, upstream: Codec[Any], translator: "StreamTranslator") -> None:
+    def __init__(self, upstream: UpstreamCodec, translator: "StreamTranslator") -> None:
         self._upstream = upstream
         self._translator = translator
         self.failure: UpstreamError | Broken | None = None
@@ -270,5 +275,9 @@ def _kind_of(event: UpstreamError | Broken) -> ErrorKind:
 def _codec(dialect: Dialect) -> Codec[Any]:
     """Return the codec of a dialect. Raises ValueError for an unknown name."""
     if dialect not in CODECS:
-        raise ValueError(f"unknown dialect {dialect!r}: use one of {', '.join(get_args(Dialect))}")
+        raise _unknown(dialect, CODECS)
     return CODECS[dialect]
+
+
+def _unknown(dialect: str, known: Iterable[str]) -> ValueError:
+    return ValueError(f"unknown dialect {dialect!r}: use one of {', '.join(known)}")

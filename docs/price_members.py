@@ -15,6 +15,7 @@ _TITLES = {
     "responses": "Responses",
     "anthropic": "Messages",
     "gemini": "Gemini",
+    "converse": "Converse",
     "realtime": "Realtime",
     "unary": "Embeddings, images, speech, transcriptions",
 }

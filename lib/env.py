@@ -11,8 +11,15 @@ class ConfigurationError(Exception):
 
 
 def text(name: str, default: str) -> str:
-    """Return the variable's text. An empty text counts as unset, because compose passes unset
-    variables of .env that way."""
+    """Return the variable's text, or that of the file which the variable NAME_FILE names. An empty
+    text counts as unset, because compose passes unset variables of .env that way."""
+    file = os.environ.get(f"{name}_FILE")
+    if file:
+        subject = f"{name}_FILE names {file}, which"
+        try:
+            return _read(Path(file), subject) or default
+        except FileNotFoundError as error:
+            raise ConfigurationError(f"{subject} is not there.") from error
     return os.environ.get(name) or default
 
 
@@ -62,12 +69,22 @@ def require_value(name: str, value: str | None) -> str:
 def read_kept(name: str, directory: Path) -> str | None:
     """Return the variable's text, else the content of the file with that name in `directory`, else
     None."""
-    value = os.environ.get(name)
+    value = text(name, "")
     if value:
         return value
     try:
-        return (directory / name).read_text().strip() or None
+        return _read(directory / name, str(directory / name)) or None
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ConfigurationError(f"{directory / name} cannot be read: {error.strerror}.") from error
+
+
+def _read(file: Path, subject: str) -> str:
+    """Return the text of a file. Raises FileNotFoundError, and ConfigurationError for one that
+    cannot be read."""
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigurationError(f"{subject} cannot be read: {reason}.") from error

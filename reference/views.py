@@ -16,7 +16,7 @@ from gateway.code_examples.snippets import Language, SnippetRequest
 from gateway.public_models.shown_models import models_for
 from gateway.settings.installation import installation_settings
 from reference.answers.errors import ERRORS
-from reference.answers.headers import ANSWERED, SENT
+from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.answers.schemas import SCHEMAS
 from reference.guides.all_guides import GUIDES
 from reference.guides.faq import FAQ
@@ -90,6 +90,7 @@ def docs_headers(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     context = {
         **_docs_context(snippet_language(request), "headers"),
         "sent": SENT,
+        "sessions": SESSIONS,
         "answered": ANSWERED,
     }
     return render(request, "reference/headers.html", context)

@@ -107,6 +107,21 @@ def restore(data: Path, backup: Path) -> None:
 
 @weir.command()
 @data_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--proxies", default="127.0.0.1", show_default=True,
+    help="Networks whose word on who asks is believed: those of the proxy in front.",
+)  # fmt: skip
+def web(data: Path, host: str, port: int, proxies: str) -> None:
+    """Serve requests and pages behind a proxy, with a database of your own."""
+    from stack.web import web_command
+
+    execute(data, web_command(host, port, proxies))
+
+
+@weir.command()
+@data_option
 @click.option("--concurrency", default=8, show_default=True, help="Jobs at the same time.")
 def worker(data: Path, concurrency: int) -> None:
     """Run background jobs, beside an installation with its own database and broker."""

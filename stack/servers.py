@@ -1,4 +1,4 @@
-"""Find the servers that test the production files, or install them.
+"""Find the programs that test the production files, or install them.
 
     python -m stack.servers
 
@@ -19,10 +19,15 @@ PACKAGES = {
     "redis-cli": "redis-tools",
     "curl": "curl",
     "openssl": "openssl",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
 }
 # Debian's PATH for users excludes servers.
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ADVICE = "The production files cannot be tested without {}. Install nginx, Redis, curl and OpenSSL."
+ADVICE = (
+    "The production files cannot be tested without {}. "
+    "Install nginx, Redis, curl, OpenSSL, Prometheus and systemd."
+)
 
 
 def find(program: str) -> str | None:

@@ -14,6 +14,7 @@ from usage.requests import hold_views, live_views, log_views, request_views
 from usage.reviews import views as review_views
 from usage.saved_views import report_views
 from usage.saved_views import views as saved_view_views
+from usage.sessions import views as session_views
 from usage.statements import views as statement_views
 
 urlpatterns = [
@@ -32,6 +33,8 @@ urlpatterns = [
     path("o/<slug:o>/billing/statements/<str:period>", statement_views.statement, name="statement"),
     path("o/<slug:o>/billing/proof", statement_views.proof, name="proof"),
     path("admin/organisations", organisation_views.organisation_list, name="organisations"),
+    path("o/<slug:o>/sessions", session_views.session_list, name="sessions"),
+    path("o/<slug:o>/sessions/<str:id>", session_views.session_page, name="session"),
     path("o/<slug:o>/teams", team_views.team_list, name="teams"),
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),

@@ -58,7 +58,8 @@ class AuditRetentionForm(forms.Form):
     )
 
     def __init__(self, data: Any) -> None:
-        super().__init__(data, initial={"value": safeguards.audit_retention_days()})
+        days = safeguards.audit_retention_days()
+        super().__init__(data, initial={"value": days}, auto_id="audit_%s")
         if safeguards.set_by_environment(SafeguardName.AUDIT_RETENTION):
             lock_fields(self, {"value": safeguards.VARIABLES[SafeguardName.AUDIT_RETENTION]})
 

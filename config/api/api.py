@@ -99,6 +99,7 @@ from usage.reports.groupings import UnknownGrouping
 from usage.reviews.api import router as review_router
 from usage.rollups.used_rows import RECORDS_MAX, TooManyRecords
 from usage.saved_views.api import router as saved_view_router
+from usage.sessions.api import router as session_router
 from usage.statements.api import router as statement_router
 
 _DEPTH_MAX = 64
@@ -275,6 +276,7 @@ api.add_router("", departure_router)
 api.add_router("", member_erasure_router)
 api.add_router("", erasure_router)
 api.add_router("", usage_router)
+api.add_router("", session_router)
 api.add_router("", export_router)
 api.add_router("", billing_router)
 api.add_router("", invoice_router)

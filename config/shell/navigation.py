@@ -128,11 +128,10 @@ _ORGANISATION: Final[_Sections] = (
         _DOCS,
     )),
     (_("Monitor"), (
-        _entry(
-            "chart-column",
+        Entry("chart-column", _("Usage"), (
             NavigationPage("usage", _("Usage"), "usage.read", beside=("exports",)),
-            "U",
-        ),
+            NavigationPage("sessions", _("Sessions"), "requests.read"),
+        ), "U"),
         _entry("list", NavigationPage("requests", _("Requests"), "requests.read"), "R"),
     )),
     (_("Manage"), (

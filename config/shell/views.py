@@ -106,6 +106,12 @@ def design(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @operator_page("channels.read")
 @require_safe
+def design_chat(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return render(request, "design/chat.html")
+
+
+@operator_page("channels.read")
+@require_safe
 def health(request: HttpRequest, actor: Actor) -> HttpResponse:
     state = system_state()
     context = {

@@ -16,7 +16,7 @@ from config.system.metrics import metrics_text
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _REFUSED = (
     "Only the networks of METRICS_ALLOW may read this, and whoever sends METRICS_TOKEN as "
-    "Authorization: Bearer. See docs/production.md, Metrics.\n"
+    "Authorization: Bearer. See docs/production/watch.md, Metrics.\n"
 )
 
 

@@ -12,13 +12,15 @@ from accounts.secrets import sealing
 from gateway.channels.channels import open_secret
 from gateway.models import ChannelKey
 from lib import env, vault
+from lib.database.writer import check_writer
 
 
 def check_secrets() -> None:
-    """Compare, or write down what later processes are compared with. Raises ConfigurationError
-    or VaultError."""
+    """Compare, or write down what later processes are compared with. Raises ConfigurationError,
+    also for a read replica, or VaultError."""
     env.require_value("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     kek, pepper = sealing.kek(), sealing.pepper()
+    check_writer()
     with transaction.atomic():
         if not SecretCheck.objects.exists():
             row = SecretCheck(sealed=vault.check_value(kek, pepper))

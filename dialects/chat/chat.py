@@ -53,7 +53,8 @@ import msgspec
 from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
 from dialects.usage.usage import Counts
 
-Dialect = Literal["openai", "responses", "anthropic", "gemini"]
+# Amazon's Converse is a dialect of upstreams alone.
+Dialect = Literal["openai", "responses", "anthropic", "gemini", "converse"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # How long the provider is asked to cache everything before the mark.
@@ -449,6 +450,9 @@ Flag = Literal[
     "tool_choice_auto_only",  # GLM
     "no_web_search_options",  # Claude behind the openai dialect: refused
     "cache_control",  # Qwen: marks on parts are understood
+    "mistral_form",  # Mistral: members and ids of calls (dialects/openai/request/mistral.py)
+    "no_logprobs",  # Groq: logprobs and logit_bias are dropped
+    "no_message_names",  # Groq: messages have no name
     # anthropic
     "thinking_adaptive",  # effort by output_config instead of a budget
     "one_of_temperature_top_p",

@@ -86,8 +86,19 @@ def _gemini(members: Members, text: str, mode: PromptMode) -> None:
     members[spelling] = {**content, "parts": _insert(parts, {"text": text}, mode)}
 
 
+def _converse(members: Members, text: str, mode: PromptMode) -> None:
+    blocks = None if mode == "replace" else _items(members.get("system"))
+    members["system"] = _insert(blocks or [], {"text": text}, mode)
+
+
 _PUT: Final[Mapping[Dialect, Callable[[Members, str, PromptMode], None]]] = MappingProxyType(
-    {"openai": _openai, "responses": _responses, "anthropic": _anthropic, "gemini": _gemini}
+    {
+        "openai": _openai,
+        "responses": _responses,
+        "anthropic": _anthropic,
+        "gemini": _gemini,
+        "converse": _converse,
+    }
 )
 
 

@@ -17,6 +17,10 @@ Operation = Literal[
     "responses_input_tokens",
     "messages",
     "count_tokens",
+    "invoke_model",
+    "invoke_model_stream",
+    "converse",
+    "converse_stream",
     "generate_content",
     "stream_generate_content",
     "gemini_count_tokens",
@@ -49,6 +53,7 @@ _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
     "responses": ("responses", "responses"),
     "anthropic": ("messages", "messages"),
     "gemini": ("generate_content", "stream_generate_content"),
+    "converse": ("converse", "converse_stream"),
 }
 
 

@@ -73,7 +73,8 @@ class _Writer:
                 written = {"role": "user", "content": self._content(message.parts)}
             case _:
                 written = {"role": self._system_role(), "content": self._system(message.parts)}
-        if message.name is not None and message.role != "tool":
+        named = message.name is not None and "no_message_names" not in self._flags
+        if named and message.role != "tool":
             written["name"] = message.name
         self._written.append(written)
 

@@ -1,9 +1,11 @@
 """Extracts reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as
-open models write it (QwQ, distilled R1, MiniMax) if the server does not remove it.
+open models write it (QwQ, distilled R1, MiniMax) if the server does not remove it, or in a list of
+chunks, as Mistral's models do (`answer/content_chunks.py`).
 
 For models with this flag the chunks are rewritten before they are read, with that text as
 `reasoning_content`, so that every client and the books see the same. White space around the tags is
-removed. Once every choice has passed its tags, bytes are forwarded unchanged.
+removed. Once every choice has passed its tags, bytes are forwarded unchanged, unless there were
+chunks.
 
     START --<think>--> THINKING --</think>--> BEHIND --text--> TEXT      START --text--> TEXT
 """
@@ -14,6 +16,7 @@ import msgspec
 
 from dialects.chat.events import Step
 from dialects.json.raw_json import as_text, dicts, object_of
+from dialects.openai.answer.content_chunks import read_chunks
 from dialects.streams.sse import Frame, FrameSplitter
 from dialects.streams.stream import StepDecoder, write_data
 
@@ -78,6 +81,7 @@ class TagsDecoder:
         self._choices = choices
         self._splitter: FrameSplitter | None = FrameSplitter()
         self._tags: dict[int, ThinkTags] = {}
+        self._has_chunks = False
 
     def feed(self, chunk: bytes) -> list[Step]:
         """Return what is complete so far."""
@@ -86,7 +90,9 @@ class TagsDecoder:
         untagged = b"".join(self._untag(frame) for frame in self._splitter.feed(chunk))
         tags = self._tags.values()
         if self._splitter.too_large or (
-            len(tags) >= self._choices and all(state.at == "text" for state in tags)
+            not self._has_chunks
+            and len(tags) >= self._choices
+            and all(state.at == "text" for state in tags)
         ):
             last_frame, self._splitter = self._splitter.end(), None
             untagged += b"" if last_frame is None else last_frame.raw
@@ -108,20 +114,37 @@ class TagsDecoder:
         tags = self._tags.setdefault(index if isinstance(index, int) else 0, ThinkTags())
         delta = object_of(choice.get("delta"))
         last = bool(choice.get("finish_reason")) or bool(delta.get("tool_calls"))
-        if tags.at == "text" or (not last and not delta.get("content")):
-            return False
         choice["delta"] = delta
-        return _move_reasoning(delta, tags, last=last)
+        joined = _join_chunks(delta)
+        self._has_chunks |= joined
+        if tags.at == "text" or (not last and not delta.get("content")):
+            return joined
+        return _move_reasoning(delta, tags, last=last) or joined
 
 
 def untag_answer(raw: bytes) -> bytes:
     """Return a whole answer with the text in tags as `reasoning_content`."""
     top = _read(raw)
     choices_changed = [
-        _move_reasoning(object_of(choice.get("message")), ThinkTags(), last=True)
-        for choice in dicts(top.get("choices"))
+        _untag_message(object_of(choice.get("message"))) for choice in dicts(top.get("choices"))
     ]
     return msgspec.json.encode(top) if any(choices_changed) else raw
+
+
+def _untag_message(message: dict[str, Any]) -> bool:
+    joined = _join_chunks(message)
+    return _move_reasoning(message, ThinkTags(), last=True) or joined
+
+
+def _join_chunks(message: dict[str, Any]) -> bool:
+    """Replace a list of chunks by its text and reasoning; return whether there was one."""
+    joined = read_chunks(message.get("content"))
+    if joined is None:
+        return False
+    thought, message["content"] = joined
+    if thought:
+        message["reasoning_content"] = as_text(message.get("reasoning_content")) + thought
+    return True
 
 
 def _move_reasoning(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:

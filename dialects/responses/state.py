@@ -29,13 +29,14 @@ _OF_ITEMS: Final = frozenset({"message", "function_call", "function_call_output"
 class KeptResponse(msgspec.Struct, frozen=True):
     """A response and the conversation before it. `channel` is where it is stored too, "" for
     nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning tokens,
-    which may be read again if it is referred to.
+    which may be read again if it is referred to. `session` is the id and the name of its session.
     """
 
     response: msgspec.Raw
     items: list[msgspec.Raw]
     channel: str = ""
     unseen_tokens: int = 0
+    session: tuple[str, str] | None = None
 
     @property
     def conversation(self) -> list[msgspec.Raw]:
@@ -93,11 +94,12 @@ def keep(
     earlier: KeptResponse | None,
     channel: str,
     referred: Referred = _NOTHING,
+    session: tuple[str, str] | None = None,
 ) -> tuple[str, bytes] | None:
     """Return the id of a response, and the data to store; None if it has no id or has failed.
     `body` is the client's, `response` a whole response of this dialect (for a stream
     `Decoder.response` or `Encoder.response`), `earlier` is what its request continued, `referred`
-    what it referred to.
+    what it referred to, `session` the id and the name of its session.
     """
     response = make_readable(response)
     try:
@@ -113,7 +115,7 @@ def keep(
     before = [] if earlier is None else earlier.conversation
     unseen = (0 if earlier is None else earlier.unseen_tokens) + _reasoning_tokens(answer.usage)
     stored = KeptResponse(
-        msgspec.Raw(response), [*before, *input_items(body, referred)], channel, unseen
+        msgspec.Raw(response), [*before, *input_items(body, referred)], channel, unseen, session
     )
     return answer.id, _encode(stored)
 

@@ -1,9 +1,11 @@
 """Convert the usage object of the responses dialect to disjoint meters.
 
     input   input_tokens includes cached and cache-written tokens (input_tokens_details; the latter
-            are cached for 30 minutes or 12 hours, cache_write_tokens_details)
+            are cached for 30 minutes or 12 hours, cache_write_tokens_details); Perplexity has
+            cache_read_input_tokens and cache_creation_input_tokens
     output  output_tokens includes reasoning tokens (output_tokens_details)
-    search  not in the object: the caller passes the number of web_search_call items
+    search  not in the object: the caller passes the number of web_search_call items; Perplexity
+            has tool_calls_details.search_web
 
 Some servers report audio and image tokens in the details too. Cached tokens count against text
 first, then audio, then image. A zero that was sent is a zero, not a missing value (F28).
@@ -47,15 +49,26 @@ def _meters(usage: UsageMembers, searches: int) -> Quantities:
     if total is not None and total != input_ + output:
         usage.flags.add("usage_mismatch")
     inputs, outputs = usage.nested("input_tokens_details"), usage.nested("output_tokens_details")
-    cached = usage.count("cached_tokens", inputs) or 0
-    written = usage.count("cache_write_tokens", inputs) or 0
+    cached = _first(usage, inputs, "cached_tokens", "cache_read_input_tokens")
+    written = _first(usage, inputs, "cache_write_tokens", "cache_creation_input_tokens")
     lifetimes = _lifetimes(usage, inputs, written) if written else {}
     reasoning = usage.count("reasoning_tokens", outputs) or 0
     return usage.result(
         usage.input_meters(input_, cached, written, inputs, lifetimes)
         | usage.output_meters(output, reasoning, outputs)
-        | present(searches=searches)
+        | present(searches=searches or _searches(usage))
     )
+
+
+def _first(usage: UsageMembers, inside: dict[str, Any], name: str, other_name: str) -> int:
+    """Return a count by its name, or by the other one where it is absent."""
+    count = usage.count(name, inside)
+    return (usage.count(other_name, inside) if count is None else count) or 0
+
+
+def _searches(usage: UsageMembers) -> int:
+    tool = usage.nested("tool_calls_details").get("search_web")
+    return usage.count("invocation", tool) or 0 if isinstance(tool, dict) else 0
 
 
 def _lifetimes(usage: UsageMembers, inputs: dict[str, Any], written: int) -> dict[str, int]:

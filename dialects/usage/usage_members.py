@@ -60,6 +60,7 @@ _DETAILS_IN: Final = {
     "cache_type": _free("names the cache, whose tokens are counted", "Qwen"),
     "cached_creation_tokens": _free(_TOLD_TWICE, "New API"),
     "provisioned_tokens": _free("of capacity that was bought in advance", "Doubao"),
+    "messages[].*": _free(_INSIDE, "Mistral"),
 }
 _DETAILS_OUT: Final = {
     "reasoning_tokens": _meter("out_reasoning"),
@@ -79,6 +80,8 @@ def _prefix_names(name: str, members: Mapping[str, Member]) -> dict[str, Member]
 
 _HUBS: Final = {
     "cost": _free(_COST, "OpenRouter, Weir"),
+    "cost.*": _free(_COST, "Perplexity"),
+    "estimated_cost": _free(_COST, "DeepInfra"),
     "is_byok": _free("whose key it was", "OpenRouter"),
     **_prefix_names(
         "cost_details",
@@ -109,6 +112,18 @@ _HUBS: Final = {
                 "mcp_calls",
                 "document_search_calls",
             )
+        },
+    ),
+}
+
+_MISTRAL: Final = {
+    "num_cached_tokens": _free(_TOLD_TWICE, "Mistral"),
+    "request_count": _free("of requests whose tokens are counted", "Mistral"),
+    **_prefix_names(
+        "prompt_token_details",
+        {
+            name: _free(_TOLD_TWICE, "Mistral")
+            for name in ("cached_tokens", "audio_tokens", "messages[].*")
         },
     ),
 }
@@ -153,7 +168,7 @@ CHAT: Final[Mapping[str, Member]] = MappingProxyType(
             )
         },
         "prompt_audio_seconds": Member("review", "Mistral charges for it by the second", "Mistral"),
-        "num_cached_tokens": _free(_TOLD_TWICE, "Mistral"),
+        **_MISTRAL,
         "total_characters": _free("of tokens that are counted", "MiniMax"),
         "search_context_size": Member("review", "Perplexity charges a request by it", "Perplexity"),
         "citation_tokens": Member("review", "Perplexity charges for some", "Perplexity"),
@@ -176,11 +191,17 @@ RESPONSES: Final[Mapping[str, Member]] = MappingProxyType(
                 **_DETAILS_IN,
                 "cache_write_tokens_details.ttl_30m_tokens": _meter("in_cache_write_30m"),
                 "cache_write_tokens_details.ttl_12h_tokens": _meter("in_cache_write_12h"),
+                "cache_read_input_tokens": _meter("in_cache_read", "Perplexity"),
             },
         ),
         **_prefix_names("output_tokens_details", _DETAILS_OUT),
         "x_details[].*": _free(_TOLD_TWICE, "Qwen"),
         "tool_usage.web_search.num_requests": _free("counted by the calls of the answer"),
+        "tool_calls_details.search_web.invocation": _meter("searches", "Perplexity"),
+        "tool_calls_details.search_web.cost_usd": _free(_COST, "Perplexity"),
+        "tool_calls_details.*": Member(
+            "review", "Perplexity charges for its tools by the call", "Perplexity"
+        ),
         "tool_usage.image_gen.*": Member("review", "of a model that the answer does not name"),
         **_HUBS,
     }
@@ -271,6 +292,8 @@ UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "type": _free("names the unit of the count"),
         "seconds": _meter("audio_ms"),
+        "prompt_audio_seconds": _free("of sound, whose length is measured", "Mistral"),
+        **_MISTRAL,
         "prompt_tokens": _meter("in_text"),
         "completion_tokens": _free(_INSIDE),
         "input_tokens": _meter("in_text"),
@@ -298,11 +321,28 @@ UNARY: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
+CONVERSE: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "inputTokens": _meter("in_text"),
+        "outputTokens": _meter("out_text"),
+        "totalTokens": _free(_SUM),
+        "cacheReadInputTokens": _meter("in_cache_read"),
+        "cacheWriteInputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "cacheReadInputTokenCount": _free(_TOLD_TWICE),
+        "cacheWriteInputTokenCount": _free(_TOLD_TWICE),
+        "serverToolUsage.*": Member("review", "tools of Amazon are charged by the call"),
+        "cacheDetails[].ttl": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "cacheDetails[].inputTokens": _meter("in_cache_write_5m, in_cache_write_1h"),
+        "serviceTier": Member("condition", "service_tier"),
+    }
+)
+
 TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "chat": CHAT,
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
+    "converse": CONVERSE,
     "realtime": REALTIME,
     "unary": UNARY,
 }
@@ -321,14 +361,21 @@ def _tree(table: Mapping[str, Member]) -> _Node:
         *above, last = path.split(".")
         node = root
         for name in above:
-            node = node.setdefault(name.removesuffix("[]"), _Branch({}, name.endswith("[]"))).inner
+            key = name.removesuffix("[]")
+            branch = node.get(key)
+            if branch.__class__ is not _Branch:
+                branch = node[key] = _Branch({}, name.endswith("[]"), plain=key in node)
+            node = branch.inner
         node[last] = _REVIEW if member.role == "review" else _LEAF
     return root
 
 
 class _Branch(NamedTuple):
+    """A member that holds others; `plain` if some vendors send a plain value instead."""
+
     inner: _Node
     listed: bool
+    plain: bool
 
 
 _TREES: Final = {name: _tree(table) for name, table in TABLES.items()}
@@ -366,7 +413,10 @@ def _is_known(members: Mapping[str, Any], node: _Node) -> bool:
             elif value.__class__ is not list:
                 return False
             for item in value:
-                if item.__class__ is not dict or not _is_known(item, known.inner):
+                if item.__class__ is dict:
+                    if not _is_known(item, known.inner):
+                        return False
+                elif not known.plain or item.__class__ is list:
                     return False
     return True
 
@@ -397,7 +447,7 @@ def _walk(members: Mapping[str, Any], node: _Node, above: str) -> Iterator[str]:
                     yield _path(above, name)
         elif value.__class__ is dict:
             yield from _walk(value, known.inner, _path(above, name))
-        else:
+        elif not known.plain or value.__class__ is list:
             yield _path(above, name)
 
 

@@ -53,9 +53,8 @@ from dialects.chat.events import (
     ToolCallStart,
     UpstreamError,
 )
-from dialects.codec import Codec
-from dialects.codecs import CODECS
-from dialects.endpoints.operation import chat_operation
+from dialects.codec import Target as CodecTarget
+from dialects.codec import UpstreamCodec
 from dialects.errors.errors import RequestFault
 from gateway.channel_tests.media import COLOUR, PICTURE, WORD, document, sound
 from gateway.channel_tests.staged_calls import (
@@ -232,7 +231,7 @@ def _with_fields(request: ChatRequest, **over: Any) -> ChatRequest:
 
 
 class _Prepared(NamedTuple):
-    codec: Codec[Any]
+    codec: UpstreamCodec
     url: str
     headers: Mapping[str, str]
     encoded: Encoded
@@ -293,13 +292,13 @@ class _Check:
         )
         dialect = dialect_for(provider, capabilities, self._request.dialect)
         upstream = upstream_of(provider, dialect, model, capabilities)
-        codec = CODECS[dialect]
+        codec = provider.codec(dialect)
         address = self._target.address(provider)
         own = {"content-type": "application/json", "x-client-request-id": self._request.request_id}
         encoded = codec.encode(self._request, upstream)
         return _Prepared(
             codec,
-            address.url(chat_operation(dialect, stream=self._request.stream), upstream.model),
+            address.url(codec.upstream_operation(stream=self._request.stream), upstream.model),
             self._target.headers(provider, dialect, model=self._result.model) | own,
             encoded,
             self._target.overrides.chat_body(encoded.body, dialect),
@@ -312,7 +311,7 @@ class _Check:
             raise CallFailed(fault_of_status(status), status=status, body=first_text(pieces))
         self._call.reach("accept")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != ("text/event-stream" if self._request.stream else "application/json"):
+        if kind != prepared.codec.content_type(CodecTarget(), stream=self._request.stream):
             fault: Fault = "not_stream" if self._request.stream else "not_answer"
             body = first_text(pieces)
             raise CallFailed(fault, f"content-type: {kind}", status=200, body=body)
@@ -412,7 +411,7 @@ class _Check:
         if not re.search(rf"\b{word}\b", self._heard.text, re.IGNORECASE):
             raise CallFailed(fault, status=200, body=self._heard.text)
 
-    def _count(self, codec: Codec[Any], answer: Any) -> None:
+    def _count(self, codec: UpstreamCodec, answer: Any) -> None:
         counted = codec.quantities(answer)
         if counted.missing or not counted.meters:
             raise CallFailed("no_usage", ", ".join(counted.flags), status=200)

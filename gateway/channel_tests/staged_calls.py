@@ -183,7 +183,12 @@ class StagedCall:
             with (
                 client,
                 stream_request(
-                    client, method, url, headers, body, connected=lambda: self.reach("connect")
+                    client,
+                    method,
+                    url,
+                    {**headers, **self._signature(method, url, body)},
+                    body,
+                    connected=lambda: self.reach("connect"),
                 ) as answer,
             ):
                 yield answer
@@ -195,6 +200,12 @@ class StagedCall:
             raise CallFailed(error.reason, str(error)) from error
         except (BadAddress, BadPem) as error:
             raise CallFailed("configuration", str(error)) from error
+
+    def _signature(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        """Return the headers that sign a request, if the provider requires it. Raises
+        BadAddress."""
+        signer = self.provider().signer_of(self.target.secret)
+        return {} if signer is None else signer.headers(method, url, body, int(time.time()))
 
     def reach(self, stage: str) -> None:
         """Record that a stage is passed, once."""
@@ -215,8 +226,9 @@ class StagedCall:
         return ms
 
     def _clean(self, text: str) -> str:
-        if self.target.secret:
-            text = text.replace(self.target.secret, "••••")
+        # A provider may repeat one part of a key (`access|secret`).
+        for secret in filter(None, (self.target.secret, *self.target.secret.split("|"))):
+            text = text.replace(secret, "••••")
         return clean_upstream(text)
 
 

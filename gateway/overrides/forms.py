@@ -30,6 +30,7 @@ _APIS: Final[dict[Dialect, Any]] = {
     "responses": _("Parameters of OpenAI responses"),
     "anthropic": _("Parameters of Anthropic messages"),
     "gemini": _("Parameters of Google generateContent"),
+    "converse": _("Parameters of Amazon Converse"),
 }
 _MODES: Final = [
     ("prepend", _("Before the client's system prompt")),

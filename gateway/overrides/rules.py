@@ -97,6 +97,12 @@ _PROTECTED: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
             generationConfig.imageConfig generationConfig.mediaResolution
             """
         ),
+        "converse": _words(
+            """
+            messages system inferenceConfig.maxTokens toolConfig serviceTier performanceConfig
+            promptVariables additionalModelRequestFields
+            """
+        ),
     }
 )
 

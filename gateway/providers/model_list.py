@@ -1,11 +1,13 @@
 """The list of models in the forms of the dialects: read page by page.
 
-    openai     {"data": [{"id"}]}                          one page
+    openai     {"data": [{"id"}]}, or the bare list        one page
     anthropic  {"data": [{"id"}], "has_more", "last_id"}   the next by `after_id`
     gemini     {"models": [{"name": "models/…"}], "nextPageToken"}   the next by `pageToken`
+    converse   {"inferenceProfileSummaries": [{"inferenceProfileId"}], "nextToken"}   by `nextToken`
 
-OpenAI's OpenAPI description 2.3.0; platform.claude.com/docs/en/api/models-list and
-ai.google.dev/api/models (2026-10).
+Together AI sends the bare list (odysseus-dev/odysseus, issue 2202, 2026-06). OpenAI's OpenAPI
+description 2.3.0; platform.claude.com/docs/en/api/models-list and ai.google.dev/api/models
+(2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08).
 """
 
 from collections.abc import Mapping
@@ -17,6 +19,11 @@ from dialects.chat.chat import Dialect
 _FIRST: Final[Mapping[Dialect, Mapping[str, str]]] = {
     "anthropic": {"limit": "1000"},
     "gemini": {"pageSize": "1000"},
+    "converse": {"maxResults": "1000"},
+}
+_LISTS: Final[Mapping[Dialect, str]] = {
+    "gemini": "models",
+    "converse": "inferenceProfileSummaries",
 }
 # Generation methods that the hub supports. Models with others create images or films by calls that
 # it does not relay.
@@ -41,16 +48,25 @@ def first_query(dialect: Dialect) -> str:
 
 def read_page(dialect: Dialect, body: Any) -> ListedPage:
     """One page of a list, as parsed from JSON. Raises NotAList."""
-    rows = body.get("models" if dialect == "gemini" else "data") if isinstance(body, dict) else None
+    if dialect == "openai" and isinstance(body, list) and body:
+        body = {"data": body}
+    rows = body.get(_LISTS.get(dialect, "data")) if isinstance(body, dict) else None
     if dialect == "gemini" and isinstance(body, dict) and body == {}:
         rows = []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise NotAList
-    member = "name" if dialect == "gemini" else "id"
-    names = [row.get(member) for row in rows if _is_useful(row)]
+    names = [_name(dialect, row) for row in rows if _is_useful(row)]
     if not all(isinstance(name, str) and name for name in names):
         raise NotAList
     return ListedPage([name.removeprefix("models/") for name in names], _next(dialect, body))
+
+
+def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
+    if dialect == "converse":
+        # A customer's own profile is asked for by its ARN.
+        own = row.get("type") == "APPLICATION"
+        return row.get("inferenceProfileArn" if own else "inferenceProfileId")
+    return row.get("name" if dialect == "gemini" else "id")
 
 
 def _is_useful(row: Mapping[str, Any]) -> bool:
@@ -64,4 +80,6 @@ def _next(dialect: Dialect, body: Mapping[str, Any]) -> str:
         more = {"after_id": str(body["last_id"])}
     elif dialect == "gemini" and body.get("nextPageToken"):
         more = {"pageToken": str(body["nextPageToken"])}
+    elif dialect == "converse" and body.get("nextToken"):
+        more = {"nextToken": str(body["nextToken"])}
     return urlencode({**_FIRST.get(dialect, {}), **more}) if more else ""

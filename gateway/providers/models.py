@@ -11,6 +11,7 @@ to build a refusal on, but for what is dated, and for what models that read text
 (`unread`).
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -110,6 +111,11 @@ class Capabilities:
 
 
 UNKNOWN: Final = Capabilities()
+# Names on Bedrock: the profile of some regions, the owner, the name
+# (`us.anthropic.claude-opus-4-6-v1`).
+_BEDROCK: Final = re.compile(
+    r"^(?:[a-z]+(?:-[a-z]+)*\.)?(?:anthropic\.(?=claude-)|amazon\.(?=nova-))"
+)
 
 
 # Remembered, for every request asks; the names are the clients' choice, so it has a bound.
@@ -155,7 +161,7 @@ def find_row(name: str) -> Capabilities | None:
     """The row of a model wherever it is served; None for one that is not known."""
     if name in _EXACT:
         return _EXACT[name]
-    bare = name.rpartition("/")[2].partition(":")[0].lower()
+    bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
         bare = bare.replace(".", "-")
     if bare in _EXACT:
@@ -353,6 +359,22 @@ _CLAUDE_3 = replace(
 )
 _CLAUDE_3_5 = replace(_CLAUDE_3, inputs=_READ, output_max=8_000, output_limit=8_192)
 
+# ---- Amazon, on Bedrock (docs.aws.amazon.com, "Amazon Nova" and "Prompt caching", 2026-08)
+
+_NOVA = Capabilities(
+    owner="amazon",
+    inputs=frozenset({"text", "image", "file", "video"}),
+    json="none",
+    thinking="never",
+    caching="marked",
+    context_max=300_000,
+    output_max=10_000,
+    dialects=("converse",),
+    flags=frozenset({"cache_control", "temperature_max_1"}),
+)
+_NOVA_MICRO = replace(_NOVA, inputs=_TEXT, context_max=128_000)
+_NOVA_2 = replace(_NOVA, thinking=None, context_max=1_000_000, output_max=64_000)
+
 # ---- DeepSeek
 
 _DEEPSEEK = Capabilities(
@@ -514,6 +536,7 @@ _QWEN_OMNI = replace(
     flags=_QWEN.flags | {"audio_output"},
     traits=frozenset({"stream_only"}),
 )
+_QWEN_TAGGED = replace(_QWEN, inputs=_TEXT, context_max=131_000, traits=frozenset({"think_tags"}))
 _GLM = Capabilities(
     owner="zhipu",
     json="object",
@@ -543,13 +566,27 @@ _KIMI = Capabilities(
 )
 _KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 
+# ---- Mistral. Contexts: docs.mistral.ai, "Known limitations"; reasoning: its page of that name
+# (2026-11). Its reasoning stands in the content, as a list of chunks.
+
+_MISTRAL = Capabilities(owner="mistral", traits=frozenset({"think_tags"}))
+_MISTRAL_256K = replace(_MISTRAL, context_max=256_000)
+_MISTRAL_REASONING = replace(
+    _MISTRAL_256K, inputs=_SEEN, thinking="effort", efforts=("none", "high")
+)
+_MAGISTRAL = replace(_MISTRAL, thinking="always", context_max=128_000)
+_VOXTRAL_HEARD = replace(_OPENAI_HEARD, owner="mistral")
+
+# ---- OpenAI's open models: the model cards (2025-08).
+_GPT_OSS = Capabilities(inputs=_TEXT, thinking="effort", efforts=_LOW_TO_HIGH, context_max=131_000)
+
 # Open models that write their reasoning into the text, where their server leaves it there (their
 # model cards, 2025).
 _TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
 
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
-    (UNKNOWN, ("gpt-oss*",)),
+    (_GPT_OSS, ("gpt-oss*",)),
     (_GPT_5, ("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5*")),
     (replace(_GPT_5, output_limit=272_000), ("gpt-5-pro*",)),
     (_GPT_5_1, ("gpt-5.1", "gpt-5.1*")),
@@ -562,6 +599,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
     (_OPENAI_IMAGE, ("gpt-image-*", "chatgpt-image-*", "dall-e-*")),
     (_OPENAI_SPEECH, ("tts-1*", "gpt-4o-mini-tts*")),
+    (replace(_OPENAI_SPEECH, owner="canopylabs"), ("orpheus-*",)),
     (
         _OPENAI_HEARD,
         ("whisper-*", "gpt-4o-transcribe*", "gpt-4o-mini-transcribe*", "gpt-transcribe*"),
@@ -582,7 +620,8 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_RERANK, owner="alibaba"), ("qwen3-rerank*", "gte-rerank*")),
     (replace(_EMBEDDINGS, owner="zhipu"), ("embedding-2", "embedding-3")),
     (replace(_EMBEDDINGS, owner="bytedance"), ("doubao-embedding*",)),
-    (_EMBEDDINGS, ("embed-*", "jina-embeddings*", "voyage-*", "bge-*", "mistral-embed*")),
+    (_EMBEDDINGS, ("embed-*", "jina-embeddings*", "voyage-*", "bge-*")),
+    (replace(_EMBEDDINGS, owner="mistral"), ("mistral-embed*", "codestral-embed*")),
     (_RERANK, ("rerank-*", "jina-reranker*", "bge-reranker*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
@@ -594,6 +633,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     # Later models think by effort too; the length of their answers is not known.
     (replace(_CLAUDE, output_max=None, output_limit=None), ("claude-*",)),
     (_CLAUDE, ("claude-opus-4-6*",)),
+    (_NOVA, ("nova-pro*", "nova-lite*", "nova-premier*")),
+    (_NOVA_MICRO, ("nova-micro*",)),
+    (_NOVA_2, ("nova-2-*",)),
     (_CLAUDE_4_5, ("claude-sonnet-4-5*", "claude-haiku-4-5*", "claude-opus-4-5*")),
     (_CLAUDE_4, ("claude-sonnet-4", "claude-sonnet-4-0", "claude-sonnet-4-2025*")),
     (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),
@@ -630,6 +672,9 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_VIDEO, owner="alibaba"), ("wan2*", "wan3*", "wanx2*")),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
+    # As Groq names them; it leaves their reasoning in the text (its page "Reasoning", 2026-11).
+    (_QWEN_TAGGED, ("qwen/qwen3-32b",)),
+    (replace(_QWEN_TAGGED, inputs=_SEEN), ("qwen/qwen3.8-27b",)),
     (_GLM, ("glm-*",)),
     (_GLM_5, ("glm-5", "glm-4.7")),
     (_DOUBAO, ("doubao-*",)),
@@ -640,6 +685,16 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_VIDEO, owner="minimax"), ("minimax-hailuo*",)),
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
+    (_MISTRAL, ("mistral-*", "codestral-*", "ministral-*", "devstral-*")),
+    # The price list's source has its context (genai-prices 0.2.3).
+    (replace(_MISTRAL, thinking="effort", context_max=1_000_000), ("mistral-large-4*",)),
+    (_MISTRAL_256K, ("mistral-large-2512", "devstral-2512")),
+    (_MISTRAL_256K, ("ministral-8b-2512", "ministral-14b-2512")),
+    (_MISTRAL_REASONING, ("mistral-medium-3-5*", "mistral-medium-3.5*", "mistral-small-2603*")),
+    (_MISTRAL_REASONING, ("mistral-small-latest",)),
+    (replace(_MISTRAL, context_max=128_000), ("codestral-2*",)),
+    (_MAGISTRAL, ("magistral-*",)),
+    (_VOXTRAL_HEARD, ("voxtral-mini-*", "voxtral-small-transcribe*")),
     (_MIDJOURNEY, ("mj_*",)),
     (replace(_MIDJOURNEY, outputs=_TEXT), ("mj_describe", "mj_shorten")),
     (_SUNO, ("suno_music",)),

@@ -1,4 +1,4 @@
-"""Any server that speaks the openai dialect: LM Studio, a company's own, another gateway."""
+"""Any server that speaks the openai dialect: a company's own, another gateway."""
 
 from gateway.providers.provider import Provider, Spoken
 

@@ -17,6 +17,8 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from dialects.chat.chat import Dialect, Flag
+from dialects.codec import UpstreamCodec
+from dialects.codecs import UPSTREAM_CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
 from gateway.providers.signing import MakeSigner, Signer
@@ -75,12 +77,16 @@ MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
 class Spoken:
     """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
     stands for the model's name. `headers` are sent with every request. `passed_headers` are those
-    of a client of the same dialect that are passed on, with its user agent, and replace ours."""
+    of a client of the same dialect that are passed on, with its user agent, and replace ours.
+    `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it.
+    """
 
     paths: Mapping[Operation, str]
     auth: Auth = BEARER
     headers: Mapping[str, str] = field(default_factory=dict)
     passed_headers: tuple[str, ...] = ()
+    codec: UpstreamCodec | None = None
+    owner: str = ""
 
 
 # What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
@@ -126,9 +132,10 @@ class Provider:
     `usage_look_up` is a path below the base URL where the provider reports its counts for an
     attempt, with `{attempt}` for its id: a JSON object with `usage` as in an answer of the first
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
-    `signer` signs each request with a key in two parts (`access|secret`). `media_tokens_max` bounds
-    the tokens of one content part of each kind for a hold; where a provider's figures are unknown,
-    OpenAI's are used.
+    `models_origin` is where the list of models is, from the origin of everything else.
+    `signer` signs each request with a key in parts (`access|secret`), of which there are at most
+    `key_parts_max`. `media_tokens_max` bounds the tokens of one content part of each kind for a
+    hold; where a provider's figures are unknown, OpenAI's are used.
     """
 
     name: str
@@ -147,7 +154,9 @@ class Provider:
     unknown_like: str = ""
     usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
+    models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
+    key_parts_max: int = 2
     note: str = ""
 
     def address(self, base_url: str) -> Address:
@@ -162,6 +171,9 @@ class Provider:
         for spoken in reversed(tuple(self.dialects.values())):
             shaped = self.shape(spoken.paths, path, parts.query)
             urls |= {operation: parts.origin + end for operation, end in shaped.items()}
+        if "models" in urls:
+            listed = self.models_origin(parts.origin)
+            urls["models"] = listed + urls["models"].removeprefix(parts.origin)
         return Address(MappingProxyType(urls), self.name)
 
     def look_up_url(self, base_url: str, attempt: str) -> str:
@@ -185,6 +197,15 @@ class Provider:
             raise NotOffered(f"provider {self.name} does not speak {dialect}")
         return spoken
 
+    def codec(self, dialect: Dialect) -> UpstreamCodec:
+        """Return the codec for requests to it in a dialect."""
+        return self.spoken(dialect).codec or UPSTREAM_CODECS[dialect]
+
+    def speaks(self, dialect: Dialect, owner: str) -> bool:
+        """Return whether the models of an owner speak a dialect here."""
+        spoken = self.dialects.get(dialect)
+        return spoken is not None and spoken.owner in ("", owner)
+
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
         """Return the headers of every request: authentication, and what the dialect needs. Raises
         NotOffered, and BadAddress for an unusable secret."""
@@ -203,10 +224,10 @@ class Provider:
         """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
         if self.signer is None or not secret or "|" not in secret:
             return None
-        access, _, own = secret.partition("|")
-        if not access or not own or "|" in own:
+        parts = secret.split("|")
+        if not all(parts) or not 2 <= len(parts) <= self.key_parts_max:
             raise BadAddress("the key must be the access key and the secret key: access|secret")
-        return self.signer(access, own)
+        return self.signer(*parts)
 
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
         """Return the client headers (by lower-case name) to pass on; they override `headers`. Only

@@ -1,19 +1,27 @@
-"""Providers with signed requests: a channel's key has two parts, `access|secret`, and every request
-has its own headers. A key without a bar is sent as it is, as proxies of them expect."""
+"""Providers with signed requests: a channel's key has parts, `access|secret`, and every request has
+its own headers. A key without a bar is sent as it is, as proxies of them expect."""
 
 import base64
 import datetime as dt
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
+
+from gateway.providers.aws_signature import AwsKey, authorization
 
 _TOKEN_S: Final = 1800
 _CLOCK_S: Final = 5
 _PORTS: Final = {"http": 80, "https": 443}
+_URLS_MAX: Final = 1024
+_AWS_REGION: Final = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
+# Of addresses that are not Amazon's: a proxy, or an emulator.
+_AWS_DEFAULT_REGION: Final = "us-east-1"
 
 
 class Signer(Protocol):
@@ -23,8 +31,8 @@ class Signer(Protocol):
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]: ...
 
 
-# Of an access key and a secret key.
-MakeSigner = Callable[[str, str], Signer]
+# Of the parts of a key.
+MakeSigner = Callable[..., Signer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class VolcengineSigner:
     service: str = "cv"
 
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
-        stamp = dt.datetime.fromtimestamp(now_s, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+        stamp = _stamp(now_s)
         digest = hashlib.sha256(body).hexdigest()
         signed = {
             "content-type": "application/json",
@@ -78,6 +86,42 @@ class VolcengineSigner:
             "authorization": f"HMAC-SHA256 Credential={credential}, SignedHeaders={names}, "
             f"Signature={signature}",
         }
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSigner:
+    """AWS Signature Version 4 for Bedrock, in the region that the host names. `session_token`
+    belongs to temporary keys."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    _keys: dict[str, AwsKey] = field(default_factory=dict, repr=False, compare=False)
+
+    def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]:
+        host, target, region = _aws_address(url)
+        key = self._keys.get(region)
+        if key is None:
+            key = self._keys[region] = AwsKey(self.access_key, self.secret_key, region, "bedrock")
+        added = {"x-amz-date": _stamp(now_s)}
+        if self.session_token:
+            added["x-amz-security-token"] = self.session_token
+        signed = (("host", host), *added.items())
+        digest = hashlib.sha256(body).hexdigest()
+        return added | {"authorization": authorization(key, method, target, signed, digest)}
+
+
+@lru_cache(_URLS_MAX)
+def _aws_address(url: str) -> tuple[str, str, str]:
+    """Return the `Host` of an address, its path with the query, and its region."""
+    parts = urlsplit(url)
+    match = _AWS_REGION.search(parts.hostname or "")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return _host(url), target, match[1] if match else _AWS_DEFAULT_REGION
+
+
+def _stamp(now_s: int) -> str:
+    return dt.datetime.fromtimestamp(now_s, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _hmac(key: str | bytes, text: str) -> bytes:

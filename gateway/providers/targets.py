@@ -38,7 +38,7 @@ def dialect_for(
     between the calls of tools. Else the model's preferred dialect,
     then the provider's first.
     """
-    spoken = provider.dialects
+    spoken = [name for name in provider.dialects if provider.speaks(name, capabilities.owner)]
     moved = client_dialect == "openai" or client_dialect not in spoken
     if moved and "responses" in spoken and _wants_responses(capabilities, needs):
         return "responses"

@@ -5,6 +5,8 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.fields import Field
+from usage.sessions.sources import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
+from usage.sessions.words import SENDERS
 
 SENT: Final[tuple[Field, ...]] = (
     Field(
@@ -52,6 +54,16 @@ SENT: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "x-weir-session",
+        "string",
+        _(
+            "The session that the request is part of, such as one task of a coding agent. The "
+            "requests of a session are listed together. Most agents name it by themselves: see "
+            "Sessions below."
+        ),
+        limits=f"≤ {NAME_LENGTH}",
+    ),
+    Field(
         "x-weir-data-policy",
         "JSON",
         _(
@@ -69,6 +81,21 @@ SENT: Final[tuple[Field, ...]] = (
         ),
     ),
 )
+SESSIONS: Final[tuple[Field, ...]] = (
+    *(Field(one.place, one.kind, SENDERS[one.place]) for one in SOURCES),
+    Field(
+        ", ".join(name for one in AGENT_HEADERS for name in (one.agent, one.parent)),
+        "header",
+        _("Claude Code and Codex: the sub-agent that sends the request, and the one above it"),
+    ),
+    Field(
+        ", ".join(PARENT_SESSION_HEADERS),
+        "header",
+        _("opencode: the session above a sub-agent's own, to which the request then belongs"),
+    ),
+)
+"""Where a request may name its session and its agent."""
+
 ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-request-id",

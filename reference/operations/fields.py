@@ -11,6 +11,6 @@ class Field:
 
     name: str
     type: str
-    meaning: Promise
+    meaning: str | Promise
     required: bool = False
     limits: str = ""

@@ -48,6 +48,7 @@ from relay.holds.preview import check_means
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader
+from relay.requests.sessions import read_session_members
 from relay.routing.routed_models import RoutedModels
 from relay.routing.routing import screen
 from relay.routing.snapshot import Channel
@@ -125,6 +126,7 @@ class Run:
             facts = self._reader.read_facts(raw)
             continued = context.invocation.codec.continuation_of(facts)
             continuation = None if continued is None else await continue_request(context, continued)
+            self._find_session(facts, continuation)
             await self._route(facts, continuation)
             outcome = await self._make_attempts()
             if context.snapshot.shadowed:
@@ -160,6 +162,16 @@ class Run:
             await context.downstream.refuse(answer_to(fault))
         finally:
             context.deadline.stop()
+
+    def _find_session(self, facts: Facts, continuation: Continuation | None) -> None:
+        """Note the session that the body names, unless the headers name one."""
+        context = self._context
+        if context.session is None:
+            earlier = None if continuation is None else continuation.earlier_session
+            key_id = context.principal.key_id
+            context.session = read_session_members(key_id, facts.body, earlier)
+        if continuation is not None:
+            continuation.session = context.session
 
     # ---- who may answer
 

@@ -5,6 +5,7 @@ handler. A handler reads what it needs and answers through the request's sink.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -35,6 +36,7 @@ from relay.requests.context import (
 )
 from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
+from relay.requests.sessions import SESSION_HEADERS, read_session_headers
 from usage.records.sql import ADDRESS_LENGTH
 
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
@@ -107,8 +109,8 @@ class Endpoint:
 
 
 class RequestHeaders(msgspec.Struct):
-    """The headers about the body, and our own headers: cost, labels, idempotency key, and the name
-    of the calling application.
+    """The headers about the body, and our own headers: cost, labels, idempotency key, and the names
+    of the calling application and its session.
     """
 
     bytes_max: int
@@ -123,6 +125,8 @@ class RequestHeaders(msgspec.Struct):
     data_policy: DataPolicy = NO_POLICY
     app_title: str = ""
     app_address: str = ""
+    # Those that name a session.
+    session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
 
 def read_headers(
@@ -192,6 +196,10 @@ def _read_app_address(headers: RequestHeaders, value: bytes) -> None:
     headers.app_address = value.decode(errors="replace")
 
 
+def _note_session(name: bytes, headers: RequestHeaders, value: bytes) -> None:
+    headers.session[name] = value
+
+
 _READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
     b"content-type": _check_type,
     b"content-encoding": _check_encoding,
@@ -203,6 +211,7 @@ _READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
     DATA_POLICY_HEADER.encode(): _read_data_policy,
     b"x-title": _read_app_title,
     b"http-referer": _read_app_address,
+    **{name: partial(_note_session, name) for name in SESSION_HEADERS},
 }
 
 
@@ -359,7 +368,7 @@ class Request:
 
     def options_of(self, headers: RequestHeaders) -> RequestOptions:
         """Return the options that the headers set."""
-        principal, include_cost = self.principal, headers.include_cost
+        principal, include_cost, session = self.principal, headers.include_cost, headers.session
         return RequestOptions(
             max_cost_nano=headers.max_cost_nano,
             labels=headers.labels,
@@ -367,6 +376,7 @@ class Request:
             data_policy=headers.data_policy,
             client_app=client_app(self.user_agent, headers.app_title, headers.app_address),
             address=self.address[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
+            session=read_session_headers(principal.key_id, session) if session else None,
         )
 
     def make_context(

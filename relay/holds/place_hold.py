@@ -182,7 +182,7 @@ class HoldPlacer:
     ) -> AttemptOpened:
         """Return the row of an attempt, with a new id."""
         context, routed, principal = self._context, self._routed, self._principal
-        options = context.options
+        options, session = context.options, context.session
         channels, candidate = context.snapshot.channels, chosen.candidate
         channel = channels[candidate.channel_id]
         labels = principal.attribution(options.labels, options.client_app)
@@ -217,7 +217,8 @@ class HoldPlacer:
             customer=labels.customer,
             client_app=labels.client_app,
             end_user=routed.facts.user[:END_USER_LENGTH],
-            session_id=options.session_id,
+            session_id=None if session is None else session.id,
+            session=None if session is None else session.details,
         )
 
     def _make_guard(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:

@@ -307,6 +307,7 @@ def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refu
         client_app=attempt.client_app,
         end_user=attempt.end_user,
         session_id=attempt.session_id,
+        session=attempt.session,
     )
 
 

@@ -23,6 +23,7 @@ from relay.health.channel_health import Health
 from relay.ledger.writer import LedgerWriter
 from relay.requests.error_excerpt import kept_message
 from relay.requests.labels import NO_LABELS, Labels
+from relay.requests.sessions import Session
 from relay.routing.snapshot import Snapshot
 from relay.upstream.upstream import Upstreams
 from usage.records.sql import Ending, Refusal
@@ -140,7 +141,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     """What a client sets besides the body: `max_cost_nano` is the most that it pays, `labels`
     classify the request, `data_policy` restricts where its data may go, and it may ask for the
     charge in the answer's usage. Also its application; its address, "" if addresses are not
-    recorded; and its realtime session (the id of the request that opened it).
+    recorded; and the session that its headers name, or its realtime connection.
     """
 
     max_cost_nano: int | None = None
@@ -149,7 +150,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     data_policy: DataPolicy = NO_POLICY
     client_app: str = ""
     address: str = ""
-    session_id: RequestId | None = None
+    session: Session | None = None
 
 
 NO_OPTIONS: Final = RequestOptions()
@@ -157,7 +158,8 @@ NO_OPTIONS: Final = RequestOptions()
 
 class RequestContext:
     """One request of one principal. It is immutable, except for the state of `downstream` and
-    `deadline`. What an admission adds is in its `AdmittedAttempt`.
+    `deadline`, and for `session`, which its body may name. What an admission adds is in its
+    `AdmittedAttempt`.
     """
 
     __slots__ = (
@@ -169,6 +171,7 @@ class RequestContext:
         "parts",
         "principal",
         "request_id",
+        "session",
         "snapshot",
         "source",
         "time",
@@ -195,6 +198,7 @@ class RequestContext:
         self.deadline = deadline
         self.invocation = invocation
         self.options = options
+        self.session = options.session
         self.request_id = request_id
         self.source: Source = source
         # The event loop's clock, and its time when the request was authenticated.
@@ -241,7 +245,7 @@ class RequestContext:
         as its end.
         """
         principal, outcome = self.principal, self.uncharged_outcome(error)
-        options = self.options
+        options, session = self.options, self.session
         ending = Ending(
             final=True,
             status=error.status,
@@ -270,7 +274,8 @@ class RequestContext:
                 tags=labels.tags,
                 customer=labels.customer,
                 client_app=labels.client_app,
-                session_id=options.session_id,
+                session_id=None if session is None else session.id,
+                session=None if session is None else session.details,
             )
         )
         return outcome

@@ -23,6 +23,7 @@ from dialects.responses.request.read import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.answers.state_store import State
 from relay.requests.context import RequestContext
+from relay.requests.sessions import Session
 
 _PREVIOUS: Final = "previous_response_id"
 # What only its own provider can interpret.
@@ -49,7 +50,16 @@ _NO_ITEMS: Final = (
 class Continuation:
     """A request and the conversation that it continues."""
 
-    __slots__ = ("_codec", "_earlier", "_keeps", "_own_facts", "_referred", "facts", "previous_id")
+    __slots__ = (
+        "_codec",
+        "_earlier",
+        "_keeps",
+        "_own_facts",
+        "_referred",
+        "facts",
+        "previous_id",
+        "session",
+    )
 
     def __init__(
         self,
@@ -69,6 +79,8 @@ class Continuation:
         # Whether later requests may continue its answer.
         self._keeps = keeps
         self.previous_id = own_facts.previous_response_id
+        # The request's own, which those that continue its answer inherit.
+        self.session: Session | None = None
         # From everything that the model will read.
         self.facts = own_facts
         if earlier is not None or referred:
@@ -82,6 +94,11 @@ class Continuation:
                 # references.
                 unseen_input=bool(referred),
             )
+
+    @property
+    def earlier_session(self) -> tuple[str, str] | None:
+        """The id and the name of the session of the response that it continues."""
+        return None if self._earlier is None else self._earlier.session
 
     def facts_for(self, channel_id: str) -> ChatFacts:
         """Return the facts for a channel of the same dialect."""
@@ -111,7 +128,10 @@ class Continuation:
         """
         if not self._keeps:
             return ()
-        kept = state.keep(self._own_facts.body, response, self._earlier, stored_at, self._referred)
+        session = None if self.session is None else (str(self.session.id), self.session.name)
+        kept = state.keep(
+            self._own_facts.body, response, self._earlier, stored_at, self._referred, session
+        )
         if kept is None:
             return ()
         items = [State("item", *item) for item in state.keep_items(response, stored_at)]

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from dialects.chat.chat import ChatRequest, Encoded, JsonObject, Upstream
-from dialects.codec import Codec, Decoder, Facts
+from dialects.codec import Codec, Decoder, Facts, UpstreamCodec
 from dialects.json.body import NO_QUIRKS, Quirks
 from dialects.openai.think_tags import TagsDecoder
 from gateway.overrides.rules import RequestOverrides
@@ -27,8 +27,9 @@ class ForwardedBody(msgspec.Struct, frozen=True):
     thinking: JsonObject | None = None
     quirks: Quirks = NO_QUIRKS
 
-    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
-        return codec.edit(self.facts, self.model, output_cap, self.thinking, self.quirks)
+    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
+        forwarding = cast("Codec[Any]", codec)
+        return forwarding.edit(self.facts, self.model, output_cap, self.thinking, self.quirks)
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ class TranslatedBody:
     encoded: Encoded
     undecoded: tuple[str, ...]
 
-    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
+    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
         if output_cap is not None:
             upstream = replace(self.upstream, output_cap=output_cap)
             self.encoded = codec.encode(self.request, upstream)
@@ -63,7 +64,7 @@ class ExchangeBody(msgspec.Struct, frozen=True):
     encoded: Encoded
     files: Sequence[UploadedFile] = ()
 
-    def encode(self, codec: Codec[Any], output_cap: int | None) -> bytes:
+    def encode(self, codec: UpstreamCodec, output_cap: int | None) -> bytes:
         return self.encoded.body
 
     @property
@@ -95,7 +96,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     `overrides` are the channel's changes, `dropped_fields` the client's fields that it omits.
     """
 
-    codec: Codec[Any]
+    codec: UpstreamCodec
     url: str
     content_type: str
     stream: bool
@@ -107,6 +108,11 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     exchange: Exchange | Passing | None = None
     overrides: RequestOverrides | None = None
     dropped_fields: tuple[str, ...] = ()
+
+    @property
+    def forwarding_codec(self) -> Codec[Any]:
+        """The codec of a request that is not translated."""
+        return cast("Codec[Any]", self.codec)
 
     @property
     def dropped(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
 from relay.front.deadline import Deadline
 from relay.front.downstream import Downstream, ErrorAnswer, Head
-from relay.requests.context import Outcome, RequestContext, RequestOptions
+from relay.requests.context import Outcome, RequestContext
 from relay.requests.translator import has_operation
 
 _NATIVE: Final[Operation] = "completions"
@@ -136,7 +136,9 @@ class Prompts:
             msgspec.structs.replace(whole.invocation, codec=_OnePrompt(joined, place)),
             request_id=RequestId(new_id()) if place else whole.request_id,
             source=whole.source,
-            options=RequestOptions(self._max_cost_nano, whole.options.labels),
+            options=msgspec.structs.replace(
+                whole.options, max_cost_nano=self._max_cost_nano, include_cost=False
+            ),
         )
 
 

@@ -32,9 +32,9 @@ from dialects.chat.reasoning_seals import (
     restore_reasoning,
 )
 from dialects.chat.turns import replace_urls
-from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target
+from dialects.codec import EVENT_STREAM, JSON, Codec, Facts, Target, UpstreamCodec
 from dialects.codecs import CODECS
-from dialects.endpoints.operation import Needs, Operation, chat_operation
+from dialects.endpoints.operation import Needs, Operation
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import NO_QUIRKS, Quirks
 from gateway.overrides.rules import RequestOverrides, is_header_value
@@ -155,11 +155,12 @@ class RequestTranslator:
             if thinking is None:
                 operation = None
         if operation is None:
-            return await self._translated(destination, CODECS[dialect], stream=stream)
-        client, quirks = self._context.invocation.codec, NO_QUIRKS
-        if client.needs_fit(self._facts, destination.capabilities.flags):
-            quirks = await self._quirks(client, destination)
-        return self._forwarded(destination, operation, thinking, quirks, stream=stream)
+            codec = channel.provider.codec(dialect)
+            return await self._translated(destination, codec, stream=stream)
+        codec, quirks = self._forwarding_codec(channel), NO_QUIRKS
+        if codec.needs_fit(self._facts, destination.capabilities.flags):
+            quirks = await self._quirks(codec, destination)
+        return self._forwarded(destination, codec, operation, thinking, quirks, stream=stream)
 
     async def _overridden(
         self, channel: Channel, overrides: RequestOverrides, candidate: Candidate
@@ -195,7 +196,7 @@ class RequestTranslator:
         """Return the dialect of the upstream, and whether to request a stream."""
         channel, capabilities = destination.channel, destination.capabilities
         dialect, stream = self._context.invocation.codec.name, self._facts.stream
-        if dialect not in channel.provider.dialects or capabilities.traits:
+        if not channel.provider.speaks(dialect, capabilities.owner) or capabilities.traits:
             needs = self._needs(channel)
             dialect = dialect_for(channel.provider, capabilities, dialect, needs)
             stream = stream or must_stream(capabilities, needs)
@@ -208,17 +209,26 @@ class RequestTranslator:
         client, target = self._context.invocation.codec, self._context.invocation.target
         if dialect != client.name or stream != self._facts.stream:
             return None
-        operation = client.operation(target, stream=stream)
+        operation = self._forwarding_codec(destination.channel).operation(target, stream=stream)
         if operation is None:
             return None
         offered = has_operation(destination.channel, operation, destination.capabilities)
         return operation if offered else None
+
+    def _forwarding_codec(self, channel: Channel) -> Codec[Any]:
+        """Return the codec of a forwarded request: the provider's own form of the client's dialect,
+        else the client's."""
+        client = self._context.invocation.codec
+        spoken = channel.provider.dialects.get(client.name)
+        own = None if spoken is None else spoken.codec
+        return own if isinstance(own, Codec) else client
 
     # ---- the three forms
 
     def _forwarded(
         self,
         destination: _Destination,
+        codec: Codec[Any],
         operation: Operation,
         thinking: JsonObject | None,
         quirks: Quirks,
@@ -226,20 +236,19 @@ class RequestTranslator:
         stream: bool,
     ) -> PreparedRequest:
         invocation, continuation = self._context.invocation, self.continuation
-        client, channel, capabilities = (
-            invocation.codec,
-            destination.channel,
-            destination.capabilities,
-        )
+        channel, capabilities = destination.channel, destination.capabilities
         model = channel.provider.aliases.get(destination.model, destination.model)
         facts = self._facts if continuation is None else continuation.facts_for(channel.id)
-        traits, openai = capabilities.traits, client.name == "openai"
+        traits, openai = capabilities.traits, codec.name == "openai"
+        headers = passed_headers(channel, codec, invocation.headers)
+        if headers:
+            quirks = codec.fit_headers(facts, quirks, dict(headers))
         return PreparedRequest(
-            codec=client,
+            codec=codec,
             url=_url(channel, operation, model, self._model.name),
-            content_type=client.content_type(Target(), stream=stream),
+            content_type=codec.content_type(Target(), stream=stream),
             stream=stream,
-            client_headers=passed_headers(channel, client, invocation.headers),
+            client_headers=headers,
             body=ForwardedBody(facts, model, thinking, quirks),
             traits=AnswerTraits(
                 self._requested_model(model),
@@ -284,7 +293,7 @@ class RequestTranslator:
         )
 
     async def _translated(
-        self, destination: _Destination, codec: Codec[Any], *, stream: bool
+        self, destination: _Destination, codec: UpstreamCodec, *, stream: bool
     ) -> PreparedRequest:
         client, channel, capabilities = (
             self._context.invocation.codec,
@@ -300,7 +309,7 @@ class RequestTranslator:
                 request, await self._recall(calls_without_reasoning(request))
             )
         request = msgspec.structs.replace(request, stream=stream)
-        operation = chat_operation(codec.name, stream=stream)
+        operation = codec.upstream_operation(stream=stream)
         url = _url(channel, operation, upstream.model, self._model.name)
         encoded, undecoded = codec.encode(request, upstream), client.undecoded_fields(self._facts)
         return PreparedRequest(
@@ -334,7 +343,7 @@ class RequestTranslator:
         lowered = lowered_cap(destination.model, destination.capabilities, request.output_cap)
         return upstream if lowered is None else replace(upstream, output_cap=lowered), lowered
 
-    async def _with_files(self, codec: Codec[Any], request: ChatRequest) -> ChatRequest:
+    async def _with_files(self, codec: UpstreamCodec, request: ChatRequest) -> ChatRequest:
         """Include the files that an upstream of this dialect does not fetch itself."""
         urls = codec.urls_to_fetch(request)
         missing = [url for url in urls if url not in self._fetched]

@@ -85,8 +85,10 @@ _CHATS: Final = frozenset({"chat", "generate_content", "text_completion"})
 _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "azure_openai": "azure.ai.openai",
+        "bedrock": "aws.bedrock",
         "gemini": "gcp.gemini",
         "kimi": "moonshot_ai",
+        "mistral": "mistral_ai",
         "xai": "x_ai",
     }
 )

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from websockets.http11 import Response
 
 from dialects.chat.chat import Dialect
-from dialects.codec import Codec
+from dialects.codec import UpstreamCodec
 from dialects.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
@@ -42,8 +41,8 @@ _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
 _CACHED_MAX = 256
-# OpenAI and most others; Anthropic; Azure.
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id")
+# OpenAI and most others; Anthropic; Azure; Amazon.
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _HEAD = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n"
 _GET = b"GET %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%b\r\n"
 _CONTENT = (("accept", "*/*"),)
@@ -117,7 +116,7 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     `form` is sent instead of the body.
     """
 
-    codec: Codec[Any]
+    codec: UpstreamCodec
     url: str
     body: bytes
     content_type: str
@@ -375,7 +374,7 @@ async def _get_without_key(
 
 
 async def _got(
-    pool: ConnectionPool, head: bytes, codec: Codec[Any], statuses: Collection[int]
+    pool: ConnectionPool, head: bytes, codec: UpstreamCodec, statuses: Collection[int]
 ) -> Answer:
     answer = await pool.connection(fresh=False)
     usable = False
@@ -548,7 +547,7 @@ def _check_encoding(answer: Answer) -> None:
 
 
 def _check_changed_over(
-    socket: UpstreamSocket, response: Response | None, codec: Codec[Any]
+    socket: UpstreamSocket, response: Response | None, codec: UpstreamCodec
 ) -> None:
     """Refuse whatever is no WebSocket."""
     if socket.is_open:
@@ -562,7 +561,7 @@ def _check_changed_over(
     raise _failure_of_status(response.status_code, headers, body, codec)
 
 
-async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
+async def _refuse_status(answer: Answer, codec: UpstreamCodec) -> None:
     if answer.status in (204, 205):
         raise upstream_failure("F24")
     body = await _read_error_body(answer)
@@ -570,7 +569,7 @@ async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
 
 
 def _failure_of_status(
-    status: int, headers: Mapping[str, str], body: bytes, codec: Codec[Any]
+    status: int, headers: Mapping[str, str], body: bytes, codec: UpstreamCodec
 ) -> UpstreamFailed:
     """Return the failure for an unsuccessful answer."""
     error = codec.read_error(status, headers, body, int(time.time()))

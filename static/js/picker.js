@@ -226,6 +226,7 @@ function ready(place) {
     const id = plain.id;
     plain.removeAttribute("id");
     field.id = id;
+    field.removeAttribute("aria-label"); // it has the field's own label now
     for (const name of ["aria-describedby", "aria-invalid", "aria-label", "autofocus"]) {
       if (!plain.hasAttribute(name)) continue;
       field.setAttribute(name, plain.getAttribute(name));

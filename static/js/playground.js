@@ -4,6 +4,45 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);
 
+// Keys of the composer: Enter sends, Escape stops -------------------------------------------------
+on("keydown", (event) => {
+  const { target, key } = event;
+  const composer = target.closest?.("[data-composer]");
+  // isComposing: Enter that ends an input method's word; 229 is what Safari sends for it.
+  if (key === "Enter" && composer && target.matches("textarea") && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
+    if (composer.closest("[data-ctrl-sends]") && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const send = $("[data-send]", composer);
+    if (target.value.trim() && !composer.hasAttribute("data-running") && !send?.disabled) composer.requestSubmit(send);
+  } else if (key === "Escape" && !event.defaultPrevented && !event.isComposing && !$("dialog:modal, :popover-open:not(#toasts)")) {
+    if (stop() || !beginning) return;
+    wanted = true;
+    event.preventDefault();
+  }
+});
+// Escape while a Send is on its way: its answer is stopped as soon as the page has it.
+let beginning = false, wanted = false;
+function stop() {
+  const button = $("[data-running] [data-stop]");
+  if (button && !button.disabled) button.click();
+  return !!button;
+}
+const begins = (ctx) => /\/playground\/runs$/.test(ctx?.request?.action ?? "");
+const begun = () => { beginning = wanted = false; };
+on("htmx:before:request", ({ detail: { ctx } }) => { if (begins(ctx)) [beginning, wanted] = [true, false]; });
+on("begun", () => { if (wanted) stop(); begun(); });
+on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
+on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
+
+// A question that is offered is written for the reader to send -----------------------------------
+on("click", ({ target }) => {
+  const offered = target.closest("[data-fill]"), box = $("[data-composer] textarea");
+  if (!offered || !box) return;
+  box.value = offered.dataset.fill;
+  box.focus();
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 // A draft is kept per conversation until it is sent ---------------------------------------------
 const key = (box) => `draft:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;

@@ -48,12 +48,10 @@ on("close", ({ target }) => {
   if (opener?.isConnected && (document.activeElement === document.body || !document.activeElement.checkVisibility())) opener.focus();
   if (target.id === "dialog") target.replaceChildren(); // a secret shown once leaves the page
 }, true);
-on("cancel", (event) => { if (!leaves(event.target)) event.preventDefault(); }, true); // Esc
 on("htmx:after:swap", ({ detail }) => {
   const named = detail.ctx.target; // by HX-Retarget a selector
   const target = typeof named === "string" ? $(named) : named;
   const dialog = target?.closest?.("dialog");
-  if (target?.matches?.("dialog")) remember(target);
   // What changes inside an open one leaves the focus with the reader.
   if (dialog?.id === "dialog" && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
 });
@@ -66,7 +64,7 @@ on("click", (event) => {
   if (target.matches("dialog.drawer, dialog.dlg")) { // the backdrop
     const box = target.getBoundingClientRect();
     const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
-    if (!inside && leaves(target)) target.close();
+    if (!inside) target.requestClose();
   } else if ((found = hit("[data-dialog]")) && $(found.dataset.dialog)) {
     event.preventDefault();
     open($(found.dataset.dialog));
@@ -81,10 +79,6 @@ on("click", (event) => {
     $(found.dataset.press).click();
   } else if ((found = hit("[data-theme-set]"))) setTheme(found);
   else if ((found = hit("[data-close]"))) found.closest(".toast")?.remove();
-  else if ((found = hit("[data-fill]"))) {
-    const box = $("[data-composer] textarea");
-    if (box) { box.value = found.dataset.fill; box.focus(); box.dispatchEvent(new Event("input", { bubbles: true })); }
-  }
 });
 
 async function copy(button) {
@@ -127,45 +121,6 @@ on("beforetoggle", ({ target, newState }) => {
     target.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - height - 4)}px`;
   });
 }, true);
-
-// Tables --------------------------------------------------------------------------------------------
-// Shift on a head adds its column to the order; before htmx takes the click for its own.
-on("click", (event) => {
-  const link = event.shiftKey && event.target.closest?.("[data-add]");
-  if (!link) return;
-  event.preventDefault();
-  event.stopImmediatePropagation();
-  window.htmx.ajax("GET", new URL(link.dataset.add, location.href).href, { source: link, target: "#results", swap: "outerHTML" });
-}, true);
-on("click", (event) => {
-  const move = event.target.closest?.("[data-move]");
-  if (!move) return;
-  event.preventDefault();
-  const item = move.closest("li");
-  if (move.dataset.move === "up") item.previousElementSibling?.before(item);
-  else item.nextElementSibling?.after(item);
-  move.focus();
-});
-on("click", ({ target }) => {
-  const button = target.closest?.("button[data-filters]");
-  if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
-});
-on("change", ({ target }) => {
-  const table = target.closest?.(".tick")?.closest("table");
-  if (!table) return;
-  const boxes = $$(".tick [name=id]", table);
-  if (target.matches("[data-tick-all]")) for (const box of boxes) box.checked = target.checked;
-  // The list is a container of styles: no counter of them is seen outside of it.
-  const bar = table.closest("#rows")?.querySelector(".bulk-n");
-  if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
-});
-// A list wider than its place scrolls by itself.
-const widths = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    target.removeAttribute("data-wide");
-    target.toggleAttribute("data-wide", target.scrollWidth > target.clientWidth + 1);
-  }
-});
 
 // Fields whose list is drawn by the server: arrows walk it, Enter takes ------------------------------
 const listOf = (field) => document.getElementById(field.getAttribute("aria-controls"));
@@ -286,63 +241,6 @@ on("htmx:error", ({ detail: { ctx } }) => {
   toast({ text, tone: "bad" });
 });
 
-// Forms name what they change beside Save, and ask before it is lost ---------------------------------
-const initial = new WeakMap();
-let sent = null;
-const labelOf = (form, name) => {
-  const fields = $$(`[name="${CSS.escape(name)}"]`, form), field = fields[0];
-  const label = fields[1] ? $("legend", field.closest("fieldset") ?? form) : field?.labels?.[0] ?? field?.closest(".field")?.querySelector("label");
-  return (label?.matches(".check") ? $("span", label) : label)?.firstChild.textContent.trim() ?? "";
-};
-const valuesOf = (form) => {
-  const values = {};
-  for (const [name, value] of new FormData(form)) values[name] = `${values[name] ?? ""}\n${value.name ?? value}`;
-  return values;
-};
-const remember = (root) => {
-  for (const form of $$("form[data-guarded]", root)) {
-    const values = valuesOf(form);
-    initial.set(form, { values, labels: Object.fromEntries(Object.keys(values).map((name) => [name, labelOf(form, name)])) });
-  }
-};
-const changes = (form) => {
-  const before = initial.get(form)?.values, now = valuesOf(form);
-  return before ? Object.keys({ ...before, ...now }).filter((name) => before[name] !== now[name]) : [];
-};
-on("input", ({ target }) => {
-  const form = target.form, place = form?.matches("[data-guarded]") && $("[data-changed]", form);
-  if (form === sent) sent = null;
-  if (!place) return;
-  const labels = initial.get(form)?.labels ?? {};
-  const names = [...new Set(changes(form).map((name) => labels[name] || labelOf(form, name)))].filter(Boolean);
-  place.textContent = names.length ? words[names.length > 1 ? "changes" : "change"].replace("{n}", names.length).replace("{s}", names.join(words.comma)) : "";
-});
-const unsaved = (root) => $$("form[data-guarded]", root).some((form) => form !== sent && (changes(form).length || $("[aria-invalid=true]", form)));
-const leaves = (root) => !unsaved(root) || confirm(words.leave);
-on("submit", (event) => {
-  const { target } = event;
-  if (target.getAttribute("method") === "dialog" && !leaves(target.closest("dialog"))) event.preventDefault();
-  if (!event.defaultPrevented) sent = target;
-});
-on("htmx:before:request", ({ detail: { ctx } }) => { if (ctx.request.method !== "GET") sent = ctx.sourceElement.closest("form"); });
-on("htmx:after:swap", () => { sent = null; }); // it came back
-addEventListener("beforeunload", (event) => { if (unsaved(document)) event.preventDefault(); });
-remember(document);
-
-// A long form's contents follow what is in sight
-const links = $$(".contents a");
-const follow = () => {
-  const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
-  const now = end ? links.at(-1) : links.findLast((link) => $(link.hash).getBoundingClientRect().top < 160) ?? links[0];
-  for (const link of links) link.ariaCurrent = link === now ? "location" : null;
-};
-if (links.length) { on("scroll", follow, { passive: true }); follow(); }
-
-// Forms: type the name to confirm; focus the first error ---------------------------------------------
-const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.dataset.confirmName;
-const guard = (form) => { $("[type=submit][data-kind=danger]", form).disabled = !matches(form); };
-on("input", ({ target }) => { const form = target.closest("[data-confirm-name]"); if (form) guard(form); });
-
 // Sidebars fold away, and stay so in this browser (trusted.js) -----------------------------------------
 const root = document.documentElement;
 const foldedNames = () => root.dataset.folded.split(" ").filter(Boolean);
@@ -364,22 +262,6 @@ on("click", ({ target }) => {
 });
 showFolds();
 
-// Composer ------------------------------------------------------------------------------------------
-on("keydown", (event) => {
-  const { target, key } = event;
-  const composer = target.closest?.("[data-composer]");
-  // isComposing: Enter that ends an input method's word; 229 is what Safari sends for it.
-  if (key === "Enter" && composer && target.matches("textarea") && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
-    if (composer.closest("[data-ctrl-sends]") && !event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    const send = $("[data-send]", composer);
-    if (target.value.trim() && !composer.hasAttribute("data-running") && !send?.disabled) composer.requestSubmit(send);
-  } else if (key === "Escape" && !event.defaultPrevented && !event.isComposing && !$("dialog:modal, :popover-open:not(#toasts)")) {
-    if (stop() || !beginning) return;
-    wanted = true;
-    event.preventDefault();
-  }
-});
 // Keys of one character, where they are not text: G and the letter of a page, / for its search -------
 let going = 0;
 on("keydown", (event) => {
@@ -395,20 +277,6 @@ on("keydown", (event) => {
   else target.click();
 });
 
-// Escape while a Send is on its way: its answer is stopped as soon as the page has it.
-let beginning = false, wanted = false;
-function stop() {
-  const button = $("[data-running] [data-stop]");
-  if (button && !button.disabled) button.click();
-  return !!button;
-}
-const begins = (ctx) => /\/playground\/runs$/.test(ctx?.request?.action ?? "");
-const begun = () => { beginning = wanted = false; };
-on("htmx:before:request", ({ detail: { ctx } }) => { if (begins(ctx)) [beginning, wanted] = [true, false]; });
-on("begun", () => { if (wanted) stop(); begun(); });
-on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
-on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
-
 // Relative times --------------------------------------------------------------------------------------
 function refreshTimes() {
   const patterns = (words.ago ?? "").split("|");
@@ -422,26 +290,6 @@ function refreshTimes() {
 }
 setInterval(refreshTimes, 60_000);
 
-// A choice of time zones begins with the one that its reader lives in -----------------------------------
-function offerOwnZone(select) {
-  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!own || select.options[0].value === own) return;
-  const option = [...select.options].find(({ value }) => value === own) ?? new Option(own.replaceAll("_", " "), own);
-  option.text = `${option.text.trim()} (${words.ownZone})`;
-  select.prepend(option);
-}
-
-function ready(root) {
-  const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
-  for (const one of all("[data-confirm-name]")) guard(one);
-  for (const one of all(".tbl[data-list]")) widths.observe(one);
-  for (const one of all("select:is([name=tz], [name=timezone])")) offerOwnZone(one);
-  for (const one of all("[data-filters]")) one.ariaExpanded = document.documentElement.hasAttribute("data-filters");
-}
-on("htmx:after:process", ({ target }) => {
-  ready(target);
-  if (target !== document.body) focusError(target);
-});
-ready(document);
+on("htmx:after:process", ({ target }) => { if (target !== document.body) focusError(target); });
 requestAnimationFrame(() => focusError(document)); // after the autofocus of the page itself
 for (const one of $$("dialog[open]")) open(one);

@@ -58,6 +58,6 @@ _KINDS: Final = (
     # without a session
     "model", "a call of the API", "sign-in",
     # each part of them all
-    "components",
+    "components", "components of the chat",
 )  # fmt: skip
 DRAWN: Final = dict(zip(_KINDS, cycle(PAIRS), strict=False))

@@ -255,6 +255,8 @@ def furnish() -> dict[str, str]:
     return {
         "team": f"{ours}/teams/{team.slug}",
         "change a team": f"{ours}/teams/{team.slug}/edit",
+        "add to a team": f"{ours}/teams/{team.slug}/members/add",
+        "remove from a team": f"{ours}/teams/{team.slug}/members/{colleague.pk}/remove",
         "create a project": f"{ours}/teams/{team.slug}/projects/new",
         "change a project": f"{ours}/projects/{project.slug}/edit",
         "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, StorageState, ViewportSize, expect
+from playwright.sync_api import Page, Route, StorageState, ViewportSize, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation, mint_keys
@@ -99,6 +99,19 @@ def test_the_readers_own_time_zone_is_offered_first(
     expect(first).to_have_text(f"{label} (your browser)")
     page.goto(f"{site.organisation}/budgets/new")
     expect(page.locator("[name=timezone] option").first).to_have_attribute("value", zone)
+
+
+def test_all_are_selected_also_where_the_script_comes_late(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    page, late = visit(storage_state=signed_in).page, list[Route]()
+    page.route("**/js/work.*", lambda route: late.append(route))
+    page.goto(f"{site.organisation}/keys", wait_until="commit")
+    page.locator("[data-tick-all]").check()
+    row = page.locator("[name=id]").first
+    expect(row).not_to_be_checked()
+    late[0].continue_()
+    expect(row).to_be_checked()
 
 
 @pytest.mark.extended

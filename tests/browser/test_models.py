@@ -51,6 +51,8 @@ def test_a_list_is_compared_by_keyboard(site: Installation, owner: Visitor) -> N
     page.goto("/admin/models")
     page.get_by_role("link", name="Catalogue update").focus()
     page.keyboard.press("Enter")
+    page.get_by_role("link", name="Compare with a list").focus()
+    page.keyboard.press("Enter")
     text = json.dumps({MODEL: {"mode": "chat", "max_input_tokens": 7777, "supports_flying": True}})
     page.get_by_label("File").set_input_files(
         {"name": "list.json", "mimeType": "application/json", "buffer": text.encode()}

@@ -195,8 +195,12 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "announcements": "/admin/announcements",
         "create an announcement": "/admin/announcements/new",
         "settings of the installation": "/admin/settings",
+        "backups": "/admin/settings/backups",
+        "mail server": "/admin/settings/mail",
+        "safeguards": "/admin/safeguards",
         "status": "/status",
         "start": f"{ours}/start",
+        "connect": f"{ours}/connect",
         "limits of all": f"{ours}/limits/organisation",
         "own prices": f"{ours}/prices",
         "compare": f"{ours}/playground/compare",
@@ -224,6 +228,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "management API": "/api/v1/docs",
         "management API, operators": "/api/v1/docs/operators",
         "components": "/design/",
+        "components of the chat": "/design/chat",
     }
 
 

@@ -1,5 +1,5 @@
 """Migrations while an installation serves, each against a million rows: nobody waits longer for a
-table than a migration waits for its lock (docs/production.md, "Migrations while it serves").
+table than a migration waits for its lock (docs/production/update.md, "Migrations while it serves").
 
 A database is brought to where it was before the first migration that keeps the rule of
 tests/house/test_migrations.py; the large tables are filled; then `manage.py migrate` runs beside

@@ -88,7 +88,7 @@ class Shape:
         root: Path = files.ROOT,
     ) -> None:
         """`root` is the tree whose files these are."""
-        for name in servers.PACKAGES:
+        for name in ("nginx", "redis-server", "redis-cli", "curl", "openssl"):
             program(name)
         self.directory = directory
         self.root = root

@@ -21,6 +21,7 @@ GIVEN = {
         *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),
     )
 }
+SETTINGS = r"docs/production/configure\.md"
 OURS = ("web", "worker", "beat", "prepare")
 
 
@@ -30,7 +31,7 @@ def service(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_a_missing_setting_stops_the_start(name: str) -> None:
-    with pytest.raises(files.Missing, match=f"^{name} is not set, see docs/production.md$"):
+    with pytest.raises(files.Missing, match=f"^{name} is not set, see {SETTINGS}$"):
         files.services({**GIVEN, name: ""})
 
 
@@ -69,7 +70,7 @@ def test_what_the_trial_adds_can_do_no_more(name: str) -> None:
     assert network["internal"] is True
     seeds = (files.ROOT / "deploy/trial/apply/10-trial.yaml").read_text()
     assert network["ipam"]["config"][0]["subnet"] in seeds
-    with pytest.raises(files.Missing, match=r"^TRIAL_KEY is not set, see docs/production\.md$"):
+    with pytest.raises(files.Missing, match=f"^TRIAL_KEY is not set, see {SETTINGS}$"):
         files.services(GIVEN, files.TRIAL)
 
 

@@ -22,6 +22,15 @@ NETWORKS = {
 # What may be written to that outlives its container; everything else is mounted to be read.
 KEPT = {"web": {"spool"}, "worker": {"backups"}, "postgres": {"postgres"}}
 DOCUMENTED = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
+# Secrets that a process gets, beside those that all need to read the database.
+SENDERS = {"EMAIL_PASSWORD", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CLICKHOUSE_PASSWORD"}
+SERVERS = {"METRICS_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"}
+SECRETS: dict[str, set[str]] = {
+    "web": SENDERS | SERVERS,
+    "worker": SENDERS,
+    "beat": set(),
+    "prepare": set(),
+}
 # Read by compose itself, or given by it and by the image.
 OF_COMPOSE = {
     *("EDGE", "TLS_DIR", "TRUST_DIR", "HTTP_PORT", "HTTPS_PORT", "WEB_REPLICAS", "FRONT_SUBNET"),
@@ -103,14 +112,18 @@ def test_tls_is_asked_for_and_not_the_default() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "prepare"])
-def test_every_documented_setting_reaches_every_process(name: str) -> None:
-    text = (files.ROOT / "docs/production.md").read_text()
+def test_every_documented_setting_reaches_every_process_and_a_secret_who_needs_it(
+    name: str,
+) -> None:
+    text = (files.ROOT / "docs/production/configure.md").read_text()
     documented = {word.strip("`") for row in DOCUMENTED.findall(text) for word in row.split(", ")}
     assert len(documented) > 15
     fields = {one: f"given-{one.lower()}" for one in documented}
     environment = files.services({**GIVEN, **fields})[name]["environment"]
-    for setting in documented - OF_COMPOSE:
+    others = (SENDERS | SERVERS) - SECRETS[name]
+    for setting in documented - OF_COMPOSE - others:
         assert environment[setting] == fields[setting]
+    assert not environment.keys() & others
 
 
 def test_the_keys_of_channels_are_for_prepare_alone() -> None:

@@ -1,5 +1,5 @@
-"""Web processes are replaced under load behind the shipped nginx, as docs/production.md says: no
-request is lost (P10)."""
+"""Web processes are replaced under load behind the shipped nginx, as docs/production/update.md
+says: no request is lost (P10)."""
 
 import signal
 from collections.abc import Callable

@@ -63,6 +63,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a preparation does, without doing it."""
     done: list[str] = []
     monkeypatch.setattr(secret_check, "check_secrets", lambda: done.append("secrets"))
+    monkeypatch.setattr(module, "check_writer", lambda: done.append("writer"))
     monkeypatch.setattr(
         module, "call_command", lambda *words, **_: done.append(" ".join(map(str, words)))
     )
@@ -70,11 +71,13 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_preparation_has_its_order(steps: list[str], tmp_path: Path) -> None:
-    """The secrets before anything is sealed with them, the files by their names."""
+    """A replica is refused first; the secrets are compared before anything is sealed with them; the
+    files are applied by their names."""
     for name in ("20-b.yaml", "10-a.yaml", "README.md", "30-c.yml"):
         (tmp_path / name).touch()
     prepare(tmp_path)
     assert steps == [
+        "writer",
         "migrate",
         "secrets",
         "load_catalogue",
@@ -94,7 +97,7 @@ def test_another_secret_ends_the_preparation(
     monkeypatch.setattr(secret_check, "check_secrets", refuse)
     with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
         prepare(tmp_path)
-    assert steps == ["migrate"]
+    assert steps == ["writer", "migrate"]
 
 
 @pytest.mark.extended

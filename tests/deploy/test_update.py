@@ -1,5 +1,5 @@
 """An installation of many commits ago is updated under load to this tree, and back, by the steps of
-docs/production.md: no request is lost, and nobody is mailed of an error in the ledger."""
+docs/production/update.md: no request is lost, and nobody is mailed of an error in the ledger."""
 
 import contextlib
 import signal

@@ -23,6 +23,7 @@ from pydantic import BaseModel, create_model
 
 from dialects.json import request_members
 from dialects.usage.usage_members import TABLES, Member
+from tests.fakes import converse
 
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.
@@ -173,6 +174,19 @@ def test_every_member_of_a_request_is_classified(
     table: Mapping[str, Any], members: set[str]
 ) -> None:
     assert members - table.keys() == set()
+
+
+def test_converse_is_classified_by_boto3s_own_description() -> None:
+    shape = converse.operation().output_shape.members["usage"]
+    told = {
+        f"{name}[].{inner}" if member.type_name == "list" else name
+        for name, member in shape.members.items()
+        for inner in (member.member.members if member.type_name == "list" else [""])
+    }
+    # The tier is beside it; the others are in answers, but in no description.
+    more = {"serviceTier", "cacheReadInputTokenCount", "cacheWriteInputTokenCount"}
+    more.add("serverToolUsage.*")
+    assert set(TABLES["converse"]) == told | more
 
 
 def test_the_page_shows_the_tables() -> None:

@@ -81,6 +81,7 @@ NO_LIST = {
     "config/previews/_sent_preview.html": "the headers of one request",
     "usage/reports/_top.html": "the first few of a list",
     "usage/organisations/team.html": "one team",
+    "usage/sessions/_agents.html": "the sub-agents of one session",
 }
 _ROWS = re.compile(r"<tbody.*?{%\s*for\b.*?<tr", re.S)
 

@@ -1,6 +1,7 @@
 """A number of policy that a text says in words is the one that its rule has."""
 
 import datetime as dt
+import re
 from typing import Final
 
 import pytest
@@ -40,6 +41,15 @@ _PASSWORD: Final = f"At least {passwords.LENGTH_MIN} characters"
 _MIB: Final = 1024 * 1024
 
 
+def _measured(heading: str) -> dict[str, list[str]]:
+    """The rows of a table of docs/performance.md, without the lowest and highest of each figure."""
+    text = (
+        (ROOT / "docs/performance.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {name: [cell.split(" (")[0] for cell in cells] for name, *cells in rows}
+
+
 def _minutes(span: dt.timedelta) -> str:
     return f"{span // dt.timedelta(minutes=1)} minutes"
 
@@ -56,7 +66,7 @@ _SAYS: Final = [
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
     ("templates/config/api/api.html", f"within {_hours(idempotency.KEPT)}"),
-    ("docs/production.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
+    ("docs/production/configure.md", f"larger than {uploads.FILE_BYTES_IN_MEMORY // 1024} KiB"),
     (
         "docs/promises.md",
         f"{FORM_BYTES_MAX // _MIB} MiB; {uploads.ALL_BYTES_MAX // _MIB // 1024} GiB",
@@ -98,8 +108,8 @@ _SAYS: Final = [
     ),
     ("accounts/management/commands/sign_in_link.py", _minutes(link_lifetimes.SIGN_IN)),
     ("accounts/management/commands/set_up_link.py", _hours(link_lifetimes.SET_UP)),
-    ("docs/production.md", f"once, within {_minutes(link_lifetimes.SIGN_IN)}"),
-    ("docs/production.md", f"once, within {_hours(link_lifetimes.SET_UP)}"),
+    ("docs/production/start.md", f"once, within {_minutes(link_lifetimes.SIGN_IN)}"),
+    ("docs/production/start.md", f"once, within {_hours(link_lifetimes.SET_UP)}"),
     ("templates/accounts/sign_up/set_up.html", _hours(link_lifetimes.SET_UP)),
     ("templates/notify/webhooks/secret.html", _hours(signing.OVERLAP)),
     ("billing/credits/codes.py", f"Try again in {_minutes(codes.TRIES_WITHIN)}"),
@@ -141,3 +151,21 @@ _SAYS: Final = [
 @pytest.mark.parametrize(("file", "says"), _SAYS)
 def test_a_text_says_the_number_of_its_rule(file: str, says: str) -> None:
     assert says in " ".join((ROOT / file).read_text().split())
+
+
+def test_the_page_about_scale_has_the_figures_that_were_measured() -> None:
+    measured = _measured("Weir by process")
+    text = (ROOT / "docs/production/scale.md").read_text()
+    rows = re.findall(
+        r"^\| (.+?) \| ([\d.,]+) µs \| ([\d.,]+) µs \| ([\d.]+)\D+([\d.]+)", text, re.M
+    )
+    assert len(rows) == 5
+    for name, *of_one, web, postgres in rows:
+        assert of_one == measured[name][:2], name
+        cores = [f"{float(figure.replace(',', '')) / 1000:.2f}" for figure in of_one]
+        assert cores == [web, postgres], name
+    memory = _measured("Memory")
+    assert f"{memory['with no stream, MB'][0]} MB for a process" in text
+    assert (
+        f"{float(memory['for each of 2,000 streams, KB'][0]):.0f} KB for each open stream" in text
+    )

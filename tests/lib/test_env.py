@@ -1,8 +1,14 @@
 """A setting that cannot be read is named, before anything runs by it."""
 
+import runpy
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from lib import env
+
+SETTINGS: Final = Path(__file__).parents[2] / "config/settings.py"
 
 
 @pytest.mark.parametrize("value", ["15s", "-1", "0.01", "nan", "inf", "1e400"])
@@ -25,3 +31,58 @@ def test_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (env.seconds("KEEP_ALIVE_SECONDS", 15), env.number("EMAIL_PORT", 587)) == (15, 587)
     monkeypatch.setenv("KEEP_ALIVE_SECONDS", "0.2")
     assert env.seconds("KEEP_ALIVE_SECONDS", 15, least=0.1) == 0.2
+
+
+# ---- a file has it
+
+
+def test_a_file_has_what_its_variable_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It wins: compose asks for the other one all the same."""
+    file = tmp_path / "kek"
+    file.write_text("of the file\n")
+    monkeypatch.setenv("WEIR_KEK", "of the environment")
+    assert env.text("WEIR_KEK", "") == "of the environment"
+    monkeypatch.setenv("WEIR_KEK_FILE", str(file))
+    assert env.text("WEIR_KEK", "") == "of the file"
+    (tmp_path / "WEIR_KEK").write_text("of the folder")
+    assert env.read_kept("WEIR_KEK", tmp_path) == "of the file"
+    monkeypatch.setenv("WEIR_KEK_FILE", "")
+    assert env.text("WEIR_KEK", "") == "of the environment"
+
+
+def test_what_is_kept_in_the_folder_is_read_where_nothing_else_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WEIR_KEK", raising=False)
+    assert env.read_kept("WEIR_KEK", tmp_path) is None
+    (tmp_path / "WEIR_KEK").write_text("of the folder\n")
+    assert env.read_kept("WEIR_KEK", tmp_path) == "of the folder"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "is not there"), (b"\xff\xfe", "it is no text"), ("folder", "Is a directory")],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | str | None, problem: str
+) -> None:
+    file = tmp_path / "kek"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content:
+        file.mkdir()
+    monkeypatch.setenv("WEIR_KEK_FILE", str(file))
+    with pytest.raises(env.ConfigurationError, match=rf"WEIR_KEK_FILE names {file}, .*{problem}"):
+        env.text("WEIR_KEK", "")
+
+
+def test_the_settings_are_read_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = ("SECRET_KEY", "WEIR_KEK", "METRICS_TOKEN", "DATABASE_URL", "EMAIL_PASSWORD")
+    for name in names:
+        (tmp_path / name.lower()).write_text(f"postgresql://x/{name}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name.lower()))
+    settings = runpy.run_path(str(SETTINGS))
+    found = {**settings, "EMAIL_PASSWORD": settings["EMAIL_HOST_PASSWORD"]}
+    assert [found[name] for name in names] == [f"postgresql://x/{name}" for name in names]

@@ -7,6 +7,7 @@ import pytest
 from openai import OpenAI
 
 from lib.ids import id_text
+from relay.requests.sessions import session_id
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.answers.test_text_endpoints import CHANNELS, TALK, price_of
@@ -54,6 +55,19 @@ def test_a_plain_answer_of_all(hub: Hub, fake: FakeUpstream, channel: str) -> No
     charged = paid(hub, fake, tenant, answer, 3)
     assert price_of(body["usage"]) == charged
     assert Decimal(answer.headers["x-weir-cost"]) == Decimal(charged).scaleb(-9)
+
+
+def test_each_prompt_has_the_options_of_the_request(hub: Hub, fake: FakeUpstream) -> None:
+    """Its application and its session, and where its data may go."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
+    body = {"model": model, "prompt": PROMPTS, "max_tokens": 20}
+    headers = {"x-title": "My App", "x-weir-session": "s"}
+    answer = hub.post(tenant, body, path=PATH, headers=headers)
+    assert answer.status == 200, answer.body
+    kept = [(one["client_app"], one["session_id"]) for one in records(hub, tenant)]
+    assert kept == [("My App", session_id(tenant.key_id, "s"))] * 3
+    elsewhere = {"x-weir-data-policy": '{"regions": ["eu"]}'}
+    assert hub.post(tenant, body, path=PATH, headers=elsewhere).status == 403
 
 
 @pytest.mark.extended

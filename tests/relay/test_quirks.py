@@ -56,6 +56,9 @@ def read_row(hub: Hub, fake: FakeUpstream, answer: Answer) -> dict[str, Any]:
          {"temperature": 1}),
         ("xai", "grok-4", {"stop": "x", "reasoning_effort": "low"}, "stop,reasoning_effort", {}),
         ("openai_compatible", "local", {"parameters": {"x": 1}}, None, {"parameters": {"x": 1}}),
+        ("mistral", "mistral-large-2512", {"seed": 7, "max_completion_tokens": 50, "user": "u"},
+         "user", {"random_seed": 7, "max_tokens": 50}),
+        ("groq", "openai/gpt-oss-120b", {"logprobs": True, "top_p": 1}, "logprobs", {"top_p": 1}),
     ],
 )  # fmt: skip
 def test_the_bytes_fit_the_model(
@@ -117,6 +120,58 @@ def test_grok_tells_its_reasoning_inside(hub: Hub, stream: bool) -> None:
     record = hub.record(answer.headers["x-request-id"])
     assert record["meters"] == {"in_text": 100, "out_text": 200, "out_reasoning": 300}
     assert record["raw_usage"]["completion_tokens"] == 200
+
+
+MISTRAL_DELTAS: tuple[Any, ...] = (
+    [{"type": "thinking", "thinking": [{"type": "text", "text": "plan"}]}],
+    [{"type": "text", "text": "ans"}],
+    "wer",
+)
+MISTRAL_USAGE = {
+    "prompt_tokens": 100,
+    "completion_tokens": 50,
+    "total_tokens": 150,
+    "num_cached_tokens": 0,
+}
+
+
+def mistral() -> tuple[str, str]:
+    """An answer of a model that reasons, as a stream and as a whole. The last chunk of the stream
+    has the usage, which nobody asked for."""
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"content": content}, "finish_reason": None}
+        for content in MISTRAL_DELTAS
+    ]
+    choices.append({"index": 0, "delta": {"content": ""}, "finish_reason": "stop"})
+    head = {"id": "m", "created": 1, "model": "mistral-medium-3-5"}
+    chunks: list[dict[str, Any]] = [
+        head | {"object": "chat.completion.chunk", "choices": [choice]} for choice in choices
+    ]
+    chunks[-1]["usage"] = MISTRAL_USAGE
+    frames = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    content = [*MISTRAL_DELTAS[0], {"type": "text", "text": "answer"}]
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = head | {"object": "chat.completion", "choices": [choice], "usage": MISTRAL_USAGE}
+    return f"{frames}data: [DONE]\n\n", json.dumps(whole)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("client", ["openai", "anthropic"])
+def test_mistrals_reasoning_is_where_clients_look_for_it(
+    hub: Hub, client: str, stream: bool
+) -> None:
+    """Its content is a list of chunks while it reasons, and it reports usage unasked."""
+    speaker, tenant = SPEAKERS[client], hub.tenant()
+    with saying(*mistral()) as url:
+        model = hub.model(url, upstream_model="mistral-medium-3-5")
+        body = speaker.body(model, Wish("hi", stream, think=True))
+        answer = hub.post(tenant, body, path=speaker.path(model, stream=stream))
+    assert answer.status == 200, answer.body
+    spoken = speaker.read(answer)
+    assert (spoken.text, spoken.reasoning, spoken.error) == ("answer", "plan", None)
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["meters"] == {"in_text": 100, "out_text": 50}
 
 
 def turn_of(answer: Answer, *, stream: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The steps of docs/production.md, as they stand there: what was in the database and the secrets of
+"""The steps of docs/production, as they stand there: what was in the database and the secrets of
 an installation of `make run` is in the restored one."""
 
 import os
@@ -18,9 +18,11 @@ from tests.house.test_style import ROOT
 
 
 def steps() -> list[str]:
-    text = (ROOT / "docs/production.md").read_text()
-    section = text.split("### Of `make run`")[1].split("\n## ")[0]
-    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    pages = ("docs/production/back-up.md", "docs/production/restore.md")
+    sections = [
+        (ROOT / page).read_text().split("## Of `make run`")[1].split("\n## ")[0] for page in pages
+    ]
+    return re.findall(r"```sh\n(.*?)```", "".join(sections), re.DOTALL)
 
 
 def run(script: str, folder: Path) -> None:

@@ -45,7 +45,9 @@ def test_only_what_is_missing_is_installed(
 ) -> None:
     monkeypatch.setattr(servers, "root_command", lambda: ["sudo", "-n"])
     assert servers.main() == 0
-    assert ran == [("sudo", "-n", "nginx", "redis-server", "redis-tools", "openssl")]
+    assert ran == [
+        ("sudo", "-n", "nginx", "redis-server", "redis-tools", "openssl", "prometheus", "systemd")
+    ]
 
 
 def test_without_a_way_to_install_it_says_what_is_missing(

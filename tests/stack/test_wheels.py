@@ -97,7 +97,7 @@ def test_the_wheel_holds_what_is_made_when_it_is_built(hub: Path) -> None:
 
 
 def test_every_module_of_the_stack_is_shipped_or_of_a_clone() -> None:
-    of_a_clone = {"browser.py", "install.py", "javascript.py", "sbom.py", "servers.py"}
+    of_a_clone = {"browser.py", "helm.py", "install.py", "javascript.py", "sbom.py", "servers.py"}
     files = {path.name for path in (ROOT / "stack").glob("*.py")}
     assert files == {name for name in build.STACK if name.endswith(".py")} | of_a_clone
 
@@ -196,8 +196,8 @@ def test_the_command_tells_its_version_and_verbs(place: Place) -> None:
     text = place.weir("--help").stdout
     verbs = re.findall(r"(?m)^  ([a-z]+)  ", text.split("Commands:")[1])
     assert verbs == sorted(
-        ["run", "apply", "export", "verify", "import", "backup", "restore", "migrate", "worker",
-         "scheduler"]
+        ["run", "apply", "export", "verify", "import", "backup", "restore", "migrate", "web",
+         "worker", "scheduler"]
     )  # fmt: skip
     wrong = place.weir("aply")
     assert (wrong.returncode, "No such command 'aply'" in wrong.stderr) == (2, True)

@@ -67,7 +67,12 @@ class Attempt(models.Model):
     client_app = models.CharField(
         max_length=64, db_default="", help_text="relay/requests/client_apps.py"
     )
-    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
+    session_id = models.UUIDField(
+        null=True, help_text="The session that it was part of: relay/requests/sessions.py"
+    )
+    session = models.JSONField(
+        null=True, help_text="What its client calls the session and the agent: {name, source, …}."
+    )
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )
@@ -132,7 +137,12 @@ class UsageRecord(models.Model):
     client_app = models.CharField(
         max_length=64, db_default="", help_text="relay/requests/client_apps.py"
     )
-    session_id = models.UUIDField(null=True, help_text="The realtime session that it was part of.")
+    session_id = models.UUIDField(
+        null=True, help_text="The session that it was part of: relay/requests/sessions.py"
+    )
+    session = models.JSONField(
+        null=True, help_text="What its client calls the session and the agent: {name, source, …}."
+    )
     end_user = models.CharField(
         max_length=256, db_default="", help_text="The user that the request names."
     )

@@ -73,8 +73,9 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
-    # The request that opened its realtime session.
-    session_id: RequestId | None = None
+    # What its client calls the session is in `session`: relay/requests/sessions.py.
+    session_id: UUID | None = None
+    session: Json | None = None
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -151,8 +152,9 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
-    # The request that opened its realtime session.
-    session_id: RequestId | None = None
+    # What its client calls the session is in `session`: relay/requests/sessions.py.
+    session_id: UUID | None = None
+    session: Json | None = None
 
 
 class AddressNoted(msgspec.Struct, frozen=True, kw_only=True):

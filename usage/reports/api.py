@@ -203,7 +203,7 @@ class RequestOut(Schema):
     app: str | None = Field(
         description="The application, by `x-title`, `http-referer` or `user-agent`."
     )
-    session: str | None = Field(description="ID of the realtime session that it was part of.")
+    session: str | None = Field(description="ID of the session that it was part of.")
     dropped_params: list[str] = Field(description="Parameters that the provider was not sent.")
     upstream_request_id: str | None = Field(
         description="For operators: the provider's ID of the request."
@@ -368,7 +368,9 @@ class RequestList(Schema):
     )
 
 
-class RequestQuery(pagination.PageQuery, Wanted):
+class PeriodQuery(pagination.PageQuery, Wanted):
+    """A page of what has requests in a period."""
+
     from_: str | None = Field(
         None, alias="from", description="A date, or a time with its offset; included."
     )
@@ -379,12 +381,15 @@ class RequestQuery(pagination.PageQuery, Wanted):
         ),
     )
     tz: Zone = Field("UTC", description="The time zone of dates.")
+
+
+class RequestQuery(PeriodQuery):
     status: Literal["ok", "error", "stopped", "review"] | None = Field(
         None,
         description="`error`: ended with status 400 or above. `review`: the provider's count "
         "was implausible or unpriced, and it is not settled yet.",
     )
-    session: Id | None = Field(None, description="ID of a realtime session.")
+    session: Id | None = Field(None, description="ID of a session.")
 
 
 @router.get("/usage", response=UsageOut, by_alias=True, summary="Aggregate usage")
@@ -455,16 +460,12 @@ def export_focus(request: HttpRequest, query: Query[FocusQuery]) -> HttpResponse
 def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str, Any]:
     """Completed requests, newest first. A model key sees its own, a developer their own."""
     actor = actors.actor_of(request)
-    zone = filters.read_zone(query.tz)
-    period = Period(
-        _edge("from", query.from_, zone, end=False) if query.from_ else None,
-        _edge("to", query.to, zone, end=True) if query.to else None,
-    )
+    period = period_of(query)
     page = request_log.request_page(
         actor,
         period,
         replace(
-            _scope(query),
+            scope_of(query),
             status=query.status,
             session_id=filters.read_id(query.session) if query.session else None,
         ),
@@ -524,10 +525,20 @@ def usage_filter_of(query: FocusQuery) -> UsageFilter:
         usage_filter = filters.between(start_at, end_at, zone, now, grain="day")
     except ValueError as error:
         raise RangeRefused("from", str(error)) from None
-    return replace(usage_filter, scope=_scope(query))
+    return replace(usage_filter, scope=scope_of(query))
 
 
-def _scope(query: Wanted) -> Scope:
+def period_of(query: PeriodQuery) -> Period:
+    """Return the period of a list. Raises RangeRefused."""
+    zone = filters.read_zone(query.tz)
+    return Period(
+        _edge("from", query.from_, zone, end=False) if query.from_ else None,
+        _edge("to", query.to, zone, end=True) if query.to else None,
+    )
+
+
+def scope_of(query: Wanted) -> Scope:
+    """Return which requests are meant."""
     return Scope(
         models=tuple(query.model),
         keys=tuple(filters.read_id(key) for key in query.key),

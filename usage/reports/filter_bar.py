@@ -69,18 +69,20 @@ def usage_bar(
     usage_filter: UsageFilter,
     *,
     log: bool = False,
+    single: bool = True,
     kept: tuple[tuple[str, str], ...] = (),
     at: Freshness | None = None,
     before: Sequence[Field] = (),
 ) -> FilterBar:
     """Build the fields of a range and its filters, after a page's own. `kept` stays in the
-    address."""
+    address. A `log` has fields that only `single` requests are found by, unless it lists something
+    else."""
     fields = [*before, *_range_fields(usage_filter)]
     if not log:
         compared = usage_filter.compare
         fields.append(Field("compare", gettext("Compared with"), value=compared, choices=COMPARED))
     fields += _scope_fields(actor, usage_filter, at)
-    if log:
+    if log and single:
         fields += _log_fields(usage_filter)
     zone = usage_filter.zone.key
     zones = [(name, name.replace("_", " ")) for name in dict.fromkeys((*ZONES, zone))]

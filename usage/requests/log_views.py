@@ -34,6 +34,7 @@ from usage.requests import words
 from usage.requests.columns import REQUESTS, LogSource, hidden_columns
 from usage.requests.histogram import Bar, histogram, sums_of_bars
 from usage.requests.log import RequestRow
+from usage.requests.outcomes import CLIENT_STOPPED, has_failed
 from usage.rollups.buckets import Span
 from usage.rollups.levels import read_freshness
 from usage.saved_views.views import menu_of
@@ -158,7 +159,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
         "href": f"{href}?tz={zone}" if zone != "UTC" else href,
         "id": id,
         "time": row.admitted_at,
-        "status": _status(row),
+        "status": status_badge(row.status, row.kind),
         "model": row.model,
         "key": words.key_name(row.key_name),
         "person": row.user,
@@ -185,12 +186,13 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
     }
 
 
-def _status(row: RequestRow) -> Badge:
-    if row.status is None:
+def status_badge(status: int | None, kind: str | None) -> Badge:
+    """Return how a request ended; one without a status runs still."""
+    if status is None:
         return Badge(_("Running"), "info", "circle-dashed")
-    if row.stopped:
+    if status == CLIENT_STOPPED:
         return Badge(_("Stopped"))
-    if row.failed:
-        text = words.status_text(row.status)
-        return Badge(text, "bad", hint=words.KINDS.get(row.kind or "", row.kind or ""))
-    return Badge(words.status_text(row.status), "ok")
+    text = words.status_text(status)
+    if has_failed(status):
+        return Badge(text, "bad", hint=words.KINDS.get(kind or "", kind or ""))
+    return Badge(text, "ok")

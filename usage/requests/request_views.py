@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -155,7 +154,7 @@ def _detail(
         **_payers(visible_detail, places),
         "raw_usage": _pretty(visible_detail.raw_usage),
         "speed": _speed(row),
-        **_session(row, zone),
+        "session": row.session_id and id_text(row.session_id),
         "callback": _callback(actor, visible_detail),
         "tokens": reports.tokens_of(row.meters),
         **(
@@ -169,23 +168,6 @@ def _detail(
     with timezone.override(zone):
         status = 422 if form is not None else 200
         return render_part(request, "usage/requests/request.html", part, context, status=status)
-
-
-def _session(row: RequestRow, zone: dt.tzinfo) -> dict[str, str]:
-    """Its realtime session, and the query of the log of all its responses. A session is no longer
-    than an hour, but may reach over midnight."""
-    if row.session_id is None:
-        return {}
-    session = id_text(row.session_id)
-    first, last = (row.admitted_at.astimezone(zone) + step for step in (-2 * _HOUR, 2 * _HOUR))
-    query = {
-        "range": "custom",
-        "from": first.date().isoformat(),
-        "to": last.date().isoformat(),
-        "tz": str(zone),
-        "session": session,
-    }
-    return {"session": session, "session_query": urlencode(query)}
 
 
 def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | None:

@@ -47,7 +47,6 @@ class Target(NamedTuple):
     """`path` is put behind an address of one's own that does not end in a version."""
 
     provider: str
-    host: str = ""
     path: str = ""
 
 
@@ -71,12 +70,14 @@ _PROVIDERS: Final[Mapping[str, Target]] = {
     "ollama_chat": Target("ollama", path="/v1"),
     "hosted_vllm": Target("vllm"),
     "jina_ai": Target("jina"),
-    "groq": Target("openai_compatible", "https://api.groq.com/openai/v1"),
-    "mistral": Target("openai_compatible", "https://api.mistral.ai/v1"),
-    "together_ai": Target("openai_compatible", "https://api.together.xyz/v1"),
-    "fireworks_ai": Target("openai_compatible", "https://api.fireworks.ai/inference/v1"),
-    "perplexity": Target("openai_compatible", "https://api.perplexity.ai"),
-    "lm_studio": Target("openai_compatible"),
+    "groq": Target("groq"),
+    "cerebras": Target("cerebras"),
+    "mistral": Target("mistral"),
+    "together_ai": Target("together"),
+    "fireworks_ai": Target("fireworks"),
+    "deepinfra": Target("deepinfra"),
+    "perplexity": Target("perplexity"),
+    "lm_studio": Target("lm_studio"),
 }
 # Names that LiteLLM knows without a provider before them.
 _BY_NAME: Final = (
@@ -250,7 +251,7 @@ def _own_provider(target: Target, params: Mapping[str, Any]) -> str:
 
 
 def _address(target: Target, params: Mapping[str, Any]) -> str:
-    base = str(params.get("api_base") or params.get("base_url") or target.host).strip().rstrip("/")
+    base = str(params.get("api_base") or params.get("base_url") or "").strip().rstrip("/")
     if base and target.path and not _VERSION.search(base):
         base += target.path
     version = str(params.get("api_version") or "")

@@ -1,4 +1,4 @@
-"""`manage.py month`: months of requests in files (docs/production.md, "Months in files")."""
+"""`manage.py month`: months of requests in files (docs/production/scale.md, "Months in files")."""
 
 import argparse
 import datetime as dt

@@ -9,6 +9,7 @@ import msgspec
 
 from dialects.chat import events as neutral
 from dialects.json.raw_json import ABSENT, parser, size, top_members, value_bytes, value_of
+from dialects.openai.answer.content_chunks import read_chunks
 from dialects.openai.answer.finish_reasons import FINISH_REASONS
 from dialects.streams.stream import ChoiceProgress
 
@@ -165,10 +166,11 @@ def _loose_choice(item: dict[str, Any]) -> Choice:
 def _loose_delta(item: Any) -> Delta | None:
     if not isinstance(item, dict):
         return None
-    calls = item.get("tool_calls")
+    calls, content = item.get("tool_calls"), item.get("content")
+    thought, text = read_chunks(content) or ("", _text(content))
     return Delta(
-        content=_text(item.get("content")),
-        reasoning_content=_text(item.get("reasoning_content")),
+        content=text,
+        reasoning_content=_text(item.get("reasoning_content")) or thought,
         reasoning=_text(item.get("reasoning")),
         refusal=_text(item.get("refusal")),
         tool_calls=[_loose_call(call) for call in calls if isinstance(call, dict)]

@@ -27,9 +27,11 @@ from dialects.chat.reasoning import budget_of, effort_of, nearest, thinks
 from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
 from dialects.openai.message_encode import write_messages
+from dialects.openai.request import mistral
 from dialects.openai.request.quirks import (
     CAP_NAMES,
     JSON_SENTENCE,
+    LOGPROBS,
     NOT_PARAMETERS,
     PENALTIES,
     SAMPLING,
@@ -94,6 +96,9 @@ class _RequestWriter:
         self._write_tools()
         self._write_extra()
         messages = write_messages(self._request, self._flags, self._sentence)
+        if self._has("mistral_form"):
+            messages = [mistral.fit_message(message) for message in messages]
+            self._fit_to_mistral()
         self._body = {"model": self._upstream.model, "messages": messages} | self._body
         return Encoded(msgspec.json.encode(self._body), tuple(dict.fromkeys(self._dropped)))
 
@@ -115,8 +120,12 @@ class _RequestWriter:
             fields += PENALTIES
         if self._has("no_parallel_tools"):
             fields.append("parallel_tool_calls")
+        if self._has("no_logprobs"):
+            fields += LOGPROBS
         if not self._same and not self._has("top_k"):
             fields.append("top_k")
+        if self._has("mistral_form"):
+            fields += mistral.UNKNOWN_FIELDS
         self._omitted.update(fields)
         marks = self._has("cache_control")
         self._dropped += dropped_names(request, "openai", *fields, marks=marks)
@@ -305,6 +314,15 @@ class _RequestWriter:
             self._body["parameters"] = parameters
         else:
             self._dropped.append("parameters")
+
+    def _fit_to_mistral(self) -> None:
+        for name, own_name in mistral.RENAMED.items():
+            if name in self._body:
+                self._body[own_name] = self._body.pop(name)
+        for name in mistral.unknown_members(self._body):
+            del self._body[name]
+            if name not in mistral.UNTOLD:
+                self._dropped.append(name)
 
     def _drop(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))

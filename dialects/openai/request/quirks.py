@@ -17,6 +17,8 @@ from dialects.chat.chat import Effort, Flag
 from dialects.chat.reasoning import EFFORTS, nearest
 from dialects.errors.errors import RequestFault
 from dialects.json.body import Body, Quirks
+from dialects.json.raw_json import value_of
+from dialects.openai.request import mistral
 
 CAP_NAMES: Final = ("max_completion_tokens", "max_tokens")
 JSON_SENTENCE: Final = "Answer with one JSON object only, without any other text."
@@ -42,20 +44,28 @@ _FLAGS: Final[frozenset[Flag]] = frozenset(
         "no_web_search_options",
         "temperature_max_1",
         "thinking_no_forced_tool",
+        "mistral_form",
+        "no_logprobs",
+        "no_message_names",
     }
 )
+LOGPROBS: Final = ("logprobs", "top_logprobs", "logit_bias")
 SAMPLING: Final = (
     "temperature",
     "top_p",
     "presence_penalty",
     "frequency_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
+    *LOGPROBS,
 )
 PENALTIES: Final = ("presence_penalty", "frequency_penalty", "stop")
 _THINKING: Final = ("reasoning_effort", "thinking", "enable_thinking", "thinking_budget")
 _DEVELOPER: Final = b'"developer"'
+_NO_FORCED_TOOL: Final[frozenset[Flag]] = frozenset(
+    {"thinking_no_forced_tool", "enable_thinking_switch"}
+)
+_OF_MESSAGES: Final[frozenset[Flag]] = frozenset(
+    {"reasoning_content_rule", "mistral_form", "no_message_names"}
+)
 _SWITCHES: Final = {"enabled": True, "auto": True, "disabled": False}
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -122,14 +132,18 @@ class _BodyFitter:
             self._drop(*PENALTIES)
         if "no_parallel_tools" in flags:
             self._drop("parallel_tool_calls")
+        if "no_logprobs" in flags:
+            self._drop(*LOGPROBS)
         if "temperature_max_1" in flags:
             self._bound_temperature()
         self._fit_thinking()
         self._fit_tool_choice()
         sentence = self._fit_output() if "json_object_only" in flags else ""
         renamed = "no_developer_role" in flags and _DEVELOPER in self._body.raw
-        if sentence or renamed or "reasoning_content_rule" in flags:
+        if sentence or renamed or not flags.isdisjoint(_OF_MESSAGES):
             self._fit_messages(sentence, thoughts)
+        if "mistral_form" in flags:
+            self._fit_to_mistral()
 
     # ---- members
 
@@ -242,7 +256,7 @@ class _BodyFitter:
             self._drop("tool_choice")
             if choice == "none":
                 self._remove("tools")
-        elif "thinking_no_forced_tool" in self._flags and choice != "none":
+        elif self._flags >= _NO_FORCED_TOOL and choice != "none":
             self._remove("thinking_budget")
             self.edits["enable_thinking"] = b"false"
 
@@ -266,10 +280,23 @@ class _BodyFitter:
             after = [_as_system(message) for message in after]
         if "reasoning_content_rule" in self._flags:
             after = [_with_thought(message, thoughts) for message in after]
+        if "no_message_names" in self._flags:
+            after = [_without_name(message) for message in after]
+        if "mistral_form" in self._flags:
+            after = [_as_mistral(message) for message in after]
         if sentence:
             after = _with_sentence(after, sentence)
         if list(map(bytes, after)) != list(map(bytes, before)):
             self.edits["messages"] = _encode(after)
+
+    def _fit_to_mistral(self) -> None:
+        for name, own_name in mistral.RENAMED.items():
+            value = self._raw(name)
+            self._remove(name)
+            if value is not None:
+                self.edits[own_name] = value
+        self.edits |= dict.fromkeys(mistral.UNTOLD)
+        self._drop(*mistral.unknown_members({**self._body.members, **self.edits}))
 
 
 def _messages(body: Body) -> list[msgspec.Raw]:
@@ -290,6 +317,21 @@ def _as_system(raw: msgspec.Raw) -> msgspec.Raw:
     if _DEVELOPER not in bytes(raw) or _object(raw).get("role") != "developer":
         return raw
     return msgspec.Raw(_encode(_members.decode(raw) | {"role": "system"}))
+
+
+def _without_name(raw: msgspec.Raw) -> msgspec.Raw:
+    message = _object(raw) if b'"name"' in bytes(raw) else {}
+    if "name" not in message or message.get("role") == "tool":
+        return raw
+    members = _members.decode(raw)
+    del members["name"]
+    return msgspec.Raw(_encode(members))
+
+
+def _as_mistral(raw: msgspec.Raw) -> msgspec.Raw:
+    message = value_of(bytes(raw))
+    fitted = mistral.fit_message(message) if isinstance(message, dict) else message
+    return raw if fitted == message else msgspec.Raw(_encode(fitted))
 
 
 def _with_thought(raw: msgspec.Raw, thoughts: Mapping[str, str]) -> msgspec.Raw:

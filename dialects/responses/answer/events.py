@@ -240,6 +240,10 @@ class AnswerReader:
             item.citations.add(source)
             yield neutral.Citation(0, source)
 
+    def _cite_found(self, item: _Item, result: dict[str, Any]) -> Iterator[neutral.Citation]:
+        found = {"type": "url_citation", "url": result.get("url"), "title": result.get("title")}
+        yield from self._cite_source(item, found, 0)
+
     def _cite_all(
         self, item: _Item, content: Sequence[dict[str, Any]]
     ) -> Iterator[neutral.Citation]:
@@ -264,6 +268,10 @@ class AnswerReader:
             case "web_search_call":
                 self.searches += text_of(members, "status") != "failed"
                 return []
+            case "search_results" if self._translate:
+                # Perplexity's own item, with what it found in its search.
+                results = dicts(members.get("results"))
+                return [found for result in results for found in self._cite_found(item, result)]
             case "image_generation_call":
                 result = text_of(members, "result")
                 if self._translate and result:

@@ -14,6 +14,7 @@ from relay.media.realtime.attempt import RealtimeAttempt
 from relay.media.realtime.operation import session_invocation
 from relay.media.realtime.sink import STOPPING_EXTENSION, RealtimeSink
 from relay.requests.context import RequestContext
+from relay.requests.sessions import realtime_session
 
 
 async def open_session(request: Request) -> None:
@@ -23,7 +24,7 @@ async def open_session(request: Request) -> None:
     if not isinstance(sink, RealtimeSink):
         raise RequestFault("malformed_json", None, "send Upgrade: websocket to open a session")
     invocation = session_invocation(request.invocation, request.snapshot, request.scope)
-    options = msgspec.structs.replace(options, session_id=sink.request_id)
+    options = msgspec.structs.replace(options, session=realtime_session(sink.request_id))
     sink.listen(request.receive)
     await run_session(request.life, request.make_context(invocation, options), sink, request.scope)
 

@@ -32,6 +32,7 @@ from relay.requests.context import (
     context_of_task,
 )
 from relay.requests.labels import Labels
+from relay.requests.sessions import realtime_session
 
 _PATH: Final = "/v1/realtime"
 _INVOCATION: Final = read_invocation(find_endpoint(_PATH), _PATH, (), b"")
@@ -94,7 +95,7 @@ async def _converse(
     life: Lifespan, principal: Principal, session: PageSession, sink: RealtimeSink, scope: Scope
 ) -> None:
     options = RequestOptions(
-        labels=session.labels, client_app=PLAYGROUND, session_id=sink.request_id
+        labels=session.labels, client_app=PLAYGROUND, session=realtime_session(sink.request_id)
     )
     context = _context(life, principal, sink, session.model, sink.request_id, options)
     await run_session(life, context, sink, scope)

@@ -98,6 +98,22 @@ def test_each_type_leads_to_an_address_of_its_provider(peer: Peer) -> None:
         assert kind.host == "" or base_url.startswith(kind.host), number
 
 
+@pytest.mark.parametrize(
+    ("peer", "number", "expected"),
+    [
+        ("new-api", 27, ("perplexity", "https://api.perplexity.ai/v1")),
+        ("new-api", 42, ("mistral", "https://api.mistral.ai/v1")),
+        ("one-api", 28, ("mistral", "https://api.mistral.ai/v1")),
+        ("one-api", 29, ("groq", "https://api.groq.com/openai/v1")),
+        ("one-api", 39, ("together", "https://api.together.xyz/v1")),
+    ],
+)
+def test_types_with_a_provider_of_their_own(
+    peer: Peer, number: int, expected: tuple[str, str]
+) -> None:
+    assert address_of(CHANNEL_TYPES[peer][number], "") == expected
+
+
 def test_own_address_gets_the_path_of_its_type() -> None:
     types = CHANNEL_TYPES["new-api"]
     assert address_of(types[1], "") == ("openai", "https://api.openai.com/v1")

@@ -77,9 +77,10 @@ def test_a_choice_leads_nowhere_else(db: None, client: Client, back: str) -> Non
 
 
 @pytest.mark.extended
-def test_the_component_page_is_for_operators(people: Cast) -> None:
-    assert signed_in(people.dora).get("/design/").status_code == 200
-    assert signed_in(people.alice).get("/design/").status_code == 404
+@pytest.mark.parametrize("path", ["/design/", "/design/chat"])
+def test_the_component_pages_are_for_operators(people: Cast, path: str) -> None:
+    assert signed_in(people.dora).get(path).status_code == 200
+    assert signed_in(people.alice).get(path).status_code == 404
 
 
 def test_a_missing_page_has_the_request_id_and_is_kept_nowhere(client: Client) -> None:

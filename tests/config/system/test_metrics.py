@@ -4,11 +4,12 @@ import json
 import re
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from django.conf import settings as django_settings
 from django.db import connection, transaction
 from django.test import Client
@@ -236,23 +237,40 @@ def test_refusals_of_busy_processes_are_added_up(key: Key) -> None:
     assert not result["weir_requests_total"]
 
 
-def test_the_dashboard_asks_for_metrics_that_are_there(key: Key) -> None:
-    """Its queries name only what a scrape has, with the labels that it has there."""
+def dashboard_queries() -> list[str]:
+    file = django_settings.BASE_DIR / "deploy/grafana/weir.json"
+    panels = json.loads(file.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def rule_queries() -> list[str]:
+    file = django_settings.BASE_DIR / "deploy/prometheus/weir.rules.yml"
+    groups = yaml.safe_load(file.read_text())["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize(
+    ("queries", "later"),
+    [
+        # Jobs have no samples before a web process has looked at them, nor has a walk that goes on.
+        (dashboard_queries, {"weir_job_late"}),
+        (rule_queries, {"weir_job_late", "weir_ledger_walked_timestamp_seconds"}),
+    ],
+)
+def test_what_is_asked_for_is_there(
+    key: Key, queries: Callable[[], list[str]], later: set[str]
+) -> None:
+    """Queries name only what a scrape has, with the labels that it has there."""
     happen(key)
-    panels = json.loads((django_settings.BASE_DIR / "deploy/grafana/weir.json").read_text())[
-        "panels"
-    ]
-    queries = " ".join(target["expr"] for panel in panels for target in panel["targets"])
-    results = {
-        sample.name: set(sample.labels)
-        for family in text_string_to_metric_families(metrics_text().decode())
-        for sample in family.samples
-    }
-    asked = set(re.findall(r"weir_\w+", queries))
-    # Jobs have no samples before a web process has looked at them.
-    assert asked - results.keys() == {"weir_job_late"}
-    for name, matchers in re.findall(r"(weir_\w+)\{([^}]*)\}", queries):
-        assert set(re.findall(r"(\w+)!?=", matchers)) <= results[name]
+    families = list(text_string_to_metric_families(metrics_text().decode()))
+    results = {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    text = " ".join(queries())
+    asked = set(re.findall(r"weir_\w+", text))
+    assert asked - results.keys() == later
+    assert later <= {family.name for family in families}
+    for name, matchers in re.findall(r"(weir_\w+)\{([^}]*)\}", text):
+        if name not in later:
+            assert set(re.findall(r"(\w+)(?:=~|!~|!?=)", matchers)) <= results[name]
 
 
 # ---- who may read it

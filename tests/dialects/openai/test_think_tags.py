@@ -103,3 +103,45 @@ def test_a_whole_answer(source_text: str, thought: str, text: str) -> None:
     assert choice["message"].get("reasoning_content", "") == thought
     assert choice["message"]["content"] == text
     assert untag_answer(b"no json") == b"no json"
+
+
+# What Mistral's models send while they reason, then a text in one more list, then plain texts.
+CHUNKS: list[dict[str, Any]] = [
+    {"role": "assistant", "content": ""},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "pl"}]}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "an"}]}]},
+    {"content": [{"type": "text", "text": "ans"}]},
+    {"content": "wer"},
+    {"content": [{"type": "text", "text": "!"}, {"type": "reference", "reference_ids": [1]}]},
+]
+
+
+@pytest.mark.parametrize("translate", [False, True])
+def test_a_stream_of_chunks(translate: bool) -> None:
+    raw = b"".join([*map(chunk, CHUNKS), chunk({}, "stop"), DONE_FRAME])
+    decoder = TagsDecoder(Decoder(include_usage=True, translate=translate), 1)
+    steps = [*decoder.feed(raw), *decoder.end()]
+    events: list[Event] = [event for step in steps for event in step.events]
+    assert "".join(e.text for e in events if isinstance(e, ReasoningDelta)) == "plan"
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "answer!"
+    if not translate:
+        frames = b"".join(step.raw for step in steps).split(b"\n\n")[:-2]
+        deltas = [json.loads(frame[6:])["choices"][0]["delta"] for frame in frames]
+        assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "plan"
+        assert "".join(delta.get("content", "") for delta in deltas) == "answer!"
+
+
+def test_a_whole_answer_of_chunks() -> None:
+    content = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "plan"}], "closed": True},
+        {"type": "text", "text": "answer"},
+    ]
+    message = {"role": "assistant", "content": content}
+    read = json.loads(untag_answer(json.dumps({"choices": [{"message": message}]}).encode()))
+    assert read["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "answer",
+        "reasoning_content": "plan",
+    }
+    other = b'{"choices":[{"message":{"content":[{"type":"text"}]}}]}'
+    assert untag_answer(other) == other

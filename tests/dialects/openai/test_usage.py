@@ -239,3 +239,43 @@ def test_all_details_are_told() -> None:
             "image_tokens": 0,
         },
     }
+
+
+# What hosts of open models and Mistral send, beside what OpenAI does: members of their references.
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (  # Groq: its client for Python, CompletionUsage
+            {"queue_time": 0.03, "prompt_time": 0.01, "completion_time": 0.2, "total_time": 0.21,
+             "prompt_tokens_details": {"cached_tokens": 4},
+             "completion_tokens_details": {"reasoning_tokens": 2}},
+            {"in_text": 6, "in_cache_read": 4, "out_text": 3, "out_reasoning": 2},
+        ),
+        (  # Cerebras: its client for Python
+            {"prompt_tokens_details": {"cached_tokens": 4},
+             "completion_tokens_details": {"accepted_prediction_tokens": 1,
+                                           "rejected_prediction_tokens": 0}},
+            {"in_text": 6, "in_cache_read": 4, "out_text": 5},
+        ),
+        (  # Mistral: its client for Python, UsageInfo
+            {"prompt_audio_seconds": None, "request_count": 1, "num_cached_tokens": 4,
+             "prompt_tokens_details": {"cached_tokens": 4, "messages": [
+                 {"role": "user", "total_tokens": 10, "truncated": False, "usage_count": 1}]},
+             "prompt_token_details": {"cached_tokens": 4, "audio_tokens": 0, "messages": None},
+             "completion_tokens_details": {"reasoning_tokens": 2}},
+            {"in_text": 6, "in_cache_read": 4, "out_text": 3, "out_reasoning": 2},
+        ),
+        ({"cached_tokens": 4}, {"in_text": 6, "in_cache_read": 4, "out_text": 5}),  # Together AI
+        ({"estimated_cost": 0.0000268}, {"in_text": 10, "out_text": 5}),  # DeepInfra
+    ],
+)  # fmt: skip
+def test_members_of_other_hosts(usage: dict[str, object], expected: dict[str, int]) -> None:
+    counted = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    got = quantities(json.dumps(counted | usage).encode())
+    assert (got.flags, got.unknown) == ((), ())
+    assert got.meters == expected
+
+
+def test_mistrals_sound_is_charged_by_the_second() -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "prompt_audio_seconds": 7}
+    assert quantities(json.dumps(usage).encode()).unknown == ("prompt_audio_seconds",)

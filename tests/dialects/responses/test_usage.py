@@ -53,6 +53,73 @@ def test_every_part_is_in_one_meter() -> None:
     }
 
 
+# What Perplexity's Agent API answered to a request with two searches (2026-10).
+PERPLEXITY = {
+    "input_tokens": 11575,
+    "input_tokens_details": {
+        "cache_creation_input_tokens": 6296,
+        "cache_read_input_tokens": 5270,
+        "cached_tokens": 5270,
+    },
+    "output_tokens": 227,
+    "output_tokens_details": {"reasoning_tokens": 28},
+    "tool_calls_details": {"search_web": {"cost_usd": 0.005, "invocation": 2}},
+    "total_tokens": 11802,
+    "cost": {
+        "cache_creation_cost": 0.00157,
+        "cache_read_cost": 0.00033,
+        "input_cost": 0,
+        "output_cost": 0.00057,
+        "tool_calls_cost": 0.005,
+        "tool_calls_cost_details": {"search_web": 0.005},
+        "currency": "USD",
+        "total_cost": 0.00747,
+    },
+}
+
+
+def test_perplexity_counts_its_searches_and_both_sides_of_its_cache() -> None:
+    got = quantities(json.dumps(PERPLEXITY).encode())
+    assert (got.flags, got.unknown) == ((), ())
+    assert got.meters == {
+        "in_text": 9,
+        "in_cache_read": 5270,
+        "in_cache_write_5m": 6296,
+        "out_text": 199,
+        "out_reasoning": 28,
+        "searches": 2,
+    }
+    # The form of its reference has no `cached_tokens`.
+    raw = json.dumps(PERPLEXITY).replace(', "cached_tokens": 5270', "")
+    assert quantities(raw.encode()).meters == got.meters
+
+
+@pytest.mark.parametrize(
+    ("calls", "unknown"),
+    [
+        ({"fetch_url": {"invocation": 1}}, ("tool_calls_details.fetch_url.invocation",)),
+        ({"fetch_url": {"invocation": 0}}, ()),
+        (
+            {"search_web": {"invocation": 1, "made_up": 2}},
+            ("tool_calls_details.search_web.made_up",),
+        ),
+    ],
+)
+def test_calls_of_tools_without_a_price_are_reviewed(
+    calls: dict[str, object], unknown: tuple[str, ...]
+) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "tool_calls_details": calls}
+    assert quantities(json.dumps(usage).encode()).unknown == unknown
+
+
+@pytest.mark.parametrize(
+    ("cost", "unknown"), [(0.01, ()), ({"total_cost": 0.01}, ()), ([1], ("cost",)), (None, ())]
+)
+def test_a_cost_is_a_number_or_an_object(cost: object, unknown: tuple[str, ...]) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "cost": cost}
+    assert quantities(json.dumps(usage).encode()).unknown == unknown
+
+
 @pytest.mark.parametrize(
     ("raw", "flag"),
     [

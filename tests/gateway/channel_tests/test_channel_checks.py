@@ -11,13 +11,15 @@ from accounts.models import AuditEvent
 from billing.models import Posting
 from billing.prices.conditions import PriceKey
 from billing.prices.prices import set_price
+from gateway.catalogue.model_lists import list_models
 from gateway.channel_tests.calls import _SCHEMA, STAGES, ChannelCheck, fits
-from gateway.channel_tests.channel_test import check_channel, upstream_name
-from gateway.channels.channels import create_channel
+from gateway.channel_tests.channel_test import check_channel, target_of, upstream_name
+from gateway.channels.channels import change_channel, create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.models import Channel
 from gateway.settings.installation import save_settings
 from lib import clock
+from tests.fakes.bedrock import ACCESS, OWN, FakeBedrock
 from tests.fakes.listeners import hanging_port, refused_port
 from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
@@ -72,6 +74,26 @@ def test_nothing_is_billed(fake: FakeUpstream) -> None:
     check_channel(SYSTEM, channel_to(fake.url), "fake")
     for rows in (Posting.objects, Attempt.objects, UsageRecord.objects):
         assert not rows.exists()
+
+
+@pytest.mark.parametrize("model", ["claude", "nova"])
+def test_a_channel_to_bedrock_signs_its_test(fake: FakeUpstream, model: str) -> None:
+    models = {
+        "claude": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "nova": "eu.amazon.nova-lite-v1:0",
+    }
+    more = {"provider": "bedrock", "models": models, "timeouts": {"first_content": 20}}
+    with FakeBedrock(fake) as bedrock:
+        channel = channel_to(bedrock.url, bedrock.key, **more)
+        result = check_channel(SYSTEM, channel, model)
+        assert (result.fault, reached(result)) == (None, list(STAGES["streamed"]))
+        listed = list_models(target_of(channel))
+        assert (listed.fault, listed.names) == (None, [OWN, "us.anthropic.claude-opus-4-6-v1"])
+        change_channel(SYSTEM, channel, {"keys": [f"{ACCESS}|another-secret"]})
+        wrong = check_channel(SYSTEM, Channel.objects.get(), model)
+    assert (wrong.fault, wrong.status) == ("key", 403)
+    assert "another-secret" not in str(wrong)
+    assert ACCESS not in wrong.body
 
 
 # fault of the fake -> what the test says, and the last stage that passed

@@ -15,8 +15,6 @@ from dialects.chat.chat import (
     ToolChoice,
     ToolResult,
 )
-from dialects.codecs import CODECS
-from dialects.endpoints.operation import chat_operation
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of
@@ -77,8 +75,9 @@ def outgoing(
     known = capabilities_of(model, provider, asked)
     dialect = dialect_for(provider, known, "openai", needs_of(request))
     upstream = upstream_of(provider, dialect, model, known)
-    encoded = CODECS[dialect].encode(request, upstream)
-    operation = chat_operation(dialect, stream=request.stream)
+    codec = provider.codec(dialect)
+    encoded = codec.encode(request, upstream)
+    operation = codec.upstream_operation(stream=request.stream)
     return {
         "dialect": dialect,
         "method": "POST",

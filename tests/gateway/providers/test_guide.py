@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gateway.providers import PROVIDERS
 from gateway.providers.provider import Provider
 from tests.gateway.providers.asking import CASES, outgoing
 
@@ -42,3 +43,10 @@ def test_what_the_guide_names_is_there() -> None:
             assert (ROOT / path).exists(), path
     for case in CASES:
         assert f"`{case}.json`" in GUIDE
+
+
+def test_the_page_on_channels_lists_every_provider() -> None:
+    page = (ROOT / "docs/channels.md").read_text()
+    table = page.partition("## Providers")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([a-z_]+)`", table)) - {"provider"} == set(PROVIDERS)
+    assert f"{len(PROVIDERS)} kinds of providers" in (ROOT / "CHANGELOG.md").read_text()

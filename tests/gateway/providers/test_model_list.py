@@ -6,11 +6,13 @@ import pytest
 
 from dialects.chat.chat import Dialect
 from gateway.providers.model_list import NotAList, first_query, read_page
+from tests.fakes.bedrock import OWN, PROFILES
 
 
 def test_openai_has_one_page() -> None:
     page = read_page("openai", {"object": "list", "data": [{"id": "a"}, {"id": "b"}]})
     assert (first_query("openai"), page.names, page.next_query) == ("", ["a", "b"], "")
+    assert read_page("openai", [{"id": "a"}, {"id": "b"}]) == page
 
 
 def test_anthropic_pages_by_its_last_id() -> None:
@@ -27,6 +29,16 @@ def test_gemini_pages_by_a_token_and_names_what_can_answer() -> None:
     assert page == (["gemini-x"], "pageSize=1000&pageToken=a%26b")
     assert read_page("gemini", {"models": [chat]}).next_query == ""
     assert read_page("gemini", {}).names == []
+
+
+def test_bedrock_pages_by_a_token_and_names_profiles() -> None:
+    page = read_page("converse", {"inferenceProfileSummaries": PROFILES, "nextToken": "a+"})
+    names = ["us.anthropic.claude-opus-4-6-v1", OWN]
+    assert page == (names, "maxResults=1000&nextToken=a%2B")
+    assert read_page("converse", {"inferenceProfileSummaries": []}) == ([], "")
+    for wrong in ({}, {"inferenceProfileSummaries": [{"type": "SYSTEM_DEFINED"}]}):
+        with pytest.raises(NotAList):
+            read_page("converse", wrong)
 
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])

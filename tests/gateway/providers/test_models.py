@@ -30,6 +30,8 @@ NAMED = {
     "zhipu": "glm-5 glm-4.7",
     "bytedance": "doubao-seed-1-8-251228",
     "moonshot": "kimi-k2.5",
+    "mistral": "mistral-large-4-0 mistral-medium-3-5 mistral-small-2603 codestral-2508 "
+    "ministral-8b-2512 devstral-2512 mistral-embed voxtral-mini-2602",
 }
 IDS = [name for names in NAMED.values() for name in names.split()]
 
@@ -158,6 +160,10 @@ qwen3-omni-flash        | image audio | yes | none | - | enable_search | 64k | 1
 glm-4.7                 | - | yes | object | - | glm | 200k | 128k
 doubao-seed-1-8-251228  | image | yes | schema | minimal low medium high | - | 256k | 64k
 kimi-k2.5               | image | yes | schema | - | kimi | 256k | 32k
+openai/gpt-oss-120b     | - | yes | schema | low medium high | - | 131k | -
+mistral-medium-3-5      | image | yes | schema | none high | - | 256k | -
+mistral-large-4-0       | all | yes | schema | - | - | 1M | -
+codestral-2508          | all | yes | schema | - | - | 128k | -
 """
 
 
@@ -257,7 +263,8 @@ def test_models_that_only_chat(name: str, only: bool) -> None:
 
 
 def test_gpt_oss_is_nobodys_api() -> None:
-    assert find_row("openai/gpt-oss-120b") == UNKNOWN
+    known = row("openai/gpt-oss-120b")
+    assert (known.owner, known.flags, known.traits) == ("", frozenset(), frozenset())
 
 
 @pytest.mark.parametrize("name", ["", "llama3.2:3b", "my-model", "o", "gpt", "x/"])

@@ -6,8 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.chat.chat import Dialect
-from dialects.endpoints.operation import Operation, chat_operation
+from dialects.endpoints.operation import Operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
+from gateway.providers.models import OWNER_FLAGS, capabilities_of
 from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 from tests.gateway.providers.asking import NOT_CHATTING
 
@@ -94,6 +95,13 @@ def test_bad_base_url(base_url: str) -> None:
         ("doubao", "https://h", "embeddings", "https://h/api/v3/embeddings"),
         ("qwen", "https://h", "models", "https://h/compatible-mode/v1/models"),
         ("openrouter", "", "messages", "https://openrouter.ai/api/v1/messages"),
+        (
+            "bedrock",
+            "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+            "models",
+            "https://bedrock-fips.us-gov-west-1.amazonaws.com/inference-profiles",
+        ),
+        ("bedrock", "http://h:1", "converse", "http://h:1/model/m-1/converse"),
         ("cohere", "", "rerank", "https://api.cohere.ai/v2/rerank"),
         ("cohere", "", "embeddings", "https://api.cohere.ai/compatibility/v1/embeddings"),
         ("cohere", "https://a.example/compatibility/v1", "rerank", "https://a.example/v2/rerank"),
@@ -102,6 +110,22 @@ def test_bad_base_url(base_url: str) -> None:
         ("jina", "", "rerank", "https://api.jina.ai/v1/rerank"),
         ("jina", "", "embeddings", "https://api.jina.ai/v1/embeddings"),
         ("ollama", "", "responses", "http://127.0.0.1:11434/v1/responses"),
+        ("lm_studio", "http://10.0.0.5:1234", "messages", "http://10.0.0.5:1234/v1/messages"),
+        (
+            "perplexity",
+            "https://api.perplexity.ai",
+            "responses",
+            "https://api.perplexity.ai/v1/responses",
+        ),
+        ("mistral", "", "transcriptions", "https://api.mistral.ai/v1/audio/transcriptions"),
+        ("groq", "https://h", "translations", "https://h/openai/v1/audio/translations"),
+        ("cerebras", "", "completions", "https://api.cerebras.ai/v1/completions"),
+        ("together", "", "rerank", "https://api.together.ai/v1/rerank"),
+        ("fireworks", "", "responses", "https://api.fireworks.ai/inference/v1/responses"),
+        ("fireworks", "", "messages", "https://api.fireworks.ai/inference/v1/messages"),
+        ("deepinfra", "", "embeddings", "https://api.deepinfra.com/v1/openai/embeddings"),
+        ("deepinfra", "", "messages", "https://api.deepinfra.com/anthropic/v1/messages"),
+        ("deepinfra", "https://h/p", "messages", "https://h/p/anthropic/v1/messages"),
         ("vllm", "", "rerank", "http://127.0.0.1:8000/v1/rerank"),
         ("azure_openai", AZURE, "chat_completions", f"{AZURE}/openai/v1/chat/completions"),
         ("azure_openai", AZURE, "realtime", f"{AZURE}/openai/v1/realtime?model=m-1"),
@@ -297,9 +321,11 @@ def test_no_secret_ever_stands_in_an_address() -> None:
 def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
-        "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter", "ollama", "vllm",
+        "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "mistral",
+        "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
+        "groq", "cerebras", "together", "fireworks", "deepinfra", "ollama", "vllm", "lm_studio",
         "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
+        "perplexity", "bedrock",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
@@ -314,7 +340,7 @@ def test_every_dialect_has_its_chat(name: str) -> None:
     assert provider.dialects
     for dialect, spoken in provider.dialects.items():
         for stream in (False, True):
-            assert chat_operation(dialect, stream=stream) in spoken.paths
+            assert provider.codec(dialect).upstream_operation(stream=stream) in spoken.paths
         assert all(header == header.lower() for header in (*spoken.headers, *spoken.passed_headers))
 
 
@@ -322,6 +348,17 @@ def test_the_first_dialect_lists_the_models() -> None:
     assert provider_named("openai").spoken() is provider_named("openai").spoken("openai")
     dialect: Dialect = "anthropic"
     assert "models" not in provider_named("vllm").spoken(dialect).paths
+
+
+def test_hosts_of_open_models_have_one_api_for_all() -> None:
+    """What an owner's own API needs is left out there, and the host's own needs are added."""
+    for name in ("groq", "cerebras", "together", "fireworks", "deepinfra", "lm_studio"):
+        provider = provider_named(name)
+        for model in ("deepseek-ai/DeepSeek-V4-Pro", "Qwen/Qwen3-32B", "zai-org/GLM-5"):
+            flags = capabilities_of(model, provider).flags
+            assert flags.isdisjoint(OWNER_FLAGS - provider.flags)
+            assert flags >= provider.flags
+    assert "no_logprobs" in capabilities_of("any", provider_named("groq")).flags
 
 
 def test_local_model_keeps_no_connection_and_calls_no_tools() -> None:

@@ -43,6 +43,12 @@ THINKS_WITH_TOOLS = Needs(tools=True, effort="high")
         ("gemini", "gemini-3-pro-preview", "responses", Needs(), "gemini"),
         ("deepseek", "deepseek-v4-pro", "anthropic", Needs(), "openai"),
         ("openai_compatible", "o4-mini", "responses", Needs(), "openai"),
+        # Only Claude speaks its own at Bedrock.
+        ("bedrock", "us.anthropic.claude-opus-4-6-v1", "anthropic", Needs(), "anthropic"),
+        ("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "openai", Needs(), "anthropic"),
+        ("bedrock", "eu.amazon.nova-pro-v1:0", "anthropic", Needs(), "converse"),
+        ("bedrock", "meta.llama3-3-70b-instruct-v1:0", "gemini", Needs(), "converse"),
+        ("bedrock", "deepseek.r1-v1:0", "anthropic", Needs(), "converse"),
         # Else the model's preferred, then the provider's first.
         ("openrouter", "anthropic/claude-opus-4.6", "gemini", Needs(), "anthropic"),
         ("openrouter", "google/gemini-3-pro-preview", "gemini", Needs(), "openai"),
@@ -156,3 +162,11 @@ def test_an_operators_own_capabilities_take_the_place_of_the_catalogues() -> Non
 def test_models_that_only_stream(model: str, thinks: bool | None, must: bool) -> None:
     known = capabilities_of(model, provider_named("qwen"))
     assert must_stream(known, Needs(thinks=thinks)) is must
+
+
+def test_a_profile_of_a_customer_is_what_its_public_name_says() -> None:
+    profile = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3"
+    bedrock = provider_named("bedrock")
+    for name, dialect in (("claude-opus-4-6", "anthropic"), ("our-model", "converse")):
+        known = capabilities_of(profile, bedrock, name)
+        assert dialect_for(bedrock, known, "anthropic") == dialect

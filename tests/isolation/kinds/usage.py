@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Final
 
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests.isolation.world import NANO, Kind, Place, World, of_installation, personal
 from tests.usage.rows import happen
 from usage.models import (
@@ -21,6 +21,12 @@ from usage.models import (
 def _request(world: World, at: Place) -> str:
     record = happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"model-{at.word}")
     return id_text(record.request_id)
+
+
+def _session(world: World, at: Place) -> str:
+    session = new_id()
+    happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"s-{at.word}", session_id=session)
+    return id_text(session)
 
 
 def _bill(world: World, at: Place) -> str:
@@ -80,6 +86,7 @@ def _accepted_member(world: World, at: Place) -> str:
 NOTE: Final = Kind("note", "teams.write", _note)
 # Of a person, in an organisation.
 REQUEST: Final = personal("request", "requests.read", _request)
+SESSION: Final = personal("session of an agent", "requests.read", _session)
 EXPORT: Final = personal("export", "requests.read", _export, private=True)
 SAVED_VIEW: Final = personal("saved view", "usage.read", _saved_view, private=True)
 # Of the installation.

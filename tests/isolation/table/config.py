@@ -43,6 +43,7 @@ PAGES: Final[dict[str, Route]] = {
     "set_up_organisation": at("channels.write", body=sends(name="made")),
     "set_up_skip": at("channels.write"),
     "design": at("channels.read"),
+    "design_chat": at("channels.read"),
 }
 
 OPERATIONS: Final[dict[str, Route]] = {

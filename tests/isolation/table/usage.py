@@ -13,6 +13,7 @@ from tests.isolation.kinds.usage import (
     REQUEST,
     REVIEW,
     SAVED_VIEW,
+    SESSION,
 )
 from tests.isolation.table.route import WRITES_KEYS, Route, at, listed, sends
 
@@ -60,6 +61,8 @@ PAGES: Final[dict[str, Route]] = {
     "note_delete": at("teams.write", NOTE),
     "focus": at("usage.read"),
     "requests": at("requests.read"),
+    "sessions": at("requests.read"),
+    "session": at("requests.read", SESSION),
     "views": at("usage.read"),
     "view_new": at("usage.read", body=sends(page="usage", name="made")),
     "view_change": at("usage.read", SAVED_VIEW, body=sends(name="changed")),
@@ -113,6 +116,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /exports/{id}/file": at("requests.read", EXPORT),
     "DELETE /exports/{id}": at("requests.read", EXPORT),
     "GET /requests": at("requests.read", operators=404),
+    "GET /sessions": at("requests.read", operators=404),
+    "GET /sessions/{id}": at("requests.read", SESSION),
     "GET /requests/{id}": at("requests.read", REQUEST),
     "GET /requests/{id}/receipt": at("requests.read", REQUEST),
     "GET /statements": at("balance.read", operators=404),

@@ -474,7 +474,7 @@ def test_no_model_is_added_that_is_not_offered_or_where_nobody_compares(people: 
 def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
     refused = outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
     send(people.bob, ScriptedRelay(refused), model=["weir-1"] * 2, compare="1", text="Hi")
-    assert [run.state for run in Run.objects.all()] == ["failed", "failed"]
+    assert [run.state for run in Run.objects.all()] == ["refused", "refused"]
     assert Conversation.objects.count() == 1
 
 

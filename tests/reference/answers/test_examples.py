@@ -18,7 +18,7 @@ from dialects.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.models import Channel, Route
 from reference.answers.errors import ERRORS
-from reference.answers.headers import ANSWERED, SENT
+from reference.answers.headers import ANSWERED, SENT, SESSIONS
 from reference.operations.all_pages import PAGES
 from relay.endpoints.table import find_endpoint, listed_rows
 from tests.cast import Cast, signed_in
@@ -124,7 +124,7 @@ def test_the_words_of_an_error_are_those_that_are_sent(client: Client, kind: Err
 
 def test_headers_stand_under_what_is_sent_and_what_is_answered(client: Client) -> None:
     html = read_page(client, "/docs/headers")
-    for id, fields in (("sent", SENT), ("answered", ANSWERED)):
+    for id, fields in (("sent", SENT), ("answered", ANSWERED), ("sessions", SESSIONS)):
         assert [name in part(html, id) for name in (field.name for field in fields)] == [
             True
         ] * len(fields)

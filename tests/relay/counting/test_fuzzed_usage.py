@@ -10,6 +10,7 @@ import pytest
 
 from billing.prices.pricing import PriceVersion
 from dialects.anthropic import usage as anthropic
+from dialects.converse import usage as converse
 from dialects.endpoints import unary
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
@@ -64,6 +65,17 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
             "promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 100}],
             "serviceTier": "standard",
+        },
+    ),
+    "converse": (
+        converse.quantities,
+        {
+            "inputTokens": 100, "outputTokens": 50, "totalTokens": 160,
+            "cacheReadInputTokens": 3, "cacheWriteInputTokens": 7,
+            "cacheDetails": [
+                {"ttl": "1h", "inputTokens": 4}, {"ttl": "5m", "inputTokens": 3},
+            ],
+            "serviceTier": "default",
         },
     ),
     "realtime": (

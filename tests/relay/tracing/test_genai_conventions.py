@@ -185,9 +185,13 @@ def test_providers_with_a_well_known_name_have_it() -> None:
         "openai",
         "anthropic",
         "azure.ai.openai",
+        "aws.bedrock",
         "gcp.gemini",
         "x_ai",
         "moonshot_ai",
+        "mistral_ai",
+        "groq",
+        "perplexity",
     } <= responses
     assert {"deepseek", "cohere"} <= responses
 

@@ -140,7 +140,8 @@ def test_requests_are_filtered_by_their_cause(people: cast.Cast, key: Key) -> No
 
 
 def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> None:
-    """The page of one leads to all; so do the file and the API, and none of them to another's."""
+    """The page of one leads to its session and so to all; so do the file and the API, and none of
+    them to another's."""
     session, other = new_id(), new_id()
     later, last = NOON + dt.timedelta(seconds=1), NOON + dt.timedelta(seconds=2)
     records = [happen(key, session_id=session), happen(key, later, session_id=session)]
@@ -150,7 +151,10 @@ def test_the_responses_of_a_realtime_session(people: cast.Cast, key: Key) -> Non
     alice = cast.signed_in(people.alice)
     page = html.unescape(alice.get(f"{LOG}/{id_text(records[0].request_id)}").content.decode())
     assert id_text(session) in page
-    link = re.search(rf'href="{LOG}(\?[^"]*session={id_text(session)})"', page)
+    own = re.search(rf'href="(/o/acme/sessions/{id_text(session)})"', page)
+    assert own is not None
+    whole = html.unescape(alice.get(own[1]).content.decode())
+    link = re.search(rf'href="{LOG}(\?[^"]*session={id_text(session)})"', whole)
     assert link is not None
     ids = [id_text(id) for id in (running.request_id, *(one.request_id for one in records[::-1]))]
     log = text_of(alice, link[1])

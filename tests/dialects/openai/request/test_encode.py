@@ -80,6 +80,9 @@ def test_caps() -> None:
         ({"stop": ("a",), "presence_penalty": 1, "top_p": 1}, "no_penalties_no_stop",
          ("presence_penalty", "stop")),
         ({"parallel_tool_calls": True}, "no_parallel_tools", ("parallel_tool_calls",)),
+        ({"logprobs": True, "logit_bias": {"1": 1}}, "no_logprobs", ("logprobs", "logit_bias")),
+        ({"user": "u", "store": True, "extra": {"made_up": 1}}, "mistral_form",
+         ("user", "store", "made_up")),
         ({"reasoning": ReasoningSettings(effort="low")}, "no_reasoning_effort",
          ("reasoning_effort",)),
     ],
@@ -89,6 +92,19 @@ def test_dropped(fields: dict[str, Any], flag: Flag, gone: tuple[str, ...]) -> N
     assert dropped(request(**fields), flag) == gone
     assert not set(gone) & set(write(request(**fields), flag))
     assert dropped(request(**fields)) == ()
+
+
+def test_mistral_has_other_names_and_no_stream_options() -> None:
+    written = write(request(seed=7, output_cap=9, stream=True), "mistral_form")
+    written = {k: v for k, v in written.items() if k not in ("model", "messages")}
+    assert written == {"random_seed": 7, "max_tokens": 9, "stream": True}
+
+
+def test_messages_without_names() -> None:
+    named = request(Message("user", (Text("hi"),), name="u"))
+    assert write(named)["messages"] == [{"role": "user", "content": "hi", "name": "u"}]
+    for flag in ("no_message_names", "mistral_form"):
+        assert write(named, flag)["messages"] == [{"role": "user", "content": "hi"}]
 
 
 def test_sampling_is_taken_when_it_does_not_think() -> None:

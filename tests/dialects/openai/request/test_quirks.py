@@ -56,6 +56,14 @@ def fitted(
         ("no_parallel_tools", {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
         ("no_reasoning_effort", {"reasoning_effort": "low", "thinking": {"type": "enabled"}}, {},
          ("reasoning_effort", "thinking")),
+        ("no_logprobs", {"logprobs": True, "top_logprobs": 2, "logit_bias": {}, "top_p": 1},
+         {"top_p": 1}, ("logprobs", "top_logprobs", "logit_bias")),
+        ("mistral_form", {"seed": 7, "max_completion_tokens": 9, "safe_prompt": True},
+         {"random_seed": 7, "max_tokens": 9, "safe_prompt": True}, ()),
+        ("mistral_form", {"stream": True, "stream_options": {"include_usage": True}},
+         {"stream": True}, ()),
+        ("mistral_form", {"user": "u", "logprobs": True, "made_up": 1}, {},
+         ("user", "logprobs", "made_up")),
         ("temperature_max_1", {"temperature": 1.5}, {"temperature": 1}, ()),
         ("temperature_max_1", {"temperature": 0.7}, {"temperature": 0.7}, ()),
         ("thinking_switch", {"reasoning_effort": "high"}, {"thinking": {"type": "enabled"}}, ()),
@@ -219,3 +227,47 @@ def test_developer_is_called_system_where_nobody_knows_that_word() -> None:
 
 
 FLAG: frozenset[Flag] = frozenset({"no_developer_role"})
+
+
+def test_a_cap_of_ours_replaces_a_renamed_one() -> None:
+    asked = body(max_completion_tokens=9, stream=True)
+    assert fitted(asked, "mistral_form", cap=5)[0] == {"max_tokens": 5, "stream": True}
+    assert fitted(body(), "mistral_form", cap=5)[0] == {"max_tokens": 5}
+
+
+def test_mistral_gets_messages_in_its_form() -> None:
+    """It refuses reasoning, names and ids of calls of other makers."""
+    messages = [
+        {"role": "developer", "content": "Be brief.", "name": "d"},
+        {"role": "user", "content": "hi", "name": "u"},
+        {
+            "role": "assistant",
+            "content": None,
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "call_1", "function": {}}, {"id": "A1b2C3d4E", "function": {}}],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "1", "name": "f"},
+        {"role": "tool", "tool_call_id": "A1b2C3d4E", "content": "2"},
+    ]
+    sent, dropped = fitted(body(messages=messages), "mistral_form", "no_developer_role")
+    system, user, called, first, second = sent["messages"]
+    assert (system, user) == (
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "hi"},
+    )
+    assert called.keys() == {"role", "content", "tool_calls"}
+    ids = [call["id"] for call in called["tool_calls"]]
+    assert ids == [first["tool_call_id"], "A1b2C3d4E"]
+    assert len(ids[0]) == 9
+    assert ids[0].isalnum()
+    assert (first["name"], second["tool_call_id"]) == ("f", "A1b2C3d4E")
+    assert dropped == ()
+
+
+def test_messages_without_names() -> None:
+    messages = [
+        {"role": "user", "content": 'the "name"', "name": "u"},
+        {"role": "tool", "tool_call_id": "c", "content": "1", "name": "f"},
+    ]
+    sent, _ = fitted(body(messages=messages), "no_message_names")
+    assert sent["messages"] == [{"role": "user", "content": 'the "name"'}, messages[1]]

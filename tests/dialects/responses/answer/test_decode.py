@@ -18,6 +18,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.events import (
     Broken,
+    Citation,
     Finish,
     OpaqueDelta,
     Seal,
@@ -226,3 +227,19 @@ def test_any_answer_of_the_openai_dialect_is_written(chat_answer: ChatAnswer) ->
 @given(st.binary(max_size=80))
 def test_no_bytes_crash_reading(raw: bytes) -> None:
     decode(raw, translate=True)
+
+
+def test_what_perplexity_found_is_cited() -> None:
+    """Its search results are an item of their own; a client of the dialect gets it as it is."""
+    found = {
+        "type": "search_results",
+        "queries": ["ruby"],
+        "results": [
+            {"id": 1, "title": "Ruby", "url": "https://ruby.example", "snippet": "A language."},
+            {"id": 2, "title": "No address"},
+        ],
+    }
+    raw = body(found, {"type": "message", "content": [{"type": "output_text", "text": "hi"}]})
+    sources = [e.source for e in decode(raw, translate=True).events if isinstance(e, Citation)]
+    assert sources == [Source("https://ruby.example", "Ruby")]
+    assert not [e for e in decode(raw).events if isinstance(e, Citation)]

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Update Weir without losing a request, as root: update.sh 1.1.0
+#
+# The version gets an environment of its own beside the one before. To go back: update.sh --back 1.0.0,
+# which leaves the database, the worker and the scheduler as they are.
+set -eu
+
+back=
+if [ "${1:-}" = --back ]; then back=yes; shift; fi
+version=${1:?is not given. Name a version: update.sh 1.1.0}
+home=/opt/weir/$version
+
+if [ ! -x "$home/bin/weir" ]; then
+    python3 -m venv "$home"
+    "$home/bin/pip" install --quiet "weir-hub==$version" || { rm -rf "$home"; exit 1; }
+fi
+ln -sfn "$home" /opt/weir/current
+
+if [ -z "$back" ]; then
+    # The web processes of the version before serve meanwhile.
+    systemctl restart weir-prepare.service
+    systemctl restart weir-worker.service weir-beat.service
+fi
+# One after the other: each lets its streams end, and the next one waits until it is ready.
+for unit in $(systemctl list-units --plain --no-legend 'weir-web@*.service' | cut -d ' ' -f 1); do
+    systemctl restart "$unit"
+done

@@ -1,0 +1,193 @@
+"""Claude on Amazon Bedrock: InvokeModel with Claude's own body, and its binary event stream.
+
+The model and whether to stream are in the path, `anthropic_version` and the betas in the body. Each
+message of the stream holds one event of Claude as base64. Source: docs.aws.amazon.com, "Anthropic
+Claude Messages API" and InvokeModelWithResponseStream (2026-08).
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from dialects.anthropic import errors
+from dialects.anthropic.codec import MessagesCodec
+from dialects.anthropic.request import encode as request_encode
+from dialects.anthropic.request.read import ChatFacts, edit
+from dialects.anthropic.stream import decode as stream_decode
+from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url, WebSearch
+from dialects.chat.client_names import client_name, omit_tool
+from dialects.chat.events import Step
+from dialects.chat.turns import urls
+from dialects.codec import JSON, Decoder, Target
+from dialects.endpoints.operation import Operation
+from dialects.errors import aws_errors
+from dialects.json.body import Quirks, read_body
+from dialects.streams.event_stream import (
+    CONTENT_TYPE,
+    EXCEPTION,
+    MALFORMED,
+    Message,
+    MessageFrames,
+    read_exception,
+)
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+
+# Bedrock refuses a request with a beta that it does not know.
+BETAS: Final = frozenset(
+    {
+        "compact-2026-01-12",
+        "computer-use-2024-10-22",
+        "computer-use-2025-01-24",
+        "computer-use-2025-11-24",
+        "context-1m-2025-08-07",
+        "context-management-2025-06-27",
+        "dev-full-thinking-2025-05-14",
+        "effort-2025-11-24",
+        "fine-grained-tool-streaming-2025-05-14",
+        "interleaved-thinking-2025-05-14",
+        "output-128k-2025-02-19",
+        "token-efficient-tools-2025-02-19",
+        "tool-examples-2025-10-29",
+        "tool-search-tool-2025-10-19",
+    }
+)
+_BETA_HEADER: Final = "anthropic-beta"
+_FORM: Final[Mapping[str, bytes | None]] = {
+    "model": None,
+    "stream": None,
+    "anthropic_version": b'"bedrock-2023-05-31"',
+}
+# Bedrock takes the tier in a header, and not Claude's words for it.
+_TIER: Final = "service_tier"
+_METRICS: Final = b"amazon-bedrock-invocationMetrics"
+_EVENT_TYPE: Final = re.compile(rb'\{"type":"([a-z_]{1,64})"')
+
+
+def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
+    """Return the body for InvokeModel; see `request_encode.encode`. Bedrock has no web search."""
+    searches = [tool for tool in request.tools if isinstance(tool, WebSearch)]
+    dropped = [omit_tool(request, search) for search in searches]
+    tools = tuple(tool for tool in request.tools if tool not in searches)
+    encoded = request_encode.encode(msgspec.structs.replace(request, tools=tools), upstream)
+    body = read_body(encoded.body)
+    if _TIER in body.members:
+        dropped.append(client_name(request, _TIER))
+    fitted = body.splice({**_FORM, _TIER: None})
+    return replace(encoded, body=fitted, dropped=(*encoded.dropped, *dropped))
+
+
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
+    """Return the URLs of pictures and documents: Bedrock fetches none."""
+    return urls(request, lambda part: isinstance(part.source, Url))
+
+
+class BedrockMessagesCodec(MessagesCodec):
+    """Messages by InvokeModel."""
+
+    encode = staticmethod(encode)
+    urls_to_fetch = staticmethod(urls_to_fetch)
+    read_error = staticmethod(aws_errors.read)
+    read_error_object = staticmethod(aws_errors.read_object)
+
+    def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return True
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        quirks = super().fit(facts, upstream, thoughts)
+        edits, dropped = {**quirks.edits, **_FORM}, quirks.dropped
+        if _TIER in facts.body.members:
+            edits[_TIER] = None
+            dropped = (*dropped, _TIER)
+        return quirks._replace(edits=edits, dropped=dropped)
+
+    def fit_headers(self, facts: ChatFacts, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
+        own = msgspec.json.decode(facts.body.value("anthropic_beta") or b"[]")
+        wanted = [beta.strip() for beta in headers.get(_BETA_HEADER, "").split(",")]
+        betas = list(own) if isinstance(own, list) else [own]
+        betas += [beta for beta in wanted if beta in BETAS and beta not in betas]
+        unknown = [beta for beta in wanted if beta and beta not in BETAS]
+        quirks = quirks._replace(dropped=(*quirks.dropped, *unknown))
+        return quirks.and_members({"anthropic_beta": betas} if betas else {})
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        # The name in the body is removed, so it need not be the upstream's.
+        return edit(facts, facts.model, output_cap=output_cap, quirks=quirks)
+
+    def upstream_operation(self, *, stream: bool) -> Operation:
+        return "invoke_model_stream" if stream else "invoke_model"
+
+    def content_type(self, target: Target, *, stream: bool) -> str:
+        return CONTENT_TYPE if stream else JSON
+
+    def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
+        return BedrockDecoder()
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return BedrockDecoder(translate=True, answer_tool=answer_tool)
+
+
+class BedrockDecoder(stream_decode.Decoder):
+    """Reads Claude's events out of the binary stream; its steps show them as server-sent events."""
+
+    def __init__(
+        self,
+        *,
+        translate: bool = False,
+        answer_tool: str = "",
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+    ) -> None:
+        super().__init__(
+            translate=translate, answer_tool=answer_tool, frame_bytes_max=frame_bytes_max
+        )
+        self._splitter = MessageFrames(frame_bytes_max, _read_message)
+
+    def _read(self, frame: Frame) -> Step:
+        if not frame.event.startswith(EXCEPTION):
+            return super()._read(frame)
+        fault = aws_errors.read_exception(frame.event[len(EXCEPTION) :], frame.data or b"")
+        return self._fail(errors.frame(fault.kind, fault.message), fault)
+
+
+class _Chunk(msgspec.Struct):
+    bytes: str
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+def _read_message(message: Message) -> Frame:
+    exception = read_exception(message)
+    if exception is not None:
+        return exception
+    if message.headers.get(":event-type") != "chunk":
+        return MALFORMED
+    try:
+        return _frame(b64decode(_chunk.decode(message.payload).bytes, validate=True))
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return MALFORMED
+
+
+def _frame(data: bytes) -> Frame:
+    """Return an event of Claude as the server-sent event that it is elsewhere."""
+    match = _EVENT_TYPE.match(data)
+    if _METRICS in data or match is None or b"\n" in data or b"\r" in data:
+        members: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+        # Counts that are also in `usage`, and times.
+        members.pop(_METRICS.decode(), None)
+        members = {"type": members.get("type"), **members}
+        data = msgspec.json.encode(members)
+        match = _EVENT_TYPE.match(data)
+    if match is None:
+        return MALFORMED
+    return Frame(b"event: %b\ndata: %b\n\n" % (match[1], data), match[1].decode(), data)

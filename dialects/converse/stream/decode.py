@@ -1,0 +1,99 @@
+"""Decode a streamed answer of the converse dialect: a binary stream, one event in each message.
+
+    START --messageStart--> OPEN --messageStop--> COMPLETE --metadata--> ENDED
+      any --exception--> FAILED      any --unreadable message, unknown event--> BROKEN
+
+A stream that breaks off after COMPLETE is not a fault; its usage is missing (F25). After ENDED,
+FAILED and BROKEN no more is read.
+"""
+
+from dialects.chat.events import Event, Start, Step
+from dialects.converse.answer.decode import read_usage
+from dialects.converse.answer.events import BlockReader
+from dialects.converse.answer.finish_reasons import MALFORMED
+from dialects.converse.answer.wire import Block, StreamEvent, read_event, usage_of
+from dialects.errors import aws_errors
+from dialects.json.raw_json import ReadFault
+from dialects.streams.event_stream import EXCEPTION, Message, MessageFrames, read_exception
+from dialects.streams.sse import FRAME_BYTES_MAX, Frame
+from dialects.streams.stream import FrameDecoder, is_utf8
+
+_KINDS = frozenset(
+    {
+        "messageStart",
+        "contentBlockStart",
+        "contentBlockDelta",
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    }
+)
+
+
+class Decoder(FrameDecoder):
+    """Reads one streamed answer, for an encoder: its steps have no bytes."""
+
+    _reader: BlockReader
+
+    def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        super().__init__(frame_bytes_max)
+        self._splitter = MessageFrames(frame_bytes_max, _read_message)
+        self._reader = BlockReader()
+        self._started = False
+
+    def _read(self, frame: Frame) -> Step:
+        data = frame.data or b""
+        if frame.event.startswith(EXCEPTION):
+            name = frame.event.removeprefix(EXCEPTION)
+            return self._fail(b"", aws_errors.read_exception(name, data))
+        if not data.isascii() and not is_utf8(data):
+            return self._break("F16")
+        if frame.event not in _KINDS:
+            return self._break("F15")
+        try:
+            event = read_event(data)
+        except ReadFault:
+            return self._repair(frame, marks=True)
+        return self._read_event(frame.event, event)
+
+    @property
+    def _seen(self) -> bool:
+        return self._started or super()._seen
+
+    def _read_event(self, kind: str, event: StreamEvent) -> Step:
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Start("", ""))
+        index = event.content_block_index or 0
+        if kind == "contentBlockStart":
+            self._reader.open(index, event.start or Block(), events)
+        elif kind == "contentBlockDelta":
+            self._reader.add(index, event.delta or Block(), events)
+        elif kind == "contentBlockStop":
+            self._reader.close(index, events)
+        elif kind == "messageStop":
+            if event.stop_reason in MALFORMED:
+                return self._break("F15")
+            self._reader.finish(event.stop_reason or "", events)
+            self.complete = True
+        elif kind == "metadata":
+            return self._read_metadata(event, events)
+        return Step(b"", events)
+
+    def _read_metadata(self, event: StreamEvent, events: list[Event]) -> Step:
+        usage = usage_of(event)
+        if usage is not None:
+            self.usage = usage
+            events.append(read_usage(usage))
+        if not self.complete:
+            return Step(b"", events)
+        end = self._end(marked=True)
+        return Step(b"", [*events, *end.events])
+
+
+def _read_message(message: Message) -> Frame:
+    exception = read_exception(message)
+    if exception is not None:
+        return exception
+    return Frame(b"", message.headers.get(":event-type", ""), message.payload)

@@ -1,0 +1,28 @@
+"""Cerebras: open models, quickly.
+
+inference-docs.cerebras.ai, "OpenAI Compatibility" (2026-11), and its client for Python 1.67
+(2026-01).
+"""
+
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="cerebras",
+    label="Cerebras",
+    base_url="https://api.cerebras.ai/v1",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "models": "/models",
+            }
+        )
+    },
+    # Only gpt-oss-120b has the developer's role, which is the system's there.
+    flags=frozenset({"no_developer_role"}),
+    lifted=OWNER_FLAGS,
+    own_search=False,
+)

@@ -1,0 +1,33 @@
+"""Together AI: open models of many makers.
+
+docs.together.ai, "OpenAI compatibility" and "Rerank" (2026-11). Its responses dialect is supported
+for a few models only and is left out.
+"""
+
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="together",
+    label="Together AI",
+    base_url="https://api.together.ai/v1",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "rerank": "/rerank",
+                "image_generations": "/images/generations",
+                "speech": "/audio/speech",
+                "transcriptions": "/audio/transcriptions",
+                "translations": "/audio/translations",
+                "models": "/models",
+            }
+        )
+    },
+    flags=frozenset({"top_k"}),
+    lifted=OWNER_FLAGS,
+    own_search=False,
+)

@@ -1,0 +1,25 @@
+"""The command of a web process behind a proxy, with the options of docker-compose.yml."""
+
+import sys
+
+from stack.origin import ROOT
+
+
+def web_command(host: str, port: int, proxies: str) -> list[str]:
+    """Return it. `proxies` are the networks whose word on who asks is believed."""
+    return [
+        *(sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "config.asgi:application"),
+        *(f"--host={host}", f"--port={port}"),
+        "--loop=config.server.event_loop:EventLoop",
+        "--http=config.server.protocol:Protocol",
+        "--lifespan=on",
+        "--no-server-header",
+        "--no-access-log",
+        "--log-level=warning",
+        # Longer than the proxy keeps a connection.
+        "--timeout-keep-alive=75",
+        # Longer than the relay drains, shorter than who stops it waits.
+        "--timeout-graceful-shutdown=630",
+        "--proxy-headers",
+        f"--forwarded-allow-ips={proxies}",
+    ]

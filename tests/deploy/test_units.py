@@ -1,0 +1,136 @@
+"""The systemd units: systemd itself takes them, and finds them as hardened as we say. Nobody starts
+them here."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stack.command import weir
+from tests.deploy import units
+from tests.deploy.shape import program
+
+WEIR = "/opt/weir/current/bin/weir"
+NAMES = sorted(units.services())
+# Of ten, by `systemd-analyze security`: below two it calls a unit OK, its best word.
+EXPOSURE_MAX = 2.0
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units as on a machine that has the program."""
+    folder = tmp_path / "system"
+    shutil.copytree(units.FOLDER, folder)
+    for path in folder.glob("*.service"):
+        path.write_text(path.read_text().replace(WEIR, "/bin/true"))
+    return folder
+
+
+def analyze(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [program("systemd-analyze"), *arguments],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def started(name: str) -> str:
+    return f"weir-{name.replace('@', '@8000')}.service"
+
+
+def test_systemd_takes_every_unit(installed: Path) -> None:
+    names = [*map(started, NAMES), "weir-backup.timer", "weir.target"]
+    result = analyze(installed, "verify", "--man=no", *names)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_systemd_finds_what_is_wrong(installed: Path) -> None:
+    file = installed / "weir-worker.service"
+    file.write_text(file.read_text().replace("MemoryMax=1G", "MemoryMaximum=1G"))
+    result = analyze(installed, "verify", "--man=no", "weir-worker.service")
+    assert "MemoryMaximum" in result.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_can_do_no_more_than_it_must(name: str, installed: Path) -> None:
+    """With the drop-in that all units have by the beginning of their names."""
+    result = analyze(installed, "security", "--offline=true", started(name))
+    [level] = re.findall(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
+    assert float(level) < EXPOSURE_MAX
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_runs_verbs_that_there_are(name: str) -> None:
+    for line in units.service(name)["ExecStart"]:
+        for verb in re.findall(rf"(?:{WEIR}|\"\$\$weir\") (\w+)", line):
+            assert weir.get_command(None, verb), verb  # type: ignore[arg-type]
+    if name == "web@":
+        assert units.service(name)["ExecStart"] == [f"{WEIR} web --port %i"]
+        assert "--port" in CliRunner().invoke(weir, ["web", "--help"]).output
+
+
+def test_a_backup_is_made_each_night() -> None:
+    text = (units.FOLDER / "weir-backup.timer").read_text()
+    assert "OnCalendar=*-*-* 03:15:00 UTC\n" in text
+    calendar = analyze(units.FOLDER, "calendar", "*-*-* 03:15:00 UTC")
+    assert calendar.returncode == 0
+
+
+# ---- the update
+
+STUB = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$CALLS"
+if [ "$(basename "$0") $1" = "systemctl list-units" ]; then
+    echo "weir-web@8000.service loaded active running"
+    echo "weir-web@8001.service loaded active running"
+fi
+if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/pip"; cp "$0" "$3/bin/weir"; fi
+"""
+
+
+def update(folder: Path, *arguments: str) -> list[str]:
+    """What the script calls on a machine whose programs only note that."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    for name in ("python3", "systemctl"):
+        (programs / name).write_text(STUB)
+        (programs / name).chmod(0o755)
+    calls = folder / "calls"
+    calls.write_text("")
+    script = folder / "update.sh"
+    text = (units.FOLDER / "update.sh").read_text()
+    script.write_text(text.replace("/opt/weir", str(folder / "weir")))
+    (folder / "weir").mkdir(exist_ok=True)
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CALLS": str(calls)}
+    subprocess.run(["/bin/sh", str(script), *arguments], env=environment, check=True)
+    return calls.read_text().splitlines()
+
+
+WEBS = ["systemctl restart weir-web@8000.service", "systemctl restart weir-web@8001.service"]
+LISTED = "systemctl list-units --plain --no-legend weir-web@*.service"
+
+
+def test_an_update_migrates_first_and_goes_from_one_web_process_to_the_next(tmp_path: Path) -> None:
+    calls = update(tmp_path, "1.1.0")
+    assert calls[:2] == [
+        f"python3 -m venv {tmp_path}/weir/1.1.0",
+        "pip install --quiet weir-hub==1.1.0",
+    ]
+    assert calls[2:] == [
+        "systemctl restart weir-prepare.service",
+        "systemctl restart weir-worker.service weir-beat.service",
+        LISTED,
+        *WEBS,
+    ]
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.1.0"
+
+
+def test_the_way_back_leaves_the_database_and_the_jobs(tmp_path: Path) -> None:
+    update(tmp_path, "1.0.0")
+    update(tmp_path, "1.1.0")
+    assert update(tmp_path, "--back", "1.0.0") == [LISTED, *WEBS]
+    assert (tmp_path / "weir/current").readlink() == tmp_path / "weir/1.0.0"

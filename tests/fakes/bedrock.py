@@ -1,0 +1,274 @@
+"""A fake Amazon Bedrock in front of the fake provider: botocore judges signatures and the form of
+Converse; it checks that of InvokeModel, and answers with the fake's words as Bedrock sends them.
+
+    with FakeBedrock(fake) as bedrock:
+        bedrock.url, bedrock.key        # what a channel of provider `bedrock` is set to
+
+The directives of the fake steer it (upstream.py). `bedrock.broken = "crc"` breaks the third message
+of each stream: crc, length, kind, json, base64.
+"""
+
+import http.client
+import json
+import struct
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType, TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import unquote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.fakes import converse
+from tests.fakes.aws_stream import NAMES, chunk, error_message, event_message
+from tests.fakes.upstream import FakeUpstream
+
+ACCESS, SECRET, TOKEN, BEARER = "AKIAFAKE", "fake/secret+key", "fake==session", "bedrock-api-key-x"
+REGION = "us-east-1"
+OWN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+PROFILES = [
+    {
+        "inferenceProfileId": "us.anthropic.claude-opus-4-6-v1",
+        "inferenceProfileArn": "arn:aws:bedrock:us-east-1:123456789012:inference-profile/x",
+        "type": "SYSTEM_DEFINED",
+    },
+    {"inferenceProfileId": "a1b2c3", "inferenceProfileArn": OWN, "type": "APPLICATION"},
+]
+_STATUSES = {529: 503, 504: 408}
+
+
+class FakeBedrock:
+    """The fake, running in threads of this process."""
+
+    key = f"{ACCESS}|{SECRET}"
+    broken = ""
+    # Added to the usage of each answer.
+    usage: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self, fake: FakeUpstream) -> None:
+        self.fake = fake
+        self.requests: list[dict[str, Any]] = []
+        handler = type("Handler", (_Handler,), {"bedrock": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client may leave at any time."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    bedrock: FakeBedrock
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+    def do_GET(self) -> None:
+        """The profiles, in pages of one."""
+        path, _, query = self.path.partition("?")
+        if wrong := self._wrong_key(b""):
+            self._refuse(403, *wrong)
+        elif path != "/inference-profiles":
+            self._refuse(404, "UnknownOperationException", "")
+        elif "nextToken" in query:
+            self._whole(json.dumps({"inferenceProfileSummaries": [PROFILES[1]]}).encode())
+        else:
+            page = {"inferenceProfileSummaries": [PROFILES[0]], "nextToken": "a+/="}
+            self._whole(json.dumps(page).encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.bedrock.requests.append({"path": self.path, "body": body, "headers": self.headers})
+        wrong = self._wrong_key(body)
+        if wrong:
+            self._refuse(403, *wrong)
+            return
+        _, _, model, operation = self.path.split("/")
+        fields = json.loads(body)
+        if operation in ("converse", "converse-stream"):
+            try:
+                converse.judge(unquote(model), body)
+            except ValueError as error:
+                self._refuse(400, "ValidationException", str(error))
+            else:
+                fields = converse.to_messages(fields)
+                self._ask(unquote(model), fields, converse.Form(operation == "converse-stream"))
+        elif fields.get("anthropic_version") != "bedrock-2023-05-31":
+            self._refuse(400, "ValidationException", "anthropic_version: Field required")
+        elif extra := fields.keys() & {"model", "stream", "service_tier"}:
+            text = f"{min(extra)}: Extra inputs are not permitted"
+            self._refuse(400, "ValidationException", text)
+        else:
+            form = InvokeForm(operation == "invoke-with-response-stream")
+            self._ask(unquote(model), fields, form)
+
+    def _wrong_key(self, body: bytes) -> tuple[str, str] | None:
+        """The name and message of what is wrong with the key or its signature."""
+        given = self.headers["authorization"] or ""
+        if given.startswith("Bearer "):
+            right = given == f"Bearer {BEARER}"
+            return None if right else ("AccessDeniedException", "Invalid API Key format")
+        token = self.headers["x-amz-security-token"]
+        if token == "expired":
+            text = "The security token included in the request is expired"
+            return "ExpiredTokenException", text
+        request = AWSRequest(self.command, f"http://{self.headers['host']}{self.path}", data=body)
+        request.context["timestamp"] = self.headers["x-amz-date"]
+        request.headers["X-Amz-Date"] = self.headers["x-amz-date"]
+        if token:
+            request.headers["X-Amz-Security-Token"] = token
+        judge = SigV4Auth(Credentials(ACCESS, SECRET, token), "bedrock", REGION)
+        canonical = judge.canonical_request(request)
+        signature = judge.signature(judge.string_to_sign(request, canonical), request)
+        credential = f"Credential={ACCESS}/{self.headers['x-amz-date'][:8]}/{REGION}/bedrock/"
+        if credential in given and given.endswith(f"Signature={signature}"):
+            return None
+        text = "The request signature we calculated does not match the signature you provided."
+        return "InvalidSignatureException", f"{text}\n\nThe Canonical String was\n{canonical}"
+
+    def _refuse(self, status: int, name: str, text: str, **headers: str) -> None:
+        body = json.dumps({"message": text}).encode()
+        self.send_response(status)
+        for field, value in headers.items():
+            self.send_header(field.replace("_", "-"), value)
+        self.send_header("x-amzn-requestid", "req-of-amazon")
+        self.send_header("x-amzn-errortype", f"{name}:http://internal.amazon.com/coral/")
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _ask(self, model: str, fields: dict[str, Any], form: "Form") -> None:
+        """Ask the fake provider in Claude's own form, and answer in Bedrock's."""
+        fake, sent = self.bedrock.fake, dict(fields)
+        for name in ("anthropic_version", "anthropic_beta"):
+            sent.pop(name, None)
+        connection = http.client.HTTPConnection("127.0.0.1", fake.port, timeout=60)
+        own = ("x-client-request-id", "retry-after")
+        headers = {name: self.headers[name] for name in own if self.headers[name]}
+        headers |= {"x-api-key": fake.key, "anthropic-version": "2023-06-01"}
+        body = json.dumps(sent | {"model": model, "stream": form.stream}).encode()
+        try:
+            connection.request("POST", "/v1/messages", body, headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                self._refuse_as(answer)
+            elif form.stream:
+                self._stream(answer, form)
+            else:
+                body = answer.read()
+                whole = form.whole(json.loads(body), self.bedrock.usage) if body else b""
+                self._whole(whole)
+        except (OSError, http.client.HTTPException):
+            self.close_connection = True
+        finally:
+            connection.close()
+
+    def _refuse_as(self, answer: http.client.HTTPResponse) -> None:
+        error = json.loads(answer.read())["error"]
+        headers = {"retry_after": answer.headers.get("retry-after", "")}
+        status = _STATUSES.get(answer.status, answer.status)
+        name = NAMES.get(error["type"], "InternalServerException")
+        if status in (401, 403):
+            status, name = 403, "UnrecognizedClientException"
+        self._refuse(status, name, error["message"], **{n: v for n, v in headers.items() if v})
+
+    def _whole(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("x-amzn-requestid", "req-of-amazon")
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self, answer: http.client.HTTPResponse, form: "Form") -> None:
+        self.send_response(200)
+        self.send_header("x-amzn-requestid", "req-of-amazon")
+        self.send_header("content-type", "application/vnd.amazon.eventstream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        broken = self.bedrock.broken
+        messages = (
+            form.message_of(json.loads(line), self.bedrock.usage) for line in _data_of(answer)
+        )
+        for number, raw in enumerate(filter(None, messages)):
+            if broken and number == 2:
+                raw = _break(raw, broken)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(raw), raw))
+        self.wfile.write(b"0\r\n\r\n")
+
+
+class Form(Protocol):
+    """The form of an operation's answers."""
+
+    stream: bool
+
+    def whole(self, answer: dict[str, Any], usage: Mapping[str, int]) -> bytes: ...
+    def message_of(self, event: dict[str, Any], usage: Mapping[str, int]) -> bytes: ...
+
+
+@dataclass
+class InvokeForm:
+    """Claude's own answers, with Amazon's metrics."""
+
+    stream: bool
+
+    def whole(self, answer: dict[str, Any], usage: Mapping[str, int]) -> bytes:
+        answer["usage"] |= usage
+        return json.dumps(answer).encode()
+
+    def message_of(self, event: dict[str, Any], usage: Mapping[str, int]) -> bytes:
+        if event["type"] == "error":
+            return error_message(event["error"])
+        if event["type"] == "message_delta":
+            event["usage"] |= usage
+        if event["type"] == "message_stop":
+            event["amazon-bedrock-invocationMetrics"] = {
+                "inputTokenCount": 1, "outputTokenCount": 1, "invocationLatency": 900,
+                "firstByteLatency": 300,
+            }  # fmt: skip
+        return chunk(json.dumps(event, separators=(",", ":")).encode())
+
+
+def _data_of(answer: http.client.HTTPResponse) -> Any:
+    """The data of each event, as it arrives. Raises for a body that is cut."""
+    for line in answer:
+        if line.startswith(b"data: "):
+            yield line[6:].strip()
+
+
+def _break(raw: bytes, how: str) -> bytes:
+    match how:
+        case "crc":
+            return raw[:-1] + bytes([raw[-1] ^ 1])
+        case "length":
+            return struct.pack("!I", 1 << 31) + raw[4:]
+        case "kind":
+            return event_message("novelty", b"{}")
+        case "json":
+            return chunk(b"{")
+    return event_message("chunk", b'{"bytes":"*"}')

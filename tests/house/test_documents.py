@@ -1,0 +1,72 @@
+"""Documents: their links lead somewhere, and the commands that pages for operators print exist."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stack.command import VERBS, management_commands, weir
+from tests.deploy.files import compose_file
+from tests.house.test_style import ROOT, _files
+
+PAGES: Final = [path for path in _files(".md") if not path.name.startswith("_")]
+OF_OPERATORS: Final = sorted((ROOT / "docs/production").glob("*.md"))
+_FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# Verbs of compose that take services, and their options that take a value.
+_COMPOSE: Final = re.compile(
+    r"docker compose (?:--file \S+ )*(exec|run|up|logs|ps|restart|stop|kill)\b([^\n`;&|)]*)"
+)
+_WITH_VALUE: Final = {"--scale", "--signal", "--tail", "--user", "--volume"}
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return frozenset(
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_of_a_document_leads_to_its_section(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", page.read_text())):
+        if re.match(r"\w+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def services_of(arguments: str) -> Iterator[str]:
+    """The words of a compose command up to what runs in the container."""
+    words = iter(arguments.split())
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words)
+        elif not word.startswith(("-", "\\", "$")):
+            yield word
+
+
+@pytest.mark.parametrize("page", OF_OPERATORS, ids=lambda page: page.name)
+def test_a_printed_command_exists(page: Path) -> None:
+    text = re.sub(r"\$\(\(.*\)\)", "2", page.read_text().replace("\\\n", " "))
+    services = compose_file()["services"].keys()
+    for verb, arguments in _COMPOSE.findall(text):
+        named = list(services_of(arguments))
+        # Behind the first one is what runs in it.
+        named = named[:1] if verb in ("exec", "run") else named
+        assert set(named) <= services, (verb, arguments)
+    for name in re.findall(r"manage\.py (\w+)", text):
+        assert name in management_commands(), name
+    for verb in re.findall(r"^weir (\w+)", text, re.MULTILINE):
+        assert verb in VERBS.keys() | weir.commands.keys() | management_commands(), verb
+
+
+def test_the_pages_are_listed_in_reading_order() -> None:
+    listed = re.findall(r"^\d+\. \[[^\]]+\]\((.+?)\)", OF_OPERATORS[0].read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in OF_OPERATORS[1:])
+    assert OF_OPERATORS[0].name == "README.md"

@@ -1,0 +1,135 @@
+"""The management API of sessions."""
+
+import datetime as dt
+from typing import Any, Final
+
+from django.http import HttpRequest
+from ninja import Query, Router
+from pydantic import Field
+
+from accounts.access import actors
+from accounts.access.actors import Actor
+from billing.currency.money import format_usd
+from lib.api import pagination
+from lib.api.openapi import Schema
+from lib.ids import id_text, parse_id
+from lib.tables import keyset
+from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_cursor
+from usage.months.detached import detached_within, names_of
+from usage.reports.api import Meters, PeriodQuery, period_of, scope_of
+from usage.sessions.sessions import AGENTS_MAX, SessionRow, SessionSource, read_agents, read_session
+
+router = Router(tags=["Sessions"])
+_ORDERS: Final = (Order("last_at", descending=True), Order("id"))
+_CURSOR: Final = "sessions"
+
+
+class SessionOut(Schema):
+    id: str = Field(description="As in the `session` of a request.")
+    name: str | None = Field(description="What its client calls it; null for a realtime one.")
+    source: str | None = Field(
+        description="The header or member that names it, such as `x-weir-session`; `realtime` for "
+        "a realtime connection."
+    )
+    key: str
+    user: str | None = Field(description="Email address.")
+    app: str | None = Field(description="The agent, or another application.")
+    models: list[str]
+    turns: int = Field(description="Requests.")
+    failed: int = Field(description="Turns with status 400 or above.")
+    sub_agents: int
+    running: bool = Field(description="Whether a turn of it runs now.")
+    started_at: dt.datetime
+    last_at: dt.datetime = Field(description="The end of its last turn.")
+    meters: Meters
+    charge: str = Field(description="USD, exact.")
+
+
+class AgentOut(Schema):
+    name: str | None = Field(description="null for the main agent.")
+    depth: int = Field(description="How many agents are above it.")
+    turns: int
+    meters: Meters
+    charge: str
+
+
+class SessionDetailOut(SessionOut):
+    agents: list[AgentOut] = Field(
+        description=f"Each behind the one above it; empty without sub-agents. At most {AGENTS_MAX}."
+    )
+
+
+class SessionList(Schema):
+    items: list[SessionOut]
+    next: str | None
+    detached_months: list[str] = Field(
+        description="Months of the period whose requests are not counted: an operator detached "
+        "them into a file."
+    )
+
+
+@router.get("/sessions", response=SessionList, summary="List sessions")
+def list_sessions(request: HttpRequest, query: Query[PeriodQuery]) -> dict[str, Any]:
+    """Sessions with completed requests in a period, the latest first; counted are the requests of
+    the period that the filters leave. A developer sees their own."""
+    actor = actors.actor_of(request)
+    period = period_of(query)
+    source = SessionSource(actor, period, scope_of(query))
+    rows = source.fetch(_ORDERS, _boundary(query.cursor), backwards=False, limit=query.limit + 1)
+    page = rows[: query.limit]
+    more = len(rows) > query.limit
+    return {
+        "items": [_serialize(row) for row in page],
+        "next": encode_cursor(boundary_of(page[-1], _ORDERS), _CURSOR) if more else None,
+        "detached_months": names_of(detached_within(period)),
+    }
+
+
+@router.get("/sessions/{id}", response=SessionDetailOut, summary="Show a session")
+def show_session(request: HttpRequest, id: str) -> dict[str, Any]:
+    """One session with all its completed turns that you have access to. `GET /requests?session=`
+    lists them."""
+    actor = actors.actor_of(request)
+    row = read_session(actor, parse_id(id))
+    return {**_serialize(row), "agents": _agents(actor, row)}
+
+
+def _boundary(cursor: str | None) -> Values | None:
+    """Return the row that a page continues after; None for the first page. Raises BadCursor."""
+    try:
+        return None if cursor is None else decode_cursor(cursor, _CURSOR)
+    except keyset.BadCursor:
+        raise pagination.BadCursor from None
+
+
+def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": agent.name or None,
+            "depth": agent.depth,
+            "turns": agent.turns,
+            "meters": agent.meters,
+            "charge": format_usd(agent.charge_nano),
+        }
+        for agent in read_agents(actor, row.id)
+    ]
+
+
+def _serialize(row: SessionRow) -> dict[str, Any]:
+    return {
+        "id": id_text(row.id),
+        "name": row.name or None,
+        "source": row.source or None,
+        "key": id_text(row.key_id),
+        "user": row.user,
+        "app": row.app or None,
+        "models": list(row.models),
+        "turns": row.turns,
+        "failed": row.failed,
+        "sub_agents": row.agents,
+        "running": row.running,
+        "started_at": row.first_at,
+        "last_at": row.last_at,
+        "meters": row.meters,
+        "charge": format_usd(row.charge_nano),
+    }

@@ -1,0 +1,227 @@
+"""The list of sessions, and the page of one."""
+
+import datetime as dt
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+from django.views.decorators.http import require_safe
+
+from accounts.access import access
+from accounts.access.actors import Actor, slug_of
+from accounts.access.guards import organisation_page
+from accounts.preferences.table_preferences import read_table
+from lib import clock
+from lib.ids import id_text, parse_id
+from lib.tables.pages import answer_table
+from lib.tables.table import OWN_PARAMETERS, Badge, Column, Table
+from usage.months.detached import detached_within, notice_text
+from usage.reports import filters
+from usage.reports.filter_bar import usage_bar
+from usage.reports.reports import Tokens
+from usage.reports.views import dropped_of
+from usage.requests import words
+from usage.requests.log_views import status_badge
+from usage.rollups.levels import read_freshness
+from usage.sessions.sessions import (
+    Agent,
+    SessionRow,
+    SessionSource,
+    Turn,
+    list_turns,
+    read_agents,
+    read_session,
+)
+from usage.sessions.words import source_text
+
+_TOKENS: Final = (
+    Column("tokens_in", _("In"), "number", priority=2, hint=_("Input tokens, including cached")),
+    Column(
+        "cached",
+        _("Cached"),
+        "number",
+        priority=3,
+        unit="%",
+        hint=_("The share of input tokens read from cache"),
+    ),
+    Column(
+        "tokens_out", _("Out"), "number", priority=2, hint=_("Output tokens, including reasoning")
+    ),
+)
+SESSIONS: Final = Table(
+    "sessions",
+    _("Sessions"),
+    (
+        Column("name", _("Session"), card="title"),
+        Column("state", _("Status"), "badge", card="first"),
+        Column("last", _("Last turn"), "ago", value="last_at", sort="last_at", card="last"),
+        Column("person", _("Person"), priority=3),
+        Column("key", _("Key"), priority=4),
+        Column("app", _("Agent"), priority=2, card="second"),
+        Column("models", _("Models"), priority=2),
+        Column("turns", _("Turns"), "number", sort="turns"),
+        Column("agents", _("Sub-agents"), "number", chosen=False),
+        Column("failed", _("Failed"), "number", chosen=False),
+        Column("total", _("Duration"), "duration", priority=3),
+        *_TOKENS,
+        Column("cost", _("Cost"), "money", value="charge_nano", sort="charge_nano", card="money"),
+        Column("started", _("Started"), "time", chosen=False),
+        Column("source", _("Named by"), "code", chosen=False),
+        Column("id", _("Session ID"), "code", chosen=False),
+    ),
+    default_sort="-last",
+    href="href",
+)
+TURNS: Final = Table(
+    "session_turns",
+    _("Turns"),
+    (
+        Column("time", _("Time"), "time", value="admitted_at", sort="id", card="last"),
+        Column("status", _("Status"), "badge", card="first"),
+        Column("agent", _("Sub-agent"), priority=3),
+        Column("model", _("Model"), card="title"),
+        Column("total", _("Duration"), "duration", value="total_ms", priority=2, card="second"),
+        *_TOKENS,
+        Column("cost", _("Cost"), "money", value="charge_nano", card="money"),
+        Column("id", _("Request ID"), "code", value="rid", chosen=False),
+    ),
+    default_sort="time",
+    href="href",
+)
+
+
+@organisation_page("requests.read")
+@require_safe
+def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    usage_filter = filters.from_query(
+        dict(request.GET.lists()), clock.now(), channels=actor.operator, ignored=OWN_PARAMETERS
+    )
+    hidden = ["person"] if access.scope_of(actor, "usage.read") == "own" else []
+    others = usage_filter.pairs(log=True)
+    state = read_table(SESSIONS, request, actor, hidden=hidden, others=others)
+    source = SessionSource(actor, usage_filter.span, usage_filter.scope)
+    path = reverse("sessions", args=[slug_of(actor)])
+
+    def make(rows: list[SessionRow]) -> list[dict[str, Any]]:
+        return [_cells(path, row) for row in rows]
+
+    context = {
+        "dropped": dropped_of(actor, usage_filter),
+        "detached": notice_text(detached_within(usage_filter.span)),
+    }
+    at = read_freshness()
+    bar = usage_bar(actor, usage_filter, log=True, single=False, kept=tuple(state.kept), at=at)
+    templates = ("usage/sessions/sessions.html", "usage/sessions/_sessions.html")
+    with timezone.override(usage_filter.zone):
+        return answer_table(request, state, source, templates, context, make=make, bar=bar)
+
+
+@organisation_page("requests.read")
+@require_safe
+def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    row = read_session(actor, parse_id(id))
+    session_id = row.id
+    agents = read_agents(actor, session_id)
+    hidden = [] if agents else ["agent"]
+    state = read_table(TURNS, request, actor, hidden=hidden)
+    log = reverse("requests", args=[slug_of(actor)])
+
+    def make(rows: list[Turn]) -> list[dict[str, Any]]:
+        return [_turn_cells(log, turn) for turn in rows]
+
+    context = {
+        "row": row,
+        "id": id_text(session_id),
+        "badge": state_badge(row),
+        "name": row.name or id_text(session_id),
+        "named_by": source_text(row.source),
+        "key": words.key_name(row.key_name),
+        "key_id": id_text(row.key_id) if row.key_name else "",
+        "tokens": sum(row.tokens),
+        "read": row.tokens.read,
+        "cached": row.tokens.cached,
+        "log_query": _log_query(row),
+        "agents": [_agent(one) for one in agents],
+    }
+    templates = ("usage/sessions/session.html", "usage/sessions/_turns.html")
+    turns = list_turns(actor, session_id)
+    return answer_table(request, state, turns, templates, context, make=make)
+
+
+def state_badge(row: SessionRow) -> Badge:
+    """Return the state of a session: whether a turn of it runs, else how its last one ended."""
+    if row.running:
+        return Badge(_("Running"), "info", "circle-dashed")
+    last = status_badge(row.status, None)
+    return last if last.tone == "bad" else Badge(pgettext_lazy("state of a session", "Idle"))
+
+
+def _log_query(row: SessionRow) -> str:
+    """The query of the log of all its requests."""
+    first, last = (at.astimezone(dt.UTC).date().isoformat() for at in (row.first_at, row.last_at))
+    query = {"range": "custom", "from": first, "to": last, "session": id_text(row.id)}
+    return urlencode(query)
+
+
+def _cells(path: str, row: SessionRow) -> dict[str, Any]:
+    id = id_text(row.id)
+    return {
+        "href": f"{path}/{id}",
+        "id": row.id,
+        "name": row.name or id,
+        "state": state_badge(row),
+        "last_at": row.last_at,
+        "started": row.first_at,
+        "person": row.user,
+        "key": words.key_name(row.key_name),
+        "app": row.app or None,
+        "models": ", ".join(row.models),
+        "turns": row.turns,
+        "agents": row.agents,
+        "failed": row.failed,
+        "total": row.total_ms,
+        "charge_nano": row.charge_nano,
+        "source": row.source,
+        **_token_cells(row.tokens),
+    }
+
+
+def _turn_cells(log: str, turn: Turn) -> dict[str, Any]:
+    id = id_text(turn.request_id)
+    return {
+        "href": f"{log}/{id}",
+        "id": turn.id,
+        "rid": id,
+        "admitted_at": turn.admitted_at,
+        "status": status_badge(turn.status, turn.kind),
+        "agent": turn.agent or None,
+        "model": turn.model,
+        "total_ms": turn.total_ms,
+        "charge_nano": turn.charge_nano,
+        **_token_cells(turn.tokens),
+    }
+
+
+def _token_cells(tokens: Tokens) -> dict[str, Any]:
+    return {
+        "tokens_in": tokens.read,
+        "cached": _cached(tokens),
+        "tokens_out": tokens.written,
+    }
+
+
+def _cached(tokens: Tokens) -> int | None:
+    """Return the percentage of the input that was read from cache."""
+    return round(100 * tokens.cached / tokens.read) if tokens.read else None
+
+
+def _agent(agent: Agent) -> dict[str, Any]:
+    return {
+        "indent": "\u2003" * (agent.depth - 1) + "└ " if agent.depth else "",
+        "agent": agent,
+        "tokens": agent.tokens,
+    }

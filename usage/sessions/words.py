@@ -1,0 +1,34 @@
+"""Who names a session where, as the reference and the pages say it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from usage.sessions.sources import REALTIME
+
+# Proper names, the same in every language, are no texts to translate.
+SENDERS: Final[Mapping[str, str | Promise]] = {
+    "x-weir-session": _("Any client: a name of your own"),
+    "x-claude-code-session-id": "Claude Code",
+    "session-id": "Codex",
+    "session_id": _("Codex, older versions; in the body, any client"),
+    "conversation_id": _("Codex, older versions"),
+    "thread-id": "Codex",
+    "x-opencode-session-id": "opencode",
+    "x-opencode-session": "opencode",
+    "x-session-affinity": "opencode",
+    "x-session-id": _("opencode and others"),
+    "baggage": _("OpenTelemetry: gen_ai.conversation.id, or else session.id"),
+    "metadata.session_id": _("Any client"),
+    "metadata.user_id": _("Claude Code: its session_id, or what follows _session_"),
+    "prompt_cache_key": _("Codex, opencode and others"),
+    "previous_response_id": _("Clients of the Responses API: the session of the stored response"),
+}
+
+
+def source_text(source: str) -> str:
+    """Return where a request named its session."""
+    return gettext("Realtime connection") if source == REALTIME else source
