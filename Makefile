@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos mutants check fix bench bench-usage screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test chaos agents mutants check fix bench bench-usage screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -18,7 +18,7 @@ test: python git
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m stack.helm
 	@$(BIN)/python -m stack.javascript
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow") $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(if $(ALL),-m "not slow and not agents") $(ARGS)
 
 # The slow tests: every byte offset, full sizes, 100 kills under load, and more examples
 # of what is drawn at random; some: make chaos ARGS="tests/gateway"; an eighth of each: make chaos PART=3/8
@@ -28,6 +28,13 @@ chaos: python git
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile full \
 		-n 2 --dist loadfile --max-worker-restart 0 $(if $(PART),--part $(PART)) $(ARGS)
+
+# The coding agents themselves, from npm (1 GB), without a network, at models of each wire format; a
+# quarter of an hour; some: make agents ARGS="tests/agents -k codex"
+agents: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.javascript
+	@exec $(BIN)/python -m tests.agents $(ARGS)
 
 # Plant small bugs in the code that decides about money and authority, and list those that no test
 # notices: in the lines changed since the newest tag, else in the last 20 commits; since another

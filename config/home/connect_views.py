@@ -46,16 +46,22 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
         except Refused as error:
             refused = error.message
     models = [model for model in models_for(actor) if is_text_model(model)]
-    names = sorted(model.name for model in models)
+    by_name = {model.name: model for model in models}
     asked = chosen.get("model", "")
-    model = asked if asked in names else _default_model(actor, models)
+    model = asked if asked in by_name else _default_model(actor, models)
     system = _system(request, chosen.get("system", ""))
-    at = Connection(settings.PUBLIC_URL, secret or _PLACEHOLDER, model, system)
+    at = Connection(
+        settings.PUBLIC_URL,
+        secret or _PLACEHOLDER,
+        model,
+        system,
+        **_abilities(by_name.get(model)),
+    )
     context = {
         "agents": [(one, agent.name) for one, agent in AGENTS.items()],
         "agent": slug,
         "agent_name": AGENTS[slug].name,
-        "models": names,
+        "models": sorted(by_name),
         "model": model,
         "systems": SYSTEM_NAMES,
         "system": system,
@@ -93,6 +99,17 @@ def _default_model(actor: Actor, models: list[ListedModel]) -> str:
         return last or ""
     with_tools = [model for model in models if model.can.tools]
     return example_models(with_tools or models)[MODEL]
+
+
+def _abilities(model: ListedModel | None) -> dict[str, Any]:
+    """Return what is known of a model that agents ask about."""
+    if model is None:
+        return {}
+    limits = model.can.context_max, model.can.output_max
+    return {
+        "images": model.senses_known and "image" in model.can.inputs,
+        "limits": limits if all(limits) else None,
+    }
 
 
 def _system(request: HttpRequest, asked: str) -> System:

@@ -49,10 +49,10 @@ class MessagesCodec(Codec[ChatFacts]):
         return request_read.edit(facts, model, output_cap=output_cap, quirks=quirks)
 
     def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
-        return facts.foreign
+        return facts.foreign or facts.system_turns
 
     def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        return foreign_thoughts.fit(facts.body)
+        return foreign_thoughts.fit(facts.body, upstream.model)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int

@@ -5,7 +5,7 @@ a model and a key. Each agent reads them as its own documentation says.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -41,12 +41,15 @@ class Value:
 @dataclass(frozen=True)
 class Connection:
     """Where an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
-    for it."""
+    for it. `images` tells whether the model sees pictures, `limits` its window and its longest
+    answer, in tokens, where both are known."""
 
     url: str
     key: str
     model: str
     system: System = "unix"
+    images: bool = False
+    limits: tuple[int, int] | None = None
 
     @property
     def base_url(self) -> str:
@@ -125,8 +128,19 @@ def _codex(at: Connection) -> list[Paste]:
 
 
 def _gemini_cli(at: Connection) -> list[Paste]:
+    settings = {
+        # With a base URL alone it looks for a way to sign in that it then refuses.
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        # It shortens conversations with a model of Google's where it does not know the name.
+        "modelConfigs": {
+            "customAliases": {"chat-compression-default": {"modelConfig": {"model": at.model}}}
+        },
+    }
     variables = {"GOOGLE_GEMINI_BASE_URL": at.url, "GEMINI_API_KEY": at.key}
-    return [_shell(at, variables, f"gemini --model {_argument(at, at.model)}")]
+    return [
+        Paste(_in_home(at, ".gemini/settings.json"), "json", literal(settings, "json")),
+        _shell(at, variables, f"gemini --model {_argument(at, at.model)}"),
+    ]
 
 
 def _opencode(at: Connection) -> list[Paste]:
@@ -136,7 +150,7 @@ def _opencode(at: Connection) -> list[Paste]:
                 "npm": "@ai-sdk/openai-compatible",
                 "name": "Weir",
                 "options": {"baseURL": at.base_url, "apiKey": f"{{env:{KEY_NAME}}}"},
-                "models": {at.model: {"name": at.model}},
+                "models": {at.model: _opencode_model(at)},
             }
         },
         "model": f"weir/{at.model}",
@@ -145,6 +159,19 @@ def _opencode(at: Connection) -> list[Paste]:
         Paste("opencode.json", "json", literal(settings, "json")),
         _shell(at, {KEY_NAME: at.key}, "opencode"),
     ]
+
+
+def _opencode_model(at: Connection) -> dict[str, Any]:
+    """What opencode asks of a model that it does not know: else it shows it no pictures, and never
+    shortens a conversation."""
+    model: dict[str, Any] = {"name": at.model}
+    if at.images:
+        modalities = {"input": ["text", "image"], "output": ["text"]}
+        model |= {"attachment": True, "modalities": modalities}
+    if at.limits:
+        context, output = at.limits
+        model["limit"] = {"context": context, "output": output}
+    return model
 
 
 def _aider(at: Connection) -> list[Paste]:

@@ -60,7 +60,8 @@ class Counter(NamedTuple):
 
 
 def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
-    return anthropic_request.edit(facts, model, quirks=foreign_thoughts.fit(facts.body))
+    quirks = foreign_thoughts.fit(facts.body, model)
+    return anthropic_request.edit(facts, model, quirks=quirks)
 
 
 COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(

@@ -26,6 +26,11 @@ _LIBRARIES: Final = {
     "google-genai-sdk": "google-genai",
     "claude-cli": "claude-code",
     "codex_cli_rs": "codex",
+    "codex_exec": "codex",
+    "codex_vscode": "codex",
+    "codex-tui": "codex",
+    "geminicli": "gemini-cli",
+    "geminicli-tui": "gemini-cli",
     "mozilla": "browser",
 }
 _REMEMBERED: Final = 1024

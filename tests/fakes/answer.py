@@ -130,6 +130,11 @@ def pieces(wish: Directives, name: str, question: Question, choice: int) -> Iter
     natural = 0 if calls or messages else 16
     tokens = wish.tokens if wish.tokens is not None else natural
     yield from _spaced("content", choice, chain(odd, messages, islice(source, tokens)))
+    if wish.call:
+        for number, (name, inputs) in enumerate(json.loads(wish.call)):
+            yield Piece(choice, "call", name, number)
+            yield Piece(choice, "arguments", compact(inputs).decode(), number)
+        return
     names = question.tools or ["get_weather"]
     for number in range(calls):
         yield from _call(choice, number, names[number % len(names)], source, wish)

@@ -81,6 +81,7 @@ class Directives:
     tools: int = 0
     args: int = 4
     arg: str = "city"
+    call: str = ""
     again: bool = False
     finish: str | None = None
     lang: str = "en"

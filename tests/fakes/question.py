@@ -174,6 +174,8 @@ class Question:
 
     def calls(self, wish: Directives) -> int:
         """How many tools are called now: none once their results are there (`#again`: still)."""
+        if wish.call:
+            return len(json.loads(wish.call))
         return wish.tools if wish.again or not self.results else 0
 
 

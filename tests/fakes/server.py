@@ -22,7 +22,7 @@ from tests.fakes.chat import Chat
 from tests.fakes.directives import parse, wishes_in_model
 from tests.fakes.lists import list_of, list_talk
 from tests.fakes.media import form_of
-from tests.fakes.question import Problem, Wrong
+from tests.fakes.question import Problem, Question, Wrong
 from tests.fakes.routes import talk_of
 from tests.fakes.story import Ask, Talk, answer
 from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, refusal, whole
@@ -51,6 +51,7 @@ class Scripted:
     directives: str
     model: str
     times: int
+    with_tools: bool
 
 
 @dataclass(slots=True)
@@ -170,12 +171,17 @@ class Upstream:
                 return self._status()
             case "POST", "/_script":
                 wish = json.loads(request.body)
-                scripted = Scripted(wish["directives"], wish["model"], wish["times"])
+                scripted = Scripted(
+                    wish["directives"], wish["model"], wish["times"], wish["with_tools"]
+                )
                 try:
                     parse([scripted.directives], self.config.name, 1)
                 except ValueError as wrong:
                     return refusal(400, str(wrong), code="bad_directive")
                 self.scripts.append(scripted)
+                return self._status()
+            case "DELETE", "/_script":
+                self.scripts.clear()
                 return self._status()
             case "POST", "/_release":
                 return self._release(query.get("id"))
@@ -253,9 +259,11 @@ class Upstream:
             return talk.refusal(problem)
         return None
 
-    def _scripted(self, model: str) -> str:
+    def _scripted(self, question: Question) -> str:
         for scripted in self.scripts:
-            if fnmatch.fnmatchcase(model, scripted.model):
+            if scripted.with_tools and not question.tools:
+                continue
+            if fnmatch.fnmatchcase(question.model, scripted.model):
                 scripted.times -= 1
                 if scripted.times <= 0:
                     self.scripts.remove(scripted)
@@ -301,7 +309,7 @@ class Upstream:
             self.config.directives,
             wishes_in_model(question.model),
             question.user_text,
-            self._scripted(question.model),
+            self._scripted(question),
         )
         try:
             wish = parse(texts, self.config.name, self.books.sighting(row.sha256))

@@ -32,6 +32,7 @@ Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /opena
              for all of the OpenAI family              api-key
 
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
+          call=[["read",{"path":"a"}]] calls these tools with these arguments; no white space
           hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
           cache_write_1h=N · tools=N calls with args=4 words in the argument arg=city ·
           finish=length (stop, length, tool_calls, content_filter, stop_sequence and responses'
@@ -77,7 +78,8 @@ plain answer all at once with the last byte of its body. Only visible tokens cou
 `hold=N`.
 
 Control   GET /_books[?rows=0][&since=SEQ] · GET /_books/{x-client-request-id} · POST /_reset
-          POST /_script {"directives", "model" pattern, "times"} · POST /_release[?id=…]
+          POST /_script {"directives", "model" pattern, "times", "with_tools"}
+          DELETE /_script · POST /_release[?id=…]
           GET /_wait?version=V&seconds=S answers when the books have changed since V
 """
 
@@ -295,9 +297,17 @@ class FakeUpstream:
         """Forget rows, scripts and sightings; running answers go on, unbooked."""
         self._call("POST", "/_reset")
 
-    def script(self, directives: str, *, model: str = "*", times: int = 1) -> None:
-        """Lay directives over the next `times` requests whose model fits the pattern."""
-        self._call("POST", "/_script", {"directives": directives, "model": model, "times": times})
+    def forget_scripts(self) -> None:
+        """Lay no directives over the requests that follow."""
+        self._call("DELETE", "/_script")
+
+    def script(
+        self, directives: str, *, model: str = "*", times: int = 1, with_tools: bool = False
+    ) -> None:
+        """Lay directives over the next `times` requests whose model fits the pattern, or over those
+        alone that offer tools."""
+        wish = {"directives": directives, "model": model, "times": times, "with_tools": with_tools}
+        self._call("POST", "/_script", wish)
 
     def release(self, client_request_id: str | None = None) -> None:
         """Let answers go on that wait at their `#hold`: one, or all."""

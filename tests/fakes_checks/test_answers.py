@@ -1,5 +1,6 @@
 """Texts, counts and usage: what is reported is what was said."""
 
+import json
 import math
 from typing import Any
 
@@ -103,6 +104,23 @@ def test_tool_calls_come_whole_and_in_pieces(fake: FakeUpstream) -> None:
         for call in delta.get("tool_calls", ()):
             arguments[call["index"]] += call["function"]["arguments"]
     assert arguments == [call["function"]["arguments"] for call in calls]
+
+
+def test_named_tools_are_called_once_by_whom_they_are_offered(fake: FakeUpstream) -> None:
+    tools = [{"type": "function", "function": {"name": "run", "description": "runs"}}]
+    fake.script('#call=[["run",{"cmd":"cat\\u0020a"}],["run",{}]]', with_tools=True)
+    fake.script("#tokens=3", times=9)
+    assert "tool_calls" not in ask(fake, "go").json()["choices"][0]["message"]
+    choice = ask(fake, "go", tools=tools).json()["choices"][0]
+    calls = [call["function"] for call in choice["message"]["tool_calls"]]
+    assert choice["finish_reason"] == "tool_calls"
+    assert [(call["name"], json.loads(call["arguments"])) for call in calls] == [
+        ("run", {"cmd": "cat a"}),
+        ("run", {}),
+    ]
+    assert ask(fake, "go", tools=tools).json()["usage"]["completion_tokens"] == 3
+    fake.forget_scripts()
+    assert ask(fake, "go", tools=tools).json()["usage"]["completion_tokens"] == 16
 
 
 def test_echo_says_the_words_again(fake: FakeUpstream) -> None:

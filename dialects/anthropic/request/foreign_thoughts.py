@@ -2,13 +2,14 @@
 
 Another provider may have written parts of the history. Its reasoning is marked or has no seal. This
 provider verifies seals, so that reasoning is removed. If the last tool calls lose theirs, thinking
-is disabled.
+is disabled. System messages between the turns are rewritten for models that do not accept them.
 """
 
 from typing import Any, Final
 
 import msgspec
 
+from dialects.anthropic.request import system_turns
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import members_of
 
@@ -26,10 +27,12 @@ def is_foreign(signature: str) -> bool:
     return not signature or signature.startswith(_MARKS)
 
 
-def fit(body: Body) -> Quirks:
-    """Return the edits that remove another provider's reasoning from the history."""
+def fit(body: Body, model: str) -> Quirks:
+    """Return the edits that remove from the history what the model would refuse."""
     before = _items(body.value("messages"))
     fitted = [_without_foreign(message) for message in before]
+    if not system_turns.are_accepted(model):
+        fitted = [message and system_turns.as_user(message) for message in fitted]
     if all(message_after is message for message_after, message in zip(fitted, before, strict=True)):
         return NO_QUIRKS
     after = [message_after for message_after in fitted if message_after is not None]

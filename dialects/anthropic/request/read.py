@@ -36,8 +36,9 @@ class ChatFacts:
     `text_bytes` is the length of the body without its pictures. It is an upper bound of the text's
     tokens, because a token has at least one byte, and JSON escapes only lengthen the text. `media`
     counts the blocks that may cost more tokens than they have bytes, by kind. `max_cost_nano` is
-    our own field. `foreign` tells whether the history contains another provider's thoughts. In this
-    dialect every answer reports usage, has one choice and no audio.
+    our own field. `foreign` tells whether the history contains another provider's thoughts,
+    `system_turns` whether it has system messages. In this dialect every answer reports usage, has
+    one choice and no audio.
     """
 
     body: Body
@@ -49,6 +50,7 @@ class ChatFacts:
     media: Mapping[MediaKind, int]
     max_cost_nano: int | None
     foreign: bool = False
+    system_turns: bool = False
     include_usage: ClassVar[bool] = True
     choices: ClassVar[int] = 1
     audio_output: ClassVar[bool] = False
@@ -65,6 +67,7 @@ class _Block(msgspec.Struct):
     """A message or block that may contain pictures, and the blocks inside it."""
 
     type: msgspec.Raw = _NULL
+    role: msgspec.Raw = _NULL
     source: msgspec.Raw = _NULL
     content: msgspec.Raw = _NULL
     signature: msgspec.Raw = _NULL
@@ -121,7 +124,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     max_cost_nano = read_max_cost(body)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
-    media, picture_bytes, foreign = _look_through(messages)
+    media, picture_bytes, foreign, system_turns = _look_through(messages)
     return ChatFacts(
         body=body,
         model=model,
@@ -132,6 +135,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
         media=media,
         max_cost_nano=max_cost_nano,
         foreign=foreign,
+        system_turns=system_turns,
     )
 
 
@@ -152,14 +156,16 @@ def _read_user(members: Members) -> str:
     return storable_user(user) if isinstance(user, str) else ""
 
 
-def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool]:
+def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool, bool]:
     """Count pictures and documents at any depth, and the bytes of the pictures; also return whether
-    there is a foreign seal. A block with a `source` is a picture if its type says so, else a
-    document. Invalid shapes are not counted, because the provider refuses them.
+    there is a foreign seal, and whether there is a system message. A block with a `source` is a
+    picture if its type says so, else a document. Invalid shapes are not counted, because the
+    provider refuses them.
     """
     kinds: Counter[MediaKind] = Counter()
-    picture_bytes, foreign = 0, False
+    picture_bytes, foreign, system_turns = 0, False, False
     for block in _blocks(messages):
+        system_turns = system_turns or bytes(block.role) == b'"system"'
         if block.signature is not _NULL and starts(block.signature, b'"'):
             foreign = foreign or is_foreign(msgspec.json.decode(block.signature))
         if not is_present(block.source):
@@ -169,7 +175,7 @@ def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int,
             picture_bytes += len(memoryview(block.source))
         else:
             kinds["file"] += 1
-    return kinds, picture_bytes, foreign
+    return kinds, picture_bytes, foreign, system_turns
 
 
 def _blocks(items: list[msgspec.Raw]) -> Iterator[_Block]:

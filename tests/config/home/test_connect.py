@@ -50,8 +50,8 @@ def test_lines_hold_any_name_of_a_model(name: str, model: str) -> None:
             case "toml":
                 found |= tomllib.loads(paste.text)["model"] == model
             case "json":
-                settings = json.loads(paste.text)
-                found |= [*settings["provider"]["weir"]["models"]] == [model]
+                providers = json.loads(paste.text).get("provider", {"weir": {"models": {}}})
+                found |= [*providers["weir"]["models"]] == [model]
             case "yaml":
                 (endpoint,) = yaml.safe_load(paste.text)["endpoints"]["custom"]
                 found |= endpoint["models"]["default"] == [model]
@@ -67,6 +67,22 @@ def words_of(script: str) -> str:
         capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     return run.stdout
+
+
+def opencode_model(**known: Any) -> Any:
+    pastes = AGENTS["opencode"].pastes
+    assert pastes
+    return json.loads(pastes(connection(**known))[0].text)["provider"]["weir"]["models"]["m"]
+
+
+def test_opencode_is_told_what_it_cannot_know_of_a_model() -> None:
+    assert opencode_model() == {"name": "m"}
+    assert opencode_model(images=True, limits=(200_000, 32_000)) == {
+        "name": "m",
+        "attachment": True,
+        "modalities": {"input": ["text", "image"], "output": ["text"]},
+        "limit": {"context": 200_000, "output": 32_000},
+    }
 
 
 def test_powershell_takes_no_sign_for_an_end() -> None:

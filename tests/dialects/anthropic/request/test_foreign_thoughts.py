@@ -28,7 +28,7 @@ def edited(*messages: Any, **members: Any) -> tuple[dict[str, Any], tuple[str, .
     """What is changed of a body, and what is named as dropped."""
     raw = json.dumps({"model": "m", "max_tokens": 5, "messages": messages, **members}).encode()
     facts = read(raw)
-    quirks = fit(facts.body)
+    quirks = fit(facts.body, "claude-sonnet-4-5-20250929")
     assert facts.foreign or quirks == NO_QUIRKS
     return {name: json.loads(raw or b"null") for name, raw in quirks.edits.items()}, quirks.dropped
 
@@ -85,4 +85,4 @@ def test_calls_that_lost_their_thoughts_switch_thinking_off(
 
 @given(json_objects)
 def test_no_body_breaks_it(value: dict[str, Any]) -> None:
-    fit(read_body(json.dumps(value).encode()))
+    fit(read_body(json.dumps(value).encode()), "m")
