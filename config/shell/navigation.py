@@ -128,10 +128,11 @@ _ORGANISATION: Final[_Sections] = (
         _DOCS,
     )),
     (_("Monitor"), (
-        Entry("chart-column", _("Usage"), (
-            NavigationPage("usage", _("Usage"), "usage.read", beside=("exports",)),
-            NavigationPage("sessions", _("Sessions"), "requests.read"),
-        ), "U"),
+        _entry(
+            "chart-column",
+            NavigationPage("usage", _("Usage"), "usage.read", beside=("exports", "sessions")),
+            "U",
+        ),
         _entry("list", NavigationPage("requests", _("Requests"), "requests.read"), "R"),
     )),
     (_("Manage"), (
@@ -244,6 +245,7 @@ _APART: Final = (
     )),
     Entry("chart-column", _("Usage"), (
         NavigationPage("explore", _("Explore"), "usage.read"),
+        NavigationPage("sessions", _("Sessions"), "requests.read"),
         NavigationPage("exports", _("Exports"), "requests.read"),
     )),
     Entry("wallet", _("Billing"), (

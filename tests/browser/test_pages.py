@@ -70,7 +70,9 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
     for model in (MODEL, DEAD):
         with suppress(openai.APIStatusError):
             client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": "#tokens=20"}]
+                model=model,
+                messages=[{"role": "user", "content": "#tokens=20"}],
+                extra_headers={"x-weir-session": "a task"},
             )
     visitor = Visitor(browser, site.url, storage_state=signed_in)
     ask(visitor.page, site, MARKDOWN, ECHO)
@@ -88,6 +90,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
     ours, record = site.organisation, "usage_usagerecord"
     answered = last(record, "request_id", "final AND status = 200")
     failed = last(record, "request_id", "final AND status > 400")
+    session = last(record, "session_id", "final AND session_id IS NOT NULL")
     key = last("accounts_key", "id", "name = 'known'")
     channel = last("gateway_channel", "id", "enabled")
     event = last("accounts_auditevent", "id", "organisation_id IS NOT NULL")
@@ -102,6 +105,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "usage, filtered to nothing": f"{ours}/usage?range=last-month",
         "explore": f"{ours}/usage/explore?group_by=project&then_by=status",
         "requests": f"{ours}/requests",
+        "sessions of agents": f"{ours}/sessions",
+        "session of an agent": f"{ours}/sessions/{session}",
         "what changed": f"{ours}/usage/_f/changes?range=7d",
         "times": f"{ours}/usage/_f/times?range=7d",
         "what happened": f"{ours}/usage/_f/marks?range=7d",

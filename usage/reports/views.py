@@ -101,10 +101,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "asked": usage_filter,
         "bar": usage_bar(actor, usage_filter, kept=(("tab", tab),) if tab else (), at=at),
         "tab": tab,
-        "tabs": [
-            {"name": word, "url": _tab_url(usage_filter, name), "current": name == tab}
-            for name, word in _tabs(actor).items()
-        ],
+        "tabs": usage_tabs(actor, usage_filter, tab),
         "own_only": access.scope_of(actor, "usage.read") == "own",
         "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
         "filtered": usage_filter.scope != filters.EVERYTHING,
@@ -147,8 +144,17 @@ def _tabs(actor: Actor) -> dict[str, Promise]:
     return {name: word for name, word in _TABS.items() if name != "errors" or sees_requests(actor)}
 
 
-def _tab_url(usage_filter: UsageFilter, tab: str) -> str:
-    return f"?{usage_filter.query(tab=tab)}"
+def usage_tabs(actor: Actor, usage_filter: UsageFilter, current: str) -> list[dict[str, Any]]:
+    """Return the tabs of the page, and that of sessions, which is a page of its own."""
+    here = reverse("usage", args=[slug_of(actor)])
+    tabs = [(name, word, here, {"tab": name}) for name, word in _tabs(actor).items()]
+    if sees_requests(actor):
+        sessions = reverse("sessions", args=[slug_of(actor)])
+        tabs.append(("sessions", gettext_lazy("Sessions"), sessions, {}))
+    return [
+        {"name": word, "url": f"{url}?{usage_filter.query(**own)}", "current": name == current}
+        for name, word, url, own in tabs
+    ]
 
 
 def _stats(actor: Actor, usage_filter: UsageFilter, seen: Overview) -> list[dict[str, Any]]:

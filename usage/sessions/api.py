@@ -45,6 +45,12 @@ class SessionOut(Schema):
     charge: str = Field(description="USD, exact.")
 
 
+class SessionQuery(PeriodQuery):
+    """Which sessions are wanted."""
+
+    name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
+
+
 class AgentOut(Schema):
     name: str | None = Field(description="null for the main agent.")
     depth: int = Field(description="How many agents are above it.")
@@ -69,12 +75,12 @@ class SessionList(Schema):
 
 
 @router.get("/sessions", response=SessionList, summary="List sessions")
-def list_sessions(request: HttpRequest, query: Query[PeriodQuery]) -> dict[str, Any]:
+def list_sessions(request: HttpRequest, query: Query[SessionQuery]) -> dict[str, Any]:
     """Sessions with completed requests in a period, the latest first; counted are the requests of
     the period that the filters leave. A developer sees their own."""
     actor = actors.actor_of(request)
     period = period_of(query)
-    source = SessionSource(actor, period, scope_of(query))
+    source = SessionSource(actor, period, scope_of(query), name=query.name)
     rows = source.fetch(_ORDERS, _boundary(query.cursor), backwards=False, limit=query.limit + 1)
     page = rows[: query.limit]
     more = len(rows) > query.limit

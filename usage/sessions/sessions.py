@@ -96,10 +96,25 @@ class Agent:
 
 
 class SessionSource:
-    """The sessions with requests in a period, by what of them the actor may see."""
+    """The sessions with requests in a period, by what of them the actor may see; with `name` only
+    those that are called so.
+    """
 
-    def __init__(self, actor: Actor, period: Period | Span, scope: Scope = EVERYTHING) -> None:
-        self._where = where_of(actor, "requests.read", scope, period)
+    def __init__(
+        self,
+        actor: Actor,
+        period: Period | Span,
+        scope: Scope = EVERYTHING,
+        *,
+        name: str | None = None,
+    ) -> None:
+        where = where_of(actor, "requests.read", scope, period)
+        if name is not None:
+            where = Where(
+                f"{where.text} AND r.session->>'name' = %(session_name)s",
+                {**where.parameters, "session_name": name},
+            )
+        self._where = where
 
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int

@@ -23,7 +23,7 @@ from usage.months.detached import detached_within, notice_text
 from usage.reports import filters
 from usage.reports.filter_bar import usage_bar
 from usage.reports.reports import Tokens
-from usage.reports.views import dropped_of
+from usage.reports.views import dropped_of, usage_tabs
 from usage.requests import words
 from usage.requests.log_views import status_badge
 from usage.rollups.levels import read_freshness
@@ -110,6 +110,7 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return [_cells(path, row) for row in rows]
 
     context = {
+        "tabs": usage_tabs(actor, usage_filter, "sessions"),
         "dropped": dropped_of(actor, usage_filter),
         "detached": notice_text(detached_within(usage_filter.span)),
     }

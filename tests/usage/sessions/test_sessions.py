@@ -107,6 +107,9 @@ def test_the_list_is_sorted_filtered_paged_and_exported(people: cast.Cast, key: 
         cursor = listed["next"]
     assert found == [f"s{n}" for n in reversed(range(60))]
     assert client.get("/api/v1/sessions?cursor=x").status_code == 422
+    by_name = client.get("/api/v1/sessions?name=s7").json()["items"]
+    assert [row["name"] for row in by_name] == ["s7"]
+    assert client.get("/api/v1/sessions?name=S7").json()["items"] == []
 
 
 def test_the_page_shows_turns_agents_and_receipts(people: cast.Cast, key: Key) -> None:
