@@ -28,6 +28,14 @@ def ask(site: Installation, count: int = 1) -> None:
             )
 
 
+def ask_and_wait(site: Installation) -> None:
+    """What a request leaves is written behind its answer."""
+    written = "SELECT 1 FROM usage_usagerecord WHERE final"
+    earlier = len(site.hub.rows(written))
+    ask(site)
+    site.hub.wait(lambda: len(site.hub.rows(written)) > earlier, "the record is missing")
+
+
 def addresses(page: Page) -> list[str | None]:
     links = page.locator("#rows tbody tr a").all()
     return [link.get_attribute("href") for link in links]
@@ -36,10 +44,7 @@ def addresses(page: Page) -> list[str | None]:
 def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
     """By the filter that holds; a hidden page waits, and has all of it when it is seen again."""
     page = owner.page
-    written = "SELECT 1 FROM usage_usagerecord WHERE final"
-    earlier = len(site.hub.rows(written))
-    ask(site)
-    site.hub.wait(lambda: len(site.hub.rows(written)) > earlier, "the record is missing")
+    ask_and_wait(site)
     page.goto(f"{site.organisation}/requests")
     before = addresses(page)
     live = page.get_by_role("button", name="Live")
@@ -79,7 +84,7 @@ def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visito
 @pytest.mark.extended
 def test_a_page_goes_on_when_the_process_is_replaced(site: Installation, owner: Visitor) -> None:
     page = owner.page
-    ask(site)
+    ask_and_wait(site)
     page.goto(f"{site.organisation}/requests")
     rows = page.locator("#rows tbody tr")
     before = rows.count()
