@@ -462,8 +462,9 @@ def test_each_tab_has_an_address_and_keeps_the_filters(
     } - {panel}  # fmt: skip
     assert panel in usage
     assert [other for other in others if other in usage] == []
-    names = ("Overview", "Keys and meters", "Times", "Errors", "Changes")
-    link = rf'<a href="\?([^"]*)"(?: aria-current="page")?\s*>({"|".join(names)})</a>'
+    names = ("Overview", "Keys and meters", "Times", "Errors", "Changes", "Sessions")
+    address, current = r'href="/o/acme/(?:usage|sessions)\?([^"]*)"', r'(?: aria-current="page")?'
+    link = rf"<a {address}{current}\s*>({'|'.join(names)})</a>"
     tabs = re.findall(link, usage)
     assert tuple(word for _, word in tabs) == names
     assert all("model=gpt-5" in href for href, _ in tabs)
