@@ -37,6 +37,7 @@ from stack.keyring import open_keyring, write_private
 from stack.origin import PACKAGED, ROOT, start_line
 from stack.processes import CannotStart
 from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
+from stack.web import server_command
 
 DEMO = ROOT / "stack" / "demo.yaml"
 # Its channel to the local model.
@@ -270,20 +271,12 @@ class Installation:
 
     def web_child(self) -> Child:
         place = self.place
-        command = python(
-            *("-m", "uvicorn", "--app-dir", str(ROOT), "config.asgi:application"),
-            *("--host", place.host, "--port", str(place.port)),
-            *(
-                "--loop",
-                "config.server.event_loop:EventLoop",
-                "--http",
-                "config.server.protocol:Protocol",
-            ),
-            "--no-access-log",
-            *("--no-server-header", "--log-level", "warning"),
+        command = server_command(
+            place.host,
+            place.port,
             # No proxy is in front of it: otherwise clients could choose their own address.
             "--no-proxy-headers",
-            *("--timeout-graceful-shutdown", str(WEB_DRAIN_SECONDS)),
+            f"--timeout-graceful-shutdown={WEB_DRAIN_SECONDS}",
         )
         return Child(
             "web",

@@ -1,12 +1,12 @@
-"""The command of a web process behind a proxy, with the options of docker-compose.yml."""
+"""The command of a web process; behind a proxy with the options of docker-compose.yml."""
 
 import sys
 
 from stack.origin import ROOT
 
 
-def web_command(host: str, port: int, proxies: str) -> list[str]:
-    """Return it. `proxies` are the networks whose word on who asks is believed."""
+def server_command(host: str, port: int, *options: str) -> list[str]:
+    """Return the command with the options that every web process has, and others."""
     return [
         *(sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "config.asgi:application"),
         *(f"--host={host}", f"--port={port}"),
@@ -16,10 +16,20 @@ def web_command(host: str, port: int, proxies: str) -> list[str]:
         "--no-server-header",
         "--no-access-log",
         "--log-level=warning",
+        *options,
+    ]
+
+
+def web_command(host: str, port: int, proxies: str) -> list[str]:
+    """Return the command behind a proxy. `proxies` are the networks whose word on who asks is
+    believed."""
+    return server_command(
+        host,
+        port,
         # Longer than the proxy keeps a connection.
         "--timeout-keep-alive=75",
         # Longer than the relay drains, shorter than who stops it waits.
         "--timeout-graceful-shutdown=630",
         "--proxy-headers",
         f"--forwarded-allow-ips={proxies}",
-    ]
+    )

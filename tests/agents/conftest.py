@@ -18,10 +18,10 @@ from tests.relay.speakers import UPSTREAMS
 __all__ = ["authority", "hub"]
 
 ADVICE = "{}: the coding agents are tested by `make agents`, which installs them and runs these."
-# What an agent does not do, whatever it is connected to, by scenario and agent.
+# What does not pass at any model, and what was seen, by scenario and agent.
 LIMITS: Final[Mapping[tuple[str, str], str]] = {
     ("compaction", "gemini-cli"): "it asks for the summary of a session and gets it, but its next "
-    "run resumes the whole history."
+    "run resumes the whole history. The cause is not known."
 }
 CELLS: Final = pytest.StashKey[results.Cells]()
 

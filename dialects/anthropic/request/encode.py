@@ -30,6 +30,7 @@ from dialects.chat.chat import (
 )
 from dialects.chat.client_names import client_name, dropped_names, lost_of_search, omit_tool
 from dialects.chat.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
+from dialects.chat.text_only import check_text_only
 from dialects.errors.errors import RequestFault
 
 # The output limit used when neither the client nor the catalogue sets one.
@@ -89,7 +90,7 @@ class _RequestWriter:
         self._answer_tool = ""
 
     def encode(self) -> Encoded:
-        self._refuse()
+        check_text_only(self._request)
         self._write_output_form()
         self._write_tools()
         self._write_thinking()
@@ -109,18 +110,6 @@ class _RequestWriter:
 
     def _drop(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
-
-    def _refuse(self) -> None:
-        request = self._request
-        if request.previous_response_id is not None:
-            raise _unsupported("previous_response_id", "the earlier turns are not stored here")
-        if request.audio is not None or "audio" in request.modalities:
-            name = "audio" if request.audio is not None else "modalities"
-            raise _unsupported(client_name(request, name), "this model cannot generate audio")
-        if "image" in request.modalities:
-            raise _unsupported(
-                client_name(request, "modalities"), "this model cannot generate images"
-            )
 
     # ---- output
 

@@ -15,9 +15,9 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.client_names import client_name, dropped_names, omit_tool
+from dialects.chat.text_only import check_text_only
 from dialects.chat.turns import call_names, urls
 from dialects.converse.request.message_encode import write_cache, write_conversation
-from dialects.errors.errors import RequestFault
 
 _FOREIGN = (
     "presence_penalty",
@@ -65,7 +65,7 @@ class _RequestWriter:
         self._dropped = list(dropped_names(request, "converse", *_FOREIGN, marks=self._marks))
 
     def encode(self) -> Encoded:
-        self._refuse()
+        check_text_only(self._request)
         system, messages = write_conversation(self._request, self._sentence(), marks=self._marks)
         self._body["messages"] = messages
         if system:
@@ -77,17 +77,6 @@ class _RequestWriter:
 
     def _drop(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
-
-    def _refuse(self) -> None:
-        request = self._request
-        if request.previous_response_id is not None:
-            raise _unsupported("previous_response_id", "the earlier turns are not stored here")
-        if request.audio is not None or "audio" in request.modalities:
-            name = "audio" if request.audio is not None else "modalities"
-            raise _unsupported(client_name(request, name), "this model cannot generate audio")
-        if "image" in request.modalities:
-            name = client_name(request, "modalities")
-            raise _unsupported(name, "this model cannot generate images")
 
     def _sentence(self) -> str:
         """Return what asks for JSON in words: few models of the dialect enforce a schema."""
@@ -189,7 +178,3 @@ def _write_choice(choice: ToolChoice | None) -> JsonObject | None:
         single = len(choice.names) == 1
         return {"tool": {"name": choice.names[0]}} if single else {"any": {}}
     return {"auto": {}}
-
-
-def _unsupported(param: str, what: str) -> RequestFault:
-    return RequestFault("unsupported_capability", param, what)
