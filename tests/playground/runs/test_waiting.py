@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
 
@@ -21,36 +21,54 @@ __all__ = ["people"]
 LOOKS_MAX = 2_000
 
 
+class Clock:
+    """The time of every event loop, in seconds. Once it is stopped it goes on only by `pass_time`,
+    however long the machine takes."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        self.stopped_s: float | None = None
+
+    def read(self) -> float:
+        now_s = time.monotonic() if self.stopped_s is None else self.stopped_s
+        return now_s + self.ahead_s
+
+    def stop(self) -> None:
+        self.stopped_s = time.monotonic()
+
+    def pass_time(self, seconds: float) -> None:
+        self.ahead_s += seconds
+
+    def go_on(self) -> None:
+        self.stopped_s = None
+
+
 @pytest.fixture
-def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the clock of every event loop ahead by so many seconds."""
-    passed = 0.0
-
-    def pass_time(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: time.monotonic() + passed)
-    return pass_time
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: clock.read())
+    return clock
 
 
 class SilentRelay(ScriptedRelay):
     """Says nothing until the page has been told so twice."""
 
-    def __init__(self, pass_time: Callable[[float], None]) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__(outcome(504, "timeout", charge_nano=0, meters={}, basis="none"))
-        self.pass_time = pass_time
+        self.clock = clock
         self.shown: list[list[str]] = []
 
     async def chat(self, *args: Any, **over: Any) -> AsyncIterator[Head | bytes | Outcome]:
+        self.clock.stop()
         for number, seconds in enumerate((3.0, 2.5, 11.0, 4.0)):
-            self.pass_time(seconds)
+            self.clock.pass_time(seconds)
             for _ in range(LOOKS_MAX if number % 2 else 20):
                 await asyncio.sleep(0)
                 page_text = await run_in_database(_frame_texts)
                 if len(page_text) > number // 2 and number % 2:
                     break
             self.shown.append(page_text)
+        self.clock.go_on()
         async for item in super().chat(*args, **over):
             yield item
 
@@ -61,10 +79,8 @@ def _frame_texts() -> list[str]:
     ]
 
 
-def test_after_5_seconds_the_page_says_so_and_after_20_it_offers_ways_out(
-    people: Cast, pass_time: Callable[[float], None]
-) -> None:
-    relay = SilentRelay(pass_time)
+def test_a_silent_model_is_told_of_at_5_and_20_seconds(people: Cast, clock: Clock) -> None:
+    relay = SilentRelay(clock)
     send(people.bob, relay, patience_s=100.0, text="Hi")
     before_5, after_5, before_20, after_20 = relay.shown
     assert before_5 == []
