@@ -70,6 +70,8 @@ DATABASES = {
 }
 BROKER_URL = env.text("BROKER_URL", "")
 # Where a web process keeps what cannot be written to the database now.
+# What a worker or the scheduler renews while it works (config/jobs/heartbeat.py); none by default.
+HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 
 INSTALLED_APPS = [
@@ -286,6 +288,9 @@ def _is_sent(variable: str) -> bool:
 # Traces and metrics of the relay. The SDK's own OTEL_* variables configure them.
 TRACES = _is_sent("OTEL_TRACES_EXPORTER")
 METRICS = _is_sent("OTEL_METRICS_EXPORTER")
+# A secret, which may be in a file; the SDK reads it from the environment alone.
+if _otlp_headers := env.text("OTEL_EXPORTER_OTLP_HEADERS", ""):
+    os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = _otlp_headers
 # The names of channels whose provider receives the trace context; * means all.
 TRACE_CHANNELS = [name for name in env.text("TRACE_CHANNELS", "").split(",") if name]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import django
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 # The log is JSON from here on.
 from config.server.early_log import JsonStream
@@ -32,7 +32,7 @@ def check_database() -> None:
         check_writer()
         call_command("migrate", interactive=False)
         check_secrets()
-    except (ConfigurationError, VaultError) as error:
+    except (CommandError, ConfigurationError, VaultError) as error:
         sys.exit(str(error))
 
 

@@ -15,6 +15,8 @@ from stack.origin import start_line
 LAYOUT = 1
 PORT = 8000
 FREE_BYTES_MIN = 256 * 1024**2
+# Connections that wait to be accepted.
+_WAITING_MAX = 2048
 
 
 class Exit(IntEnum):
@@ -120,26 +122,30 @@ def next_free(host: str, port: int) -> int | None:
     return next((other for other in ports if port_free(host, other)), None)
 
 
-def check_port(host: str, port: int) -> None:
-    """Refuse a port on which the process cannot listen, and suggest one."""
-    error = _listen_error(host, port)
-    if error is None:
-        return
-    if error.errno == errno.EADDRINUSE:
-        hint = start_line(port=next_free(host, port + 1) or "NUMBER")
+def open_port(host: str, port: int) -> socket.socket:
+    """Listen on the port; refuse one on which that is impossible, and suggest one."""
+    try:
+        return _listen(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = start_line(port=next_free(host, port + 1) or "NUMBER")
+            raise Refusal(
+                Exit.PORT,
+                f"Port {port} on {host} is used by another program. Choose another one: {hint}",
+            ) from error
         raise Refusal(
             Exit.PORT,
-            f"Port {port} on {host} is used by another program. Choose another one: {hint}",
+            f"Cannot listen on {host} port {port}: {error.strerror or error}. "
+            f"Choose another: {start_line(host='127.0.0.1', port=PORT)}",
         ) from error
-    raise Refusal(
-        Exit.PORT,
-        f"Cannot listen on {host} port {port}: {error.strerror or error}. "
-        f"Choose another: {start_line(host='127.0.0.1', port=PORT)}",
-    ) from error
 
 
 def port_free(host: str, port: int) -> bool:
-    return _listen_error(host, port) is None
+    try:
+        _listen(host, port).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
@@ -149,13 +155,18 @@ def free_port() -> int:
         return port
 
 
-def _listen_error(host: str, port: int) -> OSError | None:
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen on the host's address, the one of IPv4 where a name has several. Raises OSError."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, kind, _, _, address = min(addresses, key=lambda one: one[0] != socket.AF_INET)
+    listening = socket.socket(family, kind)
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1)
-    except OSError as error:
-        return error
-    return None
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(_WAITING_MAX)
+    except OSError:
+        listening.close()
+        raise
+    return listening

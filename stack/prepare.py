@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 import django
 import psycopg
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, connection
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
@@ -69,10 +69,13 @@ def update_tables() -> None:
     from config.row_security import secure_tables
     from lib.database.code_migrations import is_applied
 
-    if is_applied():
-        secure_tables(using=DEFAULT_DB_ALIAS)
-    else:
-        call_command("migrate", interactive=False, verbosity=0)
+    try:
+        if is_applied():
+            secure_tables(using=DEFAULT_DB_ALIAS)
+        else:
+            call_command("migrate", interactive=False, verbosity=0)
+    except CommandError as error:
+        sys.exit(str(error))
 
 
 def refuse_newer() -> None:

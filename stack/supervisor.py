@@ -45,7 +45,7 @@ class Child:
     whether the child serves; without it, a child is established by living long enough. `ready` and
     `before`, which runs before every start, are called in a thread. No other child depends on a
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
-    stop was requested.
+    stop was requested. `passed` are file descriptors that it inherits.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Child:
     leaf: bool = False
     farewell: str | None = None
     own_log: bool = False
+    passed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class Process:
         environment: Mapping[str, str],
         on_line: Callable[[str], None],
         own_log: bool = False,
+        passed: tuple[int, ...] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_line = on_line
@@ -170,6 +172,7 @@ class Process:
                 stderr=output,
                 # Ctrl-C reaches only this process, which stops the children in order
                 start_new_session=True,
+                pass_fds=passed,
             )
         except OSError:
             os.close(self._output)
@@ -378,7 +381,7 @@ class Supervisor:
             command = leashed_command(
                 list(child.command), orphan_signal=child.orphan, drop=child.drop
             )
-            kept.process = Process(command, child.environment, on_line, child.own_log)
+            kept.process = Process(command, child.environment, on_line, child.own_log, child.passed)
         except (OSError, CannotStart) as error:
             on_line(str(error))
             return "could not be started"

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import webbrowser
@@ -24,11 +25,11 @@ from stack.checks import (
     Exit,
     Refusal,
     check_layout,
-    check_port,
     check_space,
     free_port,
     lock,
     open_data_dir,
+    open_port,
     parse_port,
     port_free,
     usual_port,
@@ -36,8 +37,9 @@ from stack.checks import (
 from stack.keyring import open_keyring, write_private
 from stack.origin import PACKAGED, ROOT, start_line
 from stack.processes import CannotStart
+from stack.reception import TABLES, WEB, Reception
 from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
-from stack.web import server_command
+from stack.web import server_options
 
 DEMO = ROOT / "stack" / "demo.yaml"
 # Its channel to the local model.
@@ -114,11 +116,26 @@ def worker_command() -> list[str]:
     return jobs.worker_command(4, schedules=True)
 
 
+class Gate:
+    """A pipe at which the web process waits, now and at each later start, until it is opened."""
+
+    def __init__(self) -> None:
+        self.waiting, self._holding = os.pipe()
+        self.is_open = False
+
+    def open(self) -> None:
+        os.close(self._holding)
+        self.is_open = True
+
+
 class Installation:
     """One start: each part in order, then the text for the newcomer."""
 
-    def __init__(self, place: Place, supervisor: Supervisor, console: Console) -> None:
+    def __init__(
+        self, place: Place, reception: Reception, supervisor: Supervisor, console: Console
+    ) -> None:
         self.place = place
+        self.reception = reception
         self.supervisor = supervisor
         self.console = console
         port = model_port(place.data)
@@ -141,6 +158,15 @@ class Installation:
         )
         self.cluster: postgres.Cluster | None = None
 
+    async def live(self) -> None:
+        """Start, and hold the address until the installation stops."""
+        try:
+            await self.reception.open()
+            await self.start()
+            await asyncio.Event().wait()
+        finally:
+            self.reception.leave()
+
     async def start(self) -> None:
         # Long tasks begin at once: the model and Django load while the database is created.
         answering = asyncio.create_task(self.start_model())
@@ -154,11 +180,17 @@ class Installation:
         write_private(self.place.data / "run" / "PUBLIC_URL", public_url + "\n")
         servable = asyncio.Event()
         preparing = asyncio.create_task(self.prepare(servable))
+        gate = Gate()
+        web = self.supervisor.launch(self.web_child(gate))
         try:
             if self.cluster is not None:
                 await self.start_postgres(self.cluster)
+            self.reception.stage = TABLES
             await wait_unless_ended(preparing, servable)
-            await self.supervisor.start(self.web_child())
+            self.reception.stage = WEB
+            gate.open()
+            await self.supervisor.serving(web)
+            self.reception.close()
             page_at = await asyncio.to_thread(
                 probe.time_first_page, self.place.reached, self.place.port
             )
@@ -269,11 +301,13 @@ class Installation:
             farewell="connection to client lost",
         )
 
-    def web_child(self) -> Child:
+    def web_child(self, gate: Gate) -> Child:
         place = self.place
-        command = server_command(
+        listening = self.reception.listening.fileno()
+        command = python("-m", "stack.gate", str(gate.waiting)) + server_options(
             place.host,
             place.port,
+            f"--fd={listening}",
             # No proxy is in front of it: otherwise clients could choose their own address.
             "--no-proxy-headers",
             f"--timeout-graceful-shutdown={WEB_DRAIN_SECONDS}",
@@ -288,9 +322,10 @@ class Installation:
                 "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
-            ready=lambda: probe.is_serving(place.reached, place.port),
+            ready=lambda: gate.is_open and probe.is_serving(place.reached, place.port),
             leaf=True,
             own_log=True,
+            passed=(gate.waiting, listening),
         )
 
     def worker_child(self) -> Child:
@@ -341,13 +376,13 @@ async def stop_with_make(supervisor: Supervisor) -> None:
         await asyncio.sleep(1)
 
 
-async def run(place: Place) -> None:
+async def run(place: Place, listening: socket.socket) -> None:
     console = Console(CHILDREN, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     supervisor = Supervisor(console)
-    installation = Installation(place, supervisor, console)
+    installation = Installation(place, Reception(listening), supervisor, console)
     watch = asyncio.create_task(stop_with_make(supervisor)) if "MAKELEVEL" in os.environ else None
     try:
-        await supervisor.supervise(installation.start())
+        await supervisor.supervise(installation.live())
     finally:
         if watch is not None:
             watch.cancel()
@@ -364,10 +399,9 @@ def main(options: Mapping[str, Any]) -> int:
         open_data_dir(place.data)
         first = check_layout(place.data)
         check_space(place.data)
-        with lock(place.data):
-            check_port(place.host, place.port)
+        with lock(place.data), open_port(place.host, place.port) as listening:
             local_model.plan(place.data, place.model, first)
-            asyncio.run(run(place))
+            asyncio.run(run(place, listening))
     except Refusal as refusal:
         log_line(f"\n{refusal}")
         return refusal.code

@@ -5,10 +5,10 @@ import sys
 from stack.origin import ROOT
 
 
-def server_command(host: str, port: int, *options: str) -> list[str]:
-    """Return the command with the options that every web process has, and others."""
+def server_options(host: str, port: int, *options: str) -> list[str]:
+    """Return what uvicorn is told: the options that every web process has, and others."""
     return [
-        *(sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "config.asgi:application"),
+        *("--app-dir", str(ROOT), "config.asgi:application"),
         *(f"--host={host}", f"--port={port}"),
         "--loop=config.server.event_loop:EventLoop",
         "--http=config.server.protocol:Protocol",
@@ -23,7 +23,7 @@ def server_command(host: str, port: int, *options: str) -> list[str]:
 def web_command(host: str, port: int, proxies: str) -> list[str]:
     """Return the command behind a proxy. `proxies` are the networks whose word on who asks is
     believed."""
-    return server_command(
+    options = server_options(
         host,
         port,
         # Longer than the proxy keeps a connection.
@@ -33,3 +33,4 @@ def web_command(host: str, port: int, proxies: str) -> list[str]:
         "--proxy-headers",
         f"--forwarded-allow-ips={proxies}",
     )
+    return [sys.executable, "-m", "uvicorn", *options]

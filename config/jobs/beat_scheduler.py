@@ -9,6 +9,7 @@ from typing import Any, Final
 from celery.beat import ScheduleEntry, Scheduler
 from django.db import Error, connection
 
+from config.jobs import heartbeat
 from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
 
 # An answer is reused for this long, so that jobs that are due close together are asked for
@@ -34,6 +35,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         from config.jobs.sweeping import count_dropped_lines
 
         count_dropped_lines()
+        heartbeat.beat()
         now = time.monotonic()
         if not self.can_start(now):
             return float(self.max_interval)

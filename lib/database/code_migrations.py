@@ -3,11 +3,16 @@
 import pkgutil
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+
+LAST_BEFORE_SQUASH: Final = "884c6a2988cdaabe46df4f43a8217f7e857976fa"
+"""The commit whose migrations were squashed into one for each room."""
 
 
 @cache
@@ -48,11 +53,34 @@ def schema_difference() -> str:
 def newer_migrations() -> list[str]:
     """Return the migrations that the database has from a newer version, as ``room.name``."""
     ours = set(code_migrations())
-    # A squashed migration's predecessors stay recorded, but their files have gone.
     loaded = {app for app, _ in ours}
-    newest = {app: max(name for of, name in ours if of == app) for app in loaded}
+    newest = {app: max(_last_of(name) for of, name in ours if of == app) for app in loaded}
     return [
         f"{app}.{name}"
         for app, name in MigrationRecorder(connection).applied_migrations()
         if app in loaded and (app, name) not in ours and name > newest[app]
     ]
+
+
+def _last_of(name: str) -> str:
+    """Return the last migration that a squashed one replaces. These stay recorded, but their files
+    have gone."""
+    return name.rpartition("_squashed_")[2]
+
+
+def half_applied() -> str:
+    """Describe which squashed migration cannot follow what the database has: a part of those that
+    it replaces. Empty if there is none. Django itself would leave it out without a word.
+    """
+    applied = MigrationRecorder(connection).applied_migrations()
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    for room, squashed in loader.replacements.items():
+        missing = [of for of in squashed.replaces if of not in applied]
+        if missing and len(missing) < len(squashed.replaces):
+            return (
+                f"The database has {len(squashed.replaces) - len(missing)} of the "
+                f"{len(squashed.replaces)} migrations of {room[0]} that {room[1]} replaces: "
+                f"{missing[0][1]} is missing. Nothing was changed. Update to the commit "
+                f"{LAST_BEFORE_SQUASH[:8]} first and migrate there; then update to this version."
+            )
+    return ""

@@ -10,15 +10,20 @@ from django.db.migrations.state import ProjectState
 
 class CreateModels(Operation):
     """Create several models in one operation. Django renders all related models again after each
-    CreateModel; this operation renders them once. A model may refer to a later one."""
+    CreateModel; this operation renders the new ones once. A model may refer to a later one."""
 
     def __init__(self, models: Sequence[CreateModel]) -> None:
         self.models = models
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        state.__dict__.pop("apps", None)
+        rendered = state.__dict__.pop("apps", None)
         for model in self.models:
             model.state_forwards(app_label, state)
+        if rendered is not None:
+            # Those that were there are not changed by ones that refer to them.
+            state.__dict__["apps"] = rendered
+            fresh = [state.models[app_label, model.name_lower] for model in self.models]
+            rendered.render_multiple(fresh)
 
     def database_forwards(
         self,

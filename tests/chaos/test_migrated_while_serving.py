@@ -1,7 +1,7 @@
-"""An installation of before postings held their own lines is migrated while it serves: its streams
+"""An installation of before the migrations were squashed is migrated while it serves: its streams
 run through it, and processes of both versions end each other's holds.
 
-The older one is the commit before the migration, as its own tree. The judge is the provider.
+The older one is the last commit of before, as its own tree. The judge is the provider.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lib.database.code_migrations import LAST_BEFORE_SQUASH
 from tests.chaos.judge import judge
 from tests.chaos.load import Load
 from tests.databases import own_database
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.slow
 
 CLIENTS = 12
 CREDIT_NANO = 1_000 * 10**9
-_MIGRATION = "billing/migrations/0036_lines_in_their_posting.py"
 _SETTLED_S = 120.0
 # What the older tree is asked, and the newer one: each by its own code.
 _CREDIT = """
@@ -107,14 +107,10 @@ class OlderHub(Hub):
 
 
 def older_tree(folder: Path) -> Path:
-    """The commit before the migration came."""
-    git = ["git", "-C", str(ROOT)]
-    # Under whatever number: the commit that gave it its present one began with two of one number.
-    log = [*git, "log", "--follow", "--diff-filter=A", "--format=%H", "--", _MIGRATION]
-    came = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
-    if not came:
+    git = ["git", "-C", str(ROOT), "archive", LAST_BEFORE_SQUASH]
+    archive = subprocess.run(git, capture_output=True, check=False)
+    if archive.returncode:
         pytest.skip(reason="only a clone with its history has the older version")
-    archive = subprocess.run([*git, "archive", f"{came[-1]}^"], capture_output=True, check=True)
     folder.mkdir()
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
     return folder
@@ -125,16 +121,21 @@ def holds(hub: Hub, condition: str, *parameters: Any) -> int:
     return int(row["n"])
 
 
+def processes(hub: Hub) -> list[object]:
+    """The ids of those that ever started."""
+    return [row["id"] for row in hub.rows("SELECT id FROM billing_process")]
+
+
 def balances(hub: Hub, tenants: list[Tenant]) -> list[dict[str, int]]:
     return [hub.balance(tenant) for tenant in tenants]
 
 
-def end_by(tree: Tree, hub: Hub, condition: str) -> None:
+def end_by(tree: Tree, hub: Hub, condition: str, *parameters: Any) -> None:
     """Let what dead processes hold be ended by this version."""
 
     def ended() -> bool:
         tree.ask(_SWEEP)
-        return not holds(hub, f"state = 'open' AND {condition}")
+        return not holds(hub, f"state = 'open' AND {condition}", *parameters)
 
     hub.wait(ended, "holds of a dead process stay open", _SETTLED_S)
 
@@ -165,29 +166,34 @@ def test_migrated_while_it_serves(tmp_path: Path) -> None:
             # It serves on, by processes that know nothing of it.
             (row,) = old.rows("SELECT now() AS at")
             now.migrate()
-            ran_through = "posted AND opened_at < %s AND resolved_at > now() - interval '1 minute'"
+            ran_through = "opened_at < %s AND resolved_at > now() - interval '1 minute'"
             assert holds(old, ran_through, row["at"]) > 0
             settled = holds(old, "state = 'settled'")
             old.wait(lambda: holds(old, "state = 'settled'") > settled + 50, "it serves no more")
             assert now.ask(_BROKEN) == "{}"
 
             # Both serve.
+            older = processes(old)
             new.start()
             ports.append(new.port)
-            new.wait(lambda: holds(new, "state = 'settled' AND NOT posted") > 50, "new is idle")
+            of_others = "state = 'settled' AND process_id <> ALL (%s)"
+            new.wait(lambda: holds(new, of_others, older) > 50, "new is idle")
             assert now.ask(_BROKEN) == "{}"
 
             # Holds of an older process, ended by a newer one; and the other way round.
-            new.wait(lambda: holds(new, "state = 'open' AND posted") > 3, "old is idle")
+            newer = [id for id in processes(new) if id not in older]
+            of_these = "process_id = ANY (%s)"
+            open_of_these = f"state = 'open' AND {of_these}"
+            new.wait(lambda: holds(new, open_of_these, older) > 3, "old is idle")
             old.kill()
-            end_by(now, new, "posted")
+            end_by(now, new, of_these, older)
             old.start()
-            new.wait(lambda: holds(new, "state = 'open' AND NOT posted") > 3, "new is idle")
+            new.wait(lambda: holds(new, open_of_these, newer) > 3, "new is idle")
             began = time.time()
             new.kill()
-            end_by(before, old, "NOT posted")
-            turned = "posted AND state = 'expired' AND resolved_at > to_timestamp(%s)"
-            assert holds(old, turned, began) > 0
+            end_by(before, old, of_these, newer)
+            turned = f"{of_these} AND state = 'expired' AND resolved_at > to_timestamp(%s)"
+            assert holds(old, turned, newer, began) > 0
             new.start()
 
             old.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]

@@ -164,7 +164,7 @@ class Shape:
 
     def _healthy(self, running: Running, command: list[str]) -> bool:
         assert running.process.poll() is None, f"{running.name} ended:\n{running.told()}"
-        if not accepts(running.port):
+        if not self._may_be_healthy(running):
             # A check that is a process again and again would take the machine from what starts.
             return False
         done = subprocess.run(
@@ -175,6 +175,10 @@ class Shape:
             check=False,
         )
         return done.returncode == 0
+
+    def _may_be_healthy(self, running: Running) -> bool:
+        beats = self._environment(running.name).get("HEARTBEAT_FILE")
+        return Path(beats).exists() if beats else accepts(running.port)
 
     def launch(self, name: str) -> Running:
         """Start one process of a service."""

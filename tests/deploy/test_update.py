@@ -1,5 +1,6 @@
-"""An installation of many commits ago is updated under load to this tree, and back, by the steps of
-docs/production/update.md: no request is lost, and nobody is mailed of an error in the ledger."""
+"""An installation of before the migrations were squashed is updated under load to this tree, and
+back, by the steps of docs/production/update.md: no request is lost, and nobody is mailed of an
+error in the ledger."""
 
 import contextlib
 import signal
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from lib.database.code_migrations import LAST_BEFORE_SQUASH
 from tests.books import assert_books_balance
 from tests.databases import own_database
 from tests.deploy import files
@@ -24,8 +26,6 @@ pytestmark = pytest.mark.slow
 CLIENTS = 12
 # A check rests four times as long as it took.
 _CHECKED_S = 600
-# 300 commits before the newest one when this was written.
-OLDER = "794ef704afcf0c20d584f48e768e08f8cb281b0f"
 
 
 class Versions(NamedTuple):
@@ -79,8 +79,8 @@ def stop(*processes: Running) -> None:
 
 
 def older_tree(folder: Path) -> Path:
-    git = ["git", "-C", str(files.ROOT)]
-    archive = subprocess.run([*git, "archive", OLDER], capture_output=True, check=False)
+    git = ["git", "-C", str(files.ROOT), "archive", LAST_BEFORE_SQUASH]
+    archive = subprocess.run(git, capture_output=True, check=False)
     if archive.returncode:
         pytest.skip(reason="only a clone with its history has the older version")
     folder.mkdir()

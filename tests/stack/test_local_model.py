@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from stack import local_model, up
 from stack.origin import start_line
+from stack.reception import Reception
 from stack.supervisor import Console, Supervisor
 from tests.ports import free_port
 
@@ -65,7 +67,10 @@ def fetch(data: Path) -> bool:
     async def story() -> bool:
         place = up.Place(data, "127.0.0.1", free_port(), None, 0)
         keeper = Supervisor(Console([], colour=False))
-        return await up.Installation(place, keeper, Console([], colour=False)).fetch_model()
+        with socket.socket() as listening:
+            return await up.Installation(
+                place, Reception(listening), keeper, Console([], colour=False)
+            ).fetch_model()
 
     return asyncio.run(story())
 

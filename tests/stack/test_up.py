@@ -100,6 +100,43 @@ async def test_a_step_that_fails_is_not_waited_for() -> None:
         await up.wait_unless_ended(asyncio.create_task(fail()), asyncio.Event())
 
 
+def test_the_address_answers_from_the_first_second(tmp_path: Path) -> None:
+    """Nobody is refused from the first answer on, nor told that a key or the money is wrong."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stack.up"],
+        env={**environment(tmp_path / "data"), "PORT": str(port)},
+        cwd=origin.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        statuses = statuses_until_it_serves(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    # At the end the key, which is wrong, is looked at.
+    assert statuses.pop() == 401
+    assert set(statuses) == {503}
+
+
+def statuses_until_it_serves(process: "subprocess.Popen[str]", port: int) -> list[int]:
+    """What a client with a wrong key is answered from the first answer on; fails if a later
+    connection is refused."""
+    statuses: list[int] = []
+    while statuses[-1:] in ([], [503]):
+        assert process.poll() is None
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
+        with closing(connection):
+            try:
+                connection.request("GET", "/v1/models", headers=bearer("wrong"))
+                statuses.append(connection.getresponse().status)
+            except ConnectionRefusedError:
+                assert statuses == []
+    return statuses
+
+
 def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
     """First in this module: nobody has asked anything yet."""
     assert asked(running.data) == 0

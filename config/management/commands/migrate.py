@@ -14,6 +14,7 @@ from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
 
 from config.system.migration_state import render_less
+from lib.database.code_migrations import half_applied
 from lib.database.table_locks import LOCK_WAIT_MS
 
 TRIES: Final = 30
@@ -23,6 +24,8 @@ class Command(migrate.Command):
     """Django's own, with a limit on how long a lock is waited for."""
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if problem := half_applied():
+            raise CommandError(problem)
         render_less()
         connection = connections[options["database"]]
         for attempt in range(1, TRIES + 1):

@@ -1,11 +1,9 @@
 """Sessions stand under digests of their keys."""
 
 import asyncio
-import importlib
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.sessions.backends.db import SessionStore as PlainStore
 from django.db import connection, connections
 from django.test import Client
 
@@ -68,14 +66,3 @@ def test_the_same_where_it_is_waited_for() -> None:
         await sync_to_async(connections.close_all)()
 
     asyncio.run(walk())
-
-
-def test_nobody_is_signed_out_by_the_change(db: None) -> None:
-    plain = PlainStore()
-    plain["n"] = 1
-    plain.create()
-    migration = importlib.import_module("accounts.migrations.0015_session_digests").Migration
-    with connection.cursor() as cursor:
-        for statement in migration.operations[0].sql:
-            cursor.execute(statement)
-    assert SessionStore(plain.session_key)["n"] == 1

@@ -20,7 +20,8 @@ UVICORN: Final = [
 CELERY: Final = ["-m", "celery", "--app=config.celery", "--quiet"]
 PROCESSES: Final = {
     "web": ["-m", "deploy.exit_zero", *UVICORN],
-    "web of make run": ["-m", "uvicorn", *UVICORN],
+    "web of weir web": ["-m", "uvicorn", *UVICORN],
+    "web of make run": ["-m", "stack.gate", "0", *UVICORN],
     "worker": [*CELERY, "worker", "--pool=threads"],
     "scheduler": [*CELERY, "beat", "--pidfile="],
     "prepare": ["-m", "deploy.prepare", "/nowhere"],
@@ -54,7 +55,7 @@ def lines_of(*words: str, **variables: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("process", "bad"),
     [
-        pytest.param(process, bad, marks=pytest.mark.extended if "make run" in process or n else ())
+        pytest.param(process, bad, marks=pytest.mark.extended if "web of" in process or n else ())
         for process in PROCESSES
         for n, bad in enumerate(BAD_SETTINGS)
     ],

@@ -16,6 +16,7 @@ from accounts.models import AuditCheck
 from config.system import state as system_state
 from config.system.version import VERSION
 from lib import clock
+from lib.database.code_migrations import code_migrations
 from tests.cast import Cast, signed_in
 from tests.house.test_style import ROOT
 from tests.markup import squeezed
@@ -58,8 +59,11 @@ def test_what_stands_well_is_told_with_its_figures(people: Cast) -> None:
         assert words in page_text
 
 
+USAGE = max(name for room, name in code_migrations() if room == "usage")
+
+
 def lack_a_migration(_: pytest.MonkeyPatch) -> None:
-    MigrationRecorder.Migration.objects.filter(app="usage", name="0013_never_emptied").delete()
+    MigrationRecorder.Migration.objects.filter(app="usage", name=USAGE).delete()
 
 
 def break_the_books(_: pytest.MonkeyPatch) -> None:
@@ -90,7 +94,7 @@ def overflow_a_partition(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lack_a_migration, ["1 pending: usage.0013_never_emptied", "Run migrate"]),
+        (lack_a_migration, [f"1 pending: usage.{USAGE}", "Run migrate"]),
         (break_the_books, ["2 problems", "Run verify"]),
         (break_the_trail, ["1 problem", "Run verify"]),
         (fill_the_disk, ["9 B free of 100 B", "Low"]),

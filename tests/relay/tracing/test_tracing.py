@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
@@ -42,13 +43,15 @@ def spans_of(hub: Hub, collector: Collector, trace: str, count: int) -> list[Rec
 
 
 def test_a_chat_is_told_to_a_collector_with_both_of_its_attempts(
-    fake: FakeUpstream, other_fake: FakeUpstream
+    fake: FakeUpstream, other_fake: FakeUpstream, tmp_path: Path
 ) -> None:
+    headers = tmp_path / "otlp_headers"
+    headers.write_text("x-tenant=traces\n")
     with Collector() as collector:
         environment = {
             "OTEL_TRACES_EXPORTER": "otlp",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
-            "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=traces",
+            "OTEL_EXPORTER_OTLP_HEADERS_FILE": str(headers),
             "OTEL_SERVICE_NAME": "",
             "OTEL_BSP_SCHEDULE_DELAY": "20",
             "TRACE_CHANNELS": "trusted",

@@ -1,0 +1,115 @@
+"""An installation of before the migrations were squashed, one for each room, goes on without
+change; one that lacks a part of them is refused."""
+
+import subprocess
+import sys
+from os import environ
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from lib.database.code_migrations import half_applied, newer_migrations
+from lib.database.postgres_tools import find_tool, login_of
+from stack import prepare
+from tests.databases import ROOT, own_database
+
+# What a database had recorded that was migrated by the last commit of before.
+BEFORE = [
+    (room, name)
+    for room, _, name in (
+        line.partition(".")
+        for line in (Path(__file__).parent / "before_squash.txt").read_text().split()
+    )
+]
+MISSING = ("billing", "0052_plan_multipliers")
+STATE = """
+import django
+django.setup()
+from lib.database.code_migrations import half_applied, is_applied, newer_migrations
+print(is_applied(), newer_migrations(), [half_applied()])
+"""
+
+
+def python(dsn: str, *arguments: str) -> str:
+    settings = {"DATABASE_URL": dsn, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**environ, **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def dump(dsn: str) -> list[str]:
+    """All that the database holds, but for what is recorded of migrations."""
+    with psycopg.connect(dsn) as session:
+        tool = find_tool("pg_dump", 18, login_of(session))
+    command = [tool.path, "--inserts", "--exclude-table-data=django_migrations", dsn]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Each dump is given a key, and recording takes numbers of a sequence.
+    varying = ("restrict", "django_migrations_id_seq")
+    lines = [line for line in text.splitlines() if not any(word in line for word in varying)]
+    assert len(lines) > 10_000
+    return lines
+
+
+def newest_of(migrations: list[tuple[str, str]]) -> dict[str, str]:
+    """The last one of each room."""
+    return dict(sorted(migrations))
+
+
+def test_the_squashed_ones_replace_all_of_before() -> None:
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    replaced = [of for squashed in loader.replacements.values() for of in squashed.replaces]
+    assert len(replaced) == len(set(replaced))
+    assert set(replaced) <= set(BEFORE)
+    assert newest_of(replaced) == newest_of(BEFORE)
+
+
+def test_a_database_of_before_migrates_without_change() -> None:
+    with own_database("before") as dsn:
+        with psycopg.connect(dsn) as session:
+            session.execute(
+                "DELETE FROM django_migrations WHERE app = ANY (%s)",
+                [sorted({r for r, _ in BEFORE})],
+            )
+            session.cursor().executemany(
+                "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", BEFORE
+            )
+        before = dump(dsn)
+        assert python(dsn, "-c", STATE) == "False [] ['']"
+        python(dsn, "manage.py", "migrate", "--skip-checks", "--verbosity=0")
+        assert dump(dsn) == before
+        assert python(dsn, "-c", STATE) == "True [] ['']"
+
+
+@pytest.fixture
+def half(db: None) -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied(*MISSING)
+    recorder.record_unapplied("billing", "0001_squashed_0053_safeguards")
+
+
+def test_a_database_that_lacks_a_part_is_refused(half: None) -> None:
+    """With what to do first; nothing is applied."""
+    before = MigrationRecorder(connection).applied_migrations().keys()
+    words = r"billing.*0052_plan_multipliers is missing.*Update to the commit 884c6a29 first"
+    with pytest.raises(CommandError, match=words):
+        call_command("migrate", verbosity=0)
+    with pytest.raises(SystemExit, match=words):
+        prepare.update_tables()
+    assert MigrationRecorder(connection).applied_migrations().keys() == before
+    assert newer_migrations() == []
+
+
+def test_a_first_migration_that_was_killed_goes_on(db: None) -> None:
+    """It has recorded all of some rooms, and nothing of the others."""
+    MigrationRecorder(connection).migration_qs.filter(app="usage").delete()
+    assert half_applied() == ""
