@@ -243,7 +243,7 @@ def test_too_many_lanes(hub: Hub, plain: str) -> None:
 @pytest.mark.parametrize(
     ("event", "status", "code", "param"),
     [
-        ("{", 400, None, None),
+        ("{", 400, "invalid_request_error", None),
         ('{"type":"response.cancel"}', 422, "invalid_value", "type"),
         ('{"type":"response.create","stream_id":"a b"}', 422, "invalid_value", "stream_id"),
         ('{"type":"response.create","generate":1}', 400, "invalid_type", "generate"),
