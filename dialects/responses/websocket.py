@@ -28,7 +28,8 @@ _decode = msgspec.json.decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _STREAM_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _KINDS: Final = ("response.create", "response.steer")
-_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""The last events of responses."""
 # Calls whose result only the client has, and the item that brings it.
 _REQUIRED: Final = {
     "function_call": "function_call_output",
@@ -101,7 +102,7 @@ class StreamEvent(msgspec.Struct, frozen=True):
     @property
     def is_end(self) -> bool:
         """Whether no event of its response follows."""
-        return self.type in _ENDS or self.type == "error"
+        return self.type in ENDS or self.type == "error"
 
     @property
     def continuable(self) -> bool:

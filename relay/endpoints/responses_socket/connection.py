@@ -2,6 +2,7 @@
 its own admission, hold, limits and record.
 
     client --response.create--> its lane --in order--> Run --stream--> one text message per event
+                                the lane's own WebSocket to a provider that has them, else HTTP
            --response.steer---> the running response's lane: a successor reads it, or the request
                                 that brings the result of a tool
     the client leaves      running requests end as those of a client that leaves over HTTP
@@ -14,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -26,6 +28,7 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
+from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.endpoints.request import Request, read_headers
@@ -38,6 +41,7 @@ from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
 from relay.requests.context import context_of_task
+from relay.upstream.turn_socket import TurnSocket
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,8 @@ class _Connection:
         self._outbox = Outbox(sink)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
+        # The channels that refused a WebSocket.
+        self._without: set[str] = set()
         self._slots = asyncio.Semaphore(_RUNNING_MAX)
         self._steers = 0
 
@@ -118,6 +124,8 @@ class _Connection:
             for lane in self._lanes.values():
                 lane.leave()
             await self._join()
+            for lane in self._lanes.values():
+                lane.upstream.close()
         with contextlib.suppress(ClientLeft, TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._outbox.send_rest()
@@ -199,7 +207,8 @@ class _Connection:
             await self._complain(_TOO_MANY, event.stream_id)
             return
         if lane is None:
-            lane = self._lanes[event.stream_id] = Lane(self._answer)
+            upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
+            lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
 
     async def _complain(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
@@ -288,7 +297,10 @@ class _Connection:
         )
         if self._outbox.closed:
             return
-        turn.run = run = Run(context)
+        lane.upstream.continues = (
+            None if earlier is None else earlier.continued_by(len(event.input_items()))
+        )
+        turn.run = run = Run(context, partial(Attempt, post=lane.upstream.post))
         request.life.running.enter(run, caller)
         try:
             await run.answer(event.request_body(spliced))
@@ -298,12 +310,13 @@ class _Connection:
         if end is None or not end.continuable:
             return
         output = end.output()
-        conversation = None
+        conversation, readable = None, websocket.readable_items(output)
         if not stored and before is not None:
-            conversation = [*before, *event.input_items(), *websocket.readable_items(output)]
+            conversation = [*before, *event.input_items(), *readable]
         if stored or conversation is not None:
             waiting = self._continue(lane, turn, end.response_id, output)
-            remembered = Remembered(end.response_id, conversation, waiting)
+            is_whole = len(readable) == len(output)
+            remembered = Remembered(end.response_id, conversation, waiting, is_whole)
             self._memory.remember(event.stream_id, remembered)
 
     def _prepare(self, event: CreateEvent, before: Sequence[msgspec.Raw] | None) -> None:

@@ -31,9 +31,10 @@ TOOL = {
 LEGACY = "ignore:connect\\(\\) must be used as a context manager:DeprecationWarning"
 
 
-@pytest.fixture
-def agents() -> Iterator[FakeUpstream]:
-    with FakeUpstream(name="a") as fake:
+@pytest.fixture(params=["over HTTP", "over WebSocket"])
+def agents(request: pytest.FixtureRequest) -> Iterator[FakeUpstream]:
+    """A provider that serves the turns of its own dialect one way or the other."""
+    with FakeUpstream(name="a", sockets=request.param == "over WebSocket") as fake:
         yield fake
 
 
