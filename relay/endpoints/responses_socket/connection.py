@@ -23,7 +23,7 @@ import msgspec
 from dialects.errors.errors import RequestFault
 from dialects.responses import state, websocket
 from dialects.responses.answer.response_object import ID_PREFIX
-from dialects.responses.websocket import CreateEvent, SteerEvent
+from dialects.responses.websocket import CreateEvent, SteerEvent, StreamEvent
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.log_context import REQUEST_ID
@@ -40,7 +40,8 @@ from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
-from relay.requests.context import context_of_task
+from relay.requests.context import RequestOptions, context_of_task
+from relay.requests.sessions import Session, opening_session, read_session_members
 from relay.upstream.turn_socket import TurnSocket
 
 log = logging.getLogger(__name__)
@@ -286,6 +287,9 @@ class _Connection:
             self._prepare(event, before)
             return
         spliced = before if earlier is not None and earlier.conversation is not None else None
+        options = self._options
+        if not stored and (spliced is not None or event.previous_id is None):
+            options = self._in_session(event, earlier, request_id)
         context = context_of_task(
             request.life.parts,
             request.snapshot,
@@ -293,7 +297,7 @@ class _Connection:
             sink,
             request.invocation,
             request_id=request_id,
-            options=self._options,
+            options=options,
         )
         if self._outbox.closed:
             return
@@ -306,18 +310,50 @@ class _Connection:
             await run.answer(event.request_body(spliced))
         finally:
             request.life.running.leave(run)
-        end = sink.end
-        if end is None or not end.continuable:
+        if sink.end is None or not sink.end.continuable:
             return
+        if stored:
+            self._remember(lane, turn, sink.end, None, context.session)
+        elif before is not None:
+            heard = [*before, *event.input_items()]
+            self._remember(lane, turn, sink.end, heard, context.session)
+
+    def _remember(
+        self,
+        lane: Lane,
+        turn: Turn,
+        end: StreamEvent,
+        heard: Sequence[msgspec.Raw] | None,
+        session: Session | None,
+    ) -> None:
+        """Remember a response, for the request that continues it; `heard` is all that its model has
+        read, None if it is stored.
+        """
         output = end.output()
-        conversation, readable = None, websocket.readable_items(output)
-        if not stored and before is not None:
-            conversation = [*before, *event.input_items(), *readable]
-        if stored or conversation is not None:
-            waiting = self._continue(lane, turn, end.response_id, output)
-            is_whole = len(readable) == len(output)
-            remembered = Remembered(end.response_id, conversation, waiting, is_whole)
-            self._memory.remember(event.stream_id, remembered)
+        readable = websocket.readable_items(output)
+        waiting = self._continue(lane, turn, end.response_id, output)
+        remembered = Remembered(
+            end.response_id,
+            None if heard is None else [*heard, *readable],
+            waiting,
+            is_whole=len(readable) == len(output),
+            session=None if session is None else (str(session.id), session.name),
+        )
+        self._memory.remember(turn.event.stream_id, remembered)
+
+    def _in_session(
+        self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
+    ) -> RequestOptions:
+        """Return the options of a request that continues what the connection remembers, or whose
+        response it will remember: it belongs to the session of those before it.
+        """
+        options, key_id = self._options, self._request.principal.key_id
+        if options.session is not None:
+            return options
+        known = None if earlier is None else earlier.session
+        known = known or opening_session(key_id, request_id)
+        session = read_session_members(key_id, event.body, known)
+        return msgspec.structs.replace(options, session=session)
 
     def _prepare(self, event: CreateEvent, before: Sequence[msgspec.Raw] | None) -> None:
         """Remember the input of a request that generates nothing, for the request that continues

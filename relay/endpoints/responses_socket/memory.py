@@ -18,13 +18,14 @@ _BYTES_MAX: Final = 64 * 1024 * 1024
 class Remembered(NamedTuple):
     """The newest response of a lane: the conversation up to its end, None if it is stored; and the
     messages that the request that continues it has to read first. `is_whole`: the conversation has
-    all that the provider's model would read again.
+    all that the provider's model would read again. `session` is the id and the name of its session.
     """
 
     id: str
     conversation: Sequence[msgspec.Raw] | None
     steers: Sequence[Steer] = ()
     is_whole: bool = True
+    session: tuple[str, str] | None = None
 
     def continued_by(self, items: int) -> Continued | None:
         """Return what a request with this many further items continues, for a provider that has

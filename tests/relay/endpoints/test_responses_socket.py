@@ -198,6 +198,24 @@ def test_input_can_be_prepared(hub: Hub, agents: FakeUpstream, plain: str) -> No
     records(hub, tenant, 1)
 
 
+def test_a_chain_of_turns_is_one_session(hub: Hub, plain: str) -> None:
+    """Stored or not; another chain of the connection is another session."""
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        for store in (False, True):
+            previous = None
+            for _ in range(2):
+                client.send(
+                    type="response.create", model=plain, input="#tokens=2", store=store,
+                    previous_response_id=previous,
+                )  # fmt: skip
+                previous = client.response()["id"]
+    first, second, third, fourth = (row["session_id"] for row in records(hub, tenant, 4))
+    assert first == second
+    assert third == fourth
+    assert len({first, third, None}) == 3
+
+
 # ---- lanes
 
 
