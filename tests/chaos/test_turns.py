@@ -43,9 +43,8 @@ async def killed_meanwhile(running: Installation, turns: Turns) -> list[str]:
     load = asyncio.create_task(turns.run(CLIENTS))
     killed = []
     for number, part in enumerate(parts, 1):
-        due = number * COUNT // (len(parts) + 1)
-        while turns.done < due and not load.done():
-            await asyncio.sleep(0.02)
+        due = asyncio.create_task(turns.until(number * COUNT // (len(parts) + 1)))
+        await asyncio.wait([due, load], return_when=asyncio.FIRST_COMPLETED)
         assert not load.done(), "the turns were over before each part was killed"
         await asyncio.to_thread(part.kill)
         killed.append(part.name)

@@ -30,12 +30,19 @@ class Turns:
         self._left = count
         self._random = random.Random(seed)
         self.ends: Counter[str] = Counter()
+        self._ended = asyncio.Event()
         # The ids of the responses that a client was told of as whole.
         self.whole: list[str] = []
 
     @property
     def done(self) -> int:
         return self.ends.total()
+
+    async def until(self, done: int) -> None:
+        """Wait until so many turns have ended."""
+        while self.done < done:
+            self._ended.clear()
+            await self._ended.wait()
 
     async def run(self, clients: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -72,15 +79,19 @@ class Turns:
                 await socket.send(json.dumps(body))
                 end, response = await self._hear(socket)
             except WebSocketException:
-                self.ends["lost"] += 1
+                self._note("lost")
                 return
-            self.ends[end] += 1
+            self._note(end)
             if end != "completed":
                 await asyncio.sleep(self._random.uniform(0.05, 0.3))
                 previous = None
                 continue
             self.whole.append(response["id"])
             previous = response["id"]
+
+    def _note(self, end: str) -> None:
+        self.ends[end] += 1
+        self._ended.set()
 
     async def _hear(self, socket: ClientConnection) -> tuple[str, dict[str, Any]]:
         """How a turn ends, and its response."""
