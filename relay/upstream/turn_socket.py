@@ -184,7 +184,7 @@ class TurnSocket:
         if socket is None:
             raise upstream_failure("F33")
         self._answer = answer = SocketAnswer(self, socket)
-        message = _message(request.body, None if whole else self._continued())
+        message = write_message(request.body, None if whole else self._continued())
         begun = False
         try:
             await socket.send(message)
@@ -288,7 +288,7 @@ class SocketAnswer:
             self.at_end = True
             end = websocket.read_stream_event(message)
             self._owner.end(self, end.response_id if end.continuable else "")
-        return _frame(event, message)
+        return _write_frame(event, message)
 
 
 class _Event(msgspec.Struct):
@@ -336,8 +336,12 @@ def _read_refusal(message: bytes) -> _Refusal:
     return _Refusal(status, str(members.get("code") or ""), members, texts)
 
 
-def _frame(event: _Event, message: bytes) -> bytes:
-    """Return a message as a frame of a stream. An error inside a stream is flat there."""
+def read_frame(message: bytes) -> bytes:
+    """Return a message as a frame of a stream. An error is flat there."""
+    return _write_frame(_read_event(message), message)
+
+
+def _write_frame(event: _Event, message: bytes) -> bytes:
     if event.type == "error":
         refusal = _read_refusal(message)
         flat = {name: refusal.members.get(name) for name in ("code", "message", "param")}
@@ -350,7 +354,7 @@ def _frame(event: _Event, message: bytes) -> bytes:
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + message + b"\n\n"
 
 
-def _message(raw: bytes, continued: Continued | None) -> bytes:
+def write_message(raw: bytes, continued: Continued | None) -> bytes:
     """Return the event that begins a turn, from the body of a request over HTTP."""
     body = read_body(raw)
     edits: dict[str, bytes | None] = dict.fromkeys(("stream", "stream_options", "background"))
