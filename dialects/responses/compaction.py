@@ -43,10 +43,13 @@ def ask_for_summary(request: ChatRequest) -> ChatRequest:
     because no tools are offered: providers refuse calls of tools that they are not offered.
     """
     names = call_names(request.messages)
-    told = [one for one in (_tell(message, names) for message in request.messages) if one.parts]
+    texts = [_as_texts(message, names) for message in request.messages]
     return msgspec.structs.replace(
         request,
-        messages=(*told, Message("user", (Text(_REQUEST),))),
+        messages=(
+            *(message for message in texts if message.parts),
+            Message("user", (Text(_REQUEST),)),
+        ),
         tools=(),
         tool_choice=None,
         parallel_tool_calls=None,
@@ -74,13 +77,13 @@ def write_compaction(answer: ChatAnswer, request: ChatRequest) -> bytes:
     return msgspec.json.encode(compaction)
 
 
-def _tell(message: Message, names: dict[str, str]) -> Message:
+def _as_texts(message: Message, names: dict[str, str]) -> Message:
     role = "user" if message.role == "tool" else message.role
-    parts = tuple(told for part in message.parts for told in _tell_part(part, names))
+    parts = tuple(text for part in message.parts for text in _text_parts(part, names))
     return msgspec.structs.replace(message, role=role, parts=parts)
 
 
-def _tell_part(part: Part, names: dict[str, str]) -> Iterator[Part]:
+def _text_parts(part: Part, names: dict[str, str]) -> Iterator[Part]:
     match part:
         case ToolCall(name=name, arguments=arguments):
             yield Text(f"[Called {name} with {arguments or '{}'}]")
