@@ -133,11 +133,12 @@ def read_session_members(
             if session := _named(key_id, text, place):
                 return session
     for place in _MEMBERS:
-        if place not in members:
+        value = body.value(place) if place in members else None
+        if value is None:
             continue
         if place == "previous_response_id" and earlier is not None:
             return Session(UUID(earlier[0]), earlier[1], place)
-        if session := _named(key_id, _text_of(body.value(place)), place):
+        if session := _named(key_id, _text_of(value), place):
             return session
     return None if earlier is None else Session(UUID(earlier[0]), earlier[1], FIRST_RESPONSE)
 
@@ -178,8 +179,8 @@ def _conversation_of(baggage: bytes) -> str:
     return unquote_to_bytes(value).decode(errors="replace")
 
 
-def _text_of(value: bytes | None) -> str:
-    if value is None or not value.startswith(b'"') or len(value) > _TEXT_MAX:
+def _text_of(value: bytes) -> str:
+    if not value.startswith(b'"') or len(value) > _TEXT_MAX:
         return ""
     try:
         return _as_text(_any.decode(value))

@@ -95,7 +95,7 @@ def test_a_stored_response_passes_its_session_on() -> None:
 
 def test_a_first_response_opens_the_session_of_those_after_it() -> None:
     opens = opening_session(KEY, UUID(int=7))
-    first = by_members({"input": "x"}, opens)
+    first = by_members({"input": "x", "previous_response_id": None}, opens)
     assert first == (UUID(opens[0]), "", "first_response", "", "")
     assert first is not None
     second = by_members({"previous_response_id": "resp_1"}, (str(first.id), first.name))
