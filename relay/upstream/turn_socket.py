@@ -359,9 +359,9 @@ def write_message(raw: bytes, continued: Continued | None) -> bytes:
     body = read_body(raw)
     edits: dict[str, bytes | None] = dict.fromkeys(("stream", "stream_options", "background"))
     edits["type"] = b'"response.create"'
-    given = body.value("input") or b""
-    if continued is not None and given.startswith(b"["):
-        items = _raws.decode(given)
+    raw_input = body.value("input") or b""
+    if continued is not None and raw_input.startswith(b"["):
+        items = _raws.decode(raw_input)
         # A channel may get other items than the client sent.
         if len(items) == continued.items:
             edits["previous_response_id"] = _encode(continued.response_id)

@@ -19,6 +19,7 @@ from tests.fakes.server import Connection, Request, Upstream
 from tests.fakes.wire import error_object
 
 _MESSAGE_BYTES_MAX = 64 << 20
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 class Turns(Connection):
@@ -119,6 +120,8 @@ class _Frames:
         self._parser = httptools.HttpResponseParser(self)
         self._pending = b""
         self._error = b""
+        self._ended = False
+        self._headers = {}
 
     def write(self, data: bytes) -> None:
         try:
@@ -128,6 +131,11 @@ class _Frames:
 
     def on_message_begin(self) -> None:
         self._pending = self._error = b""
+        self._ended = False
+        self._headers: dict[str, str] = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode()] = value.decode()
 
     def on_body(self, body: bytes) -> None:
         if self._parser.get_status_code() != 200:
@@ -145,14 +153,19 @@ class _Frames:
             event = json.loads(message)
         except ValueError:
             return
-        if event["type"] in ("response.completed", "response.incomplete", "response.failed"):
+        self._ended = self._ended or event["type"] in (*_ENDS, "error")
+        if event["type"] in _ENDS:
             self._turns.finish(event["response"])
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status != 200:
             error = json.loads(self._error)["error"]
-            self._turns.tell({"type": "error", "status": status, "error": error})
+            event = {"type": "error", "status": status, "error": error}
+            self._turns.tell(event | {"headers": self._headers})
+        elif not self._ended:
+            # Whoever breaks off an answer has no other way to say so.
+            self.close()
 
     def set_write_buffer_limits(self, **limits: int) -> None:
         self._turns._socket.set_write_buffer_limits(**limits)

@@ -315,26 +315,26 @@ class _Connection:
         if stored:
             self._remember(lane, turn, sink.end, None, context.session)
         elif before is not None:
-            heard = [*before, *event.input_items()]
-            self._remember(lane, turn, sink.end, heard, context.session)
+            conversation = [*before, *event.input_items()]
+            self._remember(lane, turn, sink.end, conversation, context.session)
 
     def _remember(
         self,
         lane: Lane,
         turn: Turn,
         end: StreamEvent,
-        heard: Sequence[msgspec.Raw] | None,
+        conversation: Sequence[msgspec.Raw] | None,
         session: Session | None,
     ) -> None:
-        """Remember a response, for the request that continues it; `heard` is all that its model has
-        read, None if it is stored.
+        """Remember a response, for the request that continues it; `conversation` is all that its
+        model has read, None if it is stored.
         """
         output = end.output()
         readable = websocket.readable_items(output)
         waiting = self._continue(lane, turn, end.response_id, output)
         remembered = Remembered(
             end.response_id,
-            None if heard is None else [*heard, *readable],
+            None if conversation is None else [*conversation, *readable],
             waiting,
             is_whole=len(readable) == len(output),
             session=None if session is None else (str(session.id), session.name),

@@ -151,32 +151,43 @@ def test_a_socket_that_breaks_is_a_failed_turn(
         client.create(model, "anew #tokens=2")
         client.response()
     assert len(provider.sockets()) == 2
-    broken, whole = records(hub, tenant, 2)
+    broken, refused, whole = records(hub, tenant, 3)
     assert broken["kind"] == "upstream_truncated"
+    assert (refused["status"], refused["charge_nano"]) == (400, 0)
     assert broken["charge_nano"] > 0
     assert whole["status"] == 200
 
 
-def test_errors_are_those_of_http(hub: Hub, provider: FakeUpstream) -> None:
-    tenant = hub.tenant()
-    model = hub.model(provider, rates=RATES, retries=0, **UPSTREAMS["responses"])
-    with connected(hub, tenant.key) as client:
-        for text, status in (
-            ("#fault=F6:400", 400), ("#fault=F8:seconds", 429), ("#fault=F10:500", 502),
-        ):  # fmt: skip
-            body = {"model": model, "input": text, "stream": True, "store": False}
-            over_http = hub.post(tenant, body, path="/v1/responses")
-            client.create(model, text)
-            error = client.error()
-            assert (over_http.status, error["status"]) == (status, status)
-            assert error["error"]["message"] == over_http.error["message"]
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("#fault=F6:400", 400), ("#fault=F8:seconds", 429), ("#fault=F10:500", 502)],
+)
+def test_errors_are_those_of_http(hub: Hub, provider: FakeUpstream, text: str, status: int) -> None:
+    tenant, errors = hub.tenant(), []
+    # Each has a channel of its own, because an error may leave it out for a while.
+    for over_socket in (True, False):
+        model = hub.model(provider, rates=RATES, retries=0, **UPSTREAMS["responses"])
+        if over_socket:
+            with connected(hub, tenant.key) as client:
+                client.create(model, text)
+                event = client.error()
+            assert event["status"] == status
+            errors.append({**event["error"], "headers": None})
+            continue
+        body = {"model": model, "input": text, "stream": True, "store": False}
+        answer = hub.post(tenant, body, path="/v1/responses")
+        assert answer.status == status
+        code = answer.error["code"] or answer.error["type"]
+        errors.append({**answer.error, "code": code, "headers": None})
+    assert errors[0] == errors[1]
+    assert len(provider.sockets()) == 1
 
 
 def test_another_channel_answers(
     hub: Hub, provider: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
     """P7: before its first event a turn may go to any channel, over HTTP too."""
-    model = hub.model(provider, other_fake, rates=RATES, retries=0, **UPSTREAMS["responses"])
+    model = hub.model(provider, other_fake, rates=RATES, **UPSTREAMS["responses"])
     tenant = hub.tenant()
     with connected(hub, tenant.key) as client:
         client.create(model, "one #a.fault=F10:500 #tokens=2")
