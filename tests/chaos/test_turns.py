@@ -43,15 +43,15 @@ async def killed_meanwhile(running: Installation, turns: Turns) -> list[str]:
     load = asyncio.create_task(turns.run(CLIENTS))
     killed = []
     for number, part in enumerate(parts, 1):
-        due = asyncio.create_task(turns.until(number * COUNT // (len(parts) + 1)))
-        await asyncio.wait([due, load], return_when=asyncio.FIRST_COMPLETED)
-        assert not load.done(), "the turns were over before each part was killed"
+        await turns.until(number * COUNT // (len(parts) + 1))
         await asyncio.to_thread(part.kill)
         killed.append(part.name)
         await asyncio.sleep(dice.uniform(0.0, 0.5))
         await asyncio.to_thread(part.start)
         if isinstance(part, Database):
             running.reconnect()
+    await turns.until(COUNT)
+    turns.stop()
     await load
     return killed
 
@@ -71,7 +71,7 @@ def test_turns_of_killed_processes(tmp_path: Path, sockets: bool) -> None:
         model = hub.model(fake, **UPSTREAMS["responses"])
         running.hubs[1].know(model)
         ports = [one.port for one in running.hubs]
-        turns = Turns(ports, tenants, model, count=COUNT, seed=SEED)
+        turns = Turns(ports, tenants, model, seed=SEED)
         began = time.monotonic()
         killed = asyncio.run(killed_meanwhile(running, turns))
         running.await_ready()
@@ -104,11 +104,11 @@ def test_turns_of_killed_processes(tmp_path: Path, sockets: bool) -> None:
             lost, wrong = verdict.missing, [*verdict.wrong, *verdict.overpaid]
             assert verdict.double == []
         sys.stdout.write(
-            f"\n{len(killed)} kills ({', '.join(killed)}) during {turns.done} turns in "
+            f"\n{len(killed)} kills ({', '.join(killed)}) during {turns.ends.total()} turns in "
             f"{time.monotonic() - began:.0f} s: {dict(turns.ends)}; the provider took in "
             f"{len(rows)}, {len(records)} records, {len(lost)} lost, {len(double)} double, "
             f"{len(wrong)} wrong\n"
         )
-        assert turns.done >= COUNT
+        assert len(turns.whole) >= COUNT
         assert (lost, double, wrong) == ([], [], [])
         hub.assert_books_balance()

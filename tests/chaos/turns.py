@@ -19,28 +19,28 @@ _LIMIT_S = 60.0
 
 
 class Turns:
-    """`count` turns of several clients in all; `ends` says what became of them."""
+    """Turns of several clients, until they are stopped; `ends` says what became of them."""
 
     def __init__(
-        self, ports: Sequence[int], tenants: Sequence[Tenant], model: str, *, count: int, seed: int
+        self, ports: Sequence[int], tenants: Sequence[Tenant], model: str, *, seed: int
     ) -> None:
         self._ports = ports
         self._tenants = tenants
         self._model = model
-        self._left = count
+        self._stopping = False
         self._random = random.Random(seed)
-        self.ends: Counter[str] = Counter()
         self._ended = asyncio.Event()
+        self.ends: Counter[str] = Counter()
         # The ids of the responses that a client was told of as whole.
         self.whole: list[str] = []
 
-    @property
-    def done(self) -> int:
-        return self.ends.total()
+    def stop(self) -> None:
+        """Let the running turns end, and begin no more."""
+        self._stopping = True
 
-    async def until(self, done: int) -> None:
-        """Wait until so many turns have ended."""
-        while self.done < done:
+    async def until(self, whole: int) -> None:
+        """Wait until so many turns have come to a whole response."""
+        while len(self.whole) < whole:
             self._ended.clear()
             await self._ended.wait()
 
@@ -52,7 +52,7 @@ class Turns:
     async def _live(self) -> None:
         tenant = self._random.choice(self._tenants)
         headers = {"authorization": f"Bearer {tenant.key}"}
-        while self._left > 0:
+        while not self._stopping:
             url = f"ws://127.0.0.1:{self._random.choice(self._ports)}/v1/responses"
             try:
                 async with asyncio.timeout(_LIMIT_S), connect(
@@ -65,8 +65,7 @@ class Turns:
     async def _converse(self, socket: ClientConnection) -> None:
         """Turns of one conversation, until the connection ends or a turn fails."""
         previous: str | None = None
-        while self._left > 0:
-            self._left -= 1
+        while not self._stopping:
             n = self._random.randint(5, 120)
             body: dict[str, Any] = {
                 "type": "response.create",
@@ -81,17 +80,18 @@ class Turns:
             except WebSocketException:
                 self._note("lost")
                 return
-            self._note(end)
+            self._note(end, response.get("id", ""))
             if end != "completed":
                 await asyncio.sleep(self._random.uniform(0.05, 0.3))
                 previous = None
                 continue
-            self.whole.append(response["id"])
             previous = response["id"]
 
-    def _note(self, end: str) -> None:
+    def _note(self, end: str, response_id: str = "") -> None:
         self.ends[end] += 1
-        self._ended.set()
+        if end == "completed":
+            self.whole.append(response_id)
+            self._ended.set()
 
     async def _hear(self, socket: ClientConnection) -> tuple[str, dict[str, Any]]:
         """How a turn ends, and its response."""

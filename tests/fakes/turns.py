@@ -121,7 +121,7 @@ class _Frames:
         self._pending = b""
         self._error = b""
         self._ended = False
-        self._headers = {}
+        self._headers: dict[str, str] = {}
 
     def write(self, data: bytes) -> None:
         try:
@@ -132,7 +132,7 @@ class _Frames:
     def on_message_begin(self) -> None:
         self._pending = self._error = b""
         self._ended = False
-        self._headers: dict[str, str] = {}
+        self._headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode()] = value.decode()
