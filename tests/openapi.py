@@ -46,7 +46,13 @@ ROOTS: dict[Publisher, tuple[str, ...]] = {
         "VideoListResource",
         "VideoResource",
     ),
-    "openresponses": ("CreateResponseBody", "ResponseResource"),
+    "openresponses": (
+        "CompactResource",
+        "CreateResponseBody",
+        "ResponseResource",
+        "WebSocketErrorEvent",
+        "WebSocketResponseCreateEvent",
+    ),
 }
 _PROSE = ("description", "title", "example", "examples", "default", "deprecated", "externalDocs",
           "discriminator", "$recursiveAnchor", "$recursiveRef")  # fmt: skip

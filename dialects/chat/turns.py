@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal, SealOwner
+
+OPENING: Final = "(continued)"
+"""The user's turn before a conversation that begins with the assistant's, in dialects that require
+one.
+"""
 
 _OWNERS: tuple[SealOwner, ...] = ("anthropic", "openai", "gemini")
 

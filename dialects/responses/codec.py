@@ -1,19 +1,27 @@
 """The responses dialect as a codec."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from dialects.chat.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.chat.chat import (
+    ChatAnswer,
+    ChatRequest,
+    Flag,
+    JsonObject,
+    ReasoningSettings,
+    Upstream,
+)
 from dialects.chat.steps import most_searches, search_tools
 from dialects.chat.whole_answer import WholeAnswer
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.endpoints.operation import Operation
-from dialects.errors.errors import ErrorKind, RequestFault
+from dialects.errors.errors import ErrorKind
 from dialects.json.body import Quirks
 from dialects.json.raw_json import members_of, value_of
-from dialects.responses import errors, usage
+from dialects.responses import compaction, errors, usage
 from dialects.responses.answer import decode as answer_decode
 from dialects.responses.answer import encode as answer_encode
 from dialects.responses.request import decode as request_decode
@@ -104,16 +112,21 @@ class ResponsesCodec(Codec[ChatFacts]):
 
 
 class CompactCodec(ResponsesCodec):
-    """Compactions are forwarded unchanged, because only their provider can read the result."""
+    """A compaction is forwarded to a provider that has them. Other models are asked for a summary:
+    see `compaction`.
+    """
 
     def read(self, raw: bytes, target: Target) -> ChatFacts:
-        return request_read.read(raw, compact=True)
+        facts = request_read.read(raw, compact=True)
+        return replace(facts, text_bytes=facts.text_bytes + compaction.REQUEST_BYTES)
 
     def decode(
         self, facts: ChatFacts, target: Target, request_id: str, received_at: int
     ) -> ChatRequest:
-        what = f"model {facts.model} has no compaction: its provider does not offer it"
-        raise RequestFault("unsupported_capability", "model", what)
+        return compaction.ask_for_summary(super().decode(facts, target, request_id, received_at))
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return compaction.write_compaction(answer, request)
 
     def operation(self, target: Target, *, stream: bool) -> Operation:
         return "responses_compact"

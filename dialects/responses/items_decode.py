@@ -40,6 +40,7 @@ from dialects.responses.client_tools import (
     read_output,
 )
 from dialects.responses.request.read import read_file_source
+from dialects.responses.summary import read_summary
 
 _ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
 _REDACTED: Final = "redacted:"
@@ -59,7 +60,7 @@ _OWN_ITEMS: Final = frozenset(
         "program_output",
     }
 )
-# Items that contain the conversation in a form that only its provider can read.
+# Items that stand for the conversation; only their provider can read those with no mark of ours.
 _SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
 
 
@@ -134,9 +135,7 @@ class _Reader:
         elif kind in _OWN_ITEMS:
             self.add_message("assistant", [OwnPart("responses", item.value)])
         elif kind in _SEALED_ITEMS:
-            item.refuse(
-                "unsupported_capability", "type", f"{kind} can only be read by its provider"
-            )
+            self._add_compaction(kind, item)
         elif (read := _ITEMS.get(kind)) is not None:
             read(self, item)
         else:
@@ -148,6 +147,13 @@ class _Reader:
         if referred is None:
             item.refuse("unsupported_capability", "id", "names an item that is not stored here")
         self.add(Members(referred, item.path))
+
+    def _add_compaction(self, kind: str, item: Members) -> None:
+        summary = read_summary(item.value.get("encrypted_content"))
+        if summary is None:
+            what = f"{kind} can only be read by its provider"
+            item.refuse("unsupported_capability", "type", what)
+        self.add_message("user", [Text(summary)])
 
     def _add_message(self, item: Members) -> None:
         role: Role = item.required("role", item.word("role", _ROLES))

@@ -28,7 +28,8 @@ _decode = msgspec.json.decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _STREAM_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _KINDS: Final = ("response.create", "response.steer")
-_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""The last events of responses."""
 # Calls whose result only the client has, and the item that brings it.
 _REQUIRED: Final = {
     "function_call": "function_call_output",
@@ -101,7 +102,7 @@ class StreamEvent(msgspec.Struct, frozen=True):
     @property
     def is_end(self) -> bool:
         """Whether no event of its response follows."""
-        return self.type in _ENDS or self.type == "error"
+        return self.type in ENDS or self.type == "error"
 
     @property
     def continuable(self) -> bool:
@@ -173,11 +174,13 @@ def error_message(
     """Return the event that refuses a request; `error` has the members of the error over HTTP, and
     `headers` are those that would come with it.
     """
-    # Codex reads the headers beside the error, the official clients inside it.
+    # Codex reads the headers beside the error, the official clients inside it. Open Responses
+    # requires a code.
+    code = error["code"] or error["type"]
     event = {
         "type": "error",
         "status": status,
-        "error": {**error, "headers": headers},
+        "error": {**error, "code": code, "headers": headers},
         "headers": headers,
     }
     return text_message(_encode(event), stream_id)
@@ -187,11 +190,16 @@ def error_in_stream(event: StreamEvent, stream_id: str | None) -> str:
     """Return the error that a stream has sent in the form that it has over a WebSocket."""
     error = {
         "type": "server_error",
-        "code": event.code,
+        "code": event.code or "server_error",
         "message": event.message,
         "param": event.param,
     }
-    message = {"type": "error", "sequence_number": event.sequence_number, "error": error}
+    message = {
+        "type": "error",
+        "status": 500,
+        "sequence_number": event.sequence_number,
+        "error": error,
+    }
     return text_message(_encode(message), stream_id)
 
 

@@ -1,6 +1,6 @@
 """OpenAI itself."""
 
-from gateway.providers.provider import Provider, Spoken
+from gateway.providers.provider import Provider, Quirk, Spoken
 
 PROVIDER = Provider(
     name="openai",
@@ -10,6 +10,8 @@ PROVIDER = Provider(
     # developers.openai.com/api/docs/deprecations; the official client openai 3.51 has the same.
     note="OpenAI shut down its Videos API on 2026-09-24. "
     "For servers that offer it, choose “OpenAI-compatible server”.",
+    # developers.openai.com/api/docs/guides/websocket-mode
+    quirks=frozenset({Quirk.RESPONSES_SOCKETS}),
     # Paths: OpenAI's OpenAPI description 2.3.0.
     dialects={
         "openai": Spoken(

@@ -276,8 +276,8 @@ COMPACT: Final = ReferencePage(
     slug="responses-compact",
     title=_("Compact a conversation"),
     summary=_(
-        "Turns a long conversation into one opaque item that later requests send in its "
-        "place. Only for models whose provider supports it."
+        "Turns a long conversation into one item that later requests send in its place. Where the "
+        "model’s provider cannot do this, the model writes a summary, which every model can read."
     ),
     operations=("responses_compact",),
     path="/v1/responses/compact",

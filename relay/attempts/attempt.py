@@ -37,6 +37,7 @@ from relay.media.media_tasks import withdraw
 from relay.media.video_order import AcceptedVideo
 from relay.requests.context import Outcome, RequestContext
 from relay.routing.snapshot import Channel
+from relay.upstream.turn_socket import Post
 from relay.upstream.upstream import Answer, UpstreamFailed, read_rest, request_id_of
 
 _NOT_SENT: Final = Bill({}, 0, "none", (), None)
@@ -47,7 +48,7 @@ _rests: set[asyncio.Task[None]] = set()
 
 
 class Attempt:
-    """An admitted attempt. Call `execute` once."""
+    """An admitted attempt. Call `execute` once. `post` sends it; over HTTP by default."""
 
     __slots__ = (
         "_admitted",
@@ -56,6 +57,7 @@ class Attempt:
         "_failed",
         "_gathering",
         "_intended",
+        "_post",
         "_probe",
         "_sent",
         "_stream",
@@ -63,11 +65,16 @@ class Attempt:
     )
 
     def __init__(
-        self, context: RequestContext, admitted: AdmittedAttempt, probe: HealthProbe
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        probe: HealthProbe,
+        post: Post | None = None,
     ) -> None:
         self._context = context
         self._admitted = admitted
         self._probe = probe
+        self._post = post or context.parts.upstreams.post
         snapshot, price = context.snapshot, admitted.hold.price
         multiplier_ppm = PPM if price is None else price.version.multiplier_ppm
         self._usage_meter = UsageMeter(
@@ -220,7 +227,7 @@ class Attempt:
 
     def _send(self, *, fresh: bool) -> Awaitable[Answer]:
         context, admitted = self._context, self._admitted
-        return context.parts.upstreams.post(
+        return self._post(
             admitted.channel,
             context.snapshot.egress,
             admitted.prepared.outgoing(admitted.hold.size.output_cap),

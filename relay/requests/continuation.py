@@ -23,7 +23,7 @@ from dialects.responses.request.read import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.answers.state_store import State
 from relay.requests.context import RequestContext
-from relay.requests.sessions import Session
+from relay.requests.sessions import Session, opening_session
 
 _PREVIOUS: Final = "previous_response_id"
 # What only its own provider can interpret.
@@ -54,6 +54,7 @@ class Continuation:
         "_codec",
         "_earlier",
         "_keeps",
+        "_opens",
         "_own_facts",
         "_referred",
         "facts",
@@ -69,6 +70,7 @@ class Continuation:
         referred: Mapping[str, KeptItem],
         *,
         keeps: bool,
+        opens: tuple[str, str],
     ) -> None:
         self._codec = codec
         # From the body as received.
@@ -78,6 +80,8 @@ class Continuation:
         self._referred = referred
         # Whether later requests may continue its answer.
         self._keeps = keeps
+        # The session of its answer, if it names none and continues nothing.
+        self._opens = opens
         self.previous_id = own_facts.previous_response_id
         # The request's own, which those that continue its answer inherit.
         self.session: Session | None = None
@@ -97,8 +101,12 @@ class Continuation:
 
     @property
     def earlier_session(self) -> tuple[str, str] | None:
-        """The id and the name of the session of the response that it continues."""
-        return None if self._earlier is None else self._earlier.session
+        """The id and the name of the session of the response that it continues, or of its own that
+        later requests may continue.
+        """
+        if self._earlier is None:
+            return self._opens if self._keeps else None
+        return self._earlier.session
 
     def facts_for(self, channel_id: str) -> ChatFacts:
         """Return the facts for a channel of the same dialect."""
@@ -166,7 +174,8 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
         earlier = state.decode_kept(kept[name])
     referred = await _read_referred(context, facts.references) if facts.references else {}
-    return Continuation(codec, facts, earlier, referred, keeps=keeps)
+    opens = opening_session(principal.key_id, context.request_id)
+    return Continuation(codec, facts, earlier, referred, keeps=keeps, opens=opens)
 
 
 async def _read_referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:

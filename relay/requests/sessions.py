@@ -16,6 +16,7 @@ import msgspec
 from dialects.json.body import Body
 from usage.sessions.sources import (
     AGENT_HEADERS,
+    FIRST_RESPONSE,
     NAME_LENGTH,
     PARENT_SESSION_HEADERS,
     REALTIME,
@@ -82,6 +83,13 @@ def realtime_session(request_id: UUID) -> Session:
     return Session(request_id, "", REALTIME)
 
 
+def opening_session(key_id: UUID, request_id: UUID) -> tuple[str, str]:
+    """Return the id and the name of the session of a response, if its request names none: the
+    responses that continue it belong to it.
+    """
+    return str(session_id(key_id, str(request_id))), ""
+
+
 def session_id(key_id: UUID, name: str) -> UUID:
     """Return the id of a key's session."""
     digest = sha256(b"session|%b|%b" % (key_id.bytes, name.encode(errors="surrogatepass"))).digest()
@@ -116,8 +124,8 @@ def read_session_headers(key_id: UUID, headers: Mapping[bytes, bytes]) -> Sessio
 def read_session_members(
     key_id: UUID, body: Body, earlier: tuple[str, str] | None = None
 ) -> Session | None:
-    """Return the session that a body names; `earlier` is the one of the stored response that it
-    continues: its id and name.
+    """Return the session that a body names; `earlier` is the one of the response that it continues,
+    or that its own response opens: the id and name.
     """
     members = body.members
     if "metadata" in members:
@@ -125,13 +133,14 @@ def read_session_members(
             if session := _named(key_id, text, place):
                 return session
     for place in _MEMBERS:
-        if place not in members:
+        value = body.value(place) if place in members else None
+        if value is None:
             continue
         if place == "previous_response_id" and earlier is not None:
             return Session(UUID(earlier[0]), earlier[1], place)
-        if session := _named(key_id, _text_of(body.value(place)), place):
+        if session := _named(key_id, _text_of(value), place):
             return session
-    return None
+    return None if earlier is None else Session(UUID(earlier[0]), earlier[1], FIRST_RESPONSE)
 
 
 def _named(key_id: UUID, text: str, place: str) -> Session | None:
@@ -170,8 +179,8 @@ def _conversation_of(baggage: bytes) -> str:
     return unquote_to_bytes(value).decode(errors="replace")
 
 
-def _text_of(value: bytes | None) -> str:
-    if value is None or not value.startswith(b'"') or len(value) > _TEXT_MAX:
+def _text_of(value: bytes) -> str:
+    if not value.startswith(b'"') or len(value) > _TEXT_MAX:
         return ""
     try:
         return _as_text(_any.decode(value))

@@ -558,17 +558,17 @@ def _check_changed_over(
         raise upstream_failure("F22", "the provider does not change over to a WebSocket")
     headers = {name.lower(): value for name, value in response.headers.raw_items()}
     body = bytes(response.body or b"")[:_ERROR_BYTES_MAX]
-    raise _failure_of_status(response.status_code, headers, body, codec)
+    raise failure_of_status(response.status_code, headers, body, codec)
 
 
 async def _refuse_status(answer: Answer, codec: UpstreamCodec) -> None:
     if answer.status in (204, 205):
         raise upstream_failure("F24")
     body = await _read_error_body(answer)
-    raise _failure_of_status(answer.status, answer.headers, body, codec)
+    raise failure_of_status(answer.status, answer.headers, body, codec)
 
 
-def _failure_of_status(
+def failure_of_status(
     status: int, headers: Mapping[str, str], body: bytes, codec: UpstreamCodec
 ) -> UpstreamFailed:
     """Return the failure for an unsuccessful answer."""

@@ -67,6 +67,7 @@ class Responses(OpenAITalk):
             code = "integer_below_min_value"
             raise Wrong(400, text, code=code, param="max_output_tokens")
         self.echoed = {n: v if body.get(n) is None else body[n] for n, v in _ECHOED.items()}
+        self.echoed["tools"] = [_with_defaults(tool) for tool in self.echoed["tools"]]
         # What was given, whatever was asked.
         self.echoed["service_tier"] = _ECHOED["service_tier"]
         self.sealing = "reasoning.encrypted_content" in (body.get("include") or ())
@@ -211,6 +212,12 @@ class Compact(Responses):
             "usage": ask.report(ask.counted(plan.hidden + len(pieces))),
         }
         return compact(body)
+
+
+def _with_defaults(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as it is echoed: with what its declaration left out."""
+    defaults = {"description": None, "strict": True} if tool.get("type") == "function" else {}
+    return defaults | tool
 
 
 def text_part(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httptools
@@ -26,6 +26,9 @@ from tests.fakes.question import Problem, Question, Wrong
 from tests.fakes.routes import talk_of
 from tests.fakes.story import Ask, Talk, answer
 from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, refusal, whole
+
+if TYPE_CHECKING:
+    from tests.fakes.turns import Turns
 
 TURN_BYTES = 32_768
 TURN_STEPS = 256
@@ -42,6 +45,7 @@ class Config:
     models: tuple[str, ...] = ("fake", "fake-64", "fake-1000")
     directives: str = ""
     keep_bodies: bool = False
+    sockets: bool = False  # the Responses API is served over WebSockets too
 
 
 @dataclass(slots=True)
@@ -80,6 +84,8 @@ class Upstream:
         self.scripts: deque[Scripted] = deque()
         self.held: set[Connection] = set()
         self.connections: set[Connection] = set()
+        # In the order of their handshakes.
+        self.sockets: list[Turns] = []
         self.opened = 0
         self._waiting: list[tuple[int, Connection]] = []
         self._marking = False
@@ -165,6 +171,15 @@ class Upstream:
                 seconds = min(float(query.get("seconds", "5")), WAIT_LIMIT)
                 connection.loop.call_later(seconds, self._late, connection, version)
                 return None
+            case "GET", "/_sockets":
+                return whole(200, compact([socket.events for socket in self.sockets]))
+            case "POST", "/_hang_up" | "/_forget_turns":
+                for turns in self.sockets:
+                    if path == "/_hang_up":
+                        turns.bye()
+                    else:
+                        turns.forget()
+                return self._status()
             case "POST", "/_reset":
                 self.books.reset()
                 self.scripts.clear()
@@ -417,6 +432,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserCallbackError:
             self._transport.abort()  # a fault of ours: loud, not a 400
             raise
+        except httptools.HttpParserUpgrade:
+            return  # answered at the end of the request
         except httptools.HttpParserError:
             self._deaf = True
             if self._active is None:
@@ -508,7 +525,10 @@ class Connection(asyncio.Protocol):
         assert request is not None
         if request.early:
             return
-        if self._active is None:
+        if self.upstream.config.sockets and _is_handshake(request):
+            self.upstream.connections.discard(self)
+            self._transport.set_protocol(_open_turns(self.upstream, request, self._transport))
+        elif self._active is None:
             self._active = request
             self.upstream.handle(self, request)
         else:
@@ -636,6 +656,20 @@ class Connection(asyncio.Protocol):
         elif self._queue:
             self._active = self._queue.popleft()
             self.upstream.handle(self, self._active)
+
+
+def _is_handshake(request: Request) -> bool:
+    path = urlsplit(request.target).path
+    return request.headers.get("upgrade") == "websocket" and path.endswith("/responses")
+
+
+def _open_turns(
+    upstream: Upstream, request: Request, transport: asyncio.Transport
+) -> asyncio.BaseProtocol:
+    """The protocol of a connection after its handshake."""
+    from tests.fakes.turns import Turns  # which is a connection itself
+
+    return Turns(upstream, request, transport)
 
 
 async def serve(

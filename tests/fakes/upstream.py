@@ -16,6 +16,7 @@ dialect, and each takes its key only where the real one has it (routes.py):
 chat         /v1/chat/completions                      Authorization: Bearer
 completions  /v1/completions                           Bearer
 responses    /v1/responses, …/input_tokens             Bearer
+             GET /v1/responses as a WebSocket, if `sockets` is set (turns.py)
 messages     /v1/messages, …/count_tokens              x-api-key (or Bearer) and anthropic-version
 gemini       /v1beta/models/{m}:generateContent,       x-goog-api-key, or ?key=
              :streamGenerateContent (array, or ?alt=sse), :countTokens, :embedContent,
@@ -128,13 +129,14 @@ class FakeUpstream:
         models: tuple[str, ...] = ("fake", "fake-64", "fake-1000"),
         directives: str = "",
         keep_bodies: bool = True,
+        sockets: bool = False,
         fsync: bool = True,
         books_dir: Path | None = None,
         port: int = 0,
         process: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.config = Config(name, keys, models, directives, keep_bodies)
+        self.config = Config(name, keys, models, directives, keep_bodies, sockets)
         self.key = keys[0]
         self.port = port
         self._fsync = fsync
@@ -176,6 +178,7 @@ class FakeUpstream:
         for model in self.config.models:
             command += ["--model", model]
         command += ["--keep-bodies"] if self.config.keep_bodies else []
+        command += ["--sockets"] if self.config.sockets else []
         command += [] if self._fsync else ["--no-fsync"]
         root = Path(__file__).parents[2]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
@@ -283,6 +286,19 @@ class FakeUpstream:
         rows: list[dict[str, Any]] = self._call("GET", f"/_books?since={since}")["rows"]
         return rows
 
+    def sockets(self) -> list[list[dict[str, Any]]]:
+        """What each WebSocket was sent."""
+        sockets: list[list[dict[str, Any]]] = self._call("GET", "/_sockets")
+        return sockets
+
+    def hang_up(self) -> None:
+        """Close every WebSocket in order, as at a provider's own limit of its time."""
+        self._call("POST", "/_hang_up")
+
+    def forget_turns(self) -> None:
+        """Let every WebSocket forget what it has read."""
+        self._call("POST", "/_forget_turns")
+
     def totals(self) -> dict[str, Any]:
         """Counts per outcome, sums of tokens, `unauthorized`, `canary`, `holding`."""
         totals: dict[str, Any] = self._call("GET", "/_books?rows=0")["totals"]
@@ -363,6 +379,7 @@ async def _run(args: argparse.Namespace) -> None:
         tuple(args.model or ("fake", "fake-64", "fake-1000")),
         args.directives,
         args.keep_bodies,
+        args.sockets,
     )
     upstream = Upstream(config, books)
     stop = asyncio.Event()
@@ -386,6 +403,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="a listed model; may be repeated")
     parser.add_argument("--directives", default="", help="for every request")
     parser.add_argument("--keep-bodies", action="store_true")
+    parser.add_argument("--sockets", action="store_true")
     parser.add_argument("--no-fsync", action="store_true", help="for load: leave it to the OS")
     args = parser.parse_args()
     args.books.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from usage.reports.visibility import Period, Where, run, where_of
 from usage.requests import outcomes
 from usage.requests.outcomes import has_failed
 from usage.rollups.buckets import Span
+from usage.sessions.sources import FIRST_RESPONSE
 
 AGENTS_MAX: Final = 200
 
@@ -109,6 +110,9 @@ class SessionSource:
         name: str | None = None,
     ) -> None:
         where = where_of(actor, "requests.read", scope, period)
+        # A response that nothing has continued is no session yet; its own page shows it.
+        unlisted = FIRST_RESPONSE if scope.session_id is None else ""
+        where = Where(where.text, {**where.parameters, "unlisted": unlisted})
         if name is not None:
             where = Where(
                 f"{where.text} AND r.session->>'name' = %(session_name)s",
@@ -217,6 +221,7 @@ _COLUMNS: Final = (
     "user", "models", "agents", "failed", "status", "meters", "running",
 )  # fmt: skip
 _OWN: Final = "r.final AND r.session_id IS NOT NULL"
+_LISTED: Final = "count(*) > 1 OR coalesce(max(r.session->>'source'), '-') <> %(unlisted)s"
 _METERS: Final = """(
         SELECT jsonb_object_agg(meter, units) FROM (
             SELECT one.key AS meter, sum(one.value::bigint) AS units
@@ -233,7 +238,7 @@ _SESSIONS: Final = f"""
             SELECT r.session_id AS id, max(r.ended_at) AS last_at, count(*) AS turns,
                    sum(r.charge_nano)::bigint AS charge_nano
             FROM usage_usagerecord r WHERE {{where}} AND {_OWN}
-            GROUP BY r.session_id
+            GROUP BY r.session_id HAVING {_LISTED}
         ) listed
         WHERE {{edge}} ORDER BY {{order}} LIMIT %(limit)s
     ),
@@ -266,7 +271,7 @@ _SESSIONS: Final = f"""
 _COUNT: Final = f"""
     SELECT count(*) FROM (
         SELECT FROM usage_usagerecord r WHERE {{where}} AND {_OWN}
-        GROUP BY r.session_id LIMIT {{most}}
+        GROUP BY r.session_id HAVING {_LISTED} LIMIT {{most}}
     ) listed"""  # noqa: S608
 
 _TURNS: Final = """

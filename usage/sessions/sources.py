@@ -10,6 +10,8 @@ NAME_LENGTH: Final = 128
 OWN_HEADER: Final = "x-weir-session"
 REALTIME: Final = "realtime"
 """The source of a realtime connection, which is a session by itself."""
+FIRST_RESPONSE: Final = "first_response"
+"""The source of a response that names no session: those that continue it belong to its own."""
 
 
 class Source(NamedTuple):

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from usage.sessions.sources import REALTIME
+from usage.sessions.sources import FIRST_RESPONSE, REALTIME
 
 # Proper names, the same in every language, are no texts to translate.
 SENDERS: Final[Mapping[str, str | Promise]] = {
@@ -31,4 +31,6 @@ SENDERS: Final[Mapping[str, str | Promise]] = {
 
 def source_text(source: str) -> str:
     """Return where a request named its session."""
-    return gettext("Realtime connection") if source == REALTIME else source
+    if source == REALTIME:
+        return gettext("Realtime connection")
+    return "previous_response_id" if source == FIRST_RESPONSE else source

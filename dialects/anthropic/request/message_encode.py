@@ -37,7 +37,14 @@ from dialects.chat.chat import (
     ToolResult,
     Url,
 )
-from dialects.chat.turns import MergedMessage, call_names, derive_id, merge_messages, split_system
+from dialects.chat.turns import (
+    OPENING,
+    MergedMessage,
+    call_names,
+    derive_id,
+    merge_messages,
+    split_system,
+)
 from dialects.errors.errors import RequestFault
 
 _PDF: Final = "application/pdf"
@@ -69,6 +76,8 @@ def write_conversation(
             raise RequestFault("invalid_value", "messages", "messages must say something")
         # The dialect requires a turn: a conversation of system texts alone becomes a user turn.
         return "", [{"role": "user", "content": _write_system(texts)}]
+    if messages[0]["role"] == "assistant":
+        messages.insert(0, {"role": "user", "content": OPENING})
     return _write_system(texts), messages
 
 

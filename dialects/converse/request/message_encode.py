@@ -28,7 +28,14 @@ from dialects.chat.chat import (
     Url,
     Video,
 )
-from dialects.chat.turns import MergedMessage, call_names, derive_id, merge_messages, split_system
+from dialects.chat.turns import (
+    OPENING,
+    MergedMessage,
+    call_names,
+    derive_id,
+    merge_messages,
+    split_system,
+)
 from dialects.errors.errors import RequestFault
 from dialects.json.raw_json import value_of
 
@@ -98,6 +105,8 @@ def write_conversation(
             raise RequestFault("invalid_value", "messages", "messages must say something")
         # The dialect requires a turn: a conversation of system texts alone becomes a user turn.
         return [], [{"role": "user", "content": system}]
+    if messages[0]["role"] == "assistant":
+        messages.insert(0, {"role": "user", "content": [{"text": OPENING}]})
     return system, messages
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.chat.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_bounds
-from dialects.chat.chat import Base64, Url
+from dialects.chat.chat import Base64, JsonObject, Url
 from dialects.errors.errors import RequestFault
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import (
@@ -26,6 +26,7 @@ from dialects.json.members import (
 )
 from dialects.json.raw_json import is_present, starts
 from dialects.media.media import MediaKind, check_size, read_url
+from dialects.responses.summary import MARK, read_summary, summary_message
 
 OUTPUT_CAP_MIN: Final = 16
 
@@ -33,6 +34,8 @@ _CAP: Final = "max_output_tokens"
 _SMALL: Final = ("model", "stream", _CAP, "previous_response_id", "store", "background")
 # As the encoder of answers writes them (`items_decode.write_mark`, `turns.derive_id`).
 _MARKS: Final = (b'"anthropic:', b'"gemini:')
+_SUMMARY: Final = f'"{MARK}'.encode()
+_COMPACTIONS: Final = (b'"compaction"', b'"compaction_summary"')
 _OWN_ID = re.compile(rb'"rs_[0-9a-f]{24}"')
 _WHOLE_TEXT = re.compile(r"text/|application/(?:json|xml)")
 # Members that can replace `input`: a stored prompt, an earlier response.
@@ -53,8 +56,9 @@ class ChatFacts:
     the body contains: these, a stored prompt, a conversation. `store` is False if the client
     forbids storing the answer. `background` asks for an answer that is fetched later. `foreign` are
     the positions of input items with another provider's reasoning, which means nothing to this
-    dialect's. `include_usage` and `choices` are constant, because every answer in this dialect
-    reports usage and has one choice; so is `audio_output`.
+    dialect's; `summaries` are those of compactions that we made. `include_usage` and `choices` are
+    constant, because every answer in this dialect reports usage and has one choice; so is
+    `audio_output`.
     """
 
     body: Body
@@ -72,6 +76,7 @@ class ChatFacts:
     store: bool
     background: bool
     foreign: tuple[int, ...] = ()
+    summaries: tuple[int, ...] = ()
     include_usage: ClassVar[bool] = True
     choices: ClassVar[int] = 1
     audio_output: ClassVar[bool] = False
@@ -141,6 +146,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
         store=store is not False,
         background=background,
         foreign=tuple(scanner.foreign),
+        summaries=tuple(scanner.summaries),
     )
 
 
@@ -156,9 +162,13 @@ def edit(
     compaction has none). `quirks` are those of the model.
     """
     edits: dict[str, bytes | None] = dict(quirks.edits)
-    if facts.foreign:
+    if facts.foreign or facts.summaries:
         items = _raws.decode(facts.body.value("input") or b"[]")
-        own = [item for i, item in enumerate(items) if i not in facts.foreign]
+        own = [
+            _message_of(item) if i in facts.summaries else item
+            for i, item in enumerate(items)
+            if i not in facts.foreign
+        ]
         edits["input"] = msgspec.json.encode(own)
     if output_cap is not None and not facts.compact:
         edits[_CAP] = b"%d" % max(output_cap, OUTPUT_CAP_MIN)
@@ -190,6 +200,7 @@ class _InputScanner:
         self.binary_bytes = 0
         self.references: list[str] = []
         self.foreign: list[int] = []
+        self.summaries: list[int] = []
         self._ids: set[bytes] = set()
         self._file_bytes = 0
 
@@ -199,6 +210,8 @@ class _InputScanner:
         item, path = _item.decode(raw), f"input[{i}]"
         if bytes(item.type) == b'"reasoning"' and _is_foreign(item):
             self.foreign.append(i)
+        elif bytes(item.encrypted_content).startswith(_SUMMARY) and _is_summary(item):
+            self.summaries.append(i)
         if starts(item.id, b'"'):
             self._read_id(item)
         for name, content in (("content", item.content), ("output", item.output)):
@@ -243,6 +256,20 @@ def _is_foreign(item: _Item) -> bool:
     if sealed == b"null":
         return _OWN_ID.fullmatch(bytes(item.id)) is not None
     return sealed.startswith(_MARKS)
+
+
+def _is_summary(item: _Item) -> bool:
+    """Return whether a compaction is one that we made."""
+    kind = bytes(item.type)
+    return (
+        kind in _COMPACTIONS
+        and read_summary(msgspec.json.decode(item.encrypted_content)) is not None
+    )
+
+
+def _message_of(raw: msgspec.Raw) -> JsonObject | None:
+    """Return the message that a compaction of ours stands for."""
+    return summary_message(msgspec.json.decode(_item.decode(raw).encrypted_content))
 
 
 FILE_SOURCES: Final = ("file_url", "file_data", "file_id")

@@ -2,6 +2,7 @@
 its own admission, hold, limits and record.
 
     client --response.create--> its lane --in order--> Run --stream--> one text message per event
+                                the lane's own WebSocket to a provider that has them, else HTTP
            --response.steer---> the running response's lane: a successor reads it, or the request
                                 that brings the result of a tool
     the client leaves      running requests end as those of a client that leaves over HTTP
@@ -14,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -21,11 +23,12 @@ import msgspec
 from dialects.errors.errors import RequestFault
 from dialects.responses import state, websocket
 from dialects.responses.answer.response_object import ID_PREFIX
-from dialects.responses.websocket import CreateEvent, SteerEvent
+from dialects.responses.websocket import CreateEvent, SteerEvent, StreamEvent
 from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from lib.process.log_context import REQUEST_ID
 from lib.process.waiting import timeout
+from relay.attempts.attempt import Attempt
 from relay.attempts.run import Run
 from relay.config import SESSION_IDLE_S, SESSION_S
 from relay.endpoints.request import Request, read_headers
@@ -37,7 +40,9 @@ from relay.errors import DatabaseFailed, RelayError
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import INTERNAL, OVERLOADED, answer_to, too_busy
 from relay.media.realtime.sink import STOPPING_EXTENSION, ClientLeft, RealtimeSink
-from relay.requests.context import context_of_task
+from relay.requests.context import RequestOptions, context_of_task
+from relay.requests.sessions import Session, opening_session, read_session_members
+from relay.upstream.turn_socket import TurnSocket
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +102,8 @@ class _Connection:
         self._outbox = Outbox(sink)
         self._memory = Memory()
         self._lanes: dict[str | None, Lane] = {}
+        # The channels that refused a WebSocket.
+        self._without: set[str] = set()
         self._slots = asyncio.Semaphore(_RUNNING_MAX)
         self._steers = 0
 
@@ -118,6 +125,8 @@ class _Connection:
             for lane in self._lanes.values():
                 lane.leave()
             await self._join()
+            for lane in self._lanes.values():
+                lane.upstream.close()
         with contextlib.suppress(ClientLeft, TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._outbox.send_rest()
@@ -199,7 +208,8 @@ class _Connection:
             await self._complain(_TOO_MANY, event.stream_id)
             return
         if lane is None:
-            lane = self._lanes[event.stream_id] = Lane(self._answer)
+            upstream = TurnSocket(self._request.life.parts.upstreams, self._without)
+            lane = self._lanes[event.stream_id] = Lane(self._answer, upstream)
         lane.add(Turn(event))
 
     async def _complain(self, error: ErrorAnswer, stream_id: str | None = None) -> None:
@@ -277,6 +287,9 @@ class _Connection:
             self._prepare(event, before)
             return
         spliced = before if earlier is not None and earlier.conversation is not None else None
+        options = self._options
+        if not stored and (spliced is not None or event.previous_id is None):
+            options = self._in_session(event, earlier, request_id)
         context = context_of_task(
             request.life.parts,
             request.snapshot,
@@ -284,27 +297,63 @@ class _Connection:
             sink,
             request.invocation,
             request_id=request_id,
-            options=self._options,
+            options=options,
         )
         if self._outbox.closed:
             return
-        turn.run = run = Run(context)
+        lane.upstream.continues = (
+            None if earlier is None else earlier.continued_by(len(event.input_items()))
+        )
+        turn.run = run = Run(context, partial(Attempt, post=lane.upstream.post))
         request.life.running.enter(run, caller)
         try:
             await run.answer(event.request_body(spliced))
         finally:
             request.life.running.leave(run)
-        end = sink.end
-        if end is None or not end.continuable:
+        if sink.end is None or not sink.end.continuable:
             return
+        if stored:
+            self._remember(lane, turn, sink.end, None, context.session)
+        elif before is not None:
+            conversation = [*before, *event.input_items()]
+            self._remember(lane, turn, sink.end, conversation, context.session)
+
+    def _remember(
+        self,
+        lane: Lane,
+        turn: Turn,
+        end: StreamEvent,
+        conversation: Sequence[msgspec.Raw] | None,
+        session: Session | None,
+    ) -> None:
+        """Remember a response, for the request that continues it; `conversation` is all that its
+        model has read, None if it is stored.
+        """
         output = end.output()
-        conversation = None
-        if not stored and before is not None:
-            conversation = [*before, *event.input_items(), *websocket.readable_items(output)]
-        if stored or conversation is not None:
-            waiting = self._continue(lane, turn, end.response_id, output)
-            remembered = Remembered(end.response_id, conversation, waiting)
-            self._memory.remember(event.stream_id, remembered)
+        readable = websocket.readable_items(output)
+        waiting = self._continue(lane, turn, end.response_id, output)
+        remembered = Remembered(
+            end.response_id,
+            None if conversation is None else [*conversation, *readable],
+            waiting,
+            is_whole=len(readable) == len(output),
+            session=None if session is None else (str(session.id), session.name),
+        )
+        self._memory.remember(turn.event.stream_id, remembered)
+
+    def _in_session(
+        self, event: CreateEvent, earlier: Remembered | None, request_id: RequestId
+    ) -> RequestOptions:
+        """Return the options of a request that continues what the connection remembers, or whose
+        response it will remember: it belongs to the session of those before it.
+        """
+        options, key_id = self._options, self._request.principal.key_id
+        if options.session is not None:
+            return options
+        known = None if earlier is None else earlier.session
+        known = known or opening_session(key_id, request_id)
+        session = read_session_members(key_id, event.body, known)
+        return msgspec.structs.replace(options, session=session)
 
     def _prepare(self, event: CreateEvent, before: Sequence[msgspec.Raw] | None) -> None:
         """Remember the input of a request that generates nothing, for the request that continues

@@ -8,6 +8,7 @@ from typing import Final
 
 from dialects.responses.websocket import CreateEvent, SteerEvent
 from relay.attempts.run import Run
+from relay.upstream.turn_socket import TurnSocket
 
 STEERS_MAX: Final = 16
 
@@ -43,12 +44,17 @@ class Turn:
 
 
 class Lane:
-    """The requests of one `stream_id`. `answer` answers one."""
+    """The requests of one `stream_id`. `answer` answers one; `upstream` is its socket to a
+    provider.
+    """
 
-    __slots__ = ("_answer", "_task", "turn", "waiting")
+    __slots__ = ("_answer", "_task", "turn", "upstream", "waiting")
 
-    def __init__(self, answer: Callable[["Lane", Turn], Awaitable[None]]) -> None:
+    def __init__(
+        self, answer: Callable[["Lane", Turn], Awaitable[None]], upstream: TurnSocket
+    ) -> None:
         self._answer = answer
+        self.upstream = upstream
         self._task: asyncio.Task[None] | None = None
         self.waiting: deque[Turn] = deque()
         self.turn: Turn | None = None

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from relay.endpoints.responses_socket.lane import Steer
+from relay.upstream.turn_socket import Continued
 
 # Of all lanes of a connection.
 _BYTES_MAX: Final = 64 * 1024 * 1024
@@ -16,12 +17,24 @@ _BYTES_MAX: Final = 64 * 1024 * 1024
 
 class Remembered(NamedTuple):
     """The newest response of a lane: the conversation up to its end, None if it is stored; and the
-    messages that the request that continues it has to read first.
+    messages that the request that continues it has to read first. `is_whole`: the conversation has
+    all that the provider's model would read again. `session` is the id and the name of its session.
     """
 
     id: str
     conversation: Sequence[msgspec.Raw] | None
     steers: Sequence[Steer] = ()
+    is_whole: bool = True
+    session: tuple[str, str] | None = None
+
+    def continued_by(self, items: int) -> Continued | None:
+        """Return what a request with this many further items continues, for a provider that has
+        read the conversation; None if it must read it again.
+        """
+        if self.conversation is None or not self.is_whole:
+            return None
+        before = len(self.conversation)
+        return Continued(self.id, before, before + items)
 
 
 class Memory:

@@ -103,6 +103,11 @@ def test_system_texts_alone_are_a_turn() -> None:
         sent(user(Text(" ")))
 
 
+def test_the_first_turn_is_the_users() -> None:
+    body = sent(Message("assistant", (Text("Hi"),)), user(Text("And?")))
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+
+
 def test_caps() -> None:
     assert "inferenceConfig" not in sent()
     capped = Upstream(MODEL, output_max=100)

@@ -328,12 +328,30 @@ def test_a_conversation_is_compacted_by_its_provider(
     assert hub.post(tenant, follow, path=f"{PATH}/compact").status == 200
 
 
+@pytest.mark.parametrize("way", ["chat", "messages"])
+def test_other_models_write_a_summary(hub: Hub, fake: FakeUpstream, way: str) -> None:
+    """P3, I10: the compaction is booked as what the provider counted, and any model reads it."""
+    tenant, model = hub.tenant(), model_of(hub, fake, way)
+    answer = hub.post(
+        tenant, {"model": model, "input": "one two #tokens=4"}, path=f"{PATH}/compact"
+    )
+    assert answer.status == 200, answer.body
+    compaction = answer.json()
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["operation"], record["status"]) == ("responses_compact", 200)
+    assert record["meters"]["out_text"] == compaction["usage"]["output_tokens"]
+    heard = fake.wait_for_row(id_text(record["id"]))
+    assert heard is not None
+    assert "Write a summary" in heard["heard"][-1]
+    for reader in ("own", "chat", "messages"):
+        body = {
+            "model": model_of(hub, fake, reader),
+            "input": [*compaction["output"], {"role": "user", "content": "go on #tokens=2"}],
+        }
+        row = read_row(hub, fake, hub.post(tenant, body, path=PATH))
+        assert "Summary of the conversation so far" in row["heard"][0]
+
+
 @pytest.mark.extended
-def test_who_has_no_compaction_says_so(hub: Hub, fake: FakeUpstream) -> None:
-    for way in ("chat", "messages"):
-        body = {"model": model_of(hub, fake, way), "input": "hi"}
-        answer = hub.post(hub.tenant(), body, path=f"{PATH}/compact")
-        assert (answer.status, answer.error["param"]) == (400, "model")
-        assert "no compaction" in answer.error["message"]
-        assert hub.record(answer.headers["x-request-id"])["operation"] == "responses_compact"
+def test_a_compaction_is_not_read_by_its_path(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.get(f"{PATH}/compact", hub.tenant()).status == 405

@@ -31,9 +31,10 @@ TOOL = {
 LEGACY = "ignore:connect\\(\\) must be used as a context manager:DeprecationWarning"
 
 
-@pytest.fixture
-def agents() -> Iterator[FakeUpstream]:
-    with FakeUpstream(name="a") as fake:
+@pytest.fixture(params=["over HTTP", "over WebSocket"])
+def agents(request: pytest.FixtureRequest) -> Iterator[FakeUpstream]:
+    """A provider that serves the turns of its own dialect one way or the other."""
+    with FakeUpstream(name="a", sockets=request.param == "over WebSocket") as fake:
         yield fake
 
 
@@ -197,6 +198,24 @@ def test_input_can_be_prepared(hub: Hub, agents: FakeUpstream, plain: str) -> No
     records(hub, tenant, 1)
 
 
+def test_a_chain_of_turns_is_one_session(hub: Hub, plain: str) -> None:
+    """Stored or not; another chain of the connection is another session."""
+    tenant = hub.tenant()
+    with connected(hub, tenant.key) as client:
+        for store in (False, True):
+            previous = None
+            for _ in range(2):
+                client.send(
+                    type="response.create", model=plain, input="#tokens=2", store=store,
+                    previous_response_id=previous,
+                )  # fmt: skip
+                previous = client.response()["id"]
+    first, second, third, fourth = (row["session_id"] for row in records(hub, tenant, 4))
+    assert first == second
+    assert third == fourth
+    assert len({first, third, None}) == 3
+
+
 # ---- lanes
 
 
@@ -243,7 +262,7 @@ def test_too_many_lanes(hub: Hub, plain: str) -> None:
 @pytest.mark.parametrize(
     ("event", "status", "code", "param"),
     [
-        ("{", 400, None, None),
+        ("{", 400, "invalid_request_error", None),
         ('{"type":"response.cancel"}', 422, "invalid_value", "type"),
         ('{"type":"response.create","stream_id":"a b"}', 422, "invalid_value", "stream_id"),
         ('{"type":"response.create","generate":1}', 400, "invalid_type", "generate"),

@@ -12,6 +12,7 @@ from dialects.json.body import read_body
 from relay.requests.sessions import (
     SESSION_HEADERS,
     Session,
+    opening_session,
     read_session_headers,
     read_session_members,
     session_id,
@@ -90,6 +91,18 @@ def test_a_stored_response_passes_its_session_on() -> None:
     earlier = (str(session_id(KEY, "root")), "root")
     session = by_members({"previous_response_id": "resp_2"}, earlier)
     assert session == (session_id(KEY, "root"), "root", "previous_response_id", "", "")
+
+
+def test_a_first_response_opens_the_session_of_those_after_it() -> None:
+    opens = opening_session(KEY, UUID(int=7))
+    first = by_members({"input": "x", "previous_response_id": None}, opens)
+    assert first == (UUID(opens[0]), "", "first_response", "", "")
+    assert first is not None
+    second = by_members({"previous_response_id": "resp_1"}, (str(first.id), first.name))
+    assert second is not None
+    assert second[:3] == (first.id, "", "previous_response_id")
+    assert by_members({"prompt_cache_key": NAME}, opens) == by_members({"prompt_cache_key": NAME})
+    assert opening_session(OTHER_KEY, UUID(int=7)) != opens
 
 
 def test_sub_agents_are_those_that_the_client_names() -> None:
@@ -174,6 +187,22 @@ def test_records_keep_the_session(hub: Hub, fake: FakeUpstream) -> None:
     ]
     other = hub.record(refused.headers["x-request-id"])
     assert (other["session"]["name"], other["session_id"] == id) == (NAME, False)
+
+
+def test_a_series_of_responses_is_one_session(hub: Hub, fake: FakeUpstream) -> None:
+    """From its first one on; one that is not stored, and that nothing can continue, is in none."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    previous, sessions = None, []
+    for _ in range(3):
+        body = {"model": model, "input": "#tokens=2", "previous_response_id": previous}
+        answer = hub.post(tenant, body, path="/v1/responses")
+        previous = answer.json()["id"]
+        sessions.append(hub.record(answer.headers["x-request-id"])["session_id"])
+    assert len(set(sessions)) == 1
+    assert sessions[0] is not None
+    body = {"model": model, "input": "#tokens=2", "store": False}
+    answer = hub.post(tenant, body, path="/v1/responses")
+    assert hub.record(answer.headers["x-request-id"])["session_id"] is None
 
 
 def test_hostile_sessions_break_no_request(hub: Hub, fake: FakeUpstream) -> None:

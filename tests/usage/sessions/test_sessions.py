@@ -82,6 +82,20 @@ def test_a_session_is_the_sum_of_its_turns(people: cast.Cast, key: Key) -> None:
     assert row["user"] == people.bob.email
 
 
+def test_a_response_that_nothing_continues_is_not_listed(people: cast.Cast, key: Key) -> None:
+    """Its own page shows it; with a second turn both are one session."""
+    alone, series = new_id(), new_id()
+    opens = {"name": "", "source": "first_response"}
+    turn(key, alone, 0, named=opens)
+    turn(key, series, 10, named=opens)
+    turn(key, series, 20, named={"name": "", "source": "previous_response_id"})
+    alice = cast.signed_in(people.alice)
+    assert listed_ids(page_of(alice)) == [id_text(series)]
+    (row,) = api(people).get("/api/v1/sessions").json()["items"]
+    assert row["turns"] == 2
+    assert "previous_response_id" in page_of(alice, f"/{id_text(alone)}")
+
+
 def test_the_list_is_sorted_filtered_paged_and_exported(people: cast.Cast, key: Key) -> None:
     ids = [new_id() for _ in range(60)]
     for n, id in enumerate(ids):

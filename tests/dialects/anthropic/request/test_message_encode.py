@@ -18,6 +18,7 @@ from dialects.chat.chat import (
     PlainText,
     Reasoning,
     Refusal,
+    Role,
     Text,
     ToolCall,
     ToolResult,
@@ -25,6 +26,7 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal, Source
+from dialects.chat.turns import OPENING
 from dialects.errors.errors import RequestFault
 from tests.dialects.neutral import request
 
@@ -49,8 +51,20 @@ def system(*parts: Part) -> Message:
     return Message("system", parts)
 
 
+OPENED = {"role": "user", "content": OPENING}
+
+
 def written(*messages: Message, dialect: Dialect = "openai") -> list[dict[str, Any]]:
-    return write_conversation(request(*messages, dialect=dialect))[1]
+    """The turns, without the one that is put before those that begin with the assistant's."""
+    turns = write_conversation(request(*messages, dialect=dialect))[1]
+    return turns[1:] if turns[0] == OPENED else turns
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_the_first_turn_is_the_users(role: Role) -> None:
+    turns = write_conversation(request(Message(role, (Text("a"),)), user(Text("b"))))[1]
+    assert (turns[0] == OPENED) == (role == "assistant")
+    assert turns[0]["role"] == "user"
 
 
 def blocks(*parts: Part, dialect: Dialect = "openai") -> Any:
