@@ -138,6 +138,18 @@ class UpstreamCodec(ABC):
         """Return the operation of a chat request to an upstream of this dialect."""
         return chat_operation(self.name, stream=stream)
 
+    def count_model(self, model: str) -> str | None:
+        """Return the name by which a model's tokens are counted; None if it has none."""
+        return model
+
+    def count_request(self, body: bytes) -> bytes:
+        """Return a request for a token count in the upstream's form."""
+        return body
+
+    def count_answer(self, raw: bytes) -> bytes:
+        """Return the upstream's token count in the dialect's form."""
+        return raw
+
     def content_type(self, target: Target, *, stream: bool) -> str:
         """Return the content type of an answer."""
         return EVENT_STREAM if stream else JSON

@@ -163,7 +163,8 @@ def find_row(name: str) -> Capabilities | None:
         return _EXACT[name]
     bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
-        bare = bare.replace(".", "-")
+        # Vertex has versions behind an @.
+        bare = bare.replace(".", "-").replace("@", "-")
     if bare in _EXACT:
         return _EXACT[bare]
     fitting = [pattern for pattern in _PATTERNS if bare.startswith(pattern)]
