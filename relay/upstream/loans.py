@@ -108,11 +108,12 @@ class Loans:
     async def _borrow(
         self, lender: Lender, channel: Channel, policy: EgressPolicy
     ) -> Loan | _Failure:
+        limit_s = min(BORROW_S, channel.timeouts.first_content / 2)
         try:
-            async with timeout(BORROW_S):
+            async with timeout(limit_s):
                 return await self._drive(lender.borrow(int(time.time())), channel, policy)
         except TimeoutError:
-            return _Failure("F4", f"no credentials in {BORROW_S:.0f} s")
+            return _Failure("F4", f"no credentials in {limit_s:g} s")
         except _Unreached as error:
             return _Failure(_FAULTS.get(error.reason, "F1"), f"credentials: {error}")
         except (NotGranted, FileDenied) as error:

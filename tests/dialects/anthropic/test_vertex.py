@@ -1,6 +1,7 @@
 """Claude's messages in Vertex's form, as the official client writes them."""
 
 import json
+from typing import Any
 
 import httpx2
 import pytest
@@ -77,7 +78,12 @@ def test_the_body_is_the_official_clients() -> None:
     )  # fmt: skip
     messages = [{"role": "user", "content": "hi"}]
     for stream in (False, True):
-        ask = {"model": UPSTREAM.model, "max_tokens": 5, "messages": messages, "stream": stream}
+        ask: Any = {
+            "model": UPSTREAM.model,
+            "max_tokens": 5,
+            "messages": messages,
+            "stream": stream,
+        }
         with pytest.raises(BadRequestError):
             client.messages.create(**ask)
         body, theirs = _sent(json.dumps(ask).encode(), {})[0], json.loads(seen[-1].content)

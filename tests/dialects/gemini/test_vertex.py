@@ -17,7 +17,7 @@ with warnings.catch_warnings():
     # The client's own.
     warnings.simplefilter("ignore")
     from google.genai import Client, errors
-    from google.genai.types import GenerateContentConfig, HttpOptions, Tool
+    from google.genai.types import GenerateContentConfig, GoogleSearch, HttpOptions, Tool
 
 CODEC = VertexGenerateContentCodec()
 MODEL = "gemini-2.5-flash"
@@ -80,7 +80,7 @@ def test_the_bodies_are_the_official_clients() -> None:
     )  # fmt: skip
     config = GenerateContentConfig(
         system_instruction="Be brief.", temperature=0.5, max_output_tokens=9,
-        tools=[Tool(google_search={})],
+        tools=[Tool(google_search=GoogleSearch())],
     )  # fmt: skip
     with pytest.raises(errors.ClientError):
         client.models.generate_content(model=MODEL, contents="hi", config=config)

@@ -73,8 +73,10 @@ def test_a_service_account_signs_an_assertion() -> None:
     form = parse_qs(ask.body.decode(), strict_parsing=True)
     assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
     (assertion,) = form["assertion"]
-    now = {"verify_exp": False, "verify_iat": False}
-    claims = jwt.decode(assertion, PUBLIC, ["RS256"], audience=TOKEN_URL, options=now)
+    claims = jwt.decode(
+        assertion, PUBLIC, ["RS256"], audience=TOKEN_URL,
+        options={"verify_exp": False, "verify_iat": False},
+    )  # fmt: skip
     assert claims == {
         "iss": EMAIL, "scope": SCOPE, "aud": TOKEN_URL, "iat": NOW - 10, "exp": NOW + 3590,
     }  # fmt: skip
@@ -88,11 +90,11 @@ def test_the_assertion_is_the_one_of_google_auth() -> None:
     """Byte for byte, but for the seconds in which each begins."""
     (step,), _ = drive(service_account_key(), token())
     ours = parse_qs(asked(step).body.decode())["assertion"][0]
-    reference = service_account.Credentials.from_service_account_info(
-        service_account_key(), scopes=[SCOPE]
-    )._make_authorization_grant_assertion()
-    head, claims, _, _ = google_jwt._unverified_decode(ours)
-    their_head, their_claims, _, _ = google_jwt._unverified_decode(reference)
+    read: Any = service_account.Credentials.from_service_account_info
+    reference = read(service_account_key(), scopes=[SCOPE])._make_authorization_grant_assertion()
+    decode: Any = google_jwt._unverified_decode
+    head, claims, _, _ = decode(ours)
+    their_head, their_claims, _, _ = decode(reference)
     assert head == their_head
     assert claims.keys() == their_claims.keys()
     times = {"iat", "exp"}
@@ -264,7 +266,7 @@ def test_other_keys_are_sent_as_they_are() -> None:
     assert vertex.headers("AIzaSy-plain", "gemini") == {"x-goog-api-key": "AIzaSy-plain"}
     text = json.dumps(service_account_key(), indent=2)
     for dialect in vertex.dialects:
-        assert vertex.headers(text, dialect) == {}
+        assert vertex.headers(text, dialect) == vertex.dialects[dialect].headers
     lender = vertex.lender_of(text)
     assert lender is not None
     assert (vertex.signer_of(text), lender.ending) == (None, KEY_ID[-4:])
