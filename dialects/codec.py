@@ -238,6 +238,12 @@ class Codec(UpstreamCodec, Generic[F]):
         the client, which have lower-case names."""
         return quirks
 
+    def forwarded_headers(
+        self, headers: tuple[tuple[str, str], ...]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return these headers of the client as the upstream takes them."""
+        return headers
+
     def calls_without_reasoning(self, facts: F) -> list[str]:
         """Return the ids of earlier tool calls that come without their reasoning."""
         return []

@@ -19,7 +19,9 @@ from dialects.endpoints.operation import Operation
 from dialects.json.body import Quirks, read_body
 
 BETA_HEADER: Final = "anthropic-beta"
-# Vertex refuses a request with a beta that it does not know (BerriAI/litellm, 2026-11).
+# Claude searches the web here only with the first. Vertex refuses a request with a beta that it does
+# not know (both from BerriAI/litellm's table of betas, 2026-11).
+SEARCH_BETA: Final = "web-search-2025-03-05"
 BETAS: Final = frozenset(
     {
         "compact-2026-01-12",
@@ -34,7 +36,7 @@ BETAS: Final = frozenset(
         "thinking-binding-controls-2026-08-01",
         "thinking-display-updates-2026-08-18",
         "tool-search-tool-2025-10-19",
-        "web-search-2025-03-05",
+        SEARCH_BETA,
     }
 )
 _VERSION: Final = b'"vertex-2023-10-16"'
@@ -75,10 +77,18 @@ class VertexMessagesCodec(MessagesCodec):
         return quirks._replace(edits=edits, dropped=dropped)
 
     def fit_headers(self, facts: ChatFacts, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
-        """Name the betas that are left out: the provider's data says which ones are sent."""
-        wanted = (beta.strip() for beta in headers.get(BETA_HEADER, "").split(","))
-        unknown = [beta for beta in wanted if beta and beta not in BETAS]
+        """Name the betas that `forwarded_headers` leaves out."""
+        unknown = [beta for beta in _betas(headers) if beta not in BETAS]
         return quirks._replace(dropped=(*quirks.dropped, *unknown))
+
+    def forwarded_headers(
+        self, headers: tuple[tuple[str, str], ...]
+    ) -> tuple[tuple[str, str], ...]:
+        sent = dict(headers)
+        if BETA_HEADER in sent:
+            known = dict.fromkeys((SEARCH_BETA, *_betas(sent)))
+            sent[BETA_HEADER] = ",".join(beta for beta in known if beta in BETAS)
+        return tuple(sent.items())
 
     def edit(
         self,
@@ -97,3 +107,8 @@ class VertexMessagesCodec(MessagesCodec):
     def count_request(self, body: bytes) -> bytes:
         """Return a body for counting, which names the model."""
         return read_body(body).splice({"anthropic_version": _VERSION})
+
+
+def _betas(headers: Mapping[str, str]) -> list[str]:
+    listed = (beta.strip() for beta in headers.get(BETA_HEADER, "").split(","))
+    return [beta for beta in listed if beta]

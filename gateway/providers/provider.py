@@ -81,8 +81,7 @@ class Spoken:
     stands for the model's name. `headers` are sent with every request. `passed_headers` are those
     of a client of the same dialect that are passed on, with its user agent, and replace ours.
     `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it;
-    `not_owners`: the models of these do not. `passed_values` are the values that the provider takes
-    in a list of a passed header; they are added to ours.
+    `not_owners`: the models of these do not.
     """
 
     paths: Mapping[Operation, str]
@@ -92,7 +91,6 @@ class Spoken:
     codec: UpstreamCodec | None = None
     owner: str = ""
     not_owners: frozenset[str] = frozenset()
-    passed_values: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 # What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
@@ -254,12 +252,8 @@ class Provider:
     def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
         """Return the client headers (by lower-case name) to pass on; they override `headers`. Only
         for a client of the same dialect. Invalid header values are left out."""
-        spoken = self.spoken(dialect)
-        values = {name: client.get(name, "") for name in (*spoken.passed_headers, USER_AGENT)}
-        for name, taken in spoken.passed_values.items():
-            listed = f"{spoken.headers.get(name, '')},{values.get(name, '')}".split(",")
-            sent = dict.fromkeys(value.strip() for value in listed)
-            values[name] = ",".join(value for value in sent if value in taken)
+        names = (*self.spoken(dialect).passed_headers, USER_AGENT)
+        values = {name: client.get(name, "") for name in names}
         return {name: value for name, value in values.items() if _HEADER_VALUE.fullmatch(value)}
 
 

@@ -10,7 +10,7 @@ models by the OpenAI-compatible endpoint (docs.cloud.google.com, 2026-11; the of
 
 from collections.abc import Mapping
 
-from dialects.anthropic.vertex import BETA_HEADER, BETAS, VertexMessagesCodec
+from dialects.anthropic.vertex import BETA_HEADER, SEARCH_BETA, VertexMessagesCodec
 from dialects.endpoints.operation import Operation
 from dialects.gemini.vertex import VertexGenerateContentCodec
 from gateway.providers.cloud_places import GOOGLE
@@ -56,11 +56,8 @@ PROVIDER = Provider(
                 "count_tokens": "/publishers/anthropic/models/count-tokens:rawPredict",
             },
             auth=_AUTH,
-            # Claude searches the web here only with this (docs.cloud.google.com, "Claude: web
-            # search", 2026-11).
-            headers={BETA_HEADER: "web-search-2025-03-05"},
+            headers={BETA_HEADER: SEARCH_BETA},
             passed_headers=(BETA_HEADER,),
-            passed_values={BETA_HEADER: BETAS},
             codec=VertexMessagesCodec(),
             owner="anthropic",
         ),

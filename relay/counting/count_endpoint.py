@@ -11,7 +11,7 @@ from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic.request import foreign_thoughts
 from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
-from dialects.codec import JSON, Target
+from dialects.codec import JSON, Codec, Target
 from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
@@ -148,6 +148,8 @@ async def _ask(
             continue
         tries += 1
         client_headers = passed_headers(channel, client, context.invocation.headers)
+        if isinstance(codec, Codec):
+            client_headers = codec.forwarded_headers(client_headers)
         if channel.overrides is not None:
             headers = overridden_headers(context, channel.overrides, facts.model)
             client_headers = tuple((dict(client_headers) | headers).items())

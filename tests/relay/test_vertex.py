@@ -158,7 +158,7 @@ def test_tokens_are_counted_there(hub: Hub, vertex: FakeVertex, named: str) -> N
             "messages": [{"role": "user", "content": "one two three four"}],
         }
         answer = hub.post(tenant, body, path="/v1/messages/count_tokens")
-        assert answer.json() == {"input_tokens": 6}
+        assert answer.json() == {"input_tokens": 4}
         ends = "/publishers/anthropic/models/count-tokens:rawPredict"
     else:
         inner: Any = {
@@ -261,25 +261,25 @@ def test_a_lender_that_does_not_lend(
     assert answer.status == 502, answer.body
     assert row in faults(hub, answer)
     assert hub.record(answer.headers["x-request-id"])["charge_nano"] == 0
-    hub.channel(model, fake.url, fake.key, priority=1)
-    hub.bump()
-    other = ask(hub, tenant, speaker, model, wish)
+    both = f"m-{secrets.token_hex(6)}"
+    hub.price(both, RATES)
+    hub.channel(both, fake.url, fake.key, priority=1)
+    settings: Any = {"provider": "vertex", "timeouts": {"first_content": 2.0}}
+    hub.channel(both, vertex.url, vertex.key, **settings)
+    hub.know(both)
+    other = ask(hub, tenant, speaker, both, wish)
     assert speaker.read(other).text == expected_text("a", wish.text, 3)
+    assert row in faults(hub, other)
     assert vertex.requests == []
 
 
 def test_a_revoked_token_is_borrowed_anew(hub: Hub, vertex: FakeVertex) -> None:
-    """P26: what was lent is forgotten with the refusal, so that the key works again at once."""
+    """P26: what was lent is forgotten with the refusal, so that the next attempt succeeds."""
     speaker, tenant, model = SPEAKERS["openai"], hub.tenant(), open_model(hub, vertex)
     assert ask(hub, tenant, speaker, model, Wish("#tokens=2 a")).status == 200
     vertex.revoke()
     answer = ask(hub, tenant, speaker, model, Wish("#tokens=2 b"))
-    assert (answer.status, faults(hub, answer)) == (502, {"F5"})
-    hub.wait(
-        lambda: ask(hub, tenant, speaker, model, Wish("#tokens=2 c")).status == 200,
-        "the key does not recover",
-        10,
-    )
+    assert (answer.status, faults(hub, answer)) == (200, {"F5"})
     assert vertex.loans == 2
 
 
@@ -294,7 +294,7 @@ def test_a_revoked_token_is_borrowed_anew(hub: Hub, vertex: FakeVertex) -> None:
         ("F8:seconds", 429, "F8"),
         ("F10:500", 502, "F10"),
         ("F10:503", 503, "F10"),
-        ("F14:close", 502, "F33"),
+        ("F14:close", 502, "F14"),
         ("F24:200", 502, "F24"),
     ],
 )

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from anthropic import AnthropicVertex, BadRequestError
 
-from dialects.anthropic.vertex import BETAS, VertexMessagesCodec
+from dialects.anthropic.vertex import BETAS, SEARCH_BETA, VertexMessagesCodec
 from dialects.chat.chat import Image, Message, Text, Upstream, Url, WebSearch
 from dialects.codec import Target
 from tests.dialects import neutral
@@ -45,6 +45,10 @@ def test_unknown_betas_are_named() -> None:
     beta = min(BETAS)
     _, dropped = _sent(BODY, {"anthropic-beta": f"{beta}, files-api-2025-04-14"})
     assert dropped == ("service_tier", "files-api-2025-04-14")
+    headers = (("user-agent", "x"), ("anthropic-beta", f"{beta},files-api-2025-04-14"))
+    sent = ("anthropic-beta", f"{SEARCH_BETA},{beta}")
+    assert CODEC.forwarded_headers(headers) == (headers[0], sent)
+    assert CODEC.forwarded_headers(headers[:1]) == headers[:1]
 
 
 def test_a_translated_body_keeps_web_search() -> None:
