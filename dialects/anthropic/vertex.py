@@ -19,8 +19,8 @@ from dialects.endpoints.operation import Operation
 from dialects.json.body import Quirks, read_body
 
 BETA_HEADER: Final = "anthropic-beta"
-# Claude searches the web here only with the first. Vertex refuses a request with a beta that it does
-# not know (both from BerriAI/litellm's table of betas, 2026-11).
+# Claude searches the web here only with the first. A request with a beta that Vertex does not know
+# is refused. Both are from the table of betas of BerriAI/litellm (2026-11).
 SEARCH_BETA: Final = "web-search-2025-03-05"
 BETAS: Final = frozenset(
     {

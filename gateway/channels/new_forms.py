@@ -66,7 +66,7 @@ class ConnectionForm(forms.Form):
         label=_("Access key ID"),
         max_length=128,
         required=False,
-        help_text=_("Or leave these empty, and enter another kind of key above."),
+        help_text=_("Or leave these empty, and enter another kind of key below."),
         widget=forms.TextInput(attrs=CODE),
     )
     key_secret = forms.CharField(
@@ -94,7 +94,7 @@ class ConnectionForm(forms.Form):
         self.fields["base_url"].required = self.place is None
         note = "" if provider is None else provider_note(provider.name)
         if self.place is not None:
-            note = f"{gettext('Only for a private endpoint.')} {note}"
+            note = " ".join((gettext("Only for a private endpoint."), note))
         self.fields["base_url"].help_text = note
 
     def clean(self) -> dict[str, Any]:
