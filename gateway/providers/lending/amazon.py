@@ -95,11 +95,11 @@ class InstanceMetadata:
         wanted = {"x-aws-ec2-metadata-token-ttl-seconds": _TOKEN_S}
         reply = yield Ask("PUT", f"{self.endpoint}/latest/api/token", wanted, near=True)
         token = _line(reply, _METADATA_NAME)
-        given = {"x-aws-ec2-metadata-token": token}
-        reply = yield Ask("GET", self.endpoint + _ROLES, given, near=True)
+        session = {"x-aws-ec2-metadata-token": token}
+        reply = yield Ask("GET", self.endpoint + _ROLES, session, near=True)
         role = _line(reply, _METADATA_NAME)
         url = self.endpoint + _ROLES + quote(role, safe="")
-        reply = yield Ask("GET", url, given, near=True)
+        reply = yield Ask("GET", url, session, near=True)
         members = read_members(reply, _METADATA_NAME)
         if members.get("Code", "Success") != "Success":
             raise NotLent(f"{_METADATA_NAME} has no credentials of the role {role[:64]}")
@@ -166,7 +166,7 @@ def _loan(parts: Mapping[str, Any], token_name: str, reply: Reply, now_s: int, w
     )
     ends = member(parts, "Expiration", who)
     try:
-        ends_at_s = datetime.fromisoformat(ends).timestamp()
+        ends_at_s = int(datetime.fromisoformat(ends).timestamp())
     except (ValueError, OverflowError):
         raise NotLent(f"{who} did not answer with Expiration") from None
     return loan_of(signer, ends_at_s - clock_of(reply, now_s), now_s, who)

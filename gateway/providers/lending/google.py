@@ -293,7 +293,7 @@ def _post(url: str, form: Mapping[str, str]) -> Ask:
 def _token_of(reply: Reply, now_s: int, who: str) -> Loan:
     members = read_members(reply, who)
     token, seconds = member(members, "access_token", who), members.get("expires_in")
-    if not isinstance(seconds, int | float):
+    if not isinstance(seconds, int):
         raise NotLent(f"{who} did not answer with expires_in")
     return loan_of(TokenSigner(token), seconds, now_s, who)
 
@@ -303,7 +303,7 @@ def _impersonated(reply: Reply, now_s: int) -> Loan:
     members = read_members(reply, who)
     token, ends = member(members, "accessToken", who), member(members, "expireTime", who)
     try:
-        ends_at_s = datetime.fromisoformat(ends).timestamp()
+        ends_at_s = int(datetime.fromisoformat(ends).timestamp())
     except (ValueError, OverflowError):
         raise NotLent(f"{who} did not answer with expireTime") from None
     return loan_of(TokenSigner(token), ends_at_s - clock_of(reply, now_s), now_s, who)

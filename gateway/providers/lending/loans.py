@@ -20,6 +20,7 @@ RENEW_S: Final = 240
 UNUSABLE_S: Final = 10
 # A shorter one would be asked for again with every request.
 _LOAN_S_MIN: Final = 30
+_LOAN_S_MAX: Final = 10**9
 _SHOWN_MAX: Final = 300
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -171,12 +172,11 @@ def member(members: Mapping[str, Any], name: str, who: str) -> str:
     return value
 
 
-def loan_of(signer: Signer, seconds: float, now_s: int, who: str) -> Loan:
+def loan_of(signer: Signer, seconds: int, now_s: int, who: str) -> Loan:
     """Return a loan for so many seconds. Raises NotLent for one that is over at once."""
-    if not _LOAN_S_MIN <= seconds < 1e9:
-        raise NotLent(f"{who} lent for {seconds:.0f} seconds; check the clock of this server")
-    whole = int(seconds)
-    return Loan(signer, now_s + max(whole - RENEW_S, whole // 2), now_s + whole)
+    if not _LOAN_S_MIN <= seconds < _LOAN_S_MAX:
+        raise NotLent(f"{who} lent for {seconds} seconds; check the clock of this server")
+    return Loan(signer, now_s + max(seconds - RENEW_S, seconds // 2), now_s + seconds)
 
 
 def clock_of(reply: Reply, now_s: int) -> int:
@@ -203,5 +203,5 @@ def _reason(reply: Reply) -> str:
             texts = [error, members.get("error_description"), members.get("message")]
     else:
         texts = [tag(text, "Code"), tag(text, "Message")]
-    said = ": ".join(part for part in texts if isinstance(part, str) and part)
-    return f": {said[:_SHOWN_MAX]}" if said else ""
+    reason = ": ".join(part for part in texts if isinstance(part, str) and part)
+    return f": {reason[:_SHOWN_MAX]}" if reason else ""

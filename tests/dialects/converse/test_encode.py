@@ -13,6 +13,7 @@ from dialects.chat.chat import (
     AudioOutput,
     Base64,
     ChatRequest,
+    Effort,
     File,
     FileId,
     Flag,
@@ -329,7 +330,7 @@ def test_what_the_dialect_leaves_to_the_model(
     additional: dict[str, Any] | None,
     dropped: tuple[str, ...],
 ) -> None:
-    efforts = ("none", "low", "medium") if flags == NOVA_2 else ()
+    efforts: tuple[Effort, ...] = ("none", "low", "medium") if flags == NOVA_2 else ()
     body = sent(upstream=Upstream(MODEL, flags, efforts=efforts), dropped=dropped, **fields)
     assert body.get("additionalModelRequestFields") == additional
 

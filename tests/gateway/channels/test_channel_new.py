@@ -251,7 +251,7 @@ def test_a_region_and_a_key_make_a_channel(dora: Client, fake: FakeUpstream) -> 
     made = dora.post(
         NEW, sent(fake, provider="vertex", place_region="eu", secret=key, name="v") | named
     )
-    assert made.status_code == 302, made.content.decode()
+    assert made.status_code == 303, made.content.decode()
     channel = Channel.objects.get(name="v")
     assert channel.base_url == (
         "https://aiplatform.eu.rep.googleapis.com/v1/projects/acme-1/locations/eu"
@@ -262,7 +262,7 @@ def test_a_region_and_a_key_make_a_channel(dora: Client, fake: FakeUpstream) -> 
     made = dora.post(
         NEW, sent(fake, provider="bedrock", place_region="eu-west-3", name="b") | parts | named
     )
-    assert made.status_code == 302, made.content.decode()
+    assert made.status_code == 303, made.content.decode()
     channel = Channel.objects.get(name="b")
     assert channel.base_url == "https://bedrock-runtime.eu-west-3.amazonaws.com"
     assert open_secret(channel.keys.get()) == "AKIA1|se/cret"
