@@ -51,6 +51,7 @@ def _relay() -> Relay:
         wait_s_max=env.seconds("OVERLOAD_WAIT_SECONDS", WAIT_S_MAX),
         public_url=settings.PUBLIC_URL,
         hook_networks=tuple(settings.WEBHOOK_EGRESS_ALLOW),
+        token_files=tuple(settings.CLOUD_TOKEN_FILES),
         migrations=code_migrations(),
         spool_folder=settings.SPOOL_DIR,
     )

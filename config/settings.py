@@ -258,6 +258,9 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
+# Files that a channel's key may name as holding a token for its credentials, with commas between:
+# any other file of this machine could hold a secret.
+CLOUD_TOKEN_FILES = [path for path in env.text("CLOUD_TOKEN_FILES", "").split(",") if path]
 
 # Where usage records are kept a second time and long reports are read from
 # (docs/production/scale.md).

@@ -138,6 +138,18 @@ class UpstreamCodec(ABC):
         """Return the operation of a chat request to an upstream of this dialect."""
         return chat_operation(self.name, stream=stream)
 
+    def count_model(self, model: str) -> str | None:
+        """Return the name by which a model's tokens are counted; None if it has none."""
+        return model
+
+    def count_request(self, body: bytes) -> bytes:
+        """Return a request for a token count in the upstream's form."""
+        return body
+
+    def count_answer(self, raw: bytes) -> bytes:
+        """Return the upstream's token count in the dialect's form."""
+        return raw
+
     def content_type(self, target: Target, *, stream: bool) -> str:
         """Return the content type of an answer."""
         return EVENT_STREAM if stream else JSON
@@ -225,6 +237,12 @@ class Codec(UpstreamCodec, Generic[F]):
         """Return the quirks with what the upstream takes in its body and not in these headers of
         the client, which have lower-case names."""
         return quirks
+
+    def forwarded_headers(
+        self, headers: tuple[tuple[str, str], ...]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return these headers of the client as the upstream takes them."""
+        return headers
 
     def calls_without_reasoning(self, facts: F) -> list[str]:
         """Return the ids of earlier tool calls that come without their reasoning."""

@@ -65,7 +65,9 @@ class Relay:
         await self._life.start()
 
     def _new_life(self) -> Lifespan:
-        return Lifespan(self._config, ledger_writer=LedgerWriter, upstreams=Upstreams())
+        return Lifespan(
+            self._config, ledger_writer=LedgerWriter, upstreams=Upstreams(self._config.token_files)
+        )
 
     async def stop(self) -> None:
         """Let running requests finish within the drain time, cancel the rest, and write all

@@ -72,6 +72,8 @@ class RelayConfig:
     public_url: str = ""
     # Networks besides the public ones to which task hooks may be sent.
     hook_networks: tuple[str, ...] = ()
+    # The files that a channel's key may name as holding a token for its credentials.
+    token_files: tuple[str, ...] = ()
     # The migrations that the code expects, as (app, name). The code works with a database that has
     # more, because the database is migrated first, but not with one that lacks some.
     migrations: tuple[tuple[str, str], ...] = ()

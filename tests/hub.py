@@ -46,6 +46,8 @@ from tests.forks import Forked
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
+# The one file that a channel's key may name as holding a token.
+TOKEN_FILE = Path(os.environ.get("TMPDIR", "/tmp")) / f"weir-cloud-token-{os.getpid()}"
 START_LIMIT_S = 30.0
 # That of web processes.
 EVENT_LOOP = "config.server.event_loop:EventLoop"
@@ -660,9 +662,12 @@ def running_hub(
 @pytest.fixture(scope="session")
 def hub(authority: Authority) -> Iterator[Hub]:
     """A running hub for the whole session."""
-    with running_hub(
-        {"SSL_CERT_FILE": str(authority.path), "WEBHOOK_EGRESS_ALLOW": "127.0.0.1/32"}
-    ) as hub:
+    environment = {
+        "SSL_CERT_FILE": str(authority.path),
+        "WEBHOOK_EGRESS_ALLOW": "127.0.0.1/32",
+        "CLOUD_TOKEN_FILES": str(TOKEN_FILE),
+    }
+    with running_hub(environment) as hub:
         yield hub
 
 

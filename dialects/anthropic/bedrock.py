@@ -2,11 +2,11 @@
 
 The model and whether to stream are in the path, `anthropic_version` and the betas in the body. Each
 message of the stream holds one event of Claude as base64. Source: docs.aws.amazon.com, "Anthropic
-Claude Messages API" and InvokeModelWithResponseStream (2026-08).
+Claude Messages API", InvokeModelWithResponseStream and CountTokens (2026-08).
 """
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -15,6 +15,7 @@ import msgspec
 
 from dialects.anthropic import errors
 from dialects.anthropic.codec import MessagesCodec
+from dialects.anthropic.count_tokens import write_count
 from dialects.anthropic.request import encode as request_encode
 from dialects.anthropic.request.read import ChatFacts, edit
 from dialects.anthropic.stream import decode as stream_decode
@@ -63,6 +64,8 @@ _FORM: Final[Mapping[str, bytes | None]] = {
 }
 # Bedrock takes the tier in a header, and not Claude's words for it.
 _TIER: Final = "service_tier"
+# Of several regions, in front of a model's id.
+_PROFILE: Final = re.compile(r"^[a-z]+(?:-[a-z]+)*\.(?=anthropic\.)")
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _EVENT_TYPE: Final = re.compile(rb'\{"type":"([a-z_]{1,64})"')
 
@@ -127,6 +130,24 @@ class BedrockMessagesCodec(MessagesCodec):
     def upstream_operation(self, *, stream: bool) -> Operation:
         return "invoke_model_stream" if stream else "invoke_model"
 
+    def count_model(self, model: str) -> str | None:
+        """Return the id of the foundation model: profiles are not counted for."""
+        name = _PROFILE.sub("", model.rpartition("/")[2])
+        return name if name.startswith("anthropic.") else None
+
+    def count_request(self, body: bytes) -> bytes:
+        """Return the body of CountTokens around that of InvokeModel, which must have a cap."""
+        counted = read_body(body)
+        cap = {} if "max_tokens" in counted.members else {"max_tokens": b"1"}
+        invoked = b64encode(counted.splice({**_FORM, **cap})).decode()
+        return msgspec.json.encode({"input": {"invokeModel": {"body": invoked}}})
+
+    def count_answer(self, raw: bytes) -> bytes:
+        try:
+            return write_count(msgspec.json.decode(raw, type=_Count).inputTokens)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return b""
+
     def content_type(self, target: Target, *, stream: bool) -> str:
         return CONTENT_TYPE if stream else JSON
 
@@ -157,6 +178,10 @@ class BedrockDecoder(stream_decode.Decoder):
             return super()._read(frame)
         fault = aws_errors.read_exception(frame.event[len(EXCEPTION) :], frame.data or b"")
         return self._fail(errors.frame(fault.kind, fault.message), fault)
+
+
+class _Count(msgspec.Struct):
+    inputTokens: int
 
 
 class _Chunk(msgspec.Struct):

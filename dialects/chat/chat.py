@@ -453,6 +453,10 @@ Flag = Literal[
     "mistral_form",  # Mistral: members and ids of calls (dialects/openai/request/mistral.py)
     "no_logprobs",  # Groq: logprobs and logit_bias are dropped
     "no_message_names",  # Groq: messages have no name
+    # converse
+    "nova_top_k",  # Nova: topK is an additional field
+    "nova_reasoning",  # Nova 2: so is reasoningConfig
+    "additional_effort",  # gpt-oss: so is reasoning_effort
     # anthropic
     "thinking_adaptive",  # effort by output_config instead of a budget
     "one_of_temperature_top_p",

@@ -19,6 +19,8 @@ Operation = Literal[
     "count_tokens",
     "invoke_model",
     "invoke_model_stream",
+    "raw_predict",
+    "stream_raw_predict",
     "converse",
     "converse_stream",
     "generate_content",

@@ -16,7 +16,7 @@ from dialects.json.members import check_model
 from dialects.media.media import MediaKind
 from dialects.usage.usage import COUNT_MAX
 
-_INNER = "generateContentRequest"
+INNER = "generateContentRequest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def edit(facts: CountFacts, upstream_model: str) -> bytes:
     if inner is None or upstream_model == facts.model:
         return facts.body.raw
     named = read_body(inner).splice({"model": msgspec.json.encode(f"models/{upstream_model}")})
-    return facts.body.splice({spelling(facts.body, _INNER): named})
+    return facts.body.splice({spelling(facts.body, INNER): named})
 
 
 def read_answer(raw: bytes) -> int | None:
@@ -68,7 +68,7 @@ def write_answer(tokens: int) -> bytes:
 
 
 def _inner(body: Body) -> bytes | None:
-    raw = body.value(spelling(body, _INNER))
+    raw = body.value(spelling(body, INNER))
     if raw is not None and not raw.startswith(b"{"):
-        raise RequestFault("invalid_type", _INNER, f"{_INNER} must be an object")
+        raise RequestFault("invalid_type", INNER, f"{INNER} must be an object")
     return raw

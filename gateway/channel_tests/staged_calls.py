@@ -13,18 +13,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from django.conf import settings
+
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import clean_upstream
+from gateway.channel_tests.borrowing import borrow
 from gateway.channels.timeouts import Timeouts
 from gateway.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
 from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.lending.loans import NotGranted, NotLent
 from gateway.providers.provider import Address, BadAddress, Provider
+from gateway.providers.signing import Signer
 from lib.ids import id_text, new_id
 from lib.network.egress import (
     Answer,
     EgressDenied,
     EgressFailed,
     EgressPolicy,
+    TooLarge,
     Unresolved,
     guarded_client,
     host_and_port,
@@ -32,6 +38,7 @@ from lib.network.egress import (
     resolve,
     stream_request,
 )
+from lib.network.lenders import FileDenied
 from lib.network.outbound import DIRECT, BadPem, Outbound
 
 Fault = Literal[
@@ -70,6 +77,7 @@ Fault = Literal[
 
 _CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
+_WORD_MAX: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,9 @@ class StagedCall:
         self._policy = policy
         self._stages = stages
         self._result = result
+        # What signs its requests, and what of that no page may show.
+        self._signer: Signer | None = None
+        self._given: list[str] = []
         self._began = self._mark = time.monotonic()
         self._deadline = self._began + min(_CALL_S_MAX, Timeouts.of(target.timeouts).total)
 
@@ -202,10 +213,33 @@ class StagedCall:
             raise CallFailed("configuration", str(error)) from error
 
     def _signature(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
-        """Return the headers that sign a request, if the provider requires it. Raises
-        BadAddress."""
-        signer = self.provider().signer_of(self.target.secret)
-        return {} if signer is None else signer.headers(method, url, body, int(time.time()))
+        """Return the headers that sign a request, if the provider requires it. Raises BadAddress,
+        CallFailed."""
+        if self._signer is None:
+            self._signer = self._lent() or self.provider().signer_of(self.target.secret)
+        if self._signer is None:
+            return {}
+        signed = self._signer.headers(method, url, body, int(time.time()))
+        # A header also has dates, and the name of its scheme.
+        parts = (part for value in signed.values() for part in value.split())
+        self._given += [part for part in parts if len(part) > _WORD_MAX]
+        return signed
+
+    def _lent(self) -> Signer | None:
+        """Return what signs with borrowed credentials, if the key is of that kind."""
+        lender = self.provider().lender_of(self.target.secret)
+        if lender is None:
+            return None
+        try:
+            return borrow(
+                lender, self._policy, self.target.outbound, settings.CLOUD_TOKEN_FILES
+            ).signer
+        except NotGranted as error:
+            raise CallFailed("key", str(error)) from error
+        except FileDenied as error:
+            raise CallFailed("configuration", str(error)) from error
+        except (NotLent, TooLarge) as error:
+            raise CallFailed("unavailable", str(error)) from error
 
     def reach(self, stage: str) -> None:
         """Record that a stage is passed, once."""
@@ -227,7 +261,8 @@ class StagedCall:
 
     def _clean(self, text: str) -> str:
         # A provider may repeat one part of a key (`access|secret`).
-        for secret in filter(None, (self.target.secret, *self.target.secret.split("|"))):
+        secrets = (self.target.secret, *self.target.secret.split("|"), *self._given)
+        for secret in filter(None, secrets):
             text = text.replace(secret, "••••")
         return clean_upstream(text)
 

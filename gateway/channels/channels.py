@@ -409,7 +409,10 @@ def _new_key(
     check_secret(channel, secret)
     key = ChannelKey(id=new_id(), channel=channel, position=position, created_at=clock.now())
     key.digest = secret_digest(secret)
-    key.last4 = secret[-4:] if len(secret) >= 12 else ""
+    lender = provider_of(channel).lender_of(secret)
+    key.last4 = secret[-4:] if lender is None and len(secret) >= 12 else ""
+    if lender is not None:
+        key.last4 = lender.ending
     key.disabled_at = disabled_at
     key.sealed = seal(secret, _place(key))
     return key

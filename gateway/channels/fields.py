@@ -258,6 +258,8 @@ def check_secret(channel: Channel, secret: str) -> None:
         provider_of(channel).headers(secret)
     except BadAddress as error:
         text = gettext("The key can only contain visible ASCII characters, without spaces.")
+        if secret.lstrip().startswith("{"):
+            text = gettext("The key cannot be used: %(reason)s.") % {"reason": str(error)}
         raise ChannelRefused("keys", text) from error
 
 

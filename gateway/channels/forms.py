@@ -23,14 +23,14 @@ from lib.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.refusal import Refused
 
-_INPUT: Final = {"class": "input", "autocomplete": "off"}
-_CODE: Final = {
+INPUT: Final = {"class": "input", "autocomplete": "off"}
+CODE: Final = {
     "class": "input mono",
     "autocomplete": "off",
     "autocapitalize": "none",
     "spellcheck": "false",
 }
-_PEM: Final = {**_CODE, "rows": 4, "placeholder": "-----BEGIN …"}
+_PEM: Final = {**CODE, "rows": 4, "placeholder": "-----BEGIN …"}
 # The demonstration is set up by the installation itself.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
@@ -39,36 +39,6 @@ def provider_note(provider: str) -> str:
     """What an operator should know before choosing a provider; "" for most."""
     note = PROVIDERS[provider].note if provider in PROVIDERS else ""
     return gettext(note) if note else ""
-
-
-class ConnectionForm(forms.Form):
-    """Where a new channel leads. Its key is never rendered again."""
-
-    provider = forms.ChoiceField(
-        label=_("Provider"),
-        choices=[(name, _(PROVIDERS[name].label)) for name in OFFERED],
-        widget=forms.Select(attrs={"class": "input"}),
-    )
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=bounds.NAME_MAX,
-        widget=forms.TextInput(attrs=_INPUT),
-    )
-    base_url = forms.CharField(
-        label=_("Base URL"),
-        max_length=bounds.URL_MAX,
-        error_messages={"required": _("Enter the base URL.")},
-        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
-    )
-    secret = forms.CharField(
-        label=_("API key"),
-        max_length=bounds.SECRET_MAX,
-        required=False,
-        help_text=_(
-            "Stored encrypted, never shown again. Leave it empty if the server needs none."
-        ),
-        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +155,7 @@ class SettingsForm(ConditionFields):
         label=_("Base URL"),
         max_length=bounds.URL_MAX,
         required=False,
-        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+        widget=forms.TextInput(attrs={**CODE, "inputmode": "url"}),
     )
     secret = forms.CharField(
         label=_("API key for the new URL"),
@@ -194,21 +164,21 @@ class SettingsForm(ConditionFields):
         help_text=_(
             "A new provider, base URL, proxy or trusted authority removes the stored secrets."
         ),
-        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+        widget=forms.PasswordInput(attrs={**CODE, "autocomplete": "new-password"}),
     )
     proxy_url = forms.CharField(
         label=_("Proxy"),
         max_length=bounds.URL_MAX,
         required=False,
         help_text=_("http://host:port or socks5://host:port. Leave empty to connect directly."),
-        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+        widget=forms.TextInput(attrs={**CODE, "inputmode": "url"}),
     )
     proxy_login = forms.CharField(
         label=_("Proxy login"),
         max_length=600,
         required=False,
         help_text=_("user:password. Stored encrypted, never shown again."),
-        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+        widget=forms.PasswordInput(attrs={**CODE, "autocomplete": "new-password"}),
     )
     ca_bundle = PemField(
         _("Trusted CAs"),
@@ -263,7 +233,7 @@ class SettingsForm(ConditionFields):
         max_length=bounds.MODEL_MAX,
         required=False,
         help_text=_("Leave empty for the first one."),
-        widget=forms.TextInput(attrs=_CODE),
+        widget=forms.TextInput(attrs=CODE),
     )
     out_on_key = forms.BooleanField(
         label=_("Rejected key"),
@@ -275,14 +245,14 @@ class SettingsForm(ConditionFields):
         max_length=TEXT_MAX,
         required=False,
         help_text=_("Of a failed test, such as 403, 5xx."),
-        widget=forms.TextInput(attrs=_CODE),
+        widget=forms.TextInput(attrs=CODE),
     )
     out_on_words = forms.CharField(
         label=_("Words"),
         max_length=TEXT_MAX,
         required=False,
         help_text=_("In the provider's message, separated by commas."),
-        widget=forms.TextInput(attrs=_INPUT),
+        widget=forms.TextInput(attrs=INPUT),
     )
     out_below = _number(
         _("Success rate below (%)"),
@@ -405,7 +375,7 @@ class KeyForm(forms.Form):
     secret = forms.CharField(
         label=_("API key"),
         max_length=bounds.SECRET_MAX,
-        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+        widget=forms.PasswordInput(attrs={**CODE, "autocomplete": "new-password"}),
     )
 
 
@@ -413,5 +383,5 @@ class CopyForm(forms.Form):
     """What a copy is called."""
 
     name = forms.CharField(
-        label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=_INPUT)
+        label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=INPUT)
     )

@@ -20,7 +20,8 @@ from gateway.channel_tests.channel_test import stored_form, try_model
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import describe_check, describe_model_list
 from gateway.channels.channels import TIMEOUTS
-from gateway.channels.forms import OFFERED, ChosenModels, ConnectionForm, chosen_from, provider_note
+from gateway.channels.forms import OFFERED, ChosenModels, chosen_from
+from gateway.channels.new_forms import ConnectionForm, base_url_of, key_of
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.setup import ProposedModel, propose_models, routes_of, set_up_channel
 from gateway.models import Channel
@@ -111,14 +112,14 @@ def _blank_form(request: HttpRequest) -> ConnectionForm:
     provider = provider if provider in OFFERED else OFFERED[0]
     name = request.GET.get("name", "").strip()
     proposed = not name or any(name.startswith(other) for other in OFFERED)
+    place = PROVIDERS[provider].place
     fields = {
         "provider": provider,
         "name": _free_name(provider) if proposed else name,
-        "base_url": PROVIDERS[provider].base_url,
+        "base_url": PROVIDERS[provider].base_url if place is None else "",
+        "place_region": "" if place is None else place.region,
     }
-    form = ConnectionForm(initial=fields)
-    form.fields["base_url"].help_text = provider_note(provider)
-    return form
+    return ConnectionForm(initial=fields)
 
 
 def _free_name(provider: str) -> str:
@@ -129,12 +130,13 @@ def _free_name(provider: str) -> str:
 
 def _target(request: HttpRequest) -> Target:
     sent = request.POST
-    return Target(
-        sent.get("provider", "")[:40],
-        sent.get("base_url", ""),
-        sent.get("secret", "").strip(),
-        TIMEOUTS,
-    )
+    secret = key_of(sent)
+    try:
+        base_url = base_url_of(sent, secret)
+    except ChannelRefused:
+        # The call tells that it is incomplete.
+        base_url = sent.get("base_url", "")
+    return Target(sent.get("provider", "")[:40], base_url, secret, TIMEOUTS)
 
 
 def _provider(request: HttpRequest) -> Any:
@@ -168,7 +170,7 @@ def _save(
     actor: Actor, cleaned: dict[str, str], rows: list[ProposedModel], chosen: ChosenModels
 ) -> Channel:
     ticked = [row for row in rows if row.ticked]
-    secret = cleaned["secret"].strip()
+    secret = cleaned["secret"]
     return set_up_channel(
         actor,
         cleaned["name"],

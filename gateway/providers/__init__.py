@@ -40,6 +40,7 @@ from gateway.providers import (
     qwen,
     suno_api,
     together,
+    vertex,
     vllm,
     xai,
 )
@@ -57,6 +58,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
             gemini,
             azure_openai,
             bedrock,
+            vertex,
             deepseek,
             qwen,
             xai,

@@ -1,12 +1,15 @@
 """Amazon Bedrock: Claude by InvokeModel in its own form, all other models by Converse
 (docs.aws.amazon.com, 2026-08).
 
-A key is `access|secret`, `access|secret|session token`, or a Bedrock API key. The host names the
-region that requests are signed for; a model is named by its id, or by an inference profile of
+A key is `access|secret`, `access|secret|session token`, a Bedrock API key, or JSON that says whose
+credentials are borrowed (lending/amazon.py). The host names the region that requests are signed
+for; a model is named by its id, or by an inference profile of
 several regions (`us.anthropic.claude-sonnet-4-5-20250929-v1:0`).
 """
 
 from dialects.anthropic.bedrock import BedrockMessagesCodec
+from gateway.providers.cloud_places import AMAZON
+from gateway.providers.lending.amazon import read_amazon_key
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import AwsSigner
 
@@ -21,6 +24,7 @@ PROVIDER = Provider(
             paths={
                 "invoke_model": "/model/{model}/invoke",
                 "invoke_model_stream": "/model/{model}/invoke-with-response-stream",
+                "count_tokens": "/model/{model}/count-tokens",
             },
             headers={"accept": "application/json"},
             passed_headers=("anthropic-beta",),
@@ -40,6 +44,8 @@ PROVIDER = Provider(
     own_search=False,
     signer=AwsSigner,
     key_parts_max=3,
-    note="The host names the region. The key is access|secret, access|secret|session token, or a "
-    "Bedrock API key.",
+    lender=read_amazon_key,
+    place=AMAZON,
+    note="The host names the region. The key is access|secret, access|secret|session token, a "
+    "Bedrock API key, or JSON for borrowed credentials.",
 )

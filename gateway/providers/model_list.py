@@ -3,13 +3,17 @@
     openai     {"data": [{"id"}]}, or the bare list        one page
     anthropic  {"data": [{"id"}], "has_more", "last_id"}   the next by `after_id`
     gemini     {"models": [{"name": "models/…"}], "nextPageToken"}   the next by `pageToken`
+               {"publisherModels": [{"name": "publishers/google/models/…"}]}   likewise
     converse   {"inferenceProfileSummaries": [{"inferenceProfileId"}], "nextToken"}   by `nextToken`
 
 Together AI sends the bare list (odysseus-dev/odysseus, issue 2202, 2026-06). OpenAI's OpenAPI
 description 2.3.0; platform.claude.com/docs/en/api/models-list and ai.google.dev/api/models
-(2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08).
+(2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08); publishers.models.list of Vertex
+(docs.cloud.google.com, 2026-11), which serves models of Google and of Anthropic by their bare
+names, and those of others with their publisher in front.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -28,6 +32,13 @@ _LISTS: Final[Mapping[Dialect, str]] = {
 # Generation methods that the hub supports. Models with others create images or films by calls that
 # it does not relay.
 _METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedContents"})
+
+
+_PUBLISHED: Final = re.compile(r"publishers/([^/]+)/models/(.+)")
+# What of Vertex's list answers chats without being deployed first.
+_SERVED: Final = re.compile(
+    r"publishers/(?:google/models/gemini-|anthropic/models/|xai/models/|[^/]+/models/.*-maas$)"
+)
 
 
 class NotAList(ValueError):
@@ -51,6 +62,8 @@ def read_page(dialect: Dialect, body: Any) -> ListedPage:
     if dialect == "openai" and isinstance(body, list) and body:
         body = {"data": body}
     rows = body.get(_LISTS.get(dialect, "data")) if isinstance(body, dict) else None
+    if rows is None and dialect == "gemini" and isinstance(body, dict):
+        rows = body.get("publisherModels")
     if dialect == "gemini" and isinstance(body, dict) and body == {}:
         rows = []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -58,7 +71,7 @@ def read_page(dialect: Dialect, body: Any) -> ListedPage:
     names = [_name(dialect, row) for row in rows if _is_useful(row)]
     if not all(isinstance(name, str) and name for name in names):
         raise NotAList
-    return ListedPage([name.removeprefix("models/") for name in names], _next(dialect, body))
+    return ListedPage([_bare(name) for name in names], _next(dialect, body))
 
 
 def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
@@ -69,7 +82,17 @@ def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
     return row.get("name" if dialect == "gemini" else "id")
 
 
+def _bare(name: str) -> str:
+    match = _PUBLISHED.fullmatch(name)
+    if match is None:
+        return name.removeprefix("models/")
+    return match[2] if match[1] in ("google", "anthropic") else f"{match[1]}/{match[2]}"
+
+
 def _is_useful(row: Mapping[str, Any]) -> bool:
+    name = row.get("name")
+    if isinstance(name, str) and name.startswith("publishers/"):
+        return _SERVED.match(name) is not None
     methods = row.get("supportedGenerationMethods")
     return not isinstance(methods, list) or not _METHODS.isdisjoint(map(str, methods))
 

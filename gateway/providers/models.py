@@ -163,7 +163,8 @@ def find_row(name: str) -> Capabilities | None:
         return _EXACT[name]
     bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
-        bare = bare.replace(".", "-")
+        # Vertex has versions behind an @.
+        bare = bare.replace(".", "-").replace("@", "-")
     if bare in _EXACT:
         return _EXACT[bare]
     fitting = [pattern for pattern in _PATTERNS if bare.startswith(pattern)]
@@ -370,10 +371,18 @@ _NOVA = Capabilities(
     context_max=300_000,
     output_max=10_000,
     dialects=("converse",),
-    flags=frozenset({"cache_control", "temperature_max_1"}),
+    flags=frozenset({"cache_control", "temperature_max_1", "nova_top_k"}),
 )
 _NOVA_MICRO = replace(_NOVA, inputs=_TEXT, context_max=128_000)
-_NOVA_2 = replace(_NOVA, thinking=None, context_max=1_000_000, output_max=64_000)
+# It has the effort high only without a limit of its output.
+_NOVA_2 = replace(
+    _NOVA,
+    thinking="effort",
+    efforts=("none", "low", "medium"),
+    context_max=1_000_000,
+    output_max=64_000,
+    flags=_NOVA.flags | {"nova_reasoning"},
+)
 
 # ---- DeepSeek
 
@@ -579,6 +588,7 @@ _VOXTRAL_HEARD = replace(_OPENAI_HEARD, owner="mistral")
 
 # ---- OpenAI's open models: the model cards (2025-08).
 _GPT_OSS = Capabilities(inputs=_TEXT, thinking="effort", efforts=_LOW_TO_HIGH, context_max=131_000)
+_GPT_OSS_BEDROCK = replace(_GPT_OSS, flags=frozenset({"additional_effort"}))
 
 # Open models that write their reasoning into the text, where their server leaves it there (their
 # model cards, 2025).
@@ -587,6 +597,7 @@ _TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
     (_GPT_OSS, ("gpt-oss*",)),
+    (_GPT_OSS_BEDROCK, ("openai.gpt-oss*",)),
     (_GPT_5, ("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5*")),
     (replace(_GPT_5, output_limit=272_000), ("gpt-5-pro*",)),
     (_GPT_5_1, ("gpt-5.1", "gpt-5.1*")),

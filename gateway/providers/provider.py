@@ -21,6 +21,8 @@ from dialects.codec import UpstreamCodec
 from dialects.codecs import UPSTREAM_CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
+from gateway.providers.cloud_places import CloudPlace
+from gateway.providers.lending.loans import BadKey, Lender
 from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"
@@ -80,7 +82,8 @@ class Spoken:
     """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
     stands for the model's name. `headers` are sent with every request. `passed_headers` are those
     of a client of the same dialect that are passed on, with its user agent, and replace ours.
-    `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it.
+    `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it;
+    `not_owners`: the models of these do not.
     """
 
     paths: Mapping[Operation, str]
@@ -89,6 +92,7 @@ class Spoken:
     passed_headers: tuple[str, ...] = ()
     codec: UpstreamCodec | None = None
     owner: str = ""
+    not_owners: frozenset[str] = frozenset()
 
 
 # What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
@@ -136,7 +140,9 @@ class Provider:
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
     `models_origin` is where the list of models is, from the origin of everything else.
     `signer` signs each request with a key in parts (`access|secret`), of which there are at most
-    `key_parts_max`. `media_tokens_max` bounds the tokens of one content part of each kind for a
+    `key_parts_max`; `lender` reads the keys that temporary credentials are borrowed with.
+    `place` makes the base URL of a region and a project.
+    `media_tokens_max` bounds the tokens of one content part of each kind for a
     hold; where a provider's figures are unknown, OpenAI's are used.
     """
 
@@ -159,6 +165,8 @@ class Provider:
     models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
     key_parts_max: int = 2
+    lender: Callable[[str], Lender | None] | None = None
+    place: CloudPlace | None = None
     note: str = ""
 
     def address(self, base_url: str) -> Address:
@@ -206,7 +214,7 @@ class Provider:
     def speaks(self, dialect: Dialect, owner: str) -> bool:
         """Return whether the models of an owner speak a dialect here."""
         spoken = self.dialects.get(dialect)
-        return spoken is not None and spoken.owner in ("", owner)
+        return spoken is not None and spoken.owner in ("", owner) and owner not in spoken.not_owners
 
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
         """Return the headers of every request: authentication, and what the dialect needs. Raises
@@ -216,15 +224,27 @@ class Provider:
             if self.needs_secret:
                 raise BadAddress(f"a channel of provider {self.name} needs a key")
             return dict(spoken.headers)
+        if self.lender_of(secret) is not None:
+            return dict(spoken.headers)
         if not _SECRET.fullmatch(secret):
             raise BadAddress("a provider's key may hold visible ASCII characters only")
         if self.signer_of(secret) is not None:
             return dict(spoken.headers)
         return {spoken.auth.header: spoken.auth.scheme + secret, **spoken.headers}
 
+    def lender_of(self, secret: str | None) -> Lender | None:
+        """Return who lends credentials for a key, or None if the key signs or is sent itself.
+        Raises BadAddress."""
+        if self.lender is None or not secret:
+            return None
+        try:
+            return self.lender(secret)
+        except BadKey as error:
+            raise BadAddress(str(error)) from None
+
     def signer_of(self, secret: str | None) -> Signer | None:
         """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
-        if self.signer is None or not secret or "|" not in secret:
+        if self.signer is None or not secret or "|" not in secret or self.lender_of(secret):
             return None
         parts = secret.split("|")
         if not all(parts) or not 2 <= len(parts) <= self.key_parts_max:

@@ -11,13 +11,14 @@ from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic.request import foreign_thoughts
 from dialects.anthropic.request import read as anthropic_request
 from dialects.chat.chat import Dialect
-from dialects.codec import JSON, Target
+from dialects.codec import JSON, Codec, Target
 from dialects.endpoints.operation import Operation
 from dialects.gemini import count_tokens as gemini_count
 from dialects.json.body import Body
 from dialects.responses import input_tokens as responses_count
 from dialects.responses.request import read as responses_request
 from gateway.health.faults import FAULTS
+from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress
 from gateway.routing.channel_order import Candidate
 from lib.ids import id_text, new_id
@@ -129,23 +130,31 @@ async def _ask(
 ) -> bytes | None:
     """Return an upstream's answer, or None if no upstream can tell. Raises UpstreamFailed for an
     error in the client's own request."""
-    codec, snapshot = context.invocation.codec, context.snapshot
+    client, snapshot = context.invocation.codec, context.snapshot
     tries = 0
     for candidate in candidates:
         channel = snapshot.channels[candidate.channel_id]
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
-        if codec.name not in channel.provider.dialects or tries == _TRIES_MAX:
+        owner = capabilities_of(model, channel.provider, facts.model).owner
+        if tries == _TRIES_MAX or not channel.provider.speaks(client.name, owner):
+            continue
+        codec = channel.provider.codec(client.name)
+        counted = codec.count_model(model)
+        if counted is None:
             continue
         try:
-            url = channel.address.url(counter.operation, model)
+            url = channel.address.url(counter.operation, counted)
         except BadAddress:
             continue
         tries += 1
-        client_headers = passed_headers(channel, codec, context.invocation.headers)
+        client_headers = passed_headers(channel, client, context.invocation.headers)
+        if isinstance(codec, Codec):
+            client_headers = codec.forwarded_headers(client_headers)
         if channel.overrides is not None:
             headers = overridden_headers(context, channel.overrides, facts.model)
             client_headers = tuple((dict(client_headers) | headers).items())
-        request = OutgoingRequest(codec, url, counter.edit(facts, model), JSON, client_headers)
+        body = codec.count_request(counter.edit(facts, model))
+        request = OutgoingRequest(codec, url, body, JSON, client_headers)
         key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
         try:
             answer = await context.parts.upstreams.post(
@@ -163,6 +172,7 @@ async def _ask(
             raw = b""
         finally:
             answer.release()
+        raw = codec.count_answer(raw)
         if counter.read_answer(raw) is not None:
             return raw
     return None

@@ -243,6 +243,7 @@ class RequestTranslator:
         headers = passed_headers(channel, codec, invocation.headers)
         if headers:
             quirks = codec.fit_headers(facts, quirks, dict(headers))
+            headers = codec.forwarded_headers(headers)
         return PreparedRequest(
             codec=codec,
             url=_url(channel, operation, model, self._model.name),

@@ -290,6 +290,11 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
             if provider.signer is None
             else tuple(provider.signer_of(secret) for secret in secrets)
         ),
+        lenders=(
+            ()
+            if provider.lender is None
+            else tuple(provider.lender_of(secret) for secret in secrets)
+        ),
         passed_headers={
             dialect: frozenset(
                 name.encode()

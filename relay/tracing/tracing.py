@@ -86,6 +86,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "azure_openai": "azure.ai.openai",
         "bedrock": "aws.bedrock",
+        "vertex": "gcp.vertex_ai",
         "gemini": "gcp.gemini",
         "kimi": "moonshot_ai",
         "mistral": "mistral_ai",
@@ -162,7 +163,7 @@ class TracedRelay(Relay):
         return Lifespan(
             self._config,
             ledger_writer=ledger_writer,
-            upstreams=_TracedUpstreams(spans, self._channels),
+            upstreams=_TracedUpstreams(spans, self._channels, self._config.token_files),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -373,8 +374,10 @@ class _TracedLedger(LedgerWriter):
 
 
 class _TracedUpstreams(Upstreams):
-    def __init__(self, spans: _Spans, channels: Collection[str]) -> None:
-        super().__init__()
+    def __init__(
+        self, spans: _Spans, channels: Collection[str], token_files: Collection[str]
+    ) -> None:
+        super().__init__(token_files)
         self._spans = spans
         self._channels = channels
 

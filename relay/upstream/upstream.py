@@ -22,6 +22,7 @@ from dialects.codecs import CODECS
 from dialects.errors.errors import KINDS, ErrorKind, message_of
 from gateway.health.faults import FAULTS
 from gateway.providers.provider import Quirk
+from gateway.providers.signing import Signer
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import Outbound
 from lib.process.waiting import timeout
@@ -30,6 +31,7 @@ from relay.requests.uploads import OutgoingForm
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
+from relay.upstream.loans import Loans, NoLoan
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
@@ -151,10 +153,12 @@ async def read_rest(answer: Answer) -> None:
 
 
 class Upstreams:
-    """The pools of all channels."""
+    """The pools of all channels. `token_files` are the files that keys may borrow credentials
+    with."""
 
-    def __init__(self) -> None:
+    def __init__(self, token_files: Collection[str] = ()) -> None:
         self._by_channel: dict[str, _Upstream] = {}
+        self._loans = Loans(token_files)
 
     async def post(
         self,
@@ -172,10 +176,11 @@ class Upstreams:
         connection (F32). `on_sent` is called before the first byte is sent. Raises UpstreamFailed.
         """
         upstream = self._upstream(channel, policy)
+        signer = await self._signer(channel, policy, key)
         try:
             target = _target(upstream, request.url)
             fields = _fields(upstream, key, request)
-            fields += _signature(channel, key, "POST", request.url, request.body)
+            fields += _signature(signer, "POST", request.url, request.body)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         body, form = request.body, request.form
@@ -198,6 +203,7 @@ class Upstreams:
                     await _check_head(answer, request)
                 except UpstreamFailed as failure:
                     failure.request_id = request_id_of(answer)
+                    self._hear_refusal(channel, key, signer, failure)
                     raise
             elif "content-encoding" in headers:
                 _check_encoding(answer)
@@ -224,8 +230,9 @@ class Upstreams:
         """
         upstream, codec = self._upstream(channel, policy), CODECS[dialect]
         request = OutgoingRequest(codec, url, b"", "", _CONTENT)
+        signer = await self._signer(channel, policy, key)
         try:
-            fields = _fields(upstream, key, request) + _signature(channel, key, "GET", url, b"")
+            fields = _fields(upstream, key, request) + _signature(signer, "GET", url, b"")
             target = target_of(url)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
@@ -321,11 +328,31 @@ class Upstreams:
             channel, policy = upstream.made_for
             if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
                 self._by_channel.pop(key).pool.close()
+        self._loans.retire(snapshot)
 
     def close(self) -> None:
+        self._loans.close()
         for upstream in self._by_channel.values():
             upstream.pool.close()
         self._by_channel.clear()
+
+    async def _signer(self, channel: Channel, policy: EgressPolicy, key: int) -> Signer | None:
+        """Return what signs requests by a key, if anything does. Raises UpstreamFailed."""
+        lender = channel.lenders[key] if channel.lenders else None
+        if lender is None:
+            return channel.signers[key] if channel.signers else None
+        try:
+            return await self._loans.signer(lender, channel, policy)
+        except NoLoan as error:
+            raise _unreachable(error.fault, f"{channel.name}: {error.detail}") from error
+
+    def _hear_refusal(
+        self, channel: Channel, key: int, signer: Signer | None, failure: UpstreamFailed
+    ) -> None:
+        """Forget lent credentials that the provider refused."""
+        lender = channel.lenders[key] if channel.lenders else None
+        if lender is not None and signer is not None and failure.fault == "F5":
+            self._loans.drop(lender, signer)
 
     def _upstream(self, channel: Channel, policy: EgressPolicy) -> _Upstream:
         upstream = self._by_channel.get(channel.id)
@@ -480,9 +507,8 @@ def _fields(upstream: _Upstream, key: int, request: OutgoingRequest) -> bytes:
     return fields
 
 
-def _signature(channel: Channel, key: int, method: str, url: str, body: bytes) -> bytes:
+def _signature(signer: Signer | None, method: str, url: str, body: bytes) -> bytes:
     """Return the header lines that sign one request, if its provider requires a signature."""
-    signer = channel.signers[key] if channel.signers else None
     if signer is None:
         return b""
     return headers_bytes(tuple(signer.headers(method, url, body, int(time.time())).items()))

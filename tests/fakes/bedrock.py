@@ -4,20 +4,25 @@ Converse; it checks that of InvokeModel, and answers with the fake's words as Be
     with FakeBedrock(fake) as bedrock:
         bedrock.url, bedrock.key        # what a channel of provider `bedrock` is set to
 
-The directives of the fake steer it (upstream.py). `bedrock.broken = "crc"` breaks the third message
-of each stream: crc, length, kind, json, base64.
+        bedrock.role_key(path)          # borrowed by a token in a file
+        bedrock.machine_key             # borrowed from the machine's metadata (IMDSv2)
+
+CountTokens counts words. The directives of the fake steer it (upstream.py). `bedrock.broken =
+"crc"` breaks the third message of each stream: crc, length, kind, json, base64.
 """
 
+import base64
 import http.client
 import json
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -29,6 +34,9 @@ from tests.fakes.upstream import FakeUpstream
 
 ACCESS, SECRET, TOKEN, BEARER = "AKIAFAKE", "fake/secret+key", "fake==session", "bedrock-api-key-x"
 REGION = "us-east-1"
+ROLE = "arn:aws:iam::123456789012:role/weir"
+FOREIGN = "eyJ.foreign.token"
+_METADATA = "/latest/meta-data/iam/security-credentials/"
 OWN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
 PROFILES = [
     {
@@ -45,6 +53,8 @@ class FakeBedrock:
     """The fake, running in threads of this process."""
 
     key = f"{ACCESS}|{SECRET}"
+    # How often credentials were lent.
+    loans = 0
     broken = ""
     # Added to the usage of each answer.
     usage: Mapping[str, int] = MappingProxyType({})
@@ -58,6 +68,22 @@ class FakeBedrock:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def machine_key(self) -> str:
+        return json.dumps({"type": "instance_metadata", "endpoint": self.url})
+
+    def role_key(self, path: str) -> str:
+        key = {"type": "web_identity", "role_arn": ROLE, "token_file": path, "endpoint": self.url}
+        return json.dumps(key)
+
+    def lend(self) -> dict[str, str]:
+        """Credentials for an hour."""
+        self.loans += 1
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        return {
+            "AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": ends,
+        }  # fmt: skip
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -88,9 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
-        """The profiles, in pages of one."""
+        """The profiles, in pages of one; the machine's credentials."""
         path, _, query = self.path.partition("?")
-        if wrong := self._wrong_key(b""):
+        if path.startswith(_METADATA):
+            self._give_credentials(path.removeprefix(_METADATA))
+        elif wrong := self._wrong_key(b""):
             self._refuse(403, *wrong)
         elif path != "/inference-profiles":
             self._refuse(404, "UnknownOperationException", "")
@@ -100,8 +128,58 @@ class _Handler(BaseHTTPRequestHandler):
             page = {"inferenceProfileSummaries": [PROFILES[0]], "nextToken": "a+/="}
             self._whole(json.dumps(page).encode())
 
+    def do_PUT(self) -> None:
+        """The session of IMDSv2."""
+        wanted = self.headers["x-aws-ec2-metadata-token-ttl-seconds"]
+        if self.path == "/latest/api/token" and wanted and not self.headers["x-forwarded-for"]:
+            self._whole(b"imds-session")
+        else:
+            self._refuse(400, "BadRequest", "")
+
+    def _give_credentials(self, role: str) -> None:
+        if self.headers["x-aws-ec2-metadata-token"] != "imds-session":
+            self._refuse(401, "Unauthorized", "")
+        elif role == "":
+            self._whole(b"weir-role")
+        elif role == "weir-role":
+            self._whole(json.dumps({"Code": "Success"} | self.bedrock.lend()).encode())
+        else:
+            self._refuse(404, "NotFound", "")
+
+    def _assume_role(self, form: Mapping[str, str]) -> None:
+        wanted = {
+            "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": ROLE,
+            "RoleSessionName": "weir", "WebIdentityToken": FOREIGN,
+        }  # fmt: skip
+        if form != wanted:
+            text = "<Code>InvalidIdentityToken</Code><Message>No such token</Message>"
+            self._whole(f"<ErrorResponse><Error>{text}</Error></ErrorResponse>".encode(), 400)
+            return
+        lent = self.bedrock.lend()
+        lent["SessionToken"] = lent.pop("Token")
+        parts = "".join(f"<{name}>{value}</{name}>" for name, value in lent.items())
+        name = "AssumeRoleWithWebIdentity"
+        inner = f"<{name}Result><Credentials>{parts}</Credentials></{name}Result>"
+        self._whole(f"<{name}Response>{inner}</{name}Response>".encode())
+
+    def _count(self, model: str, body: bytes) -> None:
+        """CountTokens, of foundation models alone."""
+        fields = json.loads(body)
+        converse.judge(model, body, "CountTokens")
+        inner = json.loads(base64.b64decode(fields["input"]["invokeModel"]["body"]))
+        if not model.startswith("anthropic."):
+            self._refuse(400, "ValidationException", "The provided model identifier is invalid.")
+        elif inner.get("anthropic_version") != "bedrock-2023-05-31" or "max_tokens" not in inner:
+            self._refuse(400, "ValidationException", "max_tokens: Field required")
+        else:
+            words = sum(len(str(one["content"]).split()) for one in inner["messages"])
+            self._whole(json.dumps({"inputTokens": words}).encode())
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/":
+            self._assume_role({n: v[0] for n, v in parse_qs(body.decode()).items()})
+            return
         self.bedrock.requests.append({"path": self.path, "body": body, "headers": self.headers})
         wrong = self._wrong_key(body)
         if wrong:
@@ -109,7 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         _, _, model, operation = self.path.split("/")
         fields = json.loads(body)
-        if operation in ("converse", "converse-stream"):
+        if operation == "count-tokens":
+            self._count(unquote(model), body)
+        elif operation in ("converse", "converse-stream"):
             try:
                 converse.judge(unquote(model), body)
             except ValueError as error:
@@ -197,8 +277,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, name = 403, "UnrecognizedClientException"
         self._refuse(status, name, error["message"], **{n: v for n, v in headers.items() if v})
 
-    def _whole(self, body: bytes) -> None:
-        self.send_response(200)
+    def _whole(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("x-amzn-requestid", "req-of-amazon")
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

@@ -25,10 +25,10 @@ def operation(name: str = "Converse") -> OperationModel:
     return model.operation_model(name)
 
 
-def judge(model: str, body: bytes) -> None:
+def judge(model: str, body: bytes, name: str = "Converse") -> None:
     """Raise ValueError for what boto3 would not send: unknown members, wrong types or bounds."""
     fields = json.loads(body)
-    shape = operation().input_shape
+    shape = operation(name).input_shape
     parameters = _with_bytes(fields, shape) | {"modelId": model}
     problems = ParamValidator().validate(parameters, shape)
     if problems.has_errors():
@@ -36,7 +36,7 @@ def judge(model: str, body: bytes) -> None:
     for text, pattern in _patterns(fields, shape):
         if not re.fullmatch(pattern, text):
             raise ValueError(f"{text!r} does not match {pattern}")
-    written = create_serializer("rest-json").serialize_to_request(parameters, operation())
+    written = create_serializer("rest-json").serialize_to_request(parameters, operation(name))
     again = json.loads(written["body"])
     if again != fields:
         raise ValueError(f"boto3 sends {again}")

@@ -11,9 +11,9 @@ import anthropic
 import pytest
 
 from lib.ids import id_text
-from tests.fakes.bedrock import ACCESS, BEARER, SECRET, TOKEN, FakeBedrock
+from tests.fakes.bedrock import ACCESS, BEARER, FOREIGN, OWN, SECRET, TOKEN, FakeBedrock
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub, Tenant
+from tests.hub import TOKEN_FILE, Answer, Hub, Tenant
 from tests.relay.speakers import SPEAKERS, Speaker, Wish
 from tests.relay.test_matrix import IN, OUT, RATES
 
@@ -153,6 +153,42 @@ def test_other_kinds_of_keys(hub: Hub, bedrock: FakeBedrock, key: str) -> None:
     speaker, model = SPEAKERS["openai"], open_model(hub, bedrock, key)
     answer = ask(hub, hub.tenant(), speaker, model, Wish("#tokens=3 hello"))
     assert speaker.read(answer).text == expected_text("a", "#tokens=3 hello", 3)
+
+
+def test_borrowed_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
+    """A role by a token in a file, and the machine's own; each is borrowed once."""
+    speaker, wish = SPEAKERS["anthropic"], Wish("#tokens=3 hello")
+    TOKEN_FILE.write_text(FOREIGN + "\n")
+    for key in (bedrock.role_key(str(TOKEN_FILE)), bedrock.machine_key):
+        tenant, model = hub.tenant(), open_model(hub, bedrock, key)
+        for _ in range(3):
+            answer = ask(hub, tenant, speaker, model, wish)
+            assert speaker.read(answer).text == expected_text("a", wish.text, 3)
+    assert bedrock.loans == 2
+    assert {sent["headers"]["x-amz-security-token"] for sent in bedrock.requests} == {TOKEN}
+
+
+def test_a_role_that_is_refused_is_a_fault_of_the_key(hub: Hub, bedrock: FakeBedrock) -> None:
+    """F5, and the client is told nothing of it."""
+    TOKEN_FILE.write_text("eyJ.another.token")
+    model = open_model(hub, bedrock, bedrock.role_key(str(TOKEN_FILE)))
+    answer = ask(hub, hub.tenant(), SPEAKERS["openai"], model, Wish())
+    assert (answer.status, faults(hub, answer)) == (502, {"F5"})
+    assert b"InvalidIdentityToken" not in answer.body
+    assert "eyJ.another" not in hub.log()
+
+
+def test_claudes_tokens_are_counted_there(hub: Hub, bedrock: FakeBedrock) -> None:
+    """By the model of a profile; what Bedrock cannot count is estimated."""
+    tenant, message = hub.tenant("0"), {"role": "user", "content": "one two three four"}
+    for upstream, counted in ((PROFILE, True), (OWN, False), (NOVA, False)):
+        model = open_model(hub, bedrock, upstream_model=upstream)
+        body = {"model": model, "messages": [message]}
+        answer = hub.post(tenant, body, path="/v1/messages/count_tokens")
+        assert answer.status == 200, answer.body
+        assert (answer.json()["input_tokens"] == 4) is counted
+    paths = [sent["path"] for sent in bedrock.requests]
+    assert paths == [f"/model/{quote(PROFILE.removeprefix('us.'), safe='')}/count-tokens"]
 
 
 @pytest.mark.parametrize(

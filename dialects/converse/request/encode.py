@@ -1,10 +1,13 @@
 """Write a neutral chat request in the converse dialect for one upstream model."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from dialects.chat.chat import (
     ChatRequest,
     Encoded,
+    Flag,
     FunctionTool,
     JsonObject,
     JsonSchema,
@@ -15,6 +18,7 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.client_names import client_name, dropped_names, omit_tool
+from dialects.chat.reasoning import effort_of, nearest
 from dialects.chat.text_only import check_text_only
 from dialects.chat.turns import call_names, urls
 from dialects.converse.request.message_encode import write_cache, write_conversation
@@ -39,6 +43,13 @@ _FOREIGN = (
     "reasoning",
     "user",
 )
+# What some models take as additional fields (docs.aws.amazon.com, "Request and response schema" of
+# Amazon Nova 2, and "OpenAI models", 2026-11).
+_ADDITIONAL: Mapping[str, frozenset[Flag]] = {
+    "top_k": frozenset({"nova_top_k"}),
+    "reasoning": frozenset({"nova_reasoning", "additional_effort"}),
+}
+_TOP_K_MAX = 128
 _TIERS = ("default", "flex", "priority")
 _SENTENCE = "Answer with one JSON object only, without any other text."
 
@@ -62,7 +73,8 @@ class _RequestWriter:
         self._upstream = upstream
         self._marks = "cache_control" in upstream.flags
         self._body: JsonObject = {}
-        self._dropped = list(dropped_names(request, "converse", *_FOREIGN, marks=self._marks))
+        foreign = [name for name in _FOREIGN if not self._is_additional(name)]
+        self._dropped = list(dropped_names(request, "converse", *foreign, marks=self._marks))
 
     def encode(self) -> Encoded:
         check_text_only(self._request)
@@ -73,10 +85,15 @@ class _RequestWriter:
         self._write_sampling()
         self._write_tools()
         self._write_rest()
+        self._write_additional()
         return Encoded(msgspec.json.encode(self._body), tuple(dict.fromkeys(self._dropped)))
 
     def _drop(self, field: str) -> None:
         self._dropped.append(client_name(self._request, field))
+
+    def _is_additional(self, field: str) -> bool:
+        """Return whether a model takes a field that the dialect does not have."""
+        return not _ADDITIONAL.get(field, frozenset()).isdisjoint(self._upstream.flags)
 
     def _sentence(self) -> str:
         """Return what asks for JSON in words: few models of the dialect enforce a schema."""
@@ -158,6 +175,24 @@ class _RequestWriter:
             self._body["serviceTier"] = {"type": request.service_tier}
         elif request.service_tier not in (None, "auto"):
             self._drop("service_tier")
+
+    def _write_additional(self) -> None:
+        """Write what the dialect leaves to the model."""
+        request, flags = self._request, self._upstream.flags
+        fields: JsonObject = {}
+        # Below 0 it is off, which it is here without the field.
+        if request.top_k is not None and request.top_k >= 0 and "nova_top_k" in flags:
+            fields["inferenceConfig"] = {"topK": min(request.top_k, _TOP_K_MAX)}
+        effort = effort_of(request.reasoning)
+        if effort is not None:
+            effort = nearest(effort, self._upstream.efforts)
+        if effort is not None and "nova_reasoning" in flags:
+            on: JsonObject = {"type": "enabled", "maxReasoningEffort": effort}
+            fields["reasoningConfig"] = {"type": "disabled"} if effort == "none" else on
+        elif effort is not None and "additional_effort" in flags:
+            fields["reasoning_effort"] = effort
+        if fields:
+            self._body["additionalModelRequestFields"] = fields
 
 
 def _write_spec(tool: FunctionTool) -> JsonObject:

@@ -1,6 +1,7 @@
 """Claude's messages in Bedrock's form: the body, and the binary stream."""
 
 import json
+from base64 import b64decode
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,32 @@ def test_a_cut_is_never_an_end(name: str) -> None:
         events = _run(BedrockDecoder(), binary[:at])[1]
         assert isinstance(events[-1], Broken)
         assert events[-1].fault in ("F14", "F24")
+
+
+def test_a_count_stands_inside_and_comes_back_as_claudes() -> None:
+    body = b'{"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+    sent = json.loads(CODEC.count_request(body))
+    inner = json.loads(b64decode(sent["input"]["invokeModel"]["body"]))
+    assert inner == {
+        "messages": [{"role": "user", "content": "hi"}],
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 1,
+    }
+    assert json.loads(CODEC.count_answer(b'{"inputTokens": 7}')) == {"input_tokens": 7}
+    assert CODEC.count_answer(b"{}") == b""
+
+
+@pytest.mark.parametrize(
+    ("model", "counted"),
+    [
+        ("anthropic.claude-opus-4-6-v1", "anthropic.claude-opus-4-6-v1"),
+        ("us-gov.anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"),
+        (
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-opus-4-6-v1",
+            "anthropic.claude-opus-4-6-v1",
+        ),
+        ("arn:aws:bedrock:eu-west-1:1:application-inference-profile/a1b2c3", None),
+    ],
+)
+def test_profiles_are_counted_by_their_model(model: str, counted: str | None) -> None:
+    assert CODEC.count_model(model) == counted

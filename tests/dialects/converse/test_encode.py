@@ -13,6 +13,7 @@ from dialects.chat.chat import (
     AudioOutput,
     Base64,
     ChatRequest,
+    Effort,
     File,
     FileId,
     Flag,
@@ -34,6 +35,8 @@ from dialects.chat.chat import (
 )
 from dialects.converse.request.encode import encode, urls_to_fetch
 from dialects.errors.errors import RequestFault
+from gateway.providers import provider_named
+from gateway.providers.models import capabilities_of
 from tests.dialects import neutral
 from tests.fakes.converse import judge
 
@@ -279,3 +282,73 @@ def test_any_request_is_one_that_boto3_sends(request: ChatRequest, marks: bool) 
     if encoded is not None:
         judge(MODEL, encoded.body)
     assert refused in (None, "unsupported_capability", "invalid_value")
+
+
+NOVA_2: frozenset[Flag] = frozenset({"nova_top_k", "nova_reasoning"})
+GPT_OSS: frozenset[Flag] = frozenset({"additional_effort"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields", "additional", "dropped"),
+    [
+        (NOVA_2, {"top_k": 20}, {"inferenceConfig": {"topK": 20}}, ()),
+        (NOVA_2, {"top_k": 500}, {"inferenceConfig": {"topK": 128}}, ()),
+        (NOVA_2, {"top_k": -1}, None, ()),
+        (
+            NOVA_2,
+            {"reasoning": ReasoningSettings(effort="high")},
+            {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}},
+            (),
+        ),
+        (
+            NOVA_2,
+            {"reasoning": ReasoningSettings(budget_tokens=2_000)},
+            {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}},
+            (),
+        ),
+        (
+            NOVA_2,
+            {"reasoning": ReasoningSettings(switch="off"), "top_k": 3},
+            {"inferenceConfig": {"topK": 3}, "reasoningConfig": {"type": "disabled"}},
+            (),
+        ),
+        (NOVA_2, {"reasoning": ReasoningSettings(switch="adaptive")}, None, ()),
+        (GPT_OSS, {"reasoning": ReasoningSettings(effort="low")}, {"reasoning_effort": "low"}, ()),
+        (
+            GPT_OSS,
+            {"reasoning": ReasoningSettings(effort="medium"), "top_k": 3},
+            {"reasoning_effort": "medium"},
+            ("top_k",),
+        ),
+        (frozenset(), {"top_k": 3}, None, ("top_k",)),
+        (
+            frozenset(),
+            {"reasoning": ReasoningSettings(effort="low")},
+            None,
+            ("reasoning_effort",),
+        ),
+    ],
+)
+def test_what_the_dialect_leaves_to_the_model(
+    flags: frozenset[Flag],
+    fields: dict[str, Any],
+    additional: dict[str, Any] | None,
+    dropped: tuple[str, ...],
+) -> None:
+    efforts: tuple[Effort, ...] = ("none", "low", "medium") if flags == NOVA_2 else ()
+    body = sent(upstream=Upstream(MODEL, flags, efforts=efforts), dropped=dropped, **fields)
+    assert body.get("additionalModelRequestFields") == additional
+
+
+@pytest.mark.parametrize(
+    ("model", "flags"),
+    [
+        ("us.amazon.nova-2-lite-v1:0", NOVA_2),
+        ("eu.amazon.nova-pro-v1:0", {"nova_top_k"}),
+        ("openai.gpt-oss-120b-1:0", GPT_OSS),
+        ("meta.llama3-3-70b-instruct-v1:0", frozenset()),
+    ],
+)
+def test_which_models_take_it(model: str, flags: frozenset[Flag]) -> None:
+    known = capabilities_of(model, provider_named("bedrock"))
+    assert known.flags & (NOVA_2 | GPT_OSS) == flags

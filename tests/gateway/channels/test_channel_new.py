@@ -1,6 +1,7 @@
 """Adding a channel from a page: each step, what is proposed, and where it fails (W71)."""
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,10 @@ from gateway.settings.installation import save_settings
 from lib.ids import id_text
 from tests import cast
 from tests.cast import Cast
+from tests.fakes.google_keys import KEY_ID, PRIVATE, service_account_key
 from tests.fakes.listeners import refused_port
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.vertex import FakeVertex
 
 pytestmark = pytest.mark.django_db
 
@@ -214,3 +217,90 @@ def test_it_is_for_operators(people: Cast, fake: FakeUpstream) -> None:
         assert alice.post(path, sent(fake)).status_code == 404
     assert alice.get(NEW).status_code == 404
     assert not Channel.objects.exists()
+
+
+@pytest.fixture
+def vertex(fake: FakeUpstream) -> Iterator[FakeVertex]:
+    with FakeVertex(fake) as vertex:
+        yield vertex
+
+
+@pytest.mark.parametrize(
+    ("provider", "shown"),
+    [
+        ("vertex", {"place_region", "place_project"}),
+        ("bedrock", {"place_region", "key_access", "key_secret", "key_session"}),
+        ("kling", {"key_access", "key_secret"}),
+        ("openai", set()),
+    ],
+)
+def test_a_cloud_is_told_by_region_and_credentials(
+    dora: Client, provider: str, shown: set[str]
+) -> None:
+    page = dora.get(f"{NEW}?provider={provider}").content.decode()
+    names = set(re.findall(r'name="((?:place|key)_[a-z]+)"', page))
+    assert names == shown
+    needed = re.search(r'name="base_url"[^>]*required', page) is not None
+    assert needed is ("place_region" not in shown)
+
+
+def test_a_region_and_a_key_make_a_channel(dora: Client, fake: FakeUpstream) -> None:
+    """The project is the key's; of the parts of a key only one text is stored."""
+    named = {"models": [], "by_hand": "gemini-2.5-flash", "base_url": ""}
+    key = json.dumps(service_account_key(), indent=2)
+    made = dora.post(
+        NEW, sent(fake, provider="vertex", place_region="eu", secret=key, name="v") | named
+    )
+    assert made.status_code == 303, made.content.decode()
+    channel = Channel.objects.get(name="v")
+    assert channel.base_url == (
+        "https://aiplatform.eu.rep.googleapis.com/v1/projects/acme-1/locations/eu"
+    )
+    stored = channel.keys.get()
+    assert (json.loads(open_secret(stored)), stored.last4) == (json.loads(key), KEY_ID[-4:])
+    parts = {"key_access": "AKIA1", "key_secret": "se/cret", "secret": ""}
+    made = dora.post(
+        NEW, sent(fake, provider="bedrock", place_region="eu-west-3", name="b") | parts | named
+    )
+    assert made.status_code == 303, made.content.decode()
+    channel = Channel.objects.get(name="b")
+    assert channel.base_url == "https://bedrock-runtime.eu-west-3.amazonaws.com"
+    assert open_secret(channel.keys.get()) == "AKIA1|se/cret"
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"place_region": ""}, "Enter a region such as eu or us-east-1."),
+        ({"place_region": "eu", "secret": "AIza-key"}, "The key names no project. Enter its id."),
+        ({"place_region": "eu", "secret": '{"type": "service_account"}', "place_project": "p"},
+         "The key cannot be used: the key needs client_email."),
+    ],
+)  # fmt: skip
+def test_what_a_cloud_lacks_is_told(
+    dora: Client, fake: FakeUpstream, over: dict[str, str], words: str
+) -> None:
+    named = {"by_hand": "gemini-2.5-flash", "base_url": "", "provider": "vertex"}
+    refused = dora.post(NEW, sent(fake) | named | over)
+    assert refused.status_code == 422
+    assert words in text_of(refused.content.decode())
+    assert not Channel.objects.exists()
+
+
+def test_vertex_is_asked_with_a_borrowed_token(dora: Client, vertex: FakeVertex) -> None:
+    """The list of models and a test, before anything is stored; nothing of the key is shown."""
+    fields = {"provider": "vertex", "name": "v", "base_url": vertex.url, "secret": vertex.key}
+    html = dora.post(f"{NEW}/models", fields, headers=HTMX).content.decode()
+    assert re.findall(r'name="listed" value="([^"]*)"', html) == [
+        "claude-sonnet-4-5@20250929", "gemini-2.5-flash", "meta/llama-3.3-70b-instruct-maas",
+    ]  # fmt: skip
+    for named in ("claude-sonnet-4-5@20250929", "gemini-2.5-flash"):
+        answer = dora.post(f"{NEW}/test", fields | {"by_hand": named}, headers=HTMX)
+        assert "Usage reported" in text_of(answer.content.decode())
+        assert "failed" not in text_of(answer.content.decode())
+    vertex.lends = "refuse"
+    html = dora.post(f"{NEW}/models", fields, headers=HTMX).content.decode()
+    assert "The provider rejected the key." in text_of(html)
+    assert "invalid_grant: Account not found" in text_of(html)
+    assert "ya29" not in html
+    assert PRIVATE.splitlines()[1] not in html

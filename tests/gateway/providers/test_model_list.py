@@ -41,6 +41,25 @@ def test_bedrock_pages_by_a_token_and_names_profiles() -> None:
             read_page("converse", wrong)
 
 
+def test_vertex_names_what_answers_without_being_deployed() -> None:
+    names = [
+        "publishers/google/models/gemini-2.5-pro",
+        "publishers/google/models/imagen-4.0",
+        "publishers/anthropic/models/claude-sonnet-4-5@20250929",
+        "publishers/meta/models/llama-3.3-70b-instruct-maas",
+        "publishers/meta/models/llama3",
+        "publishers/xai/models/grok-4.1-fast-reasoning",
+    ]
+    body = {"publisherModels": [{"name": name} for name in names], "nextPageToken": "n"}
+    listed = [
+        "gemini-2.5-pro",
+        "claude-sonnet-4-5@20250929",
+        "meta/llama-3.3-70b-instruct-maas",
+        "xai/grok-4.1-fast-reasoning",
+    ]
+    assert read_page("gemini", body) == (listed, "pageSize=1000&pageToken=n")
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
 @pytest.mark.parametrize(
     "body",

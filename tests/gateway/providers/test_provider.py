@@ -13,6 +13,7 @@ from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Qui
 from tests.gateway.providers.asking import NOT_CHATTING
 
 AZURE = "https://acme.openai.azure.com"
+VERTEX = "https://v.example/v1/projects/acme-1/locations/europe-west1"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"
 
 
@@ -102,6 +103,33 @@ def test_bad_base_url(base_url: str) -> None:
             "https://bedrock-fips.us-gov-west-1.amazonaws.com/inference-profiles",
         ),
         ("bedrock", "http://h:1", "converse", "http://h:1/model/m-1/converse"),
+        ("bedrock", "http://h:1", "count_tokens", "http://h:1/model/m-1/count-tokens"),
+        (
+            "vertex",
+            VERTEX,
+            "stream_generate_content",
+            f"{VERTEX}/publishers/google/models/m-1:streamGenerateContent?alt=sse",
+        ),
+        (
+            "vertex",
+            VERTEX,
+            "stream_raw_predict",
+            f"{VERTEX}/publishers/anthropic/models/m-1:streamRawPredict",
+        ),
+        (
+            "vertex",
+            VERTEX,
+            "count_tokens",
+            f"{VERTEX}/publishers/anthropic/models/count-tokens:rawPredict",
+        ),
+        ("vertex", VERTEX, "models", "https://v.example/v1beta1/publishers/*/models"),
+        ("vertex", "https://h", "models", "https://h/v1beta1/publishers/*/models"),
+        (
+            "vertex",
+            "https://h",
+            "generate_content",
+            "https://h/v1/publishers/google/models/m-1:generateContent",
+        ),
         ("cohere", "", "rerank", "https://api.cohere.ai/v2/rerank"),
         ("cohere", "", "embeddings", "https://api.cohere.ai/compatibility/v1/embeddings"),
         ("cohere", "https://a.example/compatibility/v1", "rerank", "https://a.example/v2/rerank"),
@@ -325,7 +353,7 @@ def test_registry() -> None:
         "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
         "groq", "cerebras", "together", "fireworks", "deepinfra", "ollama", "vllm", "lm_studio",
         "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
-        "perplexity", "bedrock",
+        "perplexity", "bedrock", "vertex",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")

@@ -49,6 +49,13 @@ THINKS_WITH_TOOLS = Needs(tools=True, effort="high")
         ("bedrock", "eu.amazon.nova-pro-v1:0", "anthropic", Needs(), "converse"),
         ("bedrock", "meta.llama3-3-70b-instruct-v1:0", "gemini", Needs(), "converse"),
         ("bedrock", "deepseek.r1-v1:0", "anthropic", Needs(), "converse"),
+        # At Vertex those of Google and Anthropic speak their own, all others OpenAI's.
+        ("vertex", "gemini-2.5-flash", "openai", Needs(), "gemini"),
+        ("vertex", "gemini-3.1-pro-preview", "anthropic", FILE, "gemini"),
+        ("vertex", "claude-sonnet-4-5@20250929", "openai", Needs(), "anthropic"),
+        ("vertex", "claude-sonnet-4@20250514", "gemini", TOOLS, "anthropic"),
+        ("vertex", "meta/llama-3.3-70b-instruct-maas", "anthropic", Needs(), "openai"),
+        ("vertex", "deepseek-ai/deepseek-v3.1-maas", "gemini", Needs(), "openai"),
         # Else the model's preferred, then the provider's first.
         ("openrouter", "anthropic/claude-opus-4.6", "gemini", Needs(), "anthropic"),
         ("openrouter", "google/gemini-3-pro-preview", "gemini", Needs(), "openai"),

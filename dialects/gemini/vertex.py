@@ -1,0 +1,67 @@
+"""Gemini on Google's Vertex AI: the same bodies and answers, with a few differences.
+
+Every content names its role, a request for a count has no request inside, and answers are never
+stored. Source: the official client `google-genai` 3.3 (2026-11).
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from dialects.chat.chat import Flag, Upstream
+from dialects.gemini.codec import GenerateContentCodec
+from dialects.gemini.count_tokens import INNER
+from dialects.gemini.names import spelling
+from dialects.gemini.request.read import ChatFacts
+from dialects.json.body import Quirks, read_body
+
+_STORE = "store"
+
+
+class VertexGenerateContentCodec(GenerateContentCodec):
+    """generateContent and streamGenerateContent of publisher models."""
+
+    def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return True
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        quirks = super().fit(facts, upstream, thoughts)
+        edits, dropped = dict(quirks.edits), quirks.dropped
+        contents = edits.get("contents") or facts.body.value("contents")
+        named = None if contents is None else name_roles(contents)
+        if named is not None:
+            edits["contents"] = named
+        if _STORE in facts.body.members:
+            edits[_STORE] = None
+            dropped = (*dropped, _STORE)
+        return quirks._replace(edits=edits, dropped=dropped)
+
+    def count_request(self, body: bytes) -> bytes:
+        """Return the body of a count: what a whole request inside it has, without its model."""
+        whole = read_body(body)
+        inner = whole.value(spelling(whole, INNER))
+        counted = whole if inner is None else read_body(inner)
+        contents = counted.value("contents")
+        named = None if contents is None else name_roles(contents)
+        edits = {} if named is None else {"contents": named}
+        return counted.splice({**edits, "model": None})
+
+
+class _Role(msgspec.Struct):
+    role: msgspec.Raw = msgspec.Raw(b"")
+
+
+_roles = msgspec.json.Decoder(list[_Role])
+_contents = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+def name_roles(contents: bytes) -> bytes | None:
+    """Return contents of which each has a role, the user's where it has none; None where nothing
+    is to be done, or the provider is to refuse them."""
+    try:
+        if all(content.role for content in _roles.decode(contents)):
+            return None
+        named = [{"role": msgspec.Raw(b'"user"'), **one} for one in _contents.decode(contents)]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return msgspec.json.encode(named)

@@ -1,0 +1,62 @@
+"""A region and a project as a base URL, and back."""
+
+import json
+
+import pytest
+
+from gateway.providers import provider_named
+from gateway.providers.cloud_places import AMAZON, GOOGLE, BadPlace, CloudPlace
+from tests.fakes.google_keys import service_account_key
+
+KEY = json.dumps(service_account_key())
+
+
+@pytest.mark.parametrize(
+    ("place", "region", "base_url"),
+    [
+        (GOOGLE, "europe-west1", "https://europe-west1-aiplatform.googleapis.com/v1/projects/{}"),
+        (GOOGLE, "global", "https://aiplatform.googleapis.com/v1/projects/{}"),
+        (GOOGLE, "us", "https://aiplatform.us.rep.googleapis.com/v1/projects/{}"),
+        (GOOGLE, "eu", "https://aiplatform.eu.rep.googleapis.com/v1/projects/{}"),
+        (AMAZON, "eu-west-3", "https://bedrock-runtime.eu-west-3.amazonaws.com"),
+        (AMAZON, "us-gov-west-1", "https://bedrock-runtime.us-gov-west-1.amazonaws.com"),
+        (AMAZON, "cn-north-1", "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_a_region_and_its_address(place: CloudPlace, region: str, base_url: str) -> None:
+    if place is GOOGLE:
+        base_url += f"/locations/{region}"
+    made = place.base_url(region, "my-project", "")
+    assert made == base_url.format("my-project")
+    assert place.read(made) == (region, "my-project" if place is GOOGLE else "")
+    provider = provider_named("vertex" if place is GOOGLE else "bedrock")
+    assert all(url.startswith("https://") for url in provider.address(made).urls.values())
+
+
+def test_the_project_is_the_keys_unless_another_is_entered() -> None:
+    assert "/projects/acme-1/" in GOOGLE.base_url("global", "", KEY)
+    assert "/projects/other/" in GOOGLE.base_url("global", "other", KEY)
+
+
+@pytest.mark.parametrize(
+    ("region", "project", "secret", "field"),
+    [
+        ("", "p", KEY, "place_region"),
+        ("US-EAST1", "p", KEY, "place_region"),
+        ("us.evil.example/x", "p", KEY, "place_region"),
+        ("global", "a/../b", KEY, "place_project"),
+        ("global", "", "AIza-api-key", "place_project"),
+        ("global", "", "{broken", "place_project"),
+    ],
+)
+def test_what_cannot_stand_in_an_address(
+    region: str, project: str, secret: str, field: str
+) -> None:
+    with pytest.raises(BadPlace) as error:
+        GOOGLE.base_url(region, project, secret)
+    assert error.value.field == field
+
+
+def test_an_address_of_another_kind_says_nothing() -> None:
+    assert GOOGLE.read("https://proxy.example/v1") == ("", "")
+    assert AMAZON.read("https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com") == ("", "")
