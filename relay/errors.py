@@ -9,7 +9,7 @@ RelayError
   · ChannelsOut            no channel of the model is available
   · ChannelFull            one channel has reached a limit of its own
   · UpstreamFailed         an attempt failed, by a row of the fault table
-  · NoLoan                 no credentials were lent; becomes UpstreamFailed
+  · NoCredentials          no credentials were fetched; becomes UpstreamFailed
   · Unreadable             a response is not valid HTTP; becomes UpstreamFailed
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
   · Unpriced               the price has no rate for the request

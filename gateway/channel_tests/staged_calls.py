@@ -17,14 +17,15 @@ from django.conf import settings
 
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import clean_upstream
-from gateway.channel_tests.borrowing import borrow
+from gateway.channel_tests.fetched_credentials import fetch
 from gateway.channels.timeouts import Timeouts
 from gateway.overrides.rules import NO_OVERRIDES, VARIABLES, RequestOverrides, Variable
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.lending.loans import NotGranted, NotLent
+from gateway.providers.cloud_credentials.credentials import CredentialsFailed, CredentialsRefused
 from gateway.providers.provider import Address, BadAddress, Provider
 from gateway.providers.signing import Signer
 from lib.ids import id_text, new_id
+from lib.network.credential_sources import FileDenied
 from lib.network.egress import (
     Answer,
     EgressDenied,
@@ -38,7 +39,6 @@ from lib.network.egress import (
     resolve,
     stream_request,
 )
-from lib.network.lenders import FileDenied
 from lib.network.outbound import DIRECT, BadPem, Outbound
 
 Fault = Literal[
@@ -216,7 +216,7 @@ class StagedCall:
         """Return the headers that sign a request, if the provider requires it. Raises BadAddress,
         CallFailed."""
         if self._signer is None:
-            self._signer = self._lent() or self.provider().signer_of(self.target.secret)
+            self._signer = self._temporary() or self.provider().signer_of(self.target.secret)
         if self._signer is None:
             return {}
         signed = self._signer.headers(method, url, body, int(time.time()))
@@ -225,20 +225,20 @@ class StagedCall:
         self._given += [part for part in parts if len(part) > _WORD_MAX]
         return signed
 
-    def _lent(self) -> Signer | None:
-        """Return what signs with borrowed credentials, if the key is of that kind."""
-        lender = self.provider().lender_of(self.target.secret)
-        if lender is None:
+    def _temporary(self) -> Signer | None:
+        """Return what signs with temporary credentials, if the key is of that kind."""
+        source = self.provider().credential_source_of(self.target.secret)
+        if source is None:
             return None
         try:
-            return borrow(
-                lender, self._policy, self.target.outbound, settings.CLOUD_TOKEN_FILES
+            return fetch(
+                source, self._policy, self.target.outbound, settings.CLOUD_TOKEN_FILES
             ).signer
-        except NotGranted as error:
+        except CredentialsRefused as error:
             raise CallFailed("key", str(error)) from error
         except FileDenied as error:
             raise CallFailed("configuration", str(error)) from error
-        except (NotLent, TooLarge) as error:
+        except (CredentialsFailed, TooLarge) as error:
             raise CallFailed("unavailable", str(error)) from error
 
     def reach(self, stage: str) -> None:

@@ -409,10 +409,10 @@ def _new_key(
     check_secret(channel, secret)
     key = ChannelKey(id=new_id(), channel=channel, position=position, created_at=clock.now())
     key.digest = secret_digest(secret)
-    lender = provider_of(channel).lender_of(secret)
-    key.last4 = secret[-4:] if lender is None and len(secret) >= 12 else ""
-    if lender is not None:
-        key.last4 = lender.ending
+    source = provider_of(channel).credential_source_of(secret)
+    key.last4 = secret[-4:] if source is None and len(secret) >= 12 else ""
+    if source is not None:
+        key.last4 = source.ending
     key.disabled_at = disabled_at
     key.sealed = seal(secret, _place(key))
     return key

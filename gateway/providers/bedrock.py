@@ -2,14 +2,14 @@
 (docs.aws.amazon.com, 2026-08).
 
 A key is `access|secret`, `access|secret|session token`, a Bedrock API key, or JSON that says whose
-credentials are borrowed (lending/amazon.py). The host names the region that requests are signed
-for; a model is named by its id, or by an inference profile of
-several regions (`us.anthropic.claude-sonnet-4-5-20250929-v1:0`).
+credentials are fetched (cloud_credentials/amazon.py). The host names the region that requests are
+signed for; a model is named by its id, or by an inference profile of several regions
+(`us.anthropic.claude-sonnet-4-5-20250929-v1:0`).
 """
 
 from dialects.anthropic.bedrock import BedrockMessagesCodec
+from gateway.providers.cloud_credentials.amazon import read_amazon_key
 from gateway.providers.cloud_places import AMAZON
-from gateway.providers.lending.amazon import read_amazon_key
 from gateway.providers.provider import Provider, Spoken
 from gateway.providers.signing import AwsSigner
 
@@ -44,8 +44,8 @@ PROVIDER = Provider(
     own_search=False,
     signer=AwsSigner,
     key_parts_max=3,
-    lender=read_amazon_key,
+    credential_source=read_amazon_key,
     place=AMAZON,
     note="The host names the region. The key is access|secret, access|secret|session token, a "
-    "Bedrock API key, or JSON for borrowed credentials.",
+    "Bedrock API key, or JSON for temporary credentials.",
 )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.providers.lending.google import project_of
-from gateway.providers.lending.loans import BadKey
+from gateway.providers.cloud_credentials.credentials import BadKey
+from gateway.providers.cloud_credentials.google import project_of
 
 _REGION: Final = re.compile(r"[a-z]{2,16}(?:-[a-z0-9]{1,16}){0,4}")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9\-_.]{0,62}")

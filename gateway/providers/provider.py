@@ -21,8 +21,8 @@ from dialects.codec import UpstreamCodec
 from dialects.codecs import UPSTREAM_CODECS
 from dialects.endpoints.operation import Operation
 from dialects.media.media import MediaKind
+from gateway.providers.cloud_credentials.credentials import BadKey, CredentialSource
 from gateway.providers.cloud_places import CloudPlace
-from gateway.providers.lending.loans import BadKey, Lender
 from gateway.providers.signing import MakeSigner, Signer
 
 USER_AGENT: Final = "user-agent"
@@ -140,7 +140,7 @@ class Provider:
     dialect, and `final`, false while the counts may grow; 404 for a request that never arrived.
     `models_origin` is where the list of models is, from the origin of everything else.
     `signer` signs each request with a key in parts (`access|secret`), of which there are at most
-    `key_parts_max`; `lender` reads the keys that temporary credentials are borrowed with.
+    `key_parts_max`; `source` reads the keys by which temporary credentials are fetched.
     `place` makes the base URL of a region and a project.
     `media_tokens_max` bounds the tokens of one content part of each kind for a
     hold; where a provider's figures are unknown, OpenAI's are used.
@@ -165,7 +165,7 @@ class Provider:
     models_origin: Callable[[str], str] = str
     signer: MakeSigner | None = None
     key_parts_max: int = 2
-    lender: Callable[[str], Lender | None] | None = None
+    credential_source: Callable[[str], CredentialSource | None] | None = None
     place: CloudPlace | None = None
     note: str = ""
 
@@ -224,7 +224,7 @@ class Provider:
             if self.needs_secret:
                 raise BadAddress(f"a channel of provider {self.name} needs a key")
             return dict(spoken.headers)
-        if self.lender_of(secret) is not None:
+        if self.credential_source_of(secret) is not None:
             return dict(spoken.headers)
         if not _SECRET.fullmatch(secret):
             raise BadAddress("a provider's key may hold visible ASCII characters only")
@@ -232,19 +232,24 @@ class Provider:
             return dict(spoken.headers)
         return {spoken.auth.header: spoken.auth.scheme + secret, **spoken.headers}
 
-    def lender_of(self, secret: str | None) -> Lender | None:
-        """Return who lends credentials for a key, or None if the key signs or is sent itself.
+    def credential_source_of(self, secret: str | None) -> CredentialSource | None:
+        """Return the source of credentials for a key, or None if the key signs or is sent itself.
         Raises BadAddress."""
-        if self.lender is None or not secret:
+        if self.credential_source is None or not secret:
             return None
         try:
-            return self.lender(secret)
+            return self.credential_source(secret)
         except BadKey as error:
             raise BadAddress(str(error)) from None
 
     def signer_of(self, secret: str | None) -> Signer | None:
         """Return the signer for a key, or None if the key is sent as it is. Raises BadAddress."""
-        if self.signer is None or not secret or "|" not in secret or self.lender_of(secret):
+        if (
+            self.signer is None
+            or not secret
+            or "|" not in secret
+            or self.credential_source_of(secret)
+        ):
             return None
         parts = secret.split("|")
         if not all(parts) or not 2 <= len(parts) <= self.key_parts_max:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dialects.anthropic.vertex import BETA_HEADER, SEARCH_BETA, VertexMessagesCodec
 from dialects.endpoints.operation import Operation
 from dialects.gemini.vertex import VertexGenerateContentCodec
+from gateway.providers.cloud_credentials.google import read_google_key
 from gateway.providers.cloud_places import GOOGLE
-from gateway.providers.lending.google import read_google_key
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _AUTH = Auth("x-goog-api-key")
@@ -67,7 +67,7 @@ PROVIDER = Provider(
             not_owners=frozenset({"google", "anthropic"}),
         ),
     },
-    lender=read_google_key,
+    credential_source=read_google_key,
     place=GOOGLE,
     # Bounds for a hold, as Gemini's.
     media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},

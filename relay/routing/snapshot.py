@@ -20,7 +20,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import Conditions
 from gateway.overrides.rules import RequestOverrides
 from gateway.prices.lookup import Price, PriceList
-from gateway.providers.lending.loans import Lender
+from gateway.providers.cloud_credentials.credentials import CredentialSource
 from gateway.providers.provider import Address, Provider
 from gateway.providers.signing import Signer
 from gateway.public_models.entry_rules import ModelEntry, merge_entries
@@ -71,8 +71,8 @@ class Channel(StoredChannel):
     key_ids: tuple[UUID, ...] = ()
     # The signers of requests, by key; () if requests are not signed.
     signers: tuple[Signer | None, ...] = ()
-    # Who lends the credentials for requests, by key; () if none is lent.
-    lenders: tuple[Lender | None, ...] = ()
+    # The sources of temporary credentials, by key; () if the keys themselves are used.
+    credential_sources: tuple[CredentialSource | None, ...] = ()
     # None if requests are not changed.
     overrides: RequestOverrides | None = None
     # The timeouts of models that have their own, by name or pattern.

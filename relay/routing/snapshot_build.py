@@ -290,10 +290,10 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
             if provider.signer is None
             else tuple(provider.signer_of(secret) for secret in secrets)
         ),
-        lenders=(
+        credential_sources=(
             ()
-            if provider.lender is None
-            else tuple(provider.lender_of(secret) for secret in secrets)
+            if provider.credential_source is None
+            else tuple(provider.credential_source_of(secret) for secret in secrets)
         ),
         passed_headers={
             dialect: frozenset(

@@ -30,8 +30,8 @@ from relay.errors import RelayError
 from relay.requests.uploads import OutgoingForm
 from relay.routing.snapshot import Channel, Snapshot
 from relay.upstream.connection_pool import ConnectionPool
+from relay.upstream.credential_cache import CredentialCache, NoCredentials
 from relay.upstream.http1 import Connection, Reason, headers_bytes, target_of
-from relay.upstream.loans import Loans, NoLoan
 from relay.upstream.websocket import UpstreamSocket
 from usage.records.sql import UPSTREAM_ID_LENGTH
 
@@ -153,12 +153,12 @@ async def read_rest(answer: Answer) -> None:
 
 
 class Upstreams:
-    """The pools of all channels. `token_files` are the files that keys may borrow credentials
-    with."""
+    """The pools of all channels. `token_files` are the files that keys may name for their
+    credentials."""
 
     def __init__(self, token_files: Collection[str] = ()) -> None:
         self._by_channel: dict[str, _Upstream] = {}
-        self._loans = Loans(token_files)
+        self._credentials = CredentialCache(token_files)
 
     async def post(
         self,
@@ -328,31 +328,31 @@ class Upstreams:
             channel, policy = upstream.made_for
             if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
                 self._by_channel.pop(key).pool.close()
-        self._loans.retire(snapshot)
+        self._credentials.retire(snapshot)
 
     def close(self) -> None:
-        self._loans.close()
+        self._credentials.close()
         for upstream in self._by_channel.values():
             upstream.pool.close()
         self._by_channel.clear()
 
     async def _signer(self, channel: Channel, policy: EgressPolicy, key: int) -> Signer | None:
         """Return what signs requests by a key, if anything does. Raises UpstreamFailed."""
-        lender = channel.lenders[key] if channel.lenders else None
-        if lender is None:
+        source = channel.credential_sources[key] if channel.credential_sources else None
+        if source is None:
             return channel.signers[key] if channel.signers else None
         try:
-            return await self._loans.signer(lender, channel, policy)
-        except NoLoan as error:
+            return await self._credentials.signer(source, channel, policy)
+        except NoCredentials as error:
             raise _unreachable(error.fault, f"{channel.name}: {error.detail}") from error
 
     def _hear_refusal(
         self, channel: Channel, key: int, signer: Signer | None, failure: UpstreamFailed
     ) -> None:
-        """Forget lent credentials that the provider refused."""
-        lender = channel.lenders[key] if channel.lenders else None
-        if lender is not None and signer is not None and failure.fault == "F5":
-            self._loans.drop(lender, signer)
+        """Forget temporary credentials that the provider refused."""
+        source = channel.credential_sources[key] if channel.credential_sources else None
+        if source is not None and signer is not None and failure.fault == "F5":
+            self._credentials.drop(source, signer)
 
     def _upstream(self, channel: Channel, policy: EgressPolicy) -> _Upstream:
         upstream = self._by_channel.get(channel.id)

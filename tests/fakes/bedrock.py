@@ -4,8 +4,8 @@ Converse; it checks that of InvokeModel, and answers with the fake's words as Be
     with FakeBedrock(fake) as bedrock:
         bedrock.url, bedrock.key        # what a channel of provider `bedrock` is set to
 
-        bedrock.role_key(path)          # borrowed by a token in a file
-        bedrock.machine_key             # borrowed from the machine's metadata (IMDSv2)
+        bedrock.role_key(path)          # a role's, by a token in a file
+        bedrock.machine_key             # the machine's, by its metadata (IMDSv2)
 
 CountTokens counts words. The directives of the fake steer it (upstream.py). `bedrock.broken =
 "crc"` breaks the third message of each stream: crc, length, kind, json, base64.
@@ -53,8 +53,8 @@ class FakeBedrock:
     """The fake, running in threads of this process."""
 
     key = f"{ACCESS}|{SECRET}"
-    # How often credentials were lent.
-    loans = 0
+    # How often credentials were issued.
+    issued = 0
     broken = ""
     # Added to the usage of each answer.
     usage: Mapping[str, int] = MappingProxyType({})
@@ -77,9 +77,9 @@ class FakeBedrock:
         key = {"type": "web_identity", "role_arn": ROLE, "token_file": path, "endpoint": self.url}
         return json.dumps(key)
 
-    def lend(self) -> dict[str, str]:
+    def issue(self) -> dict[str, str]:
         """Credentials for an hour."""
-        self.loans += 1
+        self.credentials += 1
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
         return {
             "AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": ends,
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif role == "":
             self._whole(b"weir-role")
         elif role == "weir-role":
-            self._whole(json.dumps({"Code": "Success"} | self.bedrock.lend()).encode())
+            self._whole(json.dumps({"Code": "Success"} | self.bedrock.issue()).encode())
         else:
             self._refuse(404, "NotFound", "")
 
@@ -155,9 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
             text = "<Code>InvalidIdentityToken</Code><Message>No such token</Message>"
             self._whole(f"<ErrorResponse><Error>{text}</Error></ErrorResponse>".encode(), 400)
             return
-        lent = self.bedrock.lend()
-        lent["SessionToken"] = lent.pop("Token")
-        parts = "".join(f"<{name}>{value}</{name}>" for name, value in lent.items())
+        issued = self.bedrock.issue()
+        issued["SessionToken"] = issued.pop("Token")
+        parts = "".join(f"<{name}>{value}</{name}>" for name, value in issued.items())
         name = "AssumeRoleWithWebIdentity"
         inner = f"<{name}Result><Credentials>{parts}</Credentials></{name}Result>"
         self._whole(f"<{name}Response>{inner}</{name}Response>".encode())

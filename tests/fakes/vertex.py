@@ -1,4 +1,4 @@
-"""A fake Vertex AI in front of the fake provider, with the lenders of its credentials.
+"""A fake Vertex AI in front of the fake provider, with the sources of its credentials.
 
     with FakeVertex(fake) as vertex:
         vertex.url      # the base URL of a channel of provider `vertex`
@@ -7,10 +7,10 @@
 PyJWT judges assertions: signature, audience, issuer, scope, times. A request is judged by its path,
 its token and its body, and answered with the fake's words (upstream.py says how they are steered).
 
-    vertex.lends = "hang"    the token endpoint: hang, refuse, 500, html, drip (a byte a second)
-    vertex.lent_s = 3600     for how long a token is lent
-    vertex.revoke()          no token that was lent is valid any more
-    vertex.loans             how often a token was lent
+    vertex.fault = "hang"    the token endpoint: hang, refuse, 500, html, drip (a byte a second)
+    vertex.valid_s = 3600     how long a token is valid
+    vertex.revoke()          no token that was issued is valid any more
+    vertex.issued             how often a token was issued
 """
 
 import contextlib
@@ -54,14 +54,14 @@ _STATUS: Final = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISS
 class FakeVertex:
     """The fake, running in threads of this process."""
 
-    lends = ""
-    lent_s = 3600
+    fault = ""
+    valid_s = 3600
     api_key = _API_KEY
 
     def __init__(self, fake: FakeUpstream) -> None:
         self.fake = fake
         self.requests: list[dict[str, Any]] = []
-        self.loans = 0
+        self.credentials = 0
         self.released = threading.Event()
         self._tokens: dict[str, float] = {}
         handler = type("Handler", (_Handler,), {"vertex": self})
@@ -97,10 +97,10 @@ class FakeVertex:
             }
         )
 
-    def lend(self) -> str:
-        self.loans += 1
-        token = f"ya29.fake-token-{self.loans}-of-the-fake-vertex"
-        self._tokens[token] = time.time() + self.lent_s
+    def issue(self) -> str:
+        self.credentials += 1
+        token = f"ya29.fake-token-{self.credentials}-of-the-fake-vertex"
+        self._tokens[token] = time.time() + self.valid_s
         return token
 
     def knows(self, token: str) -> bool:
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.headers["metadata-flavor"] != "Google" or self.headers["x-forwarded-for"]:
                 self._refuse(403, "Missing required header")
             else:
-                self._lend()
+                self._issue()
         elif parts.path == "/v1beta1/publishers/*/models":
             if not self._is_known():
                 return
@@ -171,10 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self._predict(body)
 
-    # ---- the lenders
+    # ---- the sources of credentials
 
-    def _lend(self) -> None:
-        match self.vertex.lends:
+    def _issue(self) -> None:
+        match self.vertex.fault:
             case "hang":
                 self.vertex.released.wait(60)
                 self.close_connection = True
@@ -191,8 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "html":
                 self._send(200, "text/html", b"<html>proxy</html>")
             case _:
-                lent = {"access_token": self.vertex.lend(), "token_type": "Bearer"}
-                self._answer(200, lent | {"expires_in": self.vertex.lent_s})
+                issued = {"access_token": self.vertex.issue(), "token_type": "Bearer"}
+                self._answer(200, issued | {"expires_in": self.vertex.valid_s})
 
     def _judge_assertion(self, form: Mapping[str, str]) -> None:
         wrong = ""
@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         if wrong:
             self._answer(400, {"error": "invalid_grant", "error_description": wrong})
         else:
-            self._lend()
+            self._issue()
 
     def _judge_exchange(self, form: Mapping[str, str]) -> None:
         wanted = {
@@ -225,15 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
         }
         if form == wanted:
-            self._lend()
+            self._issue()
         else:
             self._answer(400, {"error": "invalid_request", "error_description": "wrong"})
 
     def _impersonate(self, body: Any) -> None:
         if not self._is_known() or body != {"scope": [SCOPE], "lifetime": "3600s"}:
             return
-        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.vertex.lent_s))
-        self._answer(200, {"accessToken": self.vertex.lend(), "expireTime": ends})
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.vertex.valid_s))
+        self._answer(200, {"accessToken": self.vertex.issue(), "expireTime": ends})
 
     def _is_known(self) -> bool:
         """Whether the request has a token; else it is refused."""

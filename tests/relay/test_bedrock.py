@@ -155,8 +155,8 @@ def test_other_kinds_of_keys(hub: Hub, bedrock: FakeBedrock, key: str) -> None:
     assert speaker.read(answer).text == expected_text("a", "#tokens=3 hello", 3)
 
 
-def test_borrowed_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
-    """A role by a token in a file, and the machine's own; each is borrowed once."""
+def test_temporary_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
+    """A role by a token in a file, and the machine's own; each is fetched once."""
     speaker, wish = SPEAKERS["anthropic"], Wish("#tokens=3 hello")
     TOKEN_FILE.write_text(FOREIGN + "\n")
     for key in (bedrock.role_key(str(TOKEN_FILE)), bedrock.machine_key):
@@ -164,7 +164,7 @@ def test_borrowed_credentials(hub: Hub, bedrock: FakeBedrock) -> None:
         for _ in range(3):
             answer = ask(hub, tenant, speaker, model, wish)
             assert speaker.read(answer).text == expected_text("a", wish.text, 3)
-    assert bedrock.loans == 2
+    assert bedrock.issued == 2
     assert {sent["headers"]["x-amz-security-token"] for sent in bedrock.requests} == {TOKEN}
 
 

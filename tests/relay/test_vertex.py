@@ -1,5 +1,5 @@
 """Vertex AI through the hub, from clients of every dialect: Gemini, Claude and an open model, each
-in its own form; credentials that are lent, and their faults (docs/promises.md, "Fault table")."""
+in its own form; temporary credentials, and their faults (docs/promises.md, "Fault table")."""
 
 import json
 import secrets
@@ -194,18 +194,18 @@ def test_the_official_client_with_betas(hub: Hub, vertex: FakeVertex) -> None:
 # ---- credentials
 
 
-def test_one_loan_for_all_requests(hub: Hub, vertex: FakeVertex) -> None:
-    """Thirty at once borrow once; so do those after a change of the catalogue."""
+def test_one_fetch_for_all_requests(hub: Hub, vertex: FakeVertex) -> None:
+    """Thirty at once fetch credentials once; so do those after a change of the catalogue."""
     speaker, tenant, model = SPEAKERS["openai"], hub.tenant(), open_model(hub, vertex)
     with ThreadPoolExecutor(30) as threads:
         statuses = threads.map(
             lambda n: ask(hub, tenant, speaker, model, Wish(f"#tokens=2 {n}")).status, range(30)
         )
         assert set(statuses) == {200}
-    assert vertex.loans == 1
+    assert vertex.issued == 1
     open_model(hub, vertex)
     assert ask(hub, tenant, speaker, model, Wish("#tokens=2 again")).status == 200
-    assert vertex.loans == 1
+    assert vertex.issued == 1
 
 
 def test_other_kinds_of_keys(hub: Hub, vertex: FakeVertex) -> None:
@@ -218,7 +218,7 @@ def test_other_kinds_of_keys(hub: Hub, vertex: FakeVertex) -> None:
     tokens = [sent["headers"].get("authorization", "") for sent in vertex.requests]
     # The exchanged token is not the one that is sent.
     assert [token[:19] for token in tokens] == ["Bearer ya29.fake-to", "Bearer ya29.fake-to", ""]
-    assert vertex.loans == 3
+    assert vertex.issued == 3
 
 
 def bad_key(vertex: FakeVertex, why: str) -> str:
@@ -240,22 +240,22 @@ def test_a_key_that_is_refused_is_a_fault_of_the_key(
     record = hub.record(answer.headers["x-request-id"])
     assert (record["kind"], record["charge_nano"]) == ("upstream_auth", 0)
     assert "F5" in faults(hub, answer)
-    assert (vertex.requests, vertex.loans) == ([], 0)
+    assert (vertex.requests, vertex.issued) == ([], 0)
     for secret in (PRIVATE.splitlines()[1], "root:", PROJECT):
         assert secret.encode() not in answer.body
         assert secret not in hub.log()
 
 
 @pytest.mark.parametrize(
-    ("lends", "row"),
+    ("fault", "row"),
     [("refuse", "F5"), ("500", "F1"), ("html", "F1"), ("hang", "F4"), ("drip", "F4")],
 )
-def test_a_lender_that_does_not_lend(
-    hub: Hub, fake: FakeUpstream, vertex: FakeVertex, lends: str, row: str
+def test_a_source_that_fails(
+    hub: Hub, fake: FakeUpstream, vertex: FakeVertex, fault: str, row: str
 ) -> None:
     """A fault there is a 502, never 401, 402 or 403; and the next channel answers."""
     speaker, tenant, wish = SPEAKERS["openai"], hub.tenant(), Wish("#tokens=3 hello")
-    vertex.lends = lends
+    vertex.fault = fault
     model = open_model(hub, vertex, timeouts={"first_content": 2.0})
     answer = ask(hub, tenant, speaker, model, wish)
     assert answer.status == 502, answer.body
@@ -273,14 +273,14 @@ def test_a_lender_that_does_not_lend(
     assert vertex.requests == []
 
 
-def test_a_revoked_token_is_borrowed_anew(hub: Hub, vertex: FakeVertex) -> None:
-    """P26: what was lent is forgotten with the refusal, so that the next attempt succeeds."""
+def test_a_revoked_token_is_fetched_anew(hub: Hub, vertex: FakeVertex) -> None:
+    """P26: the credentials are forgotten with the refusal, so that the next attempt succeeds."""
     speaker, tenant, model = SPEAKERS["openai"], hub.tenant(), open_model(hub, vertex)
     assert ask(hub, tenant, speaker, model, Wish("#tokens=2 a")).status == 200
     vertex.revoke()
     answer = ask(hub, tenant, speaker, model, Wish("#tokens=2 b"))
     assert (answer.status, faults(hub, answer)) == (200, {"F5"})
-    assert vertex.loans == 2
+    assert vertex.issued == 2
 
 
 # ---- faults

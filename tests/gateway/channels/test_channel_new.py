@@ -287,7 +287,7 @@ def test_what_a_cloud_lacks_is_told(
     assert not Channel.objects.exists()
 
 
-def test_vertex_is_asked_with_a_borrowed_token(dora: Client, vertex: FakeVertex) -> None:
+def test_vertex_is_asked_with_a_fetched_token(dora: Client, vertex: FakeVertex) -> None:
     """The list of models and a test, before anything is stored; nothing of the key is shown."""
     fields = {"provider": "vertex", "name": "v", "base_url": vertex.url, "secret": vertex.key}
     html = dora.post(f"{NEW}/models", fields, headers=HTMX).content.decode()
@@ -298,7 +298,7 @@ def test_vertex_is_asked_with_a_borrowed_token(dora: Client, vertex: FakeVertex)
         answer = dora.post(f"{NEW}/test", fields | {"by_hand": named}, headers=HTMX)
         assert "Usage reported" in text_of(answer.content.decode())
         assert "failed" not in text_of(answer.content.decode())
-    vertex.lends = "refuse"
+    vertex.fault = "refuse"
     html = dora.post(f"{NEW}/models", fields, headers=HTMX).content.decode()
     assert "The provider rejected the key." in text_of(html)
     assert "invalid_grant: Account not found" in text_of(html)

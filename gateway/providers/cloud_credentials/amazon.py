@@ -16,23 +16,23 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from gateway.providers.lending.loans import (
+from gateway.providers.cloud_credentials.credentials import (
     FORM,
     Ask,
     BadKey,
+    Credentials,
+    CredentialsFailed,
+    CredentialSource,
     KeyMembers,
-    Lender,
-    Loan,
-    NotLent,
     Readers,
     ReadFile,
     Reply,
     Steps,
     check_status,
     clock_of,
+    credentials_for,
     key_text,
     key_url,
-    loan_of,
     member,
     read_key,
     read_members,
@@ -62,7 +62,7 @@ class WebIdentity:
     def ending(self) -> str:
         return ""
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         token = _file_text((yield ReadFile(self.token_file)))
         form = {
             "Action": "AssumeRoleWithWebIdentity",
@@ -78,7 +78,7 @@ class WebIdentity:
         text = reply.body.decode("utf-8", "replace")
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
         parts = {name: tag(text, name) for name in names}
-        return _loan(parts, "SessionToken", reply, now_s, _STS)
+        return _credentials(parts, "SessionToken", reply, now_s, _STS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class InstanceMetadata:
     def ending(self) -> str:
         return ""
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         wanted = {"x-aws-ec2-metadata-token-ttl-seconds": _TOKEN_S}
         reply = yield Ask("PUT", f"{self.endpoint}/latest/api/token", wanted, near=True)
         token = _line(reply, _METADATA_NAME)
@@ -102,8 +102,8 @@ class InstanceMetadata:
         reply = yield Ask("GET", url, session, near=True)
         members = read_members(reply, _METADATA_NAME)
         if members.get("Code", "Success") != "Success":
-            raise NotLent(f"{_METADATA_NAME} has no credentials of the role {role[:64]}")
-        return _loan(members, "Token", reply, now_s, _METADATA_NAME)
+            raise CredentialsFailed(f"{_METADATA_NAME} has no credentials of the role {role[:64]}")
+        return _credentials(members, "Token", reply, now_s, _METADATA_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +117,20 @@ class Container:
     def ending(self) -> str:
         return ""
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         who, headers = "the container's credentials", dict[str, str]()
         if self.token_file:
             headers["authorization"] = _file_text((yield ReadFile(self.token_file)))
         reply = yield Ask("GET", self.uri, headers, near=True)
-        return _loan(read_members(reply, who), "Token", reply, now_s, who)
+        return _credentials(read_members(reply, who), "Token", reply, now_s, who)
 
 
-def read_amazon_key(text: str) -> Lender | None:
-    """Return who lends with a key, or None for a key in parts. Raises BadKey."""
+def read_amazon_key(text: str) -> CredentialSource | None:
+    """Return the source that a key names, or None for a key in parts. Raises BadKey."""
     return read_key(text, _READERS)
 
 
-def _web_identity(key: KeyMembers) -> Lender:
+def _web_identity(key: KeyMembers) -> CredentialSource:
     region = key_text(key, "region", "us-east-1")
     if not _REGION.fullmatch(region):
         raise BadKey("region must be a region such as us-east-1")
@@ -143,11 +143,11 @@ def _web_identity(key: KeyMembers) -> Lender:
     )
 
 
-def _instance_metadata(key: KeyMembers) -> Lender:
+def _instance_metadata(key: KeyMembers) -> CredentialSource:
     return InstanceMetadata(key_url(key, "endpoint", METADATA))
 
 
-def _container(key: KeyMembers) -> Lender:
+def _container(key: KeyMembers) -> CredentialSource:
     return Container(key_url(key, "uri"), key_text(key, "token_file", ""))
 
 
@@ -158,7 +158,9 @@ _READERS: Final[Readers] = {
 }
 
 
-def _loan(parts: Mapping[str, Any], token_name: str, reply: Reply, now_s: int, who: str) -> Loan:
+def _credentials(
+    parts: Mapping[str, Any], token_name: str, reply: Reply, now_s: int, who: str
+) -> Credentials:
     signer = AwsSigner(
         member(parts, "AccessKeyId", who),
         member(parts, "SecretAccessKey", who),
@@ -168,21 +170,21 @@ def _loan(parts: Mapping[str, Any], token_name: str, reply: Reply, now_s: int, w
     try:
         ends_at_s = int(datetime.fromisoformat(ends).timestamp())
     except (ValueError, OverflowError):
-        raise NotLent(f"{who} did not answer with Expiration") from None
-    return loan_of(signer, ends_at_s - clock_of(reply, now_s), now_s, who)
+        raise CredentialsFailed(f"{who} did not answer with Expiration") from None
+    return credentials_for(signer, ends_at_s - clock_of(reply, now_s), now_s, who)
 
 
 def _line(reply: Reply, who: str) -> str:
-    """Return the first line of a reply. Raises NotLent."""
+    """Return the first line of a reply. Raises CredentialsFailed."""
     check_status(reply, who)
     line = reply.body.decode("utf-8", "replace").strip().partition("\n")[0]
     if not line or not line.isascii() or not line.isprintable():
-        raise NotLent(f"{who} answered without a value")
+        raise CredentialsFailed(f"{who} answered without a value")
     return line
 
 
 def _file_text(reply: Reply) -> str:
     text = reply.body.decode("utf-8", "replace").strip()
     if not text or not text.isascii() or not text.isprintable():
-        raise NotLent("the token file holds no token")
+        raise CredentialsFailed("the token file holds no token")
     return text

@@ -1,4 +1,4 @@
-"""What a channel's key may name where credentials are borrowed with it: addresses, and files of the
+"""What a channel's key may name as a source of temporary credentials: addresses, and files of the
 machine that hold a token."""
 
 from collections.abc import Collection
@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from lib.network.egress import EgressDenied, EgressPolicy, check_host, literal_address
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
-"""The largest answer of a lender, and the largest token file."""
-BORROW_S: Final = 10.0
-"""How long a lender may take for all of its steps."""
+"""The largest answer of a source, and the largest token file."""
+FETCH_S: Final = 10.0
+"""How long a source may take for all of its steps."""
 
 
 class FileDenied(Exception):
     """The file is not listed, or cannot be read. The message says which."""
 
 
-def check_lender(policy: EgressPolicy, url: str) -> None:
+def check_credential_source(policy: EgressPolicy, url: str) -> None:
     """Refuse an address without TLS, except one that the operator lists: a key or a token would be
     sent there in the clear. The connector checks what a name resolves to. Raises EgressDenied."""
     try:

@@ -1,22 +1,36 @@
-"""Borrow a channel's credentials outside the relay, by the guarded connector."""
+"""Fetch a channel's credentials outside the relay, by the guarded connector."""
 
 import time
 from collections.abc import Collection
 from dataclasses import replace
 from typing import cast
 
-from gateway.providers.lending.loans import Ask, Lender, Loan, NotLent, Reply
+from gateway.providers.cloud_credentials.credentials import (
+    Ask,
+    Credentials,
+    CredentialsFailed,
+    CredentialSource,
+    Reply,
+)
+from lib.network.credential_sources import (
+    ANSWER_BYTES_MAX,
+    FETCH_S,
+    check_credential_source,
+    read_token_file,
+)
 from lib.network.egress import EgressPolicy, exchanged_at_most, guarded_client
-from lib.network.lenders import ANSWER_BYTES_MAX, BORROW_S, check_lender, read_token_file
 from lib.network.outbound import DIRECT, Outbound
 
 
-def borrow(
-    lender: Lender, policy: EgressPolicy, outbound: Outbound, token_files: Collection[str]
-) -> Loan:
-    """Return new credentials. Raises NotLent, FileDenied, EgressError, BadPem."""
-    until = time.monotonic() + BORROW_S
-    steps = lender.borrow(int(time.time()))
+def fetch(
+    source: CredentialSource,
+    policy: EgressPolicy,
+    outbound: Outbound,
+    token_files: Collection[str],
+) -> Credentials:
+    """Return new credentials. Raises CredentialsFailed, FileDenied, EgressError, BadPem."""
+    until = time.monotonic() + FETCH_S
+    steps = source.fetch(int(time.time()))
     try:
         step = next(steps)
         while True:
@@ -26,14 +40,14 @@ def borrow(
                 reply = Reply(200, read_token_file(step.path, token_files))
             step = steps.send(reply)
     except StopIteration as end:
-        return cast(Loan, end.value)
+        return cast(Credentials, end.value)
 
 
 def _ask(ask: Ask, policy: EgressPolicy, outbound: Outbound, until: float) -> Reply:
-    check_lender(policy, ask.url)
+    check_credential_source(policy, ask.url)
     left_s = until - time.monotonic()
     if left_s <= 0:
-        raise NotLent(f"no credentials in {BORROW_S:.0f} s")
+        raise CredentialsFailed(f"no credentials in {FETCH_S:.0f} s")
     own = DIRECT if ask.near else replace(outbound, cert_pem="", key_pem="")
     headers = {"accept": "application/json", **ask.headers}
     with guarded_client(

@@ -8,13 +8,13 @@ from urllib.parse import parse_qs
 import pytest
 
 from gateway.providers import provider_named
-from gateway.providers.lending.amazon import read_amazon_key
-from gateway.providers.lending.loans import (
+from gateway.providers.cloud_credentials.amazon import read_amazon_key
+from gateway.providers.cloud_credentials.credentials import (
     Ask,
     BadKey,
-    Loan,
-    NotGranted,
-    NotLent,
+    Credentials,
+    CredentialsFailed,
+    CredentialsRefused,
     ReadFile,
     Reply,
     Steps,
@@ -32,26 +32,26 @@ WEB = {
 }
 STS = f"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
   <AssumeRoleWithWebIdentityResult><Credentials>
-    <AccessKeyId>ASIALENT</AccessKeyId><SecretAccessKey>lent/secret+x</SecretAccessKey>
-    <SessionToken>lent==session</SessionToken><Expiration>{ENDS}</Expiration>
+    <AccessKeyId>ASIAISSUED</AccessKeyId><SecretAccessKey>issued/secret+x</SecretAccessKey>
+    <SessionToken>issued==session</SessionToken><Expiration>{ENDS}</Expiration>
   </Credentials></AssumeRoleWithWebIdentityResult>
 </AssumeRoleWithWebIdentityResponse>""".encode()
 EXPIRED = b"<Error><Code>ExpiredTokenException</Code><Message>Token expired</Message></Error>"
-SIGNER = AwsSigner("ASIALENT", "lent/secret+x", "lent==session")
+SIGNER = AwsSigner("ASIAISSUED", "issued/secret+x", "issued==session")
 
 
 def given(**over: Any) -> Reply:
     members = {
-        "Code": "Success", "AccessKeyId": "ASIALENT", "SecretAccessKey": "lent/secret+x",
-        "Token": "lent==session", "Expiration": ENDS,
+        "Code": "Success", "AccessKeyId": "ASIAISSUED", "SecretAccessKey": "issued/secret+x",
+        "Token": "issued==session", "Expiration": ENDS,
     } | over  # fmt: skip
     return Reply(200, json.dumps(members).encode(), DATE)
 
 
-def drive(key: dict[str, Any], *replies: Reply) -> tuple[list[Ask | ReadFile], Loan]:
-    lender = read_amazon_key(json.dumps(key))
-    assert lender is not None
-    steps: Steps = lender.borrow(NOW)
+def drive(key: dict[str, Any], *replies: Reply) -> tuple[list[Ask | ReadFile], Credentials]:
+    source = read_amazon_key(json.dumps(key))
+    assert source is not None
+    steps: Steps = source.fetch(NOW)
     taken = [next(steps)]
     for reply in replies[:-1]:
         taken.append(steps.send(reply))
@@ -61,7 +61,7 @@ def drive(key: dict[str, Any], *replies: Reply) -> tuple[list[Ask | ReadFile], L
 
 
 def test_a_web_identity_becomes_a_role() -> None:
-    (first, second), loan = drive(WEB, Reply(200, b"eyJ.token\n"), Reply(200, STS, DATE))
+    (first, second), credentials = drive(WEB, Reply(200, b"eyJ.token\n"), Reply(200, STS, DATE))
     assert first == ReadFile(WEB["token_file"])
     assert isinstance(second, Ask)
     assert (second.method, second.url) == ("POST", "https://sts.eu-west-1.amazonaws.com/")
@@ -70,15 +70,15 @@ def test_a_web_identity_becomes_a_role() -> None:
         "RoleArn": [WEB["role_arn"]], "RoleSessionName": ["weir"],
         "WebIdentityToken": ["eyJ.token"],
     }  # fmt: skip
-    # By the lender's clock: ours may be wrong.
-    assert (loan.signer, loan.ends_at_s) == (SIGNER, NOW + 3600)
+    # By the source's clock: ours may be wrong.
+    assert (credentials.signer, credentials.ends_at_s) == (SIGNER, NOW + 3600)
 
 
 def test_the_machine_gives_the_credentials_of_its_role() -> None:
     """IMDSv2: a token first, then the role's name, then its credentials."""
     key = {"type": "instance_metadata"}
     replies = (Reply(200, b"imds-token"), Reply(200, b"weir-role\n"), given())
-    steps, loan = drive(key, *replies)
+    steps, credentials = drive(key, *replies)
     base = "http://169.254.169.254/latest/"
     roles = f"{base}meta-data/iam/security-credentials/"
     wanted = {"x-aws-ec2-metadata-token-ttl-seconds": "21600"}
@@ -88,14 +88,14 @@ def test_the_machine_gives_the_credentials_of_its_role() -> None:
         Ask("GET", roles, token, near=True),
         Ask("GET", f"{roles}weir-role", token, near=True),
     ]
-    assert (loan.signer, loan.ends_at_s) == (SIGNER, NOW + 3600)
+    assert (credentials.signer, credentials.ends_at_s) == (SIGNER, NOW + 3600)
 
 
 def test_a_container_gives_its_credentials() -> None:
     key = {"type": "container", "uri": "http://169.254.170.2/v2/credentials/1"}
-    (step,), loan = drive(key, given())
+    (step,), credentials = drive(key, given())
     assert step == Ask("GET", key["uri"], {}, near=True)
-    assert loan.signer == SIGNER
+    assert credentials.signer == SIGNER
     pod = key | {"uri": "http://169.254.170.23/v1/credentials", "token_file": "/t"}
     (first, second), _ = drive(pod, Reply(200, b"eyJ.pod"), given())
     assert first == ReadFile("/t")
@@ -109,36 +109,41 @@ def test_a_container_gives_its_credentials() -> None:
         (
             WEB,
             [Reply(200, b"t"), Reply(400, EXPIRED)],
-            NotGranted,
+            CredentialsRefused,
             "ExpiredTokenException: Token expired",
         ),
-        (WEB, [Reply(200, b"t"), Reply(503, b"")], NotLent, "status 503"),
-        (WEB, [Reply(200, b"t"), Reply(200, b"<html>", DATE)], NotLent, "AccessKeyId"),
-        (WEB, [Reply(200, b" ")], NotLent, "holds no token"),
-        ({"type": "instance_metadata"}, [Reply(404, b"")], NotGranted, "status 404"),
-        ({"type": "instance_metadata"}, [Reply(200, b"t"), Reply(200, b"")], NotLent, "a value"),
+        (WEB, [Reply(200, b"t"), Reply(503, b"")], CredentialsFailed, "status 503"),
+        (WEB, [Reply(200, b"t"), Reply(200, b"<html>", DATE)], CredentialsFailed, "AccessKeyId"),
+        (WEB, [Reply(200, b" ")], CredentialsFailed, "holds no token"),
+        ({"type": "instance_metadata"}, [Reply(404, b"")], CredentialsRefused, "status 404"),
+        (
+            {"type": "instance_metadata"},
+            [Reply(200, b"t"), Reply(200, b"")],
+            CredentialsFailed,
+            "a value",
+        ),
         (
             {"type": "instance_metadata"},
             [Reply(200, b"t"), Reply(200, b"r"), given(Code="AssumeRoleUnauthorizedAccess")],
-            NotLent,
+            CredentialsFailed,
             "no credentials of the role r",
         ),
         (
             {"type": "container", "uri": "http://h/x"},
             [given(Expiration="2026-11-25T12:30:05Z")],
-            NotLent,
+            CredentialsFailed,
             "clock",
         ),
     ],
 )  # fmt: skip
 def test_no_credentials(key: Any, replies: list[Reply], kind: type, words: str) -> None:
-    lender = read_amazon_key(json.dumps(key))
-    assert lender is not None
-    steps = lender.borrow(NOW)
+    source = read_amazon_key(json.dumps(key))
+    assert source is not None
+    steps = source.fetch(NOW)
     next(steps)
     for reply in replies[:-1]:
         steps.send(reply)
-    with pytest.raises(NotLent, match=words) as error:
+    with pytest.raises(CredentialsFailed, match=words) as error:
         steps.send(replies[-1])
     assert type(error.value) is kind
 
@@ -160,7 +165,7 @@ def test_a_key_that_is_none(key: dict[str, Any]) -> None:
 
 def test_other_keys_sign_or_are_sent() -> None:
     bedrock = provider_named("bedrock")
-    assert bedrock.lender_of("AKIA|secret") is None
+    assert bedrock.credential_source_of("AKIA|secret") is None
     assert bedrock.signer_of("AKIA|secret") == AwsSigner("AKIA", "secret")
     text = json.dumps(WEB | {"session_name": "a|b"})
     assert (bedrock.signer_of(text), bedrock.headers(text, "converse")) == (

@@ -13,19 +13,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.oauth2 import service_account
 
 from gateway.providers import provider_named
-from gateway.providers.lending.google import SCOPE, TOKEN_URL, project_of, read_google_key
-from gateway.providers.lending.loans import (
+from gateway.providers.cloud_credentials.credentials import (
     RENEW_S,
     UNUSABLE_S,
     Ask,
     BadKey,
-    Loan,
-    NotGranted,
-    NotLent,
+    Credentials,
+    CredentialsFailed,
+    CredentialsRefused,
     ReadFile,
     Reply,
     Steps,
 )
+from gateway.providers.cloud_credentials.google import SCOPE, TOKEN_URL, project_of, read_google_key
 from gateway.providers.provider import BadAddress
 from tests.fakes.google_keys import EMAIL, KEY_ID, PRIVATE, PUBLIC, service_account_key
 
@@ -43,15 +43,15 @@ IMPERSONATION = (
 
 
 def token(seconds: Any = 3599, **over: Any) -> Reply:
-    members = {"access_token": "ya29.lent", "expires_in": seconds, "token_type": "Bearer"} | over
+    members = {"access_token": "ya29.issued", "expires_in": seconds, "token_type": "Bearer"} | over
     return Reply(200, json.dumps(members).encode())
 
 
-def drive(key: dict[str, Any], *replies: Reply) -> tuple[list[Ask | ReadFile], Loan]:
-    """Return the steps of a key, and the loan that comes of these replies."""
-    lender = read_google_key(json.dumps(key))
-    assert lender is not None
-    steps: Steps = lender.borrow(NOW)
+def drive(key: dict[str, Any], *replies: Reply) -> tuple[list[Ask | ReadFile], Credentials]:
+    """Return the steps of a key, and the credentials that come of these replies."""
+    source = read_google_key(json.dumps(key))
+    assert source is not None
+    steps: Steps = source.fetch(NOW)
     taken = [next(steps)]
     for reply in replies[:-1]:
         taken.append(steps.send(reply))
@@ -66,7 +66,7 @@ def asked(step: Ask | ReadFile) -> Ask:
 
 
 def test_a_service_account_signs_an_assertion() -> None:
-    (step,), loan = drive(service_account_key(), token())
+    (step,), credentials = drive(service_account_key(), token())
     ask = asked(step)
     assert (ask.method, ask.url, ask.near) == ("POST", TOKEN_URL, False)
     assert ask.headers == {"content-type": "application/x-www-form-urlencoded"}
@@ -81,9 +81,9 @@ def test_a_service_account_signs_an_assertion() -> None:
         "iss": EMAIL, "scope": SCOPE, "aud": TOKEN_URL, "iat": NOW - 10, "exp": NOW + 3590,
     }  # fmt: skip
     assert jwt.get_unverified_header(assertion) == {"alg": "RS256", "typ": "JWT", "kid": KEY_ID}
-    signed = loan.signer.headers("POST", "https://h/x", b"{}", NOW)
-    assert signed == {"authorization": "Bearer ya29.lent"}
-    assert loan.ends_at_s == NOW + 3599
+    signed = credentials.signer.headers("POST", "https://h/x", b"{}", NOW)
+    assert signed == {"authorization": "Bearer ya29.issued"}
+    assert credentials.ends_at_s == NOW + 3599
 
 
 def test_the_assertion_is_the_one_of_google_auth() -> None:
@@ -104,11 +104,11 @@ def test_the_assertion_is_the_one_of_google_auth() -> None:
     assert claims["exp"] - claims["iat"] == their_claims["exp"] - their_claims["iat"]
 
 
-def test_a_loan_is_renewed_before_its_end() -> None:
-    _, loan = drive(service_account_key(), token(3600))
+def test_credentials_are_renewed_before_their_end() -> None:
+    _, credentials = drive(service_account_key(), token(3600))
     renew, end = NOW + 3600 - RENEW_S, NOW + 3600 - UNUSABLE_S
-    assert (loan.is_fresh(renew - 1), loan.is_fresh(renew)) == (True, False)
-    assert (loan.is_usable(end - 1), loan.is_usable(end)) == (True, False)
+    assert (credentials.is_fresh(renew - 1), credentials.is_fresh(renew)) == (True, False)
+    assert (credentials.is_usable(end - 1), credentials.is_usable(end)) == (True, False)
     # A short one not in its first half.
     _, brief = drive(service_account_key(), token(60))
     assert (brief.is_fresh(NOW + 29), brief.is_fresh(NOW + 30)) == (True, False)
@@ -145,7 +145,7 @@ def test_a_foreign_token_is_exchanged(form: dict[str, str]) -> None:
     source = {"file": "/var/run/token", "format": form}
     content = b'{"t": "foreign"}' if form["type"] == "json" else b"foreign\n"
     key = EXTERNAL | {"credential_source": source}
-    (first, second), loan = drive(key, Reply(200, content), token())
+    (first, second), credentials = drive(key, Reply(200, content), token())
     assert first == ReadFile("/var/run/token")
     ask = asked(second)
     assert ask.url == EXTERNAL["token_url"]
@@ -157,7 +157,7 @@ def test_a_foreign_token_is_exchanged(form: dict[str, str]) -> None:
         "subject_token": ["foreign"],
         "subject_token_type": [EXTERNAL["subject_token_type"]],
     }
-    assert loan.ends_at_s == NOW + 3599
+    assert credentials.ends_at_s == NOW + 3599
 
 
 def test_the_exchanged_token_becomes_a_service_account() -> None:
@@ -166,34 +166,34 @@ def test_the_exchanged_token_becomes_a_service_account() -> None:
         "credential_source": source, "service_account_impersonation_url": IMPERSONATION,
         "service_account_impersonation": {"token_lifetime_seconds": 1200},
     }  # fmt: skip
-    # The lender's clock is an hour ahead of ours: the loan lasts as long as it was lent for.
-    lent = {"accessToken": "ya29.impersonated", "expireTime": "2026-11-25T12:50:00Z"}
-    last = Reply(200, json.dumps(lent).encode(), {"date": "Wed, 25 Nov 2026 12:30:00 GMT"})
-    (first, _, third), loan = drive(key, Reply(200, b"foreign"), token(), last)
+    # The source's clock is an hour ahead of ours: they last as long as they were given for.
+    issued = {"accessToken": "ya29.impersonated", "expireTime": "2026-11-25T12:50:00Z"}
+    last = Reply(200, json.dumps(issued).encode(), {"date": "Wed, 25 Nov 2026 12:30:00 GMT"})
+    (first, _, third), credentials = drive(key, Reply(200, b"foreign"), token(), last)
     assert asked(first).headers == {"metadata": "True"}
     ask = asked(third)
     assert (ask.url, json.loads(ask.body)) == (
         IMPERSONATION,
         {"scope": [SCOPE], "lifetime": "1200s"},
     )
-    assert ask.headers["authorization"] == "Bearer ya29.lent"
-    assert loan.ends_at_s == NOW + 1200
-    signed = loan.signer.headers("POST", "https://h", b"", NOW)
+    assert ask.headers["authorization"] == "Bearer ya29.issued"
+    assert credentials.ends_at_s == NOW + 1200
+    signed = credentials.signer.headers("POST", "https://h", b"", NOW)
     assert signed == {"authorization": "Bearer ya29.impersonated"}
 
 
 def refused(reply: Reply) -> str:
-    lender = read_google_key(json.dumps(service_account_key()))
-    assert lender is not None
-    steps = lender.borrow(NOW)
+    source = read_google_key(json.dumps(service_account_key()))
+    assert source is not None
+    steps = source.fetch(NOW)
     next(steps)
-    with pytest.raises(NotLent) as error:
+    with pytest.raises(CredentialsFailed) as error:
         steps.send(reply)
-    kind = "refused" if isinstance(error.value, NotGranted) else "failed"
+    kind = "refused" if isinstance(error.value, CredentialsRefused) else "failed"
     return f"{kind}: {error.value}"
 
 
-def test_a_refusal_names_the_lenders_reason() -> None:
+def test_a_refusal_names_the_reason() -> None:
     body = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
     text = refused(Reply(400, json.dumps(body).encode()))
     assert text.startswith("refused: ")
@@ -215,7 +215,7 @@ def test_a_refusal_names_the_lenders_reason() -> None:
         token(-3600),
     ],
 )
-def test_what_is_no_loan_is_a_failure(reply: Reply) -> None:
+def test_anything_else_is_a_failure(reply: Reply) -> None:
     assert refused(reply).startswith("failed: ")
 
 
@@ -267,10 +267,10 @@ def test_other_keys_are_sent_as_they_are() -> None:
     text = json.dumps(service_account_key(), indent=2)
     for dialect in vertex.dialects:
         assert vertex.headers(text, dialect) == vertex.dialects[dialect].headers
-    lender = vertex.lender_of(text)
-    assert lender is not None
-    assert (vertex.signer_of(text), lender.ending) == (None, KEY_ID[-4:])
-    # Equal keys share a loan, and no secret is shown.
-    assert lender == vertex.lender_of(json.dumps(service_account_key()))
-    assert hash(lender) == hash(vertex.lender_of(text))
-    assert PRIVATE not in repr(lender)
+    source = vertex.credential_source_of(text)
+    assert source is not None
+    assert (vertex.signer_of(text), source.ending) == (None, KEY_ID[-4:])
+    # Equal keys share their credentials, and no secret is shown.
+    assert source == vertex.credential_source_of(json.dumps(service_account_key()))
+    assert hash(source) == hash(vertex.credential_source_of(text))
+    assert PRIVATE not in repr(source)

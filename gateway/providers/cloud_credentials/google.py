@@ -25,23 +25,23 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.providers.lending.loans import (
+from gateway.providers.cloud_credentials.credentials import (
     FORM,
     Ask,
     BadKey,
+    Credentials,
+    CredentialsFailed,
+    CredentialSource,
     KeyMembers,
-    Lender,
-    Loan,
-    NotLent,
     Readers,
     ReadFile,
     Reply,
     Steps,
     TokenSigner,
     clock_of,
+    credentials_for,
     key_text,
     key_url,
-    loan_of,
     member,
     read_key,
     read_members,
@@ -73,7 +73,7 @@ class ServiceAccount:
     def ending(self) -> str:
         return self.key_id[-4:]
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         who = "the token endpoint of the service account"
         claims = {
             "iss": self.email,
@@ -102,7 +102,7 @@ class User:
     def ending(self) -> str:
         return self.refresh_token[-4:]
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         form = {
             "grant_type": "refresh_token",
             "client_id": self.client_id,
@@ -124,7 +124,7 @@ class Metadata:
     def ending(self) -> str:
         return ""
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         url = f"{self.endpoint}/computeMetadata/v1/instance/service-accounts/default/token"
         reply = yield Ask(
             "GET", f"{url}?{urlencode({'scopes': SCOPE})}", {"metadata-flavor": "Google"}, near=True
@@ -152,7 +152,7 @@ class ExternalAccount:
     def ending(self) -> str:
         return ""
 
-    def borrow(self, now_s: int) -> Steps:
+    def fetch(self, now_s: int) -> Steps:
         if self.path:
             reply = yield ReadFile(self.path)
         else:
@@ -168,10 +168,10 @@ class ExternalAccount:
             "subject_token_type": self.subject_token_type,
         }
         reply = yield _post(self.token_url, form)
-        loan = _token_of(reply, now_s, who)
+        credentials = _token_of(reply, now_s, who)
         if not self.impersonation_url:
-            return loan
-        headers = dict(loan.signer.headers("POST", self.impersonation_url, b"", now_s))
+            return credentials
+        headers = dict(credentials.signer.headers("POST", self.impersonation_url, b"", now_s))
         body = {"scope": [SCOPE], "lifetime": f"{self.lifetime_s}s"}
         reply = yield Ask(
             "POST",
@@ -188,20 +188,20 @@ class ExternalAccount:
                 read_members(reply, who)
             text = reply.body.decode("utf-8", "replace").strip()
             if not text:
-                raise NotLent(f"{who} is empty")
+                raise CredentialsFailed(f"{who} is empty")
             return text
         return member(read_members(reply, who), self.field_name, who)
 
 
-def read_google_key(text: str) -> Lender | None:
-    """Return who lends with a key, or None for a key that is sent as it is. Raises BadKey."""
+def read_google_key(text: str) -> CredentialSource | None:
+    """Return the source that a key names; None for a key that is sent as it is. Raises BadKey."""
     return read_key(text, _READERS)
 
 
 def project_of(text: str) -> str:
     """Return the project that a key names, "" for none. Raises BadKey."""
-    lender = read_google_key(text)
-    return str(getattr(lender, "project", ""))
+    source = read_google_key(text)
+    return str(getattr(source, "project", ""))
 
 
 def sign_jwt(private_key: str, head: Mapping[str, str], claims: Mapping[str, object]) -> str:
@@ -222,7 +222,7 @@ def _load(pem: str) -> RSAPrivateKey:
     return key
 
 
-def _service_account(key: KeyMembers) -> Lender:
+def _service_account(key: KeyMembers) -> CredentialSource:
     account = ServiceAccount(
         email=key_text(key, "client_email"),
         key_id=key_text(key, "private_key_id"),
@@ -234,7 +234,7 @@ def _service_account(key: KeyMembers) -> Lender:
     return account
 
 
-def _user(key: KeyMembers) -> Lender:
+def _user(key: KeyMembers) -> CredentialSource:
     return User(
         client_id=key_text(key, "client_id"),
         client_secret=key_text(key, "client_secret"),
@@ -244,11 +244,11 @@ def _user(key: KeyMembers) -> Lender:
     )
 
 
-def _metadata(key: KeyMembers) -> Lender:
+def _metadata(key: KeyMembers) -> CredentialSource:
     return Metadata(key_url(key, "endpoint", METADATA), key_text(key, "project_id", ""))
 
 
-def _external_account(key: KeyMembers) -> Lender:
+def _external_account(key: KeyMembers) -> CredentialSource:
     source = key.get("credential_source")
     if not isinstance(source, dict):
         raise BadKey("the key needs credential_source")
@@ -290,23 +290,23 @@ def _post(url: str, form: Mapping[str, str]) -> Ask:
     return Ask("POST", url, {"content-type": FORM}, urlencode(form).encode())
 
 
-def _token_of(reply: Reply, now_s: int, who: str) -> Loan:
+def _token_of(reply: Reply, now_s: int, who: str) -> Credentials:
     members = read_members(reply, who)
     token, seconds = member(members, "access_token", who), members.get("expires_in")
     if not isinstance(seconds, int):
-        raise NotLent(f"{who} did not answer with expires_in")
-    return loan_of(TokenSigner(token), seconds, now_s, who)
+        raise CredentialsFailed(f"{who} did not answer with expires_in")
+    return credentials_for(TokenSigner(token), seconds, now_s, who)
 
 
-def _impersonated(reply: Reply, now_s: int) -> Loan:
+def _impersonated(reply: Reply, now_s: int) -> Credentials:
     who = "the impersonation of the service account"
     members = read_members(reply, who)
     token, ends = member(members, "accessToken", who), member(members, "expireTime", who)
     try:
         ends_at_s = int(datetime.fromisoformat(ends).timestamp())
     except (ValueError, OverflowError):
-        raise NotLent(f"{who} did not answer with expireTime") from None
-    return loan_of(TokenSigner(token), ends_at_s - clock_of(reply, now_s), now_s, who)
+        raise CredentialsFailed(f"{who} did not answer with expireTime") from None
+    return credentials_for(TokenSigner(token), ends_at_s - clock_of(reply, now_s), now_s, who)
 
 
 def _encode(value: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
-"""The steps by which credentials are borrowed.
+"""The steps by which credentials are fetched.
 
-NotLent         no credentials came of it; the message is for operators
-  NotGranted      the lender refused this key
+CredentialsFailed         no credentials came of it; the message is for operators
+  CredentialsRefused      the source refused this key
 BadKey          the text is no key of the provider's kinds; the message says what is missing
 """
 
@@ -13,24 +13,24 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.providers.signing import Signer
 
-# A loan is renewed when less than this is left (google-auth has 3:45 minutes, botocore 10), but not
-# in its first half; and no longer used when less than that is left: a request needs some time to
-# arrive.
+# Credentials are renewed when less than this is left (google-auth has 3:45 minutes, botocore 10),
+# but not in their first half; and no longer used when less than UNUSABLE_S is left: a request needs
+# some time to arrive.
 RENEW_S: Final = 240
 UNUSABLE_S: Final = 10
-# A shorter one would be asked for again with every request.
-_LOAN_S_MIN: Final = 30
-_LOAN_S_MAX: Final = 10**9
+# Shorter ones would be fetched again for every request.
+_LIFETIME_S_MIN: Final = 30
+_LIFETIME_S_MAX: Final = 10**9
 _SHOWN_MAX: Final = 300
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-class NotLent(Exception):
+class CredentialsFailed(Exception):
     """No credentials came of it. The message names the cause, and no secret."""
 
 
-class NotGranted(NotLent):
-    """The lender refused the key: it is wrong, revoked, or may not do this."""
+class CredentialsRefused(CredentialsFailed):
+    """The source refused the key: it is wrong, revoked, or may not do this."""
 
 
 class BadKey(ValueError):
@@ -38,7 +38,7 @@ class BadKey(ValueError):
 
 
 class Ask(NamedTuple):
-    """A request to a lender. `near`: it goes to an address of the machine itself, never through a
+    """A request to a source. `near`: it goes to an address of the machine itself, never through a
     proxy."""
 
     method: str
@@ -62,7 +62,7 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Loan(NamedTuple):
+class Credentials(NamedTuple):
     """What signs requests until `ends_at_s`, and is to be renewed from `renew_at_s` on (Unix
     seconds by our clock)."""
 
@@ -78,18 +78,18 @@ class Loan(NamedTuple):
         return now_s < self.renew_at_s
 
 
-Steps = Generator[Ask | ReadFile, Reply, Loan]
+Steps = Generator[Ask | ReadFile, Reply, Credentials]
 
 
-class Lender(Protocol):
-    """A key that credentials are borrowed with; equal keys share a loan. `ending` is what tells it
+class CredentialSource(Protocol):
+    """A key by which credentials are fetched; equal keys share them. `ending` is what tells it
     from others on pages."""
 
     @property
     def ending(self) -> str: ...
 
-    def borrow(self, now_s: int) -> Steps:
-        """Yield what is to be sent or read, one after another. Raises NotLent."""
+    def fetch(self, now_s: int) -> Steps:
+        """Yield what is to be sent or read, one after another. Raises CredentialsFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,12 @@ class TokenSigner:
 
 
 KeyMembers = Mapping[str, Any]
-Readers = Mapping[str, Callable[[KeyMembers], Lender]]
+Readers = Mapping[str, Callable[[KeyMembers], CredentialSource]]
 
 
-def read_key(text: str, readers: Readers) -> Lender | None:
-    """Return who lends with a key in JSON, by its `type`; None for any other key. Raises BadKey."""
+def read_key(text: str, readers: Readers) -> CredentialSource | None:
+    """Return the source that a key in JSON names by its `type`; None for any other key. Raises
+    BadKey."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -143,44 +144,47 @@ def tag(text: str, name: str) -> str:
 
 
 def read_members(reply: Reply, who: str) -> dict[str, Any]:
-    """Return the members of a successful reply in JSON. Raises NotLent."""
+    """Return the members of a successful reply in JSON. Raises CredentialsFailed."""
     check_status(reply, who)
     try:
         members = json.loads(reply.body)
     except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):
-        raise NotLent(f"{who} did not answer with JSON")
+        raise CredentialsFailed(f"{who} did not answer with JSON")
     return members
 
 
 def check_status(reply: Reply, who: str) -> None:
-    """Raise NotGranted for a refusal (4xx), and NotLent for any other status than a success."""
+    """Raise CredentialsRefused for a refusal (4xx), and CredentialsFailed for any other status
+    than a success."""
     if 200 <= reply.status < 300:
         return
     text = f"{who} answered with status {reply.status}{_reason(reply)}"
     if 400 <= reply.status < 500 and reply.status not in (408, 429):
-        raise NotGranted(text)
-    raise NotLent(text)
+        raise CredentialsRefused(text)
+    raise CredentialsFailed(text)
 
 
 def member(members: Mapping[str, Any], name: str, who: str) -> str:
-    """Return a text that a reply must have. Raises NotLent."""
+    """Return a text that a reply must have. Raises CredentialsFailed."""
     value = members.get(name)
     if not isinstance(value, str) or not value or not (value.isascii() and value.isprintable()):
-        raise NotLent(f"{who} did not answer with {name}")
+        raise CredentialsFailed(f"{who} did not answer with {name}")
     return value
 
 
-def loan_of(signer: Signer, seconds: int, now_s: int, who: str) -> Loan:
-    """Return a loan for so many seconds. Raises NotLent for one that is over at once."""
-    if not _LOAN_S_MIN <= seconds < _LOAN_S_MAX:
-        raise NotLent(f"{who} lent for {seconds} seconds; check the clock of this server")
-    return Loan(signer, now_s + max(seconds - RENEW_S, seconds // 2), now_s + seconds)
+def credentials_for(signer: Signer, seconds: int, now_s: int, who: str) -> Credentials:
+    """Return credentials for so many seconds. Raises CredentialsFailed if they end at once."""
+    if not _LIFETIME_S_MIN <= seconds < _LIFETIME_S_MAX:
+        raise CredentialsFailed(
+            f"{who} gave credentials for {seconds} seconds; check the clock of this server"
+        )
+    return Credentials(signer, now_s + max(seconds - RENEW_S, seconds // 2), now_s + seconds)
 
 
 def clock_of(reply: Reply, now_s: int) -> int:
-    """Return the time by the lender's clock, else by ours."""
+    """Return the time by the source's clock, else by ours."""
     try:
         return int(parsedate_to_datetime(reply.headers.get("date", "")).timestamp())
     except (ValueError, OverflowError):
@@ -188,7 +192,7 @@ def clock_of(reply: Reply, now_s: int) -> int:
 
 
 def _reason(reply: Reply) -> str:
-    """Return what the lender says, as a part of our sentence: in OAuth's members (RFC 6749, section
+    """Return what the source says, as a part of our sentence: in OAuth's members (RFC 6749, section
     5.2), Google's, or Amazon's XML."""
     text = reply.body[:4096].decode("utf-8", "replace")
     try:

@@ -1,5 +1,5 @@
-"""Loans over time: renewed beside requests, kept while the lender is away, and what each failure
-says to operators."""
+"""Temporary credentials over time: renewed beside requests, kept while the source is away, and what
+each failure says to operators."""
 
 import asyncio
 import json
@@ -10,14 +10,14 @@ from typing import Any, cast
 import pytest
 
 from gateway.channels.timeouts import Timeouts
-from gateway.providers.lending.amazon import read_amazon_key
-from gateway.providers.lending.google import read_google_key
-from gateway.providers.lending.loans import Lender
+from gateway.providers.cloud_credentials.amazon import read_amazon_key
+from gateway.providers.cloud_credentials.credentials import CredentialSource
+from gateway.providers.cloud_credentials.google import read_google_key
 from gateway.providers.signing import Signer
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT
 from relay.routing.snapshot import Channel
-from relay.upstream.loans import Loans, NoLoan
+from relay.upstream.credential_cache import CredentialCache, NoCredentials
 from tests.fakes.google_keys import service_account_key
 from tests.fakes.listeners import refused_port
 from tests.fakes.upstream import FakeUpstream
@@ -27,7 +27,7 @@ LISTED = EgressPolicy(["127.0.0.1/32"])
 
 
 class Clock:
-    """Our clock, by which the fake lends too; it judges assertions by the machine's."""
+    """Our clock, by which the fake issues tokens too; it judges assertions by the machine's."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead_s = 0.0
@@ -45,69 +45,71 @@ def channel(seconds: float = 60.0) -> Channel:
     class _Channel:
         timeouts = Timeouts(connect=3.0, first_content=seconds, idle=60.0, total=600.0)
         outbound = DIRECT
-        lenders = ()
+        credential_sources = ()
 
     return cast(Channel, _Channel())
 
 
-def lender_of(key: str) -> Lender:
-    lender = read_google_key(key)
-    assert lender is not None
-    return lender
+def credential_source_of(key: str) -> CredentialSource:
+    source = read_google_key(key)
+    assert source is not None
+    return source
 
 
 def token_of(signer: Signer) -> str:
     return signer.headers("POST", "https://h", b"", 0)["authorization"]
 
 
-async def borrow(kept: Loans, lender: Lender, policy: EgressPolicy = LISTED) -> str:
-    return token_of(await kept.signer(lender, channel(), policy))
+async def fetch(
+    kept: CredentialCache, source: CredentialSource, policy: EgressPolicy = LISTED
+) -> str:
+    return token_of(await kept.signer(source, channel(), policy))
 
 
-async def settled(kept: Loans) -> None:
+async def settled(kept: CredentialCache) -> None:
     await asyncio.gather(*kept._renewals.values())
 
 
-def test_a_loan_is_renewed_beside_requests(vertex: FakeVertex, monkeypatch: Any) -> None:
+def test_credentials_are_renewed_beside_requests(vertex: FakeVertex, monkeypatch: Any) -> None:
     clock = Clock(monkeypatch)
 
     async def run() -> None:
-        kept, lender = Loans(), lender_of(vertex.machine_key)
-        first = await borrow(kept, lender)
+        kept, source = CredentialCache(), credential_source_of(vertex.machine_key)
+        first = await fetch(kept, source)
         clock.ahead_s = 3300
-        assert await borrow(kept, lender) == first
-        assert vertex.loans == 1
+        assert await fetch(kept, source) == first
+        assert vertex.issued == 1
         clock.ahead_s = 3400
         # Nobody waits for the renewal, and there is one.
-        assert {await borrow(kept, lender) for _ in range(5)} == {first}
+        assert {await fetch(kept, source) for _ in range(5)} == {first}
         clock.ahead_s = 0
         await settled(kept)
-        assert vertex.loans == 2
-        assert await borrow(kept, lender) != first
-        assert vertex.loans == 2
+        assert vertex.issued == 2
+        assert await fetch(kept, source) != first
+        assert vertex.issued == 2
 
     asyncio.run(run())
 
 
-def test_an_ended_loan_is_waited_for(vertex: FakeVertex, monkeypatch: Any) -> None:
+def test_ended_credentials_are_waited_for(vertex: FakeVertex, monkeypatch: Any) -> None:
     """P8: nobody is sent with credentials that end on the way."""
     clock = Clock(monkeypatch)
 
     async def run() -> None:
-        kept, lender = Loans(), lender_of(vertex.machine_key)
-        first = await borrow(kept, lender)
-        vertex.lends = "500"
+        kept, source = CredentialCache(), credential_source_of(vertex.machine_key)
+        first = await fetch(kept, source)
+        vertex.fault = "500"
         clock.ahead_s = 3580
-        assert await borrow(kept, lender) == first
+        assert await fetch(kept, source) == first
         await settled(kept)
         clock.ahead_s = 3595
-        with pytest.raises(NoLoan) as error:
-            await borrow(kept, lender)
+        with pytest.raises(NoCredentials) as error:
+            await fetch(kept, source)
         assert error.value.fault == "F1"
         clock.ahead_s = 0
-        vertex.lends = ""
-        kept._loans.clear()
-        assert await borrow(kept, lender) != first
+        vertex.fault = ""
+        kept._credentials.clear()
+        assert await fetch(kept, source) != first
 
     asyncio.run(run())
 
@@ -117,15 +119,15 @@ def test_a_failed_renewal_waits_before_the_next(vertex: FakeVertex, monkeypatch:
     clock = Clock(monkeypatch)
 
     async def run() -> None:
-        kept, lender = Loans(), lender_of(vertex.machine_key)
-        await borrow(kept, lender)
-        vertex.lends, clock.ahead_s = "500", 3400
-        await borrow(kept, lender)
+        kept, source = CredentialCache(), credential_source_of(vertex.machine_key)
+        await fetch(kept, source)
+        vertex.fault, clock.ahead_s = "500", 3400
+        await fetch(kept, source)
         await settled(kept)
-        await borrow(kept, lender)
+        await fetch(kept, source)
         assert not kept._renewals
         clock.ahead_s = 3416
-        await borrow(kept, lender)
+        await fetch(kept, source)
         assert len(kept._renewals) == 1
         await settled(kept)
 
@@ -134,41 +136,41 @@ def test_a_failed_renewal_waits_before_the_next(vertex: FakeVertex, monkeypatch:
 
 def test_a_client_that_leaves_ends_no_renewal(vertex: FakeVertex) -> None:
     async def run() -> None:
-        kept, lender = Loans(), lender_of(vertex.key)
-        leaving = asyncio.create_task(borrow(kept, lender))
-        staying = asyncio.create_task(borrow(kept, lender))
+        kept, source = CredentialCache(), credential_source_of(vertex.key)
+        leaving = asyncio.create_task(fetch(kept, source))
+        staying = asyncio.create_task(fetch(kept, source))
         await asyncio.sleep(0)
         leaving.cancel()
         assert (await staying).startswith("Bearer ya29.")
-        assert vertex.loans == 1
+        assert vertex.issued == 1
 
     asyncio.run(run())
 
 
-def test_only_the_refused_loan_is_dropped(vertex: FakeVertex) -> None:
+def test_only_refused_credentials_are_dropped(vertex: FakeVertex) -> None:
     async def run() -> None:
-        kept, lender = Loans(), lender_of(vertex.key)
-        first = await kept.signer(lender, channel(), LISTED)
-        kept.drop(lender, first)
-        second = await kept.signer(lender, channel(), LISTED)
-        kept.drop(lender, first)
-        assert await kept.signer(lender, channel(), LISTED) is second
-        assert vertex.loans == 2
+        kept, source = CredentialCache(), credential_source_of(vertex.key)
+        first = await kept.signer(source, channel(), LISTED)
+        kept.drop(source, first)
+        second = await kept.signer(source, channel(), LISTED)
+        kept.drop(source, first)
+        assert await kept.signer(source, channel(), LISTED) is second
+        assert vertex.issued == 2
 
     asyncio.run(run())
 
 
 def refusal(key: str, policy: EgressPolicy = LISTED, *, seconds: float = 60.0) -> tuple[str, str]:
     async def run() -> tuple[str, str]:
-        with pytest.raises(NoLoan) as error:
-            await Loans().signer(lender_of(key), channel(seconds), policy)
+        with pytest.raises(NoCredentials) as error:
+            await CredentialCache().signer(credential_source_of(key), channel(seconds), policy)
         return error.value.fault, error.value.detail
 
     return asyncio.run(run())
 
 
 def test_a_wrong_clock_is_named(vertex: FakeVertex, monkeypatch: Any) -> None:
-    """F5, as for a key that is refused; the reason is the lender's."""
+    """F5, as for a key that is refused; the reason is the source's."""
     clock = Clock(monkeypatch)
     for ahead_s in (86_400, -86_400):
         clock.ahead_s = ahead_s
@@ -180,11 +182,11 @@ def test_a_wrong_clock_is_named(vertex: FakeVertex, monkeypatch: Any) -> None:
 
 def test_a_metadata_service_that_hangs(vertex: FakeVertex) -> None:
     """F4, in time."""
-    vertex.lends = "hang"
+    vertex.fault = "hang"
     assert refusal(vertex.machine_key, seconds=1.0) == ("F4", "no credentials in 0.5 s")
 
 
-def test_only_listed_addresses_lend_without_tls(vertex: FakeVertex) -> None:
+def test_only_listed_addresses_do_without_tls(vertex: FakeVertex) -> None:
     """P13: the machine's own address is permitted by the operator, or not asked."""
     fault, detail = refusal(vertex.machine_key, EgressPolicy())
     assert fault == "F1"
@@ -195,24 +197,24 @@ def test_only_listed_addresses_lend_without_tls(vertex: FakeVertex) -> None:
     fault, detail = refusal(inside, EgressPolicy())
     assert fault == "F1"
     assert "is not a public address" in detail
-    assert vertex.loans == 0
+    assert vertex.issued == 0
 
 
-def test_a_lender_that_nobody_listens_for() -> None:
+def test_a_source_that_is_not_there() -> None:
     with refused_port() as port:
         key = json.dumps(service_account_key(f"http://127.0.0.1:{port}/token"))
         assert refusal(key)[0] == "F1"
 
 
 def test_an_unlisted_file_is_not_read() -> None:
-    lender = read_amazon_key(
+    source = read_amazon_key(
         '{"type": "web_identity", "role_arn": "r", "token_file": "/etc/hostname"}'
     )
-    assert lender is not None
+    assert source is not None
 
     async def run() -> None:
-        with pytest.raises(NoLoan, match="CLOUD_TOKEN_FILES") as error:
-            await Loans(("/run/token",)).signer(lender, channel(), LISTED)
+        with pytest.raises(NoCredentials, match="CLOUD_TOKEN_FILES") as error:
+            await CredentialCache(("/run/token",)).signer(source, channel(), LISTED)
         assert error.value.fault == "F5"
 
     asyncio.run(run())
