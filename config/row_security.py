@@ -81,7 +81,17 @@ class Owner:
         return f"{self.column} = '{self.prefix}' || {TENANT}"
 
 
-Bond = Own | Through | Among | Owner
+@dataclass(frozen=True)
+class Either:
+    """Some rows are bound in one way, the others in another."""
+
+    bonds: "tuple[Bond, ...]"
+
+    def condition(self, table: str) -> str:
+        return " OR ".join(bond.condition(table) for bond in self.bonds)
+
+
+Bond = Own | Through | Among | Owner | Either
 
 BOUND: Final[Mapping[str, Bond]] = {
     "accounts.Organisation": Own("id"),
@@ -106,7 +116,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.LedgerLine": Among("account_id", "billing.Account"),
     "billing.Hold": Own(),
     "billing.Budget": Own(),
-    "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
+    "billing.BudgetWindow": Either((Through("budget_id", "billing.Budget"), Own())),
+    "billing.EndedSession": Own(),
     "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
     "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
     "billing.OrganisationPlan": Own(),
