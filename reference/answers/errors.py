@@ -97,7 +97,7 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         _("Use another model, or ask for less in x-weir-data-policy."),
     ),
     "session_ended": ErrorHelp(
-        _("Somebody ended the session that the request belongs to."),
+        _("The session of the request was ended."),
         _("Start another session, or reopen this one on the page that the message names."),
     ),
     "model_not_found": ErrorHelp(

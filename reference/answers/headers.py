@@ -76,7 +76,7 @@ SENT: Final[tuple[Field, ...]] = (
             "The most that the session of the request may cost, in USD, with all its sub-agents: "
             "what is spent and reserved, from its first request on. A request that could exceed "
             "it is rejected with 402, and the session continues with a higher number. It never "
-            "raises a budget. A request that names no session is rejected with 400."
+            "increases a budget. A request that names no session is rejected with 400."
         ),
     ),
     Field(

@@ -48,7 +48,7 @@ class SessionOut(Schema):
     meters: Meters
     charge: str = Field(description="USD, exact.")
     ended_at: dt.datetime | None = Field(
-        description="When somebody ended it: its requests are rejected until it is reopened."
+        description="When it was ended: its requests are rejected until it is reopened."
     )
     limit: str | None = Field(
         description="The tightest limit of this session: a budget per session, or what its client "
