@@ -33,7 +33,9 @@ def _session(world: World, at: Place) -> str:
 
 def _ended_session(world: World, at: Place) -> str:
     session = _session(world, at)
-    EndedSession.objects.create(session_id=parse_id(session), organisation=at.organisation)
+    EndedSession.objects.create(
+        session_id=parse_id(session) or new_id(), organisation=at.organisation
+    )
     return session
 
 

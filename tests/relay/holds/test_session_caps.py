@@ -5,6 +5,7 @@ import itertools
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
