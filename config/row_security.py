@@ -81,17 +81,7 @@ class Owner:
         return f"{self.column} = '{self.prefix}' || {TENANT}"
 
 
-@dataclass(frozen=True)
-class Either:
-    """Some rows are bound in one way, the others in another."""
-
-    bonds: "tuple[Bond, ...]"
-
-    def condition(self, table: str) -> str:
-        return " OR ".join(bond.condition(table) for bond in self.bonds)
-
-
-Bond = Own | Through | Among | Owner | Either
+Bond = Own | Through | Among | Owner
 
 BOUND: Final[Mapping[str, Bond]] = {
     "accounts.Organisation": Own("id"),
@@ -116,7 +106,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.LedgerLine": Among("account_id", "billing.Account"),
     "billing.Hold": Own(),
     "billing.Budget": Own(),
-    "billing.BudgetWindow": Either((Through("budget_id", "billing.Budget"), Own())),
+    "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
     "billing.EndedSession": Own(),
     "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
     "billing.BudgetRaise": Through("budget_id", "billing.Budget"),

@@ -38,17 +38,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="budgetwindow",
-            name="organisation",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="+",
-                to="accounts.organisation",
-            ),
-        ),
-        migrations.AddField(
-            model_name="budgetwindow",
             name="session_id",
             field=models.UUIDField(null=True),
         ),
@@ -98,13 +87,7 @@ class Migration(migrations.Migration):
             model_name="budgetwindow",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("budget__isnull", False), ("organisation", None)),
-                    models.Q(
-                        ("budget", None),
-                        ("organisation__isnull", False),
-                        ("session_id__isnull", False),
-                    ),
-                    _connector="OR",
+                    ("budget__isnull", False), ("session_id__isnull", False), _connector="OR"
                 ),
                 name="budget_window_of_somebody",
             ),

@@ -125,17 +125,14 @@ class BudgetWindow(models.Model):
     `cap_nano` is the budget's amount, or the amount already used when the limit was lowered below
     it; the database enforces it (P2). The windows of a budget never overlap: an exclusion
     constraint in the migration. A budget without a period has one window, to the year 9999, and so
-    has each session. A session whose client sends a limit of its own has a window without a budget,
-    which names the organisation; its `cap_nano` is the limit that was sent last.
+    has each session. A session whose client sends a limit of its own has a window without a budget;
+    its `cap_nano` is the limit that was sent last.
     `brought_nano` is the part of the spending from before the budget existed. `refused_at` is when
     it first refused a request under its present limit.
     """
 
     id = models.BigAutoField(primary_key=True)
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows", null=True)
-    organisation = models.ForeignKey(
-        "accounts.Organisation", models.CASCADE, related_name="+", null=True, db_index=False
-    )
     session_id = models.UUIDField(null=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
@@ -160,8 +157,7 @@ class BudgetWindow(models.Model):
                 name="session_window_once",
             ),
             models.CheckConstraint(
-                condition=models.Q(budget__isnull=False, organisation=None)
-                | models.Q(budget=None, organisation__isnull=False, session_id__isnull=False),
+                condition=models.Q(budget__isnull=False) | models.Q(session_id__isnull=False),
                 name="budget_window_of_somebody",
             ),
             models.CheckConstraint(

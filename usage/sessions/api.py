@@ -9,8 +9,9 @@ from ninja import Query, Router
 from pydantic import Field
 
 from accounts.access import actors
-from accounts.access.actors import Actor
+from accounts.access.actors import Actor, organisation_of
 from billing.currency.money import format_usd
+from billing.limits import ended_sessions
 from lib.api import pagination
 from lib.api.openapi import Schema
 from lib.ids import id_text, parse_id
@@ -141,7 +142,9 @@ def end_session(request: HttpRequest, id: str) -> dict[str, Any]:
     within a second. A developer ends their own. Repeating it changes nothing."""
     actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
-    return _ended(session, endings.end_session(actor, session).ended_at)
+    return _ended(
+        session, ended_sessions.end_session(actor, organisation_of(actor), *session).ended_at
+    )
 
 
 @router.post("/sessions/{id}/reopen", response=EndedSessionOut, summary="Reopen a session")
@@ -149,7 +152,7 @@ def reopen_session(request: HttpRequest, id: str) -> dict[str, Any]:
     """The session continues with its next request. Repeating it changes nothing."""
     actor = actors.actor_of(request)
     session = endings.access_endable(actor, parse_id(id))
-    endings.reopen_session(actor, session)
+    ended_sessions.reopen_session(actor, organisation_of(actor), *session)
     return _ended(session, None)
 
 

@@ -1,19 +1,12 @@
-"""Sessions that somebody ends: the next request of one is refused, and its running requests end
-within a second (`relay/credentials/revocation.py`)."""
+"""Which sessions somebody may end (`billing/limits/ended_sessions.py`), and whose a session is."""
 
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
 from django.http import Http404
 
-from accounts.access.actors import Actor, organisation_of
-from accounts.audit import audit
-from accounts.audit.epoch import bump_epoch
-from accounts.models import Organisation
-from billing.ledger.accounts import WALLET_KINDS
-from billing.ledger.ledger import open_and_lock
-from billing.models import BudgetWindow, EndedSession
+from accounts.access.actors import Actor
+from accounts.models import Organisation, User
 from usage.reports.filters import Scope
 from usage.reports.visibility import Period, run, where_of
 
@@ -36,52 +29,22 @@ def access_endable(actor: Actor, id: UUID | None) -> Endable:
     return Endable(id, rows[0][0] or "")
 
 
-def end_session(actor: Actor, session: Endable) -> EndedSession:
-    """End a session; one that is ended stays so."""
-    organisation = organisation_of(actor)
-    with transaction.atomic():
-        # No admission is beside it, so that all that was admitted before is found running.
-        open_and_lock([organisation.id], WALLET_KINDS)
-        ended, is_new = EndedSession.objects.get_or_create(
-            session_id=session.id, defaults={"organisation": organisation}
-        )
-        if is_new:
-            audit.record(actor, organisation, "agent_session.ended", ended, name=session.name)
-            bump_epoch()
-    return ended
-
-
-def reopen_session(actor: Actor, session: Endable) -> None:
-    """Let a session continue that was ended; one that was not stays as it is."""
-    organisation = organisation_of(actor)
-    with transaction.atomic():
-        open_and_lock([organisation.id], WALLET_KINDS)
-        ended = EndedSession.objects.filter(session_id=session.id).first()
-        if ended is None:
-            return
-        audit.record(actor, organisation, "agent_session.reopened", ended, name=session.name)
-        ended.delete()
-
-
-def organisation_of_session(id: UUID | None) -> Organisation:
-    """Return the organisation of a session that was ended or that has a limit, before it is known
-    who asks. Raises Http404.
+def organisation_of_session(user: User, id: UUID | None) -> Organisation:
+    """Return the organisation, of those that a person belongs to, that has requests of a session.
+    Raises Http404.
     """
-    if id is None:
+    organisations = Organisation.objects.filter(memberships__user=user)
+    ids = list(organisations.values_list("id", flat=True))
+    rows = run(_ORGANISATION, {"session": id, "organisations": ids}) if id is not None else []
+    if not rows:
         raise Http404
-    ended = EndedSession.objects.filter(session_id=id).select_related("organisation").first()
-    if ended is not None:
-        return ended.organisation
-    windows = BudgetWindow.objects.filter(session_id=id)
-    window = windows.select_related("organisation", "budget__organisation").first()
-    if window is None:
-        raise Http404
-    organisation = window.budget.organisation if window.budget else window.organisation
-    if organisation is None:
-        raise Http404
-    return organisation
+    return organisations.get(id=rows[0][0])
 
 
+_ORGANISATION: Final = """
+    SELECT r.organisation_id FROM usage_usagerecord r
+    WHERE r.organisation_id = ANY (%(organisations)s) AND r.session_id = %(session)s AND r.final
+    LIMIT 1"""
 _FOUND: Final = """
     (SELECT r.session->>'name' FROM usage_usagerecord r WHERE {where} AND r.final LIMIT 1)
     UNION ALL

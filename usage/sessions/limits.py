@@ -7,6 +7,7 @@ from uuid import UUID
 
 from billing.limits.budgets import database_now
 from billing.models import BudgetWindow
+from lib.database.tenancy import use_tenant
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Session
     now = database_now()
     windows = BudgetWindow.objects.filter(session_id__in=session_ids).select_related("budget")
     limits: dict[UUID, list[SessionLimit]] = {}
-    for window in windows.order_by("id"):
+    # A window without a budget names no tenant.
+    with use_tenant(None):
+        rows = list(windows.order_by("id"))
+    for window in rows:
         budget = window.budget
         if window.session_id is None or (budget is not None and not budget.enabled):
             continue
@@ -44,4 +48,4 @@ def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Session
             held_nano=window.held_nano,
         )
         limits.setdefault(window.session_id, []).append(limit)
-    return {id: sorted(rows, key=lambda row: row.left_nano) for id, rows in limits.items()}
+    return {id: sorted(found, key=lambda limit: limit.left_nano) for id, found in limits.items()}

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,9 +17,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import access, actors
 from accounts.access.access import AccessDenied
-from accounts.access.actors import Actor, slug_of
+from accounts.access.actors import Actor, organisation_of, slug_of
 from accounts.access.guards import organisation_page, signed_in_view
+from accounts.models import User
 from accounts.preferences.table_preferences import read_table
+from billing.limits import ended_sessions
 from lib import clock
 from lib.htmx import back_to, redirect_to
 from lib.ids import id_text, parse_id
@@ -178,7 +180,7 @@ def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @require_POST
 def session_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     session = endings.access_endable(actor, parse_id(id))
-    endings.end_session(actor, session)
+    ended_sessions.end_session(actor, organisation_of(actor), *session)
     undo = reverse("agent_session_reopen", args=[slug_of(actor), id_text(session.id)])
     messages.success(request, gettext("Session ended. Its requests are rejected."), extra_tags=undo)
     return _back(request, actor, session)
@@ -188,7 +190,7 @@ def session_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
 @require_POST
 def session_reopen(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     session = endings.access_endable(actor, parse_id(id))
-    endings.reopen_session(actor, session)
+    ended_sessions.reopen_session(actor, organisation_of(actor), *session)
     messages.success(request, gettext("Session reopened. It continues with its next request."))
     return _back(request, actor, session)
 
@@ -202,7 +204,7 @@ def _back(request: HttpRequest, actor: Actor, session: endings.Endable) -> HttpR
 @require_safe
 def session_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error: to the page of the session that was ended, or that has reached a limit."""
-    organisation = endings.organisation_of_session(parse_id(id))
+    organisation = endings.organisation_of_session(cast(User, request.user), parse_id(id))
     actor = actors.member_actor(request, organisation)
     return redirect("session", slug_of(actor), id)
 

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
-from billing.ledger.sql_statement import Statement
 from lib.database.row_arrays import array
 from lib.ids import id_array
+from usage.records.sql import Statement
 
 
 class SessionWindow(NamedTuple):
@@ -59,11 +59,9 @@ _OPEN = """
     ),
     opened AS (
         INSERT INTO billing_budgetwindow (
-            budget_id, organisation_id, session_id, starts_at, ends_at, cap_nano, held_nano,
-            spent_nano, brought_nano)
-        SELECT wanted.budget_id,
-               CASE WHEN wanted.budget_id IS NULL THEN wanted.organisation_id END,
-               wanted.session_id, now(), '9999-01-01 00:00:00+00',
+            budget_id, session_id, starts_at, ends_at, cap_nano, held_nano, spent_nano,
+            brought_nano)
+        SELECT wanted.budget_id, wanted.session_id, now(), '9999-01-01 00:00:00+00',
                greatest(held.nano + session.spent_nano, CASE
                    WHEN budget.action <> 'block' THEN 4611686018427387904
                    WHEN budget.raised_until > now() THEN budget.amount_nano + budget.raised_nano

@@ -6,7 +6,7 @@ from tests.config.writes import accounts, billing, gateway, notify, playground, 
 from tests.config.writes.world import Writes
 
 # What a write needs to have happened before, which is no part of it.
-BEFORE: Final[Writes] = {**accounts.BEFORE, **billing.BEFORE, **gateway.BEFORE, **usage.BEFORE}
+BEFORE: Final[Writes] = {**accounts.BEFORE, **billing.BEFORE, **gateway.BEFORE}
 WRITES: Final[Writes] = {
     **accounts.WRITES,
     **notify.WRITES,

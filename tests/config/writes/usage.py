@@ -8,8 +8,6 @@ from usage.books import findings
 from usage.models import AcceptedMember, Finding
 from usage.reports import chart_notes
 from usage.reviews import accepted_members
-from usage.sessions import endings
-from usage.sessions.endings import Endable
 
 
 def make_finding(_: object) -> Finding:
@@ -23,18 +21,7 @@ def accepted(w: World) -> AcceptedMember:
     return member
 
 
-def a_session(w: World) -> Endable:
-    return Endable(w.key.id, "Fix the parser")
-
-
-BEFORE: Final[Writes] = {
-    "usage.sessions.endings.reopen_session": lambda w: endings.end_session(w.alice, a_session(w))
-}
 WRITES: Final[Writes] = {
-    "usage.sessions.endings.end_session": lambda w: endings.end_session(w.alice, a_session(w)),
-    "usage.sessions.endings.reopen_session": lambda w: endings.reopen_session(
-        w.alice, a_session(w)
-    ),
     "usage.reviews.accepted_members.accept_members": accepted,
     "usage.reviews.accepted_members.revoke_member": lambda w: accepted_members.revoke_member(
         w.dora, str(accepted(w).pk)

@@ -60,7 +60,6 @@ def test_a_window_begins_with_what_its_session_has_used(people: cast.Cast, key: 
         assert (window.spent_nano, window.brought_nano) == (3 * NANO, 3 * NANO)
         assert window.held_nano == NANO
     assert (of_budget.cap_nano, of_client.cap_nano) == (5 * NANO, 4 * NANO)
-    assert (of_budget.organisation_id, of_client.organisation_id) == (None, people.acme.id)
     assert sorted(Hold.objects.get(id=attempt.id).window_ids or ()) == sorted(
         [of_budget.id, of_client.id]
     )
