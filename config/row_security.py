@@ -107,6 +107,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.Hold": Own(),
     "billing.Budget": Own(),
     "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
+    "billing.EndedSession": Own(),
     "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
     "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
     "billing.OrganisationPlan": Own(),

@@ -35,6 +35,13 @@ urlpatterns = [
     path("admin/organisations", organisation_views.organisation_list, name="organisations"),
     path("o/<slug:o>/sessions", session_views.session_list, name="sessions"),
     path("o/<slug:o>/sessions/<str:id>", session_views.session_page, name="session"),
+    path("o/<slug:o>/sessions/<str:id>/end", session_views.session_end, name="agent_session_end"),
+    path(
+        "o/<slug:o>/sessions/<str:id>/reopen",
+        session_views.session_reopen,
+        name="agent_session_reopen",
+    ),
+    path("session/<str:id>", session_views.session_link, name="session_link"),
     path("o/<slug:o>/teams", team_views.team_list, name="teams"),
     path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),

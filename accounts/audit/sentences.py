@@ -226,6 +226,12 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         _("%(who)s handed over a budget"),
     ),
     "budget.alert_tested": _of("ran", _("%(who)s sent a test alert of a budget")),
+    "agent_session.ended": _of(
+        "removed", _("%(who)s ended session %(name)s"), _("%(who)s ended a session")
+    ),
+    "agent_session.reopened": _of(
+        "created", _("%(who)s reopened session %(name)s"), _("%(who)s reopened a session")
+    ),
     "raise.asked": _of("decided", _("%(who)s requested a budget increase of %(amount)s")),
     "raise.approved": _of("decided", _("%(who)s approved a budget increase of %(amount)s")),
     "raise.denied": _of("decided", _("%(who)s rejected a budget increase of %(amount)s")),

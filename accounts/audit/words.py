@@ -29,6 +29,7 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "authenticator": _("Two-factor authentication"),
     "budget": _("Budget"),
     "budgetraise": _("Increase request"),
+    "endedsession": _("Session"),
     "buyerdetail": _("Billing details"),
     "channel": _("Channel"),
     "channelkey": _("Channel key"),

@@ -37,6 +37,7 @@ Action = Literal[
     "keys.write_own",
     "usage.read",
     "requests.read",
+    "sessions.write",
     "balance.read",
     "budgets.read",
     "budgets.write",
@@ -88,6 +89,7 @@ _ROWS: Final[dict[Action, str]] = {
     "keys.write_own":    "own   own   -       own       -      -",
     "usage.read":        "all   all   all     own       all    all",
     "requests.read":     "all   all   all     own       all    all",
+    "sessions.write":    "all   all   -       own       -      all",
     "balance.read":      "all   all   all     -         -      all",
     "budgets.read":      "all   all   all     own       -      all",
     "budgets.write":     "all   all   -       -         -      -",
@@ -147,6 +149,7 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
         "keys.write",
         "usage.read",
         "requests.read",
+        "sessions.write",
         "budgets.read",
         "budgets.write",
     }
@@ -160,6 +163,7 @@ LEAD_ACTIONS: Final[frozenset[Action]] = frozenset(
         "keys.write",
         "usage.read",
         "requests.read",
+        "sessions.write",
         "budgets.read",
         "budgets.write",
     }

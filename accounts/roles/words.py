@@ -55,6 +55,10 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "requests.read": Words(
             _("See all requests"), _("Cost, status and errors of every request.")),
         "requests.read:own": Words(_("See own requests"), _("Only requests that they made.")),
+        "sessions.write": Words(
+            _("End all sessions"), _("End and reopen every session of an agent.")),
+        "sessions.write:own": Words(
+            _("End own sessions"), _("Only sessions whose requests they made.")),
         "audit.read": Words(_("See the audit log"), _("Who changed what, and when.")),
     }),
     (_("Budgets"), {

@@ -2,7 +2,8 @@
 
 Windows are checked every few seconds, independently of requests. A window that has just ended is
 checked for a while too, so that its last seconds count. One hundred percent also counts as reached
-when the budget refuses a request, because the remainder is hardly ever exactly zero.
+when the budget refuses a request, because the remainder is hardly ever exactly zero. A budget for
+each session sends none: its client is told, and there are as many as there are sessions.
 """
 
 import datetime as dt
@@ -18,7 +19,7 @@ from accounts.audit import audit
 from accounts.models import Key
 from billing.currency.money import format_usd
 from billing.limits import budgets
-from billing.models import Budget, BudgetAlert, BudgetAlertKind, BudgetScope
+from billing.models import Budget, BudgetAlert, BudgetAlertKind, BudgetPeriod, BudgetScope
 from outbox.facts import put
 
 LISTED: Final = 20
@@ -44,9 +45,11 @@ def tell_budgets() -> int:
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
     """Send a test alert to everybody who would receive alerts for this budget. Raises AccessDenied
-    for who only sees it."""
+    for who only sees it, BudgetRefused for a budget for each session."""
     if not budgets.may_write(actor, budget):
         raise AccessDenied(gettext("You can only see this budget."))
+    if budget.period == BudgetPeriod.SESSION:
+        raise budgets.BudgetRefused("period", gettext("A budget per session sends no alerts."))
     (usage,) = budgets.current_usage([budget])
     with transaction.atomic():
         alert = BudgetAlert.objects.create(
@@ -124,7 +127,8 @@ _MARK: Final = f"""
                extract(epoch FROM window_.ends_at - window_.starts_at) AS whole_s,
                extract(epoch FROM statement_timestamp() - window_.starts_at) AS passed_s
         FROM billing_budgetwindow window_ JOIN billing_budget budget ON budget.id = budget_id
-        WHERE window_.ends_at > statement_timestamp() - interval '{_FORGIVEN.seconds} seconds'
+        WHERE window_.session_id IS NULL
+          AND window_.ends_at > statement_timestamp() - interval '{_FORGIVEN.seconds} seconds'
           AND window_.starts_at <= statement_timestamp() AND budget.enabled
     ),
     reached AS (

@@ -7,6 +7,7 @@ A period begins where the wall clock of the budget's zone shows its anchor:
     week    day of the week, 0 Monday to 6 Sunday
     month   day of the month, 1 to 31; the last day of a shorter month
     total   no anchor (0): one window for all time
+    session no anchor (0): one window for each session, and no time
 
 The windows of a budget tile time (I17, P17). Where the clock jumps over the anchor the window
 begins at the jump; where it shows the anchor twice it begins the first time, and what repeats
@@ -21,9 +22,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from billing.period_starts import Span, first_instant_at
 
 Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag", "customer"]
-Period = Literal["hour", "day", "week", "month", "total"]
+Period = Literal["hour", "day", "week", "month", "total", "session"]
 
-PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total")
+PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total", "session")
+WITHOUT_END: Final[tuple[Period, ...]] = ("total", "session")
+"""What is spent never resets."""
+SESSION_SCOPES: Final[tuple[Scope, ...]] = ("organisation", "team", "user", "key")
+"""Whose sessions a budget can be for."""
 # Labels that a request or its key carries, and that a budget can be for.
 LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
@@ -47,6 +52,7 @@ _ANCHORS: Final[dict[Period, range]] = {
     "week": range(7),
     "month": range(1, 32),
     "total": range(1),
+    "session": range(1),
 }
 _HOUR: Final = dt.timedelta(hours=1)
 _DAY: Final = dt.timedelta(days=1)
@@ -82,9 +88,18 @@ def check_budget(period: Period, anchor: int, timezone: str) -> None:
         raise BudgetInvalid("timezone", "expected the name of a time zone such as Europe/Berlin")
 
 
+def check_session_budget(scope: str, action: str) -> None:
+    """Raise BudgetInvalid unless a budget for each session can be so."""
+    if scope not in SESSION_SCOPES:
+        what = f"expected one of {', '.join(SESSION_SCOPES)} for the period session"
+        raise BudgetInvalid("scope", what)
+    if action != "block":
+        raise BudgetInvalid("action", "expected block for the period session")
+
+
 def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
-    """The window that an aware instant lies in."""
-    if period == "total":
+    """The window that an aware instant lies in; for a session, all time."""
+    if period in WITHOUT_END:
         return FOREVER
     zone = ZoneInfo(timezone)
     starts = sorted(

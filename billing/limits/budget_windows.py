@@ -61,8 +61,9 @@ def read_available(
     included_nano: int,
 ) -> Statement:
     """Select what a request under these budgets could hold now: (available_nano,), the least of
-    wallet and budgets; no row before the organisation's first money. If the included `units` (id of
-    the row, how many) are left, they pay `included_nano` in addition to the wallet."""
+    wallet and budgets, without those of single sessions; no row before the organisation's first
+    money. If the included `units` (id of the row, how many) are left, they pay `included_nano` in
+    addition to the wallet."""
     rows, counts = zip(*units, strict=True) if units else ((), ())
     return _READ_AVAILABLE, {
         "organisation": organisation_id,
@@ -138,7 +139,7 @@ _READ_AVAILABLE = """
         LEFT JOIN billing_budgetwindow stands ON stands.budget_id = budget.id
             AND stands.starts_at <= now() AND stands.ends_at > now()
         WHERE budget.id = ANY (%(budgets)s::bigint[]) AND budget.enabled
-          AND budget.action = 'block'))
+          AND budget.action = 'block' AND budget.period <> 'session'))
     FROM billing_account account
     WHERE account.organisation_id = %(organisation)s::uuid
       AND account.kind = 'customer:available'"""

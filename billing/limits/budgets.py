@@ -28,7 +28,14 @@ from billing.ledger.accounts import WALLET_KINDS
 from billing.ledger.ledger import execute, open_and_lock
 from billing.limits import budget_rules as rules
 from billing.limits.budget_windows import add_holds_to_window, count_guards
-from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
+from billing.models import (
+    Budget,
+    BudgetAction,
+    BudgetPeriod,
+    BudgetScope,
+    BudgetWindow,
+    Hold,
+)
 from billing.period_starts import Span
 from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
@@ -59,7 +66,8 @@ class BudgetRefused(Refused):
 
 class BudgetUsage(NamedTuple):
     """A budget with its present window: what is spent and held in it, when it ends, and what the
-    limit is `at` the instant that it was looked at."""
+    limit is `at` the instant that it was looked at. Of a budget for each session, it is the window
+    of the session that has used the most."""
 
     budget: Budget
     span: Span
@@ -77,7 +85,7 @@ class BudgetUsage(NamedTuple):
     def forecast_at(self) -> dt.datetime | None:
         """When the limit is reached at the pace of this period; None when it is not before the
         period ends, or is already."""
-        if self.budget.period == "total" or not 0 < self.spent_nano < self.limit_nano:
+        if self.budget.period in rules.WITHOUT_END or not 0 < self.spent_nano < self.limit_nano:
             return None
         passed_s = (self.at - self.span.start_at) // _SECOND
         needed_s = passed_s * self.limit_nano // self.spent_nano
@@ -88,7 +96,7 @@ class BudgetUsage(NamedTuple):
     @property
     def resets_at(self) -> dt.datetime | None:
         """When all of it is free again; None for a budget without a period."""
-        return None if self.budget.period == "total" else self.span.end_at
+        return None if self.budget.period in rules.WITHOUT_END else self.span.end_at
 
 
 def create_budget(
@@ -235,11 +243,17 @@ def transfer_budgets(actor: Actor, ended: Key, key: Key) -> None:
 def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
     """What stands in the present window of each; nothing where nobody has spent of it yet."""
     now = database_now()
+    present = BudgetWindow.objects.filter(starts_at__lte=now, ends_at__gt=now)
     windows = {
         window.budget_id: window
-        for window in BudgetWindow.objects.filter(
-            budget__in=budgets, starts_at__lte=now, ends_at__gt=now
-        )
+        for window in [
+            *present.filter(budget__in=budgets, session_id=None),
+            *present.filter(
+                budget__in=[one for one in budgets if one.period == BudgetPeriod.SESSION]
+            )
+            .order_by("budget", -(F("held_nano") + F("spent_nano")), "id")
+            .distinct("budget"),
+        ]
     }
     standings = []
     for budget in budgets:
@@ -270,7 +284,7 @@ def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
         subject__in=[str(key.id) for key in keys],
         enabled=True,
     )
-    order = ("hour", "day", "week", "month", "total")
+    order = ("session", "hour", "day", "week", "month", "total")
     by_period = sorted(rows, key=lambda budget: order.index(budget.period))
     return {budget.subject: budget for budget in by_period}
 
@@ -453,9 +467,24 @@ def check_budget(budget: Budget) -> None:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
         raise BudgetRefused(error.field, _time_text(budget, error.field)) from error
+    if budget.period == BudgetPeriod.SESSION:
+        _check_session(budget)
     if not 0 <= budget.amount_nano <= rules.BUDGET_MAX_NANO:
         text = gettext("A budget must be between 0 and %(most)s USD.")
         raise BudgetRefused("amount", text % {"most": f"{rules.BUDGET_MAX_NANO // NANO_PER_USD:,}"})
+
+
+def _check_session(budget: Budget) -> None:
+    try:
+        rules.check_session_budget(budget.scope, budget.action)
+    except rules.BudgetInvalid as error:
+        text = {
+            "scope": gettext(
+                "A budget per session applies to an organisation, a team, a person or an API key."
+            ),
+            "action": gettext("A budget per session can only reject requests at its limit."),
+        }
+        raise BudgetRefused(error.field, text[error.field]) from error
 
 
 def _time_text(budget: Budget, field: str) -> str:
@@ -533,7 +562,10 @@ def _living(budget: Budget) -> Budget:
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
-    """Let the budget's present window begin with what has happened in its time."""
+    """Let the budget's present window begin with what has happened in its time. The windows of
+    sessions are opened by their requests (`usage/sessions/windows.py`)."""
+    if budget.period == BudgetPeriod.SESSION:
+        return
     now = database_now()
     span = _span(budget, now)
     past = look_back(budget, span.start_at)

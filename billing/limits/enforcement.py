@@ -42,6 +42,9 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = True
     # Who asks, if anybody does.
     user_id: UserId | None = None
+    # The session that it belongs to, if any, and the most that its client lets that session cost.
+    session_id: UUID | None = None
+    session_cap_nano: int | None = None
     # The limits of the channel that is asked, where it has any; each attempt is a request to it.
     channel: ChannelLimits | None = None
     # What it takes of included units: (id of the row, how many).
@@ -57,8 +60,10 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         admitted      the hold is placed
         key_gone      the key is not valid any more by the database's clock
         no_wallet     the organisation has not all its accounts yet: `open_accounts`, ask again
+        session_ended somebody ended its session
         stale         its budgets are other ones than the caller knows: read them, ask again
-        no_window     a budget has no window for this instant: `open_windows`, ask again
+        no_window     a budget has no window for this instant, or for this session:
+                      `open_windows`, `usage.sessions.windows.open_session_windows`, ask again
         again         it fits, but not beside others of this batch that were refused: ask again
         no_units      less units are included than it would take: ask for less of them, or none
         insufficient  the wallet or a budget has too little
@@ -104,8 +109,11 @@ _LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
 _PLAIN_ARRAYS: Final = RowArrays(
     HoldRequest,
-    only=["attempt_id", "organisation_id", "key_id", "amount_nano", "ttl_seconds", "guards"],
-)
+    only=[
+        "attempt_id", "organisation_id", "key_id", "amount_nano", "ttl_seconds", "guards",
+        "session_id",
+    ],
+)  # fmt: skip
 _GUARDED_ARRAYS: Final = RowArrays(HoldRequest, without=["channel", "units"])
 
 # Two channels whose ids come to the same number only wait for each other.
@@ -125,6 +133,12 @@ _KEYS = f"""standing_key AS MATERIALIZED (
           AND (key.expires_at IS NULL OR key.expires_at > now())
           AND {holder_is_active("key", "key.user_id")}
     )"""  # noqa: S608 - only constants are put in
+
+# The sessions of the batch that somebody ended.
+_SESSIONS = """ended_session AS MATERIALIZED (
+        SELECT session_id FROM billing_endedsession
+        WHERE session_id = ANY (%(session_id)s::uuid[])
+    )"""
 
 # One row per wallet of the batch; a join to accounts per hold would read them once each. What is
 # owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
@@ -165,9 +179,11 @@ _PLACE_HOLDS = f"""
             AS t ({_PLAIN_ARRAYS.names}, place)
     ),
     {_KEYS},
+    {_SESSIONS},
     {_WALLET},
     judged AS (
-        SELECT request.*, wallet.available_id, wallet.held_id, wallet.available_nano,
+        SELECT request.*, ended.session_id IS NOT NULL AS session_ended,
+               wallet.available_id, wallet.held_id, wallet.available_nano,
                wallet.owed_nano,
                key.id IS NOT NULL AS key_valid,
                wallet.whole IS TRUE AS wallet_open,
@@ -175,12 +191,15 @@ _PLACE_HOLDS = f"""
         FROM request
         LEFT JOIN standing_key key
             ON key.id = request.key_id AND key.organisation_id = request.organisation_id
+        LEFT JOIN ended_session ended ON ended.session_id = request.session_id
         LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
     ),
     fitted AS (
         SELECT judged.*,
-               key_valid AND wallet_open AND NOT stale AND available_nano >= sum(
-                   CASE WHEN key_valid AND NOT stale THEN amount_nano ELSE 0 END
+               key_valid AND wallet_open AND NOT session_ended AND NOT stale
+               AND available_nano >= sum(
+                   CASE WHEN key_valid AND NOT session_ended AND NOT stale
+                       THEN amount_nano ELSE 0 END
                ) OVER (PARTITION BY organisation_id ORDER BY amount_nano, place) AS admitted
         FROM judged
     ),
@@ -194,6 +213,7 @@ _PLACE_HOLDS = f"""
     SELECT CASE WHEN admitted THEN 'admitted'
                 WHEN NOT key_valid THEN 'key_gone'
                 WHEN NOT wallet_open THEN 'no_wallet'
+                WHEN session_ended THEN 'session_ended'
                 WHEN stale THEN 'stale'
                 ELSE 'insufficient' END,
            (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
@@ -204,7 +224,7 @@ _PLACE_HOLDS = f"""
 
 # Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
 # is each budget window, each row of included units that it takes from, and each limit of the key,
-# its team, its organisation and who asks. A
+# its team, its organisation and who asks. What a client lets its session cost is one too. A
 # request is admitted when at each of its gates it fits together with all those before it in the
 # batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
 # then left over but would fit after the admitted ones is asked again, without the refused that
@@ -226,11 +246,14 @@ _PLACE_HOLDS = f"""
 # Of a refused one, the gate that is the most limiting:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
-#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
+#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "budget", "scope" and
+#     "subject" are null for what the client lets its session cost
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
 # Of one that would take more units than there are: {"left": {id of the row: units}}
-# Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
+# Of one without a window: {"now": Unix s, "windows": [
+#     [budget, period, anchor, zone], ...]}; for the period session with the session and the
+#     organisation behind; the budget is null for what the client lets its session cost
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
         SELECT at, floor(extract(epoch FROM at))::bigint AS second,
@@ -247,11 +270,12 @@ _PLACE_GUARDED_HOLDS = f"""
             units, place)
     ),
     {_KEYS},
+    {_SESSIONS},
     {_WALLET},
     known AS MATERIALIZED (
         SELECT request.place, request.attempt_id, request.organisation_id,
                request.amount_nano, request.ttl_seconds, request.tokens, request.counted,
-               request.budget_ids,
+               request.budget_ids, request.session_id, request.session_cap_nano,
                nullif(request.quotas, '{{}}')::bigint[] AS quotas,
                nullif(request.units, '{{}}')::bigint[] AS units,
                nullif(request.included_nano, 0) AS included_nano,
@@ -259,6 +283,7 @@ _PLACE_GUARDED_HOLDS = f"""
                wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
                     WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
+                    WHEN ended.session_id IS NOT NULL THEN 'session_ended'
                     WHEN wallet.guards IS DISTINCT FROM request.guards THEN 'stale'
                END AS unsound,
                request.guarded AND key.id IS NOT NULL AS guarded,
@@ -280,6 +305,7 @@ _PLACE_GUARDED_HOLDS = f"""
             WHERE user_id = request.user_id AND organisation_id = key.organisation_id
             LIMIT 1
         ) member ON true
+        LEFT JOIN ended_session ended ON ended.session_id = request.session_id
         LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
     ),
     -- One row per limited organisation, team, member, key or channel of the batch, with what it has
@@ -337,8 +363,12 @@ _PLACE_GUARDED_HOLDS = f"""
         UNION ALL
         SELECT known.*, CASE budget.action WHEN 'slow' THEN 'slow' ELSE 'budget' END,
                'window ' || stands.id, budget.scope, NULL, stands.id,
-               CASE WHEN stands.id IS NULL THEN json_build_array(
-                   budget.id, budget.period, budget.anchor, budget.timezone) END,
+               CASE WHEN stands.id IS NOT NULL THEN NULL
+                   WHEN of_session.id IS NULL THEN json_build_array(
+                       budget.id, budget.period, budget.anchor, budget.timezone)
+                   ELSE json_build_array(
+                       budget.id, budget.period, budget.anchor, budget.timezone,
+                       of_session.id, known.organisation_id) END,
                allowed.nano, stands.held_nano + stands.spent_nano,
                CASE budget.action
                    WHEN 'warn' THEN 4611686018427387904
@@ -351,17 +381,34 @@ _PLACE_GUARDED_HOLDS = f"""
         FROM clock, known, unnest(known.budget_ids::bigint[]) AS falls_under (budget_id)
         JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
         CROSS JOIN LATERAL (
+            SELECT CASE budget.period WHEN 'session' THEN known.session_id END AS id
+        ) of_session
+        CROSS JOIN LATERAL (
             SELECT budget.amount_nano + CASE WHEN budget.raised_until > clock.at
                 THEN budget.raised_nano ELSE 0 END AS nano
         ) allowed
         LEFT JOIN LATERAL (
             SELECT * FROM (
                 SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
-                WHERE budget_id = budget.id AND starts_at <= clock.at
+                WHERE budget_id = budget.id AND starts_at <= clock.at AND session_id IS NULL
                 ORDER BY starts_at DESC LIMIT 1
-            ) latest WHERE ends_at > clock.at
+            ) latest WHERE ends_at > clock.at AND of_session.id IS NULL
+            UNION ALL
+            SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
+            WHERE budget_id = budget.id AND session_id = of_session.id
         ) stands ON true
-        WHERE unsound IS NULL
+        -- What names no session is in none.
+        WHERE unsound IS NULL AND (budget.period <> 'session' OR of_session.id IS NOT NULL)
+        UNION ALL
+        SELECT known.*, 'budget', 'window ' || stands.id, NULL, NULL, stands.id,
+               CASE WHEN stands.id IS NULL THEN json_build_array(
+                   NULL, 'session', 0, 'UTC', known.session_id, known.organisation_id) END,
+               known.session_cap_nano, stands.held_nano + stands.spent_nano,
+               greatest(known.session_cap_nano - stands.held_nano - stands.spent_nano, 0),
+               known.whole_nano
+        FROM known LEFT JOIN billing_budgetwindow stands
+            ON stands.session_id = known.session_id AND stands.budget_id IS NULL
+        WHERE unsound IS NULL AND known.session_cap_nano IS NOT NULL
         UNION ALL
         SELECT known.*, limited.kind, limited.kind || ' ' || subject.id, subject.scope,
                subject.id, NULL, NULL, limited.most, limited.used,
@@ -454,9 +501,13 @@ _PLACE_GUARDED_HOLDS = f"""
         WHERE quota.id = total.quota_id
     ),
     budgeted AS (
-        UPDATE billing_budgetwindow stands SET held_nano = stands.held_nano + total.held_nano
+        UPDATE billing_budgetwindow stands
+        SET held_nano = stands.held_nano + total.held_nano,
+            cap_nano = CASE WHEN stands.budget_id IS NOT NULL THEN stands.cap_nano
+                ELSE greatest(total.most,
+                              stands.held_nano + stands.spent_nano + total.held_nano) END
         FROM (
-            SELECT window_id, sum(need)::bigint AS held_nano FROM judged
+            SELECT window_id, sum(need)::bigint AS held_nano, max(most) AS most FROM judged
             WHERE admitted AND window_id IS NOT NULL GROUP BY window_id
         ) total
         WHERE stands.id = total.window_id
@@ -484,11 +535,11 @@ _PLACE_GUARDED_HOLDS = f"""
                 SELECT json_build_object(
                     'gate', judged.kind, 'budget', budget.id, 'window', stands.id,
                     'scope', budget.scope, 'subject', budget.subject,
-                    'period', budget.period, 'limit', judged.most,
+                    'period', coalesce(budget.period, 'session'), 'limit', judged.most,
                     'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',
                     judged.used + judged.room - judged.left_over - stands.spent_nano,
                     'reset', extract(epoch FROM stands.ends_at)::bigint)
-                FROM billing_budgetwindow stands JOIN billing_budget budget
+                FROM billing_budgetwindow stands LEFT JOIN billing_budget budget
                     ON budget.id = stands.budget_id
                 WHERE stands.id = judged.window_id)
             ELSE json_build_object(

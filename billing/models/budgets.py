@@ -27,6 +27,7 @@ class BudgetPeriod(models.TextChoices):
     WEEK = "week"
     MONTH = "month"
     TOTAL = "total"
+    SESSION = "session"
 
 
 class BudgetAction(models.TextChoices):
@@ -65,7 +66,7 @@ class Budget(models.Model):
     scope = models.CharField(max_length=12, choices=BudgetScope.choices)
     subject = models.CharField(max_length=200, blank=True, default="")
     amount_nano = models.BigIntegerField()
-    period = models.CharField(max_length=5, choices=BudgetPeriod.choices)
+    period = models.CharField(max_length=7, choices=BudgetPeriod.choices)
     anchor = models.SmallIntegerField()
     timezone = models.CharField(max_length=64, default="UTC")
     enabled = models.BooleanField(default=True)
@@ -119,17 +120,20 @@ class Budget(models.Model):
 
 
 class BudgetWindow(models.Model):
-    """One period of a budget, with the amounts held and spent in it.
+    """One period of a budget, or one session under it, with the amounts held and spent in it.
 
     `cap_nano` is the budget's amount, or the amount already used when the limit was lowered below
     it; the database enforces it (P2). The windows of a budget never overlap: an exclusion
-    constraint in the migration. A budget without a period has one window, to the year 9999.
+    constraint in the migration. A budget without a period has one window, to the year 9999, and so
+    has each session. A session whose client sends a limit of its own has a window without a budget;
+    its `cap_nano` is the limit that was sent last.
     `brought_nano` is the part of the spending from before the budget existed. `refused_at` is when
     it first refused a request under its present limit.
     """
 
     id = models.BigAutoField(primary_key=True)
-    budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows")
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows", null=True)
+    session_id = models.UUIDField(null=True)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     cap_nano = models.BigIntegerField()
@@ -141,7 +145,21 @@ class BudgetWindow(models.Model):
     class Meta:
         indexes = [models.Index(fields=["ends_at"], name="budget_windows_by_end")]
         constraints = [
-            models.UniqueConstraint(fields=["budget", "starts_at"], name="budget_window_once"),
+            models.UniqueConstraint(
+                fields=["budget", "starts_at"],
+                condition=models.Q(session_id=None),
+                name="budget_window_once",
+            ),
+            models.UniqueConstraint(
+                fields=["session_id", "budget"],
+                condition=~models.Q(session_id=None),
+                nulls_distinct=False,
+                name="session_window_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(budget__isnull=False) | models.Q(session_id__isnull=False),
+                name="budget_window_of_somebody",
+            ),
             models.CheckConstraint(
                 condition=models.Q(held_nano__gte=0) & models.Q(spent_nano__gte=0),
                 name="budget_window_not_negative",
@@ -154,6 +172,18 @@ class BudgetWindow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.budget_id} from {self.starts_at}"
+
+
+class EndedSession(models.Model):
+    """A session that somebody ended: its requests are refused until it is reopened, which removes
+    the row. The audit log has both."""
+
+    session_id = models.UUIDField(primary_key=True)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    ended_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return str(self.session_id)
 
 
 class BudgetAlertKind(models.TextChoices):

@@ -310,7 +310,7 @@ class ModelRule(Part):
 
 class Budget(Part):
     amount: Annotated[Decimal, AfterValidator(_amount)]
-    period: Literal["hour", "day", "week", "month", "total"]
+    period: Literal["hour", "day", "week", "month", "total", "session"]
     timezone: str = "UTC"
     anchor: int | None = None
     enabled: bool = True

@@ -15,7 +15,13 @@ from pydantic_core import ErrorDetails
 from accounts.keys import key_format
 from accounts.limits.rules import LimitInvalid, check_limits
 from accounts.organisations.labels import LABEL_LENGTH, is_label
-from billing.limits.budget_rules import LABEL_SCOPES, BudgetInvalid, check_budget, default_anchor
+from billing.limits.budget_rules import (
+    LABEL_SCOPES,
+    BudgetInvalid,
+    check_budget,
+    check_session_budget,
+    default_anchor,
+)
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import parse_rate
 from billing.prices.pricing import PriceInvalid, PriceVersion
@@ -358,6 +364,10 @@ class _Checker:
         anchor = default_anchor(budget.period) if budget.anchor is None else budget.anchor
         try:
             check_budget(budget.period, anchor, budget.timezone)
+            if budget.period == "session":
+                # Those of a team or a key do not name it.
+                scope = budget.scope if isinstance(budget, file_format.ScopedBudget) else "key"
+                check_session_budget(scope, budget.action)
         except BudgetInvalid as error:
             self._wrong((*path, error.field), error.message)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 from uuid import UUID
 
-from billing.limits.budget_rules import Period, window
+from billing.limits.budget_rules import WITHOUT_END, Period, window
 from billing.limits.budgets import subject_names
 from billing.models import Budget, BudgetScope
 from billing.period_starts import Span
@@ -32,7 +32,9 @@ class ReplayBudgets:
         self._budgets: dict[tuple[UUID, str, str], list[Budget]] = {}
         self._patterns: dict[UUID, list[Budget]] = {}
         self._spans: dict[int, Span] = {}
-        for budget in Budget.objects.filter(enabled=True, scope__in=_SEEN).exclude(period="total"):
+        for budget in Budget.objects.filter(enabled=True, scope__in=_SEEN).exclude(
+            period__in=WITHOUT_END
+        ):
             if budget.scope == BudgetScope.MODEL and "*" in budget.subject:
                 self._patterns.setdefault(budget.organisation_id, []).append(budget)
                 continue

@@ -355,13 +355,15 @@ _CLIENT_ADDRESSES: Final = """
     DELETE FROM usage_clientaddress c USING usage_usagerecord r
     WHERE r.id = c.record_id AND r.organisation_id = c.organisation_id
       AND r.user_id = %(user)s"""
-# Whoever a client calls its user is, in requests of one's own, oneself.
+# Whoever a client calls its user is, in requests of one's own, oneself; and what one calls a
+# session is one's own words.
 _END_USERS_OF_ATTEMPTS: Final = """
-    UPDATE usage_attempt SET end_user = '' WHERE user_id = %(user)s AND end_user <> ''"""
+    UPDATE usage_attempt SET end_user = '', session = session - 'name'
+    WHERE user_id = %(user)s AND (end_user <> '' OR session ? 'name')"""
 # A message may quote what was asked.
 _TEXTS_OF_RECORDS: Final = """
-    UPDATE usage_usagerecord SET end_user = '', message = ''
-    WHERE user_id = %(user)s AND (end_user <> '' OR message <> '')"""
+    UPDATE usage_usagerecord SET end_user = '', message = '', session = session - 'name'
+    WHERE user_id = %(user)s AND (end_user <> '' OR message <> '' OR session ? 'name')"""
 _LATE_END_USERS: Final = """
     UPDATE usage_laterecord SET row = row || '{"end_user": "", "message": ""}'::jsonb
     WHERE row->>'user_id' = %(user)s::text"""

@@ -121,6 +121,7 @@ _COLUMNS: Final = """
         (t.typname IN ('text', 'varchar', 'jsonb', '_text', '_varchar') AND a.attgenerated = ''
          AND (NOT EXISTS (SELECT FROM pg_trigger g
                           WHERE g.tgrelid = c.oid AND g.tgname = 'written_once')
-              OR a.attname IN ('reason', 'project', 'tags', 'customer', 'end_user', 'message')))
+              OR a.attname IN (
+                  'reason', 'project', 'tags', 'customer', 'end_user', 'message', 'session')))
         OR a.attname = 'organisation_id')
     ORDER BY c.relname, a.attnum"""

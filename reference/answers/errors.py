@@ -96,6 +96,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
         ),
         _("Use another model, or ask for less in x-weir-data-policy."),
     ),
+    "session_ended": ErrorHelp(
+        _("The session of the request was ended."),
+        _("Start another session, or reopen this one on the page that the message names."),
+    ),
     "model_not_found": ErrorHelp(
         _("No channel serves this model, or the key has no access to it."),
         _("Check the name against GET /v1/models."),

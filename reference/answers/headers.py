@@ -5,7 +5,13 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.fields import Field
-from usage.sessions.sources import AGENT_HEADERS, NAME_LENGTH, PARENT_SESSION_HEADERS, SOURCES
+from usage.sessions.sources import (
+    AGENT_HEADERS,
+    CAP_HEADER,
+    NAME_LENGTH,
+    PARENT_SESSION_HEADERS,
+    SOURCES,
+)
 from usage.sessions.words import SENDERS
 
 SENT: Final[tuple[Field, ...]] = (
@@ -62,6 +68,16 @@ SENT: Final[tuple[Field, ...]] = (
             "Sessions below."
         ),
         limits=f"≤ {NAME_LENGTH}",
+    ),
+    Field(
+        CAP_HEADER,
+        "USD",
+        _(
+            "The most that the session of the request may cost, in USD, with all its sub-agents: "
+            "what is spent and reserved, from its first request on. A request that could exceed "
+            "it is rejected with 402, and the session continues with a higher number. It never "
+            "increases a budget. A request that names no session is rejected with 400."
+        ),
     ),
     Field(
         "x-weir-data-policy",

@@ -10,13 +10,14 @@ from uuid import UUID
 
 import msgspec
 
-from billing.ledger.accounts import WALLET_KINDS, open_accounts
+from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.limits import budget_rules, budget_windows
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, place_holds
 from relay.attempts.settlement import Settlement
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
+from usage.sessions.windows import SessionWindow, open_session_windows
 
 # A window that has been opened and is still missing is a defect; the request does not wait for it.
 _TRIES_MAX: Final = 4
@@ -24,8 +25,9 @@ _TRIES_MAX: Final = 4
 
 class Guarded(NamedTuple):
     """What an attempt must fit besides the wallet: budgets by id; the limits of the key, its team,
-    its organisation and its user, from which it takes `tokens`; the limits of its channel; and the
-    included units that it takes, which pay `included_nano` of its price.
+    its organisation and its user, from which it takes `tokens`; the limits of its channel; the
+    included units that it takes, which pay `included_nano` of its price; and what its client lets
+    its session cost.
     """
 
     budget_ids: tuple[int, ...]
@@ -33,6 +35,7 @@ class Guarded(NamedTuple):
     channel: ChannelLimits | None = None
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
+    session_cap_nano: int | None = None
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True):
@@ -96,21 +99,30 @@ def ask_again(
 
 def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement]:
     """Return the statements that create rows before these are tried again: accounts of
-    organisations without any postings, and windows of unused budgets.
+    organisations without any postings, and windows of budgets and sessions without any spending.
     """
     organisations: set[UUID] = set()
     windows: set[budget_windows.WindowOpened] = set()
+    of_sessions: set[SessionWindow] = set()
     for request, verdict in batch:
         if verdict.word == "no_wallet":
             organisations.add(request.attempt.organisation_id)
         elif verdict.word == "no_window" and verdict.details is not None:
             now = dt.datetime.fromtimestamp(verdict.details["now"], dt.UTC)
-            windows.update(_window(now, *row) for row in verdict.details["windows"])
+            for budget_id, period, anchor, timezone, *of_session in verdict.details["windows"]:
+                if of_session:
+                    session, organisation = map(UUID, of_session)
+                    of_sessions.add(SessionWindow(organisation, session, budget_id))
+                else:
+                    windows.add(_window(now, budget_id, period, anchor, timezone))
     statements: list[Statement] = []
     if organisations:
         statements.append(open_accounts(organisations, WALLET_KINDS))
     if windows:
         statements.append(budget_windows.open_windows(sorted(windows)))
+    if of_sessions:
+        statements.append(lock_accounts(one.organisation_id for one in of_sessions))
+        statements.append(open_session_windows(of_sessions))
     return statements
 
 
@@ -123,6 +135,7 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
         amount_nano=attempt.hold_nano,
         ttl_seconds=request.ttl_seconds,
         guards=request.guards,
+        session_id=attempt.session_id,
     )
     if guarded is None:
         return hold
@@ -137,6 +150,7 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
         channel=guarded.channel,
         units=guarded.units,
         included_nano=guarded.included_nano,
+        session_cap_nano=guarded.session_cap_nano,
     )
 
 

@@ -5,7 +5,7 @@ SENT --first content--> COMMITTED --end--> SETTLED
   COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
   SENT, COMMITTED --client leaves--> cut, or drained without the client --> SETTLED,
     by the charge rule (`abandoned.py`), like failures after the commit point
-  COMMITTED --key ends--> the client gets an error; then as if it had left --> SETTLED
+  COMMITTED --key or session ends--> the client gets an error; then as if it had left --> SETTLED
 
 `whole_answer.py` or `stream.py` relays the answer; `attempt_end.py` settles it.
 """
@@ -29,8 +29,9 @@ from relay.attempts.attempt_end import AttemptEnd, AttemptParts
 from relay.attempts.settlement import Settlement
 from relay.config import REST_S, USAGE_AFTER_TEXT_S
 from relay.counting.usage_meter import Bill, OtherPrices, UsageMeter, cost_of
+from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
-from relay.front.error_answers import INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
+from relay.front.error_answers import INTERNAL, STOPPING, answer_of_end, failure_of_limit
 from relay.health.channel_health import HealthProbe
 from relay.media.accepted_video import intend_video
 from relay.media.media_tasks import withdraw
@@ -120,11 +121,11 @@ class Attempt:
         else:
             context.deadline.interrupt("left")
 
-    def revoke(self) -> None:
-        """End the attempt because its key has ended: cut the answer, and tell the client. A drained
-        answer continues, and so does a stream whose charge rule is to drain, because its usage
-        determines the charge. Before content, and for a whole answer, only what was sent is
-        charged.
+    def revoke(self, reason: EndReason = "revoked") -> None:
+        """End the attempt because its key or session has ended: cut the answer, and tell the
+        client. A drained answer continues, and so does a stream whose charge rule is to drain,
+        because its usage determines the charge. Before content, and for a whole answer, only what
+        was sent is charged.
         """
         if self._end.outcome is not None or self._context.downstream.client_gone:
             return
@@ -133,9 +134,9 @@ class Attempt:
         self._end.abandon()
         if self._usage_meter.complete:
             # Only the usage is missing.
-            self._context.deadline.limit("revoked", USAGE_AFTER_TEXT_S)
+            self._context.deadline.limit(reason, USAGE_AFTER_TEXT_S)
         else:
-            self._context.deadline.interrupt("revoked")
+            self._context.deadline.interrupt(reason)
 
     @property
     def _becomes_task(self) -> bool:
@@ -175,10 +176,10 @@ class Attempt:
             try:
                 outcome = await self._relay(answer)
             except asyncio.CancelledError:
-                stream = self._stream_to_drain()
-                if stream is None:
+                draining = self._stream_to_drain()
+                if draining is None:
                     raise
-                outcome = await self._read_on(stream, answer)
+                outcome = await self._read_on(*draining, answer)
             whole = True
             return outcome
         except asyncio.CancelledError:
@@ -262,14 +263,14 @@ class Attempt:
         self._stream = StreamRelay(parts)
         return self._stream.relay(answer)
 
-    def _stream_to_drain(self) -> StreamRelay | MediaRelay | None:
-        """Call this in `except CancelledError`. Return the stream to drain if the key has ended and
-        the provider would finish and bill the stream anyway; the cancellation then counts as
-        handled.
+    def _stream_to_drain(self) -> tuple[StreamRelay | MediaRelay, ErrorAnswer] | None:
+        """Call this in `except CancelledError`. Return the stream to drain if the key or session
+        has ended and the provider would finish and bill the stream anyway; the cancellation then
+        counts as handled.
         """
         stream, context = self._stream, self._context
         drains = (
-            context.deadline.reason == "revoked"
+            context.deadline.reason in ("revoked", "session_ended")
             and self._end.abandon().kind == "drain"
             and self._end.outcome is None
             and not self._usage_meter.complete
@@ -277,16 +278,25 @@ class Attempt:
         )
         if stream is None or not stream.committed or not drains:
             return None
-        return None if context.deadline.caught() is None else stream
+        reason = context.deadline.caught()
+        if reason != "revoked" and reason != "session_ended":
+            return None
+        return stream, self._answer_of_end(reason)
+
+    def _answer_of_end(self, reason: EndReason) -> ErrorAnswer:
+        context = self._context
+        return answer_of_end(reason, context.session, context.parts.config.public_url)
 
     def _drain(self, rule: ChargeRule) -> None:
         self._context.deadline.limit("drain", rule.seconds)
         if rule.cost_nano is not None:
             self._end.limit_drain(rule.cost_nano)
 
-    async def _read_on(self, stream: StreamRelay | MediaRelay, answer: Answer) -> Outcome:
+    async def _read_on(
+        self, stream: StreamRelay | MediaRelay, error: ErrorAnswer, answer: Answer
+    ) -> Outcome:
         self._drain(self._end.abandon())
-        await stream.dismiss(KEY_ENDED)
+        await stream.dismiss(error)
         return await stream.relay(answer)
 
     async def _ping(self) -> None:
@@ -304,8 +314,8 @@ class Attempt:
         reason = self._context.deadline.caught()
         if reason is None:
             return await self._stop(STOPPING, _NOBODY_PAYS)
-        if reason == "revoked" and self._end.outcome is None:
-            return await self._stop(KEY_ENDED, self._bill_so_far())
+        if (reason == "revoked" or reason == "session_ended") and self._end.outcome is None:
+            return await self._stop(self._answer_of_end(reason), self._bill_so_far())
         failure = failure_of_limit(reason, admitted.timeouts, admitted.first_content_s)
         if failure is None:
             # What was sent and received until now is charged.

@@ -17,6 +17,7 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
+from uuid import UUID
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
@@ -33,6 +34,7 @@ from relay.attempts.settlement import Settlement
 from relay.attempts.shadow_traffic import MainAnswer
 from relay.counting.count_endpoint import COUNTERS, count_tokens
 from relay.errors import DatabaseFailed
+from relay.front.deadline import EndReason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
     CLIENT_CLOSED,
@@ -53,6 +55,7 @@ from relay.routing.routed_models import RoutedModels
 from relay.routing.routing import screen
 from relay.routing.snapshot import Channel
 from relay.upstream.upstream import UpstreamFailed
+from usage.sessions.sources import CAP_HEADER, OWN_HEADER
 
 
 class OneAttempt(Protocol):
@@ -66,7 +69,7 @@ class OneAttempt(Protocol):
     def answer_text(self) -> str: ...
     def cost_of(self, outcome: Outcome) -> int | None: ...
     def leave(self) -> None: ...
-    def revoke(self) -> None: ...
+    def revoke(self, reason: EndReason = "revoked") -> None: ...
     def execute(self, *, fresh: bool) -> Awaitable[Outcome]: ...
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement: ...
 
@@ -97,8 +100,8 @@ class Run:
         self._next: NextAttempts
         # The current attempt, or the last one.
         self._attempt: OneAttempt | None = None
-        # The key has ended: the next attempt is stopped when it begins.
-        self._revoked = False
+        # The key or the session has ended: the next attempt is stopped when it begins.
+        self._revoked: EndReason | None = None
         # Whether others may need what the last attempt holds.
         self._settles_at_once = False
 
@@ -113,11 +116,19 @@ class Run:
         else:
             context.deadline.interrupt("left")
 
-    def revoke(self) -> None:
-        """Handle a key that has ended: stop the current answer, and admit no further attempt."""
-        self._revoked = True
+    @property
+    def session_id(self) -> UUID | None:
+        """The session of the request, as soon as it is known."""
+        session = self._context.session
+        return None if session is None else session.id
+
+    def revoke(self, reason: EndReason = "revoked") -> None:
+        """Handle a key or a session that has ended: stop the current answer, and admit no further
+        attempt.
+        """
+        self._revoked = reason
         if self._attempt is not None:
-            self._attempt.revoke()
+            self._attempt.revoke(reason)
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -164,7 +175,9 @@ class Run:
             context.deadline.stop()
 
     def _find_session(self, facts: Facts, continuation: Continuation | None) -> None:
-        """Note the session that the body names, unless the headers name one."""
+        """Note the session that the body names, unless the headers name one. Raises RequestFault
+        for a limit of a session without one.
+        """
         context = self._context
         if context.session is None:
             earlier = None if continuation is None else continuation.earlier_session
@@ -172,6 +185,9 @@ class Run:
             context.session = read_session_members(key_id, facts.body, earlier)
         if continuation is not None:
             continuation.session = context.session
+        if context.session is None and context.options.session_cap_nano is not None:
+            what = f"{CAP_HEADER} limits a session, and the request names none. Add {OWN_HEADER}"
+            raise RequestFault("missing_parameter", OWN_HEADER, what)
 
     # ---- who may answer
 
@@ -242,8 +258,8 @@ class Run:
                 self._check_left()
                 return self._context.uncharged_outcome(CLIENT_CLOSED)
             self._attempt = attempt
-            if self._revoked:
-                attempt.revoke()
+            if self._revoked is not None:
+                attempt.revoke(self._revoked)
             try:
                 return await attempt.execute(fresh=following.fresh)
             except UpstreamFailed as failure:

@@ -38,6 +38,7 @@ from relay.requests.data_policy import DATA_POLICY_HEADER, read_data_policy
 from relay.requests.labels import LABELS_HEADER, NO_LABELS, Labels, read_labels
 from relay.requests.sessions import SESSION_HEADERS, read_session_headers
 from usage.records.sql import ADDRESS_LENGTH
+from usage.sessions.sources import CAP_HEADER
 
 _MAX_COST_HEADER: Final = "x-weir-max-cost"
 _JSON: Final = ((b"content-type", b"application/json"),)
@@ -125,6 +126,7 @@ class RequestHeaders(msgspec.Struct):
     data_policy: DataPolicy = NO_POLICY
     app_title: str = ""
     app_address: str = ""
+    session_cap_nano: int | None = None
     # Those that name a session.
     session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
@@ -175,6 +177,13 @@ def _read_max_cost(headers: RequestHeaders, value: bytes) -> None:
     headers.max_cost_nano = read_amount(value.decode("latin-1"), _MAX_COST_HEADER)
 
 
+def _read_session_cap(headers: RequestHeaders, value: bytes) -> None:
+    cap_nano = read_amount(value.decode("latin-1"), CAP_HEADER)
+    earlier_nano = headers.session_cap_nano
+    # If the header is repeated, all its limits apply.
+    headers.session_cap_nano = cap_nano if earlier_nano is None else min(cap_nano, earlier_nano)
+
+
 def _read_include_cost(headers: RequestHeaders, value: bytes) -> None:
     headers.include_cost = value.strip().lower() in (b"true", b"1")
 
@@ -206,6 +215,7 @@ _READERS: Final[Mapping[bytes, Callable[[RequestHeaders, bytes], None]]] = {
     b"content-length": _read_length,
     b"idempotency-key": _read_key,
     _MAX_COST_HEADER.encode(): _read_max_cost,
+    CAP_HEADER.encode(): _read_session_cap,
     b"x-weir-include-cost": _read_include_cost,
     LABELS_HEADER.encode(): _read_labels,
     DATA_POLICY_HEADER.encode(): _read_data_policy,
@@ -377,6 +387,7 @@ class Request:
             client_app=client_app(self.user_agent, headers.app_title, headers.app_address),
             address=self.address[:ADDRESS_LENGTH] if principal.keeps_addresses else "",
             session=read_session_headers(principal.key_id, session) if session else None,
+            session_cap_nano=headers.session_cap_nano,
         )
 
     def make_context(

@@ -1,5 +1,5 @@
-"""The reasons to interrupt a waiting request: its time is over, its client has left, or its key has
-ended.
+"""The reasons to interrupt a waiting request: its time is over, its client has left, or its key or
+its session has ended.
 
 There is one timer per request, moved by an assignment, so that a stream of thousands of chunks
 creates no timer per chunk. When the time is over the task is cancelled, and `caught` returns the
@@ -14,7 +14,9 @@ from typing import Literal
 
 from lib.process.waiting import was_away
 
-Reason = Literal["first_content", "idle", "total", "stall", "drain", "left", "revoked"]
+EndReason = Literal["revoked", "session_ended"]
+"""Why a running request loses its right: its key has ended, or its session."""
+Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"] | EndReason
 
 _FAR = 86_400.0
 # A limit beyond this is checked again at this time. Most requests end earlier, and moving the timer

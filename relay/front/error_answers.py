@@ -11,6 +11,7 @@
     an error inside a success                      F23, in the upstream's words
     DatabaseFailed: away, or it refused            503 overloaded: never 401, 402 or 403
     the key has ended during the answer            401 authentication
+    the session has been ended during the answer   403 session_ended
     the process stops                              503 server_shutting_down
     a defect of ours                               500 internal
     the client has left, or does not read          nothing; its record says 499
@@ -33,11 +34,12 @@ from gateway.channels.timeouts import Timeouts
 from gateway.health.cooldown import RETRY_AFTER_S_MAX
 from gateway.health.faults import final_kind
 from relay.errors import DatabaseFailed
-from relay.front.deadline import Reason
+from relay.front.deadline import EndReason, Reason
 from relay.front.downstream import ErrorAnswer
-from relay.front.limit_answers import LimitReached, UsedUp, limit_headers
+from relay.front.limit_answers import LimitReached, UsedUp, limit_headers, session_ended
 from relay.health.channels_out import ChannelsOut, jittered
 from relay.requests.context import Invocation
+from relay.requests.sessions import Session
 from relay.upstream.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000
@@ -55,6 +57,11 @@ INTERNAL: Final = answer_of_kind("internal")
 KEY_ENDED: Final = answer_of_kind("authentication", retry_after_ms=_WAIT_MS)
 OVERLOADED: Final = answer_of_kind("overloaded", retry_after_ms=_WAIT_MS)
 STOPPING: Final = answer_of_kind("server_shutting_down", retry_after_ms=_WAIT_MS)
+
+
+def answer_of_end(reason: EndReason, session: Session | None, public_url: str) -> ErrorAnswer:
+    """Return the answer of a running request whose key has ended, or its session."""
+    return KEY_ENDED if reason == "revoked" else answer_to(session_ended(session, public_url))
 
 
 def too_busy(come_again_ms: int) -> ErrorAnswer:

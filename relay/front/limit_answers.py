@@ -7,10 +7,14 @@ from math import ceil
 from typing import Any, Final, NamedTuple
 
 from billing.currency.money import format_usd
+from billing.limits.budget_rules import WITHOUT_END
 from dialects.chat.chat import Dialect
 from dialects.errors.errors import RequestFault, message_of, quote_value, retry_after_s
 from gateway.health.channel_state import BarReason
+from lib.ids import id_text
 from relay.errors import RelayError
+from relay.requests.sessions import Session
+from usage.sessions.sources import CAP_HEADER
 
 _NAMES: Final = {
     "requests": "requests per minute",
@@ -93,7 +97,8 @@ def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
 
 class UsedUp(RequestFault):
     """The refusal for lack of money. It names the tightest source: the wallet, or the budget
-    `budget_id` in its window `window_id`.
+    `budget_id` in its window `window_id`; for what a client lets its session cost, the window
+    alone. `session` is that of the request.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class UsedUp(RequestFault):
         needed_nano: int,
         available_nano: int,
         public_url: str,
+        session: Session | None = None,
     ) -> None:
         needed = format_usd(needed_nano)
         self.budget_id: int | None = None
@@ -116,18 +122,44 @@ class UsedUp(RequestFault):
         else:
             self.budget_id, self.window_id = budget["budget"], budget["window"]
             reset = "it does not reset"
-            if budget["period"] != "total":
+            if budget["period"] not in WITHOUT_END:
                 reset_at = dt.datetime.fromtimestamp(budget["reset"], dt.UTC)
                 reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
-            what = f"{_budget_state(budget)}, needed {needed} USD; {reset})"
-            what += _ask_for_more(budget, public_url)
+            what = f"{_budget_state(budget, session)}, needed {needed} USD; {reset})"
+            if self.budget_id is None:
+                what += f". Send a higher {CAP_HEADER} to continue the session"
+            else:
+                what += _ask_for_more(budget, public_url)
+            if budget["period"] == "session" and session is not None and public_url:
+                what += f". Its turns: {session_address(session, public_url)}"
         super().__init__("insufficient_balance", None, what)
 
 
-def _budget_state(budget: Mapping[str, Any]) -> str:
+def session_ended(session: Session | None, public_url: str) -> RequestFault:
+    """Return the refusal of a request whose session somebody ended."""
+    named = "this session" if session is None else f"session {_session_name(session)}"
+    what = f"{named} was ended. Start another session"
+    if session is not None and public_url:
+        what += f", or reopen it: {session_address(session, public_url)}"
+    return RequestFault("session_ended", None, what)
+
+
+def session_address(session: Session, public_url: str) -> str:
+    """Return the address of the page of a session."""
+    return f"{public_url}/session/{id_text(session.id)}"
+
+
+def _session_name(session: Session) -> str:
+    return quote_value(session.name) if session.name else id_text(session.id)
+
+
+def _budget_state(budget: Mapping[str, Any], session: Session | None = None) -> str:
     """Describe the state of a budget, with an open bracket at the end."""
     scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
+    if budget["period"] == "session" and session is not None:
+        named += f" of session {_session_name(session)}"
+    scope = scope or "client's own"
     per = "" if budget["period"] == "total" else f" per {budget['period']}"
     # With something left, only this request does not fit; a smaller one might.
     fits_none = budget["spent"] + budget["held"] >= budget["limit"]

@@ -21,7 +21,13 @@ from relay.attempts.admitted_attempt import Chosen, PlacedHold
 from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
-from relay.front.limit_answers import ChannelFull, LimitReached, UsedUp, read_headroom
+from relay.front.limit_answers import (
+    ChannelFull,
+    LimitReached,
+    UsedUp,
+    read_headroom,
+    session_ended,
+)
 from relay.holds.estimate import Size
 from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
@@ -128,6 +134,8 @@ class HoldPlacer:
         """
         if verdict.word == "key_gone":
             raise RequestFault("authentication", None, "")
+        if verdict.word == "session_ended":
+            raise session_ended(self._context.session, self._context.parts.config.public_url)
         if verdict.word == "limited" and verdict.details is not None:
             if verdict.details["scope"] == "channel":
                 raise ChannelFull(verdict.details)
@@ -138,7 +146,8 @@ class HoldPlacer:
     def _refuse(self, verdict: Verdict, size: Size) -> NoReturn:
         estimate, url = self._routed.estimate, self._context.parts.config.public_url
         needed_nano = size.hold_nano if estimate is None else estimate.least_nano
-        raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url)
+        session = self._context.session
+        raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url, session)
 
     def _make_hold(
         self,
@@ -226,15 +235,16 @@ class HoldPlacer:
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
+        cap_nano = self._context.options.session_cap_nano
         if not principal.limited and limits is None:
-            if not budgets and not units:
+            if not budgets and not units and cap_nano is None:
                 return None
-            return Guarded(budgets, 0, None, units, taken.nano)
+            return Guarded(budgets, 0, None, units, taken.nano, cap_nano)
         tokens = facts.text_bytes
         if estimate is not None:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
-        return Guarded(budgets, tokens, limits, units, taken.nano)
+        return Guarded(budgets, tokens, limits, units, taken.nano, cap_nano)
 
 
 def take_units(

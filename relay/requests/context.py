@@ -141,7 +141,8 @@ class RequestOptions(msgspec.Struct, frozen=True):
     """What a client sets besides the body: `max_cost_nano` is the most that it pays, `labels`
     classify the request, `data_policy` restricts where its data may go, and it may ask for the
     charge in the answer's usage. Also its application; its address, "" if addresses are not
-    recorded; and the session that its headers name, or its realtime connection.
+    recorded; the session that its headers name, or its realtime connection; and the most that its
+    session may cost.
     """
 
     max_cost_nano: int | None = None
@@ -151,6 +152,7 @@ class RequestOptions(msgspec.Struct, frozen=True):
     client_app: str = ""
     address: str = ""
     session: Session | None = None
+    session_cap_nano: int | None = None
 
 
 NO_OPTIONS: Final = RequestOptions()

@@ -12,6 +12,7 @@ whole answer becomes an error with the number of paid prompts.
 import asyncio
 from collections.abc import Awaitable
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -34,7 +35,7 @@ from lib.id_types import RequestId
 from lib.ids import id_text, new_id
 from relay.answers.cost_in_answer import with_cost
 from relay.attempts.run import Run
-from relay.front.deadline import Deadline
+from relay.front.deadline import Deadline, EndReason
 from relay.front.downstream import Downstream, ErrorAnswer, Head
 from relay.requests.context import Outcome, RequestContext
 from relay.requests.translator import has_operation
@@ -51,7 +52,8 @@ class Prompts:
         self._max_cost_nano = context.options.max_cost_nano
         # The current run; None between two prompts, and at the end.
         self._run: Run | None = None
-        self._left = self._revoked = False
+        self._left = False
+        self._revoked: EndReason | None = None
 
     def leave(self) -> None:
         """The client left: send no further prompt."""
@@ -59,11 +61,16 @@ class Prompts:
         if self._run is not None:
             self._run.leave()
 
-    def revoke(self) -> None:
-        """The key has ended: stop the current run, and admit no further prompt."""
-        self._revoked = True
+    @property
+    def session_id(self) -> UUID | None:
+        """The session of the request, as soon as it is known."""
+        return None if self._run is None else self._run.session_id
+
+    def revoke(self, reason: EndReason = "revoked") -> None:
+        """The key or the session has ended: stop the current run, and admit no further prompt."""
+        self._revoked = reason
         if self._run is not None:
-            self._run.revoke()
+            self._run.revoke(reason)
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -112,8 +119,8 @@ class Prompts:
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
         for place, body in enumerate(bodies):
             self._run = Run(self._context_of(joined, place))
-            if self._revoked:
-                self._run.revoke()
+            if self._revoked is not None:
+                self._run.revoke(self._revoked)
             outcome = await self._run.answer(body)
             self._run = None
             if self._max_cost_nano is not None:

@@ -59,7 +59,7 @@ def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> 
         amount_nano=amount_nano,
         ttl_seconds=60,
         guarded=True,
-        budget_ids=tuple(one.budget_id for one in under),
+        budget_ids=tuple(one.budget_id or 0 for one in under),
     )
     return msgspec.structs.replace(hold, **over)
 
@@ -166,7 +166,7 @@ def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
     ((word, _, message),) = place(asked(key, 10, one))
     assert word == "no_window"
     assert message["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo"]]
-    opened = WindowOpened(one.budget_id, message["now"] - 60, message["now"] + 60)
+    opened = WindowOpened(one.budget_id or 0, message["now"] - 60, message["now"] + 60)
     execute(open_windows([opened]))
     execute(open_windows([opened._replace(starts_at=opened.starts_at - 1)]))
     assert words(asked(key, 10, one)) == ["admitted"]
@@ -182,7 +182,7 @@ def test_windows_tile_time_when_the_rules_of_a_zone_changed(key: Key) -> None:
     BudgetWindow.objects.update(ends_at=former)
     ((_, _, message),) = place(asked(key, 10, one))
     hour = message["now"] - 3600
-    execute(open_windows([WindowOpened(one.budget_id, hour, message["now"] + 60)]))
+    execute(open_windows([WindowOpened(one.budget_id or 0, hour, message["now"] + 60)]))
     assert words(asked(key, 10, one)) == ["admitted"]
     assert BudgetWindow.objects.latest("id").starts_at == former
 
@@ -200,7 +200,7 @@ def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key
 def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
     """W53: what is held and spent under it is exact, above its limit as well."""
     one, wall = budget(key, "key", 100), budget(key, "team", 900)
-    Budget.objects.filter(id=one.budget_id).update(action="warn")
+    Budget.objects.filter(id=one.budget_id or 0).update(action="warn")
     BudgetWindow.objects.filter(id=one.id).update(cap_nano=UNBOUNDED_NANO)
     assert words(asked(key, 300, one, wall), asked(key, 301, one, wall)) == ["admitted"] * 2
     assert window_state(one) == (601, 0)

@@ -61,6 +61,7 @@ NO_PAGE = {
     "root": "leads to home",
     "start_skip": "a form",
     "budget_link": "leads to a budget",
+    "session_link": "leads to a session",
     "account_reset_password_from_key": "leads to itself without its secret",
     "key_end_former": "a form",
     "request_events": "a stream of events; looked at by test_live.py",

@@ -82,6 +82,7 @@ NO_LIST = {
     "usage/reports/_top.html": "the first few of a list",
     "usage/organisations/team.html": "one team",
     "usage/sessions/_agents.html": "the sub-agents of one session",
+    "usage/sessions/_limits.html": "the limits of one session",
 }
 _ROWS = re.compile(r"<tbody.*?{%\s*for\b.*?<tr", re.S)
 

@@ -67,7 +67,11 @@ class BudgetIn(Schema):
         "for the organisation.",
     )
     amount: Amount = Field(description="Decimal string in USD.")
-    period: Period
+    period: Period = Field(
+        description="`session` limits each session, for an organisation, a team, a person or a "
+        "key. It rejects requests, and sends no alerts; what names no session does not fall under "
+        "it."
+    )
     anchor: Whole | None = Field(
         None,
         description="When the period starts: minute of the hour, hour of the day, day of the "
@@ -96,7 +100,8 @@ class BudgetChange(Schema):
 
 
 class BudgetOut(Schema):
-    """A budget, and what stands in its present window."""
+    """A budget, and what stands in its present window; of a budget for each session, in that of the
+    session that has used the most."""
 
     id: str
     scope: Scope

@@ -25,6 +25,7 @@ PERIOD_NAMES = {
     "week": gettext_lazy("Week"),
     "month": gettext_lazy("Month"),
     "total": gettext_lazy("Total (never resets)"),
+    "session": gettext_lazy("Each session"),
 }
 SCOPE_NAMES: dict[str, Any] = {
     BudgetScope.ORGANISATION: gettext_lazy("Organisation"),
@@ -62,6 +63,9 @@ class PercentsField(forms.CharField):
 def period_field(**over: Any) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=gettext_lazy("Period"),
+        help_text=gettext_lazy(
+            "Each session: the most that one task of an agent may cost, with its sub-agents."
+        ),
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
         **over,

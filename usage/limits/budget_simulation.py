@@ -77,10 +77,12 @@ def would_have(budget: Budget) -> WouldHave:
     since = clock.now() - PREVIEW
     with connection.cursor() as cursor:
         cursor.execute(_CHARGES.format(part=_PARTS[budget.scope]), _parameters(budget, since))
-        rows: list[tuple[dt.datetime, int]] = cursor.fetchall()
+        rows: list[tuple[dt.datetime, int, UUID | None]] = cursor.fetchall()
+    if budget.period == "session":
+        return _would_have_by_session(budget.amount_nano, rows)
     refused, spent_nano, first_at = 0, 0, None
     ends_at = None
-    for at, charge_nano in rows:
+    for at, charge_nano, _ in rows:
         if ends_at is None or at >= ends_at:
             span = rules.window(
                 budget.period,  # type: ignore[arg-type]
@@ -91,6 +93,22 @@ def would_have(budget: Budget) -> WouldHave:
             ends_at, spent_nano = span.end_at, 0
         if spent_nano + charge_nano <= budget.amount_nano:
             spent_nano += charge_nano
+        else:
+            refused += 1
+            first_at = first_at or at
+    return WouldHave(refused, len(rows), first_at)
+
+
+def _would_have_by_session(
+    amount_nano: int, rows: Sequence[tuple[dt.datetime, int, UUID | None]]
+) -> WouldHave:
+    refused, first_at = 0, None
+    spent: dict[UUID, int] = {}
+    for at, charge_nano, session_id in rows:
+        if session_id is None:
+            continue
+        if spent.get(session_id, 0) + charge_nano <= amount_nano:
+            spent[session_id] = spent.get(session_id, 0) + charge_nano
         else:
             refused += 1
             first_at = first_at or at
@@ -176,7 +194,7 @@ _OPEN = """
       AND hold.opened_at >= %(since)s AND {part}"""
 
 _CHARGES = """
-    SELECT r.admitted_at, r.charge_nano FROM usage_usagerecord r
+    SELECT r.admitted_at, r.charge_nano, r.session_id FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
       AND r.admitted_at >= %(since)s AND r.charge_nano > 0 AND {part}
     ORDER BY r.admitted_at"""

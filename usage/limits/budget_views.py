@@ -19,7 +19,7 @@ from accounts.access.guards import organisation_page
 from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_alerts, budget_increases, budgets
 from billing.limits.budgets import BudgetRefused, BudgetUsage
-from billing.models import Budget, RaiseState
+from billing.models import Budget, BudgetPeriod, RaiseState
 from lib import clock
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other, sent_next
 from lib.tables.pages import answer_table
@@ -189,6 +189,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "scope": SCOPE_NAMES[budget.scope],
         "subject": budgets.subject_names([budget])[budget.id],
         "period": PERIOD_NAMES[budget.period],
+        "per_session": budget.period == BudgetPeriod.SESSION,
         "meter": meter_of(usage),
         "chart": budget_chart(usage),
         "told": budget_simulation.would_have(budget),
@@ -230,7 +231,11 @@ def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     """Send a test alert to everybody who would receive one. The log shows each delivery."""
     budget = budgets.access_budget(actor, id)
-    budget_alerts.send_test(actor, budget)
+    try:
+        budget_alerts.send_test(actor, budget)
+    except BudgetRefused as refused:
+        messages.error(request, refused.message)
+        return see_other("budget", slug_of(actor), budget.id)
     if is_htmx(request):
         return _log(request, actor, budget)
     messages.success(request, gettext("Test sent."))

@@ -116,6 +116,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "model_unpriced": _("The model has no price"),
     "permission": _("Not permitted for this key"),
     "data_policy": _("No channel meets the data policy"),
+    "session_ended": _("The session was ended"),
     "model_not_found": _("Model not found"),
     "model_retired": _("The model has been retired"),
     "task_not_found": _("Task not found"),

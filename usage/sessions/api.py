@@ -1,6 +1,7 @@
 """The management API of sessions."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.http import HttpRequest
@@ -8,8 +9,9 @@ from ninja import Query, Router
 from pydantic import Field
 
 from accounts.access import actors
-from accounts.access.actors import Actor
+from accounts.access.actors import Actor, organisation_of
 from billing.currency.money import format_usd
+from billing.limits import ended_sessions
 from lib.api import pagination
 from lib.api.openapi import Schema
 from lib.ids import id_text, parse_id
@@ -17,7 +19,10 @@ from lib.tables import keyset
 from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_cursor
 from usage.months.detached import detached_within, names_of
 from usage.reports.api import Meters, PeriodQuery, period_of, scope_of
+from usage.sessions import endings
+from usage.sessions.limits import SessionLimit, read_limits
 from usage.sessions.sessions import AGENTS_MAX, SessionRow, SessionSource, read_agents, read_session
+from usage.sessions.sources import CAP_HEADER
 
 router = Router(tags=["Sessions"])
 _ORDERS: Final = (Order("last_at", descending=True), Order("id"))
@@ -43,6 +48,30 @@ class SessionOut(Schema):
     last_at: dt.datetime = Field(description="The end of its last turn.")
     meters: Meters
     charge: str = Field(description="USD, exact.")
+    ended_at: dt.datetime | None = Field(
+        description="When it was ended: its requests are rejected until it is reopened."
+    )
+    limit: str | None = Field(
+        description="The tightest limit of this session: a budget per session, or what its client "
+        f"sends in `{CAP_HEADER}`. null without one."
+    )
+    left: str | None = Field(description="What of that limit is neither spent nor reserved.")
+
+
+class SessionLimitOut(Schema):
+    budget: str | None = Field(
+        description=f"The budget's ID; null for what its client sends in `{CAP_HEADER}`."
+    )
+    limit: str
+    spent: str
+    held: str = Field(description="Held for running requests.")
+    left: str
+
+
+class EndedSessionOut(Schema):
+    id: str
+    name: str | None = Field(description="What its client calls it; null for a realtime one.")
+    ended_at: dt.datetime | None = Field(description="null once it is reopened.")
 
 
 class SessionQuery(PeriodQuery):
@@ -63,6 +92,7 @@ class SessionDetailOut(SessionOut):
     agents: list[AgentOut] = Field(
         description=f"Each behind the one above it; empty without sub-agents. At most {AGENTS_MAX}."
     )
+    limits: list[SessionLimitOut] = Field(description="All its limits, the tightest first.")
 
 
 class SessionList(Schema):
@@ -84,8 +114,9 @@ def list_sessions(request: HttpRequest, query: Query[SessionQuery]) -> dict[str,
     rows = source.fetch(_ORDERS, _boundary(query.cursor), backwards=False, limit=query.limit + 1)
     page = rows[: query.limit]
     more = len(rows) > query.limit
+    limits = read_limits([row.id for row in page])
     return {
-        "items": [_serialize(row) for row in page],
+        "items": [_serialize(row, limits.get(row.id, ())) for row in page],
         "next": encode_cursor(boundary_of(page[-1], _ORDERS), _CURSOR) if more else None,
         "detached_months": names_of(detached_within(period)),
     }
@@ -97,7 +128,36 @@ def show_session(request: HttpRequest, id: str) -> dict[str, Any]:
     lists them."""
     actor = actors.actor_of(request)
     row = read_session(actor, parse_id(id))
-    return {**_serialize(row), "agents": _agents(actor, row)}
+    limits = read_limits([row.id]).get(row.id, ())
+    return {
+        **_serialize(row, limits),
+        "agents": _agents(actor, row),
+        "limits": [_limit(limit) for limit in limits],
+    }
+
+
+@router.post("/sessions/{id}/end", response=EndedSessionOut, summary="End a session")
+def end_session(request: HttpRequest, id: str) -> dict[str, Any]:
+    """Its requests are rejected from now on with the error `session_ended`, and those that run end
+    within a second. A developer ends their own. Repeating it changes nothing."""
+    actor = actors.actor_of(request)
+    session = endings.access_endable(actor, parse_id(id))
+    return _ended(
+        session, ended_sessions.end_session(actor, organisation_of(actor), *session).ended_at
+    )
+
+
+@router.post("/sessions/{id}/reopen", response=EndedSessionOut, summary="Reopen a session")
+def reopen_session(request: HttpRequest, id: str) -> dict[str, Any]:
+    """The session continues with its next request. Repeating it changes nothing."""
+    actor = actors.actor_of(request)
+    session = endings.access_endable(actor, parse_id(id))
+    ended_sessions.reopen_session(actor, organisation_of(actor), *session)
+    return _ended(session, None)
+
+
+def _ended(session: endings.Endable, ended_at: dt.datetime | None) -> dict[str, Any]:
+    return {"id": id_text(session.id), "name": session.name or None, "ended_at": ended_at}
 
 
 def _boundary(cursor: str | None) -> Values | None:
@@ -106,6 +166,16 @@ def _boundary(cursor: str | None) -> Values | None:
         return None if cursor is None else decode_cursor(cursor, _CURSOR)
     except keyset.BadCursor:
         raise pagination.BadCursor from None
+
+
+def _limit(limit: SessionLimit) -> dict[str, Any]:
+    return {
+        "budget": None if limit.budget_id is None else str(limit.budget_id),
+        "limit": format_usd(limit.limit_nano),
+        "spent": format_usd(limit.spent_nano),
+        "held": format_usd(limit.held_nano),
+        "left": format_usd(limit.left_nano),
+    }
 
 
 def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
@@ -121,7 +191,7 @@ def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
     ]
 
 
-def _serialize(row: SessionRow) -> dict[str, Any]:
+def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any]:
     return {
         "id": id_text(row.id),
         "name": row.name or None,
@@ -138,4 +208,7 @@ def _serialize(row: SessionRow) -> dict[str, Any]:
         "last_at": row.last_at,
         "meters": row.meters,
         "charge": format_usd(row.charge_nano),
+        "ended_at": row.ended_at,
+        "limit": format_usd(limits[0].limit_nano) if limits else None,
+        "left": format_usd(limits[0].left_nano) if limits else None,
     }

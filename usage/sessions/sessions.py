@@ -26,7 +26,7 @@ AGENTS_MAX: Final = 200
 class SessionRow:
     """One session, as far as its requests are wanted. `name` and `source` are as in
     `relay/requests/sessions.py`; `agents` counts its sub-agents; `failed` its failed turns;
-    `status` is how its last turn ended.
+    `status` is how its last turn ended; `ended_at` is when somebody ended it.
     """
 
     id: UUID
@@ -46,6 +46,7 @@ class SessionRow:
     status: int
     meters: Mapping[str, int]
     running: bool
+    ended_at: dt.datetime | None
 
     @property
     def tokens(self) -> Tokens:
@@ -218,7 +219,7 @@ def _turn(*row: Any) -> Turn:
 # In the order of the statement.
 _COLUMNS: Final = (
     "id", "last_at", "turns", "charge_nano", "first_at", "session", "app", "key_id", "key_name",
-    "user", "models", "agents", "failed", "status", "meters", "running",
+    "user", "models", "agents", "failed", "status", "meters", "running", "ended_at",
 )  # fmt: skip
 _OWN: Final = "r.final AND r.session_id IS NOT NULL"
 _LISTED: Final = "count(*) > 1 OR coalesce(max(r.session->>'source'), '-') <> %(unlisted)s"
@@ -250,7 +251,7 @@ _SESSIONS: Final = f"""
     SELECT page.id, page.last_at, page.turns, page.charge_nano, whole.first_at, whole.session,
            whole.client_app, whole.key_id, k.name, u.email, whole.models, whole.agents,
            whole.failed, whole.status, {_METERS.format(of="r.session_id = page.id")},
-           page.id IN (SELECT session_id FROM running)
+           page.id IN (SELECT session_id FROM running), ended.ended_at
     FROM page
     CROSS JOIN LATERAL (
         SELECT min(r.admitted_at) AS first_at,
@@ -266,6 +267,7 @@ _SESSIONS: Final = f"""
     ) whole
     LEFT JOIN accounts_key k ON k.id = whole.key_id
     LEFT JOIN accounts_user u ON u.id = whole.user_id
+    LEFT JOIN billing_endedsession ended ON ended.session_id = page.id
     ORDER BY {{listed_order}}"""  # noqa: S608 - only this file's own names are put in
 
 _COUNT: Final = f"""

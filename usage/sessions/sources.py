@@ -8,6 +8,8 @@ NAME_LENGTH: Final = 128
 """Of a name as it is shown; the id is derived from the whole of it."""
 
 OWN_HEADER: Final = "x-weir-session"
+CAP_HEADER: Final = "x-weir-session-budget"
+"""The most that a client lets its session cost, as a decimal number in USD."""
 REALTIME: Final = "realtime"
 """The source of a realtime connection, which is a session by itself."""
 FIRST_RESPONSE: Final = "first_response"

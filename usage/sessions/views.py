@@ -1,24 +1,33 @@
 """The list of sessions, and the page of one."""
 
 import datetime as dt
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import access
-from accounts.access.actors import Actor, slug_of
-from accounts.access.guards import organisation_page
+from accounts.access import access, actors
+from accounts.access.access import AccessDenied
+from accounts.access.actors import Actor, organisation_of, slug_of
+from accounts.access.guards import organisation_page, signed_in_view
+from accounts.models import User
 from accounts.preferences.table_preferences import read_table
+from billing.limits import ended_sessions
 from lib import clock
+from lib.htmx import back_to, redirect_to
 from lib.ids import id_text, parse_id
 from lib.tables.pages import answer_table
 from lib.tables.table import OWN_PARAMETERS, Badge, Column, Table
+from usage.limits.budget_forms import SCOPE_NAMES
 from usage.months.detached import detached_within, notice_text
 from usage.reports import filters
 from usage.reports.filter_bar import usage_bar
@@ -27,6 +36,8 @@ from usage.reports.views import dropped_of, usage_tabs
 from usage.requests import words
 from usage.requests.log_views import status_badge
 from usage.rollups.levels import read_freshness
+from usage.sessions import endings
+from usage.sessions.limits import SessionLimit, read_limits
 from usage.sessions.sessions import (
     Agent,
     SessionRow,
@@ -36,6 +47,7 @@ from usage.sessions.sessions import (
     read_agents,
     read_session,
 )
+from usage.sessions.sources import CAP_HEADER
 from usage.sessions.words import source_text
 
 _TOKENS: Final = (
@@ -69,6 +81,8 @@ SESSIONS: Final = Table(
         Column("total", _("Duration"), "duration", priority=3),
         *_TOKENS,
         Column("cost", _("Cost"), "money", value="charge_nano", sort="charge_nano", card="money"),
+        Column("limit", _("Limit"), "money", priority=3, hint=_("The session's tightest limit")),
+        Column("left", _("Left"), "money", priority=2),
         Column("started", _("Started"), "time", chosen=False),
         Column("source", _("Named by"), "code", chosen=False),
         Column("id", _("Session ID"), "code", chosen=False),
@@ -107,11 +121,15 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     path = reverse("sessions", args=[slug_of(actor)])
 
     def make(rows: list[SessionRow]) -> list[dict[str, Any]]:
-        return [_cells(path, row) for row in rows]
+        limits = read_limits([row.id for row in rows])
+        return [_cells(path, row, limits.get(row.id, ())) for row in rows]
 
     context = {
         "tabs": usage_tabs(actor, usage_filter, "sessions"),
         "dropped": dropped_of(actor, usage_filter),
+        # All that are listed, or else each is ended on its own page.
+        "may_end": access.scope_of(actor, "sessions.write")
+        == access.scope_of(actor, "requests.read"),
         "detached": notice_text(detached_within(usage_filter.span)),
     }
     at = read_freshness()
@@ -147,14 +165,71 @@ def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         "cached": row.tokens.cached,
         "log_query": _log_query(row),
         "agents": [_agent(one) for one in agents],
+        "may_end": _may_end(actor, session_id),
+        "limits": [
+            {"of": _limit_name(limit), "limit": limit}
+            for limit in read_limits([session_id]).get(session_id, ())
+        ],
     }
     templates = ("usage/sessions/session.html", "usage/sessions/_turns.html")
     turns = list_turns(actor, session_id)
     return answer_table(request, state, turns, templates, context, make=make)
 
 
+@organisation_page("sessions.write")
+@require_POST
+def session_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    session = endings.access_endable(actor, parse_id(id))
+    ended_sessions.end_session(actor, organisation_of(actor), *session)
+    undo = reverse("agent_session_reopen", args=[slug_of(actor), id_text(session.id)])
+    messages.success(request, gettext("Session ended. Its requests are rejected."), extra_tags=undo)
+    return _back(request, actor, session)
+
+
+@organisation_page("sessions.write")
+@require_POST
+def session_reopen(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    session = endings.access_endable(actor, parse_id(id))
+    ended_sessions.reopen_session(actor, organisation_of(actor), *session)
+    messages.success(request, gettext("Session reopened. It continues with its next request."))
+    return _back(request, actor, session)
+
+
+def _back(request: HttpRequest, actor: Actor, session: endings.Endable) -> HttpResponseBase:
+    page = reverse("session", args=[slug_of(actor), id_text(session.id)])
+    return redirect_to(request, back_to(request, page))
+
+
+@signed_in_view
+@require_safe
+def session_link(request: HttpRequest, id: str) -> HttpResponseBase:
+    """From an error: to the page of the session that was ended, or that has reached a limit."""
+    organisation = endings.organisation_of_session(cast(User, request.user), parse_id(id))
+    actor = actors.member_actor(request, organisation)
+    return redirect("session", slug_of(actor), id)
+
+
+def _may_end(actor: Actor, session_id: UUID) -> bool:
+    try:
+        endings.access_endable(actor, session_id)
+    except (AccessDenied, Http404):
+        return False
+    return True
+
+
+def _limit_name(limit: SessionLimit) -> str:
+    """Return what sets a limit."""
+    if limit.budget_id is None:
+        return CAP_HEADER
+    return gettext("Budget, %(scope)s") % {"scope": SCOPE_NAMES[limit.scope]}
+
+
 def state_badge(row: SessionRow) -> Badge:
-    """Return the state of a session: whether a turn of it runs, else how its last one ended."""
+    """Return the state of a session: whether somebody ended it, or a turn of it runs, else how its
+    last one ended.
+    """
+    if row.ended_at is not None:
+        return Badge(pgettext_lazy("state of a session", "Ended"), icon="ban")
     if row.running:
         return Badge(_("Running"), "info", "circle-dashed")
     last = status_badge(row.status, None)
@@ -168,7 +243,7 @@ def _log_query(row: SessionRow) -> str:
     return urlencode(query)
 
 
-def _cells(path: str, row: SessionRow) -> dict[str, Any]:
+def _cells(path: str, row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any]:
     id = id_text(row.id)
     return {
         "href": f"{path}/{id}",
@@ -186,6 +261,10 @@ def _cells(path: str, row: SessionRow) -> dict[str, Any]:
         "failed": row.failed,
         "total": row.total_ms,
         "charge_nano": row.charge_nano,
+        "limit": limits[0].limit_nano if limits else None,
+        "left": limits[0].left_nano if limits else None,
+        "ended": row.ended_at is not None,
+        "sid": id,
         "source": row.source,
         **_token_cells(row.tokens),
     }

@@ -11,7 +11,14 @@ from relay.attempts.attempt_end import AttemptEnd
 from relay.attempts.settlement import Settlement
 from relay.config import SESSION_S
 from relay.counting.usage_meter import Bill, cost_of
-from relay.front.error_answers import CLIENT_CLOSED, INTERNAL, KEY_ENDED, STOPPING, failure_of_limit
+from relay.front.deadline import EndReason
+from relay.front.error_answers import (
+    CLIENT_CLOSED,
+    INTERNAL,
+    STOPPING,
+    answer_of_end,
+    failure_of_limit,
+)
 from relay.health.channel_health import HealthProbe
 from relay.media.realtime.operation import first_bound
 from relay.media.realtime.response import MeteredResponse, ResponseMeter
@@ -67,9 +74,9 @@ class RealtimeAttempt:
     def leave(self) -> None:
         self._context.deadline.interrupt("left")
 
-    def revoke(self) -> None:
-        """End the session, because its key has ended."""
-        self._context.deadline.interrupt("revoked")
+    def revoke(self, reason: EndReason = "revoked") -> None:
+        """End the session, because its key has ended, or somebody ended it."""
+        self._context.deadline.interrupt(reason)
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
         """The end of this attempt when no session began."""
@@ -133,7 +140,10 @@ class RealtimeAttempt:
             failure = failure or upstream_failure("F11")
             self._probe.failed(failure)
             raise failure from None
-        error = {None: STOPPING, "revoked": KEY_ENDED}.get(reason, CLIENT_CLOSED)
+        error = STOPPING if reason is None else CLIENT_CLOSED
+        if reason == "revoked" or reason == "session_ended":
+            context = self._context
+            error = answer_of_end(reason, context.session, context.parts.config.public_url)
         outcome = self._end.settle(error, _NOT_SENT)
         await self._sink.refuse(error)
         return outcome

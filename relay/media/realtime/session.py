@@ -29,9 +29,9 @@ from relay.front.deadline import Reason
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import (
     CLIENT_CLOSED,
-    KEY_ENDED,
     STOPPING,
     answer_behind_content,
+    answer_of_end,
     answer_of_kind,
     answer_to,
     failure_of_limit,
@@ -293,8 +293,10 @@ class RealtimeSession:
     def _by_deadline(self, reason: Reason | None) -> SessionOver:
         if reason is None:
             return SessionOver(STOPPING)
-        if reason == "revoked":
-            return SessionOver(KEY_ENDED)
+        if reason == "revoked" or reason == "session_ended":
+            context = self._context
+            url = context.parts.config.public_url
+            return SessionOver(answer_of_end(reason, context.session, url))
         if reason == "left":
             return SessionOver(None)
         if reason == "total":

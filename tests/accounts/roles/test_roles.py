@@ -32,6 +32,7 @@ keys.write       a a . . . .
 keys.write_own   o o . o . .
 usage.read       a a a o a a
 requests.read    a a a o a a
+sessions.write   a a . o . a
 balance.read     a a a . . a
 budgets.read     a a a o . a
 budgets.write    a a . . . .
@@ -119,7 +120,7 @@ def test_each_scope_is_wider_than_those_before_it() -> None:
 
 OWN = {
     *("teams.read:own", "members.read:own", "keys.read:own", "usage.read:own"),
-    *("requests.read:own", "budgets.read:own", "budgets.ask:own"),
+    *("requests.read:own", "sessions.write:own", "budgets.read:own", "budgets.ask:own"),
 }
 
 

@@ -8,7 +8,13 @@ from accounts.keys import keys
 from billing.credits import codes, credits
 from billing.currency import exchange_rates
 from billing.invoices import billing_details
-from billing.limits import budget_alerts, budget_increases, budgets, charge_rule_settings
+from billing.limits import (
+    budget_alerts,
+    budget_increases,
+    budgets,
+    charge_rule_settings,
+    ended_sessions,
+)
 from billing.limits.charge_rule import MEASURED
 from billing.models import Safeguard
 from billing.prices import plans, prices, proposals
@@ -33,6 +39,9 @@ BEFORE: Final[Writes] = {
         w.dora, "credit_limit", 200 * NANO
     ),
     "billing.limits.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
+    "billing.limits.ended_sessions.reopen_session": lambda w: ended_sessions.end_session(
+        w.alice, w.people.acme, w.key.id, "Fix the parser"
+    ),
     "billing.limits.budgets.transfer_budgets": lambda w: keys.revoke_key(SYSTEM, w.bobs),
     "billing.limits.budget_increases.end_raise": lambda w: budget_increases.approve(
         w.alice, w.asked
@@ -53,6 +62,12 @@ WRITES: Final[Writes] = {
     ),
     "billing.safeguards.safeguards.reject_safeguard": lambda w: safeguards.reject_safeguard(
         w.dora, Safeguard.objects.get()
+    ),
+    "billing.limits.ended_sessions.end_session": lambda w: ended_sessions.end_session(
+        w.alice, w.people.acme, w.key.id, "Fix the parser"
+    ),
+    "billing.limits.ended_sessions.reopen_session": lambda w: ended_sessions.reopen_session(
+        w.alice, w.people.acme, w.key.id, "Fix the parser"
     ),
     "billing.limits.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
     "billing.limits.budgets.change_budget": lambda w: budget_simulation.change_budget(

@@ -1,10 +1,12 @@
 """Whatever of usage an address names: requests, and what is kept about them."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Final
 
+from billing.models import EndedSession
 from lib import clock
-from lib.ids import id_text, new_id
+from lib.ids import id_text, new_id, parse_id
 from tests.isolation.world import NANO, Kind, Place, World, of_installation, personal
 from tests.usage.rows import happen
 from usage.models import (
@@ -27,6 +29,14 @@ def _session(world: World, at: Place) -> str:
     session = new_id()
     happen(at.key, clock.now() - dt.timedelta(hours=1), model=f"s-{at.word}", session_id=session)
     return id_text(session)
+
+
+def _ended_session(world: World, at: Place) -> str:
+    session = _session(world, at)
+    EndedSession.objects.create(
+        session_id=parse_id(session) or new_id(), organisation=at.organisation
+    )
+    return session
 
 
 def _bill(world: World, at: Place) -> str:
@@ -87,6 +97,10 @@ NOTE: Final = Kind("note", "teams.write", _note)
 # Of a person, in an organisation.
 REQUEST: Final = personal("request", "requests.read", _request)
 SESSION: Final = personal("session of an agent", "requests.read", _session)
+ENDABLE_SESSION: Final = personal("session to end", "sessions.write", _session)
+LINKED_SESSION: Final = replace(
+    personal("linked session", "requests.read", _ended_session), read=None, of_members=True
+)
 EXPORT: Final = personal("export", "requests.read", _export, private=True)
 SAVED_VIEW: Final = personal("saved view", "usage.read", _saved_view, private=True)
 # Of the installation.

@@ -89,6 +89,18 @@ def test_accounts_and_windows_are_opened_for_what_lacks_them_and_for_nothing_els
     assert admission.prepare(both) == [accounts, windows]
 
 
+def test_windows_of_sessions_are_opened_under_the_lock_of_accounts() -> None:
+    """I23: for a budget, and for what a client lets its session cost."""
+    session = "00000000-0000-0000-0000-0000000000aa"
+    rows = [[4, "session", 0, "UTC", session, str(ORGANISATION)]]
+    rows.append([None, "session", 0, "UTC", session, str(ORGANISATION)])
+    missing = {"now": 1_795_262_400, "windows": rows}
+    lock, opened = admission.prepare([(request(), Verdict("no_window", 0, missing))] * 2)
+    assert "FOR " in lock[0]
+    assert sorted(str(opened[1]["budgets"]).strip("{}").split(",")) == ["4", "null"]
+    assert str(opened[1]["sessions"]).count("aa") == 2
+
+
 def test_a_hold_without_limits_is_the_whole_price_and_looks_at_nothing_else() -> None:
     asked = request(guards=3)
     assert admission._hold(asked) == HoldRequest(

@@ -13,6 +13,7 @@ from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.credentials.revocation import Revocable, Running
 from relay.front import queue_sink
+from relay.front.deadline import EndReason
 from relay.holds.place_hold import HoldPlacer
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.requests.context import Outcome
@@ -94,8 +95,9 @@ async def test_a_key_that_ends_between_two_attempts_ends_the_next_one(
 
 class Run:
     ended = False
+    session_id = None
 
-    def revoke(self) -> None:
+    def revoke(self, reason: EndReason = "revoked") -> None:
         self.ended = True
 
 

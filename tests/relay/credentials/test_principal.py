@@ -30,6 +30,7 @@ from relay.credentials.keys import (
     read_credentials,
 )
 from relay.credentials.revocation import Running, _find_revoked
+from relay.front.deadline import EndReason
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
 from tests.cast import Cast, make_key
@@ -328,7 +329,7 @@ def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
         cursor.execute("SELECT now()")
         at = ENDS[end](cursor.fetchone()[0])
     digest = account_keys.digest_of(text)
-    asked = [(key.id, people.alice.id, digest), (key.id, None, b"")]
+    asked = [(key.id, people.alice.id, digest, None), (key.id, None, b"", None)]
     Key.objects.filter(id=key.id).update(expires_at=at)
     assert len(fallen(asked)) == (0 if end == "after" else 2)
     Key.objects.filter(id=key.id).update(expires_at=None)
@@ -337,21 +338,23 @@ def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
     assert fallen(asked) == ([] if end == "after" else [1])
 
 
-def fallen(callers: Sequence[tuple[UUID, int | None, bytes]]) -> list[int]:
+def fallen(callers: Sequence[tuple[UUID, int | None, bytes, UUID | None]]) -> list[int]:
     with connection.cursor() as cursor:
         text, parameters = _find_revoked(callers)
         cursor.execute(text, cast(Any, parameters))
-        return sorted(place for (place,) in cursor.fetchall())
+        return sorted(place for place, key_ended in cursor.fetchall() if key_ended)
 
 
 # What runs ---------------------------------------------------------------------------------------
 
 
 class Run:
+    session_id = None
+
     def __init__(self) -> None:
         self.ended = 0
 
-    def revoke(self) -> None:
+    def revoke(self, reason: EndReason = "revoked") -> None:
         self.ended += 1
 
 
@@ -360,7 +363,7 @@ def running(*places: str | None) -> tuple[Running, list[Any]]:
 
     async def ask(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
         asked.append(statement[1])
-        return [(place,) for place in places]
+        return [(place, "t") for place in places]
 
     return Running(ask), asked
 

@@ -1,0 +1,53 @@
+"""Which sessions somebody may end (`billing/limits/ended_sessions.py`), and whose a session is."""
+
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.http import Http404
+
+from accounts.access.actors import Actor
+from accounts.models import Organisation, User
+from usage.reports.filters import Scope
+from usage.reports.visibility import Period, run, where_of
+
+
+class Endable(NamedTuple):
+    """A session that the actor may end or reopen. `name` is what its client calls it, or ""."""
+
+    id: UUID
+    name: str
+
+
+def access_endable(actor: Actor, id: UUID | None) -> Endable:
+    """Return a session that the actor may end: one with requests, also if the first one still runs.
+    Raises Http404, and AccessDenied if the actor may end none.
+    """
+    where = where_of(actor, "sessions.write", Scope(session_id=id), Period(), of="records")
+    rows = run(_FOUND.format(where=where.text), where.parameters) if id is not None else []
+    if id is None or not rows:
+        raise Http404
+    return Endable(id, rows[0][0] or "")
+
+
+def organisation_of_session(user: User, id: UUID | None) -> Organisation:
+    """Return the organisation, of those that a person belongs to, that has requests of a session.
+    Raises Http404.
+    """
+    organisations = Organisation.objects.filter(memberships__user=user)
+    ids = list(organisations.values_list("id", flat=True))
+    rows = run(_ORGANISATION, {"session": id, "organisations": ids}) if id is not None else []
+    if not rows:
+        raise Http404
+    return organisations.get(id=rows[0][0])
+
+
+_ORGANISATION: Final = """
+    SELECT r.organisation_id FROM usage_usagerecord r
+    WHERE r.organisation_id = ANY (%(organisations)s) AND r.session_id = %(session)s AND r.final
+    LIMIT 1"""
+_FOUND: Final = """
+    (SELECT r.session->>'name' FROM usage_usagerecord r WHERE {where} AND r.final LIMIT 1)
+    UNION ALL
+    (SELECT r.session->>'name' FROM usage_attempt r WHERE {where} AND r.id IN (
+        SELECT hold.id FROM billing_hold hold
+        WHERE hold.state = 'open' AND hold.organisation_id = %(organisation)s) LIMIT 1)"""

@@ -1,0 +1,51 @@
+"""What limits a session: the budgets for each session that it falls under, and what its client lets
+it cost."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from billing.limits.budgets import database_now
+from billing.models import BudgetWindow
+from lib.database.tenancy import use_tenant
+
+
+@dataclass(frozen=True)
+class SessionLimit:
+    """A limit of one session, and what of it is used. `budget_id` is None, and `scope` "", for what
+    the client lets it cost.
+    """
+
+    budget_id: int | None
+    scope: str
+    limit_nano: int
+    spent_nano: int
+    held_nano: int
+
+    @property
+    def left_nano(self) -> int:
+        """What can still be held, never below 0."""
+        return max(0, self.limit_nano - self.spent_nano - self.held_nano)
+
+
+def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[SessionLimit]]:
+    """Return the limits of these sessions, which access has given, the tightest first."""
+    now = database_now()
+    windows = BudgetWindow.objects.filter(session_id__in=session_ids).select_related("budget")
+    limits: dict[UUID, list[SessionLimit]] = {}
+    # A window without a budget names no tenant.
+    with use_tenant(None):
+        rows = list(windows.order_by("id"))
+    for window in rows:
+        budget = window.budget
+        if window.session_id is None or (budget is not None and not budget.enabled):
+            continue
+        limit = SessionLimit(
+            budget_id=window.budget_id,
+            scope="" if budget is None else budget.scope,
+            limit_nano=window.cap_nano if budget is None else budget.limit_nano(now),
+            spent_nano=window.spent_nano,
+            held_nano=window.held_nano,
+        )
+        limits.setdefault(window.session_id, []).append(limit)
+    return {id: sorted(found, key=lambda limit: limit.left_nano) for id, found in limits.items()}
