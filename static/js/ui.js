@@ -277,6 +277,11 @@ on("keydown", (event) => {
   else target.click();
 });
 
+// A form that comes back comes back to the filters of now, not to those that the page came with ------
+on("submit", ({ target }) => {
+  for (const field of $$("[data-here]", target)) field.value = location.pathname + location.search;
+});
+
 // Relative times --------------------------------------------------------------------------------------
 function refreshTimes() {
   const patterns = (words.ago ?? "").split("|");
