@@ -470,8 +470,8 @@ def test_quieter_pages_of_an_organisation_are_chinese(people: Cast) -> None:
     alice = _in_chinese(signed_in(people.alice))
     for path in (
         "budgets", "budgets/new", "budgets/requests", "limits", "webhooks", "prompts", "prices",
-        "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-up", "billing/redeem",
-        "billing/alerts", "billing/holds",
+        "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-ups", "billing/top-up",
+        "billing/redeem", "billing/alerts", "billing/holds",
         "playground/history", "playground/embeddings", "playground/votes", "playground/images",
         "playground/gallery", "exports", "views", "views/new?page=usage",
     ):  # fmt: skip
