@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.forms import MarkupField
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown, format_rate, parse_rate
 from billing.prices.plans import Holder
@@ -365,15 +366,12 @@ class DaysForm(forms.Form):
 
 
 class PlanForm(forms.Form):
-    """A plan: its multiplier, and the models that it shows."""
+    """A plan: its markup on list prices, and the models that it shows."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
-    multiplier = forms.CharField(
-        label=gettext_lazy("Multiplier"),
-        max_length=12,
-        initial="1",
-        help_text=gettext_lazy("1.07 adds 7 percent to list prices, 0.9 takes 10 percent off."),
-        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+    markup = MarkupField(
+        initial="0",
+        help_text=gettext_lazy("What is added to list prices: 7 adds 7%, -10 takes 10% off."),
     )
     models = ModelsField(
         label=gettext_lazy("Visible models"),
@@ -384,13 +382,6 @@ class PlanForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer_installation_models(self.fields["models"])
-
-    def clean_multiplier(self) -> int:
-        """In parts per million."""
-        try:
-            return parse_multiplier(self.cleaned_data["multiplier"].strip())
-        except MoneyInvalid as error:
-            raise forms.ValidationError(multiplier_error()) from error
 
 
 class PlanHolderForm(forms.Form):
