@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
@@ -29,7 +30,12 @@ from billing.prices.words import (
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
 from gateway.prices.previews import DAYS
-from gateway.public_models.model_fields import ModelsField, offer_installation_models
+from gateway.public_models.model_fields import (
+    ModelsField,
+    offer_installation_models,
+    pick_any_channel,
+    pick_any_model,
+)
 from lib.ids import parse_id
 
 _BLANK_ROWS: Final = 3
@@ -352,6 +358,45 @@ def _error_text(error: Exception) -> str:
     if isinstance(error, MeterUnknown):
         return gettext("Choose a meter.")
     return str(error)
+
+
+class PriceKeyForm(forms.Form):
+    """What a new price is for, as `edit_from` reads it."""
+
+    model = forms.CharField(
+        label=gettext_lazy("Model or pattern"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autofocus": True}),
+    )
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Type"),
+        choices=[
+            ("charge", gettext_lazy("Customer price")),
+            ("cost", gettext_lazy("Your cost")),
+        ],
+    )
+    channel = forms.CharField(
+        label=gettext_lazy("Channel"),
+        required=False,
+        help_text=gettext_lazy("For your cost, if it differs by channel."),
+    )
+    service_tier = forms.CharField(
+        label=gettext_lazy("Service tier"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "flex"}),
+    )
+    hours = forms.CharField(
+        label=gettext_lazy("Hours (UTC)"),
+        max_length=11,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "16:30-00:30"}),
+    )
+
+    def __init__(self, actor: Actor, key: PriceKey) -> None:
+        super().__init__(initial=key._asdict())
+        pick_any_model(self.fields["model"])
+        pick_any_channel(self.fields["channel"], actor)
 
 
 class DaysForm(forms.Form):
