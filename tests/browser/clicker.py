@@ -17,9 +17,13 @@ class Clicker:
         self.clicks: dict[str, int] = {}
         self.fields: dict[str, int] = {}
 
-    def begin(self, task: str) -> None:
+    def go_on(self, task: str) -> None:
+        """With another task, from where the one before has led."""
         self._task = task
         self.clicks[task] = self.fields[task] = 0
+
+    def begin(self, task: str) -> None:
+        self.go_on(task)
         self.page.goto(self._home)
         expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
 
@@ -34,13 +38,6 @@ class Clicker:
     def open(self, name: str) -> None:
         """A page of the navigation."""
         self.click(self.page.locator(".side").get_by_role("link", name=name, exact=True))
-
-    def open_tab(self, name: str) -> None:
-        self.click(self.page.locator("main .tabs").get_by_role("link", name=name, exact=True))
-
-    def cross(self) -> None:
-        """From the organisation to the installation."""
-        self.click(self.page.locator(".head .sides").get_by_role("link", name="Installation"))
 
     def type(self, place: Locator, text: str) -> None:
         """Into a field that has the focus already, or is clicked into."""
