@@ -5,11 +5,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.urls import reverse_lazy
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.organisations.choices import pick_organisation
 from billing.credits.codes import CODES_MAX
-from billing.currency.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
+from billing.currency.money import (
+    MoneyInvalid,
+    MoneyTooLarge,
+    parse_markup,
+    parse_typed_usd,
+    parse_usd,
+)
 from billing.limits.charge_rule import DRAIN_SECONDS, DRAIN_SECONDS_MAX, ChargeRule, stored_rule
 from billing.wallets.words import CHARGE_RULES, CREDIT_KINDS
 from lib import clock
@@ -36,6 +43,38 @@ class MoneyField(forms.CharField):
             raise forms.ValidationError(gettext("This amount is too large.")) from error
         except MoneyInvalid as error:
             raise forms.ValidationError(gettext("Enter an amount such as 12.50.")) from error
+
+
+class MarkupField(forms.CharField):
+    """A markup on prices in percent; cleaned to the multiplier in parts per million, None when
+    empty. While it is typed its hint says what it makes of a price."""
+
+    def __init__(self, **over: Any) -> None:
+        super().__init__(**{"label": gettext_lazy("Markup (%)"), "max_length": 12, **over})
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        checked = {
+            "hx-get": reverse_lazy("markup_checked"),
+            "hx-trigger": "input delay:150ms",
+            "hx-target": "next .hint",
+            "hx-swap": "innerHTML",
+            "hx-sync": "this:replace",
+        }
+        return {**super().widget_attrs(widget), **_PLAIN, **checked}
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return parse_markup(text)
+        except MoneyInvalid as error:
+            raise forms.ValidationError(markup_error()) from error
+
+
+def markup_error() -> str:
+    """Return what is wrong with a text that is no markup."""
+    return gettext("Enter a percentage from -100 to 99,900, such as 7 or -10.")
 
 
 class OnceForm(forms.Form):

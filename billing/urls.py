@@ -31,6 +31,7 @@ urlpatterns = [
         subscription_views.subscription_resume,
         name="subscription_resume",
     ),
+    path("o/<slug:o>/billing/top-ups", views.top_ups, name="top_ups"),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
     path("o/<slug:o>/billing/invoices.zip", receipt_views.invoice_archive, name="invoice_archive"),
     path(

@@ -133,6 +133,7 @@ urlpatterns = [
     ),
     path("admin/plans", plan_views.plans, name="price_plans"),
     path("admin/plans/new", plan_views.plan_create, name="plan_create"),
+    path("admin/plans/_f/markup", plan_views.markup_checked, name="markup_checked"),
     path("admin/plans/<int:id>", plan_views.plan, name="price_plan"),
     path("admin/plans/<int:id>/edit", plan_views.plan_edit, name="plan_edit"),
     path("admin/plans/<int:id>/member", plan_views.plan_member, name="plan_member"),

@@ -29,8 +29,10 @@ def render_part(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    """Render `part` for an htmx request, and `page` (which includes it) for every other."""
-    return render(request, part if _wants_part(request) else page, context, status=status)
+    """Render `part` for an htmx request, and `page` (which includes it) for every other. The part
+    knows by `apart` that it comes without its page, of which it then sends what follows it."""
+    apart = _wants_part(request)
+    return render(request, part if apart else page, {**context, "apart": apart}, status=status)
 
 
 def render_dialog(

@@ -14,6 +14,8 @@ INT64_MIN: Final = -(2**63)
 _FRACTION_DIGITS: Final = 9
 _MULTIPLIER_DIGITS: Final = 6
 _MULTIPLIER_PPM_MAX: Final = 1_000_000_000
+_PPM: Final = 1_000_000
+_MARKUP_DIGITS: Final = 4
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 # A comma is read only where it parts thousands: "12,50" is an amount elsewhere, and not this one.
 _GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
@@ -109,6 +111,21 @@ def parse_multiplier(text: str) -> int:
 def format_multiplier(ppm: int) -> str:
     """The inverse of `parse_multiplier`."""
     return format_scaled(ppm, _MULTIPLIER_DIGITS)
+
+
+def parse_markup(text: str) -> int:
+    """A markup on prices in percent, as people type it ("7", "+7.5 %", "-10"), as a multiplier in
+    parts per million. Raises MoneyInvalid."""
+    plain = text.strip().removesuffix("%").rstrip().replace("\N{MINUS SIGN}", "-").removeprefix("+")
+    ppm = _PPM + parse_scaled(plain, _MARKUP_DIGITS)
+    if not 0 <= ppm <= _MULTIPLIER_PPM_MAX:
+        raise MoneyInvalid(text, "a percentage from -100 to 99900")
+    return ppm
+
+
+def format_markup(ppm: int) -> str:
+    """The inverse of `parse_markup`: the percent that a multiplier adds."""
+    return format_scaled(ppm - _PPM, _MARKUP_DIGITS)
 
 
 def format_price(scaled: int, fraction_digits: int) -> str:

@@ -8,7 +8,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from billing.currency.money import format_multiplier, format_price, format_scaled
+from billing.currency.money import (
+    format_markup,
+    format_multiplier,
+    format_price,
+    format_scaled,
+)
 from billing.prices.meters import METERS, Meter, MeterUnknown, find_meter
 from billing.prices.multipliers import Multiplier
 from billing.prices.prices import ListedPrice
@@ -122,6 +127,18 @@ def unit_word(meter: str) -> str:
 def multiplier_words(multipliers: Iterable[Multiplier]) -> str:
     """What a subscription multiplies prices by: ``gpt-5* × 0.8, o3 × 2``."""
     return ", ".join(f"{one.pattern} × {format_multiplier(one.ppm)}" for one in multipliers)
+
+
+def markup_words(ppm: int) -> str:
+    """What a multiplier adds to prices: ``+7%``, ``−10%``, ``0%``."""
+    percent = format_markup(ppm)
+    sign = "+" if ppm > PPM else ""
+    return f"{sign}{percent}%".replace("-", "\N{MINUS SIGN}")
+
+
+def marked_up(ppm: int, usd: int) -> str:
+    """Whole dollars with a multiplier, exactly: ``$10.70``."""
+    return money_symbol() + format_price(usd * ppm, 6)
 
 
 def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:

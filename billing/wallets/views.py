@@ -38,7 +38,7 @@ from billing.wallets.balance_history import balance_days
 from billing.wallets.pace import Pace, pace_days, pace_of
 from billing.wallets.words import LINE_WORDS, METHODS, TOP_UP_STATES, line_word, top_up_badge
 from lib import clock
-from lib.htmx import is_htmx, redirect_to, render_part, see_other
+from lib.htmx import is_htmx, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
@@ -211,18 +211,8 @@ TOP_UPS = Table(
 
 
 @organisation_page("topups.read")
-@require_http_methods(["GET", "HEAD", "POST"])
-def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = TopUpForm(processors(), request.POST or None)
-    if request.method == "POST":
-        access.require(actor, "topups.write")
-        if form.is_valid() and (order_response := _order(request, actor, form)) is not None:
-            return order_response
-    context = {
-        "form": form,
-        "may_top_up": access.scope_of(actor, "topups.write") is not None,
-        "may_change": access.scope_of(actor, "wallet.write") is not None,
-    }
+@require_safe
+def top_ups(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(TOP_UPS, request, actor)
     rows = visible_top_ups(actor)
     if state.value("state"):
@@ -233,11 +223,19 @@ def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     def make(page: list[TopUp]) -> list[dict[str, Any]]:
         return [_top_up_row(actor, top_up) for top_up in page]
 
-    templates = ("billing/wallets/top_up.html", "billing/wallets/_top_ups.html")
-    response = answer_table(request, state, QuerySource(rows), templates, context, make)
-    if form.is_bound:
-        response.status_code = 422
-    return response
+    context = {"may_top_up": access.scope_of(actor, "topups.write") is not None}
+    templates = ("billing/wallets/top_ups.html", "billing/wallets/_top_ups.html")
+    return answer_table(request, state, QuerySource(rows), templates, context, make)
+
+
+@organisation_page("topups.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = TopUpForm(processors(), request.POST or None)
+    if form.is_valid() and (order_response := _order(request, actor, form)) is not None:
+        return order_response
+    template = "billing/wallets/top_up_new.html"
+    return render_dialog(request, template, {"form": form}, refused=form.is_bound)
 
 
 def _top_up_row(actor: Actor, top_up: TopUp) -> dict[str, Any]:

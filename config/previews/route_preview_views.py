@@ -1,10 +1,11 @@
 """The page on which operators see where a request would go (W34)."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse_lazy
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -15,15 +16,13 @@ from accounts.models import Key
 from config.previews.route_preview import PATHS, PreviewRefused, preview_route, search_keys
 from gateway.routing.model_rule_views import CAUSE_WORDS
 from lib.ids import id_text
+from lib.picker import Choice, PickText, answer_choices, typed_text
 from relay.requests.data_policy import DATA_POLICY_HEADER
 from relay.requests.labels import LABELS_HEADER
 from relay.routing.route_preview import RoutePreview
 from usage.requests import words
 
 _EXAMPLE: Final = '{"model": "", "messages": [{"role": "user", "content": "Hello"}]}'
-_WORDS_MAX: Final = 80
-# Fields beside the key. They stay when another key is chosen.
-_WRITTEN: Final = ("path", "body", "labels", "data_policy")
 
 
 def _header(name: str, hint: Any) -> forms.CharField:
@@ -42,7 +41,7 @@ class RoutePreviewForm(forms.Form):
     key = forms.CharField(
         label=gettext_lazy("API key"),
         max_length=60,
-        widget=forms.HiddenInput,
+        widget=PickText(strict=True, url=reverse_lazy("route_preview_keys")),
         error_messages={"required": gettext_lazy("Choose an API key.")},
     )
     path = forms.ChoiceField(
@@ -59,6 +58,11 @@ class RoutePreviewForm(forms.Form):
     labels = _header(LABELS_HEADER, gettext_lazy("Labels, if a channel is only for some of them."))
     data_policy = _header(DATA_POLICY_HEADER, gettext_lazy("Zero data retention and regions."))
 
+    def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        picker = cast(PickText, self.fields["key"].widget)
+        picker.describe = lambda ids: [_describe_key(actor, id) for id in ids]
+
     def headers(self) -> dict[str, str]:
         """Return the headers that affect routing."""
         sent = self.cleaned_data
@@ -68,12 +72,11 @@ class RoutePreviewForm(forms.Form):
 @operator_page("channels.read")
 @require_http_methods(["GET", "HEAD", "POST"])
 def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show the form. When sent, show where the request would go. Choosing a key (`choose`) keeps
-    the other fields."""
-    sent = request.method == "POST" and "choose" not in request.POST
-    form = RoutePreviewForm(request.POST) if sent else RoutePreviewForm(initial=_initial(request))
+    """Show the form. When sent, show where the request would go."""
+    initial = {"key": request.GET.get("key", "")}
+    form = RoutePreviewForm(actor, request.POST or None, initial=initial)
     result: RoutePreview | None = None
-    if sent and form.is_valid():
+    if form.is_valid():
         cleaned = form.cleaned_data
         try:
             result = preview_route(
@@ -88,12 +91,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             form.add_error("key", gettext("This API key no longer exists. Choose another one."))
         except PreviewRefused as refused:
             refused.tell(form)
-    context = {
-        "form": form,
-        "chosen": _chosen_subject(actor, str(form["key"].value() or "")),
-        **_preview_context(request, actor),
-        **(_preview_row(result) if result else {}),
-    }
+    context = {"form": form, **(_preview_row(result) if result else {})}
     return render(
         request, "config/previews/route_preview.html", context, status=422 if form.errors else 200
     )
@@ -102,33 +100,22 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("channels.read")
 @require_safe
 def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the keys that match the search."""
-    return render(request, "config/previews/_keys_found.html", _preview_context(request, actor))
+    """List the keys that match what is typed."""
+    choices = [_key_choice(key) for key in search_keys(actor, typed_text(request))]
+    return answer_choices(request, choices, gettext("No API key matches."))
 
 
-def _initial(request: HttpRequest) -> dict[str, str]:
-    if request.method == "POST":
-        sent = {name: request.POST.get(name, "") for name in _WRITTEN}
-        return {"key": request.POST["choose"], **sent}
-    return {"key": request.GET["key"]} if "key" in request.GET else {}
-
-
-def _chosen_subject(actor: Actor, id: str) -> dict[str, Any] | None:
+def _describe_key(actor: Actor, id: str) -> Choice:
     try:
-        return _key_item(any_key(actor, id))
+        return _key_choice(any_key(actor, id))
     except Http404:
-        return None
+        return Choice(id, id)
 
 
-def _preview_context(request: HttpRequest, actor: Actor) -> dict[str, Any]:
-    words = request.GET.get("q", "").replace("\x00", "")[:_WORDS_MAX]
-    return {"keys": [_key_item(key) for key in search_keys(actor, words)]}
-
-
-def _key_item(key: Key) -> dict[str, Any]:
-    """A key, and in words where it belongs; names alone are not unique in an installation."""
+def _key_choice(key: Key) -> Choice:
+    """A key, and where it belongs; names alone are not unique in an installation."""
     place = f"{key.organisation.name} · {key.team.name} · {key.prefix}…{key.last4}"
-    return {"key": key, "id": id_text(key.id), "place": place}
+    return Choice(id_text(key.id), key.name, mark=place)
 
 
 def _preview_row(preview: RoutePreview) -> dict[str, Any]:

@@ -32,6 +32,7 @@ WORDS: Final[Mapping[str, Promise]] = {
     "invoices": pgettext_lazy("search words", "bill pdf receipt download"),
     "statements": pgettext_lazy("search words", "month account ledger"),
     "subscription": pgettext_lazy("search words", "subscribe upgrade"),
+    "top_ups": pgettext_lazy("search words", "payments paid receipts"),
     "top_up_new": pgettext_lazy("search words", "top up add money pay card buy credit"),
     "redeem": pgettext_lazy("search words", "code voucher coupon promo gift"),
     "wallet": pgettext_lazy("search words", "low balance warning email notify"),

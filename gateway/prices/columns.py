@@ -28,7 +28,7 @@ def price_cells(rates: Iterable[RateDisplay]) -> dict[str, Any]:
     return {
         **{name: rate and nano_of(rate) for name, rate in main.items()},
         "rates": rates,
-        "first": _rate_text(rates[0]) if rates and not priced else "",
+        "first": rates[0].text if rates and not priced else "",
     }
 
 

@@ -12,9 +12,11 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.access.actors import Actor
 from accounts.models import Organisation
 from accounts.organisations.choices import pick_holder, pick_organisation
 from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.forms import MarkupField
 from billing.prices.conditions import PriceKey
 from billing.prices.meters import MeterUnknown, format_rate, parse_rate
 from billing.prices.plans import Holder
@@ -28,7 +30,12 @@ from billing.prices.words import (
 )
 from dialects.usage.price_conditions import KINDS, OF_VERSIONS, VALUE
 from gateway.prices.previews import DAYS
-from gateway.public_models.model_fields import ModelsField, offer_installation_models
+from gateway.public_models.model_fields import (
+    ModelsField,
+    offer_installation_models,
+    pick_any_channel,
+    pick_any_model,
+)
 from lib.ids import parse_id
 
 _BLANK_ROWS: Final = 3
@@ -353,6 +360,45 @@ def _error_text(error: Exception) -> str:
     return str(error)
 
 
+class PriceKeyForm(forms.Form):
+    """What a new price is for, as `edit_from` reads it."""
+
+    model = forms.CharField(
+        label=gettext_lazy("Model or pattern"),
+        max_length=200,
+        widget=forms.TextInput(attrs={"autofocus": True}),
+    )
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Type"),
+        choices=[
+            ("charge", gettext_lazy("Customer price")),
+            ("cost", gettext_lazy("Your cost")),
+        ],
+    )
+    channel = forms.CharField(
+        label=gettext_lazy("Channel"),
+        required=False,
+        help_text=gettext_lazy("For your cost, if it differs by channel."),
+    )
+    service_tier = forms.CharField(
+        label=gettext_lazy("Service tier"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "flex"}),
+    )
+    hours = forms.CharField(
+        label=gettext_lazy("Hours (UTC)"),
+        max_length=11,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input mono", "placeholder": "16:30-00:30"}),
+    )
+
+    def __init__(self, actor: Actor, key: PriceKey) -> None:
+        super().__init__(initial=key._asdict())
+        pick_any_model(self.fields["model"])
+        pick_any_channel(self.fields["channel"], actor)
+
+
 class DaysForm(forms.Form):
     """How much usage a preview prices again."""
 
@@ -365,15 +411,12 @@ class DaysForm(forms.Form):
 
 
 class PlanForm(forms.Form):
-    """A plan: its multiplier, and the models that it shows."""
+    """A plan: its markup on list prices, and the models that it shows."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
-    multiplier = forms.CharField(
-        label=gettext_lazy("Multiplier"),
-        max_length=12,
-        initial="1",
-        help_text=gettext_lazy("1.07 adds 7 percent to list prices, 0.9 takes 10 percent off."),
-        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
+    markup = MarkupField(
+        initial="0",
+        help_text=gettext_lazy("What is added to list prices: 7 adds 7%, -10 takes 10% off."),
     )
     models = ModelsField(
         label=gettext_lazy("Visible models"),
@@ -384,13 +427,6 @@ class PlanForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer_installation_models(self.fields["models"])
-
-    def clean_multiplier(self) -> int:
-        """In parts per million."""
-        try:
-            return parse_multiplier(self.cleaned_data["multiplier"].strip())
-        except MoneyInvalid as error:
-            raise forms.ValidationError(multiplier_error()) from error
 
 
 class PlanHolderForm(forms.Form):

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -18,7 +18,8 @@ from accounts.access.guards import operator_page
 from accounts.models import Organisation, Team
 from accounts.preferences.table_preferences import read_table
 from billing.access import all_organisations
-from billing.currency.money import format_multiplier
+from billing.currency.money import MoneyInvalid, format_markup, parse_markup
+from billing.forms import markup_error
 from billing.prices.plans import (
     Holder,
     PlanRefused,
@@ -30,6 +31,7 @@ from billing.prices.plans import (
     waiting_cuts,
 )
 from billing.prices.pricing import PPM
+from billing.prices.words import marked_up, markup_words
 from gateway.access import access_plan, visible_plans
 from gateway.prices.forms import PlanForm, PlanHolderForm
 from gateway.prices.price_views import count_waiting
@@ -45,7 +47,7 @@ PLANS: Final = Table(
     _("Price plans"),
     (
         Column("name", _("Name"), sort=True, card="title"),
-        Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
+        Column("markup", _("Markup (%)"), "number", sort="ppm", card="money"),
         Column("models", _("Visible models"), card="second"),
         Column("organisations", _("Organisations"), "number", sort=True, card="last"),
         Column("teams", _("Teams"), "number", sort=True, priority=2),
@@ -80,13 +82,25 @@ def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return _dialog(request, form, verb, verb, reverse("price_plans"), gettext("Price plans"))
 
 
+@operator_page("models.read")
+@require_safe
+def markup_checked(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Say what a markup makes of a price, while it is typed."""
+    try:
+        ppm = parse_markup(request.GET.get("markup", ""))
+    except MoneyInvalid:
+        return render(request, "gateway/prices/_markup.html", {"wrong": markup_error()})
+    context = {"before": marked_up(PPM, 10), "after": marked_up(ppm, 10)}
+    return render(request, "gateway/prices/_markup.html", context)
+
+
 @operator_page("prices.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     stored = access_plan(actor, id)
     initial = {
         "name": stored.name,
-        "multiplier": format_multiplier(stored.multiplier_ppm),
+        "markup": format_markup(stored.multiplier_ppm),
         "models": ", ".join(stored.model_patterns),
     }
     form = PlanForm(request.POST or None, initial=initial)
@@ -103,7 +117,7 @@ def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
 def _save(request: HttpRequest, actor: Actor, name: str, form: PlanForm) -> bool:
     sent = form.cleaned_data
     try:
-        save_plan(actor, name, multiplier_ppm=sent["multiplier"], models=sent["models"])
+        save_plan(actor, name, multiplier_ppm=sent["markup"], models=sent["models"])
     except Refused as refused:
         refused.tell(form)
         return False
@@ -130,12 +144,13 @@ def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     context = {
         "waiting": count_waiting(),
         "plan": stored,
-        "multiplier": format_multiplier(stored.multiplier_ppm),
+        "markup": markup_words(stored.multiplier_ppm),
         "may_write": _may_write(actor),
         "cuts": [
             {
                 "cut": cut,
-                "multiplier": format_multiplier(cut.multiplier_ppm),
+                "markup": markup_words(cut.multiplier_ppm),
+                "typed": format_markup(cut.multiplier_ppm),
                 "own": actor.user is not None and cut.asked_by_id == actor.user.id,
                 "holder": _holder_row(cut.membership or cut.team or cut.organisation)
                 if cut.organisation
@@ -234,7 +249,8 @@ def _row(
         "id": href,
         "name": name,
         "ppm": ppm,
-        "multiplier": f"× {format_multiplier(ppm)}",
+        "markup": format_markup(ppm),
+        "markup_words": markup_words(ppm),
         "models": ", ".join(patterns),
         "organisations": organisations,
         "href": href,

@@ -18,6 +18,7 @@ from billing.prices.words import (
     condition_text,
     display_conditions,
     display_rates,
+    markup_words,
     multiplier_words,
     rate_figure,
     rate_text,
@@ -103,6 +104,11 @@ class PriceBook:
     @property
     def multiplier(self) -> str:
         return format_multiplier(self.plan.multiplier_ppm)
+
+    @property
+    def markup(self) -> str:
+        """What their plan adds to list prices, in words."""
+        return markup_words(self.plan.multiplier_ppm)
 
     @property
     def subscribed(self) -> str:

@@ -61,6 +61,7 @@ from gateway.prices.columns import PRICE_COLUMNS, add_cells
 from gateway.prices.forms import (
     DaysForm,
     PriceEdit,
+    PriceKeyForm,
     condition_kinds,
     condition_values,
     edit_from,
@@ -135,14 +136,14 @@ def price(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
     ]
     now = clock.now()
     rates = next((version.rates for version in versions if version.in_force_at(now)), None)
-    return _price_page(request, key, versions, edit_of(key, rates))
+    return _price_page(request, actor, key, versions, edit_of(key, rates))
 
 
 @operator_page("prices.write")
 @require_safe
 def price_new(request: HttpRequest, actor: Actor) -> HttpResponse:
     model = request.GET.get("model", "").strip()[:200]
-    return _price_page(request, PriceKey(model), [], edit_of(PriceKey(model), None))
+    return _price_page(request, actor, PriceKey(model), [], edit_of(PriceKey(model), None))
 
 
 @operator_page("prices.write")
@@ -157,7 +158,7 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
     if "more" in request.POST:
         edit.errors.clear()
         edit.add_rows()
-        return _price_page(request, edit.key, versions, edit)
+        return _price_page(request, actor, edit.key, versions, edit)
     rates, begins_at = edit.stored(), edit.begins_at()
     if not edit.problems:
         try:
@@ -166,7 +167,7 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
             edit.errors.append(str(error))
         else:
             return see_other("price_proposal", id_text(draft.id))
-    return _price_page(request, edit.key, versions, edit, status=422)
+    return _price_page(request, actor, edit.key, versions, edit, status=422)
 
 
 @operator_page("prices.write")
@@ -195,6 +196,7 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponseB
 
 def _price_page(
     request: HttpRequest,
+    actor: Actor,
     key: PriceKey,
     versions: Sequence[ListedPrice],
     edit: PriceEdit,
@@ -220,6 +222,7 @@ def _price_page(
         "condition": condition_text(key.service_tier, key.hours, key.channel),
         "history": history,
         "edit": edit,
+        "key_form": PriceKeyForm(actor, edit.key),
         "meters": meter_choices([*edit.rows, *edit.condition_rows]),
         "condition_kinds": condition_kinds(),
         "condition_values": condition_values(),

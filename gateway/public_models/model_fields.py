@@ -1,4 +1,4 @@
-"""Fields of forms in which models are chosen."""
+"""Fields of forms in which models and channels are chosen."""
 
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -7,8 +7,10 @@ from django import forms
 from django.urls import reverse
 from django.utils.translation import gettext
 
+from accounts.access.actors import Actor
+from gateway.access import visible_channels
 from gateway.public_models.model_choices import ANY, ModelNames, installation_names
-from lib.picker import PickText, split_words
+from lib.picker import PickSelect, PickText, split_words
 
 _PATTERNS_MAX: Final = 100
 _PATTERN_LENGTH: Final = 200
@@ -54,4 +56,11 @@ def pick_any_model(field: forms.Field) -> None:
     model that is gone or comes later."""
     url = f"{reverse('installation_model_choices')}?{ANY}="
     widget = PickText({"class": "input mono"}, url=url, describe=installation_names().describe)
+    widget.is_required, field.widget = field.required, widget
+
+
+def pick_any_channel(field: forms.Field, actor: Actor) -> None:
+    """Offer every channel by its name. A stored name of one that is gone stays."""
+    names = [channel.name for channel in visible_channels(actor)]
+    widget = PickSelect(choices=[("", ""), *zip(names, names, strict=True)])
     widget.is_required, field.widget = field.required, widget

@@ -27,6 +27,7 @@ from gateway.public_models.model_choices import installation_names
 from gateway.public_models.model_fields import (
     ModelsField,
     offer_installation_models,
+    pick_any_channel,
     pick_any_model,
 )
 from gateway.routing.alias_rules import resolve_aliases
@@ -77,7 +78,6 @@ class ModelRuleForm(ChargeRuleForm):
         help_text=_("A share of the requests is sent there too. Its answers are only compared."),
         max_length=NAME_MAX,
         required=False,
-        widget=forms.TextInput(attrs=_CODE),
     )
     shadow_model = forms.CharField(
         label=_("Model name there"),
@@ -114,9 +114,10 @@ class ModelRuleForm(ChargeRuleForm):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, actor: Actor, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         pick_any_model(self.fields["model"])
+        pick_any_channel(self.fields["shadow_channel"], actor)
         fallbacks = cast(ModelsField, self.fields["fallbacks"])
         offer_installation_models(fallbacks)
         # A rule keeps the name of a model that is gone.
@@ -174,7 +175,7 @@ def model_rules(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     initial = {"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}
-    form = ModelRuleForm(request.POST or None, initial=initial)
+    form = ModelRuleForm(actor, request.POST or None, initial=initial)
     if form.is_valid():
         name = form.cleaned_data["model"]
         if visible_rules(actor).filter(model=name).exists():
@@ -190,7 +191,7 @@ def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_rule(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     stored = access_rule(actor, id)
-    form = ModelRuleForm(request.POST or None, initial=_initial(stored))
+    form = ModelRuleForm(actor, request.POST or None, initial=_initial(stored))
     form.fields["model"].disabled = True
     if request.method == "POST" and form.is_valid() and _save_rule(actor, stored.model, form):
         messages.success(request, gettext("Saved. The change applies to new requests."))

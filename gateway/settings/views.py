@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
+from accounts.audit.log import Change
 from accounts.sign_in.reauthentication import recent_sign_in_required
 from accounts.sign_up import sign_up
 from accounts.sign_up.words import SIGN_UP_NAMES
@@ -25,6 +26,10 @@ from lib.refusal import Refused
 
 _LINES_MAX = 10_000
 _LISTS = ("egress_allow", "egress_allow_users")
+_SIGN_UP_LABELS = {
+    "mode": gettext_lazy("Who can sign up"),
+    "domains": gettext_lazy("Email domains"),
+}
 _recent_sign_in_required = recent_sign_in_required(
     gettext_lazy("change the settings of the installation"),
     gettext_lazy("System"),
@@ -135,11 +140,24 @@ def _page(
 ) -> HttpResponse:
     context = {
         "form": form,
-        "changes": setting_changes(actor),
+        "changes": [
+            (change, [_in_words(one) for one in change.changes])
+            for change in setting_changes(actor)
+        ],
         "sign_up_mode": SIGN_UP_NAMES[sign_up.mode()],
         "environment": _environment(),
     }
     return render(request, "gateway/settings/settings.html", context, status=status)
+
+
+def _in_words(change: Change) -> dict[str, Any]:
+    """One change, by the names that settings and their values have on pages."""
+    field = InstallationSettingsForm.base_fields.get(change.name)
+    label = field.label if field else _SIGN_UP_LABELS.get(change.name, change.name)
+    names = {"true": gettext("Yes"), "false": gettext("No"), **SIGN_UP_NAMES}
+    names |= dict(getattr(field, "choices", ()))
+    before, after = (names.get(value, value) for value in (change.before, change.after))
+    return {"label": label, "before": before, "after": after}
 
 
 def _environment() -> list[tuple[str, str]]:

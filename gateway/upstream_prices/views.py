@@ -14,11 +14,11 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access.access import scope_of
 from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
-from billing.currency.money import MoneyInvalid, format_multiplier, parse_multiplier
+from billing.currency.money import format_markup
+from billing.forms import MarkupField
 from gateway.access import access_channel
 from gateway.channel_tests.words import words_of
 from gateway.models import Channel
-from gateway.prices.forms import multiplier_error
 from gateway.upstream_prices.upstream_prices import (
     GROUP_MAX,
     follow_prices,
@@ -45,21 +45,11 @@ class FollowForm(forms.Form):
         help_text=_("Only for New API and One API: the group that the provider bills your key by."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "list": "price-groups"}),
     )
-    markup = forms.CharField(
-        label=_("Sale prices: cost times"),
-        max_length=12,
+    markup = MarkupField(
+        label=_("Markup of sale prices (%)"),
         required=False,
-        help_text=_("For example 1.2. Leave empty to propose cost prices only."),
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        help_text=_("Added to the cost. Leave empty to propose cost prices only."),
     )
-
-    def clean_markup(self) -> int | None:
-        """In parts per million."""
-        text = self.cleaned_data["markup"].strip()
-        try:
-            return parse_multiplier(text) if text else None
-        except MoneyInvalid as error:
-            raise forms.ValidationError(multiplier_error()) from error
 
 
 @operator_page("channels.read")
@@ -135,5 +125,5 @@ def _initial(followed: Any) -> dict[str, str]:
     markup = followed.markup_ppm
     return {
         "group": followed.group,
-        "markup": "" if markup is None else format_multiplier(markup),
+        "markup": "" if markup is None else format_markup(markup),
     }

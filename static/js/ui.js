@@ -5,8 +5,9 @@ const words = $("#words")?.dataset ?? {};
 const on = (name, act, options) => document.addEventListener(name, act, options);
 const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
 
-// The page that is open stays in sight in a navigation longer than the window.
+// The page that is open stays in sight in a navigation longer than the window, and in tabs wider than it.
 $("#nav [aria-current]")?.scrollIntoView({ block: "nearest" });
+for (const tab of $$(".tabs [aria-current]")) tab.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Dialogs and drawers -----------------------------------------------------------------------------
 let stored = {};
@@ -275,6 +276,11 @@ on("keydown", (event) => {
   event.preventDefault();
   if (target.matches("input")) target.focus();
   else target.click();
+});
+
+// A form that comes back comes back to the filters of now, not to those that the page came with ------
+on("submit", ({ target }) => {
+  for (const field of $$("[data-here]", target)) field.value = location.pathname + location.search;
 });
 
 // Relative times --------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ USD = 10**9
 PAGES = {
     "billing": "balance.read",
     "billing/holds": "balance.read",
-    "billing/top-up": "topups.read",
+    "billing/top-ups": "topups.read",
+    "billing/top-up": "topups.write",
     "billing/redeem": "codes.redeem",
     "billing/alerts": "wallet.write",
     "webhooks": "webhooks.read",
@@ -58,13 +59,13 @@ def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     opened = {
         page for page in PAGES if browser.get(f"/o/acme/{page}", follow=True).status_code == 200
     }
-    money = {"billing", "billing/holds", "billing/top-up"}
+    money = {"billing", "billing/holds", "billing/top-ups"}
     assert (
         opened
         == {
             Role.OWNER: set(PAGES),
             Role.ADMIN: money | {"billing/redeem", "webhooks"},
-            Role.BILLING: money | {"billing/redeem", "billing/alerts"},
+            Role.BILLING: money | {"billing/top-up", "billing/redeem", "billing/alerts"},
             Role.DEVELOPER: {"billing/redeem"},
             Role.VIEWER: set(),
         }[role]
@@ -409,7 +410,7 @@ def test_top_ups_are_filtered_sorted_and_exported(people: cast.Cast) -> None:
     for amount in ("25", "100"):
         alice.post("/o/acme/billing/top-up", {"amount": amount, "processor": "manual"})
     alice.post(f"/o/acme/billing/top-ups/{TopUp.objects.earliest('id').outer_id}/cancel")
-    for client, page in ((alice, "/o/acme/billing/top-up"), (dora, "/admin/payments")):
+    for client, page in ((alice, "/o/acme/billing/top-ups"), (dora, "/admin/payments")):
         assert len(rows_of(client, f"{page}?sort=created&cols=amount,state")) == 2
         asked = f"{page}?state=cancelled&method=manual&cols=state,amount"
         assert rows_of(client, f"{page}?state=paid") == []

@@ -153,6 +153,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "compare a bill": "/admin/reconcile/new",
         "margin": "/admin/margin",
         "held now": f"{ours}/billing/holds",
+        "top-ups": f"{ours}/billing/top-ups",
         "top up": f"{ours}/billing/top-up",
         "redeem": f"{ours}/billing/redeem",
         "alerts": f"{ours}/billing/alerts",

@@ -31,7 +31,14 @@ from accounts.sign_up.email_domains import is_domain
 from billing import idempotency
 from billing.credits import code_format, codes
 from billing.currency.conversion import read_rate
-from billing.currency.money import NANO_PER_USD, format_scaled, parse_multiplier, parse_usd
+from billing.currency.money import (
+    NANO_PER_USD,
+    format_markup,
+    format_scaled,
+    parse_markup,
+    parse_multiplier,
+    parse_usd,
+)
 from billing.idempotency import Answer
 from billing.limits import budget_increases, budgets, charge_rule
 from billing.models import Budget
@@ -217,6 +224,9 @@ BOUNDS: Final[dict[str, Bound]] = {
     ),
     "billing/currency/conversion.py:read_rate:RATE_MAX": Bound(
         lambda _, n: read_rate(str(n)), 1, 1_000_000_000
+    ),
+    "billing/currency/money.py:parse_markup:_MULTIPLIER_PPM_MAX": Bound(
+        lambda _, n: parse_markup(format_markup(n)), 0, 1_000_000_000
     ),
     "billing/currency/money.py:parse_multiplier:_MULTIPLIER_PPM_MAX": Bound(
         lambda _, n: parse_multiplier(format_scaled(n, 6)), 0, 1_000_000_000

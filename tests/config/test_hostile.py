@@ -182,7 +182,7 @@ def readers(people: cast.Cast, key: Key) -> None:
         (alice, "/o/acme/"), (alice, "/o/acme/usage"), (alice, "/o/acme/requests"),
         (alice, "/o/acme/keys"), (alice, f"/o/acme/keys/{id_text(key.id)}/edit"),
         (alice, "/o/acme/billing"),
-        (alice, "/o/acme/budgets/requests"), (alice, "/o/acme/billing/top-up"),
+        (alice, "/o/acme/budgets/requests"), (alice, "/o/acme/billing/top-ups"),
         (alice, "/o/acme/prompts"), (alice, "/o/acme/playground/history"),
         (dora, "/admin/plans"), (dora, "/admin/prices/proposals"), (dora, "/admin/payments"),
         (dora, "/admin/prices"),

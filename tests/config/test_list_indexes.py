@@ -117,7 +117,7 @@ def address_of(name: str, people: cast.Cast) -> str:
         User.objects.bulk_create(User(email=f"{n}@example.com") for n in range(ROWS))
         return "/admin/people"
     fill_top_ups(people)
-    return "/admin/payments" if name == "payments" else "/o/acme/billing/top-up"
+    return "/admin/payments" if name == "payments" else "/o/acme/billing/top-ups"
 
 
 def scans(plan: dict[str, Any], relation: str) -> Iterator[int]:

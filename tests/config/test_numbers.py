@@ -136,6 +136,8 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_FRACTION_DIGITS": "9",
         "_MULTIPLIER_DIGITS": "6",
         "_MULTIPLIER_PPM_MAX": "1000000000",
+        "_PPM": "1000000",
+        "_MARKUP_DIGITS": "4",
     },
     "billing.holds.unsettled_holds": {
         "_SILENCE_S": "5",

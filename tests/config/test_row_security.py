@@ -143,7 +143,7 @@ CUTS = [
     pytest.param(all_requests, "/o/acme/requests?as=csv", MARK, id="requests-file"),
     pytest.param(whole_ledger, "/o/acme/billing", SUM, id="ledger"),
     pytest.param(whole_ledger, "/api/v1/ledger", SUM, id="ledger-api"),
-    pytest.param(all_top_ups, "/o/acme/billing/top-up", SUM, id="top-ups"),
+    pytest.param(all_top_ups, "/o/acme/billing/top-ups", SUM, id="top-ups"),
     pytest.param(all_top_ups, "/api/v1/top-ups", SUM, id="top-ups-api"),
     pytest.param(all_webhooks, "/o/acme/webhooks", MARK, id="webhooks"),
     pytest.param(all_webhooks, "/api/v1/webhooks", MARK, id="webhooks-api"),

@@ -78,7 +78,7 @@ LISTS = {
         "/admin/prices/proposals", "model", "what=changed&q=b", "b", "percent", ["c", "a", "b"]
     ),
     "plans": Listed(
-        "/admin/plans", "name", "q=retail", "retail", "multiplier,name",
+        "/admin/plans", "name", "q=retail", "retail", "markup,name",
         ["gold", "Standard", "staff", "retail"],
     ),
 }  # fmt: skip

@@ -20,7 +20,6 @@ SMALL = {
 }
 # What posts something and creates nothing of its list.
 OTHER = {
-    "billing/wallets/top_up.html": "the purchase itself; earlier ones follow it",
     "playground/chats/history.html": "Import is one button, a choice of a file",
     "usage/reviews/reviews.html": "the decision on each unknown kind",
 }

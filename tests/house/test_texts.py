@@ -139,8 +139,10 @@ def _placeholders(text: str) -> list[str]:
 
 
 def test_chinese_is_written_as_agreed() -> None:
-    """`你`, no exclamation marks, half-width figures, a space between Chinese and Latin."""
+    """`你`, no exclamation marks, half-width figures, a space between Chinese and Latin, and the
+    points of Chinese beside Chinese."""
     close = re.compile(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9%][\u4e00-\u9fff]")
+    points = re.compile(r"[\u4e00-\u9fff][,;:?!(]|[,;:!)] ?[\u4e00-\u9fff]")
     wrong = []
     for message in _catalogue():
         _, text = _key(message)
@@ -148,6 +150,7 @@ def test_chinese_is_written_as_agreed() -> None:
             continue
         bare = [re.sub(r"%\(\w+\)s|`", "", form) for form in _forms(message)]
         wrong += [form for form in bare if close.search(form) or re.search("[您！０-９]", form)]
+        wrong += [form for form in bare if points.search(form)]
     assert wrong == []
 
 
@@ -470,8 +473,8 @@ def test_quieter_pages_of_an_organisation_are_chinese(people: Cast) -> None:
     alice = _in_chinese(signed_in(people.alice))
     for path in (
         "budgets", "budgets/new", "budgets/requests", "limits", "webhooks", "prompts", "prices",
-        "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-up", "billing/redeem",
-        "billing/alerts", "billing/holds",
+        "billing", "billing?tab=ledger", "billing?tab=topups", "billing/top-ups", "billing/top-up",
+        "billing/redeem", "billing/alerts", "billing/holds",
         "playground/history", "playground/embeddings", "playground/votes", "playground/images",
         "playground/gallery", "exports", "views", "views/new?page=usage",
     ):  # fmt: skip

@@ -11,7 +11,9 @@ from billing.currency.money import (
     INT64_MIN,
     MoneyInvalid,
     MoneyTooLarge,
+    format_markup,
     format_usd,
+    parse_markup,
     parse_typed_usd,
     parse_usd,
     round_half_even,
@@ -137,3 +139,22 @@ def test_what_people_elsewhere_write_is_no_other_amount(text: str) -> None:
 def test_what_no_account_holds_is_told_apart() -> None:
     with pytest.raises(MoneyTooLarge):
         parse_typed_usd("99999999999")
+
+
+@given(st.integers(0, 10**9))
+def test_a_markup_is_read_as_it_is_written(ppm: int) -> None:
+    assert parse_markup(format_markup(ppm)) == ppm
+
+
+@pytest.mark.parametrize(
+    ("text", "ppm"),
+    [("7", 1_070_000), ("+7.5 %", 1_075_000), ("−10", 900_000), ("-100%", 0), ("99900", 10**9)],
+)  # fmt: skip
+def test_a_markup_is_what_it_adds_in_percent(text: str, ppm: int) -> None:
+    assert parse_markup(text) == ppm
+
+
+@pytest.mark.parametrize("text", ["", "%", "-100.0001", "99900.0001", "1e2", "7,5", "++7", "x"])
+def test_what_is_no_percentage_is_no_markup(text: str) -> None:
+    with pytest.raises(MoneyInvalid):
+        parse_markup(text)

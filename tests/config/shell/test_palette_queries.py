@@ -90,7 +90,7 @@ CHINESE = """
 添加渠道 | channel_new
 新增服务商 | channel_new
 充值 | top_up_new
-付款 | top_up_new
+付款 | top_ups
 停用密钥 deploy | key:deploy-bot
 退出登录 | press:#sign-out button
 登出 | press:#sign-out button

@@ -479,7 +479,7 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
     assert plan_of(served.acme).name == "dear"
     for change, plan, after in (
         (
-            ("plan_edit", (dear.id,), {"multiplier": "1.4", "models": "m-1"}),
+            ("plan_edit", (dear.id,), {"markup": "40", "models": "m-1"}),
             dear,
             1_400_000,
         ),
@@ -499,10 +499,10 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
     # What was not part of the cut was set at once, and stays.
     assert Plan.objects.get(name="dear").model_patterns == ["m-1"]
     # Nobody is on it: nobody pays less.
-    post(dora, "plan_edit", dear.id, multiplier="0.1", models="")
+    post(dora, "plan_edit", dear.id, markup="-90", models="")
     assert Plan.objects.get(name="dear").multiplier_ppm == 100_000
     # Half of it is no more than half.
-    post(dora, "plan_edit", cheap.id, multiplier="0.2", models="")
+    post(dora, "plan_edit", cheap.id, markup="-80%", models="")
     assert plan_of(served.acme).multiplier_ppm == 200_000
     save_plan(SYSTEM, "cheap", multiplier_ppm=2_100_000)
     post(dora, "plan_member", cheap.id, slug=slug, off="1")
@@ -521,9 +521,9 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
 @pytest.mark.extended
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
     client = signed_in(served.dora)
-    response = post(client, "plan_create", name="retail", multiplier="1.07", models="gpt-*\nm-1")
+    response = post(client, "plan_create", name="retail", markup="+7 %", models="gpt-*\nm-1")
     plan = Plan.objects.get()
-    again = post(client, "plan_create", name="retail", multiplier="9", models="")
+    again = post(client, "plan_create", name="retail", markup="800", models="")
     assert again.status_code == 422
     assert (plan.multiplier_ppm, plan.model_patterns) == (1_070_000, ["gpt-*", "m-1"])
     post(client, "plan_member", plan.id, slug=served.acme.slug)
@@ -598,10 +598,25 @@ def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -
     assert confirm in text_of(otto, reverse("price_plan", args=[dear.id]))
 
 
-def test_a_multiplier_that_is_none_is_refused_in_words(served: Cast) -> None:
-    response = post(signed_in(served.dora), "plan_create", name="x", multiplier="-1", models="")
+def test_a_markup_that_is_none_is_refused_in_words(served: Cast) -> None:
+    response = post(signed_in(served.dora), "plan_create", name="x", markup="-101", models="")
     assert response.status_code == 422
-    assert "Enter a number from 0 to 1000" in response.content.decode()
+    assert "Enter a percentage from -100" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("7", "A price of $10.00 becomes $10.70."),
+        ("−10%", "A price of $10.00 becomes $9.00."),
+        ("0.0001", "A price of $10.00 becomes $10.00001."),
+        ("7,5", "Enter a percentage from -100"),
+        ("", "Enter a percentage from -100"),
+    ],
+)  # fmt: skip
+def test_a_markup_says_while_typed_what_it_makes(served: Cast, typed: str, told: str) -> None:
+    answer = signed_in(served.dora).get(reverse("markup_checked"), {"markup": typed})
+    assert told in answer.content.decode()
 
 
 def test_the_api_gives_the_book_exactly(served: Cast) -> None:

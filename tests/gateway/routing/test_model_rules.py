@@ -75,7 +75,7 @@ def test_a_rule_is_made_changed_and_deleted_on_its_page(dora: Client) -> None:
     assert stored() == {"gpt-*": (["claude", "gemini"], ["error"], "ttft")}
     page = squeezed(dora.get(PAGE).content.decode())
     assert "claude, gemini" in page
-    assert "<td>Lowest time to first token</td>" in page
+    assert ">Lowest time to first token</td>" in page
     again = dora.post(f"{PAGE}/new", sent)
     assert (again.status_code, "already a rule" in again.content.decode()) == (422, True)
     rule = ModelRule.objects.get()

@@ -50,7 +50,7 @@ def test_the_page_saves_what_differs_and_lists_who_changed_it(people: Cast) -> N
     assert last["before"] == {"unpriced_models": "reject", "egress_allow": []}
     assert (last["actor"], last["in_force"]) == (people.dora.email, True)
     page_text = squeezed(dora.get(PAGE).content.decode())
-    assert "<code>unpriced_models</code>reject → alert" in page_text
+    assert "Models without a price: Reject requests → Serve without charge and alert" in page_text
     # Nothing was changed, and nothing is listed.
     dora.post(f"{PAGE}/save", sent)
     assert len(changes(people)) == 2

@@ -102,6 +102,7 @@ PAGES: Final[dict[str, Route]] = {
     "price_withdraw": at("prices.write", VERSION),
     "price_plans": at("models.read"),
     "plan_create": at("prices.write"),
+    "markup_checked": at("models.read"),
     "plan_edit": at("prices.write", PLAN),
     "price_plan": at("models.read", PLAN),
     "plan_member": at("prices.write", PLAN),
