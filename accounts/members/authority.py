@@ -82,8 +82,10 @@ def first_action_beyond(wanted: Authority, bound: Authority) -> Action | None:
 def _is_within_teams(wanted: Authority, bound: Authority, action: Action) -> bool:
     """Whether what `wanted` has for an action is in the teams of `bound`, which has no more."""
     teams = bound.teams_of(action)
-    if wanted.scope_of(action) == "teams":
-        return wanted.teams_of(action) <= teams
+    if not wanted.teams_of(action) <= teams:
+        return False
+    if wanted.scope_by_role(action) != "own":
+        return True
     # One's own, in any team: the lead of some has it there alone, unless the role has it, too.
     by_role = bound.scope_by_role(action) is not None
     return by_role or (wanted.teams is not None and wanted.teams <= teams)

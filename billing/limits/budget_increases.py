@@ -57,7 +57,7 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     rows = BudgetRaise.objects.filter(
         budget__organisation=actor.organisation, budget__removed_at=None
     )
-    # The lead of a team decides on none: an increase is beyond what was set.
+    # Who leads a team sees the own ones, as who has no part in budgets.
     scope = actor.authority.scope_by_role("budgets.write")
     if scope is None:
         rows = rows.filter(asked_by=actor.user)
@@ -70,6 +70,23 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
 def access_raise(actor: Actor, id: str) -> BudgetRaise:
     """Return one request that the actor may see. Raises Http404."""
     return access.get_by_id(visible_raises(actor), id)
+
+
+def may_decide(actor: Actor) -> bool:
+    """Return whether the actor decides on requests. The lead of a team decides on none, on the own
+    ones neither: an increase is beyond what was set."""
+    may_write = access.scope_of(actor, "budgets.write") is not None
+    return may_write and actor.authority.scope_by_role("budgets.write") is not None
+
+
+def raise_to_decide(actor: Actor, id: str) -> BudgetRaise:
+    """Return one request that the actor may decide on. Raises Http404, and AccessDenied for the
+    lead of a team."""
+    if not may_decide(actor):
+        raise access.AccessDenied(
+            gettext("The lead of a team cannot decide on budget increases. Ask an admin.")
+        )
+    return access_raise(actor, id)
 
 
 def ask_for_more(

@@ -352,7 +352,7 @@ def _decide(
 ) -> RaiseOut:
     actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
-    decide(actor, budget_increases.access_raise(actor, id))
+    decide(actor, budget_increases.raise_to_decide(actor, id))
     return RaiseOut(**budget_increases.serialize_raise(budget_increases.access_raise(actor, id)))
 
 

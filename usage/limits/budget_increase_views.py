@@ -23,6 +23,7 @@ from accounts.preferences.table_preferences import read_table
 from billing.limits import budget_increases, budgets
 from billing.limits.budget_increases import RaiseRefused
 from billing.limits.budget_rules import INCREASE_REASON_MAX
+from billing.limits.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, RaiseState
 from lib.htmx import back_to, is_htmx, redirect_to, render_dialog, see_other
 from lib.ids import id_text, parse_number
@@ -100,7 +101,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "waiting": count_waiting(actor),
         "who": _who_may_raise(actor) if linked else "",
         "may_ask": bool(askable),
-        "may_write": access.scope_of(actor, "budgets.write") is not None,
+        "may_write": budget_increases.may_decide(actor),
     }
     templates = ("usage/limits/raises.html", "usage/limits/_raises.html")
     rows = QuerySource(_list_raises(actor, state))
@@ -152,7 +153,7 @@ def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
 @require_safe
 def raise_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     (row,) = _raise_rows(actor, [budget_increases.access_raise(actor, id)])
-    may_write = access.scope_of(actor, "budgets.write") is not None
+    may_write = budget_increases.may_decide(actor)
     return render_dialog(request, "usage/limits/raise.html", {"row": row, "may_write": may_write})
 
 
@@ -202,10 +203,10 @@ def _decide_raise(
     request: HttpRequest, actor: Actor, id: str, decide: Any, message: str
 ) -> HttpResponseBase:
     """Decide on a request, and show it as it is now."""
-    budget_raise, wrong = budget_increases.access_raise(actor, id), ""
+    budget_raise, wrong = budget_increases.raise_to_decide(actor, id), ""
     try:
         decide(actor, budget_raise, request.POST.get("answer", "")[:INCREASE_REASON_MAX])
-    except RaiseRefused as refused:
+    except BudgetRefused as refused:
         wrong = refused.message
     if not is_htmx(request):
         if wrong:

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page, organisation_page, session_page
 from accounts.members import members
 from accounts.models import Key, KeyKind, Role, User
+from accounts.organisations import organisations
 from accounts.roles import rules as roles
 from accounts.sessions.store import SessionStore
 from lib.ids import id_text, new_id
@@ -174,6 +176,25 @@ def test_a_key_of_who_left_opens_nothing(people: Cast, kind: KeyKind, operator: 
     assert actors.key_actor(text) is None
     key.refresh_from_db()
     assert actors.actor_of_key(key) is None
+
+
+def test_an_operator_alone_acts_in_any_organisation(people: Cast) -> None:
+    """Where they are a member, in their role there."""
+    member(people.stranger, "dora", Role.BILLING)
+    dora = actor(people.dora)
+    for slug, role in (("acme", None), ("stranger", Role.BILLING)):
+        found = actors.actor_in_organisation(dora, slug)
+        assert found.organisation is not None
+        assert (found.organisation.slug, found.role, found.operator) == (slug, role, True)
+    for nobody in (
+        actor(people.alice, people.acme), actors.SYSTEM, replace(dora, viewing=True),
+    ):  # fmt: skip
+        with pytest.raises(Http404):
+            actors.actor_in_organisation(nobody, "acme")
+    organisations.archive_organisation(people.acme, actor=actors.SYSTEM)
+    for slug in ("acme", "nowhere"):
+        with pytest.raises(Http404):
+            actors.actor_in_organisation(dora, slug)
 
 
 def test_only_the_installation_is_the_installation(people: Cast) -> None:

@@ -1,6 +1,7 @@
 """The lead of a team, at each door: keys, members, usage and budgets of that team, and nothing
 beyond (P23)."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -20,8 +21,10 @@ from accounts.models import AuditEvent, Key, KeyKind, Membership, Role, Team, Us
 from accounts.organisations import teams
 from accounts.roles import custom_roles
 from accounts.roles.rules import LEAD_ACTIONS
+from billing.limits.budget_increases import ask_for_more
 from billing.limits.budgets import BudgetRefused
-from billing.models import Budget
+from billing.models import Budget, RaiseState
+from lib import clock
 from lib.ids import id_text
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member, signed_in, with_key
@@ -314,6 +317,37 @@ def test_no_budget_of_a_member_who_is_elsewhere_too(people: Cast, side: Team, ev
             actor(people.bob, people.acme), people.acme, scope="user", subject=str(eve.id),
             amount_nano=1, period="month",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", ["team", "key", "user"])
+def test_no_increase_of_their_own(people: Cast, side: Team, scope: str) -> None:
+    """An increase is beyond what was set: who leads the team asks for it as everybody does."""
+    members.set_member(
+        people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
+    )
+    budget_of(people, "team", people.core.id, 100)
+    key, _ = make_key(people.core, "own", user=people.bob)
+    subject = {"team": people.core.id, "key": key.id, "user": people.bob.id}[scope]
+    budget = Budget.objects.filter(scope=scope).first() or budget_of(people, scope, subject, 10)
+    asked = ask_for_more(
+        actor(people.bob, people.acme), budget, amount_nano=10**9,
+        until=clock.now() + dt.timedelta(days=1), reason="more",
+    )  # fmt: skip
+    browser, program = signed_in(people.bob), program_of(people, people.bob)
+    id = id_text(asked.id)
+    page = f"/o/acme/budgets/requests/{id}"
+    assert f"{page}/approve" not in browser.get(page).content.decode()
+    for decision in ("approve", "deny", "end"):
+        answer = {"answer": "yes"}
+        assert browser.post(f"{page}/{decision}", answer).status_code == 403
+        path = f"{API}/budget-requests/{id}/{decision}"
+        assert send(program, "POST", path, answer if decision != "end" else None) == 403
+    asked.refresh_from_db()
+    budget.refresh_from_db()
+    assert (asked.state, budget.raised_nano) == (RaiseState.WAITING, 0)
+    assert signed_in(people.alice).post(f"{page}/approve").status_code == 303
+    asked.refresh_from_db()
+    assert asked.state == RaiseState.APPROVED
 
 
 def test_no_limits(people: Cast, side: Team) -> None:

@@ -76,6 +76,17 @@ async def test_a_stream_ends_when_its_reader_may_read_no_longer() -> None:
     assert (seen, stream.closed) == ([0, 1], True)
 
 
+async def test_a_defect_is_no_end_of_access() -> None:
+    stream = Stream(0, ends=False)
+
+    async def may_read() -> bool:
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError, match="a defect"):
+        await anext(read_while(stream.items(), may_read))
+    assert stream.closed
+
+
 async def test_a_stream_that_is_left_is_closed_and_asks_no_more() -> None:
     asked = 0
 

@@ -160,6 +160,8 @@ def test_rotating_twice_cuts_nobody_off_and_a_leak_everybody(people: Cast) -> No
     _, second = keys.rotate_key(SYSTEM, key, 24)
     _, third = keys.rotate_key(SYSTEM, key, 24)
     assert [opened(text) for text in (first, second, third)] == ["ci"] * 3
+    former = key_lookup.living_former_secrets(key, clock.now())
+    assert [one.last4 for one in former] == [second[-4:], first[-4:]]
     _, fourth = keys.rotate_key(SYSTEM, key, 0)
     assert [opened(text) for text in (first, second, third, fourth)] == [None, None, None, "ci"]
 

@@ -3,6 +3,7 @@
 from typing import get_args
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,10 @@ AUTHORITIES = st.builds(
     role=st.sampled_from([None, *(role for role in get_args(Role) if role != "operator")]),
     permissions=st.frozensets(st.sampled_from(PERMISSIONS), max_size=8),
     teams=st.none() | st.frozensets(st.sampled_from(TEAMS)),
+    leads=st.frozensets(st.sampled_from(TEAMS)),
 )
+ONE, OTHER = frozenset(TEAMS[:1]), frozenset(TEAMS[1:2])
+OWN_KEYS = ("keys.read:own",)
 
 
 @given(AUTHORITIES, AUTHORITIES)
@@ -52,3 +56,42 @@ def test_limits_to_teams_take_away_what_is_the_organisation_s() -> None:
     assert first_action_beyond(limited, Authority("admin")) is None
     assert first_action_beyond(Authority("admin"), limited) == "organisation.read"
     assert first_action_beyond(Authority("viewer", teams=frozenset(TEAMS[1:])), limited) is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bound", "expected"),
+    [
+        (Authority(), Authority("admin", teams=ONE), None),
+        (Authority(leads=ONE), Authority(leads=ONE), None),
+        (Authority(leads=OTHER), Authority(leads=ONE), "team_members.write"),
+        (Authority(None, ("keys.read",), ONE), Authority("viewer", leads=ONE), None),
+        (Authority(None, ("keys.read",), OTHER), Authority("viewer", leads=ONE), "keys.read"),
+        (Authority(None, ("keys.read",), OTHER), Authority("developer", leads=ONE), "keys.read"),
+        # One's own, in any team, in the lead's, in another.
+        (Authority(None, OWN_KEYS), Authority("viewer", leads=ONE), "keys.read"),
+        (Authority(None, OWN_KEYS), Authority("developer", leads=ONE), None),
+        (Authority(None, OWN_KEYS, ONE), Authority("viewer", leads=ONE), None),
+        (Authority(None, OWN_KEYS, OTHER), Authority("viewer", leads=ONE), "keys.read"),
+        # The lead of the same team, with one's own in any other.
+        (Authority("viewer", OWN_KEYS, leads=ONE), Authority("viewer", leads=ONE), "keys.read"),
+    ],
+)
+def test_a_lead_reaches_into_no_other_team(
+    wanted: Authority, bound: Authority, expected: Action | None
+) -> None:
+    assert first_action_beyond(wanted, bound) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Authority("owner"), Authority("owner"), True),
+        (Authority("owner", teams=ONE), Authority("owner", teams=ONE), False),
+        (Authority("admin"), Authority("admin"), False),
+        (Authority("admin"), Authority("owner"), False),
+        (Authority("admin"), Authority("developer"), True),
+        (Authority("admin", teams=ONE), Authority("developer"), False),
+    ],
+)
+def test_who_may_change_whom(one: Authority, other: Authority, expected: bool) -> None:
+    assert outranks(one, other) is expected

@@ -107,6 +107,16 @@ def test_a_session_that_ends_during_a_request_leads_to_signing_in(
     assert (answer.status_code, answer["Location"]) == (302, "/login?next=/o/acme/")
 
 
+def test_an_end_leaves_no_row_and_is_recorded_once(people: Cast) -> None:
+    signed_in(people.bob).get("/o/acme/")
+    signed_in(people.alice).get("/o/acme/")
+    assert sessions.end(people.bob, "test") == 1
+    assert sessions.end(people.bob, "test") == 0
+    assert [row.user for row in UserSession.objects.all()] == [people.alice]
+    assert Session.objects.count() == 1
+    assert AuditEvent.objects.get(action="sessions.ended").detail["count"] == 1
+
+
 def test_nobody_ends_the_session_of_another(people: Cast) -> None:
     alice, bob = signed_in(people.alice), signed_in(people.bob)
     assert is_in(alice)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -67,7 +68,7 @@ def test_a_sign_up_says_to_nobody_else_which_addresses_are_known(
     known, new = mail.outbox
     assert (known.to, new.to) == (["alice@example.org"], ["eve@example.org"])
     assert "You already have an account" in known.subject
-    assert "/password/reset" in known.body
+    assert f"{settings.PUBLIC_URL}/password/reset\n" in known.body
     assert "confirm your email address" in new.body
 
 

@@ -41,7 +41,7 @@ def test_no_group_and_no_default_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(["a", "b"], {"a", "b"}), ("a", {"a"}), (None, set()), (7, set()), (["a", 7, None], {"a"})],
+    [(["a", "b"], {"a", "b"}), ("ab", {"ab"}), (None, set()), (7, set()), (["a", 7, None], {"a"})],
 )
 def test_groups_are_read_off_a_claim(value: Any, expected: set[str]) -> None:
     assert groups_of({"groups": value}, "groups") == expected

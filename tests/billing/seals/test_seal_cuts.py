@@ -16,7 +16,7 @@ from accounts.models import AuditCheck, AuditEvent, Organisation
 from accounts.secrets.key_ring import seal_key
 from billing.models import Seal, SealCut
 from billing.seals.cuts import TrailBroken, check_trail, cut_trail, cut_trail_before
-from billing.seals.seals import Broken, broken_seals, seal_all
+from billing.seals.seals import Broken, broken_part, broken_seals, seal_all
 from lib import clock
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +89,35 @@ def test_a_cut_takes_whole_seals_and_the_rest_holds(began: dt.datetime) -> None:
     assert seal_all(KEY)
     assert broken() == []
     assert Seal.objects.filter(kind="trail").get().from_at == SealCut.objects.get().until
+
+
+def test_an_edit_in_the_last_seal_before_the_edge_is_kept(began: dt.datetime) -> None:
+    edge, events = began + dt.timedelta(minutes=3), AuditEvent.objects.count()
+    with guards_off():
+        AuditEvent.objects.filter(detail={"n": 2}).update(address="10.0.0.1")
+    with pytest.raises(TrailBroken):
+        cut_trail_before(KEY, edge)
+    assert AuditEvent.objects.count() == events
+
+
+def broken_by_parts() -> list[Broken]:
+    """What is broken in the trail, looked through seal by seal."""
+    results, after_id = list[Broken](), 0
+    with connection.cursor() as cursor:
+        for _ in range(2 * MINUTES):
+            found, next_id = broken_part(cursor, KEY, "trail", after_id, 1)
+            results += found
+            if next_id is None:
+                return results
+            after_id = next_id
+    raise AssertionError("the walk does not end")
+
+
+def test_a_walk_in_parts_looks_at_each_seal_once(began: dt.datetime) -> None:
+    assert broken_by_parts() == []
+    with guards_off():
+        AuditEvent.objects.filter(detail={"n": 2}).update(address="10.0.0.1")
+    assert broken_by_parts() == [one for one in broken() if one.kind == "trail"]
 
 
 @pytest.mark.parametrize("text", _TAMPERINGS)

@@ -217,6 +217,7 @@ def test_units_follow_the_plan_by_the_day(people: cast.Cast, key: Key, at: NextA
     [row] = units_of(current)
     assert (row.meter, row.patterns, row.included) == ("in_text", ["gpt-5*"], 501)
     assert Account.objects.get(kind="customer:available").guards > guards
+    assert Account.objects.get(kind="included:units").balance_nano == 0
     choose_plan(bert, people.acme, large)
     [row] = units_of(current)
     assert row.included == 1_501

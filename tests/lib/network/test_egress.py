@@ -361,6 +361,20 @@ def test_a_second_address_is_tried_when_the_first_refuses(server: Server) -> Non
         assert client.get(f"http://two.example:{server.port}/").status_code == 200
 
 
+async def test_the_asynchronous_client_tries_it_too(server: Server) -> None:
+    policy = EgressPolicy(["127.0.0.0/8"])
+    answers = [["127.0.0.2", "127.0.0.1"], ["127.0.0.2", "127.0.0.3"]]
+
+    def resolver(host: str, port: int) -> list[str]:
+        return answers.pop(0)
+
+    async with guarded_async_client(policy, schemes=("http",), resolver=resolver) as client:
+        url = f"http://two.example:{server.port}/"
+        assert (await client.get(url, headers={"connection": "close"})).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await client.get(url)
+
+
 def test_no_redirect_is_followed(server: Server) -> None:
     with guarded_client(LOOPBACK, schemes=("http",)) as client:
         assert client.get(f"http://127.0.0.1:{server.port}/away").status_code == 302

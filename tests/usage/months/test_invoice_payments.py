@@ -99,6 +99,22 @@ def test_what_is_not_covered_is_due_and_paid_in_parts(
     assert sum(amounts) == due.total_nano
 
 
+@pytest.mark.parametrize(
+    ("amount", "is_taken"),
+    [(-USD, False), (0, False), (10**7, True), (19 * USD, True), (19 * USD + 10**7, False)],
+)
+def test_a_payment_is_up_to_what_is_due(
+    due: Invoice, dora: Actor, amount: int, is_taken: bool
+) -> None:
+    paid_on = clock.now().date()
+    if is_taken:
+        record_payment(dora, due, amount, reference="r", paid_on=paid_on)
+    else:
+        with pytest.raises(InvoiceRefused, match="at most"):
+            record_payment(dora, due, amount, reference="r", paid_on=paid_on)
+    assert left_nano(due) == 19 * USD - amount * is_taken
+
+
 def test_money_that_comes_in_pays_what_is_due(people: cast.Cast, due: Invoice, dora: Actor) -> None:
     settle_invoices()
     assert left_nano(due) == 19 * USD
