@@ -17,8 +17,8 @@ _NO_OVERLAP = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0025_team_leads"),
-        ("billing", "0053_safeguards"),
+        ("accounts", "0002_squashed_0025_team_leads"),
+        ("billing", "0001_squashed_0053_safeguards"),
     ]
 
     operations = [

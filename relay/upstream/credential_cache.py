@@ -43,7 +43,7 @@ _FAULTS: Final[dict[Reason, str]] = {"name": "F2", "tls": "F3", "timeout": "F4",
 
 
 class NoCredentials(RelayError):
-    """No credentials were fetched; `fault` is a row of the fault table, `detail` for the operator."""
+    """No credentials were fetched; `fault` is a row of the fault table, `detail` for operators."""
 
     def __init__(self, fault: str, detail: str) -> None:
         super().__init__(f"{fault} {detail}")

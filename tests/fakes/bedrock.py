@@ -79,7 +79,7 @@ class FakeBedrock:
 
     def issue(self) -> dict[str, str]:
         """Credentials for an hour."""
-        self.credentials += 1
+        self.issued += 1
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
         return {
             "AccessKeyId": ACCESS, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": ends,

@@ -10,7 +10,7 @@ its token and its body, and answered with the fake's words (upstream.py says how
     vertex.fault = "hang"    the token endpoint: hang, refuse, 500, html, drip (a byte a second)
     vertex.valid_s = 3600     how long a token is valid
     vertex.revoke()          no token that was issued is valid any more
-    vertex.issued             how often a token was issued
+    vertex.issued           how often a token was issued
 """
 
 import contextlib
@@ -61,7 +61,7 @@ class FakeVertex:
     def __init__(self, fake: FakeUpstream) -> None:
         self.fake = fake
         self.requests: list[dict[str, Any]] = []
-        self.credentials = 0
+        self.issued = 0
         self.released = threading.Event()
         self._tokens: dict[str, float] = {}
         handler = type("Handler", (_Handler,), {"vertex": self})
@@ -98,8 +98,8 @@ class FakeVertex:
         )
 
     def issue(self) -> str:
-        self.credentials += 1
-        token = f"ya29.fake-token-{self.credentials}-of-the-fake-vertex"
+        self.issued += 1
+        token = f"ya29.fake-token-{self.issued}-of-the-fake-vertex"
         self._tokens[token] = time.time() + self.valid_s
         return token
 
