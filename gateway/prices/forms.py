@@ -416,7 +416,9 @@ class PlanForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
     markup = MarkupField(
         initial="0",
-        help_text=gettext_lazy("What is added to list prices: 7 adds 7%, -10 takes 10% off."),
+        help_text=gettext_lazy(
+            "What is added to list prices, in percent; a negative number takes off."
+        ),
     )
     models = ModelsField(
         label=gettext_lazy("Visible models"),

@@ -8,9 +8,9 @@ PyJWT judges assertions: signature, audience, issuer, scope, times. A request is
 its token and its body, and answered with the fake's words (upstream.py says how they are steered).
 
     vertex.fault = "hang"    the token endpoint: hang, refuse, 500, html, drip (a byte a second)
-    vertex.valid_s = 3600     how long a token is valid
+    vertex.valid_s = 3600    how long a token is valid
     vertex.revoke()          no token that was issued is valid any more
-    vertex.issued           how often a token was issued
+    vertex.issued            how often a token was issued
 """
 
 import contextlib
