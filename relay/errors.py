@@ -10,6 +10,7 @@ RelayError
   · ChannelFull            one channel has reached a limit of its own
   · UpstreamFailed         an attempt failed, by a row of the fault table
   · NoCredentials          no credentials were fetched; becomes UpstreamFailed
+  · SourceUnreached        a source of credentials did not answer; becomes NoCredentials
   · Unreadable             a response is not valid HTTP; becomes UpstreamFailed
   · SocketLost             a provider's WebSocket has closed; becomes UpstreamFailed
   · Unpriced               the price has no rate for the request

@@ -134,7 +134,7 @@ class CredentialCache:
                 return await self._drive(source.fetch(int(time.time())), channel, policy)
         except TimeoutError:
             return _Failure("F4", f"no credentials in {limit_s:g} s")
-        except _Unreached as error:
+        except SourceUnreached as error:
             return _Failure(_FAULTS.get(error.reason, "F1"), f"credentials: {error}")
         except (CredentialsRefused, FileDenied) as error:
             return _Failure("F5", str(error))
@@ -154,20 +154,20 @@ class CredentialCache:
             return cast(Credentials, end.value)
 
 
-class _Unreached(RelayError):
+class SourceUnreached(RelayError):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail or reason)
         self.reason: Reason = reason
 
 
 async def _ask(ask: Ask, channel: Channel, policy: EgressPolicy) -> Reply:
-    """Send a request on a connection of its own. Raises _Unreached, EgressDenied,
+    """Send a request on a connection of its own. Raises SourceUnreached, EgressDenied,
     CredentialsFailed, and ValueError if no request can be made."""
     check_credential_source(policy, ask.url)
     own = channel.outbound
     outbound: Outbound = DIRECT if ask.near else replace(own, cert_pem="", key_pem="")
     pool = ConnectionPool(
-        ask.url, policy, _Unreached, connect_s=channel.timeouts.connect, tls_s=_TLS_S,
+        ask.url, policy, SourceUnreached, connect_s=channel.timeouts.connect, tls_s=_TLS_S,
         head_s=FETCH_S, reuse=False, outbound=outbound,
     )  # fmt: skip
     fields = {"host": pool.host_header, "user-agent": "weir", **_HEADERS, **ask.headers}

@@ -369,7 +369,7 @@ PHRASES = (
     "“always”",
     "XXXX",
     "<think>",
-    "{{name}}",
+    "{{ name }}",
     '{"type": "object"}',
     '{"temperature": 0.2, "logprobs": true}',
 )

@@ -216,6 +216,8 @@ def expected(cell: Cell) -> Outcome:
         return 403
     if route.all_teams and who.limited:
         return route.all_teams
+    if route.by_role and who.scope_at(route.guard, as_lead=False) is None:
+        return 403
     if route.by_session and who.carrier != "session":
         return 403
     if route.by_person and who.carrier in ("service account key", "model key"):

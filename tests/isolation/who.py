@@ -131,11 +131,11 @@ class Who:
         leads = as_lead and self.spec.lead and action in roles.LEAD_ACTIONS
         return roles.widest_scope([scope, "teams" if leads else None])
 
-    def scope_at(self, guard: Guard) -> Scope | None:
+    def scope_at(self, guard: Guard, *, as_lead: bool = True) -> Scope | None:
         """How far they come at a guard; one that asks for no action lets everybody by."""
         if guard == "signed in" or guard == "public":
             return "all"
-        return self.scope_of(guard)
+        return self.scope_of(guard, as_lead=as_lead)
 
     def _scope_of_role(self, action: Action) -> Scope | None:
         spec = self.spec

@@ -35,8 +35,8 @@ def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Session
     limits: dict[UUID, list[SessionLimit]] = {}
     # A window without a budget names no tenant.
     with use_tenant(None):
-        rows = list(windows.order_by("id"))
-    for window in rows:
+        read = list(windows.order_by("id"))
+    for window in read:
         budget = window.budget
         if window.session_id is None or (budget is not None and not budget.enabled):
             continue
@@ -48,4 +48,4 @@ def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Session
             held_nano=window.held_nano,
         )
         limits.setdefault(window.session_id, []).append(limit)
-    return {id: sorted(found, key=lambda limit: limit.left_nano) for id, found in limits.items()}
+    return {id: sorted(rows, key=lambda limit: limit.left_nano) for id, rows in limits.items()}

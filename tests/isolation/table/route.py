@@ -25,6 +25,7 @@ class Route:
     - `first`: is asked for before the object is looked at, of everybody but whose it is
     - `others`: nobody does it to themselves; `oneself`: everybody does it to themselves
     - `all_teams`: what a member is told who is limited to teams
+    - `by_role`: who may do it as the lead of a team alone is refused
     - `operators`: what an operator's session is told, which stands in no organisation in the API
     - `while_viewing`: it is for who views an organisation, who changes nothing else
     - `by_session`: keys are refused, whatever they may do
@@ -44,6 +45,7 @@ class Route:
     oneself: bool = False
     all_teams: Status | None = None
     operators: Status | Literal["in"] | None = None
+    by_role: bool = False
     by_session: bool = False
     by_person: bool = False
     nothing: bool = False

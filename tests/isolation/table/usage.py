@@ -51,9 +51,9 @@ PAGES: Final[dict[str, Route]] = {
     "raises": at("budgets.ask"),
     "raise_create": at("budgets.ask"),
     "raise": at("budgets.ask", RAISE),
-    "raise_approve": at("budgets.write", RAISE),
-    "raise_deny": at("budgets.write", RAISE),
-    "raise_end": at("budgets.write", RAISE),
+    "raise_approve": at("budgets.write", RAISE, by_role=True),
+    "raise_deny": at("budgets.write", RAISE, by_role=True),
+    "raise_end": at("budgets.write", RAISE, by_role=True),
     # What happened, and what it costs
     "usage": at("usage.read"),
     "explore": at("usage.read"),
@@ -144,9 +144,11 @@ OPERATIONS: Final[dict[str, Route]] = {
         "budgets.ask", BUDGET, body=sends(amount="5", until="2026-12-24T00:00:00Z", reason="r")
     ),
     "GET /budget-requests/{id}": at("budgets.ask", RAISE),
-    "POST /budget-requests/{id}/approve": at("budgets.write", RAISE),
-    "POST /budget-requests/{id}/deny": at("budgets.write", RAISE, body=sends(answer="no")),
-    "POST /budget-requests/{id}/end": at("budgets.write", RAISE),
+    "POST /budget-requests/{id}/approve": at("budgets.write", RAISE, by_role=True),
+    "POST /budget-requests/{id}/deny": at(
+        "budgets.write", RAISE, by_role=True, body=sends(answer="no")
+    ),
+    "POST /budget-requests/{id}/end": at("budgets.write", RAISE, by_role=True),
     "GET /saved-views": at("usage.read"),
     "POST /saved-views": at(
         "usage.read", by_person=True, operators=404, body=sends(page="usage", name="made")
