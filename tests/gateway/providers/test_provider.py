@@ -389,9 +389,10 @@ def test_hosts_of_open_models_have_one_api_for_all() -> None:
     assert "no_logprobs" in capabilities_of("any", provider_named("groq")).flags
 
 
-def test_local_model_keeps_no_connection_and_calls_no_tools() -> None:
+def test_what_is_peculiar_to_a_provider() -> None:
     assert provider_named("local").quirks == {Quirk.NO_CONNECTION_REUSE, Quirk.NO_TOOLS}
-    assert provider_named("openai").quirks == frozenset()
+    assert provider_named("openai").quirks == {Quirk.RESPONSES_SOCKETS}
+    assert provider_named("openai_compatible").quirks == frozenset()
 
 
 def test_media_of_a_hold_have_bounds() -> None:
