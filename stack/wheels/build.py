@@ -34,10 +34,10 @@ ROOMS = (
 )  # fmt: skip
 # Of stack/, what an installation needs; the rest is for clones.
 STACK = (
-    "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "jobs.py",
+    "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "gate.py", "jobs.py",
     "keyring.py", "leash.py", "local_model.py", "model.py", "origin.py", "postgres.py",
-    "prepare.py", "probe.py", "processes.py", "restore.py", "supervisor.py", "template.py", "up.py",
-    "web.py",
+    "prepare.py", "probe.py", "processes.py", "reception.py", "restore.py", "supervisor.py",
+    "template.py", "up.py", "web.py",
 )  # fmt: skip
 LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
 # What `run` starts: one version of it is tested, so the wheel asks for exactly that one.
