@@ -10,3 +10,7 @@ try {
 } catch { // storage is switched off: they stand open
   document.documentElement.dataset.folded = "";
 }
+
+// Until the deferred scripts have run, a control that needs them takes no click: none is lost.
+document.documentElement.dataset.starting = "";
+addEventListener("DOMContentLoaded", () => delete document.documentElement.dataset.starting);

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, StorageState, expect
+from playwright.sync_api import Locator, Page, Route, StorageState, TimeoutError, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.installation import ECHO, MODEL, Installation
@@ -172,6 +172,21 @@ def test_rows_are_added_filled_and_removed(site: Installation, owner: Visitor) -
     page.get_by_role("button", name="Remove row").first.click()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Domain", exact=True)).to_have_value("")
+
+
+def test_a_control_takes_no_click_before_its_script_has_run(
+    site: Installation, owner: Visitor
+) -> None:
+    page = owner.page
+    held: list[Route] = []
+    page.route("**/js/picker*.js", lambda route: held.append(route), times=1)
+    page.goto("/admin/people/sign-up", wait_until="commit")
+    add = page.get_by_role("button", name="Add row")
+    with pytest.raises(TimeoutError, match="intercepts pointer events"):
+        add.click(timeout=1_000)
+    held.pop().continue_()
+    add.click()
+    expect(page.get_by_label("Domain", exact=True)).to_have_count(2)
 
 
 def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) -> None:
