@@ -3,9 +3,9 @@
     python -m stack.prepare EMAIL SECONDS FILE…
 
 It may be started before the database, for which it waits up to SECONDS. Every step can be repeated,
-because each start runs it. After the line SERVABLE the web process may start; later steps only add
-data. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
-The installation is made equal to each FILE.
+because each start runs it. The installation is made equal to each FILE. After the line SERVABLE the
+web process may start: it finds the first operator, and later steps only add data. The last line is
+JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
 """
 
 import io
@@ -129,6 +129,7 @@ def main(email: str, seconds: float, *files: str) -> None:
         "version": refuse_newer,
         "tables": update_tables,
         "secrets": compare_secrets,
+        "demo": lambda: apply_files(files),
     }
     if settings.BROKER_URL:
         del first["queues"]
@@ -138,7 +139,6 @@ def main(email: str, seconds: float, *files: str) -> None:
     print(SERVABLE, flush=True)
     take(
         {
-            "demo": lambda: apply_files(files),
             "catalogue": lambda: call_command("load_catalogue", verbosity=0),
             "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
         }

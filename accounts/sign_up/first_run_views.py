@@ -10,7 +10,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -80,9 +80,9 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
 @never_cache
 @require_safe
 def set_up_first(request: HttpRequest) -> HttpResponse:
-    """Explain how to get the link while there is no operator."""
+    """Explain how to get the link while there is no operator, and go on to the sign-in after."""
     if is_set_up():
-        return _already_set_up(request)
+        return redirect(settings.LOGIN_URL)
     return render(
         request, "accounts/sign_up/set_up.html", {"first": True, "command": settings.COMMAND}
     )
