@@ -221,7 +221,7 @@ def test_whom_it_trusts(tmp_path: Path) -> None:
     tls.load_cert_chain(
         authority.certificate(tmp_path, "tasks.example", expired=False, trusted=True)
     )
-    there = Host([], [], [OK, OK], [OK], tls=tls)
+    there = Host([], [], [OK, LAST], [OK], tls=tls)
     trusting = Outbound(ca_pem=authority.path.read_text())
     until = time.monotonic() + 5
     for host, outbound in (("tasks.example", DIRECT), ("other.example", trusting)):
