@@ -35,7 +35,7 @@ class UpstreamPricesIn(Schema):
     group: str = Field(
         "", max_length=GROUP_MAX, description="Of your key, at a New API or One API."
     )
-    markup: str | None = Field(
+    multiplier: str | None = Field(
         None,
         max_length=12,
         description="Also propose sale prices: the cost times this. Null: cost prices only.",
@@ -45,7 +45,7 @@ class UpstreamPricesIn(Schema):
 class UpstreamPricesOut(Schema):
     followed: bool = Field(description="Whether the prices are read each day.")
     group: str
-    markup: str | None
+    multiplier: str | None
     source: str = Field(description="Of the proposals, and of the versions they become.")
     checked_at: dt.datetime | None
     read_at: dt.datetime | None = Field(description="The last check that succeeded.")
@@ -95,10 +95,10 @@ def follow_upstream_prices(
     access.require(actor, "prices.write")
     channel = access_channel(actor, id)
     try:
-        markup_ppm = None if body.markup is None else parse_multiplier(body.markup)
+        ppm = None if body.multiplier is None else parse_multiplier(body.multiplier)
     except MoneyInvalid as error:
-        raise Refused("markup", multiplier_error()) from error
-    follow_prices(actor, channel, group=body.group, markup_ppm=markup_ppm)
+        raise Refused("multiplier", multiplier_error()) from error
+    follow_prices(actor, channel, group=body.group, markup_ppm=ppm)
     return _serialize_prices(channel)
 
 
@@ -117,12 +117,12 @@ def _serialize_prices(channel: Channel) -> UpstreamPricesOut:
     followed = price_list_of(channel)
     result = followed.result if followed else {}
     cause, fix = words_of((followed.fault or None) if followed else None)  # type: ignore[arg-type]
-    markup = followed.markup_ppm if followed else None
+    ppm = followed.markup_ppm if followed else None
     proposed = result.get("proposed", {})
     return UpstreamPricesOut(
         followed=followed is not None,
         group=followed.group if followed else "",
-        markup=None if markup is None else format_multiplier(markup),
+        multiplier=None if ppm is None else format_multiplier(ppm),
         source=source_of(channel),
         checked_at=followed.checked_at if followed else None,
         read_at=followed.read_at if followed else None,

@@ -337,9 +337,9 @@ def test_the_same_by_the_api(channel: Channel, fake: FakePrices, people: Cast) -
         return api.put(url, body, content_type="application/json")
 
     assert (api.get(url).json()["followed"], api.get(url).json()["source"]) == (False, SOURCE)
-    assert (put(markup="-1").status_code, put(unknown=1).status_code) == (422, 400)
-    body = put(markup="1.5").json()
-    assert (body["followed"], body["markup"], body["added"], body["fault"]) == (
+    assert (put(multiplier="-1").status_code, put(unknown=1).status_code) == (422, 400)
+    body = put(multiplier="1.5").json()
+    assert (body["followed"], body["multiplier"], body["added"], body["fault"]) == (
         True, "1.5", 2, None,
     )  # fmt: skip
     reason = "prompt is below 0: it varies from request to request."
