@@ -137,6 +137,8 @@ def main(email: str, seconds: float, *files: str) -> None:
         del first["static files"]
     take(first)
     print(SERVABLE, flush=True)
+    # The web process goes first where both want the processor.
+    os.nice(10)
     take(
         {
             "catalogue": lambda: call_command("load_catalogue", verbosity=0),
