@@ -170,6 +170,7 @@ def server(directory: Path, *, durable: bool = False) -> Iterator[str]:
 
 
 def start(cluster: Cluster, output: int) -> "subprocess.Popen[bytes]":
+    """Start the server. It ends with the thread that calls this."""
     return subprocess.Popen(
         leashed_command(cluster.command, orphan_signal=signal.SIGINT, drop=cluster.drop),
         stdin=subprocess.DEVNULL,

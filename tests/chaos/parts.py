@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ class Database(Part):
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # It would end with another thread, seconds later and without a word.
+        assert threading.current_thread() is threading.main_thread()
         postgres.end_orphan(self.cluster.data)
         self._process = postgres.start(self.cluster, self._log.fileno())
         postgres.await_ready(self.cluster, self._process, self._log.fileno())
