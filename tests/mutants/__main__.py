@@ -13,7 +13,8 @@ where files are named; and what is known of others from before.
 
 It ends in time: a third of the minutes is for measuring, and of many mutants so many are drawn as
 can be tried in the rest. What was measured is kept for the next run; a mutant that no measured test
-reaches counts only once all tests are measured.
+reaches counts only once all tests are measured. Where the tests of a mutant do not end in time, not
+even without it, it is not decided and does not count.
 
 Exit code 1: a mutant survived that tests/mutants/equivalent.txt does not name.
 """
@@ -36,7 +37,7 @@ from typing import Any, Final
 
 from stack import postgres
 from tests.mutants.mutations import Mutation, mutations
-from tests.mutants.outcome import UNMEASURED, UNREACHED, Outcome
+from tests.mutants.outcome import UNDECIDED, UNMEASURED, UNREACHED, Outcome
 from tests.mutants.reach import Reach, close_ones, test_files
 from tests.mutants.targets import target_files
 
@@ -281,7 +282,7 @@ def _try(
 
 def _report(outcomes: Sequence[Outcome], wanted: int) -> int:
     accepted, all_outcomes = _accepted(), outcomes
-    outcomes = [one for one in all_outcomes if one.result != UNMEASURED]
+    outcomes = [one for one in all_outcomes if one.result not in (UNMEASURED, UNDECIDED)]
     survivors = [one for one in outcomes if not one.caught]
     named = {one: _describe(one) for one in survivors}
     new = [one for one in survivors if _key(named[one]) not in accepted]

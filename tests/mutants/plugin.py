@@ -30,7 +30,7 @@ from pytest_django.plugin import blocking_manager_key
 from tests import databases
 from tests.mutants import reach
 from tests.mutants.mutations import Mutation
-from tests.mutants.outcome import CAUGHT, SURVIVED, TIMEOUT, Outcome
+from tests.mutants.outcome import CAUGHT, SURVIVED, TIMEOUT, UNDECIDED, Outcome
 from tests.stage import stage
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ class Trials:
                 mutation = Mutation(*wanted)
                 begun = time.perf_counter()
                 result, test = self._try(session, mutation, tests, closest)
-                if result == TIMEOUT and time.time() > _JOB["until"]:
+                if result in (TIMEOUT, UNDECIDED) and time.time() > _JOB["until"]:
                     break  # nobody knows: it was cut off
                 seconds = time.perf_counter() - begun
                 file.write(json.dumps(Outcome(mutation, result, test, seconds)) + "\n")
@@ -139,19 +139,22 @@ class Trials:
     def _try(
         self, session: pytest.Session, mutation: Mutation, tests: list[str], closest: list[str]
     ) -> tuple[str, str]:
-        """Whoever catches it must pass when nothing is changed, in a fork as well. What survives is
-        tried once more from the start: tests may have asked it while they were collected."""
+        """Whoever catches it must pass, and end, when nothing is changed, in a fork as well. What
+        survives is tried once more from the start: tests may have asked it while they were
+        collected."""
+        text = (_ROOT / mutation.file).read_text()
+        nothing = mutation._replace(new=text[mutation.start : mutation.end])
         while True:
             sound = [test for test in tests if test in self._items.keys() - self._unsound]
             result, test = self._try_once(session, mutation, sound)
             if result == CAUGHT and test in self._items.keys() - self._sound:
-                text = (_ROOT / mutation.file).read_text()
-                nothing = mutation._replace(new=text[mutation.start : mutation.end])
                 passed = self._try_once(session, nothing, [test])[0] == SURVIVED
                 (self._sound if passed else self._unsound).add(test)
                 if not passed:
                     print(f"{test} fails in a fork:", _LAST_RUN.read_text(), flush=True)
                     continue
+            if result == TIMEOUT and self._try_once(session, nothing, sound)[0] != SURVIVED:
+                return UNDECIDED, ""
             if result == SURVIVED and mutation.function and closest:
                 with _written(mutation):
                     caught = _in_process(closest, _SLACK_S)[0] == CAUGHT
