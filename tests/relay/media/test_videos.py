@@ -272,6 +272,23 @@ def test_what_is_asked_is_sealed_and_goes_with_its_time(
     assert hub.get(f"/v1/videos/{video['id']}", tenant).status == 404
 
 
+def test_a_video_is_deleted_when_it_has_ended_and_no_sooner(
+    hub: Hub, provider: FakeVideos, model: str
+) -> None:
+    """What is still being made is paid for at its end, and can be fetched."""
+    tenant, prompt = hub.tenant(), "too soon #polls=3"
+    path = f"/v1/videos/{accepted(hub, tenant, model, prompt)['id']}"
+    for polls in (0, 2):  # queued, and in progress
+        poll(hub, tenant, polls)
+        refused = hub.request("DELETE", path, tenant)
+        assert (refused.status, refused.error["code"]) == (409, "conflict")
+        assert "still being made" in refused.error["message"]
+    poll(hub, tenant, 2)
+    assert hub.get(f"{path}/content", tenant).body == provider.of(prompt).content
+    assert spent(hub, tenant) == PER_MS * provider.billed_ms(prompt)
+    assert hub.request("DELETE", path, tenant).json()["deleted"] is True
+
+
 # ---- what clients read
 
 
