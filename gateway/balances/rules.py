@@ -209,7 +209,8 @@ def _refuse_error(document: Mapping[str, Any]) -> None:
     failed = document.get("status") is False or document.get("success") is False
     if error or failed:
         message = told or document.get("message") or "the provider reports an error"
-        raise BalanceRefused(str(message)[:_MESSAGE_MAX])
+        # A lone surrogate cannot be stored.
+        raise BalanceRefused(str(message)[:_MESSAGE_MAX].encode("utf-8", "replace").decode())
 
 
 def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

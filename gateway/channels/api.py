@@ -26,7 +26,7 @@ from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import words_of
 from gateway.channels import channels
-from gateway.channels.fields import CAP_NAMES, ChannelFields
+from gateway.channels.fields import AMOUNT_NAMES, ChannelFields
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
     ChannelChange,
@@ -238,7 +238,7 @@ def _fields(body: ChannelChange) -> ChannelFields:
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
         set_fields |= route_fields(body.models)
-    for name in CAP_NAMES:
+    for name in AMOUNT_NAMES:
         if name in set_fields:
             amount = set_fields.pop(name)
             set_fields[f"{name}_nano"] = None if amount is None else parse_usd(amount)

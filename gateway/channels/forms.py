@@ -14,7 +14,7 @@ from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
 from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
 from gateway.channels.channels import TIMEOUTS, parts_of
-from gateway.channels.fields import CAP_NAMES, SETTINGS, ChannelFields, ChannelSettings
+from gateway.channels.fields import AMOUNT_NAMES, SETTINGS, ChannelFields, ChannelSettings
 from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
 from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
@@ -290,7 +290,7 @@ class SettingsForm(ConditionFields):
         testing = {
             name: changed.pop(field) for name, field in _TESTING_FIELDS.items() if field in changed
         }
-        for name in CAP_NAMES:
+        for name in AMOUNT_NAMES:
             if name in changed:
                 changed[f"{name}_nano"] = changed.pop(name)
         self.take_conditions(changed)
@@ -361,7 +361,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
     parts = parts_of(channel)
     return {
         **{name: getattr(channel, name) for name in SETTINGS},
-        **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+        **{name: getattr(channel, f"{name}_nano") for name in AMOUNT_NAMES},
         **form_values(channel),
         **parts["timeouts"],
         **{field: parts["breaker"][name] for name, field in _BREAKER_FIELDS.items()},

@@ -33,6 +33,7 @@ _TAKEN_OUT: Final = {
     "status": _("In a test, the provider responded with status %(what)s."),
     "words": _("In a test, the response contained “%(what)s”."),
     "success": _("Only %(what)s of the latest requests succeeded."),
+    "balance": _("Its balance at the provider is low: %(what)s."),
 }
 
 
