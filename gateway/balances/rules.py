@@ -205,10 +205,10 @@ def _refuse_error(document: Mapping[str, Any]) -> None:
     """Raise BalanceRefused for an error: New API's `error`, Moonshot's and SiliconFlow's `status`,
     New API's `success`."""
     error = document.get("error")
-    told = error.get("message") if isinstance(error, dict) else error
+    reason = error.get("message") if isinstance(error, dict) else error
     failed = document.get("status") is False or document.get("success") is False
     if error or failed:
-        message = told or document.get("message") or "the provider reports an error"
+        message = reason or document.get("message") or "the provider reports an error"
         # A lone surrogate cannot be stored.
         raise BalanceRefused(str(message)[:_MESSAGE_MAX].encode("utf-8", "replace").decode())
 
@@ -291,8 +291,8 @@ def decide_rest(
     known = list(readings)
     if rest_nano is None or not known or any(is_stale(reading, now) for reading in known):
         return "serve"
-    told = [reading for reading in known if reading is not None and not reading.fault]
-    below = [is_below(Balance(one.amounts, one.unlimited), rest_nano) for one in told]
+    fresh = [reading for reading in known if reading is not None and not reading.fault]
+    below = [is_below(Balance(one.amounts, one.unlimited), rest_nano) for one in fresh]
     if not all(below):
         return "serve"
-    return "rest" if len(told) == len(known) else "keep"
+    return "rest" if len(fresh) == len(known) else "keep"

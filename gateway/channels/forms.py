@@ -92,7 +92,7 @@ class SecondsField(forms.CharField):
             return True
 
 
-class SpendCapField(MoneyField):
+class AmountField(MoneyField):
     """An amount that is compared, not its text."""
 
     def __init__(self, label: Any, hint: Any) -> None:
@@ -196,8 +196,12 @@ class SettingsForm(ConditionFields):
         _("In PEM. Stored encrypted, never shown again."),
         secret=True,
     )
-    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
-    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months in UTC."))
+    spend_cap_day = AmountField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
+    spend_cap_month = AmountField(_("Per month (USD)"), _("Calendar months in UTC."))
+    balance_warn_below = AmountField(
+        _("Warn below"), _("One alert each time it falls below. Leave empty for none.")
+    )
+    balance_rest_below = AmountField(_("Rest below"), _("Leave empty to go on until it is empty."))
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -332,7 +336,7 @@ class SettingsForm(ConditionFields):
             return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
         if isinstance(value, float):
             return f"{value:g}"
-        if isinstance(field, SpendCapField) and value is not None:
+        if isinstance(field, AmountField) and value is not None:
             return format_usd(value)
         return "" if value is None else str(value)
 

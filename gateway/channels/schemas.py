@@ -264,7 +264,7 @@ class ChannelChange(Schema):
     )
     balance_warn_below: PositiveAmount | None = Field(
         None,
-        description="Below this balance operators are told once: a decimal string in the unit that "
+        description="Below this balance operators are notified once: a decimal string in the unit that "
         "the provider reports.",
     )
     balance_rest_below: PositiveAmount | None = Field(
@@ -343,6 +343,24 @@ class RouteOut(Schema):
     timeouts: dict[str, float]
 
 
+class KeyBalanceAmountOut(Schema):
+    currency: str = Field(description="As the provider names it; empty: its own unit.")
+    amount: str = Field(description="A decimal string.")
+
+
+class KeyBalanceOut(Schema):
+    """What a key has left at the provider. Without `read_at` that is unknown."""
+
+    amounts: list[KeyBalanceAmountOut]
+    unlimited: bool
+    read_at: dt.datetime | None = Field(description="When the provider last told it.")
+    checked_at: dt.datetime
+    low: bool = Field(description="Below `balance_warn_below`.")
+    fault: str | None = Field(description="Why the last question failed.")
+    cause: str | None
+    fix: str | None
+
+
 class ChannelKeyOut(Schema):
     id: str
     last4: str = Field(description="The last four characters; empty for a short key.")
@@ -350,6 +368,7 @@ class ChannelKeyOut(Schema):
     state: Literal["active", "disabled"]
     disabled_at: dt.datetime | None
     created_at: dt.datetime | None
+    balance: KeyBalanceOut | None = Field(description="Null: never asked.")
 
 
 class StageOut(Schema):

@@ -54,19 +54,16 @@ def fake(server: FakeBalances) -> FakeBalances:
 
 
 def channel_at(fake: FakeBalances, source: str = "openrouter", **fields: Any) -> Channel:
-    more: Any = {"balance_source": source, **fields}
-    return create_channel(
-        SYSTEM,
-        "paid",
-        {
-            "provider": "openai_compatible",
-            "base_url": fake.url,
-            "keys": [KEY],
-            "models": {"m-1": ""},
-            "timeouts": {"first_content": 1.0},
-            **more,
-        },
-    )
+    whole: Any = {
+        "provider": "openai_compatible",
+        "base_url": fake.url,
+        "keys": [KEY],
+        "models": {"m-1": ""},
+        "timeouts": {"first_content": 1.0},
+        "balance_source": source,
+        **fields,
+    }
+    return create_channel(SYSTEM, "paid", whole)
 
 
 def read(channel: Channel) -> Reading:
