@@ -264,8 +264,8 @@ class ChannelChange(Schema):
     )
     balance_warn_below: PositiveAmount | None = Field(
         None,
-        description="Below this balance operators are notified once: a decimal string in the unit that "
-        "the provider reports.",
+        description="Below this balance operators are notified once: a decimal string in the unit "
+        "that the provider reports.",
     )
     balance_rest_below: PositiveAmount | None = Field(
         None, description="Below this balance of every key the channel gets no requests."
