@@ -1,21 +1,15 @@
 """The balance that a channel's provider reports: read with each key in use, when an operator asks
-and then every ten minutes; told once when it falls below the operator's amount; and the channel
+and then every ten minutes; alerted once when it falls below the operator's amount; and the channel
 rests while it is below the other one.
 
-address, connect   as in every call (gateway/channel_tests/staged_calls.py)
-accept             the provider takes the key
-balance            it answers with a balance
-
-A reading that fails is unknown with its fault (`docs/promises.md`, "The fault table"), and has no
+A reading that fails is unknown with its fault (docs/promises.md, "Fault table"), and has no
 effect on the health of the channel: requests go on.
 """
 
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from django.db import connection, transaction
@@ -23,34 +17,24 @@ from django.db.models import Q
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
+from gateway.balances.calls import BalanceAnswer, ask
 from gateway.balances.rules import (
     EVERY,
     PATHS,
     Balance,
-    BalanceRefused,
-    BalanceUnknown,
     Reading,
     decide_rest,
     failed_reading,
     known_reading,
-    read_balance,
 )
 from gateway.balances.words import balance_text, limit_text
 from gateway.channel_tests.channel_test import target_of
 from gateway.channel_tests.rules import Cause, TakenOut
 from gateway.channel_tests.schedule import claim_due
-from gateway.channel_tests.staged_calls import (
-    CallFailed,
-    CallResult,
-    StagedCall,
-    Target,
-    fault_of_status,
-    first_text,
-)
+from gateway.channel_tests.staged_calls import Target
 from gateway.channels.channels import take_in, take_out
 from gateway.channels.egress import address_of
 from gateway.models import Channel, ChannelKey
-from gateway.providers.provider import BadAddress, NotOffered
 from gateway.settings.installation import egress_policy
 from lib import clock
 from lib.ids import id_text
@@ -58,22 +42,11 @@ from lib.network.egress import EgressPolicy
 from lib.vault import VaultError
 from outbox.facts import put
 
-Stage = Literal["address", "connect", "accept", "balance"]
-STAGES: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "balance")
-_BODY_BYTES_MAX: Final = 64 << 10
 # So long one channel's keys are asked; the others are asked first the next time.
 _ASK_S: Final = 60.0
 _CAUSES: Final[frozenset[Cause]] = frozenset({"balance"})
-_ABSENT: Final = (404, 405, 410)
 _DETAIL_MAX: Final = 500
 _NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
-
-
-@dataclass
-class BalanceAnswer(CallResult):
-    """What a provider answered for one key."""
-
-    balance: Balance | None = None
 
 
 class Asked(NamedTuple):
@@ -131,8 +104,8 @@ def _in_turn(channel: Channel) -> list[ChannelKey]:
 
 
 def record_readings(actor: Actor, channel: Channel, asked: Sequence[Asked]) -> None:
-    """Store what was answered, tell operators of a balance that fell below their amount, and let
-    the channel rest or serve. Nothing, where the channel is read another way by now."""
+    """Store what was answered, alert operators to a balance that fell below their amount, and let
+    the channel rest or serve. Answers of a channel that is read another way by now are dropped."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().filter(id=channel.id).first()
         if locked is None or _way(locked) != _way(channel):
@@ -206,49 +179,3 @@ def _ask_keys(
             return
         answer = target if isinstance(target, BalanceAnswer) else ask(source, target, policy)
         yield Asked(key, answer)
-
-
-def ask(source: str, target: Target, policy: EgressPolicy) -> BalanceAnswer:
-    """Ask a provider for the balance of a key. Takes a minute at most."""
-    result = BalanceAnswer()
-    call = StagedCall(target, policy, STAGES, result)
-    with call.recorded():
-        try:
-            root = urlsplit(target.address(call.provider()).url("models"))
-            headers = target.headers(call.provider(), "openai")
-        except NotOffered as error:
-            raise CallFailed("no_balance", str(error)) from error
-        except BadAddress as error:
-            raise CallFailed("configuration", str(error)) from error
-        bodies = [_body(call, root, path, headers) for path in PATHS[source]]
-        result.balance = _read(source, bodies, root.hostname or "")
-        call.reach("balance")
-    return result
-
-
-def _body(call: StagedCall, root: SplitResult, path: str, headers: Mapping[str, str]) -> bytes:
-    """What a provider answers below its base URL, which is `…/v1` or has no version."""
-    base = root.path.removesuffix("/models").removesuffix("/v1")
-    url = root._replace(path=base + path, query="").geturl()
-    with call.send("GET", url, headers) as answer:
-        status, pieces = answer.status_code, answer.iter_raw()
-        if status != 200:
-            fault = "no_balance" if status in _ABSENT else fault_of_status(status)
-            raise CallFailed(fault, status=status, body=first_text(pieces))
-        call.reach("accept")
-        body = bytearray()
-        for piece in pieces:
-            body += piece
-            if len(body) > _BODY_BYTES_MAX or call.late:
-                raise CallFailed("not_balance", "the response does not come to its end", status=200)
-    return bytes(body)
-
-
-def _read(source: str, bodies: Sequence[bytes], host: str) -> Balance:
-    try:
-        return read_balance(source, bodies, host)
-    except BalanceRefused as error:
-        raise CallFailed("failed", str(error), status=200) from error
-    except BalanceUnknown as error:
-        excerpt = bodies[-1][:400].decode("utf-8", "replace")
-        raise CallFailed("not_balance", str(error), status=200, body=excerpt) from error

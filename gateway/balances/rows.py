@@ -1,6 +1,6 @@
 """The balances of a channel's keys, as pages and the API show them."""
 
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext
@@ -11,6 +11,8 @@ from gateway.balances.words import balance_text, balance_words, limit_text
 from gateway.channel_tests.staged_calls import Fault
 from gateway.models import Channel, ChannelKey
 from lib import clock
+
+_REPORTING: Final = frozenset({"openrouter", "deepseek", "kimi"})
 
 
 class BalanceRow(NamedTuple):
@@ -23,6 +25,11 @@ class BalanceRow(NamedTuple):
     stale: bool
     cause: Promise | None
     fix: Promise | None
+
+
+def offers_balance(channel: Channel) -> bool:
+    """Return whether its provider is known to report balances, and they are not read."""
+    return channel.balance_source == "none" and channel.provider in _REPORTING
 
 
 def balance_rows(channel: Channel) -> list[BalanceRow]:

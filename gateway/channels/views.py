@@ -14,7 +14,7 @@ from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from gateway.access import access_channel, every_channel, visible_channels
 from gateway.balances.balances import reads_balance
-from gateway.balances.rows import balance_limits
+from gateway.balances.rows import balance_limits, offers_balance
 from gateway.catalogue.model_changes import changes_of
 from gateway.channel_tests.forms import CheckForm, SwitchForm
 from gateway.channel_tests.scheduled_tests import check_by_rule
@@ -180,6 +180,7 @@ def _channel_page(
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
         "reads_balance": reads_balance(channel),
+        "offers_balance": offers_balance(channel),
         "balance_limits": balance_limits(channel),
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switch_texts(route)) for route in channel.routes.all()],

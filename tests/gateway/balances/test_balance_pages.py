@@ -113,6 +113,14 @@ def test_a_channel_whose_balance_is_not_read_shows_none(dora: Client, channel: C
     assert "The balance could not be read." in answer.content.decode()
 
 
+def test_a_provider_that_reports_balances_is_named_where_none_is_read(
+    dora: Client, channel: Channel
+) -> None:
+    path = reverse("channel", args=[id_text(channel.id)])
+    Channel.objects.update(balance_source="none", provider="deepseek")
+    assert "This provider reports what is left." in text_of(dora, path)
+
+
 def test_the_settings_are_changed_on_the_form(dora: Client, channel: Channel) -> None:
     path = reverse("channel_edit", args=[id_text(channel.id)])
     assert "OpenRouter: credits of the account" in dora.get(path).content.decode()

@@ -3,10 +3,12 @@ is empty. As in production: outside a transaction of the test."""
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
@@ -14,6 +16,7 @@ from gateway.balances import balances
 from gateway.balances.balances import check_balance, reading_of
 from gateway.balances.rules import EVERY, STALE, Amount, Reading
 from gateway.channel_tests.rules import TEST_CAUSES, TakenOut
+from gateway.channel_tests.scheduled_tests import work_off_schedule
 from gateway.channels.channels import (
     add_key,
     change_channel,
@@ -223,6 +226,18 @@ def test_what_another_reason_took_out_stays_out_and_the_other_way_round(
     assert not channel.enabled
 
 
+def test_a_channel_that_rests_is_not_tested_on_what_is_left(fake: FakeBalances) -> None:
+    channel = channel_at(fake, balance_rest_below_nano=100 * G, testing={"every_min": 5})
+    read(channel)
+    work_off_schedule()
+    channel.refresh_from_db()
+    assert channel.next_test_at is None
+    change_channel(SYSTEM, channel, {"enabled": True})
+    work_off_schedule()
+    channel.refresh_from_db()
+    assert channel.next_test_at is not None
+
+
 def due(channel: Channel) -> None:
     Channel.objects.filter(id=channel.id).update(next_balance_at=clock.now())
 
@@ -297,6 +312,30 @@ def test_a_reading_belongs_to_its_key_and_way(fake: FakeBalances) -> None:
     stale.balance_source = "openrouter"
     check_balance(SYSTEM, stale)
     assert reading_of(channel.keys.all()[0]) is None
+
+
+def test_four_readings_at_once_are_one_alert_and_one_rest(fake: FakeBalances) -> None:
+    channel = channel_at(fake, balance_warn_below_nano=5 * G, balance_rest_below_nano=5 * G)
+    read(channel)
+    fake.spend(KEY, "16")
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(in_thread, channel) for _ in range(4)]:
+            done.result()
+    assert len(told()) == 1
+    assert actions() == ["taken_out"]
+
+
+def in_thread(channel: Channel) -> None:
+    check_balance(SYSTEM, channel)
+    connection.close()
+
+
+def test_no_inside_address_is_asked(fake: FakeBalances) -> None:
+    """P13: a provider on a private network needs the operator's leave."""
+    channel = channel_at(fake)
+    save_settings(SYSTEM, egress_allow=[])
+    assert read(channel).fault == "denied"
+    assert fake.seen == []
 
 
 def test_who_asks_by_hand_is_in_the_trail(fake: FakeBalances, people: Cast) -> None:
