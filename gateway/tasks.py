@@ -4,6 +4,7 @@ from celery import shared_task
 from django.db import connection
 from psycopg import sql
 
+from gateway.balances import balances
 from gateway.catalogue import model_changes
 from gateway.channel_tests import scheduled_tests
 from gateway.health import traffic
@@ -76,6 +77,11 @@ def go_on_with_channel_tests() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def check_models() -> int:
     return model_changes.work_off_schedule() + upstream_prices.work_off_schedule()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_balances() -> int:
+    return balances.work_off_schedule()
 
 
 @shared_task  # type: ignore[untyped-decorator]

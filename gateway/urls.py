@@ -1,5 +1,6 @@
 from django.urls import path
 
+from gateway.balances import views as balance_views
 from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
 from gateway.channel_tests import views as channel_test_views
@@ -64,6 +65,7 @@ urlpatterns = [
     path("admin/channels/tests/<str:id>", channel_test_views.test_run, name="channel_test_run"),
     path("admin/channels/<str:id>", channel_views.channel, name="channel"),
     path("admin/channels/<str:id>/test", channel_views.channel_test, name="channel_test"),
+    path("admin/channels/<str:id>/balance", balance_views.channel_balance, name="channel_balance"),
     path("admin/channels/<str:id>/switch", channel_views.channel_switch, name="channel_switch"),
     path("admin/channels/<str:id>/edit", edit_views.channel_edit, name="channel_edit"),
     path("admin/channels/<str:id>/models", edit_views.channel_models, name="channel_models"),

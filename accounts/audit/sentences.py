@@ -322,6 +322,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "channel.removed": _of("removed", _("%(who)s deleted channel %(name)s")),
     "channel.taken_out": _of("changed", _("%(who)s took channel %(name)s out of service")),
     "channel.taken_in": _of("changed", _("%(who)s returned channel %(name)s to service")),
+    "channel.balance_asked": _of("ran", _("%(who)s read the balance of channel %(name)s")),
     "channel.tested": _of("ran", _("%(who)s tested channel %(name)s with %(model)s")),
     "channels.tested": _of("ran", _("%(who)s tested channels: %(channels)s")),
     "channel.prices_followed": _of(

@@ -304,6 +304,9 @@ _SHOWN_FIRST: Final = (
         "parallel",
         "spend_cap_day",
         "spend_cap_month",
+        "balance_source",
+        "balance_warn_below",
+        "balance_rest_below",
         "timeouts.connect",
         "timeouts.first_content",
         "timeouts.idle",
@@ -366,6 +369,8 @@ _AMOUNTS: Final = (
     "amount",
     "spend_cap_day",
     "spend_cap_month",
+    "balance_warn_below",
+    "balance_rest_below",
 )
 
 

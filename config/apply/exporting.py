@@ -30,7 +30,7 @@ from config.apply.item_fields import (
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
+from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, EGRESS_TEXTS, SETTINGS
 from gateway.channels.schemas import BreakerIn, TestingIn, TimeoutsIn
 from playground.models import PayerRule
 
@@ -191,7 +191,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
             for name, value in unless_default(file_format.Channel, fields, SETTINGS).items()
             if value != {} and name not in (*_ALWAYS_STATED, *_ADDRESS)
         },
-        **_amounts(fields, CAP_NAMES),
+        **_amounts(fields, AMOUNT_NAMES),
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
         "timeouts": _part("timeouts", TimeoutsIn, fields),
         "breaker": _part("breaker", BreakerIn, fields),

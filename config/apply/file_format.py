@@ -216,6 +216,8 @@ class Channel(Part):
     archived: bool = False
     spend_cap_day: Annotated[Decimal, AfterValidator(_cap)] | None = None
     spend_cap_month: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    balance_warn_below: Annotated[Decimal, AfterValidator(_cap)] | None = None
+    balance_rest_below: Annotated[Decimal, AfterValidator(_cap)] | None = None
     conditions: ConditionsIn = ConditionsIn()
     region: Region | Literal[""] = ""
     overrides: OverridesIn = OverridesIn()

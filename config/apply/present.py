@@ -35,7 +35,7 @@ from config.apply.present_access import (
 from config.apply.wanted import price_id
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, SETTINGS
+from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, SETTINGS
 from gateway.models import Channel, ChannelKey, ModelRule
 from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import visible_entries
@@ -97,7 +97,7 @@ def _channels() -> Iterator[Item]:
         parts = parts_of(channel)
         fields: dict[str, Value] = {
             **{name: getattr(channel, name) for name in SETTINGS},
-            **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+            **{name: getattr(channel, f"{name}_nano") for name in AMOUNT_NAMES},
             **{name: _secret(channel, name) for name in EGRESS_SECRETS},
             **routes_of(channel),
             "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),

@@ -30,7 +30,7 @@ from config.apply.loading import Loaded, price_key, stored_rates
 from config.apply.wanted_access import wanted_access, wanted_people, wanted_sign_up
 from config.apply.yaml_source import Path
 from gateway.channels.fields import (
-    CAP_NAMES,
+    AMOUNT_NAMES,
     EGRESS_SECRETS,
     EGRESS_TEXTS,
     ROUTE_FIELDS,
@@ -132,13 +132,13 @@ class _Flattener:
             "keys": (),
             "conditions": {},
             **dict.fromkeys(EGRESS_TEXTS, ""),
-            **dict.fromkeys((*EGRESS_SECRETS, *CAP_NAMES)),
+            **dict.fromkeys((*EGRESS_SECRETS, *AMOUNT_NAMES)),
             "overrides": {},
             **defaults_of(file_format.Channel, plain),
         }
         if "conditions" in sent:
             fields["conditions"] = normal(channel.conditions.model_dump())
-        for name in filter(sent.__contains__, CAP_NAMES):
+        for name in filter(sent.__contains__, AMOUNT_NAMES):
             text = getattr(channel, name)
             fields[name] = None if text is None else parse_usd(text)
         address = self._loaded.text(*path, "base_url")

@@ -32,7 +32,7 @@ from config.apply.writing_access import (
 )
 from config.apply.yaml_source import FileInvalid, Source
 from gateway.channels import channels
-from gateway.channels.fields import CAP_NAMES, EGRESS_SECRETS, ChannelFields
+from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, ChannelFields
 from gateway.models import Channel, ModelAlias, ModelEntry, ModelRule
 from gateway.public_models import entries as model_entries
 from gateway.routing import aliases, model_rules
@@ -330,7 +330,7 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
         if part:
             fields.setdefault(group, {})[part] = value
         else:
-            fields[f"{name}_nano" if name in CAP_NAMES else name] = value
+            fields[f"{name}_nano" if name in AMOUNT_NAMES else name] = value
     for name in EGRESS_SECRETS:
         if isinstance(secret := fields.get(name), Secret):
             if secret.text:

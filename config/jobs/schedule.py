@@ -65,6 +65,8 @@ SCHEDULE: Final = (
     Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
     Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
     Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
+    # One channel may take two minutes.
+    Job("gateway.tasks.check_balances", 20, 240, _("Ask providers for balances")),
     # It fails until a backup that failed is made up for.
     Job("config.tasks.back_up", 300, 600, _("Make backups")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),

@@ -54,6 +54,10 @@ _WORK: Final[Mapping[str, str]] = {
         SELECT FROM gateway_pricepreview WHERE state IN ('queued', 'running')""",
     "gateway.tasks.go_on_with_channel_tests": """
         SELECT FROM gateway_channeltestrun WHERE ended_at IS NULL""",
+    "gateway.tasks.check_balances": """
+        SELECT FROM gateway_channel
+        WHERE balance_source <> 'none' AND (next_balance_at IS NULL OR next_balance_at <= now())
+          AND (enabled OR taken_out IS NOT NULL)""",
     "gateway.tasks.poll_media_tasks": """
         SELECT FROM gateway_mediatask WHERE next_poll_at <= now()""",
     # Whether their processes live it must look for itself.

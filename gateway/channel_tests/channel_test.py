@@ -18,7 +18,7 @@ from gateway.channel_tests.calls import STAGES, ChannelCheck, Variant, call
 from gateway.channel_tests.staged_calls import Target
 from gateway.channels.channels import open_secret
 from gateway.channels.egress import outbound_of
-from gateway.models import Channel
+from gateway.models import Channel, ChannelKey
 from gateway.overrides.rules import NO_OVERRIDES, read_overrides
 from gateway.public_models.served import price_of, prices_in_force
 from gateway.routing import channel_order
@@ -94,9 +94,9 @@ def stored_form(result: ChannelCheck) -> dict[str, Any]:
     return asdict(result)
 
 
-def target_of(channel: Channel) -> Target:
-    """Whom a channel calls, by the first of its keys that is in use. Raises VaultError."""
-    key = channel.keys.filter(disabled_at=None).first()
+def target_of(channel: Channel, key: ChannelKey | None = None) -> Target:
+    """Whom a channel calls, by one of its keys, or the first that is in use. Raises VaultError."""
+    key = key or channel.keys.filter(disabled_at=None).first()
     secret = open_secret(key) if key else ""
     overrides = read_overrides(channel.overrides) or NO_OVERRIDES
     return Target(

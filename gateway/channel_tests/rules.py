@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-Cause = Literal["key", "status", "words", "success"]
+Cause = Literal["key", "status", "words", "success", "balance"]
+TEST_CAUSES: Final[frozenset[Cause]] = frozenset({"key", "status", "words", "success"})
+"""The causes that a test that passes ends."""
 
 EVERY_MIN_MAX: Final = 7 * 24 * 60
 TEXT_MAX: Final = 500
@@ -37,7 +39,8 @@ class CheckRule:
 
 
 class TakenOut(NamedTuple):
-    """Why a channel is out of use: the cause, and which status or word, or what share."""
+    """Why a channel is out of use: the cause, and which status or word, what share, or what
+    balance."""
 
     cause: Cause
     what: str

@@ -14,7 +14,13 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from gateway.channel_tests.calls import ChannelCheck, Variant
 from gateway.channel_tests.channel_test import check_channel
-from gateway.channel_tests.rules import WINDOW_MIN, CheckRule, removal_by_test, removal_by_traffic
+from gateway.channel_tests.rules import (
+    TEST_CAUSES,
+    WINDOW_MIN,
+    CheckRule,
+    removal_by_test,
+    removal_by_traffic,
+)
 from gateway.channel_tests.schedule import claim_due
 from gateway.channels.channels import take_in, take_out
 from gateway.models import Channel, ChannelTestRun, TrafficBucket
@@ -33,7 +39,7 @@ def check_by_rule(
     result = check_channel(actor, channel, model, variant)
     rule = CheckRule(**channel.testing)
     if result.ok:
-        take_in(channel)
+        take_in(channel, TEST_CAUSES)
     elif why := removal_by_test(
         rule, result.fault, result.status, f"{result.detail} {result.body}"
     ):
@@ -56,7 +62,7 @@ def work_off_schedule() -> int:
     were tested. Safe from several processes."""
     watch_traffic()
     waiting = Channel.objects.filter(testing__every_min__gte=1, archived_at=None).filter(
-        Q(enabled=True) | Q(taken_out__isnull=False)
+        Q(enabled=True) | Q(taken_out__cause__in=sorted(TEST_CAUSES))
     )
     tested = 0
     for channel in claim_due(waiting, "next_test_at", _test_interval):

@@ -72,6 +72,8 @@ Fault = Literal[
     "no_prices",
     "not_prices",
     "no_group",
+    "no_balance",
+    "not_balance",
 ]
 """Why a call failed; pages have a cause and a fix in words for each."""
 

@@ -179,6 +179,14 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
         gettext_lazy("The provider's prices depend on the group of your key."),
         gettext_lazy("Enter the group that your key has there."),
     ),
+    "no_balance": (
+        gettext_lazy("The provider reports no balance at this address."),
+        gettext_lazy("Check the base URL, or choose another way to read the balance."),
+    ),
+    "not_balance": (
+        gettext_lazy("The response is not a balance in the expected format."),
+        gettext_lazy("Choose another way to read the balance, or turn it off."),
+    ),
     "not_list": (
         gettext_lazy("The response is not a list of models."),
         gettext_lazy(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from ninja import Body, Query, Router, Status
 
 from accounts.access import access, actors, api_auth
@@ -20,13 +21,15 @@ from gateway.access import (
     visible_channels,
     visible_test_runs,
 )
+from gateway.balances.balances import check_balance, reading_of, reads_balance
+from gateway.balances.rows import fault_words
 from gateway.catalogue.model_lists import ModelList, list_models
 from gateway.channel_tests.channel_test import target_of, upstream_name
 from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import words_of
 from gateway.channels import channels
-from gateway.channels.fields import CAP_NAMES, ChannelFields
+from gateway.channels.fields import AMOUNT_NAMES, ChannelFields
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
     ChannelChange,
@@ -40,6 +43,8 @@ from gateway.channels.schemas import (
     ChannelQuery,
     ChannelTestOut,
     CopyIn,
+    KeyBalanceAmountOut,
+    KeyBalanceOut,
     KeySwitch,
     ModelListOut,
     RouteOut,
@@ -187,6 +192,19 @@ def test_channel(request: HttpRequest, id: str, body: TestIn) -> ChannelTestOut:
     return _test(channel.last_test or {})
 
 
+@router.post("/channels/{id}/balance", response=ChannelOut, summary="Ask for a balance")
+def ask_balance(request: HttpRequest, id: str) -> ChannelOut:
+    """Asks the provider what each key has left, and acts on it as the job does every ten
+    minutes."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    channel = access_channel(actor, id)
+    if not reads_balance(channel):
+        raise ChannelRefused("balance_source", gettext("Choose where the balance is read first."))
+    check_balance(actor, channel)
+    return _channel(access_channel(actor, id))
+
+
 @router.post("/channel-tests", response={201: TestRunOut}, summary="Test all channels")
 def test_all_channels(request: HttpRequest, body: TestRunIn) -> Status[TestRunOut]:
     """Tests every channel in the background, one after the other."""
@@ -238,7 +256,7 @@ def _fields(body: ChannelChange) -> ChannelFields:
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
         set_fields |= route_fields(body.models)
-    for name in CAP_NAMES:
+    for name in AMOUNT_NAMES:
         if name in set_fields:
             amount = set_fields.pop(name)
             set_fields[f"{name}_nano"] = None if amount is None else parse_usd(amount)
@@ -266,7 +284,21 @@ def _channel(channel: Channel) -> ChannelOut:
 
 def _key(key: ChannelKey) -> ChannelKeyOut:
     state = "disabled" if key.disabled_at else "active"
-    return answer_of(ChannelKeyOut, key, enabled=key.disabled_at is None, state=state)
+    enabled, balance = key.disabled_at is None, _balance(key)
+    return answer_of(ChannelKeyOut, key, enabled=enabled, state=state, balance=balance)
+
+
+def _balance(key: ChannelKey) -> KeyBalanceOut | None:
+    reading = reading_of(key)
+    if reading is None:
+        return None
+    cause, fix = fault_words(reading)
+    amounts = [
+        KeyBalanceAmountOut(currency=currency, amount=format_usd(nano))
+        for currency, nano in reading.amounts
+    ]
+    more = {"fault": reading.fault or None, "cause": _text(cause), "fix": _text(fix)}
+    return answer_of(KeyBalanceOut, reading, amounts=amounts, **more)
 
 
 def _test(stored: dict[str, Any]) -> ChannelTestOut:

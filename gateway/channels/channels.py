@@ -9,7 +9,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar, cast
@@ -21,7 +21,7 @@ from accounts.access.actors import SYSTEM, Actor
 from accounts.audit import audit
 from accounts.audit.epoch import bump_epoch
 from accounts.secrets.sealing import open_sealed, pepper, seal
-from gateway.channel_tests.rules import CheckRule, TakenOut
+from gateway.channel_tests.rules import Cause, CheckRule, TakenOut
 from gateway.channels import bounds as bounds
 from gateway.channels.egress import address_of, check_route, copy_secrets, facts_of, set_secrets
 from gateway.channels.fields import (
@@ -57,6 +57,9 @@ TESTING = {
     for field in dataclass_fields(CheckRule)
 }
 """And for when it is tested, and what takes it out of use."""
+_BALANCE_FIELDS = frozenset(
+    {"balance_source", "balance_warn_below_nano", "balance_rest_below_nano", "keys"}
+)
 
 
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
@@ -134,11 +137,12 @@ def take_out(channel: Channel, why: TakenOut) -> bool:
     return True
 
 
-def take_in(channel: Channel) -> bool:
-    """Turn a channel on again that its rule turned off; False where it is not off by that."""
+def take_in(channel: Channel, causes: Collection[Cause]) -> bool:
+    """Turn a channel on again that its rule turned off for one of the causes; False where it is not
+    off by that."""
     with transaction.atomic():
         locked = _lock_channel(channel)
-        if locked.enabled or locked.taken_out is None:
+        if locked.enabled or locked.taken_out is None or locked.taken_out["cause"] not in causes:
             return False
         with _record_change(SYSTEM, locked, "channel.taken_in", cause=locked.taken_out["cause"]):
             locked.enabled, locked.taken_out, locked.taken_in_at = True, None, clock.now()
@@ -276,7 +280,7 @@ def _record_change(actor: Actor, channel: Channel, action: str, **more: object) 
 
 
 def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
-    address = address_of(channel)
+    address, source = address_of(channel), channel.balance_source
     with _record_change(actor, channel, action):
         _set(channel, fields)
         check_settings(channel)
@@ -296,6 +300,8 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
                     "Changing the address removes the stored keys. Enter the keys again."
                 )
                 raise ChannelRefused("keys", text)
+        if source != channel.balance_source:
+            channel.keys.update(balance=None)
         if keys is not None:
             _replace_keys(channel, keys, moved=moved)
         if not fields.keys().isdisjoint(ROUTE_FIELDS):
@@ -324,6 +330,8 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
         channel.next_test_at = None
     if "check_models_every_h" in fields:
         channel.next_models_check_at = None
+    if not _BALANCE_FIELDS.isdisjoint(fields):
+        channel.next_balance_at = None
     if "enabled" in fields or "archived" in fields:
         # Whoever turns it on or off by hand has the last word.
         channel.taken_out = None

@@ -12,6 +12,7 @@ from pydantic import Field, Strict
 from accounts.limits.rules import LIMIT_MAX
 from accounts.organisations import names
 from accounts.organisations.data_policy import REGION_MAX, is_region
+from gateway.balances.rules import Source
 from gateway.channel_tests.calls import STAGES
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
 from gateway.channels import bounds as bounds
@@ -109,6 +110,24 @@ class ChannelSettings(TypedDict, total=False):
             reference="Hours between two checks for new models; null for none.",
         ),
     ]
+    balance_source: Annotated[
+        Source,
+        Words(
+            _("Balance"),
+            _("Asked every 10 minutes with each key. Leave it off if the provider has none."),
+            reference="Where the balance of its keys is read.",
+            choices={
+                "none": _("Not read"),
+                "openrouter": _("OpenRouter: credits of the account"),
+                "openrouter_key": _("OpenRouter: limit of the key"),
+                "deepseek": _("DeepSeek"),
+                "moonshot": _("Moonshot (Kimi)"),
+                "siliconflow": _("SiliconFlow"),
+                "new_api": _("New API, or One API: limit less usage"),
+                "one_api": _("One API: limit is what is left"),
+            },
+        ),
+    ]
     rpm: Annotated[
         Count | None,
         Words(
@@ -151,6 +170,8 @@ class ChannelFields(ChannelSettings, total=False):
     archived: bool
     spend_cap_day_nano: int | None
     spend_cap_month_nano: int | None
+    balance_warn_below_nano: int | None
+    balance_rest_below_nano: int | None
     overrides: Mapping[str, Any]
     proxy_login: str
     client_key: str
@@ -160,18 +181,19 @@ class ChannelFields(ChannelSettings, total=False):
 
 
 SETTINGS: Final = fields_of(ChannelSettings)
-SPEND_CAP_NANO_MAX = 2**62
+AMOUNT_NANO_MAX = 2**62
 EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 """By which way it is reached, as it may be read again."""
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
 """What of it is sealed."""
 LIMITS = ("rpm", "tpm", "parallel")
 """What may be asked of it in a minute and at once; None = no limit."""
-CAP_NAMES = ("spend_cap_day", "spend_cap_month")
-"""What it may cost us in a day and in a month, in USD, as files, forms and the API name it."""
-SPEND_CAPS = tuple(f"{name}_nano" for name in CAP_NAMES)
-"""The same as they are stored; None = no cap."""
-PLAIN = (*SETTINGS, *SPEND_CAPS)
+AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balance_rest_below")
+"""What it may cost us in a day and in a month, in USD; and below what balance, in the unit that its
+provider reports, operators are told and it rests: as files, forms and the API name it."""
+AMOUNTS = tuple(f"{name}_nano" for name in AMOUNT_NAMES)
+"""The same as they are stored; None = none."""
+PLAIN = (*SETTINGS, *AMOUNTS)
 """The fields that stand in a column of their own, by the same name."""
 PARTS = ("timeouts", "breaker", "overrides", "testing")
 """The fields of several parts, each in a column of its own."""
@@ -197,8 +219,8 @@ def check_settings(channel: Channel) -> None:
     for name, setting in SETTINGS.items():
         if setting.whole and (number := getattr(channel, name)) is not None:
             _check_bounds(name, number, setting.least, setting.most)
-    for name in SPEND_CAPS:
-        if (cap := getattr(channel, name)) is not None and not 0 < cap <= SPEND_CAP_NANO_MAX:
+    for name in AMOUNTS:
+        if (amount := getattr(channel, name)) is not None and not 0 < amount <= AMOUNT_NANO_MAX:
             raise ChannelRefused(name.removesuffix("_nano"), gettext("Enter an amount above 0."))
     if channel.on_leave not in OnLeave.values:
         raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))

@@ -14,7 +14,7 @@ from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
 from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
 from gateway.channels.channels import TIMEOUTS, parts_of
-from gateway.channels.fields import CAP_NAMES, SETTINGS, ChannelFields, ChannelSettings
+from gateway.channels.fields import AMOUNT_NAMES, SETTINGS, ChannelFields, ChannelSettings
 from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
 from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
@@ -92,7 +92,7 @@ class SecondsField(forms.CharField):
             return True
 
 
-class SpendCapField(MoneyField):
+class AmountField(MoneyField):
     """An amount that is compared, not its text."""
 
     def __init__(self, label: Any, hint: Any) -> None:
@@ -196,8 +196,12 @@ class SettingsForm(ConditionFields):
         _("In PEM. Stored encrypted, never shown again."),
         secret=True,
     )
-    spend_cap_day = SpendCapField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
-    spend_cap_month = SpendCapField(_("Per month (USD)"), _("Calendar months in UTC."))
+    spend_cap_day = AmountField(_("Per day (USD)"), _("Leave empty for no cap. Days are in UTC."))
+    spend_cap_month = AmountField(_("Per month (USD)"), _("Calendar months in UTC."))
+    balance_warn_below = AmountField(
+        _("Warn below"), _("One alert each time it falls below. Leave empty for none.")
+    )
+    balance_rest_below = AmountField(_("Rest below"), _("Leave empty to go on until it is empty."))
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -290,7 +294,7 @@ class SettingsForm(ConditionFields):
         testing = {
             name: changed.pop(field) for name, field in _TESTING_FIELDS.items() if field in changed
         }
-        for name in CAP_NAMES:
+        for name in AMOUNT_NAMES:
             if name in changed:
                 changed[f"{name}_nano"] = changed.pop(name)
         self.take_conditions(changed)
@@ -332,7 +336,7 @@ class SettingsForm(ConditionFields):
             return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
         if isinstance(value, float):
             return f"{value:g}"
-        if isinstance(field, SpendCapField) and value is not None:
+        if isinstance(field, AmountField) and value is not None:
             return format_usd(value)
         return "" if value is None else str(value)
 
@@ -361,7 +365,7 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
     parts = parts_of(channel)
     return {
         **{name: getattr(channel, name) for name in SETTINGS},
-        **{name: getattr(channel, f"{name}_nano") for name in CAP_NAMES},
+        **{name: getattr(channel, f"{name}_nano") for name in AMOUNT_NAMES},
         **form_values(channel),
         **parts["timeouts"],
         **{field: parts["breaker"][name] for name, field in _BREAKER_FIELDS.items()},

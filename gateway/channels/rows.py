@@ -11,6 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.prices.name_patterns import matches
+from gateway.balances.balances import reads_balance
+from gateway.balances.rows import balance_rows
 from gateway.channel_tests.words import describe_check
 from gateway.health.reports import Trouble, model_badness
 from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
@@ -33,6 +35,7 @@ _TAKEN_OUT: Final = {
     "status": _("In a test, the provider responded with status %(what)s."),
     "words": _("In a test, the response contained “%(what)s”."),
     "success": _("Only %(what)s of the latest requests succeeded."),
+    "balance": _("Its balance at the provider is low: %(what)s."),
 }
 
 
@@ -75,6 +78,20 @@ def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
         "demo": channel.provider == "local",
         "check": describe_check(channel.last_test),
         "state": state_of(channel, status),
+        **_balance(channel),
+    }
+
+
+def _balance(channel: Channel) -> dict[str, Any]:
+    """What its keys have left, and since when that is known; nothing where it is not read."""
+    rows = balance_rows(channel) if reads_balance(channel) else []
+    read = [row.reading.read_at for row in rows if row.reading and row.reading.read_at]
+    return {
+        "balances": rows,
+        "balance": " · ".join(row.text for row in rows if row.text),
+        "balance_at": min(read, default=None),
+        "balance_low": any(row.reading.low for row in rows if row.reading),
+        "balance_unknown": any(row.stale or not row.text for row in rows),
     }
 
 

@@ -17,7 +17,7 @@ from billing.currency.money import MoneyInvalid, parse_usd
 from dialects.chat.chat import Dialect
 from dialects.chat.system_prompt import PromptMode
 from gateway.channel_tests.calls import Variant
-from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, is_status_list
+from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, Cause, is_status_list
 from gateway.channels import bounds as bounds
 from gateway.channels.fields import (
     ChannelFields,
@@ -75,7 +75,7 @@ Seconds = Annotated[
     float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True), WrapValidator(_as_written)
 ]
 Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
-SpendCap = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
+PositiveAmount = Annotated[str, AfterValidator(_amount), Field(max_length=24)]
 Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
 ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
@@ -256,10 +256,20 @@ class ChannelChange(Schema):
         "", max_length=600, description="user:password; never returned. Empty: none."
     )
     client_key: Pem = Field("", description="Its key in PEM; never returned.")
-    spend_cap_day: SpendCap | None = Field(
+    spend_cap_day: PositiveAmount | None = Field(
         None, description="What it may cost in a day (UTC): a decimal string in USD."
     )
-    spend_cap_month: SpendCap | None = Field(None, description="The same in a calendar month.")
+    spend_cap_month: PositiveAmount | None = Field(
+        None, description="The same in a calendar month."
+    )
+    balance_warn_below: PositiveAmount | None = Field(
+        None,
+        description="Below this balance operators are notified once: a decimal string in the unit "
+        "that the provider reports.",
+    )
+    balance_rest_below: PositiveAmount | None = Field(
+        None, description="Below this balance of every key the channel gets no requests."
+    )
     conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     overrides: OverridesIn = Field(default_factory=OverridesIn)
     timeouts: TimeoutsIn = Field(default_factory=TimeoutsIn)
@@ -333,6 +343,24 @@ class RouteOut(Schema):
     timeouts: dict[str, float]
 
 
+class KeyBalanceAmountOut(Schema):
+    currency: str = Field(description="As the provider names it; empty: its own unit.")
+    amount: str = Field(description="A decimal string.")
+
+
+class KeyBalanceOut(Schema):
+    """What a key has left at the provider. Without `read_at` that is unknown."""
+
+    amounts: list[KeyBalanceAmountOut]
+    unlimited: bool
+    read_at: dt.datetime | None = Field(description="When the provider last told it.")
+    checked_at: dt.datetime
+    low: bool = Field(description="Below `balance_warn_below`.")
+    fault: str | None = Field(description="Why the last question failed.")
+    cause: str | None
+    fix: str | None
+
+
 class ChannelKeyOut(Schema):
     id: str
     last4: str = Field(description="The last four characters; empty for a short key.")
@@ -340,6 +368,7 @@ class ChannelKeyOut(Schema):
     state: Literal["active", "disabled"]
     disabled_at: dt.datetime | None
     created_at: dt.datetime | None
+    balance: KeyBalanceOut | None = Field(description="Null: never asked.")
 
 
 class StageOut(Schema):
@@ -373,7 +402,7 @@ class ModelListOut(CallOut):
 
 
 class TakenOutOut(Schema):
-    cause: Literal["key", "status", "words", "success"]
+    cause: Cause
     what: str
     at: dt.datetime
 
@@ -414,6 +443,8 @@ class ChannelOut(Schema):
     archived_at: dt.datetime | None
     spend_cap_day: str | None
     spend_cap_month: str | None
+    balance_warn_below: str | None
+    balance_rest_below: str | None
     conditions: dict[str, Any]
     overrides: dict[str, Any]
     timeouts: dict[str, float]

@@ -13,6 +13,8 @@ from accounts.access.actors import Actor
 from accounts.access.guards import operator_page
 from accounts.preferences.table_preferences import read_table
 from gateway.access import access_channel, every_channel, visible_channels
+from gateway.balances.balances import reads_balance
+from gateway.balances.rows import balance_limits, offers_balance
 from gateway.catalogue.model_changes import changes_of
 from gateway.channel_tests.forms import CheckForm, SwitchForm
 from gateway.channel_tests.scheduled_tests import check_by_rule
@@ -59,6 +61,9 @@ CHANNELS: Final = Table(
         Column("models", _("Models"), priority=3),
         Column("priority", _("Priority"), "number", value="channel.priority", sort="order"),
         Column("weight", _("Weight"), "number", value="channel.weight", sort=True, priority=3),
+        Column(
+            "balance", _("Balance"), priority=3, hint=_("What the keys have left at the provider")
+        ),
         Column("tested", _("Last test"), "ago", value="check.at", sort=True, card="last"),
     ),
     default_sort="priority",
@@ -174,6 +179,9 @@ def _channel_page(
         "price_proposals": open_proposals(channel),
         "limits": limits_of(channel),
         "taken_out": taken_out_words(channel),
+        "reads_balance": reads_balance(channel),
+        "offers_balance": offers_balance(channel),
+        "balance_limits": balance_limits(channel),
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switch_texts(route)) for route in channel.routes.all()],
         "conditions": display_conditions(channel),

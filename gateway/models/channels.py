@@ -39,6 +39,12 @@ class Channel(models.Model):
     parallel = models.PositiveIntegerField(null=True)
     spend_cap_day_nano = models.BigIntegerField(null=True)
     spend_cap_month_nano = models.BigIntegerField(null=True)
+    balance_source = models.CharField(max_length=16, default="none", db_default="none")
+    balance_warn_below_nano = models.BigIntegerField(
+        null=True, help_text="In the unit that the provider reports, as the other."
+    )
+    balance_rest_below_nano = models.BigIntegerField(null=True)
+    next_balance_at = models.DateTimeField(null=True, help_text="Null: now, if it is read at all.")
     breaker = models.JSONField(
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )
@@ -105,6 +111,7 @@ class ChannelKey(models.Model):
     last4 = models.CharField(max_length=4)
     disabled_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
+    balance = models.JSONField(null=True, help_text="gateway/balances/rules.py: Reading.")
 
     class Meta:
         ordering = ["position"]

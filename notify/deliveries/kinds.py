@@ -83,6 +83,7 @@ KINDS: Final = {
         Kind("model.unpriced", gettext_lazy("Model used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("channel.taken_out", gettext_lazy("Channel turned off by its rule"), operators=True),
+        Kind("channel.balance_low", gettext_lazy("Provider's balance low"), operators=True),
         Kind("channel.models_changed", gettext_lazy("Provider's models changed"), operators=True),
         Kind("channel.prices_changed", gettext_lazy("Provider's prices changed"), operators=True),
         Kind("bill.differs", gettext_lazy("Provider's bill differs"), operators=True),

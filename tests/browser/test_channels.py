@@ -1,14 +1,19 @@
 """A channel from nothing, by keyboard; what goes wrong is said where it does (W71)."""
 
 import re
+from decimal import Decimal
 
 import openai
 import pytest
 from playwright.sync_api import Page, StorageState, expect
 
+from accounts.access.actors import SYSTEM
+from gateway.channels.channels import create_channel, remove_channel
+from gateway.models import Channel
 from tests.browser.conftest import Visit
 from tests.browser.installation import Installation, mint_keys
 from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
+from tests.fakes.balances import FakeBalances
 
 pytestmark = pytest.mark.browser
 
@@ -164,3 +169,54 @@ def test_the_key_of_a_route_preview_is_picked_by_keyboard(
     page.keyboard.press("Enter")
     expect(page.locator(".picked .chip")).to_contain_text("picked-a")
     expect(page.locator("[name=body]")).to_have_value('{"model": "half')
+
+
+BALANCE_KEY = "sk-fake-key-with-a-balance-77aa"
+
+
+def make_paid_channel(url: str) -> None:
+    """In a process of the installation: a channel whose balance is read."""
+    create_channel(
+        SYSTEM,
+        "paid",
+        {
+            "provider": "deepseek",
+            "base_url": url,
+            "keys": [BALANCE_KEY],
+            "models": {"paid-1": ""},
+            "balance_source": "deepseek",
+            "balance_warn_below_nano": 5 * 10**9,
+            "balance_rest_below_nano": 10**9,
+        },
+    )
+
+
+def remove_paid_channel() -> None:
+    remove_channel(SYSTEM, Channel.objects.get(name="paid"))
+
+
+@pytest.mark.slow
+def test_a_balance_is_asked_for_and_shown_with_its_time(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    with FakeBalances() as provider:
+        provider.left[BALANCE_KEY] = Decimal("4.5")
+        site.beside.call(make_paid_channel, provider.url)
+        page.goto("/admin/channels?q=paid")
+        page.get_by_role("link", name="paid", exact=True).click()
+        page.get_by_role("button", name="Ask now").click()
+        expect(page.get_by_text("The balance was read.")).to_be_visible()
+        expect(page.locator("#balance")).to_contain_text("4.50 CNY")
+        expect(page.locator("#balance")).to_contain_text("Low balance")
+        provider.fault = (503, b"{}")
+        page.get_by_role("button", name="Ask now").click()
+        expect(page.locator("#balance")).to_contain_text("The provider returned a server error.")
+        provider.fault = None
+        provider.spend(BALANCE_KEY, "4")
+        page.get_by_role("button", name="Ask now").click()
+        expect(page.get_by_text("Turned off by its rule")).to_be_visible()
+        assert findings_in_both_themes(page) == []
+        for path in (page.url, f"{page.url}/edit", "/admin/channels?q=paid"):
+            page.goto(path)
+            page.set_viewport_size({"width": 360, "height": 740})
+            assert too_wide(page) == ""
+    site.beside.call(remove_paid_channel)

@@ -53,6 +53,7 @@ NO_LIST = {
     "playground/embeddings/_embedded.html": "one answer",
     "playground/compare/_keys.html": "shortcuts",
     "gateway/catalogue/channel_model_changes.html": "a form",
+    "gateway/balances/_channel_balances.html": "the keys of a channel, a hundred at most",
     "gateway/upstream_prices/channel_prices.html": "what of one list is not understood",
     "playground/compare/_compare_summary.html": "one chat",
     "playground/chats/_tokens.html": "one answer",

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -49,6 +50,7 @@ from config.jobs.runs import record_run, watch
 from config.models import JobRun
 from gateway.channel_tests.rules import TakenOut
 from gateway.channels import channels
+from gateway.settings import installation
 from lib import clock
 from lib.ids import new_id
 from notify.deliveries import sending
@@ -65,6 +67,7 @@ from tests import cast
 from tests.billing.topups.test_topups import changed
 from tests.config.writes.world import CHANNEL
 from tests.databases import own_database
+from tests.fakes.balances import FakeBalances
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
 from tests.hub import ROOT
 from tests.invoicing import charged, mid_month
@@ -88,7 +91,8 @@ WAIT_S: Final = 40.0
 
 
 class Installation:
-    """What the causes act on, and what was received. `bank` is the card company."""
+    """What the causes act on, and what was received. `bank` is the card company, `provider` one
+    that reports balances."""
 
     def __init__(
         self,
@@ -97,9 +101,11 @@ class Installation:
         server: Receiver,
         chat: Receiver,
         post: MailServer,
+        provider: FakeBalances,
     ) -> None:
         self.dsn = dsn
         self.bank, self.server, self.chat, self.post = bank, server, chat, post
+        self.provider = provider
         self.people = cast.assemble()
         self.otto = cast.person("otto", operator=True)
         self.alice = cast.actor(self.people.alice, self.people.acme)
@@ -314,6 +320,20 @@ def _taken_out(at: Installation) -> None:
     channels.take_out(channel, TakenOut("status", "401"))
 
 
+@causes("channel.balance_low")
+def _balance_low(at: Installation) -> None:
+    """Below the operator's amount when it is read, by the job, from a provider."""
+    installation.save_settings(at.dora, egress_allow=["127.0.0.1/32"])
+    key = "sk-a-key-that-is-nearly-empty"
+    at.provider.left[key] = Decimal(3)
+    channels.create_channel(
+        at.dora, "nearly empty",
+        {**CHANNEL, "base_url": at.provider.url, "keys": [key], "balance_source": "deepseek",
+         "balance_warn_below_nano": 5 * USD},
+    )  # fmt: skip
+    at.run("gateway.tasks.check_balances")
+
+
 @causes("bill.differs")
 def _billed(at: Installation) -> None:
     day = clock.now() - dt.timedelta(days=1)
@@ -517,6 +537,7 @@ def received(
         receiver() as server,
         receiver() as chat,
         fake_processor() as bank,
+        FakeBalances() as provider,
         override_settings(
             WEBHOOK_EGRESS_ALLOW=["127.0.0.1/32"], STRIPE_SECRET_KEY=SECRET_KEY,
             STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET, STRIPE_API_BASE=bank.url,
@@ -526,7 +547,7 @@ def received(
     ):  # fmt: skip
         load_queues(dsn)
         chat.judge = Chats().judge
-        at = Installation(dsn, bank, server, chat, post)
+        at = Installation(dsn, bank, server, chat, post, provider)
         first = [kind for kind in CAUSES if kind not in LAST]
         _cause(at, first)
         with worker(dsn, post, bank, log) as app:

@@ -361,6 +361,28 @@ channels:
     assert "check_models_every_h" in installation.refusal(text.replace("_h: 24", "_h: 0"))
 
 
+def test_the_balance_of_a_channel_is_read_as_a_file_says(installation: Installation) -> None:
+    text = """version: 1
+channels:
+  - {name: paid, provider: deepseek, balance_source: deepseek, balance_warn_below: "10",
+     balance_rest_below: "1.5"}
+"""
+    applied = installation.apply(text)
+    assert "balance_source: deepseek" in applied
+    assert "balance_rest_below: 1.50" in applied
+    assert installation.apply(text) == "nothing to change\n"
+    exported = installation.export()
+    assert "balance_source: deepseek" in exported
+    assert "balance_warn_below: '10.00'" in exported
+    assert "balance_rest_below: '1.50'" in exported
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    off = text.replace("balance_source: deepseek", "balance_source: none")
+    assert "balance_source: deepseek -> none" in installation.apply(off)
+    assert "balance_source" not in installation.export()
+    assert "balance_source" in installation.refusal(text.replace("_source: d", "_source: D"))
+    assert "balance_rest_below" in installation.refusal(text.replace('"1.5"', '"0"'))
+
+
 def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     file = """version: 1

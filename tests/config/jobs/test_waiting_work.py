@@ -14,7 +14,7 @@ from config.jobs.beat_scheduler import WorkScheduler
 from config.jobs.schedule import JOBS
 from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
 from gateway.health.traffic import count_new_records
-from gateway.models import ChannelTestRun, PricePreview
+from gateway.models import Channel, ChannelTestRun, PricePreview
 from lib import clock
 from notify.models import Delivery
 from outbox.facts import put
@@ -95,6 +95,10 @@ MAKERS: dict[str, tuple[str, Callable[[Key], Any]]] = {
     "a threshold": (
         "billing.tasks.watch_balances",
         lambda key: WalletSetting.objects.create(organisation=key.organisation, low_nano=1),
+    ),
+    "a balance to be read": (
+        "gateway.tasks.check_balances",
+        lambda _: Channel.objects.create(name="paid", balance_source="deepseek"),
     ),
     "a temporary chat that ended": ("playground.tasks.drop_temporary_chats", ended_chat),
 }

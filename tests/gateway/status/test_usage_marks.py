@@ -49,7 +49,7 @@ def happened(people: cast.Cast) -> None:
     )
     east = create_channel(SYSTEM, "east", {**CHANNEL, "models": {"gpt-5": "", "qwen": ""}})
     take_out(east, TakenOut("status", "503"))
-    take_in(east)
+    take_in(east, {"status"})
     alice = cast.actor(people.alice, people.acme)
     teams.create_team(people.acme, "Second", actor=SYSTEM)
     cast.make_key(people.core, user=people.bob)
