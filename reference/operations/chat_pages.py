@@ -231,7 +231,15 @@ RESPONSES: Final = ReferencePage(
             limits="0–20",
         ),
         USER,
-        Field("metadata, truncation, background, conversation, stream_options", "object", PASSED),
+        Field(
+            "background",
+            "boolean",
+            _(
+                "true is refused with 400: a response ends with its request. Stream it, and send "
+                "an Idempotency-Key to resume it."
+            ),
+        ),
+        Field("metadata, truncation, conversation, stream_options", "object", PASSED),
         CACHE_ID,
         MAX_COST,
         FALLBACKS,
