@@ -322,12 +322,14 @@ def test_a_turn_of_an_ended_session_ends_within_a_second_over_a_websocket(
         client.create(model, "#tokens=2", prompt_cache_key=NAME)
         refused = client.error()
         assert (refused["status"], refused["error"]["code"]) == (403, "session_ended")
-    hub.settled(tenant)
-    (record, _) = hub.rows(
+    query = (
         "SELECT status, kind, charge_nano, hold_nano FROM usage_usagerecord "
-        "WHERE organisation_id = %s AND final AND session_id = %s ORDER BY id",
-        tenant.organisation_id, session_id(tenant.key_id, NAME),
-    )  # fmt: skip
+        "WHERE organisation_id = %s AND final AND session_id = %s ORDER BY id"
+    )
+    of_session = tenant.organisation_id, session_id(tenant.key_id, NAME)
+    hub.wait(lambda: len(hub.rows(query, *of_session)) == 2, "no such number of records")
+    record, _ = hub.rows(query, *of_session)
+    hub.settled(tenant)
     assert (record["status"], record["kind"]) == (403, "session_ended")
     assert 0 < record["charge_nano"] < record["hold_nano"]
 
