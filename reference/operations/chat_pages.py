@@ -235,8 +235,8 @@ RESPONSES: Final = ReferencePage(
             "background",
             "boolean",
             _(
-                "true is refused with 400: a response ends with its request. Stream it, and send "
-                "an Idempotency-Key to resume it."
+                "Only false: true gets 400, because a response ends with its request. To resume a "
+                "stream, send an Idempotency-Key."
             ),
         ),
         Field("metadata, truncation, conversation, stream_options", "object", PASSED),

@@ -65,6 +65,7 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "resend": _("Resent: the connection was closed"),
     "model_fallback": _("Fallback model"),
     "fallback_rule": _("Fallback model, by an operator's rule"),
+    "budget_rule": _("Fallback model, because a budget was used up"),
     "latency": _("Picked by latency"),
     "ttft": _("Picked by time to first token"),
     "throughput": _("Picked by throughput"),
