@@ -72,7 +72,7 @@ bench-usage: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.reading $(if $(ROWS),--rows $(ROWS))
 
-# A run of tool calls over a WebSocket beside the same over SSE; a minute
+# A run of tool calls over a WebSocket beside the same over SSE; two minutes
 bench-tool-calls: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.tool_calls

@@ -1,6 +1,6 @@
 """An agent's run of tool calls, over SSE and over a WebSocket, at a provider that is far away.
 
-    make bench-tool-calls    about a minute; writes its section of docs/performance.md
+    make bench-tool-calls    two minutes; writes its section of docs/performance.md
 
 Each round runs every way once, and ratios are taken within a round: a shared machine disturbs all
 that is measured in the same minute.
@@ -33,7 +33,7 @@ from tests.hub import RATES, Tenant
 CALLS: Final = 30
 ROUND_TRIP_S: Final = 0.020
 ROUNDS: Final = 15
-RESULT_BYTES: Final = 2000
+RESULT_BYTES: Final = (2_000, 20_000)
 _TASK: Final = "Look into it. #tokens=0 #tools=1 #args=8 #again #silent"
 _TOOL: Final = {
     "type": "function",
@@ -67,22 +67,34 @@ def main() -> None:
             models.append(
                 web.model(place, rates=RATES, provider="openai", upstream_model="o4-mini")
             )
-        over_http, over_socket = models
-        ways: dict[str, Callable[[], float]] = {
-            "SSE": lambda: run_over_sse(web, tenant, over_http),
-            "WebSocket, to the provider over SSE": lambda: run_over_socket(web, tenant, over_http),
-            "WebSocket, all the way": lambda: run_over_socket(web, tenant, over_socket),
-        }
-        for run in ways.values():
-            run()
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(ROUNDS):
-            for name in list(ways)[number % 3 :] + list(ways)[: number % 3]:
-                seconds[name].append(ways[name]())
+        seconds = {size: measure(web, tenant, models, size) for size in RESULT_BYTES}
         books = hub.books_line(web)
     section = render(seconds, _about(others), books)
     sys.stdout.write(section + "\n")
     PAGE.write_text(with_section(PAGE.read_text(), section))
+
+
+def measure(
+    web: hub.Web, tenant: Tenant, models: Sequence[str], result_bytes: int
+) -> dict[str, list[float]]:
+    """Return the seconds of each way's runs, round by round, after one that is not counted. The
+    `models` are one at a provider without WebSockets, and one with."""
+    over_http, over_socket = models
+    result = "river stone " * (result_bytes // 12)
+    ways: dict[str, Callable[[], float]] = {
+        "SSE": lambda: run_over_sse(web, tenant, over_http, result),
+        "WebSocket, to the provider over SSE": lambda: run_over_socket(
+            web, tenant, over_http, result
+        ),
+        "WebSocket, all the way": lambda: run_over_socket(web, tenant, over_socket, result),
+    }
+    for run in ways.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(ROUNDS):
+        for name in list(ways)[number % 3 :] + list(ways)[: number % 3]:
+            seconds[name].append(ways[name]())
+    return seconds
 
 
 def _about(others: machine.Others) -> str:
@@ -92,7 +104,7 @@ def _about(others: machine.Others) -> str:
     return f"{today}, Weir {commit}, on {line}; {others.line()}."
 
 
-def run_over_sse(web: hub.Web, tenant: Tenant, model: str) -> float:
+def run_over_sse(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:
     """Run once; the seconds that it took."""
     items: list[JsonObject] = [{"role": "user", "content": _TASK}]
     began = time.perf_counter()
@@ -103,12 +115,12 @@ def run_over_sse(web: hub.Web, tenant: Tenant, model: str) -> float:
         connection.request("POST", "/v1/responses", json.dumps(body), headers)
         answer = connection.getresponse().read()
         last = answer.rstrip().rpartition(b"data: ")[2]
-        items += _follow(json.loads(last))
+        items += _follow(json.loads(last), result)
     connection.close()
     return time.perf_counter() - began
 
 
-def run_over_socket(web: hub.Web, tenant: Tenant, model: str) -> float:
+def run_over_socket(web: hub.Web, tenant: Tenant, model: str, result: str) -> float:
     """Run once; the seconds that it took."""
     items: list[JsonObject] = [{"role": "user", "content": _TASK}]
     more: JsonObject = {}
@@ -123,7 +135,7 @@ def run_over_socket(web: hub.Web, tenant: Tenant, model: str) -> float:
                 event = json.loads(socket.recv(timeout=60))
                 if event["type"] in ("response.completed", "response.failed", "error"):
                     break
-            items = _follow(event)[-1:]
+            items = _follow(event, result)[-1:]
             more = {"previous_response_id": event["response"]["id"]}
         # A client does not wait for the close.
         return time.perf_counter() - began
@@ -133,23 +145,23 @@ def _body(model: str, items: Sequence[JsonObject]) -> JsonObject:
     return {"model": model, "input": items, "tools": [_TOOL], "store": False}
 
 
-def _follow(event: JsonObject) -> list[JsonObject]:
+def _follow(event: JsonObject, result: str) -> list[JsonObject]:
     """Return what the next turn adds: the calls, and the result of the one that was made."""
     if event["type"] != "response.completed":
         raise AssertionError(event)
     (call,) = [item for item in event["response"]["output"] if item["type"] == "function_call"]
-    result = "river stone " * (RESULT_BYTES // 12)
     output = {"type": "function_call_output", "call_id": call["call_id"], "output": result}
     return [*event["response"]["output"], output]
 
 
-def render(seconds: Mapping[str, Sequence[float]], about: str, books: str) -> str:
-    """Return the section of the page; `seconds` are those of each way's runs, round by round."""
+def render(seconds: Mapping[int, Mapping[str, Sequence[float]]], about: str, books: str) -> str:
+    """Return the section of the page; `seconds` are those of each way's runs, round by round, by
+    the bytes of a result."""
     return "\n".join(
         [
             "## Tool calls",
             "",
-            f"A run of {CALLS} tool calls, each with a result of {RESULT_BYTES:,} bytes, at a "
+            f"A run of {CALLS} tool calls, by the bytes of a call's result, at a "
             f"provider {ROUND_TRIP_S * 1000:.0f} ms away (a round trip), which answers at once. "
             "Over SSE each turn sends the whole conversation on a kept connection; over the "
             f"WebSocket only what is new. Median of {ROUNDS} rounds, with the lowest and the "
@@ -158,9 +170,13 @@ def render(seconds: Mapping[str, Sequence[float]], about: str, books: str) -> st
             f"- {about}",
             f"- The books afterwards: {books}.",
             "",
-            "| Client | seconds | ms per call | of SSE |",
-            "| --- | --- | --- | --- |",
-            *(_row(name, taken, seconds["SSE"]) for name, taken in seconds.items()),
+            "| Result | Client | seconds | ms per call | of SSE |",
+            "| --- | --- | --- | --- | --- |",
+            *(
+                _row(f"{size:,} | {name}", taken, of_size["SSE"])
+                for size, of_size in seconds.items()
+                for name, taken in of_size.items()
+            ),
         ]
     )
 
