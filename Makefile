@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos agents mutants check fix bench bench-usage screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test chaos agents mutants check fix bench bench-usage bench-tool-calls screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -71,6 +71,11 @@ bench: python
 bench-usage: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.reading $(if $(ROWS),--rows $(ROWS))
+
+# A run of tool calls over a WebSocket beside the same over SSE; two minutes
+bench-tool-calls: python
+	@$(INSTALL) --dev
+	@exec $(BIN)/python -m tests.bench.tool_calls
 
 # The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
 # make screenshots ARGS="status admin-channel"

@@ -213,16 +213,16 @@ def _living_membership(key: Key) -> Membership | None:
     return membership if teams is None or key.team_id in teams else None
 
 
-def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
-    """Return the signed-in person as a member of that organisation. Raises Http404 for anybody
-    else."""
+def linked_actor(request: HttpRequest, organisation: Organisation) -> Actor:
+    """Return the signed-in person in the organisation that a link without its name leads to: its
+    member, or an operator. Raises Http404 for anybody else."""
     user = cast(User, request.user)
     membership = (
         memberships()
         .filter(user=user, organisation=organisation, organisation__archived_at=None)
         .first()
     )
-    if membership is None:
+    if membership is None and (not user.operator or organisation.archived_at is not None):
         raise Http404
     return actor_of_member(user, organisation, membership)
 

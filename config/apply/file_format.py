@@ -45,7 +45,7 @@ from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
 from gateway.providers.overrides import Capability
 from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
-from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
+from gateway.routing.model_rule_bounds import FAILURES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import NAME_MAX as SHADOW_NAME_MAX
 from gateway.routing.shadow_rules import build_shadow_rule as checked_shadow
 from gateway.routing.shadow_rules import stored_shadow
@@ -304,7 +304,7 @@ class Model(Part):
 class ModelRule(Part):
     model: ModelName
     fallbacks: Annotated[list[ModelName], Field(max_length=FALLBACKS_MAX)] = []
-    causes: list[Cause] = sorted(CAUSES)
+    causes: list[Cause] = sorted(FAILURES)
     pick: Pick = "weight"
     charge_rule: ChargeRule | None = None
     shadow: Shadow | None = None

@@ -28,7 +28,8 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 Name = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
 _CAUSES: Final = (
     "`error`: no channel can serve the request, or all that were tried failed. `context_length`: "
-    "it is longer than the model's context. `content_policy`: the provider blocks its content."
+    "it is longer than the model's context. `content_policy`: the provider blocks its content. "
+    "`budget`: a budget does not cover it. Without it unless stated."
 )
 
 _PICKS: Final = (

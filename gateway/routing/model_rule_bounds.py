@@ -14,10 +14,13 @@ from billing.prices.name_patterns import matches
 from gateway.routing.shadow_rules import ShadowRule
 from gateway.routing.tie_breaking import Pick
 
-Cause = Literal["error", "context_length", "content_policy"]
+Cause = Literal["error", "context_length", "content_policy", "budget"]
 """Why another model answers: no channel of the first one can, or all that were asked failed; the
-request is longer than its context; its provider blocks the content."""
+request is longer than its context; its provider blocks the content; a budget does not reach for
+it."""
 CAUSES: Final[frozenset[Cause]] = frozenset(get_args(Cause))
+FAILURES: Final[frozenset[Cause]] = CAUSES - {"budget"}
+"""The causes of a rule that states none, and of the models that a request names itself."""
 FALLBACKS_MAX: Final = 8
 
 
@@ -30,7 +33,7 @@ class ModelRule:
 
     model: str
     fallbacks: tuple[str, ...] = ()
-    causes: frozenset[Cause] = CAUSES
+    causes: frozenset[Cause] = FAILURES
     pick: Pick = "weight"
     charge_rule: ChargeRule | None = None
     shadow: ShadowRule | None = None

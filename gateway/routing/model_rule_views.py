@@ -32,7 +32,7 @@ from gateway.public_models.model_fields import (
 )
 from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.aliases import remove_alias, save_alias
-from gateway.routing.model_rule_bounds import CAUSES
+from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import RuleFields, facts_of, remove_rule, save_rule
 from gateway.routing.shadow_rules import NAME_MAX, read_shadow
 from lib.htmx import redirect_to, render_dialog, see_other
@@ -45,6 +45,7 @@ CAUSE_WORDS: Final[Mapping[str, Promise]] = {
     "error": _("No channel can serve it, or all of them failed"),
     "context_length": _("The request is too long for the model"),
     "content_policy": _("The provider blocks the content"),
+    "budget": _("A budget is used up"),
 }
 """When other models answer in place of one."""
 _PICK_WORDS: Final[Mapping[str, Promise]] = {
@@ -174,7 +175,7 @@ def model_rules(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_rule_add(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    initial = {"causes": sorted(CAUSES), **ChargeRuleForm.initial_of(None)}
+    initial = {"causes": sorted(FAILURES), **ChargeRuleForm.initial_of(None)}
     form = ModelRuleForm(actor, request.POST or None, initial=initial)
     if form.is_valid():
         name = form.cleaned_data["model"]

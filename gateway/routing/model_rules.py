@@ -15,7 +15,7 @@ from billing.limits.charge_rule import stored_rule
 from billing.limits.charge_rule_settings import read_rule_fields
 from gateway.channels import bounds as bounds
 from gateway.models import Channel, ModelRule
-from gateway.routing.model_rule_bounds import CAUSES, FALLBACKS_MAX, Cause
+from gateway.routing.model_rule_bounds import CAUSES, FAILURES, FALLBACKS_MAX, Cause
 from gateway.routing.shadow_rules import ShadowInvalid, ShadowRule, build_shadow_rule, stored_shadow
 from gateway.routing.tie_breaking import PICKS, Pick
 from lib.refusal import Refused
@@ -43,7 +43,7 @@ def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRu
     with transaction.atomic():
         stored = ModelRule.objects.select_for_update().filter(model=model).first()
         before = facts_of(stored) if stored else {}
-        rule = stored or ModelRule(model=model, causes=sorted(CAUSES))
+        rule = stored or ModelRule(model=model, causes=sorted(FAILURES))
         for name, value in fields.items():
             setattr(rule, name, list(value) if name in ("fallbacks", "causes") else value)  # type: ignore[call-overload]
         _check(rule)

@@ -140,6 +140,14 @@ ANSWERED: Final[tuple[Field, ...]] = (
         ),
     ),
     Field(
+        "x-weir-fallback",
+        "budget",
+        _(
+            "A budget was used up, so the model that your operator chose for that answered. The "
+            "response names it."
+        ),
+    ),
+    Field(
         "deprecation",
         "@Unix time",
         _("The model is deprecated since then (RFC 9745). Its page names the one to use instead."),

@@ -231,7 +231,15 @@ RESPONSES: Final = ReferencePage(
             limits="0–20",
         ),
         USER,
-        Field("metadata, truncation, background, conversation, stream_options", "object", PASSED),
+        Field(
+            "background",
+            "boolean",
+            _(
+                "Only false: true gets 400, because a response ends with its request. To resume a "
+                "stream, send an Idempotency-Key."
+            ),
+        ),
+        Field("metadata, truncation, conversation, stream_options", "object", PASSED),
         CACHE_ID,
         MAX_COST,
         FALLBACKS,

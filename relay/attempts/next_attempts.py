@@ -138,6 +138,17 @@ class NextAttempts:
                 return None
             raise
 
+    async def within_budget(self) -> NextAttempt | None:
+        """Return the attempt with the next fallback model, because a budget refused this one; None
+        if the operators' rule names none for that, or attempts were made.
+        """
+        while not self.failed and "budget" in self._models.causes:
+            if not self._take_next_model(why="budget_rule"):
+                break
+            with suppress(RequestFault, ChannelsOut):
+                return await self._best()
+        return None
+
     # ---- of one model
 
     @property
@@ -258,9 +269,9 @@ class NextAttempts:
         """Change to a fallback model because no channel of this one can be used."""
         return self._models.on_error and self._take_next_model()
 
-    def _take_next_model(self) -> bool:
+    def _take_next_model(self, why: Why | None = None) -> bool:
         full = self._full_ids
-        while (model := self._models.next(failed=bool(self.failed))) is not None:
+        while (model := self._models.next(failed=bool(self.failed), why=why)) is not None:
             candidates = [item for item in model.routed.candidates if item.channel_id not in full]
             if candidates:
                 self._take(model, candidates)

@@ -43,7 +43,7 @@ from relay.front.error_answers import (
     answer_to,
     answer_to_failures,
 )
-from relay.front.limit_answers import ChannelFull, UsedUp
+from relay.front.limit_answers import BY_BUDGET, ChannelFull, UsedUp
 from relay.health.channel_health import HealthProbe
 from relay.health.channels_out import ChannelsOut
 from relay.holds.preview import check_means
@@ -233,6 +233,7 @@ class Run:
             self._check_left()
             return self._record(CLIENT_CLOSED)
         replaces: Settlement | None = None
+        used_up: UsedUp | None = None
         while True:
             try:
                 attempt = await self._admit(following, replaces)
@@ -248,10 +249,19 @@ class Run:
                     return await self._give_up_unadmitted()
                 following = another
                 continue
-            except UsedUp:
+            except UsedUp as fault:
+                used_up = used_up or fault
+                try:
+                    cheaper = await self._within_budget(fault)
+                except asyncio.CancelledError:
+                    self._check_left()
+                    return self._record(CLIENT_CLOSED)
+                if cheaper is not None:
+                    following = cheaper
+                    continue
                 # A client that did not name the fallback model gets the error of its own model.
                 if following.why != "fallback_rule" or not self._next.failed:
-                    raise
+                    raise used_up from None
                 return await self._give_up_unadmitted()
             except asyncio.CancelledError:
                 # Also if the hold is being placed: admission then writes the record.
@@ -360,6 +370,16 @@ class Run:
             if self._next.failed:
                 self._record(OVERLOADED, after_attempts=True)
             raise
+
+    async def _within_budget(self, fault: UsedUp) -> NextAttempt | None:
+        """Return the attempt to make instead of one that a budget refused, and let the answer say
+        so.
+        """
+        cheaper = await self._next.within_budget() if fault.of_budget else None
+        downstream = self._context.downstream
+        if cheaper is not None and BY_BUDGET not in downstream.notices:
+            downstream.notices = (*downstream.notices, BY_BUDGET)
+        return cheaper
 
     async def _back_off(self) -> None:
         """Wait before the same channel is used again."""

@@ -17,7 +17,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """What precedes an answer. `cost_nano` is known in advance only for a whole answer; `dropped`
     are the parameters that were not sent to the upstream; `headroom` is the remainder of the key's
     limits. Only operators are told the `channel` and the number of attempts. `notices` are the
-    headers about the model's retirement.
+    headers about the model: its retirement, and that a budget let another one answer.
     """
 
     content_type: str
@@ -103,7 +103,7 @@ class Downstream:
         # Its answer is a part of another one: the client is told its end only at the end of all
         # parts.
         self.shared = shared
-        # The headers about the retirement of its model.
+        # The headers about its model.
         self.notices: Sequence[tuple[str, str]] = ()
         # Stores the answer; None if the request cannot be repeated.
         self.recorder: AnswerRecorder | None = None

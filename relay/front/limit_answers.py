@@ -24,6 +24,9 @@ _NAMES: Final = {
 # The books count whole seconds, so the first request of a window is released slightly later.
 _WINDOW_MS: Final = 60_000
 _ANTHROPIC: Final = "anthropic-ratelimit"
+BY_BUDGET: Final = ("x-weir-fallback", "budget")
+"""The header of an answer by another model, because a budget did not reach for the requested one.
+"""
 
 
 class Headroom(NamedTuple):
@@ -133,6 +136,11 @@ class UsedUp(RequestFault):
             if budget["period"] == "session" and session is not None and public_url:
                 what += f". Its turns: {session_address(session, public_url)}"
         super().__init__("insufficient_balance", None, what)
+
+    @property
+    def of_budget(self) -> bool:
+        """Whether a budget refused, and not the wallet."""
+        return self.budget_id is not None or self.window_id is not None
 
 
 def session_ended(session: Session | None, public_url: str) -> RequestFault:

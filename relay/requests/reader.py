@@ -12,7 +12,7 @@ from dialects.json.body import check_nested_names, read_body
 from dialects.json.members import read_fallbacks
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
-from gateway.routing.model_rule_bounds import CAUSES
+from gateway.routing.model_rule_bounds import FAILURES
 from lib.id_types import ModelName
 from relay.answers.unary import UnaryFacts
 from relay.requests.context import MODEL_LENGTH_MAX, Invocation, RequestContext
@@ -94,7 +94,7 @@ class RequestReader:
         for name in named:
             other = self._look_up(name, "models")
             models.setdefault(other.name, other)
-        return Fallbacks(list(models.values())[1:], CAUSES)
+        return Fallbacks(list(models.values())[1:], FAILURES)
 
     def _ruled_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:
         """Return the fallback models of the operators' rule that the key may use and that are

@@ -110,13 +110,14 @@ class RoutedModels:
                 raise
             return routed_model
 
-    def next(self, *, failed: bool = False) -> RoutedModel | None:
+    def next(self, *, failed: bool = False, why: Why | None = None) -> RoutedModel | None:
         """Return the next model that can be used. `failed` means after attempts, so channels
-        without retry budget are left out."""
+        without retry budget are left out. `why` replaces the reason of the fallbacks."""
         while self._left:
             model, *self._left = self._left
             try:
-                routed_model = self._routed_model(_naming(self._facts, model), model, self._why)
+                facts = _naming(self._facts, model)
+                routed_model = self._routed_model(facts, model, why or self._why)
             except ChannelsOut as out:
                 self.skipped = (*self.skipped, *out.skipped)
                 continue

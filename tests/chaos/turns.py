@@ -34,7 +34,9 @@ class Turns:
         self._random = random.Random(seed)
         self._stopping = False
         self._changed = threading.Condition()
-        # How turns ended: completed, failed, with the status of an error, or cut.
+        # How turns ended: completed, failed, with the status of an error, or cut. A 503 is a turn
+        # while Postgres was away: each client asks about five times a second, so that their number
+        # grows with the time that Postgres takes to come back, which is long on a busy machine.
         self.ends: Counter[str] = Counter()
         # The names of the turns whose whole response came to the client.
         self.whole: list[str] = []

@@ -124,7 +124,8 @@ def pieces(wish: Directives, name: str, question: Question, choice: int) -> Iter
         yield from _spaced("content", choice, text.split(" "))
         return
     odd = ODD_WORDS if wish.fault and wish.fault.code == "F31" else []
-    messages = [word for result in question.results for word in result.split()]
+    results = () if wish.silent else question.results
+    messages = [word for result in results for word in result.split()]
     if messages and not calls:
         messages.insert(0, next(source))
     natural = 0 if calls or messages else 16

@@ -83,6 +83,7 @@ class Directives:
     arg: str = "city"
     call: str = ""
     again: bool = False
+    silent: bool = False
     finish: str | None = None
     lang: str = "en"
     echo: bool = False

@@ -41,7 +41,8 @@ Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoni
           any other as it stands) · lang=en|cjk|emoji|mixed · echo (says the user's words again)
           uncapped (ignores caps) · dims=8 of a vector
           Tool results that came since the user's last words are said again, and no tool is
-          called then (`again`: still). A JSON schema is answered with JSON that fits.
+          called then (`again`: still; `silent`: they are not said). A JSON schema is answered
+          with JSON that fits.
 Rules     seals (gemini: a call without its signature is refused, as every model `gemini-3…` does;
           chat: a turn with calls without its reasoning_content) · strict (unknown fields are
           refused, else noted). A seal that comes back wrong is always refused.

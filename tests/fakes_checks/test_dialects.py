@@ -164,6 +164,8 @@ def test_tool_results_are_said_again_in_the_second_turn(fake: FakeUpstream, form
         assert text.text.endswith(" 21 °C clear rain at noon")
         again = _second_turn(form, "go #tools=2 #again", ["x", "y"])
         assert len(form.hear(fake, "", stream=stream, **again).calls) == 2
+        silent = _second_turn(form, "go #tokens=0 #tools=2 #again #silent", ["x", "y"])
+        assert form.hear(fake, "", stream=stream, **silent).text == ""
     assert fake.books()[0]["results"] == ["21 °C clear", "rain at noon"]
 
 

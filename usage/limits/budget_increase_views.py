@@ -186,7 +186,7 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error or a letter: to the budget for who sees them all, else to asking for more."""
     budget = access.get_by_id(Budget.objects.all(), parse_number(id))
-    actor = actors.member_actor(request, budget.organisation)
+    actor = actors.linked_actor(request, budget.organisation)
     slug = slug_of(actor)
     if access.scope_of(actor, "budgets.read") == "all":
         return redirect("budget", slug, budget.id)

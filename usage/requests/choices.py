@@ -12,6 +12,7 @@ Why = Literal[
     "resend",
     "model_fallback",
     "fallback_rule",
+    "budget_rule",
     # By what operators rule for the model: gateway/routing/tie_breaking.py.
     "latency",
     "ttft",
@@ -24,7 +25,8 @@ Why = Literal[
 """Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
 weight, nothing that is well is left, the one before it failed, it is asked once more because no
 other is left, or because its connection was found closed; it is the first for a model that answers
-in place of another, named by the request or by an operator's rule."""
+in place of another, named by the request or by an operator's rule, or by such a rule for when a
+budget does not reach for the other."""
 
 SkipReason = Literal[
     # It, or each of its keys, is turned off.

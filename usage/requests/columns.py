@@ -44,8 +44,16 @@ def _texts(values: Cells) -> Cells:
 
 
 def _statuses(values: Cells) -> Cells:
-    stopped = gettext("Stopped")
-    return [stopped if status == CLIENT_STOPPED else words.status_text(status) for status in values]
+    texts = {value: _status_text(value) for value in set(values)}
+    return [texts[value] for value in values]
+
+
+def _status_text(value: str) -> str:
+    """`value` is a status, with the kind of its error if it has one."""
+    status, _space, kind = value.partition(" ")
+    if int(status) == CLIENT_STOPPED:
+        return gettext("Stopped")
+    return words.status_text(int(status), kind)
 
 
 def _key_names(values: Cells) -> Cells:
@@ -134,7 +142,7 @@ def hidden_columns(actor: Actor) -> list[str]:
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     # Without its zone it is read several times quicker.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
-    "status": LogColumn("r.status", convert=_statuses),
+    "status": LogColumn("concat_ws(' ', r.status, r.kind)", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),
     "key": LogColumn("k.name", _KEY, _key_names),
     "person": LogColumn("u.email", _USER, _texts),

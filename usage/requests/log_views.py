@@ -192,7 +192,7 @@ def status_badge(status: int | None, kind: str | None) -> Badge:
         return Badge(_("Running"), "info", "circle-dashed")
     if status == CLIENT_STOPPED:
         return Badge(_("Stopped"))
-    text = words.status_text(status)
+    text = words.status_text(status, kind)
     if has_failed(status):
         return Badge(text, "bad", hint=words.KINDS.get(kind or "", kind or ""))
     return Badge(text, "ok")

@@ -65,6 +65,7 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "resend": _("Resent: the connection was closed"),
     "model_fallback": _("Fallback model"),
     "fallback_rule": _("Fallback model, by an operator's rule"),
+    "budget_rule": _("Fallback model, because a budget was used up"),
     "latency": _("Picked by latency"),
     "ttft": _("Picked by time to first token"),
     "throughput": _("Picked by throughput"),
@@ -111,7 +112,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "thread_unsupported": _("Provider threads are not supported here"),
     "authentication": _("The key was not accepted"),
     "key_conflict": _("Two different keys were sent"),
-    "insufficient_balance": _("The balance was too low for the request"),
+    "insufficient_balance": _("The balance or a budget was too low for the request"),
     "max_cost_exceeded": _("The request's cost limit was too low"),
     "model_unpriced": _("The model has no price"),
     "permission": _("Not permitted for this key"),
@@ -144,7 +145,7 @@ STATUS_WORDS: Final[Mapping[int, Promise]] = {
     200: pgettext_lazy("status", "OK"),
     400: _("Invalid request"),
     401: _("Key not accepted"),
-    402: _("Balance too low"),
+    402: _("Balance or limit too low"),
     403: _("Not permitted"),
     404: _("Not found"),
     408: _("Timed out"),
@@ -162,9 +163,19 @@ STATUS_WORDS: Final[Mapping[int, Promise]] = {
 }
 
 
-def status_text(status: int) -> str:
-    """A status with its meaning: ``429 Rate limited``."""
-    return f"{status} {STATUS_WORDS.get(status, '')}".rstrip()
+_WORDS_OF_402: Final[Mapping[str, Promise]] = {
+    "insufficient_balance": _("Balance or budget too low"),
+    "max_cost_exceeded": _("Cost limit too low"),
+    "model_unpriced": _("No price"),
+}
+
+
+def status_text(status: int, kind: str | None = None) -> str:
+    """A status with its meaning: ``429 Rate limited``. 402 has one for each kind of error."""
+    word = STATUS_WORDS.get(status, "")
+    if status == 402:
+        word = _WORDS_OF_402.get(kind or "", word)
+    return f"{status} {word}".rstrip()
 
 
 FLAGS: Final[Mapping[str, Promise]] = {

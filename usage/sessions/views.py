@@ -205,7 +205,7 @@ def _back(request: HttpRequest, actor: Actor, session: endings.Endable) -> HttpR
 def session_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error: to the page of the session that was ended, or that has reached a limit."""
     organisation = endings.organisation_of_session(cast(User, request.user), parse_id(id))
-    actor = actors.member_actor(request, organisation)
+    actor = actors.linked_actor(request, organisation)
     return redirect("session", slug_of(actor), id)
 
 

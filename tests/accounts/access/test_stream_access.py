@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest
 from django.test import RequestFactory
 
 from accounts.access import stream_access
-from accounts.access.actors import SYSTEM, member_actor
+from accounts.access.actors import SYSTEM, linked_actor
 from accounts.access.stream_access import AccessEnded, _may_still_read, present_actor, read_while
 from accounts.members import members
 from accounts.models import Role, User
@@ -187,15 +187,18 @@ def test_who_is_not_signed_in_is_led_to_signing_in(db: None) -> None:
         assert answer["Cache-Control"] == "private, no-store"
 
 
-def test_a_member_is_one_of_that_organisation(people: Cast) -> None:
+def test_a_link_leads_members_and_operators_alone(people: Cast) -> None:
     vic = member(people.acme, "vic", Role.VIEWER)
-    assert member_actor(request_of(vic), people.acme).role == Role.VIEWER
-    for nobody in (people.charlie, people.dora):
-        with pytest.raises(Http404):
-            member_actor(request_of(nobody), people.acme)
-    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    assert linked_actor(request_of(vic), people.acme).role == Role.VIEWER
+    operator = linked_actor(request_of(people.dora), people.acme)
+    assert (operator.role, operator.operator) == (None, True)
     with pytest.raises(Http404):
-        member_actor(request_of(vic), people.acme)
+        linked_actor(request_of(people.charlie), people.acme)
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    people.acme.refresh_from_db()
+    for somebody in (vic, people.dora):
+        with pytest.raises(Http404):
+            linked_actor(request_of(somebody), people.acme)
 
 
 @pytest.mark.parametrize("who", ["bob", "dora"])

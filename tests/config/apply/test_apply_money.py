@@ -174,6 +174,31 @@ def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> 
     assert installation.apply(exported, "--prune") == "nothing to change\n"
 
 
+def test_budgets_per_session_are_set_up_by_a_file(installation: Installation) -> None:
+    """Beside the one per month: a key or a team has one for each period."""
+    session = '{amount: "1", period: session}'
+    file = (
+        LIMITED.replace("    budgets:\n", f"    budgets:\n      - {session}\n")
+        .replace('budgets: [{amount: "50.00"', f'budgets: [{session}, {{amount: "50.00"')
+        .replace("budget: {amount", f"budgets: [{session}]\n            budget: {{amount")
+    )
+    installation.apply(WHOLE)
+    installation.apply(LIMITED)
+    before = installation.export()
+    installation.apply(file)
+    assert len(budgets_of()) == 8
+    for scope in ("organisation", "team", "key"):
+        assert budgets_of()[scope, "session"] == (10**9, 0, "UTC", True)
+    assert installation.apply(file) == "nothing to change\n"
+    exported = installation.export()
+    assert exported.count("period: session") == 3
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    message = installation.apply(exported.replace("'1.00'", "'2.00'"))
+    assert message.count("amount: 1.00 -> 2.00") == 3, message
+    installation.apply(before, "--prune")
+    assert len(budgets_of()) == 5
+
+
 def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)
@@ -253,6 +278,8 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
         ("embeddings]", "embed]", "endpoints: expected names of endpoints"),
         ("10.0.0.0/8", "10.0.0.0/64", "ips[0]: expected a network"),
         ('subject: "gpt-*"', 'subject: ""', "expected a subject"),
+        ("period: day", "period: session",
+         "budgets[2].scope: expected one of organisation, team, user, key for the period session"),
         ("budget: {amount", "budgets: [{amount: '1', period: month}]\n            budget: {amount",
          "a budget per 'month' is already defined on line"),
     ],

@@ -11,7 +11,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import AuditEvent
 from gateway.models import Channel, ModelAlias, ModelRule, Route
 from gateway.routing.aliases import all_aliases, save_alias
-from gateway.routing.model_rule_bounds import CAUSES
+from gateway.routing.model_rule_bounds import FAILURES
 from gateway.routing.model_rules import facts_of, save_rule
 from tests.cast import Cast, signed_in
 from tests.config.applying import Installation
@@ -119,7 +119,7 @@ def test_what_cannot_be_ruled_is_refused(dora: Client, fields: dict[str, Any], p
 
 def test_rules_by_the_api(dora: Client) -> None:
     body = send(dora, "post", "/model-rules", {"model": "gpt", "fallbacks": ["claude"]}).json()
-    assert (body["causes"], body["pick"]) == (sorted(CAUSES), "weight")
+    assert (body["causes"], body["pick"]) == (sorted(FAILURES), "weight")
     path = f"/model-rules/{body['id']}"
     changed = send(dora, "patch", path, {"causes": ["error"]}).json()
     assert (changed["fallbacks"], changed["causes"]) == (["claude"], ["error"])
@@ -199,7 +199,7 @@ def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> N
     installation = Installation(tmp_path)
     installation.apply(FILE)
     assert stored() == {
-        "claude": (["gemini"], sorted(CAUSES), "weight"),
+        "claude": (["gemini"], sorted(FAILURES), "weight"),
         "gpt-*": (["claude", "gemini"], ["error"], "price"),
     }
     exported = installation.export()
@@ -216,5 +216,5 @@ def test_a_file_brings_both_and_the_export_brings_them_back(tmp_path: Path) -> N
 
 def test_a_rule_that_says_nothing_new_is_no_change() -> None:
     save_rule(SYSTEM, "gpt", fallbacks=["claude"])
-    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(CAUSES, reverse=True))
+    save_rule(SYSTEM, "gpt", fallbacks=["claude"], causes=sorted(FAILURES, reverse=True))
     assert AuditEvent.objects.filter(action="model_rule.saved").count() == 1

@@ -25,7 +25,7 @@ PAGES: Final[dict[str, Route]] = {
     # For everybody: whoever asks, it holds nothing of others
     "report_leave": at("public", rest={"token": "none"}),
     # Oneself
-    "budget_link": at("signed in", LINKED_BUDGET, operators=404),
+    "budget_link": at("signed in", LINKED_BUDGET, operators="in"),
     # The organisation
     "teams": at("teams.read"),
     "team": at("teams.read", TEAM),
@@ -67,7 +67,7 @@ PAGES: Final[dict[str, Route]] = {
     "session": at("requests.read", SESSION),
     "agent_session_end": at("sessions.write", ENDABLE_SESSION),
     "agent_session_reopen": at("sessions.write", ENDABLE_SESSION),
-    "session_link": at("signed in", LINKED_SESSION, operators=404),
+    "session_link": at("signed in", LINKED_SESSION, operators="in"),
     "views": at("usage.read"),
     "view_new": at("usage.read", body=sends(page="usage", name="made")),
     "view_change": at("usage.read", SAVED_VIEW, body=sends(name="changed")),

@@ -7,19 +7,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 
 from billing.currency.money import parse_usd
 from billing.ledger.accounts import lock_accounts
 from billing.limits.budget_windows import count_guards
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from relay.requests.sessions import session_id
+from tests.fakes.realtime import FakeRealtime
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Client, Clients, final_record
+from tests.relay.endpoints.test_responses_socket import connected
 from tests.relay.health.test_many_processes import processes
+from tests.relay.media.realtime.test_realtime import session
+from tests.relay.speakers import UPSTREAMS
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
 
@@ -61,12 +66,16 @@ def raise_budget(hub: Hub, tenant: Tenant, budget: int, usd: str) -> None:
 
 
 def end(hub: Hub, tenant: Tenant, name: str = NAME) -> None:
+    end_by_id(hub, tenant, session_id(tenant.key_id, name))
+
+
+def end_by_id(hub: Hub, tenant: Tenant, session: UUID) -> None:
     with hub.connection.transaction():
         text, parameters = lock_accounts([tenant.organisation_id])
         hub.connection.execute(text, parameters)
         hub.connection.execute(
             "INSERT INTO billing_endedsession (session_id, organisation_id) VALUES (%s, %s)",
-            [session_id(tenant.key_id, name), tenant.organisation_id],
+            [session, tenant.organisation_id],
         )
 
 
@@ -286,6 +295,68 @@ def test_what_an_ended_session_waits_for_ends_too(
     if stream:
         assert (record["basis"], record["meters"]["out_text"]) == ("drained", 90)
     hub.settled(tenant)
+
+
+def test_a_turn_of_an_ended_session_ends_within_a_second_over_a_websocket(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """Its next turn is refused; a turn of another session on the connection goes on."""
+    tenant = hub.tenant()
+    model = hub.model(fake, rates=RATES, **UPSTREAMS["responses"])
+    with connected(hub, tenant.key) as client:
+        for name in (NAME, "Another"):
+            text = "#tokens=150 #delay_ms=20"
+            client.create(model, text, prompt_cache_key=name, stream_id=name[:3])
+        heard = {client.until("response.output_text.delta")["stream_id"] for _ in range(20)}
+        assert heard == {"Fix", "Ano"}
+        end(hub, tenant)
+        began = time.monotonic()
+        hub.bump()
+        failed = client.until("response.failed", "error")
+        assert time.monotonic() - began < 1
+        assert (failed["type"], failed["stream_id"]) == ("response.failed", "Fix")
+        message = failed["response"]["error"]["message"]
+        assert f"session {NAME} was ended. Start another session" in message
+        whole = client.until("response.completed", "response.failed", "error")
+        assert (whole["type"], whole["stream_id"]) == ("response.completed", "Ano")
+        client.create(model, "#tokens=2", prompt_cache_key=NAME)
+        refused = client.error()
+        assert (refused["status"], refused["error"]["code"]) == (403, "session_ended")
+    query = (
+        "SELECT status, kind, charge_nano, hold_nano FROM usage_usagerecord "
+        "WHERE organisation_id = %s AND final AND session_id = %s ORDER BY id"
+    )
+    of_session = tenant.organisation_id, session_id(tenant.key_id, NAME)
+    hub.wait(lambda: len(hub.rows(query, *of_session)) == 2, "no such number of records")
+    record, _ = hub.rows(query, *of_session)
+    hub.settled(tenant)
+    assert (record["status"], record["kind"]) == (403, "session_ended")
+    assert 0 < record["charge_nano"] < record["hold_nano"]
+
+
+def test_a_realtime_session_that_is_ended_says_so_within_a_second(hub: Hub) -> None:
+    """What is being made is cancelled at the provider, and paid."""
+    tenant = hub.tenant()
+    with FakeRealtime() as provider:
+        model = hub.model(provider, rates=RATES, upstream_model="gpt-realtime", retries=0)
+        with session(hub, tenant.key, model) as talk:
+            assert talk.socket.response is not None
+            opened = parse_id(talk.socket.response.headers["x-request-id"])
+            assert opened is not None
+            talk.request("hello #tokens=2000 #slow=5")
+            for _ in range(5):
+                talk.hear("response.output_text.delta")
+            end_by_id(hub, tenant, opened)
+            began = time.monotonic()
+            hub.bump()
+            last, code = talk.end()
+            assert time.monotonic() - began < 1
+        assert last is not None
+        assert (code, last["error"]["code"]) == (1008, "session_ended")
+        record = final_record(hub, tenant)
+        (usage,) = provider.sessions[-1].responses
+    assert record["meters"]["out_text"] == usage["output_tokens"] < 2000
+    assert (record["status"], record["kind"]) == (403, "session_ended")
 
 
 @pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])

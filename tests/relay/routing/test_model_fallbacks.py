@@ -218,3 +218,84 @@ def test_a_rule_costs_nobody_the_answer_to_their_own_model(
     hub.settled(poor)
     # It is written after the hold of its attempt is released.
     assert hub.record(answer.headers["x-request-id"])["status"] == answer.status
+
+
+# A budget that is used up ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_cheaper_model_answers_where_a_budget_is_used_up(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, stream: bool
+) -> None:
+    """P2: what is left of the budget reaches for it, and is never overspent; the answer says so."""
+    first, second = hub.model(fake, rates=DEAR), hub.model(other_fake, rates=CHEAP)
+    hub.rule(first, fallbacks=[second], causes=["budget"])
+    tenant, asked_before = hub.tenant(), len(fake.books())
+    hub.budget(tenant, "0.000001")
+    body = ask(first, "#tokens=7 #prompt=20", max_tokens=50, stream=stream)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: hub.post(tenant, body), range(40)))
+    hub.settled(tenant)
+    good = [answer for answer in answers if answer.status == 200]
+    assert 0 < len(good) < len(answers)
+    for answer in good:
+        named = chunks_of(answer)[0]["model"] if stream else answer.json()["model"]
+        assert (named, answer.headers["x-weir-fallback"]) == (second, "budget")
+    for answer in answers:
+        if answer not in good:
+            assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
+            assert "key budget" in answer.error["message"]
+            assert hub.record(answer.headers["x-request-id"])["model"] == first
+    assert len(fake.books()) == asked_before
+    rows = hub.rows(
+        "SELECT DISTINCT model, why, asked_model FROM usage_attempt WHERE organisation_id = %s",
+        tenant.organisation_id,
+    )
+    assert rows == [{"model": second, "why": "budget_rule", "asked_model": first}]
+    window = hub.windows(tenant)["key"]
+    assert window["spent_nano"] == len(good) * (20 * 1 + 7 * 2) <= 1_000
+
+
+def test_a_budget_of_one_model_does_not_bind_the_other(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    first, second, third = hub.model(fake), hub.model(fake), hub.model(other_fake)
+    hub.rule(first, fallbacks=[second, third], causes=["budget"])
+    tenant = hub.tenant()
+    for name in (first, second):
+        hub.budget(tenant, "0", scope="model", subject=name)
+    answer = hub.post(tenant, ask(first, "#tokens=1"))
+    assert (answer.status, answer.json()["model"]) == (200, third)
+    assert answer.headers["x-weir-fallback"] == "budget"
+    assert asked(hub, tenant) == [(third, "budget_rule")]
+    assert "x-weir-fallback" not in hub.post(tenant, ask(third, "#tokens=1")).headers
+
+
+def test_a_cheaper_model_continues_a_session_at_its_cap(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    first, second = hub.model(fake, rates=DEAR), hub.model(other_fake, rates=CHEAP)
+    hub.rule(first, fallbacks=[second], causes=["budget"])
+    headers = {"x-weir-session": "s", "x-weir-session-budget": "0.000001"}
+    answer = hub.post(hub.tenant(), ask(first, "#tokens=1", max_tokens=50), headers=headers)
+    assert (answer.status, answer.json()["model"]) == (200, second)
+
+
+def test_only_a_rule_for_budgets_lets_a_cheaper_model_answer(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """Not one for failures, nor the models that a request names; nor for an empty wallet."""
+    first, second = hub.model(fake, rates=DEAR), hub.model(other_fake, rates=CHEAP)
+    ruled = hub.model(fake, rates=DEAR)
+    hub.rule(first, fallbacks=[second], causes=["error", "context_length", "content_policy"])
+    hub.rule(ruled, fallbacks=[second], causes=["budget"])
+    capped, poor = hub.tenant(), hub.tenant("0.000001")
+    hub.budget(capped, "0.000001")
+    body = ask(first, "#tokens=1", max_tokens=50)
+    assert hub.post(capped, body).status == 402
+    assert hub.post(capped, body | {"models": [second]}).status == 402
+    assert hub.post(poor, body | {"model": ruled}).status == 402
+    failed = hub.post(hub.tenant(), body | {"model": ruled} | ask(ruled, "#a.fault=F10"))
+    assert failed.status in (500, 502, 503), "and a failure is no matter of budgets"
+    for tenant in (capped, poor):
+        assert asked(hub, tenant) == []

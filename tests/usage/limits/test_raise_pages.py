@@ -62,6 +62,7 @@ def test_from_the_link_of_an_error_to_an_approval(
     link = f"/b/{budget.id}"
     assert bob.get(link)["Location"] == f"{URL}?budget={budget.id}"
     assert alice.get(link)["Location"] == f"/o/acme/budgets/{budget.id}"
+    assert signed_in(people.dora).get(link)["Location"] == f"/o/acme/budgets/{budget.id}"
     assert signed_in(people.charlie).get(link).status_code == 404
     assert Client().get(link).status_code == 302
     page = bob.get(f"{URL}?budget={budget.id}", follow=True).content.decode()

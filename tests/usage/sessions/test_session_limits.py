@@ -139,6 +139,8 @@ def test_the_limits_of_a_session_are_shown_tightest_first(people: cast.Cast, key
     assert "$0.10" in page_of(alice)
     link = alice.get(f"/session/{id_text(session)}")
     assert (link.status_code, link["Location"]) == (302, f"{SESSIONS}/{id_text(session)}")
+    dora = cast.signed_in(people.dora)
+    assert dora.get(f"/session/{id_text(session)}", follow=True).status_code == 200
     assert alice.get(f"/session/{id_text(new_id())}").status_code == 404
     assert cast.signed_in(people.charlie).get(f"/session/{id_text(session)}").status_code == 404
 
