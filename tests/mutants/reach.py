@@ -22,7 +22,7 @@ import coverage
 from tests.mutants.mutations import Mutation
 
 # The tests of one mutation run for so long at the most, by their own times.
-TESTS_S_MAX: Final = 30.0
+TESTS_S_MAX: Final = 60.0
 _POLL_S: Final = 0.005
 # They call what every room has of a kind, and so are as close to each as what imports it.
 OF_ALL_ROOMS: Final = (

@@ -59,9 +59,13 @@ def test_the_same_where_it_is_waited_for() -> None:
         key = str(store.session_key)
         again = SessionStore(key)
         assert await again.aget("n") == 1
+        assert again.session_key == key
         assert await again.aexists(key)
         await again.adelete(key)
-        assert await SessionStore(key).aget("n") is None
+        gone = SessionStore(key)
+        assert await gone.aget("n") is None
+        # Whoever brings a key chooses none: the next one is drawn anew.
+        assert gone.session_key is None
         # That of the thread in which what is waited for runs.
         await sync_to_async(connections.close_all)()
 

@@ -144,6 +144,14 @@ def test_it_ends_after_an_hour(viewing: Client, monkeypatch: pytest.MonkeyPatch)
     assert ended.detail["expired"] is True
 
 
+def test_it_ends_where_the_organisation_has_another_address_by_now(
+    people: Cast, viewing: Client
+) -> None:
+    Organisation.objects.filter(id=people.acme.id).update(slug="acme-two")
+    assert viewing.post("/view-as/end").status_code == 303
+    assert "You are viewing" not in text(viewing, "/admin/audit")
+
+
 def test_it_is_for_operators_and_needs_a_reason(people: Cast, dora: Client) -> None:
     assert signed_in(people.alice).post("/admin/view-as", ASKED).status_code == 404
     for wrong in ({"reason": ""}, {"organisation": "nowhere"}, {"role": "king"}):

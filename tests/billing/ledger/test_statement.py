@@ -102,6 +102,17 @@ def test_usage_is_one_line_per_day_and_everything_ties(
         assert statement.spent_nano(latest, first) == spent * USD
 
 
+def test_a_day_of_free_requests_is_a_line(people: cast.Cast) -> None:
+    key, _ = cast.make_key(people.core)
+    add_opening_credit(people.acme, 5 * USD)
+    happen(key, clock.now(), 0)
+    lines = statement.statement(people.acme, month_of(None)).lines
+    assert {(line.kind, line.count, line.amount_nano) for line in lines} == {
+        ("usage", 1, 0),
+        ("opening", 1, 5 * USD),
+    }
+
+
 def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
     add_opening_credit(people.acme, 5 * USD)
     result = statement.statement(people.acme, month_of(None))

@@ -10,7 +10,7 @@ from accounts.access.actors import Actor
 from billing.models import TopUp
 from billing.topups.rules import EventKind, PaymentEvent
 from billing.topups.topups import apply_event
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests.billing.topups.test_topups import balance_of, ordered, paid
 from tests.books import assert_books_balance
 from tests.fakes.processor import FakeProcessor
@@ -70,3 +70,13 @@ def test_what_comes_before_a_payment_is_of_its_mode_currency_and_checkout(
     assert TopUp.objects.get().state == "ordered"
     apply_event(event)
     assert TopUp.objects.get().state == kind
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_what_comes_before_a_payment_of_no_order_is_refused(
+    bank: FakeProcessor, alice: Actor, kind: EventKind
+) -> None:
+    top_up = ordered(alice)
+    event = event_of(top_up, kind, top_up.checkout_id)
+    assert apply_event(replace(event, order_id=id_text(new_id()))) == "refused"
+    assert TopUp.objects.get().state == "ordered"

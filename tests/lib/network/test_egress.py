@@ -333,21 +333,32 @@ def test_a_name_that_rebinds_a_thousand_times_leads_to_what_is_permitted_alone(
     assert server.seen == []
 
 
+class Lenient(EgressPolicy):
+    """It denies the second address that it is asked about."""
+
+    def __init__(self) -> None:
+        self.checked: list[str] = []
+
+    def check(self, address: str) -> None:
+        self.checked.append(address)
+        if len(self.checked) == 2:
+            raise EgressDenied(address)
+
+
 def test_the_other_end_of_the_socket_is_judged_too(server: Server) -> None:
-    class Lenient(EgressPolicy):
-        checked: list[str] = []
-
-        def check(self, address: str) -> None:
-            self.checked.append(address)
-            if len(self.checked) == 2:
-                raise EgressDenied(address)
-
-    with (
-        guarded_client(Lenient(), schemes=("http",)) as client,
-        pytest.raises(EgressDenied),
-    ):
+    policy = Lenient()
+    with guarded_client(policy, schemes=("http",)) as client, pytest.raises(EgressDenied):
         client.get(f"http://127.0.0.1:{server.port}/")
-    assert Lenient.checked == ["127.0.0.1", "127.0.0.1"]
+    assert policy.checked == ["127.0.0.1", "127.0.0.1"]
+    assert server.seen == []
+
+
+async def test_the_other_end_is_judged_asynchronously_too(server: Server) -> None:
+    policy = Lenient()
+    async with guarded_async_client(policy, schemes=("http",)) as client:
+        with pytest.raises(EgressDenied):
+            await client.get(f"http://127.0.0.1:{server.port}/")
+    assert policy.checked == ["127.0.0.1", "127.0.0.1"]
     assert server.seen == []
 
 
