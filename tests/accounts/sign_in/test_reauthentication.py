@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory
 from django.utils.html import strip_tags
 
 from accounts.access.actors import Actor
-from accounts.sign_in.reauthentication import check_signed_in_recently
+from accounts.sign_in.reauthentication import check_signed_in_recently, signed_in_recently
 from lib import clock
 from tests.accounts.factors import with_app
 from tests.cast import PASSWORD, Cast, actor, confirmed, make_key, signed_in
@@ -168,6 +169,21 @@ def test_who_just_signed_in_is_not_asked(people: Cast) -> None:
     browser = Client()
     browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
     assert browser.get(APP).status_code == 200
+
+
+@pytest.mark.parametrize(("age_s", "recent"), [(-1, True), (0, False), (1, False)])
+def test_a_sign_in_is_recent_for_as_long_as_is_set(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, age_s: int, recent: bool
+) -> None:
+    browser = Client()
+    browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    request = RequestFactory().get("/")
+    request.session, request.user = browser.session, people.bob
+    record = request.session["account_authentication_methods"][-1]
+    record["at"] = int(record["at"])
+    until = record["at"] + settings.ACCOUNT_REAUTHENTICATION_TIMEOUT + age_s
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime.fromtimestamp(until, dt.UTC))
+    assert signed_in_recently(request) is recent
 
 
 def test_no_way_back_leads_elsewhere(stale: Client) -> None:

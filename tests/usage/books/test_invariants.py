@@ -607,6 +607,15 @@ def test_the_oldest_lines_of_older_books_are_compared_too(key: Key) -> None:
     assert "I15 what an attempt cost is owed to its provider" in broken()
 
 
+def test_a_row_that_breaks_names_its_figures(key: Key) -> None:
+    rows.happen(key, charge_nano=5)
+    edit("UPDATE usage_usagerecord SET charge_nano = charge_nano + 1")
+    with connection.cursor() as cursor:
+        parameters = Span(None, None).parameters()
+        (row,) = rows_that_break(cursor, "I10 revenue of a record is its charge", parameters, 5)
+    assert {row.expected, row.found} == {5, 6}
+
+
 QUARTER = dt.timedelta(minutes=15)
 ROLLED = "I16 a rollup is the sum of its records"
 SIGNED = "I16 the rollups of a detached month are what was signed"

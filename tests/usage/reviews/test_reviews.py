@@ -408,6 +408,19 @@ def test_what_a_decision_charges(
         reviews._charge(request, SettleAs(settle_as), amount_nano)
 
 
+@pytest.mark.parametrize("meters", [None, '{"out_text": 1}'])
+def test_a_count_without_its_price_and_a_price_without_a_count_decide_nothing(
+    people: cast.Cast, meters: str | None
+) -> None:
+    nothing: list[Any] = [None] * len(reviews.UnderReview._fields)
+    version_id = price_version().id if meters is None else 2**31 - 1
+    request = reviews.UnderReview(*nothing)._replace(
+        hold_nano=5, meters=meters, price_version_id=version_id, multiplier_ppm=10**6
+    )
+    with pytest.raises(ReviewRefused, match="no count with a price"):
+        reviews._charge(request, SettleAs("count"), None)
+
+
 def test_what_waits_is_counted_up_to_a_hundred(
     people: cast.Cast, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
