@@ -305,3 +305,21 @@ def test_the_state_of_a_key_at_an_instant(over: dict[str, Any], state: str) -> N
 
 def test_a_rotated_secret_works_for_a_day_unless_another_time_is_chosen() -> None:
     assert keys.GRACE_HOURS == 24
+
+
+@pytest.mark.parametrize(
+    "limits", [{"rpm": 0}, {"endpoints": ["none"]}, {"networks": ["10.0.0"]}, {"tags": [" "]}]
+)
+def test_a_limit_that_cannot_be_is_refused_wherever_it_is_set(
+    people: Cast, limits: dict[str, Any]
+) -> None:
+    (field,) = limits
+    key, _ = make_key(people.core)
+    for write in (
+        lambda: make_key(people.core, "other", **limits),
+        lambda: keys.change_key(SYSTEM, key, **limits),
+    ):
+        with pytest.raises(keys.KeyRefused) as refused:
+            write()
+        assert refused.value.field == field
+    assert not Key.objects.filter(name="other").exists()

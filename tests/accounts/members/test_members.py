@@ -249,3 +249,26 @@ def test_what_is_so_already_is_not_noted_again(people: Cast) -> None:
     before = AuditEvent.objects.count()
     members.set_member(people.acme, people.bob.email, Role.DEVELOPER, actor=SYSTEM)
     assert AuditEvent.objects.count() == before
+
+
+def test_first_owner_is_made_by_an_operator_alone(people: Cast) -> None:
+    """P23: who may do less than an owner becomes none where there is no owner."""
+    admin = member(people.acme, "ann", Role.ADMIN)
+    dora = member(people.acme, "dora", Role.ADMIN)
+    with pytest.raises(Refused, match="You cannot grant"):
+        members.set_member(
+            people.acme, "new@example.org", Role.OWNER, actor=actor(dora, people.acme)
+        )
+    Membership.objects.filter(organisation=people.acme, role=Role.OWNER).delete()
+    with pytest.raises(Refused, match="You cannot grant"):
+        members.set_member(people.acme, admin.email, Role.OWNER, actor=actor(admin, people.acme))
+    members.set_member(people.acme, "new@example.org", Role.OWNER, actor=actor(dora, people.acme))
+    owner = people.acme.memberships.get(role=Role.OWNER)
+    assert owner.user.email == "new@example.org"
+
+
+def test_a_member_changes_where_there_is_no_owner(people: Cast) -> None:
+    """Only an owner's leaving is refused."""
+    Membership.objects.filter(organisation=people.acme, role=Role.OWNER).delete()
+    members.set_member(people.acme, people.bob.email, Role.VIEWER, actor=SYSTEM)
+    assert people.bob.memberships.get().role == Role.VIEWER

@@ -18,7 +18,7 @@ from accounts.roles import custom_roles
 from accounts.roles.rules import PERMISSIONS
 from accounts.sign_up.sign_up import save_sign_up
 from accounts.single_sign_on import single_sign_on
-from accounts.single_sign_on.connections import confirmed_domains, provider_id
+from accounts.single_sign_on.connections import confirmed_domains, mark_own, provider_id
 from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
@@ -343,6 +343,19 @@ def test_an_account_is_connected_after_signing_in(
     other = Client()
     walk(other, provider, row)
     assert is_in(other)
+
+
+def test_a_person_sees_which_accounts_open(people: Cast, row: SingleSignOn) -> None:
+    """An account that came by a domain opens as long as the domain is confirmed."""
+
+    def opens() -> list[bool]:
+        return [opens for _, _, opens in single_sign_on.connections_of(people.bob)]
+
+    assert opens() == [False]
+    account = SocialAccount.objects.create(user=people.bob, provider=provider_id(row), uid="bob")
+    assert opens() == [False]
+    mark_own(account)
+    assert opens() == [True]
 
 
 def test_nobody_is_led_to_connect_by_a_link_or_to_a_foreign_provider(

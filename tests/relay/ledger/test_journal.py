@@ -1,5 +1,6 @@
 """P1: what was counted outlives its process from before the client has its answer."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,12 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
     assert len(results) == 4096
     assert results[long.attempt_id].ending.raw_usage is None
     assert results[long.attempt_id].ending.meters == long.ending.meters
+
+
+def test_a_closed_journal_keeps_no_file_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    folder = tmp_path / "of" / "the" / "relay"
+    journal = opened(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    journal.close()
+    assert len(os.listdir("/proc/self/fd")) == before

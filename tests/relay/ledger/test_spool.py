@@ -16,7 +16,7 @@ from relay.errors import DatabaseAway
 from relay.health.operator_alerts import DamagedRecords, damaged_statement
 from relay.ledger.database import PipelinedConnection, Row, Statement
 from relay.ledger.queue import BATCH_MAX
-from relay.ledger.spool import Kept, Spool, SpoolUnusable, read
+from relay.ledger.spool import Kept, Spool, SpoolUnusable, line, read
 from relay.ledger.writer import LedgerWriter
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
@@ -394,3 +394,15 @@ async def test_a_fact_of_damage_that_is_written_twice_is_one(hub: Hub) -> None:
         await connection.run([damaged_statement(damaged)])
     await connection.close()
     assert sum(row["value"] for row in hub.rows(counted)) == before + 3
+
+
+@pytest.mark.parametrize(("more", "marks"), [(0, 0), (2, 1)])
+def test_marks_are_kept_while_half_of_the_file_is_free(
+    tmp_path: Path, more: int, marks: int
+) -> None:
+    """The other half is for settlements, which are money."""
+    size = len(b"".join(map(line, settlements(2))))
+    spool = opened(tmp_path, 2 * size + more)
+    spool.append(settlements(2))
+    spool.append([], [Marked(new_id(), "{}")])
+    assert len(read(file_of(tmp_path).read_bytes()).items) == 2 + marks

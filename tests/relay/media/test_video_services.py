@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,16 @@ def test_the_generic_form_reaches_it(
     part = hub.request("GET", path, tenant, headers={"range": "bytes=5-14"})
     assert (part.status, part.body) == (206, fake.of(prompt).content[5:15])
     assert hub.get(f"{path}?variant=thumbnail", tenant).status == 400
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_order_says_when_it_was_made(hub: Hub, models: dict[str, str], service: str) -> None:
+    tenant = hub.tenant()
+    order = {"model": models[service], "prompt": service, "seconds": "5", "size": "1280x720"}
+    before = int(time.time())
+    answer = hub.post(tenant, order, path="/v1/videos")
+    assert answer.status == 200, answer.body
+    assert before <= answer.json()["created_at"] <= time.time()
 
 
 @pytest.mark.extended
