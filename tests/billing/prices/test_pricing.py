@@ -448,6 +448,18 @@ def test_what_cached_input_saves(used: dict[str, int], saved_nano: int) -> None:
     assert saved_by_cache(used, at.multiplied(2 * PPM)) == 2 * saved_nano
 
 
+@pytest.mark.parametrize(
+    ("mode", "saved_nano"),
+    # Cached tokens come first in a prompt: a third of them lies above the tier.
+    [("marginal", 1000 * 75 + 500 * 200), ("whole", 1500 * 200)],
+)
+def test_what_cached_input_saves_in_tiers(mode: str, saved_nano: int) -> None:
+    below = {"in_text": 150_000_000, "in_cache_read": 75_000_000}
+    above = {"in_text": 300_000_000, "in_cache_read": 100_000_000}
+    at = stored_version(below, (1000, mode, above))
+    assert saved_by_cache({"in_text": 500, "in_cache_read": 1500}, at) == saved_nano
+
+
 def test_a_cache_whose_price_is_not_stated_saves_nothing() -> None:
     """Its tokens cost as much as plain ones."""
     at = PriceVersion.from_stored({"meters": {"in_text": 150_000_000}})
