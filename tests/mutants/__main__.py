@@ -223,13 +223,15 @@ def _measure(tree: Path, reach: Reach, arguments: argparse.Namespace, files: set
     job = {"phase": "map", "files": list(target_files(ROOT)), "out": str(out), "until": until}
     many = ["-n", str(arguments.workers), "--dist", "loadfile"]
     running = _pytest(tree, job, "map", [*many, *missing])
+    ended = missing
     try:
         running.wait(until + _LAST_TEST_S - time.time())
     except subprocess.TimeoutExpired:
         print("A test did not end; what else was measured counts.")
         running.kill()
         running.wait()
-    reach.take(out, tree)
+        ended = []
+    reach.take(out, tree, ended)
     left = len(reach.missing(tests))
     if left:
         print(f"{left} of {len(tests)} test files could not be measured in time.")

@@ -88,12 +88,15 @@ class Reach:
             if file not in tests or tests[file]["digest"] != _digest(self._text(file))
         ]
 
-    def take(self, folder: Path, tree: Path) -> None:
+    def take(self, folder: Path, tree: Path, ended: Iterable[str] = ()) -> None:
         """Take in what was measured in a copy of the tree, and keep it; files that were measured
-        in part, because the time was over, are measured anew the next time."""
+        in part, because the time was over, are measured anew the next time. Of the files `ended`
+        every test was run, if they have any."""
         result: defaultdict[str, Any] = defaultdict(
             lambda: {"seconds": {}, "failed": [], "lines": defaultdict(lambda: defaultdict(set))}
         )
+        for file in ended:
+            result[file]  # a record, also if it has no test to run
         for part in folder.glob("ran-*.json"):
             for test, (seconds, failed) in json.loads(part.read_text()).items():
                 record = result[_file_of(test)]

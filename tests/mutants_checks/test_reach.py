@@ -78,6 +78,17 @@ def test_what_has_changed_since_is_measured(tree: Path) -> None:
     assert known(tree).missing(files) == files
 
 
+def test_a_file_without_a_test_to_run_is_known(tree: Path) -> None:
+    """All of its tests belong to a slow lane. One whose tests did not end is measured anew."""
+    files = reach.test_files(tree, ["far"])
+    (tree / "map").mkdir()
+    (tree / "map" / "ran-1.json").write_text(json.dumps({f"{files[1]}::test_cut": [None, False]}))
+    reached = known(tree)
+    reached.take(tree / "map", tree, files)
+    assert reached.missing(files) == files[1:]
+    assert reach.Reach(tree / "build" / "reach.json", tree).missing(files) == files[1:]
+
+
 def test_close_is_what_is_named_like_it_or_imports_it(tree: Path) -> None:
     files = reach.test_files(tree, [])
     close = reach.close_ones(tree, files, ["room/codes.py"])

@@ -131,3 +131,13 @@ def test_a_closed_journal_keeps_no_file_open(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     journal.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_open_journal_stays_open(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    (noted,) = resolved(1)
+    journal.note(noted)
+    journal.open()
+    journal.forget([noted.attempt_id])
+    journal.close()
+    assert list(tmp_path.iterdir()) == []

@@ -406,3 +406,10 @@ def test_marks_are_kept_while_half_of_the_file_is_free(
     spool.append(settlements(2))
     spool.append([], [Marked(new_id(), "{}")])
     assert len(read(file_of(tmp_path).read_bytes()).items) == 2 + marks
+
+
+def test_an_open_spool_stays_open(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    spool.append(settlements(2))
+    spool.open()
+    assert len(read(file_of(tmp_path).read_bytes()).items) == 2

@@ -202,7 +202,6 @@ def test_a_request_decides_for_itself_and_a_key_for_its_models(
     assert hub.post(kept, body).status >= 400
 
 
-@pytest.mark.extended
 def test_a_rule_costs_nobody_the_answer_to_their_own_model(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:

@@ -538,20 +538,36 @@ def come_late() -> None:
     from django.db import DatabaseError, connection, transaction
 
     from accounts.models import Key
-    from billing.ledger import ledger
     from billing.models import PriceVersion
-    from relay.attempts import settlement
     from tests.invoicing import mid_month
-    from tests.usage.rows import admit, id_at
+    from tests.usage.rows import admit
     from usage.models import ClientAddress
-    from usage.records.sql import Ending, Refusal
     from usage.requests import client_addresses
 
     key = Key.objects.get(user__isnull=False)
     with pytest.raises(DatabaseError, match="kept in a file"), transaction.atomic():
         admit(key, mid_month(3))
-    # As the relay writes it, late: nothing is asked back. From where a request came is kept where
-    # an hourly job forgets it, and never in what waits for months.
+    refusal = refuse_late(key)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_laterecord RETURNING row::text")
+        ((row,),) = cursor.fetchall()
+    assert str(refusal.request_id) in row
+    assert "192.0.2.9" not in row
+    assert ClientAddress.objects.get().record_id == refusal.request_id
+    assert client_addresses.drop_old() == 1
+    with pytest.raises(DatabaseError, match="was charged"), transaction.atomic():
+        PriceVersion.objects.filter(price__model="gpt-5").update(rates={})
+
+
+def refuse_late(key: Any) -> Any:
+    """Write a refusal of the month as the relay does, which asks nothing back. From where a request
+    came is kept where an hourly job forgets it, and never in what waits for months."""
+    from billing.ledger import ledger
+    from relay.attempts import settlement
+    from tests.invoicing import mid_month
+    from tests.usage.rows import id_at
+    from usage.records.sql import Ending, Refusal
+
     refusal = Refusal(
         organisation_id=OrganisationId(key.organisation_id),
         request_id=RequestId(id_at(mid_month(3))),
@@ -568,15 +584,55 @@ def come_late() -> None:
     execute: Any = ledger.execute
     for statement in settlement.statements([refusal]):
         execute(statement)
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM usage_laterecord RETURNING row::text")
-        ((row,),) = cursor.fetchall()
-    assert str(refusal.request_id) in row
-    assert "192.0.2.9" not in row
-    assert ClientAddress.objects.get().record_id == refusal.request_id
-    assert client_addresses.drop_old() == 1
-    with pytest.raises(DatabaseError, match="was charged"), transaction.atomic():
-        PriceVersion.objects.filter(price__model="gpt-5").update(rates={})
+    return refusal
+
+
+def test_what_comes_while_a_month_leaves_is_in_it_if_it_stays(beside: Beside) -> None:
+    """I10: a month whose detaching was cut off has every record again."""
+    beside.call(come_while_it_leaves)
+
+
+def come_while_it_leaves() -> None:
+    """Undone at its end, since other tests count what is in the month."""
+    from django.db import transaction
+
+    from accounts.models import Key
+    from usage.models import LateRecord, UsageRecord
+    from usage.months import detaching
+
+    with transaction.atomic():
+        detaching._close(month())
+        refusal = refuse_late(Key.objects.get(user__isnull=False))
+        records = UsageRecord.objects.filter(request_id=refusal.request_id)
+        assert (records.count(), LateRecord.objects.count()) == (0, 1)
+        assert detaching.reopen(month())
+        assert (records.count(), LateRecord.objects.count()) == (1, 0)
+        transaction.set_rollback(True)
+
+
+def test_a_month_stays_until_it_is_in_clickhouse(beside: Beside) -> None:
+    beside.call(lag_behind)
+
+
+def lag_behind() -> None:
+    from django.conf import settings
+    from django.test import override_settings
+
+    from usage.models import ClickHouseCursor
+    from usage.months import detaching
+
+    assert not settings.CLICKHOUSE_URL
+    ends = detaching._read_contents(month()).ended_at
+    with override_settings(CLICKHOUSE_URL="http://127.0.0.1:1"):
+        for complete_to, reasons in (
+            (None, ["Not all of it is in ClickHouse yet."]),
+            (ends - dt.timedelta(microseconds=1), ["Not all of it is in ClickHouse yet."]),
+            (ends, []),
+        ):
+            defaults = {"snapshot": "1:1:", "complete_to": complete_to}
+            ClickHouseCursor.objects.update_or_create(id=1, defaults=defaults)
+            assert detaching.obstacles(month()) == reasons
+    ClickHouseCursor.objects.all().delete()
 
 
 @pytest.mark.parametrize(
