@@ -14,15 +14,14 @@ from typing import Any, Final
 import msgspec
 
 from dialects.anthropic import errors
-from dialects.anthropic.codec import MessagesCodec
 from dialects.anthropic.count_tokens import write_count
+from dialects.anthropic.hosted import HostedMessagesCodec, betas, fit_body
 from dialects.anthropic.request import encode as request_encode
-from dialects.anthropic.request.read import ChatFacts, edit
+from dialects.anthropic.request.read import ChatFacts
 from dialects.anthropic.stream import decode as stream_decode
-from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url, WebSearch
-from dialects.chat.client_names import client_name, omit_tool
+from dialects.chat.chat import ChatRequest, Encoded, Upstream, WebSearch
+from dialects.chat.client_names import omit_tool
 from dialects.chat.events import Step
-from dialects.chat.turns import urls
 from dialects.codec import JSON, Decoder, Target
 from dialects.endpoints.operation import Operation
 from dialects.errors import aws_errors
@@ -56,14 +55,11 @@ BETAS: Final = frozenset(
         "tool-search-tool-2025-10-19",
     }
 )
-_BETA_HEADER: Final = "anthropic-beta"
 _FORM: Final[Mapping[str, bytes | None]] = {
     "model": None,
     "stream": None,
     "anthropic_version": b'"bedrock-2023-05-31"',
 }
-# Bedrock takes the tier in a header, and not Claude's words for it.
-_TIER: Final = "service_tier"
 # Of several regions, in front of a model's id.
 _PROFILE: Final = re.compile(r"^[a-z]+(?:-[a-z]+)*\.(?=anthropic\.)")
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
@@ -76,56 +72,26 @@ def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     dropped = [omit_tool(request, search) for search in searches]
     tools = tuple(tool for tool in request.tools if tool not in searches)
     encoded = request_encode.encode(msgspec.structs.replace(request, tools=tools), upstream)
-    body = read_body(encoded.body)
-    if _TIER in body.members:
-        dropped.append(client_name(request, _TIER))
-    fitted = body.splice({**_FORM, _TIER: None})
-    return replace(encoded, body=fitted, dropped=(*encoded.dropped, *dropped))
+    fitted = fit_body(encoded, request, _FORM)
+    return replace(fitted, dropped=(*fitted.dropped, *dropped))
 
 
-def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs of pictures and documents: Bedrock fetches none."""
-    return urls(request, lambda part: isinstance(part.source, Url))
-
-
-class BedrockMessagesCodec(MessagesCodec):
+class BedrockMessagesCodec(HostedMessagesCodec):
     """Messages by InvokeModel."""
 
+    form = _FORM
     encode = staticmethod(encode)
-    urls_to_fetch = staticmethod(urls_to_fetch)
     read_error = staticmethod(aws_errors.read)
     read_error_object = staticmethod(aws_errors.read_object)
 
-    def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
-        return True
-
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        quirks = super().fit(facts, upstream, thoughts)
-        edits, dropped = {**quirks.edits, **_FORM}, quirks.dropped
-        if _TIER in facts.body.members:
-            edits[_TIER] = None
-            dropped = (*dropped, _TIER)
-        return quirks._replace(edits=edits, dropped=dropped)
-
     def fit_headers(self, facts: ChatFacts, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
         own = msgspec.json.decode(facts.body.value("anthropic_beta") or b"[]")
-        wanted = [beta.strip() for beta in headers.get(_BETA_HEADER, "").split(",")]
-        betas = list(own) if isinstance(own, list) else [own]
-        betas += [beta for beta in wanted if beta in BETAS and beta not in betas]
-        unknown = [beta for beta in wanted if beta and beta not in BETAS]
+        sent = list(own) if isinstance(own, list) else [own]
+        wanted = betas(headers)
+        sent += [beta for beta in wanted if beta in BETAS and beta not in sent]
+        unknown = [beta for beta in wanted if beta not in BETAS]
         quirks = quirks._replace(dropped=(*quirks.dropped, *unknown))
-        return quirks.and_members({"anthropic_beta": betas} if betas else {})
-
-    def edit(
-        self,
-        facts: ChatFacts,
-        model: str,
-        output_cap: int | None,
-        thinking: JsonObject | None,
-        quirks: Quirks,
-    ) -> bytes:
-        # The name in the body is removed, so it need not be the upstream's.
-        return edit(facts, facts.model, output_cap=output_cap, quirks=quirks)
+        return quirks.and_members({"anthropic_beta": sent} if sent else {})
 
     def upstream_operation(self, *, stream: bool) -> Operation:
         return "invoke_model_stream" if stream else "invoke_model"

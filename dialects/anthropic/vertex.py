@@ -6,19 +6,15 @@ Vertex AI", and the official client `anthropic` 2.10 (2026-11).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
-from dialects.anthropic.codec import MessagesCodec
+from dialects.anthropic.hosted import BETA_HEADER, HostedMessagesCodec, betas, fit_body
 from dialects.anthropic.request import encode as request_encode
-from dialects.anthropic.request.read import ChatFacts, edit
-from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url
-from dialects.chat.client_names import client_name
-from dialects.chat.turns import urls
+from dialects.anthropic.request.read import ChatFacts
+from dialects.chat.chat import ChatRequest, Encoded, Upstream
 from dialects.endpoints.operation import Operation
 from dialects.json.body import Quirks, read_body
 
-BETA_HEADER: Final = "anthropic-beta"
 # Claude searches the web here only with the first. A request with a beta that Vertex does not know
 # is refused. Both are from the table of betas of BerriAI/litellm (2026-11).
 SEARCH_BETA: Final = "web-search-2025-03-05"
@@ -41,44 +37,22 @@ BETAS: Final = frozenset(
 )
 _VERSION: Final = b'"vertex-2023-10-16"'
 _FORM: Final[Mapping[str, bytes | None]] = {"model": None, "anthropic_version": _VERSION}
-# Vertex has priority by a header of Google's, and not Claude's words for it.
-_TIER: Final = "service_tier"
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
     """Return the body for rawPredict; see `request_encode.encode`."""
-    encoded = request_encode.encode(request, upstream)
-    body = read_body(encoded.body)
-    dropped = [client_name(request, _TIER)] if _TIER in body.members else []
-    fitted = body.splice({**_FORM, _TIER: None})
-    return replace(encoded, body=fitted, dropped=(*encoded.dropped, *dropped))
+    return fit_body(request_encode.encode(request, upstream), request, _FORM)
 
 
-def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
-    """Return the URLs of pictures and documents: Vertex fetches none for Claude."""
-    return urls(request, lambda part: isinstance(part.source, Url))
-
-
-class VertexMessagesCodec(MessagesCodec):
+class VertexMessagesCodec(HostedMessagesCodec):
     """Messages by rawPredict."""
 
+    form = _FORM
     encode = staticmethod(encode)
-    urls_to_fetch = staticmethod(urls_to_fetch)
-
-    def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
-        return True
-
-    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
-        quirks = super().fit(facts, upstream, thoughts)
-        edits, dropped = {**quirks.edits, **_FORM}, quirks.dropped
-        if _TIER in facts.body.members:
-            edits[_TIER] = None
-            dropped = (*dropped, _TIER)
-        return quirks._replace(edits=edits, dropped=dropped)
 
     def fit_headers(self, facts: ChatFacts, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
         """Name the betas that `forwarded_headers` leaves out."""
-        unknown = [beta for beta in _betas(headers) if beta not in BETAS]
+        unknown = [beta for beta in betas(headers) if beta not in BETAS]
         return quirks._replace(dropped=(*quirks.dropped, *unknown))
 
     def forwarded_headers(
@@ -86,20 +60,9 @@ class VertexMessagesCodec(MessagesCodec):
     ) -> tuple[tuple[str, str], ...]:
         sent = dict(headers)
         if BETA_HEADER in sent:
-            known = dict.fromkeys((SEARCH_BETA, *_betas(sent)))
+            known = dict.fromkeys((SEARCH_BETA, *betas(sent)))
             sent[BETA_HEADER] = ",".join(beta for beta in known if beta in BETAS)
         return tuple(sent.items())
-
-    def edit(
-        self,
-        facts: ChatFacts,
-        model: str,
-        output_cap: int | None,
-        thinking: JsonObject | None,
-        quirks: Quirks,
-    ) -> bytes:
-        # The name in the body is removed, so it need not be the upstream's.
-        return edit(facts, facts.model, output_cap=output_cap, quirks=quirks)
 
     def upstream_operation(self, *, stream: bool) -> Operation:
         return "stream_raw_predict" if stream else "raw_predict"
@@ -107,8 +70,3 @@ class VertexMessagesCodec(MessagesCodec):
     def count_request(self, body: bytes) -> bytes:
         """Return a body for counting, which names the model."""
         return read_body(body).splice({"anthropic_version": _VERSION})
-
-
-def _betas(headers: Mapping[str, str]) -> list[str]:
-    listed = (beta.strip() for beta in headers.get(BETA_HEADER, "").split(","))
-    return [beta for beta in listed if beta]

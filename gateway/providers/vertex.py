@@ -10,7 +10,8 @@ models by the OpenAI-compatible endpoint (docs.cloud.google.com, 2026-11; the of
 
 from collections.abc import Mapping
 
-from dialects.anthropic.vertex import BETA_HEADER, SEARCH_BETA, VertexMessagesCodec
+from dialects.anthropic.hosted import BETA_HEADER
+from dialects.anthropic.vertex import SEARCH_BETA, VertexMessagesCodec
 from dialects.endpoints.operation import Operation
 from dialects.gemini.vertex import VertexGenerateContentCodec
 from gateway.providers.cloud_credentials.google import read_google_key

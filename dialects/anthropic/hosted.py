@@ -1,0 +1,68 @@
+"""Claude as a cloud serves it (Bedrock, Vertex AI): what their codecs share.
+
+The model and whether to stream are in the path. The body is Claude's own, with a version of the
+cloud's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from dialects.anthropic.codec import MessagesCodec
+from dialects.anthropic.request.read import ChatFacts, edit
+from dialects.chat.chat import ChatRequest, Encoded, Flag, JsonObject, Upstream, Url
+from dialects.chat.client_names import client_name
+from dialects.chat.turns import urls
+from dialects.json.body import Quirks, read_body
+
+BETA_HEADER: Final = "anthropic-beta"
+# A cloud takes the tier in a header of its own, and not Claude's words for it.
+_TIER: Final = "service_tier"
+
+
+def urls_to_fetch(request: ChatRequest) -> tuple[str, ...]:
+    """Return the URLs of pictures and documents: a cloud fetches none for Claude."""
+    return urls(request, lambda part: isinstance(part.source, Url))
+
+
+def fit_body(encoded: Encoded, request: ChatRequest, form: Mapping[str, bytes | None]) -> Encoded:
+    """Give an encoded body the members of `form`; None removes one. Its tier is dropped."""
+    body = read_body(encoded.body)
+    dropped = [client_name(request, _TIER)] if _TIER in body.members else []
+    fitted = body.splice({**form, _TIER: None})
+    return replace(encoded, body=fitted, dropped=(*encoded.dropped, *dropped))
+
+
+def betas(headers: Mapping[str, str]) -> list[str]:
+    """Return the betas that a client names."""
+    listed = (beta.strip() for beta in headers.get(BETA_HEADER, "").split(","))
+    return [beta for beta in listed if beta]
+
+
+class HostedMessagesCodec(MessagesCodec):
+    """Messages in a cloud. `form` has the members that its body gets, None for one less."""
+
+    form: ClassVar[Mapping[str, bytes | None]]
+    urls_to_fetch = staticmethod(urls_to_fetch)
+
+    def needs_fit(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return True
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        quirks = super().fit(facts, upstream, thoughts)
+        edits, dropped = {**quirks.edits, **self.form}, quirks.dropped
+        if _TIER in facts.body.members:
+            edits[_TIER] = None
+            dropped = (*dropped, _TIER)
+        return quirks._replace(edits=edits, dropped=dropped)
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        # The name in the body is removed, so it need not be the upstream's.
+        return edit(facts, facts.model, output_cap=output_cap, quirks=quirks)
