@@ -1,5 +1,7 @@
 """Access to objects of the control plane: operators can access all of them, others none."""
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 from django.http import Http404
 
@@ -22,7 +24,7 @@ from gateway.models import (
 )
 from gateway.public_models.public_models import PublicModel, public_model, public_models
 from gateway.status.announcements import current_announcements
-from lib.ids import parse_number
+from lib.ids import parse_id, parse_number
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
@@ -39,6 +41,16 @@ def every_channel(actor: Actor) -> QuerySet[Channel]:
 def access_channel(actor: Actor, id: str) -> Channel:
     """Return a channel by its id as text, archived or not. Raises Http404."""
     return get_by_id(every_channel(actor), id)
+
+
+def access_channels(actor: Actor, ids: Sequence[str]) -> list[Channel]:
+    """Return the channels with these ids as text, none of them archived, in the order in which they
+    are asked. Raises Http404 if one is missing."""
+    wanted = {parse_id(id) for id in ids}
+    rows = visible_channels(actor).filter(id__in=[id for id in wanted if id is not None])
+    if len(rows) < len(wanted):
+        raise Http404
+    return list(rows)
 
 
 def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:

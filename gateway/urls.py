@@ -4,7 +4,7 @@ from gateway.balances import views as balance_views
 from gateway.catalogue import model_change_views
 from gateway.catalogue import views as catalogue_views
 from gateway.channel_tests import views as channel_test_views
-from gateway.channels import edit_views, new_views
+from gateway.channels import edit_views, new_views, several_views
 from gateway.channels import views as channel_views
 from gateway.health import views as health_views
 from gateway.limits import budget_subjects, budget_views, key_views
@@ -54,6 +54,7 @@ urlpatterns = [
     path("admin/_f/channels", health_views.channel_states, name="channel_states"),
     path("admin/_f/channels/<str:id>", health_views.channel_health, name="channel_health"),
     path("admin/channels", channel_views.channel_list, name="channels"),
+    path("admin/channels/several", several_views.channels_several, name="channels_several"),
     path("admin/channels/new", new_views.channel_new, name="channel_new"),
     path(
         "admin/channels/new/models",

@@ -3,9 +3,11 @@
 A provider's key goes in and never out: an answer has four characters of it.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from ninja import Body, Query, Router, Status
@@ -16,6 +18,7 @@ from billing.currency.money import format_usd, parse_usd
 from gateway.access import (
     access_channel,
     access_channel_key,
+    access_channels,
     access_test_run,
     every_channel,
     visible_channels,
@@ -29,10 +32,12 @@ from gateway.channel_tests.scheduled_tests import check_by_rule, start_run
 from gateway.channel_tests.staged_calls import Target
 from gateway.channel_tests.words import words_of
 from gateway.channels import channels
-from gateway.channels.fields import AMOUNT_NAMES, ChannelFields
+from gateway.channels.fields import AMOUNT_NAMES, OF_ONE, ChannelFields, relabel
 from gateway.channels.refusals import ChannelRefused
 from gateway.channels.schemas import (
     ChannelChange,
+    ChannelDifference,
+    ChannelDifferences,
     ChannelIn,
     ChannelKeyIn,
     ChannelKeyOut,
@@ -41,6 +46,7 @@ from gateway.channels.schemas import (
     ChannelPage,
     ChannelPatch,
     ChannelQuery,
+    ChannelsChange,
     ChannelTestOut,
     CopyIn,
     KeyBalanceAmountOut,
@@ -97,6 +103,28 @@ def change_channel(request: HttpRequest, id: str, body: ChannelPatch) -> Channel
     access.require(actor, "channels.write")
     channel = access_channel(actor, id)
     return _channel(channels.change_channel(actor, channel, _fields(body), seen=body.version))
+
+
+@router.post("/channel-changes", response=ChannelDifferences, summary="Change several channels")
+def change_channels(request: HttpRequest, body: ChannelsChange) -> ChannelDifferences:
+    """Changes all of them or none, and answers with what has changed of each. With `preview`, it
+    answers with what would change, and changes nothing."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    refused = body.change.model_fields_set & OF_ONE
+    if refused:
+        text = gettext("This can only be changed of one channel at a time.")
+        raise ChannelRefused(f"change.{min(refused)}", text)
+    with transaction.atomic():
+        before = access_channels(actor, body.ids)
+        changes = [
+            channels.FieldsOfChannel(channel, _fields_of_several(body, channel), seen=None)
+            for channel in before
+        ]
+        channels.change_channels(actor, changes)
+        items = list(_differences(before, access_channels(actor, body.ids)))
+        transaction.set_rollback(body.preview)
+    return ChannelDifferences(items=items)
 
 
 @router.delete("/channels/{id}", response={204: None}, summary="Delete a channel")
@@ -262,6 +290,30 @@ def _fields(body: ChannelChange) -> ChannelFields:
             set_fields[f"{name}_nano"] = None if amount is None else parse_usd(amount)
     fields: ChannelFields = set_fields  # type: ignore[assignment]
     return fields
+
+
+def _fields_of_several(body: ChannelsChange, channel: Channel) -> ChannelFields:
+    fields = _fields(body.change)
+    labels = fields.get("labels", channel.labels)
+    fields["labels"] = relabel(labels, body.add_labels, body.remove_labels)
+    return fields
+
+
+def _differences(
+    before: Sequence[Channel], after: Sequence[Channel]
+) -> Iterator[ChannelDifference]:
+    """The channels that differ, with the members that do."""
+    changed = {channel.id: _channel(channel).model_dump() for channel in after}
+    for channel in before:
+        old, new = _channel(channel).model_dump(), changed[channel.id]
+        names = [name for name in old if name != "version" and old[name] != new[name]]
+        if names:
+            yield ChannelDifference(
+                id=old["id"],
+                name=channel.name,
+                before={name: old[name] for name in names},
+                after={name: new[name] for name in names},
+            )
 
 
 def _channel(channel: Channel) -> ChannelOut:

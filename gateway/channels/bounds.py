@@ -10,9 +10,12 @@ NAME_MAX: Final = 120
 MODEL_MAX: Final = 200
 MODEL_PATTERN: Final = r"^[^\s\x00]+$"
 URL_MAX: Final = 500
+LABELS_MAX: Final = 20
 SECRET_MAX: Final = 4096
 PEM_MAX: Final = 100_000
 KEYS_MAX: Final = 100
+SEVERAL_MAX: Final = 500
+"""Channels that one request changes."""
 ROUTES_MAX: Final = 2000
 PRIORITY_MAX: Final = 1_000_000
 WEIGHT_MAX: Final = 1_000_000

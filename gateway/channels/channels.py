@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -62,6 +62,14 @@ _BALANCE_FIELDS = frozenset(
 )
 
 
+class FieldsOfChannel(NamedTuple):
+    """The fields to set of one channel, thought out from its version `seen`."""
+
+    channel: Channel
+    fields: ChannelFields
+    seen: str | None
+
+
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
     """A new channel. Raises ChannelRefused."""
     check_name(name)
@@ -82,6 +90,19 @@ def change_channel(
             )
             raise ChannelStale("version", text)
         return _save(actor, locked, fields, "channel.changed")
+
+
+def change_channels(actor: Actor, changes: Sequence[FieldsOfChannel]) -> None:
+    """Change several channels, or none of them. Raises ChannelRefused, which names the channel, and
+    ChannelStale."""
+    with transaction.atomic():
+        # Always in the same order, so that two changes cannot wait for each other.
+        for change in sorted(changes, key=lambda change: change.channel.id):
+            try:
+                change_channel(actor, change.channel, change.fields, seen=change.seen)
+            except ChannelRefused as refused:
+                text = f"{change.channel.name}: {refused.message}"
+                raise type(refused)(refused.field, text) from refused
 
 
 def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:

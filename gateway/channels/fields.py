@@ -12,6 +12,7 @@ from pydantic import Field, Strict
 from accounts.limits.rules import LIMIT_MAX
 from accounts.organisations import names
 from accounts.organisations.data_policy import REGION_MAX, is_region
+from accounts.organisations.labels import LABEL_LENGTH, is_label
 from gateway.balances.rules import Source
 from gateway.channel_tests.calls import STAGES
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX, CheckRule, is_status_list
@@ -30,6 +31,7 @@ Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MA
 Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
 Count = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]
 Url = Annotated[str, Field(max_length=bounds.URL_MAX)]
+Label = Annotated[str, Field(max_length=LABEL_LENGTH)]
 Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 
 
@@ -51,6 +53,11 @@ class ChannelSettings(TypedDict, total=False):
     ]
     client_cert: Annotated[Pem, Words(reference="Client certificate in PEM, with its chain.")]
     enabled: Annotated[Switch, Words(_("On"), _("Requests can use this channel."))]
+    labels: Annotated[
+        list[Label],
+        Field(max_length=bounds.LABELS_MAX),
+        Words(reference="Your own words, by which channels are found and changed together."),
+    ]
     priority: Annotated[Priority, Words(_("Priority"), _("Lower is tried first."))]
     weight: Annotated[
         Weight, Words(_("Weight"), _("Share of requests among channels of equal priority."))
@@ -186,6 +193,10 @@ EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 """By which way it is reached, as it may be read again."""
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
 """What of it is sealed."""
+OF_ONE = frozenset(
+    {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived"}
+)
+"""What only a change of one channel sets: where it leads, its secrets and its models."""
 LIMITS = ("rpm", "tpm", "parallel")
 """What may be asked of it in a minute and at once; None = no limit."""
 AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balance_rest_below")
@@ -200,6 +211,11 @@ PARTS = ("timeouts", "breaker", "overrides", "testing")
 ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
 MODEL_TIMEOUTS = ("first_content", "idle", "total")
 """The seconds that a model may have of its own; a connection is for all models."""
+
+
+def relabel(labels: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    """Return the labels of a channel with some more and without others."""
+    return [label for label in dict.fromkeys([*labels, *add]) if label not in remove]
 
 
 def check_name(name: str) -> None:
@@ -227,6 +243,7 @@ def check_settings(channel: Channel) -> None:
     if channel.archived_at is not None and channel.enabled:
         text = gettext("An archived channel cannot be turned on. Restore it first.")
         raise ChannelRefused("enabled", text)
+    _check_labels(channel.labels)
     if channel.region and not is_region(channel.region):
         raise ChannelRefused("region", gettext("Enter a region such as eu or us-east-1."))
     for name, seconds in channel.timeouts.items():
@@ -306,6 +323,16 @@ def _check_address(channel: Channel, provider: Provider) -> None:
         check_host(host_and_port(channel.base_url)[0])
     except (BadAddress, EgressDenied) as error:
         raise ChannelRefused("base_url", str(error)) from error
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if len(labels) > bounds.LABELS_MAX:
+        text = gettext("A channel can have at most %(n)s labels.")
+        raise ChannelRefused("labels", text % {"n": bounds.LABELS_MAX})
+    for label in labels:
+        if not is_label(label) or labels.count(label) > 1:
+            text = gettext("%(label)s cannot be a label.")
+            raise ChannelRefused("labels", text % {"label": label[:60]})
 
 
 def _check_bounds(field: str, value: float, least: int | None, most: int | None) -> None:

@@ -1,5 +1,6 @@
 """Forms of channels: the connection of a new one, the settings of one that is there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -8,6 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.organisations.labels import LABEL_LENGTH, join_labels, split_labels
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
 from gateway.channel_tests.rules import EVERY_MIN_MAX, TEXT_MAX
@@ -30,6 +32,7 @@ CODE: Final = {
     "autocapitalize": "none",
     "spellcheck": "false",
 }
+_LABELS_LENGTH: Final = bounds.LABELS_MAX * (LABEL_LENGTH + 2)
 _PEM: Final = {**CODE, "rows": 4, "placeholder": "-----BEGIN …"}
 # The demonstration is set up by the installation itself.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
@@ -115,6 +118,28 @@ class AmountField(MoneyField):
             return True
 
 
+class LabelsField(forms.CharField):
+    """Labels, separated by commas."""
+
+    def __init__(self, label: Any, hint: Any) -> None:
+        widget = forms.TextInput(attrs={"class": "input", "autocomplete": "off"})
+        super().__init__(
+            label=label, help_text=hint, required=False, max_length=_LABELS_LENGTH, widget=widget
+        )
+
+    def to_python(self, value: Any) -> Any:
+        return split_labels(super().to_python(value) or "")
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(join_labels(value))
+
+    def prepare_value(self, value: Any) -> Any:
+        return join_labels(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(data) != (initial or []))
+
+
 def _seconds(label: Any) -> SecondsField:
     attrs = {"class": "input", "inputmode": "decimal"}
     return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
@@ -165,6 +190,10 @@ class SettingsForm(ConditionFields):
             "A new provider, base URL, proxy or trusted authority removes the stored secrets."
         ),
         widget=forms.PasswordInput(attrs={**CODE, "autocomplete": "new-password"}),
+    )
+    labels = LabelsField(
+        _("Labels"),
+        _("Separated by commas. To find this channel, and to change several channels at once."),
     )
     proxy_url = forms.CharField(
         label=_("Proxy"),
@@ -267,7 +296,7 @@ class SettingsForm(ConditionFields):
     )
 
     def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
-        super().__init__(data, initial=_settings_of(channel))
+        super().__init__(data, initial=settings_values(channel))
         self.fields["provider"].help_text = provider_note(channel.provider)
 
     def tell(self, refused: Refused) -> None:
@@ -287,20 +316,14 @@ class SettingsForm(ConditionFields):
         """What changes, as a write sets it."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         secret = changed.pop("secret", "").strip()
-        timeouts = {name: changed.pop(name) for name in TIMEOUTS if name in changed}
         breaker = {
             name: changed.pop(field) for name, field in _BREAKER_FIELDS.items() if field in changed
         }
         testing = {
             name: changed.pop(field) for name, field in _TESTING_FIELDS.items() if field in changed
         }
-        for name in AMOUNT_NAMES:
-            if name in changed:
-                changed[f"{name}_nano"] = changed.pop(name)
         self.take_conditions(changed)
-        fields = cast(ChannelFields, changed)
-        if timeouts:
-            fields["timeouts"] = timeouts
+        fields = settings_of(changed)
         if breaker:
             fields["breaker"] = breaker
         if testing:
@@ -324,21 +347,40 @@ class SettingsForm(ConditionFields):
         ]  # fmt: skip
 
     def _text(self, name: str, value: Any) -> str:
-        field = self.fields[name]
-        if name in ("secret", "proxy_login") or isinstance(field, PemField):
+        if name in ("secret", "proxy_login"):
             return gettext("Entered") if value else ""
-        if isinstance(field, forms.BooleanField):
-            return gettext("Yes") if value else gettext("No")
-        if isinstance(field, forms.MultipleChoiceField):
-            words = dict(FEATURE_WORDS)
-            return ", ".join(str(words[one]) for one in value or ())
-        if isinstance(field, forms.ChoiceField):
-            return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
-        if isinstance(value, float):
-            return f"{value:g}"
-        if isinstance(field, AmountField) and value is not None:
-            return format_usd(value)
-        return "" if value is None else str(value)
+        return text_of(self.fields[name], value)
+
+
+def settings_of(changed: Mapping[str, Any]) -> ChannelFields:
+    """What a write sets for these values of the form's plain fields, amounts and timeouts."""
+    fields = {
+        f"{name}_nano" if name in AMOUNT_NAMES else name: value
+        for name, value in changed.items()
+        if name not in TIMEOUTS
+    }
+    timeouts = {name: changed[name] for name in TIMEOUTS if name in changed}
+    return cast(ChannelFields, {**fields, **({"timeouts": timeouts} if timeouts else {})})
+
+
+def text_of(field: forms.Field, value: Any) -> str:
+    """The value of a field in words; "" for none. A secret is not shown."""
+    if isinstance(field, PemField):
+        return gettext("Entered") if value else ""
+    if isinstance(field, forms.BooleanField):
+        return gettext("Yes") if value else gettext("No")
+    if isinstance(field, forms.MultipleChoiceField):
+        words = dict(FEATURE_WORDS)
+        return ", ".join(str(words[one]) for one in value or ())
+    if isinstance(field, forms.ChoiceField):
+        return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
+    if isinstance(field, LabelsField):
+        return join_labels(value or ())
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(field, AmountField) and value is not None:
+        return format_usd(value)
+    return "" if value is None else str(value)
 
 
 _ADDRESS: Final = frozenset({"provider", "base_url", "proxy_url", "ca_bundle"})
@@ -361,7 +403,7 @@ _TESTING_FIELDS: Final = {
 }
 
 
-def _settings_of(channel: Channel) -> dict[str, Any]:
+def settings_values(channel: Channel) -> dict[str, Any]:
     parts = parts_of(channel)
     return {
         **{name: getattr(channel, name) for name in SETTINGS},

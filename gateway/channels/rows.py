@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.organisations.labels import join_labels
 from billing.prices.name_patterns import matches
 from gateway.balances.balances import reads_balance
 from gateway.balances.rows import balance_rows
@@ -74,6 +75,7 @@ def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
         "host": urlsplit(channel.base_url).netloc,
         "routes": routes,
         "models": ", ".join(route.model for route in routes),
+        "labels": join_labels(channel.labels),
         "href": reverse("channel", args=[id_text(channel.id)]),
         "demo": channel.provider == "local",
         "check": describe_check(channel.last_test),

@@ -22,6 +22,7 @@ from gateway.channels import bounds as bounds
 from gateway.channels.fields import (
     ChannelFields,
     ChannelSettings,
+    Label,
     Pem,
     Priority,
     Switch,
@@ -292,6 +293,21 @@ class ChannelPatch(ChannelChange):
     )
 
 
+class ChannelsChange(Schema):
+    """What to change of several channels; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] = Field(min_length=1, max_length=bounds.SEVERAL_MAX)
+    change: ChannelChange = Field(
+        default_factory=lambda: ChannelChange.model_validate({}),
+        description="As for one channel, but no address, secret or model.",
+    )
+    add_labels: list[Label] = Field(default_factory=list, max_length=bounds.LABELS_MAX)
+    remove_labels: list[Label] = Field(default_factory=list, max_length=bounds.LABELS_MAX)
+    preview: Switch = Field(False, description="Answer with what would change, and change nothing.")
+
+
 class CopyIn(Schema):
     """What the copy is called."""
 
@@ -456,6 +472,19 @@ class ChannelOut(Schema):
     last_test: ChannelTestOut | None
     created_at: dt.datetime
     version: str
+
+
+class ChannelDifference(Schema):
+    """The members of a channel that a change makes others."""
+
+    id: str
+    name: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class ChannelDifferences(Schema):
+    items: list[ChannelDifference]
 
 
 class ChannelPage(Schema):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -64,11 +65,12 @@ CHANNELS: Final = Table(
         Column(
             "balance", _("Balance"), priority=3, hint=_("What the keys have left at the provider")
         ),
+        Column("labels", _("Labels"), priority=4),
         Column("tested", _("Last test"), "ago", value="check.at", sort=True, card="last"),
     ),
     default_sort="priority",
     filters=(
-        Filter("q", _("Channel, provider or model"), "search"),
+        Filter("q", _("Channel, provider, model or label"), "search"),
         Filter(
             "state",
             _("Status"),
@@ -81,6 +83,7 @@ CHANNELS: Final = Table(
         ),
     ),
     href="href",
+    bulk=(("edit", _("Edit")),),
 )
 
 
@@ -112,12 +115,15 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "commands": _COMMANDS,
         "command": settings.COMMAND,
     }
+    if context["may_write"] and not archived:
+        context["bulk_url"] = reverse("channels_several")
     templates = ("gateway/channels/channels.html", "gateway/channels/_channels.html")
     return answer_table(request, state, ListSource(rows), templates, context)
 
 
 def _channel_fits(row: Mapping[str, Any], state: State) -> bool:
-    words = f"{row['channel'].name} {row['provider']} {row['host']} {row['models']}".lower()
+    columns = [row[name] for name in ("provider", "host", "models", "labels")]
+    words = " ".join([row["channel"].name, *columns]).lower()
     on = {"on": True, "off": False}.get(state.value("state"))
     return state.value("q").lower() in words and on in (None, row["channel"].enabled)
 

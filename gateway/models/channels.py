@@ -1,8 +1,10 @@
 """Channels to providers, their secrets, the models that they serve and the tests of them."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from accounts.organisations.labels import LABEL_LENGTH
 from gateway.channels.bounds import RETRIES
 from lib.database.sealed_field import SealedField
 from lib.ids import new_id
@@ -21,6 +23,12 @@ class Channel(models.Model):
     provider = models.CharField(max_length=40)
     base_url = models.CharField(max_length=500)
     enabled = models.BooleanField(default=True)
+    labels = ArrayField(
+        models.CharField(max_length=LABEL_LENGTH),
+        default=list,
+        db_default=[],
+        help_text="By which operators find it, and change several at once.",
+    )
     priority = models.IntegerField(default=0, help_text="Lower is asked first.")
     weight = models.PositiveIntegerField(default=1)
     retries = models.PositiveSmallIntegerField(default=RETRIES)

@@ -220,3 +220,38 @@ def test_a_balance_is_asked_for_and_shown_with_its_time(site: Installation, owne
             page.set_viewport_size({"width": 360, "height": 740})
             assert too_wide(page) == ""
     site.beside.call(remove_paid_channel)
+
+
+def make_channels(*names: str) -> None:
+    for name in names:
+        create_channel(SYSTEM, name, {"provider": "openai", "labels": ["pair"], "enabled": False})
+
+
+def remove_channels(*names: str) -> None:
+    for channel in Channel.objects.filter(name__in=names):
+        remove_channel(SYSTEM, channel)
+
+
+def test_several_channels_are_changed_after_a_look_at_each(
+    site: Installation, owner: Visitor
+) -> None:
+    page, names = owner.page, ("pair-a", "pair-b")
+    site.beside.call(make_channels, *names)
+    page.goto("/admin/channels?q=pair")
+    page.get_by_label("Select pair-a").check()
+    page.get_by_label("Select pair-b").check()
+    page.locator(".bulk").get_by_role("button", name="Edit").click()
+    expect(page.get_by_role("heading", name="Edit 2 channels")).to_be_visible()
+    page.get_by_role("checkbox", name="Weight").check()
+    page.get_by_role("textbox", name="Weight").fill("4")
+    page.get_by_label("Add labels").fill("cheap")
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.get_by_role("heading", name="Changes")).to_be_focused()
+    expect(page.locator("ins", has_text="pair, cheap")).to_have_count(2)
+    assert findings_in_both_themes(page) == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert too_wide(page) == ""
+    page.get_by_role("button", name="Change 2 channels").click()
+    expect(page.get_by_text("2 channels changed.")).to_be_visible()
+    assert "q=pair" in page.url
+    site.beside.call(remove_channels, *names)

@@ -26,6 +26,7 @@ NO_LIST = {
     "gateway/channels/_channel_keys.html": "keys of one channel",
     "gateway/channels/_proposed_models.html": "a form",
     "gateway/channels/channel_models.html": "a form",
+    "gateway/channels/channels_several.html": "a form",
     "gateway/prices/_preview.html": "the result of one preview, with its file",
     "gateway/prices/_preview_table.html": "the sums of one preview, with their file",
     "gateway/channels/channel.html": "one channel",

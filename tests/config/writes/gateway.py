@@ -119,6 +119,9 @@ WRITES: Final[Writes] = {
     "gateway.channels.channels.change_channel": lambda w: channels.change_channel(
         w.dora, w.channel, {"weight": 7}
     ),
+    "gateway.channels.channels.change_channels": lambda w: channels.change_channels(
+        w.dora, [channels.FieldsOfChannel(w.channel, {"weight": 8}, None)]
+    ),
     "gateway.channels.channels.create_channel": lambda w: channels.create_channel(
         w.dora, "second", CHANNEL
     ),

@@ -72,6 +72,9 @@ PAGES: Final[dict[str, Route]] = {
     "channel_test_all": at("channels.test"),
     "channel_test_run": at("channels.read", rest={"id": "none"}, nothing=True),
     "channel_switch": at("channels.write", CHANNEL_ROW),
+    "channels_several": at(
+        "channels.write", CHANNEL_ROW, in_body=True, body=lambda id: {"id": id, "act": "edit"}
+    ),
     "channel_enable": at("channels.write", CHANNEL_ROW),
     "channel_new": at("channels.write"),
     "channel_new_models": at("channels.write"),
@@ -190,6 +193,9 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /channels": at("channels.write", body=sends(name="made", provider="openai")),
     "GET /channels/{id}": at("channels.read", CHANNEL_ROW),
     "PATCH /channels/{id}": at("channels.write", CHANNEL_ROW, body=sends(priority=3)),
+    "POST /channel-changes": at(
+        "channels.write", CHANNEL_ROW, in_body=True, body=lambda id: {"ids": [id]}
+    ),
     "DELETE /channels/{id}": at("channels.write", CHANNEL_ROW),
     "POST /channels/{id}/copy": at("channels.write", CHANNEL_ROW, body=sends(name="copied")),
     "POST /channels/{id}/archive": at("channels.write", CHANNEL_ROW),
