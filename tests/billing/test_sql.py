@@ -219,6 +219,25 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     assert balance(organisation) == (550, 300, 0)
 
 
+def test_a_process_that_died_long_ago_is_forgotten_once_it_holds_nothing(
+    organisation: Organisation, key: Key
+) -> None:
+    held, holding, gone, late = asked(key, 400), new_id(), new_id(), new_id()
+    place(held)
+    Hold.objects.update(process_id=holding)
+    for process in (holding, gone, late):
+        execute(renew_lease(process, -1))
+    due_holds(10)
+    long_ago = clock.now() - dt.timedelta(hours=2)
+    Process.objects.exclude(id=late).update(suspected_at=long_ago)
+    (due,) = due_holds(10)
+    assert set(Process.objects.values_list("id", flat=True)) >= {holding, late}
+    assert not Process.objects.filter(id=gone).exists()
+    expire([Expired(due, 0, 0, 0, NO_UNITS)])
+    due_holds(10)
+    assert not Process.objects.filter(id=holding).exists()
+
+
 def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
     organisation: Organisation, key: Key
 ) -> None:

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -133,6 +135,7 @@ def test_five_wrong_codes_in_ten_minutes_by_a_person_or_a_network(
     with pytest.raises(TooManyTries) as refused:
         codes.try_code(alice, people.acme, text, "10.9.9.9")
     assert 590 <= refused.value.wait_s <= 600
+    assert str(refused.value) == "Too many incorrect codes. Try again in 10 minutes."
     for n in range(4):
         with pytest.raises(CodeRefused):
             codes.try_code(charlie, people.stranger, "0" * 28, f"2001:db8::{n}")
@@ -230,6 +233,26 @@ def race(users: int, rounds: int, processes: int) -> None:
     assert sum(balance(one).available_nano for one in organisations) == (rounds + 7) * 5 * USD
     assert sorted(Code.objects.values_list("uses", flat=True)) == [1] * rounds + [7]
     assert_books_balance()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_more_than_five_guesses_at_once(people: cast.Cast) -> None:
+    alice, gate = cast.actor(people.alice, people.acme), Barrier(12)
+
+    def guess(n: int) -> str:
+        try:
+            gate.wait()
+            codes.try_code(alice, people.acme, "0" * 28, f"10.0.0.{n}")
+        except CodeRefused:
+            return "wrong"
+        except TooManyTries:
+            return "too many"
+        finally:
+            connection.close()
+        return "right"
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sorted(pool.map(guess, range(12))) == ["too many"] * 7 + ["wrong"] * 5
 
 
 @pytest.mark.django_db(transaction=True)

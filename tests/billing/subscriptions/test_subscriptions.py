@@ -171,6 +171,26 @@ def test_multipliers_end_with_the_subscription(people: cast.Cast, key: Key, at: 
     assert subscription_of(people.acme) is None
 
 
+def test_multipliers_begin_again_with_what_is_paid_late(
+    people: cast.Cast, key: Key, at: NextAt
+) -> None:
+    """The relay is told then, and not by a renewal that changes no multiplier."""
+    dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
+    multipliers = [read_multiplier("*", "0.5")]
+    written = write_plan(dora, "Pro", Terms(90 * USD, 0), multipliers=multipliers)
+    choose_plan(alice, people.acme, offer_plan(dora, written))
+    at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
+    renew_subscriptions()
+    assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
+    add_opening_credit(people.acme, 140 * USD)
+    for month, told in ((7, True), (8, False)):
+        at(dt.datetime(2099, month, 1, 1, tzinfo=dt.UTC))
+        before = Epoch.objects.get(id=1).n
+        assert renew_subscriptions() == 1
+        assert (Epoch.objects.get(id=1).n > before) is told
+        assert plan_of(people.acme).multiplier_for("o3") == 500_000
+
+
 def test_half_a_month_costs_and_includes_half(people: cast.Cast, key: Key) -> None:
     pro = plan(people, "Pro", 30, 40)
     alice = cast.actor(people.alice, people.acme)

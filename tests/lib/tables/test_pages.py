@@ -120,6 +120,30 @@ def test_a_list_without_rows_is_a_file(table: Table, form: str) -> None:
     assert form == "jsonl" or READERS[form](raw)[0]
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [[1, None, 3], [1.5, None, 2], [None, 0.25], [7, 2.5], ["–", 1], [None, None]],
+    ids=str,
+)
+def test_a_number_stays_what_it_is_in_parquet(numbers: list[Any]) -> None:
+    """A part without a number is no number; one that is a word makes all of them words."""
+    columns = (Column("id", "Id", sort=True), Column("n", "N", "number"))
+    table = Table("test-numbers", "Test", columns, "id")
+    try:
+        rows = [{"id": id, "n": number} for id, number in enumerate(numbers)]
+        answer = export_table(
+            RequestFactory().get("/"),
+            table.read({"cols": ["n"], "export": ["parquet"]}),
+            ListSource(rows),
+            list,
+        )
+        _, *cells = read_parquet(b"".join(answer))
+    finally:
+        REGISTERED.pop("test-numbers")
+    words = any(isinstance(number, str) for number in numbers)
+    assert [cell for (cell,) in cells] == [str(n) if words else n for n in numbers]
+
+
 def test_any_text_stays_what_it_is(table: Table) -> None:
     texts = [hostile.EVERYTHING, hostile.LONG, "http://example.org", "1e5", "=1+1", "{=1}", "@A1"]
     rows = [{"id": n, "name": text, "cost": 0, "at": None} for n, text in enumerate(texts)]

@@ -51,6 +51,15 @@ def make_endpoint(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[Web
     )
 
 
+def test_an_event_that_is_taken_twice_is_told_once(people: cast.Cast, server: Receiver) -> None:
+    make_endpoint(people, server)
+    fact = happen(people)
+    for _ in range(2):
+        assert deliveries.spread_facts(100) == 1
+        Fact.objects.filter(id=fact).update(taken_at=None)
+    assert Delivery.objects.filter(fact_id=fact).count() == 1
+
+
 def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
     _, secret = make_endpoint(people, server)
     fact = happen(people, amount="5.00")

@@ -125,10 +125,15 @@ def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
 
 
 def test_a_closed_journal_keeps_no_file_open(tmp_path: Path) -> None:
+    """Neither its own, nor those of the dead that it has taken over."""
     before = len(os.listdir("/proc/self/fd"))
     folder = tmp_path / "of" / "the" / "relay"
-    journal = opened(folder)
+    dead = opened(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
+    dead.mark(new_id(), "{}")
+    dead.close()
+    journal = opened(folder)
+    assert len(journal.adopt()) == 1
     journal.close()
     assert len(os.listdir("/proc/self/fd")) == before
 
