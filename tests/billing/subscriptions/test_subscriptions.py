@@ -182,7 +182,8 @@ def test_multipliers_begin_again_with_what_is_paid_late(
     at(dt.datetime(2099, 7, 1, tzinfo=dt.UTC))
     renew_subscriptions()
     assert plan_of(people.acme).multiplier_for("o3") == 1_000_000
-    add_opening_credit(people.acme, 140 * USD)
+    for n in range(4):
+        ask_credit(dora, people.acme, 40 * USD, reason=f"Transfer {n}")
     for month, told in ((7, True), (8, False)):
         at(dt.datetime(2099, month, 1, 1, tzinfo=dt.UTC))
         before = Epoch.objects.get(id=1).n
