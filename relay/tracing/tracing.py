@@ -73,6 +73,7 @@ _OPERATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "responses": "chat",
         "responses_compact": "chat",
         "messages": "chat",
+        "interactions": "generate_content",
         "generate_content": "generate_content",
         "stream_generate_content": "generate_content",
         "completions": "text_completion",
