@@ -52,6 +52,6 @@ def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
 
 
 def frame(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
-    """Return the event that ends a failed stream."""
+    """Return the event that ends a failed stream; no end marker follows."""
     body = {"error": write_error(kind, message), "event_type": "error", **name_request(request_id)}
-    return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n" + DONE
+    return b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n"

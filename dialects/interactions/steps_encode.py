@@ -50,9 +50,14 @@ def write_conversation(
 
 
 def write_call(id_: str, name: str, arguments: str) -> JsonObject:
-    """Return a call. Arguments that are not an object are put into one, as `_raw`."""
-    written = object_of(arguments or "{}") or {"_raw": arguments}
+    """Return a call."""
+    written = write_arguments(arguments)
     return {"type": "function_call", "id": id_, "name": name, "arguments": written}
+
+
+def write_arguments(text: str) -> msgspec.Raw | JsonObject:
+    """Return the arguments of a call; what is no object is put into one, as `_raw`."""
+    return object_of(text or "{}") or {"_raw": text}
 
 
 def object_of(text: str) -> msgspec.Raw | None:

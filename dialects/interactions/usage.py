@@ -15,7 +15,7 @@ from typing import Any, Final
 from dialects.json.raw_json import dicts
 from dialects.usage.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
 
-_MODALITIES: Final = frozenset({"text", "audio", "image", "video", "document"})
+_MODALITIES: Final = frozenset({"None", "text", "audio", "image", "video", "document"})
 _SEARCH: Final = "google_search"
 
 
@@ -106,7 +106,7 @@ def _tokens(usage: UsageMembers, name: str, modality: str) -> int:
         word = row.get("modality")
         if word == modality:
             tokens += usage.count("tokens", row) or 0
-        elif modality == "audio" and word not in _MODALITIES:
+        elif modality == "audio" and str(word) not in _MODALITIES:
             _note_unknown(usage, f"{name}.modality={str(word)[:40]}")
     return tokens
 

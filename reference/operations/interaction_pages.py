@@ -109,8 +109,8 @@ INTERACTIONS: Final = ReferencePage(
 }""",
     notes=(
         _(
-            "When streaming, step.start, step.delta and step.stop carry the steps. The last event "
-            "is interaction.completed, without them, or error; then data: [DONE]."
+            "When streaming, step.start, step.delta and step.stop carry the steps. Then come "
+            "interaction.completed, without them, and data: [DONE]; or else error."
         ),
         _("status is completed, requires_action when functions are called, or incomplete."),
     ),

@@ -89,6 +89,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "bedrock": "aws.bedrock",
         "vertex": "gcp.vertex_ai",
         "gemini": "gcp.gemini",
+        "gemini_interactions": "gcp.gemini",
         "kimi": "moonshot_ai",
         "mistral": "mistral_ai",
         "xai": "x_ai",

@@ -584,7 +584,8 @@ class Interactions(Speaker):
     def streamed(self, raw: bytes) -> SpokenAnswer:
         steps: list[dict[str, Any]] = []
         arguments: dict[int, str] = {}
-        opened, done, last, error = -1, False, {}, None
+        last: dict[str, Any] = {}
+        opened, done, error = -1, False, None
         for event, data in frames(raw):
             assert not done
             if data == "[DONE]":
@@ -638,7 +639,8 @@ class Interactions(Speaker):
 
 
 SPEAKERS: dict[str, Speaker] = {
-    speaker.name: speaker for speaker in (OpenAI(), Responses(), Anthropic(), Gemini())
+    speaker.name: speaker
+    for speaker in (OpenAI(), Responses(), Anthropic(), Gemini(), Interactions())
 }
 # What a channel must be so that the fake is asked in that dialect.
 UPSTREAMS: dict[str, dict[str, Any]] = {
@@ -646,8 +648,17 @@ UPSTREAMS: dict[str, dict[str, Any]] = {
     "responses": {"provider": "openai", "upstream_model": "o4-mini"},
     "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
     "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
+    "interactions": {"provider": "gemini_interactions", "upstream_model": "gemini-2.5-flash"},
 }
 # What the fake's books call the dialect.
 BOOKED = {
     "openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "gemini",
+    "interactions": "interactions",
 }  # fmt: skip
+
+
+def spoken_at(client: str, upstream: str) -> str:
+    """The dialect in which a client's request reaches an upstream: a channel of Gemini speaks its
+    client's, whichever of Google's two that is.
+    """
+    return client if (client, upstream) == ("interactions", "gemini") else upstream

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from dialects.chat.chat import JsonObject
+from dialects.interactions.steps_encode import write_arguments
 from dialects.json.raw_json import as_text, members_of, object_of
 
 
@@ -56,7 +57,7 @@ class _Step:
     def whole(self) -> JsonObject:
         self._close_text()
         if self._arguments:
-            self._step["arguments"] = members_of("".join(self._arguments).encode())
+            self._step["arguments"] = write_arguments("".join(self._arguments))
         return self._step
 
     def _close_text(self) -> None:

@@ -149,12 +149,13 @@ class _RequestWriter:
         """Return whether to request summaries, by what each dialect shows its clients: chat always
         shows reasoning, messages if it was requested, responses if a summary was.
         """
-        settings = self._request.reasoning
+        settings, thinking = self._request.reasoning, thinks(self._request)
+        if thinking is False:
+            return None
         if self._request.dialect == "responses":
             return True if settings is not None and settings.summary is not None else None
-        if self._request.dialect == "openai":
-            return None if thinks(self._request) is False else True
-        return thinks(self._request) or None
+        known = "thinking_level" in self._upstream.flags or self._upstream.budget_max is not None
+        return True if thinking or (self._request.dialect == "openai" and known) else None
 
     def _write_form(self, body: JsonObject) -> None:
         request, forms = self._request, []

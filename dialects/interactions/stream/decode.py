@@ -46,6 +46,8 @@ class Decoder(FrameDecoder):
         self._translate = translate
         self._builder = StepsBuilder()
         self._begun: JsonObject = {}
+        # The step that has not stopped.
+        self._open: int | None = None
         self.response: bytes | None = None
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:
@@ -54,8 +56,10 @@ class Decoder(FrameDecoder):
 
     def length_notice(self) -> bytes:
         """Return the frames that end the stream as if it had reached its length (F18)."""
+        stop = b"" if self._open is None else write_event("step.stop", {"index": self._open})
         interaction = {"id": ""} | self._begun | {"status": "incomplete"}
-        return write_event("interaction.completed", {"interaction": interaction}) + errors.DONE
+        last = write_event("interaction.completed", {"interaction": interaction})
+        return stop + last + errors.DONE
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
@@ -91,10 +95,12 @@ class Decoder(FrameDecoder):
             case "step.delta":
                 return Step(raw, self._add(event))
             case "step.start":
+                self._open = event.index
                 if not self._translate:
                     self._builder.start(event.index, members_of(event.step))
                 return Step(raw, reader.start(event.index, event.step))
             case "step.stop":
+                self._open = None
                 return Step(raw, reader.stop(event.index))
             case "interaction.created" | "interaction.completed":
                 return self._read_interaction(frame, event)

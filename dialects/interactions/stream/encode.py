@@ -3,7 +3,7 @@
     START   first event  -> interaction.created, interaction.status_update
     STEP    step.start -> its step.delta -> step.stop; one open at a time
     END     end          -> interaction.completed, [DONE]
-            fail         -> error, [DONE]
+            fail         -> error
 
 While a tool call is open, everything else waits until it closes: the first call streams, later ones
 are written in turn. A foreign seal is the signature of a thought too, with its owner's mark.

@@ -353,7 +353,7 @@ def test_registry() -> None:
         "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
         "groq", "cerebras", "together", "fireworks", "deepinfra", "ollama", "vllm", "lm_studio",
         "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
-        "perplexity", "bedrock", "vertex",
+        "perplexity", "bedrock", "vertex", "gemini_interactions",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
