@@ -87,6 +87,8 @@ def test_bad_base_url(base_url: str) -> None:
             "stream_generate_content",
             f"{GEMINI}/models/m-1:streamGenerateContent?alt=sse",
         ),
+        ("gemini", "", "interactions", f"{GEMINI}/interactions"),
+        ("gemini_interactions", "", "interactions", f"{GEMINI}/interactions"),
         ("gemini", "", "gemini_count_tokens", f"{GEMINI}/models/m-1:countTokens"),
         ("gemini", "", "embed_content", f"{GEMINI}/models/m-1:embedContent"),
         ("gemini", "", "batch_embed_contents", f"{GEMINI}/models/m-1:batchEmbedContents"),
