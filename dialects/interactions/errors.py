@@ -10,25 +10,25 @@ import msgspec
 
 from dialects.chat.chat import JsonObject
 from dialects.errors.api_errors import name_request
-from dialects.errors.errors import KINDS, ErrorKind
+from dialects.errors.errors import GEMINI_STATUSES, KINDS, ErrorKind
 from dialects.errors.google_errors import read as read
 from dialects.errors.google_errors import read_object as read_object
 from dialects.errors.google_errors import status_of as status_of
 
 DONE: Final = b"event: done\ndata: [DONE]\n\n"
 
-_BY_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+# By the word that Google's older form has for it.
+_CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        401: "authentication",
-        402: "payment_required",
-        403: "permission_denied",
-        404: "not_found",
-        408: "gateway_timeout",
-        429: "rate_limit_exceeded",
-        499: "cancelled",
-        501: "not_implemented",
-        503: "service_unavailable",
-        504: "gateway_timeout",
+        "UNAUTHENTICATED": "authentication",
+        "PERMISSION_DENIED": "permission_denied",
+        "NOT_FOUND": "not_found",
+        "RESOURCE_EXHAUSTED": "rate_limit_exceeded",
+        "DEADLINE_EXCEEDED": "gateway_timeout",
+        "UNAVAILABLE": "service_unavailable",
+        "CANCELLED": "cancelled",
+        "UNIMPLEMENTED": "not_implemented",
+        "INTERNAL": "internal",
     }
 )
 
@@ -37,8 +37,9 @@ def code_of(kind: ErrorKind) -> str:
     """Return the dialect's code of a kind."""
     if kind in ("model_not_found", "model_retired"):
         return "model_not_found"
-    status = KINDS[kind].status
-    return _BY_STATUS.get(status, "invalid_request" if status < 500 else "internal")
+    if KINDS[kind].status == 402:
+        return "payment_required"
+    return _CODES.get(GEMINI_STATUSES.get(kind, ""), "invalid_request")
 
 
 def write_error(kind: ErrorKind, message: str) -> JsonObject:

@@ -72,7 +72,8 @@ class Decoder(FrameDecoder):
         except ReadFault:
             return self._read_word(frame, data.strip())
         if self.complete:
-            return Step(raw, [])
+            # Nothing belongs to the answer any more (F30).
+            return Step(b"", [])
         return self._read_event(frame, event)
 
     def _read_word(self, frame: Frame, word: bytes) -> Step:
