@@ -14,6 +14,7 @@ from dialects.endpoints.completions.codec import CompletionsCodec
 from dialects.endpoints.edits import EditsCodec
 from dialects.errors.errors import ErrorKind
 from dialects.gemini.codec import GenerateContentCodec
+from dialects.interactions.codec import InteractionsCodec
 from dialects.openai.codec import ChatCompletionsCodec
 from dialects.openai.errors import render
 from dialects.responses.codec import CompactCodec, ResponsesCodec
@@ -41,6 +42,7 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
         "responses": ResponsesCodec(),
         "anthropic": MessagesCodec(),
         "gemini": GenerateContentCodec(),
+        "interactions": InteractionsCodec(),
     }
 )
 # Those that requests can be translated to.

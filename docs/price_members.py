@@ -16,6 +16,7 @@ _TITLES = {
     "anthropic": "Messages",
     "gemini": "Gemini",
     "converse": "Converse",
+    "interactions": "Interactions",
     "realtime": "Realtime",
     "unary": "Embeddings, images, speech, transcriptions",
 }
@@ -52,6 +53,8 @@ def page() -> str:
             ("Tools of Messages", request_members.MESSAGES_TOOLS),
             ("Gemini", request_members.GENERATE),
             ("Tools of Gemini", request_members.GENERATE_TOOLS),
+            ("Interactions", request_members.INTERACTIONS),
+            ("Tools of Interactions", request_members.INTERACTIONS_TOOLS),
         )
     )
     return f"{_HEAD}## Usage\n\n{usage}## Requests\n\n{requests}".rstrip() + "\n"

@@ -23,6 +23,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "image_edits": "/v1/images/edits",
     "image_generations": "/v1/images/generations",
     "image_variations": "/v1/images/variations",
+    "interactions": "/v1beta/interactions",
     "jimeng_videos": "/jimeng",
     "kling_image2video": "/kling/v1/videos/image2video",
     "kling_text2video": "/kling/v1/videos/text2video",

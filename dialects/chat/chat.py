@@ -9,8 +9,8 @@ Every dialect is converted to and from these types; no dialect knows another.
 If both ends speak the same dialect and nothing must change, none of this runs: the bytes are
 forwarded.
 
-Each dialect package (openai, responses, anthropic, gemini) has exactly these functions, and its
-`codec.py` offers them as one `codec.Codec`:
+Each dialect package (openai, responses, anthropic, gemini, interactions) has exactly these
+functions, and its `codec.py` offers them as one `codec.Codec`:
 
     request/read.read(raw) -> ChatFacts      the facts about a request that is forwarded
     request/read.edit(facts, upstream_model) -> bytes
@@ -54,7 +54,7 @@ from dialects.chat.events import FinishReason, Seal, Source, TokenLogprob
 from dialects.usage.usage import Counts
 
 # Amazon's Converse is a dialect of upstreams alone.
-Dialect = Literal["openai", "responses", "anthropic", "gemini", "converse"]
+Dialect = Literal["openai", "responses", "anthropic", "gemini", "interactions", "converse"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # How long the provider is asked to cache everything before the mark.
@@ -239,6 +239,7 @@ SearchForm = Literal[
     "anthropic",  # tools: web_search_20250305
     "responses",  # tools: web_search
     "gemini",  # tools: googleSearch
+    "interactions",  # tools: google_search
     "web_search_options",  # openai's search models
     "search_parameters",  # Grok
     "enable_search",  # Qwen

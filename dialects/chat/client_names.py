@@ -41,7 +41,7 @@ _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
 # Those that Grok alone has.
 _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
 # Search forms that are tools. The other forms request a search for this answer.
-_SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini"})
+_SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini", "interactions"})
 # Hosted tools that an agent can do without, by the prefixes of their types. A tool search is not
 # needed because all tools are offered at once.
 _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
@@ -49,6 +49,7 @@ _OPTIONAL: Final[Mapping[Dialect, tuple[str, ...]]] = MappingProxyType(
 )
 # Fields that every dialect except gemini names as we do are not listed.
 _GENERATION: Final = "generationConfig."
+_CONFIG: Final = "generation_config."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
     {
         "openai": {
@@ -88,6 +89,18 @@ _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
             "modalities": _GENERATION + "responseModalities",
             "audio": _GENERATION + "speechConfig",
             "reasoning": _GENERATION + "thinkingConfig",
+        },
+        "interactions": {
+            "tool_choice": _CONFIG + "tool_choice",
+            "temperature": _CONFIG + "temperature",
+            "top_p": _CONFIG + "top_p",
+            "seed": _CONFIG + "seed",
+            "stop": _CONFIG + "stop_sequences",
+            "output_cap": _CONFIG + "max_output_tokens",
+            "output_form": "response_format",
+            "modalities": "response_format",
+            "audio": _CONFIG + "speech_config",
+            "reasoning": _CONFIG + "thinking_level",
         },
     }
 )

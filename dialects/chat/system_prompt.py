@@ -8,6 +8,7 @@ openai      the first of `messages` that are system or developer
 responses   `instructions`; `replace` takes such items out of `input` too
 anthropic   `system`
 gemini      `systemInstruction`
+interactions `system_instruction`
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,11 @@ def _gemini(members: Members, text: str, mode: PromptMode) -> None:
     members[spelling] = {**content, "parts": _insert(parts, {"text": text}, mode)}
 
 
+def _interactions(members: Members, text: str, mode: PromptMode) -> None:
+    name = "system_instruction"
+    members[name] = _join(_text(members.get(name)), text, mode)
+
+
 def _converse(members: Members, text: str, mode: PromptMode) -> None:
     blocks = None if mode == "replace" else _items(members.get("system"))
     members["system"] = _insert(blocks or [], {"text": text}, mode)
@@ -97,6 +103,7 @@ _PUT: Final[Mapping[Dialect, Callable[[Members, str, PromptMode], None]]] = Mapp
         "responses": _responses,
         "anthropic": _anthropic,
         "gemini": _gemini,
+        "interactions": _interactions,
         "converse": _converse,
     }
 )

@@ -25,6 +25,7 @@ Operation = Literal[
     "converse_stream",
     "generate_content",
     "stream_generate_content",
+    "interactions",
     "gemini_count_tokens",
     "embed_content",
     "batch_embed_contents",
@@ -55,6 +56,7 @@ _CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
     "responses": ("responses", "responses"),
     "anthropic": ("messages", "messages"),
     "gemini": ("generate_content", "stream_generate_content"),
+    "interactions": ("interactions", "interactions"),
     "converse": ("converse", "converse_stream"),
 }
 

@@ -65,6 +65,12 @@ GENERATE: Final = _table(
         safety_settings seed should_return_http_response stop_sequences store temperature
         tool_config top_k top_p""",
 )
+INTERACTIONS: Final = _table(
+    condition="service_tier",
+    meter="""input system_instruction generation_config response_format response_mime_type
+        response_modalities tools cached_content previous_interaction_id model background""",
+    free="continuation_token environment labels safety_settings store stream webhook_config",
+)
 # The tools that a request may name, by their type or member: what they cost besides their tokens.
 RESPONSES_TOOLS: Final = _table(
     meter="web_search web_search_2025_08_26 web_search_preview web_search_preview_2025_03_11",
@@ -89,7 +95,11 @@ GENERATE_TOOLS: Final = _table(
         retrieval""",
     free="code_execution computer_use function_declarations mcp_servers url_context",
 )
-
+INTERACTIONS_TOOLS: Final = _table(
+    meter="google_search",
+    review="google_maps file_search retrieval",
+    free="function code_execution computer_use mcp_server url_context",
+)
 
 _DATE: Final = re.compile(r"(_\d+)+$")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
@@ -105,6 +115,8 @@ def unpriced_members(dialect: str, body: Body) -> list[str]:
         return unpriced + _unpriced_tools(body, MESSAGES_TOOLS)
     if dialect == "responses":
         return _unpriced_tools(body, RESPONSES_TOOLS)
+    if dialect == "interactions":
+        return _unpriced_tools(body, INTERACTIONS_TOOLS)
     if dialect == "gemini":
         return _unpriced_of_gemini(body)
     return []

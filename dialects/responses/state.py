@@ -6,19 +6,26 @@ Items are stored as the received JSON. Instructions apply to their own call only
 stored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from dialects.chat.chat import JsonObject
+from dialects.chat.kept import (
+    NOTHING_REFERRED,
+    KeptItem,
+    KeptResponse,
+    Referred,
+    output_of,
+)
 from dialects.json.body import Body
 from dialects.json.lone_surrogates import make_readable
 from dialects.json.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
+PREVIOUS: Final = "previous_response_id"
 # Items that only the account that made them can read, or that represent work of its server tools.
 _TIED: Final = frozenset(
     {"reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "item_reference"}
@@ -26,63 +33,19 @@ _TIED: Final = frozenset(
 _OF_ITEMS: Final = frozenset({"message", "function_call", "function_call_output"})
 
 
-class KeptResponse(msgspec.Struct, frozen=True):
-    """A response and the conversation before it. `channel` is where it is stored too, "" for
-    nowhere: requests to that channel may refer to it by id. `unseen_tokens` are reasoning tokens,
-    which may be read again if it is referred to. `session` is the id and the name of its session.
-    """
-
-    response: msgspec.Raw
-    items: list[msgspec.Raw]
-    channel: str = ""
-    unseen_tokens: int = 0
-    session: tuple[str, str] | None = None
-
-    @property
-    def conversation(self) -> list[msgspec.Raw]:
-        """All items until the end of the response."""
-        return [*self.items, *_output(self.response)]
-
-
-class KeptItem(msgspec.Struct, frozen=True):
-    """A stored item of a response, which a request may reference by its id. `channel`: see
-    KeptResponse."""
-
-    item: msgspec.Raw
-    channel: str = ""
-
-
-_stored_decoder = msgspec.json.Decoder(KeptResponse)
-_kept_item = msgspec.json.Decoder(KeptItem)
-# By id; None stays last.
-Referred = Mapping[str, KeptItem | None]
-_NOTHING: Final[Referred] = MappingProxyType({})
-
-
 class _Response(msgspec.Struct):
     id: str = ""
     object: str = ""
     status: str = ""
-    output: msgspec.Raw = msgspec.Raw(b"[]")
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _response = msgspec.json.Decoder(_Response)
 
 
-def decode_kept(content: bytes) -> KeptResponse:
-    """Decode what `keep` wrote."""
-    return _stored_decoder.decode(content)
-
-
-def read_item(content: bytes) -> KeptItem:
-    """Decode what `keep_items` wrote."""
-    return _kept_item.decode(content)
-
-
 def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
     """Return the ids of a response's items that `keep` stores, and the data to store of each."""
-    for raw in _output(msgspec.Raw(make_readable(response))):
+    for raw in output_of(msgspec.Raw(make_readable(response))):
         id_ = members_of(raw).get("id")
         if isinstance(id_, str) and id_:
             yield id_, _encode(KeptItem(raw, channel))
@@ -93,7 +56,7 @@ def keep(
     response: bytes,
     earlier: KeptResponse | None,
     channel: str,
-    referred: Referred = _NOTHING,
+    referred: Referred = NOTHING_REFERRED,
     session: tuple[str, str] | None = None,
 ) -> tuple[str, bytes] | None:
     """Return the id of a response, and the data to store; None if it has no id or has failed.
@@ -120,7 +83,7 @@ def keep(
     return answer.id, _encode(stored)
 
 
-def input_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
+def input_items(body: Body, referred: Referred = NOTHING_REFERRED) -> list[msgspec.Raw]:
     """Return the items of a request's own input, with references replaced by their items."""
     raw_input = body.value("input")
     if raw_input is None:
@@ -146,11 +109,13 @@ def _resolve_reference(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | No
     return None if stored is None else stored.item
 
 
-def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred = _NOTHING) -> bytes:
+def continue_body(
+    body: Body, items: Sequence[msgspec.Raw], referred: Referred = NOTHING_REFERRED
+) -> bytes:
     """Return the body of a request that continues `items`: they precede its own input, and
     references to items in `referred` are resolved."""
     whole = _encode([*items, *input_items(body, referred)])
-    return body.splice({"input": whole, "previous_response_id": None})
+    return body.splice({"input": whole, PREVIOUS: None})
 
 
 def make_portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
@@ -192,10 +157,6 @@ def _make_item_portable(raw: msgspec.Raw) -> msgspec.Raw | None:
     if kind not in _OF_ITEMS or "id" not in item:
         return raw
     return msgspec.Raw(_encode({name: value for name, value in item.items() if name != "id"}))
-
-
-def _output(response: msgspec.Raw) -> list[msgspec.Raw]:
-    return _raws.decode(_response.decode(response).output)
 
 
 def _reasoning_tokens(usage: msgspec.Raw) -> int:

@@ -6,6 +6,7 @@ what a client writes into its metadata or prompt.
     openai      service_tier                 of the answer, or of a chunk
     responses   service_tier                 of the response, whole or inside an event
     anthropic   usage.service_tier           of the message, whole or inside message_start
+    interactions service_tier                of the interaction, whole or inside an event
 
 A value that is not a text is returned as JSON, and is an unknown tier (P28).
 """
@@ -20,6 +21,7 @@ class _Place(msgspec.Struct):
     usage: msgspec.Raw = _NOTHING
     response: msgspec.Raw = _NOTHING
     message: msgspec.Raw = _NOTHING
+    interaction: msgspec.Raw = _NOTHING
 
 
 _decoder = msgspec.json.Decoder(_Place)
@@ -35,7 +37,8 @@ def tier_of_answer(raw: bytes) -> str:
     if NAME not in raw:
         return ""
     answer = _place(raw)
-    return _tier_at(answer) or _tier_at(_place(answer.response)) or _tier_at(_place(answer.message))
+    inner = (answer.response, answer.message, answer.interaction)
+    return _tier_at(answer) or next(filter(None, (_tier_at(_place(raw)) for raw in inner)), "")
 
 
 def tier_of_frames(raw: bytes) -> str:

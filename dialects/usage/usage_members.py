@@ -267,6 +267,31 @@ GEMINI: Final[Mapping[str, Member]] = MappingProxyType(
     }
 )
 
+INTERACTIONS: Final[Mapping[str, Member]] = MappingProxyType(
+    {
+        "total_input_tokens": _meter("in_text"),
+        "total_output_tokens": _meter("out_text"),
+        "total_thought_tokens": _meter("out_reasoning"),
+        "total_tool_use_tokens": _meter("in_text"),
+        "total_cached_tokens": _meter("in_cache_read, in_audio_cached, in_image_cached"),
+        "total_tokens": _free(_SUM),
+        "initial_input_tokens": _free(_INSIDE),
+        **{
+            f"{details}[].{name}": _meter(meters)
+            for details, meters in (
+                ("input_tokens_by_modality", "in_text, in_audio, in_image"),
+                ("cached_tokens_by_modality", "in_cache_read, in_audio_cached, in_image_cached"),
+                ("output_tokens_by_modality", "out_text, out_audio, out_image"),
+                ("tool_use_tokens_by_modality", "in_text, in_audio, in_image"),
+            )
+            for name in ("modality", "tokens")
+        },
+        "grounding_tool_count[].type": _meter("searches"),
+        "grounding_tool_count[].count": _meter("searches"),
+        "cost": _free(_COST, "Weir"),
+    }
+)
+
 REALTIME: Final[Mapping[str, Member]] = MappingProxyType(
     {
         "input_tokens": _meter("in_text"),
@@ -343,6 +368,7 @@ TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "anthropic": ANTHROPIC,
     "gemini": GEMINI,
     "converse": CONVERSE,
+    "interactions": INTERACTIONS,
     "realtime": REALTIME,
     "unary": UNARY,
 }

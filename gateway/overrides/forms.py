@@ -30,6 +30,7 @@ _APIS: Final[dict[Dialect, Any]] = {
     "responses": _("Parameters of OpenAI responses"),
     "anthropic": _("Parameters of Anthropic messages"),
     "gemini": _("Parameters of Google generateContent"),
+    "interactions": _("Parameters of Google Interactions"),
     "converse": _("Parameters of Amazon Converse"),
 }
 _MODES: Final = [

@@ -97,6 +97,14 @@ _PROTECTED: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
             generationConfig.imageConfig generationConfig.mediaResolution
             """
         ),
+        "interactions": _words(
+            """
+            model models input stream max_cost tools cached_content previous_interaction_id agent
+            background service_tier response_format response_modalities store continuation_token
+            generation_config.max_output_tokens generation_config.speech_config
+            generation_config.image_config
+            """
+        ),
         "converse": _words(
             """
             messages system inferenceConfig.maxTokens toolConfig serviceTier performanceConfig

@@ -1,7 +1,16 @@
 """Google's Gemini API. Its key goes into a header: in a query it would stand in logs."""
 
+from typing import Final
+
 from gateway.providers.provider import Auth, Provider, Spoken
 
+_AUTH: Final = Auth("x-goog-api-key")
+# The revision of the wire that dialects/interactions speaks, which Google's own client names too.
+INTERACTIONS: Final = Spoken(
+    paths={"interactions": "/interactions", "models": "/models"},
+    auth=_AUTH,
+    headers={"api-revision": "2026-05-20"},
+)
 PROVIDER = Provider(
     name="gemini",
     label="Google Gemini",
@@ -20,8 +29,9 @@ PROVIDER = Provider(
                 "video_tasks": "",
                 "models": "/models",
             },
-            auth=Auth("x-goog-api-key"),
-        )
+            auth=_AUTH,
+        ),
+        "interactions": INTERACTIONS,
     },
     # The name that the picture model is asked by, and the one that it has.
     aliases={"nano-banana-pro": "gemini-3-pro-image-preview"},

@@ -23,12 +23,15 @@ from dialects.chat.chat import Dialect
 _FIRST: Final[Mapping[Dialect, Mapping[str, str]]] = {
     "anthropic": {"limit": "1000"},
     "gemini": {"pageSize": "1000"},
+    "interactions": {"pageSize": "1000"},
     "converse": {"maxResults": "1000"},
 }
 _LISTS: Final[Mapping[Dialect, str]] = {
     "gemini": "models",
+    "interactions": "models",
     "converse": "inferenceProfileSummaries",
 }
+_GOOGLE: Final[frozenset[Dialect]] = frozenset({"gemini", "interactions"})
 # Generation methods that the hub supports. Models with others create images or films by calls that
 # it does not relay.
 _METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedContents"})
@@ -62,9 +65,9 @@ def read_page(dialect: Dialect, body: Any) -> ListedPage:
     if dialect == "openai" and isinstance(body, list) and body:
         body = {"data": body}
     rows = body.get(_LISTS.get(dialect, "data")) if isinstance(body, dict) else None
-    if rows is None and dialect == "gemini" and isinstance(body, dict):
+    if rows is None and dialect in _GOOGLE and isinstance(body, dict):
         rows = body.get("publisherModels")
-    if dialect == "gemini" and isinstance(body, dict) and body == {}:
+    if dialect in _GOOGLE and isinstance(body, dict) and body == {}:
         rows = []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise NotAList
@@ -79,7 +82,7 @@ def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
         # A customer's own profile is asked for by its ARN.
         own = row.get("type") == "APPLICATION"
         return row.get("inferenceProfileArn" if own else "inferenceProfileId")
-    return row.get("name" if dialect == "gemini" else "id")
+    return row.get("name" if dialect in _GOOGLE else "id")
 
 
 def _bare(name: str) -> str:
@@ -101,7 +104,7 @@ def _next(dialect: Dialect, body: Mapping[str, Any]) -> str:
     more: dict[str, str] = {}
     if dialect == "anthropic" and body.get("has_more") and body.get("last_id"):
         more = {"after_id": str(body["last_id"])}
-    elif dialect == "gemini" and body.get("nextPageToken"):
+    elif dialect in _GOOGLE and body.get("nextPageToken"):
         more = {"pageToken": str(body["nextPageToken"])}
     elif dialect == "converse" and body.get("nextToken"):
         more = {"nextToken": str(body["nextToken"])}

@@ -11,6 +11,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from reference.operations.chat_pages import CHAT, COMPACT, RESPONSES, STORED
+from reference.operations.interaction_pages import INTERACTIONS, STORED_INTERACTIONS
 from reference.operations.list_pages import (
     BALANCE,
     COUNT,
@@ -62,8 +63,9 @@ from reference.operations.video_pages import (
     VIDEOS,
 )
 
+GOOGLE_CHATS: Final = (GEMINI, INTERACTIONS, STORED_INTERACTIONS)
 GROUPS: Final[tuple[Group, ...]] = (
-    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
+    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, *GOOGLE_CHATS)),
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
     Group(
         _("Images and audio"),

@@ -16,6 +16,7 @@ import msgspec
 from billing.currency.money import format_usd
 from dialects.anthropic import usage as anthropic
 from dialects.gemini import usage as gemini
+from dialects.interactions import usage as interactions
 from dialects.json.body import Body
 from dialects.json.json_repair import read_answer_body
 from dialects.openai import usage as openai
@@ -26,6 +27,8 @@ from dialects.streams.stream import write_data
 from dialects.usage.usage import Counts
 
 _NAMES: Final = ("usage", "usageMetadata")
+# What the last event of a stream holds as a whole, and how its usage is written.
+_WHOLES: Final = {"response": responses.encode, "interaction": interactions.encode}
 # The members that all chunks of a chat completions stream share.
 _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
@@ -62,8 +65,8 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
 
 
 def _insert_charge(raw: bytes, cost: str) -> bytes | None:
-    """Insert the charge into the usage of this JSON object, or of its response. Return None if it
-    has no usage.
+    """Insert the charge into the usage of this JSON object, or of its response or interaction.
+    Return None if it has no usage.
     """
     body = read_answer_body(raw)
     if body is None:
@@ -73,9 +76,12 @@ def _insert_charge(raw: bytes, cost: str) -> bytes | None:
         if usage is not None and usage.startswith(b"{"):
             members = msgspec.json.decode(usage, type=dict[str, msgspec.Raw])
             return body.splice({name: msgspec.json.encode(members | {"cost": cost})})
-    response = body.value("response")
-    charged = None if response is None else _insert_charge(response, cost)
-    return None if charged is None else body.splice({"response": charged})
+    for name in _WHOLES:
+        whole = body.value(name)
+        charged = None if whole is None else _insert_charge(whole, cost)
+        if charged is not None:
+            return body.splice({name: charged})
+    return None
 
 
 def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
@@ -89,10 +95,11 @@ def _insert_own_usage(counts: Counts, raw: bytes, cost: str) -> bytes | None:
         return _with(body, "usage", anthropic.encode(counts), cost)
     if body.value("candidates") is not None:
         return _with(body, "usageMetadata", gemini.encode(counts), cost)
-    response = read_answer_body(body.value("response") or b"")
-    if response is None:
-        return None
-    return body.splice({"response": _with(response, "usage", responses.encode(counts), cost)})
+    for name, encode in _WHOLES.items():
+        whole = read_answer_body(body.value(name) or b"")
+        if whole is not None:
+            return body.splice({name: _with(whole, "usage", encode(counts), cost)})
+    return None
 
 
 def _with(body: Body, name: str, usage: Mapping[str, Any], cost: str) -> bytes:

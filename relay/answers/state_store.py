@@ -28,7 +28,7 @@ from relay.ledger.database import PipelinedConnection, Row, Statement
 
 log = logging.getLogger(__name__)
 
-StateKind = Literal["response", "item", "seal"]
+StateKind = Literal["response", "interaction", "item", "seal"]
 
 _BATCH_MAX: Final = 64
 # The largest state that is stored.
@@ -41,8 +41,8 @@ _Rows = list[list[Row]]
 
 
 class State(NamedTuple):
-    """A state to store: a response or one of its items under its id, or seals under the id of their
-    tool call.
+    """A state to store: a response, one of its items or an interaction under its id, or seals under
+    the id of their tool call.
     """
 
     kind: StateKind

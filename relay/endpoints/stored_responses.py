@@ -1,13 +1,16 @@
-"""Stored responses by id: show them, list their input, delete them. All data comes from our own
-store. A response exists only for the API key that created it, until it expires (P12). Other keys
-get the same 404, even those of the same team or person.
+"""Stored responses and interactions by id: show them, list their input, delete them. All data comes
+from our own store. One exists only for the API key that created it, until it expires (P12). Other
+keys get the same 404, even those of the same team or person.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
+from dialects.chat.kept import KeptResponse, decode_kept
 from dialects.errors.errors import RequestFault
+from dialects.json.raw_json import members_of
 from dialects.responses import state
+from relay.answers.state_store import StateKind
 from relay.endpoints.request import Request
 
 _LIMIT: Final = 20
@@ -16,7 +19,7 @@ _LIMIT_MAX: Final = 100
 
 async def show_response(request: Request) -> None:
     """Answer with a stored response, or delete it."""
-    kept = await _find(request)
+    kept = await _find(request, "response")
     if request.scope["method"] != "DELETE":
         await request.respond(bytes(kept.response))
         return
@@ -29,23 +32,47 @@ async def show_response(request: Request) -> None:
 
 async def list_input_items(request: Request) -> None:
     """Answer with the input items of a stored response."""
-    await request.respond(_page_of_items(await _find(request), _id_of(request), request.query))
+    kept = await _find(request, "response")
+    await request.respond(_page_of_items(kept, _id_of(request), request.query))
+
+
+async def show_interaction(request: Request) -> None:
+    """Answer with a stored interaction, with its input if the query asks for it, or delete it."""
+    kept, query = await _find(request, "interaction"), request.query
+    if request.scope["method"] == "DELETE":
+        states, principal = request.life.parts.states, request.principal
+        await states.drop(principal, "interaction", _id_of(request))
+        await request.respond({})
+    elif query.get("stream") == "true":
+        what = "stream cannot be true: an interaction is shown as a whole"
+        raise RequestFault("unsupported_capability", "stream", what)
+    elif query.get("include_input") == "true":
+        await request.respond(members_of(kept.response) | {"input": kept.items})
+    else:
+        await request.respond(bytes(kept.response))
+
+
+async def cancel_interaction(request: Request) -> None:
+    """Refuse: interactions do not run in the background. Raises RequestFault."""
+    await _find(request, "interaction")
+    what = "only interactions that run in the background can be cancelled; this one has ended"
+    raise RequestFault("invalid_value", None, what)
 
 
 def _id_of(request: Request) -> str:
     return request.invocation.target.model
 
 
-async def _find(request: Request) -> state.KeptResponse:
-    response_id = _id_of(request)
-    stored = await request.life.parts.states.find(request.principal, "response", [response_id])
-    if response_id not in stored:
-        raise ResponseMissing(response_id)
-    return state.decode_kept(stored[response_id])
+async def _find(request: Request, kind: StateKind) -> KeptResponse:
+    id_ = _id_of(request)
+    stored = await request.life.parts.states.find(request.principal, kind, [id_])
+    if id_ not in stored:
+        raise ResponseMissing(id_, kind)
+    return decode_kept(stored[id_])
 
 
 def _page_of_items(
-    kept: state.KeptResponse, response_id: str, query: Mapping[str, str]
+    kept: KeptResponse, response_id: str, query: Mapping[str, str]
 ) -> dict[str, object]:
     """Return a page of the input items, the newest first unless `order` is asc."""
     items = state.list_items(kept, response_id)
@@ -72,8 +99,8 @@ def _read_limit(text: str) -> int:
 
 
 class ResponseMissing(RequestFault):
-    """The same error for a response that never existed, has expired, or belongs to another key."""
+    """The same error for one that never existed, has expired, or belongs to another key."""
 
-    def __init__(self, response_id: str) -> None:
-        super().__init__("task_not_found", "response_id", response_id)
-        self.message = self.message.replace("Task", "Response", 1)
+    def __init__(self, id_: str, kind: StateKind = "response") -> None:
+        super().__init__("task_not_found", f"{kind}_id", id_)
+        self.message = self.message.replace("Task", kind.capitalize(), 1)

@@ -37,7 +37,12 @@ from relay.endpoints.generation import count_tokens, generate, refuse_not_implem
 from relay.endpoints.models import form_of, list_models, show_model
 from relay.endpoints.request import Endpoint
 from relay.endpoints.responses_socket.connection import open_responses
-from relay.endpoints.stored_responses import list_input_items, show_response
+from relay.endpoints.stored_responses import (
+    cancel_interaction,
+    list_input_items,
+    show_interaction,
+    show_response,
+)
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import ErrorResponse, error_response
 from relay.media.answers import midjourney_answers, suno_answers
@@ -115,6 +120,23 @@ _RESPONSE: Final = Endpoint(
 _RESPONSE_ITEMS: Final = Endpoint(
     list_input_items, ("GET",), "responses", "responses", shows="response_items",
     path_names="response",
+)  # fmt: skip
+_INTERACTIONS: Final = Endpoint(
+    generate, ("POST",), "interactions", "interactions", _BODY, key_in_query=True
+)
+# {g}/… about one interaction.
+_OF_INTERACTION: Final[dict[str, Endpoint]] = {
+    "interactions/{id}": Endpoint(
+        show_interaction, ("GET", "DELETE"), "interactions", "interactions", shows="interaction",
+        path_names="response", key_in_query=True,
+    ),
+    "interactions/{id}/cancel": Endpoint(
+        cancel_interaction, ("POST",), "interactions", "interactions", shows="interaction_cancel",
+        path_names="response", key_in_query=True,
+    ),
+}  # fmt: skip
+_INTERACTION_PATHS: Final = (
+    "/v1beta/interactions/", "/v1/interactions/", "/api/v1beta/interactions/",
 )  # fmt: skip
 _COMPACT: Final = Endpoint(generate, ("POST",), "responses", "responses_compact", _BODY)
 _VIDEO_LIST: Final = Endpoint(list_videos, ("GET",), operation="videos", shows="videos")
@@ -297,6 +319,9 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/anthropic/v1/messages/count_tokens": _COUNT,
         "/v1/models": _MODELS,
         "/api/v1/models": _MODELS,
+        "/v1beta/interactions": _INTERACTIONS,
+        "/v1/interactions": _INTERACTIONS,
+        "/api/v1beta/interactions": _INTERACTIONS,
         "/v1beta/models": _MODELS,
         "/api/v1beta/models": _MODELS,
         "/v1/completions": _COMPLETIONS,
@@ -411,6 +436,7 @@ _NAMING: Final = {
         *_OF_TASK.items(),
         (f"{_OPENAI_ROOT}engines/(.+)/embeddings", _ENGINE),
         ("(?:/api)?/v1(?:beta)?/models/(.+)", _MODEL),
+        *((f"{_GEMINI_ROOT}{path}", endpoint) for path, endpoint in _OF_INTERACTION.items()),
         (f"{_OPENAI_ROOT}responses/{{id}}", _RESPONSE),
         (f"{_OPENAI_ROOT}responses/{{id}}/input_items", _RESPONSE_ITEMS),
     )
@@ -453,7 +479,8 @@ def listed_rows() -> dict[str, Endpoint]:
     for root in _GEMINI_ROOTS:
         rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
         rows[f"{root}{{model}}"] = _MODEL
-        rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in _OF_VEO.items()}
+        below = (_OF_VEO | _OF_INTERACTION).items()
+        rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in below}
     rows["/api/v1/models/{model}"] = _MODEL
     for root in ("/kling/v1/", "/v1/"):
         rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
@@ -483,6 +510,8 @@ def is_claimed(path: str) -> bool:
 def dialect_of(path: str) -> Dialect:
     """Return the dialect of errors for a path without a row."""
     path = _canonical(path)
+    if path.startswith(_INTERACTION_PATHS):
+        return "interactions"
     if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
         return "gemini"
     return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"

@@ -1,7 +1,8 @@
-"""A request in the responses dialect, and the conversation that it continues.
+"""A request in the responses or the interactions dialect, and the conversation that it continues.
 
 previous_response_id     looked up in our own store for the key that created it; another key's is
-item_reference           missing, because all keys share the provider's account
+previous_interaction_id  missing, because all keys share the provider's account
+item_reference
 at the channel that      the unchanged bytes: the provider knows the id
 stored it
 at any other channel     the conversation is placed before the input, and each item in the place of
@@ -10,31 +11,71 @@ at any other channel     the conversation is placed before the input, and each i
 The answer is stored with its conversation unless the client or the organisation forbids it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from dialects.chat.chat import Dialect
+from dialects.chat.kept import KeptItem, KeptResponse, Referred, decode_kept, read_item
 from dialects.codec import Codec, Target
 from dialects.errors.errors import RequestFault, quote_value
-from dialects.responses import state
-from dialects.responses.request.read import ChatFacts
-from dialects.responses.state import KeptItem, KeptResponse
-from relay.answers.state_store import State
+from dialects.interactions import state as interactions
+from dialects.interactions.request.read import ChatFacts as InteractionFacts
+from dialects.json.body import Body
+from dialects.responses import state as responses
+from dialects.responses.request.read import ChatFacts as ResponseFacts
+from relay.answers.state_store import State, StateKind
 from relay.requests.context import RequestContext
 from relay.requests.sessions import Session, opening_session
 
-_PREVIOUS: Final = "previous_response_id"
+ContinuedFacts = ResponseFacts | InteractionFacts
+
+
+class _States(Protocol):
+    """How a dialect stores a conversation and continues it: its `state`."""
+
+    def keep(
+        self,
+        body: Body,
+        response: bytes,
+        earlier: KeptResponse | None,
+        channel: str,
+        referred: Referred,
+        session: tuple[str, str] | None,
+    ) -> tuple[str, bytes] | None: ...
+    def keep_items(self, response: bytes, channel: str) -> Iterator[tuple[str, bytes]]: ...
+    def continue_body(
+        self, body: Body, items: Sequence[msgspec.Raw], referred: Referred
+    ) -> bytes: ...
+    def make_portable(self, items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]: ...
+    def make_references_portable(self, referred: Referred) -> Referred: ...
+
+
+class _Form(NamedTuple):
+    """A dialect with stored conversations: how it stores them, the kind of its states, and the
+    member that names what a request continues.
+    """
+
+    states: _States
+    kind: StateKind
+    previous: str
+
+
+_FORMS: Final[Mapping[Dialect, _Form]] = {
+    "responses": _Form(responses, "response", responses.PREVIOUS),
+    "interactions": _Form(interactions, "interaction", interactions.PREVIOUS),
+}
 # What only its own provider can interpret.
-_ELSEWHERE: Final = ("prompt", "conversation")
+_ELSEWHERE: Final = ("prompt", "conversation", "cached_content")
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
-    "previous_response_id does not name a stored response: responses are stored for {hours} hours, "
+    "{previous} does not name a stored {kind}: {kind}s are stored for {hours} hours, "
     "and not with store: false; send the whole conversation in `input`"
 )
 _NOTHING_KEPT: Final = (
-    "previous_response_id cannot be used: no responses are stored for this key (its organisation's "
+    "{previous} cannot be used: no {kind}s are stored for this key (its organisation's "
     "retention is 0, or the key stores no content); send the whole conversation in `input`"
 )
 _NO_ITEM: Final = (
@@ -54,9 +95,11 @@ class Continuation:
         "_codec",
         "_earlier",
         "_keeps",
+        "_kind",
         "_opens",
         "_own_facts",
         "_referred",
+        "_states",
         "facts",
         "previous_id",
         "session",
@@ -64,8 +107,8 @@ class Continuation:
 
     def __init__(
         self,
-        codec: Codec[ChatFacts],
-        own_facts: ChatFacts,
+        codec: Codec[Any],
+        own_facts: ContinuedFacts,
         earlier: KeptResponse | None,
         referred: Mapping[str, KeptItem],
         *,
@@ -73,6 +116,8 @@ class Continuation:
         opens: tuple[str, str],
     ) -> None:
         self._codec = codec
+        form = _FORMS[codec.name]
+        self._states, self._kind = form.states, form.kind
         # From the body as received.
         self._own_facts = own_facts
         # The response that it continues, and the items that it refers to.
@@ -86,7 +131,7 @@ class Continuation:
         # The request's own, which those that continue its answer inherit.
         self.session: Session | None = None
         # From everything that the model will read.
-        self.facts = own_facts
+        self.facts: ContinuedFacts = own_facts
         if earlier is not None or referred:
             before = [] if earlier is None else earlier.conversation
             unseen = 0 if earlier is None else earlier.unseen_tokens
@@ -108,16 +153,16 @@ class Continuation:
             return self._opens if self._keeps else None
         return self._earlier.session
 
-    def facts_for(self, channel_id: str) -> ChatFacts:
+    def facts_for(self, channel_id: str) -> ContinuedFacts:
         """Return the facts for a channel of the same dialect."""
         earlier, referred = self._earlier, self._referred
         made_at = {kept.channel for kept in (earlier, *referred.values()) if kept is not None}
         if made_at <= {channel_id}:
             return self._own_facts
-        before = [] if earlier is None else state.make_portable(earlier.conversation)
-        return self._with(before, state.make_references_portable(referred))
+        before = [] if earlier is None else self._states.make_portable(earlier.conversation)
+        return self._with(before, self._states.make_references_portable(referred))
 
-    def facts_alone(self) -> ChatFacts | None:
+    def facts_alone(self) -> ContinuedFacts | None:
         """Return the facts for a channel that knows nothing about the conversation and stores
         nothing; None if only its provider has the content of the input.
         """
@@ -126,9 +171,10 @@ class Continuation:
             return None
         before = [] if self._earlier is None else self._earlier.conversation
         whole = self._with(
-            state.make_portable(before), state.make_references_portable(self._referred)
+            self._states.make_portable(before),
+            self._states.make_references_portable(self._referred),
         )
-        return self._codec.read(whole.body.splice({"store": b"false"}), _NO_TARGET)
+        return self._read(whole.body.splice({"store": b"false"}))
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
         """Return the states to store of its answer; `stored_at` is the channel that has it too, or
@@ -137,20 +183,23 @@ class Continuation:
         if not self._keeps:
             return ()
         session = None if self.session is None else (str(self.session.id), self.session.name)
-        kept = state.keep(
+        kept = self._states.keep(
             self._own_facts.body, response, self._earlier, stored_at, self._referred, session
         )
         if kept is None:
             return ()
-        items = [State("item", *item) for item in state.keep_items(response, stored_at)]
-        return [State("response", *kept), *items]
+        items = [State("item", *item) for item in self._states.keep_items(response, stored_at)]
+        return [State(self._kind, *kept), *items]
 
-    def _with(self, items: Sequence[msgspec.Raw], referred: state.Referred) -> ChatFacts:
-        whole = state.continue_body(self._own_facts.body, items, referred)
-        return self._codec.read(whole, _NO_TARGET)
+    def _with(self, items: Sequence[msgspec.Raw], referred: Referred) -> ContinuedFacts:
+        return self._read(self._states.continue_body(self._own_facts.body, items, referred))
+
+    def _read(self, raw: bytes) -> ContinuedFacts:
+        facts: ContinuedFacts = self._codec.read(raw, _NO_TARGET)
+        return facts
 
 
-async def continue_request(context: RequestContext, facts: ChatFacts) -> Continuation:
+async def continue_request(context: RequestContext, facts: ContinuedFacts) -> Continuation:
     """Return a request with the conversation that it continues. Raises RequestFault,
     DatabaseFailed.
     """
@@ -162,17 +211,19 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
             "background is not supported: request a stream, and send an Idempotency-Key to be able "
             "to resume it",
         )
-    codec: Codec[ChatFacts] = context.invocation.codec
-    hours = principal.retention_hours
-    keeps = facts.store and hours > 0 and context.invocation.operation == "responses"
+    codec: Codec[Any] = context.invocation.codec
+    form, hours = _FORMS[codec.name], principal.retention_hours
+    keeps = facts.store and hours > 0 and context.invocation.operation == codec.name
     earlier: KeptResponse | None = None
     if facts.previous_response_id is not None:
         name = facts.previous_response_id
-        kept = await states.find(principal, "response", [name]) if hours else {}
+        kept = await states.find(principal, form.kind, [name]) if hours else {}
         if name not in kept:
-            what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
-            raise RequestFault("unsupported_capability", _PREVIOUS, what)
-        earlier = state.decode_kept(kept[name])
+            what = (_NOT_KEPT if hours else _NOTHING_KEPT).format(
+                previous=form.previous, kind=form.kind, hours=hours
+            )
+            raise RequestFault("unsupported_capability", form.previous, what)
+        earlier = decode_kept(kept[name])
     referred = await _read_referred(context, facts.references) if facts.references else {}
     opens = opening_session(principal.key_id, context.request_id)
     return Continuation(codec, facts, earlier, referred, keeps=keeps, opens=opens)
@@ -188,4 +239,4 @@ async def _read_referred(context: RequestContext, names: Sequence[str]) -> dict[
         if name not in kept:
             what = _NO_ITEM.format(name=quote_value(name), hours=hours)
             raise RequestFault("unsupported_capability", "input", what)
-    return {name: state.read_item(content) for name, content in kept.items()}
+    return {name: read_item(content) for name, content in kept.items()}

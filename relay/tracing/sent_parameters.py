@@ -46,6 +46,14 @@ class _GenerationConfig(msgspec.Struct, rename="camel"):
     thinking_config: _Thinking | None = None
 
 
+class _InteractionConfig(msgspec.Struct):
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    seed: int | None = None
+    thinking_level: str | None = None
+
+
 class _Sent(msgspec.Struct):
     """The fields for these parameters in every dialect; the rest of a body is skipped."""
 
@@ -67,6 +75,9 @@ class _Sent(msgspec.Struct):
     conversation: str | _Named | None = None
     generation_config: _GenerationConfig | None = msgspec.field(
         default=None, name="generationConfig"
+    )
+    interaction_config: _InteractionConfig | None = msgspec.field(
+        default=None, name="generation_config"
     )
 
 
@@ -92,7 +103,8 @@ def chat_parameters(body: bytes, dialect: Dialect) -> Parameters:
         sent = _BODY.decode(body)
     except msgspec.MsgspecError:
         return NOTHING
-    parameters = _parameters_of_gemini(sent) if dialect == "gemini" else _parameters_of_others(sent)
+    read = _READ.get(dialect, _parameters_of_others)
+    parameters = read(sent)
     return {name: value for name, value in parameters.items() if value is not None}
 
 
@@ -150,3 +162,17 @@ def _parameters_of_gemini(sent: _Sent) -> dict[str, str | int | float | None]:
         "gen_ai.request.reasoning.level": thinking.thinking_level if thinking else None,
         "gen_ai.output.type": _OUTPUT_TYPES.get(form) if form else None,
     }
+
+
+def _parameters_of_interactions(sent: _Sent) -> dict[str, str | int | float | None]:
+    config = sent.interaction_config or _InteractionConfig()
+    return {
+        "gen_ai.request.max_tokens": config.max_output_tokens,
+        "gen_ai.request.temperature": config.temperature,
+        "gen_ai.request.top_p": config.top_p,
+        "gen_ai.request.seed": config.seed,
+        "gen_ai.request.reasoning.level": config.thinking_level,
+    }
+
+
+_READ: Final = {"gemini": _parameters_of_gemini, "interactions": _parameters_of_interactions}

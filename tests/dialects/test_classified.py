@@ -28,6 +28,7 @@ from tests.fakes import converse
 with warnings.catch_warnings():
     # The library's own source has an escape that Python has begun to warn about.
     warnings.simplefilter("ignore")
+    from google.genai import interactions
     from google.genai import types as google
 
 
@@ -108,6 +109,10 @@ def test_every_member_of_googles_usage_is_classified(kind: type[BaseModel]) -> N
     assert unclassified(kind, TABLES["gemini"], camel=True) == []
 
 
+def test_every_member_of_the_usage_of_interactions_is_classified() -> None:
+    assert unclassified(interactions.Usage, TABLES["interactions"]) == []
+
+
 def test_the_usage_of_tools_is_classified() -> None:
     assert unclassified(ToolUsage, TABLES["responses"], above="tool_usage.") == []
 
@@ -164,6 +169,16 @@ REQUESTS: list[tuple[str, Mapping[str, Any], set[str]]] = [
         tool_types(ToolUnionParam) | tool_types(BetaToolUnionParam),
     ),
     ("generate tools", request_members.GENERATE_TOOLS, set(google.Tool.model_fields)),
+    (
+        "interactions",
+        request_members.INTERACTIONS,
+        set(typing.get_type_hints(interactions.CreateModelInteractionParam)),
+    ),
+    (
+        "interactions tools",
+        request_members.INTERACTIONS_TOOLS,
+        tool_types(interactions.ToolParam.__value__),
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from tests.fakes.chat import Chat, Completions
 from tests.fakes.gemini import CountTokens as GeminiCount
 from tests.fakes.gemini import Embed, Generate
+from tests.fakes.interactions import Interactions
 from tests.fakes.media import Images, QwenImages, Speech, Transcriptions
 from tests.fakes.messages import CountTokens as MessagesCount
 from tests.fakes.messages import Messages
@@ -53,6 +54,8 @@ def talk_of(path: str, query: Mapping[str, str]) -> Talk | None:
     for ending, kind in _OPENAI.items():
         if path.endswith(ending):
             return _on_azure(path, query, kind) if path.startswith("/openai/") else kind()
+    if path.endswith("/interactions"):
+        return Interactions()
     if path.endswith("/messages"):
         return Messages()
     if path.endswith("/messages/count_tokens"):

@@ -21,6 +21,7 @@ messages     /v1/messages, …/count_tokens              x-api-key (or Bearer) a
 gemini       /v1beta/models/{m}:generateContent,       x-goog-api-key, or ?key=
              :streamGenerateContent (array, or ?alt=sse), :countTokens, :embedContent,
              :batchEmbedContents
+interactions /v1beta/interactions                      x-goog-api-key, or ?key=
 embeddings   /v1/embeddings · moderations /v1/moderations · rerank /v1/rerank (Jina),
              /v2/rerank (Cohere)                       Bearer
 images       /v1/images/generations, …/edits, …/variations, and DashScope's

@@ -47,7 +47,7 @@ class Before:
     forms: tuple[bool, ...] = BOTH
     flag: str = ""
     sends: int = 1
-    of: tuple[str, ...] = ("openai", "responses", "anthropic", "gemini")
+    of: tuple[str, ...] = ("openai", "responses", "anthropic", "gemini", "interactions")
     wait: tuple[int, int] | None = None
     crossed: bool = False
     more: str = ""

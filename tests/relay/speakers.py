@@ -1,4 +1,4 @@
-"""Four clients, one per dialect: how each asks, and what each reads from an answer.
+"""Five clients, one per dialect: how each asks, and what each reads from an answer.
 
 They share no code with the product, and read answers strictly: what a client of that dialect could
 not understand fails here.
@@ -523,8 +523,125 @@ class Gemini(Speaker):
         return error
 
 
+class Interactions(Speaker):
+    name = "interactions"
+    operation = "interactions"
+
+    def path(self, model: str, *, stream: bool) -> str:
+        return "/v1beta/interactions"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        content: list[Any] = [{"type": "text", "text": wish.text}]
+        if wish.image:
+            content.append({"type": "image", "mime_type": "image/png", "data": PICTURE})
+        config: dict[str, Any] = {}
+        body: dict[str, Any] = {
+            "model": model,
+            "system_instruction": "Be brief.",
+            "input": [{"type": "user_input", "content": content}],
+            "generation_config": config,
+            "store": False,
+        }
+        if wish.cap:
+            config["max_output_tokens"] = wish.cap
+        if wish.think:
+            config |= {"thinking_level": "low", "thinking_summaries": "auto"}
+        if wish.stream:
+            body["stream"] = True
+        if wish.tools:
+            tool = {"name": TOOL["name"], "description": TOOL["description"]}
+            body["tools"] = [{"type": "function", "parameters": TOOL["schema"], **tool}]
+        if wish.schema:
+            form = {"type": "text", "mime_type": "application/json", "schema": SCHEMA}
+            body["response_format"] = form
+        return body
+
+    def follow(
+        self, body: dict[str, Any], text: SpokenAnswer, results: list[str]
+    ) -> dict[str, Any]:
+        answers = [
+            {"type": "function_result", "call_id": call.id, "name": call.name, "result": result}
+            for call, result in zip(text.calls, results, strict=True)
+        ]
+        return body | {"input": [*body["input"], *text.turn, *answers]}
+
+    def plain(self, body: dict[str, Any]) -> SpokenAnswer:
+        assert body["object"] == "interaction"
+        text = SpokenAnswer(finish=body["status"], turn=body["steps"])
+        text.whole = body["status"] in ("completed", "requires_action", "incomplete")
+        for step in body["steps"]:
+            if step["type"] == "model_output":
+                text.text += "".join(part["text"] for part in step["content"])
+            elif step["type"] == "function_call":
+                text.calls.append(Call(step["id"], step["name"], step["arguments"]))
+            elif step["type"] == "thought":
+                text.reasoning += "".join(part["text"] for part in step.get("summary", ()))
+        usage = body.get("usage") or {}
+        output = _int(usage.get("total_output_tokens")) + _int(usage.get("total_thought_tokens"))
+        text.usage = (_int(usage.get("total_input_tokens")), output)
+        return text
+
+    def streamed(self, raw: bytes) -> SpokenAnswer:
+        steps: list[dict[str, Any]] = []
+        arguments: dict[int, str] = {}
+        last: dict[str, Any] = {}
+        opened, done, error = -1, False, None
+        for event, data in frames(raw):
+            assert not done
+            if data == "[DONE]":
+                assert event == "done"
+                done = True
+                continue
+            body = json.loads(data)
+            assert body["event_type"] == event
+            assert not last, "nothing follows the end"
+            if event == "step.start":
+                assert opened == -1, "never two open steps"
+                opened = body["index"]
+                assert opened == len(steps)
+                steps.append(body["step"])
+            elif event == "step.delta":
+                assert body["index"] == opened
+                self._add(steps[opened], body["delta"], arguments, opened)
+            elif event == "step.stop":
+                assert body["index"] == opened
+                if opened in arguments:
+                    steps[opened]["arguments"] = json.loads(arguments[opened])
+                opened = -1
+            elif event == "interaction.completed":
+                assert opened == -1
+                last = body["interaction"]
+            elif event == "error":
+                error = self.error_of(body)
+        text = self.plain({"object": "interaction", "status": "", **last, "steps": steps})
+        text.whole, text.error = text.whole and done, error
+        return text
+
+    def _add(
+        self, step: dict[str, Any], delta: dict[str, Any], arguments: dict[int, str], at: int
+    ) -> None:
+        match delta["type"]:
+            case "text":
+                content = step.setdefault("content", [{"type": "text", "text": ""}])
+                content[-1]["text"] += delta["text"]
+            case "arguments_delta":
+                arguments[at] = arguments.get(at, "") + delta["arguments"]
+            case "thought_summary":
+                step.setdefault("summary", []).append(delta["content"])
+            case "thought_signature":
+                step["signature"] = delta["signature"]
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        # A provider's own event names no request of ours.
+        assert set(body) - {"event_type", "request_id"} == {"error"}
+        error: dict[str, Any] = body["error"]
+        assert set(error) == {"code", "message"}
+        return error
+
+
 SPEAKERS: dict[str, Speaker] = {
-    speaker.name: speaker for speaker in (OpenAI(), Responses(), Anthropic(), Gemini())
+    speaker.name: speaker
+    for speaker in (OpenAI(), Responses(), Anthropic(), Gemini(), Interactions())
 }
 # What a channel must be so that the fake is asked in that dialect.
 UPSTREAMS: dict[str, dict[str, Any]] = {
@@ -532,8 +649,17 @@ UPSTREAMS: dict[str, dict[str, Any]] = {
     "responses": {"provider": "openai", "upstream_model": "o4-mini"},
     "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
     "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
+    "interactions": {"provider": "gemini_interactions", "upstream_model": "gemini-2.5-flash"},
 }
 # What the fake's books call the dialect.
 BOOKED = {
     "openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "gemini",
+    "interactions": "interactions",
 }  # fmt: skip
+
+
+def spoken_at(client: str, upstream: str) -> str:
+    """The dialect in which a client's request reaches an upstream: a channel of Gemini speaks its
+    client's, whichever of Google's two that is.
+    """
+    return client if (client, upstream) == ("interactions", "gemini") else upstream

@@ -18,6 +18,7 @@ _API_NAMES: Final[Mapping[str, str]] = {
     "messages": "Anthropic Messages",
     "generate_content": "Gemini generateContent",
     "stream_generate_content": "Gemini streamGenerateContent",
+    "interactions": "Gemini Interactions",
     "predict_long_running": "Gemini predictLongRunning",
     "videos": "OpenAI Videos",
 }

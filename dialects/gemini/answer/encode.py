@@ -21,11 +21,11 @@ from dialects.chat.chat import (
     Url,
 )
 from dialects.chat.events import Seal, TokenLogprob
+from dialects.chat.google_seals import write_signature
 from dialects.chat.turns import derive_id
 from dialects.gemini.answer.finish_reasons import write_reason
 from dialects.gemini.answer.grounding import write_grounding
 from dialects.gemini.part_forms import write_address, write_call, write_data
-from dialects.gemini.seals import write_signature
 from dialects.gemini.usage import encode as write_usage
 from dialects.usage.usage import Counts
 

@@ -14,12 +14,12 @@ otherwise the upstream has failed.
 import msgspec
 
 from dialects.chat import events as neutral
+from dialects.chat.google_seals import read_signature
 from dialects.chat.turns import derive_id
 from dialects.errors.errors import clean_upstream, message_of
 from dialects.gemini.answer.finish_reasons import FINISH_REASONS
 from dialects.gemini.answer.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.answer.wire import Answer, Candidate, FunctionCall, Part
-from dialects.gemini.seals import read_signature
 from dialects.json.raw_json import ABSENT, as_text, dicts, members_of, size, value_bytes
 
 

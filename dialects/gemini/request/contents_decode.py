@@ -27,10 +27,10 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal
+from dialects.chat.google_seals import UNSEALED, read_signature
 from dialects.chat.turns import derive_id
 from dialects.gemini.names import camel, read_objects
 from dialects.gemini.part_forms import object_of
-from dialects.gemini.seals import UNSEALED, read_signature
 from dialects.json.members import Members
 from dialects.media.media import read_base64, read_url
 

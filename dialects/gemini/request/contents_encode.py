@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from dialects.chat.chat import (
     Audio,
@@ -25,31 +24,16 @@ from dialects.chat.chat import (
     Video,
 )
 from dialects.chat.events import Seal
+from dialects.chat.google_addresses import reads_address
+from dialects.chat.google_seals import UNSEALED
 from dialects.chat.turns import MergedMessage, call_names, merge_messages, split_system
 from dialects.errors.errors import RequestFault
 from dialects.gemini.answer.encode import write_seal, write_thought
 from dialects.gemini.part_forms import object_of, write_address, write_call, write_data
-from dialects.gemini.seals import UNSEALED
 
-# Where Google itself stores or finds what a client names.
-_OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})
-_OWN_DOMAIN = "youtube.com"
 # `call_` and 24 hex digits are our own ids, which no provider uses (`turns.derive_id`).
 _MADE_CHARACTERS = len("call_") + 24
 _HEX = frozenset("0123456789abcdef")
-
-
-def reads_address(request: ChatRequest, source: Url) -> bool:
-    """Return whether the provider can fetch a URL itself. URLs of clients of this dialect are
-    assumed to be fetchable.
-    """
-    if request.dialect == "gemini" or source.url.startswith("gs://"):
-        return True
-    try:
-        host = urlsplit(source.url).hostname or ""
-    except ValueError:
-        return False
-    return host in _OWN_HOSTS or host == _OWN_DOMAIN or host.endswith("." + _OWN_DOMAIN)
 
 
 def write_contents(

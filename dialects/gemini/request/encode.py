@@ -21,9 +21,10 @@ from dialects.chat.chat import (
     WebSearch,
 )
 from dialects.chat.client_names import client_name, dropped_names, is_set, lost_of_search, omit_tool
+from dialects.chat.google_addresses import reads_address
 from dialects.chat.turns import urls
 from dialects.errors.errors import RequestFault
-from dialects.gemini.request.contents_encode import reads_address, write_contents
+from dialects.gemini.request.contents_encode import write_contents
 from dialects.gemini.request.decode import STOPS_MAX, is_nested_member
 from dialects.gemini.request.schema import cut_schema
 from dialects.gemini.request.thinking import write_thinking

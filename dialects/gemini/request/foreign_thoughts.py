@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from dialects.chat.chat import Flag
-from dialects.gemini.seals import UNSEALED, read_signature
+from dialects.chat.google_seals import UNSEALED, read_signature
 from dialects.json.body import NO_QUIRKS, Body, Quirks
 from dialects.json.raw_json import members_of, value_of
 

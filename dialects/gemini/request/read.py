@@ -23,10 +23,10 @@ from dialects.chat.bounds import (
     check_members,
 )
 from dialects.chat.chat import JsonObject
+from dialects.chat.google_seals import read_signature
 from dialects.errors.errors import RequestFault
 from dialects.gemini.names import camel, spelling
 from dialects.gemini.request.decode import STOPS_MAX
-from dialects.gemini.seals import read_signature
 from dialects.json.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.json.members import OWN_FIELDS, Members, check_model, read_array, read_max_cost
 from dialects.json.raw_json import starts, value_of

@@ -20,8 +20,9 @@ from typing import Final
 
 import msgspec
 
+from dialects.chat.kept import decode_kept
 from dialects.errors.errors import RequestFault
-from dialects.responses import state, websocket
+from dialects.responses import websocket
 from dialects.responses.answer.response_object import ID_PREFIX
 from dialects.responses.websocket import CreateEvent, SteerEvent, StreamEvent
 from lib.id_types import RequestId
@@ -378,7 +379,7 @@ class _Connection:
         states = request.life.parts.states
         stored = await states.find(request.principal, "response", [previous_id])
         kept = stored.get(previous_id)
-        return None if kept is None else state.decode_kept(kept).conversation
+        return None if kept is None else decode_kept(kept).conversation
 
     # ---- steering
 

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 
 from dialects.chat.chat import Message, Reasoning, Text, ToolCall, ToolResult
 from dialects.chat.events import Seal
+from dialects.chat.kept import KeptResponse, decode_kept
 from dialects.json.body import read_body
 from dialects.responses.answer.encode import encode
 from dialects.responses.request.decode import decode
 from dialects.responses.state import (
-    KeptResponse,
     continue_body,
-    decode_kept,
     input_items,
     keep,
     list_items,

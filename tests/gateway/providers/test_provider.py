@@ -87,6 +87,8 @@ def test_bad_base_url(base_url: str) -> None:
             "stream_generate_content",
             f"{GEMINI}/models/m-1:streamGenerateContent?alt=sse",
         ),
+        ("gemini", "", "interactions", f"{GEMINI}/interactions"),
+        ("gemini_interactions", "", "interactions", f"{GEMINI}/interactions"),
         ("gemini", "", "gemini_count_tokens", f"{GEMINI}/models/m-1:countTokens"),
         ("gemini", "", "embed_content", f"{GEMINI}/models/m-1:embedContent"),
         ("gemini", "", "batch_embed_contents", f"{GEMINI}/models/m-1:batchEmbedContents"),
@@ -353,7 +355,7 @@ def test_registry() -> None:
         "glm", "doubao", "kimi", "cohere", "jina", "kling", "jimeng", "minimax", "openrouter",
         "groq", "cerebras", "together", "fireworks", "deepinfra", "ollama", "vllm", "lm_studio",
         "openai_compatible", "openai_metered", "local", "midjourney_proxy", "suno_api",
-        "perplexity", "bedrock", "vertex",
+        "perplexity", "bedrock", "vertex", "gemini_interactions",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")

@@ -26,15 +26,17 @@ from tests.relay.test_matrix import CELLS, IN, OUT, RATES
 KINDS = ("cut", "reset", "stall", "garbage")
 TOKENS = 4
 PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages",
-         "gemini": "enerateContent"}  # fmt: skip
+         "gemini": "enerateContent", "interactions": "/interactions"}  # fmt: skip
 # What the event holds that says that everything was said.
 FINISH = {"openai": b'"finish_reason":"stop"', "responses": b'"type":"response.completed"',
-          "anthropic": b'"stop_reason":"end_turn"', "gemini": b'"finishReason":"STOP"'}  # fmt: skip
+          "anthropic": b'"stop_reason":"end_turn"', "gemini": b'"finishReason":"STOP"',
+          "interactions": b'"status":"completed"'}  # fmt: skip
 WORDS_OF_FAILURE = {
     "openai": {"upstream_truncated", "upstream_malformed", "timeout"},
     "responses": {"server_error"},
     "anthropic": {"api_error", "timeout_error"},
     "gemini": {"INTERNAL", "DEADLINE_EXCEEDED"},
+    "interactions": {"internal", "gateway_timeout"},
 }
 # An event's line ends: it may be taken as complete without them.
 SLACK = 4
@@ -82,7 +84,8 @@ def _record(fake: FakeUpstream, dialect: str, *, stream: bool) -> Recorded:
     speaker = SPEAKERS[dialect]
     model = UPSTREAMS[dialect]["upstream_model"]
     wish = Wish(f"#tokens={TOKENS}", stream)
-    carrier = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(dialect)
+    google = dict.fromkeys(("gemini", "interactions"), "x-goog-api-key")
+    carrier = ({"anthropic": "x-api-key"} | google).get(dialect)
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
     headers[carrier or "authorization"] = fake.key if carrier else f"Bearer {fake.key}"
     with closing(http.client.HTTPConnection("127.0.0.1", fake.port, timeout=60)) as connection:

@@ -54,7 +54,14 @@ SHORT: dict[tuple[str, bool], dict[str, float]] = {
     ("idle", True): {"idle": 1.5},
 }
 # The channel that is gone over to speaks another dialect than the one that fails.
-SECOND = {"openai": "gemini", "gemini": "anthropic", "anthropic": "openai", "responses": "openai"}
+# Of the interactions dialect, by the word of gemini's.
+INTERACTION_CODES = {
+    "INVALID_ARGUMENT": "invalid_request", "UNAVAILABLE": "service_unavailable",
+    "RESOURCE_EXHAUSTED": "rate_limit_exceeded", "NOT_FOUND": "not_found",
+    "DEADLINE_EXCEEDED": "gateway_timeout", "INTERNAL": "internal",
+}  # fmt: skip
+SECOND = {"openai": "gemini", "gemini": "anthropic", "anthropic": "openai", "responses": "openai",
+          "interactions": "openai"}  # fmt: skip
 TOKENS = 6
 
 
@@ -372,6 +379,8 @@ def check_error(speaker: Speaker, kind: str, error: dict[str, Any]) -> None:
         assert error["type"] == word
     elif speaker.name == "gemini":
         assert error["status"] == status
+    elif speaker.name == "interactions":
+        assert error["code"] == INTERACTION_CODES[status]
     elif kind != "provider_rejected":
         # Of what it finds wrong in a request the provider's own word is passed on.
         assert error["code"] == code

@@ -13,6 +13,7 @@ from dialects.anthropic import usage as anthropic
 from dialects.converse import usage as converse
 from dialects.endpoints import unary
 from dialects.gemini import usage as gemini
+from dialects.interactions import usage as interactions
 from dialects.openai import usage as openai
 from dialects.responses import usage as responses
 from dialects.streams import realtime
@@ -65,6 +66,15 @@ HONEST: dict[str, tuple[Any, dict[str, Any]]] = {
             "promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150,
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 100}],
             "serviceTier": "standard",
+        },
+    ),
+    "interactions": (
+        interactions.quantities,
+        {
+            "total_input_tokens": 100, "total_output_tokens": 50, "total_tokens": 157,
+            "total_thought_tokens": 7, "total_cached_tokens": 10, "total_tool_use_tokens": 0,
+            "input_tokens_by_modality": [{"modality": "text", "tokens": 100}],
+            "grounding_tool_count": [{"type": "google_search", "count": 1}],
         },
     ),
     "converse": (

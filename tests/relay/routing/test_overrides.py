@@ -22,7 +22,7 @@ from tests.pairwise import slow_unless
 from tests.relay.asking import ask
 from tests.relay.front.test_in_process import body as stream_of_text
 from tests.relay.front.test_in_process import knows, principal, relay
-from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish
+from tests.relay.speakers import SPEAKERS, UPSTREAMS, Wish, spoken_at
 
 __all__ = ["relay"]
 
@@ -33,6 +33,7 @@ OVERRIDES = {
         "responses": {"default": {"text.verbosity": "low"}},
         "anthropic": {"set": {"top_k": 3}},
         "gemini": {"set": {"generationConfig.topK": 3}},
+        "interactions": {"set": {"generation_config.seed": 3}},
     },
     "system_prompt": {"text": PROMPT, "mode": "append"},
     "headers": {"x-who": "{organisation} {key} {model}", "x-static": "yes", "user-agent": "ours"},
@@ -43,6 +44,7 @@ CHANGED: dict[str, Any] = {
     "responses": lambda body: body["text"]["verbosity"] == "low" and PROMPT in body["instructions"],
     "anthropic": lambda body: body["top_k"] == 3 and PROMPT in str(body["system"]),
     "gemini": lambda body: body["generationConfig"]["topK"] == 3,
+    "interactions": lambda body: body["generation_config"]["seed"] == 3,
 }
 
 
@@ -94,7 +96,7 @@ async def test_a_provider_is_sent_what_the_preview_shows(
     assert answer.status == 200, answer.body
     row = sent_to(fake, model)
     assert row["body"] == sent.body.decode()
-    assert CHANGED[upstream](json.loads(row["body"]))
+    assert CHANGED[spoken_at(client, upstream)](json.loads(row["body"]))
     assert json.dumps(PROMPT)[1:-1] in json.dumps(json.loads(row["body"]))
     message, got = dict(sent.headers), dict(row["headers"])
     key = f"{id_text(tenant.organisation_id)} {id_text(tenant.key_id)} {model}"

@@ -30,9 +30,9 @@ from dialects.chat.chat import (
     WebSearch,
 )
 from dialects.chat.events import Seal
+from dialects.chat.google_seals import UNSEALED, write_signature
 from dialects.errors.errors import RequestFault
 from dialects.gemini.request.decode import decode
-from dialects.gemini.seals import UNSEALED, write_signature
 from tests.dialects.gemini.request.test_read import JSON
 from tests.dialects.gemini.stream.test_decode import NAMES as WIRE_NAMES
 

@@ -8,9 +8,9 @@ from hypothesis import given
 
 from dialects.chat.chat import Flag
 from dialects.chat.events import Seal
+from dialects.chat.google_seals import UNSEALED, write_signature
 from dialects.gemini.request.foreign_thoughts import WANTS_SEALS, fit
 from dialects.gemini.request.read import read
-from dialects.gemini.seals import UNSEALED, write_signature
 from dialects.json.body import NO_QUIRKS, read_body
 from tests.dialects.neutral import json_objects
 

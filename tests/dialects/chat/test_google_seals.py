@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat.events import Seal
-from dialects.gemini.seals import read_signature, write_signature
+from dialects.chat.google_seals import read_signature, write_signature
 from tests.dialects.neutral import words
 
 

@@ -1,0 +1,23 @@
+"""The addresses that Google's models read themselves."""
+
+from urllib.parse import urlsplit
+
+from dialects.chat.chat import ChatRequest, Url
+
+# Where Google itself stores or finds what a client names.
+_OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})
+_OWN_DOMAIN = "youtube.com"
+_OWN_DIALECTS = frozenset({"gemini", "interactions"})
+
+
+def reads_address(request: ChatRequest, source: Url) -> bool:
+    """Return whether the provider can fetch a URL itself. URLs of clients of Google's dialects are
+    assumed to be fetchable.
+    """
+    if request.dialect in _OWN_DIALECTS or source.url.startswith("gs://"):
+        return True
+    try:
+        host = urlsplit(source.url).hostname or ""
+    except ValueError:
+        return False
+    return host in _OWN_HOSTS or host == _OWN_DOMAIN or host.endswith("." + _OWN_DOMAIN)

@@ -1,0 +1,17 @@
+"""Google's Gemini API in its newer form alone (ai.google.dev, "Interactions API", 2026-11): for
+models and abilities that generateContent does not have.
+"""
+
+from gateway.providers.gemini import INTERACTIONS
+from gateway.providers.gemini import PROVIDER as GEMINI
+from gateway.providers.provider import Provider
+
+PROVIDER = Provider(
+    name="gemini_interactions",
+    label="Google Gemini (Interactions)",
+    base_url=GEMINI.base_url,
+    needs_secret=True,
+    dialects={"interactions": INTERACTIONS},
+    aliases=GEMINI.aliases,
+    media_tokens_max=GEMINI.media_tokens_max,
+)
