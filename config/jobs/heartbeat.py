@@ -1,5 +1,6 @@
 """A file whose time says that a worker takes work, or that the scheduler ticks. Health checks read
-it (deploy/alive.py); without HEARTBEAT_FILE nothing is written."""
+it (deploy/alive.py); without HEARTBEAT_FILE nothing is written. A service manager is told
+the same."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,12 +8,16 @@ from typing import Any, Final
 from celery import Celery, bootsteps
 from django.conf import settings
 
+from lib.process import service_manager
+
 EVERY_S: Final = 10
 """How often a worker renews it. The scheduler does at each tick, of which none is a minute away."""
 
 
 def beat(*_: Any) -> None:
-    """Renew the file. Raises OSError where it cannot be written."""
+    """Renew the file, and tell the service manager. Raises OSError where the file cannot be
+    written."""
+    service_manager.say_alive()
     if settings.HEARTBEAT_FILE:
         Path(settings.HEARTBEAT_FILE).touch()
 
@@ -35,7 +40,7 @@ class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._put = False
 
     def include_if(self, consumer: Any) -> bool:
-        return bool(settings.HEARTBEAT_FILE)
+        return bool(settings.HEARTBEAT_FILE) or service_manager.is_there()
 
     def start(self, consumer: Any) -> None:
         self._put = False

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import uvloop
 
+from lib.process import service_manager
+
 ACCEPTED_AT_ONCE: Final = 64
 """How many connections are taken in a turn."""
 
@@ -26,7 +28,13 @@ class EventLoop(uvloop.Loop):
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)
+        self._say_alive()
         return _Server(self, server, protocol_factory)
+
+    def _say_alive(self) -> None:
+        if service_manager.is_there():
+            service_manager.say_alive()
+            self.call_later(service_manager.EVERY_S, self._say_alive)
 
 
 class _Server:

@@ -16,6 +16,7 @@ from tests.house.test_style import ROOT, _files, _walked
 OURS = {
     "MAKELEVEL": "make sets it",
     "NO_COLOR": "https://no-color.org",
+    "NOTIFY_SOCKET": "systemd sets it, for units of Type=notify",
     "STRIPE_API_BASE": "tests put another server there",
     "TRIAL_KEY": "docker-compose.trial.yml gives it to those who visit",
     "PYTHONPATH": "of Python: the launcher of the wheel adds the rooms for the children",
