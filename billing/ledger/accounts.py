@@ -1,5 +1,5 @@
-"""The accounts of organisations: their locks, which come before anything else (I23), their opening,
-what stands on them."""
+"""The statements for accounts of organisations: lock them, which comes before anything else (I23),
+open them, and read their balances."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -19,14 +19,14 @@ LOSS_KINDS = ("platform:loss", "provider:payable")
 
 
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
-    """Lock the accounts of these organisations until the transaction ends, in the order of ids. The
-    row of the available balance stands for all accounts of an organisation: writers of other
-    accounts lock it first, and locking more rows would write more log."""
+    """Lock the accounts of these organisations until the transaction ends, in the order of ids.
+    Only the row of the available balance is locked, for all accounts of an organisation: writers of
+    other accounts lock it first. Locking more rows would write more log."""
     return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
 
 
 def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
-    """Make the accounts of these kinds that are missing."""
+    """Create the missing accounts of these kinds."""
     return _OPEN_ACCOUNTS, {
         "organisations": id_array(set(organisation_ids)),
         "kinds": array(kinds),
@@ -34,12 +34,12 @@ def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Sta
 
 
 def read_balances(organisation_id: UUID) -> Statement:
-    """An organisation's accounts: (kind, balance_nano, overdraft_nano)."""
+    """Select an organisation's accounts: (kind, balance_nano, overdraft_nano)."""
     return _READ_BALANCES, {"organisation": organisation_id}
 
 
 def wallets_in_debt(limit: int) -> Statement:
-    """Organisations that owe while something is available: (organisation_id,)."""
+    """Select organisations that have both debt and available money: (organisation_id,)."""
     return _IN_DEBT, {"limit": limit}
 
 
