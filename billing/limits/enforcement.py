@@ -1,7 +1,7 @@
-"""Admission: one statement that decides on a batch of holds and places those that are admitted.
+"""Admission: one statement decides on a batch of holds and places the admitted ones.
 
-There are two of it, made of the same parts: where nobody of the batch has limits, and no budget
-applies, it looks at keys and wallets alone.
+The statement has two forms, built from the same parts. The short form checks only keys and wallets;
+it is used if no hold of the batch has a limit or a budget.
 """
 
 import datetime as dt
@@ -21,41 +21,41 @@ from lib.ids import id_array, id_before
 
 
 class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
-    may be charged `included_nano` more: what the units that it takes may pay."""
+    """One hold to place: `amount_nano` of an organisation's available money, for one attempt. The
+    attempt may be charged `included_nano` more, which included units pay."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
     key_id: KeyId
     amount_nano: int
-    # How long the attempt can take at most; after it the sweeper resolves the hold.
+    # The longest duration of the attempt. After it the sweeper resolves the hold.
     ttl_seconds: int
-    # The count of budget changes that the caller knows of.
+    # The number of budget changes that the caller knows.
     guards: int = 0
-    # Where it is False nothing below is looked at: nobody here has limits, and no budget applies.
+    # False if the request has no limit and no budget: the fields below are then ignored.
     guarded: bool = False
-    # The budgets that the request falls under.
+    # The budgets that apply to the request.
     budget_ids: tuple[int, ...] = ()
-    # What it takes of a limit of tokens per minute.
+    # The tokens that it takes of a limit of tokens per minute.
     tokens: int = 0
-    # It takes one of the requests per minute, which a further attempt of a request does not.
+    # Whether it counts as a request per minute. Further attempts of a request do not.
     counted: bool = True
-    # Who asks, if anybody does.
+    # The user who sends the request, if known.
     user_id: UserId | None = None
-    # The session that it belongs to, if any, and the most that its client lets that session cost.
+    # The request's session, if any, and the client's limit for the cost of that session.
     session_id: UUID | None = None
     session_cap_nano: int | None = None
-    # The limits of the channel that is asked, where it has any; each attempt is a request to it.
+    # The limits of the channel, if it has any. Each attempt counts as a request to the channel.
     channel: ChannelLimits | None = None
-    # What it takes of included units: (id of the row, how many).
+    # The included units that it takes: (id of the row, number).
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
-    """Decide on a batch of holds and place those that are admitted (I5, I23).
+    """Decide on a batch of holds and place the admitted ones (I5, I23).
 
-    One row for each, in their order: (verdict, available_nano, details). The verdict:
+    Returns one row per hold, in their order: (verdict, available_nano, details). The verdict:
 
         admitted      the hold is placed
         key_gone      the key is not valid any more by the database's clock
@@ -90,20 +90,21 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         "channel_rpms": array([one and one.rpm for one in channels]),
         "channel_tpms": array([one and one.tpm for one in channels]),
         "channel_parallels": array([one and one.parallel for one in channels]),
-        # The months in which an attempt may still run; all others are left out.
+        # Only the months in which an attempt may still run are read.
         "leased_from": id_before(min(attempts), _LEASE_LIFE),
         "leased_to": id_before(max(attempts), -_CLOCKS_APART),
     }
 
 
 def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
-    """Lock the counts of limited channels until the transaction ends, in one order: organisations
-    share them. Run it after `lock_accounts`, before `place_holds` and `resolve_holds`."""
+    """Lock the counts of limited channels until the transaction ends, in the order of ids, because
+    organisations share channels. Run it after `lock_accounts`, before `place_holds` and
+    `resolve_holds`."""
     return _LOCK_CHANNELS, {"channels": id_array(set(channel_ids))}
 
 
-# Ids are made by the clocks of processes; an attempt takes a day at most, and so does the margin of
-# its hold.
+# Ids use the clocks of processes. An attempt takes at most a day, and so does the margin of its
+# hold.
 _CLOCKS_APART = dt.timedelta(days=1)
 _LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
@@ -116,16 +117,16 @@ _PLAIN_ARRAYS: Final = RowArrays(
 )  # fmt: skip
 _GUARDED_ARRAYS: Final = RowArrays(HoldRequest, without=["channel", "units"])
 
-# Two channels whose ids come to the same number only wait for each other.
+# Two channels whose ids give the same number only wait for each other.
 _LOCK_CHANNELS = """
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT hashtextextended('channel ' || id, 0) AS key
         FROM unnest(%(channels)s::uuid[]) AS id ORDER BY 1
     ) AS limited"""
 
-# P11: what ended since the relay heard of the key is refused here. One row per key of the batch,
-# which many of its requests share. Not IS NULL, by which the planner would take the index of live
-# keys' names.
+# P11: keys that ended after the relay last read them are refused here. One row per key, because
+# many requests of a batch share a key. Not `IS NULL`: the planner would use the index of live keys'
+# names.
 _KEYS = f"""standing_key AS MATERIALIZED (
         SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
         WHERE id = ANY (%(key_id)s::uuid[])
@@ -134,14 +135,14 @@ _KEYS = f"""standing_key AS MATERIALIZED (
           AND {holder_is_active("key", "key.user_id")}
     )"""  # noqa: S608 - only constants are put in
 
-# The sessions of the batch that somebody ended.
+# The ended sessions of the batch.
 _SESSIONS = """ended_session AS MATERIALIZED (
         SELECT session_id FROM billing_endedsession
         WHERE session_id = ANY (%(session_id)s::uuid[])
     )"""
 
-# One row per wallet of the batch; a join to accounts per hold would read them once each. What is
-# owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
+# One row per wallet of the batch: a join per hold would read an account once per hold. Debt, below
+# 0 on its account, cannot be held (I12); a credit line can (I4).
 _WALLET = """wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
@@ -162,7 +163,7 @@ _WALLET = """wallet AS (
 
 
 def _move(decided: str) -> str:
-    """What moves the money of the holds that `decided` admits: by the wallet's balances alone, for
+    """Return the SQL that moves the money of the admitted holds. Only the wallet's balances change:
     nothing is posted before a hold ends (docs/adr/0018)."""
     return f"""move AS (
         SELECT available_id AS account_id, -amount_nano AS amount_nano
