@@ -59,24 +59,24 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
 
         admitted      the hold is placed
         key_gone      the key is not valid any more by the database's clock
-        no_wallet     the organisation has not all its accounts yet: `open_accounts`, ask again
-        session_ended somebody ended its session
-        stale         its budgets are other ones than the caller knows: read them, ask again
-        no_window     a budget has no window for this instant, or for this session:
-                      `open_windows`, `usage.sessions.windows.open_session_windows`, ask again
-        again         it fits, but not beside others of this batch that were refused: ask again
-        no_units      less units are included than it would take: ask for less of them, or none
+        no_wallet     the organisation lacks some accounts: call `open_accounts` and try again
+        session_ended the session was ended
+        stale         the caller's budgets are outdated: read them and try again
+        no_window     a budget has no window for this instant or this session: call
+                      `open_windows` or `usage.sessions.windows.open_session_windows`, try again
+        again         it fits, but not together with refused holds of this batch: try again
+        no_units      too few included units are left: try again with fewer or none
         insufficient  the wallet or a budget has too little
-        limited       a limit of requests, tokens or requests at once is reached; of the scope
-                      "channel" it says nothing of other channels
+        limited       a limit of requests, tokens or concurrent requests is reached; with the scope
+                      "channel", other channels may still admit it
 
-    `available_nano` is what the wallet, or the budget that has less, still has after this batch;
-    what the organisation owes is not in it (I12).
-    `details` is JSON, null where there are none; see `_PLACE_GUARDED_HOLDS`.
+    `available_nano` is the amount that the wallet, or the tightest budget, has left after this
+    batch, without the organisation's debt (I12). `details` is JSON or null; see
+    `_PLACE_GUARDED_HOLDS`.
 
-    Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
-    read after the lock, so that what one organisation is admitted is in the order of its instants.
-    Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
+    Small holds are placed first, so that only holds that really do not fit are refused. The clock
+    is read after the lock, so that an organisation's admissions are in the order of their instants.
+    Run `lock_accounts` before it in the same transaction, then `lock_channels` for limited channels.
     """
     if not any(hold.guarded for hold in holds):
         return _PLACE_HOLDS, {**_PLAIN_ARRAYS.parameters(holds)}
@@ -223,38 +223,37 @@ _PLACE_HOLDS = f"""
                 THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
     FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
 
-# Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
-# is each budget window, each row of included units that it takes from, and each limit of the key,
-# its team, its organisation and who asks. What a client lets its session cost is one too. A
-# request is admitted when at each of its gates it fits together with all those before it in the
-# batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
-# then left over but would fit after the admitted ones is asked again, without the refused that
-# stood in its way: each round admits at least the smallest, and nobody is refused for another's
-# sake.
+# A gate compares the room that is left with the room that a request needs. Gates are the wallet,
+# each budget window, each row of included units, the client's limit for its session, and each
+# limit of the key, its team, its organisation and its user. A request is admitted if it fits all
+# its gates together with the earlier requests of the batch. Earlier requests that do not fit even
+# alone are ignored. A request that would fit without the refused ones is tried again in the next
+# round.
+# Each round admits at least the smallest request, so none is refused because of another one.
 #
-# A budget whose action is warn has room for everything. One whose action is slow has room above its
-# limit as well, but only for one request: while something is held under it, the next one waits.
+# A budget with the action warn has room for everything. A budget with the action slow has room
+# above its limit for one request at a time: while something is held under it, the next one waits.
 #
-# The limits of a channel are the only gates that two organisations share, and have a lock of their
-# own. Over all others stands the lock of the organisation's accounts. There is one order of locks:
-# accounts by their ids, then channels (I23).
+# The limits of a channel are the only gates that organisations share; they have their own lock. The
+# lock of the organisation's accounts protects all other gates. Accounts are locked first, by id,
+# then channels (I23).
 #
-# A minute slides over whole seconds: those that any of the last sixty seconds fell in, so that no
-# sixty seconds ever hold more than the limit, and a sixty-first part of it is lost at most.
+# A minute is a sliding window of whole seconds. It counts every second that the last sixty seconds
+# touch, so no sixty seconds exceed the limit; at most a sixty-first of the limit is lost.
 #
-# `details` of an admitted request, those of the key:
-#    {"requests" | "tokens": [limit, left, ms until all is free again]}
-# Of a refused one, the gate that is the most limiting:
+# `details` of an admitted request, for the limits of its key:
+#    {"requests" | "tokens": [limit, left, ms until the whole limit is free]}
+# `details` of a refused request, for the gate that limits it most:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "budget", "scope" and
-#     "subject" are null for what the client lets its session cost
+#     "subject" are null for the client's limit for its session
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
-# Of one that would take more units than there are: {"left": {id of the row: units}}
-# Of one without a window: {"now": Unix s, "windows": [
-#     [budget, period, anchor, zone], ...]}; for the period session with the session and the
-#     organisation behind; the budget is null for what the client lets its session cost
+# `details` if too few included units are left: {"left": {id of the row: units}}
+# `details` without a window: {"now": Unix s, "windows": [
+#     [budget, period, anchor, zone], ...]}; for the period session, the session and the
+#     organisation follow; the budget is null for the client's limit for its session
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
         SELECT at, floor(extract(epoch FROM at))::bigint AS second,

@@ -1,4 +1,4 @@
-"""Lists: described once, shown by one shared part.
+"""Lists: each is described once, and one shared template shows it.
 
 How to make a list page
 -----------------------
