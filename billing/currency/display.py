@@ -19,7 +19,7 @@ Nano = int | Decimal
 
 TOTAL_PLACES: Final = 2
 PLACES_MAX: Final = 9
-"""The decimals of the smallest charge: one nano."""
+"""The most decimals of an amount: the smallest amount is one nano."""
 _MINUS: Final = "\N{MINUS SIGN}"
 _USD_EXPONENT: Final = -9
 # The largest charge of a column shows four digits and the smallest two, unless the largest charge

@@ -21,10 +21,10 @@ MOVES: Final[Mapping[HoldState, tuple[HoldState, ...]]] = MappingProxyType(
         "expired": (),
     }
 )
-"""To which states a hold can go from each; what is told again of a hold elsewhere moves nothing."""
+"""The states that a hold can move to from each state. An invalid move changes nothing."""
 
 UNRESOLVED: Final[tuple[HoldState, ...]] = ("open", "kept")
-"""The states in which its money is held."""
+"""The states in which the money is held."""
 
 RESOLVED_BY: Final[Mapping[str, str]] = MappingProxyType(
     {"settled": "settle", "voided": "void", "expired": "expire"}

@@ -61,7 +61,7 @@ class Line:
 
 
 PAYMENT_DAYS: Final = 14
-"""How many days after its date an invoice that the balance does not cover is to be paid."""
+"""The days within which an invoice that the balance does not cover must be paid."""
 
 
 class Tax(NamedTuple):

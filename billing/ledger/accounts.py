@@ -10,10 +10,11 @@ from lib.ids import id_array
 WALLET_KINDS = (
     "customer:available", "customer:held", "revenue", "provider:payable", "provider:cost",
 )  # fmt: skip
-"""The accounts that every request moves: an organisation has all of them or none."""
+"""The accounts that every request posts to: an organisation has all of them or none."""
 
 LOCKED_KIND = "customer:available"
-"""The account whose row is locked for all of an organisation's: who opens any opens it too."""
+"""The account whose row is locked for all accounts of an organisation. Opening any account opens
+it."""
 
 LOSS_KINDS = ("platform:loss", "provider:payable")
 

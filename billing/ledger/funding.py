@@ -25,7 +25,7 @@ from billing.ledger.posting import AccountKind, Entry, Posting, PostingInvalid, 
 
 Processor = Literal["stripe", "manual"]
 Pool = Literal["promo", "included"]
-"""Whether a grant is a gift, or part of a subscription."""
+"""The kind of a grant: promotional credit, or included usage of a subscription."""
 _RECEIVED: Final[dict[Processor, AccountKind]] = {
     "stripe": "processor:received:stripe",
     "manual": "processor:received:manual",

@@ -58,7 +58,8 @@ MOVE_BALANCES = """moved AS (
         ) total
         WHERE account.id = total.account_id
     )"""
-"""What moves the balances of accounts by each `move` (account_id, amount_nano) of a statement."""
+"""SQL that changes account balances by the rows of a statement's `move` (account_id,
+amount_nano)."""
 
 _INSERT_POSTING = f"""
     WITH line AS (

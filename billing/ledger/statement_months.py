@@ -30,12 +30,12 @@ GROUPS: Final[dict[str, Group]] = {
     "adjust": "adjustments",
     "reverse": "adjustments",
 }
-"""What each kind of line counts as, in the order of a statement."""
+"""The group of each kind of line, in the order of a statement."""
 SUBSCRIBED: Final[dict[str, Group]] = {
     "subscription": "subscriptions",
     "included": "subscriptions",
 }
-"""The same of lines of subscriptions, by the word for them."""
+"""The group of a subscription's lines, by their word."""
 WALLET: Final = ("customer:available", "customer:held", "customer:debt")
 _CHARGED: Final = ("settle", "expire")
 _UTC: Final = ZoneInfo("UTC")

@@ -26,9 +26,9 @@ Period = Literal["hour", "day", "week", "month", "total", "session"]
 
 PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total", "session")
 WITHOUT_END: Final[tuple[Period, ...]] = ("total", "session")
-"""What is spent never resets."""
+"""Periods without an end: the spent amount is never reset."""
 SESSION_SCOPES: Final[tuple[Scope, ...]] = ("organisation", "team", "user", "key")
-"""Whose sessions a budget can be for."""
+"""The scopes that a budget per session can have."""
 # Labels of a request or its key that a budget can limit.
 LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
@@ -37,11 +37,11 @@ FOREVER: Final = Span(
 # The limit of a window whose budget does not block: far above any amount, and safe to add up.
 UNBOUNDED_NANO: Final = 2**62
 BUDGET_MAX_NANO: Final = 10**18
-"""Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
+"""The most of a budget, and of an increase: both plus the spent amount fit 64 bits."""
 ALERT_PERCENTS: Final = (50, 80, 100)
-"""At which shares of a budget people hear of it, unless whoever makes it chooses others."""
+"""The default percentages of a budget at which alerts are sent."""
 ALERTS_MAX: Final = 10
-"""Percentages at which one budget alerts."""
+"""The most alert percentages of one budget."""
 SUBJECT_LENGTH: Final = 200
 INCREASE_DAYS_MAX: Final = 366
 INCREASE_REASON_MAX: Final = 500

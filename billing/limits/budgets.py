@@ -41,10 +41,10 @@ from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
-"""What of a budget can change beside its amount."""
+"""The fields of a budget that can change, besides its amount."""
 
 OF_SUBSCRIPTION: Final = "subscription"
-"""The subject of an organisation's budget that is the limit of its subscription."""
+"""The subject of the organisation's budget that enforces its subscription's limit."""
 _SECOND: Final = dt.timedelta(seconds=1)
 
 
@@ -57,7 +57,7 @@ class Past(NamedTuple):
 
 
 LookBack = Callable[[Budget, dt.datetime], Past]
-"""The past of a budget since an instant; who keeps the usage knows it."""
+"""Returns the past of a budget since an instant. The room usage implements it."""
 
 
 class BudgetRefused(Refused):

@@ -76,7 +76,7 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
 
     Small holds are placed first, so that only holds that really do not fit are refused. The clock
     is read after the lock, so that an organisation's admissions are in the order of their instants.
-    Run `lock_accounts` before it in the same transaction, then `lock_channels` for limited channels.
+    Run `lock_accounts` before it in the same transaction, then `lock_channels` if there are limits.
     """
     if not any(hold.guarded for hold in holds):
         return _PLACE_HOLDS, {**_PLAIN_ARRAYS.parameters(holds)}

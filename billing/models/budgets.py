@@ -50,13 +50,14 @@ class LivingBudgets(models.Manager["Budget"]):
 
 class Budget(models.Model):
     """A cap on the spending of a part of an organisation in a period.
-`subject` is what the scope refers to: the id of a team, key or person, a model's name or pattern, a
-label; empty for the organisation. The period begins at `anchor` (see
-billing/limits/budget_rules.py) on the wall clock of `timezone`. A removed budget is disabled and
-kept with its alerts, so that it can be restored. `action` is what happens at the limit: block
-refuses, warn only notifies, slow lets one request through at a time. Until `raised_until` the limit
-is higher by `raised_nano`.
-"""
+
+    `subject` is what the scope refers to: the id of a team, key or person, a model's name or
+    pattern, a label; empty for the organisation. The period begins at `anchor` (see
+    billing/limits/budget_rules.py) on the wall clock of `timezone`. A removed budget is disabled
+    and kept with its alerts, so that it can be restored. `action` is what happens at the limit:
+    block refuses, warn only notifies, slow lets one request through at a time. Until `raised_until`
+    the limit is higher by `raised_nano`.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(

@@ -75,7 +75,7 @@ class Account(models.Model):
 LISTED_KINDS = (
     "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
 )  # fmt: skip
-"""Kinds of postings that are a line of their own in a statement."""
+"""The kinds of postings that have their own line in a statement."""
 
 
 class Posting(models.Model):

@@ -44,7 +44,8 @@ class Price(models.Model):
 
 class PriceVersion(models.Model):
     """Rates with dates: {meter: integer nano per million units}. A trigger of the room usage makes
-    it immutable once used (I11).
+    it immutable once used (I11). An exclusion constraint in the migration prevents overlapping
+    versions of one price.
     """
 
     id = models.BigAutoField(primary_key=True)

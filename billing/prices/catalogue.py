@@ -31,7 +31,7 @@ from billing.prices.conditions import Hours, read_hours, tier_name
 from dialects.usage.price_conditions import KINDS, TIER
 
 CATALOGUE: Final = "genai-prices"
-"""How the source of a version begins that came with the shipped catalogue."""
+"""The source of a version from the shipped catalogue begins with this."""
 
 MAKERS: Final = (
     "openai",

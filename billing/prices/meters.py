@@ -68,7 +68,7 @@ INPUT_TOKEN_METERS: Final[tuple[str, ...]] = tuple(
     meter.name for meter in METERS.values() if meter.side == "in" and meter.unit == "token"
 )
 TOKEN_METERS: Final = frozenset(meter.name for meter in METERS.values() if meter.unit == "token")
-"""All that counts language-model tokens, in and out."""
+"""The meters that count language-model tokens, in and out."""
 FALLBACKS: Final[dict[str, str]] = {
     meter.name: meter.fallback for meter in METERS.values() if meter.fallback is not None
 }
@@ -77,7 +77,7 @@ PLAIN_OF: Final[dict[str, str]] = {
     "in_audio_cached": "in_audio",
     "in_image_cached": "in_image",
 }
-"""What input that was read from a cache would have been counted as without it."""
+"""The meter of the same input without a cache, for each meter of cached input."""
 
 _WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches"})
 _VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from billing.prices.name_patterns import matches
 
 MULTIPLIERS_MAX: Final = 50
-"""The most patterns that a plan has."""
+"""The most patterns of a plan."""
 
 
 class Multiplier(NamedTuple):

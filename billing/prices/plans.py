@@ -64,10 +64,10 @@ class ListedPlan:
 
 
 STANDARD = ListedPlan("", PPM, (), 0)
-"""What holds where there is no plan."""
+"""The plan of organisations without one."""
 
 Holder: TypeAlias = Organisation | Team | Membership
-"""Who can be on a plan."""
+"""An organisation, team or member that can have a plan."""
 
 Level = Literal["organisation", "team", "member"]
 

@@ -48,7 +48,7 @@ _BEFORE_START = dt.timedelta(minutes=1)
 DRAFT = "draft"
 """The source of a proposal that a person wrote."""
 Charges = Mapping[str, Sequence[ListedPrice]]
-"""What customers pay, and paid, by name or pattern."""
+"""Present and past prices for customers, by name or pattern."""
 
 
 class SecondPersonNeeded(PriceRefused):

@@ -29,7 +29,7 @@ Form = Literal["models", "pricing"]
 """OpenRouter's list of models, or New API's list of prices."""
 
 MODELS_MAX: Final = 20_000
-"""Of so many models a list is read; a longer one is refused."""
+"""The most models of a list; a longer list is refused."""
 _UNIT_USD_MAX: Final = "0.01"
 _CALL_USD_MAX: Final = "1000"
 _NANO_PER_MILLION: Final = 10**9 * 10**6

@@ -19,7 +19,7 @@ from billing.models import Seal, SealKind
 from billing.seals.seals import LOCK, read_sealed, seal_rewritten
 
 OPEN: Final = "SELECT set_config('weir.erasure', %s, true)"
-"""Lets the current transaction rewrite texts of what is written once, for an erasure under way."""
+"""Lets the current transaction rewrite texts in write-once rows, for a running erasure."""
 
 
 class _Row(NamedTuple):

@@ -33,7 +33,7 @@ from billing.seals.spans import BEGINNING, Cursor, spans
 from lib.database.postgres_tools import BACKUP_NAME
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
-"""Whoever holds it, until its transaction ends, is the only one to make, cut or rewrite seals."""
+"""The lock for making, cutting and rewriting seals, held until the transaction ends."""
 # The most rows of one seal; and the rows that are read at a time, as a text of some megabytes.
 _SEALED_ROWS: Final = 100_000
 _READ_ROWS: Final = 10_000
@@ -61,7 +61,7 @@ _REWRITTEN_FORM: Final = b"rewritten|"
 
 
 Sealed = tuple[bytes, str, dt.datetime, dt.datetime, int, bytes]
-"""What a code is over: the code before it, the kind, the span, the number of rows, the digest."""
+"""What a code signs: the previous code, the kind, the span, the number of rows, the digest."""
 
 
 class Broken(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-"""Nothing is older."""
+"""Before every row."""
 
 _SHORTEST: Final = dt.timedelta(microseconds=1)
 

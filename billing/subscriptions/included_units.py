@@ -17,7 +17,7 @@ from billing.prices.name_patterns import matches
 from billing.prices.pricing import PPM, UNITS_PER_RATE, CostLines, PriceVersion, price_parts
 
 UNITS_MAX: Final = 10**15
-"""The most units of a meter that a month includes."""
+"""The most units of a meter that a month can include."""
 TERMS_MAX: Final = 20
 MODELS_MAX: Final = 20
 
@@ -25,7 +25,7 @@ _DENOMINATOR: Final = UNITS_PER_RATE * PPM * PPM
 
 
 UnitKind = tuple[str, tuple[str, ...]]
-"""What units are of: a meter, and models by name or pattern."""
+"""The key of a unit term: a meter, and models by name or pattern."""
 
 
 class UnitTerm(NamedTuple):
@@ -58,7 +58,7 @@ class Bound(NamedTuple):
 
 
 Way = Sequence[Bound]
-"""One of the ways in which a request may be billed."""
+"""One of the possible bills of a request."""
 
 
 class Paid(NamedTuple):

@@ -32,7 +32,7 @@ from lib.refusal import Refused, check_text
 
 DESCRIPTION_MAX: Final = 300
 MONTH_MAX_NANO: Final = 1_000_000 * NANO_PER_USD
-"""What a month of a plan may cost, and include, at most."""
+"""The highest price, and the most included usage, of a plan's month."""
 
 
 class SubscriptionRefused(Refused):

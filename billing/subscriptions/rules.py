@@ -14,8 +14,8 @@ from billing.invoices.rules import month_after
 from billing.subscriptions.included_units import UnitKind, UnitTerm, kept_back
 
 GRACE: Final = dt.timedelta(days=7)
-"""How long a renewal that the balance does not cover is tried again before the subscription ends.
-Nothing is included meanwhile."""
+"""How long an unpaid renewal is tried again before the subscription ends. Nothing is included in
+this time."""
 
 
 class Terms(NamedTuple):

@@ -8,13 +8,13 @@ from billing.currency.money import NANO_PER_USD
 EventKind = Literal[
     "paid", "pending", "failed", "expired", "refunded", "unrefunded", "disputed", "reinstated"
 ]
-"""`unrefunded`: a refund that was told came back, for its bank did not take it."""
+"""`unrefunded`: a refund failed because the payer's bank returned it."""
 NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
 TOP_UP_MIN_NANO: Final = 5 * NANO_PER_USD
 TOP_UP_MAX_NANO: Final = 10_000 * NANO_PER_USD
 AUTOMATIC_A_DAY: Final = 5
-"""More automatic top-ups in 24 hours are not made: something else is wrong then."""
+"""The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

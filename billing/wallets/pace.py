@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Final, NamedTuple
 
 DAYS: Final = 7
-"""So many last days tell how fast it is spent."""
+"""The number of recent days that determine the rate of spending."""
 _FAR_DAYS: Final = 365
 
 

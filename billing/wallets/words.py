@@ -53,7 +53,7 @@ CHARGE_RULES: Final[dict[str, Promise]] = {
     "drain": gettext_lazy("Keep reading and charge the usage"),
     "absorb": gettext_lazy("Close at once and charge nothing"),
 }
-"""What is charged for abandoned and failed requests."""
+"""The charges for abandoned and failed requests, in words."""
 
 
 def charge_rule_words(rule: ChargeRule) -> str:
