@@ -249,7 +249,7 @@ class _Converter:
     def _names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
-        """Return unique names by the first `length` characters of the row's id."""
+        """Return unique names, by the first `length` characters of the row's id."""
         return distinguish_names(
             {
                 values.text(row.get(id))[:length]: next(
