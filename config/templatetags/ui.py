@@ -39,7 +39,7 @@ def icon(name: str, small: bool = False) -> SafeString:
 
 @register.simple_block_tag
 def contents(content: str) -> SafeString:
-    """Return a page's content with links to its parts beside it. Each part begins with an `<h2>` that
+    """Return a page's content with links to its parts beside it. A part begins with an `<h2>` that
     has an id."""
     parts = [
         (id, mark_safe(strip_tags(text).strip()))  # noqa: S308 it is our rendered page
