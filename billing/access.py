@@ -1,4 +1,4 @@
-"""The way to the objects of money: an organisation's own, and those that operators see."""
+"""Access to the objects of billing: the organisation's own, and all objects for operators."""
 
 import re
 from typing import Final
@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(r"(INV|CN|DN)-[0-9]{4}-[0-9]{4,10}")
 
 
 def access_wallet(actor: Actor, action: Action) -> Organisation:
-    """The organisation whose wallet the actor acts on. Http404 without one."""
+    """Return the organisation whose wallet the actor acts on. Raises Http404 without one."""
     require(actor, action)
     return organisation_of(actor)
 
@@ -46,13 +46,13 @@ def organisation_named(actor: Actor, slug: str) -> Organisation:
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:
-    """Every organisation, by name, for operators."""
+    """Return every organisation, by name, for operators."""
     require(actor, "credits.read")
     return Organisation.objects.order_by("name")
 
 
 def visible_credits(actor: Actor) -> QuerySet[Credit]:
-    """Every correction of a balance, newest first, for operators."""
+    """Return every correction of a balance, newest first, for operators."""
     require(actor, "credits.read")
     return Credit.objects.select_related("organisation", "asked_by", "decided_by").order_by("-id")
 
@@ -69,7 +69,7 @@ def access_posting(actor: Actor, id: str) -> Posting:
 
 
 def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
-    """The organisation's top-ups, newest first."""
+    """Return the organisation's top-ups, newest first."""
     organisation = access_wallet(actor, "topups.read")
     return (
         TopUp.objects.filter(organisation=organisation).select_related("created_by").order_by("-id")
@@ -82,7 +82,7 @@ def access_top_up(actor: Actor, id: str) -> TopUp:
 
 
 def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
-    """The top-ups of every organisation, newest first, for operators."""
+    """Return the top-ups of every organisation, newest first, for operators."""
     require(actor, "credits.read")
     return TopUp.objects.select_related("organisation", "created_by", "confirmed_by").order_by(
         "-id"
@@ -103,7 +103,7 @@ def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
 
 
 def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
-    """Every batch of codes, newest first, for operators."""
+    """Return every batch of codes, newest first, for operators."""
     require(actor, "codes.read")
     return CodeBatch.objects.select_related("created_by").order_by("-id")
 
@@ -114,7 +114,7 @@ def access_batch(actor: Actor, id: str) -> CodeBatch:
 
 
 def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
-    """The organisation's documents, newest first; of what is open only the months."""
+    """Return the organisation's monthly invoices and its closed notes, newest first."""
     organisation = access_wallet(actor, "balance.read")
     own = Invoice.objects.filter(organisation=organisation)
     visible = own.filter(Q(kind=InvoiceKind.INVOICE) | Q(state=InvoiceState.CLOSED))
@@ -122,8 +122,8 @@ def visible_invoices(actor: Actor) -> QuerySet[Invoice]:
 
 
 def access_invoice(actor: Actor, no: str) -> Invoice:
-    """Return one document of the organisation, by its number or, before it has one, its id. Raises
-    Http404."""
+    """Return one document of the organisation, by its number, or by its id while it has none.
+    Raises Http404."""
     rows = visible_invoices(actor)
     if _NUMBER.fullmatch(no):
         invoice = rows.filter(number=no).first()
@@ -134,7 +134,7 @@ def access_invoice(actor: Actor, no: str) -> Invoice:
 
 
 def all_invoices(actor: Actor) -> QuerySet[Invoice]:
-    """The documents of every organisation, newest first, for operators."""
+    """Return the documents of every organisation, newest first, for operators."""
     require(actor, "credits.read")
     return _prefetch_notes(Invoice.objects.all())
 
@@ -154,13 +154,13 @@ def _prefetch_notes(rows: QuerySet[Invoice]) -> QuerySet[Invoice]:
 
 
 def exchange_rates(actor: Actor) -> QuerySet[ExchangeRate]:
-    """The operators' table of exchange rates."""
+    """Return the operators' table of exchange rates."""
     require(actor, "credits.read")
     return ExchangeRate.objects.all()
 
 
 def tax_rates(actor: Actor) -> QuerySet[TaxRate]:
-    """The operator's table of taxes, by country and name, the latest first."""
+    """Return the operators' table of taxes, by country and name, the latest first."""
     require(actor, "credits.read")
     return TaxRate.objects.order_by("country", "name", "-valid_from")
 
@@ -184,7 +184,8 @@ def offered_plan(actor: Actor, id: str) -> SubscriptionPlan | None:
 
 
 def visible_subscription_plans(actor: Actor) -> QuerySet[SubscriptionPlan]:
-    """Every subscription plan with its `subscribers`, newest first, for operators."""
+    """Return every subscription plan, newest first, for operators. Each has `subscribers`, the
+    number of its subscriptions that have not ended."""
     require(actor, "credits.read")
     living = Count("subscriptions", filter=~Q(subscriptions__state=SubscriptionState.ENDED))
     rows = SubscriptionPlan.objects.select_related("written_by").annotate(subscribers=living)

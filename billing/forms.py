@@ -1,4 +1,4 @@
-"""The forms of money. Amounts are exact decimals; what is cleaned is nano."""
+"""The forms of billing. Amounts are typed as exact decimals and cleaned to nano."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _PLAIN = {"autocomplete": "off"}
 
 
 class MoneyField(forms.CharField):
-    """USD as people type it; cleaned to nano, None when empty."""
+    """An amount of USD as people type it. The cleaned value is nano, or None when empty."""
 
     def __init__(self, **over: Any) -> None:
         widget = forms.TextInput(attrs={**_PLAIN, "inputmode": "decimal", "maxlength": 24})
@@ -46,8 +46,8 @@ class MoneyField(forms.CharField):
 
 
 class MarkupField(forms.CharField):
-    """A markup on prices in percent; cleaned to the multiplier in parts per million, None when
-    empty. While it is typed its hint says what it makes of a price."""
+    """A markup on prices in percent. The cleaned value is a multiplier in parts per million, or
+    None when empty. While a person types, the hint shows the effect on a price."""
 
     def __init__(self, **over: Any) -> None:
         super().__init__(**{"label": gettext_lazy("Markup (%)"), "max_length": 12, **over})
@@ -73,12 +73,13 @@ class MarkupField(forms.CharField):
 
 
 def markup_error() -> str:
-    """Return what is wrong with a text that is no markup."""
+    """Return the error message for an invalid markup."""
     return gettext("Enter a percentage from -100 to 99,900, such as 7 or -10.")
 
 
 class OnceForm(forms.Form):
-    """A form that moves money carries a key of its own: sent twice, it moves it once."""
+    """A form that moves money. Its hidden key makes sure that sending it twice moves the money
+    once."""
 
     once = forms.CharField(
         max_length=40, required=False, widget=forms.HiddenInput, initial=lambda: id_text(new_id())
@@ -152,11 +153,11 @@ class ChargeRuleForm(forms.Form):
 
     @staticmethod
     def initial_of(rule: ChargeRule | None) -> dict[str, Any]:
-        """The fields of a rule as they are shown."""
+        """Return the initial values of the form's fields for a rule."""
         return {"seconds": DRAIN_SECONDS, **stored_rule(rule)}
 
     def rule_fields(self) -> dict[str, Any]:
-        """The rule as it is stored; the limits are those of reading on."""
+        """Return the rule in its stored form, {} to inherit. Only `drain` has limits."""
         sent = self.cleaned_data
         if not sent["kind"]:
             return {}
@@ -187,7 +188,7 @@ class RedeemForm(forms.Form):
 
 
 class WalletForm(forms.Form):
-    """When to tell of a low balance, and whether to fill it by the kept card."""
+    """The threshold of the low-balance alert, and the automatic top-up by the stored card."""
 
     low = MoneyField(
         label=gettext_lazy("Low-balance alert (USD)"),

@@ -1,11 +1,11 @@
 """Idempotency-Key for POSTs that create or move money: one key has one effect and one response
 (P5).
 
-Effect and response are committed together. After a crash before the commit there is neither, and a
-retry does the work; after it, every retry gets the same response. Another body with the same key is
-refused with 422, the same request during the first with 409. Keys are separate per organisation,
-and for operators outside any; within one, a key that another caller has used is refused. Responses
-are encrypted and kept for 24 hours.
+The effect and the response are committed together. After a crash before the commit neither exists,
+and a retry does the work. After the commit, every retry gets the same response. Another body with
+the same key is refused with 422; the same request while the first one runs, with 409. Each
+organisation has its own keys, and so do operators outside any organisation. Within one, a key that
+another caller has used is refused. Responses are encrypted and kept for 24 hours.
 """
 
 import datetime as dt
@@ -57,7 +57,7 @@ class KeyInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A status and a JSON body; `replayed` when it was given before."""
+    """A status and a JSON body. `replayed` is true for a stored response."""
 
     status: int
     body: Mapping[str, Any]
@@ -106,14 +106,14 @@ def run_once(
 
 
 def replace_body(actor: Actor, key: str, body: Mapping[str, Any]) -> None:
-    """Replace the stored response of a key, after the work behind the commit is done."""
+    """Replace the stored response of a key once the work after the commit is done."""
     owner, digest = _owner(actor), _digest(key.encode())
     kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest)
     kept.update(sealed=seal(json.dumps(body), _place(owner, digest)))
 
 
 def drop_old_answers() -> int:
-    """Forget answers past their time; how many."""
+    """Delete expired responses. Return how many."""
     return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - KEPT).delete()[0]
 
 
@@ -134,7 +134,8 @@ def _owner(actor: Actor) -> str:
 
 
 def _principal(actor: Actor) -> str:
-    """Who asks: an answer may hold a secret, which a colleague does not get by the same key."""
+    """Return the caller's id. A response may hold a secret that a colleague with the same key must
+    not get."""
     if actor.user is not None:
         return f"user:{actor.user.id}"
     account = actor.key.service_account_id if actor.key else None
@@ -153,7 +154,7 @@ def _place(owner: str, digest: bytes) -> str:
 
 
 class FormSent(ValueError):
-    """The form was sent already, and with other fields; the text says what to do."""
+    """The form was already sent with other fields. The text says what to do."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -164,7 +165,8 @@ class FormSent(ValueError):
 def answer_idempotently(
     request: HttpRequest, actor: Actor, act: Callable[[], Answer]
 ) -> HttpResponse:
-    """What `act` answers, once for the request's Idempotency-Key if it has one (P5)."""
+    """Return the response of `act`, run once for the request's Idempotency-Key if it has one
+    (P5)."""
     key = request.headers.get("idempotency-key")
     request_key = (request.method or "", request.path, request.body)
     answer = run_once(actor, key, request_key, act)
@@ -182,7 +184,8 @@ def answer_idempotently(
 def form_answered(
     request: HttpRequest, actor: Actor, key: str, act: Callable[[], Answer]
 ) -> Answer:
-    """What `act` does for a form, once for its hidden key however often it is sent.
+    """Return the answer of `act`, run once per hidden key of a form, however often the form is
+    sent.
 
     Raises FormSent.
     """

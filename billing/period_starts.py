@@ -1,4 +1,4 @@
-"""Instants at which periods of local time begin, found forward in their zone."""
+"""Instants at which periods of local time begin."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -15,17 +15,18 @@ class Span(NamedTuple):
 
 
 def first_instant_at(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant, in UTC, at which the wall clock of `zone` shows `wall` (naive) or later.
+    """Return the first instant, in UTC, at which the wall clock of `zone` shows `wall` (naive) or
+    later.
 
-    Where the clock jumps over it, that is the instant of the jump; where it shows it twice, the
-    first time.
+    If the clock jumps over `wall`, that is the instant of the jump. If the clock shows `wall`
+    twice, it is the first of the two.
     """
     local = wall.replace(tzinfo=zone, fold=0)
     instant = local.astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant
-    # It falls into a gap. Read with the offset after the gap it is an instant before the jump, read
-    # with the offset before the gap one at or after it: the jump lies between.
+    # `wall` is in a gap. Read with the offset after the gap it is an instant before the jump; read
+    # with the offset before the gap it is an instant at or after the jump. The jump lies between.
     before, after = local.replace(fold=1).astimezone(UTC), instant
     offset_before = before.astimezone(zone).utcoffset()
     while after - before > _SECOND:

@@ -1,4 +1,4 @@
-"""Periodic work on money; each task may run twice, late, or in several processes at once."""
+"""Periodic jobs of billing. Each may run twice, late, or in several processes at once."""
 
 from celery import shared_task
 

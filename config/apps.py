@@ -9,9 +9,9 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        # Models can be imported only now.
+        # Models cannot be imported earlier.
         from config.row_security import secure_tables
 
         connection_created.connect(confine_connection)
-        # The last room: every table is there.
+        # This is the last room, so every table exists.
         post_migrate.connect(secure_tables, sender=self)

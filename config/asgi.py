@@ -1,5 +1,5 @@
-"""The one application: lifespan, WebSockets and the relay's endpoints to the relay, the rest to
-Django."""
+"""The ASGI application. The relay gets its endpoints, Django the rest; lifespan and WebSockets are
+handled here."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ def _relay() -> Relay:
             "OTEL_TRACES_EXPORTER and OTEL_METRICS_EXPORTER need a part that is not installed: "
             + extras.install_line("otel")
         )
-    # Loaded only where traces or metrics are on.
+    # Loaded only if traces or metrics are enabled.
     from relay.tracing.tracing import TracedRelay
 
     return TracedRelay(
@@ -86,7 +86,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         elif health.claims(path):
             await health(scope, receive, send)
         else:
-            # The playground's views ask the relay of their own process.
+            # The playground's views call the relay of their own process.
             beside = {"weir.relay": relay.in_process, STOPPING: relay.is_draining}
             await pages({**scope, **beside}, receive, send)
     elif scope["type"] == "websocket":
@@ -96,7 +96,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _refuse_replica() -> None:
-    # The relay waits for a database that is away.
+    # If the database is unavailable, the relay waits for it.
     with contextlib.suppress(DatabaseError):
         check_writer()
     connection.close()
@@ -127,13 +127,13 @@ async def _live(receive: Receive, send: Send) -> None:
         await sweeping
     await _finish_runs()
     await watch.close()
-    # The server ends the process by a signal, behind which nothing is written.
+    # The server ends the process by a signal; nothing can be logged after it.
     await asyncio.to_thread(close_log)
     await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
-    # Models can be imported only now that Django stands.
+    # Models can be imported only after Django's setup.
     from playground.media import realtime_socket
 
     if realtime_socket.shows_ticket(scope):
@@ -143,7 +143,7 @@ async def _converse(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _finish_runs() -> None:
-    # Models can be imported only now that Django stands.
+    # Models can be imported only after Django's setup.
     from playground.runs import runs
 
     await runs.finish()

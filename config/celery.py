@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Django's checks import every page to look at its address: 60 MB that no task has a use for.
+# Django's checks import every page to check its address: 60 MB that no task needs.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from accounts.audit.origin import ORIGIN, Origin
@@ -29,19 +29,19 @@ from lib.vault import VaultError
 
 log = logging.getLogger(__name__)
 
-# The host is a word only: where the queue is, its connection string says.
+# The host is only a placeholder: the connection string has the real one.
 _EMBEDDED = "pgmq://embedded"
 
-# kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
-# hour; these let an idle worker answer within half a second. Our own queue is not polled by these
-# (config/jobs/embedded_queue.py).
+# With kombu's defaults a worker polls each queue for ten seconds in turn and redelivers a lost
+# message only after half an hour. With these settings an idle worker reacts within half a second.
+# They do not apply to our own queue (config/jobs/embedded_queue.py).
 _PGMQ: dict[str, Any] = {
     "init_extension": False,
     "wait_time_seconds": 0,
     "polling_interval": 0.5,
     "visibility_timeout": 600,
 }
-# Without these a task whose worker was killed comes back only after minutes.
+# Without these settings, the task of a killed worker is redelivered only after minutes.
 _REDIS: dict[str, Any] = {
     "visibility_timeout": 600,
     "unacked_restore_interval": 5,
@@ -51,7 +51,7 @@ _REDIS: dict[str, Any] = {
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
     if broker_url == _EMBEDDED:
-        # pgmq reads a URL with a parser of its own that does not know a socket's folder as host.
+        # pgmq's own URL parser does not accept a socket's folder as host.
         words: dict[str, Any] = dict(conninfo_to_dict(settings.DATABASE_URL or ""))
         return {**_PGMQ, "conn_string": make_conninfo(**words)}
     if broker_url.startswith("pgmq"):
@@ -67,10 +67,10 @@ _SAY_EACH_S: Final = 60.0
 
 
 class RecordedTask(Task):  # type: ignore[misc]
-    """A task of ours; the runs of those that are periodic are recorded."""
+    """A task of this app. Runs of periodic tasks are recorded."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Models can be imported only now that Django stands.
+        # Models can be imported only after Django's setup.
         from config.jobs.runs import record_run
         from config.jobs.sweeping import count_dropped_lines
 
@@ -102,7 +102,7 @@ app.conf.update(
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
     beat_schedule=beat_schedule(),
-    # The schedule is idempotent per slot, so that beat needs no memory between starts.
+    # The schedule is idempotent per slot, so beat needs no stored state between starts.
     beat_scheduler="config.jobs.beat_scheduler:WorkScheduler",
 )
 app.autodiscover_tasks()
@@ -111,8 +111,7 @@ offer_heartbeat(app)
 
 
 def _wait_for_tables(**_: Any) -> None:
-    """Wait until the database has this version's tables; without them every job would fail at its
-    start."""
+    """Wait until the database has this version's tables. Without them every job would fail."""
     said_at = -math.inf
     try:
         while pending := pending_migrations():
@@ -130,22 +129,22 @@ def _wait_for_tables(**_: Any) -> None:
 
 
 def _check_secrets(**_: Any) -> None:
-    # Models can be imported only now that Django stands.
+    # Models can be imported only after Django's setup.
     from config.system.secret_check import check_secrets
 
     try:
         check_secrets()
     except (ConfigurationError, VaultError) as error:
-        # Celery goes on after any exception of a signal but this.
+        # Celery ignores all exceptions of a signal handler except this one.
         sys.exit(str(error))
     except DatabaseError as error:
         log.warning("the secrets are not compared, the database is away: %s", error)
 
 
 def _log_everything(**_: Any) -> None:
-    """Log what Python and Celery would write to stderr and stdout themselves: with a full pipe
-    there, the signal handler that says goodbye would never return."""
-    # Only workers need it, and it is large.
+    """Log the output that Python and Celery would write to stderr and stdout. If that pipe were
+    full, the signal handler that ends the worker would never return."""
+    # Imported here, because it is large and only workers need it.
     from celery.apps import worker
 
     def log_words(message: str, stream: object = None) -> None:

@@ -1,14 +1,13 @@
 """The rows of each table that a tenant can see, and the row-level security policies for them (ADR
 13).
+A tenant is an organisation. Every model is in exactly one of five lists. Its rows are BOUND to an
+organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there; or the model is one of
+the VIEWS of other tables' rows. Each `migrate` applies this file to the database. A test fails for
+a model that is in no list.
 
-A tenant is an organisation. Every model stands in exactly one of five lists: its rows are BOUND to
-an organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there; or they are those of
-other tables, as one of the VIEWS. What is written here
-is brought into the database after each `migrate`; a model that stands nowhere turns a test red.
-
-The role that owns the tables is not subject to the policies: it is who migrates, the relay, whose
-statements carry the requests of many organisations at once, the pages of operators, and the jobs
-that go over all organisations.
+The owner of the tables is not subject to the policies. This role runs the migrations, the relay,
+whose statements serve requests of many organisations at once, the pages of operators, and the jobs
+for all organisations.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,10 +32,11 @@ _APPEND: Final = frozenset({"SELECT", "INSERT"})
 
 @dataclass(frozen=True)
 class Own:
-    """The table has the organisation's id.
+    """The table has a column with the organisation's id.
 
-    Where nothing looks for rows by it but what names them, it is `only_checked`: taken for a choice
-    of few, it would have the planner read all that names them.
+    With `only_checked` the condition only checks rows that another table refers to: as a plain
+    comparison, it would look selective to the planner, which would then read all rows of the
+    organisation.
     """
 
     column: str = "organisation_id"
@@ -49,7 +49,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Through:
-    """The table names a row of `parent`, which is seen or not by its own policy."""
+    """The table refers to a row of `parent`, whose own policy decides whether it is visible."""
 
     column: str
     parent: str
@@ -72,7 +72,7 @@ class Among:
 
 @dataclass(frozen=True)
 class Owner:
-    """The table has a text that says who it is of."""
+    """The table has a text column that names its owner."""
 
     column: str
     prefix: str
@@ -182,7 +182,7 @@ WRITTEN_ONCE: Final = frozenset(
         "usage.Review",
     }
 )
-"""Of these a tenant may change and delete nothing (I2)."""
+"""A tenant may not change or delete rows of these tables (I2)."""
 
 SHARED: Final[Mapping[str, str]] = {
     "accounts.User": "A person may belong to several organisations, and is named by what they did "
@@ -278,17 +278,18 @@ CLOSED: Final[Mapping[str, str]] = {
 }
 
 VIEWS: Final[Mapping[str, frozenset[str]]] = {
-    # Older processes add lines to it.
+    # Older processes insert rows into it.
     "billing.LedgerEntry": _APPEND,
 }
-"""What only shows rows of other tables, by the policies of these, and what may be done with it."""
+"""Views of other tables' rows, which these tables' policies protect, with the permitted verbs."""
 
 # Tables created by a migration, not by a model: the cache, whose keys are digests.
 _SHARED_TABLES: Final = ("accounts_cache",)
 
 
 class Rule(NamedTuple):
-    """What the role may do with a table, and with which rows; None means all."""
+    """The permitted verbs of the role on a table, and the condition of its rows; None means all
+    rows."""
 
     verbs: frozenset[str]
     condition: str | None
@@ -296,7 +297,8 @@ class Rule(NamedTuple):
 
     @property
     def digest(self) -> str | None:
-        """Return the digest in the policy's comment, by which a later `migrate` recognises it."""
+        """Return the digest of the condition. The policy's comment stores it, so that a later
+        `migrate` recognises the policy."""
         return None if self.condition is None else sha256(self.condition.encode()).hexdigest()
 
     def holds(self, verbs: Iterable[str], digest: str | None) -> bool:
@@ -334,8 +336,8 @@ def secure_tables(*, using: str, **_: Any) -> None:
 
 
 def make_role(connection: BaseDatabaseWrapper) -> None:
-    """Make the role that has the tenant's rights, and let this login become it. Raises CommandError
-    where it may not."""
+    """Create the role with a tenant's rights, and let this login switch to it. Raises CommandError
+    if this login lacks the permission."""
     try:
         with transaction.atomic(connection.alias), connection.cursor() as cursor:
             cursor.execute(_MAKE_ROLE)
@@ -375,7 +377,7 @@ def _changes(table: str, rule: Rule) -> Iterator[str]:
     yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
 
 
-# Roles belong to the whole server, and another of its databases may be migrated at the same moment.
+# Roles belong to the whole server, and another database of it may be migrated at the same time.
 _MAKE_ROLE: Final = f"""
     DO $$
     BEGIN
@@ -394,7 +396,7 @@ _MAKE_ROLE: Final = f"""
         END;
     END $$"""
 
-# Where a column takes its number from a sequence that is another table's.
+# A view's column may take its number from another table's sequence.
 _USE_SEQUENCES: Final = f"""
     DO $$
     BEGIN
@@ -412,7 +414,7 @@ superuser of the database server, and then migrate again:
     GRANT {ROLE} TO {{login}};
 """
 
-# Row security that is switched off is as no policy.
+# A disabled row security counts as no policy.
 _FOUND: Final = f"""
     SELECT c.relname,
            ARRAY(SELECT a.privilege_type::text FROM aclexplode(c.relacl) a

@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
 
-# What pages tell an operator to type: the wheel has its launcher beside the rooms.
+# The command that pages tell operators to type. The wheel has its launcher beside the rooms.
 COMMAND = "weir" if (BASE_DIR / "launcher.py").exists() else "python manage.py"
 
 DEBUG = False
@@ -60,8 +60,8 @@ DATABASES = {
         # connection unused for a minute is closed, because a backend takes about 5 MB.
         "OPTIONS": {
             **_database,
-            # Only what asks for it is prepared (lib/database/prepared.py); without this, psycopg
-            # refuses to.
+            # Only statements that request it are prepared (lib/database/prepared.py); with
+            # psycopg's default, none could be.
             "prepare_threshold": 5,
             "pool": {"min_size": 0, "max_size": 8, "timeout": 5, "max_idle": 60},
         },
@@ -69,9 +69,9 @@ DATABASES = {
     }
 }
 BROKER_URL = env.text("BROKER_URL", "")
-# Where a web process keeps what cannot be written to the database now.
-# What a worker or the scheduler renews while it works (config/jobs/heartbeat.py); none by default.
+# The file that a live worker or scheduler renews (config/jobs/heartbeat.py); none by default.
 HEARTBEAT_FILE = env.text("HEARTBEAT_FILE", "")
+# A web process stores records here while the database cannot be written.
 SPOOL_DIR = Path(env.text("SPOOL_DIR", str(DATA_DIR / "spool")))
 
 INSTALLED_APPS = [
@@ -140,7 +140,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-# Django's own, a few at a time.
+# Django's hasher, limited to a few passwords at a time.
 PASSWORD_HASHERS = ["accounts.sign_in.password_hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -164,16 +164,16 @@ ACCOUNT_FORMS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-# Empty: as accounts/mail_server/mail_server.py decides, which allauth asks for its settings.
+# Empty: accounts/mail_server/mail_server.py decides; allauth reads its settings from there.
 ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "")
 ALLAUTH_SETTING_GETTER = "accounts.mail_server.allauth_settings.read_setting"
-# In the browser that signed up, and in no other that opens the link.
+# Only in the browser that signed up, not in another one that opens the link.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Counted by accounts/sign_in/try_counts.py; allauth would lock, read and write for each of them.
+# accounts/sign_in/try_counts.py counts attempts; allauth would lock, read and write each time.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(
     ["login", "login_failed", "signup", "change_password", "reset_password",
      "reset_password_from_key", "reauthenticate"]
@@ -194,39 +194,38 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RATE_LIMITS = {"webauthn_login": None}
 MFA_RECOVERY_CODE_DIGITS = 12
 MFA_RECOVERY_CODES_SHOW_ONCE = True
-# Telephones are seldom wrong by more than half a minute; each code works once all the same.
+# Clocks of telephones are seldom off by more than half a minute. Each code still works only once.
 MFA_TOTP_TOLERANCE = 1
 MFA_TOTP_ISSUER = "Weir"
-# accounts/sign_in/reauthentication.py asks instead, of the sign-in as well, and keeps no form
-# meanwhile.
+# accounts/sign_in/reauthentication.py asks instead, also for single sign-on, and stores no form.
 MFA_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(session_life.RECENT_SIGN_IN.total_seconds())
 SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.single_sign_on.SingleSignOnAdapter"
 # The provider says whether it has verified an address (accounts/single_sign_on/rules.py).
 SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
-# A link leads to the provider: the policy lets no form lead to elsewhere.
+# A link leads to the provider, because the policy forbids forms that lead to other sites.
 SOCIALACCOUNT_LOGIN_ON_GET = True
-# Private networks in which identity providers may be, as CIDR with commas between: an operator's
-# decision, as with webhooks.
+# Private networks of identity providers, as CIDR separated by commas: an operator's decision, as
+# with webhooks.
 SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
-# Whether management keys may change single sign-on and confirm its domains. It is here and not on a
-# page: a key that leaks would let its finder sign in as the members of an organisation.
+# Whether management keys may change single sign-on and confirm its domains. This is not a setting
+# on a page: with a leaked key, its finder could sign in as the members of an organisation.
 SSO_CHANGES_BY_KEY = env.flag("SSO_CHANGES_BY_KEY", False)
 PASSWORD_RESET_TIMEOUT = int(link_lifetimes.PASSWORD_RESET.total_seconds())
-# allauth's, so that every process sees the same.
+# allauth's rate limits use it, so all processes must share it.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "accounts_cache",
     }
 }
-# The mail server. Where the environment names none, the one of the page is used.
+# The mail server. If the environment names none, the one from the settings page is used.
 EMAIL_BACKEND = "accounts.mail_server.email_backend.ServerBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_PORT = env.number("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env.text("EMAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
-# 465 speaks TLS from its first byte, 587 after a greeting; 25 is a relay on this machine.
+# Port 465 uses TLS from the first byte, 587 after a greeting; 25 is a relay on this machine.
 EMAIL_USE_SSL = EMAIL_PORT == 465
 EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
@@ -238,38 +237,38 @@ if not env.text(trust.FILE, ""):
     os.environ.pop(trust.FILE, None)
 trust.own_authorities()
 
-# Above how many USD in 24 hours a credit needs a second operator, and after how many days audit
-# events are deleted. Where they are not set, two operators decide (billing/safeguards).
+# The USD in 24 hours above which a credit needs a second operator, and the days after which audit
+# events are deleted. If they are not set, two operators decide (billing/safeguards).
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "")
 AUDIT_RETENTION_DAYS = env.optional_number("AUDIT_RETENTION_DAYS")
-# How long the result of a media task is served, and its request is kept; None is as on the page.
+# How long a media task's result is served and its request is stored; None uses the page's setting.
 TASK_RESULT_DAYS = env.optional_number("TASK_RESULT_DAYS")
-# How often a backup that Weir does not make itself is expected, in hours (0 expects none), and for
-# how many days it is kept. Where the first is not set, Weir makes the backups that the page says.
+# The interval, in hours, of backups that Weir does not make itself (0 expects none), and the days
+# for which they are kept. If the interval is not set, Weir makes the backups configured on the
+# page.
 BACKUP_EVERY_HOURS = env.optional_number("BACKUP_EVERY_HOURS")
 BACKUP_KEEP_DAYS = env.number("BACKUP_KEEP_DAYS", 0)
-# Where transfers are paid to, its lines with | between; told to whoever orders one.
+# The account for bank transfers, its lines separated by |; shown to people who order one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
-# Card payments. The mode, live or test, is that of the key.
+# Card payments. The key decides between live and test mode.
 STRIPE_SECRET_KEY = env.read_kept("STRIPE_SECRET_KEY", _SECRETS)
 STRIPE_WEBHOOK_SECRET = env.read_kept("STRIPE_WEBHOOK_SECRET", _SECRETS)
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
-# Private networks that webhooks may reach, as CIDR with commas between: an operator's decision.
+# Private networks that webhooks may reach, as CIDR separated by commas: an operator's decision.
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
-# Files that a channel's key may name as holding a token for its credentials, with commas between:
-# any other file of this machine could hold a secret.
+# Token files that a channel's key may name for its credentials, separated by commas. Any other file
+# of this machine could hold a secret.
 CLOUD_TOKEN_FILES = [path for path in env.text("CLOUD_TOKEN_FILES", "").split(",") if path]
 
-# Where usage records are kept a second time and long reports are read from
-# (docs/production/scale.md).
+# ClickHouse stores usage records a second time and serves long reports (docs/production/scale.md).
 CLICKHOUSE_URL = env.text("CLICKHOUSE_URL", "").rstrip("/")
 CLICKHOUSE_DATABASE = env.text("CLICKHOUSE_DATABASE", "default")
 CLICKHOUSE_USER = env.text("CLICKHOUSE_USER", "default")
 CLICKHOUSE_PASSWORD = env.read_kept("CLICKHOUSE_PASSWORD", _SECRETS)
 
-# Who may read /metrics: whoever sends the token; without one, these networks, as CIDR.
+# Access to /metrics: with this token; without a token, from these networks, as CIDR.
 METRICS_TOKEN = env.read_kept("METRICS_TOKEN", _SECRETS)
 _metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
 try:
@@ -291,7 +290,7 @@ def _is_sent(variable: str) -> bool:
 # Traces and metrics of the relay. The SDK's own OTEL_* variables configure them.
 TRACES = _is_sent("OTEL_TRACES_EXPORTER")
 METRICS = _is_sent("OTEL_METRICS_EXPORTER")
-# A secret, which may be in a file; the SDK reads it from the environment alone.
+# This secret may be in a file, but the SDK only reads the environment.
 if _otlp_headers := env.text("OTEL_EXPORTER_OTLP_HEADERS", ""):
     os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = _otlp_headers
 # The names of channels whose provider receives the trace context; * means all.
@@ -346,7 +345,7 @@ TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
-# The wheel holds the collected files alone.
+# The wheel only contains the collected files.
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -373,14 +372,14 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
-        # A line for every request of ours to elsewhere, with its address, is nobody's wish.
+        # It would log the address of every outgoing request.
         "httpx": {"level": "WARNING"},
         # uvicorn logs each handshake, with its address and status.
         "websockets": {"level": "WARNING"},
-        # It has its own handler and format; its level is that of its command line.
+        # uvicorn has its own handler and format; its command line sets the level.
         "uvicorn": {"handlers": ["stderr"], "propagate": False},
         "uvicorn.error": {"handlers": [], "propagate": True},
-        # Off, as its command line says. This configuration would enable it again as a child logger,
+        # Off, as on its command line. This configuration would enable it again as a child logger,
         # and its lines would contain keys that clients put in URLs.
         "uvicorn.access": {"handlers": [], "propagate": False},
         # Celery adds its own handlers if these have none.

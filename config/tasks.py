@@ -1,5 +1,5 @@
-"""Periodic work of the whole installation; each task may run twice, late, or in several processes
-at once."""
+"""Periodic jobs of the whole installation. Each may run twice, late, or in several processes at
+once."""
 
 from celery import shared_task
 

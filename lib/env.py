@@ -1,4 +1,4 @@
-"""Settings from outside: an environment variable, or a file of the installation."""
+"""Settings from the environment, or from a file of the installation."""
 
 import os
 from contextlib import suppress
@@ -11,7 +11,7 @@ class ConfigurationError(Exception):
 
 
 def text(name: str, default: str) -> str:
-    """Return the variable's text, or that of the file which the variable NAME_FILE names. An empty
+    """Return the text of a variable, or of the file that the variable NAME_FILE names. An empty
     text counts as unset, because compose passes unset variables of .env that way."""
     file = os.environ.get(f"{name}_FILE")
     if file:
@@ -79,7 +79,7 @@ def read_kept(name: str, directory: Path) -> str | None:
 
 
 def _read(file: Path, subject: str) -> str:
-    """Return the text of a file. Raises FileNotFoundError, and ConfigurationError for one that
+    """Return the text of a file. Raises FileNotFoundError, and ConfigurationError if the file
     cannot be read."""
     try:
         return file.read_text().strip()

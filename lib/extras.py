@@ -1,4 +1,4 @@
-"""Packages that few installations need, so that the wheel of Weir installs them only if asked."""
+"""Optional packages, which the wheel of Weir installs only on request."""
 
 from importlib.util import find_spec
 from typing import Final, Literal
@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from lib.refusal import Refused
 
 Extra = Literal["otel", "parquet", "pdf"]
-# The optional dependencies of pyproject.toml, by a module that each brings.
+# The optional dependencies of pyproject.toml, with a module that each one installs.
 EXTRAS: Final[dict[Extra, str]] = {
     "otel": "opentelemetry.sdk",
     "parquet": "arro3",
@@ -31,11 +31,11 @@ def install_line(extra: Extra) -> str:
 def is_installed(extra: Extra) -> bool:
     try:
         return find_spec(EXTRAS[extra]) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # the package that contains the module is missing
         return False
 
 
 def require(extra: Extra) -> None:
-    """Raises ExtraMissing."""
+    """Raise ExtraMissing unless the extra is installed."""
     if not is_installed(extra):
         raise ExtraMissing(extra)

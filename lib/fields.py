@@ -53,7 +53,7 @@ class TableField(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether it is a whole number."""
+        """Return whether the field is a whole number."""
         return self.plain is int or int in get_args(self.plain)
 
 
@@ -111,7 +111,7 @@ def _with(
 
 def _default(model: type[models.Model], name: str) -> Any:
     default = model._meta.get_field(name).get_default()  # type: ignore[union-attr]
-    # A member of an enumeration is written as its text.
+    # An enumeration member becomes its plain text.
     return str(default) if isinstance(default, str) else default
 
 

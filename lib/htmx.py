@@ -29,8 +29,9 @@ def render_part(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    """Render `part` for an htmx request, and `page` (which includes it) for every other. The part
-    knows by `apart` that it comes without its page, of which it then sends what follows it."""
+    """Render `part` for an htmx request, and `page`, which includes the part, for every other
+    request. The context's `apart` is true if the part is sent without its page; the part then also
+    sends the elements that follow it on the page."""
     apart = _wants_part(request)
     return render(request, part if apart else page, {**context, "apart": apart}, status=status)
 
@@ -62,7 +63,7 @@ def see_other(to: str, *args: object) -> HttpResponse:
 
 
 def back_to(request: HttpRequest, otherwise: str) -> str:
-    """Return the address of ours that a form names as `next`."""
+    """Return the address in the form's `next` if it is one of ours, else `otherwise`."""
     back = str(request.POST.get("next", ""))
     return (
         back if back.startswith("/") and url_has_allowed_host_and_scheme(back, None) else otherwise

@@ -1,6 +1,6 @@
-"""Types of ids and names: mypy rejects a team's id where a key's is expected, or an upstream's
-model name where the catalogue's is. The type is assigned once, where a row is read or an id is
-created.
+"""Types of ids and names. With them mypy rejects a team's id in place of a key's id, or an
+upstream's model name in place of the catalogue's. A value gets its type once, where a row is read
+or an id is created.
 """
 
 import uuid
@@ -14,7 +14,7 @@ RequestId = NewType("RequestId", uuid.UUID)
 AttemptId = NewType("AttemptId", uuid.UUID)
 UserId = NewType("UserId", int)
 PriceVersionId = NewType("PriceVersionId", int)
-"""Of a price list."""
+"""A version of a customer price."""
 CostVersionId = NewType("CostVersionId", int)
 """The version of a channel's cost price."""
 ModelName = NewType("ModelName", str)

@@ -1,6 +1,6 @@
-"""Time-ordered ids: a UUIDv7 inside, 26 characters of Crockford base32 (a ULID's form) outside.
+"""Time-ordered ids: a UUIDv7 internally, 26 characters of Crockford base32 (a ULID's form) outside.
 
-They sort by creation, so that logs page by id and monthly partitions can be cut by id.
+They sort by creation time, so that logs page by id and monthly partitions split by id.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ def new_id() -> uuid.UUID:
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
-    """Return that many new ids of one instant, with a single look at the clock."""
+    """Return `count` new ids of one instant. The clock is read once."""
     random, stamp = os.urandom(8 * count), _stamp()
     return [
         _id(stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
@@ -106,8 +106,8 @@ def parse_id(text: str) -> uuid.UUID | None:
 
 
 def id_before(id: uuid.UUID, length: dt.timedelta) -> uuid.UUID:
-    """Return the smallest id that can have been issued `length` before this one; a negative
-    `length` gives an id after it."""
+    """Return the smallest id that can have been created `length` before this id. A negative
+    `length` gives a later id."""
     milliseconds = (id.int >> 80) - length // dt.timedelta(milliseconds=1)
     return uuid.UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 

@@ -1,8 +1,8 @@
-"""Fields that are chosen from what exists: with scripts chips and a list to type in, without them a
-plain select or text field. The server always receives what the plain field sends.
+"""Fields whose values are chosen from a list. With scripts they show chips and a searchable list,
+without them a plain select or text field. The server always receives the plain field's value.
 
-Where there are few choices, the page has them all (PickSelect). Where there are many, or patterns
-are valid too, a view answers the list for the typed text (PickText, `answer_choices`).
+A short list of choices is part of the page (PickSelect). For a long list, or if patterns are also
+valid, a view returns the choices for the typed text (PickText, `answer_choices`).
 """
 
 import re
@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.utils.functional import Promise
 
 CHOICES_MAX: Final = 50
-"""How many choices one answer lists."""
+"""The most choices of one response."""
 TEXT_MAX: Final = 200
 
 _PLAIN: Final = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
@@ -44,12 +44,12 @@ def split_words(text: str) -> list[str]:
 
 
 def typed_text(request: HttpRequest) -> str:
-    """Return what is typed into a picker."""
+    """Return the text that was typed into a picker."""
     return request.GET.get("q", "").replace("\x00", "").strip()[:TEXT_MAX]
 
 
 def answer_choices(request: HttpRequest, choices: Iterable[Choice], empty: str) -> HttpResponse:
-    """Answer the rows of a list; `empty` says why there are none."""
+    """Return the rows of a list; `empty` is the text for an empty list."""
     rows = list(choices)[:CHOICES_MAX]
     return render(request, "components/_choices.html", {"choices": rows, "empty": empty})
 
@@ -63,7 +63,7 @@ class _Picker(forms.Widget):
     beside = ""
 
     def use_required_attribute(self, initial: Any) -> bool:
-        # The plain field is hidden where scripts run. A browser could not point to it.
+        # With scripts, the plain field is hidden, so a browser could not point to it.
         return False
 
     def chosen(self, name: str, value: Any) -> Iterable[Choice]:
@@ -77,16 +77,16 @@ class _Picker(forms.Widget):
             "chosen": self.chosen(name, value),
             "disabled": (attrs or {}).get("disabled"),
             "picker": self,
-            # A field with one value that is required is replaced, never emptied.
+            # A required field with one value can be replaced, but not emptied.
             "fixed": (attrs or {}).get("disabled") or (self.is_required and not self.many),
         }
         return render_to_string("components/picker_field.html", context)
 
 
 class PickText(_Picker, forms.TextInput):
-    """A text whose choices are asked for at `url`. `beside` names a field of the form that is sent
-    with the typed text; another value of it empties this one. `strict` sends what was chosen alone,
-    where the form cannot know what there is."""
+    """A text field whose choices come from `url`. `beside` names another field of the form, which
+    is sent with the typed text; when its value changes, this field is emptied. `strict` allows only
+    listed choices, for forms that cannot check the value."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class PickText(_Picker, forms.TextInput):
 
 
 class PickSelect(_Picker, forms.Select):
-    """One of the choices of the page. `notes` describe values; a search also finds them."""
+    """A select with the choices in the page. `notes` describe values; a search also finds them."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class PickSelect(_Picker, forms.Select):
         ]
 
     def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
-        # A stored value that is offered no more stays what it is until another one is chosen.
+        # A stored value that is no longer offered stays until another one is chosen.
         offered = {str(choice) for choice, _ in self.choices}
         missing = [one for one in value if one and one not in offered]
         groups = super().optgroups(name, value, attrs)
@@ -148,6 +148,6 @@ class PickSelect(_Picker, forms.Select):
 
 
 class PickSelectMultiple(PickSelect, forms.SelectMultiple):
-    """Several of the choices of the page."""
+    """A multiple select with the choices in the page."""
 
     many = True

@@ -11,7 +11,7 @@ from django.utils.translation import get_language, gettext_lazy, to_locale
 
 from lib.picker import PickSelect
 
-# Codes of CLDR that are no country.
+# CLDR codes that are not countries.
 _NO_COUNTRIES: Final = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
 _PLACES: Final = {
     *("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic"),
@@ -20,7 +20,7 @@ _PLACES: Final = {
 
 
 class CountryField(forms.ChoiceField):
-    """A country by its code of two letters; `none` is the label of no country."""
+    """A country by its two-letter code. `none` is the label for no country."""
 
     def __init__(self, *, none: Any = "", **over: Any) -> None:
         def choices() -> list[tuple[str, Any]]:
@@ -37,20 +37,20 @@ class CountryField(forms.ChoiceField):
 
 
 class ZoneField(forms.ChoiceField):
-    """A time zone that is named after a place, or UTC; a browser offers its reader's own first."""
+    """A time zone named after a place, or UTC. A browser offers its user's own zone first."""
 
     def __init__(self, **over: Any) -> None:
         choices = zone_choices
         super().__init__(**{"choices": choices, "initial": "UTC", "widget": PickSelect(), **over})
 
     def valid_value(self, value: Any) -> bool:
-        # The API also sets those that are not offered.
+        # The API also accepts zones that are not offered.
         return value in available_timezones()
 
 
 @cache
 def zone_choices() -> list[tuple[str, str]]:
-    """Return the zones with their labels."""
+    """Return the zones as choices."""
     placed = [name for name in available_timezones() if name.partition("/")[0] in _PLACES]
     return [(name, name.replace("_", " ")) for name in ("UTC", *sorted(placed))]
 
@@ -63,7 +63,8 @@ def _countries(language: str) -> list[tuple[str, str]]:
 
 
 def _country_notes() -> dict[str, str]:
-    """Return what describes each country: its code, and its English name on another page."""
+    """Return a description of each country: its code, and its English name on pages in other
+    languages."""
     return _notes(get_language() or "en")
 
 
@@ -84,5 +85,5 @@ def _territories(language: str) -> dict[str, str]:
 
 
 def _sort_key(name: str) -> str:
-    """A name without accents: Åland is under A."""
+    """Return a name without accents, so that Åland sorts under A."""
     return "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c))

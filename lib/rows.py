@@ -1,4 +1,4 @@
-"""Rows of choices, for a field whose text has a line for each."""
+"""A text field that shows each line of its text as a row of fields."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A field of a row; `widget` makes its widget."""
+    """One field of a row. `widget` builds its widget."""
 
     name: str
     label: Any
@@ -19,8 +19,8 @@ class Cell:
 
 
 class RowsText(forms.Widget):
-    """A text as rows. `split` makes the cells of a line, `join` the line of a row's cells. A form
-    that is sent with the text itself is understood too.
+    """A text as rows. `split` makes the cells of a line, `join` makes a line of a row's cells. A
+    form may also send the text itself.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class RowsText(forms.Widget):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> Any:
         lines = [line.strip() for line in (value or "").splitlines() if line.strip()]
-        # Without scripts the empty row at the end is how one is added.
+        # Without scripts, the empty row at the end is the only way to add one.
         rows: list[Sequence[str]] = [*map(self.split, lines), ()]
         own_attrs = dict(attrs or {})
         id = own_attrs.pop("id", f"id_{name}")
         context = {
             "cells": self.cells,
             "rows": [
-                # The error and hint of the field belong to its first row.
+                # The first row has the field's error and hint.
                 self._row(name, f"{id}_{n}", row, {} if n else own_attrs)
                 for n, row in enumerate(rows)
             ],

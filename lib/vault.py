@@ -1,10 +1,10 @@
 """Envelope encryption of secrets at rest.
 
 A random data key seals the secret, and a key encryption key (KEK) seals the data key. The place of
-the secret (`table|row id|field`) is associated data: a ciphertext that is moved to another row
-cannot be opened. The KEKs are outside the database, in a ring: the first seals, all of them open.
-Sealed data names its KEK by an id derived from the KEK itself, so that two KEKs cannot have the
-same name by mistake.
+the secret (`table|row id|field`) is associated data, so a ciphertext that is moved to another row
+cannot be opened. The KEKs are outside the database, in a ring: the first one seals, and each of
+them opens what it has sealed. Sealed data contains its KEK's id, which is derived from the KEK
+itself, so that two KEKs cannot have the same id by mistake.
 
     form 2    02 | id of the KEK (4) | nonce (12) | sealed data key (48) | nonce (12) | content
     form 1    01 |                     nonce (12) | sealed data key (48) | nonce (12) | content
@@ -42,7 +42,7 @@ class WrongSecret(VaultError):
 
 
 class Kek(NamedTuple):
-    """A key encryption key: its id as hex, and the installation's text of it."""
+    """A key encryption key: its id as hex, and its text in the configuration."""
 
     id: str
     text: str
@@ -97,8 +97,8 @@ class Vault:
             raise VaultError("The stored secret is damaged. Enter it again.") from error
 
     def kek_of(self, sealed: bytes, place: str) -> Kek:
-        """Return the KEK of data sealed for that place. Raises VaultError if none of the ring opens
-        it.
+        """Return the KEK of data sealed for that place. Raises VaultError if no KEK of the ring
+        opens it.
         """
         return self._unwrap(sealed[: _head_bytes(sealed)], place.encode())[1]
 

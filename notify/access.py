@@ -1,4 +1,4 @@
-"""The way to an organisation's webhooks and their deliveries."""
+"""Access to an organisation's webhooks and their deliveries, and to those of the operators."""
 
 from django.db.models import QuerySet
 
@@ -8,14 +8,14 @@ from notify.models import Delivery, WebhookEndpoint
 
 
 def visible_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
-    """The organisation's webhooks, newest first."""
+    """Return the organisation's webhooks, newest first."""
     require(actor, "webhooks.read")
     rows = WebhookEndpoint.objects.filter(organisation=actor.organisation, removed_at=None)
     return rows.select_related("key", "created_by").order_by("-id")
 
 
 def operator_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
-    """The operators' webhooks and chats, newest first."""
+    """Return the operators' webhooks and chats, newest first."""
     require(actor, "channels.read")
     rows = WebhookEndpoint.objects.filter(organisation=None, removed_at=None)
     return rows.select_related("key", "created_by").order_by("-id")

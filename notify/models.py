@@ -1,4 +1,4 @@
-"""Telling: where an organisation wants to hear of facts, and how each telling went."""
+"""Webhooks and chats that receive facts, and the deliveries to them."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -20,16 +20,16 @@ class Service(models.TextChoices):
 
 
 class WebhookEndpoint(models.Model):
-    """An address of the organisation's that gets signed events, or messages in a chat; without one
-    it is the operators', and gets what they are told.
+    """An organisation's address for signed events or chat messages. Without an organisation it
+    belongs to the operators and gets their alerts.
 
-    The secret is sealed for its row and shown once. After a rotation the one before signs as well
-    until `before_until`, so that a receiver can change over. One that a management
-    key made gets events as long as that key works.
+    The secret is sealed for its row and shown once. After a rotation the previous secret also signs
+    until `before_until`, so that a receiver can change over. A webhook that a management key
+    created gets events as long as that key works.
 
-    Of a chat, `sealed` holds its whole address with the secret that signs
-    (`notify/webhooks/endpoints.py`), as whoever has the address can write; `url` is then only where
-    it begins.
+    For a chat, `sealed` holds the whole address with the signing secret
+    (`notify/webhooks/endpoints.py`), because anyone with the address can post; `url` then only has
+    the address's beginning.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

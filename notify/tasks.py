@@ -1,4 +1,4 @@
-"""Telling what is in the outbox; each task may run twice, late, or in several processes at once."""
+"""Deliver the outbox. Each task may run twice, late, or in several processes at once."""
 
 from uuid import UUID
 
@@ -11,11 +11,12 @@ _BATCH = 200
 
 @shared_task  # type: ignore[untyped-decorator]
 def tell() -> None:
-    """Find receivers for new facts and wake a worker for each delivery that is due."""
+    """Find receivers for new facts, and wake a worker for each due delivery."""
     while deliveries.spread_facts(_BATCH) == _BATCH:
         continue
     for delivery_id in deliveries.lease_due(_BATCH):
-        # Not fetched before the lease is over, it was handed out anew.
+        # After the lease another task gets the delivery, so a message that is not fetched by then
+        # expires.
         deliver.apply_async([str(delivery_id)], expires=deliveries.LEASE_S)
 
 

@@ -55,7 +55,7 @@ def install_packages(prefix: list[str], *names: str) -> None:
 
 
 def install() -> None:
-    """Install one. Raises CalledProcessError."""
+    """Install a Chromium for the tests. Raises CalledProcessError."""
     prefix = root_command()
     if is_debian() and prefix is not None:
         install_packages(prefix, SHELL)

@@ -15,12 +15,12 @@ from stack.origin import start_line
 LAYOUT = 1
 PORT = 8000
 FREE_BYTES_MIN = 256 * 1024**2
-# Connections that wait to be accepted.
+# The most connections that wait to be accepted.
 _WAITING_MAX = 2048
 
 
 class Exit(IntEnum):
-    """The exit codes of stack.up; 10 to 19 are those of stack/install.py."""
+    """The exit codes of stack.up; stack/install.py has 10 to 19."""
 
     DATA_DIR = 20
     NEWER_DATA = 21
@@ -53,8 +53,8 @@ def open_data_dir(directory: Path) -> None:
 
 
 def check_layout(directory: Path) -> bool:
-    """Refuse data of a newer Weir; mark new data with this version's layout. Return whether it is
-    new.
+    """Refuse data of a newer Weir, and mark new data with this version's layout. Return whether the
+    data is new.
     """
     mark = directory / "layout"
     try:
@@ -113,7 +113,7 @@ def parse_port(text: str) -> int:
 
 
 def usual_port(host: str) -> int:
-    """Return the port for which nobody asked: the usual one, or the next that is free."""
+    """Return the default port, or the next free one if it is taken."""
     return next_free(host, PORT) or PORT
 
 
@@ -123,7 +123,7 @@ def next_free(host: str, port: int) -> int | None:
 
 
 def open_port(host: str, port: int) -> socket.socket:
-    """Listen on the port; refuse one on which that is impossible, and suggest one."""
+    """Listen on the port. Raises Refusal, which suggests another port, if that is impossible."""
     try:
         return _listen(host, port)
     except OSError as error:
@@ -156,7 +156,8 @@ def free_port() -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Listen on the host's address, the one of IPv4 where a name has several. Raises OSError."""
+    """Listen on the host's address. For a name with several addresses, the IPv4 one is used. Raises
+    OSError."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, kind, _, _, address = min(addresses, key=lambda one: one[0] != socket.AF_INET)
     listening = socket.socket(family, kind)

@@ -16,7 +16,7 @@ import platformdirs
 
 from stack.origin import ROOT
 
-# Verb -> command of manage.py; every other command there has its own name here too.
+# Verb -> command of manage.py. All other commands of manage.py keep their names here.
 VERBS = {
     "apply": ("apply", "Make the installation equal to a file."),
     "export": ("export", "Print the installation as such a file."),
@@ -38,17 +38,17 @@ data_option = click.option(
 
 
 def management_commands() -> set[str]:
-    """Return the names of our commands, read from the names of their files."""
+    """Return the names of our management commands, from the names of their files."""
     files = ROOT.glob("*/management/commands/[a-z]*.py")
     return {file.stem for file in files}
 
 
 class Verbs(click.Group):
-    """The verbs; `run` where there is none."""
+    """The verbs; without a verb, `run` is used."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = args and (args[0] in ("--help", "--version") or not args[0].startswith("-"))
-        if not named and not ctx.resilient_parsing:  # which completion does
+        if not named and not ctx.resilient_parsing:  # completion parses this way
             args = ["run", *args]
         return super().parse_args(ctx, args)
 

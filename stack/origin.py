@@ -1,4 +1,4 @@
-"""Where this code lies: in a clone, or in the wheel `weir-hub`, whose only package holds it."""
+"""The place of this code: a clone, or the wheel `weir-hub`, whose only package contains it."""
 
 from pathlib import Path
 

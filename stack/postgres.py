@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: its files, its socket, its start and its end.
+"""The embedded PostgreSQL: its files, its socket, its start and stop.
 
 The wheel's server is run directly, as an unprivileged user, on a Unix socket in a folder that only
 its owner may enter, and with a password. Note:
@@ -76,7 +76,7 @@ class PostgresError(CannotStart):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The paths of one server. `drop` is how it stops being root, see stack/leash.py."""
+    """The paths of one server. `drop` says how it drops root, see stack/leash.py."""
 
     data: Path
     socket_folder: Path
@@ -87,7 +87,7 @@ class Cluster:
 
     @property
     def dsn(self) -> str:
-        """The connection string, with the socket's folder as the host, which libpq and kombu both
+        """Return the connection string. Its host is the socket's folder, which libpq and kombu both
         accept.
         """
         host = quote(str(self.socket_folder), safe="")
@@ -233,7 +233,7 @@ def end_orphan(data: Path) -> None:
 def _await_memory(data: Path) -> None:
     deadline = time.monotonic() + _START_S
     while memory_in_use(data) and time.monotonic() < deadline:
-        # The kernel does not notify anybody when it is released.
+        # The kernel sends no notification of the release.
         time.sleep(0.05)
 
 

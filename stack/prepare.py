@@ -64,7 +64,7 @@ def load_template(dsn: str) -> None:
 
 
 def update_tables() -> None:
-    """Run `migrate`, or only what it does at its end where nothing is to be applied."""
+    """Run `migrate`. If no migration is pending, run only its last step."""
     # Models can be imported only after Django's setup.
     from config.row_security import secure_tables
     from lib.database.code_migrations import is_applied
@@ -79,7 +79,8 @@ def update_tables() -> None:
 
 
 def refuse_newer() -> None:
-    """A database that a newer version has changed must not be written by this one."""
+    """Exit if a newer version has changed the database, because this version must not write to
+    it."""
     # Models can be imported only after Django's setup.
     from lib.database.code_migrations import newer_migrations
 
@@ -137,7 +138,7 @@ def main(email: str, seconds: float, *files: str) -> None:
         del first["static files"]
     take(first)
     print(SERVABLE, flush=True)
-    # The web process goes first where both want the processor.
+    # The web process has priority for the processor.
     os.nice(10)
     take(
         {

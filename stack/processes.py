@@ -1,4 +1,4 @@
-"""Processes: started so that they cannot be left behind, found by pid, awaited."""
+"""Start processes that cannot outlive this one, find them by pid, and wait for them."""
 
 import os
 import select

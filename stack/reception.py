@@ -1,7 +1,8 @@
-"""Answer on the installation's address from the first second, until the web process takes over.
+"""Answer on the installation's address from the first second until the web process takes over.
 
-Both accept from one listening socket, so that no connection is refused in between. Every answer is
-503 with `Retry-After`: it must not be taken for a wrong key, an empty wallet or a missing right.
+Both accept from one listening socket, so that no connection is refused in between. Every response
+is 503 with `Retry-After`, which clients do not mistake for a wrong key, an empty wallet or a
+missing right.
 """
 
 import asyncio
@@ -12,13 +13,14 @@ from html import escape
 from typing import Final, NamedTuple
 
 _HEAD_SECONDS: Final = 10
-# A client that still sends is read this long: it would lose the answer if it were cut off.
+# A client that is still sending is read for this long, because it would lose the response if the
+# connection were closed.
 _REST_SECONDS: Final = 1
 _RETRY_SECONDS: Final = 1
 
 
 class Stage(NamedTuple):
-    """What is waited for, in the languages of the pages."""
+    """The step that the start is waiting for, in the languages of the pages."""
 
     en: str
     zh_hans: str
@@ -42,13 +44,13 @@ class Reception:
         self._server = await asyncio.start_server(self._answer, sock=self.listening.dup())
 
     def close(self) -> None:
-        """Leave all further connections to the web process."""
+        """Stop accepting: the web process gets all further connections."""
         if self._server is not None:
             self._server.close()
             self._server = None
 
     def leave(self) -> None:
-        """Accept nothing any more, nor let anybody wait: the installation stops."""
+        """Close the socket, because the installation stops: nobody waits in its queue any more."""
         self.close()
         self.listening.close()
 
@@ -68,8 +70,8 @@ class Reception:
 
 
 def compose_answer(head: bytes, stage: Stage) -> bytes:
-    """Return the whole response to a request with this head: a page that loads itself again for a
-    browser, else the error as JSON."""
+    """Return the response to a request with this head: for a browser a page that reloads itself,
+    else the error as JSON."""
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = dict(line.lower().split(":", 1) for line in lines if ":" in line)
     if "text/html" in fields.get("accept", ""):
@@ -92,7 +94,7 @@ def compose_answer(head: bytes, stage: Stage) -> bytes:
 
 
 def _error(stage: Stage) -> str:
-    """Return the error as the clients of all model APIs read it."""
+    """Return the error in a form that the clients of all model APIs can read."""
     message = f"Weir is starting: {stage.en}. Try again in a second."
     return json.dumps(
         {"type": "error", "error": {"type": "api_error", "code": "starting", "message": message}}

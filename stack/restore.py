@@ -20,7 +20,7 @@ NEEDED = ("WEIR_KEK", "WEIR_KEY_PEPPER", "SECRET_KEY")
 
 
 def check_secrets(directory: Path) -> None:
-    """Raises Refusal for a secret that is neither in the environment nor in the folder."""
+    """Raise Refusal if a secret is neither in the environment nor in the folder."""
     missing = [
         name
         for name in NEEDED
@@ -47,7 +47,7 @@ def restore(backup: Path, directory: Path) -> int:
 
 
 def run(backup: Path, directory: Path) -> int:
-    """Return the exit code, after saying why where it was refused."""
+    """Restore and return the exit code. A refusal is printed."""
     try:
         return restore(backup, directory)
     except Refusal as refusal:

@@ -1,14 +1,14 @@
-"""The packages of the image as an SBOM (CycloneDX), and its signature.
+"""Write an SBOM (CycloneDX) of the image's packages, and sign or verify it.
 
     python -m stack.sbom write FILE            of requirements-prod.lock, for this platform
     python -m stack.sbom sign FILE KEY         FILE.sig, by an ECDSA key (P-256, PEM)
     python -m stack.sbom verify FILE PUBLIC    exit code 1 unless FILE.sig is of that key
 
-The packages are installed from the lock, each by its hash, into a separate folder, and listed from
-there. Therefore the list has what an image gets, with licences, not what a file asks for. It is
-validated against CycloneDX's schema before it is written, and is reproducible for a commit.
+The packages are installed from the lock, each by its hash, into a separate folder and listed there.
+So the list has the packages that an image gets, with licences, not those that a file requests. It
+is validated against CycloneDX's schema before it is written, and is reproducible for a commit.
 
-The signature is that of `cosign sign-blob --key`, in base64: `cosign verify-blob --key` and
+The signature has the form of `cosign sign-blob --key`, in base64: `cosign verify-blob --key` and
 `openssl dgst -verify` accept it too.
 """
 
@@ -80,7 +80,7 @@ def signature_of(file: Path) -> Path:
 
 
 def sign(file: Path, key: Path) -> None:
-    """Write the signature beside the file. Raises ValueError for a key of another kind."""
+    """Write the signature beside the file. Raises ValueError for a key that is not ECDSA."""
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{key} is no ECDSA key.")
@@ -89,7 +89,8 @@ def sign(file: Path, key: Path) -> None:
 
 
 def verify(file: Path, key: Path) -> bool:
-    """Return whether the signature beside the file is by this public key, for these bytes."""
+    """Return whether the signature beside the file is valid for this public key and these bytes.
+    Raises ValueError for a key that is not ECDSA."""
     public = serialization.load_pem_public_key(key.read_bytes())
     if not isinstance(public, ec.EllipticCurvePublicKey):
         raise ValueError(f"{key} is no ECDSA key.")

@@ -1,12 +1,13 @@
-"""Start children in order, keep them alive, stop them in reverse order, leaves all at once.
+"""Start children in order, keep them alive, and stop them in reverse order; leaves are stopped
+first, all at once.
 
 One event loop in the main thread owns every child: the kernel ties a child's death to the thread
 that started it (stack/leash.py), so no other thread may start one.
 
 A child that ends is restarted after a pause, which doubles from 0.5 to 30 seconds and is reset once
 the child has lived for a minute. A child that ends three times in a row without having been
-established (ready, or alive for some seconds) counts as misconfigured: the whole installation ends
-with the child's last lines instead of retrying forever.
+established (ready, or alive for some seconds) counts as misconfigured: the whole installation then
+ends with the child's last lines.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class Patience:
 
 
 class ChildFailed(Exception):
-    """A child does not serve; with its last lines."""
+    """A child does not serve. `tail` has its last lines."""
 
     def __init__(self, name: str, reason: str, tail: Sequence[str]) -> None:
         super().__init__(f"{name} {reason}")
@@ -86,8 +87,8 @@ class ChildFailed(Exception):
 
 
 class Console:
-    """The children's lines with aligned names in front, or as JSON objects; they wait until the
-    start is finished.
+    """Prints the children's lines with their aligned names, or as JSON objects. Lines wait until
+    the start is finished.
     """
 
     def __init__(self, names: Sequence[str], colour: bool) -> None:
@@ -108,13 +109,13 @@ class Console:
 
 
 def log_line(line: str) -> None:
-    """Write a line of our own, without waiting for a reader."""
+    """Write a line of the supervisor's own, without waiting for a reader."""
     OUTPUT.put(json_line("stack", line.strip()) if LOGS_JSON else line)
 
 
 def json_line(process: str, line: str) -> str:
-    """Return a JSON object for this line; the name is added to a line that is a JSON object
-    itself.
+    """Return this line as a JSON object with the name of its process. A line that is a JSON object
+    gets the name added.
     """
     with suppress(ValueError):
         entry = json.loads(line)
@@ -132,8 +133,8 @@ def compose_notice(lines: int) -> str:
 
 LOGS_JSON = os.environ.get("LOG_FORMAT") == "json"
 OUTPUT = LineWriter(1, compose_notice)
-# A reader that stopped or left (a closed terminal, a pipe to head) must neither block the children
-# nor end the installation.
+# A stopped reader, or one that left (a closed terminal, a pipe to head), must neither block the
+# children nor end the installation.
 atexit.register(OUTPUT.close)
 
 
@@ -146,7 +147,7 @@ def describe(code: int) -> str:
 
 
 class Process:
-    """One run of a command: its exit as a future, its output line by line."""
+    """One run of a command, with its exit as a future and its output line by line."""
 
     def __init__(
         self,
@@ -191,7 +192,8 @@ class Process:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def read_on(self) -> None:
-        """Read all lines from now on: a process that ends must not wait for our reader."""
+        """Read all lines from now on: a process that ends must not wait for the reader of our
+        output."""
         self._own_log = False
         self._read()
 
@@ -364,7 +366,7 @@ class Supervisor:
             pause = min(pause * 2, patience.pause_max)
 
     async def _live_once(self, kept: Kept) -> str:
-        """Run the child once; return in words how it ended."""
+        """Run the child once. Return in words how it ended."""
         child = kept.child
 
         def on_line(line: str) -> None:
@@ -402,7 +404,7 @@ class Supervisor:
         kept.established.set()
 
     async def _stop(self) -> None:
-        """Stop the leaves, then the others in reverse order; they share the remaining time."""
+        """Stop the leaves, then the others in reverse order. They share the remaining time."""
         self._stopping = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience.stop_within

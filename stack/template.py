@@ -1,9 +1,9 @@
-"""The empty database as one file of SQL, made when the wheel is built: a new installation loads it
-in place of running every migration.
+"""The empty database as one SQL file, written when the wheel is built. A new installation loads it
+instead of running every migration.
 
     python -m stack.template FILE
 
-The months' partitions are left out: whoever loads it makes those of its own time.
+The months' partitions are left out: a new installation creates those of its own time.
 """
 
 import gzip
@@ -21,20 +21,20 @@ from stack import postgres
 from stack.origin import ROOT
 
 FILE = ROOT / "stack" / "empty.sql.gz"
-# Everything that is dumped must not depend on when, where and by whom.
+# The dump must not depend on time, place or user.
 _APPLIED_AT = "UPDATE django_migrations SET applied = '2000-01-01T00:00:00Z'"
 _MONTHS = r"""
     SELECT c.oid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE c.relname ~ '_[0-9]{4}_[0-9]{2}$' ORDER BY 1
 """
 _IS_EMPTY = "SELECT to_regclass('django_migrations') IS NULL AND to_regnamespace('pgmq') IS NULL"
-# Commands of psql, and the login of whoever dumps.
+# Commands of psql, and the login of the user who dumped.
 _NOT_SQL = re.compile(r"(?m)^\\.*\n| FOR ROLE \w+(?= IN SCHEMA)")
 
 
 def write(target: Path) -> None:
-    """Migrate a database of its own, and write it."""
-    # Postgres refuses long paths for its socket, so not below the target.
+    """Migrate a temporary database, and write its dump."""
+    # Postgres refuses long socket paths, so the folder is not below the target.
     with tempfile.TemporaryDirectory() as folder:
         with postgres.server(Path(folder) / "postgres") as dsn:
             fill(dsn)
@@ -48,7 +48,7 @@ def fill(dsn: str) -> None:
 
     load_queues(dsn)
     command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
-    # Content types and permissions are made in the order of a set.
+    # Content types and permissions are created in the order of a set.
     environment = {**os.environ, "DATABASE_URL": dsn, "PYTHONHASHSEED": "0"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     with psycopg.connect(dsn) as connection:
@@ -73,8 +73,8 @@ def dump(cluster: postgres.Cluster) -> str:
 
 
 def load(dsn: str) -> bool:
-    """Load the file into an empty database of the same Postgres, in one transaction; return whether
-    that was done.
+    """Load the file into an empty database of the same Postgres version, in one transaction. Return
+    whether it was loaded.
     """
     if not FILE.exists():
         return False

@@ -42,7 +42,7 @@ from stack.supervisor import Child, ChildFailed, Console, Supervisor, log_line
 from stack.web import server_options
 
 DEMO = ROOT / "stack" / "demo.yaml"
-# Its channel to the local model.
+# The demo's channel to the local model.
 DEMO_MODEL = ROOT / "stack" / "demo-model.yaml"
 DEMO_EMAIL = "demo@weir.example"
 # The line of stack.prepare after which the web process may start.
@@ -56,9 +56,9 @@ EXTERNAL_SECONDS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """The data folder and the address of this installation, and what its start does besides.
+    """The data folder and the address of this installation, and the options of its start.
 
-    `model` says whether the local model is wanted; None means: as at the first start.
+    `model` says whether the local model is wanted; None means only if this is the first start.
     """
 
     data: Path
@@ -71,7 +71,7 @@ class Place:
 
     @property
     def reached(self) -> str:
-        """The address by which this machine reaches the listening host."""
+        """Return the address by which this machine reaches the listening host."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
 
     @property
@@ -81,7 +81,7 @@ class Place:
 
 
 def read_place(options: Mapping[str, Any]) -> Place:
-    """Read what the command line says, else the environment."""
+    """Return the place from the command line, else from the environment."""
     environment = os.environ
     host = options.get("host") or environment.get("HOST") or "127.0.0.1"
     port = options.get("port") or environment.get("PORT")
@@ -117,7 +117,7 @@ def worker_command() -> list[str]:
 
 
 class Gate:
-    """A pipe at which the web process waits, now and at each later start, until it is opened."""
+    """A pipe at which the web process waits until it is opened, now and at each restart."""
 
     def __init__(self) -> None:
         self.waiting, self._holding = os.pipe()
@@ -159,7 +159,7 @@ class Installation:
         self.cluster: postgres.Cluster | None = None
 
     async def live(self) -> None:
-        """Start, and hold the address until the installation stops."""
+        """Start, and keep the address until the installation stops."""
         try:
             await self.reception.open()
             await self.start()
@@ -168,7 +168,7 @@ class Installation:
             self.reception.leave()
 
     async def start(self) -> None:
-        # Long tasks begin at once: the model and Django load while the database is created.
+        # Long tasks start at once: the model and Django load while the database is created.
         answering = asyncio.create_task(self.start_model())
         url = self.place.database_url
         if url is None:
@@ -201,7 +201,7 @@ class Installation:
         if self.place.opens:
             await asyncio.to_thread(webbrowser.open, sign_in)
         if self.fetches and not answering.done():
-            # Whoever waits for a download can sign in meanwhile.
+            # During a download people can sign in already.
             self.supervisor.launch(self.worker_child())
             self.announce(sign_in, page_at, None)
             self.console.quiet = False
@@ -213,8 +213,8 @@ class Installation:
             self.console.quiet = False
 
     async def start_model(self) -> float | None:
-        """Return when the local model gave its first token, after fetching it where that is due;
-        None where there is none.
+        """Start the local model, after fetching it if that is due. Return the time of its first
+        token, or None without a model.
         """
         if not self.has_model or (self.fetches and not await self.fetch_model()):
             return None
@@ -263,7 +263,7 @@ class Installation:
         return sign_in
 
     async def ask_model(self) -> float | None:
-        # Directly, not through the relay: no organisation pays for a start.
+        # Directly, not through the relay, because no organisation pays for a start.
         key = self.environment["WEIR_MODEL_KEY"]
         try:
             return await asyncio.to_thread(
@@ -274,7 +274,7 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        # Only its own secret: it does not need the others.
+        # It gets only the secret that it needs.
         environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
         fetched = local_model.folder(self.place.data)
         if fetched.exists():
@@ -284,7 +284,7 @@ class Installation:
             "model",
             python("-m", "stack.model", str(self.model_port)),
             environment,
-            # It listens before it has loaded.
+            # It listens before the model is loaded.
             ready=lambda: probe.is_serving("127.0.0.1", self.model_port, "/health"),
         )
 
@@ -308,7 +308,7 @@ class Installation:
             place.host,
             place.port,
             f"--fd={listening}",
-            # No proxy is in front of it: otherwise clients could choose their own address.
+            # No proxy is in front of it, so clients must not set their own address.
             "--no-proxy-headers",
             f"--timeout-graceful-shutdown={WEB_DRAIN_SECONDS}",
         )
@@ -317,8 +317,8 @@ class Installation:
             command,
             {
                 **self.environment,
-                # Everything ends within ten seconds: no load balancer is in front of a single
-                # process.
+                # Everything must end within ten seconds; there is no load balancer in front of a
+                # single process.
                 "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
@@ -358,7 +358,7 @@ Ctrl-C stops it. The data stays in {self.place.data}
 
 
 async def wait_unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> None:
-    """Wait for the event; raise what the task raises if it ends before that."""
+    """Wait for the event. Raise the task's exception if the task ends first."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -367,7 +367,7 @@ async def wait_unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> No
 
 
 async def stop_with_make(supervisor: Supervisor) -> None:
-    """End when `make` is killed: that is the process a person would find and end."""
+    """Stop when `make` is killed, because that is the process that a person would find and end."""
     parent = os.getppid()
     while True:
         if os.getppid() != parent:
@@ -393,7 +393,8 @@ async def run(place: Place, listening: socket.socket) -> None:
 
 
 def main(options: Mapping[str, Any]) -> int:
-    """Return the exit code. `options` are those of the command line, by the names of Place."""
+    """Run the installation and return the exit code. `options` are the command line's, by the names
+    of Place."""
     try:
         place = read_place(options)
         open_data_dir(place.data)

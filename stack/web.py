@@ -1,4 +1,4 @@
-"""The command of a web process; behind a proxy with the options of docker-compose.yml."""
+"""The command of a web process; behind a proxy, with the options of docker-compose.yml."""
 
 import sys
 
@@ -6,7 +6,7 @@ from stack.origin import ROOT
 
 
 def server_options(host: str, port: int, *options: str) -> list[str]:
-    """Return what uvicorn is told: the options that every web process has, and others."""
+    """Return uvicorn's options: those of every web process, and `options`."""
     return [
         *("--app-dir", str(ROOT), "config.asgi:application"),
         *(f"--host={host}", f"--port={port}"),
@@ -21,14 +21,15 @@ def server_options(host: str, port: int, *options: str) -> list[str]:
 
 
 def web_command(host: str, port: int, proxies: str) -> list[str]:
-    """Return the command behind a proxy. `proxies` are the networks whose word on who asks is
-    believed."""
+    """Return the command behind a proxy. Headers with a client's address are accepted from the
+    networks in `proxies`."""
     options = server_options(
         host,
         port,
-        # Longer than the proxy keeps a connection.
+        # Longer than the proxy keeps an idle connection.
         "--timeout-keep-alive=75",
-        # Longer than the relay drains, shorter than who stops it waits.
+        # Longer than the relay drains, shorter than the supervisor waits before it kills the
+        # process.
         "--timeout-graceful-shutdown=630",
         "--proxy-headers",
         f"--forwarded-allow-ips={proxies}",

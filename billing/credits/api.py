@@ -290,7 +290,7 @@ def kill_batch(request: HttpRequest, id: str) -> BatchOut:
 
 
 def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
-    """The one answer that holds a batch's codes; nothing may keep it."""
+    """Return the CSV download of a batch's codes. It is given only once and must not be cached."""
     texts = codes.download_codes(actor, batch)
     until = batch.expires_at.isoformat() if batch.expires_at else ""
     rows = ((text, format_usd(batch.value_nano), batch.currency, until) for text in texts)
@@ -301,7 +301,7 @@ def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
 
 
 def amount_of(text: str, field: str = "amount") -> int:
-    """The nano of a decimal string. Raises CreditRefused naming the field."""
+    """Return a decimal string of USD as nano. Raises CreditRefused for `field`."""
     try:
         return parse_usd(text)
     except MoneyInvalid as error:
@@ -309,7 +309,7 @@ def amount_of(text: str, field: str = "amount") -> int:
 
 
 def serialize_credit(credit: Credit) -> dict[str, Any]:
-    """A correction as the API tells it, ready for JSON."""
+    """Return a correction as a JSON object of the API."""
     return {
         "id": id_text(credit.id),
         "organisation": credit.organisation.slug,
@@ -328,7 +328,7 @@ def serialize_credit(credit: Credit) -> dict[str, Any]:
 
 
 def serialize_batch(batch: CodeBatch) -> dict[str, Any]:
-    """A batch as the API tells it, ready for JSON."""
+    """Return a batch as a JSON object of the API."""
     return {
         "id": id_text(batch.id),
         "name": batch.name,

@@ -1,7 +1,7 @@
 """The text of a redemption code: seven groups of four letters, 140 random bits.
 
-The alphabet is Crockford's base 32. Reading forgives what people do: small letters, other hyphens
-or spaces, O for 0, I and L for 1. A code that comes from another hub has 32 hexadecimal digits.
+The alphabet is Crockford's base 32. The reader accepts small letters, other hyphens or spaces, O
+for 0, and I or L for 1. A code that was imported from another hub has 32 hexadecimal digits.
 """
 
 import hmac
@@ -16,7 +16,8 @@ _READ: Final = str.maketrans("OIL", "011", "- \t\r\n\N{EN DASH}\N{EM DASH}\N{HYP
 
 
 def compose(random: bytes) -> str:
-    """The code of 28 random bytes, five bits of each."""
+    """Return the code of 28 random bytes. Each byte gives five bits. Raises ValueError for another
+    number of bytes."""
     if len(random) != RANDOM_BYTES:
         raise ValueError(f"expected {RANDOM_BYTES} random bytes")
     letters = "".join(_ALPHABET[octet & 31] for octet in random)
@@ -24,7 +25,7 @@ def compose(random: bytes) -> str:
 
 
 def read(text: str) -> str | None:
-    """The letters of a code as somebody typed it; None when it cannot be one."""
+    """Return the letters of a code that a person typed, or None if the text cannot be a code."""
     letters = text[:200].upper().translate(_READ)
     if len(letters) == _HEXADECIMAL_LENGTH and set(letters) <= set(_HEXADECIMAL):
         return letters

@@ -39,15 +39,15 @@ TRIES_WITHIN: Final = dt.timedelta(minutes=10)
 
 
 class CodeRefused(Refused):
-    """The code or the batch is not taken."""
+    """The code cannot be redeemed, or the batch is invalid."""
 
 
 class RedeemedAlready(CodeRefused):
-    """The organisation has what the code gives: who types it again guesses nothing."""
+    """The organisation has redeemed this code before. It does not count as a wrong guess."""
 
 
 class TooManyTries(Exception):
-    """Five wrong codes in ten minutes: no other is looked at for `wait_s` seconds."""
+    """Five wrong codes in ten minutes. Further codes are refused for `wait_s` seconds."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__(gettext("Too many incorrect codes. Try again in 10 minutes."))
@@ -101,7 +101,8 @@ def create_batch(
 
 
 def download_codes(actor: Actor, batch: CodeBatch) -> list[str]:
-    """Make the codes of a batch: their texts, this once. Raises CodeRefused at the second time."""
+    """Create the codes of a batch and return their texts. Raises CodeRefused if they were
+    downloaded before or the batch is switched off."""
     with transaction.atomic():
         locked = CodeBatch.objects.select_for_update().get(id=batch.id)
         if locked.downloaded_at is not None:
@@ -132,9 +133,9 @@ def import_codes(
     *,
     expires_at: dt.datetime | None = None,
 ) -> CodeBatch:
-    """A batch of codes that come from elsewhere: people hold their texts already, so there is no
-    download. Raises CodeRefused for a text that cannot be a code, or is one already, and Refused
-    for a name that cannot be."""
+    """Create a batch of imported codes. People have their texts already, so there is no download.
+    Raises CodeRefused for a text that cannot be a code or is one already, and Refused for an
+    invalid name."""
     letters = [code_format.read(text) for text in texts]
     if None in letters:
         raise _unknown_code()
@@ -153,7 +154,7 @@ def import_codes(
 
 
 def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
-    """Switch a batch off for good: none of its codes is redeemed any more."""
+    """Switch a batch off for good. Its codes can no longer be redeemed."""
     with transaction.atomic():
         locked = CodeBatch.objects.select_for_update().get(id=batch.id)
         if locked.killed_at is None:
@@ -170,7 +171,7 @@ def uses_of(batch_ids: Sequence[UUID]) -> dict[UUID, int]:
 
 
 def batch_state(batch: CodeBatch) -> str:
-    """`unmade`, `living`, `expired` or `killed`."""
+    """Return `unmade`, `living`, `expired` or `killed`."""
     if batch.killed_at is not None:
         return "killed"
     if batch.expires_at is not None and batch.expires_at <= clock.now():
@@ -196,19 +197,19 @@ def counted_try(actor: Actor, network: str) -> Iterator[None]:
 
 
 def try_code(actor: Actor, organisation: Organisation, text: str, network: str) -> Redeemed:
-    """Redeem a code that somebody typed. Raises CodeRefused and TooManyTries."""
+    """Redeem a code that a person typed. Raises CodeRefused and TooManyTries."""
     with counted_try(actor, network):
         return redeem(actor, organisation, text)
 
 
 def redeem(actor: Actor, organisation: Organisation, text: str) -> Redeemed:
-    """Redeem a code for an organisation, once for each. Raises CodeRefused."""
+    """Redeem a code for an organisation; each organisation can do so once. Raises CodeRefused."""
     letters = code_format.read(text)
     code = Code.objects.filter(digest=_digest(letters or "")).first()
     if letters is None or code is None:
         raise _unknown_code()
     with transaction.atomic():
-        # Accounts before anything else: the one order of locks.
+        # Lock the accounts before anything else: all transactions lock in this order.
         lock_wallet(organisation.id)
         batch = CodeBatch.objects.get(id=code.batch_id)
         if batch.killed_at is not None or (batch.expires_at and batch.expires_at <= clock.now()):
@@ -249,12 +250,13 @@ def _give(actor: Actor, organisation: Organisation, code: Code, batch: CodeBatch
 
 
 def drop_old_tries() -> int:
-    """Forget tries that no limit counts any more; how many rows went."""
+    """Delete the attempts that no limit counts any more. Return how many rows were deleted."""
     return RedeemTry.objects.filter(at__lt=clock.now() - TRIES_WITHIN).delete()[0]
 
 
 def _begin_try(subjects: list[str]) -> list[int]:
-    """Count a try, or refuse it; the lock of each subject makes tries come one by one."""
+    """Count an attempt for each subject, or raise TooManyTries. A lock per subject makes concurrent
+    attempts wait for each other. Return the ids of the rows."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             for subject in sorted(subjects):
@@ -274,7 +276,7 @@ def _subjects(actor: Actor, network: str) -> list[str]:
     who = f"user:{actor.user.id}" if actor.user else f"key:{actor.key.id if actor.key else ''}"
     with suppress(ValueError):
         address = ipaddress.ip_address(network)
-        # Who has one IPv6 address has 2^64 of them.
+        # The holder of an IPv6 network has 2^64 addresses.
         prefix = 32 if address.version == 4 else 64
         network = str(ipaddress.ip_network((address, prefix), strict=False))
     return [who, f"network:{network}"[:80]]

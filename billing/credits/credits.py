@@ -27,13 +27,13 @@ from lib.refusal import Refused
 from outbox.facts import put
 
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
-# What a document posted is corrected by a document, a subscription by changing it.
+# An invoice is corrected by a note, a subscription by changing it.
 _NOT_HERE: Final = ("invoice:", "subscription:", "included:")
 TOGETHER: Final = dt.timedelta(hours=24)
 
 
 class CreditRefused(Refused):
-    """The credit cannot be so."""
+    """The correction is invalid."""
 
 
 class Effect(NamedTuple):
@@ -79,7 +79,7 @@ def ask_credit(
     if expires_at is not None and expires_at <= clock.now():
         raise CreditRefused("expires_at", gettext("The expiry date is in the past."))
     with transaction.atomic():
-        # The lock of the wallet makes credits to one organisation come one by one.
+        # The wallet's lock serialises the credits to one organisation.
         lock_wallet(organisation.id)
         alone_nano = abs(amount_nano) + _credited_alone_nano(user, organisation)
         alone = alone_nano <= credit_limit_nano(organisation)
@@ -110,13 +110,13 @@ def ask_credit(
 
 
 def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
-    """Undo a correction by a new posting that names it (I2). Raises CreditRefused."""
+    """Undo a correction by a new posting that refers to it (I2). Raises CreditRefused."""
     if posting.kind not in _REVERSIBLE or (posting.idempotency_id or "").startswith(_NOT_HERE):
         text = gettext("Only corrections and opening credits can be reversed here.")
         raise CreditRefused("posting", text)
     organisation = Organisation.objects.get(id=posting.organisation_id)
     with transaction.atomic():
-        # Two who ask at once come one by one.
+        # The lock serialises concurrent requests.
         lock_wallet(organisation.id)
         same = Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).first()
         if same is not None:
@@ -127,19 +127,20 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
 
 
 def approve_credit(actor: Actor, credit: Credit) -> Credit:
-    """Post a credit that waits. Raises CreditRefused for the person who asked for it."""
+    """Post a waiting credit. Raises CreditRefused for the person who asked for it."""
     return _decide(actor, credit, CreditState.POSTED)
 
 
 def refuse_credit(actor: Actor, credit: Credit) -> Credit:
-    """End a credit that waits, without a posting. Who asked may withdraw it so."""
+    """End a waiting credit without a posting. The person who asked for it may withdraw it this
+    way."""
     return _decide(actor, credit, CreditState.REFUSED)
 
 
 def _decide(actor: Actor, credit: Credit, state: CreditState) -> Credit:
     user = _person(actor)
     with transaction.atomic():
-        # Accounts before anything else: the one order of locks.
+        # Lock the accounts before anything else: all transactions lock in this order.
         lock_wallet(credit.organisation_id)
         locked = (
             Credit.objects.select_for_update(of=("self",))

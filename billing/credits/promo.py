@@ -1,4 +1,4 @@
-"""Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 9)."""
+"""Promotional credit: granted, used before cash, taken back when it expires (I20; ADR 9)."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ def grant(
 
 
 def count_spending(organisation_id: UUID) -> None:
-    """Count what was spent since the last time against the grants, then end expired ones."""
+    """Count the spending since the last count against the grants, then end expired grants."""
     with transaction.atomic():
         lock_wallet(organisation_id)
         grants = list(grants_left(organisation_id))
@@ -137,12 +137,13 @@ def _has_waiting_spending(organisation_id: UUID, entry_id: int) -> bool:
 
 
 def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
-    """Grants of which something is left, in the order in which they are consumed."""
+    """Return the grants with a remaining amount, in the order in which they are consumed."""
     return _unspent_grants().filter(organisation=organisation_id)
 
 
 def count_all_spending(*, expired_only: bool) -> int:
-    """`count_spending` for every organisation with grants, or with expired ones; how many."""
+    """Run `count_spending` for every organisation with unspent grants, or only with expired ones.
+    Return the number of organisations."""
     grants = _unspent_grants()
     if expired_only:
         grants = grants.filter(expires_at__lte=clock.now())
@@ -205,5 +206,5 @@ def _lapse(grant: PromoGrant) -> None:
         take_back(grant, amount_nano, {})
         put("promo.expired", owner, amount=format_usd(amount_nano), currency="USD")
     else:
-        # Every month ends so: nobody is told.
+        # Included usage ends every month: nobody is notified.
         take_back(grant, amount_nano, {"included": True})

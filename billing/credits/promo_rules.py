@@ -1,10 +1,10 @@
-"""Which grant a spending comes out of: promo before cash, oldest expiry first (I20).
+"""Which grant pays for spending: promotional credit before cash, the oldest expiry first (I20).
 
-Between two changes of an organisation's grants only the sum of what was spent matters, not its
-order, so that spending may be counted in batches as long as it is counted before any grant is
-added. An expired grant still pays for requests that were admitted before it expired: they were
-allowed by it. So spending comes in steps: step `i` is what was spent by requests that were admitted
-after the first `i` of the expired grants had expired.
+Between two changes of an organisation's grants, only the sum of the spending matters, not its
+order. So spending may be counted in batches, as long as it is counted before a grant is added. An
+expired grant still pays for requests that were admitted before it expired. So spending comes in
+steps: step `i` is the spending of requests that were admitted after the first `i` of the expired
+grants had expired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from uuid import UUID
 
 
 class Left(NamedTuple):
-    """The remainder of one grant. `step` is the number of expiries before or at its own; None for a
-    grant that has not expired, which is usable in every step."""
+    """The remainder of one grant. `step` is the number of expiries up to and including its own, or
+    None for a grant that has not expired; such a grant pays in every step."""
 
     grant_id: UUID
     remaining_nano: int
@@ -22,9 +22,9 @@ class Left(NamedTuple):
 
 
 def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID, int]:
-    """Return how much of each grant the spending of each step uses; unused grants are left out.
-    `grants` are in the order of expiry, those without one last. A grant with step `i` pays for
-    steps below `i`. Refunds (a negative sum) are cash."""
+    """Return how much of each grant is used for the spending of all steps; unused grants are left
+    out. `grants` are in the order of expiry, those without an expiry last. A grant with step `i`
+    pays for steps below `i`. Refunds (a negative sum) change no grant."""
     left = {grant.grant_id: grant.remaining_nano for grant in grants}
     for step in sorted(spent_nano):
         to_pay = spent_nano[step]
@@ -39,7 +39,7 @@ def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID,
 
 
 class Payers(NamedTuple):
-    """How much of a charge was paid by included usage, promotional credit and the balance."""
+    """The parts of a charge that included usage, promotional credit and the balance paid."""
 
     included_nano: int
     promo_nano: int
@@ -47,9 +47,9 @@ class Payers(NamedTuple):
 
 
 def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: int) -> Payers:
-    """Return who paid one charge of those counted together. Grants pay a sum (see above). Of the
-    single charges in the order of the ledger, the first are paid by included usage, the next by
-    promotional credit. `before_nano` were charged before this one. So the parts add up exactly, and
+    """Return who paid one charge of several that were counted together. Grants pay a sum (see
+    above). In the order of the ledger, included usage pays the first charges and promotional credit
+    the next. `before_nano` is the sum charged before this charge. So the parts add up exactly, and
     no charge is paid twice."""
     begin = max(before_nano, 0)
     end = begin + max(charge_nano, 0)
@@ -59,7 +59,7 @@ def payers(charge_nano: int, before_nano: int, included_nano: int, promo_nano: i
 
 
 def lapse(remaining_nano: int, protected_nano: int, available_nano: int) -> int:
-    """Return how much of an expired grant is taken back now. What running requests admitted before
-    the expiry may still use (`protected_nano`) stays until they end; what is not available now
-    follows when it is."""
+    """Return how much of an expired grant to take back now. `protected_nano`, which running
+    requests admitted before the expiry may still use, stays until they end. An amount that is not
+    available now is taken back later."""
     return max(min(remaining_nano - protected_nano, available_nano), 0)

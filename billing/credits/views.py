@@ -115,7 +115,7 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("credits.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def credit_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Ask for the correction, then for its effect to be confirmed."""
+    """Show the effect of the correction first; create it when the operator confirms that effect."""
     form = CreditForm(request.POST or None)
     effect, seen = None, ""
     if form.is_valid() and (effect := _run_or_add_error(form, lambda: _effect(actor, form))):
@@ -139,8 +139,8 @@ def _effect(actor: Actor, form: CreditForm) -> Effect:
 
 
 def _effect_digest(form: CreditForm, effect: Effect) -> str:
-    """Return the digest of what the operator has seen: the organisation, the amount, and whether it
-    leads to debt."""
+    """Return a digest of what the operator confirmed: the organisation, the amount, and whether the
+    correction leads to debt."""
     cleaned = form.cleaned_data
     return (
         f"{cleaned['organisation']} {cleaned['amount']} {'debt' if effect.owed_nano else 'balance'}"

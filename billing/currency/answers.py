@@ -1,4 +1,4 @@
-"""Answers of the management API made from rows that have the same fields."""
+"""Schemas of the management API, filled from rows with the same field names."""
 
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -13,9 +13,9 @@ _ABSENT: Final = object()
 
 
 def answer_of(kind: type[Answer], row: object, /, **others: Any) -> Answer:
-    """The answer of a row: each field of the schema from the row's field of that name, an ID as its
-    text; an amount from `<name>_nano`, in USD. `others` are the fields that the row does not have
-    so. The schema checks the types."""
+    """Return a schema filled from a row. Each field takes the row's field of the same name; an ID
+    becomes text, an amount is read from `<name>_nano` and becomes USD. `others` are the fields that
+    the row lacks or has in another form. The schema checks the types."""
     own = (name for name in kind.model_fields if name not in others)
     return kind(**{name: _value(kind, row, name) for name in own}, **others)
 

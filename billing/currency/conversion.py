@@ -15,7 +15,7 @@ _RATE_STEP: Final = Decimal(1).scaleb(-RATE_DIGITS)
 
 
 class ExchangeRateInvalid(ValueError):
-    """A text that is no rate."""
+    """The text is not a valid exchange rate."""
 
 
 class ExchangeRate(NamedTuple):
@@ -27,13 +27,13 @@ class ExchangeRate(NamedTuple):
 
 
 def is_currency(code: str) -> bool:
-    """Return whether amounts can be shown in it beside USD."""
+    """Return whether amounts can be shown in this currency beside USD."""
     return code != "USD" and code in list_currencies()
 
 
 def read_rate(text: str) -> Decimal:
-    """A rate as people type it. Raises ExchangeRateInvalid for what is no plain decimal above 0 and
-    at most RATE_MAX, or has more than RATE_DIGITS digits after the point."""
+    """Return a rate that a person typed. Raises ExchangeRateInvalid unless it is a plain decimal
+    above 0, at most RATE_MAX, with at most RATE_DIGITS digits after the point."""
     text = text.strip()
     if not text.isascii() or not text.replace(".", "", 1).isdigit():
         raise ExchangeRateInvalid(text)
@@ -44,9 +44,9 @@ def read_rate(text: str) -> Decimal:
 
 
 def convert_nano(nano: int, rate: ExchangeRate) -> Decimal:
-    """An amount in nano USD at a rate, rounded half-even to the currency's smallest unit."""
+    """Return nano USD in the rate's currency, rounded half-even to its smallest unit."""
     step = Decimal(1).scaleb(-get_currency_precision(rate.currency))
-    # No product of an int64 and a rate has as many digits.
+    # 60 digits hold the product of any int64 and any rate.
     with localcontext(prec=60):
         exact = (Decimal(nano) * rate.per_usd).scaleb(-NANO_DIGITS)
         return exact.quantize(step, ROUND_HALF_EVEN)

@@ -1,4 +1,4 @@
-"""How amounts look on pages: one rule, for eyes only. Receipts and exports have `format_usd`.
+"""How pages display amounts. Receipts and exports use the exact `format_usd`.
 
 | Amount | Decimals |
 | --- | --- |
@@ -6,9 +6,9 @@
 | the charge of one request | what four significant digits need |
 | a price | all it has |
 
-Trailing zeros after the second decimal fall away. Every amount of a column has the same decimals,
-found from its rows (`charge_places`, `price_places`), so that the decimal points line up. An amount
-that would round to zero is "<$0.01".
+Trailing zeros after the second decimal are dropped. All amounts of a column have the same decimals,
+computed from its rows (`charge_places`, `price_places`), so that the decimal points line up. An
+amount that would round to zero is "<$0.01".
 """
 
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ Nano = int | Decimal
 
 TOTAL_PLACES: Final = 2
 PLACES_MAX: Final = 9
-"""The decimals of the smallest charge: one nano."""
+"""The most decimals of an amount: the smallest amount is one nano."""
 _MINUS: Final = "\N{MINUS SIGN}"
 _USD_EXPONENT: Final = -9
-# The largest charge of a column shows four digits and the smallest two, unless the largest would
-# then show more than five.
+# The largest charge of a column shows four digits and the smallest two, unless the largest charge
+# would then show more than five.
 _CHARGE_DIGITS: Final = 4
 _SMALLEST_DIGITS: Final = 2
 _CHARGE_DIGITS_MAX: Final = 5
 
 
 def charge_places(charges: Iterable[Nano]) -> int:
-    """The decimals of a column of charges, or of one charge."""
+    """Return the number of decimals for a column of charges, or for one charge."""
     sizes = [abs(Decimal(charge)) for charge in charges if charge]
     if not sizes:
         return TOTAL_PLACES
@@ -40,12 +40,13 @@ def charge_places(charges: Iterable[Nano]) -> int:
 
 
 def price_places(prices: Iterable[Nano]) -> int:
-    """The decimals of a column of prices, or of one price."""
+    """Return the number of decimals for a column of prices, or for one price."""
     return exact_places(f"{Decimal(price).scaleb(_USD_EXPONENT).normalize():f}" for price in prices)
 
 
 def display(nano: Nano, places: int, symbol: str = "$") -> str:
-    """Write an amount with so many decimals: grouped, with a true minus before the symbol."""
+    """Return an amount with this number of decimals: grouped, with a true minus before the
+    symbol."""
     step = Decimal(1).scaleb(-places)
     usd = abs(Decimal(nano)).scaleb(_USD_EXPONENT).quantize(step, rounding=ROUND_HALF_EVEN)
     sign = _MINUS if nano < 0 else ""
@@ -55,24 +56,25 @@ def display(nano: Nano, places: int, symbol: str = "$") -> str:
 
 
 def is_exact(nano: Nano, places: int) -> bool:
-    """Whether so many decimals show every digit of an amount."""
+    """Return whether this number of decimals shows every digit of an amount."""
     scaled = Decimal(nano).scaleb(_USD_EXPONENT + places)
     return scaled == scaled.to_integral_value()
 
 
 def exact_places(decimals: Iterable[str]) -> int:
-    """The decimals that show each of a column of exact decimals in full."""
+    """Return the number of decimals that shows every amount of a column in full."""
     return max([TOTAL_PLACES, *(len(one.partition(".")[2]) for one in decimals)])
 
 
 def pad(decimal: str, places: int = TOTAL_PLACES) -> str:
-    """Give an exact decimal so many decimals at least."""
+    """Pad an exact decimal with zeros to at least this number of decimals."""
     whole, _, fraction = decimal.partition(".")
     return f"{whole}.{fraction.ljust(places, '0')}"
 
 
 def _places(nano: Nano, digits: int) -> int:
-    """The decimals of an amount that is not zero, rounded to so many significant digits."""
+    """Return the number of decimals of a nonzero amount that is rounded to `digits` significant
+    digits."""
     usd = abs(Decimal(nano)).scaleb(_USD_EXPONENT)
     last = max(TOTAL_PLACES, _last_place(nano, digits))
     exponent = usd.quantize(Decimal(1).scaleb(-last), rounding=ROUND_HALF_EVEN).normalize()
@@ -80,5 +82,6 @@ def _places(nano: Nano, digits: int) -> int:
 
 
 def _last_place(nano: Nano, digits: int) -> int:
-    """The decimal place of the last of so many significant digits; negative left of the point."""
+    """Return the decimal place of the last of `digits` significant digits; negative left of the
+    point."""
     return digits - 1 - (Decimal(nano).adjusted() + _USD_EXPONENT)

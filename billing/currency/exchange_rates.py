@@ -21,7 +21,7 @@ SOURCE_MAX: Final = 120
 
 
 class RateFields(NamedTuple):
-    """A rate as somebody states it: units of `currency` for one USD on `day`, by `source`."""
+    """A rate as entered: units of `currency` for one USD on `day`, according to `source`."""
 
     currency: str
     day: dt.date
@@ -48,22 +48,22 @@ def add_rates(actor: Actor, rate_fields: Iterable[RateFields]) -> list[ExchangeR
 
 
 def rate_of(currency: str, day: dt.date) -> conversion.ExchangeRate | None:
-    """The rate of that day, else of the last one before it that has one; None where none has."""
+    """Return the rate of that day, or of the latest day before it that has one, or None."""
     rows = ExchangeRate.objects.filter(currency=currency, day__lte=day)
     row = rows.order_by("-day", "-id").values_list("currency", "day", "per_usd").first()
     return None if row is None else conversion.ExchangeRate(*row)
 
 
 def display_rate(organisation: Organisation, day: dt.date) -> conversion.ExchangeRate | None:
-    """Return the rate for displaying the organisation's amounts of a day in its own currency, or
-    None without a currency beside USD, or without a rate. Without a currency it does not query the
-    database."""
+    """Return the rate for displaying the organisation's amounts of a day in its own currency.
+    Return None without a display currency, or without a rate. Without a currency, no query is
+    made."""
     currency = organisation.display_currency
     return rate_of(currency, day) if currency else None
 
 
 def rate_text(rate: ExchangeRate | conversion.ExchangeRate) -> str:
-    """The rate as a plain decimal without trailing zeros."""
+    """Return the rate as a plain decimal without trailing zeros."""
     text = f"{rate.per_usd:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -1,4 +1,4 @@
-"""USD as integer nano (10⁻⁹ USD): reading and writing. `display.py` says how pages show it.
+"""Read and write USD as integer nano (10⁻⁹ USD). `display.py` formats amounts for pages.
 
 Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted. A
 charge is rounded once, half-even.
@@ -17,7 +17,7 @@ _MULTIPLIER_PPM_MAX: Final = 1_000_000_000
 _PPM: Final = 1_000_000
 _MARKUP_DIGITS: Final = 4
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
-# A comma is read only where it parts thousands: "12,50" is an amount elsewhere, and not this one.
+# A comma may only separate thousands. "12,50" is refused: in some countries it means 12.50.
 _GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 
 
@@ -31,11 +31,12 @@ class MoneyInvalid(ValueError):
 
 
 class MoneyTooLarge(MoneyInvalid):
-    """An amount that no account holds."""
+    """The amount is larger than an account can hold."""
 
 
 def round_half_even(numerator: int, denominator: int) -> int:
-    """The integer nearest to numerator over denominator (> 0), ties to the even one."""
+    """Return numerator / denominator rounded to the nearest integer, ties to even. The denominator
+    is above 0."""
     quotient, remainder = divmod(numerator, denominator)
     twice = remainder * 2
     if twice > denominator or (twice == denominator and quotient & 1):
@@ -44,10 +45,10 @@ def round_half_even(numerator: int, denominator: int) -> int:
 
 
 def parse_scaled(text: str, fraction_digits: int) -> int:
-    """A decimal text times 10^fraction_digits, exactly, within int64.
+    """Return a decimal text times 10^fraction_digits, exactly, within int64.
 
-    Raises MoneyInvalid for anything that is not a plain decimal, for a value that the scale
-    cannot hold exactly, and outside of int64. No exponent, no grouping, no plus, no spaces.
+    Raises MoneyInvalid unless the text is a plain decimal that the scale holds exactly and that
+    fits int64. Exponents, grouping, a plus and spaces are refused.
     """
     if not isinstance(text, str):
         raise MoneyInvalid(text, 'a decimal string such as "12.50", not a number')
@@ -66,7 +67,7 @@ def parse_scaled(text: str, fraction_digits: int) -> int:
 
 
 def format_scaled(scaled: int, fraction_digits: int) -> str:
-    """The exact decimal of scaled over 10^fraction_digits: no trailing zeros, ASCII minus."""
+    """Return scaled / 10^fraction_digits as an exact decimal: no trailing zeros, ASCII minus."""
     whole, fraction = divmod(abs(scaled), 10**fraction_digits)
     tail = str(fraction).rjust(fraction_digits, "0").rstrip("0")
     sign = "-" if scaled < 0 else ""
@@ -74,26 +75,27 @@ def format_scaled(scaled: int, fraction_digits: int) -> str:
 
 
 def parse_usd(text: str) -> int:
-    """A decimal string of USD as nano, exactly ("0.0045898" is 4_589_800).
+    """Return a decimal string of USD as nano, exactly ("0.0045898" is 4_589_800).
 
-    Raises MoneyInvalid, which says what was expected; at most nine digits after the point count.
+    Raises MoneyInvalid, which says what was expected, also for more than nine significant decimals.
     """
     return parse_scaled(text, _FRACTION_DIGITS)
 
 
 def parse_typed_usd(text: str) -> int:
-    """An amount as people type it, as nano: as `parse_usd`, perhaps with a dollar sign before it
-    and commas between thousands ("$1,250.50"). A comma anywhere else is refused, never skipped.
+    """Return an amount that a person typed as nano. Beyond `parse_usd`, a dollar sign may come
+    first and commas may separate thousands ("$1,250.50"). A comma anywhere else is refused, never
+    skipped.
     """
     text = text.strip().removeprefix("$")
     return parse_usd(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
 
 
 def format_usd(nano: int) -> str:
-    """Nano as an exact decimal string of USD, for receipts, exports and the API.
+    """Return nano as an exact decimal string of USD, for receipts, exports and the API.
 
-    No rounding, no grouping, ASCII minus; whole cents keep two digits ("100.00", "0.0045898"), so
-    that every amount reads as money. `parse_usd` gives the same nano back.
+    No rounding, no grouping, ASCII minus. Amounts have at least two decimals ("100.00",
+    "0.0045898"). `parse_usd` gives the same nano back.
     """
     whole, fraction = divmod(abs(nano), NANO_PER_USD)
     tail = f"{fraction:09d}".rstrip("0").ljust(2, "0")
@@ -101,7 +103,7 @@ def format_usd(nano: int) -> str:
 
 
 def parse_multiplier(text: str) -> int:
-    """A plan's multiplier ("1.07") in parts per million. Raises MoneyInvalid."""
+    """Return a plan's multiplier ("1.07") in parts per million. Raises MoneyInvalid."""
     ppm = parse_scaled(text, _MULTIPLIER_DIGITS)
     if not 0 <= ppm <= _MULTIPLIER_PPM_MAX:
         raise MoneyInvalid(text, 'a multiplier from 0 to 1000, such as "1.07"')
@@ -109,12 +111,12 @@ def parse_multiplier(text: str) -> int:
 
 
 def format_multiplier(ppm: int) -> str:
-    """The inverse of `parse_multiplier`."""
+    """Return parts per million as a multiplier; the inverse of `parse_multiplier`."""
     return format_scaled(ppm, _MULTIPLIER_DIGITS)
 
 
 def parse_markup(text: str) -> int:
-    """A markup on prices in percent, as people type it ("7", "+7.5 %", "-10"), as a multiplier in
+    """Return a markup in percent that a person typed ("7", "+7.5 %", "-10") as a multiplier in
     parts per million. Raises MoneyInvalid."""
     plain = text.strip().removesuffix("%").rstrip().replace("\N{MINUS SIGN}", "-").removeprefix("+")
     ppm = _PPM + parse_scaled(plain, _MARKUP_DIGITS)
@@ -124,11 +126,11 @@ def parse_markup(text: str) -> int:
 
 
 def format_markup(ppm: int) -> str:
-    """The inverse of `parse_markup`: the percent that a multiplier adds."""
+    """Return the percent that a multiplier adds; the inverse of `parse_markup`."""
     return format_scaled(ppm - _PPM, _MARKUP_DIGITS)
 
 
 def format_price(scaled: int, fraction_digits: int) -> str:
-    """`format_scaled` with two decimals at least ("0.10", "0.075")."""
+    """Return `format_scaled` with at least two decimals ("0.10", "0.075")."""
     whole, _, fraction = format_scaled(scaled, fraction_digits).partition(".")
     return f"{whole}.{fraction.ljust(2, '0')}"

@@ -1,5 +1,5 @@
-"""Resolve holds (I6): settle, void or expire them, keep them for an operator, or open them again;
-and record the cost of attempts that nobody pays (I13, I15)."""
+"""Resolve holds (I6): settle, void or expire them, keep them for an operator, or reopen them.
+Record the cost of attempts that no customer pays (I13, I15)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -22,19 +22,19 @@ class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
     posting_id: UUID
     organisation_id: OrganisationId
     state: str
-    # Above the hold it is cut to it (I13).
+    # A charge above the hold is cut to the hold (I13).
     charge_nano: int
-    # What the attempt really took of a limit of tokens per minute.
+    # The tokens that the attempt really used of a limit of tokens per minute.
     tokens: int = 0
-    # What we owe its provider beside a `Loss` (I15).
+    # The cost that we owe the provider, without that of a `Loss` (I15).
     cost_nano: int = 0
-    # What included units pay of the charge, and how many of each row, in the order of the hold.
+    # The part of the charge that included units pay, and how many units of each row of the hold.
     included_nano: int = 0
     units: tuple[int, ...] = ()
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt may have cost us and nobody pays, at the price of its admission."""
+    """The cost of an attempt that no customer pays, at the price of its admission."""
 
     attempt_id: AttemptId
     posting_id: UUID
@@ -45,15 +45,16 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """Resolve those holds of a batch that are open; the others stay as they are (I6).
 
-    The held money goes to revenue up to the charge, the rest back to available; one posting says
-    what was charged and what it cost, and takes off `customer:held` what an older process posted
-    there when it placed the hold. In the budget windows of the hold's admission the charge is spent
-    and the rest is free again. Units that it held are used, or included again; what they pay is
-    taken off `included:units`, and never so little that the balance pays more than it held. What it
-    cost is put on `provider:payable`. One row per hold that this statement resolved: (attempt_id,
-    charged_nano, excess_nano); the excess is the part of the charge above the hold, which nobody
-    pays (I13).
-    Run `lock_accounts` before it in the same transaction.
+    Held money goes to revenue up to the charge; the rest becomes available again. One posting
+    records the charge and the cost. It also takes off `customer:held` what an older process posted
+    there when it placed the hold. The budget windows of the hold's admission count the charge as
+    spent and release the rest. Held units are used, or returned; the amount that they pay is taken
+    off `included:units`, and the balance never pays more than it held. The cost goes to
+    `provider:payable`.
+
+    Returns one row for each hold that this statement resolved: (attempt_id, charged_nano,
+    excess_nano). The excess is the part of the charge above the hold, which nobody pays (I13). Run
+    `lock_accounts` before it in the same transaction.
     """
     return _RESOLVE_HOLDS, {
         **id_bounds([hold.attempt_id for hold in resolved]),
@@ -63,22 +64,25 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
 
 
 def keep_holds(attempt_ids: Iterable[UUID]) -> Statement:
-    """Keep those of these holds that are open until an operator decides on them (I14).
+    """Keep the open ones of these holds until an operator decides on them (I14).
 
-    They belong to no process any more, and take no place of a limit of requests at once.
+    A kept hold belongs to no process and no longer counts against a limit of concurrent requests.
     """
     return _KEEP_HOLDS, {"attempts": id_array(attempt_ids)}
 
 
 def reopen_hold(attempt_id: UUID) -> Statement:
-    """Let a kept hold be resolved, in this transaction; no row where it is not kept."""
+    """Reopen a kept hold, so that this transaction can resolve it. No row if the hold is not
+    kept."""
     return _REOPEN_HOLD, {"attempt": attempt_id}
 
 
 def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
-    """Book what nobody pays of attempts that this transaction settled, or expired: taken off
-    `platform:loss`, put on `provider:payable` (I13, I15). One that is in another `state` was
-    resolved by somebody else, and is left alone.
+    """Book the losses of attempts that this transaction settled or expired: off `platform:loss`,
+    onto `provider:payable` (I13, I15). An attempt whose hold is in another state than `state` was
+    resolved elsewhere and is skipped.
+
+    Run it after `resolve_holds`. Run `open_accounts` for the two account kinds before it.
 
     Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
     """
@@ -90,7 +94,7 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
 
 
 def read_movements(attempt_id: UUID) -> Statement:
-    """Select the postings of an attempt's end so far: (account kind, nano)."""
+    """Select the money moved so far when an attempt ended: (account kind, nano)."""
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 

@@ -1,9 +1,9 @@
-"""The life of a hold, as data: its states, the moves between them, and the posting of each end.
+"""The life of a hold, as data: its states, the transitions, and the posting of each end.
 
-A hold is placed open, in the transaction that admits its attempt. It is resolved exactly once (I6),
-by one posting: settled at its charge, voided where nothing was charged, or expired where its
-process died. Where no charge can be named it is kept, and its money stays held, until an operator
-decides (I14): the decision opens it again and resolves it in one transaction.
+A hold is placed open, in the transaction that admits its attempt. One posting resolves it exactly
+once (I6): settled at its charge, voided if nothing was charged, or expired if its process died. If
+the charge is unknown, the hold is kept and its money stays held until an operator decides (I14).
+The decision reopens and resolves the hold in one transaction.
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ MOVES: Final[Mapping[HoldState, tuple[HoldState, ...]]] = MappingProxyType(
         "expired": (),
     }
 )
-"""To which states a hold can go from each; what is told again of a hold elsewhere moves nothing."""
+"""The states that a hold can move to from each state. An invalid move changes nothing."""
 
 UNRESOLVED: Final[tuple[HoldState, ...]] = ("open", "kept")
-"""The states in which its money is held."""
+"""The states in which the money is held."""
 
 RESOLVED_BY: Final[Mapping[str, str]] = MappingProxyType(
     {"settled": "settle", "voided": "void", "expired": "expire"}
@@ -37,6 +37,6 @@ _STATES_BY_BASIS: Final[Mapping[str, HoldState]] = MappingProxyType(
 
 
 def state_for(basis: str) -> HoldState:
-    """The state that a bill puts the hold of its attempt into, by its basis: kept where no charge
-    could be named (I14), voided where nothing is owed, else settled."""
+    """Return the new state of a hold, by the basis of its attempt's bill: kept if the charge is
+    unknown (I14), voided if nothing is owed, else settled."""
     return _STATES_BY_BASIS.get(basis, "settled")

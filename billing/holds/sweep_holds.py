@@ -1,5 +1,5 @@
-"""Holds of dead processes: leases of live processes, the progress of attempts, and abandoned
-holds."""
+"""Statements for holds of dead processes: the leases of live processes, the progress of attempts,
+and abandoned holds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,15 +10,15 @@ from lib.ids import id_array, id_bounds
 
 
 class Mark(NamedTuple):
-    """The confirmed progress of one attempt: meters as JSON text. The provider counts at least as
-    much."""
+    """The confirmed progress of one attempt, as meters in JSON text. The provider counts at least
+    these."""
 
     attempt_id: UUID
     meters: str
 
 
 def mark_holds(marks: Sequence[Mark]) -> Statement:
-    """Note how far these attempts are; a hold that is resolved keeps the mark it had."""
+    """Record the progress of these attempts. A resolved hold keeps its last mark."""
     attempts, meters = zip(*marks, strict=True)
     quoted = [text.replace('"', '\\"') for text in meters]
     return _MARK_HOLDS, {
@@ -29,45 +29,47 @@ def mark_holds(marks: Sequence[Mark]) -> Statement:
 
 
 def renew_lease(process_id: UUID, seconds: int) -> Statement:
-    """Record that a process is alive, and will report again within these seconds."""
+    """Record that a process is alive and will report again within `seconds`."""
     return _RENEW_LEASE, {"process": process_id, "seconds": seconds}
 
 
 def suspect_processes() -> Statement:
-    """Suspect the processes that did not say in time that they live."""
+    """Mark as suspected the processes whose lease has run out."""
     return _SUSPECT_PROCESSES, {}
 
 
 def forget_processes() -> Statement:
-    """Drop the processes that died long ago and hold nothing."""
+    """Delete the processes that died long ago and have no open hold."""
     return _FORGET_PROCESSES, {}
 
 
 def due_holds(limit: int, silence_s: int) -> Statement:
-    """Open holds that nobody will settle, oldest first: (attempt_id, organisation_id, amount_nano,
-    mark, rated_ids, units): the most that each is charged; `rated_ids` is null where nothing counts
-    its tokens, `units` are the included ones that it holds, JSON of each meter in their order.
+    """Select open holds that nobody will settle, oldest first: (attempt_id, organisation_id,
+    amount_nano, mark, rated_ids, units). `amount_nano` is the most that each is charged.
+    `rated_ids` is null if no limit counts its tokens. `units` are its included units, as JSON of
+    each meter in their order.
 
-    They are past their time, or their process has been suspected for `silence_s`. They are not
-    locked here, for accounts come first; `resolve_holds` looks again.
+    These holds are past their time, or their process has been suspected for `silence_s` seconds.
+    They are not locked here, because accounts are locked first; `resolve_holds` checks them again.
     """
     return _DUE_HOLDS, {"limit": limit, "silence": silence_s}
 
 
 def held_units(attempt_id: UUID) -> Statement:
-    """(units,) of a hold, as `due_holds` has them; null where it holds none."""
+    """Select the `units` of a hold, as in `due_holds`; null if it holds none."""
     return _HELD_UNITS, {"attempt": attempt_id}
 
 
 def assign_to_sweep(attempt_id: UUID, seconds: int) -> Statement:
-    """Let the open hold of an attempt outlive its process, for so long. What the transaction writes
-    beside it must resolve it. The hold no longer occupies a place of a concurrency limit. Returns
-    (attempt_id,), or no row if it is already resolved."""
+    """Let the open hold of an attempt outlive its process for `seconds`. The record that the same
+    transaction writes must resolve it later. The hold no longer counts against a limit of
+    concurrent requests. Returns (attempt_id,), or no row if the hold is already resolved."""
     return _ENTRUST_HOLD, {"attempt": attempt_id, "seconds": seconds}
 
 
 def try_sweep_lock() -> Statement:
-    """(true,) for the one transaction that may sweep; the lock ends with it."""
+    """Returns (true,) for the one transaction that may sweep. The lock ends with the
+    transaction."""
     return _TRY_SWEEP_LOCK, {}
 
 
@@ -116,5 +118,5 @@ _DUE_HOLDS = f"""
         OR process.suspected_at < now() - %(silence)s * interval '1 second')
     ORDER BY hold.expires_at LIMIT %(limit)s"""  # noqa: S608 - only constants are put in
 
-# Any fixed number serves; it must only differ from other advisory locks of the product.
+# Any fixed number works if no other advisory lock of the product uses it.
 _TRY_SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(8113072025)"

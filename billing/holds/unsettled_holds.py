@@ -1,7 +1,7 @@
-"""Holds that nobody settled: their process died, or lost the database for too long.
+"""Resolve the holds that nobody settled: their process died, or lost the database for too long.
 
-The relay places and settles holds itself, by the statements of `sql/`; here is what resolves the
-rest (I24), and `rules/hold_life.py` has what can become of any.
+The relay places and settles its holds with its own statements. This file resolves the rest (I24);
+`rules.py` has the states of a hold.
 """
 
 import datetime as dt
@@ -29,8 +29,8 @@ _SILENCE_S = 5
 
 
 class DueHold(NamedTuple):
-    """A hold that nobody will settle, charged `amount_nano` at most; `mark` has the meters of its
-    last high-water mark, `units` the included ones that it holds of each meter."""
+    """A hold that nobody will settle, charged at most `amount_nano`. `mark` has the meters of its
+    last recorded progress, `units` the included units that it holds of each meter."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -40,11 +40,11 @@ class DueHold(NamedTuple):
 
 
 def due_holds(limit: int) -> list[DueHold]:
-    """Up to `limit` holds past their time or of dead processes, their accounts locked, and after
-    these what counts their tokens, in the one order of locks (I23).
+    """Return up to `limit` holds that are past their time or whose process died. Lock their
+    accounts, then the rows that count their tokens, in the one order of locks (I23).
 
-    Runs in the transaction in which `expire` then resolves them. Any number of processes may call
-    it: one works, the others find nothing to do.
+    Runs in the transaction in which `expire` then resolves the holds. Any number of processes may
+    call it: only one gets holds, the others get an empty list.
     """
     if execute(sweep_holds.try_sweep_lock()) != [(True,)]:
         return []
@@ -67,19 +67,19 @@ def due_holds(limit: int) -> list[DueHold]:
     if due:
         execute(lock_accounts({hold.organisation_id for hold in due}))
     if rated:
-        # Which of them are channels is not known here; of the others nobody takes this lock.
+        # `rated` mixes channels with other ids. Nobody takes this lock for the other ids.
         execute(lock_channels(rated))
     return due
 
 
 def suspect_all() -> None:
-    """Nobody lives any more who placed a hold until now: all open ones are due."""
+    """Suspect every process that has placed a hold, so that all open holds are due."""
     Process.objects.update(suspected_at=clock.now() - dt.timedelta(seconds=10 * _SILENCE_S))
 
 
 class Expired(NamedTuple):
-    """What a due hold comes to: what the customer is charged; what we owe its provider for that,
-    and beside it for what nobody pays; and what its included units pay of the charge."""
+    """The result of a due hold: the customer's charge, the provider's cost of that charge, the cost
+    that nobody pays, and the part of the charge that included units pay."""
 
     hold: DueHold
     charge_nano: int
@@ -89,11 +89,11 @@ class Expired(NamedTuple):
 
 
 def expire(due: Sequence[Expired]) -> set[UUID]:
-    """Resolve these holds; the attempts that this call resolved.
+    """Resolve these holds. Return the ids of the attempts that this call resolved.
 
-    The tokens of its mark are what an attempt took of a limit of tokens per minute.
+    An attempt's use of a limit of tokens per minute is the tokens of its last mark.
 
-    A settlement that comes later finds the hold resolved and moves nothing (I6, I7).
+    A later settlement finds the hold resolved and moves nothing (I6, I7).
     """
     if not due:
         return set()
@@ -133,8 +133,8 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
 
 
 class Ended(NamedTuple):
-    """How an attempt ended that outlived its process: settled at its charge, or voided; what we owe
-    its provider; and what of the charge is paid by the included units `units` that it holds."""
+    """The end of an attempt that outlived its process: settled at its charge, or voided. It has the
+    provider's cost, and the part of the charge that the held included `units` pay."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -146,19 +146,19 @@ class Ended(NamedTuple):
 
 
 def units_held(attempt_id: UUID) -> Mapping[str, int]:
-    """The included units of each meter that the hold of an attempt holds."""
+    """Return the included units of each meter that an attempt's hold has."""
     ((units,),) = execute(sweep_holds.held_units(attempt_id)) or [(None,)]
     return _meters(units) or {}
 
 
 def lock_wallets(organisation_ids: Iterable[UUID]) -> None:
-    """Lock the accounts that `end` moves money on, before anything else of the transaction."""
+    """Lock the accounts that `end` posts to, before anything else in the transaction."""
     execute(lock_accounts(organisation_ids))
 
 
 def end(ended: Ended) -> bool:
-    """Resolve the hold of such an attempt, in the transaction that writes its record; False where
-    somebody has resolved it, and nothing is moved (I6). Run `lock_wallets` before it."""
+    """Resolve the hold of such an attempt, in the transaction that writes its record. Return False
+    if the hold is already resolved; then nothing moves (I6). Call `lock_wallets` first."""
     hold = HoldResolved(
         attempt_id=ended.attempt_id,
         posting_id=new_id(),
@@ -177,6 +177,6 @@ def _tokens(meters: Mapping[str, int]) -> int:
 
 
 def _meters(mark: Any) -> Mapping[str, int] | None:
-    """Django's connection gives JSON as text."""
+    """Return the meters of a mark. Django's connection returns JSON as text."""
     meters: Mapping[str, int] | None = json.loads(mark) if isinstance(mark, str) else mark
     return meters

@@ -1,7 +1,7 @@
-"""Late usage: what is learnt of an attempt after its hold was resolved (I7).
+"""Late usage: facts about an attempt that arrive after its hold was resolved (I7).
 
-It is posted once for each of its sources, and leads the books from what they say to what they
-should: the customer has paid so much, the platform has borne the rest of what the provider counted.
+Each source is posted once. The posting moves the books from their present state to the right one:
+how much the customer has paid, and how much of the provider's count the platform has borne.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ _KINDS = (*WALLET_KINDS, "customer:debt", "platform:loss")
 
 
 class Borne(NamedTuple):
-    """Who pays what of an attempt, and what of it we owe its provider, in nano."""
+    """The customer's and the platform's parts of an attempt's cost, and the amount owed to its
+    provider, in nano."""
 
     customer_nano: int
     platform_nano: int
@@ -30,12 +31,12 @@ class Borne(NamedTuple):
 
 
 def lock_wallet(organisation_id: UUID) -> None:
-    """Begin a transaction that corrects attempts of this organisation."""
+    """Lock the accounts for a transaction that corrects attempts of this organisation."""
     open_and_lock([organisation_id], _KINDS)
 
 
 def read_borne_cost(attempt_id: UUID) -> Borne:
-    """Who has paid what of an attempt so far, by the ledger."""
+    """Return who has paid what for an attempt so far, according to the ledger."""
     moved: dict[str, int] = dict(execute(read_movements(attempt_id)))
     return Borne(
         moved.get("revenue", 0), -moved.get("platform:loss", 0), moved.get("provider:payable", 0)
@@ -43,8 +44,8 @@ def read_borne_cost(attempt_id: UUID) -> Borne:
 
 
 def release_kept(attempt_id: UUID, organisation_id: UUID) -> None:
-    """Give what a kept hold holds back to its wallet, in the transaction that `lock_wallet` began;
-    nothing where the hold is not kept."""
+    """Return a kept hold's money to the wallet, in the transaction that `lock_wallet` began. Does
+    nothing if the hold is not kept."""
     if execute(reopen_hold(attempt_id)):
         settled = HoldResolved(
             attempt_id=AttemptId(attempt_id),
@@ -66,11 +67,11 @@ def correct(
     *,
     actor: str = "",
 ) -> None:
-    """Lead the books of an attempt from where they stand to `wanted`, in the transaction that
+    """Correct the books of an attempt from `stand` to `wanted`, in the transaction that
     `lock_wallet` began.
 
-    The customer's budgets follow, whatever their cap says (I12). Raises PostingConflict when this
-    source has said something else before (I8).
+    The customer's budgets are corrected too, even above their cap (I12). Raises PostingConflict if
+    the same source has reported something else before (I8).
     """
     charge_nano = wanted.customer_nano - stand.customer_nano
     posting = adjust_attempt(
@@ -92,8 +93,8 @@ def correct(
 
 
 def _back_to_units(attempt_id: UUID, stand: Borne, charge_nano: int) -> int:
-    """What of a refund (a charge below 0) included units had paid: all above what the balance
-    did."""
+    """Return the part of a refund (a charge below 0) that goes back to included units: everything
+    above what the balance paid."""
     if charge_nano >= 0:
         return 0
     moved: dict[str, int] = dict(execute(read_movements(attempt_id)))

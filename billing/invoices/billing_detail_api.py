@@ -1,5 +1,5 @@
-"""The management API of who stands on invoices: the seller and the taxes, for operators, and each
-organisation's own billing details. Pages call the same functions."""
+"""The management API of the parties on invoices: for operators, the seller and the taxes; for each
+organisation, its own billing details. Pages call the same functions."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Who stands on invoices: the seller, each organisation as a buyer, and the taxes between them."""
+"""The parties on invoices (the seller, and each organisation as a buyer), and the tax rates."""
 
 import datetime as dt
 import re
@@ -22,22 +22,22 @@ _PERCENT_DIGITS: Final = 4
 
 
 class DetailRefused(Refused):
-    """It cannot stand on an invoice so."""
+    """A billing detail is invalid."""
 
 
 def seller() -> SellerDetail:
-    """The installation's details; empty until an operator has given them."""
+    """Return the installation's details; empty until an operator enters them."""
     return SellerDetail.objects.filter(id=1).first() or SellerDetail(id=1)
 
 
 def buyer_of(organisation: Organisation) -> BuyerDetail:
-    """An organisation's details; empty until it has given them."""
+    """Return an organisation's details; empty until it enters them."""
     details = BuyerDetail.objects.filter(organisation=organisation).first()
     return details or BuyerDetail(organisation=organisation)
 
 
 def zone_of(organisation: Organisation) -> ZoneInfo:
-    """The zone of the organisation's months."""
+    """Return the time zone of the organisation's months."""
     return ZoneInfo(buyer_of(organisation).zone)
 
 
@@ -54,8 +54,8 @@ def set_seller(actor: Actor, **fields: str) -> SellerDetail:
 
 
 def set_buyer(actor: Actor, organisation: Organisation, zone: str, **fields: str) -> BuyerDetail:
-    """Change an organisation's details, which stand on what is closed from then on. Raises
-    DetailRefused."""
+    """Change an organisation's details. Documents that are closed later show the new details.
+    Raises DetailRefused."""
     if zone not in available_timezones():
         raise DetailRefused("zone", gettext("This time zone does not exist."))
     with transaction.atomic():
@@ -79,7 +79,8 @@ def add_tax_rate(
     valid_from: dt.date,
     reverse_charge_text: str = "",
 ) -> TaxRate:
-    """A tax of a country ("" for all others) from a day on. Raises DetailRefused."""
+    """Add a tax rate that applies in a country ("" for all others) from a day on. Raises
+    DetailRefused."""
     name = check_text("name", name, 60)
     if not name:
         raise DetailRefused("name", gettext("Enter a name."))

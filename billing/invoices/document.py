@@ -1,4 +1,4 @@
-"""A document in the words of a language, the common source of its page and its PDF, so that their
+"""A document as text in one language. Its page and its PDF both use this text, so that their
 figures agree. Amounts are exact decimals of the currency."""
 
 import datetime as dt
@@ -43,7 +43,7 @@ PAYMENTS: Final[Mapping[str, Badge]] = {
 
 @dataclass(frozen=True)
 class RowDisplay:
-    """One line. What a line has not is empty."""
+    """One line of a document. Missing parts are empty."""
 
     what: str
     detail: str
@@ -55,7 +55,7 @@ class RowDisplay:
 
 @dataclass(frozen=True)
 class DocumentDisplay:
-    """The whole document as texts; `parties` are (heading, lines of text)."""
+    """The whole document as text. `parties` are (heading, lines of text)."""
 
     language: str
     title: str
@@ -75,15 +75,16 @@ class DocumentDisplay:
 
 
 def state_of(invoice: Invoice, noted: bool) -> str:
-    """`noted`: whether a closed note corrects it."""
+    """Return `open`, `corrected` or `closed`. `noted`: whether a closed note corrects the
+    document."""
     if invoice.state != InvoiceState.CLOSED:
         return "open"
     return "corrected" if noted else "closed"
 
 
 def describe_payment(invoice: Invoice) -> dict[str, Any]:
-    """Return how a document was paid, for its page. `payment_badge` is None if it need not be
-    mentioned."""
+    """Return how a document was paid, for its page. `payment_badge` is None for a document that
+    shows no payment state."""
     state = payment_state(invoice)
     return {
         "payment_badge": PAYMENTS[state] if state else None,
@@ -102,16 +103,17 @@ def month_word(month: dt.date) -> str:
 
 
 def amount(nano: int, places: int = TOTAL_PLACES) -> str:
-    """``1,284.07``: exact, grouped, with so many decimals at least, in the document's currency."""
+    """Return ``1,284.07``: exact, grouped, in the document's currency, with at least `places`
+    decimals."""
     whole, _, fraction = pad(format_usd(abs(nano)), places).partition(".")
     text = f"{int(whole):,}.{fraction}"
     return f"-{text}" if nano < 0 else text
 
 
 def describe_document(invoice: Invoice, language: str) -> DocumentDisplay:
-    """The document in the language that is active, which is `language`."""
+    """Return the document in `language`, which must be the active language."""
     lines = lines_of(invoice)
-    # All amounts but the total, which is in cents, have the same decimals.
+    # All amounts have the same decimals, except the total, which is in cents.
     parts = (invoice.net_nano, invoice.tax_nano, invoice.rounding_nano)
     places = exact_places(
         format_usd(nano) for nano in (*parts, *(one.amount_nano for one in lines))
@@ -167,7 +169,7 @@ def _day(at: dt.datetime, invoice: Invoice) -> str:
 
 
 def party(stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """Who stands on a document, line by line."""
+    """Return the lines of a party's address on a document."""
     lines = [stored.get("legal_name", ""), *str(stored.get("address", "")).splitlines()]
     lines.append(stored.get("country", ""))
     if tax_id := stored.get("tax_id"):

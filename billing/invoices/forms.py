@@ -1,4 +1,4 @@
-"""The forms of invoices: who stands on them, the taxes, and notes."""
+"""The forms of invoices: the parties, the tax rates, payments and notes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from lib.places import CountryField, ZoneField
 
 
 class PartyForm(forms.Form):
-    """Who stands on a document."""
+    """The legal name, address, country and tax ID of a party on a document."""
 
     legal_name = forms.CharField(label=_("Legal name"), max_length=200, required=False)
     address = forms.CharField(
@@ -37,7 +37,7 @@ class BuyerForm(PartyForm):
 
 
 class TaxForm(forms.Form):
-    """A new row of the table of taxes. The seller's form, on the same page, has a country too."""
+    """A new tax rate. Its ids differ from those of the seller's form on the same page."""
 
     name = forms.CharField(label=_("Name"), max_length=60)
     country = CountryField(
@@ -84,7 +84,7 @@ class ExchangeRateForm(forms.Form):
 
 
 class PaymentForm(forms.Form):
-    """How an invoice was paid. The note's form, on the same page, has an amount too."""
+    """A payment of an invoice. Its ids differ from those of the note's form on the same page."""
 
     amount = MoneyField(label=_("Amount (USD)"))
     reference = forms.CharField(

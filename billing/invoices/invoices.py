@@ -2,8 +2,8 @@
 
 A draft is created once from the ledger, after the books of its month are complete. Its usage lines
 never change; seller, buyer, taxes and total are computed again when it is proposed and when it is
-closed. Closing assigns a gapless number, posts what the document adds to its usage, and makes it
-immutable in the database.
+closed. Closing assigns a gapless number, posts the taxes, rounding and corrections, and makes the
+document immutable in the database.
 """
 
 import datetime as dt
@@ -53,20 +53,21 @@ _SERIES: Final[Mapping[str, str]] = {
     InvoiceKind.CREDIT_NOTE: "CN",
     InvoiceKind.DEBIT_NOTE: "DN",
 }
-# Made again whenever the document is.
+# These lines are computed again with the totals.
 _MADE: Final = ("tax", "rounding")
-# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+# Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
 Movement = list[list[Any]]
 
 
 class InvoiceRefused(Refused):
-    """The document cannot be so now."""
+    """The document does not allow this now."""
 
 
 def movement_of(organisation_id: Any, span: Span) -> Movement:
-    """What the ledger moved: [kind of posting, kind of account, postings, nano], sorted."""
+    """Return the ledger's movements in the span, sorted: [kind of posting, kind of account, number
+    of postings, nano]."""
     with connection.cursor() as cursor:
         cursor.execute(
             _MOVEMENT,
@@ -83,7 +84,7 @@ def movement_of(organisation_id: Any, span: Span) -> Movement:
 
 
 def moved_nano(movement: Movement, kinds: Sequence[str], account: str) -> int:
-    """What postings of these kinds put on an account."""
+    """Return the nano that postings of these kinds put on an account."""
     return sum(nano for kind, to, _, nano in movement if kind in kinds and to == account)
 
 
@@ -120,7 +121,7 @@ def draft_invoice(
 
 
 def propose_invoice(actor: Actor, invoice: Invoice) -> Invoice:
-    """The first operator's word. Raises InvoiceRefused."""
+    """Propose a draft as the first operator. Raises InvoiceRefused."""
     user = _person(actor)
     with transaction.atomic():
         locked = _lock(invoice, InvoiceState.DRAFT)
@@ -137,8 +138,8 @@ def propose_invoice(actor: Actor, invoice: Invoice) -> Invoice:
 def propose_note(
     actor: Actor, invoice: Invoice, kind: InvoiceKind, net_nano: int, reason: str
 ) -> Invoice:
-    """A credit or debit note on a closed invoice, for `net_nano` (above 0) before taxes, which are
-    those of the invoice. Raises InvoiceRefused."""
+    """Propose a credit or debit note on a closed invoice. `net_nano` (above 0) is the amount before
+    taxes; the taxes are those of the invoice. Raises InvoiceRefused."""
     user = _person(actor)
     reason = check_text("reason", reason, REASON_MAX)
     if not reason:
@@ -175,12 +176,13 @@ def propose_note(
 
 
 def creditable_nano(invoice: Invoice) -> int:
-    """What of an invoice no note has credited yet, before taxes."""
+    """Return the amount before taxes of an invoice that no note has credited yet."""
     return max(invoice.net_nano + sum(note.net_nano for note in invoice.notes.all()), 0)
 
 
 def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
-    """Back to a draft; a note is no more. Raises InvoiceRefused."""
+    """Turn a proposed invoice into a draft again, or delete a proposed note. Raises
+    InvoiceRefused."""
     _person(actor)
     with transaction.atomic():
         locked = _lock(invoice, InvoiceState.PROPOSED)
@@ -195,7 +197,7 @@ def withdraw_invoice(actor: Actor, invoice: Invoice) -> None:
 
 
 def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
-    """The second operator's word on the document with this checksum: it gets its number, and never
+    """Close the document with this checksum as the second operator. It gets its number and never
     changes again. Raises InvoiceRefused."""
     user = _person(actor)
     with transaction.atomic():
@@ -242,7 +244,7 @@ def close_document(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
 
 
 def lines_of(invoice: Invoice) -> list[Line]:
-    """The lines of a document, in their order."""
+    """Return the lines of a document, in their order."""
     return [
         Line(**{name: getattr(row, name) for name in Line.__dataclass_fields__})
         for row in invoice.lines.order_by("n")
@@ -250,7 +252,7 @@ def lines_of(invoice: Invoice) -> list[Line]:
 
 
 def checksum_of(invoice: Invoice) -> str:
-    """Over the parties, the period, all lines, the totals and the ledger's movement."""
+    """Return the checksum of the parties, the period, all lines, the totals and the movements."""
     lines = [
         [
             line.kind, line.amount_nano, line.project, line.team, line.model, line.meter,
@@ -282,7 +284,7 @@ def checksum_of(invoice: Invoice) -> str:
 
 
 def _compose(invoice: Invoice) -> None:
-    """Make parties, taxes, totals and checksum anew, and keep them."""
+    """Compute and save the parties, taxes, totals and checksum again."""
     if invoice.corrects is not None:
         invoice.seller, invoice.buyer = invoice.corrects.seller, invoice.corrects.buyer
         taxed = invoice.corrects.lines.filter(kind="tax").order_by("n")
@@ -333,7 +335,7 @@ def _next_number(series: str, year: int) -> str:
 
 def _lock(invoice: Invoice, state: InvoiceState) -> Invoice:
     """Lock the document and return its current state. Raises InvoiceRefused."""
-    # Accounts before anything else: the one order of locks.
+    # Lock the accounts before anything else: all transactions lock in this order.
     lock_wallet(invoice.organisation_id)
     locked = (
         Invoice.objects.select_for_update(of=("self",))

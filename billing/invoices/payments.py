@@ -1,8 +1,8 @@
-"""Which invoices are paid: from the balance, or as an operator records it.
+"""Payments of invoices: from the balance, or recorded by an operator.
 
 Usage, subscriptions and taxes are paid from the balance, so most invoices are paid when they are
-closed. What the balance does not cover is due. It is assigned to the newest invoice, because the
-debt at its close stems from its month. Incoming money pays the oldest invoice first.
+closed. An amount that the balance does not cover is due. It is assigned to the newest invoice,
+because the debt at its close stems from its month. Incoming money pays the oldest invoice first.
 """
 
 import datetime as dt
@@ -37,8 +37,8 @@ PaymentState = Literal["paid", "due", "overdue", "void"]
 
 
 def payment_state(invoice: Invoice) -> PaymentState | None:
-    """Return the payment state. Drafts have none, nor do notes, which change what is due of their
-    invoice."""
+    """Return the payment state of a closed invoice. Drafts have none. Notes have none either: they
+    change the amount due of their invoice."""
     if invoice.state != InvoiceState.CLOSED or invoice.kind != InvoiceKind.INVOICE:
         return None
     if left_nano(invoice):
@@ -55,19 +55,19 @@ def left_nano(invoice: Invoice) -> int:
 
 
 def due_on(invoice: Invoice) -> dt.date:
-    """The last day on which it can be paid in time."""
+    """Return the last day on which the invoice can be paid in time."""
     closed_at = invoice.closed_at or clock.now()
     return closed_at.astimezone(ZoneInfo(invoice.zone)).date() + dt.timedelta(days=PAYMENT_DAYS)
 
 
 def noted_nano(invoice: Invoice) -> int:
-    """What closed notes changed of its total."""
+    """Return the change of the invoice's total by its closed notes."""
     notes = Invoice.objects.filter(corrects=invoice, state=InvoiceState.CLOSED)
     return int(notes.aggregate(nano=Sum("total_nano"))["nano"] or 0)
 
 
 def note_closed(document: Invoice) -> None:
-    """Settle what is due of a document that was just closed and posted, in the same transaction and
+    """Update the amount due after a document was closed and posted. Runs in the same transaction,
     under the wallet's lock."""
     invoice = document.corrects or document
     due = InvoiceDue.objects.filter(invoice=invoice).first()
@@ -83,7 +83,7 @@ def note_closed(document: Invoice) -> None:
 def record_payment(
     actor: Actor, invoice: Invoice, amount_nano: int, *, reference: str, paid_on: dt.date
 ) -> InvoicePayment:
-    """An operator knows how an invoice, or a part of it, was paid. Raises InvoiceRefused."""
+    """Record that an invoice, or a part of it, was paid. Raises InvoiceRefused."""
     if actor.user is None:
         raise InvoiceRefused("invoice", gettext("Only a person can do this."))
     reference = check_text("reference", reference, REFERENCE_MAX)
@@ -115,7 +115,8 @@ def record_payment(
 
 
 def settle_invoices() -> int:
-    """Let money that came in since pay what is due; of how many organisations something is."""
+    """Pay due invoices from money that has come in. Return the number of organisations that had due
+    invoices."""
     owners = set(InvoiceDue.objects.values_list("invoice__organisation_id", flat=True))
     for organisation_id in sorted(owners):
         with use_tenant(organisation_id):
@@ -148,7 +149,8 @@ def _covered_nano(document: Invoice) -> int:
 
 
 def _owed_nano(organisation_id: UUID) -> int:
-    """Return how far the organisation is below 0: its debt, and the used part of a credit line."""
+    """Return how far the organisation is below 0: its debt plus the used part of its credit
+    line."""
     wallet = lock_wallet(organisation_id)
     return max(wallet.owed_nano - wallet.available_nano, 0)
 

@@ -22,22 +22,22 @@ from lib import extras
 from lib.refusal import Refused
 
 LANGUAGES: Final = ("en", "zh-hans")
-# The first is inside the wheel; the others are looked for among the fonts of the machine.
+# The first font is in the wheel; the machine may have one of the others.
 _FONTS: Final = (
     "Libertinus Serif", "Noto Serif CJK SC", "Noto Sans CJK SC", "Source Han Serif SC",
     "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
 )  # fmt: skip
 _TEMPLATE: Final = (Path(__file__).parent / "invoice.typ").read_bytes()
 _REGIONS: Final = {"en": ("en", "US"), "zh-hans": ("zh", "CN")}
-# What no PDF may hold: controls, byte order marks, halves of pairs.
+# Characters that no PDF may contain: controls, byte order marks, lone surrogates.
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
-# What the font inside the wheel surely has.
+# Characters beyond those that the wheel's font certainly has.
 _FOREIGN: Final = re.compile("[^\t\n\x20-\x7e\xa0-\u017f\u2010-\u2026\u2212]")
 _NO_GLYPH: Final = "could not be displayed"
 
 
 class FontMissing(Refused):
-    """No font of this machine has the letters of this language."""
+    """This machine has no font for the letters of the document."""
 
     def __init__(self) -> None:
         text = gettext(
@@ -48,12 +48,12 @@ class FontMissing(Refused):
 
 
 def invoice_pdf(invoice: Invoice, language: str) -> bytes:
-    """The PDF of a document in one of LANGUAGES. Raises FontMissing, ExtraMissing."""
+    """Return the PDF of a document in one of LANGUAGES. Raises FontMissing and ExtraMissing."""
     return _pdf(lambda: describe_document(invoice, language), language)
 
 
 def invoice_picture(invoice: Invoice, language: str) -> bytes:
-    """The first page of that PDF as PNG, of 144 dots per inch."""
+    """Return the first page of the document's PDF as PNG, with 144 dots per inch."""
     with override(language):
         document = _document(describe_document(invoice, language), language)
     inputs = {"document": json.dumps(document)}
@@ -63,7 +63,7 @@ def invoice_picture(invoice: Invoice, language: str) -> bytes:
 
 
 def receipt_pdf(top_up: TopUp, language: str) -> bytes:
-    """The same of the receipt of a payment."""
+    """Return the PDF of a payment's receipt. Raises FontMissing and ExtraMissing."""
     return _pdf(lambda: describe_receipt(top_up, language), language)
 
 
@@ -120,7 +120,7 @@ def _compile(document: dict[str, Any]) -> bytes:
 
 @cache
 def _families() -> frozenset[str]:
-    """The fonts of this machine, and those in the wheel."""
+    """Return the font families of this machine and of the wheel."""
     return frozenset(_typst().Fonts().families())
 
 

@@ -1,13 +1,13 @@
-"""What an invoice is: a month of an organisation's zone, its lines, its taxes, its total.
+"""An invoice: a month in an organisation's time zone, its lines, its taxes, its total.
 
-An invoice is made of the ledger's movement in its period, which is told by the database's clock at
-which each charge was posted. Usage that was admitted before the period and posted in it is late: it
-stands on lines of its own that name its month. So does what corrects usage that was posted before.
+An invoice is made from the ledger's movements in its period. The database's clock when a charge was
+posted decides its period. Usage that was admitted before the period and posted in it is late: it
+has lines of its own that name its month. So have corrections of usage that was posted before.
 
-Each line of usage is quantity x rate, to the nano. Requests are charged one by one, each rounded to
-the nano and never above what was held for it: what these single amounts come to beside the lines is
-the `remainder`, one line. The whole is rounded once, half-even, to the minor unit of the currency,
-at the total; the difference is a line, too. So the total is the sum of the lines (I19).
+The amount of a usage line is quantity x rate, rounded to the nano. Requests are charged one by one,
+each rounded to the nano and never above its hold. The difference between these charges and the
+lines is one line, the `remainder`. The total is rounded once, half-even, to the minor unit of the
+currency; this difference is a line, too. So the total is the sum of the lines (I19).
 """
 
 import datetime as dt
@@ -38,12 +38,12 @@ _LINE_DENOMINATOR: Final = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `project` and `team` are names; a line of usage has one of both.
+    """One line. `project` and `team` are names; a usage line has both.
 
-    `rate_nano_per_million` is the stated rate of `meter`, before the plan's `multiplier_ppm`; of a
-    tax, `rate_ppm` is its rate.
-    `origin` is the first day of the month that late usage and corrections are of, None for the
-    invoice's own. `text` is what a tax, a note or a line of a subscription says.
+    `rate_nano_per_million` is the list rate of `meter`, before the plan's `multiplier_ppm`.
+    `rate_ppm` is the rate of a tax line. `origin` is the first day of the month of late usage and
+    corrections, and None for the invoice's own month. `text` describes a tax, a note or a
+    subscription line.
     """
 
     kind: LineKind
@@ -61,19 +61,20 @@ class Line:
 
 
 PAYMENT_DAYS: Final = 14
-"""How many days after its date an invoice that the balance does not cover is to be paid."""
+"""The days within which an invoice that the balance does not cover must be paid."""
 
 
 class Tax(NamedTuple):
-    """A tax that holds for an invoice. Of a reverse charge the buyer owes the tax: nothing is
-    charged, and the name says so."""
+    """A tax on an invoice. With reverse charge the buyer owes the tax: nothing is charged, and the
+    name says so."""
 
     name: str
     rate_ppm: int
 
 
 class TaxRow(NamedTuple):
-    """A row of the operator's table; `country` is "" where it holds for all others."""
+    """A row of the operator's tax table. `country` is "" for all countries without rows of their
+    own."""
 
     name: str
     country: str
@@ -92,7 +93,7 @@ class Totals(NamedTuple):
 
 
 def month_span(month: dt.date, zone: ZoneInfo) -> Span:
-    """The calendar month that begins on that day, as instants in UTC."""
+    """Return the calendar month that begins on that day in the zone, as instants in UTC."""
     return Span(_begin(month, zone), _begin(month_after(month), zone))
 
 
@@ -101,7 +102,7 @@ def month_after(month: dt.date) -> dt.date:
 
 
 def last_month(now: dt.datetime, zone: ZoneInfo) -> dt.date:
-    """The first day of the latest month that is over in the zone."""
+    """Return the first day of the latest month that has ended in the zone."""
     this = now.astimezone(zone).date().replace(day=1)
     if now < _begin(this, zone):
         this = (this - dt.timedelta(days=1)).replace(day=1)
@@ -109,13 +110,13 @@ def last_month(now: dt.datetime, zone: ZoneInfo) -> dt.date:
 
 
 def usage_amount(quantity: int, rate_nano_per_million: int, multiplier_ppm: int) -> int:
-    """What a quantity comes to at a rate, in nano, rounded once."""
+    """Return quantity x rate x multiplier in nano, rounded once."""
     return round_half_even(quantity * rate_nano_per_million * multiplier_ppm, _LINE_DENOMINATOR)
 
 
 def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
-    """Lines of usage in the order of an invoice, equal ones put together, with their amounts; and
-    what the requests were charged beside them, as the last."""
+    """Return the usage lines with their amounts in the order of an invoice; equal lines are added
+    up. The last line is the rest of `charged_nano` that the other lines do not cover."""
     quantities: dict[Line, int] = {}
     for line in lines:
         head = _strip_quantity(line)
@@ -129,10 +130,10 @@ def usage_lines(lines: Iterable[Line], charged_nano: int) -> list[Line]:
 def taxes_of(
     rows: Iterable[TaxRow], country: str, has_tax_id: bool, last_day: dt.date
 ) -> list[Tax]:
-    """The taxes for a buyer of a country: the latest row of each name that holds on that day, of
-    the country's own rows, or of those for all others where it has none.
+    """Return the taxes for a buyer of a country: per name, the latest row that is valid on
+    `last_day`. If the country has no rows of its own, the rows for all other countries apply.
 
-    A row with a text for the reverse charge is not charged to a buyer who has a tax id.
+    A tax with a reverse-charge text is not charged to a buyer who has a tax ID.
     """
     valid = [row for row in rows if row.valid_from <= last_day]
     own = [row for row in valid if row.country and row.country == country]
@@ -148,7 +149,7 @@ def taxes_of(
 
 
 def add_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line], Totals]:
-    """All lines of an invoice, taxes and rounding behind the others, and what they come to."""
+    """Return all lines of an invoice with taxes and rounding at the end, and the totals."""
     net_nano = sum(line.amount_nano for line in lines)
     tax_lines = [
         Line(
@@ -168,18 +169,18 @@ def add_totals(lines: Sequence[Line], taxes: Sequence[Tax]) -> tuple[list[Line],
 
 
 def covered_nano(total_nano: int, owed_nano: int, due_nano: int) -> int:
-    """How much of a document's total is paid, of an organisation that owes so much in all, of which
-    `due_nano` is due of other documents already."""
+    """Return the paid part of a document's total. The organisation owes `owed_nano` in all;
+    `due_nano` of it belongs to other documents."""
     return total_nano - min(max(owed_nano - due_nano, 0), total_nano)
 
 
 def percent_text(rate_ppm: int) -> str:
-    """Parts per million as percent ("19", "8.1")."""
+    """Return parts per million as a percentage ("19", "8.1")."""
     return format_scaled(rate_ppm, 4)
 
 
 def number_text(series: str, year: int, count: int) -> str:
-    """``INV-2026-0117``."""
+    """Return a document number such as ``INV-2026-0117``."""
     return f"{series}-{year}-{count:04d}"
 
 

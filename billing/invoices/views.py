@@ -1,4 +1,4 @@
-"""An organisation's invoices and notes (W42), and what it wants to stand on them as the buyer."""
+"""An organisation's invoices and notes (W42), and its billing details as a buyer."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def invoice_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def invoice_row(invoice: Invoice, href: str) -> dict[str, Any]:
-    """A document as a row of a list."""
+    """Return a document as a row of a list."""
     state = state_of(invoice, invoice.noted)  # type: ignore[attr-defined]
     return {
         "id": id_text(invoice.id),
@@ -135,7 +135,7 @@ def invoice(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
 @organisation_page("balance.read")
 @require_safe
 def invoice_pdf(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
-    """In the language of the page, or the one that is asked for."""
+    """Download the PDF in the requested language, or else in the language of the page."""
     invoice = access_invoice(actor, no)
     language = request.GET.get("language") or get_language() or "en"
     try:
@@ -146,7 +146,8 @@ def invoice_pdf(request: HttpRequest, actor: Actor, no: str) -> HttpResponse:
 
 
 def pdf_file(invoice: Invoice, language: str) -> HttpResponse:
-    """The PDF of a document that has its number. Http404 before. Raises Refused."""
+    """Return the PDF of a document. Raises Http404 if the document has no number yet or the
+    language is unknown, and Refused."""
     if invoice.number is None or language not in LANGUAGES:
         raise Http404
     response = HttpResponse(make_pdf(invoice, language), content_type="application/pdf")

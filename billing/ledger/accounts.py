@@ -1,5 +1,5 @@
-"""The accounts of organisations: their locks, which come before anything else (I23), their opening,
-what stands on them."""
+"""The statements for accounts of organisations: lock them, which comes before anything else (I23),
+open them, and read their balances."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -10,23 +10,24 @@ from lib.ids import id_array
 WALLET_KINDS = (
     "customer:available", "customer:held", "revenue", "provider:payable", "provider:cost",
 )  # fmt: skip
-"""The accounts that every request moves: an organisation has all of them or none."""
+"""The accounts that every request posts to: an organisation has all of them or none."""
 
 LOCKED_KIND = "customer:available"
-"""The account whose row is locked for all of an organisation's: who opens any opens it too."""
+"""The account whose row is locked for all accounts of an organisation. Opening any account opens
+it."""
 
 LOSS_KINDS = ("platform:loss", "provider:payable")
 
 
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
-    """Lock the accounts of these organisations until the transaction ends, in the order of ids. The
-    row of the available balance stands for all accounts of an organisation: writers of other
-    accounts lock it first, and locking more rows would write more log."""
+    """Lock the accounts of these organisations until the transaction ends, in the order of ids.
+    Only the row of the available balance is locked, for all accounts of an organisation: writers of
+    other accounts lock it first. Locking more rows would write more log."""
     return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
 
 
 def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
-    """Make the accounts of these kinds that are missing."""
+    """Create the missing accounts of these kinds."""
     return _OPEN_ACCOUNTS, {
         "organisations": id_array(set(organisation_ids)),
         "kinds": array(kinds),
@@ -34,12 +35,12 @@ def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Sta
 
 
 def read_balances(organisation_id: UUID) -> Statement:
-    """An organisation's accounts: (kind, balance_nano, overdraft_nano)."""
+    """Select an organisation's accounts: (kind, balance_nano, overdraft_nano)."""
     return _READ_BALANCES, {"organisation": organisation_id}
 
 
 def wallets_in_debt(limit: int) -> Statement:
-    """Organisations that owe while something is available: (organisation_id,)."""
+    """Select organisations that have both debt and available money: (organisation_id,)."""
     return _IN_DEBT, {"limit": limit}
 
 

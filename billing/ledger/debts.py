@@ -1,4 +1,5 @@
-"""Pay debt as soon as there is money: what a hold gives back pays debt before it can be spent."""
+"""Pay debt as soon as money is available. Money that a hold releases pays debt before it can be
+spent."""
 
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from lib.ids import new_id
 
 
 def repay_debts(limit: int) -> int:
-    """Pay the debts of up to `limit` organisations that have something available; how many."""
+    """Pay the debts of up to `limit` organisations that have available money. Return how many."""
     paid = 0
     for (organisation_id,) in execute(wallets_in_debt(limit)):
         if isinstance(organisation_id, UUID):
@@ -24,7 +25,7 @@ def repay_debts(limit: int) -> int:
 
 def _repay(organisation_id: UUID) -> bool:
     with transaction.atomic():
-        # The remainder of promotional credit must be known exactly, because it pays no debt.
+        # Promotional credit pays no debt, so its exact remainder must be known first.
         count_spending(organisation_id)
         posting = repay(new_id(), lock_wallet(organisation_id))
         return posting is not None and post(posting)

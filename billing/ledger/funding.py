@@ -1,20 +1,21 @@
-"""Postings of money that comes in and goes out: credits, codes, promo, payments, chargebacks.
+"""Postings of incoming and outgoing money: credits, codes, promo, payments, chargebacks.
 
-What comes in pays the debt first, the rest is available. What is taken out comes from what is
-available; the part that was spent already is debt, a balance below 0 on `customer:debt` (I12).
+Incoming money pays the debt first; the rest is available. Outgoing money is taken from the
+available balance. The part that was already spent becomes debt, a balance below 0 on
+`customer:debt` (I12).
 
-The other side of each is where the money stands for the installation: `processor:received:<p>`
-for what a processor was paid, `equity:adjustment` for corrections, `promo:issued` for gifts.
-`processor:clearing:<p>` keeps what a processor got and no top-up explains, until somebody does
+The other side of each posting says where the installation has the money: `processor:received:<p>`
+for payments to a processor, `equity:adjustment` for corrections, `promo:issued` for gifts.
+`processor:clearing:<p>` keeps payments that no top-up explains, until an operator assigns them
 (I24).
 
-Promo stands inside `customer:available`, and pays no debt. What is left of it stands on
-`promo:available` as well, against `promo:earmarked`: two accounts that sum to 0 and move with each
-grant, use and expiry (I20; ADR 9).
+Promo is part of `customer:available`, and pays no debt. The unspent part is also on
+`promo:available`, against `promo:earmarked`: these two accounts sum to 0 and move with each grant,
+use and expiry (I20; ADR 9).
 
-Usage that a subscription plan includes is such a grant, too. Its other sides are its own, so that
-the books tell what was sold from what was given: `included:issued`, and `included:earmarked`. What
-the plan itself costs stands on `subscription:fees`.
+Usage that a subscription plan includes is such a grant, too. It has its own other sides,
+`included:issued` and `included:earmarked`, so that the books separate sales from gifts. The plan's
+own fee is posted to `subscription:fees`.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -24,7 +25,7 @@ from billing.ledger.posting import AccountKind, Entry, Posting, PostingInvalid, 
 
 Processor = Literal["stripe", "manual"]
 Pool = Literal["promo", "included"]
-"""Whether a grant is a gift, or part of a subscription."""
+"""The kind of a grant: promotional credit, or included usage of a subscription."""
 _RECEIVED: Final[dict[Processor, AccountKind]] = {
     "stripe": "processor:received:stripe",
     "manual": "processor:received:manual",
@@ -56,18 +57,19 @@ class Wallet(NamedTuple):
 
     @property
     def cash_nano(self) -> int:
-        """Return what can pay immediately for something other than usage: the cash and the credit
-        line, without grants and debt."""
+        """Return the amount that can pay for something other than usage now: cash and credit line,
+        less grants and debt."""
         return self.available_nano - self.promo_nano - self.owed_nano + self.line_nano
 
 
 def adjust(credit_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
-    """An operator's correction, above 0 onto the balance, below 0 off it."""
+    """Build the posting of an operator's correction: above 0 adds to the balance, below 0 takes
+    off."""
     return _flow(f"adjust:{credit_id}", "adjust", "equity:adjustment", amount_nano, wallet)
 
 
 def reverse(old: UUID, other_side: AccountKind, amount_nano: int, wallet: Wallet) -> Posting:
-    """Undo the posting `old`, which put `amount_nano` onto the balance (below 0: took off) (I2)."""
+    """Build the posting that reverses `old`, which added `amount_nano` to the balance (I2)."""
     return _flow(f"reverse:{old}", "reverse", other_side, -amount_nano, wallet)
 
 
@@ -93,7 +95,8 @@ def subscription_fee(charge_id: UUID, amount_nano: int, wallet: Wallet) -> Posti
 
 
 def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wallet) -> Posting:
-    """A payment that was matched to its order; once for each object of the processor (I21)."""
+    """Build the posting of a payment that matches a top-up; once per payment of the processor
+    (I21)."""
     _refuse_not_positive(amount_nano)
     return _flow(
         f"pay:{processor}:{payment_id}",
@@ -107,7 +110,8 @@ def top_up(processor: Processor, payment_id: str, amount_nano: int, wallet: Wall
 def receive_unmatched(
     processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
 ) -> Posting:
-    """A payment that arrived and was not credited: it stands on the clearing account (I24)."""
+    """Build the posting of a payment that was not credited: it goes to the clearing account
+    (I24)."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"receive:{processor}:{payment_id}",
@@ -122,7 +126,7 @@ def receive_unmatched(
 def return_unmatched(
     processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
 ) -> Posting:
-    """A payment that was not credited went back to its payer: nothing is left of it."""
+    """Build the posting for an uncredited payment that went back to its payer."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"refund:{processor}:{payment_id}:{amount_nano}",
@@ -137,9 +141,11 @@ def return_unmatched(
 def refund(
     processor: Processor, payment_id: str, refunded_nano: int, total_nano: int, wallet: Wallet
 ) -> Posting:
-    """`refunded_nano` went back to the payer, which makes `total_nano` of this payment.
+    """Build the posting of a refund. `refunded_nano` went back to the payer now, `total_nano` of
+    this payment so far.
 
-    The total is in the idempotency id: processors tell sums, in any order and more than once.
+    The idempotency id contains the total, because processors report totals, in any order and
+    repeatedly.
     """
     _refuse_not_positive(refunded_nano)
     return _flow(
@@ -165,7 +171,7 @@ def dispute(processor: Processor, dispute_id: str, amount_nano: int, wallet: Wal
 
 
 def reinstate(processor: Processor, dispute_id: str, amount_nano: int, wallet: Wallet) -> Posting:
-    """A dispute was won: the payment is there again."""
+    """Build the posting for a won dispute: the payment is credited again."""
     _refuse_not_positive(amount_nano)
     return _flow(
         f"reinstate:{processor}:{dispute_id}",
@@ -177,7 +183,8 @@ def reinstate(processor: Processor, dispute_id: str, amount_nano: int, wallet: W
 
 
 def repay(posting_id: UUID, wallet: Wallet) -> Posting | None:
-    """Pay debt by what became available since, promo left out; None when there is nothing to do."""
+    """Build the posting that pays debt from available cash, without promo. Return None if there is
+    nothing to pay."""
     amount_nano = min(wallet.owed_nano, wallet.available_nano - wallet.promo_nano)
     if amount_nano <= 0:
         return None
@@ -213,7 +220,7 @@ def grant_promo(
     organisation_id: UUID,
     pool: Pool = "promo",
 ) -> Posting:
-    """A grant, spendable at once."""
+    """Build the posting of a grant. The customer can spend it immediately."""
     _refuse_not_positive(amount_nano)
     return Posting(
         idempotency_id,
@@ -246,7 +253,7 @@ def lapse_promo(
     pool: Pool = "promo",
 ) -> Posting:
     """Build the posting that takes back the remainder of an expired or withdrawn grant.
-    `expired_nano` is what was taken back before."""
+    `expired_nano` is the amount taken back before."""
     _refuse_not_positive(amount_nano)
     return Posting(
         f"lapse:{grant_id}:{expired_nano}",
@@ -280,8 +287,8 @@ def _flow(
 def _transfer_entries(
     idempotency_id: str, kind: PostingKind, others: tuple[Entry, ...], wallet: Wallet
 ) -> Posting:
-    """The wallet against the other sides: onto it above 0, debt first; off it below 0, what is not
-    there becoming debt."""
+    """Build the posting that moves the sum of the other sides onto the wallet or off it. Money onto
+    the wallet pays debt first. Money off it that is not available becomes debt."""
     amount_nano = -sum(entry.amount_nano for entry in others)
     if amount_nano > 0:
         debt_nano = min(amount_nano, wallet.owed_nano)

@@ -1,4 +1,4 @@
-"""The only writer of postings outside the relay; the statements are the relay's own."""
+"""The only writer of postings outside the relay. It uses the same statements as the relay."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -25,15 +25,15 @@ Row = tuple[Any, ...]
 
 
 class PostingConflict(Exception):
-    """The idempotency id is taken by a posting of other content (I8). A defect, never a retry."""
+    """A posting with this idempotency id has other content (I8). This is a defect; do not retry."""
 
 
 def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | None = None) -> bool:
-    """Write a posting and move the balances by it, in a transaction.
+    """Write a posting and change the balances, in a transaction.
 
-    False when the same posting was there already: nothing is moved twice. Raises PostingConflict
-    for the same idempotency id with other content, and IntegrityError when an account of a
-    customer would fall below zero (I4).
+    Returns False if the same posting already exists; then nothing moves. Raises PostingConflict for
+    the same idempotency id with other content, and IntegrityError if a customer's account would
+    fall below zero (I4).
     """
     organisations = {entry.organisation_id for entry in posting.entries}
     owner = posting.entries[0].organisation_id
@@ -60,16 +60,16 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
 
 
 def open_and_lock(organisation_ids: Collection[UUID], kinds: Iterable[str]) -> None:
-    """Lock the accounts of organisations until the transaction ends; those of these kinds that are
-    missing are opened before."""
+    """Create the missing accounts of these kinds, then lock the organisations' accounts until the
+    transaction ends."""
     execute(open_accounts(organisation_ids, kinds))
     execute(lock_accounts(organisation_ids))
 
 
 def lock_wallet(organisation_id: UUID) -> Wallet:
-    """Lock the organisation's accounts until the transaction ends; what stands on them.
+    """Lock the organisation's accounts until the transaction ends. Return their balances.
 
-    What is decided on it in the same transaction holds: nobody else moves them meanwhile.
+    No other transaction changes these balances meanwhile.
     """
     open_and_lock([organisation_id], WALLET_KINDS)
     balances: dict[str, int] = {}
@@ -87,14 +87,14 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
 
 
 def tell_of_units(organisation_id: UUID) -> None:
-    """Let each admission hear that an organisation's included units have changed; under the lock of
-    its wallet, in the transaction that changes them."""
+    """Make the next admissions read an organisation's included units again. Call it under the lock
+    of the wallet, in the transaction that changes the units."""
     execute(open_accounts([organisation_id], ["included:units"]))
     execute(count_guards([organisation_id]))
 
 
 def execute(statement: Statement) -> list[Row]:
-    """Run one statement on Django's connection; its rows, none for one that returns none."""
+    """Run one statement on Django's connection. Return its rows; [] if it returns none."""
     text, parameters = statement
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
@@ -102,7 +102,7 @@ def execute(statement: Statement) -> list[Row]:
 
 
 def _compare(posting: Posting) -> None:
-    """Refuse a posting whose idempotency id stands for something else (I8)."""
+    """Raise PostingConflict if the idempotency id belongs to a posting with other content (I8)."""
     rows = execute(read_posting(posting.idempotency_id))
     wanted = sorted(
         (posting.kind, entry.organisation_id, entry.account_kind, entry.amount_nano)

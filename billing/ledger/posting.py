@@ -1,19 +1,18 @@
 """Postings: balanced movements of money, built here and written by the ledger.
 
-A posting is two or more entries that sum to 0 (I1) under an idempotency id that says what it is.
-The books see money from the customer's side: an amount above 0 puts money on an account, below 0
-takes it off. What customers own stands on `customer:*`; what was sold stands on `revenue`; what an
-installation gave its customers to begin with was taken off `equity:opening`. Every account, these
-two included, is kept for each organisation apart, so that no row is shared by all requests.
+A posting is two or more entries that sum to 0 (I1), with an idempotency id that says what it is.
+Amounts are from the customer's side: above 0 puts money on an account, below 0 takes it off.
+Customers' money is on `customer:*`, sales are on `revenue`, and opening credits were taken off
+`equity:opening`. Each organisation has its own accounts of every kind, so that requests of
+different organisations share no row.
 
-What we owe providers is put on `provider:payable`, for every attempt that may have cost us (I15):
-taken off `provider:cost` for what was sold, and off `platform:loss` for what a provider may count
-and no customer pays (I13). A loss is what it would have been charged at; what an attempt cost is
-reckoned at its price of the kind cost, and where there is none at what it was charged at.
+The amount that we owe providers goes to `provider:payable` for every attempt that may have cost us
+(I15). It is taken off `provider:cost` for sold usage, and off `platform:loss` for usage that a
+provider may count and no customer pays (I13). A loss is valued at the price of the charge. An
+attempt's cost is computed by its cost price, or without one by the price of the charge.
 
-The postings of a hold (`billing/holds/rules.py`) are written by the batch, in
-`billing/ledger/sql.py`. What
-is learnt of an attempt after its hold was resolved is an adjustment of its own (I7).
+The batch writes the postings of a hold (`billing/holds/rules.py`). Late usage, which arrives after
+the hold was resolved, has adjustments of its own (I7).
 """
 
 from dataclasses import dataclass
@@ -66,11 +65,11 @@ PostingKind = Literal[
 
 
 class PostingInvalid(ValueError):
-    """A posting that does not balance, or an amount that has no meaning; a programmer's error."""
+    """The posting does not balance, or an amount makes no sense. This is a programming error."""
 
 
 class Entry(NamedTuple):
-    """One line: so much onto (above 0) or off (below 0) one account of an organisation."""
+    """One line: an amount onto (above 0) or off (below 0) one account of an organisation."""
 
     account_kind: AccountKind
     organisation_id: UUID
@@ -79,7 +78,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Two or more entries that sum to 0. The same idempotency id is the same posting (I8)."""
+    """Two or more entries that sum to 0. The idempotency id identifies the posting (I8)."""
 
     idempotency_id: str
     kind: PostingKind
@@ -93,7 +92,7 @@ class Posting:
 
 
 def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
-    """The credit with which an organisation begins; posted once for each organisation."""
+    """Build the posting of an organisation's opening credit; once per organisation."""
     if amount_nano <= 0:
         raise PostingInvalid(f"opening credit of {amount_nano} nano: expected more than 0")
     return Posting(
@@ -107,7 +106,7 @@ def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
 
 
 def opening_debt(organisation_id: UUID, owed_nano: int) -> Posting:
-    """What an organisation owes to begin with, in place of a credit."""
+    """Build the posting of an organisation's opening debt, in place of a credit."""
     if owed_nano <= 0:
         raise PostingInvalid(f"opening debt of {owed_nano} nano: expected more than 0")
     return Posting(
@@ -131,11 +130,11 @@ def adjust_attempt(
     available_nano: int,
     included_nano: int = 0,
 ) -> Posting | None:
-    """Build the posting for late usage: more (or less, below 0) for the customer to pay, for the
-    platform to bear, and for us to owe the provider. Return None if nothing changes. What the
-    customer cannot pay becomes debt (I12). Of a refund, `included_nano` was paid by included units
-    and does not go to the balance. `source` distinguishes the adjustments of an attempt; each is
-    posted once."""
+    """Build the posting for late usage: more (below 0: less) for the customer to pay, for the
+    platform to bear, and for us to owe the provider. Return None if nothing changes. The part that
+    the customer cannot pay becomes debt (I12). Of a refund, `included_nano` was paid by included
+    units and does not go to the balance. `source` distinguishes the adjustments of an attempt; each
+    is posted once."""
     entries = []
     if charge_nano:
         own_nano = charge_nano + included_nano

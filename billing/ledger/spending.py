@@ -1,4 +1,4 @@
-"""What an organisation was charged, and has held, since an instant of the database's clock."""
+"""Statements for an organisation's charges and holds since an instant of the database's clock."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ from uuid import UUID
 from billing.ledger.sql_statement import Statement
 from lib.ids import first_id_at
 
-# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+# Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
 
 def database_time() -> Statement:
-    """(instant,) by the one clock that money goes by."""
+    """Select (instant,): the current time of the database, the only clock for money."""
     return _DATABASE_TIME, {}
 
 
 def next_entry() -> Statement:
-    """(id,) of a ledger entry that nobody writes.
+    """Select (id,): the next id of the ledger's entries, which no entry will have.
 
-    Under the lock of an organisation's accounts every earlier entry of them has a lower id, every
-    later one a higher.
+    Under the lock of an organisation's accounts, all its earlier entries have lower ids and all
+    later entries higher ids.
     """
     return _NEXT_ENTRY, {}
 
@@ -31,8 +31,8 @@ def spent_since(
 ) -> Statement:
     """Select the charges after a ledger entry, without what included units paid: (step,
     spent_nano), where step is the number of instants in `edges` (ISO 8601) at or before the
-    admission. `at` is when the entry was the last one, None if unknown. Run `lock_accounts` before
-    it in the same transaction."""
+    admission. `at` is the time when that entry was the newest, None if unknown. Run `lock_accounts`
+    before it in the same transaction."""
     return _SPENT_SINCE, {
         "organisation": organisation_id,
         "entry": entry_id,
@@ -42,7 +42,7 @@ def spent_since(
 
 
 def paid_by_included(organisation_id: UUID, attempt_id: UUID) -> Statement:
-    """(nano,) of what included units have paid of an attempt's charge."""
+    """Select (nano,): the part of an attempt's charge that included units have paid."""
     return _PAID_BY_INCLUDED, {"organisation": organisation_id, "attempt": attempt_id}
 
 
@@ -50,7 +50,7 @@ def charged_between(
     organisation_id: UUID, from_entry: int, entry_id: int, since: dt.datetime | None
 ) -> Statement:
     """Select (nano,): the charges between two ledger entries, without what included units paid.
-    `since` is when the first was the last one, None if unknown."""
+    `since` is the time when the first entry was the newest, None if unknown."""
     return _CHARGED_BETWEEN, {
         "organisation": organisation_id,
         "from": from_entry,
@@ -60,7 +60,7 @@ def charged_between(
 
 
 def held_since_before(organisation_id: UUID, instant: str) -> Statement:
-    """(sum,) of the unresolved holds that were placed before an instant (ISO 8601)."""
+    """Select (sum,): the unresolved holds that were placed before an instant (ISO 8601)."""
     return _HELD_SINCE_BEFORE, {"organisation": organisation_id, "instant": instant}
 
 
@@ -68,8 +68,8 @@ _DATABASE_TIME = "SELECT statement_timestamp()"
 
 _NEXT_ENTRY = "SELECT nextval('billing_ledgerentry_id_seq')"
 
-# The hold is looked up for each entry: under row-level security a join by a text that is taken
-# apart uses no index (docs/adr/0013).
+# The hold is looked up for each entry: under row-level security, a join by a part of a text uses no
+# index (docs/adr/0013).
 _SPENT_SINCE = """
     SELECT step, sum(amount_nano)::bigint FROM (
         SELECT entry.amount_nano, (

@@ -1,4 +1,4 @@
-"""A posting with its lines, for what is no batch of holds."""
+"""Statements that write and read one posting with its lines, outside batches of holds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from lib.ids import id_array
 
 
 class NewEntry(NamedTuple):
-    """One line of a posting, by the kind of the account."""
+    """One line of a posting. The account is given by its kind."""
 
     organisation_id: UUID
     account_kind: str
@@ -25,8 +25,8 @@ def insert_posting(
     actor: str,
     entries: Sequence[NewEntry],
 ) -> Statement:
-    """Write a posting with its lines and move the cached balances by them (I3); no row comes back
-    when its idempotency id is taken, and nothing is moved (I8).
+    """Write a posting with its lines and change the cached balances (I3). Returns no row if the
+    idempotency id is taken; then nothing moves (I8).
 
     `cause` is JSON text. Run `open_accounts` and `lock_accounts` before it in the same transaction.
     """
@@ -45,7 +45,7 @@ def insert_posting(
 
 
 def read_posting(idempotency_id: str) -> Statement:
-    """A posting's lines: (kind, organisation_id, account_kind, amount_nano), sorted."""
+    """Select a posting's lines, sorted: (kind, organisation_id, account_kind, amount_nano)."""
     return _READ_POSTING, {"idempotency_id": idempotency_id}
 
 
@@ -58,7 +58,8 @@ MOVE_BALANCES = """moved AS (
         ) total
         WHERE account.id = total.account_id
     )"""
-"""What moves the balances of accounts by each `move` (account_id, amount_nano) of a statement."""
+"""SQL that changes account balances by the rows of a statement's `move` (account_id,
+amount_nano)."""
 
 _INSERT_POSTING = f"""
     WITH line AS (

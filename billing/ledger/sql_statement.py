@@ -1,4 +1,4 @@
-"""A statement, and how its parameters are written."""
+"""The type of an SQL statement, and its array parameters."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -8,9 +8,9 @@ Statement = tuple[str, dict[str, Parameter]]
 
 
 def array(values: Iterable[object]) -> str:
-    """An array literal of values whose text needs no quoting: numbers, plain words.
+    """Return an array literal of values whose text needs no quotes: numbers, plain words.
 
-    Written here because the driver's own writer of lists looks at every item several times, and
-    these statements are the hot path.
+    The driver's own conversion of lists looks at every item several times, which is too slow for
+    these statements.
     """
     return "{" + ",".join(map(str, values)) + "}"

@@ -1,8 +1,8 @@
-"""What moved an organisation's balance in a month: each posting, and usage rolled up per day.
+"""An organisation's movements of a month: each posting, and usage added up per day.
 
-The balance of a statement is what the organisation has: available and held, less its debt. A hold
-moves money within it and is no line. Days are those of UTC. A day that is over never changes (I18),
-so its usage is summed once, by `close_days`, and kept; what is not kept yet is summed when asked.
+The balance of a statement is available money plus holds, less debt. A hold moves money within this
+balance and has no line. Days are days of UTC. A day that is over never changes (I18), so
+`close_days` sums its usage once and stores it. Later usage is summed on request.
 """
 
 import datetime as dt
@@ -22,20 +22,20 @@ from lib import clock
 from lib.ids import first_id_at
 
 USAGE: Final = "usage"
-# Every other kind is usage, or moves nothing in or out.
+# All other kinds are usage, or do not change the balance.
 LISTED: Final = LISTED_KINDS
-# A posting has the time at which its transaction began; by now the longest has ended.
+# A posting has the time at which its transaction began. The longest transaction has ended by then.
 _SETTLED_AFTER: Final = dt.timedelta(minutes=10)
-# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+# Ids use the processes' clocks, times the database's clock; they differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line. Of usage, `count` is how many charges there were that day, else 1: a request that
-    took two attempts may be charged for both, one that cost nothing is not charged.
+    """One line. `count` is the number of charges of a day's usage, and 1 for other lines. A request
+    with two attempts may be charged for both; an attempt without a charge does not count.
 
-    `balance_nano` is the balance after it. `id` is the posting's, None for usage.
+    `balance_nano` is the balance after the line. `id` is the posting's id, None for usage.
     """
 
     at: dt.datetime
@@ -49,8 +49,8 @@ class Line:
 
     @property
     def word_kind(self) -> str:
-        """A correction is of money, of promotional credit or of a subscription, which are not the
-        same to who reads."""
+        """Return the kind of the line. For a correction of promotional credit, included usage or a
+        subscription, return that word, because customers see them as different things."""
         cause = self.cause or {}
         named = (kind for kind in ("promo", "included", "subscription") if cause.get(kind))
         return next(named, self.kind)
@@ -61,7 +61,8 @@ class Line:
 
     @property
     def document(self) -> str:
-        """What proves it outside: a correction's document, a payment's id at its processor."""
+        """Return the reference outside Weir: a correction's document, or a payment's id at its
+        processor."""
         cause = self.cause or {}
         return str(cause.get("document") or cause.get("payment") or "")
 
@@ -72,7 +73,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Statement:
-    """The lines of a month, newest first; opening + lines = closing, to the last unit."""
+    """The lines of a month, newest first. Opening + lines = closing, exactly."""
 
     month: dt.date
     opening_nano: int
@@ -81,7 +82,8 @@ class Statement:
 
 
 def month_of(text: str | None) -> dt.date:
-    """The first day of a month written as ``2026-11``; this month for none. Raises ValueError."""
+    """Return the first day of a month written as ``2026-11``, or of the present month for None.
+    Raises ValueError."""
     if text is None:
         return clock.now().date().replace(day=1)
     year, _, month = text.partition("-")
@@ -101,8 +103,8 @@ def month_before(month: dt.date) -> dt.date:
 def statement(
     organisation: Organisation, month: dt.date, *, closing_nano: int | None = None
 ) -> Statement:
-    """The organisation's statement of the month that begins on that day. `closing_nano` is with
-    what it closed, where that is known: what came after the month is then not looked at."""
+    """Return the organisation's statement of the month that begins on that day. If `closing_nano`
+    is given, it is the known closing balance, and later movements are not read."""
     until = month_after(month)
     newest = _newest_day()
     live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
@@ -122,7 +124,7 @@ def statement(
         )
     ]
     stood_nano = 0 if known else -_kept_nano(organisation, until, live_from)
-    # One statement, so that the balance and the lines tie while requests run.
+    # A single statement, so that the balance and the lines agree while requests run.
     for part, id, at, kind, actor, cause, count, nano in execute((_STATEMENT, parameters)):
         if part == "balance":
             stood_nano += int(nano)
@@ -155,8 +157,9 @@ def statement(
 def latest_statements(
     organisation: Organisation, months: int, present: Statement | None = None
 ) -> list[Statement]:
-    """Those of so many months, the oldest first, up to that of the present month, which may be
-    known: the requests of a day that runs are looked at once, and only for that."""
+    """Return the statements of the last `months` months, oldest first, ending with the present
+    month. A known `present` statement is not read again. Only the present month reads the requests
+    of a running day."""
     statements = [present or statement(organisation, month_of(None))]
     while len(statements) < months:
         after = statements[-1]
@@ -166,7 +169,8 @@ def latest_statements(
 
 
 def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
-    """What was charged from a day of UTC on, which the statements begin with or before."""
+    """Return the amount charged from a day of UTC on. The statements must begin on or before that
+    day."""
     lines = (line for month in statements for line in month.lines)
     return -sum(
         line.amount_nano
@@ -176,7 +180,7 @@ def spent_nano(statements: Iterable[Statement], first: dt.date) -> int:
 
 
 def close_days(limit_days: int) -> int:
-    """Sum and keep the usage of up to `limit_days` days that are over; how many days."""
+    """Sum and store the usage of up to `limit_days` days that are over. Return how many days."""
     last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
     kept = _newest_day()
     first = kept + dt.timedelta(days=1) if kept else _first_day()
@@ -191,19 +195,19 @@ def close_days(limit_days: int) -> int:
 
 
 def _day(day: dt.date, count: int, amount_nano: int) -> Line:
-    # The last instant of its day: what else moved that day stands below it.
+    # The last instant of the day: the day's other movements are listed below its usage.
     at = _midnight(day + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)
     return Line(at, USAGE, amount_nano, 0, count)
 
 
 def _kept_nano(organisation: Organisation, first: dt.date, until: dt.date) -> int:
-    """What the usage of the kept days moved."""
+    """Return the sum of the stored days' usage."""
     days = StatementDay.objects.filter(organisation=organisation, day__gte=first, day__lt=until)
     return int(days.aggregate(nano=Sum("amount_nano"))["nano"] or 0)
 
 
 def _newest_day() -> dt.date | None:
-    """The newest day whose usage is kept."""
+    """Return the newest day whose usage is stored."""
     newest: dt.date | None = StatementDay.objects.aggregate(day=Max("day"))["day"]
     return newest
 
@@ -214,7 +218,7 @@ def _first_day() -> dt.date | None:
 
 
 def _span(name: str, first: dt.date, until: dt.date) -> dict[str, Any]:
-    """The parameters of `_within(name)`."""
+    """Return the parameters of `_within(name)`."""
     end = _midnight(until)
     for_ever = until == dt.date.max
     return {

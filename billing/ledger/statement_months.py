@@ -30,12 +30,12 @@ GROUPS: Final[dict[str, Group]] = {
     "adjust": "adjustments",
     "reverse": "adjustments",
 }
-"""What each kind of line counts as, in the order of a statement."""
+"""The group of each kind of line, in the order of a statement."""
 SUBSCRIBED: Final[dict[str, Group]] = {
     "subscription": "subscriptions",
     "included": "subscriptions",
 }
-"""The same of lines of subscriptions, by the word for them."""
+"""The group of a subscription's lines, by their word."""
 WALLET: Final = ("customer:available", "customer:held", "customer:debt")
 _CHARGED: Final = ("settle", "expire")
 _UTC: Final = ZoneInfo("UTC")
@@ -43,7 +43,7 @@ _UTC: Final = ZoneInfo("UTC")
 
 @dataclass(frozen=True)
 class MonthStatement:
-    """The lines of a month, newest first; opening + lines = closing, to the last unit (I19)."""
+    """The lines of a month, newest first. Opening + lines = closing, exactly (I19)."""
 
     month: dt.date
     zone: ZoneInfo
@@ -53,7 +53,7 @@ class MonthStatement:
     lines: list[Line]
 
     def moved(self) -> dict[Group, int]:
-        """What moved the balance, by group; every group is there, but subscriptions only where
+        """Return the change of the balance by group. Every group is present; subscriptions only if
         there are any."""
         sums: dict[Group, int] = dict.fromkeys(GROUPS.values(), 0)
         for line in self.lines:
@@ -63,7 +63,7 @@ class MonthStatement:
 
 
 def month_statement(organisation: Organisation, month: dt.date, zone: ZoneInfo) -> MonthStatement:
-    """The organisation's statement of the month that begins on that day in the zone."""
+    """Return the organisation's statement of the month that begins on that day in the zone."""
     span, kept = month_span(month, zone), month_span(month, _UTC)
     base = statement(organisation, month)
     lines = list(base.lines)
@@ -90,7 +90,8 @@ def month_statement(organisation: Organisation, month: dt.date, zone: ZoneInfo) 
 
 
 def wallet_nano(movement: Movement, kinds: Sequence[str] | None = None) -> int:
-    """What postings of these kinds, or all, put on the organisation's balance."""
+    """Return the amount that postings of these kinds, or of all kinds, put on the organisation's
+    balance."""
     return sum(
         nano
         for kind, account, _, nano in movement
@@ -99,7 +100,7 @@ def wallet_nano(movement: Movement, kinds: Sequence[str] | None = None) -> int:
 
 
 def _part(organisation: Organisation, span: Span) -> list[Line]:
-    """The lines of less than a day of UTC; its usage as one."""
+    """Return the lines of a span shorter than a day of UTC, with its usage as one line."""
     if span.start_at == span.end_at:
         return []
     day = span.start_at.astimezone(dt.UTC).date()
@@ -119,7 +120,7 @@ def _part(organisation: Organisation, span: Span) -> list[Line]:
 
 
 def _remove_lines(lines: Sequence[Line], part: Sequence[Line]) -> list[Line]:
-    """The lines less what is in a part of one of their days."""
+    """Return the lines without those of `part`, which is a part of one of their days."""
     gone = {line.id for line in part if line.kind != USAGE}
     used = {line.at.date(): line for line in part if line.kind == USAGE}
     kept = []

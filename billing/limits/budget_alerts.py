@@ -2,8 +2,8 @@
 
 Windows are checked every few seconds, independently of requests. A window that has just ended is
 checked for a while too, so that its last seconds count. One hundred percent also counts as reached
-when the budget refuses a request, because the remainder is hardly ever exactly zero. A budget for
-each session sends none: its client is told, and there are as many as there are sessions.
+when the budget refuses a request, because the remainder is hardly ever exactly zero. A budget per
+session sends no alerts: its client gets the refusal, and there is one window for every session.
 """
 
 import datetime as dt
@@ -35,7 +35,7 @@ def tell_budgets() -> int:
     """Send the alerts that are due. Return how many."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            # A second worker waits here for the first, and then finds the alerts there.
+            # A second worker waits here for the first, and then finds its alerts.
             cursor.execute(_MARK)
             ids = [id for (id,) in cursor.fetchall()]
         alerts = BudgetAlert.objects.select_related("budget__organisation").filter(id__in=ids)
@@ -45,7 +45,7 @@ def tell_budgets() -> int:
 
 def send_test(actor: Actor, budget: Budget) -> BudgetAlert:
     """Send a test alert to everybody who would receive alerts for this budget. Raises AccessDenied
-    for who only sees it, BudgetRefused for a budget for each session."""
+    if the actor may not change the budget, and BudgetRefused for a budget per session."""
     if not budgets.may_write(actor, budget):
         raise AccessDenied(gettext("You can only see this budget."))
     if budget.period == BudgetPeriod.SESSION:
@@ -116,7 +116,7 @@ def _tell(alerts: Sequence[BudgetAlert]) -> None:
 
 
 _FORGIVEN: Final = dt.timedelta(minutes=15)
-# A forecast by less than a tenth of the period is none.
+# A forecast of less than a tenth of the period is ignored.
 _MARK: Final = f"""
     WITH stands AS (
         SELECT budget.id, budget.alert_percents, budget.alert_forecast, budget.period,

@@ -1,7 +1,7 @@
-"""Requests for more of a budget (W54): asked, decided, ended by themselves.
+"""Requests to increase a budget (W54): create, decide, end them.
 
-A raise holds from its approval to its instant by the clock of the database, in the admission
-itself; that it is over is written down afterwards, and changes nothing that is admitted.
+An approved increase holds until its instant by the clock of the database; each admission checks
+this. Recording its end later does not affect any admission.
 """
 
 import datetime as dt
@@ -28,11 +28,12 @@ from outbox.facts import put
 
 
 class RaiseRefused(BudgetRefused):
-    """The request cannot be so."""
+    """The request for an increase is not valid."""
 
 
 def askable_budgets(actor: Actor) -> QuerySet[Budget]:
-    """The budgets that may stand over the actor's requests; a refusal names each of them."""
+    """Return the budgets that may limit the actor's requests. A refused request names each of
+    them."""
     access.require(actor, "budgets.ask")
     rows = Budget.objects.filter(organisation=actor.organisation, enabled=True).order_by("id")
     if access.scope_of(actor, "budgets.read") == "all":
@@ -52,12 +53,13 @@ def askable_budget(actor: Actor, id: str) -> Budget:
 
 
 def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
-    """The organisation's requests for who decides them, else the actor's own; newest first."""
+    """Return the organisation's requests for an actor who decides on them, else the actor's own;
+    newest first."""
     access.require(actor, "budgets.ask")
     rows = BudgetRaise.objects.filter(
         budget__organisation=actor.organisation, budget__removed_at=None
     )
-    # Who leads a team sees the own ones, as who has no part in budgets.
+    # The lead of a team only sees their own requests, like people who cannot change budgets.
     scope = actor.authority.scope_by_role("budgets.write")
     if scope is None:
         rows = rows.filter(asked_by=actor.user)
@@ -73,8 +75,8 @@ def access_raise(actor: Actor, id: str) -> BudgetRaise:
 
 
 def may_decide(actor: Actor) -> bool:
-    """Return whether the actor decides on requests. The lead of a team decides on none, on the own
-    ones neither: an increase is beyond what was set."""
+    """Return whether the actor decides on requests. The lead of a team decides on none, not even
+    for their own team: an increase goes beyond the limit that an admin has set."""
     may_write = access.scope_of(actor, "budgets.write") is not None
     return may_write and actor.authority.scope_by_role("budgets.write") is not None
 
@@ -92,7 +94,7 @@ def raise_to_decide(actor: Actor, id: str) -> BudgetRaise:
 def ask_for_more(
     actor: Actor, budget: Budget, *, amount_nano: int, until: dt.datetime, reason: str
 ) -> BudgetRaise:
-    """Ask for so much more of a budget until then. Raises RaiseRefused."""
+    """Request `amount_nano` more for a budget until an instant. Raises RaiseRefused."""
     if actor.user is None:
         raise RaiseRefused("budget", gettext("Only a person can request an increase."))
     if not 0 < amount_nano <= BUDGET_MAX_NANO:
@@ -126,9 +128,9 @@ def ask_for_more(
 
 
 def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> BudgetRaise:
-    """Raise the limit until the instant that was asked for, from now on. Raises RaiseRefused.
+    """Raise the limit from now until the requested instant. Raises RaiseRefused.
 
-    Of a budget one raise holds at a time: the one before ends.
+    A budget has one increase at a time: an earlier one ends.
     """
     budget = budget_raise.budget
     raised_nano = budget.amount_nano + budget_raise.amount_nano
@@ -149,7 +151,7 @@ def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> Budget
 
 
 def deny(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
-    """Leave the budget as it is, and say why. Raises RaiseRefused."""
+    """Refuse the request with a reason, and leave the budget as it is. Raises RaiseRefused."""
     if not answer.strip():
         raise RaiseRefused("answer", gettext("Enter a reason. The requester will see it."))
     with transaction.atomic():
@@ -159,21 +161,21 @@ def deny(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
 
 
 def waiting_of(user: User, organisation: Organisation) -> QuerySet[BudgetRaise]:
-    """The requests of a person that nobody has decided yet."""
+    """Return the undecided requests of a person."""
     return BudgetRaise.objects.filter(
         asked_by=user, budget__organisation=organisation, state=RaiseState.WAITING
     )
 
 
 def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
-    """Close the undecided requests of somebody who leaves. Return how many."""
+    """Deny the undecided requests of a person who leaves. Return how many."""
     text = gettext("Closed: %(email)s is no longer a member.") % {"email": user.email}
     with transaction.atomic():
         return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
 
 
 def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
-    """Take a raise back before its time. Raises RaiseRefused when it does not hold."""
+    """End an increase early. Raises RaiseRefused if it is not active."""
     with transaction.atomic():
         budget = budgets.lock_budget(budget_raise.budget)
         locked = BudgetRaise.objects.select_for_update().get(id=budget_raise.id)
@@ -184,7 +186,7 @@ def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
 
 
 def end_raises() -> int:
-    """Write down which raises are over; how many."""
+    """Record the increases that have ended. Return how many."""
     over = Budget.objects.filter(raised_until__lte=budgets.database_now()).values_list(
         "id", flat=True
     )
@@ -192,7 +194,7 @@ def end_raises() -> int:
 
 
 def serialize_raise(budget_raise: BudgetRaise) -> dict[str, Any]:
-    """A request as the API tells it."""
+    """Return a request as a JSON object of the API."""
     return {
         "id": id_text(budget_raise.id),
         "budget": str(budget_raise.budget_id),

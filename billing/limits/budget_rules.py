@@ -1,4 +1,4 @@
-"""Budgets: in which window of its time an instant lies, and to which requests a budget applies.
+"""Budgets: the window of an instant, and the requests that a budget applies to.
 
 A period begins where the wall clock of the budget's zone shows its anchor:
 
@@ -9,9 +9,9 @@ A period begins where the wall clock of the budget's zone shows its anchor:
     total   no anchor (0): one window for all time
     session no anchor (0): one window for each session, and no time
 
-The windows of a budget tile time (I17, P17). Where the clock jumps over the anchor the window
-begins at the jump; where it shows the anchor twice it begins the first time, and what repeats
-belongs to the window begun. A period that a zone left out altogether has no window.
+The windows of a budget tile time (I17, P17). If the clock jumps over the anchor, the window begins
+at the jump. If the clock shows the anchor twice, the window begins the first time, and the repeated
+time belongs to it. A period that a zone skipped altogether has no window.
 """
 
 import datetime as dt
@@ -26,22 +26,22 @@ Period = Literal["hour", "day", "week", "month", "total", "session"]
 
 PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total", "session")
 WITHOUT_END: Final[tuple[Period, ...]] = ("total", "session")
-"""What is spent never resets."""
+"""Periods without an end: the spent amount is never reset."""
 SESSION_SCOPES: Final[tuple[Scope, ...]] = ("organisation", "team", "user", "key")
-"""Whose sessions a budget can be for."""
-# Labels that a request or its key carries, and that a budget can be for.
+"""The scopes that a budget per session can have."""
+# Labels of a request or its key that a budget can limit.
 LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
     dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 )
-# The limit of a window whose budget does not block: far above all money, and safe to add up.
+# The limit of a window whose budget does not block: far above any amount, and safe to add up.
 UNBOUNDED_NANO: Final = 2**62
 BUDGET_MAX_NANO: Final = 10**18
-"""Of a budget, and of an increase on top of it: with what is spent, their sum fits 64 bits."""
+"""The most of a budget, and of an increase: both plus the spent amount fit 64 bits."""
 ALERT_PERCENTS: Final = (50, 80, 100)
-"""At which shares of a budget people hear of it, unless whoever makes it chooses others."""
+"""The default percentages of a budget at which alerts are sent."""
 ALERTS_MAX: Final = 10
-"""Percentages at which one budget alerts."""
+"""The most alert percentages of one budget."""
 SUBJECT_LENGTH: Final = 200
 INCREASE_DAYS_MAX: Final = 366
 INCREASE_REASON_MAX: Final = 500
@@ -60,7 +60,7 @@ _WEEK: Final = dt.timedelta(weeks=1)
 
 
 class BudgetInvalid(ValueError):
-    """A budget that cannot be; `field` is the input to correct, the text says what was expected."""
+    """The budget is invalid. `field` is the input to correct; the text says what was expected."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -69,17 +69,18 @@ class BudgetInvalid(ValueError):
 
 
 def default_anchor(period: Period) -> int:
-    """Where a period begins when nobody says: the full hour, midnight, Monday, the first."""
+    """Return the default start of a period: the full hour, midnight, Monday, the first of the
+    month."""
     return _ANCHORS[period][0]
 
 
 def anchors_of(period: Period) -> range:
-    """Where a period can begin."""
+    """Return the possible starts of a period."""
     return _ANCHORS[period]
 
 
 def check_budget(period: Period, anchor: int, timezone: str) -> None:
-    """Raise BudgetInvalid unless a budget's time can be so."""
+    """Raise BudgetInvalid unless the anchor and the time zone are valid."""
     allowed = _ANCHORS[period]
     if anchor not in allowed:
         what = f"expected a whole number from {allowed[0]} to {allowed[-1]} for a {period}"
@@ -89,7 +90,7 @@ def check_budget(period: Period, anchor: int, timezone: str) -> None:
 
 
 def check_session_budget(scope: str, action: str) -> None:
-    """Raise BudgetInvalid unless a budget for each session can be so."""
+    """Raise BudgetInvalid unless a budget per session can have this scope and action."""
     if scope not in SESSION_SCOPES:
         what = f"expected one of {', '.join(SESSION_SCOPES)} for the period session"
         raise BudgetInvalid("scope", what)
@@ -98,7 +99,7 @@ def check_session_budget(scope: str, action: str) -> None:
 
 
 def window(period: Period, anchor: int, timezone: str, at: dt.datetime) -> Span:
-    """The window that an aware instant lies in; for a session, all time."""
+    """Return the window of an aware instant. For a session, it is all time."""
     if period in WITHOUT_END:
         return FOREVER
     zone = ZoneInfo(timezone)

@@ -1,5 +1,5 @@
-"""The windows of budgets: opened, corrected, refused in; and the count of budget changes that an
-admission must know of (I23)."""
+"""Statements for the windows of budgets, and for the count of budget changes, by which an admission
+notices that its budgets are outdated (I23)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from lib.ids import id_array, id_bounds
 
 
 class WindowOpened(NamedTuple):
-    """A budget's window to be made: the edges in Unix seconds."""
+    """A budget's window to create. The edges are in Unix seconds."""
 
     budget_id: int
     starts_at: int
@@ -18,7 +18,7 @@ class WindowOpened(NamedTuple):
 
 
 def open_windows(opened: Sequence[WindowOpened]) -> Statement:
-    """Make those of these windows that are missing, with their budgets' amounts as caps."""
+    """Create the missing ones of these windows, with their budgets' amounts as caps."""
     budgets, starts, ends = zip(*opened, strict=True)
     return _OPEN_WINDOWS, {
         "budgets": array(budgets),
@@ -28,7 +28,7 @@ def open_windows(opened: Sequence[WindowOpened]) -> Statement:
 
 
 def note_refused(window_ids: Iterable[int]) -> Statement:
-    """Note of budget windows that they refused a request, for the people who want to hear of it."""
+    """Record that these budget windows refused a request, for the alerts."""
     return _NOTE_REFUSED, {"windows": array(sorted(set(window_ids)))}
 
 
@@ -44,7 +44,7 @@ def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
 
 
 def add_holds_to_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
-    """Let unresolved holds, placed before the budget was made, stand in its window too."""
+    """Count unresolved holds that were placed before the budget was created in its window too."""
     return _STAND_IN_WINDOW, {"window": window_id, "attempts": id_array(attempt_ids)}
 
 
@@ -60,9 +60,9 @@ def read_available(
     units: Collection[tuple[int, int]],
     included_nano: int,
 ) -> Statement:
-    """Select what a request under these budgets could hold now: (available_nano,), the least of
-    wallet and budgets, without those of single sessions; no row before the organisation's first
-    money. If the included `units` (id of the row, how many) are left, they pay `included_nano` in
+    """Select (available_nano,), the most that a request under these budgets could hold now: the
+    least of wallet and budgets, without budgets per session. No row before the organisation's first
+    money. If the included `units` (id of the row, number) are left, they pay `included_nano` in
     addition to the wallet."""
     rows, counts = zip(*units, strict=True) if units else ((), ())
     return _READ_AVAILABLE, {

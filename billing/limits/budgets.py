@@ -1,8 +1,8 @@
-"""Budgets: made, changed, removed. What stands in their windows is written by the relay.
+"""Budgets: create, change and remove them. The relay writes the amounts in their windows.
 
-A budget holds from the instant of its commit, in every process: the lock of the organisation's
-accounts stands between it and every admission, and the count of guards tells an admission that
-knows of other budgets to read them again.
+A budget applies from the instant of its commit, in every process. The change and every admission
+take the lock of the organisation's accounts, and the count of guards makes an admission with
+outdated budgets read them again.
 """
 
 import datetime as dt
@@ -41,33 +41,33 @@ from lib.ids import id_text, parse_id, parse_number
 from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
-"""What of a budget can change beside its amount."""
+"""The fields of a budget that can change, besides its amount."""
 
 OF_SUBSCRIPTION: Final = "subscription"
-"""The subject of an organisation's budget that is the limit of its subscription."""
+"""The subject of the organisation's budget that enforces its subscription's limit."""
 _SECOND: Final = dt.timedelta(seconds=1)
 
 
 class Past(NamedTuple):
-    """What has happened already under a budget in its present window: what was charged, and which
-    attempts run."""
+    """The past of a budget's present window: the amount charged, and the attempts that still
+    run."""
 
     spent_nano: int
     open_attempts: Sequence[UUID]
 
 
 LookBack = Callable[[Budget, dt.datetime], Past]
-"""The past of a budget since an instant; who keeps the usage knows it."""
+"""Returns the past of a budget since an instant. The room usage implements it."""
 
 
 class BudgetRefused(Refused):
-    """The budget cannot be so."""
+    """The budget is not valid, or the actor may not set it."""
 
 
 class BudgetUsage(NamedTuple):
-    """A budget with its present window: what is spent and held in it, when it ends, and what the
-    limit is `at` the instant that it was looked at. Of a budget for each session, it is the window
-    of the session that has used the most."""
+    """A budget with its present window: the amounts spent and held, its end, and the limit at the
+    instant `at` of the reading. For a budget per session, it is the window of the session that has
+    used the most."""
 
     budget: Budget
     span: Span
@@ -78,13 +78,13 @@ class BudgetUsage(NamedTuple):
 
     @property
     def left_nano(self) -> int:
-        """What can still be held, never below 0."""
+        """Return the amount that can still be held, never below 0."""
         return max(0, self.limit_nano - self.spent_nano - self.held_nano)
 
     @property
     def forecast_at(self) -> dt.datetime | None:
-        """When the limit is reached at the pace of this period; None when it is not before the
-        period ends, or is already."""
+        """Return the instant when the limit is reached at this period's pace; None if the period
+        ends before, or the limit is already reached."""
         if self.budget.period in rules.WITHOUT_END or not 0 < self.spent_nano < self.limit_nano:
             return None
         passed_s = (self.at - self.span.start_at) // _SECOND
@@ -95,7 +95,7 @@ class BudgetUsage(NamedTuple):
 
     @property
     def resets_at(self) -> dt.datetime | None:
-        """When all of it is free again; None for a budget without a period."""
+        """Return the instant when the window ends; None for a budget without a period."""
         return None if self.budget.period in rules.WITHOUT_END else self.span.end_at
 
 
@@ -112,10 +112,10 @@ def create_budget(
     timezone: str = "UTC",
     **terms: Any,
 ) -> Budget:
-    """A new budget, in whose window everything of its period stands already; `terms` are TERMS.
+    """Create a budget. Its window includes the past usage of its period. `terms` are TERMS.
 
-    BudgetRefused for a time that cannot be, for a negative amount, for a key that spends nothing,
-    and when there is one for the same part and period.
+    Raises BudgetRefused for an invalid time, a negative amount, a key that spends nothing, and if a
+    budget for the same subject and period exists.
     """
     check_reach(actor, scope, subject, amount_nano)
     _check_terms(terms)
@@ -144,9 +144,9 @@ def change_budget(
     amount_nano: int | None = None,
     **terms: Any,
 ) -> Budget:
-    """Set the amount or some of TERMS; equal values change nothing.
+    """Set the amount or some of TERMS. Equal values change nothing.
 
-    An amount below what stands already lets nothing more in until the window ends.
+    If the amount is below the present usage, no request is admitted until the window ends.
     """
     wanted_nano = budget.amount_nano if amount_nano is None else amount_nano
     check_reach(actor, budget.scope, budget.subject, wanted_nano)
@@ -178,9 +178,10 @@ def change_budget(
 
 
 def fit_windows(budget: Budget) -> None:
-    """Let the present window of a budget that changed have its limit; the caller has locked it."""
+    """Set the cap of a changed budget's present window to its new limit. The caller has locked the
+    budget."""
     now = database_now()
-    # It may stand above a limit that was lowered; the database allows what stands.
+    # The usage may exceed a lowered limit. The cap is then the usage, as the constraint requires.
     used_nano = F("held_nano") + F("spent_nano")
     BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).update(
         cap_nano=Greatest(_cap_nano(budget, now), used_nano), refused_at=None
@@ -188,14 +189,14 @@ def fit_windows(budget: Budget) -> None:
 
 
 def lock_budget(budget: Budget) -> Budget:
-    """The budget as it is, with no admission beside it until the caller's transaction ends."""
+    """Return the current budget. No request is admitted until the caller's transaction ends."""
     _lock(budget.organisation_id)
     return _living(budget)
 
 
 def remove_budget(actor: Actor, budget: Budget) -> None:
-    """End a budget; nothing that was charged changes. BudgetRefused for one that the actor may only
-    see."""
+    """Remove a budget; charges stay as they are. Raises BudgetRefused if the actor may only see
+    it."""
     check_reach(actor, budget.scope, budget.subject, 0)
     _check_own(actor, budget)
     with transaction.atomic():
@@ -208,9 +209,10 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
 
 
 def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:
-    """Bring a removed budget that the actor may see back, as one that is switched on again.
+    """Restore a removed budget that the actor may see, as if it were switched on again.
 
-    Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
+    Raises Http404 if no budget with this id was removed, and BudgetRefused if another budget has
+    taken its place.
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
     budget = access.get_by_id(_seen_by(actor, removed), parse_number(id))
@@ -231,7 +233,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
 
 
 def transfer_budgets(actor: Actor, ended: Key, key: Key) -> None:
-    """Let the budgets of a key that has ended stand over the one that takes its place."""
+    """Transfer the budgets of an ended key to the key that replaces it."""
     with transaction.atomic():
         _lock(key.organisation_id)
         for budget in Budget.objects.filter(scope=BudgetScope.KEY, subject=str(ended.id)):
@@ -241,7 +243,7 @@ def transfer_budgets(actor: Actor, ended: Key, key: Key) -> None:
 
 
 def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
-    """What stands in the present window of each; nothing where nobody has spent of it yet."""
+    """Return the usage of each budget's present window; zero if nothing was spent yet."""
     now = database_now()
     present = BudgetWindow.objects.filter(starts_at__lte=now, ends_at__gt=now)
     windows = {
@@ -269,15 +271,15 @@ def current_usage(budgets: Sequence[Budget]) -> list[BudgetUsage]:
 
 
 def visible_budgets(actor: Actor) -> QuerySet[Budget]:
-    """The budgets that the actor may see: all of the organisation, or those that are for itself and
-    for its keys."""
+    """Return the budgets that the actor may see: all of the organisation, or those for the actor
+    and their keys."""
     access.require(actor, "budgets.read")
     return _seen_by(actor, Budget.objects.filter(organisation=actor.organisation).order_by("id"))
 
 
 def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
-    """The enabled budget of each of these keys, which access has given, by the text of its id;
-    where there are several, the one of the longest period."""
+    """Return the enabled budget of each of these keys, by the text of the key's id. The actor must
+    have access to the keys. A key with several budgets gets the one with the longest period."""
     rows = Budget.objects.filter(
         organisation=actor.organisation,
         scope=BudgetScope.KEY,
@@ -290,7 +292,7 @@ def budgets_of_keys(actor: Actor, keys: Iterable[Key]) -> dict[str, Budget]:
 
 
 def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
-    """Those of the organisation's budgets that the actor may see."""
+    """Return the budgets that the actor may see."""
     if actor.model_key:
         return budgets.filter(scope=BudgetScope.KEY, subject=str(actor.model_key.id))
     scope = access.scope_of(actor, "budgets.read")
@@ -309,10 +311,11 @@ def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
 
 
 def check_reach(actor: Actor, scope: str, subject: str, amount_nano: int) -> None:
-    """Raise BudgetRefused where somebody would set a budget beyond their teams (P23).
+    """Raise BudgetRefused if the actor would set a budget beyond their teams (P23).
 
-    Who is limited to teams by their role sets budgets of these and their keys. The lead of a team
-    sets those of its keys, and of the people who are in no team but led ones, up to the team's own.
+    A member whose role is limited to teams may set the budgets of these teams and their keys. The
+    lead of a team may set budgets of its keys, and of people all of whose teams they lead, up to
+    the team's own budget.
     """
     if access.scope_of(actor, "budgets.write") != "teams":
         return
@@ -345,7 +348,7 @@ def may_write(actor: Actor, budget: Budget) -> bool:
 
 
 def _check_within_teams(teams: Iterable[UUID], amount_nano: int) -> None:
-    """Raise BudgetRefused for more than any budget of those teams."""
+    """Raise BudgetRefused if the amount exceeds the smallest budget of those teams."""
     rows = Budget.objects.filter(
         scope=BudgetScope.TEAM, subject__in=map(str, teams), enabled=True
     ).order_by("amount_nano")
@@ -366,16 +369,15 @@ def _led_people(actor: Actor) -> list[int]:
 
 
 def access_budget(actor: Actor, id: str) -> Budget:
-    """One budget that the actor may see. Http404 when it is another's or none."""
+    """Return a budget that the actor may see. Raises Http404."""
     return access.get_by_id(visible_budgets(actor), parse_number(id))
 
 
 def find_subject(actor: Actor, scope: str, subject: str) -> str:
-    """What a budget of that scope is for, as it is stored, from what people call it: a team by its
-    slug or name, a key by its id or name, a person by the e-mail address; a model or label is
-    itself.
+    """Return the stored subject of a budget from its name: a team's slug or name, a key's id or
+    name, a person's e-mail address. A model or a label is stored as it is.
 
-    BudgetRefused when there is no such thing in the actor's organisation.
+    Raises BudgetRefused if the actor's organisation has no such subject.
     """
     if scope == BudgetScope.ORGANISATION:
         if subject:
@@ -410,7 +412,7 @@ def find_subject(actor: Actor, scope: str, subject: str) -> str:
 
 
 def _missing(scope: str, subject: str) -> str:
-    """What is said of a subject that is not there, in the words of the form."""
+    """Return the form's error for a missing subject."""
     if scope == BudgetScope.TEAM:
         return gettext("This team does not exist.")
     if scope == BudgetScope.KEY:
@@ -423,8 +425,8 @@ def _missing(scope: str, subject: str) -> str:
 
 
 def subjects_by_budget(budgets: Sequence[Budget]) -> dict[int, str]:
-    """What each budget is for, by the budget's id, in the form that `find_subject` takes: a team's
-    slug, a key's id, a person's address."""
+    """Return the subject of each budget, by the budget's id, in the form that `find_subject` takes:
+    a team's slug, a key's id, a person's address."""
     teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
     users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
     subjects = {
@@ -442,7 +444,7 @@ def subjects_by_budget(budgets: Sequence[Budget]) -> dict[int, str]:
 
 
 def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
-    """What people call what each budget is for, by the budget's id."""
+    """Return the display name of each budget's subject, by the budget's id."""
     teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
     keys = Key.objects.filter(id__in=_subjects(budgets, BudgetScope.KEY))
     users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
@@ -462,7 +464,7 @@ def _subjects(budgets: Sequence[Budget], scope: BudgetScope) -> list[str]:
 
 
 def check_budget(budget: Budget) -> None:
-    """BudgetRefused for a time or an amount that cannot be."""
+    """Raise BudgetRefused for an invalid time or amount."""
     try:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
@@ -496,7 +498,7 @@ def _time_text(budget: Budget, field: str) -> str:
 
 
 def _check_spends(scope: str, subject: str) -> None:
-    """BudgetRefused for a management key: a budget of it would hold nowhere."""
+    """Raise BudgetRefused for a management key: it spends nothing."""
     if scope == BudgetScope.KEY and Key.objects.filter(id=subject, kind=KeyKind.MANAGEMENT):
         raise BudgetRefused(
             "subject",
@@ -505,7 +507,7 @@ def _check_spends(scope: str, subject: str) -> None:
 
 
 def _check_own(actor: Actor, budget: Budget) -> None:
-    """BudgetRefused for the limit of a subscription, which nobody changes but the subscription."""
+    """Raise BudgetRefused for a subscription's limit, which only the subscription may change."""
     own = budget.subject == OF_SUBSCRIPTION and budget.scope == BudgetScope.ORGANISATION
     if own and (actor.user is not None or actor.key is not None):
         text = gettext("This limit belongs to the subscription. Change the plan instead.")
@@ -525,7 +527,7 @@ def _check_terms(terms: Mapping[str, Any]) -> None:
 
 
 def _cap_nano(budget: Budget, at: dt.datetime) -> int:
-    """What the database itself lets into a window."""
+    """Return the cap that the database enforces in a window."""
     if budget.action != BudgetAction.BLOCK:
         return rules.UNBOUNDED_NANO
     return budget.limit_nano(at)
@@ -533,7 +535,7 @@ def _cap_nano(budget: Budget, at: dt.datetime) -> int:
 
 @contextmanager
 def _translate_duplicate(budget: Budget) -> Iterator[None]:
-    """Tell the database's refusal of a second budget for the same as BudgetRefused."""
+    """Translate the database's error for a duplicate budget into BudgetRefused."""
     try:
         with transaction.atomic():
             yield
@@ -554,7 +556,7 @@ def _lock(organisation_id: UUID) -> None:
 
 
 def _living(budget: Budget) -> Budget:
-    """The budget as it is under the lock. Http404 when it was removed meanwhile."""
+    """Return the current budget under the lock. Raises Http404 if it was removed meanwhile."""
     living = Budget.objects.select_related("organisation").filter(id=budget.id).first()
     if living is None:
         raise Http404
@@ -562,8 +564,8 @@ def _living(budget: Budget) -> Budget:
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
-    """Let the budget's present window begin with what has happened in its time. The windows of
-    sessions are opened by their requests (`usage/sessions/windows.py`)."""
+    """Fill the budget's present window with the past usage of its time. The requests of sessions
+    open their windows (`usage/sessions/windows.py`)."""
     if budget.period == BudgetPeriod.SESSION:
         return
     now = database_now()
@@ -576,7 +578,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     )
     spent_nano = max(window.spent_nano, past.spent_nano)
     execute(add_holds_to_window(window.id, past.open_attempts))
-    # Each state by its own index: a list of them is looked for in every hold there ever was.
+    # One condition per state, so that each uses its index: `IN` would scan every hold.
     unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
     held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
     whole_nano = F("amount_nano") + Coalesce("included_nano", 0)
@@ -591,10 +593,10 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
 
 
 def _drop_window(budget: Budget) -> None:
-    """Drop the present window of a budget that is off: what happens meanwhile is not in it, and is
-    looked up when it is switched on again. What stands under a label is known from nowhere else
-    (see `usage.limits.budget_simulation`), so its window stays, lest switching off and on were a
-    reset."""
+    """Delete the present window of a budget that is switched off: the window misses later usage,
+    which is read again when the budget is switched on. The usage of a label is stored nowhere else
+    (see `usage.limits.budget_simulation`), so its window stays; else switching off and on would
+    reset it."""
     if budget.scope not in rules.LABEL_SCOPES:
         BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
@@ -604,7 +606,7 @@ def _span(budget: Budget, at: dt.datetime) -> Span:
 
 
 def database_now() -> dt.datetime:
-    """Money's time is the database's (docs/promises.md, "Time")."""
+    """Return the database's time, which is the time of money (docs/promises.md, "Time")."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: dt.datetime = cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""What may be asked of one channel."""
+"""The limits of one channel."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,8 @@ from lib.id_types import ChannelId
 
 
 class ChannelLimits(NamedTuple):
-    """What may be asked of one channel in any minute and at once, by all organisations together;
-    None = no limit."""
+    """The limits of one channel per minute and for concurrent requests, for all organisations
+    together. None means no limit."""
 
     channel_id: ChannelId
     rpm: int | None = None

@@ -1,13 +1,12 @@
-"""What is charged for requests that are abandoned, or that fail behind their first content.
+"""Charges for requests that are abandoned, or that fail after their first content.
 
-    measured   closed at once, charged by what was measured until then
-    drain      read on for so many seconds, or until that costs so much more; charged by the usage
-               at the end, or by what was measured when a limit was reached
-    absorb     closed at once, charged to nobody: the installation bears the cost
+    measured   close the upstream at once; charge the usage measured so far
+    drain      keep reading up to a time and a cost limit; charge the final usage, or the usage
+               measured when a limit was reached
+    absorb     close the upstream at once; charge nobody: the installation bears the cost
 
-A rule of the organisation comes before one of the model, and where there is neither, the policy of
-the channel decides. An answer of which only the usage was missing is charged by all of them: it is
-whole.
+A rule of the organisation comes before a rule of the model. Without either, the channel's policy
+decides. A complete answer that only lacks its usage is charged under all rules.
 """
 
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ DRAIN_SECONDS_MAX: Final = 600
 
 
 class ChargeRuleInvalid(ValueError):
-    """No rule can be so: `field` is kind, seconds or cost."""
+    """The rule is invalid. `field` is kind, seconds or cost."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} of a charge rule is out of range")
@@ -48,7 +47,7 @@ MEASURED: Final = ChargeRule("measured")
 
 
 class RuleInForce(NamedTuple):
-    """The rule that holds for a request, and where it is set."""
+    """The rule that applies to a request, and the level at which it is set."""
 
     rule: ChargeRule
     level: Level
@@ -57,7 +56,7 @@ class RuleInForce(NamedTuple):
 def rule_in_force(
     organisation: ChargeRule | None, model: ChargeRule | None, channel: ChargeRule
 ) -> RuleInForce:
-    """The rule of the organisation, else of the model, else what the channel's policy says."""
+    """Return the rule of the organisation, else of the model, else of the channel's policy."""
     if organisation is not None:
         return RuleInForce(organisation, "organisation")
     if model is not None:
@@ -66,8 +65,8 @@ def rule_in_force(
 
 
 def build_charge_rule(kind: str, seconds: int | None = None, cost: str | None = None) -> ChargeRule:
-    """A rule as somebody states it, its `cost` as decimal text of USD; only a drain has limits.
-    Raises ChargeRuleInvalid."""
+    """Return a rule from its stored or typed fields. `cost` is decimal text of USD. Only a drain
+    has limits. Raises ChargeRuleInvalid."""
     known = next((name for name in KINDS if name == kind), None)
     if known is None:
         raise ChargeRuleInvalid("kind")
@@ -101,7 +100,7 @@ def stored_rule(rule: ChargeRule | None) -> dict[str, Any]:
 
 
 def read_rule(stored: Mapping[str, Any] | None) -> ChargeRule | None:
-    """The rule that is stored; None for none, and for one that this version does not know."""
+    """Return the stored rule; None if there is none, or if this version does not know it."""
     if not stored:
         return None
     try:

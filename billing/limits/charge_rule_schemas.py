@@ -34,7 +34,7 @@ class ChargeRuleIn(Schema):
     )
 
     def rule_fields(self) -> dict[str, Any]:
-        """The rule as it is stored, if it can be so."""
+        """Return the rule in its stored form, without validation."""
         if self.kind == "inherit":
             return {}
         return self.model_dump(exclude_none=True)

@@ -1,6 +1,6 @@
-"""What an organisation is charged for abandoned and failed requests, if operators have set it.
-Rules of models are model rules (`gateway/routing/model_rules.py`); `rules/charge_rule.py` decides
-which applies."""
+"""The charges of an organisation for abandoned and failed requests, if operators have set them.
+Rules of models are model rules (`gateway/routing/model_rules.py`); `charge_rule.py` decides which
+rule applies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,13 +25,13 @@ from lib.refusal import Refused
 
 
 def charge_rule_of(organisation: Organisation) -> ChargeRule | None:
-    """The organisation's own rule; None where it has none."""
+    """Return the organisation's own rule, or None."""
     row = OrganisationChargeRule.objects.filter(organisation=organisation).first()
     return None if row is None else read_rule(row.rule)
 
 
 def set_charge_rule(actor: Actor, organisation: Organisation, rule: ChargeRule | None) -> None:
-    """Set the organisation's rule for the requests that end from now on; None for none."""
+    """Set the organisation's rule for requests that end from now on. None removes the rule."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
         before, after = stored_rule(charge_rule_of(organisation)), stored_rule(rule)

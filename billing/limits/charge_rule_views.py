@@ -1,4 +1,4 @@
-"""What an organisation is charged for abandoned and failed requests, as operators set it (W75)."""
+"""The operators' page of an organisation's charges for abandoned and failed requests (W75)."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase

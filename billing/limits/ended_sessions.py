@@ -1,4 +1,4 @@
-"""Sessions that somebody ends: the next request of one is refused, and its running requests end
+"""End and reopen sessions. An ended session's next request is refused, and its running requests end
 within a second (`relay/credentials/revocation.py`)."""
 
 from uuid import UUID
@@ -16,11 +16,11 @@ from billing.models import EndedSession
 def end_session(
     actor: Actor, organisation: Organisation, session_id: UUID, name: str
 ) -> EndedSession:
-    """End a session, which access has given; one that is ended stays so. `name` is what its client
-    calls it.
+    """End a session; an ended session stays ended. The actor must have access to it. `name` is the
+    client's name for the session.
     """
     with transaction.atomic():
-        # No admission is beside it, so that all that was admitted before is found running.
+        # Under this lock nothing is admitted, so every request admitted before is found running.
         lock_wallet(organisation.id)
         ended, is_new = EndedSession.objects.get_or_create(
             session_id=session_id, defaults={"organisation": organisation}
@@ -32,7 +32,7 @@ def end_session(
 
 
 def reopen_session(actor: Actor, organisation: Organisation, session_id: UUID, name: str) -> None:
-    """Let a session continue that was ended; one that was not stays as it is."""
+    """Reopen an ended session. A session that was not ended stays as it is."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         ended = EndedSession.objects.filter(session_id=session_id).first()

@@ -1,7 +1,7 @@
-"""Admission: one statement that decides on a batch of holds and places those that are admitted.
+"""Admission: one statement decides on a batch of holds and places the admitted ones.
 
-There are two of it, made of the same parts: where nobody of the batch has limits, and no budget
-applies, it looks at keys and wallets alone.
+The statement has two forms, built from the same parts. The short form checks only keys and wallets;
+it is used if no hold of the batch has a limit or a budget.
 """
 
 import datetime as dt
@@ -21,62 +21,62 @@ from lib.ids import id_array, id_before
 
 
 class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One hold to place: `amount_nano` of an organisation's available money, for one attempt, which
-    may be charged `included_nano` more: what the units that it takes may pay."""
+    """One hold to place: `amount_nano` of an organisation's available money, for one attempt. The
+    attempt may be charged `included_nano` more, which included units pay."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
     key_id: KeyId
     amount_nano: int
-    # How long the attempt can take at most; after it the sweeper resolves the hold.
+    # The longest duration of the attempt. After it the sweeper resolves the hold.
     ttl_seconds: int
-    # The count of budget changes that the caller knows of.
+    # The number of budget changes that the caller knows.
     guards: int = 0
-    # Where it is False nothing below is looked at: nobody here has limits, and no budget applies.
+    # False if the request has no limit and no budget: the fields below are then ignored.
     guarded: bool = False
-    # The budgets that the request falls under.
+    # The budgets that apply to the request.
     budget_ids: tuple[int, ...] = ()
-    # What it takes of a limit of tokens per minute.
+    # The tokens that it takes of a limit of tokens per minute.
     tokens: int = 0
-    # It takes one of the requests per minute, which a further attempt of a request does not.
+    # Whether it counts as a request per minute. Further attempts of a request do not.
     counted: bool = True
-    # Who asks, if anybody does.
+    # The user who sends the request, if known.
     user_id: UserId | None = None
-    # The session that it belongs to, if any, and the most that its client lets that session cost.
+    # The request's session, if any, and the client's limit for the cost of that session.
     session_id: UUID | None = None
     session_cap_nano: int | None = None
-    # The limits of the channel that is asked, where it has any; each attempt is a request to it.
+    # The limits of the channel, if it has any. Each attempt counts as a request to the channel.
     channel: ChannelLimits | None = None
-    # What it takes of included units: (id of the row, how many).
+    # The included units that it takes: (id of the row, number).
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
-    """Decide on a batch of holds and place those that are admitted (I5, I23).
+    """Decide on a batch of holds and place the admitted ones (I5, I23).
 
-    One row for each, in their order: (verdict, available_nano, details). The verdict:
+    Returns one row per hold, in their order: (verdict, available_nano, details). The verdict:
 
         admitted      the hold is placed
         key_gone      the key is not valid any more by the database's clock
-        no_wallet     the organisation has not all its accounts yet: `open_accounts`, ask again
-        session_ended somebody ended its session
-        stale         its budgets are other ones than the caller knows: read them, ask again
-        no_window     a budget has no window for this instant, or for this session:
-                      `open_windows`, `usage.sessions.windows.open_session_windows`, ask again
-        again         it fits, but not beside others of this batch that were refused: ask again
-        no_units      less units are included than it would take: ask for less of them, or none
+        no_wallet     the organisation lacks some accounts: call `open_accounts` and try again
+        session_ended the session was ended
+        stale         the caller's budgets are outdated: read them and try again
+        no_window     a budget has no window for this instant or this session: call
+                      `open_windows` or `usage.sessions.windows.open_session_windows`, try again
+        again         it fits, but not together with refused holds of this batch: try again
+        no_units      too few included units are left: try again with fewer or none
         insufficient  the wallet or a budget has too little
-        limited       a limit of requests, tokens or requests at once is reached; of the scope
-                      "channel" it says nothing of other channels
+        limited       a limit of requests, tokens or concurrent requests is reached; with the scope
+                      "channel", other channels may still admit it
 
-    `available_nano` is what the wallet, or the budget that has less, still has after this batch;
-    what the organisation owes is not in it (I12).
-    `details` is JSON, null where there are none; see `_PLACE_GUARDED_HOLDS`.
+    `available_nano` is the amount that the wallet, or the tightest budget, has left after this
+    batch, without the organisation's debt (I12). `details` is JSON or null; see
+    `_PLACE_GUARDED_HOLDS`.
 
-    Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
-    read after the lock, so that what one organisation is admitted is in the order of its instants.
-    Run `lock_accounts` before it in the same transaction, and `lock_channels` for the limited ones.
+    Small holds are placed first, so that only holds that really do not fit are refused. The clock
+    is read after the lock, so that an organisation's admissions are in the order of their instants.
+    Run `lock_accounts` before it in the same transaction, then `lock_channels` if there are limits.
     """
     if not any(hold.guarded for hold in holds):
         return _PLACE_HOLDS, {**_PLAIN_ARRAYS.parameters(holds)}
@@ -90,20 +90,21 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
         "channel_rpms": array([one and one.rpm for one in channels]),
         "channel_tpms": array([one and one.tpm for one in channels]),
         "channel_parallels": array([one and one.parallel for one in channels]),
-        # The months in which an attempt may still run; all others are left out.
+        # Only the months in which an attempt may still run are read.
         "leased_from": id_before(min(attempts), _LEASE_LIFE),
         "leased_to": id_before(max(attempts), -_CLOCKS_APART),
     }
 
 
 def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
-    """Lock the counts of limited channels until the transaction ends, in one order: organisations
-    share them. Run it after `lock_accounts`, before `place_holds` and `resolve_holds`."""
+    """Lock the counts of limited channels until the transaction ends, in the order of ids, because
+    organisations share channels. Run it after `lock_accounts`, before `place_holds` and
+    `resolve_holds`."""
     return _LOCK_CHANNELS, {"channels": id_array(set(channel_ids))}
 
 
-# Ids are made by the clocks of processes; an attempt takes a day at most, and so does the margin of
-# its hold.
+# Ids use the clocks of processes. An attempt takes at most a day, and so does the margin of its
+# hold.
 _CLOCKS_APART = dt.timedelta(days=1)
 _LEASE_LIFE = dt.timedelta(days=2) + _CLOCKS_APART
 
@@ -116,16 +117,16 @@ _PLAIN_ARRAYS: Final = RowArrays(
 )  # fmt: skip
 _GUARDED_ARRAYS: Final = RowArrays(HoldRequest, without=["channel", "units"])
 
-# Two channels whose ids come to the same number only wait for each other.
+# Two channels whose ids give the same number only wait for each other.
 _LOCK_CHANNELS = """
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT hashtextextended('channel ' || id, 0) AS key
         FROM unnest(%(channels)s::uuid[]) AS id ORDER BY 1
     ) AS limited"""
 
-# P11: what ended since the relay heard of the key is refused here. One row per key of the batch,
-# which many of its requests share. Not IS NULL, by which the planner would take the index of live
-# keys' names.
+# P11: keys that ended after the relay last read them are refused here. One row per key, because
+# many requests of a batch share a key. Not `IS NULL`: the planner would use the index of live keys'
+# names.
 _KEYS = f"""standing_key AS MATERIALIZED (
         SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
         WHERE id = ANY (%(key_id)s::uuid[])
@@ -134,14 +135,14 @@ _KEYS = f"""standing_key AS MATERIALIZED (
           AND {holder_is_active("key", "key.user_id")}
     )"""  # noqa: S608 - only constants are put in
 
-# The sessions of the batch that somebody ended.
+# The ended sessions of the batch.
 _SESSIONS = """ended_session AS MATERIALIZED (
         SELECT session_id FROM billing_endedsession
         WHERE session_id = ANY (%(session_id)s::uuid[])
     )"""
 
-# One row per wallet of the batch; a join to accounts per hold would read them once each. What is
-# owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
+# One row per wallet of the batch: a join per hold would read an account once per hold. Debt, below
+# 0 on its account, cannot be held (I12); a credit line can (I4).
 _WALLET = """wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
@@ -162,7 +163,7 @@ _WALLET = """wallet AS (
 
 
 def _move(decided: str) -> str:
-    """What moves the money of the holds that `decided` admits: by the wallet's balances alone, for
+    """Return the SQL that moves the money of the admitted holds. Only the wallet's balances change:
     nothing is posted before a hold ends (docs/adr/0018)."""
     return f"""move AS (
         SELECT available_id AS account_id, -amount_nano AS amount_nano
@@ -222,38 +223,37 @@ _PLACE_HOLDS = f"""
                 THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
     FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
 
-# Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
-# is each budget window, each row of included units that it takes from, and each limit of the key,
-# its team, its organisation and who asks. What a client lets its session cost is one too. A
-# request is admitted when at each of its gates it fits together with all those before it in the
-# batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
-# then left over but would fit after the admitted ones is asked again, without the refused that
-# stood in its way: each round admits at least the smallest, and nobody is refused for another's
-# sake.
+# A gate compares the room that is left with the room that a request needs. Gates are the wallet,
+# each budget window, each row of included units, the client's limit for its session, and each
+# limit of the key, its team, its organisation and its user. A request is admitted if it fits all
+# its gates together with the earlier requests of the batch. Earlier requests that do not fit even
+# alone are ignored. A request that would fit without the refused ones is tried again in the next
+# round.
+# Each round admits at least the smallest request, so none is refused because of another one.
 #
-# A budget whose action is warn has room for everything. One whose action is slow has room above its
-# limit as well, but only for one request: while something is held under it, the next one waits.
+# A budget with the action warn has room for everything. A budget with the action slow has room
+# above its limit for one request at a time: while something is held under it, the next one waits.
 #
-# The limits of a channel are the only gates that two organisations share, and have a lock of their
-# own. Over all others stands the lock of the organisation's accounts. There is one order of locks:
-# accounts by their ids, then channels (I23).
+# The limits of a channel are the only gates that organisations share; they have their own lock. The
+# lock of the organisation's accounts protects all other gates. Accounts are locked first, by id,
+# then channels (I23).
 #
-# A minute slides over whole seconds: those that any of the last sixty seconds fell in, so that no
-# sixty seconds ever hold more than the limit, and a sixty-first part of it is lost at most.
+# A minute is a sliding window of whole seconds. It counts every second that the last sixty seconds
+# touch, so no sixty seconds exceed the limit; at most a sixty-first of the limit is lost.
 #
-# `details` of an admitted request, those of the key:
-#    {"requests" | "tokens": [limit, left, ms until all is free again]}
-# Of a refused one, the gate that is the most limiting:
+# `details` of an admitted request, for the limits of its key:
+#    {"requests" | "tokens": [limit, left, ms until the whole limit is free]}
+# `details` of a refused request, for the gate that limits it most:
 #    {"gate": "wallet"}
 #    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}; "budget", "scope" and
-#     "subject" are null for what the client lets its session cost
+#     "subject" are null for the client's limit for its session
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"},
 #     whose scope may be "channel"
-# Of one that would take more units than there are: {"left": {id of the row: units}}
-# Of one without a window: {"now": Unix s, "windows": [
-#     [budget, period, anchor, zone], ...]}; for the period session with the session and the
-#     organisation behind; the budget is null for what the client lets its session cost
+# `details` if too few included units are left: {"left": {id of the row: units}}
+# `details` without a window: {"now": Unix s, "windows": [
+#     [budget, period, anchor, zone], ...]}; for the period session, the session and the
+#     organisation follow; the budget is null for the client's limit for its session
 _PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
         SELECT at, floor(extract(epoch FROM at))::bigint AS second,

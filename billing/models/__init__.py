@@ -1,4 +1,4 @@
-"""Money: a file for each noun. All amounts are int64 nano units."""
+"""The models of billing, one file per noun. All amounts are int64 nano units."""
 
 from billing.models.budgets import (
     Budget,

@@ -1,4 +1,4 @@
-"""Budgets, what was spent under them, the alerts of them, and requests for more."""
+"""Budgets, their windows and alerts, and requests to increase them."""
 
 import datetime as dt
 
@@ -37,12 +37,12 @@ class BudgetAction(models.TextChoices):
 
 
 def alert_percents() -> list[int]:
-    """A list of its own for each budget."""
+    """Return a new list for each budget."""
     return list(ALERT_PERCENTS)
 
 
 class LivingBudgets(models.Manager["Budget"]):
-    """All budgets but those that were removed."""
+    """All budgets without the removed ones."""
 
     def get_queryset(self) -> models.QuerySet["Budget"]:
         return super().get_queryset().filter(removed_at=None)
@@ -53,10 +53,10 @@ class Budget(models.Model):
 
     `subject` is what the scope refers to: the id of a team, key or person, a model's name or
     pattern, a label; empty for the organisation. The period begins at `anchor` (see
-    rules/budget.py) on the wall clock of `timezone`. A removed budget is disabled and kept with its
-    alerts, so that it can be restored. `action` is what happens at the limit: block refuses, warn
-    only notifies, slow lets one request through at a time. Until `raised_until` the limit is higher
-    by `raised_nano`.
+    billing/limits/budget_rules.py) on the wall clock of `timezone`. A removed budget is disabled
+    and kept with its alerts, so that it can be restored. `action` is what happens at the limit:
+    block refuses, warn only notifies, slow lets one request through at a time. Until `raised_until`
+    the limit is higher by `raised_nano`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -175,8 +175,8 @@ class BudgetWindow(models.Model):
 
 
 class EndedSession(models.Model):
-    """A session that somebody ended: its requests are refused until it is reopened, which removes
-    the row. The audit log has both."""
+    """A session that was ended. Its requests are refused until it is reopened, which deletes the
+    row. The audit log records both."""
 
     session_id = models.UUIDField(primary_key=True)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -223,7 +223,8 @@ class BudgetAlert(models.Model):
 
     @property
     def by_refusal(self) -> bool:
-        """Told because a request did not fit what was left, not because nothing was left."""
+        """Return whether the alert was sent because a request did not fit the remaining amount,
+        while some of the limit was left."""
         return self.percent == 100 and self.spent_nano < self.limit_nano
 
 
@@ -235,9 +236,10 @@ class RaiseState(models.TextChoices):
 
 
 class BudgetRaise(models.Model):
-    """Somebody asks for more of a budget until an instant; approved, it ends by itself (W54).
+    """A request to increase a budget until an instant. An approved increase ends automatically
+    (W54).
 
-    `amount_nano` is how much more. Of a budget one raise holds at a time: a later one ends it.
+    `amount_nano` is the increase. A budget has one increase at a time: a later one ends it.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,17 +1,16 @@
-"""How far the books were checked."""
+"""The progress of the checks of the books."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class BooksWalk(models.Model):
-    """How far one check of stored rows has come. `usage/books/walk.py` and
+    """The progress of one check of stored rows. `usage/books/walk.py` and
     `usage/books/full_walk.py` name the walks.
 
     A walk over spans of time has checked everything before `to_at`; other walks store in `after`
-    the last row that they have read. `began_at` and `ended_at` are of the last time that it went
-    through everything. It does not go on before `rest_until`. `unfinished` lists what could not be
-    checked in time.
+    the last row that they have read. `began_at` and `ended_at` are of its last complete pass. It
+    pauses until `rest_until`. `unfinished` lists the checks that did not end in time.
     """
 
     name = models.CharField(primary_key=True, max_length=8)
@@ -27,14 +26,14 @@ class BooksWalk(models.Model):
 
     @property
     def has_ended(self) -> bool:
-        """Nothing is left of what began last."""
+        """Return whether the latest pass is complete."""
         return self.ended_at is not None and (
             self.began_at is None or self.ended_at >= self.began_at
         )
 
 
 class CheckedSum(models.Model):
-    """What a walk has summed so far of an account, or of a budget window."""
+    """A walk's sum so far for one account or budget window."""
 
     pk = models.CompositePrimaryKey("walk", "kind", "subject_id")
     walk = models.CharField(max_length=8)

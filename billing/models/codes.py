@@ -8,7 +8,8 @@ from lib.ids import new_id
 
 
 class CodeBatch(models.Model):
-    """Codes of one value. They are made, shown and forgotten in one download."""
+    """Codes of one value. They are created and shown in one download; their texts are not
+    stored."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
@@ -47,7 +48,7 @@ class Code(models.Model):
 
 
 class Redemption(models.Model):
-    """One use of a code, at most once for an organisation; the indexes decide races (I22)."""
+    """One use of a code. An organisation can use a code once; unique indexes decide races (I22)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     code = models.ForeignKey(Code, models.PROTECT, related_name="redemptions")
@@ -68,7 +69,8 @@ class Redemption(models.Model):
 
 
 class RedeemTry(models.Model):
-    """A try to redeem that came to nothing, or has not ended yet. Two rows: by whom, from where."""
+    """An attempt to redeem a code that failed or has not ended yet. Each attempt has two rows: one
+    for the user or key, one for the network."""
 
     id = models.BigAutoField(primary_key=True)
     subject = models.CharField(max_length=80)

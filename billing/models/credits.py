@@ -19,9 +19,9 @@ class CreditState(models.TextChoices):
 
 
 class Credit(models.Model):
-    """A correction of a balance by an operator, by a second one as well above a limit.
+    """A correction of a balance by an operator. Above a limit, a second operator must approve it.
 
-    `amount_nano` below 0 takes money away. A reversal names the posting that it undoes (I2).
+    An `amount_nano` below 0 takes money away. A reversal refers to the posting that it undoes (I2).
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

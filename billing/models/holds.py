@@ -1,6 +1,7 @@
-"""Holds, the processes that place them, and what was asked in each second.
+"""Holds, the processes that place them, and the admissions of each second.
 
-They are written for every request and carry no foreign key constraints, as the ledger (ledger.py).
+These rows are written for every request and have no foreign key constraints, like the ledger
+(ledger.py).
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -17,10 +18,10 @@ class HoldState(models.TextChoices):
 
 
 class Process(models.Model):
-    """A relay process that places holds; it says every second that it lives.
+    """A relay process that places holds. Every second it records that it is alive.
 
-    When it has not said so in time it is suspected, and its holds are resolved a while after that:
-    a process that was only cut off from the database has time to say that it lives after all.
+    A process that is late is suspected, and its holds are resolved some seconds later. A process
+    that was only cut off from the database can thus still report that it is alive.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -31,7 +32,7 @@ class Process(models.Model):
         return f"alive until {self.alive_until}"
 
 
-# A setting of the relay's connection, so that statements need not name it for every hold.
+# A setting of the relay's connection, so that statements do not repeat the process for every hold.
 _PROCESS = Cast(
     NullIf(
         models.Func(models.Value("weir.process"), models.Value(True), function="current_setting"),

@@ -1,4 +1,4 @@
-"""Answers that are given again to a request that is sent again."""
+"""Stored responses, for requests that are sent again."""
 
 from django.db import models
 from django.db.models.functions import Now

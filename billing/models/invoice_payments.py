@@ -1,4 +1,4 @@
-"""Payments of closed invoices, and what is still due. Closed invoices are never deleted, so no
+"""Payments of closed invoices, and the amounts still due. Closed invoices are never deleted, so no
 foreign key constraint is needed."""
 
 from django.db import models
@@ -43,8 +43,8 @@ class InvoicePayment(models.Model):
 
 
 class InvoiceDue(models.Model):
-    """The unpaid amount of a closed invoice; no row means nothing. It is separate because closed
-    invoices never change."""
+    """The unpaid amount of a closed invoice. An invoice without a row is paid. The table is
+    separate because closed invoices never change."""
 
     invoice = models.OneToOneField(
         "billing.Invoice",

@@ -1,6 +1,6 @@
 """Invoices, credit and debit notes, and their lines. A closed document never changes: a trigger
-refuses it, and tenants have no right to (I18). Corrections are documents of their own that refer to
-it."""
+refuses changes, and tenants have no permission for them (I18). Corrections are documents of their
+own that refer to it."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -22,13 +22,13 @@ class InvoiceState(models.TextChoices):
 
 
 class Invoice(models.Model):
-    """One document. `from_at` to `until_at` is its period, a month of `zone`; a note has that of
-    the invoice it corrects.
+    """One document. `from_at` to `until_at` is its period, a month of `zone`. A note has the period
+    of the invoice that it corrects.
 
-    `seller` and `buyer` are copied from the details when it is proposed, and again when it is
-    closed: {legal_name, address, country, tax_id}. `movement` is what the ledger moved in the
-    period: [[kind of posting, kind of account, postings, nano], …]. `checksum` is over all of these
-    and the lines, in hexadecimal.
+    `seller` and `buyer` are copied from the details when the document is proposed, and again when
+    it is closed: {legal_name, address, country, tax_id}. `movement` is the ledger's movements in
+    the period: [[kind of posting, kind of account, number of postings, nano], …]. `checksum` covers
+    all of these and the lines, in hexadecimal.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -64,7 +64,7 @@ class Invoice(models.Model):
                 condition=models.Q(kind="invoice"),
                 name="invoice_once_a_month",
             ),
-            # Two persons: in the database, not only in code.
+            # The database itself requires two persons.
             models.CheckConstraint(
                 condition=~models.Q(state="closed")
                 | models.Q(number__isnull=False, closed_by__isnull=False, proposed_by__isnull=False)
@@ -79,7 +79,7 @@ class Invoice(models.Model):
 
 
 class InvoiceLine(models.Model):
-    """One line of a document: `billing/invoices/rules.py` says what each kind is."""
+    """One line of a document. `billing/invoices/rules.py` describes the kinds."""
 
     id = models.BigAutoField(primary_key=True)
     invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines", db_index=False)
@@ -107,8 +107,8 @@ class InvoiceLine(models.Model):
 
 
 class InvoiceCounter(models.Model):
-    """The last number of a series in a year. It is increased in the closing transaction, under its
-    lock, so that numbers have no gaps and no duplicates."""
+    """The last number of a series in a year. It is increased in the transaction that closes a
+    document, under its lock, so that numbers have no gaps and no duplicates."""
 
     pk = models.CompositePrimaryKey("series", "year")
     series = models.CharField(max_length=3)
@@ -120,7 +120,7 @@ class InvoiceCounter(models.Model):
 
 
 class Party(models.Model):
-    """Who stands on a document."""
+    """The details of a seller or buyer on a document."""
 
     legal_name = models.CharField(_("Legal name"), max_length=200, blank=True, default="")
     address = models.TextField(_("Address"), max_length=500, blank=True, default="")
@@ -131,7 +131,7 @@ class Party(models.Model):
         abstract = True
 
     def document(self) -> dict[str, str]:
-        """As it is copied into a document."""
+        """Return the details as they are copied into a document."""
         return {
             "legal_name": self.legal_name,
             "address": self.address,
@@ -141,7 +141,7 @@ class Party(models.Model):
 
 
 class BuyerDetail(Party):
-    """An organisation's billing details, and the zone of its months."""
+    """An organisation's billing details, and the time zone of its months."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
@@ -153,7 +153,7 @@ class BuyerDetail(Party):
 
 
 class SellerDetail(Party):
-    """The installation's own; one row."""
+    """The installation's own details, in one row."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
 
@@ -165,8 +165,8 @@ class SellerDetail(Party):
 
 
 class TaxRate(models.Model):
-    """A row of the operator's table of taxes (`rules/invoice.py`, `taxes_of`). It is never changed:
-    a new rate is a new row, from a day on."""
+    """A row of the operator's tax table (`billing/invoices/rules.py`, `taxes_of`). It never
+    changes: a new rate is a new row, valid from a day on."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=60)

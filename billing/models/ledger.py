@@ -1,8 +1,7 @@
-"""The ledger: accounts, postings with their entries, and statements by the day.
+"""The ledger: accounts, postings with their entries, and the stored days of statements.
 
-Postings are written for every request; they carry no foreign key constraints, each of which would
-lock a shared row. The invariants prove what these would (docs/promises.md,
-"Invariants").
+Postings are written for every request. They have no foreign key constraints, because each would
+lock a shared row. The invariants check what these would enforce (docs/promises.md, "Invariants").
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -34,12 +33,12 @@ class AccountKind(models.TextChoices):
 class Account(models.Model):
     """A ledger account of one organisation. The balance is the sum of its entries (I3).
 
-    `overdraft_nano` is the credit line of an organisation that pays later: how far what is
-    available may fall below 0.
+    `overdraft_nano` is the credit line of an organisation that pays later: how far the available
+    balance may fall below 0.
     """
 
     id = models.BigAutoField(primary_key=True)
-    # Every index here is paid for by each request: this one is the head of `account_once`.
+    # Each request pays for every index of this table. `account_once` begins with this column.
     organisation = models.ForeignKey(
         "accounts.Organisation", models.PROTECT, related_name="+", db_index=False
     )
@@ -56,7 +55,7 @@ class Account(models.Model):
             models.UniqueConstraint(
                 fields=["organisation", "kind", "currency"], name="account_once"
             ),
-            # I4: more than the credit line is impossible in the database, not only in code.
+            # I4: the database itself forbids more than the credit line.
             models.CheckConstraint(
                 condition=~models.Q(kind__in=["customer:available", "customer:held"])
                 | models.Q(balance_nano__gte=models.F("overdraft_nano") * -1),
@@ -76,18 +75,19 @@ class Account(models.Model):
 LISTED_KINDS = (
     "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
 )  # fmt: skip
-"""Kinds of postings that are a line of their own in a statement."""
+"""The kinds of postings that have their own line in a statement."""
 
 
 class Posting(models.Model):
     """A balanced set of entries. Append-only by trigger (I2).
 
-    Each is written once: what ends a hold by its `attempt_id` (I6), any other by its idempotency
-    id (I8). Its entries are `amounts_nano` on `account_ids`, side by side; the database sums them
-    to 0 (I1). Older postings have theirs as `LedgerLine`: `LedgerEntry` reads both.
+    Each posting is written once: the end of a hold by its `attempt_id` (I6), any other by its
+    idempotency id (I8). Its entries are `amounts_nano` on `account_ids`, side by side; the database
+    checks that they sum to 0 (I1). Older postings have `LedgerLine` rows instead; `LedgerEntry`
+    reads both.
 
-    `entry_id`, which the database gives, grows in the order in which an organisation's postings
-    are written under the lock of its accounts.
+    The database assigns `entry_id`. It grows in the order in which an organisation's postings are
+    written under the lock of its accounts.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -109,12 +109,12 @@ class Posting(models.Model):
     entry_id = models.BigIntegerField(null=True)
 
     class Meta:
-        # Not by the field, which would bring a second index for LIKE.
+        # `unique=True` on the field would create a second index for LIKE.
         constraints = [models.UniqueConstraint(fields=["idempotency_id"], name="posting_once")]
         indexes = [
-            # Read backwards: one with the newest first would be written in the middle of its pages.
+            # Read backwards: a descending index would be written in the middle of its pages.
             models.Index(fields=["organisation", "id"], name="posting_of_organisation"),
-            # Few among the postings of requests, which are not in it.
+            # A small index: it leaves out the many postings of requests.
             models.Index(
                 fields=["organisation", "-id"],
                 condition=models.Q(kind__in=LISTED_KINDS),
@@ -127,7 +127,8 @@ class Posting(models.Model):
 
 
 class LedgerLine(models.Model):
-    """One line of a posting from before postings held their own. Append-only by trigger (I2)."""
+    """One line of a posting from before postings stored their own lines. Append-only by trigger
+    (I2)."""
 
     id = models.BigAutoField(primary_key=True)
     posting = models.ForeignKey(Posting, models.PROTECT, related_name="+", db_constraint=False)
@@ -139,8 +140,8 @@ class LedgerLine(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """One line of any posting: a view over what postings hold and over `LedgerLine`, made by a
-    migration. Look for it by its posting; by its account it reads every posting there is."""
+    """One line of any posting: a view over the entries of postings and over `LedgerLine`, created
+    by a migration. Filter by posting: a filter by account reads all postings."""
 
     pk = models.CompositePrimaryKey("posting_id", "account_id")
     id = models.BigIntegerField()
@@ -161,7 +162,7 @@ class LedgerEntry(models.Model):
 
 
 class StatementDay(models.Model):
-    """An organisation's usage on one day of UTC that is over, as its statement shows it (I18)."""
+    """An organisation's usage on one past day of UTC, as its statement shows it (I18)."""
 
     pk = models.CompositePrimaryKey("organisation_id", "day")
     organisation = models.ForeignKey(

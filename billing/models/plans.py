@@ -6,8 +6,8 @@ from django.db.models.functions import Now
 
 
 class Plan(models.Model):
-    """What organisations on it pay: the prices times `multiplier_ppm` parts per million, for the
-    models that it shows ([] = all)."""
+    """A price plan: prices times `multiplier_ppm` parts per million, for the models that it shows
+    ([] = all)."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=120, unique=True)
@@ -28,7 +28,7 @@ class Plan(models.Model):
 
 
 class OrganisationPlan(models.Model):
-    """Which plan an organisation is on; without a row it pays the prices as they are."""
+    """An organisation's plan. Without a row the organisation pays the plain prices."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
@@ -53,7 +53,7 @@ class OrganisationChargeRule(models.Model):
 
 
 class TeamPlan(models.Model):
-    """Which plan a team is on, before that of its organisation."""
+    """A team's plan. It takes precedence over the organisation's plan."""
 
     team = models.OneToOneField("accounts.Team", models.CASCADE, primary_key=True, related_name="+")
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="teams")
@@ -63,8 +63,8 @@ class TeamPlan(models.Model):
 
 
 class MemberPlan(models.Model):
-    """Which plan a person is on in an organisation, before those of teams and of the organisation;
-    it ends with the membership."""
+    """A person's plan in an organisation. It takes precedence over the plans of teams and of the
+    organisation, and ends with the membership."""
 
     membership = models.OneToOneField(
         "accounts.Membership", models.CASCADE, primary_key=True, related_name="+"

@@ -1,4 +1,4 @@
-"""Prices with dates, and those that are proposed."""
+"""Prices with dates, and proposals for them."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -12,9 +12,9 @@ class PriceKind(models.TextChoices):
 
 
 class Price(models.Model):
-    """The price or cost of one model name or pattern; its versions have the rates. `channel` is the
-    channel whose cost it is, "" for any. `service_tier` and `hours` restrict it
-    (rules/conditions.py); other requests use the price in which they are empty."""
+    """The price or cost of one model name or pattern; its versions have the rates. A cost can be
+    for one `channel`, "" for any. `service_tier` and `hours` restrict the price
+    (billing/prices/conditions.py); other requests use the price without them."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -43,10 +43,9 @@ class Price(models.Model):
 
 
 class PriceVersion(models.Model):
-    """Rates with dates: {meter: integer nano per million units}. Immutable once used (I11), by a
-    trigger that the room usage brings.
-
-    The versions of one price never overlap: an exclusion constraint in the migration.
+    """Rates with dates: {meter: integer nano per million units}. A trigger of the room usage makes
+    it immutable once used (I11). An exclusion constraint in the migration prevents overlapping
+    versions of one price.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -72,12 +71,12 @@ class ProposalState(models.TextChoices):
 
 
 class PriceProposal(models.Model):
-    """A price version that is not in force yet: a draft written by hand, or a change of the
-    shipped catalogue. Accepted, it becomes a version.
+    """A price version that is not in force yet: a draft that a person wrote, or a change of a
+    catalogue or price list. An accepted proposal becomes a version.
 
-    `replaces` are the rates that it was compared with, null where there were none; without `rates`
-    the price ends at `valid_from`. In state `second` one person has accepted it, and another must:
-    a rate falls by more than half.
+    `replaces` are the rates that it was compared with, null if there were none. A proposal without
+    `rates` ends the price at `valid_from`. In state `second` one person has accepted it and another
+    one must, because a rate falls by more than half.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,4 +1,4 @@
-"""Promotional credit, and what of the spending it paid."""
+"""Promotional credit, and the spending that it has paid."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -56,9 +56,9 @@ class PromoGrant(models.Model):
 
 
 class SpendingCount(models.Model):
-    """One count of an organisation's spending against its grants: of what was charged after the
-    ledger entry `from_entry` and before `entry`, included usage paid `included_nano`, promotional
-    credit `promo_nano`. Nothing is written where nothing was spent."""
+    """One count of an organisation's spending against its grants. Of the charges after the ledger
+    entry `from_entry` and before `entry`, included usage paid `included_nano` and promotional
+    credit `promo_nano`. Nothing is written if nothing was spent."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(
@@ -68,7 +68,7 @@ class SpendingCount(models.Model):
     entry = models.BigIntegerField()
     included_nano = models.BigIntegerField()
     promo_nano = models.BigIntegerField()
-    # The time of the count before, of which the ids of postings tell where to look.
+    # The time of the previous count. It narrows the search for postings, whose ids contain a time.
     since = models.DateTimeField(null=True)
     counted_at = models.DateTimeField(db_default=Now())
 
@@ -86,8 +86,8 @@ class SpendingCount(models.Model):
 
 
 class PromoMark(models.Model):
-    """Up to which ledger entry an organisation's spending was counted against its grants, and
-    when."""
+    """The ledger entry up to which an organisation's spending was counted against its grants, and
+    the time of that count."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"

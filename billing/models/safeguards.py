@@ -6,8 +6,8 @@ from accounts.models import Organisation, User
 
 
 class SafeguardName(models.TextChoices):
-    """What one operator credits alone in 24 hours (nano USD), and for how many days audit events
-    are kept (0 = for ever)."""
+    """`credit_limit`: the amount that one operator may credit alone in 24 hours (nano USD).
+    `audit_retention`: the days for which audit events are kept (0 = for ever)."""
 
     CREDIT_LIMIT = "credit_limit"
     AUDIT_RETENTION = "audit_retention"
@@ -15,7 +15,7 @@ class SafeguardName(models.TextChoices):
 
 class Safeguard(models.Model):
     """A setting that one operator can make stricter, and only two can relax. Without an
-    organisation it is for all; `value` is None where only a proposal was made yet."""
+    organisation it applies to all. `value` is None if a value was only proposed so far."""
 
     name = models.CharField(max_length=20, choices=SafeguardName.choices)
     organisation = models.ForeignKey(Organisation, models.CASCADE, null=True)

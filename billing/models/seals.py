@@ -1,4 +1,4 @@
-"""Seals over what is written once."""
+"""Seals over rows that are written once."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -10,7 +10,8 @@ class SealKind(models.TextChoices):
 
 
 class Seal(models.Model):
-    """What stood in the ledger, or in the trail, from one instant to another; see `seals.py`."""
+    """A seal over the rows of the ledger, or of the trail, from one instant to another; see
+    `seals.py`."""
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=8, choices=SealKind.choices)
@@ -39,8 +40,8 @@ class Seal(models.Model):
 
 
 class SealCut(models.Model):
-    """Where the oldest rows were cut off, with the seals over them: `code` is that of the last of
-    these seals, on which the next one stands; `signature` is ours over both."""
+    """The point up to which the oldest rows and their seals were deleted. `code` is the code of the
+    last deleted seal, on which the next seal builds; `signature` is our signature of both."""
 
     kind = models.CharField(primary_key=True, max_length=8, choices=SealKind.choices)
     until = models.DateTimeField()

@@ -24,7 +24,7 @@ class Overage(models.TextChoices):
 
 
 class SubscriptionPlan(models.Model):
-    """The monthly price, and the included usage at list prices. `overage` is what happens to
+    """The monthly price, and the included usage at list prices. `overage` decides what happens to
     requests beyond it. The terms of an offered plan never change, so subscribers keep what they
     agreed to. An archived plan is no longer offered; its subscriptions continue."""
 
@@ -33,9 +33,9 @@ class SubscriptionPlan(models.Model):
     description = models.CharField(max_length=300, blank=True, default="")
     price_nano = models.BigIntegerField()
     included_nano = models.BigIntegerField()
-    # [{"meter", "models": names or patterns, [] = all, "units": of a month}]
+    # [{"meter", "models": names or patterns, [] = all, "units": per month}]
     units = models.JSONField(default=list, db_default=[])
-    # [[pattern, parts per million]]: what prices are multiplied by, the first that fits applies.
+    # [[pattern, parts per million]]: multipliers of prices; the first match applies.
     multipliers = models.JSONField(default=list, db_default=[])
     overage = models.CharField(
         max_length=7, choices=Overage.choices, default=Overage.BALANCE, db_default=Overage.BALANCE
@@ -70,8 +70,8 @@ class SubscriptionState(models.TextChoices):
 
 
 class Subscription(models.Model):
-    """An organisation on a plan. `month` is the first day of the latest month that was paid, a
-    month of `zone`. One that `cancelled_at` names ends with that month."""
+    """An organisation's subscription to a plan. `month` is the first day of the latest paid month,
+    in `zone`. A subscription with `cancelled_at` ends with that month."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
@@ -116,8 +116,8 @@ class Subscription(models.Model):
 
 
 class SubscriptionCharge(models.Model):
-    """A charge for days of a month: at the start, a renewal (`n` 0) or a change of plan. A negative
-    one is a refund; a negative `included_nano` was taken back."""
+    """A charge for days of a month: for a new subscription, a renewal (`n` 0) or a change of plan.
+    A negative amount is a refund; a negative `included_nano` was taken back."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
@@ -134,7 +134,8 @@ class SubscriptionCharge(models.Model):
 
     class Meta:
         constraints = [
-            # A month is paid once, whoever renews and whatever dies.
+            # The constraint makes sure that a month is paid once, even after a crash or with
+            # several workers.
             models.UniqueConstraint(
                 fields=["subscription", "month", "n"], name="subscription_charge_once"
             )
@@ -145,9 +146,9 @@ class SubscriptionCharge(models.Model):
 
 
 class IncludedUnits(models.Model):
-    """The units of a meter that a subscription includes in a month until `ends_at`, with the used
-    units and those held by running requests. `position` is that of its term in the plan; `patterns`
-    are names or patterns of models, none means every model."""
+    """The units of a meter that a subscription includes in the month until `ends_at`, with the used
+    units and those that running requests hold. `position` is the position of the term in the plan.
+    `patterns` are names or patterns of models; [] means every model."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
@@ -168,7 +169,7 @@ class IncludedUnits(models.Model):
             models.UniqueConstraint(
                 fields=["subscription", "month", "meter", "patterns"], name="included_units_once"
             ),
-            # P2: no more is ever given than is included, whoever takes it.
+            # P2: the database never gives more units than are included.
             models.CheckConstraint(
                 condition=models.Q(used__gte=0, held__gte=0)
                 & models.Q(included__gte=models.F("used") + models.F("held")),

@@ -1,4 +1,4 @@
-"""Top-ups, what processors told of payments, and when a wallet is filled by itself."""
+"""Top-ups, the events of processors about payments, and automatic top-ups."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -16,11 +16,12 @@ class TopUpState(models.TextChoices):
 
 
 class TopUp(models.Model):
-    """An order to put money on a balance, and how its payment stands.
+    """An order to put money on a balance, and the state of its payment.
 
-    `checkout_id` is the processor's object that we made for it, `payment_id` the one that was paid:
-    credited once for each (I21). Of a transfer it is the bank's reference, which the first operator
-    named who saw it. Refunds and disputes are sums beside the state.
+    `checkout_id` is the processor's object that we created for the order, `payment_id` its paid
+    object, which is credited once (I21). For a bank transfer, `payment_id` is the bank's reference,
+    entered by the first operator. `state` does not include refunds and disputes; they are sums of
+    their own.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -71,7 +72,7 @@ class TopUp(models.Model):
 
     @property
     def returned_nano(self) -> int:
-        """What the payer has back, by refunds and by the bank."""
+        """Return the amount that went back to the payer, by refunds and by the bank."""
         return self.refunded_nano + self.disputed_nano
 
 
@@ -82,9 +83,10 @@ class EventVerdict(models.TextChoices):
 
 
 class ProcessorEvent(models.Model):
-    """What a processor told, verified; each of its events once.
+    """A verified event of a processor; each of its events is stored once.
 
-    `waiting` came before what it is about; `refused` fits no top-up, for the `reason`.
+    A `waiting` event arrived before the payment that it is about. A `refused` event matches no
+    top-up; `reason` says why.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -113,7 +115,7 @@ class ProcessorEvent(models.Model):
 
 
 class WalletSetting(models.Model):
-    """When an organisation wants to hear of its balance, and whether it is filled by itself."""
+    """An organisation's low-balance alert and automatic top-up."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"

@@ -1,4 +1,4 @@
-"""The shipped price list: the data of the genai-prices package as price rows of ours, exactly.
+"""The shipped price list: the genai-prices data as exact price rows.
 
 The data comes in as the argument (`genai_prices.data.providers`), because importing that package
 loads an HTTP client. Only its shape is used here:
@@ -11,11 +11,11 @@ loads an HTTP client. Only its shape is used here:
     variant    when (service_tier, speed, processing, …), constraint, prices
     match      equals, starts_with, regex, contains, ends_with, or_, and_
 
-What cannot be carried over without a guess is not carried over, and `skipped` says why.
+Data that cannot be converted without a guess is left out, and `skipped` says why.
 
-Names. A name belongs to one provider: to the one that makes the model before those that only host
-it, in the order of MAKERS and HOSTS. A maker's rows also come under its other names (`alias_of`),
-and under a pattern for its dated names (`gpt-4o-20*`).
+Names. A name belongs to one provider. The provider that makes the model comes before those that
+only host it, in the order of MAKERS and HOSTS. A maker's rows also appear under its other names
+(`alias_of`), and under a pattern for its dated names (`gpt-4o-20*`).
 """
 
 import re
@@ -31,7 +31,7 @@ from billing.prices.conditions import Hours, read_hours, tier_name
 from dialects.usage.price_conditions import KINDS, TIER
 
 CATALOGUE: Final = "genai-prices"
-"""How the source of a version begins that came with the shipped catalogue."""
+"""The source of a version from the shipped catalogue begins with this."""
 
 MAKERS: Final = (
     "openai",
@@ -51,10 +51,10 @@ MAKERS: Final = (
     "elevenlabs",
     "arcee",
 )
-# The widest list of names first; whoever is not named comes last, in the order of the data.
+# The longest list of names first. Providers not listed here come last, in the order of the data.
 HOSTS: Final = ("openrouter", "groq", "together", "fireworks", "novita", "azure", "aws")
 
-# What the data does not date was always so.
+# Prices without a date apply from the beginning.
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PER_MILLION: Final = Fraction(10**9)
@@ -62,13 +62,13 @@ _PER_THOUSAND_OF_ONE: Final = Fraction(10**15, 10**3)
 # USD an hour is USD per 3.6 million ms.
 _PER_HOUR: Final = Fraction(10**9 * 10**6, 3_600_000)
 
-# Price key of the data -> our meters, and nano per million units for each USD. Where two keys feed
-# one meter, the later one is the more exact and wins.
+# Price key of the data -> our meters, and nano per million units for each USD. If two keys set one
+# meter, the later key here is more exact and wins.
 _KEYS: Final[dict[str, tuple[tuple[str, ...], Fraction]]] = {
-    # No listed provider has another price for input images than for text unless it says so.
+    # Listed providers charge input images at the text price unless they state another one.
     "input_mtok": (("in_text", "in_image", "in_image_cached"), _PER_MILLION),
     "cache_read_mtok": (("in_cache_read", "in_image_cached"), _PER_MILLION),
-    # An apart image or audio price without a cached one promises no discount.
+    # A separate image or audio price without a cached price implies no cache discount.
     "input_image_mtok": (("in_image", "in_image_cached"), _PER_MILLION),
     "cache_image_read_mtok": (("in_image_cached",), _PER_MILLION),
     "input_audio_mtok": (("in_audio", "in_audio_cached"), _PER_MILLION),
@@ -101,22 +101,22 @@ _MEDIA_OUTPUT: Final = (
 )
 
 SkipReason = Literal[
-    "no_price",  # the data names the model and no price
+    "no_price",  # the data names the model but no price
     "name_taken",  # another provider's row has the name
     "time_of_day",  # hours that overlap each other: the whole model is left out
     "not_exact",  # a rate is no whole number of nano per million: that version is left out
-    "no_meter",  # we count nothing that this price key is for: only the key is left out
-    "variant",  # prices under a condition that no request or answer of ours tells: left out
+    "no_meter",  # we have no meter for this price key: only the key is left out
+    "variant",  # prices under a condition that our requests and answers do not show: left out
 ]
 
 
 class CatalogueRow(NamedTuple):
     """One price version. `rates` is the stored form that PriceVersion.from_stored reads.
 
-    `model` is a name, or for aliases maybe a pattern with `*`. `alias_of` is None for a model's own
+    `model` is a name; an alias may also be a pattern with `*`. `alias_of` is None for a model's own
     name, the one to list. `valid_to` is None while the version is open. `service_tier` and `hours`
-    narrow it down as rules/conditions.py has it. `source` is where a price of our own stands, and
-    when it was read there; "" for what the package itself has.
+    restrict it (conditions.py). `source` is the page of a price of our own with the date of
+    reading, "" for prices of the package.
     """
 
     model: str
@@ -131,7 +131,7 @@ class CatalogueRow(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """What was not carried over: of which model, why, and in words what exactly."""
+    """Data that was left out: the model, the reason, and the detail in words."""
 
     provider: str
     model: str
@@ -140,7 +140,7 @@ class Skipped(NamedTuple):
 
 
 class Conversion(NamedTuple):
-    """Rows that are valid prices, and everything that is not among them."""
+    """The valid rows, and everything that was left out."""
 
     rows: tuple[CatalogueRow, ...]
     skipped: tuple[Skipped, ...]
@@ -151,7 +151,7 @@ class _NotExact(Exception):
 
 
 def convert_catalogue(providers: Iterable[Any]) -> Conversion:
-    """All rows of the package's `providers`, by the rules at the top of this file."""
+    """Return all rows of the package's `providers`, by the rules at the top of this file."""
     rows: list[CatalogueRow] = []
     skipped: list[Skipped] = []
     owners: dict[str, str] = {}
@@ -180,7 +180,7 @@ def _rank(provider_id: str) -> int:
 
 
 def _owner(name: str, owners: Mapping[str, str]) -> str | None:
-    """Who has the name, by itself or as a dated name of the model that it begins with."""
+    """Return the owner of a name, also if it is a dated form of an owned name."""
     dated = _DATED_NAME.match(name)
     return owners.get(name) or (owners.get(f"{dated.group()}*") if dated else None)
 
@@ -275,10 +275,10 @@ def _rows(
             )
 
 
-# The keys of a set of prices that have a value; sets with the date from which they are active.
+# Keys of a set of prices that have a value. Sets with the date from which they are active.
 _Keys = dict[str, Any]
 _Dated = list[tuple[date | None, _Keys]]
-# The kind and value of a condition, the date from which it is known, and what holds under it.
+# A condition's kind and value, the date from which it is known, and its prices.
 _Held = tuple[str, str, date | None, _Keys]
 _Version = tuple[datetime, datetime | None, _Keys, Sequence[_Held]]
 
@@ -288,10 +288,10 @@ def _keys(prices: Any) -> _Keys:
 
 
 def _split_by_hours(prices: Any) -> dict[str, _Dated] | str:
-    """The dated sets of prices by the hours that they are for, "" the whole day.
+    """Return the dated sets of prices by their hours, "" for the whole day.
 
-    Hours stand behind all dates in the data and win over them, on every date. A text instead of
-    sets says which hours overlap.
+    In the data, prices by hours come after all dated ones and win over them on every date. Returns
+    a text if hours overlap: it names them.
     """
     by_hours: dict[str, _Dated] = {"": []}
     spans: list[tuple[str, Hours]] = []
@@ -322,11 +322,11 @@ def _clock(at: time) -> str:
 def _versions(
     dated: _Dated, conditions: Mapping[tuple[str, str], _Dated] = MappingProxyType({})
 ) -> Iterator[_Version]:
-    """Spans of time that tile it, each with the set that holds: the last one active in the list,
-    and the sets under conditions.
+    """Return spans that tile time, each with its set of prices (the last active one in the list)
+    and the sets of its conditions.
 
-    Before anything is active the first of the list holds, as the package has it. A condition holds
-    from the beginning as it was first known; later dates of it begin a span.
+    Before the first date the first set of the list applies, as in the package. A condition's first
+    set applies from the beginning; its later dates begin new spans.
     """
     later = [
         one
@@ -339,7 +339,7 @@ def _versions(
         keys = active[-1] if active else dated[0][1]
         held: list[_Held] = []
         for (kind, value), variants in conditions.items():
-            # Of several active ones the first in the list holds.
+            # If several sets are active, the first in the list applies.
             over = next(iter(_active(variants, begin)), variants[-1][1])
             held.append((kind, value, _first_date(variants), {**keys, **over}))
         yield begin, end, keys, held
@@ -352,7 +352,7 @@ def _first_date(variants: _Dated) -> date | None:
 def _condition(
     plain: Mapping[str, Any], model: str, kind: str, value: str, since: date | None, keys: _Keys
 ) -> dict[str, Any]:
-    """A condition in the stored form: the rates that it replaces, and its own tiers."""
+    """Return a condition in the stored form: the rates that it replaces, and its own tiers."""
     rates = _add_media_output(_rates(keys), model)
     plain_rates = plain["meters"]
     replaced = {
@@ -364,8 +364,8 @@ def _condition(
 
 
 def _tier_versions(standard: _Dated, variants: _Dated) -> Iterator[_Version]:
-    """The same for a service tier: the plain set, and over it what the tier has else; of several
-    active ones the first in the list holds. Nothing before the tier's first date."""
+    """Return the spans of a service tier: the plain prices, overlaid with the tier's own. If
+    several sets are active, the first in the list applies. Nothing before the tier's first date."""
     for begin, end in _spans([*standard, *variants]):
         (only_price,) = (
             keys for at, until, keys, _ in _versions(standard) if _is_within(begin, at, until)
@@ -392,8 +392,8 @@ def _is_within(at: datetime, begin: datetime, end: datetime | None) -> bool:
 
 
 def _add_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
-    """The output of a model that makes pictures or speech alone: its price of output is theirs,
-    where the data has none for it apart."""
+    """Return the rates with a media output meter for a model that only generates pictures or
+    speech: without a media price in the data, its output price is that price."""
     meter = next((meter for sign, meter in _MEDIA_OUTPUT if sign.fullmatch(model)), None)
     if meter is None or meter in rates["meters"] or "out_text" not in rates["meters"]:
         return rates
@@ -404,7 +404,8 @@ def _add_media_output(rates: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored form. A threshold of the data is strictly above and for the whole request."""
+    """Return the rates in the stored form. In the data, a tier applies strictly above its threshold
+    and to the whole request."""
     meters: dict[str, int] = {}
     above: dict[int, dict[str, int]] = {}
     for key, (fed, scale) in _KEYS.items():
@@ -414,7 +415,7 @@ def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:
         tiered = hasattr(value, "tiers")
         for meter in fed:
             meters[meter] = _exact(key, value.base if tiered else value, scale)
-            # A later key replaces a meter's tiers as well.
+            # A later key also replaces a meter's tiers.
             for tier in above.values():
                 tier.pop(meter, None)
             for step in value.tiers if tiered else ():

@@ -10,14 +10,14 @@ from typing import Any, Final, NamedTuple
 from billing.prices.catalogue import UNDATED, CatalogueRow
 from billing.prices.meters import TOKEN_METERS, parse_rate
 
-# Other names that a provider has for a model of the catalogue.
+# A provider's other names for models of the catalogue.
 _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"nano-banana-pro": "gemini-3-pro-image-preview"}
 )
 
 
-# A request that names `inference_geo: "us"` pays 1.1 times all rates of tokens, on Claude Opus 4.6,
-# Claude Sonnet 4.6 and later models: https://platform.claude.com/docs/en/manage-claude/data-residency
+# A request with `inference_geo: "us"` pays 1.1 times all token rates on Claude Opus 4.6, Claude
+# Sonnet 4.6 and later models: https://platform.claude.com/docs/en/manage-claude/data-residency
 _CLAUDE: Final = re.compile(r"claude-(?:opus|sonnet|haiku|fable|mythos)-(\d+)(?:-(\d+))?")
 _PLACED_SINCE: Final = (4, 6)
 _IN_US: Final[Mapping[str, Any]] = MappingProxyType(
@@ -40,9 +40,9 @@ _GEMINI_TIERS: Final = (
 
 
 class _Own(NamedTuple):
-    """`usd` by meter, as `rules/meters.py` writes rates: per million tokens or milliseconds, per
-    one image or request; `tiers` hold for the whole request above so many tokens. `source` is short
-    enough for a price version, `page` the whole address."""
+    """A price of our own. `usd` is by meter, in the units of `meters.py`: per million tokens or
+    milliseconds, per one image or request. `tiers` apply to the whole request above that number of
+    tokens. `source` is short enough for a price version, `page` is the whole address."""
 
     model: str
     provider: str
@@ -60,7 +60,7 @@ _OWN: Final = (
         "https://api-docs.deepseek.com/quick_start/pricing-details-usd",
         {"in_text": "0.27", "in_cache_read": "0.07", "out_text": "1.10"},
     ),
-    # DeepSeek itself serves newer models only.
+    # DeepSeek itself only serves newer models.
     _Own(
         "deepseek-v3-1-250821",
         "azure",
@@ -114,7 +114,7 @@ _OWN: Final = (
             ),
         ),
     ),
-    # What its pictures cost is not told there: a request with some is held for review.
+    # That page has no price for pictures: a request with pictures is held for review.
     _Own(
         "qwen3-omni-flash",
         "alibaba",
@@ -136,8 +136,8 @@ _OWN: Final = (
         "https://developers.openai.com/api/docs/models/omni-moderation-latest",
         {"requests": "0"},
     ),
-    # OpenAI shut both down on 2026-05-12 (developers.openai.com/api/docs/deprecations); others
-    # serve them on. BerriAI/litellm has the same prices, per pixel (2026-07-24).
+    # OpenAI shut both down on 2026-05-12 (developers.openai.com/api/docs/deprecations); other
+    # providers still serve them. BerriAI/litellm has the same prices, per pixel (2026-07-24).
     _Own(
         "dall-e-3",
         "openai",
@@ -170,7 +170,7 @@ _OWN: Final = (
         "https://ai.google.dev/gemini-api/docs/pricing, by github.com/api-evangelist/gemini",
         {"video_ms[720p]": "400", "video_ms[1080p]": "400", "video_ms[2160p]": "600"},
     ),
-    # 1080p by that copy; 720p and 4K by reapi.ai, which read the page in 2026-05.
+    # 1080p is from that copy; 720p and 4K are from reapi.ai, which read the page in 2026-05.
     _Own(
         "veo-3.1-fast-generate-preview",
         "google",
@@ -219,7 +219,7 @@ _OWN: Final = (
 
 
 def add_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
-    """The rows of the catalogue, and the prices of our own for names that it lacks."""
+    """Yield the rows of the catalogue, then our own prices for names that it lacks."""
     listed = [_add_conditions(row) for row in rows]
     listed += [tier for row in listed for tier in _tiers(row)]
     taken = {row.model for row in listed}
@@ -233,7 +233,7 @@ def add_own_prices(rows: Iterable[CatalogueRow]) -> Iterator[CatalogueRow]:
 
 
 def _add_conditions(row: CatalogueRow) -> CatalogueRow:
-    """The row with the terms of inference in one place, where its provider offers that."""
+    """Return the row with its regional inference price, if its provider offers one."""
     match = _CLAUDE.fullmatch(row.alias_of or row.model)
     if row.provider != "anthropic" or match is None:
         return row
@@ -244,7 +244,7 @@ def _add_conditions(row: CatalogueRow) -> CatalogueRow:
 
 
 def _tiers(row: CatalogueRow) -> Iterator[CatalogueRow]:
-    """The service tiers of Gemini, of which the package has those of speech alone."""
+    """Yield the service tiers of a Gemini model. The package only has those of speech models."""
     model = row.alias_of or row.model
     if row.provider != "google" or row.service_tier or not _GEMINI.fullmatch(model):
         return
@@ -255,8 +255,8 @@ def _tiers(row: CatalogueRow) -> Iterator[CatalogueRow]:
 
 
 def _scale_rates(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | None:
-    """Rates of tokens at a share of themselves, all others as they are; None where one would not
-    be whole."""
+    """Return rates with token rates scaled to a percentage and all others unchanged; None if a
+    scaled rate would not be an integer."""
 
     def scale(meters: Mapping[str, int]) -> dict[str, int]:
         return {
@@ -273,7 +273,7 @@ def _scale_rates(rates: Mapping[str, Any], percent: int) -> dict[str, Any] | Non
 
 
 def own_models() -> frozenset[str]:
-    """The names that have a price of our own."""
+    """Return the names that have a price of our own."""
     return frozenset((*_ALIASES, *(own.model for own in _OWN)))
 
 

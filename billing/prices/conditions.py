@@ -15,12 +15,12 @@ _TIER: Final = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 class ConditionInvalid(ValueError):
-    """A condition that cannot be read; the text says what was expected."""
+    """The condition cannot be read; the text says what was expected."""
 
 
 class PriceKey(NamedTuple):
-    """What a price is known by. `channel` is a channel's name, for costs only ("" = any); "" for
-    `service_tier` is the plain one, for `hours` the whole day."""
+    """The key of a price. `channel` is a channel's name, for costs only ("" = any). An empty
+    `service_tier` is the plain tier; empty `hours` are the whole day."""
 
     model: str
     kind: str = "charge"
@@ -30,7 +30,7 @@ class PriceKey(NamedTuple):
 
     @property
     def unconditional(self) -> bool:
-        """Whether nothing narrows it down beside its kind and channel."""
+        """Return whether the price has no service tier and no hours."""
         return not self.service_tier and not self.hours
 
     def __str__(self) -> str:
@@ -38,8 +38,8 @@ class PriceKey(NamedTuple):
 
 
 class Hours(NamedTuple):
-    """A span of every day in UTC, in seconds from midnight; the end is not included and may be on
-    the next day. Equal ends are no span at all."""
+    """A span of every day in UTC, in seconds from midnight. The end is exclusive and may be on the
+    next day. A span with equal ends is invalid."""
 
     start_s: int
     end_s: int
@@ -56,7 +56,7 @@ class Hours(NamedTuple):
 
 
 def read_hours(text: str) -> Hours | None:
-    """`16:30-00:30` as a span of the day in UTC; None for "", the whole day.
+    """Return `16:30-00:30` as a span of the day in UTC; None for "", the whole day.
 
     Raises ConditionInvalid.
     """
@@ -73,7 +73,7 @@ def read_hours(text: str) -> Hours | None:
 
 
 def tier_name(word: str | None) -> str:
-    """The service tier that a request or an answer names; "" for the plain one and for what is no
-    name of a tier."""
+    """Return the service tier that a request or an answer names; "" for the plain tier and for a
+    text that cannot be a tier's name."""
     name = condition_word(word or "")
     return "" if name in _PLAIN_TIERS or not _TIER.fullmatch(name) else name

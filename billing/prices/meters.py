@@ -1,8 +1,8 @@
 """The meters: what can be counted and priced, as one table.
 
-Meters are disjoint: a token of a request stands on exactly one of them. A meter may carry variants
-in brackets, `images[1024,standard]` or `video_ms[720p]`; each variant has a rate of its own and
-shares the row of its plain name here.
+Meters are disjoint: each token of a request counts on exactly one meter. A meter may have variants
+in brackets, `images[1024,standard]` or `video_ms[720p]`. Each variant has its own rate and uses the
+row of its plain name here.
 
 Outside, a rate is a decimal string of USD per million units (tokens, characters, milliseconds) or
 per one unit (requests, images, pages, searches, sessions). Inside, every rate is an integer of
@@ -29,8 +29,8 @@ class Meter(NamedTuple):
     fallback: str | None = None
 
 
-# The order of the input tokens in a prompt: those read from a cache are its beginning, those
-# written to one follow, the rest is its end. Marginal tiers count in this order.
+# The order of the input tokens in a prompt: first those read from a cache, then those written to
+# one, then the rest. Marginal tiers count in this order.
 METERS: Final[dict[str, Meter]] = {
     meter.name: meter
     for meter in (
@@ -63,12 +63,12 @@ METERS: Final[dict[str, Meter]] = {
     )
 }
 
-# What a price tier's threshold is compared with: all input that is counted in tokens.
+# A tier's threshold is compared with the sum of these: all input that is counted in tokens.
 INPUT_TOKEN_METERS: Final[tuple[str, ...]] = tuple(
     meter.name for meter in METERS.values() if meter.side == "in" and meter.unit == "token"
 )
 TOKEN_METERS: Final = frozenset(meter.name for meter in METERS.values() if meter.unit == "token")
-"""All that counts language-model tokens, in and out."""
+"""The meters that count language-model tokens, in and out."""
 FALLBACKS: Final[dict[str, str]] = {
     meter.name: meter.fallback for meter in METERS.values() if meter.fallback is not None
 }
@@ -77,7 +77,7 @@ PLAIN_OF: Final[dict[str, str]] = {
     "in_audio_cached": "in_audio",
     "in_image_cached": "in_image",
 }
-"""What input that was read from a cache would have been counted as without it."""
+"""The meter of the same input without a cache, for each meter of cached input."""
 
 _WITH_VARIANTS: Final = frozenset({"images", "video_ms", "searches"})
 _VARIANT: Final = re.compile(r"([a-z0-9_]+)\[[0-9A-Za-z_.:,-]{1,60}\]")
@@ -85,7 +85,7 @@ _SCALE_DIGITS: Final[dict[Scale, int]] = {"per_million": 9, "per_one": 15}
 
 
 class MeterUnknown(ValueError):
-    """A name that is no meter."""
+    """The name is not a meter."""
 
     def __init__(self, name: object) -> None:
         super().__init__(f"{name!r} is not a meter: expected one of {', '.join(sorted(METERS))}")
@@ -93,7 +93,8 @@ class MeterUnknown(ValueError):
 
 
 def find_meter(name: str) -> Meter:
-    """The row of a meter, variants included (`video_ms[720p]`). Raises MeterUnknown."""
+    """Return the row of a meter. A variant (`video_ms[720p]`) has the row of its plain name. Raises
+    MeterUnknown."""
     meter = METERS.get(name)
     if meter is not None:
         return meter
@@ -104,10 +105,10 @@ def find_meter(name: str) -> Meter:
 
 
 def parse_rate(meter_name: str, text: str) -> int:
-    """A rate as written by people, USD per million or per one, as nano per million units.
+    """Return a rate that a person wrote (USD per million or per one) as nano per million units.
 
     `parse_rate("in_text", "0.15")` is 150_000_000; `parse_rate("requests", "0.04")` is 4 × 10¹³.
-    Raises MeterUnknown, and MoneyInvalid for what is negative or not exact in that unit.
+    Raises MeterUnknown, and MoneyInvalid for a rate that is negative or not exact in that unit.
     """
     rate = parse_scaled(text, _SCALE_DIGITS[find_meter(meter_name).scale])
     if rate < 0:
@@ -116,5 +117,6 @@ def parse_rate(meter_name: str, text: str) -> int:
 
 
 def format_rate(meter_name: str, rate_nano_per_million: int) -> str:
-    """The inverse of `parse_rate`: exact, without trailing zeros. Raises MeterUnknown."""
+    """Return a rate as exact text without trailing zeros; the inverse of `parse_rate`. Raises
+    MeterUnknown."""
     return format_scaled(rate_nano_per_million, _SCALE_DIGITS[find_meter(meter_name).scale])

@@ -7,17 +7,17 @@ from typing import Final, NamedTuple
 from billing.prices.name_patterns import matches
 
 MULTIPLIERS_MAX: Final = 50
-"""The most patterns that a plan has."""
+"""The most patterns of a plan."""
 
 
 class Multiplier(NamedTuple):
-    """Prices of models that fit `pattern` are multiplied by `ppm` parts per million."""
+    """Multiplies the prices of models that match `pattern` by `ppm` parts per million."""
 
     pattern: str
     ppm: int
 
 
 def multiplier_for(multipliers: Iterable[Multiplier], model: str, otherwise: int) -> int:
-    """The multiplier of a request for `model`, in parts per million: the first that fits, else
+    """Return the multiplier for `model` in parts per million: that of the first match, else
     `otherwise`."""
     return next((one.ppm for one in multipliers if matches(one.pattern, model)), otherwise)

@@ -1,4 +1,4 @@
-"""Names of models by a pattern: of prices, budgets, routes and what a key may use."""
+"""Match model names with patterns: for prices, budgets, routes and the models of a key."""
 
 
 def matches(pattern: str, model: str) -> bool:

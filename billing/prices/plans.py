@@ -1,12 +1,12 @@
-"""Plans: a multiple of the prices, and the models that are shown.
+"""Price plans: a multiplier of the prices, and the models that are shown.
 
 An organisation can have a plan, and so can its teams and members. A request is charged by the plan
 of the person, else of the key's team, else of the organisation, else at plain prices. A
 subscription may multiply the prices of some models in place of the organisation's plan. A change
 applies to requests admitted after it: each attempt carries its multiplier (I11).
 
-A change that lowers what somebody pays by more than half needs two operators, as a price change
-does: the first requests it, another one makes the same change.
+A change that lowers somebody's prices by more than half needs two operators, like such a price
+change: the first operator requests it, another one makes the same change.
 """
 
 from collections.abc import Sequence
@@ -37,11 +37,11 @@ from billing.subscriptions.plans import multipliers_of_plan
 
 
 class PlanRefused(ValueError):
-    """The plan cannot be so; the text says why."""
+    """The plan is not valid; the text says why."""
 
 
 class SecondPersonNeeded(PlanRefused):
-    """The change is asked for, and waits for another operator to make it too."""
+    """The change was requested, and waits for another operator to make it too."""
 
     def __init__(self) -> None:
         super().__init__("This cuts prices by more than half. Another operator must confirm it.")
@@ -49,8 +49,8 @@ class SecondPersonNeeded(PlanRefused):
 
 @dataclass(frozen=True, slots=True)
 class ListedPlan:
-    """A plan as it is shown; `model_patterns` () = every model. `subscribed` are the multipliers of
-    a subscription, where they hold."""
+    """A plan as it is shown. `model_patterns` () means every model. `subscribed` are the
+    multipliers of the organisation's subscription, if they apply."""
 
     name: str
     multiplier_ppm: int
@@ -59,28 +59,28 @@ class ListedPlan:
     subscribed: tuple[Multiplier, ...] = ()
 
     def multiplier_for(self, model: str) -> int:
-        """What the prices of a model are multiplied by, in parts per million."""
+        """Return the multiplier of a model's prices, in parts per million."""
         return multiplier_for(self.subscribed, model, self.multiplier_ppm)
 
 
 STANDARD = ListedPlan("", PPM, (), 0)
-"""What holds where there is no plan."""
+"""The plan of organisations without one."""
 
 Holder: TypeAlias = Organisation | Team | Membership
-"""Who can be on a plan."""
+"""An organisation, team or member that can have a plan."""
 
 Level = Literal["organisation", "team", "member"]
 
 
 class PlanInForce(NamedTuple):
-    """The plan that holds, and the level that it comes from."""
+    """The plan that applies, and its level: member, team, organisation or none."""
 
     plan: ListedPlan
     level: Level
 
 
 class _Kind(NamedTuple):
-    """How the plans of one kind of holder are stored: rows of `model`, by `field`."""
+    """The table of one kind of plan holder: rows of `model`, by `field`."""
 
     model: type[OrganisationPlan] | type[TeamPlan] | type[MemberPlan]
     field: str
@@ -137,7 +137,7 @@ def _facts(plan: Plan) -> dict[str, object]:
 
 
 def remove_plan(actor: Actor, plan: Plan) -> None:
-    """Remove a plan that nobody is on. PlanRefused else."""
+    """Remove a plan. Raises PlanRefused if somebody is on it."""
     with transaction.atomic():
         if is_used(plan):
             text = gettext(
@@ -150,8 +150,8 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
 
 
 def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
-    """Put an organisation, a team or a member on the plan of that name; "" takes it off any.
-    PlanRefused for an unknown name, SecondPersonNeeded when it waits."""
+    """Put an organisation, a team or a member on the plan of that name; "" removes its plan. Raises
+    PlanRefused for an unknown name, and SecondPersonNeeded if the change must wait."""
     plan = Plan.objects.filter(name=name).first() if name else None
     if name and plan is None:
         raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
@@ -177,12 +177,12 @@ def assign_plan(actor: Actor, holder: Holder, name: str) -> None:
 
 
 def is_used(plan: Plan) -> bool:
-    """Return whether anybody is on the plan."""
+    """Return whether an organisation, team or member is on the plan."""
     return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
 
 
 def holders_of(plan: Plan) -> list[Holder]:
-    """Who is on the plan: organisations, then teams, then members, each by name."""
+    """Return the holders of the plan: organisations, then teams, then members, each by name."""
     teams = plan.teams.select_related("team__organisation").order_by("team__name")
     members = plan.members.select_related("membership__user", "membership__organisation")
     organisations = plan.organisations.select_related("organisation").order_by("organisation__name")
@@ -194,7 +194,7 @@ def holders_of(plan: Plan) -> list[Holder]:
 
 
 def waiting_cuts(plan: Plan) -> list[PlanCut]:
-    """Return what waits for another operator: changes of this plan and of its holders."""
+    """Return the changes of this plan and of its holders that wait for another operator."""
     of_those = (
         Q(organisation__in=plan.organisations.values("organisation"), team=None, membership=None)
         | Q(team__in=plan.teams.values("team"))
@@ -209,8 +209,8 @@ def waiting_cuts(plan: Plan) -> list[PlanCut]:
 def _has_to_wait(
     actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int
 ) -> bool:
-    """Return whether a change from one multiplier to another must wait for a second operator; it is
-    written down then. The installation itself waits for nobody: its file is reviewed before."""
+    """Return whether a change of multiplier must wait for a second operator, and record it if so. A
+    change by the installation itself never waits: its file was reviewed before."""
     organisation = _organisation_of(holder) if holder else None
     where = {
         "plan": plan,
@@ -239,13 +239,13 @@ def _has_to_wait(
 
 
 def plan_of(organisation: Organisation) -> ListedPlan:
-    """The plan that an organisation is on, STANDARD when on none."""
+    """Return the plan that applies to an organisation, STANDARD if it has none."""
     return plan_in_force(organisation).plan
 
 
 def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
-    """The plan by which the actor's own requests are charged, by that key or the one that it is;
-    STANDARD outside of an organisation."""
+    """Return the plan that applies to the actor's own requests with `key`, or with the actor's key.
+    STANDARD outside an organisation."""
     if actor.organisation is None:
         return STANDARD
     key = key or actor.key
@@ -256,8 +256,8 @@ def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
 def plan_in_force(
     organisation: Organisation, *, team: Team | None = None, member: Membership | None = None
 ) -> PlanInForce:
-    """The plan of a request of that team and that person, as far as each is given: the nearest
-    wins. The relay has the same order (`relay/credentials/keys.py`)."""
+    """Return the plan for a request of that team and member, if given: the member's plan wins, then
+    the team's. The relay uses the same order (`relay/credentials/keys.py`)."""
     for holder in (member, team):
         row = _rows_of(holder).select_related("plan").first() if holder else None
         if holder is not None and row is not None:
@@ -282,7 +282,8 @@ def _member(actor: Actor) -> Membership | None:
 
 
 def _plans_above(holder: Holder) -> list[ListedPlan]:
-    """What may hold without the holder's own plan: a member can have keys in every team."""
+    """Return the plans that may apply if the holder has none. A member can have keys in every
+    team."""
     if isinstance(holder, Organisation):
         return [STANDARD]
     plans = [plan_of(holder.organisation)]

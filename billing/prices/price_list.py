@@ -1,11 +1,10 @@
-"""A list of model prices as JSON, in the form that LiteLLM publishes: model -> what it costs.
+"""A list of model prices as JSON, in the format that LiteLLM publishes: model -> prices.
 
     {"gpt-4o": {"mode": "chat", "input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, …}}
 
-Costs are USD per token. What cannot be carried over without a guess is not carried over: a model
-with a price that depends on something we do not see in its name (long prompts, pictures, seconds)
-is left out, with the reason. Prices of other services (batches, flex, priority) are other prices,
-and not looked at.
+Costs are USD per token. Nothing is guessed: a model with a price that depends on something unknown
+to us (long prompts, pictures, seconds) is left out, with the reason. Prices of other services
+(batches, flex, priority) are ignored.
 """
 
 import json
@@ -29,7 +28,7 @@ _METERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _MODES: Final = frozenset({"chat", "completion", "responses", "embedding"})
 _COST: Final = re.compile(r"cost_per_|_cost(?:_|$)")
-# Of a service that a request has to ask for, or of none of ours.
+# Prices of services that a request must ask for, or that we do not offer.
 _OTHER_SERVICE: Final = re.compile(
     r"_(?:batches|batch_requests|flex|priority)(?:$|_)|^(?:search_context|file_search|code_interp"
     r"|vector_store|computer_use|citation)"
@@ -38,11 +37,11 @@ _NAME: Final = re.compile(r"[^\s*]{1,200}")
 
 
 class ListInvalid(ValueError):
-    """The text is no list of prices; the message says what it is instead."""
+    """The text is not a price list; the message says what is wrong."""
 
 
 class PriceListRead(NamedTuple):
-    """The rates by model, in the stored form of rules/pricing.py; and why others are left out."""
+    """The rates by model, in the stored form of pricing.py; and the reasons for skipped models."""
 
     rates: dict[str, dict[str, Any]]
     skipped: dict[str, str]
@@ -53,7 +52,7 @@ class _Left(Exception):
 
 
 def read_price_list(text: str | bytes) -> PriceListRead:
-    """Raises ListInvalid."""
+    """Return the prices of a list. Raises ListInvalid."""
     try:
         document = json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Prices: what a model name, or a pattern of names, is charged at from an instant on.
+"""Prices: the rates of a model name, or of a pattern of names, from an instant on.
 
 A version that may have been used is never changed (I11): a new one closes it. The database itself
 refuses versions of one price that overlap in time.
@@ -25,16 +25,16 @@ from billing.prices.meters import MeterUnknown
 
 
 class PriceRefused(ValueError):
-    """The price cannot be so; the text says why."""
+    """The price is not valid; the text says why."""
 
 
 class PriceStale(PriceRefused):
-    """The version that was named is not the one that would be replaced; the text says which is."""
+    """The named version is not the one that would be replaced; the text says which one is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPrice:
-    """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
+    """One version as a price list shows it. `rates` is the stored form of pricing.py."""
 
     key: PriceKey
     price_id: int
@@ -58,7 +58,7 @@ class ListedPrice:
 
 
 def check_key(key: PriceKey) -> None:
-    """PriceRefused for a key that no price can have."""
+    """Raise PriceRefused for a key that no price can have."""
     if key.kind == PriceKind.CHARGE and key.channel:
         raise PriceRefused(
             gettext("Only costs are set by channel. A charge is the same on all channels.")
@@ -87,11 +87,11 @@ def set_price(
     source: str,
     valid_to: dt.datetime | None = None,
 ) -> PriceVersion:
-    """A new version of a price; the version that is valid at `valid_from` ends there.
+    """Create a version of a price. The version that is valid at `valid_from` ends there.
 
-    `rates` is the stored form of rules/pricing.py; a model's name alone stands for its plain
-    charge. PriceRefused for unusable rates, for hours that overlap those of another price, and
-    when it would overlap a version that begins later.
+    `rates` is the stored form of pricing.py. A model's name alone means its plain charge. Raises
+    PriceRefused for invalid rates, for hours that overlap those of another price, and if the new
+    version would overlap a later one.
     """
     key = PriceKey(model) if isinstance(model, str) else model
     check_key(key)
@@ -152,12 +152,13 @@ def _refuse_shared_hours(key: PriceKey) -> None:
 
 
 def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
-    """An own plain price holds in every service tier and at every hour that has no own one."""
+    """End the catalogue's prices by service tier and by hour when a plain price of our own begins:
+    the plain price then applies to them."""
     if key.kind != PriceKind.CHARGE or not key.unconditional:
         return
     conditional = Q(service_tier__gt="") | Q(hours__gt="")
     prices = Price.objects.filter(conditional, model=key.model, kind=key.kind)
-    # By their ids: a join that the planner takes for empty was read in full for each version.
+    # By ids: with a join, the planner expected no rows and read the whole table per version.
     narrowed = PriceVersion.objects.filter(
         price__in=list(prices.values_list("id", flat=True)), source__startswith=CATALOGUE
     )
@@ -166,7 +167,7 @@ def _end_shipped_prices(key: PriceKey, valid_from: dt.datetime) -> None:
 
 
 def _key_fields(key: PriceKey) -> dict[str, str]:
-    """The key for the audit trail: what narrows nothing down is left out."""
+    """Return the key's fields for the audit log, without empty ones."""
     conditions = {name: value for name, value in key._asdict().items() if value}
     if key.kind == PriceKind.CHARGE:
         del conditions["kind"]
@@ -174,7 +175,7 @@ def _key_fields(key: PriceKey) -> dict[str, str]:
 
 
 def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None) -> PriceVersion:
-    """Move the instant at which a version ends; None for open-ended. PriceRefused on an overlap."""
+    """Move the end of a version; None leaves it open. Raises PriceRefused on an overlap."""
     with transaction.atomic():
         version.valid_to = valid_to
         try:
@@ -195,7 +196,7 @@ def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None)
 
 
 def remove_price(actor: Actor, version: PriceVersion) -> None:
-    """Remove a version that nothing was charged at; the caller knows that (I11)."""
+    """Remove a version. The caller must know that nothing was charged at it (I11)."""
     with transaction.atomic():
         key = key_of(version.price)
         audit.record(actor, None, "price.removed", version, **_key_fields(key), rates=version.rates)
@@ -208,10 +209,10 @@ def remove_price(actor: Actor, version: PriceVersion) -> None:
 
 
 def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> int:
-    """Make the catalogue's versions for every model that has no price yet; how many were made.
+    """Create the catalogue's versions for every model without a price. Return how many.
 
-    The catalogue is active at a fresh installation only: when versions of any catalogue are there,
-    nothing is done, because a newer catalogue is a proposal, not a price.
+    Only a fresh installation gets its prices this way. If any catalogue was loaded before, nothing
+    happens, because a newer catalogue is a proposal, not a price.
     """
     with transaction.atomic():
         if catalogue_loaded():
@@ -242,7 +243,7 @@ def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> i
 
 
 def source_of(row: CatalogueRow, catalogue: str) -> str:
-    """The source of a version that is made of a row: the catalogue, or where else it stands."""
+    """Return the source of a version that a row becomes: the catalogue, or the row's own source."""
     return f"{CATALOGUE} + {row.source}" if row.source else catalogue
 
 
@@ -252,26 +253,27 @@ def catalogue_loaded() -> bool:
 
 
 def catalogue_key(row: CatalogueRow) -> PriceKey:
-    """The price that a row of the catalogue is a version of."""
+    """Return the key of the price that a row of the catalogue belongs to."""
     return PriceKey(row.model, service_tier=row.service_tier, hours=row.hours)
 
 
 def key_of(price: Price | PriceProposal) -> PriceKey:
-    """What a stored price, or a proposal for one, is known by."""
+    """Return the key of a stored price or of a proposal."""
     return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
 
 
 def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") -> list[ListedPrice]:
-    """Every version of that kind, by key and time; of the named models only, when some are named.
+    """Return every version of that kind, by key and time. With `models`, only the versions of
+    these.
 
-    The plain price of a model comes before those of its service tiers and hours.
+    The plain price of a model comes before the prices of its service tiers and hours.
     """
     versions = PriceVersion.objects.filter(price__kind=kind).order_by(
         "price__model", "price__channel", "price__service_tier", "price__hours", "valid_from"
     )
     if models is not None:
         versions = versions.filter(price__model__in=list(models))
-    # Rows, for a list of thousands is read at every page of prices.
+    # Plain rows, not objects: every page of prices reads thousands.
     rows = versions.values_list(
         *(f"price__{name}" for name in PriceKey._fields),
         "price_id",

@@ -1,4 +1,4 @@
-"""What a request costs: quantities times rates, exact, rounded once.
+"""The charge of a request: quantities times rates, exact, rounded once.
 
     charge = Σ quantity × rate × multiplier
 
@@ -7,21 +7,21 @@ Rates are integers of nano per million units and the multiplier is in parts per 
 is one integer over 10¹² and no fraction is ever built on the way.
 
 Tiers. A tier is reached when *all* input tokens of the request, cached ones included, are strictly
-more than `input_over`. A reached tier lays its rates over those below it; a meter that it does not
-name keeps its rate. In a *whole* tier the entire request is priced so; in a *marginal* tier only
-what stands beyond the threshold: the input is counted in the order of the prompt (the cached prefix
-first, see METERS), and output comes after all input. A version's tiers share one mode.
+more than `input_over`. The rates of a reached tier replace those of lower tiers; a meter without a
+rate in the tier keeps its rate. A *whole* tier prices the entire request. A *marginal* tier only
+prices the tokens beyond its threshold: the input counts in the order of the prompt (the cached
+prefix first, see METERS), and output comes after all input. A version's tiers share one mode.
 
 A quantity on a meter without a rate is never free by accident: the result is Unpriced, and the
 caller quarantines the row (I14).
 
-Conditions. A version may carry rates for requests that are served in another way: at another speed,
-in another place, as a batch (dialects/usage/price_conditions.py lists the kinds). A condition
-either replaces rates or multiplies those of language-model tokens; `under` gives the version that
-holds.
+Conditions. A version may have other rates for requests that are served differently: at another
+speed, in another place, as a batch (dialects/usage/price_conditions.py lists the kinds). A
+condition either replaces rates or multiplies those of language-model tokens; `under` returns the
+version that applies.
 
-Parts. A request that several models or sampling steps answered is priced part by part, each at its
-own version, tiers by the part's own input; the sum of all parts is rounded once.
+Parts. A request that several models or sampling steps answered is priced part by part. Each part
+has its own version, and its own input decides its tier; the sum of all parts is rounded once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,11 +45,11 @@ Rates = Mapping[str, int]
 
 
 class PriceInvalid(ValueError):
-    """A stored price that cannot be used; the message names the place and what was expected."""
+    """A stored price is invalid; the message says where, and what was expected."""
 
 
 class CostLine(NamedTuple):
-    """One meter of a charge; a marginal tier gives one line for each side of its threshold."""
+    """One meter of a charge. A marginal tier gives one line for each side of its threshold."""
 
     meter: str
     quantity: int
@@ -59,7 +59,7 @@ class CostLine(NamedTuple):
 
     @property
     def amount_nano(self) -> Fraction:
-        """The exact, unrounded part of this line in nano."""
+        """Return the exact, unrounded amount of this line in nano."""
         return Fraction(
             self.quantity * self.rate_nano_per_million * self.multiplier_ppm * self.condition_ppm,
             _DENOMINATOR * PPM,
@@ -74,10 +74,10 @@ class CostLines(NamedTuple):
 
 
 class Unpriced(NamedTuple):
-    """No charge can be named (I14): the row is quarantined and its hold kept.
+    """The charge is unknown (I14): the row is quarantined and its hold kept.
 
     `reason` is "unpriced_meter" (`meters` have a quantity and no rate), "negative_quantity"
-    (`meters` came out below zero) or "out_of_range" (the sum does not fit 64 bits).
+    (`meters` have a quantity below zero) or "out_of_range" (the sum does not fit 64 bits).
     """
 
     reason: Literal["unpriced_meter", "negative_quantity", "out_of_range"]
@@ -86,7 +86,7 @@ class Unpriced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Rates that hold above `input_over` input tokens, fallbacks already filled in."""
+    """Rates that apply above `input_over` input tokens. Fallback rates are already filled in."""
 
     input_over: int
     rates: Rates
@@ -94,9 +94,9 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a version charges where `kind` is `value`: `rates` and `tiers` in the place of its own,
-    or its own with those of tokens multiplied. `source` and `date` say where it is published, and
-    when it was read there."""
+    """The prices of a version where `kind` is `value`: either its own `rates` and `tiers`, or the
+    version's with a multiplier for token rates. `source` and `date` say where the price is
+    published, and when it was read there."""
 
     kind: str
     value: str
@@ -110,12 +110,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class PriceVersion:
-    """The rates of one model in one span of time, ready for use; made by `from_stored`.
+    """The rates of one model in one span of time, ready for use; built by `from_stored`.
 
-    `rates` and every tier's rates are complete: lower tiers and fallback meters are already laid
-    in, so that pricing is one look-up per meter. `tiers` ascend. `multiplier_ppm` is the plan's, in
-    parts per million; it enters the exact sum, which is rounded once. `token_ppm` multiplies the
-    rates of tokens alone: conditions that hold.
+    The rates of the version and of every tier are complete: lower tiers and fallback meters are
+    filled in, so that pricing needs one look-up per meter. `tiers` ascend. `multiplier_ppm` is the
+    plan's multiplier in parts per million; it is part of the exact sum, which is rounded once.
+    `token_ppm` is the multiplier of conditions and applies to token rates only.
     """
 
     rates: Rates
@@ -129,8 +129,8 @@ class PriceVersion:
     )
 
     def dearest_of(self, meters: tuple[str, ...]) -> str:
-        """The meter that is the dearest in any tier; the first of equals. Remembered, for every
-        request asks the same."""
+        """Return the meter with the highest rate in any tier; the first of equal ones. The result
+        is cached, because every request needs it."""
         meter = self._dearest.get(meters)
         if meter is None:
             tables = (self.rates, *(tier.rates for tier in self.tiers))
@@ -139,12 +139,13 @@ class PriceVersion:
         return meter
 
     def multiplied(self, multiplier_ppm: int) -> "PriceVersion":
-        """The same rates for an organisation whose plan has this multiplier."""
+        """Return the same rates with a plan's multiplier."""
         return replace(self, multiplier_ppm=multiplier_ppm)
 
     def under(self, held: Mapping[str, str]) -> "PriceVersion | None":
-        """The version that holds where these conditions do, {kind: value}; one that it has no terms
-        for changes nothing. None where two of them would each replace the rates."""
+        """Return the version that applies under these conditions, {kind: value}. A condition that
+        the version has no prices for changes nothing. Return None if two conditions replace the
+        rates, or if the multipliers give no whole parts per million."""
         if not held or not self.conditions:
             return self
         version, replaced = self, False
@@ -168,7 +169,7 @@ class PriceVersion:
         return replace(version, conditions=())
 
     def stored(self) -> dict[str, object]:
-        """The rates as `from_stored` reads them, without conditions and multipliers."""
+        """Return the rates in the form of `from_stored`, without conditions and multipliers."""
         tiers = [
             {"input_over": tier.input_over, "mode": self.mode, "meters": dict(tier.rates)}
             for tier in self.tiers
@@ -176,12 +177,12 @@ class PriceVersion:
         return {"meters": dict(self.rates), "tiers": tiers}
 
     def has_terms_for(self, kind: str, value: str) -> bool:
-        """Return whether the version says what it charges where `kind` is `value`."""
+        """Return whether the version has prices where `kind` is `value`."""
         return any(one.kind == kind and one.value == value for one in self.conditions)
 
     def bound_under(self, asked: Mapping[str, str]) -> "PriceVersion":
-        """What a hold is sized by: nothing is dearer, whichever of the conditions that a request
-        asks for hold in the end."""
+        """Return the version that sizes a hold: it costs at least as much as the version under any
+        subset of the requested conditions."""
         kinds = [kind for kind in asked if self.has_terms_for(kind, asked[kind])]
         if not kinds:
             return self
@@ -192,8 +193,8 @@ class PriceVersion:
         return dearest([version for version in versions if version is not None])
 
     def visible_rates(self) -> Rates:
-        """The rates below the first tier with the plan's multiplier in them, for eyes: each is
-        rounded half-even to 1 nano per million units, which a charge never is."""
+        """Return the rates below the first tier with the plan's multiplier, for display. Each is
+        rounded half-even to 1 nano per million units; a charge never is."""
         if self.multiplier_ppm == PPM:
             return self.rates
         return {
@@ -212,9 +213,9 @@ class PriceVersion:
                  "source": "genai-prices 0.2.3", "date": "2026-11-24"},
                 {"kind": "inference_geo", "value": "us", "multiplier_ppm": 1100000, …}]}
 
-        `tiers` and `conditions` may be absent. The meters of a condition are laid over those of the
-        version; its tiers stand in the place of the version's. Raises PriceInvalid (MeterUnknown
-        for a name that is no meter).
+        `tiers` and `conditions` may be absent. The meters of a condition replace those of the
+        version one by one; its tiers replace all tiers of the version. Raises PriceInvalid, and
+        MeterUnknown for an unknown meter.
         """
         _refuse_unknown(stored, {"meters", "tiers", "conditions"}, "price")
         rates = _read_meters(stored.get("meters"), "meters")
@@ -224,10 +225,10 @@ class PriceVersion:
 
 
 def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
-    """The charge of `quantities` (meter: units, none of them counted twice) at `version`.
+    """Return the charge of `quantities` (meter: units, no unit counted twice) at `version`.
 
     Meters with a quantity of zero have no line. The total is in nano, rounded half-even once.
-    Never raises for what an upstream may report: that is Unpriced.
+    Whatever an upstream reports, this never raises: it returns Unpriced.
     """
     multiplier_ppm = version.multiplier_ppm
     if version.token_ppm != PPM:
@@ -239,7 +240,7 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
         rates = reached[-1].rates if reached else version.rates
     else:
         rates = version.rates
-    # The path of nearly every request: one integer sum, one division.
+    # Nearly every request takes this path: one integer sum, one division.
     total = 0
     lines = []
     for meter, quantity in quantities.items():
@@ -255,8 +256,8 @@ def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | U
 
 
 class StoredPart(NamedTuple):
-    """One part of a request as its record keeps it: what was used, by which model ("" for the one
-    that was asked), under which conditions, and the version that gives its price."""
+    """One part of a request, as stored in its record: the quantities, the model ("" for the
+    requested model), the conditions, and the version with its price."""
 
     meters: Mapping[str, int]
     version: PriceVersion
@@ -267,9 +268,10 @@ class StoredPart(NamedTuple):
 def stored_parts(
     pricing: Mapping[str, Any] | None, meters: Mapping[str, int], version: PriceVersion
 ) -> list[StoredPart]:
-    """What a record was charged for: its `meters` at its `version`, or the parts that it names.
+    """Return the charged parts of a record: its `meters` at its `version`, or the parts in
+    `pricing`.
 
-    Raises PriceInvalid where the version has no such terms.
+    Raises PriceInvalid if the version has no prices for a part's conditions.
     """
     rows = (pricing or {}).get("parts")
     if not rows:
@@ -295,7 +297,7 @@ def stored_parts(
 def price_parts(
     parts: Sequence[tuple[Mapping[str, int], PriceVersion]],
 ) -> CostLines | Unpriced:
-    """The charge of a request in parts: each at its own version, the sum of all rounded once."""
+    """Return the charge of a request in parts: each at its own version, the sum rounded once."""
     lines: list[CostLine] = []
     for quantities, version in parts:
         cost = price(quantities, replace(version, token_ppm=PPM))
@@ -325,7 +327,7 @@ def total_of_parts(
 
 
 def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
-    """`price(…).total_nano` without its lines, for who prices millions of rows."""
+    """`price(…).total_nano` without its lines, for callers that price millions of rows."""
     if version.token_ppm != PPM:
         cost = price_parts([(quantities, version)])
         return cost.total_nano if isinstance(cost, CostLines) else cost
@@ -353,10 +355,10 @@ def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpr
 
 
 def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
-    """How much less the cached input of `quantities` costs than the same tokens as plain input, in
-    nano, rounded half-even once; below 0 where cached input is the dearer one.
+    """Return how much less the cached input of `quantities` costs than the same tokens as plain
+    input, in nano, rounded half-even once. Below 0 if cached input costs more.
 
-    Each token stays where it is in the prompt, and so in its tier. 0 for what has no price.
+    Each token keeps its place in the prompt, and so its tier. Returns 0 without a price.
     """
     if PLAIN_OF.keys().isdisjoint(quantities):
         return 0
@@ -386,14 +388,15 @@ def saved_by_cache(quantities: Mapping[str, int], version: PriceVersion) -> int:
 
 
 def _cheaper(cached: Mapping[str, int], rates: Rates) -> int:
-    """By so much, in nano per million units times units, cached input is cheaper than plain one."""
+    """Return how much cheaper the cached input is than plain input, in nano per million units x
+    units."""
     plain = _plain_rates(rates)
     return sum(used * (plain[meter] - rates[meter]) for meter, used in cached.items()
                if meter in rates)  # fmt: skip
 
 
 def _plain_rates(rates: Rates) -> Rates:
-    """The same rates with cached input at those of plain input, where these are known."""
+    """Return the rates with cached input at the rate of plain input, if that is known."""
     plain = {meter: rates[of] for meter, of in PLAIN_OF.items() if of in rates and meter in rates}
     return {**rates, **plain}
 
@@ -408,10 +411,10 @@ def reached_tier(quantities: Mapping[str, int], version: PriceVersion) -> int:
 
 
 def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
-    """The most that any part of `quantities` can cost: what a hold must cover.
+    """Return the most that `quantities`, or any part of them, can cost: the size of a hold.
 
-    `quantities` are upper bounds. Every meter is priced at the dearest rate among the tiers that
-    the request could end in, for a tier may also be cheaper than what lies below it.
+    `quantities` are upper bounds. Every meter is priced at its highest rate among the tiers that
+    the request could reach, because a higher tier may also be cheaper.
     """
     if not version.tiers:
         return price(quantities, version)
@@ -430,10 +433,10 @@ def total_bound(quantities: Mapping[str, int], version: PriceVersion) -> int | U
 
 
 def dearest(versions: Sequence[PriceVersion]) -> PriceVersion:
-    """A version by whose `price_bound` nothing costs less than by any of `versions` (at least one).
+    """Return a version whose `price_bound` is at least that of each of `versions` (one or more).
 
-    For the hold of a request that may end at one of several prices. Its tiers stand wherever any
-    of the versions has one, each with the dearest rate that could hold there.
+    It sizes the hold of a request that may end at one of several prices. It has every tier of the
+    versions, each with the highest rate that could apply there.
     """
     if len(versions) == 1:
         return versions[0]
@@ -494,7 +497,7 @@ def _price_marginal(
         for floor, ceiling, rates in zip(floors, ceilings, bands, strict=True):
             inside = min(end, ceiling) - max(position, floor)
             if inside > 0:
-                # A meter that only the tier names has no rate for what stands beneath it.
+                # A meter that only the tier has is not charged below its threshold.
                 rate = rates.get(meter)
                 if rate is None:
                     return _unpriced_meters(quantities, rates)

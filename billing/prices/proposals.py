@@ -1,7 +1,7 @@
-"""Prices that are not in force yet: drafts written by hand, and what a newer catalogue changes.
+"""Prices that are not in force yet: drafts by people, and changes from newer catalogues and lists.
 
-Nothing applies by itself: a person accepts a proposal, and it becomes a price version. Where a rate
-falls by more than half, a second person must accept it too (docs/promises.md, "Operators and
+A person accepts a proposal, which then becomes a price version; nothing applies automatically. If a
+rate falls by more than half, a second person must accept it too (docs/promises.md, "Operators and
 audit").
 """
 
@@ -43,22 +43,22 @@ from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)
 _TOGETHER = dt.timedelta(hours=24)
-# A process whose clock is ahead, or that has not heard of it yet, may charge at it already.
+# A process with a fast clock, or with an old snapshot, may charge by it already.
 _BEFORE_START = dt.timedelta(minutes=1)
 DRAFT = "draft"
 """The source of a proposal that a person wrote."""
 Charges = Mapping[str, Sequence[ListedPrice]]
-"""What customers pay, and paid, by name or pattern."""
+"""Present and past prices for customers, by name or pattern."""
 
 
 class SecondPersonNeeded(PriceRefused):
-    """The proposal was accepted, and waits for another person to accept it too."""
+    """The proposal was accepted, and waits for a second person."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedProposal:
-    """One proposal as a list shows it; `changes` say rate by rate what it changes, `needs_two` that
-    a second person must accept it."""
+    """One proposal as a list shows it. `changes` has the changed rates; `needs_two` is true if a
+    second person must accept it."""
 
     row: PriceProposal
     key: PriceKey
@@ -67,19 +67,19 @@ class ListedProposal:
 
     @property
     def what(self) -> str:
-        """`added`, `changed` or `removed`."""
+        """Return `added`, `changed` or `removed`."""
         if self.row.rates is None:
             return "removed"
         return "changed" if self.row.replaces is not None else "added"
 
     @property
     def is_draft(self) -> bool:
-        """Whether a person wrote it; else a list says so."""
+        """Return whether a person wrote the proposal. Else it comes from a catalogue or list."""
         return self.row.source == DRAFT
 
 
 class Proposed(NamedTuple):
-    """What a newer catalogue came to: how many prices it adds, changes and has no more."""
+    """The number of prices that a newer catalogue adds, changes and removes."""
 
     added: int
     changed: int
@@ -87,10 +87,10 @@ class Proposed(NamedTuple):
 
 
 def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> Proposed:
-    """Proposals for whatever a catalogue says from now on otherwise than the prices in force.
+    """Create proposals for all differences between a catalogue's present prices and those in force.
 
-    Models with a price of one's own are left alone. The open proposals of an older catalogue go;
-    what was ignored of a catalogue of the same source is not proposed again.
+    Models with a custom price are skipped. Open proposals of older catalogues are deleted. A
+    proposal that was ignored is not made again for the same source.
     """
     now = clock.now()
     current = _prices_in_force(list_prices(), now)
@@ -148,13 +148,14 @@ def propose_list(
     listed_names: Collection[str] | None = None,
     ignored: Collection[str] = (),
 ) -> Proposed:
-    """Proposals for what a list, which need not name every model, says from now on otherwise than
-    the prices in force; of prices that came from this list, also that it has them no more.
+    """Create proposals for all differences between a price list and the prices in force. The list
+    need not have every model. A price that came from this list is proposed for removal if the list
+    no longer has it.
 
-    `listed_names` are all that the list names, also those whose prices cannot be carried over.
-    Models whose price comes from elsewhere than the shipped catalogue or this list are left alone,
-    and so are those that a name or pattern of `ignored` meets. The open proposals of the same list
-    go; what was ignored of it is not proposed again.
+    `listed_names` are all names of the list, also those whose prices cannot be converted. Models
+    with a price from elsewhere than the shipped catalogue or this list are skipped, and so are
+    those that a name or pattern of `ignored` matches. Open proposals of the same list are deleted.
+    A proposal that was ignored is not made again.
     """
     now, listed_names = clock.now(), rates if listed_names is None else listed_names
     current = _prices_in_force(list_prices(), now)
@@ -201,7 +202,7 @@ def propose_list(
 
 
 class UpstreamProposed(NamedTuple):
-    """What an upstream's prices came to, and how many of the proposals were not there before."""
+    """The changes that an upstream's prices bring, and how many of the proposals are new."""
 
     proposed: Proposed
     new: int
@@ -214,11 +215,11 @@ def propose_upstream(
     *,
     ended: Collection[PriceKey],
 ) -> UpstreamProposed:
-    """Proposals for what an upstream says otherwise than the prices in force; those of `ended` it
-    has no more, which ends the prices that came from it.
+    """Create proposals for all differences between an upstream's prices and those in force. The
+    upstream no longer has the prices of `ended`: if they came from it, their end is proposed.
 
-    The open proposals of the same source go, unless they stay the same; what was dismissed of it is
-    not proposed again.
+    Open proposals of the same source are deleted unless they are unchanged. A proposal that was
+    dismissed is not made again.
     """
     now = clock.now()
     current = _prices_in_force([*list_prices(), *list_prices(kind=PriceKind.COST)], now)
@@ -269,10 +270,11 @@ def draft_price(
     note: str = "",
     replaces: int | None = None,
 ) -> PriceProposal:
-    """Write a draft of a new version; others of the same price may stand beside it.
+    """Create a draft of a new version. A price may have several drafts.
 
-    `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged, and for a
-    beginning in the past; PriceStale when the version `replaces` is not the one that it is for.
+    With `valid_from` None the version begins when it is accepted. Raises PriceRefused for an
+    invalid price and for a beginning in the past; PriceStale if `replaces` is not the id of the
+    version that the draft replaces.
     """
     check_key(key)
     _refuse_past(key, valid_from, clock.now())
@@ -297,12 +299,12 @@ def accept(
     replacing: Collection[int] = (),
     replaces: int | None = None,
 ) -> list[PriceProposal]:
-    """Make versions of proposals, all or none; those that still wait for a second person.
+    """Turn proposals into versions, all or none. Return those that still wait for a second person.
 
-    A version that is planned for later stays, and the new one ends where it begins; one that is
-    planned for the same moment gives way only if its id is among `replacing`, or is `replaces`.
-    PriceRefused when one of the proposals cannot be, or is decided already; PriceStale when one
-    would take the place of another version than `replaces`.
+    A version planned for later stays, and the new one ends where it begins. A version planned for
+    the same moment is replaced only if its id is in `replacing` or is `replaces`. Raises
+    PriceRefused if a proposal is invalid or already decided; PriceStale if one would replace
+    another version than `replaces`.
     """
     now = clock.now()
     waiting: list[PriceProposal] = []
@@ -326,7 +328,7 @@ def accept(
 
 
 def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
-    """Put proposals away; how many were waiting."""
+    """Ignore proposals. Return how many of them were waiting."""
     with transaction.atomic():
         rows = list(
             PriceProposal.objects.select_for_update().filter(
@@ -340,10 +342,11 @@ def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
 
 
 def withdraw(actor: Actor, version: PriceVersion) -> None:
-    """Take back a version that has not begun: what it was to end holds on, until the next.
+    """Withdraw a version that has not begun. The version that it would have ended applies on, until
+    the next version.
 
-    PriceRefused when it has begun or is about to, and when another would then cut what is paid by
-    more than half, which nobody has asked a second person for.
+    Raises PriceRefused if the version has begun or is about to, and if another version would then
+    cut the price by more than half, which no second person has approved.
     """
     with transaction.atomic():
         Price.objects.select_for_update().filter(id=version.price_id).first()
@@ -362,7 +365,7 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
         remove_price(actor, draft)
         former = Q(price_id=draft.price_id)
         if not shipped and key.unconditional and key.kind == PriceKind.CHARGE:
-            # An own plain price ends what the shipped list narrows down.
+            # A plain price of our own has ended the catalogue's conditional prices.
             former |= Q(price__model=key.model, price__kind=key.kind, source__startswith=CATALOGUE)
         held = PriceVersion.objects.select_related("price").filter(former, valid_to=begins)
         for other in held.exclude(price__versions__valid_from=begins):
@@ -377,7 +380,8 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
 
 
 def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
-    """The proposals that wait, by price; only drafts or only those of catalogues, if told so."""
+    """Return the waiting proposals, by price. `drafts` True returns only drafts, False only the
+    others."""
     rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
     if drafts is not None:
         rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
@@ -386,14 +390,14 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
 
 
 def list_proposal(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
-    """A proposal with what it changes; `charges` as for `needs_two`."""
+    """Return a proposal with its changes. `charges` as for `needs_two`."""
     changes = rate_changes(row.replaces, row.rates)
     return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
 
 
 def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
-    """Return whether a rate that customers pay falls by more than half within 24 hours, or ends for
-    nothing. Who asks of many proposals gives all `charges`."""
+    """Return whether a rate that customers pay falls by more than half within 24 hours, or ends
+    without a replacement. Callers with many proposals pass all `charges`."""
     if row.kind != PriceKind.CHARGE:
         return False
     if charges is None:
@@ -405,7 +409,7 @@ def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
 
 
 def _deep_cuts(key: PriceKey) -> set[int]:
-    """The versions of a model to come that cut what is paid by more than half, by their ids."""
+    """Return the ids of a model's future versions that cut the price by more than half."""
     if key.kind != PriceKind.CHARGE:
         return set()
     charges, now = _charges_of(key.model), clock.now()
@@ -426,8 +430,8 @@ def _charges_of(model: str) -> Charges:
 
 
 def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
-    """What is paid at an instant where a price is to hold: itself, or the one in whose place it
-    comes: that of the whole day, in the plain tier, of a pattern."""
+    """Return the rates that apply at an instant in place of a price: its own, or those of the whole
+    day, of the plain tier, or of a pattern."""
     patterns = [name for name in charges if "*" in name and matches(name, own.model)]
     patterns.sort(key=lambda name: (-len(name), name))
     for name in (own.model, *patterns):
@@ -443,7 +447,7 @@ def _charges_by_name(prices: Iterable[ListedPrice]) -> Charges:
 
 
 def _recheck_proposal(row: PriceProposal, now: dt.datetime) -> None:
-    """Compare with the price that is in force by now: it may have changed since."""
+    """Compare the proposal with the price that is in force now, which may have changed since."""
     at = max(row.valid_from or now, now)
     there = _prices_in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
     replaces = None if there is None else there.rates
@@ -471,7 +475,8 @@ def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
 def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
     key, valid_from = key_of(row), row.valid_from or now
     there = PriceVersion.objects.filter(**_price_conditions(row))
-    # What the shipped list says from then on gives way, and so does what was seen to be replaced.
+    # The shipped list's later prices are replaced, and so is the planned version that was
+    # confirmed.
     there.filter(source__startswith=CATALOGUE, valid_from__gte=valid_from).delete()
     for version in there.filter(valid_from=valid_from).select_related("price"):
         remove_price(actor, version)
@@ -493,14 +498,16 @@ def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
 
 
 def planned_at(row: PriceProposal) -> PriceVersion | None:
-    """The planned version that begins when a proposal does, and that it would replace."""
+    """Return the planned version that begins at the same time as a proposal and would be
+    replaced."""
     return (
         _planned_versions(row).filter(valid_from=row.valid_from).first() if row.valid_from else None
     )
 
 
 def planned_after(row: PriceProposal, at: dt.datetime) -> PriceVersion | None:
-    """The planned version of the same price at which a proposal ends that begins at an instant."""
+    """Return the next planned version of the same price after an instant: the proposal ends
+    there."""
     return _planned_versions(row).filter(valid_from__gt=at).order_by("valid_from").first()
 
 
@@ -515,7 +522,7 @@ def _price_conditions(row: PriceProposal) -> dict[str, str]:
 
 
 def _refuse_past(key: PriceKey, valid_from: dt.datetime | None, now: dt.datetime) -> None:
-    # I11: what was charged stays; a draft that waited too long is no exception.
+    # I11: past charges stay. A draft that waited too long is refused, too.
     if valid_from is not None and valid_from < now:
         raise PriceRefused(
             gettext(

@@ -1,4 +1,4 @@
-"""What one set of rates changes against another, rate by rate."""
+"""The changed rates between two prices."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -11,11 +11,11 @@ _ORDER: Final = {name: place for place, name in enumerate(METERS)}
 
 
 class RateChange(NamedTuple):
-    """One rate: its meter, the tier that it stands in (None = below the first), before and after in
-    nano per million units; None = it has none. `permille` is the change in tenths of a percent,
-    rounded half-even; None where there was nothing, or nothing is left. `condition` is what it
-    holds under; a condition that multiplies all rates of tokens has no meter, and its multiplier in
-    parts per million."""
+    """One rate: its meter, its tier (None = below the first), and its values before and after in
+    nano per million units, or None. `permille` is the change in tenths of a percent, rounded
+    half-even; None without a value before or after. `condition` is the rate's condition. A
+    condition that multiplies all token rates has no meter; its values are multipliers in parts per
+    million."""
 
     meter: str
     input_over: int | None
@@ -33,7 +33,7 @@ class RateChange(NamedTuple):
 def rate_changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> tuple[RateChange, ...]:
-    """Every rate that differs between two stored forms of rules/pricing.py; None = no price."""
+    """Return every rate that differs between two stored forms of pricing.py; None = no price."""
     old, new = dict(_rates(before)), dict(_rates(after))
     return tuple(
         RateChange(place.meter, place.over, old.get(place), new.get(place), place.condition)
@@ -45,8 +45,8 @@ def rate_changes(
 def fell_by_more_than_half(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> bool:
-    """Return whether any rate falls to less than half of what it was, or ends: a price cut that
-    needs two persons. A first price is no cut."""
+    """Return whether any rate falls to less than half of its value, or ends. Such a price cut needs
+    two persons. A first price is not a cut."""
     if before is None:
         return False
     return any(
@@ -56,7 +56,7 @@ def fell_by_more_than_half(
 
 
 class _Place(NamedTuple):
-    """Where a rate stands in a price."""
+    """The place of a rate in a price."""
 
     condition: tuple[str, str] | None
     over: int | None

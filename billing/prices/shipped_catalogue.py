@@ -1,6 +1,7 @@
-"""The catalogue that the release ships: in force at a fresh installation, proposals afterwards.
+"""The catalogue of the release. A fresh installation uses its prices; later releases make
+proposals.
 
-It comes with the code; nothing is fetched (P24).
+It is part of the code; nothing is fetched (P24).
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from billing.prices.proposals import Proposed, propose_catalogue
 
 
 class Brought(NamedTuple):
-    """What the shipped catalogue came to: prices made at once, or proposals."""
+    """The result of loading the shipped catalogue: prices that were created, or proposals."""
 
     source: str
     made: int
@@ -25,11 +26,11 @@ NOTHING = Proposed(0, 0, 0)
 
 
 def load_shipped_catalogue(actor: Actor, *, again: bool = False) -> Brought:
-    """Load the shipped catalogue into an installation that has none; else propose what it changes.
+    """Load the shipped catalogue into an installation that has none; else propose its changes.
 
-    A catalogue of the same release is compared once, unless `again`.
+    A catalogue of the same release is compared only once, unless `again`.
     """
-    # The package brings an HTTP client along that no other process needs.
+    # The package imports an HTTP client that no other process needs.
     import genai_prices
     from genai_prices import data
 
@@ -44,7 +45,7 @@ def load_shipped_catalogue(actor: Actor, *, again: bool = False) -> Brought:
 
 
 def _is_known(source: str) -> bool:
-    """Return whether this catalogue was compared, and each price of our own with it."""
+    """Return whether this catalogue, and each price of our own, was already compared."""
     priced = Price.objects.filter(model__in=own_models()).values_list("model", flat=True)
     proposed = PriceProposal.objects.filter(model__in=own_models()).values_list("model", flat=True)
     if not own_models() <= {*priced, *proposed}:

@@ -1,19 +1,20 @@
-"""The prices that an upstream publishes for its customers, which are us: two forms of JSON.
+"""Read the prices that an upstream publishes for its customers, such as us: two forms of JSON.
 
-OpenRouter, and who words it so (`GET …/models`): USD per token, request or search, as decimals.
+OpenRouter, and upstreams with the same form (`GET …/models`): USD per token, request or search, as
+decimals.
 
     {"data": [{"id": "openai/gpt-5", "pricing": {"prompt": "0.00000125", …}}]}
 
-New API, and what descends from it or from One API (`GET /api/pricing`): ratios. A ratio of 1 is
-2 USD per million tokens, as its own page of prices has it, times the ratio of the customer's group.
+New API, and hubs that derive from it or from One API (`GET /api/pricing`): ratios. A ratio of 1 is
+2 USD per million tokens, as on its own page of prices, times the ratio of the customer's group.
 
     {"success": true, "group_ratio": {"default": 1}, "data": [{"model_name": "gpt-5",
      "quota_type": 0, "model_ratio": 0.625, "completion_ratio": 8, "enable_groups": ["default"]}]}
 
-Nothing is guessed. A model of which any price cannot be read, is in a member that nobody has
-classified, or is not exact in our unit, is not understood: it is named with the reason, and none
-of its prices are used. A price of 0 beside others means that the part has none of its own, as
-OpenRouter writes it; a model that costs nothing at all is for an operator to write.
+Nothing is guessed. A model is not understood if any of its prices cannot be read, is in an unknown
+member, or is not exact in our unit: it is listed with the reason, and none of its prices are used.
+In OpenRouter's form, a price of 0 beside others means that the part has no price of its own. A
+model that costs nothing at all must be priced by an operator.
 """
 
 import json
@@ -28,7 +29,7 @@ Form = Literal["models", "pricing"]
 """OpenRouter's list of models, or New API's list of prices."""
 
 MODELS_MAX: Final = 20_000
-"""Of so many models a list is read; a longer one is refused."""
+"""The most models of a list; a longer list is refused."""
 _UNIT_USD_MAX: Final = "0.01"
 _CALL_USD_MAX: Final = "1000"
 _NANO_PER_MILLION: Final = 10**9 * 10**6
@@ -51,11 +52,10 @@ _PER_TOKEN: Final[Mapping[str, tuple[str, ...]]] = {
     "audio_output": ("out_audio",),
 }
 _PER_ONE: Final[Mapping[str, str]] = {"request": "requests", "web_search": "searches"}
-# Known, and without a meter: a picture in a request, a part of the price that is given back, other
-# prices above some length.
+# Known members without a meter: pictures in a request, discounts, other prices above some length.
 _WITHOUT_METER: Final = frozenset({"image", "discount", "overrides"})
 
-# New API's members of a model (model/pricing.go, 2026-11) that say nothing of its price.
+# New API's members of a model (model/pricing.go, 2026-11) that do not affect its price.
 _NOT_PRICES: Final = frozenset(
     {
         "model_name", "description", "icon", "tags", "vendor_id", "owner_by", "enable_groups",
@@ -75,11 +75,11 @@ _ALL_GROUPS: Final = "all"
 
 
 class PricesInvalid(ValueError):
-    """The text publishes no prices that can be read; the message says why."""
+    """The text has no readable prices; the message says why."""
 
 
 class GroupNeeded(PricesInvalid):
-    """Prices depend on the group of our key, and none of these was named."""
+    """Prices depend on the group of our key, but no group, or an unknown one, was chosen."""
 
     def __init__(self, groups: tuple[str, ...]) -> None:
         super().__init__(f"choose the group of your key: {', '.join(groups)[:400]}")
@@ -94,7 +94,7 @@ ReasonCode = Literal[
 
 
 class Reason(NamedTuple):
-    """Why a model is not understood: the member that it is about, and what that says."""
+    """Why a model is not understood: the reason, the member, and the member's value."""
 
     code: ReasonCode
     member: str = ""
@@ -102,9 +102,9 @@ class Reason(NamedTuple):
 
 
 class UpstreamPrices(NamedTuple):
-    """`rates` by the upstream's name of a model, in the stored form of rules/pricing.py;
-    `not_understood` says of others why. `unknown` are members that nobody has classified, with the
-    number of models that have them. `groups` are those to choose from, where there are any."""
+    """`rates` by the upstream's model name, in the stored form of pricing.py. `not_understood`
+    gives the reason for the other models. `unknown` are unknown members with the number of models
+    that have them. `groups` are the groups to choose from, if any."""
 
     form: Form
     rates: dict[str, dict[str, Any]]
@@ -114,7 +114,7 @@ class UpstreamPrices(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """All models that the list names."""
+        """Return all models of the list."""
         return {*self.rates, *self.not_understood}
 
 
@@ -127,11 +127,11 @@ class _NotUnderstood(Exception):
 
 
 class _Twice(dict[str, Any]):
-    """An object that has a member twice, so that two readers may understand it differently."""
+    """A JSON object with a duplicate member, which two readers may understand differently."""
 
 
 def read_upstream_prices(text: bytes, group: str = "") -> UpstreamPrices:
-    """The prices of a list in either form; `group` is that of our key at a New API. Raises
+    """Return the prices of a list in either form. `group` is our key's group at a New API. Raises
     PricesInvalid."""
     try:
         document = json.loads(
@@ -275,7 +275,8 @@ def _rates_from_ratios(
 def _iterate_named(
     entries: list[Any], member: str, result: UpstreamPrices
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The models by their names; those that cannot be told apart are not understood."""
+    """Yield the models with their names. Models with a missing or duplicate name are not
+    understood."""
     names = Counter(
         entry[member]
         for entry in entries
@@ -301,7 +302,7 @@ def _check_meters(meters: dict[str, int]) -> dict[str, Any]:
 
 
 def _is_nothing(value: Any) -> bool:
-    """Return whether a member says that there is no such price: it is absent, empty or zero."""
+    """Return whether a member means "no such price": it is absent, empty or zero."""
     if value is None or value in ("", [], {}):
         return True
     try:
@@ -311,7 +312,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _number(member: str, value: Any) -> Fraction:
-    """A number, as JSON's or as a text, exact."""
+    """Return a JSON number, or a number in a text, exactly."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise _NotUnderstood("no_number", member, json.dumps(value, default=str))
     text = str(value)
@@ -321,7 +322,7 @@ def _number(member: str, value: Any) -> Fraction:
 
 
 def _nano(member: str, usd: Fraction, most: str) -> int:
-    """USD of one unit as nano per million units."""
+    """Return USD per unit as nano per million units."""
     if usd < 0:
         raise _NotUnderstood("below_zero", member)
     if usd > Fraction(most):
@@ -333,7 +334,7 @@ def _nano(member: str, usd: Fraction, most: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """A text of the upstream as it can be shown and kept."""
+    """Return the upstream's text shortened and safe to show and store."""
     printable = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )

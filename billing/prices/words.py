@@ -1,4 +1,4 @@
-"""Meters and rates as people read them: names, exact decimals with the unit that they are for."""
+"""Meters and rates as people read them: names, and exact decimals with their unit."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -67,10 +67,10 @@ _UNITS: Final[Mapping[str, Promise]] = {
     "search": pgettext_lazy("unit of a rate", "search"),
     "session": pgettext_lazy("unit of a rate", "session"),
 }
-# Nano per million units times parts per million, as USD for one unit of the word above: per million
-# tokens or characters, per 1,000 ms, per one of anything else.
+# Digits after the point of a rate (nano per million units x parts per million) in USD per unit: per
+# million tokens or characters, per 1,000 ms, per one of anything else.
 _DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "ms": 18}
-# What people look for first; then the order of the meters.
+# The meters that people look for first; the others follow in the order of the meters.
 _FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 _ORDER: Final = {
     name: place
@@ -80,9 +80,9 @@ _ORDER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RateDisplay:
-    """One rate of a price, and the tier that it stands in.
+    """One rate of a price, and its tier.
 
-    A book has thousands and a page shows a few: its words are made only when they are read.
+    A price book has thousands of rates and a page shows a few, so texts are made on access.
     """
 
     meter: str
@@ -107,47 +107,47 @@ class RateDisplay:
 
     @property
     def price(self) -> str:
-        """`$0.10`, where the unit stands above or below the figures."""
+        """Return `$0.10`, for tables that show the unit elsewhere."""
         return _price_text(self.meter, self.rate, self.multiplier_ppm)
 
 
 def meter_name(meter: str) -> str:
-    """A meter in the page's language, its variant behind it: `Images (1024,standard)`."""
+    """Return a meter in the page's language, with its variant: `Images (1024,standard)`."""
     plain, _, variant = meter.partition("[")
     name = str(METER_NAMES.get(plain, plain))
     return f"{name} ({variant.rstrip(']')})" if variant else name
 
 
 def unit_word(meter: str) -> str:
-    """What a rate of this meter is for: `1M`, `image`."""
+    """Return the unit of this meter's rates: `1M`, `image`."""
     row = _find(meter)
     return str(_UNITS[row.unit]) if row else ""
 
 
 def multiplier_words(multipliers: Iterable[Multiplier]) -> str:
-    """What a subscription multiplies prices by: ``gpt-5* × 0.8, o3 × 2``."""
+    """Return a subscription's multipliers: ``gpt-5* × 0.8, o3 × 2``."""
     return ", ".join(f"{one.pattern} × {format_multiplier(one.ppm)}" for one in multipliers)
 
 
 def markup_words(ppm: int) -> str:
-    """What a multiplier adds to prices: ``+7%``, ``−10%``, ``0%``."""
+    """Return the markup of a multiplier: ``+7%``, ``−10%``, ``0%``."""
     percent = format_markup(ppm)
     sign = "+" if ppm > PPM else ""
     return f"{sign}{percent}%".replace("-", "\N{MINUS SIGN}")
 
 
 def marked_up(ppm: int, usd: int) -> str:
-    """Whole dollars with a multiplier, exactly: ``$10.70``."""
+    """Return whole dollars with a multiplier, exactly: ``$10.70``."""
     return money_symbol() + format_price(usd * ppm, 6)
 
 
 def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
-    """The rate for one such unit, in USD, exact, with the plan's multiplier in it."""
+    """Return the exact rate per unit in USD, with the plan's multiplier."""
     return format_scaled(rate * multiplier_ppm, _digits(meter))
 
 
 def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
-    """`$0.10 / 1M`: the exact rate, with two decimals at least, its currency and its unit."""
+    """Return `$0.10 / 1M`: the exact rate with at least two decimals, its currency and its unit."""
     return f"{_price_text(meter, rate, multiplier_ppm)} / {unit_word(meter)}"
 
 
@@ -161,7 +161,7 @@ def _digits(meter: str) -> int:
 
 
 def display_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateDisplay]:
-    """Every stated rate of a stored price, tier by tier, in the order of the meters."""
+    """Return every rate of a stored price, tier by tier, in the order of the meters."""
     rates = list(_display_meters(stored["meters"], None, "", multiplier_ppm))
     for tier in stored.get("tiers") or ():
         mode = tier.get("mode", "whole")
@@ -170,7 +170,8 @@ def display_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[
 
 
 def display_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateDisplay]:
-    """Every rate that a condition of a stored price has; one that multiplies has no meter."""
+    """Return every rate of a stored price's conditions. A condition with a multiplier has no
+    meter."""
     condition_rates: list[RateDisplay] = []
     for one in stored.get("conditions") or ():
         held = (one["kind"], one["value"])
@@ -183,18 +184,18 @@ def display_conditions(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> 
 
 
 def condition_words(kind: str, value: str) -> str:
-    """A condition of a price in words: `fast mode`."""
+    """Return a condition of a price in words: `fast mode`."""
     known = _CONDITIONS.get((kind, value))
     return str(known) if known else f"{kind} {value}"
 
 
 def condition_kind_name(kind: str) -> str:
-    """What a condition is about, in words."""
+    """Return the name of a kind of condition."""
     return str(_CONDITION_KINDS[kind])
 
 
 def condition_text(service_tier: str, hours: str, channel: str = "") -> str:
-    """What narrows a price down, in words; "" for the plain one."""
+    """Return a price's channel, service tier and hours in words; "" for a plain price."""
     parts = []
     if channel:
         parts.append(gettext("channel %(name)s") % {"name": channel})
@@ -206,7 +207,7 @@ def condition_text(service_tier: str, hours: str, channel: str = "") -> str:
 
 
 def source_name(price: ListedPrice) -> str:
-    """Where a price comes from, in words."""
+    """Return the origin of a price in words."""
     return gettext("Price list") if price.from_catalogue else gettext("Custom")
 
 
@@ -218,12 +219,13 @@ def _display_meters(
 
 
 def meter_names() -> tuple[str, ...]:
-    """Every meter in the order of pages."""
+    """Return every meter in the order of pages."""
     return tuple(_ORDER)
 
 
 def meter_place(meter: str) -> int:
-    """Where a meter stands in that order, variants with their plain name."""
+    """Return a meter's position in the order of pages. Variants have the position of their plain
+    name."""
     return _ORDER.get(meter.split("[")[0], len(_ORDER))
 
 

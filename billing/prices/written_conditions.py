@@ -1,5 +1,5 @@
-"""The conditions of a price as files, the API and forms write them: rates and multipliers as exact
-decimals. The stored form is that of rules/pricing.py."""
+"""The conditions of a price in files, the API and forms, with rates and multipliers as exact
+decimals. The stored form is that of pricing.py."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ Written = dict[str, Any]
 def write_conditions(
     stored: Mapping[str, Any], write: Callable[[Mapping[str, int]], dict[str, str]]
 ) -> list[Written]:
-    """The conditions of a stored price; `write` gives the written form of its rates."""
+    """Return the written form of a stored price's conditions; `write` converts their rates."""
     return [
         {
             "kind": one["kind"],
@@ -31,8 +31,8 @@ def write_conditions(
 def read_conditions(
     written: Iterable[Mapping[str, Any]], read: Callable[[dict[str, str]], dict[str, int]]
 ) -> list[Written]:
-    """The stored form of written conditions; `read` reads their rates, and raises what is wrong
-    with one. Raises MoneyInvalid for a multiplier that is none."""
+    """Return the stored form of written conditions. `read` converts their rates and may raise.
+    Raises MoneyInvalid for an invalid multiplier."""
     return [
         {
             "kind": one["kind"],

@@ -1,4 +1,4 @@
-"""Which value of a safeguard is stricter, and which values there are."""
+"""The valid values of safeguards, and which of two values is stricter."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ def is_relaxed(name: str, before: int, after: int) -> bool:
     """Return whether the second value protects less than the first."""
     if name == "credit_limit":
         return after > before
-    # 0 days keep events for ever.
+    # 0 days means that events are kept for ever.
     return after != 0 and (before == 0 or after < before)
 
 

@@ -1,8 +1,8 @@
-"""Settings that protect the installation from a single operator: one can make them stricter, and
-only two can relax them. Who could relax one alone would need nobody for what it guards against.
+"""Settings that protect the installation from a single operator: one operator can make them
+stricter, and only two can relax them.
 
-The environment wins: it is changed by whoever owns the machine. A value of one organisation is its
-own, whatever the value for all is.
+A value in the environment takes precedence, because only the owner of the machine can change it. An
+organisation's own value applies to it, whatever the value for all is.
 """
 
 from typing import Final
@@ -31,8 +31,7 @@ VARIABLES: Final = {
 
 
 def credit_limit_nano(organisation: Organisation | None = None) -> int:
-    """Return how much one operator may credit to an organisation in 24 hours without a second
-    one."""
+    """Return the amount that one operator may credit to an organisation in 24 hours alone."""
     return _value_in_force(SafeguardName.CREDIT_LIMIT, organisation)
 
 
@@ -47,22 +46,22 @@ def set_by_environment(name: str) -> bool:
 
 
 def all_safeguards(actor: Actor) -> QuerySet[Safeguard]:
-    """Every value that was set or proposed, for operators."""
+    """Return every safeguard with a set or proposed value, for operators."""
     require(actor, "credits.read")
     rows = Safeguard.objects.select_related("organisation", "proposed_by")
     return rows.order_by("name", "organisation__name")
 
 
 def access_safeguard(actor: Actor, id: str) -> Safeguard:
-    """Return one by its id. Raises Http404."""
+    """Return a safeguard by its id. Raises Http404."""
     return get_by_id(all_safeguards(actor), parse_number(id))
 
 
 def set_safeguard(
     actor: Actor, name: str, value: int, organisation: Organisation | None = None
 ) -> Safeguard:
-    """Set a value that is stricter; propose one that is not, for another operator to approve.
-    Raises Refused."""
+    """Set a stricter value, or propose another value for a second operator to approve. Raises
+    Refused."""
     if organisation is None and set_by_environment(name):
         text = gettext("Set by %(variable)s in the environment.")
         raise Refused("value", text % {"variable": VARIABLES[SafeguardName(name)]})
@@ -89,19 +88,19 @@ def set_safeguard(
 
 
 def approve_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
-    """Set what another operator has proposed. Raises Refused."""
+    """Set the value that another operator has proposed. Raises Refused."""
     return _decide(actor, row, approve=True)
 
 
 def reject_safeguard(actor: Actor, row: Safeguard) -> Safeguard:
-    """Drop a proposal; whoever made it withdraws it this way. Raises Refused."""
+    """Drop a proposal. The operator who made it withdraws it this way. Raises Refused."""
     return _decide(actor, row, approve=False)
 
 
 def _decide(actor: Actor, row: Safeguard, *, approve: bool) -> Safeguard:
     with transaction.atomic():
         locked = Safeguard.objects.select_for_update(of=("self",)).get(pk=row.pk)
-        # Who approves has seen this value, and no other that was proposed since.
+        # The approver has seen this value; a value that was proposed since is not approved.
         if locked.proposed is None or locked.proposed != row.proposed:
             raise Refused("value", gettext("This was already decided."))
         if approve and (actor.user is None or actor.user.pk == locked.proposed_by_id):
@@ -117,7 +116,7 @@ def _decide(actor: Actor, row: Safeguard, *, approve: bool) -> Safeguard:
 
 
 def format_value(name: str, value: int) -> str:
-    """Return a value as the API and the audit log have it: USD, or days."""
+    """Return a value as in the API and the audit log: USD, or days."""
     return format_usd(value) if name == SafeguardName.CREDIT_LIMIT else str(value)
 
 

@@ -31,7 +31,7 @@ _recent_sign_in_required = recent_sign_in_required(
 
 
 class CreditLimitForm(forms.Form):
-    """What one operator credits alone."""
+    """The amount that one operator may credit alone."""
 
     organisation = forms.ModelChoiceField(
         queryset=Organisation.objects.none(),

@@ -1,8 +1,8 @@
-"""Cutting off the oldest part of the trail, and looking at what is left.
+"""Delete the oldest part of the trail, and check the rest.
 
-A part is cut at the end of a seal, together with the seals over it, once they are seen to hold:
-what was edited before is told, and not cut. A signed cut says where the chain begins from then on.
-The trigger that guards the trail lets go what lies before it, and nothing else.
+A cut is at the end of a seal. It deletes the events with the seals over them, after these seals
+were checked: events that were edited before are reported, not deleted. A signed cut records where
+the chain begins from then on. The trail's trigger only allows deletions before the cut.
 """
 
 import datetime as dt
@@ -22,15 +22,15 @@ _TRAIL: Final = SealKind.TRAIL
 
 
 class TrailBroken(Exception):
-    """The chain of the trail does not hold."""
+    """The chain of the trail's seals is broken."""
 
     def __init__(self, broken: list[Broken]) -> None:
         super().__init__("; ".join(f"seal {one.seal_id}: {one.problem}" for one in broken))
 
 
 def cut_trail(key: bytes) -> int:
-    """Cut off the events that are older than the installation keeps; how many. Raises TrailBroken
-    where their chain does not hold."""
+    """Delete the events that are older than the retention time. Return how many. Raises TrailBroken
+    if their chain is broken."""
     days = audit_retention_days()
     if not days:
         return 0
@@ -38,9 +38,10 @@ def cut_trail(key: bytes) -> int:
 
 
 def cut_trail_before(key: bytes, edge: dt.datetime) -> int:
-    """Cut off the events of the seals that end by an instant; how many. Raises TrailBroken."""
+    """Delete the events of the seals that end at or before an instant. Return how many. Raises
+    TrailBroken."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # No seal is made meanwhile.
+        # The lock prevents new seals meanwhile.
         cursor.execute(LOCK)
         last = Seal.objects.filter(kind=_TRAIL, to_at__lte=edge).order_by("-id").first()
         if last is None:
@@ -65,8 +66,7 @@ def cut_trail_before(key: bytes, edge: dt.datetime) -> int:
 
 
 def check_trail(key: bytes) -> None:
-    """Look at the whole chain and keep what is found, for the page of the trail. Raises
-    TrailBroken."""
+    """Check the whole chain and store the result for the audit page. Raises TrailBroken."""
     with connection.cursor() as cursor:
         broken = broken_chain(cursor, key, _TRAIL)
     last = Seal.objects.filter(kind=_TRAIL).order_by("-id").first()

@@ -1,9 +1,8 @@
-"""Taking an erased person out of rows that are sealed: the audit log and the ledger
-(docs/adr/0022).
+"""Remove an erased person from sealed rows: the audit log and the ledger (docs/adr/0022).
 
-A seal is looked at first. One that holds vouches for what its rows are afterwards; one that does
-not stays as it is, so that what was found before is found afterwards. Each seal has a transaction
-of its own, and what is rewritten already is left out: who is interrupted begins again.
+Each seal is checked first. A valid seal then covers its rewritten rows; a broken seal stays as it
+is, so that it is still found to be broken. Each seal has its own transaction, and rewritten rows
+are skipped, so an interrupted run can start again.
 """
 
 import datetime as dt
@@ -20,11 +19,11 @@ from billing.models import Seal, SealKind
 from billing.seals.seals import LOCK, read_sealed, seal_rewritten
 
 OPEN: Final = "SELECT set_config('weir.erasure', %s, true)"
-"""Lets the current transaction rewrite texts of what is written once, for an erasure under way."""
+"""Lets the current transaction rewrite texts in write-once rows, for a running erasure."""
 
 
 class _Row(NamedTuple):
-    """A sealed row with something of the person, and the statement that takes it out."""
+    """A sealed row that mentions the person, and the statement that removes the person."""
 
     at: dt.datetime
     text: str
@@ -32,7 +31,7 @@ class _Row(NamedTuple):
 
 
 def rewrite_sealed(erasure: Erasure, traces: Traces, key: bytes) -> int:
-    """Take the person out of all sealed rows; how many rows were rewritten."""
+    """Remove the person from all sealed rows. Return how many rows were rewritten."""
     return sum(
         _rewrite(erasure, key, kind, rows)
         for kind, rows in (
@@ -48,7 +47,7 @@ def _rewrite(erasure: Erasure, key: bytes, kind: str, rows: list[_Row]) -> int:
     while rest:
         first = rest[0].at
         with transaction.atomic(), connection.cursor() as cursor:
-            # No seal is made or cut meanwhile.
+            # The lock prevents new seals and cuts meanwhile.
             cursor.execute(LOCK)
             cursor.execute(OPEN, [str(erasure.pk)])
             seal = Seal.objects.filter(kind=kind, from_at__lte=first, to_at__gt=first).first()
@@ -64,7 +63,7 @@ def _rewrite(erasure: Erasure, key: bytes, kind: str, rows: list[_Row]) -> int:
 
 
 def _next_seal(kind: str, after: dt.datetime) -> dt.datetime | None:
-    """Where the next seal begins behind rows that no seal covers."""
+    """Return where the next seal begins after rows that no seal covers."""
     later = Seal.objects.filter(kind=kind, from_at__gt=after).order_by("from_at").first()
     return later.from_at if later else None
 
@@ -106,7 +105,7 @@ def _parameters(erasure: Erasure, traces: Traces) -> dict[str, Any]:
 
 
 _HERE: Final = "(organisation_id IS NULL OR organisation_id = ANY(%(organisations)s::uuid[]))"
-# An event of nobody's about a person is that person's: signing up, or a link that was followed.
+# An event about a person without an actor belongs to that person: a sign-up, or an opened link.
 _OWN: Final = """(actor_user_id = %(user)s OR (actor_user_id IS NULL AND actor_key IS NULL
         AND object_type = 'user' AND object_id = %(user)s::text))"""
 _ABOUT: Final = f"({_OWN} OR object_type || ':' || object_id = ANY(%(objects)s::text[]))"

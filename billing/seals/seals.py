@@ -1,22 +1,22 @@
-"""Seals over what is written once, the ledger and the trail: an edit, a removal, another order or a
-cut end is found by whoever computes them again (P22).
+"""Seals over rows that are written once, in the ledger and the trail. Computing them again finds
+every edit, deletion, reordering and missing end (P22).
 
-A seal covers all rows of a span of time, from the end of the seal before it. Its code is an HMAC
-over that seal's code and its own span, number of rows and digest, under a key that is not in the
-database. They are made beside the traffic: a span is sealed once no transaction runs that could
-still write into it. However much there is to seal or to look at again, no statement and no
-transaction of it is over more than a bounded number of rows.
+A seal covers all rows of a span of time, from the end of the previous seal. Its code is an HMAC
+over the previous seal's code and its own span, number of rows and digest, with a key that is not in
+the database. Seals are made apart from requests: a span is sealed once no running transaction can
+still write into it. Statements and transactions handle a bounded number of rows, however many there
+are.
 
-The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the third
-know of no posting that holds its own lines, for none did then; those of the second do not know from
-where an event of the trail came either; those of the first have each backslash halved as well, and
-cover no row in which one stands for anything but itself.
+The digest covers the rows as JSON in UTF-8. The form of a seal says which columns it covers. The
+third form has no postings with lines of their own, which did not exist then. The second form also
+lacks the origin of the trail's events. The first form also has each backslash halved, and covers no
+row with a backslash that is not itself text.
 
-The oldest rows may be cut off, at the end of a seal and together with the seals over them
-(billing/seals/cuts.py): the chain then begins where a signed cut says.
+The oldest rows may be deleted at the end of a seal, together with the seals over them
+(billing/seals/cuts.py). The chain then begins at a signed cut.
 
-Where a person was erased (billing/seals/rewrites.py), a seal keeps its code, on which the next one
-stands, and has the digest of what its rows are since, with our signature over both.
+After an erasure (billing/seals/rewrites.py) a seal keeps its code, on which the next seal builds.
+It gets the digest of its new rows, and our signature of both.
 """
 
 import datetime as dt
@@ -33,20 +33,20 @@ from billing.seals.spans import BEGINNING, Cursor, spans
 from lib.database.postgres_tools import BACKUP_NAME
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(8113072026)"
-"""Whoever holds it, until its transaction ends, is the only one to make, cut or rewrite seals."""
-# What one seal covers at most; and what is read at a time, as one text of some megabytes.
+"""The lock for making, cutting and rewriting seals, held until the transaction ends."""
+# The most rows of one seal; and the rows that are read at a time, as a text of some megabytes.
 _SEALED_ROWS: Final = 100_000
 _READ_ROWS: Final = 10_000
-# A part of the chain has no more seals than this, of however few rows.
+# The most seals of a part of the chain, however few rows they have.
 _PART_SEALS: Final = 200
-# The job has another run in a minute.
+# The job runs again within a minute.
 _RUN_S: Final = 40
-# A quiet installation is sealed as well, so that an end that was cut off is missed.
+# A quiet installation is sealed too, so that a deleted end is noticed.
 _QUIET: Final = dt.timedelta(hours=1)
 _FRESH: Final = dt.timedelta(hours=3)
-# A transaction may hold a span open for a while; rows that stay unsealed longer prove nothing.
+# A long transaction may delay a seal. Rows that stay unsealed longer are reported.
 _UNSEALED: Final = dt.timedelta(minutes=10)
-# What stands before all else that is signed: of new seals, and of those that were made before.
+# The prefix of everything that is signed: for new seals, and for those of older forms.
 _FORM: Final = b"4|"
 _THIRD_FORM: Final = b"3|"
 _SECOND_FORM: Final = b"2|"
@@ -61,11 +61,11 @@ _REWRITTEN_FORM: Final = b"rewritten|"
 
 
 Sealed = tuple[bytes, str, dt.datetime, dt.datetime, int, bytes]
-"""What a code is over: the code before it, the kind, the span, the number of rows, the digest."""
+"""What a code signs: the previous code, the kind, the span, the number of rows, the digest."""
 
 
 class Broken(NamedTuple):
-    """A seal that does not hold, and why."""
+    """A broken seal, and the reason."""
 
     kind: str
     seal_id: int
@@ -73,14 +73,14 @@ class Broken(NamedTuple):
 
 
 class SealsBehind(Exception):
-    """Rows stay unsealed: an edit of them would not be found."""
+    """Rows were not sealed in time: an edit of them would not be found."""
 
 
 def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
-    """Seal what can be sealed by now, or by `until`; how many seals were made.
+    """Make all seals that are possible now, or up to `until`. Return how many.
 
-    One process works, others find it done. Raises SealsBehind when rows stay unsealed
-    nevertheless.
+    Only one process works; the others find nothing to do. Raises SealsBehind if rows should have
+    been sealed and were not.
     """
     count = sum(_seal_kind(kind, key, until) for kind in SealKind.values)
     with connection.cursor() as cursor:
@@ -91,7 +91,7 @@ def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
 
 
 def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
-    """Seal one span after the other, each in a transaction of its own; how many."""
+    """Seal one span after the other, each in its own transaction. Return how many."""
     count, began = 0, time.monotonic()
     with connection.cursor() as cursor:
         settled_at, _ = horizon(cursor)
@@ -106,7 +106,7 @@ def _seal_kind(kind: str, key: bytes, until: dt.datetime | None) -> int:
 
 
 def find_unsealed(cursor: Cursor) -> list[Broken]:
-    """The kinds with rows that should have been sealed by now and are not."""
+    """Return the kinds with rows that should have been sealed by now."""
     broken: list[Broken] = []
     for kind in SealKind.values:
         cursor.execute(_OLDEST_UNSEALED[kind], {"within": _UNSEALED})
@@ -117,7 +117,7 @@ def find_unsealed(cursor: Cursor) -> list[Broken]:
 
 
 def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
-    """Every seal that does not hold any more, and the end if it is missing."""
+    """Return every broken seal, and the end of the chain if it is missing."""
     broken: list[Broken] = []
     for kind in SealKind.values:
         broken += broken_chain(cursor, key, kind)
@@ -127,7 +127,7 @@ def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
 def broken_chain(
     cursor: Cursor, key: bytes, kind: str, before: dt.datetime | None = None
 ) -> list[Broken]:
-    """The same of one kind; of seals that end by an instant where one is given."""
+    """Return the broken seals of one kind. `before` limits them to seals that end by an instant."""
     stands_on, broken = _beginning(cursor, key, kind)
     cursor.execute(_SEALS, {"kind": kind, "before": before, "after": 0, "limit": None})
     for seal in cursor.fetchall():
@@ -139,8 +139,8 @@ def broken_chain(
 def broken_part(
     cursor: Cursor, key: bytes, kind: str, after_id: int, rows_max: int
 ) -> tuple[list[Broken], int | None]:
-    """The seals after that of an id that do not hold, until so many rows were read; and the id of
-    the last seal that was looked at, None at the end of the chain."""
+    """Return the broken seals after the seal `after_id`, until `rows_max` rows were read, and the
+    id of the last checked seal, None at the end of the chain."""
     broken: list[Broken] = []
     cursor.execute(_SEAL, {"kind": kind, "id": after_id})
     known = [(bytes(code), to_at) for code, to_at in cursor.fetchall()]
@@ -167,7 +167,7 @@ def broken_part(
 def _broken_seal(
     cursor: Cursor, key: bytes, kind: str, stands_on: tuple[bytes, dt.datetime], seal: Any
 ) -> list[Broken]:
-    """What is wrong with one seal, which stands on the code and the end of the one before it."""
+    """Return the faults of one seal. `stands_on` is the code and the end of the previous seal."""
     id, from_at, to_at, rows, digest, stored, number, rewritten = seal
     (code, until), broken = stands_on, []
     if from_at != until:
@@ -192,12 +192,12 @@ def _missing_end(cursor: Cursor, kind: str, until: dt.datetime) -> list[Broken]:
 
 
 def sign_rewritten(key: bytes, sealed: Sealed, code: bytes) -> bytes:
-    """The signature of a seal whose rows were rewritten; `code` is the seal's own."""
+    """Return the signature of a seal whose rows were rewritten. `code` is the seal's own code."""
     return _code(key, _REWRITTEN_FORM + code + b"|", *sealed)
 
 
 def read_sealed(cursor: Cursor, key: bytes, seal: Seal) -> Sealed | None:
-    """What a seal covers, if its rows are as they were sealed; None where they are not."""
+    """Return the sealed data if the seal's rows are unchanged, else None."""
     sealed = _read_sealed(seal)
     rewritten = None if seal.rewritten is None else bytes(seal.rewritten)
     form = _form_of(key, sealed, bytes(seal.code), seal.form, rewritten)
@@ -207,8 +207,8 @@ def read_sealed(cursor: Cursor, key: bytes, seal: Seal) -> Sealed | None:
 
 
 def seal_rewritten(cursor: Cursor, key: bytes, seal: Seal, sealed: Sealed) -> None:
-    """Let a seal that held vouch for its rows as they are now: an erasure has rewritten them. In
-    the caller's transaction, which holds the lock of the seals."""
+    """Sign a valid seal's rows again after an erasure has rewritten them. Runs in the caller's
+    transaction, which holds the lock of the seals."""
     rows, digest = _digest(cursor, seal.kind, seal.from_at, seal.to_at, _FORM)
     if rows != seal.rows:
         raise RuntimeError(f"seal {seal.pk} covers {seal.rows} rows, not {rows}")
@@ -219,7 +219,7 @@ def seal_rewritten(cursor: Cursor, key: bytes, seal: Seal, sealed: Sealed) -> No
 def _form_of(
     key: bytes, sealed: Sealed, stored: bytes, number: int, rewritten: bytes | None
 ) -> bytes | None:
-    """In which form the rows of a seal are read; None where neither its code nor its signature is
+    """Return the form in which a seal's rows are read. Return None if its code or signature is not
     ours."""
     if rewritten is not None:
         return _FORM if _is_equal_code(rewritten, sign_rewritten(key, sealed, stored)) else None
@@ -235,7 +235,7 @@ def _read_sealed(seal: Seal) -> Sealed:
 
 
 def sign_cut(key: bytes, kind: str, until: dt.datetime, code: bytes) -> bytes:
-    """The signature of a cut."""
+    """Return the signature of a cut."""
     text = _CUT_FORM + b"|".join([kind.encode(), _instant(until).encode(), code])
     return hmac.new(key, text, hashlib.sha256).digest()
 
@@ -243,7 +243,8 @@ def sign_cut(key: bytes, kind: str, until: dt.datetime, code: bytes) -> bytes:
 def _beginning(
     cursor: Cursor, key: bytes, kind: str
 ) -> tuple[tuple[bytes, dt.datetime], list[Broken]]:
-    """On what the first seal stands: a code, and the instant from which on rows are sealed."""
+    """Return the beginning of the chain: a code, the instant from which rows are sealed, and
+    faults."""
     cursor.execute(_CUT, {"kind": kind})
     for until, code, signature in cursor.fetchall():
         start = bytes(code), until
@@ -259,14 +260,14 @@ def _beginning(
 
 
 def horizon(cursor: Cursor) -> tuple[dt.datetime, dt.datetime]:
-    """The instant before which everything was written that ever will be, and now."""
+    """Return the instant before which all rows are written, and the present time."""
     cursor.execute(_HORIZON)
     ((settled_at, now),) = cursor.fetchall()
     return settled_at, now
 
 
 def _last_seal(kind: str) -> Seal | SealCut | None:
-    """On what the next seal stands."""
+    """Return the seal, or else the cut, that the next seal builds on."""
     last = Seal.objects.filter(kind=kind).order_by("-id").first()
     return last or SealCut.objects.filter(kind=kind).first()
 
@@ -278,7 +279,8 @@ def _end(stands_on: Seal | SealCut | None) -> dt.datetime:
 
 
 def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
-    """Seal what is not sealed up to an instant, behind which rows may still come; 1 if it was."""
+    """Seal the rows that are not sealed up to an instant; later rows may still come. Return 1, or 0
+    if there was nothing to seal."""
     stands_on = _last_seal(kind)
     from_at = _end(stands_on)
     if to_at <= from_at:
@@ -306,16 +308,16 @@ def _seal(cursor: Cursor, kind: str, key: bytes, to_at: dt.datetime) -> int:
 def _digest(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
-    """How many rows a span has, and the digest over all that stands in them."""
+    """Return the number of rows of a span, and the digest over their contents."""
     query = _JOINED.format(lines=_lines(kind, form))
     total, digest = 0, hashlib.sha256()
-    # One part behind the other they are the lines of the whole.
+    # The parts one after another give the lines of the whole span.
     for part_from, part_to in spans(cursor, kind, from_at, to_at, _READ_ROWS):
         cursor.execute(query, {"from": part_from, "to": part_to})
         ((rows, text),) = cursor.fetchall()
         if form == _FIRST_FORM:
             if "\\" in text.replace("\\\\", ""):
-                # A backslash alone stands for something else, which this form did not know.
+                # A single backslash is an escape, which this form cannot represent.
                 return total + rows, b""
             text = text.replace("\\\\", "\\")
         if rows:
@@ -356,8 +358,8 @@ def _instant(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).isoformat()
 
 
-# Rows have the time at which their transaction began; no older one runs any more. A backup writes
-# none, and may run for hours.
+# Rows have the time at which their transaction began, so no older transaction may still run. A
+# backup writes no rows and may run for hours.
 _HORIZON: Final = f"""
     SELECT least(now() - interval '1 second', min(xact_start)), now() FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -420,7 +422,7 @@ _LINES: Final[Mapping[str, str]] = {
         WHERE event.at >= %(from)s AND event.at < %(to)s""",
 }
 
-# No posting of its time has any of these; who gives it one has edited it.
+# Postings of that time have none of these columns. A row with one was edited.
 _LINES_OF_THEIR_OWN: Final = f"""
     SELECT posting.created_at AS at, posting.id, CASE WHEN num_nonnulls(
             posting.attempt_id, posting.account_ids, posting.amounts_nano, posting.entry_id) = 0
@@ -429,7 +431,7 @@ _LINES_OF_THEIR_OWN: Final = f"""
     FROM billing_posting posting
     WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s"""  # noqa: S608
 
-# No event of its time has one; who gives it one has edited it.
+# Events of that time have no origin. A row with one was edited.
 _LINES_WITHOUT_ORIGIN: Final = """
     SELECT event.at, event.id, CASE WHEN concat(
             event.address, event.client, event.session, event.request_id, event.reason) = ''

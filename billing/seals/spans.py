@@ -1,12 +1,12 @@
-"""Spans of time in which what is written once has a bounded number of rows, so that no statement
-over one takes longer the more there is in all."""
+"""Spans of time with a bounded number of write-once rows, so that no statement takes longer as the
+tables grow."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-"""Nothing is older."""
+"""Before every row."""
 
 _SHORTEST: Final = dt.timedelta(microseconds=1)
 
@@ -22,11 +22,12 @@ class Cursor(Protocol):
 def spans(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, rows_max: int
 ) -> Iterator[tuple[dt.datetime, dt.datetime]]:
-    """What lies between two instants, in order: (from, to) with at most so many postings of the
-    `ledger`, or events of the `trail`. More have only rows that were all written in one instant."""
+    """Yield the spans between two instants, in order: (from, to) with at most `rows_max` postings
+    of the `ledger` or events of the `trail`. A span has more only if they were all written in one
+    instant."""
     length = to_at - from_at
     if from_at < to_at and _count(cursor, kind, from_at, to_at) > rows_max:
-        # What is halved until it is short enough is read anew each time: not the years before.
+        # Repeated halving reads the rows again each time, so years without rows are skipped first.
         cursor.execute(_OLDEST[kind], {"from": from_at, "to": to_at})
         ((oldest,),) = cursor.fetchall()
         if oldest > from_at:

@@ -1,10 +1,11 @@
-"""Units of a meter that a subscription plan includes in a month, and what of a request they pay.
+"""Units of a meter that a subscription plan includes per month, and the part of a charge that they
+pay.
 
-An allowance is so many units of one meter, for a set of models. A request takes at its admission as
-many as it may come to, and gives back at its end what it did not use; so no more is ever used than
-is included, however many run at once. What they pay is worth what it would have been charged: the
-request's price, less the price of what is left to pay, each rounded once. What is left is at the
-prices of the price book, whose tiers count all of the request.
+An allowance is a number of units of one meter, for a set of models. At its admission a request
+takes the most units that it may need, and returns the unused ones at its end. So never more units
+are used than included, however many requests run at once. The units pay the request's price less
+the price of the remaining units, each rounded once. Remaining units are charged at the price book,
+whose tiers count the whole request.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from billing.prices.name_patterns import matches
 from billing.prices.pricing import PPM, UNITS_PER_RATE, CostLines, PriceVersion, price_parts
 
 UNITS_MAX: Final = 10**15
-"""The most units of a meter that a month includes."""
+"""The most units of a meter that a month can include."""
 TERMS_MAX: Final = 20
 MODELS_MAX: Final = 20
 
@@ -24,12 +25,12 @@ _DENOMINATOR: Final = UNITS_PER_RATE * PPM * PPM
 
 
 UnitKind = tuple[str, tuple[str, ...]]
-"""What units are of: a meter, and models by name or pattern."""
+"""The key of a unit term: a meter, and models by name or pattern."""
 
 
 class UnitTerm(NamedTuple):
-    """So many units a month of a meter, its variants included. `models` are names or patterns in
-    their order, () = every model."""
+    """A monthly number of units of a meter with its variants. `models` are sorted names or
+    patterns, () = every model."""
 
     meter: str
     models: tuple[str, ...]
@@ -37,12 +38,12 @@ class UnitTerm(NamedTuple):
 
     @property
     def kind(self) -> UnitKind:
-        """A plan has one term of a kind."""
+        """Return the key of the term. A plan has one term per key."""
         return self.meter, self.models
 
 
 class Allowance(NamedTuple):
-    """The units of a month that an organisation has, by the id of their row."""
+    """The units of an organisation's month. `id` is the id of their row."""
 
     id: int
     meter: str
@@ -50,24 +51,25 @@ class Allowance(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """At most `most` units of a request, which may end on any of these meters."""
+    """At most `most` units of a request, each of which may be on any of these meters."""
 
     meters: tuple[str, ...]
     most: int
 
 
 Way = Sequence[Bound]
-"""One of the ways in which a request may be billed."""
+"""One of the possible bills of a request."""
 
 
 class Paid(NamedTuple):
-    """What included units pay of a charge: its worth in nano, and the units of each meter."""
+    """The part of a charge that included units pay: its amount in nano, and the units of each
+    meter."""
 
     nano: int
     units: Mapping[str, int]
 
     def of_each(self, held: Iterable[str]) -> tuple[int, ...]:
-        """The units of each meter that is held, in the order of the hold."""
+        """Return the used units of each held meter, in the order of the hold."""
         return tuple(self.units.get(meter, 0) for meter in held)
 
 
@@ -75,7 +77,7 @@ NOTHING_PAID: Final = Paid(0, {})
 
 
 def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowance]:
-    """By meter, the allowance that a request for a model takes from: the first that is for it."""
+    """Return, by meter, the allowance for a request to a model: the first that covers the model."""
     by_meter: dict[str, Allowance] = {}
     for one in allowances:
         if not one.models or any(matches(pattern, model) for pattern in one.models):
@@ -84,7 +86,7 @@ def applicable(allowances: Iterable[Allowance], model: str) -> dict[str, Allowan
 
 
 def wanted_units(ways: Iterable[Way], meters: Iterable[str]) -> dict[str, int]:
-    """Return how many units of these meters a request may come to, whichever way it is billed."""
+    """Return the most units of these meters that a request may need, whichever way it is billed."""
     wanted = dict.fromkeys(meters, 0)
     for way in ways:
         counts = dict.fromkeys(wanted, 0)
@@ -98,8 +100,8 @@ def wanted_units(ways: Iterable[Way], meters: Iterable[str]) -> dict[str, int]:
 
 
 def beyond_nano(ways: Iterable[Way], meters: Iterable[str], version: PriceVersion) -> int:
-    """The most that a request may cost beyond what is included, when it has taken all that it may
-    come to of these meters: its units are then on others, at the dearest rate of any tier."""
+    """Return the most that a request may cost beyond its included units. These cover everything on
+    `meters`; other meters are charged at the highest rate of any tier."""
     included = frozenset(meters)
     tables = (version.rates, *(tier.rates for tier in version.tiers))
     most = 0
@@ -121,8 +123,8 @@ def beyond_nano(ways: Iterable[Way], meters: Iterable[str], version: PriceVersio
 def paid_by_units(
     parts: Sequence[tuple[Mapping[str, int], PriceVersion]], held: Mapping[str, int]
 ) -> Paid:
-    """What the units that a request holds pay of its parts, each with its quantities and the
-    version that gives its price; nothing of what has no price."""
+    """Return what a request's held units pay of its parts (quantities, price version). Without a
+    price they pay nothing."""
     cost = price_parts(parts)
     if not isinstance(cost, CostLines):
         return NOTHING_PAID
@@ -140,8 +142,8 @@ def paid_by_units(
 
 
 def _counts_to(meter: str, included: Container[str]) -> str | None:
-    """Of which of these units one on this meter is: of its own, else of those of the meter whose
-    rate it has where it has none, as cached input of input."""
+    """Return the included meter that a unit of `meter` counts to: its own, else the meter whose
+    rate it falls back to, as cached input to input. None if there is none."""
     name: str | None = find_meter(meter).name
     while name is not None and name not in included:
         name = FALLBACKS.get(name)
@@ -149,9 +151,9 @@ def _counts_to(meter: str, included: Container[str]) -> str | None:
 
 
 def kept_back(charge_nano: int, removed: Iterable[tuple[int, int]]) -> int:
-    """What a change of plan is charged (below 0: gives back) where units are removed: of each
-    (`less`, `unused`) so many fewer are included, of which so many are unused. What was used of the
-    most used one is taken off what goes back, in proportion; rounded against who gets it."""
+    """Return the charge of a plan change (below 0: a refund) after used units. `removed` has
+    (`less`, `unused`) per term: the units that are no longer included, and the unused ones. The
+    refund shrinks by the largest used share of any term, rounded against the customer."""
     if charge_nano >= 0:
         return charge_nano
     back_nano = -charge_nano

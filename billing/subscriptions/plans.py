@@ -1,7 +1,7 @@
-"""The operator's subscription plans: written, offered, archived.
+"""The operators' subscription plans: create, offer and archive them.
 
-A plan that includes far more than it costs is a gift to whoever subscribes: above the limit of what
-one operator may credit, another one has to offer it than the one who wrote it.
+A plan that includes far more than it costs is a gift to its subscribers. Above the limit of what
+one operator may credit, another operator than the plan's author must offer it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,11 +32,11 @@ from lib.refusal import Refused, check_text
 
 DESCRIPTION_MAX: Final = 300
 MONTH_MAX_NANO: Final = 1_000_000 * NANO_PER_USD
-"""What a month of a plan may cost, and include, at most."""
+"""The highest price, and the most included usage, of a plan's month."""
 
 
 class SubscriptionRefused(Refused):
-    """The plan or the subscription cannot be so."""
+    """The plan or the subscription is not valid."""
 
 
 def write_plan(
@@ -48,7 +48,7 @@ def write_plan(
     description: str = "",
     overage: str = Overage.BALANCE,
 ) -> SubscriptionPlan:
-    """A new plan, which nobody sees yet. Raises Refused."""
+    """Create a plan that is not offered yet. Raises Refused."""
     name = check_name(name)
     description = check_text("description", description, DESCRIPTION_MAX)
     for field, nano in (("price", terms.price_nano), ("included", terms.included_nano)):
@@ -82,7 +82,7 @@ def write_plan(
 
 
 def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
-    """Let organisations subscribe. Raises SubscriptionRefused."""
+    """Offer a plan to organisations. Raises SubscriptionRefused."""
     with transaction.atomic():
         locked = SubscriptionPlan.objects.select_for_update().get(id=plan.id)
         if locked.state == SubscriptionPlanState.OFFERED:
@@ -102,7 +102,7 @@ def offer_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 
 def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
-    """Offer it to nobody any more; who is subscribed stays so."""
+    """Stop offering a plan. Present subscriptions continue."""
     with transaction.atomic():
         locked = SubscriptionPlan.objects.select_for_update().get(id=plan.id)
         if locked.state != SubscriptionPlanState.ARCHIVED:
@@ -113,9 +113,9 @@ def archive_plan(actor: Actor, plan: SubscriptionPlan) -> SubscriptionPlan:
 
 
 def needs_another_operator(plan: SubscriptionPlan) -> bool:
-    """Return whether who wrote the plan may not offer it alone; what units are worth is for the
-    price book of each day to say. A price that falls by more than half needs two, as any such
-    price."""
+    """Return whether the plan's author may not offer it alone. Plans with units always need a
+    second operator, because their value changes with the price book. A multiplier below half does
+    too, like any such price cut."""
     halves = any(2 * one.ppm < PPM for one in multipliers_of_plan(plan))
     return bool(plan.units) or halves or plan.included_nano - plan.price_nano > credit_limit_nano()
 
@@ -125,19 +125,19 @@ def terms_of(plan: SubscriptionPlan) -> Terms:
 
 
 def units_of_plan(plan: SubscriptionPlan) -> tuple[UnitTerm, ...]:
-    """The units that a month of the plan includes."""
+    """Return the units that a month of the plan includes."""
     return tuple(
         UnitTerm(term["meter"], tuple(term["models"]), term["units"]) for term in plan.units
     )
 
 
 def multipliers_of_plan(plan: SubscriptionPlan) -> tuple[Multiplier, ...]:
-    """What the plan multiplies prices by, in its order."""
+    """Return the plan's multipliers of prices, in its order."""
     return tuple(Multiplier(pattern, ppm) for pattern, ppm in plan.multipliers)
 
 
 def read_multiplier(pattern: str, text: str) -> Multiplier:
-    """A pattern and its multiplier as people write it. Raises SubscriptionRefused."""
+    """Return a pattern and a typed multiplier as a Multiplier. Raises SubscriptionRefused."""
     try:
         return Multiplier(check_text("multipliers", pattern, 200), parse_multiplier(text))
     except MoneyInvalid as error:
@@ -146,7 +146,7 @@ def read_multiplier(pattern: str, text: str) -> Multiplier:
 
 
 def unit_term(meter: str, models: Iterable[str], units: int) -> UnitTerm:
-    """A term as it is stored: models in their order, each once."""
+    """Return a term in its stored form: models are sorted, without duplicates."""
     return UnitTerm(
         meter, tuple(sorted({check_text("units", name, 200) for name in models})), units
     )

@@ -1,9 +1,9 @@
-"""What a subscription plan costs and includes in a month, and in a part of one.
+"""The price and the included usage of a subscription plan for a month, or a part of one.
 
-A period is a calendar month of the subscription's zone; the month is paid at its beginning. Parts
-of a month are whole days: the day on which something begins counts to what begins. A part is the
+A period is a calendar month in the subscription's zone; the month is paid at its beginning. Parts
+of a month are whole days. A day on which the plan changes counts to the new plan. A part is the
 difference of two sums from the first of the month on, each rounded down to the nano. So the parts
-of a month come to the whole amount, however it is cut.
+of a month add up to the whole amount, however it is divided.
 """
 
 import datetime as dt
@@ -14,12 +14,12 @@ from billing.invoices.rules import month_after
 from billing.subscriptions.included_units import UnitKind, UnitTerm, kept_back
 
 GRACE: Final = dt.timedelta(days=7)
-"""How long a renewal that the balance does not cover is tried again before the subscription ends.
-Nothing is included meanwhile."""
+"""How long an unpaid renewal is tried again before the subscription ends. Nothing is included in
+this time."""
 
 
 class Terms(NamedTuple):
-    """What a month of a plan costs, and how much usage it includes; all 0 or more."""
+    """The price and the included usage of a plan's month; all 0 or more."""
 
     price_nano: int
     included_nano: int
@@ -27,9 +27,9 @@ class Terms(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a change of plan does: `charge_nano` is paid (below 0: given back), `grant_nano` is
-    included in addition, `taken_nano` is included no more. One of the last two is 0. `units` are
-    included in addition (below 0: no more), of each kind of term."""
+    """The effect of a change of plan. `charge_nano` is charged (below 0: refunded), `grant_nano` is
+    added to the included usage, `taken_nano` is taken back. One of the last two is 0. `units` are
+    added (below 0: removed), by kind of term."""
 
     charge_nano: int
     grant_nano: int
@@ -48,20 +48,20 @@ def days_of_month(day: dt.date) -> int:
 
 
 def days_left(day: dt.date) -> int:
-    """Return how many days its month has from a day on, that day among them."""
+    """Return the number of days from a day to the end of its month, that day included."""
     return days_of_month(day) - day.day + 1
 
 
 def share(amount_nano: int, first: dt.date, until: dt.date) -> int:
-    """The part of a month's amount from the day `first` up to, not including, `until`, which is in
-    the same month or the first of the next."""
+    """Return the part of a month's amount from the day `first` up to, not including, `until`.
+    `until` is in the same month or the first of the next."""
     month = first_of_month(first)
     days = days_of_month(first)
     return amount_nano * (until - month).days // days - amount_nano * (first - month).days // days
 
 
 def rest_of_month(terms: Terms, day: dt.date) -> Terms:
-    """What is paid and included from a day of a month to its end."""
+    """Return the price and the included usage from a day to the end of its month."""
     until = month_after(first_of_month(day))
     return Terms(
         share(terms.price_nano, day, until),
@@ -71,7 +71,7 @@ def rest_of_month(terms: Terms, day: dt.date) -> Terms:
 
 
 def begin(terms: Terms, day: dt.date) -> Change:
-    """The plan from a day of a month on, where there was none."""
+    """Return the change for a new subscription that begins on a day."""
     part = rest_of_month(terms, day)
     return Change(part.price_nano, part.included_nano, 0, _extra_units((), part.units))
 
@@ -79,12 +79,12 @@ def begin(terms: Terms, day: dt.date) -> Change:
 def change_plan(
     old: Terms, new: Terms, day: dt.date, unused_nano: int, unused_units: Mapping[UnitKind, int]
 ) -> Change:
-    """The change from one plan to another on a day, for the days from that one on.
+    """Return the change from one plan to another, for the rest of the month from that day on.
 
-    What the new plan costs and includes more is paid and included more. Where it includes less,
-    that is taken of what is unused; what of it was used already is taken off what is given back:
-    nobody uses up a plan and has its price back. Nothing is ever charged for costing less.
-    Of units it is the same, by the part of them that was used.
+    A higher price is charged, and more included usage is granted. If the new plan includes less,
+    the difference is taken from the unused part. The used part of it reduces the refund, so that
+    nobody uses up a plan and gets its price back. A cheaper plan never costs a charge. Units reduce
+    the refund by their used share.
     """
     before, after = rest_of_month(old, day), rest_of_month(new, day)
     wanted = _extra_units(before.units, after.units)
@@ -107,7 +107,7 @@ def change_plan(
 def _extra_units(
     before: Iterable[UnitTerm], after: Iterable[UnitTerm]
 ) -> tuple[tuple[UnitKind, int], ...]:
-    """Return how many units more of each kind, the new plan's first; below 0: less."""
+    """Return the additional units of each kind (below 0: fewer), the new plan's kinds first."""
     more = {term.kind: term.units for term in after}
     for term in before:
         more[term.kind] = more.get(term.kind, 0) - term.units

@@ -1,9 +1,9 @@
-"""Subscriptions: begun, renewed, changed, cancelled, ended.
+"""Subscriptions: start, renew, change, cancel and end them.
 
-Everything that moves money is one transaction under the lock of the wallet: the charge with its
-posting, the included usage with its own, the subscription's month. So a month is paid once and
-granted once, whoever renews and whatever dies; a second try finds the month paid (I8). What was
-spent is counted against the grants before, so that what is unused is known to the nano.
+Each step is one transaction under the wallet's lock: the charge with its posting, the included
+usage with its posting, and the subscription's month. So a month is paid and granted once, even
+after a crash or with several workers; a second attempt finds the month paid (I8). Spending is
+counted against the grants first, so that the unused amount is exact.
 """
 
 import datetime as dt
@@ -63,10 +63,11 @@ _DAY: Final = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Preview:
-    """What it does to be on a plan from `day` on, of whose month `days` of `of_days` are left.
+    """The effect of being on a plan from `day` on. `days` of the `of_days` days of its month are
+    left.
 
-    `missing_nano` is what the balance lacks for it. From `renews_on` on a month costs the price of
-    the plan.
+    `missing_nano` is the amount that the balance lacks for it. From `renews_on` on, each month
+    costs the plan's price.
     """
 
     plan: SubscriptionPlan
@@ -79,12 +80,13 @@ class Preview:
 
     @property
     def back_nano(self) -> int:
-        """What goes back to the balance."""
+        """Return the amount that goes back to the balance."""
         return max(-self.change.charge_nano, 0)
 
     @property
     def seen(self) -> str:
-        """What a person has seen who agrees: which plan, from which day, for how much."""
+        """Return what a person agreed to, as text: the plan, the first day, the amounts and the
+        units."""
         amounts = ":".join(str(nano) for nano in self.change[:3])
         units = "".join(f":{more}" for _, more in self.change.units)
         return f"{id_text(self.plan.id)}:{self.day}:{amounts}{units}"
@@ -92,7 +94,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Included:
-    """The usage that is included in the present month: so much, and what is left of it."""
+    """The included usage of the present month: the granted amount, and the rest."""
 
     granted_nano: int
     left_nano: int
@@ -103,13 +105,14 @@ class Included:
 
 
 def subscription_of(organisation: Organisation) -> Subscription | None:
-    """The subscription that lives, active or unpaid."""
+    """Return the organisation's subscription that has not ended (active or unpaid), or None."""
     living = Subscription.objects.exclude(state=SubscriptionState.ENDED)
     return living.select_related("plan").filter(organisation=organisation).first()
 
 
 def included_in(subscription: Subscription) -> Included:
-    """As of the last time that spending was counted, every minute."""
+    """Return the included usage. The rest is as of the last count of spending; one runs every
+    minute."""
     grants = _grants(subscription)
     return Included(
         sum(grant.amount_nano - grant.expired_nano for grant in grants),
@@ -118,8 +121,8 @@ def included_in(subscription: Subscription) -> Included:
 
 
 def units_of(subscription: Subscription) -> list[IncludedUnits]:
-    """The units that are included in the month that was paid last, in the plan's order; none where
-    it is over."""
+    """Return the included units of the latest paid month, in the plan's order; [] if that month is
+    over."""
     rows = IncludedUnits.objects.filter(
         subscription=subscription, month=subscription.month, ends_at__gt=clock.now(), included__gt=0
     )
@@ -127,12 +130,12 @@ def units_of(subscription: Subscription) -> list[IncludedUnits]:
 
 
 def period_end(subscription: Subscription) -> dt.datetime:
-    """When the month that was paid last is over."""
+    """Return the end of the latest paid month."""
     return month_span(subscription.month, ZoneInfo(subscription.zone)).end_at
 
 
 def preview_plan(organisation: Organisation, plan: SubscriptionPlan) -> Preview:
-    """What it would do now to subscribe, or to change the plan. Raises SubscriptionRefused."""
+    """Return the effect of subscribing now, or of changing the plan. Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         return _preview(organisation, _lock_subscription(organisation), plan)
@@ -143,8 +146,8 @@ def choose_plan(
 ) -> Subscription:
     """Subscribe to a plan, or change to it, from today on.
 
-    `seen` is that of the preview that a person agreed to: another amount is refused. Raises
-    SubscriptionRefused.
+    `seen` is `Preview.seen` as the person agreed to it; the call is refused if it has changed.
+    Raises SubscriptionRefused.
     """
     with transaction.atomic():
         lock_wallet(organisation.id)
@@ -181,8 +184,8 @@ def choose_plan(
 
 
 def cancel_subscription(actor: Actor, organisation: Organisation) -> Subscription:
-    """End it with the month that is paid; one whose renewal is unpaid ends at once. Raises
-    SubscriptionRefused."""
+    """End the subscription with its paid month. A subscription with an unpaid renewal ends at once.
+    Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         subscription = _must(_lock_subscription(organisation))
@@ -199,7 +202,7 @@ def cancel_subscription(actor: Actor, organisation: Organisation) -> Subscriptio
 
 
 def resume_subscription(actor: Actor, organisation: Organisation) -> Subscription:
-    """Take a cancellation back before the month is over. Raises SubscriptionRefused."""
+    """Withdraw a cancellation before the month is over. Raises SubscriptionRefused."""
     with transaction.atomic():
         lock_wallet(organisation.id)
         subscription = _must(_lock_subscription(organisation))
@@ -214,11 +217,11 @@ def resume_subscription(actor: Actor, organisation: Organisation) -> Subscriptio
 
 
 def renew_subscriptions() -> int:
-    """Renew what is due, or end it; how many were looked at.
+    """Renew or end the subscriptions that are due. Return how many were looked at.
 
     It may run late, twice, and in several processes at once.
     """
-    # No zone is two days ahead of another: what is not due is looked at, and left alone.
+    # Zones differ by less than two days, so some rows are not due yet; they are skipped.
     due = Subscription.objects.exclude(state=SubscriptionState.ENDED).filter(
         month__lt=first_of_month(clock.now().date() + _DAY)
     )
@@ -234,11 +237,11 @@ def _renew(organisation_id: UUID) -> None:
         lock_wallet(organisation_id)
         organisation = Organisation.objects.get(id=organisation_id)
         subscription = _lock_subscription(organisation)
-        # Who cannot use anything pays for nothing; once they can again, it is renewed.
+        # A suspended or archived organisation pays nothing. It is renewed once it is active again.
         stopped = organisation.suspended_at is not None or organisation.archived_at is not None
         if subscription is None or stopped:
             return
-        # Months that nobody could use any more are not charged: the job was away.
+        # Skipped months are not charged, because nobody could use them: the job did not run.
         month = first_of_month(_today(subscription.zone))
         if month <= subscription.month:
             return
@@ -246,7 +249,7 @@ def _renew(organisation_id: UUID) -> None:
             _end(subscription, "cancelled", SYSTEM)
             return
         terms = terms_of(subscription.plan)
-        # What is left of promo must be known: no plan is paid by it.
+        # Promo does not pay for a plan, so its exact remainder must be known.
         promo.count_spending(organisation_id)
         if terms.price_nano and lock_wallet(organisation_id).cash_nano < terms.price_nano:
             _mark_unpaid(subscription)
@@ -267,7 +270,8 @@ def _renew(organisation_id: UUID) -> None:
 
 
 def _mark_unpaid(subscription: Subscription) -> None:
-    """The balance does not cover the renewal: told once, tried again until the grace is over."""
+    """Record that the balance does not cover the renewal. It is reported once, and the renewal is
+    tried again until the grace period ends."""
     now = clock.now()
     if subscription.unpaid_since is None:
         subscription.state, subscription.unpaid_since = SubscriptionState.UNPAID, now
@@ -301,7 +305,7 @@ def _end(subscription: Subscription, reason: str, actor: Actor) -> None:
 
 
 def _tell_of_multipliers(*plans: SubscriptionPlan) -> None:
-    """The relay is to know what prices are multiplied by from now on."""
+    """Make the relay load the new multipliers of prices."""
     if any(plan.multipliers for plan in plans):
         bump_epoch()
 
@@ -330,7 +334,7 @@ def _change(
         raise SubscriptionRefused("plan", gettext("You are on this plan already."))
     month = first_of_month(day)
     if subscription.state == SubscriptionState.UNPAID:
-        # Nothing of this month was paid, nothing is included: it begins with the new plan.
+        # Nothing of this month was paid or included, so it begins with the new plan.
         return begin(terms, day)
     if subscription.month != month:
         text = gettext("The plan is being renewed. Try again in a minute.")
@@ -343,7 +347,7 @@ def _change(
 def _charge(
     subscription: Subscription, day: dt.date, change: Change, actor: Actor
 ) -> SubscriptionCharge:
-    """Post what the days from `day` on cost, and what they include."""
+    """Post the charge and the included usage of the days from `day` on."""
     organisation = subscription.organisation
     month = first_of_month(day)
     last = subscription.charges.filter(month=month).aggregate(n=Max("n"))["n"]
@@ -375,8 +379,8 @@ def _charge(
 
 
 def _include_units(subscription: Subscription, change: Change) -> None:
-    """More or less units for the month, under the lock of the wallet, which every admission takes;
-    who is asked next knows of them."""
+    """Add or remove units of the month. The caller holds the wallet's lock, so the next admission
+    sees the new numbers."""
     if not change.units:
         return
     organisation_id = subscription.organisation_id
@@ -412,11 +416,11 @@ def _kind(row: IncludedUnits) -> UnitKind:
 
 
 def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:
-    """Where the plan refuses what it does not include, hold requests to what is left of it, by a
-    budget without a period: what stands in it was used or is held, and so much more may be.
+    """Limit requests to the remaining included usage if the plan refuses more. The limit is a
+    budget without a period: its spent and held amounts, plus the remaining usage.
 
-    What is held now is held from what is left; but from what was before it, where a month is
-    `fresh`. Count the spending before, under the lock of the wallet.
+    Held amounts count against the remaining usage. In a `fresh` month they do not: they were held
+    from the month before. Count the spending first, under the wallet's lock.
     """
     organisation = subscription.organisation
     budget = Budget.objects.filter(
@@ -444,13 +448,13 @@ def _limit_usage(subscription: Subscription, *, fresh: bool = False) -> None:
 
 
 def _past_from_now(budget: Budget, at: dt.datetime) -> budgets.Past:
-    """What runs counts against the limit; what was charged before it does not."""
+    """Return the running requests, which count against the limit. Earlier charges do not."""
     open_holds = Hold.objects.filter(organisation=budget.organisation_id, state=HoldState.OPEN)
     return budgets.Past(0, list(open_holds.values_list("id", flat=True)))
 
 
 def _take_back(grants: list[PromoGrant], amount_nano: int, cause: dict[str, object]) -> None:
-    """The newest first."""
+    """Take an amount back from the grants, the newest first."""
     for grant in reversed(grants):
         taken_nano = min(grant.remaining_nano, amount_nano)
         if taken_nano:
@@ -459,7 +463,7 @@ def _take_back(grants: list[PromoGrant], amount_nano: int, cause: dict[str, obje
 
 
 def _grants(subscription: Subscription) -> list[PromoGrant]:
-    """What was granted for the month that was paid last, the oldest first."""
+    """Return the grants of the latest paid month, the oldest first."""
     rows = PromoGrant.objects.filter(
         charge__subscription=subscription, charge__month=F("charge__subscription__month")
     )
@@ -467,7 +471,7 @@ def _grants(subscription: Subscription) -> list[PromoGrant]:
 
 
 def _lock_subscription(organisation: Organisation) -> Subscription | None:
-    """The living subscription, nobody else's to change; after the lock of the wallet."""
+    """Lock and return the subscription that has not ended. Lock the wallet first."""
     living = Subscription.objects.exclude(state=SubscriptionState.ENDED)
     rows = living.select_for_update(of=("self",)).select_related("organisation", "plan")
     return rows.filter(organisation=organisation).first()

@@ -1,4 +1,4 @@
-"""Subscription plans: an organisation's own, and the page of operators who write them."""
+"""The page of an organisation's subscription, and the operators' pages of subscription plans."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ def _meter_select() -> forms.Select:
 
 
 def _model_picker(*, many: bool) -> PickText:
-    """Names and patterns of the installation's models."""
+    """Return a picker of names and patterns of the installation's models."""
     url = reverse_lazy("installation_model_choices")
     return PickText({"class": "input mono"}, many=many, strict=True, url=url)
 
@@ -186,7 +186,7 @@ class PlanForm(forms.Form):
 
 
 class ChooseForm(forms.Form):
-    """Which plan, and what was seen of it."""
+    """The chosen plan, and the preview that the person agreed to."""
 
     plan = forms.ModelChoiceField(
         SubscriptionPlan.objects.none(),

@@ -1,4 +1,4 @@
-"""Template filters for money: nano USD in, the words of the page out."""
+"""Template filters that format nano USD for pages."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -33,49 +33,50 @@ register.simple_tag(money_symbol)
 
 @register.filter
 def money_total(nano: int | None) -> str:
-    """A total, to the cent; a dash when it is not known."""
+    """Return a total, to the cent; a dash if it is unknown."""
     return _titled(nano, TOTAL_PLACES)
 
 
 @register.filter
 def money_signed(nano: int) -> str:
-    """A movement: a total with its sign, plus as well."""
+    """Return the total of a movement with its sign, also a plus."""
     return _titled(nano, TOTAL_PLACES, "+" if nano > 0 else "")
 
 
 @register.filter
 def money_request(nano: Nano | None, places: int | None = None) -> str:
-    """The charge of one request, with the decimals of its column."""
+    """Return the charge of one request, with the decimals of its column."""
     return _titled(nano, charge_places([nano or 0]) if places is None else places)
 
 
 @register.simple_tag
 def charge_decimals(rows: Iterable[Any], path: str) -> int:
-    """The decimals of a column of charges, which its rows have at a path."""
+    """Return the decimals of a column of charges. `path` is the path of the charge in a row."""
     return charge_places([value_at(row, path) or 0 for row in rows])
 
 
 @register.filter
 def money_price(nano: Nano | None, places: int | None = None) -> str:
-    """A price, with the decimals of its column."""
+    """Return a price, with the decimals of its column."""
     return _titled(nano, price_places([nano or 0]) if places is None else places)
 
 
 @register.filter
 def money_exact(nano: Nano) -> str:
-    """Every digit. A price that a plan multiplies has six more than nano: parts per million."""
+    """Return every digit of an amount. A price with a plan's multiplier has six more digits than
+    nano."""
     return f"{format_price(int(Decimal(nano).scaleb(6)), 15)} USD"
 
 
 @register.filter
 def figure(value: int, metric: str) -> str:
-    """A figure of a chart, which has its exact value beside it: money where the metric is cost,
-    else a grouped count."""
+    """Return a chart's figure, next to its exact value: money if the metric is cost, else a grouped
+    count."""
     return total_text(value) if metric == "cost" else group_digits(value)
 
 
 def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
-    """An amount; where its decimals do not show every digit, all of them are its title."""
+    """Return an amount. If its decimals do not show every digit, all digits are in its title."""
     if nano is None:
         return MISSING
     text = sign + display(nano, places, money_symbol())
@@ -86,13 +87,13 @@ def _titled(nano: Nano | None, places: int, sign: str = "") -> str:
 
 @register.simple_tag(takes_context=True)
 def also_in(context: template.Context, nano: int | None, day: dt.date | None = None) -> str:
-    """An amount of a day (none = of now) in the currency that the organisation sees beside USD,
-    with the rate and its day; nothing where it has none, or no rate of that day."""
+    """Return an amount in the currency that the organisation sees beside USD, with the rate and its
+    day. `day` None means today. Returns "" without such a currency or without a rate."""
     organisation = context["actor"].organisation
     if nano is None or organisation is None:
         return ""
     on = day or clock.now().date()
-    # A list of amounts asks for their rate once.
+    # A page with many amounts reads their rate once.
     rates: Any = context.render_context
     key = ("exchange rate", organisation.id, on)
     if key not in rates:

@@ -1,7 +1,8 @@
-"""Automatic top-ups: a balance that is low is filled by the kept card where that is switched on.
+"""Automatic top-ups: charge the stored card when the balance is low, if the organisation wants it.
 
-Looked for every few seconds, at what is available then. It is an order like any other, one at a
-time for each organisation, and credited by its event, not by the answer to us.
+The available balances are checked every few seconds. An automatic top-up is an order like any
+other, one at a time per organisation. The processor's event credits it, not its response to the
+charge.
 """
 
 import datetime as dt
@@ -30,7 +31,8 @@ from outbox.facts import put
 def set_automatic(
     actor: Actor, organisation: Organisation, *, enabled: bool, below_nano: int, amount_nano: int
 ) -> None:
-    """Return whether and how the balance is filled by the kept card. Raises TopUpRefused."""
+    """Set whether the stored card fills the balance, from which balance on, and by how much. Raises
+    TopUpRefused."""
     if below_nano < 0:
         raise TopUpRefused("below", gettext("The threshold must be zero or more."))
     check_amount(amount_nano)
@@ -57,7 +59,8 @@ def _automatic_facts(setting: WalletSetting) -> dict[str, object]:
 
 
 def fill_balances() -> int:
-    """Order what is due, and charge every order that is still to be charged; how many charged."""
+    """Create the orders that are due, and charge every uncharged order. Return how many were
+    charged."""
     for setting in watched_settings().filter(
         ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
     ):
@@ -95,7 +98,7 @@ def _order(setting: WalletSetting) -> None:
                 amount=format_usd(top_up.amount_nano), automatic=True,
             )  # fmt: skip
     except IntegrityError:
-        return  # one is under way
+        return  # an order is under way
 
 
 def _charge(top_up: TopUp) -> bool:
@@ -105,7 +108,7 @@ def _charge(top_up: TopUp) -> bool:
         unasked.update(state=TopUpState.EXPIRED)
         return False
     try:
-        # No transaction is open meanwhile (I9); asked again, the processor charges once.
+        # No transaction is open here (I9). If asked again, the processor charges only once.
         payment_id = processor_named(top_up.processor).charge_kept_card(
             ChargeOrder(
                 order_id=top_up.outer_id,
@@ -116,7 +119,7 @@ def _charge(top_up: TopUp) -> bool:
             )
         )
     except (ProcessorUnavailable, UnknownProcessor):
-        return False  # the next round asks again
+        return False  # the next round tries again
     except ProcessorDeclined as declined:
         TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED).update(state=TopUpState.FAILED)
         _stop(top_up.organisation_id, str(declined))

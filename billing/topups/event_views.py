@@ -1,4 +1,4 @@
-"""Where processors tell what happened to a payment: the signature stands for who they are."""
+"""Receive events of payment processors. Their signature authenticates them."""
 
 import logging
 from typing import Final
@@ -21,7 +21,7 @@ _BODY_MAX: Final = 256 * 1024
 @csrf_exempt
 @require_POST
 def processor_event(request: HttpRequest, processor: str) -> HttpResponse:
-    # What is verified is answered with 200, whatever came of it: to be sent it again helps nobody.
+    # Verified events get 200 whatever their effect: sending them again would not change it.
     if int(request.headers.get("content-length") or 0) > _BODY_MAX or len(request.body) > _BODY_MAX:
         return _answer(413, "too large")
     headers = {name.lower(): value for name, value in request.headers.items()}

@@ -1,4 +1,4 @@
-"""The receipt of a payment, in the words of a language: what its page shows and its PDF prints."""
+"""The receipt of a payment as text in one language, for its page and its PDF."""
 
 from zoneinfo import ZoneInfo
 
@@ -12,8 +12,8 @@ from billing.wallets.words import METHODS
 
 
 def describe_receipt(top_up: TopUp, language: str) -> DocumentDisplay:
-    """Of a top-up that was paid, in the language that is active, which is `language`. Its number is
-    that of the top-up; both parties are as they are known now."""
+    """Return the receipt of a paid top-up. `language` must be the active language. The receipt's
+    number is the number of the top-up; both parties have their present details."""
     buyer = buyer_of(top_up.organisation)
     named = {**buyer.document(), "legal_name": buyer.legal_name or top_up.organisation.name}
     method = str(METHODS.get(top_up.processor, top_up.processor))

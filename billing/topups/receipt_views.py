@@ -1,4 +1,4 @@
-"""Receipts of payments, and all invoices of a year as one file."""
+"""Download receipts of payments, and all invoices of a year as one file."""
 
 import re
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def receipt_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 def receipt_answer(top_up: TopUp, language: str) -> HttpResponse:
-    """The PDF of the receipt. Http404 before it is paid. Raises Refused."""
+    """Return the PDF of the receipt. Raises Http404 before the top-up is paid, and Refused."""
     if top_up.paid_at is None or language not in LANGUAGES:
         raise Http404
     response = HttpResponse(receipt_pdf(top_up, language), content_type="application/pdf")
@@ -64,8 +64,8 @@ def receipt_answer(top_up: TopUp, language: str) -> HttpResponse:
 @organisation_page("balance.read")
 @require_safe
 def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """What was closed for the months of a year, as PDF in the language of the page. It is sent
-    while it is made, one document in memory at a time."""
+    """Stream the closed documents of a year's months as PDFs in the page's language. One document
+    at a time is in memory."""
     year, language = request.GET.get("year", ""), get_language() or "en"
     if not _YEAR.fullmatch(year) or language not in LANGUAGES:
         raise Http404
@@ -74,7 +74,7 @@ def invoice_archive(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if first is None:
         raise Http404
     try:
-        # What cannot be printed at all is told before the first byte.
+        # An unprintable document must be reported before the first byte.
         invoice_pdf(first, language)
     except Refused as refused:
         messages.error(request, str(refused))

@@ -1,5 +1,4 @@
-"""How much a top-up may be, and how many are made by themselves; what a processor told of a
-payment, and whether it is the payment of an order (I21)."""
+"""The bounds of top-ups, the fields of a processor's event, and whether it pays an order (I21)."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -9,22 +8,22 @@ from billing.currency.money import NANO_PER_USD
 EventKind = Literal[
     "paid", "pending", "failed", "expired", "refunded", "unrefunded", "disputed", "reinstated"
 ]
-"""`unrefunded`: a refund that was told came back, for its bank did not take it."""
+"""`unrefunded`: a refund failed because the payer's bank returned it."""
 NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
 TOP_UP_MIN_NANO: Final = 5 * NANO_PER_USD
 TOP_UP_MAX_NANO: Final = 10_000 * NANO_PER_USD
 AUTOMATIC_A_DAY: Final = 5
-"""More automatic top-ups in 24 hours are not made: something else is wrong then."""
+"""The most automatic top-ups in 24 hours. More would mean that something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentEvent:
-    """One verified event in our words.
+    """One verified event, independent of the processor.
 
-    `order_id` and `owner_id` are what we gave the processor with the order, empty where the event
-    is about a payment alone. `object_id` is what it is about: the checkout, or the dispute.
-    `amount_minor` of a refund is the sum of all refunds of the payment.
+    `order_id` and `owner_id` are the ids that we sent with the order, empty if the event is about a
+    payment alone. `object_id` is the event's object: the checkout, or the dispute. For a refund,
+    `amount_minor` is the sum of all refunds of the payment.
     """
 
     processor: str
@@ -46,7 +45,7 @@ class PaymentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The stored order that a payment is held against."""
+    """The stored order that a payment is compared with."""
 
     processor: str
     order_id: str
@@ -59,10 +58,11 @@ class Order:
 
 
 def mismatch(order: Order, event: PaymentEvent) -> str | None:
-    """Why a payment is not that of the order, in English for operators; None when it is.
+    """Return why a payment does not match the order, in English for operators, or None if it
+    matches.
 
-    Processor, order, owner, amount, currency, mode and state must all be equal: one of them alone
-    proves nothing.
+    Processor, order, owner, amount, currency, mode and state must all be equal, because one of them
+    alone proves nothing.
     """
     expected: list[tuple[str, object, object]] = [
         ("processor", order.processor, event.processor),

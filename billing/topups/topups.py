@@ -1,8 +1,9 @@
-"""Top-ups: ordered, paid at a processor, credited once on its signed word (I21, P4).
+"""Top-ups: ordered, paid at a processor, credited once by its signed event (I21, P4).
 
-Events come in any order, more than once, and late. Each is kept once, by its id; what it moves is
-moved once, by the id of the processor's object; what comes before that which it is about waits and
-is applied after it. What fits no order moves nothing and is told to operators.
+Events arrive in any order, repeatedly, and late. Each event is stored once by its id, and each
+payment, refund or dispute is posted once by its id at the processor. An event that arrives before
+its subject waits and is applied after it. An event that matches no order moves nothing and is
+reported to operators.
 """
 
 from collections.abc import Mapping
@@ -51,11 +52,11 @@ _UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
 
 
 class TopUpRefused(Refused):
-    """The top-up cannot be so."""
+    """The top-up is not valid or not possible."""
 
 
 def check_amount(amount_nano: int) -> None:
-    """Raise TopUpRefused where no top-up may be of that amount."""
+    """Raise TopUpRefused unless a top-up may have this amount."""
     if amount_nano % NANO_PER_MINOR:
         raise TopUpRefused("amount", gettext("Use at most two decimal places."))
     if not TOP_UP_MIN_NANO <= amount_nano <= TOP_UP_MAX_NANO:
@@ -75,7 +76,7 @@ def order_top_up(
     processor: str,
     keep_card: bool = False,
 ) -> TopUp:
-    """An order, still without a place to pay it. Raises TopUpRefused."""
+    """Create an order without a checkout. Raises TopUpRefused."""
     try:
         chosen = processor_named(processor)
     except UnknownProcessor as error:
@@ -96,9 +97,10 @@ def order_top_up(
 
 
 def open_checkout(top_up: TopUp) -> TopUp:
-    """Make the place to pay an order, or find the one that it has; outside of transactions (I9).
+    """Create the checkout of an order, or return the existing one. Call it outside transactions
+    (I9).
 
-    Raises ProcessorError; asked again, the processor gives the same checkout.
+    Raises ProcessorError. If asked again, the processor returns the same checkout.
     """
     if top_up.checkout_id or top_up.state != TopUpState.ORDERED:
         return top_up
@@ -121,7 +123,8 @@ def open_checkout(top_up: TopUp) -> TopUp:
 
 
 def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
-    """Remember what the processor made for an order; an event of it may have come already."""
+    """Store the checkout of an order. Events of the checkout may have arrived already; they are
+    applied."""
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
         locked = _lock_top_up(top_up.id)
@@ -132,11 +135,12 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
 
 
 def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
-    """An operator has seen the money of a transfer; above the limit a second one must, too. What
-    one operator confirms alone for one organisation within 24 hours counts together.
+    """Confirm as an operator that a transfer has arrived. Above the limit, a second operator must
+    confirm it too. All amounts that one operator confirms alone for one organisation within 24
+    hours count together.
 
-    `document` is the bank's reference: one transfer pays one order, and a second operator confirms
-    what the first one named. Raises TopUpRefused.
+    `document` is the bank's reference. One transfer pays one order, and a second operator must
+    confirm the reference that the first one entered. Raises TopUpRefused.
     """
     document = document.replace("\x00", "").strip()
     if not document:
@@ -189,8 +193,8 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
 
 
 def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
-    """End a transfer that is not credited: its buyer until an operator has seen the money, an
-    operator at any time. The reference is free again. Raises TopUpRefused."""
+    """Cancel a transfer that is not credited. The customer may do so until an operator has
+    confirmed it, an operator at any time. The reference can be used again. Raises TopUpRefused."""
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
         locked = _lock_top_up(top_up.id)
@@ -225,23 +229,23 @@ def _confirmed_alone(user: User, organisation: Organisation) -> int:
 
 
 def take_event(processor: str, headers: Mapping[str, str], body: bytes) -> EventVerdict | None:
-    """Verify what a processor sent, and apply it; None for what is of no interest.
+    """Verify and apply an event of a processor. Return None for a kind that we ignore.
 
-    Raises UnknownProcessor, and EventInvalid for what it did not sign.
+    Raises UnknownProcessor, and EventInvalid if the processor did not sign the event.
     """
     event = processor_named(processor).verify_event(headers, body)
     return None if event is None else apply_event(event)
 
 
 def apply_event(event: PaymentEvent) -> EventVerdict:
-    """Move what a verified event moves, once, whatever came before it."""
+    """Apply a verified event once, in whatever order events arrive."""
     top_up = _order_of(event)
     with transaction.atomic():
         if top_up is None:
             _lock_payment(event.processor, event.payment_id)
             top_up = _order_of(event)
         if top_up is not None:
-            # Accounts before anything else; the lock makes events of one wallet come one by one.
+            # Lock the accounts before anything else. The lock serialises the events of one wallet.
             lock_wallet(top_up.organisation_id)
             top_up = _lock_top_up(top_up.id)
         kept, fresh = _record_event(event, top_up)
@@ -254,7 +258,7 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
 
 
 def _record_event(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
-    """The event's row, and whether this is the first time that it came."""
+    """Return the event's row, and whether it arrived for the first time."""
     payload = asdict(event)
     try:
         with transaction.atomic():
@@ -310,10 +314,10 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     if top_up is None:
         return EventVerdict.REFUSED, "There is no such order."
     if not top_up.checkout_id and top_up.state in _UNPAID:
-        # The processor was faster with its event than with its answer to us.
+        # The event arrived before the processor's response to our request.
         return EventVerdict.WAITING, ""
     if top_up.state == TopUpState.PAID and top_up.payment_id == event.payment_id:
-        # Told by another event of the same payment: it is credited (I21).
+        # Another event of the same payment has credited it (I21).
         return EventVerdict.APPLIED, ""
     reason = mismatch(_order(top_up), event)
     if reason is not None:
@@ -337,7 +341,7 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
 
 
 def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
-    """Real money that arrived and is nobody's yet stands on the clearing account (I24)."""
+    """Put real money that matches no order on the clearing account (I24)."""
     ours = event.live == processor_named(top_up.processor).live
     if ours and event.currency.lower() == "usd" and event.amount_minor and event.payment_id:
         posting = funding.receive_unmatched(
@@ -347,7 +351,7 @@ def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
 
 
 def _return_unmatched(event: PaymentEvent) -> EventVerdict:
-    """A refund of what no order explains ends it; every other event of it waits for its order."""
+    """End an unmatched payment that was refunded. Its other events wait for an order."""
     name: funding.Processor = "stripe" if event.processor == "stripe" else "manual"
     received = Posting.objects.filter(
         idempotency_id=f"receive:{name}:{event.payment_id}",
@@ -361,7 +365,7 @@ def _return_unmatched(event: PaymentEvent) -> EventVerdict:
 
 
 def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
-    """The order's state goes forward only: what was paid stays paid."""
+    """Update the order's state, which only moves forward: a paid order stays paid."""
     if top_up is None:
         return EventVerdict.REFUSED, "There is no such order."
     known = event.object_id == top_up.checkout_id and not _foreign(event, top_up)
@@ -391,8 +395,9 @@ def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
 
 
 def _tell_unrefunded(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
-    """The money is at the processor again. Whether it is to be sent once more, or given back to the
-    balance, a person decides: refunds are told as sums, which do not say of which one."""
+    """Report a failed refund: the processor has the money again. A person decides whether to send
+    it again or to credit the balance, because refunds are reported as sums that do not say which
+    refund failed."""
     refund = Q(kind="unrefunded", told__object_id=event.object_id, verdict=EventVerdict.APPLIED)
     if not ProcessorEvent.objects.filter(refund, processor=event.processor).exists():
         put(
@@ -427,7 +432,7 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
 
 
 def _apply_waiting(top_up: TopUp) -> None:
-    """Apply what came before that which it is about, until nothing moves any more."""
+    """Apply the waiting events of a top-up until none can be applied."""
     moved = True
     while moved:
         moved = False
@@ -443,7 +448,7 @@ def _apply_waiting(top_up: TopUp) -> None:
 
 
 def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
-    """Why a refund or dispute is not one of this payment; empty when it is."""
+    """Return why a refund or dispute does not belong to this payment; "" if it does."""
     if event.live != top_up.live:
         return "The mode does not match the order."
     if event.currency.lower() != top_up.currency.lower():
@@ -460,8 +465,8 @@ def _order_of(event: PaymentEvent) -> TopUp | None:
 
 
 def _lock_payment(processor: str, payment_id: str) -> None:
-    """Until the transaction ends, nobody else finds that this payment has no order while it gets
-    one: another event of it would wait for good, another order be confirmed by it."""
+    """Lock a payment until the transaction ends, so that it gets no order between the search and
+    the write. Else another event of it would wait for ever, or could confirm another order."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",

@@ -100,7 +100,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
             },
         )
 
-    # Outside of the answer's transaction: a wrong try is counted, though nothing else happened.
+    # Outside the response's transaction: a wrong code counts, although nothing else is written.
     with codes.counted_try(actor, network):
         return answer_idempotently(request, actor, act)
 
@@ -245,8 +245,8 @@ def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
         return Answer(201, serialize_top_up(top_up))
 
     answer = answer_idempotently(request, actor, act)
-    # The order is committed; the processor gives the same checkout for it however often it is
-    # asked, so that a crash before this line is mended by sending the request again.
+    # The order is committed. If this process crashes here, the client sends the request again, and
+    # the processor returns the same checkout.
     ordered = json.loads(answer.content)
     opened = topups.open_checkout(access_top_up(actor, ordered["id"]))
     answer.content = json.dumps({**ordered, "url": opened.checkout_url or None}).encode()
@@ -347,7 +347,7 @@ def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingO
 
 
 def serialize_top_up(top_up: TopUp) -> dict[str, Any]:
-    """A top-up as the API tells it, ready for JSON."""
+    """Return a top-up as a JSON object of the API."""
     unpaid = top_up.state in ("ordered", "pending")
     return {
         "id": top_up.outer_id,

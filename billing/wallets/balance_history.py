@@ -1,4 +1,5 @@
-"""An organisation's balance day by day, from its statements: it ends where the balance stands."""
+"""An organisation's balance per day, computed from its statements. The last day has the present
+balance."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ _DAY: Final = dt.timedelta(days=1)
 
 
 class BalanceDay(NamedTuple):
-    """One day of UTC: the balance at its end, and what came in besides usage (top-ups, codes,
+    """One day of UTC: the balance at its end, and the money added that day (top-ups, codes,
     credits)."""
 
     on: dt.date
@@ -21,7 +22,7 @@ class BalanceDay(NamedTuple):
 
 
 def balance_days(organisation: Organisation, statements: Sequence[Statement]) -> list[BalanceDay]:
-    """Every day of the statements up to today, or since the organisation began."""
+    """Return every day of the statements from the organisation's first day to today."""
     today = clock.now().astimezone(dt.UTC).date()
     first = max(statements[0].month, organisation.created_at.astimezone(dt.UTC).date())
     balance_nano = statements[0].opening_nano

@@ -1,4 +1,5 @@
-"""Low balances: told once per crossing. Looked for every few seconds, at what is available then."""
+"""Low-balance alerts, sent once per crossing. The available balances are checked every few
+seconds."""
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -14,7 +15,7 @@ from outbox.facts import put
 
 
 def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | None) -> None:
-    """From which balance on the organisation wants to hear of it; None for never."""
+    """Set the balance below which the organisation gets an alert; None for no alert."""
     with transaction.atomic():
         setting = locked_setting(organisation)
         before = {"low": _amount(setting.low_nano)}
@@ -31,7 +32,7 @@ def _amount(nano: int | None) -> str | None:
 
 
 def tell_low_balances() -> int:
-    """Tell each balance that fell below its threshold since it was last told; how many."""
+    """Send an alert for each balance that has fallen below its threshold. Return how many."""
     above = watched_settings().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
     WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)
     count = 0
@@ -39,7 +40,7 @@ def tell_low_balances() -> int:
         Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
     ):
         with transaction.atomic():
-            # Once per crossing, however many processes look.
+            # The conditional update sends one alert per crossing, even with several workers.
             if WalletSetting.objects.filter(pk=setting.pk, low_told_at=None).update(
                 low_told_at=clock.now()
             ):

@@ -1,10 +1,10 @@
-"""How long a balance lasts at what was spent of late."""
+"""How long a balance lasts at the recent rate of spending."""
 
 import datetime as dt
 from typing import Final, NamedTuple
 
 DAYS: Final = 7
-"""So many last days tell how fast it is spent."""
+"""The number of recent days that determine the rate of spending."""
 _FAR_DAYS: Final = 365
 
 
@@ -17,13 +17,13 @@ class Pace(NamedTuple):
 
 
 def pace_days(lived: int) -> int:
-    """Over how many days, today included, an organisation's spending is looked at that has lived
-    so many."""
+    """Return the number of days, today included, over which to measure the spending of an
+    organisation that is `lived` days old."""
     return min(DAYS, max(1, lived))
 
 
 def pace_of(total_nano: int, spent_nano: int, days: int, today: dt.date) -> Pace:
-    """Where a balance leads of which so much was spent in the last `days`."""
+    """Return how long a balance lasts if `spent_nano` was spent in the last `days` days."""
     if total_nano <= 0:
         return Pace("now")
     if spent_nano <= 0:

@@ -44,7 +44,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource, QuerySource
 from lib.tables.table import Column, Filter, State, Table
 
-# How far the balance is drawn, and its pace looked at, the present month included.
+# The months of the balance's chart and of its pace, the present month included.
 _MONTHS: Final = 3
 
 # Balance and ledger (W40) -----------------------------------------------------------------------
@@ -123,14 +123,15 @@ def _pace(
     total_nano: int,
     today: dt.date,
 ) -> Pace:
-    """At what was spent of late."""
+    """Return how long the balance lasts at the recent rate of spending."""
     days = pace_days((today - organisation.created_at.astimezone(dt.UTC).date()).days + 1)
     spent_nano = statement.spent_nano(statements, today - dt.timedelta(days=days - 1))
     return pace_of(total_nano, spent_nano, days, today)
 
 
 def _months(organisation: Organisation, chosen: dt.date) -> list[tuple[str, str]]:
-    """The months that the organisation has lived in, the present one first; and the one asked."""
+    """Return the chosen month and the months since the organisation was created, the present one
+    first."""
     month, begun = statement.month_of(None), organisation.created_at.date().replace(day=1)
     months = {f"{chosen:%Y-%m}": chosen}
     while (month := statement.month_before(month)) >= begun:
@@ -180,7 +181,7 @@ def _month(request: HttpRequest) -> dt.date:
     try:
         return statement.month_of(request.GET.get("month"))
     except ValueError as error:
-        # Another month's figures are worse than none: they pass for those that were asked for.
+        # Another month's figures would be taken for the requested ones.
         raise Http404 from error
 
 
@@ -276,7 +277,7 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
         text = gettext("The payment provider did not respond. Nothing was charged. Try again.")
         form.add_error(None, text)
         return None
-    # Without scripts its page leads there: our policy lets no form end on another site.
+    # Without scripts, its page has the link: our policy forbids forms that lead to other sites.
     page = _top_up_url(organisation, top_up)
     return (
         redirect_to(request, top_up.checkout_url or page) if is_htmx(request) else see_other(page)
@@ -322,7 +323,7 @@ def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
 @organisation_page("balance.read")
 @require_safe
 def balance_part(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The balance in the header, which htmx loads again once it has changed."""
+    """Return the balance in the header. htmx loads it again after each change."""
     if not is_htmx(request):
         return redirect("billing", slug_of(actor))
     return render(request, "_balance.html")

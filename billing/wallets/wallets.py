@@ -1,5 +1,5 @@
-"""Wallets: what an organisation has, what is held, the credit with which it begins, and from which
-balance on something is done."""
+"""Wallets: the balance, the open holds, the opening credit, the credit line, and the settings for
+low balances."""
 
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,7 +20,7 @@ from lib.ids import new_id
 
 
 class Balance(NamedTuple):
-    """An organisation's money, each from the cached balance of one account (I3)."""
+    """An organisation's money. Each amount is the cached balance of one account (I3)."""
 
     available_nano: int
     held_nano: int
@@ -28,19 +28,20 @@ class Balance(NamedTuple):
 
     @property
     def free_nano(self) -> int:
-        """What is available beside the debt, which no request may hold (I12); below 0 in debt."""
+        """Return the available amount less the debt, which no request may hold (I12). Below 0 in
+        debt."""
         return self.available_nano - self.debt_nano
 
 
 def balance(organisation: Organisation | UUID) -> Balance:
-    """The organisation's balance; zeros before its wallet has moved for the first time."""
+    """Return the organisation's balance; zeros before its first posting."""
     rows = dict(
         Account.objects.filter(organisation=organisation).values_list("kind", "balance_nano")
     )
     return Balance(
         rows.get(AccountKind.AVAILABLE, 0),
         rows.get(AccountKind.HELD, 0),
-        # The books see money from the customer's side: what is owed stands below 0.
+        # The books are from the customer's side, so debt is below 0 on its account.
         -rows.get(AccountKind.DEBT, 0),
     )
 
@@ -51,32 +52,33 @@ def open_holds(organisation: Organisation | UUID) -> int:
 
 
 def add_opening_credit(organisation: Organisation, amount_nano: int, *, actor: str = "") -> bool:
-    """Post the credit with which an organisation begins; once for each organisation.
+    """Post the organisation's opening credit; once per organisation.
 
-    False when this very credit was posted before. Raises ledger.PostingConflict for another
-    amount: an opening is corrected by an adjustment, not by a second opening.
+    Returns False if the same credit was posted before. Raises ledger.PostingConflict for another
+    amount: correct an opening by an adjustment, not by a second opening.
     """
     return post(opening_credit(organisation.id, amount_nano), actor=actor)
 
 
 def open_balance(organisation: Organisation, amount_nano: int, *, actor: str = "") -> bool:
-    """The same with what an organisation has elsewhere already: below 0 it begins with a debt."""
+    """Post an opening balance from another system, below 0 as a debt. Returns and raises as
+    `add_opening_credit`."""
     if amount_nano < 0:
         return post(opening_debt(organisation.id, -amount_nano), actor=actor)
     return add_opening_credit(organisation, amount_nano, actor=actor)
 
 
 def credit_line(organisation: Organisation | UUID) -> int:
-    """Return how far the organisation's balance may fall below 0: more than 0 for one that pays
-    later."""
+    """Return how far the organisation's balance may fall below 0: above 0 for an organisation that
+    pays later."""
     account = Account.objects.filter(organisation=organisation, kind=AccountKind.AVAILABLE).first()
     return 0 if account is None else account.overdraft_nano
 
 
 def set_credit_line(organisation: Organisation, line_nano: int, *, actor: Actor) -> None:
-    """Let the organisation pay later, up to so much (I4); 0 ends it.
+    """Let the organisation pay later, up to `line_nano` (I4); 0 ends it.
 
-    What it has used beyond is debt from then on, and is held by no new request (I12).
+    Use beyond a lowered line becomes debt, which no new request may hold (I12).
     """
     with transaction.atomic():
         wallet = lock_wallet(organisation.id)
@@ -97,20 +99,20 @@ def set_credit_line(organisation: Organisation, line_nano: int, *, actor: Actor)
 
 
 def wallet_setting(organisation: Organisation) -> WalletSetting:
-    """The organisation's settings, the defaults before it made any."""
+    """Return the organisation's settings, or the defaults."""
     setting = WalletSetting.objects.filter(organisation=organisation).first()
     return setting or WalletSetting(organisation=organisation)
 
 
 def locked_setting(organisation: Organisation) -> WalletSetting:
-    """The settings to change, until the transaction ends."""
+    """Lock and return the organisation's settings. Creates them if missing."""
     WalletSetting.objects.get_or_create(organisation=organisation)
     return WalletSetting.objects.select_for_update().get(organisation=organisation)
 
 
 def watched_settings() -> QuerySet[Any]:
-    """Settings with what is `available` to their organisation beside its debt (I12), None before
-    its first money."""
+    """Return settings annotated with `available`, the organisation's available amount less its debt
+    (I12), None before its first posting."""
     accounts = Account.objects.filter(
         organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
     )

@@ -1,4 +1,4 @@
-"""What the currency, the kinds of ledger lines and the states of top-ups are called on pages."""
+"""The names of the currency, the kinds of ledger lines and the states of top-ups on pages."""
 
 from typing import Final
 
@@ -12,17 +12,17 @@ from lib.tables.table import Badge
 
 
 def money_symbol() -> str:
-    """How USD is written in the page's language: ``$`` in those we have."""
+    """Return the symbol of USD in the page's language: ``$`` in all present languages."""
     return pgettext("currency", "$")
 
 
 def total_text(nano: int) -> str:
-    """A total, to the cent."""
+    """Return a total, to the cent."""
     return display(nano, TOTAL_PLACES, money_symbol())
 
 
 def charge_text(nano: int) -> str:
-    """The charge of one request."""
+    """Return the charge of one request."""
     return display(nano, charge_places([nano]), money_symbol())
 
 
@@ -44,7 +44,7 @@ LINE_WORDS: Final[dict[str, Promise]] = {
 
 
 def line_word(kind: str) -> str:
-    """The kind of a line, in the language of the page."""
+    """Return the kind of a line in the page's language."""
     return str(LINE_WORDS.get(kind, kind))
 
 
@@ -53,11 +53,11 @@ CHARGE_RULES: Final[dict[str, Promise]] = {
     "drain": gettext_lazy("Keep reading and charge the usage"),
     "absorb": gettext_lazy("Close at once and charge nothing"),
 }
-"""What is charged for abandoned and failed requests."""
+"""The charges for abandoned and failed requests, in words."""
 
 
 def charge_rule_words(rule: ChargeRule) -> str:
-    """A rule in one line."""
+    """Return a charge rule in one line."""
     word = str(CHARGE_RULES[rule.kind])
     if rule.kind != "drain":
         return word
@@ -87,7 +87,7 @@ TOP_UP_STATES: Final = {str(state): badge.text for state, badge in _TOP_UPS.item
 
 
 def top_up_badge(top_up: TopUp) -> Badge:
-    """How a top-up stands; what was taken back of it counts for more than that it was paid."""
+    """Return the state of a top-up. A dispute or refund takes precedence over the payment."""
     if top_up.disputed_nano:
         return Badge(gettext_lazy("Disputed"), "bad")
     if top_up.state == TopUpState.PAID and top_up.refunded_nano:

@@ -1,9 +1,9 @@
 """The management API under /api/v1/: every room's router, one form of error.
 
-The relay owns some paths below /api/v1/, so an operation at one of them could never be reached:
-that is refused when this module is imported.
+The relay owns some paths below /api/v1/, so an operation at one of them could never be reached.
+Importing this module raises PathTaken for it.
 
-Errors have the shape of OpenAI's API, because that is what the clients of a hub read already.
+Errors have the shape of OpenAI's API, because clients of a hub already read it.
 """
 
 import json
@@ -106,7 +106,7 @@ _DEPTH_MAX = 64
 
 
 class ZeroByte(ValueError):
-    """A field of the query or the body has a zero byte, which no text of the database has."""
+    """A field of the query or the body contains a zero byte, which the database cannot store."""
 
 
 class BodyUnreadable(ValueError):
@@ -114,8 +114,8 @@ class BodyUnreadable(ValueError):
 
 
 class StrictParser(Parser):
-    """JSON with one reading only: no key twice in an object, no NaN, no bottomless nesting; and no
-    zero byte in a text, which the database has not."""
+    """JSON that has only one reading: no duplicate key in an object, no NaN, no excessive nesting,
+    and no zero byte in a text, which the database cannot store."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         try:
@@ -143,16 +143,16 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
 
 
 class ManagementAPI(NinjaAPI):
-    """An API whose answers nothing between it and the caller may keep."""
+    """An API whose responses no cache may store."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        """The name of the function: it is what a generated client calls the operation."""
+        """Return the function's name: generated clients use it as the operation's name."""
         return str(operation.view_func.__name__)
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH")
         if length in ("", "0") or (length is None and not request.body):
-            # Members that have defaults get them, and a missing one is named in the refusal.
+            # Members with defaults get them, and the error names a missing member.
             request._body = b"{}"
         response = super().create_temporal_response(request)
         response["Cache-Control"] = "private, no-store"
@@ -161,12 +161,13 @@ class ManagementAPI(NinjaAPI):
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
     ) -> OpenAPISchema:
-        """The library's, with the errors that every operation has in common; to be read only."""
+        """Return the library's schema with the errors that all operations have in common. Do not
+        change it."""
         if path_prefix is None:
             path_prefix = self.get_root_path(path_params or {})
         return self._schema_at(path_prefix)
 
-    # Half a second's work, and each page of the reference reads it.
+    # It takes half a second, and each page of the reference reads it.
     @cache  # noqa: B019 - the API lives as long as its process
     def _schema_at(self, path_prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=path_prefix)
@@ -193,7 +194,7 @@ class ManagementAPI(NinjaAPI):
 
 
 def _describe_body(schemas: dict[str, Any], body: dict[str, Any]) -> None:
-    """Add an example, and say whether a body has to be sent."""
+    """Add an example, and whether the body is required."""
     for content in body["content"].values():
         content["example"] = example_of(schemas, content["schema"])
         name = content["schema"].get("$ref", "").rpartition("/")[2]
@@ -202,7 +203,7 @@ def _describe_body(schemas: dict[str, Any], body: dict[str, Any]) -> None:
 
 
 def _add_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Give the library's bare 405 the body of every other error."""
+    """Give the library's plain 405 response the body of every other error."""
 
     @wraps(view)
     def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -235,7 +236,7 @@ api = ManagementAPI(
 
 
 class UnknownQuery(ValueError):
-    """The query has a field that the operation does not know: a filter that would do nothing."""
+    """The query has a field that the operation does not know: its filter would have no effect."""
 
 
 def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -255,7 +256,7 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
             if any("\x00" in value for value in values):
                 raise ZeroByte(name)
         if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
-            raise Http404  # no address of ours has one
+            raise Http404  # none of our addresses has one
         return view(request, *args, **kwargs)
 
     return checked
@@ -320,11 +321,11 @@ api.add_router("", saved_view_router)
 
 
 class PathTaken(RuntimeError):
-    """The relay answers the path of an operation."""
+    """The relay owns the path of an operation."""
 
 
 class OperationNameTaken(RuntimeError):
-    """Two operations have functions of one name, which is their name in the description."""
+    """Two operations have functions of the same name, which is their name in the description."""
 
 
 def _check_operations() -> None:

@@ -1,4 +1,4 @@
-"""What all creating operations share: an Idempotency-Key, and 409 for what exists already.
+"""Common features of creating operations: an Idempotency-Key, and 409 if the object exists already.
 
 An operation creates if it is a POST that answers 201. With a key, the operation and its stored
 response are one transaction (P5); work in `lib/api/after_commit.py` follows it. An operation that
@@ -37,7 +37,7 @@ def creates(operation: Operation) -> bool:
 
 
 def answer_once(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Carry out a creating operation once for its Idempotency-Key."""
+    """Run a creating operation once per Idempotency-Key."""
     operation: Operation = view._ninja_operation  # type: ignore[attr-defined]
     if not creates(operation) or inspect.signature(view).return_annotation is HttpResponse:
         return view

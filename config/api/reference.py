@@ -1,6 +1,6 @@
 """The reference of the management API, read from its OpenAPI schema.
 
-Pure: schema and language in, what the templates show out.
+Pure: it turns the schema and a language into the data of the templates.
 """
 
 import json
@@ -41,7 +41,7 @@ class Operation:
 
     @property
     def curl_id(self) -> str:
-        """The id of the element that holds the example."""
+        """Return the id of the element with the example."""
         return f"curl-{self.id}"
 
 
@@ -56,13 +56,13 @@ class Section:
 
 @dataclass(frozen=True)
 class _Source:
-    """The schema, and what puts one of its texts into the page's language."""
+    """The schema, and the function that translates its texts."""
 
     schema: dict[str, Any]
     translate: Callable[[str], str]
 
     def words(self, node: dict[str, Any]) -> list[tuple[str, bool]]:
-        """A node's description cut at its backticks: (words, whether they are code)."""
+        """Return a node's description split at its backticks: (text, whether it is code)."""
         if not node.get("description"):
             return []
         cut = self.translate(node["description"]).split("`")
@@ -70,7 +70,7 @@ class _Source:
 
 
 def sections(schema: dict[str, Any], translate: Callable[[str], str]) -> list[Section]:
-    """Operations by tag, in the schema's order; `translate` gets every text that is shown."""
+    """Return the operations by tag, in the schema's order. `translate` gets every shown text."""
     source = _Source(schema, translate)
     by_tag: dict[str, list[Operation]] = {}
     for path, methods in schema["paths"].items():

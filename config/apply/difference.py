@@ -1,7 +1,7 @@
-"""What would have to change: pure comparison of what a file wants with what an installation has.
+"""Compare what a file wants with what an installation has. Pure.
 
-Both sides are items: a thing's identity and its fields. A wanted item has the fields that its file
-states, a present one has all of them.
+Both sides are items: the identity of an object, and its fields. A wanted item has the fields that
+its file states, a present item has all of them.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ Kind = Literal[
 ]
 Action = Literal["create", "change", "remove"]
 
-# Fields that are set once, when the thing is new; later they are only told to differ.
+# Fields that are set only when the object is created; later a difference is only reported.
 _ONCE: Final = {"organisation": frozenset({"credit"}), "person": frozenset({"name"})}
 _WHY_ONCE: Final = {
     "credit": "was already posted, and it is posted only once",
@@ -49,7 +49,7 @@ _WHY_ONCE: Final = {
 
 
 class Id(NamedTuple):
-    """What a thing is known by: its kind, and its name within what it belongs to."""
+    """The identity of an object: its kind, and its name within its parent."""
 
     kind: Kind
     name: tuple[str, ...] = ()
@@ -60,7 +60,8 @@ class Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret by its keyed digest; `text` is there only when a file gave it, and never shown."""
+    """A secret by its keyed digest. `text` is only set if a file has the secret, and never
+    shown."""
 
     digest: bytes
     text: str = field(default="", compare=False, repr=False)
@@ -68,7 +69,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Where a file says `keep`: the stored secret at this place."""
+    """`keep` in a file: the secret that is stored at this place."""
 
 
 Value = object
@@ -76,10 +77,10 @@ Value = object
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing, wanted or present.
+    """One object, wanted or present.
 
-    `defaults` fill what a wanted item leaves out where it is new or pruned. `lasting` marks a
-    present item that pruning leaves alone.
+    `defaults` are for fields that the file omits, if the item is new or pruned. Pruning leaves a
+    `lasting` present item alone.
     """
 
     id: Id
@@ -91,7 +92,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to create, change or remove: the fields concerned, before and after."""
+    """One object to create, change or remove, with the changed fields before and after."""
 
     action: Action
     id: Id
@@ -102,7 +103,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class InvalidEntry:
-    """A wanted item that cannot be: the field, and why."""
+    """A wanted item that is invalid: the field, and why."""
 
     path: Path
     message: str
@@ -119,7 +120,7 @@ class Difference:
         return not self.changes
 
 
-# What a channel's secrets were given for.
+# A channel's secrets were entered for these fields.
 _ADDRESS: Final = ("provider", "base_url", "proxy_url", "ca_bundle")
 _MOVED: Final = (
     "the channel's address changes, which removes its stored secrets: give this one again"
@@ -127,9 +128,9 @@ _MOVED: Final = (
 
 
 def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> Difference:
-    """The changes that make the installation equal to the file, wanted ones in the file's order.
+    """Return the changes that make the installation equal to the file, in the file's order.
 
-    Without `prune` no present item is removed and no unstated field changes.
+    Without `prune`, no present item is removed and no omitted field changes.
     """
     there = {item.id: item for item in present}
     changes: list[Change] = []
@@ -158,7 +159,7 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
                     notes.append(InvalidEntry((*item.path, name), message))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
         if item.id.kind == "channel" and any(name in differing for name in _ADDRESS):
-            # The write drops the stored secrets, so that even equal ones are given again.
+            # The write deletes the stored secrets, so even equal ones must be written again.
             differing |= {name: fields[name] for name in ("keys", *EGRESS_SECRETS)}
         if differing:
             before = {name: now.fields[name] for name in differing}
@@ -175,7 +176,7 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
 def _settle_channel_keys(
     item: Item, fields: dict[str, Value], now: Item | None
 ) -> list[InvalidEntry]:
-    """Put stored secrets in the place of `keep`. A new address never sees an old secret."""
+    """Replace `keep` by the stored secrets. A changed address never gets an old secret."""
     moved = now is not None and any(
         fields.get(name, now.fields[name]) != now.fields[name] for name in _ADDRESS
     )
@@ -205,7 +206,7 @@ def _settle_channel_keys(
 def _settle_egress(
     name: str, item: Item, fields: dict[str, Value], now: Item | None, *, moved: bool
 ) -> list[InvalidEntry]:
-    """The same for a secret that there is once."""
+    """Replace `keep` as `_settle_channel_keys` does, for a secret that a channel has only once."""
     stored = None if now is None or moved else now.fields[name]
     if not isinstance(fields.get(name), Kept):
         if moved:
@@ -234,7 +235,7 @@ def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[
 
 
 def _settle_secret(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
-    """What is to be kept is not compared; it must be there."""
+    """Remove a secret with `keep` from the comparison; it must be stored already."""
     if not isinstance(fields.get("secret"), Kept):
         return []
     if now is not None:
@@ -258,7 +259,7 @@ def _known_secret(secret: Secret | Kept) -> Secret:
 
 
 def summary(difference: Difference) -> str:
-    """The difference as people read it: one line for a thing, one for each field that changes."""
+    """Return the difference as text: one line per object, and one per changed field."""
     lines = []
     signs = {"create": "+", "change": "~", "remove": "-"}
     for change in difference.changes:
@@ -271,7 +272,7 @@ def summary(difference: Difference) -> str:
 
 
 def serialize_difference(difference: Difference) -> list[dict[str, object]]:
-    """The changes as plain data, for --json."""
+    """Return the changes as plain data, for --json."""
     return [
         {
             "action": change.action,
@@ -289,7 +290,7 @@ def serialize_difference(difference: Difference) -> list[dict[str, object]]:
     ]
 
 
-# Fields are shown in the order of the file; the others follow.
+# Fields are shown in the order of the file, these first.
 _SHOWN_FIRST: Final = (
     *("name", "provider", "base_url", "keys", "models", "can", "enabled", "archived"),
     *("priorities", "weights", "priority"),
@@ -375,7 +376,7 @@ _AMOUNTS: Final = (
 
 
 def display_value(name: str, value: Value) -> object:
-    """A field's value as plain data in the file's own form; secrets become dots."""
+    """Return a field's value as plain data in the file's form; secrets become dots."""
     if isinstance(value, Secret | Kept):
         return "••••"
     if name in _AMOUNTS and isinstance(value, int):
@@ -394,7 +395,7 @@ def display_value(name: str, value: Value) -> object:
 
 
 def rates_as_written(stored: Mapping[str, Value]) -> dict[str, object]:
-    """Stored rates in the file's form: decimal strings, tiers only where there are some."""
+    """Return stored rates in the file's form: decimal strings, and tiers only if there are any."""
     written: dict[str, object] = {"meters": _meters(stored["meters"])}
     tiers = stored.get("tiers")
     if isinstance(tiers, list) and tiers:

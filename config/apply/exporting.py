@@ -1,6 +1,6 @@
-"""The installation as a file that `apply` takes, every field stated.
+"""Export the installation as a file for `apply`, with every field.
 
-Where a secret cannot be read, `keep` stands in its place.
+Secrets are written as `keep`, because they cannot be read.
 """
 
 import datetime as dt
@@ -36,14 +36,14 @@ from playground.models import PayerRule
 
 Document = dict[str, Any]
 
-# What of a channel is stated in every export, and what stands at its head.
+# The fields of a channel that every export states, and those at its beginning.
 _ALWAYS_STATED = ("enabled", "priority", "weight", "retries", "on_leave")
 _ADDRESS = ("provider", "base_url", *EGRESS_TEXTS)
 _AMOUNTS = ("credit", "credit_line", "low_balance")
 
 
 def document(present: Iterable[Item]) -> Document:
-    """The present items in the file's shape, ready to be written as YAML."""
+    """Return the present items as the data of a YAML file."""
     whole: Document = {"version": 1, "settings": {}}
     whole |= {"channels": [], "prices": [], "plans": [], "people": [], "organisations": []}
     organisations = _Organisations(whole["organisations"])
@@ -54,7 +54,7 @@ def document(present: Iterable[Item]) -> Document:
 
 
 def _put_of_installation(whole: Document, item: Item) -> bool:
-    """Write what belongs to no organisation; False = this does."""
+    """Write an item that belongs to no organisation. Return False for any other item."""
     fields, name = item.fields, item.id.name
     match item.id.kind:
         case "settings":
@@ -89,7 +89,8 @@ def _put_of_installation(whole: Document, item: Item) -> bool:
 
 
 class _Organisations:
-    """Where in the file what an organisation has goes: to itself, one of its teams or keys."""
+    """The places in the file for an organisation's items: the organisation, its teams or its
+    keys."""
 
     def __init__(self, listed: list[Document]) -> None:
         self._listed = listed
@@ -223,7 +224,7 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
     plain = ("retention_hours", "include_cost", "plan")
     organisation |= unless_default(file_format.Organisation, fields, plain)
-    # No credit line is 0.
+    # A file omits a credit line of 0.
     organisation |= _amounts({**fields, "credit_line": fields["credit_line"] or None}, _AMOUNTS)
     organisation |= _charge_rule(fields)
     organisation |= unless_default(file_format.Organisation, fields, ORGANISATION_STATES)
@@ -243,13 +244,13 @@ def _shadow(fields: Mapping[str, Value]) -> Document:
 
 
 def _amounts(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
-    """Those that there are."""
+    """Return the amounts that are not None."""
     amounts = {name: cast(int | None, fields[name]) for name in names}
     return {name: format_usd(nano) for name, nano in amounts.items() if nano is not None}
 
 
 def _limits(fields: Mapping[str, Value]) -> Document:
-    """Only those that are there: most have none."""
+    """Return the limits that are set. Most objects have none."""
     return {name: fields[name] for name in LIMITS if fields[name] is not None}
 
 
@@ -275,7 +276,7 @@ def _document_of(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Times as people write them, in UTC."""
+    """Writes times as people do, in UTC."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

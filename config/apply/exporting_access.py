@@ -1,4 +1,4 @@
-"""People and their access in the shape of the file: what is not stated is the default."""
+"""Export people and their access. Fields with default values are omitted."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 def unless_default(
     kind: type[BaseModel], fields: Mapping[str, Value], names: Iterable[str]
 ) -> Document:
-    """The fields that are other than what a new thing has."""
+    """Return the fields that differ from the defaults of a new object."""
     defaults = tuples(defaults_of(kind, names))
     changed = ((name, fields[name]) for name in names if fields[name] != defaults.get(name))
     return {name: _plain(value) for name, value in changed if value is not None}
@@ -57,7 +57,7 @@ def single_sign_on_document(fields: Mapping[str, Value]) -> Document:
 
 
 def _slug(name: str, slug: Value) -> Document:
-    """Only where it is not what the name gives."""
+    """Return the slug unless it follows from the name."""
     return {} if slug == slugify(name) else {"slug": slug}
 
 

@@ -1,7 +1,7 @@
-"""The shape of an installation file, version 1: what `apply` takes and `export` gives.
+"""The format of an installation file, version 1: `apply` reads it and `export` writes it.
 
-A field that a file leaves out says nothing: it keeps its value, and has the default that stands
-here where the thing is new or the file is applied with --prune.
+A field that a file omits keeps its value. If the object is new, or the file is applied with
+--prune, the field gets the default that is declared here.
 """
 
 import datetime as dt
@@ -53,11 +53,11 @@ from gateway.routing.tie_breaking import Pick
 from lib.fields import take_fields
 
 KEEP: Final = "keep"
-"""Where a secret stands: the one that is stored already."""
+"""A file may have this word in place of a secret that is already stored."""
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """A refusal whose text is shown as it is."""
+    """Return an error whose text is shown as it is."""
     return PydanticCustomError("expected", "{message}", {"message": message})
 
 
@@ -144,14 +144,14 @@ def _rates(meters: dict[str, str]) -> dict[str, str]:
 
 
 def _decimal_text(value: object) -> object:
-    # A YAML number has been through a binary float: an amount is the text that was written.
+    # YAML numbers become binary floats, so an amount must be the text as written.
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise wrong(f'expected a decimal in quotes, such as "0.15", found the number {value}')
     return value
 
 
 def _instant(value: object) -> object:
-    """A time in quotes is a time as well."""
+    """Accept a time in quotes."""
     if isinstance(value, str):
         try:
             return dt.datetime.fromisoformat(value)
@@ -161,7 +161,7 @@ def _instant(value: object) -> object:
 
 
 def _empty_for_none(value: object) -> object:
-    """`gpt-4o:` with nothing behind the colon is `gpt-4o: {}`."""
+    """`gpt-4o:` without a value is `gpt-4o: {}`."""
     return {} if value is None else value
 
 
@@ -267,7 +267,7 @@ class ChargeRule(Part):
     cost: Annotated[Decimal, AfterValidator(_amount)] | None = None
 
     def stored(self) -> dict[str, Any]:
-        """As it is stored, and as changes show it."""
+        """Return the rule in its stored form, which changes show too."""
         return stored_rule(build_charge_rule(self.kind, self.seconds, self.cost))
 
     @model_validator(mode="after")
@@ -284,7 +284,7 @@ class Shadow(Part):
     cap: Annotated[Decimal, AfterValidator(_cap)]
 
     def stored(self) -> dict[str, Any]:
-        """As it is stored, and as changes show it."""
+        """Return the shadow in its stored form, which changes show too."""
         return stored_shadow(checked_shadow(self.channel, self.percent, self.cap, self.model))
 
 

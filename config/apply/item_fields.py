@@ -1,4 +1,4 @@
-"""Which fields of a part of a file are fields of its item, and how they are taken over."""
+"""Copy the fields of a part of a file to its item."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ KEY_FIELDS: Final = {
     **{name: name for name in (*LIMITS, *KEY_LIMITS)},
     "ips": "networks",
 }
-"""A field of a key in the file -> the key's own."""
+"""The fields of a key in the file -> the names of the stored key's fields."""
 ORGANISATION_STATES: Final = (
     *DATA_POLICY,
     *("required_labels", "second_factor_roles", "suspended", "archived"),
@@ -45,25 +45,25 @@ SINGLE_SIGN_ON_FIELDS: Final = (
 
 
 def set_fields(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    """The fields that a file states."""
+    """Return the fields that a file states."""
     return {name: getattr(part, name) for name in names if name in part.model_fields_set}
 
 
 def defaults_of(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
-    """What holds for fields that a new thing does not state; a field without a default is always
-    stated."""
+    """Return the defaults of fields that a new object omits. A field without a default is never
+    omitted."""
     fields = kind.model_fields
     return {name: fields[name].default for name in names if not fields[name].is_required()}
 
 
 def fields_of(row: Model, names: Iterable[str]) -> dict[str, Value]:
-    """The fields of a row that have the same names in the file."""
+    """Return a row's fields that have the same names in the file."""
     return tuples({name: getattr(row, name) for name in names})
 
 
 def tuples(fields: Mapping[str, Any]) -> dict[str, Value]:
-    """The same with tuples for lists, which can be compared; where the order says nothing, in one
-    order."""
+    """Return the fields with tuples in place of lists, so that they can be compared. Lists without
+    a meaningful order are sorted."""
     return {name: _tuple(name, value) for name, value in fields.items()}
 
 

@@ -1,6 +1,6 @@
-"""From the text of an installation file to checked values, or to every problem in it with its line.
+"""Parse the text of an installation file to checked values, or report every problem with its line.
 
-Pure but for `resolve`, which the caller hands in: it reads what `env:NAME` and `file:PATH` name.
+Pure except for the caller's `resolve`, which reads the targets of `env:NAME` and `file:PATH`.
 """
 
 import types
@@ -34,18 +34,18 @@ from gateway.providers.provider import BadAddress
 from lib.network.outbound import BadPem, BadProxy, read_certificates, read_key, read_proxy
 
 Resolve = Callable[[str], str]
-"""What a reference (`env:NAME`, `file:PATH`) stands for. Raises Unresolved."""
+"""Returns the value of a reference (`env:NAME`, `file:PATH`). Raises Unresolved."""
 
 _REFERENCES = ("env:", "file:")
 
 
 class Unresolved(ValueError):
-    """A reference names nothing; the message says what is missing."""
+    """The target of a reference is missing; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A file that is right in itself. `texts` are its references and secrets, read, by place."""
+    """A valid file. `texts` are its resolved references and secrets, by path."""
 
     source: Source
     installation: file_format.Installation
@@ -56,9 +56,9 @@ class Loaded:
 
 
 def load(text: str, resolve: Resolve) -> Loaded:
-    """Read, type and check a file. Raises FileInvalid with all problems that can be told at once.
+    """Parse and check a file. Raises FileInvalid with all problems that can be found at once.
 
-    Those of the form come first: what the values mean is asked only of a well-formed file.
+    Problems of form come first: the meaning of values is checked only in a well-formed file.
     """
     source = read_yaml(text)
     try:
@@ -73,12 +73,12 @@ def load(text: str, resolve: Resolve) -> Loaded:
 
 
 def price_key(price: file_format.Price) -> PriceKey:
-    """What the price is known by."""
+    """Return the key of the price."""
     return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
 
 
 def stored_rates(price: file_format.Price) -> dict[str, object]:
-    """The rates of a price in the stored form that billing's pricing reads."""
+    """Return the rates of a price in the stored form of billing/prices/pricing.py."""
     stored: dict[str, object] = {"meters": _rates(price.meters)}
     if price.tiers:
         stored["tiers"] = [
@@ -146,7 +146,8 @@ class _Checker:
                 first[name] = path
 
     def _read(self, path: Path, text: str) -> str | None:
-        """The text or what it refers to, kept under its place; None where it names nothing."""
+        """Return the text, or the value of the reference, and store it by its path. Return None if
+        the reference cannot be resolved."""
         if text.startswith(_REFERENCES):
             try:
                 text = self._resolve(text)
@@ -200,7 +201,7 @@ class _Checker:
                     self._wrong((*at, "keys", position), str(error))
 
     def _egress(self, at: Path, channel: file_format.Channel) -> None:
-        """By which way a channel is reached: certificates are kept in their one form."""
+        """Check a channel's proxy and certificates. Certificates are stored in canonical form."""
         proxy = self._read((*at, "proxy_url"), channel.proxy_url)
         try:
             if proxy:
@@ -323,7 +324,8 @@ class _Checker:
         self._key_secrets()
 
     def _access(self, organisation: file_format.Organisation, at: Path) -> None:
-        """Who may come in, as what: each named once, and the secret of single sign-on."""
+        """Check roles, members and invitations (each is named once), and the single sign-on
+        secret."""
         self._once(
             (
                 (role.name.lower(), (*at, "roles", n, "name"))
@@ -352,7 +354,7 @@ class _Checker:
             self._read((*at, "single_sign_on", "secret"), sso.secret)
 
     def _limits(self, limited: file_format.Limited, path: Path) -> None:
-        """The budgets of a team or a key: one for each period."""
+        """Check the budgets of a team or a key: one per period."""
         places = [(budget, (*path, "budgets", b)) for b, budget in enumerate(limited.budgets)]
         if isinstance(limited, file_format.Key) and limited.budget is not None:
             places.append((limited.budget, (*path, "budget")))
@@ -365,7 +367,7 @@ class _Checker:
         try:
             check_budget(budget.period, anchor, budget.timezone)
             if budget.period == "session":
-                # Those of a team or a key do not name it.
+                # Budgets of a team or a key have no scope field.
                 scope = budget.scope if isinstance(budget, file_format.ScopedBudget) else "key"
                 check_session_budget(scope, budget.action)
         except BudgetInvalid as error:
@@ -434,7 +436,7 @@ def _form_problem(source: Source, details: ErrorDetails) -> Problem:
     return source.problem(path, message)
 
 
-# pydantic names the branch of a union in its path; a file has no such step.
+# pydantic puts the branch of a union into its path; a file has no such step.
 _UNION_STEPS = frozenset({"int", "float", "constrained-str", "literal['']"})
 
 
@@ -450,7 +452,8 @@ def _display_value(value: object) -> str:
 
 
 def _fields_at(path: Path) -> tuple[str, ...]:
-    """The names of the fields that may stand at `path`, found by walking the shape's types."""
+    """Return the names of the possible fields at `path`, by following the types of the file
+    format."""
     kind: object = file_format.Installation
     for step in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):

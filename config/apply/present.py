@@ -1,4 +1,4 @@
-"""What the installation has, as items to compare, read in one transaction."""
+"""Read the installation as items to compare, in one transaction."""
 
 from collections.abc import Iterator
 
@@ -47,16 +47,18 @@ from lib.vault import VaultError
 
 
 def lock_installation() -> None:
-    """Wait for other runs that read or write the whole, until this transaction's end.
+    """Wait for other runs that read or write the whole installation, and lock it for this
+    transaction.
 
-    Two runs at the same time would each write what the other has not seen yet.
+    Two concurrent runs would each miss the other's writes.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir installation'))")
 
 
 def present_items() -> list[Item]:
-    """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
+    """Return everything that a file can name, without the shipped catalogue and the playground's
+    keys."""
     return [
         _settings(),
         *present_mail_server(),
@@ -73,7 +75,7 @@ def present_items() -> list[Item]:
 
 
 def organisation_names() -> dict[str, str]:
-    """slug -> name"""
+    """Return the names of organisations by slug."""
     return dict(Organisation.objects.values_list("slug", "name"))
 
 
@@ -82,7 +84,7 @@ def _settings() -> Item:
 
 
 def _secret(channel: Channel, name: SecretName) -> Secret | None:
-    """By its digest; one that cannot be opened differs from every other."""
+    """Return a secret by its digest. A secret that cannot be opened differs from every other."""
     if getattr(channel, name) is None:
         return None
     try:
@@ -123,7 +125,7 @@ def _prices() -> Iterator[Item]:
     )
     now = clock.now()
     for version in versions:
-        # A file says nothing of tiers where there are none; stored, an empty list is the same.
+        # A file omits empty tiers; an empty stored list means the same.
         rates = {name: part for name, part in version.rates.items() if part or name == "meters"}
         fields: dict[str, Value] = {"rates": rates, "valid_to": version.valid_to}
         ended = version.valid_to is not None and version.valid_to <= now
@@ -179,7 +181,7 @@ def _organisations() -> Iterator[Item]:
             "suspended": organisation.suspended_reason if organisation.suspended_at else None,
             "archived": organisation.archived_at is not None,
         }
-        # Organisations and teams hold books and usage: they are never removed.
+        # Organisations and teams have books and usage, so they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
     yield from present_access()
     keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY)
@@ -199,8 +201,8 @@ def _organisations() -> Iterator[Item]:
 
 
 def _budgets() -> Iterator[Item]:
-    """The budgets of what can be named: those of keys that have ended, and of people who are no
-    members any more, are of no more use."""
+    """Yield the budgets of objects that a file can name. Budgets of ended keys and of former
+    members are left out."""
     names: dict[tuple[str, str], str] = {
         **{("team", str(id)): name for id, name in Team.objects.values_list("id", "name")},
         **{

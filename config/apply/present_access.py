@@ -1,4 +1,4 @@
-"""What the installation has of people and their access, as items to compare."""
+"""Read people and their access as items to compare."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,13 +34,13 @@ def present_people() -> Iterator[Item]:
             "operator": user.operator,
             "active": user.is_active,
         }
-        # People stay known: what they did stands in the books.
+        # People are never removed, because the books refer to them.
         yield Item(Id("person", (user.email.lower(),)), fields, lasting=True)
 
 
 def present_access() -> Iterator[Item]:
-    """Of every organisation: roles, teams and what is in them, members, invitations and single
-    sign-on."""
+    """Yield the roles, teams with their contents, members, invitations and single sign-on of every
+    organisation."""
     for role in CustomRole.objects.select_related("organisation").order_by("id"):
         fields = tuples({"permissions": role.permissions})
         yield Item(Id("role", (role.organisation.slug, role.name)), fields)
@@ -83,7 +83,7 @@ def present_mail_server() -> Iterator[Item]:
 
 def _teams() -> Iterator[Item]:
     plans = dict(TeamPlan.objects.values_list("team", "plan__name"))
-    # Teams hold books and usage, as organisations do: they are never removed.
+    # Teams have books and usage, like organisations, so they are never removed.
     for team in Team.objects.select_related("organisation").order_by("created_at", "id"):
         fields: dict[str, Value] = {
             "slug": team.slug,
@@ -111,7 +111,8 @@ def _members() -> Iterator[Item]:
 
 
 def _invitations() -> Iterator[Item]:
-    """Those that can be accepted, by address: what is behind a link alone cannot be given again."""
+    """Yield the open invitations by e-mail address. An invitation that is only a link cannot be
+    created again."""
     open_ones = Invitation.objects.filter(
         accepted_at=None, withdrawn_at=None, expires_at__gt=clock.now(), invited_by__isnull=False
     ).exclude(email="")
@@ -128,7 +129,7 @@ def _invitations() -> Iterator[Item]:
 
 
 def _team_names(row: Membership | Invitation) -> tuple[str, ...] | None:
-    """Those that it is limited to, by name; None = it is not."""
+    """Return the names of the teams that the row is limited to; None without a limit."""
     return None if row.all_teams else tuple(sorted(team.name for team in row.teams.all()))
 
 
@@ -151,7 +152,7 @@ def _single_sign_on() -> Iterator[Item]:
 
 
 def _payer_rules() -> Iterator[Item]:
-    """One for each role whose people use the playground; what holds anyway is not removed."""
+    """Yield one rule per role whose members use the playground. A default rule is never removed."""
     for organisation in Organisation.objects.order_by("created_at", "id"):
         for role, rule in rules_by_name(organisation).items():
             id = Id("payer_rule", (organisation.slug, role))

@@ -1,4 +1,4 @@
-"""What a loaded file wants, as items to compare: secrets by digest, prices by stored rates."""
+"""Turn a loaded file into items to compare, with secrets as digests and prices as stored rates."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +42,7 @@ from gateway.overrides.rules import RequestOverrides, stored_overrides
 
 Digest = Callable[[str], bytes]
 
-# The settings of a channel that are not taken as they stand: references, and what has parts.
+# The settings of a channel that need conversion: references, and settings with parts.
 _READ_APART = frozenset({"provider", "base_url", *EGRESS_TEXTS, "conditions"})
 
 
@@ -53,17 +53,17 @@ def wanted_items(
     key_digest: Digest,
     channel_key_digest: Digest,
 ) -> list[Item]:
-    """Every item of the file, in the order in which they are to be written.
+    """Return every item of the file, in the order of writing.
 
-    `organisations` are the present ones, slug -> name: an organisation is known by its slug if the
-    file states one, else by its name.
+    `organisations` are the present organisations, slug -> name. The file identifies an organisation
+    by its slug if it states one, else by its name.
     """
     flattener = _Flattener(loaded, key_digest, channel_key_digest)
     return list(flattener.items(organisations))
 
 
 def _charge_rule(part: file_format.ModelRule | file_format.Organisation) -> dict[str, Value]:
-    """What a file states of it: null is none."""
+    """Return the stated charge rule; null means none."""
     if "charge_rule" not in part.model_fields_set:
         return {}
     return {"charge_rule": {} if part.charge_rule is None else part.charge_rule.stored()}
@@ -178,7 +178,7 @@ class _Flattener:
         fields: dict[str, Value] = {"rates": stored_rates(price)}
         valid_to = price.valid_to
         if "valid_to" not in price.model_fields_set:
-            # A later price of the same model in the file ends this one.
+            # A later price of the same model in the file ends this price.
             key = price_key(price)
             starts = (other.valid_from for other in self._file.prices if price_key(other) == key)
             valid_to = min((start for start in starts if start > price.valid_from), default=None)
@@ -237,7 +237,7 @@ class _Flattener:
         yield from self._budgets(organisation, slug, path)
 
     def _client_secret(self, organisation: file_format.Organisation, path: Path) -> Secret | Kept:
-        """The secret of its single sign-on."""
+        """Return the secret of the organisation's single sign-on."""
         sso = organisation.single_sign_on
         return self._secret_at(
             sso.secret if sso else file_format.KEEP, *path, "single_sign_on", "secret"
@@ -307,5 +307,6 @@ def _slug_of(organisation: file_format.Organisation, present: Mapping[str, str])
     if named:
         return named[0]
     slug = slugify(organisation.name)
-    # Another organisation has that slug: this one is new, and gets a slug of its own when written.
+    # Another organisation has that slug, so this one is new and gets its own slug when it is
+    # written.
     return f"{slug} (new)" if slug in present or not slug else slug

@@ -1,4 +1,4 @@
-"""What a loaded file wants of people and their access, as items to compare."""
+"""Turn a loaded file's people and their access into items to compare."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -36,7 +36,7 @@ def wanted_sign_up(sign_up: file_format.SignUp) -> Item:
 def wanted_access(
     organisation: file_format.Organisation, slug: str, path: Path, client_secret: Secret | Kept
 ) -> Iterator[Item]:
-    """All but members and keys: what they refer to, and what refers to members."""
+    """Yield all items except members and keys."""
     for n, role in enumerate(organisation.roles):
         fields = tuples(set_fields(role, ("permissions",)))
         id = Id("role", (slug, role.name))

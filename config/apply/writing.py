@@ -1,4 +1,4 @@
-"""Carry out the changes of a difference, each by the one function that its room has for it."""
+"""Carry out the changes of a difference with the write functions of the rooms."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -42,10 +42,10 @@ from usage.limits import budget_simulation
 from usage.models import Attempt, UsageRecord
 
 SOURCE = "file"
-"""The source of a price version that a file states."""
+"""The source of a price version from a file."""
 
-# What must be there before something else refers to it comes first; what frees a name or a span of
-# time comes before what takes it.
+# Objects come before those that refer to them. A change that frees a name or a span of time comes
+# before the change that takes it.
 _ORDER: dict[Kind, int] = {
     "settings": 0,
     "mail_server": 0,
@@ -69,10 +69,10 @@ _ORDER: dict[Kind, int] = {
     "budget": 17,
     "sign_up": 18,
 }
-# A plan or a role goes when nobody is on it or has it any more.
+# A plan or a role is removed once nobody has it.
 _REMOVED_LAST = 19
 
-# What of an organisation changes by a function of its own.
+# The fields of an organisation that have write functions of their own.
 _SETTINGS = ("retention_hours", "include_cost", "credit_line", "low_balance", "charge_rule")
 
 
@@ -82,7 +82,7 @@ _REFUSALS = (ChangeRefused, Refused, prices.PriceRefused, plans.PlanRefused, mem
 def write(changes: tuple[Change, ...], source: Source) -> None:
     """Write all changes, inside the caller's transaction.
 
-    Raises FileInvalid, which names the line of the change that was refused.
+    Raises FileInvalid with the line of the refused change.
     """
     writer = _Writer()
     for change in sorted(changes, key=_rank):
@@ -95,7 +95,7 @@ def write(changes: tuple[Change, ...], source: Source) -> None:
     try:
         aliases.check_aliases()
     except aliases.AliasCycle as cycle:
-        # What the file says of one of its names, or else of none.
+        # Report the cycle at a path of one of its names, if the file has one.
         paths = (change.path for change in changes if change.id.name[:1] == (cycle.cycle[0],))
         raise FileInvalid([source.problem(next(paths, ()), str(cycle))]) from cycle
 
@@ -105,10 +105,10 @@ def _rank(change: Change) -> tuple[int, int, str]:
     if change.id.kind in ("plan", "role") and change.action == "remove":
         kind = _REMOVED_LAST
     if change.id.kind == "member":
-        # A new owner comes before the last one goes.
+        # A new owner is added before the last owner is removed.
         return (kind, 0 if change.after.get("role") == Role.OWNER else 1, "")
     frees = change.action == "remove" or (change.id.kind == "key" and "secret" in change.before)
-    # Price versions are written in the order of time: each closes the one before it.
+    # Price versions are written in order of time: each ends the previous one.
     instant = change.id.name[1] if change.id.kind == "price" else ""
     return (kind, 0 if frees else 1, instant)
 
@@ -262,7 +262,7 @@ class _Writer:
             if "secret" not in fields:
                 place_key(keys.change_key(SYSTEM, key, **_key_fields(fields)), fields)
                 return
-            # Another secret is another key: the old one ends, with its usage under its own id.
+            # Another secret means another key: the old key ends and keeps its usage.
             keys.revoke_key(SYSTEM, key)
             fields = {
                 "team": key.team.name,
@@ -280,7 +280,7 @@ class _Writer:
             )
         user, account = holder_of_key(organisation, fields)
         key = keys.import_key(SYSTEM, team, name, secret.text, user=user, service_account=account)
-        # Set apart, because a key may be brought that has expired already.
+        # This is a separate step, because the new key may have expired already.
         keys.change_key(SYSTEM, key, **_key_fields(fields))
         place_key(key, fields)
         if replaced is not None:
@@ -305,7 +305,7 @@ class _Writer:
             budget_simulation.change_budget(SYSTEM, there, **fields)
             return
         if there is not None:
-            # Another beginning of its periods is another budget.
+            # A budget with another start of its periods is another budget.
             budgets.remove_budget(SYSTEM, there)
             if change.action == "remove":
                 return
@@ -356,7 +356,8 @@ def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _subject(organisation: Organisation, scope: str, name: str) -> str:
-    """What a budget is for, as it is stored; keys that have ended are found too, for removing."""
+    """Return the stored subject of a budget. Ended keys are found too, so that their budgets can be
+    removed."""
     subject: object = name
     if scope == "team":
         subject = Team.objects.values_list("id", flat=True).get(
@@ -392,7 +393,8 @@ def _version(id: Id) -> PriceVersion:
 
 
 def _give_way(id: Id) -> None:
-    """An own price wins over what the shipped catalogue says from the same instant on."""
+    """Remove the shipped catalogue's versions from the same instant on: a custom price takes
+    precedence."""
     later = _versions(id).filter(source__startswith=prices.CATALOGUE, valid_from__gte=_instant(id))
     for version in later:
         if _is_used(version):

@@ -1,4 +1,4 @@
-"""Carry out the changes of people and their access, each by the function that `accounts` has."""
+"""Carry out the changes of people and their access with the write functions of `accounts`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -40,7 +40,7 @@ class ChangeRefused(ValueError):
 
 
 def counts_of(change: Change) -> dict[str, int | None]:
-    """What a change says of the limits of an organisation, a team or a member."""
+    """Return a change's limits for an organisation, a team or a member."""
     return {name: cast(int | None, change.after[name]) for name in LIMITS if name in change.after}
 
 
@@ -58,7 +58,8 @@ def write_person(change: Change) -> None:
 
 
 def write_states(organisation: Organisation, after: Mapping[str, Any]) -> None:
-    """What an organisation asks of its members and requests, and whether it is in use."""
+    """Set an organisation's requirements for members and requests, and whether it is suspended or
+    archived."""
     if "required_labels" in after:
         organisations.require_labels(organisation, after["required_labels"], actor=SYSTEM)
     if "zero_retention" in after or "data_regions" in after:
@@ -110,7 +111,8 @@ def _team(organisation: Organisation, change: Change) -> None:
 
 
 def _create_team(organisation: Organisation, name: str, slug: str) -> Team:
-    """The team, by its name or its slug; a new organisation brings its first team along."""
+    """Return the team by name or slug, or create it. A new organisation has a first team
+    already."""
     team = organisation.teams.filter(name=name).first()
     if team is None and slug:
         team = organisation.teams.filter(slug=slug).first()
@@ -209,7 +211,7 @@ def _invitation(organisation: Organisation, change: Change) -> None:
 
 
 def _offered_fields(invitation: Invitation | None) -> dict[str, Any]:
-    """What an invitation that is replaced by another one offers."""
+    """Return the terms of an invitation that another one replaces."""
     if invitation is None:
         return {}
     custom = invitation.custom_role
@@ -222,8 +224,8 @@ def _offered_fields(invitation: Invitation | None) -> dict[str, Any]:
 
 
 def _invite(organisation: Organisation, email: str, fields: Mapping[str, Any]) -> None:
-    """Invite as the person whom the file names, who must be able to give that; the letter goes out
-    when all is written."""
+    """Invite in the name of the person in the file, who must have the right to. The email is sent
+    after everything is written."""
     inviter = fields["invited_by"]
     membership = organisation.memberships.filter(user__email__iexact=inviter).first()
     if membership is None:
@@ -264,7 +266,7 @@ def _stored_rule(organisation: Organisation, rule: Mapping[str, Any]) -> dict[st
 
 
 def held_by(key: Key) -> dict[str, Value]:
-    """Whose a key is, as a file says it."""
+    """Return the holder of a key, as a file states it."""
     return {
         "user": key.user.email if key.user else "",
         "service_account": key.service_account.name if key.service_account else "",
@@ -275,7 +277,8 @@ def held_by(key: Key) -> dict[str, Value]:
 def holder_of_key(
     organisation: Organisation, fields: Mapping[str, Value]
 ) -> tuple[User | None, ServiceAccount | None]:
-    """Whom a key is for. A person who is no member has it too, and it does not work."""
+    """Return the holder of a key. A person who is not a member can hold a key, but it does not
+    work."""
     email, name = cast(str, fields.get("user", "")), fields.get("service_account", "")
     user = members.add_person(email, actor=SYSTEM) if email else None
     if not name:
@@ -287,7 +290,7 @@ def holder_of_key(
 
 
 def place_key(key: Key, fields: Mapping[str, Value]) -> None:
-    """Put a key into its project."""
+    """Move a key to its project."""
     if "project" in fields:
         slug = fields["project"]
         project = key.organisation.projects.filter(slug=slug).first() if slug else None
@@ -304,7 +307,7 @@ def _team_named(organisation: Organisation, name: str) -> Team:
 
 
 def _teams_named(organisation: Organisation, names: Any) -> list[Team] | None:
-    """None = all of them."""
+    """Return the named teams; None means all teams."""
     return None if names is None else [_team_named(organisation, name) for name in names]
 
 

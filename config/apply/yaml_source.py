@@ -1,8 +1,8 @@
-"""YAML with its line numbers: plain data, and the line on which each value of it stands.
+"""Parse YAML to plain data, with the line of each value.
 
-The text is composed to nodes (which know their place) and constructed from there, so that what is
-wrong can be pointed at. Stricter than YAML asks: a name twice in one mapping is refused, since the
-second would silently win, and so is an alias inside of what it names.
+The text is parsed to nodes, which know their position, and then converted, so that errors have a
+line. It is stricter than YAML: a duplicate name in a mapping is refused, because the second value
+would silently win, and so is an alias inside the value that it refers to.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file; `message` says what was expected."""
+    """One error in a file; `message` says what was expected."""
 
     line: int
     path: Path
@@ -26,7 +26,7 @@ class Problem:
 
 
 class FileInvalid(Exception):
-    """The file cannot be applied. It carries every problem that was found, in order of lines."""
+    """The file cannot be applied. `problems` has every error, in order of lines."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__(f"{len(problems)} problems")
@@ -41,7 +41,8 @@ class Source:
     lines: dict[Path, int]
 
     def line(self, path: Path) -> int:
-        """The line of a value, or of the nearest thing around it when the value is missing."""
+        """Return the line of a value; if the value is missing, the line of the nearest enclosing
+        one."""
         while path not in self.lines and path:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -50,12 +51,13 @@ class Source:
         return Problem(self.line(path), path, message)
 
 
-# A file of more values than this is no configuration; aliases inside aliases reach it quickly.
+# A file with more values is not a configuration; nested aliases reach this number quickly.
 _VALUES_MAX: Final = 1_000_000
 
 
 def read_yaml(text: str) -> Source:
-    """Parse one YAML document. Raises FileInvalid when it is not YAML, or not one document."""
+    """Parse one YAML document. Raises FileInvalid if the text is not YAML or has several
+    documents."""
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
@@ -74,14 +76,14 @@ def read_yaml(text: str) -> Source:
             [Problem(mark.line + 1 if mark else 1, (), f"not YAML: {error.problem}")]
         ) from error
     except (ValueError, OverflowError) as error:
-        # The scanner's own, of an escape: `\U00110000` is past the last character.
+        # The scanner's own error for an escape such as `\U00110000`, beyond the last character.
         raise FileInvalid([Problem(loader.line + 1, (), f"not YAML: {error}")]) from error
     finally:
         loader.dispose()
 
 
 def path_text(path: Path) -> str:
-    """A path as people write it: `channels[0].models.gpt-4o`."""
+    """Return a path as people write it: `channels[0].models.gpt-4o`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -117,13 +119,13 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
         if id(node) not in self._flat:
-            # Merging (`<<`) puts the merged names first, so that the mapping's own ones win below.
+            # A merge (`<<`) puts the merged names first, so that the mapping's own names win below.
             self._refuse_twice(node, path)
             self._loader.flatten_mapping(node)
             self._flat.add(id(node))
         result: dict[str, object] = {}
         for name_node, value_node in node.value:
-            # The text as written: `on:` and `1:` are names here, not a boolean and a number.
+            # Take the text as written: `on:` and `1:` are names here, not a boolean and a number.
             line = name_node.start_mark.line + 1
             name = _storable(name_node.value, path, line)
             result[name] = self.value(value_node, (*path, name), line)
@@ -149,8 +151,8 @@ class _Reader:
 
 
 def _storable(text: str, path: Path, line: int) -> str:
-    """A text as the database can hold it: the two escapes in which JSON writes a character beyond
-    U+FFFF (`\\ud83d\\ude00`) are one character. Raises FileInvalid."""
+    """Return a text that the database can store: JSON writes a character beyond U+FFFF as two
+    escapes (`\\ud83d\\ude00`), which become one character. Raises FileInvalid."""
     if "\x00" in text:
         raise FileInvalid(
             [Problem(line, path, "a string cannot contain a zero byte: remove the \\0")]

@@ -51,8 +51,8 @@ from usage.models import DetachedMonth
 
 
 class Copies(NamedTuple):
-    """Copies that an erasure does not reach: the newest backup, the days one is kept (0 = unknown),
-    and the number of months in files."""
+    """The copies of a person's data that an erasure does not reach: the time of the newest backup,
+    the days a backup is kept (0 = unknown), and the number of months in files."""
 
     backup_at: dt.datetime | None
     keep_days: int
@@ -60,7 +60,7 @@ class Copies(NamedTuple):
 
 
 class ErasureForm(forms.Form):
-    """What becomes of each key, why, and the address again."""
+    """The choice for each key, the reason, and the e-mail address as a confirmation."""
 
     def __init__(
         self, actor: Actor, person: User, erasure_preview: Preview, data: Any = None
@@ -174,7 +174,7 @@ def member_erase(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @organisation_page("organisation.write")
 @require_safe
 def member_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """How far the erasing of a former member is, for the owner who asked for it."""
+    """Show the progress of a former member's erasure to the owner who requested it."""
     with use_tenant(None):
         erasure = access_own_erasure(actor, id)
         context = _state(erasure)
@@ -213,14 +213,14 @@ def person_erasure(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 
 
 def operator_actor(actor: Actor) -> Actor:
-    """The operator, acting for the installation and in no organisation."""
+    """Return the operator as an actor for the installation, without an organisation."""
     return replace(actor, organisation=None, role=None, permissions=(), teams=None)
 
 
 def _ask(
     request: HttpRequest, actor: Actor, person: User, *, back: str
 ) -> HttpResponseBase | Erasure:
-    """The form with its preview, or the erasure that it has begun."""
+    """Return the form with its preview, or the erasure that was started."""
     try:
         check_may_erase(actor, person)
     except AccessDenied as denied:

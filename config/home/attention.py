@@ -1,4 +1,4 @@
-"""Matters that need attention, as far as the reader can act on them."""
+"""Matters that need attention and that the reader can act on."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Matter(NamedTuple):
 
 
 def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
-    """Yield all matters, those that stop requests first."""
+    """Return all matters; those that stop requests come first."""
     matters = [
         *_balance(actor),
         *_channels(actor),
@@ -74,7 +74,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
 
 
 def _channels(actor: Actor) -> Iterator[Matter]:
-    """Channels that are not asked now, or whose last test failed."""
+    """Report channels that get no requests now, or whose last test failed."""
     if not _may(actor, "channels.read"):
         return
     with use_tenant(None):
@@ -101,7 +101,7 @@ def _channels(actor: Actor) -> Iterator[Matter]:
 
 
 def _unserved_text(models: Sequence[str]) -> str:
-    """Which models no available channel serves, the first few by name."""
+    """Return a text that names the first few models that no available channel serves."""
     if not models:
         return gettext("Other channels serve its models.")
     names = ", ".join(models[:_EACH])
@@ -113,7 +113,7 @@ def _unserved_text(models: Sequence[str]) -> str:
 
 
 def _budgets(actor: Actor) -> Iterator[Matter]:
-    """The budgets nearest their end."""
+    """Report the budgets that are nearest to their limit."""
     if not _may(actor, "budgets.read"):
         return
     enabled = list(budgets.visible_budgets(actor).filter(enabled=True))
@@ -144,7 +144,7 @@ def _used_text(used_nano: int, limit_nano: int) -> str:
 
 
 def _keys(actor: Actor) -> Iterator[Matter]:
-    """The keys that expire soon, the next one first."""
+    """Report the keys that expire soon, the next one first."""
     if not _may(actor, "keys.read"):
         return
     now = clock.now()

@@ -1,5 +1,5 @@
-"""The page that connects a coding agent: the agent and a model are chosen, a key is made, the lines
-are pasted, and the first request is seen to arrive."""
+"""The page that connects a coding agent: choose the agent and a model, create a key, copy the
+lines, and see the first request arrive."""
 
 import datetime as dt
 from typing import Any, Final
@@ -29,7 +29,7 @@ _PLACEHOLDER: Final = "sk-…"
 @organisation_page("keys.write_own")
 @require_http_methods(["GET", "HEAD", "POST"])
 def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the lines for an agent. A POST makes a key; its answer alone holds the key's text."""
+    """Show the lines for an agent. A POST creates a key; only its response has the key's text."""
     chosen = request.POST if request.method == "POST" else request.GET
     slug = chosen.get("agent", "")
     slug = slug if slug in AGENTS else _AGENT
@@ -77,7 +77,7 @@ def connect(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("keys.write_own")
 @require_safe
 def connect_request(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Show the person's first request since the page was opened. The page asks for it."""
+    """Show the person's first request since the page was opened. The page polls this view."""
     since = request.GET.get("since", "")
     return render(request, "config/home/_connect_request.html", _arrived(actor, since))
 
@@ -93,7 +93,7 @@ def _lines(agent: Agent, at: Connection) -> dict[str, Any]:
 
 
 def _default_model(actor: Actor, models: list[ListedModel]) -> str:
-    """The chat model that the person used last; else the cheapest that can use tools."""
+    """Return the chat model that the person used last, else the cheapest one that can use tools."""
     last = last_used_model(actor)
     if last in {model.name for model in models}:
         return last or ""
@@ -102,7 +102,7 @@ def _default_model(actor: Actor, models: list[ListedModel]) -> str:
 
 
 def _abilities(model: ListedModel | None) -> dict[str, Any]:
-    """Return what is known of a model that agents ask about."""
+    """Return the known abilities of a model that agents ask about."""
     if model is None:
         return {}
     limits = model.can.context_max, model.can.output_max

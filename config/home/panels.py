@@ -44,7 +44,7 @@ _REQUESTS_SHOWN: Final = 8
 
 
 class Panel(NamedTuple):
-    """`action` is what its reader must be allowed to do."""
+    """One panel. Its reader needs the permission `action`."""
 
     name: str
     title: Promise
@@ -53,7 +53,7 @@ class Panel(NamedTuple):
 
 
 def panels_for(actor: Actor) -> list[Panel]:
-    """The panels that the actor may see, in their order."""
+    """Return the panels that the actor may see, in order."""
     return [panel for panel in PANELS.values() if access.scope_of(actor, panel.action) is not None]
 
 
@@ -62,7 +62,7 @@ def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
 
 
 def own_only(actor: Actor) -> bool:
-    """Return whether the actor sees only what is its own."""
+    """Return whether the actor sees only their own usage."""
     return access.scope_of(actor, "usage.read") == "own"
 
 
@@ -127,7 +127,8 @@ def _days(actor: Actor, this: UsageFilter, now: list[int], before: list[int]) ->
 
 
 def _month_budget(actor: Actor) -> BudgetUsage | None:
-    """The monthly budget over all that the actor sees: the organisation's, or its own."""
+    """Return the monthly budget for everything that the actor sees: the organisation's, or their
+    own."""
     if access.scope_of(actor, "budgets.read") is None:
         return None
     scope = BudgetScope.USER if own_only(actor) else BudgetScope.ORGANISATION

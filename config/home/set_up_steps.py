@@ -17,7 +17,7 @@ OPERATOR, ORGANISATION, CHANNEL, KEY, REQUEST, LIVE = range(1, 7)
 
 
 def step_of(request: HttpRequest, actor: Actor) -> int:
-    """The step that is next; LIVE when all are done."""
+    """Return the next step, or LIVE when all are done."""
     if actor.organisation is None:
         return ORGANISATION
     if actor.authority.scope_of(HAS_KEYS) is None or has_called(actor):

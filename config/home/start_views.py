@@ -1,4 +1,4 @@
-"""The start page: a person's first own request, from the key to its answer."""
+"""The start page: a person's first request, from the key to its answer."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def start_page(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("keys.write_own")
 @require_POST
 def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Make a key; the answer is the only one that holds its text."""
+    """Create a key. Only this response has the key's text."""
     name = request.POST.get("name", "").strip()[:120]
     secret, refused = "", ""
     try:
@@ -80,7 +80,7 @@ def start_key(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("models.read")
 @require_POST
 def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show the dashboard of this organisation in this browser from now on."""
+    """Skip the start page: this browser shows the organisation's dashboard from now on."""
     slug = slug_of(actor)
     response = see_other("home", slug)
     response.set_cookie(
@@ -98,7 +98,7 @@ def start_skip(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("models.read")
 @require_safe
 def first_request(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Return whether the person's first request has come; the page asks until it has."""
+    """Show whether the person's first request has arrived. The page polls until it has."""
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("start", slug_of(actor))
     return render(request, "config/home/_first_request.html", _first_context(actor))
@@ -118,14 +118,14 @@ def _context(actor: Actor, secret: str = "") -> dict[str, Any]:
 
 
 def _own_keys(actor: Actor) -> list[Key]:
-    """A few of the person's own keys, where they may have and see some."""
+    """Return a few of the person's own keys; [] if they may not have or see keys."""
     if any(access.scope_of(actor, action) is None for action in (HAS_KEYS, "keys.read")):
         return []
     return list(access.living_keys(actor).filter(user=actor.user, kind=KeyKind.RELAY)[:_KEYS_SHOWN])
 
 
 def _model(actor: Actor) -> str:
-    """The chat model that the person used last, else the cheapest one."""
+    """Return the chat model that the person used last, else the cheapest one."""
     models = models_for(actor)
     last = last_used_model(actor)
     chats = {model.name for model in models if is_text_model(model)}

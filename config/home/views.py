@@ -1,7 +1,7 @@
-"""Home (W03): what happened this month and what needs attention, in panels that load by themselves.
+"""Home (W03): the month's usage and the matters that need attention, in separately loaded panels.
 
-Each panel is asked for on its own, so that a slow or failing one holds up no other. Without scripts
-`?panels=all` has them all in the page.
+Each panel has its own request, so that a slow or failing panel delays no other. Without scripts,
+`?panels=all` renders them all in the page.
 """
 
 import logging
@@ -44,7 +44,7 @@ def home_panel(request: HttpRequest, actor: Actor, name: str) -> HttpResponse:
 
 
 def _render(request: HttpRequest, actor: Actor, panel: Panel) -> str:
-    """The panel; where it fails, what says so and offers to try again."""
+    """Return the rendered panel. If it fails, return a message with a retry link."""
     context: dict[str, Any] = {"panel": panel, "actor": actor}
     try:
         filled = {**context, **panel.read(request, actor)}

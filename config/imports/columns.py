@@ -1,11 +1,12 @@
-"""What the columns of another hub's tables mean here: imported, closing, or without a meaning.
+"""The meaning of the columns of another hub's tables: imported, closing, or unused.
 
-Every column that holds money or restricts who may do what is in one of these tables
-(`config/imports/litellm/columns.py`, `config/imports/new_api/columns.py`). A column that closes has
-no counterpart here: where a row says something in it, what is made of the row is closed, and the
-report names both. So does a column that no table knows: an import opens nothing (P32).
+Every column with money or with a restriction is listed in one of these tables
+(`config/imports/litellm/columns.py`, `config/imports/new_api/columns.py`). A closing column has no
+counterpart here: if a row has a value in it, the object made from the row is created closed, and
+the report names both. An unlisted column closes too, so that an import opens nothing (P32).
 
-A column with a JSON object is listed by its members, as `metadata.guardrails`; a name may end in *.
+The members of a column with a JSON object are listed, as `metadata.guardrails`. A name may end in
+*.
 """
 
 import re
@@ -17,9 +18,9 @@ from config.imports.values import Row, ValueUnreadable, is_nothing, mapping, tex
 
 Meaning = Literal["imported", "closes", "unused", "unknown"]
 Reasons = Mapping[str, tuple[str, ...]]
-"""What is to be said of columns -> their names."""
+"""Reasons for the report -> the names of columns."""
 
-# In a free-form object, a name that sounds like one of these is not a remark.
+# In a free-form object, a name with one of these words is treated as a restriction.
 _SOUNDS_RESTRICTING: Final = re.compile(
     r"limit|budget|quota|allow|den(y|ied)|block|ban|guard|polic|restrict|enforce|require|expir"
     r"|max_|region|whitelist|blacklist|ip_|_ips|scim|permission|disable"
@@ -71,7 +72,7 @@ class TableColumns:
         return RowColumns(tuple(closing), tuple(left))
 
     def names(self) -> Iterator[str]:
-        """Every column that is listed."""
+        """Yield every listed column."""
         for reasons in (self.imported, self.closes, self.unused):
             for names in reasons.values():
                 yield from names
@@ -84,11 +85,11 @@ class TableColumns:
             try:
                 members = mapping(value)
             except ValueUnreadable:
-                # By a name that is in no table: it closes.
+                # Its name is in no table, so it closes.
                 yield f"{column} (unreadable)", True
                 continue
             for name, member in members.items():
-                # "Not active" restricts, and a plain no says nothing elsewhere.
+                # "Not active" is a restriction; any other false means nothing.
                 off = member is False and name == "scim_active"
                 yield f"{column}.{name}", True if off else member
 

@@ -1,8 +1,8 @@
-"""What a peer's database becomes, before anything is written: plain values, checked nowhere yet.
+"""The converted data of a peer's database, before it is written: plain, unchecked values.
 
-An `Origin` is where a thing stands in the peer's database. What was imported from one is not
-imported again, whatever its name is by then. `closed` names what restricted a thing there and
-cannot here: a thing with any is imported closed, and an operator opens it.
+An `Origin` is the row of an object in the peer's database. Each origin is imported once, even if
+the object is renamed later. `closed` lists restrictions that do not exist here: an object with any
+is created closed, and an operator opens it.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ NO_MODEL: Final = "no-default-models"
 
 
 class Origin(NamedTuple):
-    """A row of the peer's: its table, and its id there."""
+    """A row of the peer's database: its table and its id."""
 
     table: str
     id: str
@@ -32,14 +32,14 @@ class ClearSecret:
 
 @dataclass(frozen=True, slots=True)
 class HashedSecret:
-    """The SHA-256 of the text that clients send, and its last characters where they are known."""
+    """The SHA-256 of the text that clients send, and its last characters if they are known."""
 
     sha256: bytes = field(repr=False)
     last4: str = ""
 
 
 class Counts(NamedTuple):
-    """Limits: requests and tokens in a minute, requests at a time."""
+    """Limits: requests and tokens per minute, concurrent requests."""
 
     rpm: int | None = None
     tpm: int | None = None
@@ -88,8 +88,8 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """`meters` are decimal texts, as a file of configuration has them. Without any, the price that
-    is in force here for the first of `like` that has one."""
+    """`meters` are decimal texts, as in a configuration file. If empty, the price is the one in
+    force here for the first model of `like` that has one."""
 
     origin: Origin
     model: str
@@ -113,7 +113,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Without an origin, one that a key of the same organisation needs."""
+    """A team. Without an origin, it is a team that a key of the same organisation needs."""
 
     name: str
     origin: Origin | None = None
@@ -125,7 +125,7 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """`team` is the name of one of the organisation's teams, "" its first one."""
+    """A key. `team` is the name of a team of its organisation; "" means the first team."""
 
     origin: Origin
     name: str

@@ -1,6 +1,6 @@
-"""A peer's database, read: from a SQLite file, a dump of MySQL or Postgres, or a running Postgres.
+"""Read a peer's database: a SQLite file, a dump of MySQL or Postgres, or a running Postgres.
 
-Nothing is ever written there.
+It is never written to.
 """
 
 import re
@@ -19,7 +19,7 @@ from config.imports.values import Row
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _DUMP_MAX: Final = 512 * 1024 * 1024
-# A number, a word such as true, or a string, as Postgres writes it with its type behind.
+# A number, a word such as true, or a string, as Postgres writes it with the type after it.
 _LITERAL: Final = re.compile(r"(-?[\w.]+|['\"](.*)['\"])(?:::.*)?", re.DOTALL)
 
 
@@ -35,8 +35,8 @@ class DatabaseUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """The rows of the tables that were wanted, and of all others how many there are; by table, what
-    its columns have where a row is made without them."""
+    """The rows of the wanted tables, and the number of rows of the other tables. `defaults` are the
+    default values of columns, by table."""
 
     rows: Mapping[str, list[Row]]
     others: Mapping[str, int]
@@ -60,7 +60,7 @@ def open_database(location: str, wanted: Collection[str]) -> Database:
 
 def _from_sqlite(path: Path, wanted: Collection[str]) -> Database:
     try:
-        # A database that is in use has its last changes in files beside it, which are read too.
+        # The latest changes of a database in use are in files next to it, which are read too.
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             connection.text_factory = lambda octets: octets.decode("utf-8", "surrogateescape")
@@ -146,7 +146,7 @@ def _from_postgres(address: str, wanted: Collection[str]) -> Database:
                     counted = connection.execute(count).fetchone()
                     others[table] = counted["n"] if counted else 0
     except (psycopg.Error, UnicodeError) as error:
-        # The driver's words may repeat the address, with its password.
+        # The driver's message may contain the address with its password.
         kind = type(error).__name__
         raise DatabaseUnreadable(
             f"The database cannot be read ({kind}). Check the address, the password and that the "

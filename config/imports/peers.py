@@ -1,4 +1,4 @@
-"""The hubs that can be imported from, by the names that the command has for them."""
+"""The hubs that can be imported, by their names in the command."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ class Settings(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """The tables that are read, and what converts them; only one that is `litellm` seals secrets
-    and has a list of prices."""
+    """A hub: the tables to read, and their conversion. Only a `litellm` peer seals secrets and has
+    a price list."""
 
     tables: tuple[str, ...]
     convert: Callable[[Database, Settings], Converted]

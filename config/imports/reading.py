@@ -22,15 +22,15 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Reader:
-    """`accepted` are the restrictions, as `tokens.allow_ips`, that may be lost: they close
-    nothing."""
+    """Reads the rows of a peer's database. `accepted` are restrictions, such as `tokens.allow_ips`,
+    that may be dropped: they close nothing."""
 
     database: Database
     report: Report
     columns: Mapping[str, TableColumns]
     accepted: frozenset[str] = frozenset()
     lost: set[str] = dataclass_field(default_factory=set)
-    """Those of `accepted` that were met."""
+    """The restrictions of `accepted` that were found."""
 
     def each(
         self,
@@ -40,8 +40,8 @@ class Reader:
         id: str = "id",
         name: str = "name",
     ) -> list[T]:
-        """Yield the result of `convert` for each row of a table and what closes it, in order. Rows
-        for which it raises Skipped or ValueUnreadable are reported."""
+        """Return the results of `convert(row, closed_by)` for the rows of a table, in order. Rows
+        for which it raises Skipped or ValueUnreadable are left out and reported."""
         converted = []
         for row in self.database.rows.get(table, ()):
             self.report.table(table).read += 1
@@ -57,7 +57,7 @@ class Reader:
         return converted
 
     def closed_by(self, table: str, row: Row) -> tuple[str, ...]:
-        """The restrictions of a row that have no counterpart here."""
+        """Return the restrictions of a row that have no counterpart here."""
         columns = self.columns[table].find(row, self.database.defaults.get(table, {}))
         left = self.report.table(table).columns_left
         for column in columns.left:
@@ -80,8 +80,8 @@ def field(row: Row, column: str, read: Callable[[object], T]) -> T:
 
 
 def is_model_name(name: str) -> bool:
-    """Return whether a model can be asked for by it; an array of the database would cut a long one
-    short in silence."""
+    """Return whether a model can have this name. The database would silently truncate a longer one
+    in an array."""
     bounded = len(name) <= channel_bounds.MODEL_MAX
     return bounded and re.fullmatch(channel_bounds.MODEL_PATTERN, name) is not None
 

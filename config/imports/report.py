@@ -1,5 +1,5 @@
-"""The parity report of an import: what was read, what exists here, what was imported closed and how
-to open it, and what was left out.
+"""The report of an import: the rows read, the objects here, those imported closed and how to open
+them, and everything left out.
 
 It never contains a secret: rows are identified by table, id and name, options by name.
 """
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from billing.currency.money import format_usd
 
 _LISTED: Final = 20
-"""So many rows of one reason are named on a terminal; the JSON form names all."""
+"""The most rows of one reason in the text form; the JSON form has all."""
 
 
 class Row(NamedTuple):
@@ -102,7 +102,7 @@ def printable(text: str) -> str:
 
 
 def report_text(report: Report) -> str:
-    """The report as people read it."""
+    """Return the report as text."""
     head = f"{'table':<32}{'read':>8}{'imported':>10}{'closed':>8}{'here before':>13}"
     lines = [f"{head}{'skipped':>9}"]
     for name, table in report.tables.items():
@@ -125,7 +125,7 @@ def report_text(report: Report) -> str:
 
 
 def serialize_report(report: Report) -> dict[str, object]:
-    """The report as plain data, nothing shortened; amounts are decimal strings of USD."""
+    """Return the report as plain data, without shortening. Amounts are decimal strings of USD."""
     money = report.money
     return {
         "tables": {

@@ -22,7 +22,7 @@ _REST: Final = r"""
     | (?P<mark> [(),;.] )
     | (?P<other> . )
 """
-# MySQL has a third form of comments. A line that begins with \ is a command to psql.
+# MySQL also has comments that begin with #. A line that begins with \ is a psql command.
 _COMMENTS: Final = r"\s+ | --[^\n]* | /\*.*?\*/ | \\[^\n]*"
 _MYSQL: Final = re.compile(
     rf"(?P<skip> {_COMMENTS} | \#[^\n]* ) | (?P<string> {_ESCAPED} ) {_REST}",
@@ -52,7 +52,7 @@ class Token(NamedTuple):
 
 @dataclass
 class DumpTable:
-    """`defaults` are the expressions after DEFAULT."""
+    """A table of a dump. `defaults` are the expressions after DEFAULT."""
 
     columns: list[str] = field(default_factory=list)
     defaults: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,8 @@ class DumpTable:
 
 
 def read_dump(sql: str, wanted: Collection[str]) -> dict[str, DumpTable]:
-    """The tables of a dump: the rows of those `wanted`, the number of rows of all."""
+    """Return the tables of a dump: the rows of the `wanted` tables, and the number of rows of every
+    table."""
     return _Reader(sql, wanted).read()
 
 
@@ -118,7 +119,7 @@ class _Reader:
         return kind, written  # type: ignore[return-value]
 
     def _word(self) -> str:
-        """The next word in capitals, not yet taken."""
+        """Return the next word in capitals without consuming it."""
         before = self._at
         token = self._next()
         self._at = before
@@ -142,7 +143,7 @@ class _Reader:
                 return
 
     def _table_name(self) -> str:
-        """The name of a table, without its schema."""
+        """Return the name of a table, without its schema."""
         name = self._take("name").text
         before = self._at
         token = self._next()
@@ -181,7 +182,7 @@ class _Reader:
             self._at = before
 
     def _columns(self, table: DumpTable) -> list[str]:
-        """The columns that a statement names, else those of the table."""
+        """Return the columns that a statement names, else those of the table."""
         before = self._at
         token = self._next()
         if token is None or token.text != "(":
@@ -234,7 +235,7 @@ class _Reader:
         if word in ("NULL", "TRUE", "FALSE"):
             return {"NULL": None, "TRUE": True, "FALSE": False}[word]
         if word.startswith("_") or word in ("N", "B"):
-            # An introducer of a character set or of a kind of string: `_binary 'x'`.
+            # An introducer of a character set or of a string type: `_binary 'x'`.
             return self._value()
         self._at = token.at
         raise self._invalid("a value")

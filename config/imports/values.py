@@ -23,7 +23,7 @@ class ValueUnreadable(ValueError):
 
 
 def text(value: object) -> str:
-    """A text; "" for null. A column of fixed width is padded with spaces at its end."""
+    """Parse a text; null is "". The padding of a fixed-width column is kept."""
     if value is None:
         return ""
     if isinstance(value, bytes):
@@ -35,7 +35,7 @@ def text(value: object) -> str:
 
 
 def integer(value: object) -> int:
-    """A whole number; 0 for null."""
+    """Parse a whole number; null is 0."""
     number = fraction(value)
     if number.denominator != 1:
         raise ValueUnreadable("expected a whole number")
@@ -60,7 +60,7 @@ def fraction(value: object) -> Fraction:
 
 
 def boolean(value: object) -> bool:
-    """Yes or no; no for null."""
+    """Parse a boolean; null is False."""
     written = text(value).strip().lower() if not isinstance(value, bool) else str(value).lower()
     if written in _TRUE or written in _FALSE:
         return written in _TRUE
@@ -68,7 +68,7 @@ def boolean(value: object) -> bool:
 
 
 def document(value: object) -> Any:
-    """Parse JSON, with numbers as Decimal. Return None for null and for nothing."""
+    """Parse JSON, with numbers as Decimal. Null and an empty text are None."""
     if value is None or isinstance(value, dict | list):
         return value
     written = text(value).strip()
@@ -81,7 +81,7 @@ def document(value: object) -> Any:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """A JSON object; empty for null."""
+    """Parse a JSON object; null is empty."""
     read = document(value)
     if read is None or isinstance(read, dict):
         return read or {}
@@ -89,7 +89,7 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """An array of texts, as a driver gives it or as Postgres writes it: `{a,"b c"}`."""
+    """Parse an array of texts, as a list from a driver or as Postgres writes it: `{a,"b c"}`."""
     if value is None:
         return ()
     if isinstance(value, list | tuple):
@@ -109,7 +109,7 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def instant(value: object) -> dt.datetime | None:
-    """A moment: seconds since 1970 or an ISO time, which is UTC where it names no zone."""
+    """Parse a time: seconds since 1970, or ISO 8601, which is UTC without a zone. Null is None."""
     if value is None or text(value).strip() == "":
         return None
     if isinstance(value, dt.datetime):
@@ -125,8 +125,8 @@ def instant(value: object) -> dt.datetime | None:
 
 
 def is_nothing(value: object) -> bool:
-    """Return whether a value says nothing: null, empty, zero, no, or a document of only such
-    values."""
+    """Return whether a value is empty: null, an empty text, zero, false, or a JSON value that
+    contains only these."""
     if value is None or value == [] or value == {}:
         return True
     if isinstance(value, list | dict):
@@ -143,7 +143,7 @@ def is_nothing(value: object) -> bool:
 
 
 def unstorable(row: Row) -> str:
-    """Return the first column whose text no database of ours can store, or ""."""
+    """Return the first column whose text our database cannot store, or ""."""
     for column, value in row.items():
         if isinstance(value, str) and ("\x00" in value or _lone_surrogate(value)):
             return column

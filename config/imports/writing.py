@@ -1,8 +1,8 @@
-"""Create what another hub had, with each room's own write function. Anything with a restriction
+"""Create another hub's objects here with the rooms' write functions. An object with a restriction
 that does not exist here is created closed (P32).
 
-The foreign id of each created thing is stored (`ImportedRow`), so a second run creates nothing
-twice, even after renames. An import never changes what somebody created here.
+The foreign id of each created object is stored (`ImportedRow`), so a second run creates nothing
+twice, even after renames. An import never changes objects that were created here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,12 +47,12 @@ _REFUSALS: Final = (
     prices.PriceRefused,
     MoneyInvalid,
     ValidationError,
-    # Values that the database itself refuses, such as a name that is too long.
+    # The database refuses these values, such as a name that is too long.
     DataError,
 )
 
 
-# How to open what was imported closed: the page, and what to do there.
+# How to open an object that was imported closed: the page, and the action.
 _OPENS_KEY: Final = "API keys, the key: clear Disabled (API: PATCH /api/v1/keys/{id})"
 _OPENS_CHANNEL: Final = "Channels (/admin/channels), the channel: Turn on"
 _OPENS_ORGANISATION: Final = "Organisations (/admin/organisations): Lift suspension"
@@ -81,7 +81,7 @@ def write_converted(source: str, converted: converted.Converted) -> None:
     for channel in converted.channels:
         writer.write(channel.origin, channel, channel.name, writer.make_channel)
     for price in converted.prices:
-        # One that is known nowhere is told below.
+        # Models without any known price are reported below.
         if price.meters or writer.price_like(price):
             writer.write(price.origin, price, price.model, writer.make_price)
     writer.write_codes(converted.codes)
@@ -107,7 +107,8 @@ class _Writer:
     def write(
         self, origin: converted.Origin, thing: T, name: str, make: Callable[[T], object]
     ) -> str | None:
-        """Return the id of what was created for it, now or earlier, or None if it was refused."""
+        """Return the id of the object that was created for `origin`, now or earlier, or None if it
+        was refused."""
         if origin in self._made:
             self._report.table(origin.table).present += 1
             return self._made[origin]
@@ -137,7 +138,7 @@ class _Writer:
 
     @contextmanager
     def _refusals(self, origin: converted.Origin, name: str, part: str = "") -> Iterator[None]:
-        """Undo and report what the rooms refuse: a row, or a part of it."""
+        """Roll back and report a row, or a part of it, that a room refuses."""
         try:
             with transaction.atomic():
                 yield
@@ -195,8 +196,8 @@ class _Writer:
         return new_channel.id
 
     def _conditions(self, channel: converted.Channel) -> dict[str, list[str]]:
-        """Whom a channel serves. Refused where one of them is not here: without it, the channel
-        would serve everybody."""
+        """Return the plans and teams that a channel serves. Raises Refused if one is missing here,
+        because the channel would then serve everybody."""
         missing = [
             origin for origin in (*channel.plans, *channel.teams) if origin not in self._made
         ]
@@ -240,7 +241,7 @@ class _Writer:
         return prices_in_force()
 
     def price_like(self, price: converted.Price) -> ListedPrice | None:
-        """The price that is in force for it, else that of the model behind."""
+        """Return the price in force for the model, else for the underlying model, or None."""
         matches = (price_of(name, self._known_prices) for name in (price.model, *price.like))
         return next((listed for listed in matches if listed is not None), None)
 
@@ -257,7 +258,7 @@ class _Writer:
         return tried
 
     def write_codes(self, wanted: tuple[converted.Code, ...]) -> None:
-        """The codes of one name, value and end are a batch."""
+        """Write codes in batches: codes of one name, value and expiry form a batch."""
         batches: dict[tuple[str, int, object], list[converted.Code]] = {}
         for code in wanted:
             if code.origin in self._made:
@@ -401,7 +402,7 @@ class _Writer:
             user = User.objects.filter(
                 email__iexact=wanted.email, memberships__organisation=organisation
             ).first()
-            # The key could do what its person may not.
+            # Without its person, the key could do more than the person was allowed to.
             closed += () if user else ("its person could not be made",)
         secret = wanted.secret
         if isinstance(secret, converted.ClearSecret):
@@ -410,7 +411,7 @@ class _Writer:
             key = keys.import_hashed_key(
                 SYSTEM, team, wanted.name, secret.sha256, last4=secret.last4, user=user
             )
-        # Set apart, because a key may be brought that has expired already.
+        # This is a separate step, because the imported key may have expired already.
         keys.change_key(
             SYSTEM,
             key,
@@ -425,7 +426,7 @@ class _Writer:
         return key.id
 
     def _closed_plan(self) -> str:
-        """The plan of teams that are closed: it has no model."""
+        """Return the plan of closed teams, which has no models."""
         if not self._plan_of_none:
             name, none = f"{self._source}: closed", [converted.NO_MODEL]
             if not Plan.objects.filter(name=name, model_patterns=none).exists():
@@ -443,7 +444,8 @@ class _Writer:
         return team
 
     def _check_same(self, wanted: converted.Key) -> None:
-        """A key that was imported under this id has this secret, or it is another database's."""
+        """Raise OtherInstallation if the key imported under this id has another secret: it is from
+        another database."""
         known = self._fingerprints.get(wanted.origin, "")
         if known in ("", _fingerprint(wanted)):
             return
@@ -499,7 +501,7 @@ def _counts(counts: converted.Counts) -> dict[str, int | None]:
 
 
 def _fingerprint(wanted: converted.Key) -> str:
-    """Return the fingerprint that recognises an imported key even after its secret was replaced
+    """Return a fingerprint that identifies an imported key even after its secret was replaced
     here."""
     secret = wanted.secret
     if isinstance(secret, converted.ClearSecret):

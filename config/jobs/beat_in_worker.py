@@ -4,8 +4,8 @@ Celery's own `--beat` starts a process with a second copy of the worker's memory
 Installations with several workers run the beat as its own process, exactly once
 (docker-compose.yml). Worker and beat end together, so a restart of the worker restarts its beat.
 
-In a worker with threads, they run the jobs without a message: each message would cost three
-commits, and a job that starts again at its next time does not need one.
+In a worker with threads, the threads run the jobs without a message. A message would cost three
+commits, and a lost job starts again at its next time anyway.
 """
 
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def offer_beat(app: Celery) -> None:
-    """Let workers of this app be started with their beat."""
+    """Add the option `--with-beat` to the app's workers."""
     app.user_options["worker"].add(
         Option(["--with-beat"], is_flag=True, help="Schedule the periodic tasks, too.")
     )
@@ -81,7 +81,7 @@ class OwnScheduler(WorkScheduler):
     def _run(self, task: Task) -> None:
         self._put.discard(task.name)
         try:
-            # As a worker runs it: under an id of its own, and a failure is logged.
+            # Run it like a worker does: with its own id, and failures are logged.
             task.apply()
         finally:
             connection.close()
@@ -95,7 +95,7 @@ class _Beat(Thread):
     def __init__(self, app: Celery, pool: Any) -> None:
         super().__init__(name="beat", daemon=True)
         ours = partial(OwnScheduler, pool)
-        # Processes are sent messages: they share no memory with it.
+        # Pools of processes get messages, because they share no memory with the beat.
         scheduler = ours if isinstance(pool, Threads) else app.conf.beat_scheduler
         self._service = Service(app, max_interval=1, scheduler_cls=scheduler)
         self._stopped = False
@@ -105,11 +105,11 @@ class _Beat(Thread):
             self._service.start()
         finally:
             if not self._stopped:
-                # A worker without its beat would look well and do nothing.
+                # A worker whose beat has died would look healthy and do nothing.
                 state.should_stop = EX_FAILURE
 
     def stop(self) -> None:
-        """End it; that takes a second at most."""
+        """Stop the beat. This takes at most a second."""
         self._stopped = True
         self._service.stop()
         if self.is_alive():

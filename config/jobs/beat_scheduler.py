@@ -1,6 +1,6 @@
-"""The beat's scheduler. A due job is started only if something waits for it
-(config/jobs/waiting_work.py). An idle installation therefore starts almost nothing, where each job
-would cost a message, a thread and several statements."""
+"""The beat's scheduler. It starts a due job only if work is waiting for it
+(config/jobs/waiting_work.py). So an idle installation starts almost no jobs, each of which would
+cost a message, a thread and several statements."""
 
 import math
 import time
@@ -12,8 +12,7 @@ from django.db import Error, connection
 from config.jobs import heartbeat
 from config.jobs.waiting_work import JOBS_THAT_WAIT, LOOK_PAST_S, waiting_jobs
 
-# An answer is reused for this long, so that jobs that are due close together are asked for
-# together.
+# A result is reused for this long, so that jobs which are due close together share one query.
 _ANSWER_S: Final = 1.5
 
 
@@ -31,7 +30,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         """Start the due jobs and return the seconds to sleep. Celery's own tick keeps the times as
         dates in time zones and compares the whole schedule with itself, which takes five times as
         long as starting the jobs."""
-        # Models can be imported only when Django stands.
+        # Models can be imported only after Django's setup.
         from config.jobs.sweeping import count_dropped_lines
 
         count_dropped_lines()
@@ -51,11 +50,11 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         return min(next_at - time.monotonic(), float(self.max_interval))
 
     def can_start(self, now: float) -> bool:
-        """Return whether what is due is started now, and not later."""
+        """Return whether the due jobs are started now."""
         return True
 
     def start(self, entry: ScheduleEntry) -> None:
-        """Send it to the workers."""
+        """Send the job to the workers."""
         self.apply_entry(entry, producer=self.producer)
 
     def _is_wanted(self, task: str, now: float) -> bool:
@@ -68,7 +67,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         return waiting is None or task in waiting
 
     def waiting(self, now: float) -> frozenset[str] | None:
-        """The tasks for which something waits; None while the database cannot be asked."""
+        """Return the tasks with waiting work; None if the database cannot be queried."""
         if now - self._asked_at >= _ANSWER_S:
             self._waiting, self._asked_at = _ask(), now
         return self._waiting

@@ -1,8 +1,9 @@
 """The queue of `make run`: kombu's queue in Postgres. The worker reads it right after sending to
 it.
 
-Nobody else sends there, and polling would cost several commits per second on an idle installation.
-Other messages, such as those left by a previous worker, are found a few seconds later.
+No other process sends there, and polling would cost several commits per second on an idle
+installation. Other messages, such as those left by a previous worker, are found a few seconds
+later.
 """
 
 from threading import Event
@@ -12,7 +13,7 @@ from typing import Any, Final
 from kombu.transport import pgmq
 
 LOOK_S: Final = 5.0
-"""How long it is not read, in seconds, while nothing is sent."""
+"""The interval, in seconds, at which the queue is read if nothing is sent."""
 
 # Set when a message was sent, or when there is room for one again.
 _sent = Event()
@@ -31,18 +32,18 @@ class Channel(pgmq.Channel):
 
 
 class Transport(pgmq.Transport):
-    """The class that `broker_transport` names."""
+    """The transport class that `broker_transport` refers to."""
 
     Channel = Channel
-    # When it is read again although nothing was sent.
+    # The next time to read the queue even if nothing was sent.
     _look_at = 0.0
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
-        """Hand out what waits; TimeoutError where nothing does for so long."""
+        """Deliver waiting messages. Raises TimeoutError if there are none within the timeout."""
         rest_s = self._look_at - monotonic()
         if rest_s > 0 and not _sent.wait(rest_s if timeout is None else min(rest_s, timeout)):
             raise TimeoutError
-        # Clear it before reading, so that a message sent meanwhile is looked for again.
+        # Clear it before reading, so that a message sent in between triggers another read.
         _sent.clear()
         try:
             super().drain_events(connection, timeout=0)  # type: ignore[no-untyped-call]

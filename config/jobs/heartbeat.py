@@ -1,6 +1,6 @@
-"""A file whose time says that a worker takes work, or that the scheduler ticks. Health checks read
-it (deploy/alive.py); without HEARTBEAT_FILE nothing is written. A service manager is told
-the same."""
+"""A file whose modification time shows that a worker takes jobs, or that the scheduler ticks.
+Health checks read it (deploy/alive.py). Without HEARTBEAT_FILE nothing is written. A service
+manager is told as well."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +11,12 @@ from django.conf import settings
 from lib.process import service_manager
 
 EVERY_S: Final = 10
-"""How often a worker renews it. The scheduler does at each tick, of which none is a minute away."""
+"""The interval of a worker's heartbeat. The scheduler renews it at each tick, at least once a
+minute."""
 
 
 def beat(*_: Any) -> None:
-    """Renew the file, and tell the service manager. Raises OSError where the file cannot be
+    """Renew the file, and tell the service manager. Raises OSError if the file cannot be
     written."""
     service_manager.say_alive()
     if settings.HEARTBEAT_FILE:
@@ -23,13 +24,13 @@ def beat(*_: Any) -> None:
 
 
 def offer_heartbeat(app: Celery) -> None:
-    """Let the workers of this app renew it."""
+    """Let the workers of this app renew the file."""
     app.steps["consumer"].add(HeartbeatStep)
 
 
 class HeartbeatStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Renews the file by a thread of the pool, while the worker is connected to its queue: neither
-    a lost connection nor threads that all hang look well.
+    """Renews the file in a thread of the pool, while the worker is connected to its queue. A worker
+    without a connection, or whose threads all hang, does not look healthy.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)

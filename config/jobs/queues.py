@@ -1,4 +1,4 @@
-"""The waiting work: its amount, and the age of the oldest."""
+"""The amount of waiting work, and the age of the oldest."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -30,7 +30,7 @@ def read_queues() -> list[Queue]:
 
 
 def _clickhouse() -> Iterator[Queue]:
-    """The records waiting for ClickHouse, counted from its mark on."""
+    """Yield the records that wait for ClickHouse, counted from its mark on."""
     state = backlog()
     if state is None:
         return
@@ -39,7 +39,7 @@ def _clickhouse() -> Iterator[Queue]:
     yield Queue("clickhouse", state.waiting, age_s, 0)
 
 
-# A transfer or an email before its time is not late; only due ones count.
+# A delivery or an email that waits for its time is not late; only due ones count.
 _QUEUES: Final = """
     SELECT 'holds', count(*), extract(epoch FROM now() - min(opened_at)), sum(amount_nano)
     FROM billing_hold WHERE state = 'open'

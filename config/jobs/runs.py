@@ -22,7 +22,8 @@ from outbox.facts import put, was_reported_since
 
 log = logging.getLogger(__name__)
 
-# Several looks have not come: who stops the whole installation and starts it again is told nothing.
+# A gap this long means that no process checked: after a restart of the whole installation, nothing
+# is reported.
 _PAUSE: Final = dt.timedelta(seconds=30)
 # A failure of all jobs makes each late at a different time. The first late job waits this long for
 # the others, and the next email is sent this long after the last.
@@ -49,18 +50,19 @@ class JobState(NamedTuple):
 
     @property
     def late_since(self) -> dt.datetime:
-        """When it came to be late, or will."""
+        """Return when the job became late, or will."""
         return self.since + dt.timedelta(seconds=self.job.late_s)
 
     @property
     def resumed(self) -> bool:
-        """Whether it ran well after operators were told that it does not."""
+        """Return whether the job succeeded after it was reported as late."""
         told_at, good_at = self.run.told_at, self.run.good_at
         return told_at is not None and good_at is not None and good_at > told_at
 
     @property
     def problem(self) -> str:
-        """Why it is late, for operators; no words of the error, which may hold a customer's."""
+        """Return why the job is late, for operators. The error's message is left out, because it
+        may contain customer data."""
         why = f"its last run failed: {self.run.error}" if self.run.error else "it does not run"
         return f"no successful run since {clock.rfc3339(self.since)}, {why}"
 
@@ -87,18 +89,20 @@ def job_states() -> list[JobState]:
 
 
 def last_backup() -> JobRun | None:
-    """The last run of `manage.py backup`, and with it the last good one."""
+    """Return the record of the last `manage.py backup`, which also has the time of the last good
+    one."""
     return JobRun.objects.filter(task=BACKUP_TASK).first()
 
 
 def note_backup(made_at: dt.datetime) -> JobRun:
-    """The installation was restored from a backup of that instant, which cannot tell of itself."""
+    """Record that the installation was restored from a backup made at that instant. The backup
+    itself does not contain this record."""
     ended = {"ended_at": made_at, "good_at": made_at, "error": ""}
     return JobRun.objects.update_or_create(task=BACKUP_TASK, defaults=ended)[0]
 
 
 def expect_from_now() -> None:
-    """Nobody could see to any job before this moment: the installation was restored."""
+    """Expect all jobs from now on: before it was restored, the installation could not run any."""
     JobRun.objects.update(expected_at=clock.now(), told_at=None)
 
 
@@ -116,7 +120,7 @@ def watch() -> None:
 
 
 def _has_changed(runs: Mapping[str, JobRun], now: dt.datetime) -> bool:
-    """Return whether what was read asks for more than to be looked at."""
+    """Return whether the read states require more than recording this check."""
     expected = _expected_jobs()
     if not (_looked_since(runs, now - _PAUSE) and all(job.task in runs for job in expected)):
         return True
@@ -141,7 +145,7 @@ def _change() -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(8113072027)")
-        # Another process may have done it since we looked.
+        # Another process may have reported it in the meantime.
         _expect_all()
         states = job_states()
         _tell("jobs.stopped", _find_stopped(states, clock.now()))
@@ -149,7 +153,7 @@ def _change() -> None:
 
 
 def _expected_jobs() -> list[Job]:
-    """Every job that has to run; a backup only where it is said how often."""
+    """Return every job that must run. The backup is included only if its interval is set."""
     hours = backup_every_hours()
     return [*JOBS.values(), *([backup_job(hours)] if hours else [])]
 
@@ -172,14 +176,14 @@ def _record(task: str, began_at: dt.datetime, error: str) -> None:
 
 
 def _looked_since(runs: Mapping[str, JobRun], since: dt.datetime) -> bool:
-    """Return whether any process has looked at the jobs since then."""
+    """Return whether any process has checked the jobs since then."""
     good_at = runs[WATCH.task].good_at if WATCH.task in runs else None
     return good_at is not None and good_at > since
 
 
 def _expect_all() -> None:
-    """Expect each job from now on. After a pause of all processes start again: a switched-off
-    installation has missed nothing but a backup."""
+    """Expect each job from now on. After a pause of all processes, the time starts again: an
+    installation that was switched off has missed only backups."""
     runs = JobRun.objects.in_bulk()
     new = [JobRun(task=job.task) for job in _expected_jobs() if job.task not in runs]
     JobRun.objects.bulk_create(new, ignore_conflicts=True)

@@ -1,6 +1,6 @@
 """All background jobs in one table: the task, the interval in seconds, the seconds without success
-after which operators are told, and the job's name. The second time is twice the first, and at least
-as long as a restart of the worker."""
+after which operators are told, and the title. The last time is at least twice the interval, and
+long enough for a restart of the worker."""
 
 from typing import Any, Final, NamedTuple
 
@@ -24,21 +24,21 @@ class Job(NamedTuple):
             return str(self.title)
 
 
-# The one job of the web processes: to look whether the others run. They notice a dead worker.
+# The only job of the web processes: check whether the others run. So a dead worker is noticed.
 WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
-# Only where the installation has one.
+# Only if the installation uses ClickHouse.
 CLICKHOUSE: Final = Job("usage.tasks.send_to_clickhouse", 2, 120, _("Send usage to ClickHouse"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     *((CLICKHOUSE,) if settings.CLICKHOUSE_URL else ()),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),
-    # It may take as long as its queries are allowed to.
+    # Its queries may take this long.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
-    # Each run is one turn, after which it rests (usage/books/full_walk.py).
+    # Each run checks one part and then rests (usage/books/full_walk.py).
     Job("usage.tasks.check_whole_books", 2, 240, _("Check the whole ledger")),
     Job("usage.tasks.draft_invoices", 3600, 7200, _("Draft invoices")),
     Job("usage.tasks.drop_old_addresses", 3600, 7200, _("Delete old client IP addresses")),
-    # It ends with its export: some minutes for millions of rows.
+    # It runs as long as its export: some minutes for millions of rows.
     Job("usage.tasks.make_export", 2, 900, _("Make exports")),
     Job("usage.tasks.send_reports", 15, 120, _("Send scheduled reports")),
     Job("usage.tasks.drop_old_exports", 3600, 7200, _("Delete old exports")),
@@ -65,9 +65,9 @@ SCHEDULE: Final = (
     Job("gateway.tasks.test_channels", 15, 180, _("Test channels")),
     Job("gateway.tasks.go_on_with_channel_tests", 2, 180, _("Test all channels")),
     Job("gateway.tasks.check_models", 60, 240, _("Check providers for new models and prices")),
-    # One channel may take two minutes.
+    # A single channel may take two minutes.
     Job("gateway.tasks.check_balances", 20, 240, _("Ask providers for balances")),
-    # It fails until a backup that failed is made up for.
+    # After a failed backup it fails until a backup succeeds.
     Job("config.tasks.back_up", 300, 600, _("Make backups")),
     Job("playground.tasks.interrupt_lost_runs", 3, 90, _("End interrupted answers")),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200, _("Purge deleted chats")),
@@ -77,20 +77,21 @@ SCHEDULE: Final = (
     Job("playground.tasks.drop_expired_events", 60, 120, _("Delete old answer events")),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
-# Each backup, by `manage.py backup` as well.
+# Backups, also those by `manage.py backup`.
 BACKUP_TASK: Final = "config.backups.back_up"
 RECORDED: Final = frozenset({*JOBS, BACKUP_TASK})
 
 
 def backup_job(every_hours: int) -> Job:
-    """The backup job, if backups are expected every so many hours. It is late after one and a half
-    times that, because a backup takes a while."""
+    """Return the backup job for an interval in hours. It is late after one and a half intervals,
+    because a backup takes a while."""
     return Job(BACKUP_TASK, every_hours * 3600, every_hours * 5400, _("Back up"))
 
 
 def beat_schedule() -> dict[str, Any]:
-    """The schedule in the form of Celery's beat."""
-    # A run that was not fetched before the next one is due is dropped: the next does its work too.
+    """Return the schedule in the form of Celery's beat."""
+    # A run that was not fetched before the next one is due expires, because the next one does its
+    # work.
     return {
         job.task: {
             "task": job.task,

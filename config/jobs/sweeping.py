@@ -14,17 +14,17 @@ from django.db import DatabaseError, connection
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
-# When holds were last resolved: as by the worker, that is done where something waits for it, and
-# every half a minute.
+# When holds were last resolved. They are resolved if work is waiting, and every half minute.
 _swept_at = -math.inf
 _counting = threading.Lock()
 _counted_lines = 0
 
 
 async def sweep_for_ever() -> None:
-    """Do each every few seconds, not in step with other processes. Ends when it is cancelled.
+    """Do each kind of work every few seconds, with a random offset between processes. Runs until it
+    is cancelled.
 
-    A round of one that takes long, because providers or a mail server do, delays no other.
+    A slow round of one kind, such as waiting for a mail server, does not delay the others.
     """
     await asyncio.gather(
         _repeat_forever(_sweep), _repeat_forever(_watch), _repeat_forever(count_dropped_lines)
@@ -47,7 +47,7 @@ def _round(work: Callable[[], object]) -> None:
         connection.close()
 
 
-# Models can be imported only when Django stands.
+# Models can be imported only after Django's setup.
 
 
 def _sweep() -> None:
@@ -69,12 +69,13 @@ def _watch() -> None:
 
 
 def count_dropped_lines() -> None:
-    """Add the log lines that this process dropped since the last call to those of all processes."""
+    """Add the lines that this process dropped since the last call to the installation's total."""
     from config.server.log_handler import find_log_handler
     from gateway.health.traffic import count_dropped_log_lines
 
     global _counted_lines
-    # Several tasks of a worker may end at once; one counts. One within a transaction does not.
+    # Tasks of a worker may end at the same time; only one counts. Within a transaction nothing is
+    # counted.
     if connection.in_atomic_block or not _counting.acquire(blocking=False):
         return
     try:

@@ -1,6 +1,6 @@
-"""Checks, by task, whether something waits for a background job. A job with such a check starts
-only if there is work, and every half minute regardless, so that nothing depends on one check. Other
-jobs start at their time."""
+"""Checks, by task, whether work is waiting for a background job. A job with a check starts only if
+there is work, and every half minute regardless, so that no work depends on its check alone. Jobs
+without a check start at their time."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,22 +8,22 @@ from typing import Final
 from lib.database import prepared
 
 LOOK_PAST_S: Final = 30.0
-"""How long a job may not be started although nothing is found that waits for it, in seconds."""
+"""The most seconds without a start of a job for which no work was found."""
 
 
 def waiting_jobs() -> frozenset[str]:
-    """The tasks of the jobs for which something waits, in one statement."""
+    """Return the tasks with waiting work, by one statement."""
     (tasks,) = prepared.first_row(_ASK)
     return frozenset(task for task in tasks if task)
 
 
 def has_waiting_work(task: str) -> bool:
-    """Return whether something waits for this one."""
+    """Return whether work is waiting for a task."""
     (is_waiting,) = prepared.first_row(f"SELECT EXISTS ({_WORK[task]})")
     return bool(is_waiting)
 
 
-# No table that grows with every request is read here but from an index, by what waits alone.
+# Tables that grow with every request are read only by indexes of waiting rows.
 _WORK: Final[Mapping[str, str]] = {
     "usage.tasks.roll_up": """
         SELECT FROM usage_usagerecord
@@ -60,7 +60,7 @@ _WORK: Final[Mapping[str, str]] = {
           AND (enabled OR taken_out IS NOT NULL)""",
     "gateway.tasks.poll_media_tasks": """
         SELECT FROM gateway_mediatask WHERE next_poll_at <= now()""",
-    # Whether their processes live it must look for itself.
+    # The job itself checks whether the processes are alive.
     "gateway.tasks.resolve_expired_holds": """
         SELECT FROM billing_hold WHERE state = 'open'""",
     "playground.tasks.interrupt_lost_runs": """

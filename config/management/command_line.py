@@ -1,5 +1,5 @@
-"""The commands of `manage.py`. A fault of the installation is reported in one line; `--traceback`
-shows where."""
+"""Run the commands of `manage.py`. A fault of the installation is reported in one line;
+`--traceback` shows its origin."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lib.vault import VaultError
 
 
 def run(argv: Sequence[str]) -> None:
-    """Run a command; the process ends with an error where it cannot be run here."""
+    """Run a command. A fault of the installation ends the process with an error."""
     token = ORIGIN.set(lambda: Origin(client=" ".join(["manage.py", *argv[1:2]])))
     try:
         execute_from_command_line(list(argv))

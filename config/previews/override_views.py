@@ -1,4 +1,4 @@
-"""The page on which a channel's overrides are edited, and shown on a request before they are saved
+"""The page for editing a channel's overrides, with a preview of a request before they are saved
 (W71)."""
 
 import json
@@ -31,8 +31,8 @@ _PATHS: Final = (*PATHS, "/v1beta/models/{model}:generateContent")
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_overrides(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """The overrides; with `preview` what would be sent, else what would change, and with `save` the
-    change itself."""
+    """Show the overrides. `preview` shows the request that would be sent, `save` writes the change;
+    otherwise the page shows what would change."""
     channel = access_channel(actor, id)
     if request.method != "POST":
         return _page(request, channel, OverridesForm(channel))

@@ -1,5 +1,5 @@
-"""Preview where a request with a key would go, for operators: the answer of this process's relay,
-with the disabled channels, which the relay does not know."""
+"""Preview where a request with a key would go, for operators. The relay of this process answers;
+disabled channels, which the relay does not know, are added."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -50,12 +50,12 @@ class PreviewingRelay(Protocol):
     """The part of the relay that a preview needs (`relay.front.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
-        """The principal of a key without its text."""
+        """Return the principal of a key without knowing its text."""
 
     async def preview_route(
         self, principal: Principal, path: str, body: bytes, headers: Headers = ()
     ) -> RoutePreview:
-        """Where this body would go, posted to that path now with these headers."""
+        """Return where a request with this body and these headers would go now."""
 
 
 def search_keys(actor: Actor, words: str) -> list[Key]:

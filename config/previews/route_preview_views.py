@@ -100,7 +100,7 @@ def route_preview(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("channels.read")
 @require_safe
 def keys_found(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """List the keys that match what is typed."""
+    """List the keys that match the typed text."""
     choices = [_key_choice(key) for key in search_keys(actor, typed_text(request))]
     return answer_choices(request, choices, gettext("No API key matches."))
 
@@ -113,7 +113,8 @@ def _describe_key(actor: Actor, id: str) -> Choice:
 
 
 def _key_choice(key: Key) -> Choice:
-    """A key, and where it belongs; names alone are not unique in an installation."""
+    """Return a key as a choice with its organisation and team, because key names are not unique in
+    an installation."""
     place = f"{key.organisation.name} · {key.team.name} · {key.prefix}…{key.last4}"
     return Choice(id_text(key.id), key.name, mark=place)
 

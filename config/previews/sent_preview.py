@@ -57,7 +57,7 @@ def preview_sent(
         raise SentPreviewRefused("body", gettext("The database is not responding.")) from error
 
 
-# Beside what is read in another way, the secrets: a preview shows none.
+# Fields that are not copied as they are: some are read separately, and the secrets are not shown.
 _NOT_PLAIN = {"id", "keys", "routes", "overrides", "proxy_login", "client_key"}
 
 

@@ -17,7 +17,8 @@ _LARGE_BYTES: Final = 1024 * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Return whether this process keeps it from now on; another C library does as it does."""
+    """Keep freed memory from now on. Return whether that worked; other C libraries do not support
+    it."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(
         mallopt(name, size)

@@ -1,13 +1,13 @@
-"""Whether Postgres answers at all: pages say within a second that it does not.
+"""Check whether Postgres answers at all, so that pages fail within a second if it does not.
 
-A thread that waits for a frozen Postgres cannot be told to stop waiting, and the pool waits five
-seconds for one that refuses. Whoever waits for a page therefore asks here, on a connection of its
-own, after `LOOK_AFTER_S`:
+A thread that waits for a frozen Postgres cannot be interrupted, and the pool waits five seconds for
+a Postgres that refuses connections. So a page that takes longer than `LOOK_AFTER_S` triggers a
+check here, on a separate connection:
 
     answers --no answer within _WAIT_S, or refused--> away --a new connection answers--> answers
 
-While it is away, pages are refused at once; every `_LOOK_EACH_S` a new connection is tried.
-Nothing is asked while pages are quick.
+While Postgres is away, pages are refused at once, and a new connection is tried every
+`_LOOK_EACH_S`. While pages are quick, nothing is checked.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 log = logging.getLogger(__name__)
 
 LOOK_AFTER_S: Final = 0.3
-"""How long a page may take before the database is asked, and again each time."""
+"""A page that takes this long triggers a check of the database, and again each time."""
 _WAIT_S: Final = 0.5
 _LOOK_EACH_S: Final = 0.25
 _CONNECT_S: Final = 2
@@ -32,7 +32,7 @@ _TURNS: Final = 3
 
 
 class DatabaseWatch:
-    """One process's knowledge of its database."""
+    """Whether one process can reach its database."""
 
     def __init__(self, dsn: str) -> None:
         # libpq reads whole seconds; `_WAIT_S` ends the wait before.
@@ -43,7 +43,7 @@ class DatabaseWatch:
 
     @property
     def away(self) -> bool:
-        """Whether the last question had no answer, and none has come since."""
+        """Return whether the last check failed and no connection has succeeded since."""
         return self._looking is not None
 
     async def answers(self) -> bool:
@@ -55,7 +55,7 @@ class DatabaseWatch:
         return await asyncio.shield(self._asking)
 
     async def close(self) -> None:
-        """End the connection, and stop looking."""
+        """Close the connection and stop all checks."""
         for task in (self._asking, self._looking):
             if task is not None:
                 task.cancel()
@@ -79,8 +79,8 @@ class DatabaseWatch:
         log.info("The database answers again.")
 
     async def _try(self) -> bool:
-        """Return whether a statement is answered in time. A connection that the server has closed
-        since is replaced once."""
+        """Return whether Postgres answers a statement in time. A connection that the server has
+        closed in the meantime is replaced once."""
         for _ in range(1 if self._connection is None else 2):
             asked = asyncio.create_task(self._select())
             await asyncio.wait({asked}, timeout=_WAIT_S)
@@ -105,13 +105,13 @@ class DatabaseWatch:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            # Not `close`, which would first ask the server to stop.
+            # Not `close`: it would first send the server a message.
             connection.pgconn.finish()
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Return whether an error of Django says that the database cannot be reached, or is about to
-    end, and not that it refuses a statement."""
+    """Return whether a Django error means that the database cannot be reached or is shutting down,
+    not that it refuses a statement."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)

@@ -14,7 +14,7 @@ _LINE: Final = JsonLine()
 
 
 class JsonStream(io.TextIOBase):
-    """Takes the place of stderr, where argparse, Celery and Python write text, or of stdout."""
+    """Replaces stderr or stdout, to which argparse, Celery and Python write text."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -35,7 +35,7 @@ class JsonStream(io.TextIOBase):
         return self._stream.fileno()
 
     def write_rest(self) -> None:
-        """Write what no line end followed."""
+        """Write the text after the last line end."""
         rest, self._rest = self._rest, ""
         self._write_line(rest)
         self.flush()
@@ -49,7 +49,7 @@ class JsonStream(io.TextIOBase):
 
 
 def write_json_from_the_start() -> None:
-    """Log as JSON until the settings set up the log, and convert what is written to stderr."""
+    """Log as JSON until the settings configure the log, and convert writes to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LINE)
     logging.getLogger().addHandler(handler)

@@ -1,10 +1,9 @@
-"""The event loop of a web process: uvloop's, which takes in all connections that wait.
+"""The event loop of a web process: uvloop's, extended to accept all waiting connections.
 
-Of the connections that wait to be accepted, uvloop takes one in each turn. A turn of a busy process
-takes 100 ms and more: of a thousand new clients, and people with their pages among them, ten would
-be heard in a second, while those that are connected already keep the process as busy as before.
-Measured: of 300 new clients beside 100 that ask without a pause (1 ms of CPU each), the last was
-answered after 35 s, and with this loop after 1.2 s.
+uvloop accepts one waiting connection per turn of the loop. A turn of a busy process takes 100 ms
+and more, so only ten of a thousand new clients would be accepted per second, while connected
+clients keep the process busy. Measured with 300 new clients beside 100 that send requests without a
+pause (1 ms of CPU each): the last client was answered after 35 s, and with this loop after 1.2 s.
 """
 
 import asyncio
@@ -18,13 +17,13 @@ import uvloop
 from lib.process import service_manager
 
 ACCEPTED_AT_ONCE: Final = 64
-"""How many connections are taken in a turn."""
+"""The most connections accepted per turn."""
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class EventLoop(uvloop.Loop):
-    """The class that `uvicorn --loop` names."""
+    """The class that `uvicorn --loop` refers to."""
 
     async def create_server(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_server(protocol_factory, *args, **kwargs)
@@ -46,7 +45,7 @@ class _Server:
         self._server = server
         self._protocol_factory = protocol_factory
         self._connecting: set[asyncio.Task[Any]] = set()
-        # The loop reads no socket twice.
+        # The loop cannot read a socket twice.
         self._listening = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
         for listening in self._listening:
             listening.setblocking(False)
@@ -56,7 +55,7 @@ class _Server:
         while self._listening:
             listening = self._listening.pop()
             self._loop.remove_reader(listening)
-            # Closed unaccepted, they would lose what they have sent.
+            # If they were closed before being accepted, their requests would be lost.
             while self._accept(listening):
                 pass
             listening.close()
@@ -66,7 +65,7 @@ class _Server:
         return getattr(self._server, name)
 
     def _accept(self, listening: socket.socket) -> bool:
-        """Accept what waits; False once nothing does."""
+        """Accept waiting connections. Return False once none is waiting."""
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = listening.accept()

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class LogHandler(logging.Handler):
-    """Gives each line to the one writer of the process."""
+    """Passes each line to the process's single writer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class LogHandler(logging.Handler):
         try:
             line = self.format(record)
         except Exception:
-            # logging itself would write a traceback to stderr, and wait for its reader.
+            # logging itself would write a traceback to stderr and wait for the reader.
             place = f"{record.pathname}:{record.lineno}"
             line = self._compose(logging.ERROR, f"cannot format {record.msg!r} of {place}")
         self.writer.put(line)
@@ -49,13 +49,13 @@ def find_log_handler() -> LogHandler | None:
 
 
 def close_log() -> None:
-    """Write all lines that wait, within a bounded time, before a signal ends the process."""
+    """Write all waiting lines, within a limited time, before a signal ends the process."""
     if handler := find_log_handler():
         handler.writer.close()
 
 
 def log_uncaught() -> None:
-    """Log warnings, and exceptions that nobody caught, instead of writing them to stderr."""
+    """Log warnings and uncaught exceptions instead of writing them to stderr."""
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

@@ -1,7 +1,6 @@
 """The format of log lines: text for a terminal, or a JSON object per line for a collector.
 
-Each line has the id of the request that it belongs to, as its client received it. No line ever
-contains a key.
+Each line has the id of its request, as the client received it. No line ever contains a key.
 """
 
 import datetime as dt
@@ -18,7 +17,7 @@ _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 def shorten_refusal(record: logging.LogRecord) -> bool:
     """Drop the traceback of responses below 500, because a refusal is not an error and anybody
     could fill the log with it; and of a 503, because every request gets one while the database is
-    away. Every record passes."""
+    away. Always returns True."""
     status = getattr(record, "status_code", 500)
     if status < 500 or status == 503:
         record.exc_info = record.exc_text = None
@@ -26,14 +25,14 @@ def shorten_refusal(record: logging.LogRecord) -> bool:
 
 
 def name_request(record: logging.LogRecord) -> bool:
-    """Every record knows its request, where there is one. Every record passes."""
+    """Add the request's id to the record, if there is one. Always returns True."""
     if not hasattr(record, "request_id"):
         record.request_id = current_request_id()
     return True
 
 
 class TextLine(logging.Formatter):
-    """`LEVEL logger: message [request id]`, with the traceback behind it."""
+    """`LEVEL logger: message [request id]`, followed by the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         request_id = getattr(record, "request_id", None)
@@ -47,8 +46,8 @@ class TextLine(logging.Formatter):
 
 
 class JsonLine(TextLine):
-    """One JSON object a line, its control characters escaped: `time` (UTC), `level`, `logger`,
-    `message`, and where there are any `request_id` and `traceback`."""
+    """One JSON object per line, with escaped control characters: `time` (UTC), `level`, `logger`,
+    `message`, and `request_id` and `traceback` if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = dt.datetime.fromtimestamp(record.created, dt.UTC)

@@ -35,8 +35,8 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
             with _name_request(request):
                 response = await get_async(request)
                 if hasattr(request, "actor") and _is_stream(response):
-                    # The session write took a connection that is not needed any more. Return it, or
-                    # it is held while the response is read.
+                    # Return the connection that the session write has used. Otherwise it would stay
+                    # in use until the response is read.
                     await sync_to_async(close_old_connections)()
                 return _add_headers(request, response)
 
@@ -52,14 +52,14 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
 
 def _is_stream(response: HttpResponseBase) -> bool:
-    """Return whether it is made on the event loop while it is sent, where no connection waits for
-    it."""
+    """Return whether the response is produced on the event loop while it is sent. Such a response
+    needs no database connection."""
     return isinstance(response, StreamingHttpResponse) and response.is_async
 
 
 @contextmanager
 def _name_request(request: HttpRequest) -> Iterator[None]:
-    """The request has an id, its log lines name it, and the audit trail knows where it is from."""
+    """Give the request an id, put it into its log lines, and set the origin for the audit trail."""
     request.id = id_text(new_id())  # type: ignore[attr-defined]
     origin, logged = ORIGIN.set(partial(origin_of, request)), REQUEST_ID.set(request.id)  # type: ignore[attr-defined]
     try:
@@ -109,8 +109,8 @@ def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
 
 
 class Sessions(SessionMiddleware):
-    """Sends to the sign-in page whoever signed in or out in another request meanwhile, as their
-    next request would be; Django answers 400."""
+    """Redirects to the sign-in page if another request has signed the person in or out in the
+    meantime. Django would answer 400."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         try:

@@ -1,27 +1,28 @@
-"""How the web server speaks HTTP: uvicorn's protocol, with less that may wait for a slow reader,
-with a response's head in one piece with what follows it, without chunks for HTTP/1.0, whose clients
-read them as content (what has no length ends with its connection), and with bounds that hold
-without nginx.
+"""The web server's HTTP: uvicorn's protocol with changes. Less data waits for a slow reader. A
+response's head is sent together with the first part of its body. HTTP/1.0 clients get no chunks,
+which they would read as content; a response without a length ends with its connection. The limits
+below also apply without nginx.
 
-What one connection may take, and for how long:
+The limits of one connection:
 
-    until a whole head has come     10 s, 32 KiB, 100 headers (docs/promises.md, "Requests")
+    receiving a whole head          10 s, 32 KiB, 100 headers (docs/promises.md, "Requests")
     between two requests            uvicorn's --timeout-keep-alive
     neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
-    requests sent ahead             8
-    what follows an answer that     256 KiB, then one read in 0.1 s, for as long as a head may take:
-    did not wait for its request    closed in the middle, it would take the answer along
-    an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
+    pipelined requests              8
+    the rest of a request that was  256 KiB, then one read per 0.1 s, as long as a head may take;
+    answered early                  closing the connection at once would lose the response
+    a response that is not read     30 s without progress, during a stream and after its end
 
-A process that stops answers with `Connection: close`. What is still open when it takes no further
-connections is closed only once it has been silent for as long as the process went on accepting: a
-proxy that keeps connections for less never sends a request into one that is just being closed.
+A process that stops answers with `Connection: close`. A connection that is still open after it
+stops accepting is closed only once it has been silent for as long as the process went on accepting.
+So a proxy that keeps idle connections for less never sends a request into a connection that is
+being closed.
 
-A busy process reads late. What came in time is answered, however late it is read: before a
-connection is closed for its silence, the kernel is asked whether something of it is unread.
+A busy process reads late. A request that arrived in time is answered however late it is read:
+before a silent connection is closed, the kernel is asked whether it has unread data.
 
-All connections together are as many as files may be opened for; the one that has said nothing for
-the longest time makes room for the next.
+The number of connections is limited by the number of open files. If it is reached, the connection
+that has been silent for the longest time is closed.
 """
 
 import asyncio
@@ -51,21 +52,22 @@ from relay.endpoints.table import response_at
 from relay.front.downstream import ErrorAnswer
 from relay.front.error_answers import ErrorResponse
 
-# The unsent data of a client that stays in memory, per stream (P9).
+# The most unsent data of a client in memory, per stream (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _HEAD_BYTES_MAX: Final = 32 * 1024
 _HEADERS_MAX: Final = 100
 _AHEAD_MAX: Final = 8
 _CONNECTIONS_MAX: Final = 8192
-# Files that are no connection: the database's, the broker's, libraries, spool and log.
+# Files that are not connections: those of the database, the broker, libraries, the spool and the
+# log.
 _FILES_ASIDE: Final = 128
 _HEAD_S = 10.0
 _STALL_S = 30.0
 _LOOKS: Final = 6
 _DROPPED_BYTES_FREE: Final = 256 * 1024
 _DROP_EVERY_S: Final = 0.1
-# Data in the kernel is read before this has passed, or as soon as the process is less busy.
+# Data in the kernel is read within this time, or as soon as the process is less busy.
 _UNREAD_S: Final = 0.01
 # The characters allowed in `Host` (RFC 3986, section 3.2.2, with an optional port; or empty).
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Za-z.:]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
@@ -101,10 +103,10 @@ _NO_HOST: Final = ErrorAnswer(
 
 _name_of = itemgetter(0)
 
-# For how long a silent connection is left open while the process stops; 0 while it does not.
+# How long a silent connection stays open while the process stops; 0 while it does not stop.
 _linger_s: Callable[[], float] = float
 
-# The connections from which a head is awaited, the longest silent first.
+# The connections that wait for a head, the one silent for longest first.
 _awaiting_head: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKeyDictionary()
 
 
@@ -117,14 +119,15 @@ def connections_max() -> int:
 
 
 def leave_open_while_stopping(linger_s: Callable[[], float]) -> None:
-    """Leave silent connections open for so many seconds while the process stops; `linger_s` answers
-    0 while it does not."""
+    """Keep silent connections open for `linger_s()` seconds while the process stops. It must return
+    0 while the process does not stop."""
     global _linger_s
     _linger_s = linger_s
 
 
 def open_files() -> None:
-    """Let this process open as many files as it may; shells often start it with a thousand."""
+    """Raise this process's limit of open files as far as permitted. Shells often start it with
+    1,000."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _CONNECTIONS_MAX + _FILES_ASIDE
     soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
@@ -139,16 +142,16 @@ class _Ahead(list[Any]):
     __slots__ = ()
 
     def appendleft(self, item: Any) -> None:
-        """Behind all others."""
+        """Append at the end of the queue."""
         self.insert(0, item)
 
 
 class _Refused(Exception):
-    """The request whose header section has just come does not reach the application."""
+    """The request of the head that was just read is refused before the application."""
 
 
 def _response(path: str, error: ErrorAnswer) -> tuple[ErrorResponse, list[tuple[bytes, bytes]]]:
-    """An error in the form that the callers of a path read, with all the fields of its header
+    """Return an error in the form that clients of this path read, with all fields of its header
     section."""
     request_id = id_text(new_id())
     response = response_at(path, error, request_id)
@@ -163,20 +166,20 @@ def _response(path: str, error: ErrorAnswer) -> tuple[ErrorResponse, list[tuple[
 
 
 async def _send_500_response(cycle: RequestResponseCycle) -> None:
-    """The response to a request whose application has failed before it began one."""
+    """Send the response to a request whose application failed before it began a response."""
     response, fields = _response(cycle.scope["path"], _REFUSALS[500])
     await cycle.send({"type": "http.response.start", "status": 500, "headers": fields})
     await cycle.send({"type": "http.response.body", "body": response.body, "more_body": False})
 
 
-# uvicorn has no place for it, and a cycle of another class would cost each chunk a fifth more.
+# uvicorn has no hook for this. A subclass of the cycle would make each chunk a fifth slower.
 RequestResponseCycle.send_500_response = _send_500_response  # type: ignore[assignment, method-assign]
 
 
 class Protocol(HttpToolsProtocol):
     """One connection of a client."""
 
-    # uvicorn's own attributes are just few enough for connections to share their names.
+    # With these attributes, uvicorn's instances still share their dictionaries' keys.
     __slots__ = (
         "_awaiting",
         "_changed_over",
@@ -196,12 +199,13 @@ class Protocol(HttpToolsProtocol):
         self.ws_protocol_class = RealtimeProtocol
         self._awaiting = _awaiting_head.setdefault(self.server_state, {})
         self._refusal = _REFUSALS[400]
-        # Bytes in a row, up to the running read's last, that ended no head and were no body.
+        # Consecutive bytes, up to the end of the last read, that neither completed a head nor were
+        # body.
         self._open_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._unsent = _UnsentWatch(self)
         self._running: Any = None
-        # Called when the client of the running request leaves.
+        # Called when the running request's client disconnects.
         self._leave: Callable[[], None] | None = None
         # Unread body bytes of the current request; None after its end.
         self._dropped: int | None = None
@@ -251,7 +255,7 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def answering(self) -> bool:
-        """Whether an answer is awaited, or under way."""
+        """Return whether a response is awaited or being sent."""
         cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
 
@@ -288,7 +292,7 @@ class Protocol(HttpToolsProtocol):
             # ignored.
             self.headers = []
         if self._leave is not None and len(self.pipeline) < _AHEAD_MAX:
-            # uvicorn stops reading behind a pipelined request and would not notice a disconnect.
+            # uvicorn stops reading after a pipelined request and would not notice a disconnect.
             self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -297,7 +301,7 @@ class Protocol(HttpToolsProtocol):
         if cycle.response_complete or self.parser.should_upgrade():
             super().on_body(body)
             return
-        # As uvicorn has it, but without a copy of a piece that is taken before the next one comes.
+        # Like uvicorn, but without copying a piece that is read before the next one arrives.
         if not cycle.body:
             cycle.body = body
         elif isinstance(cycle.body, bytes):
@@ -314,7 +318,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _should_upgrade_to_ws(self) -> bool:
-        """Only sessions change over; to anything else that asks, HTTP is answered."""
+        """Upgrade only sessions; other upgrade requests get an HTTP response."""
         return not self.answering and is_session(self._path)
 
     def handle_websocket_upgrade(self) -> None:
@@ -348,13 +352,13 @@ class Protocol(HttpToolsProtocol):
             or scope["method"] == "HEAD"
             or self.flow.write_paused
             or len(body) > _JOINED_BYTES_MAX
-            # What could be taken for another line.
+            # The section contains characters that could be read as another line.
             or not section.count(b"\r") == section.count(b"\n") == len(fields) - 1
         ):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        # In place of what waits for its head, and leads back to it.
+        # This replaces the transport that joins the head, and refers back to the cycle.
         cycle.transport = self.transport
         self.transport.write(STATUS_LINE[status] + section + b"\r\n\r\n" + body)
         cycle.message_event.set()
@@ -362,8 +366,8 @@ class Protocol(HttpToolsProtocol):
         return True
 
     def heed(self, scope: Scope, leave: Callable[[], None]) -> bool:
-        """Call `leave` when the client of the running request leaves: to await it as a message
-        takes a task (`lib.process.asgi.Heed`)."""
+        """Call `leave` when the running request's client disconnects. Awaiting the disconnect as a
+        message would need a task (`lib.process.asgi.Heed`)."""
         cycle = self._running
         if cycle.scope is not scope or cycle.disconnected or cycle.response_complete:
             return False
@@ -377,7 +381,7 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def _path(self) -> str:
-        """The path of the request that is being read, as far as it has come."""
+        """Return the path of the request that is being read, as far as it has arrived."""
         return unquote(bytes(self.url).partition(b"?")[0].decode("latin-1"))
 
     def _head_too_large(self) -> bool:
@@ -385,7 +389,7 @@ class Protocol(HttpToolsProtocol):
         return size > _HEAD_BYTES_MAX
 
     def _refuse(self, error: ErrorAnswer) -> None:
-        # Within an answer that is under way another one would be read as a part of it.
+        # While a response is being sent, an error response would be read as a part of it.
         if not self.answering:
             response, fields = _response(self._path, error)
             lines = b"".join(b"%b: %b\r\n" % field for field in fields)
@@ -410,7 +414,7 @@ class Protocol(HttpToolsProtocol):
     def _head_is_late(self, *, looked: bool = False) -> None:
         self._head_timer = None
         if not looked and self._has_unread():
-            # Once: who sends a byte from time to time has no more time for it.
+            # Only once: a client that sends a byte now and then gets no more time.
             self._head_timer = self.loop.call_later(
                 _UNREAD_S, partial(self._head_is_late, looked=True)
             )
@@ -422,7 +426,7 @@ class Protocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self._has_unread():
-            # Reading it ends this timer.
+            # Reading the data ends this timer.
             self.timeout_keep_alive_task = self.loop.call_later(
                 _UNREAD_S, self.timeout_keep_alive_handler
             )
@@ -430,7 +434,7 @@ class Protocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def _has_unread(self) -> bool:
-        """Whether something has come from the client that the event loop has still to read."""
+        """Return whether the client has sent data that the event loop has not read yet."""
         connection = self.transport.get_extra_info("socket")
         if connection is None or self.flow.read_paused or self.transport.is_closing():
             return False
@@ -493,7 +497,7 @@ class _UnsentWatch:
         self._size = self._looks = 0
 
     def watch(self) -> None:
-        """Begin, if something is unsent."""
+        """Start, if there is unsent data."""
         if self._timer is None and (size := self._protocol.transport.get_write_buffer_size()):
             self._size, self._looks = size, 0
             self._look_later()
@@ -522,7 +526,7 @@ class _UnsentWatch:
 
 
 def _names_host(headers: list[tuple[bytes, bytes]], version: str) -> bool:
-    """Whether the host is named as a server must demand it (RFC 9112, section 3.2)."""
+    """Return whether the request names its host as RFC 9112, section 3.2, requires."""
     names = [*map(_name_of, headers)]
     count = names.count(b"host")
     if count == 1:
@@ -531,7 +535,7 @@ def _names_host(headers: list[tuple[bytes, bytes]], version: str) -> bool:
 
 
 def _remove_chunking(cycle: Any, app: Any) -> Any:
-    """The application, for a client that knows no chunks."""
+    """Return the application for a client that does not understand chunks."""
     unbounded = False
 
     async def send(message: Any) -> None:

@@ -1,17 +1,17 @@
-"""What stands between the web server and Django: a body is counted before it is kept anywhere, and
-whoever nobody knows yet waits for others whom nobody knows, never in front of those who are known.
+"""The layer between the web server and Django. It reads a body within limits before anything is
+stored, and unknown callers only wait behind other unknown callers, never in front of known ones.
 
-Django answers each request in a thread of its own, and Python runs one thread at a time: without
-this, three hundred strangers are three hundred threads between a signed-in person and a page.
+Django answers each request in its own thread, and Python runs one thread at a time. Without this
+layer, a signed-in person would wait for the threads of three hundred strangers.
 
-    known       who has been let in with this session or key before: a limit for each
-    callers     strangers on /api/
-    askers      strangers who change something: signing in, the events of processors
-    readers     all other strangers
+    known       callers whose session or key was accepted before; each has its own limit
+    callers     unknown callers on /api/
+    askers      unknown callers who change something: sign-ins, events of processors
+    readers     all other unknown callers
 
-A limit lets few requests at once into Django, until their answer begins: streams hold nobody up.
-One network takes at most half of the askers' places, and is answered 429 beyond that: fifty
-passwords or codes that one person sends at once keep nobody else from signing in.
+A limit lets only a few requests into Django at once, until their response begins; streams then no
+longer count. One network gets at most half of the askers' places and is answered 429 beyond that,
+so that a person who sends fifty passwords or codes at once keeps nobody else from signing in.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ from playground.chats import export_format
 from usage.margin.provider_bill_lines import BILL_BYTES_MAX
 
 KNOWN: Final = "weir.known"
-"""Where Django's side writes into the scope that it knows who asks."""
+"""The key in the scope by which Django's side marks the caller as known."""
 
 _MIB: Final = 1024 * 1024
 BODY_BYTES_MAX: Final = 3 * _MIB
-# Files of the playground, each with what a form has around it; the views know the exact limits.
+# Uploads of the playground, each with the overhead of its form; the views know the exact limits.
 UPLOAD_BYTES_MAX: Final = export_format.IMPORT_BYTES_MAX + _MIB
 UPLOADS: Final = (
     (re.compile(r"/o/[^/]+/playground/files(?:/media)?"), files.BYTES_MAX + _MIB),
@@ -58,7 +58,7 @@ _UPLOAD_ROOM_BYTES: Final = 130 * _MIB
 _KNOWN_MAX: Final = 10_000
 _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
 RETRY_AFTER_S: Final = 5
-# Where the id of a request goes in a page that is drawn once for all of them.
+# The place of the request id in a page that is rendered once for all requests.
 _ID_PLACE: Final = b"-request-id-"
 # By status: message, type and code of an error of the management API.
 _API_ERRORS: Final = {
@@ -89,7 +89,7 @@ _AWAY: Final = (AWAY_MESSAGE, "server_error", AWAY_CODE)
 
 
 class NotAdmitted(Exception):
-    """The request does not get in."""
+    """The request is refused before Django."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -104,12 +104,12 @@ class DatabaseAway(NotAdmitted):
 
 
 class ClientGone(Exception):
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class ConcurrencyLimit:
-    """Lets `at_once` requests in; `waiting_max` more wait for `wait_s` at most. Of all these, one
-    network has at most `per_network`."""
+    """Lets `at_once` requests in; up to `waiting_max` more wait for at most `wait_s` seconds. One
+    network has at most `per_network` of all these."""
 
     def __init__(
         self, at_once: int, waiting_max: int, wait_s: float, per_network: float = math.inf
@@ -122,7 +122,7 @@ class ConcurrencyLimit:
         self._by_network: Counter[str] = Counter()
 
     async def enter(self, network: str = "") -> None:
-        """Return when it is this request's turn; `leave` ends it. Raises NotAdmitted."""
+        """Return when it is this request's turn; call `leave` at its end. Raises NotAdmitted."""
         if self._by_network[network] >= self._per_network:
             raise NotAdmitted(429)
         if self._free.locked() and self._waiting >= self._waiting_max:
@@ -157,7 +157,7 @@ class RequestLimits:
     def __init__(self, pages: Any, watch: DatabaseWatch | None = None) -> None:
         self._pages = pages
         self._watch = watch
-        # Requests that were refused while a thread of theirs waits for the database.
+        # Refused requests that still have a thread which waits for the database.
         self._abandoned: set[asyncio.Task[None]] = set()
         self._room = {False: _ROOM_BYTES, True: _UPLOAD_ROOM_BYTES}
         self._callers = ConcurrencyLimit(8, 256, 10.0)
@@ -184,8 +184,8 @@ class RequestLimits:
     async def _pass_while_answered(
         self, watch: DatabaseWatch, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Pass it on; a page that does not begin is given up when the database does not answer.
-        Raises NotAdmitted."""
+        """Pass the request on. If the database does not answer, a page that has not begun is
+        abandoned. Raises NotAdmitted."""
         if watch.away:
             raise DatabaseAway
         begun, given_up = asyncio.Event(), False
@@ -203,7 +203,7 @@ class RequestLimits:
                     continue
                 given_up = not begun.is_set() and not work.done()
                 if given_up:
-                    # Its thread continues as soon as the database answers; it cannot be stopped.
+                    # Its thread cannot be stopped; it continues as soon as the database answers.
                     self._abandoned.add(work)
                     work.add_done_callback(self._forget)
                     raise DatabaseAway
@@ -215,7 +215,7 @@ class RequestLimits:
     def _forget(self, work: "asyncio.Task[None]") -> None:
         self._abandoned.discard(work)
         if not work.cancelled():
-            work.exception()  # nobody waits for it
+            work.exception()  # nobody awaits it
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         digest = _digest_of_credentials(scope)
@@ -233,7 +233,7 @@ class RequestLimits:
                     self._remember(digest)
 
         async def answer(message: Message) -> None:
-            # What Django's threads do is done; from here on the client's pace counts.
+            # Django's threads are done; from here on only the client's pace counts.
             leave()
             await send(message)
 
@@ -257,8 +257,8 @@ class RequestLimits:
             self._known.popitem(last=False)
 
     def take_room(self, size: int, *, upload: bool) -> None:
-        """Let a large body grow by this much. Raises NotAdmitted when all bodies of its kind are
-        too large together."""
+        """Let a large body grow by this size. Raises NotAdmitted if all bodies of its kind together
+        are too large."""
         if size > self._room[upload]:
             raise NotAdmitted(503)
         self._room[upload] -= size
@@ -268,7 +268,8 @@ class RequestLimits:
 
 
 class _Body:
-    """The body of one request, whole before Django begins: Django would keep it on the disk."""
+    """The body of one request, read completely before Django begins. Django would store it on
+    disk."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
@@ -334,7 +335,7 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _length(scope: Scope) -> int:
-    # The server's parser lets digits through alone.
+    # The server's parser only accepts digits.
     return max((int(v) for name, v in scope["headers"] if name == b"content-length"), default=0)
 
 

@@ -1,10 +1,10 @@
-"""How the web server speaks WebSocket, for realtime sessions and responses: uvicorn's protocol,
-with words before the close for an event that is too large, without compression, and without a close
-of its own when the server stops: the session is told, and says so itself.
+"""The web server's WebSocket, for realtime sessions and responses: uvicorn's protocol with changes.
+An event that is too large gets an error before the close. There is no compression. When the server
+stops, it does not close the connection: the session is told and closes it.
 
-    an event                    15 MiB (relay/config.py)
-    what a client has not read  as of any stream: the session waits
-    a client that is gone       asked every 20 s, heard within 20 s
+    the size of an event        15 MiB (relay/config.py)
+    a client that reads slowly  the session waits, as any stream
+    a client that is gone       a ping every 20 s, whose pong must arrive within 20 s
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _LINGER_S: Final = 2.0
 
 
 def is_session(path: str) -> bool:
-    """Whether a WebSocket is answered there."""
+    """Return whether this path accepts a WebSocket."""
     endpoint = find_endpoint(path)
     return endpoint is not None and endpoint.socket is not None
 
 
 class _Connection(ServerProtocol):
-    """Explains the error before closing a connection with an event that is too large."""
+    """Sends an error before it closes a connection because of an event that is too large."""
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
         if code == CloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
@@ -45,7 +45,7 @@ class _Connection(ServerProtocol):
 
 
 class RealtimeProtocol(WebSocketsSansIOProtocol):
-    """One connection that has changed over, or is about to."""
+    """One connection that is a WebSocket, or is becoming one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +58,8 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             super().data_received(data)
 
     def handle_parser_exception(self) -> None:
-        """Closed in the middle of what it sends, a client would not hear why."""
+        """Send the reason and keep reading for a while: a client that is closed while it sends
+        would not receive the reason."""
         self._refused = self.close_sent = True
         frame = self.conn.close_sent
         code = CloseCode.ABNORMAL_CLOSURE if frame is None else frame.code
@@ -71,7 +72,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         status = self.response.status_code
         if status != HTTPStatus.SWITCHING_PROTOCOLS:
-            # As uvicorn logs a refusal of the application's.
+            # Log it like uvicorn logs an application's refusal.
             host, port = self.client or ("", 0)
             self.logger.info('%s:%d - "WebSocket %s" %d', host, port, event.path, status)
 

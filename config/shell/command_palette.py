@@ -1,8 +1,8 @@
-"""Results of the command palette: pages, actions, settings by their labels, and things by name or
+"""Results of the command palette: pages, actions, settings by their labels, and objects by name or
 id, as far as the person's roles allow.
 
-The three best are shown first; the others follow by kind. Without words: what was chosen last, the
-last chats, and all pages.
+The three best results come first; the others follow by kind. Without words, the palette shows
+recent choices, the last chats, and all pages.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -54,7 +54,7 @@ RECENT_MAX: Final = 5
 _SHOWN: Final = 6
 _BEST: Final = 3
 _LAST: Final = 3
-# What somebody wants to do with a thing, and of which kind it is, is no part of its name.
+# Words for an action or a kind of object; they are not a part of its name.
 _BESIDE_NAMES: Final = pgettext_lazy(
     "search words", "disable enable revoke rotate edit open show delete remove view find go "
                          "key keys team member person user model channel organisation organization "
@@ -67,13 +67,13 @@ _FORMS: Final[dict[str, type[forms.Form]]] = {
     "sign_up_settings": SignUpSettingForm,
     "seller": PartyForm,
 }
-"""Forms whose fields are found by their labels, by the name of their page among the URLs."""
+"""Forms whose fields can be found by their labels, by the URL name of their page."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result. `note` adds detail. One without a `url` presses the button of the account menu
-    that the selector `press` finds."""
+    """One result. `note` adds detail. A hit without a `url` presses the account menu's button that
+    the selector `press` finds."""
 
     icon: str
     name: str
@@ -91,7 +91,7 @@ class Group:
 
 
 class Chosen(NamedTuple):
-    """What the person has chosen before, as their browser remembers it."""
+    """A page or object that the person chose before, as the browser remembers it."""
 
     url: str
     name: str
@@ -104,7 +104,7 @@ class _Ranked(NamedTuple):
 
 
 def search(actor: Actor, words: str, recent: Sequence[Chosen] = ()) -> list[Group]:
-    """Return the groups that have hits; of equal ones, those in `recent` come first."""
+    """Return the groups that have hits. Of equally good hits, those in `recent` come first."""
     words = words.strip()[:WORDS_MAX]
     if not words:
         groups = [
@@ -126,7 +126,7 @@ def search(actor: Actor, words: str, recent: Sequence[Chosen] = ()) -> list[Grou
 
 
 def _recent(actor: Actor, recent: Iterable[Chosen]) -> Iterable[Hit]:
-    """What was chosen and may still be opened, under the name that it has now."""
+    """Yield the recent choices that the person may still open, with their present names."""
     pages = {link.url: _page(link) for link in all_links(actor)}
     for url, name in recent:
         if url in pages:
@@ -142,7 +142,7 @@ def _page(link: Link) -> Hit:
 
 
 def _static(actor: Actor, words: str) -> Iterable[_Ranked]:
-    """The pages, actions and settings that fit, in the language of the page or in English."""
+    """Yield the matching pages, actions and settings, in the page's language or in English."""
     links = all_links(actor)
     targets: list[tuple[str, Hit, tuple[Any, ...]]] = [
         (pgettext("search", "Pages"), _page(link),
@@ -192,7 +192,8 @@ def _switches() -> Iterable[tuple[Hit, Any]]:
 
 
 def _things(actor: Actor, words: str) -> Iterable[_Ranked]:
-    """What has a name or an id, where the words are its name, with what to do with it perhaps."""
+    """Yield the objects whose name or id matches the words, also without words such as "edit" or
+    "key"."""
     beside = str(_BESIDE_NAMES).split()
     with translation.override("en"):
         beside += str(_BESIDE_NAMES).split()
@@ -221,7 +222,8 @@ def _operates(actor: Actor, action: Action) -> bool:
 
 
 def _named(rows: QuerySet[Row], words: str, *fields: str) -> QuerySet[Row]:
-    """The rows whose fields contain all of the words, or whose id they are, the shortest first."""
+    """Return the rows whose fields contain all words, or whose id is the words; the shortest
+    first."""
     parts, fits = split_words(words), Q()
     if not parts:
         return rows.none()

@@ -30,7 +30,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "actor": actor,
         "public_url": settings.PUBLIC_URL,
         "organisations": lambda: _organisations(actor),
-        # The template reads it twice: whether there is one, and what it is.
+        # The template reads it twice.
         "balance_nano": cache(lambda: _balance_nano(actor)),
         # Several places of the shell show it.
         "menu": cache(lambda: menu(actor, request.path)),
@@ -48,7 +48,7 @@ def _balance_nano(actor: Actor | None) -> int | None:
 
 
 def _reviews_open(actor: Actor | None) -> str:
-    """Return how many requests wait for an operator's decision, or empty."""
+    """Return the number of requests that wait for an operator's decision; "" for none."""
     if actor is None or not actor.operator:
         return ""
     with use_tenant(None):
@@ -62,7 +62,7 @@ def _announcements(actor: Actor | None) -> list[Announcement]:
 
 
 def _letter_keys(actor: Actor | None) -> bool:
-    """Return whether keys of one character act on the person's pages."""
+    """Return whether single-letter shortcuts are enabled on the person's pages."""
     return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
 
 

@@ -1,5 +1,5 @@
-"""The pages that can be reached from everywhere: the menu shows the entries of one side, the page
-that is open shows the tabs of its entry, and the palette finds all of them.
+"""The pages of the shell: the menu shows the entries of one side, an open page shows the tabs of
+its entry, and the palette finds all of them.
 
 The shell has two sides: the actor's organisation and, for operators, the installation.
 """
@@ -26,10 +26,10 @@ SideName = Literal["organisation", "installation"]
 class NavigationPage:
     """One page of the shell.
 
-    `address` is its name among the URLs, `action` what one must be allowed to do for it, and `own`
-    whether each organisation has one of its own. Pages at the addresses `beside` count as this one.
-    `beyond_own` asks that one may do it for more than what is one's own. `counted` says that its
-    tab shows how much waits there, where the open page knows it.
+    `address` is its URL name, `action` the required permission, and `own` is true for pages that
+    each organisation has. Pages at the addresses `beside` count as this one. With `beyond_own`, the
+    permission must reach beyond the person's own objects. With `counted`, the tab shows the number
+    of waiting items if the open page knows it.
     """
 
     address: str
@@ -43,8 +43,8 @@ class NavigationPage:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the menu: it opens the first of its pages that the actor may open, which are the
-    tabs of one another. `go` is the letter of the key that opens it behind G."""
+    """An entry of the menu. It opens the first of its pages that the actor may open; these pages
+    are its tabs. `go` is the letter that opens it after G."""
 
     icon: str
     name: Name
@@ -54,8 +54,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Link:
-    """A page that the actor may open; `group` is the name of its entry. `current` marks the open
-    one, and `on_tab_bar` one that a phone has in its bar."""
+    """A page that the actor may open. `group` is the name of its entry, `current` marks the open
+    page, and `on_tab_bar` a page in a phone's bar."""
 
     name: Name
     url: str
@@ -69,8 +69,8 @@ class Link:
 
 
 class Menu(NamedTuple):
-    """The shell around a page: (heading, entries) of the side that it is on, the tabs of its entry,
-    and the sides between which an operator chooses."""
+    """The shell around a page: (heading, entries) of its side, the tabs of its entry, and the sides
+    that an operator can switch between."""
 
     side: SideName
     sections: list[tuple[Name, list[Link]]]
@@ -274,7 +274,8 @@ _APART: Final = (
     )),
 )  # fmt: skip
 
-# The first of these that there are: those behind are for who has no organisation.
+# A phone's bar has the first of these that exist. The later ones are for people without an
+# organisation.
 _TAB_BAR: Final = (
     "home", "playground", "usage", "keys", "requests",
     "channels", "organisations", "payments", "health", "models", "pricing", "docs",
@@ -284,7 +285,7 @@ _INSTALLATION_PATH: Final = "/admin/"
 
 
 def menu(actor: Actor | None, path: str) -> Menu:
-    """The shell around the page at `path`."""
+    """Return the shell around the page at `path`."""
     operates = actor is not None and actor.operator
     side: SideName = "organisation"
     if operates and path.startswith(_INSTALLATION_PATH):
@@ -316,8 +317,8 @@ def menu(actor: Actor | None, path: str) -> Menu:
 
 
 def all_links(actor: Actor) -> list[Link]:
-    """Links to all pages of both sides that the actor may open, to those without an entry, and to
-    those where something is created."""
+    """Return links to all pages of both sides that the actor may open, including pages without an
+    entry and pages that create something."""
     sides: tuple[SideName, ...] = ("organisation", "installation")
     pages = [
         (page, entry)
@@ -366,7 +367,7 @@ def _may_open(actor: Actor | None, page: NavigationPage) -> bool:
 def _open_page(
     actor: Actor | None, path: str, pages: Iterable[NavigationPage]
 ) -> NavigationPage | None:
-    """The page whose address is the longest one that `path` is at or below."""
+    """Return the page with the longest address that is `path` or above it, or None."""
     lengths = {
         page: max(
             (len(url) for url in _urls(actor, page) if path == url or path.startswith(f"{url}/")),

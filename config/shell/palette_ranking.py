@@ -1,4 +1,4 @@
-"""How well what somebody types fits a name. A pure rule: the palette sorts by it."""
+"""How well a typed text matches a name. The palette sorts by it. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ _WORD: Final = re.compile(r"\w+")
 _FILLERS: Final = frozenset(
     {"a", "an", "the", "to", "my", "of", "for", "in", "on", "by", "with", "is", "how", "i"}
 )
-# Shorter words have too many neighbours.
+# Shorter words resemble too many others.
 _TYPO_LETTERS_MIN: Final = 4
 
 
@@ -50,7 +50,7 @@ def _begins_word(part: str, words: Sequence[str]) -> bool:
 
 
 def is_made_of(part: str, words: Sequence[str]) -> bool:
-    """Whether a text is made of pieces of the words, of two characters or more each."""
+    """Return whether a text consists of pieces of the words, each of at least two characters."""
     at = 0
     while at < len(part):
         least = min(at + 2, len(part))
@@ -70,7 +70,8 @@ def _begins_nearly(part: str, words: Sequence[str]) -> bool:
 
 
 def _is_one_off(one: str, other: str) -> bool:
-    """Whether a letter was replaced, left out, or added, or two neighbours were exchanged."""
+    """Return whether one letter was replaced, left out or added, or two neighbours were
+    exchanged."""
     at = next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
               min(len(one), len(other)))  # fmt: skip
     left, right = one[at:], other[at:]

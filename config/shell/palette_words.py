@@ -1,5 +1,5 @@
-"""Other words by which the palette finds a page, as people who know another product say them. They
-are shown nowhere."""
+"""Other words by which the palette finds a page, such as names in other products. They are never
+shown."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -117,4 +117,4 @@ WORDS: Final[Mapping[str, Promise]] = {
     "pricing": pgettext_lazy("search words", "cost rates price list"),
     "home": pgettext_lazy("search words", "dashboard overview start"),
 }
-"""By the page's name among the URLs."""
+"""By the page's URL name."""

@@ -1,4 +1,4 @@
-"""Pages above the rooms: the root, appearance, components, health, errors (W00 to W92)."""
+"""Pages that belong to no room: the root, appearance, components, health, errors (W00 to W92)."""
 
 import json
 import sys
@@ -69,8 +69,8 @@ def _palette_results(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _read_recent(text: str) -> list[Chosen]:
-    """What static/js/ui.js remembers: [[url, name], …] as JSON, the latest first. What is none of
-    these is left out."""
+    """Parse the choices stored by static/js/ui.js: [[url, name], …] as JSON, the latest first.
+    Invalid entries are skipped."""
     try:
         rows = json.loads(text.replace("\x00", "")) if text else []
     except ValueError:
@@ -155,12 +155,12 @@ def answer_failed(request: HttpRequest) -> HttpResponse:
 
 
 def database_away(request: HttpRequest) -> HttpResponse:
-    """The answer to whoever needs the database while it cannot be reached."""
+    """Return the response to a request that needs the database while it cannot be reached."""
     response: HttpResponse
     if request.path.startswith("/api/"):
         response = error_response(request, 503, AWAY_MESSAGE, type="server_error", code=AWAY_CODE)
     else:
-        # Without the shell, which would ask the database.
+        # Without the shell, which would query the database.
         context = {"lang": get_language(), "request": request}
         response = HttpResponse(render_to_string(AWAY_PAGE, context), status=503)
     response["Retry-After"] = str(RETRY_AFTER_S)

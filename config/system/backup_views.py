@@ -23,7 +23,7 @@ from lib.refusal import Refused
 
 
 class BackupForm(forms.Form):
-    """When backups are made, where, and how many are kept."""
+    """The interval and the place of backups, and the number that is kept."""
 
     backup_every_hours = forms.TypedChoiceField(
         label=gettext_lazy("Make a backup"),

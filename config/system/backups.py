@@ -1,17 +1,17 @@
-"""A backup: one file from which an empty database becomes this installation again.
+"""Backups: one file that turns an empty database into this installation again.
 
-It is a zip archive of three members, none of them compressed by it, so that it can be written to a
-pipe and read by other tools:
+A backup is a zip archive of three uncompressed members, so that it can be written to a pipe and
+read by other tools:
 
-    database.dump    of pg_dump, in its custom format; files that people attached are in it
-    manifest.json    what the dump is of, see `Manifest`
-    SHA256SUMS       the digests of the two
+    database.dump    the dump in pg_dump's custom format, including the files that people attached
+    manifest.json    the description of the dump, see `Manifest`
+    SHA256SUMS       the digests of the two others
 
-The dump is of one instant, that of the manifest, whatever is written meanwhile. The secrets of the
-installation are not in it: what it has of secrets, they are needed to read. The queue of the
-embedded broker is not in it either, for it only wakes workers.
+The dump is from one instant, which the manifest states. The installation's own secrets are not in
+it, and its sealed values cannot be read without them. The embedded broker's queue is not in it
+either, because it only wakes workers.
 
-    BackupError      no backup can be made, or it is none that can be read
+    BackupError      no backup can be made, or the backup cannot be read
 """
 
 import base64
@@ -74,8 +74,8 @@ class Written(NamedTuple):
 
 
 def back_up(target: Path) -> Written:
-    """Make a backup as a file that is not there yet, readable by its owner alone; a failure leaves
-    none. Raises BackupError."""
+    """Make a backup as a new file, readable only by its owner. A failure leaves no file. Raises
+    BackupError."""
     if target.exists():
         raise BackupError(f"{target} is there already. Name another file.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -94,8 +94,8 @@ def back_up(target: Path) -> Written:
 
 
 def back_up_to(out: IO[bytes]) -> Written:
-    """Write a backup to a file or a pipe, and note that one was made. Raises BackupError, and
-    VaultError or ConfigurationError where this process has not the installation's secrets."""
+    """Write a backup to a file or a pipe, and record that it was made. Raises BackupError, and
+    VaultError or ConfigurationError if this process lacks the installation's secrets."""
     _check_in_use()
     with record_run(BACKUP_TASK):
         counted = _Counted(out)
@@ -142,7 +142,7 @@ class _Instant(NamedTuple):
 
 @contextmanager
 def _share_snapshot() -> Iterator[_Instant]:
-    """This instant, for as long as the block lasts."""
+    """Share a snapshot of this instant for the length of the block."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -167,7 +167,7 @@ def _manifest(made_at: dt.datetime, postgres: int) -> Manifest:
 
 
 def _add(archive: zipfile.ZipFile, name: str, read: Callable[[int], bytes]) -> str:
-    """Add a member of unknown length; its digest."""
+    """Add a member of unknown length. Return its digest."""
     digest = hashlib.sha256()
     with archive.open(name, "w", force_zip64=True) as member:
         while chunk := read(_CHUNK_BYTES):

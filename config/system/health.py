@@ -1,9 +1,7 @@
-"""Whether this process lives, and whether a paid request can be taken: answered without Django.
+"""Whether this process is alive and can accept paid requests. Answered without Django.
 
 /healthz   200 when the event loop answers
-/readyz    200 when a paid request can be taken, 503 otherwise: relay/front/readiness.py has all
-that is
-           looked at
+/readyz    200 when a paid request can be accepted, else 503 (relay/front/readiness.py)
 """
 
 from lib.process.asgi import Receive, Scope, Send
@@ -13,7 +11,7 @@ _PATHS = ("/healthz", "/readyz")
 
 
 class Health:
-    """The two questions of a supervisor."""
+    """Answers the two health checks of a supervisor."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay

@@ -110,7 +110,8 @@ def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
 
 
 def _channels() -> Iterator[Metric]:
-    """Return the channels with the highest priority, up to the number of labels."""
+    """Yield the state and the running requests of the enabled channels with the highest priority,
+    at most LABELS_MAX of them."""
     state = GaugeMetricFamily(
         "weir_channel_state",
         "1 for the state that a channel is in: what the worst of its processes knows.",

@@ -12,7 +12,7 @@ from accounts.access.guards import public
 from accounts.sessions.sessions import client_address
 from config.system.metrics import metrics_text
 
-# Headers that a proxy adds. Behind an untrusted proxy, all clients have its address.
+# Headers that proxies add. Behind an untrusted proxy, all clients have the proxy's address.
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 _REFUSED = (
     "Only the networks of METRICS_ALLOW may read this, and whoever sends METRICS_TOKEN as "

@@ -12,15 +12,15 @@ ModelKey = tuple[str, str]
 
 
 def render_less() -> None:
-    """Let the migrations of this process render only what holds on to the changed model."""
+    """Let the migrations of this process render only the models that refer to a changed model."""
     ProjectState._find_reload_model = _models_leading_to  # type: ignore[attr-defined]
 
 
 def _models_leading_to(
     state: ProjectState, app_label: str, model_name: str, _direct: bool = False
 ) -> set[ModelKey]:
-    """The model itself and each that leads to it by relations or inheritance, over any number of
-    others."""
+    """Return the model and each model that refers to it by relations or inheritance, also
+    indirectly."""
     sources: set[ModelKey] = set()
     waiting = [(app_label, model_name)]
     while waiting:

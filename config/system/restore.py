@@ -56,7 +56,7 @@ def restore(path: Path, step: Callable[[str], object]) -> Restored:
 
 
 def check_version(manifest: Manifest) -> None:
-    """Raises BackupError for a database that a newer version made."""
+    """Raise BackupError if a newer version made the backup."""
     known = MigrationLoader(None, ignore_no_migrations=True)
     names = {f"{app}.{name}" for app, name in known.disk_migrations}
     names |= {
@@ -74,13 +74,13 @@ def check_version(manifest: Manifest) -> None:
 
 
 def check_secrets_of(manifest: Manifest) -> None:
-    """Raises VaultError or ConfigurationError where this process has other secrets."""
+    """Raise VaultError or ConfigurationError if this process has other secrets."""
     kept = base64.b64decode(manifest.secret_check)
     vault.check_secrets(sealing.kek(), sealing.pepper(), kept, manifest.kek_ids)
 
 
 def check_empty() -> None:
-    """Raises BackupError where the database has a table."""
+    """Raise BackupError if the database has a table."""
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
     if tables:
@@ -104,7 +104,7 @@ def _restore_database(path: Path, manifest: Manifest) -> None:
 
 
 def reconcile(manifest: Manifest) -> Restored:
-    """Put right what the time since then has overtaken. May run again."""
+    """Update everything that depends on the time since the backup. It can run again."""
     ended = sessions.end_all()
     unsettled_holds.suspect_all()
     resolved = unsettled_attempts.resolve_due()

@@ -28,8 +28,7 @@ _QUEUES: Any = {
 
 
 class SystemRow(NamedTuple):
-    """One row. `tone` and `status` are those of its badge, `at` is a time, `url` is a page with
-    details."""
+    """One row. `tone` and `status` are its badge, `at` is a time, `url` is a page with details."""
 
     title: str
     value: str
@@ -58,7 +57,7 @@ def system_rows(state: SystemState) -> list[SystemRow]:
 
 
 def version_rows(state: SystemState) -> list[tuple[str, str]]:
-    """What runs here."""
+    """Return the names and versions of the running software."""
     return [
         ("Weir", f"{state.version} ({state.commit[:12]})" if state.commit else state.version),
         ("Python", state.python),
@@ -68,7 +67,7 @@ def version_rows(state: SystemState) -> list[tuple[str, str]]:
 
 
 class MonthRow(NamedTuple):
-    """A month in a file, or about to be: `late` is what came for it and waits."""
+    """A month in a file, or about to be. `late` is the number of records that wait for it."""
 
     month: str
     status: str
@@ -80,12 +79,12 @@ class MonthRow(NamedTuple):
 
 
 def month_rows() -> Iterator[MonthRow]:
-    """The months of requests that are not in the database alone, newest first."""
+    """Yield the months of requests that are in files or are being moved, newest first."""
     late_of = late_counts()
     for state in reversed(month_states()):
         month, detached = date_format(state.month, "YEAR_MONTH_FORMAT"), state.detached
         if detached is not None:
-            # One that has left since is not among them.
+            # A month that was moved in the meantime has no count.
             waiting = late_of.get(state.month, 0)
             late = ngettext("%(n)s late record waits", "%(n)s late records wait", waiting)
             yield MonthRow(
@@ -102,7 +101,7 @@ def month_rows() -> Iterator[MonthRow]:
 
 
 def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
-    """What waits: its name, its number, for how many milliseconds the oldest has waited."""
+    """Yield the waiting work: its name, its amount, and the age of the oldest in milliseconds."""
     for queue in state.queues:
         yield str(_QUEUES[queue.name]), group_digits(queue.length), round(queue.oldest_s * 1000)
 

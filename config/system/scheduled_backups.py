@@ -1,7 +1,7 @@
-"""The backups that Weir makes by itself, as the settings of the installation say.
+"""The backups that Weir makes itself, according to the installation's settings.
 
-A backup that fails is tried again after an hour. Meanwhile the job fails as well, so that operators
-are told of it as of every background job that does not succeed, and again when one was made.
+A failed backup is tried again after an hour. Until then the job fails too, so that operators are
+told, as of every failing background job, and told again once a backup succeeds.
 """
 
 import datetime as dt
@@ -24,28 +24,29 @@ from lib import clock
 
 RETRY_AFTER: Final = dt.timedelta(hours=1)
 _LOCK: Final = 8113072028
-# A Monday, from which weeks are counted.
+# Weeks are counted from this Monday.
 _FIRST: Final = dt.datetime(1970, 1, 5, tzinfo=dt.UTC)
 _NAME: Final = re.compile(r"weir-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ\.zip")
 
 
 class BackupFailed(Exception):
-    """The last backup failed, and is not tried again yet."""
+    """The last backup failed, and it is too early to try again."""
 
 
 def file_name(at: dt.datetime) -> str:
-    """Return the name of a backup that is made at that time."""
+    """Return the file name of a backup made at that time."""
     return f"weir-{at:%Y-%m-%dT%H-%M-%SZ}.zip"
 
 
 def last_due(now: dt.datetime, every_hours: int, hour: int) -> dt.datetime:
-    """Return when the last backup was due: each day has one at `hour` (UTC), a week its Monday."""
+    """Return when the last backup was due: daily ones at `hour` (UTC), weekly ones on Mondays."""
     first, step = _FIRST + dt.timedelta(hours=hour), dt.timedelta(hours=every_hours)
     return first + (now - first) // step * step
 
 
 def back_up_when_due() -> None:
-    """Make the backup that is due, and delete the oldest. Raises BackupError, BackupFailed."""
+    """Make the backup if it is due, and delete the oldest ones. Raises BackupError and
+    BackupFailed."""
     schedule = installation_settings()
     if settings.BACKUP_EVERY_HOURS is not None or not schedule.backup_every_hours:
         return
@@ -55,7 +56,7 @@ def back_up_when_due() -> None:
 
 
 def scheduled_keep_days() -> int:
-    """Return for how many days Weir keeps the backups that it makes; 0 where it makes none."""
+    """Return the days for which Weir keeps its own backups; 0 if it makes none."""
     schedule = installation_settings()
     if settings.BACKUP_EVERY_HOURS is not None:
         return 0
@@ -63,7 +64,8 @@ def scheduled_keep_days() -> int:
 
 
 def _is_due(schedule: InstallationSetting) -> bool:
-    """Return whether to make one now. Raises BackupFailed where it is too early to try again."""
+    """Return whether a backup must be made now. Raises BackupFailed if it is too early to try
+    again."""
     now, run = clock.now(), last_backup()
     due_at = last_due(now, schedule.backup_every_hours, schedule.backup_hour)
     if run is None or run.began_at is None:
@@ -77,7 +79,7 @@ def _is_due(schedule: InstallationSetting) -> bool:
 
 def _make(schedule: InstallationSetting) -> None:
     folder = settings.DATA_DIR / schedule.backup_folder
-    # What fails before the dump begins is a failed backup, too.
+    # A failure before the dump begins is also a failed backup.
     with record_run(BACKUP_TASK):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +98,8 @@ def _drop_oldest(folder: Path, keep: int) -> None:
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Hold the lock of backups, for longer than a transaction; False = another process has it."""
+    """Hold the backup lock, which may outlast a transaction. Yields False if another process has
+    it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
         (held,) = cursor.fetchone()

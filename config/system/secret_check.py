@@ -1,7 +1,8 @@
 """Check that this process has the secrets of its database.
 
-With other secrets it would behave as if no channel had a key and no client key existed, and nobody
-else could open what it seals. The relay makes the same comparison without Django at its start.
+With other secrets, no channel key could be opened and no client key would be recognised, and the
+right secrets could not open anything that this process seals. The relay makes the same comparison
+without Django when it starts.
 """
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from lib.database.writer import check_writer
 
 
 def check_secrets() -> None:
-    """Compare, or write down what later processes are compared with. Raises ConfigurationError,
+    """Compare the secrets with the stored check, or store the check. Raises ConfigurationError,
     also for a read replica, or VaultError."""
     env.require_value("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     kek, pepper = sealing.kek(), sealing.pepper()
@@ -28,7 +29,7 @@ def check_secrets() -> None:
             SecretCheck.objects.bulk_create([row], ignore_conflicts=True)
         kept = SecretCheck.objects.select_for_update().get()
         vault.check_secrets(kek, pepper, bytes(kept.sealed), kept.kek_ids)
-        # Sealed values of this process need its first key from now on.
+        # From now on, sealed values may use this process's first key.
         current = sealing.vault().current.id
         if current not in kept.kek_ids:
             kept.kek_ids = [*kept.kek_ids, current]
@@ -45,7 +46,7 @@ def compare_secrets(*, all_keks: bool = True) -> None:
 
 
 def _check_channel_keys() -> None:
-    """A database that is older than the comparison has them to compare with."""
+    """Compare with the channel keys, in a database from before the stored check."""
     keys = ChannelKey.objects.all()
     if keys and not any(_opens(key) for key in keys):
         raise vault.WrongSecret(

@@ -1,5 +1,5 @@
-"""The state of the installation besides its background jobs: for operators when something is slow,
-and before an update."""
+"""The installation's state besides its background jobs, for operators: when something is slow, and
+before an update."""
 
 import datetime as dt
 import platform
@@ -32,12 +32,12 @@ from usage.rollups import clickhouse_sink
 from usage.rollups.clickhouse_sink import Backlog
 
 FREE_PERCENT_MIN: Final = 10
-"""Less free space than that is told: docs/promises.md, "State when something is gone"."""
+"""Less free space is reported: docs/promises.md, "State when something is gone"."""
 SKEW_MAX: Final = dt.timedelta(seconds=2)
 
 
 class Disk(NamedTuple):
-    """The disk on which the process that answers keeps its spool."""
+    """The disk of the spool of the answering process."""
 
     free_bytes: int
     total_bytes: int
@@ -48,8 +48,8 @@ class Disk(NamedTuple):
 
 
 class Partitions(NamedTuple):
-    """The last month with its own partitions, by its first day. `overflowed` means that rows lie
-    outside of them."""
+    """The last month with its own partitions, by its first day. `overflowed` means that rows are
+    outside these partitions."""
 
     until: dt.date | None
     overflowed: bool
@@ -83,8 +83,8 @@ class Backup(NamedTuple):
 
 
 class Emails(NamedTuple):
-    """Whether a mail server is set up, how many emails of the last days were given up, and the
-    error and time of the last one."""
+    """Whether a mail server is configured, the number of emails that failed for good in the last
+    days, and the error and time of the last one."""
 
     server: bool
     unsent: int
@@ -154,7 +154,7 @@ def _database() -> tuple[int, dt.timedelta, str]:
         (octets,) = cursor.fetchone()
         cursor.execute("SHOW server_version")
         (version,) = cursor.fetchone()
-    # What follows is who built it.
+    # The rest of the text is the name of the builder.
     return octets, database_now - between, version.split()[0]
 
 
@@ -166,7 +166,7 @@ def _disk(folder: Path) -> Disk:
 
 
 def read_backup() -> Backup:
-    """Return what is known of the last backup."""
+    """Return the known facts of the last backup."""
     run = last_backup()
     late = any(state.late for state in job_states() if state.job.task == BACKUP_TASK)
     every_hours = backup_every_hours()

@@ -1,4 +1,5 @@
-"""The version of this code, that of pyproject.toml, which no container has, and its commit."""
+"""The version of this code, from pyproject.toml (containers do not have that file), and its
+commit."""
 
 import subprocess
 from functools import cache
@@ -11,8 +12,8 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 @cache
 def commit() -> str:
-    """Return the commit of this code, which the wheel has as a file and a clone in git; empty if it
-    is unknown.
+    """Return the commit of this code: from a file in the wheel, or from git in a clone; "" if
+    unknown.
     """
     file = _ROOT / "commit"
     if file.exists():

@@ -1,13 +1,15 @@
 """`{% table page %}`: a list as every page shows it (`lib.tables`).
 
-Between it and `{% endtable %}` stands only what is the list's own, with `row` and all that the page
-knows: `{% cell "name" %}…{% endcell %}` for a column whose value needs more than its kind,
-`{% menu %}…{% endmenu %}` for the links of a row, `{% blank %}…{% endblank %}` for a list without
-rows, `{% foot %}…{% endfoot %}` for what is said beside the count, `{% above %}…{% endabove %}` for
-what stands between the filters and the rows, `{% notice %}…{% endnotice %}` for what stands there
-also without rows, `{% tools %}…{% endtools %}` for buttons beside those of every list,
-`{% bulk %}…{% endbulk %}` for buttons and fields of the form of the selected rows that are more
-than an action's name.
+Between it and `{% endtable %}` are the list's own parts. They see `row` and the page's context.
+
+    {% cell "name" %}…{% endcell %}   a column whose value needs its own markup
+    {% menu %}…{% endmenu %}          the links of a row
+    {% blank %}…{% endblank %}        shown instead of a list without rows
+    {% foot %}…{% endfoot %}          beside the count
+    {% above %}…{% endabove %}        between the filters and the rows
+    {% notice %}…{% endnotice %}      the same place, also without rows
+    {% tools %}…{% endtools %}        buttons beside those of every list
+    {% bulk %}…{% endbulk %}          buttons and fields of the selected rows' form
 """
 
 import datetime as dt
@@ -45,12 +47,12 @@ _PARTS: Final = {
     "bulk": "endbulk",
 }
 _TONE_ICONS: Final = {"ok": "check", "bad": "x", "warn": "triangle-alert"}
-# A text that may be cut off by its column has itself as a title.
+# A text that its column may cut off has the whole text as its title.
 _LONG: Final = 16
 
 
 class TableNode(template.Node):
-    """The shared part, filled with the cells of one list."""
+    """The shared template of lists, filled with the parts of one list."""
 
     def __init__(self, page: FilterExpression, parts: dict[str, NodeList]) -> None:
         self.page = page
@@ -118,7 +120,7 @@ class TableNode(template.Node):
 
 @register.tag("table")
 def do_table(parser: Parser, token: Token) -> TableNode:
-    """Read the list's own parts."""
+    """Parse the parts of the list."""
     _, page = token.split_contents()
     parts: dict[str, NodeList] = {}
     while True:
@@ -136,8 +138,8 @@ def do_table(parser: Parser, token: Token) -> TableNode:
 def table_rows(
     context: Context, state: State, rows: Sequence[Any], places: dict[str, int]
 ) -> SafeString:
-    """Render rows of a list without custom cells, as `{% table %}` does, for appending to a page
-    whose columns of amounts have so many decimals."""
+    """Render rows as `{% table %}` does, without custom cells, for appending to a page. `places`
+    has the decimals of the page's columns of amounts."""
     with context.push(places={**_places(state, rows), **places}):
         cell_rows = [
             "".join(_cell(state, column, row, context, None) for column in state.columns)
@@ -170,7 +172,7 @@ def display_value(column: Column, value: Any, places: int | None = None) -> str:
 
 
 class _MoneyKind(NamedTuple):
-    """A kind of amount whose decimals are found from the rows of its column."""
+    """A kind of amount whose decimals depend on the rows of its column."""
 
     places: Callable[[Iterable[Nano]], int]
     write: Callable[[Nano, int], str]
@@ -215,7 +217,7 @@ def _time(at: dt.datetime) -> str:
 
 @register.filter("badge")
 def _badge(value: Badge) -> str:
-    """A state as lists show it, for a cell that a page draws itself."""
+    """Return a state's badge as in lists, for a cell that a page draws itself."""
     name = value.icon or _TONE_ICONS.get(value.tone, "")
     return format_html(
         '<span class="badge" data-tone="{}"{}>{}{}</span>',
@@ -240,7 +242,7 @@ _SHOWN: Final[dict[str, Any]] = {
 
 
 def _attributes(column: Column, state: State) -> str:
-    """Return the attributes of a head and its cells: alignment, priority, and place on a card."""
+    """Return the attributes of a header and its cells: alignment, priority, and place on a card."""
     parts = [f' data-c="{column.name}"']
     if column.numeric:
         parts.append(' class="n"')
@@ -254,7 +256,7 @@ def _attributes(column: Column, state: State) -> str:
 
 
 def _card_row(column: Column, inner: str) -> str:
-    """Label a figure in the second line of a card, which has no head."""
+    """Return the label of a figure in the second line of a card, which has no headers."""
     if column.card not in ("second", "last"):
         return ""
     if MISSING in inner and strip_tags(inner).strip() == MISSING:
@@ -273,12 +275,12 @@ def _card(column: Column, state: State) -> str:
 
 @register.simple_tag
 def column_attributes(column: Column, state: State) -> SafeString:
-    """Return the attributes of a head."""
+    """Return the attributes of a header."""
     return mark_safe(_attributes(column, state))  # noqa: S308 - names from the declaration
 
 
 def _title(state: State) -> Column:
-    """The column that names a row: the one that is its card's title, else the first."""
+    """Return the column that names a row: its card's title, else the first column."""
     return next((column for column in state.columns if column.card == "title"), state.columns[0])
 
 

@@ -1,4 +1,4 @@
-"""Template tags of the page shell: icons, figures, times. Money has its own library, `money`."""
+"""Template tags of the page shell: icons, figures, times. `money` has those for money."""
 
 import re
 from datetime import datetime
@@ -27,7 +27,8 @@ _PARTS_MIN = 3
 
 @register.simple_tag
 def icon(name: str, small: bool = False) -> SafeString:
-    """An icon of the sprite, hidden from readers: the words beside it carry the meaning."""
+    """Return an icon of the sprite. It is hidden from screen readers: the text beside it has the
+    meaning."""
     return format_html(
         '<svg class="{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         "icon icon-sm" if small else "icon",
@@ -38,7 +39,8 @@ def icon(name: str, small: bool = False) -> SafeString:
 
 @register.simple_block_tag
 def contents(content: str) -> SafeString:
-    """Put links to its parts, each `<h2>` with an id, beside a form of several parts."""
+    """Return a page's content with links to its parts beside it. A part begins with an `<h2>` that
+    has an id."""
     parts = [
         (id, mark_safe(strip_tags(text).strip()))  # noqa: S308 it is our rendered page
         for id, text in _HEADING.findall(content)
@@ -62,13 +64,13 @@ def key_name(name: str | None) -> str:
 
 @register.filter
 def grouped(number: int | None) -> str:
-    """A count in full, with thousands separators; a dash when it is not known."""
+    """Return a count in full, with thousands separators; a dash if it is unknown."""
     return formatting.MISSING if number is None else formatting.group_digits(number)
 
 
 @register.filter
 def compact(number: int | None) -> str:
-    """A count for a card: three significant digits with K, M, B, in Chinese with 万, 亿."""
+    """Return a count for a card: three significant digits with K, M, B, in Chinese with 万, 亿."""
     if number is None:
         return formatting.MISSING
     return formatting.compact(number, formatting.units_of(get_language()))
@@ -76,7 +78,7 @@ def compact(number: int | None) -> str:
 
 @register.filter
 def percent_of(part: int | None, whole: int | None) -> str:
-    """``part|percent_of:whole``: a share with one decimal."""
+    """``part|percent_of:whole``: a percentage with one decimal."""
     if part is None or whole is None:
         return formatting.MISSING
     return formatting.percent(part, whole)
@@ -84,7 +86,7 @@ def percent_of(part: int | None, whole: int | None) -> str:
 
 @register.filter
 def share_of(part: int, whole: int) -> str:
-    """``part|share_of:whole``: 0 to 100 with two decimals, as a width inside an SVG bar."""
+    """``part|share_of:whole``: 0 to 100 with two decimals, for a width in an SVG bar."""
     if whole <= 0:
         return "0"
     share = Decimal(part) * 100 / whole
@@ -93,44 +95,45 @@ def share_of(part: int, whole: int) -> str:
 
 @register.filter
 def part_of(part: int, whole: int) -> str:
-    """``part|part_of:whole``: 0 to 1 with four decimals, as a scale inside an SVG."""
+    """``part|part_of:whole``: 0 to 1 with four decimals, for a scale in an SVG."""
     return str((Decimal(share_of(part, whole)) / 100).quantize(Decimal("0.0001")))
 
 
 @register.filter
 def duration(milliseconds: int | None) -> str:
-    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
+    """Return milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, with units in the page's
+    language."""
     return words.duration_text(milliseconds)
 
 
 @register.filter
 def size(octets: int) -> str:
-    """Bytes in decimal units."""
+    """Return bytes in decimal units."""
     return formatting.data_size(octets)
 
 
 @register.filter
 def cut_id(text: str) -> str:
-    """An id with its middle left out."""
+    """Return an id shortened in the middle."""
     return formatting.cut_id(str(text))
 
 
 @register.filter
 def spark(values: list[int]) -> str:
-    """The points of a sparkline, 80 by 24 units."""
+    """Return the points of a sparkline of 80 by 24 units."""
     return formatting.spark_points(values)
 
 
 @register.filter
 def sentence(text: str) -> str:
-    """A text of somebody else's as one sentence among ours: with its full stop."""
+    """Return a foreign text as a sentence, with a full stop at its end."""
     text = text.strip()
     return text if not text or text[-1] in ".!?…。！？" else f"{text}."
 
 
 @register.filter
 def initials(name: str) -> str:
-    """At most two letters for an avatar, from a name or an address."""
+    """Return at most two initials of a name or an address, for an avatar."""
     words = name.split("@")[0].replace(".", " ").split()
     return "".join(word[0] for word in words[:2])
 
@@ -176,14 +179,14 @@ def delta_of(now: int | None, before: int | None, kind: str) -> SafeString:
 
 @register.filter
 def speed(tenths: int | None) -> str:
-    """Tokens per second, from tenths of them."""
+    """Return tokens per second. `tenths` is the speed in tenths of a token."""
     return words.speed_text(tenths)
 
 
 @register.simple_tag
 def ago(when: datetime | None, zone: str = "") -> SafeString:
-    """A moment, relative within a day, else the date, in `zone` if it is given; the full time in
-    the title.
+    """Return a time relative to now if it is within a day, else the date, in `zone` if given. The
+    title has the full time.
 
     ui.js refreshes it each minute from the ``datetime`` attribute.
     """
@@ -206,5 +209,5 @@ def moment(text: str) -> str:
 
 @register.simple_tag
 def ago_patterns() -> str:
-    """The sentences of `ago` for ui.js: three of the past, then three of the future."""
+    """Return the texts of `ago` for ui.js: three for the past, then three for the future."""
     return "|".join(relative_patterns())

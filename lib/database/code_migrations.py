@@ -63,14 +63,14 @@ def newer_migrations() -> list[str]:
 
 
 def _last_of(name: str) -> str:
-    """Return the last migration that a squashed one replaces. These stay recorded, but their files
-    have gone."""
+    """Return the name of the last migration that a squashed migration replaces. The database still
+    records these migrations, although their files are gone."""
     return name.rpartition("_squashed_")[2]
 
 
 def half_applied() -> str:
-    """Describe which squashed migration cannot follow what the database has: a part of those that
-    it replaces. Empty if there is none. Django itself would leave it out without a word.
+    """Describe a squashed migration that cannot be applied, because the database has only some of
+    the migrations that it replaces. Return "" if there is none. Django itself skips it silently.
     """
     applied = MigrationRecorder(connection).applied_migrations()
     loader = MigrationLoader(None, ignore_no_migrations=True)

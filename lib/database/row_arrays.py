@@ -71,7 +71,7 @@ class RowArrays(Generic[Row]):
 
     @property
     def arrays(self) -> str:
-        """The arguments of `unnest`."""
+        """Return the arguments of `unnest`."""
         return ", ".join(f"%({column.name})s::{column.array_type}" for column in self._columns)
 
     def select(self, **replaced: str) -> str:

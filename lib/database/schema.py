@@ -20,7 +20,7 @@ class CreateModels(Operation):
         for model in self.models:
             model.state_forwards(app_label, state)
         if rendered is not None:
-            # Those that were there are not changed by ones that refer to them.
+            # The models that existed before are not changed by new models that refer to them.
             state.__dict__["apps"] = rendered
             fresh = [state.models[app_label, model.name_lower] for model in self.models]
             rendered.render_multiple(fresh)

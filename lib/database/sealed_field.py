@@ -7,9 +7,10 @@ from django.db import models
 
 
 class SealedField(models.BinaryField):  # type: ignore[type-arg]
-    """Sealed bytes. `place` is a template of the place that they are sealed for, with names of the
-    row's columns, by default `table|primary key|column`, with / between the parts of a composite
-    key. No other column may have sealed content, so that a change of the KEK reaches all of it.
+    """A column of sealed bytes. `place` is the template of the place that each value is sealed for;
+    it may contain names of the row's columns. The default is `table|primary key|column`, with /
+    between the parts of a composite key. All sealed content must be in such columns, so that a
+    change of the KEK reaches it.
     """
 
     def __init__(self, *args: Any, place: str = "", **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ from psycopg.pq import TransactionStatus
 ROLE: Final = "weir_tenant"
 SETTING: Final = "weir.tenant"
 NOBODY: Final = UUID(int=0)
-"""A tenant without a row."""
+"""A tenant that has no rows."""
 _REPORTED: Final = b"application_name"
 _NAME: Final = b"weir tenant "
 _LEAVE: Final = f"RESET ROLE; RESET {SETTING}; RESET application_name".encode()
@@ -91,8 +91,8 @@ async def iterate_within_async(
 
 
 def confine_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Confine every statement of a Django connection: called when it is created."""
-    # Insert it first: a temporary wrapper removes the last of the list when it ends.
+    """Confine every statement of a new Django connection to the current tenant."""
+    # Insert it first, because a temporary wrapper removes the last one when it ends.
     if _confine_connection not in connection.execute_wrappers:
         connection.execute_wrappers.insert(0, _confine_connection)
 
@@ -100,7 +100,7 @@ def confine_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
 def _confine_connection(
     execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
-    """Run a statement as the current tenant's; Django's interface of a wrapper of `execute`."""
+    """Run a statement as the current tenant. The signature is that of Django's execute wrappers."""
     wrapper = context["connection"]
     connection = wrapper.connection
     tenant = _current.get()
@@ -117,12 +117,13 @@ def _confined_to(pgconn: Any) -> bytes:
 
 
 def _has_failed(pgconn: Any) -> bool:
-    """Return whether nothing but the end of its transaction is taken from the connection."""
+    """Return whether the transaction has failed, so that the connection accepts only its end."""
     return bool(pgconn.transaction_status == TransactionStatus.INERROR)
 
 
 def _enter(tenant: UUID, name: bytes) -> bytes:
-    # In one message; and no SELECT, after which no transaction could choose its isolation.
+    # One message, and no SELECT: after a SELECT a transaction can no longer set its isolation
+    # level.
     return b"SET ROLE %b; SET %b = '%b'; SET application_name = '%b'" % (
         ROLE.encode(),
         SETTING.encode(),

@@ -20,8 +20,8 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 def csv_file(name: str, rows: Rows) -> HttpResponse:
-    """Return a file for download under that name; the first row is its header. No text in it is a
-    formula that a spreadsheet would run; a decimal number stays one.
+    """Return a download named `name`; the first row is the header. Texts that a spreadsheet would
+    run as a formula are escaped; decimal numbers are not.
     """
     return _set_file_name(HttpResponse(csv_text(rows), content_type=CSV_TYPE), name)
 
@@ -30,7 +30,7 @@ def stream(
     request: HttpRequest, name: str, content_type: str, pieces: Iterator[bytes]
 ) -> HttpResponseBase:
     """Stream a file for download under that name, piece by piece."""
-    # Django would read a plain iterator to its end before an ASGI server gets the first of it.
+    # Django would read a plain iterator to its end before an ASGI server gets the first piece.
     sent = _iterate_in_thread(pieces) if isinstance(request, ASGIRequest) else pieces
     return _set_file_name(StreamingHttpResponse(sent, content_type=content_type), name)
 
@@ -47,12 +47,12 @@ def _set_file_name(response: Response, name: str) -> Response:
 
 
 def csv_text(rows: Rows) -> str:
-    """Return rows as lines of a file; no text in it is a formula."""
+    """Return rows as CSV lines, with formulas escaped."""
     return csv_lines(harmless(list(row)) for row in rows)
 
 
 def csv_lines(rows: Rows) -> str:
-    """Return rows of cells that are `harmless`, or cannot be formulas, as lines of a file."""
+    """Return rows as CSV lines. The cells must be `harmless`, or cannot be formulas."""
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     return written.getvalue()

@@ -34,8 +34,8 @@ _QUOTED: Final = str.maketrans(_ESCAPES | {"'": r"\'"})
 
 
 class ClickHouseError(Exception):
-    """ClickHouse is unavailable, or refuses: `code` is then its error number, else None. Its
-    message is omitted, because it may quote rows.
+    """ClickHouse is unavailable, or refuses the statement; `code` is then its error number, else
+    None. The server's message is omitted, because it may quote rows.
     """
 
     def __init__(self, text: str, code: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a channel's key may name as a source of temporary credentials: addresses, and files of the
+"""The sources of temporary credentials that a channel's key may use: addresses, and files of the
 machine that hold a token."""
 
 from collections.abc import Collection

@@ -119,7 +119,7 @@ class EgressPolicy:
 
     @property
     def lists_any(self) -> bool:
-        """Whether the operator listed any network."""
+        """Return whether the operator listed any network."""
         return bool(self._allow)
 
     def check(self, address: str) -> None:
@@ -391,9 +391,10 @@ class TooLarge(EgressError):
 
 
 async def fetch_url(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
-    """Fetch a file from an address that a user named. Each redirect is checked. The policy is that
-    for users' addresses, which lists for channels do not widen. The caller limits the time. Raises
-    EgressError: Unreachable, TooLarge, or EgressFailed for an unusable response."""
+    """Fetch a file from an address that a user named. Each redirect is checked. `policy` is the
+    policy for users' addresses, without the networks that are listed for channels. The caller
+    limits the time. Raises EgressError: Unreachable, TooLarge, or EgressFailed for an unusable
+    response."""
     async with guarded_async_client(policy, schemes=("https", "http")) as client:
         for _ in range(_REDIRECTS_MAX + 1):
             try:
@@ -466,7 +467,7 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 
 def _parse_url(url: str) -> httpx.URL:
-    """Raises EgressDenied."""
+    """Return the parsed URL. Raises EgressDenied."""
     try:
         parsed = httpx.URL(url)
         # Reading the host raises for a name that IDNA does not permit.
@@ -492,7 +493,8 @@ def check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
 
 @cache
 def system_trust() -> ssl.SSLContext:
-    """Return the trusted authorities, read once because that takes longer than many a request."""
+    """Return a context with the trusted authorities. It is cached, because loading takes longer
+    than many requests."""
     return trusted_context()
 
 
@@ -501,7 +503,7 @@ class _GuardedTransport(httpx.HTTPTransport):
         self, network: "GuardedNetwork", schemes: Sequence[str], trust: ssl.SSLContext
     ) -> None:
         super().__init__(verify=trust, trust_env=False)
-        # httpx has no argument for the network below its pool, httpcore has.
+        # httpx has no argument for the network backend of its pool; httpcore has.
         self._pool._network_backend = network
         self._schemes = schemes
 

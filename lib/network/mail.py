@@ -13,8 +13,8 @@ class NoMailServer(OSError):
 
 
 def render_letter(template: str, context: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the subject, in one line, and the text of an email. One template has both and is
-    rendered for each: `part` is "subject" or "text".
+    """Return the subject, in one line, and the text of an email. The template contains both and is
+    rendered twice: `part` is "subject" or "text".
     """
     subject = render_to_string(template, {**context, "part": "subject"})
     text = render_to_string(template, {**context, "part": "text"})

@@ -81,14 +81,15 @@ class Proxy:
 
     @property
     def by_address(self) -> bool:
-        """Whether it gets an address; otherwise it resolves the name itself."""
+        """Return whether the proxy gets an address. Otherwise the proxy resolves the name
+        itself."""
         return self.scheme == "socks5"
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """`ca_pem` are the authorities that are trusted instead of the installation's; `cert_pem` with
-    `key_pem` is our client certificate; "" for none.
+    """The route to a host. `ca_pem` are the authorities that are trusted instead of the
+    installation's; `cert_pem` with `key_pem` is our client certificate; "" for none.
     """
 
     proxy: Proxy | None = None
@@ -222,7 +223,7 @@ def _read_more() -> Generator[bytes, bytes, bytes]:
 
 
 def _check_end(rest: bytes) -> None:
-    """No bytes may follow the proxy's answer, because nothing was sent to the host yet."""
+    """Raise ProxyFault if bytes follow the proxy's answer: nothing was sent to the host yet."""
     if rest:
         raise ProxyFault("the proxy sent more than its answer")
 

@@ -18,7 +18,7 @@ def _read(text: Any) -> Any:
 
 
 Whole = Annotated[int, Strict()]
-"""A number in a body: JSON's own, without quotes and point."""
+"""A number in a body: a JSON number without a decimal point, not in quotes."""
 
 TypedWhole = Annotated[int, BeforeValidator(_read)]
 """A number in a query."""

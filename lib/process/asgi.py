@@ -1,4 +1,4 @@
-"""The types of an ASGI application."""
+"""Types and scope keys of an ASGI application."""
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
@@ -9,9 +9,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 STOPPING: Final = "weir.stopping"
-"""The key in a scope of a function that tells whether the process is about to stop: `() ->
-bool`.
-"""
+"""The scope key of a function `() -> bool` that returns whether the process is about to stop."""
 
 Fields = Sequence[tuple[bytes, bytes]]
 Respond = Callable[[Scope, int, Fields, bytes], bool]
@@ -20,8 +18,8 @@ written nothing, and the response must be sent as messages.
 """
 
 RESPOND: Final = "weir.respond"
-"""The key in a scope of its `Respond`, if its server has one."""
+"""The scope key of the server's `Respond` function, if it has one."""
 
 
 HEED: Final = "weir.heed"
-"""The key in a scope of its `Heed`, if its server has one."""
+"""The scope key of the server's `Heed` function, if it has one."""

@@ -43,7 +43,7 @@ class LineWriter:
         self._compose_notice = compose_notice
         self._waiting_bytes_max = waiting_bytes_max
         self.dropped = 0
-        """How many lines were dropped so far."""
+        """The number of dropped lines so far."""
         self._announced = 0
         self._close_at: float | None = None
         self._start_empty()

@@ -1,4 +1,4 @@
-"""The request or background job that the running code works for, which log lines name."""
+"""The id of the request or background job that the running code belongs to, for log lines."""
 
 import asyncio
 from contextvars import ContextVar

@@ -20,8 +20,8 @@ _logged_at = float("-inf")
 
 
 def was_away(due: float, now: float) -> bool:
-    """Return whether a timer that was due then, and fires now, shows that the process was
-    suspended.
+    """Return whether the process was suspended, judging by a timer that was due at `due` and fires
+    at `now`.
     """
     global _logged_at
     if now - due <= AWAY_S:

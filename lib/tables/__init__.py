@@ -1,4 +1,4 @@
-"""Lists: described once, shown by one shared part.
+"""Lists: each is described once, and one shared template shows it.
 
 How to make a list page
 -----------------------
@@ -6,7 +6,7 @@ How to make a list page
 1. In the view's module, say what the list is, once, at import:
 
        CODES = Table(
-           "codes",                                # names its export and its readers' choices
+           "codes",                                # names its export and its stored settings
            _("Codes"),
            (
                Column("name", _("Name"), sort=True, card="title"),
@@ -22,13 +22,13 @@ How to make a list page
            ),
        )
 
-   A value is read by the column's own name unless `value` says where it is: a path of attributes
-   and keys parted by dots, or a function of the row. Money is nano, a duration milliseconds; the
-   kind `money` shows every digit that matters of a request's cost, `total` an amount in whole
-   cents. `sort` is True for the value itself; over a query it must be a path of the database
+   A value is read by the column's own name, or by `value`: a path of attributes and keys
+   separated by dots, or a function of the row. Money is nano, a duration milliseconds. The kind
+   `money` shows all significant digits of a request's cost, `total` an amount in whole cents.
+   `sort` is True for the value itself; for a query it must be a path of the database
    (`made_by__email`).
 
-2. The view reads what was asked, narrows its rows by the filters, and answers:
+2. The view reads the requested state, filters its rows, and answers:
 
        @operator_page("codes.read")
        @require_safe
@@ -41,12 +41,11 @@ How to make a list page
            return answer_table(request, state, QuerySource(rows), templates, {})
 
    `QuerySource(rows)` pages in the database, `ListSource(rows)` in memory, where any column sorts.
-   `make` (a last argument) turns the rows of one page into what the columns read, for what costs a
-   query each. A list without end is `big`: a column of it is sorted only by an index.
+   `make` (the last argument) converts the rows of one page, for values that would need a query
+   per row. A `big` table has an unlimited number of rows: it is sorted only by indexed columns.
 
-3. The page includes its part in its content (`{% include "billing/credits/_codes.html" %}`); the
-part is
-   the tag, with what only this list has:
+3. The page includes its part in its content (`{% include "billing/credits/_codes.html" %}`). The
+   part is the tag with the list's own parts:
 
        {% load i18n tables %}
        {% table page %}
@@ -56,14 +55,13 @@ part is
          {% blank %}{% include "components/empty.html" with … only %}{% endblank %}
        {% endtable %}
 
-   Each of these is optional, as is `{% above %}` for what stands between filters and rows, and
-   `{% bulk %}` for fields and buttons for selected rows that are more than an action's name. A cell
-   is one line; a kind shows it unless it needs more.
+   Each of these is optional, as are `{% above %}` (between filters and rows) and `{% bulk %}` (the
+   form's own fields and buttons for selected rows). A cell is one line; its column's kind renders
+   it unless the list has a `{% cell %}` for it.
 
-What this gives: sorting by a click on a head, by several with Shift; columns, their order and the
-rows per page, kept per person; filters that act at once, chips, Clear all; a count; first,
-previous, next and last page by keyset; the export of exactly what is filtered (`exports.py`); a
-row's menu; several rows at once (`bulk` or `{% bulk %}`, sent to the `bulk_url` of the context); a
-sticky head; cards on a telephone.
-Everything has an address and works without scripts.
+A list then has: sorting by a click on a header, by several with Shift; columns, their order and the
+rows per page, stored per person; filters that apply immediately, chips, Clear all; a count; first,
+previous, next and last page by keyset; an export of the filtered rows (`exports.py`); a row's menu;
+actions for several rows (`bulk` or `{% bulk %}`, sent to the context's `bulk_url`); a sticky
+header; cards on a telephone. Everything has an address and works without scripts.
 """

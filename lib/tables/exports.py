@@ -44,7 +44,7 @@ _DECIMALS: Final = 15
 
 class Format(NamedTuple):
     """A file format. `write` yields its pieces from batches in the order of the columns, with times
-    in the current zone. It raises ExtraMissing at once."""
+    in the current zone. It raises ExtraMissing before the first piece."""
 
     label: Label
     content_type: str
@@ -52,7 +52,7 @@ class Format(NamedTuple):
 
 
 def export_name(column: Column) -> str:
-    """Return a column's header in a file: for programs, so never translated, with its unit."""
+    """Return a column's header in a file. It is for programs: not translated, and with a unit."""
     units = {
         "money": "_usd",
         "total": "_usd",
@@ -240,7 +240,7 @@ def _parquet_pieces(columns: Sequence[Column], batches: Batches) -> Iterator[byt
 
 
 def _number_type(cells: Values, whole: Any, real: Any, text: Any) -> Any:
-    """Return the type of a column's numbers; a few lists write theirs as words."""
+    """Return the type of a column's numbers. In some lists the values are words."""
     known = [cell for cell in cells if cell is not None]
     if all(isinstance(cell, int) for cell in known):
         return whole
@@ -268,4 +268,4 @@ FORMATS: Final[dict[str, Format]] = {
     ),
     "parquet": Format(_("Parquet"), "application/vnd.apache.parquet", _parquet),
 }
-"""By the file extension, which is also the parameter: `?export=jsonl`."""
+"""The formats by file extension, which is also the parameter: `?export=jsonl`."""

@@ -8,7 +8,7 @@ from lib.tables.table import Choices, Label, State
 
 
 class Field(NamedTuple):
-    """A field of the bar. A choice lists its values, "any" first. One of the `rest` is behind a
+    """A field of the bar. A choice lists its values, "any" first. A field with `rest` is behind a
     button."""
 
     name: str
@@ -30,7 +30,7 @@ class Chip(NamedTuple):
 
 @dataclass(frozen=True)
 class FilterBar:
-    """`hidden` are the parameters of the address that the form keeps."""
+    """The filters above a list. `hidden` are the address's parameters that the form keeps."""
 
     fields: Sequence[Field]
     hidden: Sequence[tuple[str, str]]

@@ -61,7 +61,7 @@ def reader_at(path: Path) -> Callable[[Any], Any]:
 
 
 def boundary_of(row: Any, orders: Sequence[Order]) -> Values:
-    """Return a row's values by which a page continues after it."""
+    """Return a row's values on the sort paths; a page can continue after them."""
     return tuple(value_at(row, order.path) for order in orders)
 
 

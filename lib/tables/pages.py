@@ -36,7 +36,7 @@ _BATCH: Final = 5000
 
 @dataclass(frozen=True)
 class Head:
-    """A column head: the addresses for a click, and for one with Shift."""
+    """The header of a column, with the addresses for a click and for a click with Shift."""
 
     column: Column
     direction: str
@@ -57,8 +57,8 @@ class Head:
 
 @dataclass(frozen=True)
 class TablePage:
-    """The context of `{% table %}`: converted rows, and links to other pages. `files` is as for
-    `answer_table`."""
+    """The context of `{% table %}`: converted rows, and links to other pages. `files` is the same
+    as in `answer_table`."""
 
     state: State
     bar: FilterBar
@@ -129,9 +129,9 @@ def answer_table(
 ) -> HttpResponseBase:
     """Answer a list: a page, its part for htmx, or a file.
 
-    `templates` are the page and the part; the part shows `{% table page %}`. `make` converts rows
-    of the source to what the columns read, one page or batch at a time. `bar` replaces the bar of
-    the table's own filters. `files` is the prefix of the addresses of its files where they are not
+    `templates` are the page and the part; the part contains `{% table page %}`. `make` converts
+    source rows to the rows that columns read, one page or batch at a time. `bar` replaces the bar
+    of the table's own filters. `files` is the prefix of the export addresses, if exports are not
     sent immediately.
     """
     if state.export:

@@ -58,7 +58,7 @@ class Source(Protocol[Row]):
         """Return at most `limit` rows beyond the boundary, the nearest first."""
 
     def count(self) -> Count | None:
-        """Count all rows. Return None if only reading all of them would tell."""
+        """Count all rows. Return None if that would require reading all of them."""
 
 
 class Piece(NamedTuple):

@@ -25,7 +25,7 @@ Kind = Literal[
     "text", "code", "number", "money", "total", "price", "time", "ago", "duration", "badge", "meter"
 ]
 Card = Literal["title", "money", "first", "second", "last"]
-Label = Any  # a text, which may be lazy
+Label = Any  # a text, possibly lazy
 Sorts = tuple[tuple[str, bool], ...]
 Choices = Sequence[tuple[str, Label]]
 
@@ -56,13 +56,13 @@ class Badge(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `value` is the path of its raw value (nano for money and for the price of a
-    million units, milliseconds for a duration), by default the column's own name; an export
-    contains the same value. `sort` is its sort path, `True` for its value. `href` is the path of
-    the cell's link. `priority` 1 is always visible; 4, 3 and 2 disappear in this order as the page
-    gets narrower. `card` is its place in the two lines of a row on a telephone. `chosen` is False
-    for a column that is hidden by default; with `in_files` files have it all the same, unless the
-    reader chose columns. `unit` is shown in the header, once.
+    """One column. `value` is the path of its raw value, by default the column's own name (nano for
+    money and for the price of a million units, milliseconds for a duration); an export contains the
+    same value. `sort` is its sort path, `True` for its value. `href` is the path of the cell's
+    link. `priority` 1 is always visible; 4, 3 and 2 disappear in this order as the page gets
+    narrower. `card` is its place in the two lines of a row on a telephone. `chosen` is False for a
+    column that is hidden by default. With `in_files`, exports include a hidden column unless the
+    reader chose the columns. `unit` is shown in the header, once.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Column:
 
     @property
     def reader(self) -> Callable[[Any], Any]:
-        """`read`, for many rows."""
+        """Return a function like `read`, for many rows."""
         return reader_at(self._path)
 
     def read(self, row: Any) -> Any:
@@ -136,13 +136,13 @@ NO_PREFERENCE: Final = Preference()
 
 @dataclass(frozen=True)
 class Table:
-    """The description of a list, created once at import. `name` is also that of its export. `key`
-    is a unique path, by which rows are sorted last. A `big` table has an unlimited number of rows:
-    it is sorted by one column at a time, and every sortable column has an index that ends with
-    `key`. `href` is the path of a row's address, to which the first column links. `bulk` names the
-    actions for several rows at once, which are posted to the page's `bulk_url` as `act` with an
-    `id` for each row; a reader without any cannot select rows. `refresh` is an event of the page
-    that reloads the list.
+    """The description of a list, created once at import. `name` is also the name of its export.
+    `key` is a unique path, by which rows are sorted last. A `big` table has an unlimited number of
+    rows: it is sorted by one column at a time, and every sortable column has an index that ends
+    with `key`. `href` is the path of a row's address, to which the first column links. `bulk` names
+    the actions for several rows at once. They are posted to the page's `bulk_url` as `act` with an
+    `id` for each row; a reader without any action cannot select rows. `refresh` is an event of the
+    page that reloads the list.
     """
 
     name: str
@@ -247,7 +247,7 @@ class FilterState(NamedTuple):
 
     @property
     def value_text(self) -> Label:
-        """The value in words."""
+        """Return the value in words."""
         return dict(self.choices).get(self.value, self.value)
 
 
@@ -269,7 +269,7 @@ class State:
     position: Position = START
 
     def value(self, name: str) -> str:
-        """The value of a filter."""
+        """Return the value of a filter."""
         return next(one.value for one in self.filters if one.filter.name == name)
 
     @property
@@ -278,8 +278,8 @@ class State:
 
     @property
     def orders(self) -> list[Order]:
-        """Return the paths to sort by, the table's key last, in the direction of the one before
-        it.
+        """Return the paths to sort by. The table's key comes last, in the direction of the path
+        before it.
         """
         orders = [Order(_path_of(self.table.column(name)), down) for name, down in self.sort]
         if orders and orders[-1].path == self.table.key:
@@ -334,7 +334,7 @@ class State:
         return urlencode([*(pair for pair in self.others if pair[0] not in over), *own])
 
     def query_at(self, position: Position) -> str:
-        """The query of a page."""
+        """Return the query of a page."""
         if position == END:
             return self.query(before="end")
         if position.boundary is None:
@@ -374,7 +374,7 @@ def parse_sort(text: str, sortable: Collection[str], limit: int) -> Sorts:
 
 
 def format_sort(sort: Sorts) -> str:
-    """The inverse of `parse_sort`."""
+    """Return a sort order as text; the inverse of `parse_sort`."""
     return ",".join(f"-{name}" if down else name for name, down in sort)
 
 

@@ -1,20 +1,21 @@
-"""When a telling that failed is tried again."""
+"""The waiting time before a failed delivery is tried again."""
 
 from typing import Final
 
-# After the first failure, the second, …: two and a half days in all, then it is dead.
+# After the first failure, the second, …: two and a half days in all. Then the delivery is dead.
 WAITS_S: Final = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 86_400)
 TRIES_MAX: Final = len(WAITS_S) + 1
 
 
 HOOK_TRIES_MAX: Final = 3
-"""Of an address that one task was ordered with."""
+"""The most attempts for the callback address of a task."""
 
 
 def wait_s(tries: int, spread: int, tries_max: int = TRIES_MAX) -> int | None:
-    """Seconds until the next try after `tries` failed ones; None when it was the last.
+    """Return the seconds until the next attempt after `tries` failed ones, or None after the last.
 
-    `spread` is 0 to 99: up to a fifth more, so that what failed together does not return together.
+    `spread` is 0 to 99 and adds up to a fifth, so that deliveries which failed together are not
+    tried together.
     """
     if tries >= tries_max:
         return None

@@ -1,4 +1,4 @@
-"""From a fact to its receivers: who receives it, when, and the result.
+"""Deliver facts: find their receivers, send them when they are due, and record the result.
 
 Each of three steps may run in any process at any time, repeatedly or late: `spread_facts` creates
 the deliveries of new facts, `lease_due` takes those that are due, `end_try` records the result of
@@ -29,13 +29,13 @@ from outbox.models import Fact
 
 LEASE_S: Final = 30
 KEPT_DAYS: Final = 30
-# Ids are made by the processes' clocks, times by the database's.
+# Ids use the processes' clocks, times the database's clock.
 _UNSENT_SHOWN: Final = dt.timedelta(days=7)
 _SLACK: Final = dt.timedelta(minutes=5)
 
 
 def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
-    """Make the deliveries of up to `limit` facts that have none yet; how many facts."""
+    """Create the deliveries of up to `limit` new facts. Return how many facts."""
     with transaction.atomic():
         facts = list(
             Fact.objects.select_for_update(skip_locked=True)
@@ -59,7 +59,7 @@ class HookCall(NamedTuple):
 
 
 def call_hook(fact_id: UUID, call: HookCall) -> None:
-    """Let an address hear of a fact, in the caller's transaction."""
+    """Create the delivery of a fact to a callback address, in the caller's transaction."""
     delivery = Delivery(fact_id=fact_id)
     delivery.hook = seal(json.dumps(call._asdict()), _place(delivery))
     delivery.save()
@@ -79,7 +79,7 @@ def hook_of(organisation_id: UUID, request_id: UUID, ended_at: dt.datetime) -> D
 
 
 def open_hook(delivery: Delivery) -> HookCall:
-    """Raises VaultError."""
+    """Return the callback of a delivery. Raises VaultError."""
     return HookCall(**json.loads(open_sealed(delivery.hook, _place(delivery))))
 
 
@@ -88,16 +88,16 @@ def _place(delivery: Delivery) -> str:
 
 
 def lease_due(limit: int, kinds: Collection[str] = KINDS) -> list[UUID]:
-    """The ids of up to `limit` deliveries that are due; they are the caller's for 30 seconds."""
+    """Return the ids of up to `limit` due deliveries. The caller has 30 seconds to send them."""
     with connection.cursor() as cursor:
         cursor.execute(_LEASE, {"lease": LEASE_S, "limit": limit, "kinds": list(kinds)})
         return [row[0] for row in cursor.fetchall()]
 
 
 def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final: bool) -> None:
-    """Write down what came of one try; `error` is empty when it was delivered.
+    """Record the result of an attempt. `error` is "" if the delivery succeeded.
 
-    `final` is a failure that no further try can mend.
+    With `final`, the failure is permanent and no further attempt is made.
     """
     with transaction.atomic():
         delivery = Delivery.objects.select_for_update().filter(id=delivery_id).first()
@@ -122,7 +122,7 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
 
 
 def send_again(actor: Actor, delivery: Delivery) -> Delivery:
-    """Try a delivery once more, now, whatever its state; receivers know it by its id."""
+    """Make a delivery due now, whatever its state. Receivers recognise a repetition by its id."""
     with transaction.atomic():
         locked = (
             Delivery.objects.select_for_update(of=("self",))
@@ -149,7 +149,8 @@ def unsent_letters() -> tuple[int, str, dt.datetime | None]:
 
 
 def drop_old() -> int:
-    """Forget facts whose tellings all ended more than a month ago; how many rows went."""
+    """Delete facts whose deliveries all ended more than a month ago. Return how many rows were
+    deleted."""
     edge = clock.now() - dt.timedelta(days=KEPT_DAYS)
     waiting = Delivery.objects.filter(state=DeliveryState.PENDING).values("fact")
     old = Fact.objects.filter(created_at__lt=edge).exclude(taken_at=None).exclude(id__in=waiting)

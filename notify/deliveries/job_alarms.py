@@ -1,4 +1,5 @@
-"""Letters about the background jobs, sent by whoever lives: telling is itself one of these jobs."""
+"""Emails about the background jobs. Any live process sends them, because sending emails is itself
+one of these jobs."""
 
 from typing import Final
 
@@ -10,7 +11,7 @@ _BATCH: Final = 50
 
 
 def send_alarms() -> None:
-    """Send the letters about background jobs that are due, as the worker would."""
+    """Send the due emails about background jobs, as the worker would."""
     spread_facts(_BATCH, _KINDS)
     for delivery_id in lease_due(_BATCH, _KINDS):
         send(delivery_id)

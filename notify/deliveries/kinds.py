@@ -1,7 +1,7 @@
 """The kinds of facts that are delivered, and who receives an email for each. Webhooks may subscribe
-to all.
+to all kinds.
 
-The texts of a letter are one template, `notify/letters/<kind>.txt`, with `_` for the dot.
+The template of an email is `notify/letters/<kind>.txt`, with `_` for the dot.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ _DECIDING: Final = (Role.OWNER, Role.ADMIN)
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fact. `roles` get a letter in the organisation; `operators` in the installation;
-    a `personal` one is between the installation and the people whom it names.
+    """One kind of fact. Members with one of `roles` in the organisation get an email; with
+    `operators`, the operators do. A `personal` kind goes only to the people whom the fact names.
 
-    `title` is what the page of webhooks calls it.
+    `title` is its name on the page of webhooks.
     """
 
     name: str
@@ -116,4 +116,4 @@ GROUPS: Final = (
     (gettext_lazy("Usage and bills"), ("count", "usage", "records", "bill")),
     (gettext_lazy("Ledger and jobs"), ("books", "jobs")),
 )
-"""What kinds are about, by the first word of their names, as a form groups them."""
+"""The groups of kinds in a form, by the first word of their names."""

@@ -1,5 +1,5 @@
-"""One try of one delivery: a signed POST, a message in a chat, or a letter. No transaction is open
-meanwhile (I9)."""
+"""One attempt of one delivery: a signed POST, a chat message, or an email. No transaction is open
+while it is sent (I9)."""
 
 import json
 import logging
@@ -98,8 +98,8 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
 
 
 def _call(delivery: Delivery) -> Outcome:
-    """Call an address that a request named: with the body that its clients know, signed as an event
-    is."""
+    """Send a task's result to the callback address of its request. The body is the one that the
+    dialect's clients know; it is signed like an event."""
     try:
         call = open_hook(delivery)
     except VaultError as error:
@@ -115,7 +115,7 @@ def _call(delivery: Delivery) -> Outcome:
 
 
 def _send_to_chat(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
-    """Write into a chat. Raises VaultError."""
+    """Send a message to a chat. Raises VaultError."""
     url, secret = chat_address(endpoint)
     with translation.override(endpoint.language or settings.LANGUAGE_CODE):
         text = "\n\n".join(_words(fact))
@@ -146,7 +146,7 @@ def _post_body(
             status = answer.status_code
             wrong = judge(answer) if 200 <= status < 300 else f"Answered with status {status}."
     except (egress.EgressDenied, egress.Unresolved):
-        # One text and one way to end: the owner of a webhook learns of no name inside.
+        # Both errors have the same text, so that a webhook's owner learns no internal names.
         return Outcome(None, "No public https address answers there, on port 443.")
     except egress.EgressFailed as error:
         return Outcome(None, _FAILED[error.reason])
@@ -154,7 +154,7 @@ def _post_body(
 
 
 def _beginning_of(answer: egress.Answer) -> bytes:
-    """As much of an answer as a service's word on a message has."""
+    """Return the response body, or b"" if it is longer than a chat service's responses are."""
     read, until = b"", time.monotonic() + _READ_S
     for piece in answer.iter_raw():
         read += piece
@@ -166,7 +166,7 @@ def _beginning_of(answer: egress.Answer) -> bytes:
 
 
 def _words(fact: Fact, user: User | None = None) -> tuple[str, str]:
-    """Subject and text of a fact, in the language that is on."""
+    """Return the subject and text of a fact, in the active language."""
     owner = fact.organisation_id
     organisation = Organisation.objects.filter(id=owner).first() if owner else None
     context = {
@@ -190,7 +190,7 @@ def _write(user: User | None, fact: Fact) -> Outcome:
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(None, f"The mail server refused: {type(error).__name__}.")
     except ValueError:
-        # As a header it would be two, or none.
+        # The address would break the header.
         return Outcome(None, "No letter can be sent to this address.", final=True)
     return Outcome(None, "")
 

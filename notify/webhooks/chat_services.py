@@ -1,4 +1,4 @@
-"""Messages to the incoming webhooks of chat services: what is sent, and how each says it took it.
+"""Messages to the incoming webhooks of chat services: the requests, and the services' responses.
 
 | Service | Body | Signed by | Taken |
 | --- | --- | --- | --- |
@@ -7,8 +7,8 @@
 | DingTalk | `{"msgtype", "text": {"content"}}` | `timestamp` (ms), `sign` in URL | `errcode` 0 |
 | WeCom | `{"msgtype", "text": {"content"}}` | – | `errcode` 0 |
 
-The last three answer a message that they refuse with status 200 as well. The address is a secret:
-whoever has it can write.
+The last three also return status 200 for a message that they refuse. The address is a secret,
+because anyone with it can post.
 """
 
 import base64
@@ -52,9 +52,10 @@ def chat_request(service: str, url: str, secret: str, text: str, at_ms: int) -> 
 
 
 def refusal(service: str, answer: bytes) -> int | None:
-    """The code by which the service refused what it answered with status 200; None: it took it.
+    """Return the error code in a service's response with status 200, or None if it accepted the
+    message.
 
-    What is not an answer of that service is -1.
+    -1 means that the response is not that service's.
     """
     field = _CODES.get(service)
     if field is None:
@@ -70,7 +71,7 @@ def refusal(service: str, answer: bytes) -> int | None:
 
 
 def cut_text(text: str) -> str:
-    """The text, or as much of its beginning as every service takes, by bytes of UTF-8."""
+    """Return the text, cut to the UTF-8 bytes that every service accepts."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= TEXT_BYTES_MAX:
         return encoded.decode()
@@ -88,5 +89,5 @@ def _escape_text(text: str) -> str:
 
 
 def _break_tags(text: str) -> str:
-    """The three have no escape for `<at user_id="all">`, so it is written with a wide sign."""
+    """These services cannot escape `<at user_id="all">`, so `<` becomes a full-width sign."""
     return cut_text(text.replace("<", "＜"))

@@ -1,5 +1,5 @@
-"""Webhooks of an organisation or of the operators, and their chats: made, rotated, tested, removed.
-Each write is audited."""
+"""Create, change, rotate, test and remove the webhooks and chats of an organisation or of the
+operators. Each write is audited."""
 
 import json
 import os
@@ -31,11 +31,12 @@ CHAT_SECRET_MAX: Final = 200
 
 
 class WebhookRefused(Refused):
-    """The webhook cannot be so."""
+    """The webhook is not valid."""
 
 
 def egress_policy() -> EgressPolicy:
-    """Which addresses webhooks may reach: public ones, and the networks that the operator lists."""
+    """Return the addresses that webhooks may reach: public ones, and networks that the operator
+    lists."""
     return EgressPolicy(settings.WEBHOOK_EGRESS_ALLOW)
 
 
@@ -50,13 +51,14 @@ def create_endpoint(
     secret: str = "",
     language: str = "",
 ) -> tuple[WebhookEndpoint, str]:
-    """A new webhook and its secret, which is not shown again; of a chat "". Without an organisation
-    it is the operators'. Raises WebhookRefused.
+    """Create a webhook. Return it with its secret, which is not shown again; "" for a chat. Without
+    an organisation it belongs to the operators. Raises WebhookRefused.
 
-    `secret` is what a chat's robot gave, if it asks for a signature. Messages in a chat are written
-    in `language`, or that of the installation.
+    `secret` is the signing secret of a chat's bot, if the bot requires signatures. Chat messages
+    are written in `language`, or in the installation's language.
 
-    One that a key makes ends with the key (P23): who had a key that was revoked reads nothing more.
+    A webhook that a key creates ends with the key (P23), so that a revoked key no longer gives
+    access to events.
     """
     if actor.ends_at is not None:
         text = gettext("The secret of this key was replaced. Create webhooks with its new secret.")
@@ -107,8 +109,8 @@ def change_endpoint(
     language: str | None = None,
     kinds: Sequence[str] | None = None,
 ) -> WebhookEndpoint:
-    """Change what is given. The address of a chat goes with its secret, so that it cannot be
-    changed. Raises WebhookRefused."""
+    """Change the given fields. A chat's address belongs to its secret and cannot be changed. Raises
+    WebhookRefused."""
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update(of=("self",)).get(id=endpoint.id)
         before = _facts(locked)
@@ -153,8 +155,8 @@ def _check_language(language: str) -> None:
 
 
 def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
-    """A new secret, shown once. The one before signs as well for a day. Raises WebhookRefused for a
-    chat, whose secret the service makes."""
+    """Create a new secret and return it; it is shown once. The previous secret also signs for a
+    day. Raises WebhookRefused for a chat, whose service creates the secret."""
     if endpoint.service != Service.WEBHOOK:
         text = gettext("Make a new address in the chat service, and add it here again.")
         raise WebhookRefused("service", text)
@@ -171,7 +173,7 @@ def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
 
 
 def remove_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
-    """End a webhook. What was not delivered to it yet is not sent any more."""
+    """Remove a webhook. Its pending deliveries are no longer sent."""
     with transaction.atomic():
         locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
         if locked.removed_at is None:
@@ -181,10 +183,10 @@ def remove_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
 
 
 def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
-    """Send this one webhook an event that says nothing but that it works."""
+    """Send a test event to this webhook only."""
     with transaction.atomic():
         fact_id = put("webhook.tested", endpoint.organisation_id)
-        # It is for this webhook alone, so it is taken already.
+        # Mark it as taken, so that no other webhook gets it.
         Fact.objects.filter(id=fact_id).update(taken_at=clock.now())
         audit.record(actor, endpoint.organisation, "webhook.tested", endpoint, url=endpoint.url)
         return Delivery.objects.create(fact_id=fact_id, endpoint=endpoint)
@@ -235,7 +237,8 @@ def _beginning(url: str) -> str:
 
 
 def _check_url(url: str) -> None:
-    """Refuse what can never be sent to. Where a name leads is judged at each sending."""
+    """Raise WebhookRefused for an address that can never be used. Resolved addresses are checked at
+    each sending."""
     if len(url) > 500:
         raise WebhookRefused("url", gettext("The URL is too long. Use at most 500 characters."))
     if not url.startswith(("https://", "http://")) or any(c.isspace() for c in url):

@@ -67,7 +67,7 @@ class WebhookForm(forms.Form):
         return self.cleaned_data["service"] or Service.WEBHOOK
 
     def event_groups(self) -> list[tuple[str, list[Any]]]:
-        """Return the boxes of the events under what each group is about."""
+        """Return the checkboxes of the events, in groups by subject."""
         boxes = {box.data["value"]: box for box in self["kinds"]}
         groups = [
             (str(title), [box for name, box in boxes.items() if name.partition(".")[0] in nouns])
@@ -77,7 +77,7 @@ class WebhookForm(forms.Form):
 
 
 class WebhookEditForm(WebhookForm):
-    """What can change of a receiver. The address of a chat and its secret stay."""
+    """The fields of a webhook that can change. A chat's address and secret cannot."""
 
     def __init__(self, endpoint: WebhookEndpoint, *args: Any, **kwargs: Any) -> None:
         initial = {

@@ -1,5 +1,4 @@
-"""The operators' alerts in their own chats and webhooks: what the installation tells by email, sent
-there as well."""
+"""The operators' chats and webhooks, which get the same alerts as the operators' emails."""
 
 from typing import Any
 

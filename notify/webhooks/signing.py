@@ -1,9 +1,9 @@
-"""The signature of an event, as the Standard Webhooks specification 1.0 has it.
+"""The signature of an event, according to the Standard Webhooks specification 1.0.
 
-Three headers: `webhook-id` (the fact's id, the same for every try: what a receiver tells doubles
-by), `webhook-timestamp` (seconds) and `webhook-signature`: one `v1,<base64>` for each secret that
-is in force, with a space between. What is signed is `id.timestamp.body` by HMAC-SHA-256. A secret
-is `whsec_` and the base64 of its bytes; receivers have libraries for this in every language.
+Three headers: `webhook-id` (the fact's id, the same for every attempt, by which receivers recognise
+duplicates), `webhook-timestamp` (seconds) and `webhook-signature`: one `v1,<base64>` per secret in
+force, separated by spaces. The signature is the HMAC-SHA-256 of `id.timestamp.body`. A secret is
+`whsec_` and the base64 of its bytes; every language has libraries for this.
 """
 
 import base64
@@ -20,7 +20,7 @@ _HOOK: Final = b"weir-task-hook"
 
 
 def secret_text(random: bytes) -> str:
-    """The secret's text, as it is shown once."""
+    """Return the text of a secret, which is shown once."""
     return SECRET_PREFIX + base64.b64encode(random).decode()
 
 
@@ -33,7 +33,8 @@ def key_secret(key: str) -> str:
 def signature_headers(
     secrets: Sequence[str], message_id: str, timestamp: int, body: bytes
 ) -> dict[str, str]:
-    """The headers of one try at `timestamp` (seconds), signed by every secret in force."""
+    """Return the headers of an attempt at `timestamp` (seconds), signed with every secret in
+    force."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return {
         "webhook-id": message_id,

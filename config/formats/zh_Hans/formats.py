@@ -1,4 +1,4 @@
-"""Chinese, under the names that English has."""
+"""Chinese formats, under the same names as the English ones."""
 
 DATE_FORMAT = "Y年n月j日"
 DATETIME_FORMAT = "Y年n月j日 H:i"

@@ -1,4 +1,4 @@
-"""The columns of LiteLLM's tables (schema.prisma of 1.80 to 1.110), and what they mean here."""
+"""The meaning of the columns of LiteLLM's tables (schema.prisma of 1.80 to 1.110)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -292,7 +292,7 @@ WHOLE_HUB: Final[Mapping[str, TableColumns]] = {
         },
     ),
 }
-"""Tables that restrict requests of everybody: a row that does closes every organisation."""
+"""Tables that restrict everybody's requests. A row with a restriction closes every organisation."""
 
 OTHER_TABLES: Final[Reasons] = {
     "usage and figures of the past": (

@@ -1,4 +1,4 @@
-"""Budgets and limits of LiteLLM's rows: the remaining money, and rates."""
+"""The budgets and rate limits of LiteLLM's rows. A budget is the remaining money."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Reads them, with the rows of budgets and permissions that others name."""
+    """Reads the terms of rows, with the rows of budgets and permissions that they refer to."""
 
     reader: Reader
     now: dt.datetime
@@ -65,7 +65,8 @@ class Limits:
         return Terms((budget,) if budget else (), Counts(*counts), models, closed)
 
     def with_budget(self, row: Row) -> tuple[Row, tuple[str, ...]]:
-        """Add the limits of the budget that a row refers to, and return which of them close it."""
+        """Return a row with the limits of the budget that it refers to, and the limits that close
+        it."""
         budget = self.budgets.get(field(row, "budget_id", values.text), {})
         closed = self.reader.closed_by(BUDGETS, budget) if budget else ()
         own = {name: row.get(name) for name in _LIMITED if row.get(name) is not None}
@@ -101,7 +102,7 @@ def _anchor(period: Period, ends_at: dt.datetime | None) -> int | None:
 
 
 def nano(usd: Fraction) -> int:
-    """Convert an amount of USD, which LiteLLM stores as a float, by its shortest form."""
+    """Return an amount of USD in nano. LiteLLM stores floats; their shortest form counts."""
     scaled = usd * NANO_PER_USD
     return round_half_even(scaled.numerator, scaled.denominator)
 

@@ -1,12 +1,12 @@
 """LiteLLM: organizations, teams, users and keys of its proxy's Postgres.
 
-What an organization, team, user or key may still spend is its `max_budget` less its `spend`. One
-that is for good, of an organization, is its opening balance here; all others are budgets. Nothing
-is prepaid there: who has no such balance pays later here.
+An organization, team, user or key may still spend its `max_budget` less its `spend`. A permanent
+budget of an organization becomes its opening balance here; all others become budgets. LiteLLM has
+no prepaid money: an organization without such a balance pays later here.
 
-Which models somebody may ask for is a plan here: one for everybody, and one for each organization
-and team that has other models. It names those of the old hub alone, so that nobody comes to a model
-that is here besides.
+The allowed models become a plan: one for everybody, and one for each organization and team with
+other models. Plans only name models of the old hub, so that nobody gets access to models that exist
+only here.
 """
 
 import datetime as dt
@@ -58,12 +58,12 @@ from config.imports.values import Row
 TABLES: Final = (*COLUMNS, ALIASES, *WHOLE_HUB)
 
 CREDIT_LINE_NANO: Final = 1_000_000 * NANO_PER_USD
-"""What an organisation may owe that has no balance there: as good as no end."""
+"""The credit line of an organization that has no balance there: practically unlimited."""
 _NOBODYS: Final = ""
 _LABEL: Final = "LiteLLM"
 _PLANS: Final = "plans"
 _NAME_MAX: Final = 120
-# This much of a key's hash identifies the key.
+# The part of a key's hash that identifies the key.
 _HASH_SHOWN: Final = 16
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -83,15 +83,15 @@ Role = Literal["admin", "developer", "viewer"]
 
 @dataclass
 class _Place:
-    """An organization of theirs while it is being put together."""
+    """An organization of LiteLLM, while it is converted."""
 
     organisation: Organisation
     models: tuple[str, ...]
-    """() = every one."""
+    """() = every model."""
     teams: dict[str, Team] = dataclass_field(default_factory=dict)
     people: dict[str, Member] = dataclass_field(default_factory=dict)
     keys: list[tuple[str, Key]] = dataclass_field(default_factory=list)
-    """With the ids of their users."""
+    """Keys with the ids of their users."""
 
 
 @dataclass
@@ -102,10 +102,10 @@ class _TeamRow:
     name: str
     members: set[str]
     makers: set[str]
-    """Those of its members who may make keys in it."""
+    """The members who may create keys in the team."""
     member_budget: str
     terms: dict[str, Terms] = dataclass_field(default_factory=dict)
-    """Of its members, by their ids."""
+    """The terms of members, by user id."""
 
 
 def convert(
@@ -115,7 +115,7 @@ def convert(
     accepted: frozenset[str],
     now: dt.datetime,
 ) -> Converted:
-    """Everything that can be imported, and the report of the rest. Raises WrongPeer."""
+    """Return everything that can be imported, and the report on the rest. Raises WrongPeer."""
     for table in (KEYS, USERS, TEAMS):
         if table not in database.rows:
             raise WrongPeer(f"this is no database of LiteLLM: it has no table {table}")
@@ -146,11 +146,11 @@ class _Converter:
         self._places: dict[str, _Place] = {}
         self._teams: dict[str, _TeamRow] = {}
         self._terms: dict[tuple[str, str], list[Terms]] = {}
-        """Of people in organizations, by the ids of both."""
+        """The terms of people in organizations, by both ids."""
         self._user_models: dict[str, tuple[str, ...]] = {}
         self._user_closed: dict[str, tuple[str, ...]] = {}
         self._read: set[tuple[str, ...]] = set()
-        """Rows about people that were read whole: their tables and ids."""
+        """Rows about people that were read completely: their tables and ids."""
         self._stored = {
             (table, *(_display_value(row.get(column)) for column in columns))
             for table, columns in _OF_PEOPLE.items()
@@ -166,7 +166,7 @@ class _Converter:
         self._closed = tuple(self._whole_hub())
         self._add_plan("everybody", _LABEL, self._catalogue.every(""))
         each(ORGANIZATIONS, self._organization, id="organization_id", name="organization_alias")
-        # Each organisation has a first team already: one of its name is another.
+        # Each organisation has a first team here, so a team of the same name needs another name.
         self._team_names = {
             id: f"{name} ({id})" if slug_of_name(name) == FIRST_TEAM else name
             for id, name in self._names(TEAMS, "team_id", "team_alias").items()
@@ -202,8 +202,8 @@ class _Converter:
         )
 
     def _members(self, place: _Place) -> Iterable[Member]:
-        """The people of an organization, one for each address. Who could open a closed key by
-        themselves, or make another, is a viewer."""
+        """Return the people of an organization, one per e-mail address. A person who could reopen a
+        closed key, or create another one, becomes a viewer."""
         closed = {user for user, key in place.keys if key.closed}
         by_email: dict[str, Member] = {}
         for user, member in place.people.items():
@@ -219,7 +219,7 @@ class _Converter:
 
     def _owned(self, place: _Place, user: str, key: Key, holders: Mapping[str, str]) -> Key:
         """Return the key with its holder. If the person cannot have a key here, the key belongs to
-        nobody and gets its part of what that person may spend."""
+        nobody and gets its share of the person's budget."""
         if not user or user in holders:
             return replace(key, email=holders.get(user, ""))
         organization = "" if place is self._places.get(_NOBODYS) else place.organisation.origin.id
@@ -234,7 +234,7 @@ class _Converter:
         return replace(key, budgets=terms.budgets, counts=terms.counts, closed=closed)
 
     def _whole_hub(self) -> Iterable[str]:
-        """Yield what restricts everybody's requests there."""
+        """Yield the restrictions that apply to everybody's requests there."""
         closing: dict[str, None] = {}
         for table, columns in WHOLE_HUB.items():
             for row in self._reader.database.rows.get(table, ()):
@@ -249,7 +249,7 @@ class _Converter:
     def _names(
         self, table: str, id: str, *columns: str, length: int | None = None
     ) -> dict[str, str]:
-        """Return unique names by the first `length` characters of the row's id."""
+        """Return unique names, by the first `length` characters of the row's id."""
         return distinguish_names(
             {
                 values.text(row.get(id))[:length]: next(
@@ -299,7 +299,7 @@ class _Converter:
         self._places[id] = _Place(organisation, models)
 
     def _place(self, id: str) -> _Place:
-        """Return the place for an organization. The one for rows without an organization is created
+        """Return the organization's conversion. The one for rows without an organization is created
         on first use."""
         if id == _NOBODYS and id not in self._places:
             organisation = Organisation(
@@ -338,7 +338,8 @@ class _Converter:
         )
 
     def _closed_by_aliases(self, team: str, row: Row) -> tuple[str, ...]:
-        """Model names that are aliases. The team's own deployments count as its names."""
+        """Return the restrictions of a team's model aliases. Aliases of the team's own deployments
+        do not restrict."""
         named = self._aliases.get(field(row, "model_id", values.text))
         if named is None:
             return ()
@@ -350,7 +351,7 @@ class _Converter:
     def _add_members_by_users(self) -> None:
         """Add members that only the user's row assigns to a team."""
         for row in self._reader.database.rows[USERS]:
-            # One that cannot be read is skipped when its turn comes.
+            # An unreadable row is skipped later, when it is converted.
             with suppress(values.ValueUnreadable):
                 named = (*values.texts(row.get("teams")), values.text(row.get("team_id")))
                 for team in self._teams.keys() & set(named):
@@ -401,7 +402,7 @@ class _Converter:
 
     def _add_team_terms(self, user: str, team: _TeamRow, terms: Terms) -> None:
         team.terms[user] = terms
-        # Restrictions of a member of a team apply only to the member's keys there.
+        # Restrictions of a team's member apply only to the member's keys in the team.
         self._add_terms(user, team.organization, terms._replace(closed=(), models=()))
 
     def _user(self, row: Row, closed: tuple[str, ...]) -> None:
@@ -456,7 +457,7 @@ class _Converter:
         return [t for t in teams if user in t.members and t.organization == organization]
 
     def _places_of(self, row: Row, id: str) -> list[str]:
-        """The organizations that a user is in."""
+        """Return the organizations of a user."""
         organizations = dict.fromkeys(self._roles.get(id, {}))
         organizations |= dict.fromkeys(
             t.organization for t in self._teams.values() if id in t.members
@@ -474,7 +475,7 @@ class _Converter:
         return {team or FIRST_TEAM for place, team in homes if place == organization}
 
     def _home_of(self, row: Row) -> tuple[str, str]:
-        """The organization of a key, and the name of its team."""
+        """Return the organization of a key, and the name of its team."""
         team = self._teams.get(values.text(row.get("team_id")))
         if team is not None:
             return team.organization, team.name
@@ -514,7 +515,7 @@ class _Converter:
         place.keys.append((user, key))
 
     def _unread_of(self, user: str, organization: str, team: str) -> tuple[str, ...]:
-        """The rows about the person of a key that are there and could not be read."""
+        """Return the rows about a key's person that exist but could not be read."""
         wanted = {(USERS, user), (IN_ORGANIZATIONS, user, organization), (IN_TEAMS, user, team)}
         return tuple(f"{row[0]} (not readable)" for row in wanted & self._stored - self._read)
 
@@ -527,7 +528,8 @@ class _Converter:
         return self._reader.without_accepted(closed)
 
     def _models_of_key(self, row: Row, user: str, team: str, member: Terms) -> tuple[str, ...]:
-        """The key's own list; what its team and organization allow is their plan's to say."""
+        """Return the key's own list of models. The plans of its team and organization restrict it
+        further."""
         listed = field(row, "models", values.texts)
         if not team and listed == (_OF_THE_TEAM,):
             return (NO_MODEL,)
@@ -544,7 +546,7 @@ class _Converter:
 
 
 def _merge_members(one: Member, other: Member) -> Member:
-    """Two users of one address, who are one person here: no more than either."""
+    """Merge two users with one e-mail address into one person, with the stricter terms of both."""
     terms = together(Terms(member.budgets, member.counts) for member in (one, other))
     roles: tuple[Role, ...] = ("viewer", "developer", "admin")
     role = min((one.role, other.role), key=lambda role: roles.index(role))
@@ -573,13 +575,13 @@ def _pair(row: Row, column: str) -> tuple[str, str]:
 
 
 def _read_list(row: Row) -> tuple[str, ...]:
-    """Names, groups or patterns; () = every model."""
+    """Return the names, groups or patterns of a row's models; () = every model."""
     named = field(row, "models", values.texts)
     return () if _EVERY_MODEL & set(named) else tuple(dict.fromkeys(named))
 
 
 def _narrow_models(models: tuple[str, ...], outer: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return what a list and its bounds allow together; () means every model."""
+    """Return the models that a list and its bounds allow together; () = every model."""
     for bound in outer:
         if not bound:
             continue
@@ -593,7 +595,7 @@ def _narrow_models(models: tuple[str, ...], outer: list[tuple[str, ...]]) -> tup
 
 
 def _members_of(row: Row) -> tuple[set[str], set[str]]:
-    """The ids of a team's users, and of those who manage it."""
+    """Return the ids of a team's users, and of its admins."""
     listed = field(row, "members_with_roles", values.document) or []
     entries = [m for m in (listed if isinstance(listed, list) else []) if isinstance(m, dict)]
     ids = {str(member.get("user_id") or "") for member in entries}

@@ -1,7 +1,8 @@
 """LiteLLM deployments in its database: channels, model names, and prices.
 
-A team's deployment serves only that team, under the team's name for it. The price is that of the
-deployment, else that of LiteLLM's price list for the underlying model, else the current price here.
+A team's deployment serves only that team, under the team's name for it. Its price is the
+deployment's own, else the one in LiteLLM's price list for the underlying model, else the current
+price here.
 """
 
 import re
@@ -36,7 +37,7 @@ _TAKEN_PARAMS: Final = frozenset(
         *("base_model", *_METERS),
     }
 )
-# Written by LiteLLM itself, and without a meaning elsewhere.
+# LiteLLM writes these itself; they mean nothing elsewhere.
 _OWN_PARAMS: Final = frozenset(
     {"use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices"}
 )
@@ -44,13 +45,13 @@ _ENVIRONMENT: Final = "os.environ/"
 
 
 class Target(NamedTuple):
-    """`path` is put behind an address of one's own that does not end in a version."""
+    """A provider here. `path` is appended to a custom base URL that does not end in a version."""
 
     provider: str
     path: str = ""
 
 
-# By the part of a model's name before the first slash (docs.litellm.ai/docs/providers, 2026-10).
+# By the prefix of a model's name before the first slash (docs.litellm.ai/docs/providers, 2026-10).
 _PROVIDERS: Final[Mapping[str, Target]] = {
     "openai": Target("openai"),
     "text-completion-openai": Target("openai"),
@@ -79,7 +80,7 @@ _PROVIDERS: Final[Mapping[str, Target]] = {
     "perplexity": Target("perplexity"),
     "lm_studio": Target("lm_studio"),
 }
-# Names that LiteLLM knows without a provider before them.
+# Names that LiteLLM knows without a provider's prefix.
 _BY_NAME: Final = (
     (re.compile(r"(gpt-|chatgpt-|o[1-9]|text-embedding-3|text-embedding-ada)"), "openai"),
     (re.compile(r"claude-"), "anthropic"),
@@ -98,12 +99,12 @@ class Catalogue:
     private: dict[str, dict[str, None]] = dataclass_field(default_factory=dict)
     groups: dict[str, dict[str, dict[str, None]]] = dataclass_field(default_factory=dict)
     internal: dict[str, str] = dataclass_field(default_factory=dict)
-    """A deployment's own name -> its team."""
+    """The deployment's own name -> its team."""
 
     def every(self, team: str) -> tuple[str, ...]:
         """Return the names for a team with access to every model, or (with "") for people outside a
-        team. A name with deployments of both the team and everybody is left out, because its payer
-        is ambiguous."""
+        team. If both the team and everybody have a deployment of a name, it is left out, because it
+        is unclear who pays."""
         own = self.private.get(team, {})
         return tuple(name for name in {**self.shared, **own} if not self.is_clash(name, team))
 
@@ -122,13 +123,12 @@ class Catalogue:
         return allowed or (NO_MODEL,)
 
     def members(self, group: str, team: str) -> tuple[str, ...]:
-        """The models of a group of that name."""
+        """Return the models of a group."""
         named = self.groups.get("", {}).get(group, {}), self.groups.get(team, {}).get(group, {})
         return tuple({**named[0], **named[1]})
 
     def is_clash(self, name: str, team: str) -> bool:
-        """Return whether a team has a deployment of its own by a name that everybody's have,
-        too."""
+        """Return whether a team and everybody both have a deployment of this name."""
         return name in self.private.get(team, {}) and name in self.shared
 
 
@@ -172,7 +172,7 @@ def _team(row: Row) -> str:
 
 
 def _name(row: Row) -> str:
-    """The name by which the model is asked for."""
+    """Return the name that clients use for the model."""
     public = _info(row).get("team_public_model_name") if _team(row) else ""
     return str(public or "").strip() or values.text(row.get("model_name")).strip()
 
@@ -233,7 +233,7 @@ def _channel(
 
 
 def _provider_of(model: str, provider_name: str) -> tuple[str, str]:
-    """The provider's name there, and the model's name at it."""
+    """Return LiteLLM's name of the provider, and the provider's name of the model."""
     prefix, slash, rest = model.partition("/")
     if slash and (prefix in _PROVIDERS or not provider_name):
         return prefix, rest
@@ -263,7 +263,7 @@ def _address(target: Target, params: Mapping[str, Any]) -> str:
 def _price(
     reader: Reader, row: Row, params: Mapping[str, Any], price_map: PriceListRead
 ) -> Price | None:
-    """The price by the name that is asked for."""
+    """Return the price of the name that clients use."""
     model, info = _name(row), field(row, "model_info", values.mapping)
     behind = _names_behind(info, params)
     values_by_name = {**info, **params}
@@ -297,7 +297,7 @@ def _price(
 
 
 def _names_behind(info: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names that a list of prices may have for the model that answers."""
+    """Return the names under which a price list may have the underlying model."""
     names: dict[str, None] = {}
     for named in (info.get("base_model"), params.get("base_model"), params.get("model")):
         name = str(named or "")

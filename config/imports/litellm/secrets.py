@@ -26,12 +26,13 @@ class Sealed(ValueError):
 
 @dataclass(frozen=True)
 class SaltKey:
-    """`text` is "" if no salt key was given: encrypted values stay closed, plain ones are read."""
+    """The key to a database's secrets. `text` is "" without a salt key: then encrypted values stay
+    closed, and plain values are read."""
 
     text: str = field(default="", repr=False)
 
     def open(self, value: str) -> str:
-        """The text behind a stored value. Raises Sealed."""
+        """Return the plain text of a stored value. Raises Sealed."""
         gcm = value.startswith(_GCM)
         octets = _octets(value.removeprefix(_GCM))
         if octets is None or (not gcm and len(octets) < _SEALED_MIN):

@@ -1,8 +1,8 @@
 """Map the channel types of New API and One API to our providers and base URLs.
 
 Both use the same numbers up to 25. Sources: constant/channel.go of New API (2026-10),
-relay/channeltype of One API 0.6.11. Their base URL is the host, ours includes the version. A type
-with its own API has no provider here.
+relay/channeltype of One API 0.6.11. Their base URL is the host; ours includes the version. A
+channel type with its own API has no provider here.
 """
 
 from collections.abc import Mapping
@@ -121,12 +121,13 @@ CHANNEL_TYPES: Final[Mapping[Peer, Mapping[int, ChannelType]]] = {
     "one-api": _ONE_API,
 }
 
-# At this host the path of a version is left out, for OpenAI's channels alone.
+# At this host, only OpenAI's channels omit the path of the version.
 _WITHOUT_VERSION: Final = "https://gateway.ai.cloudflare.com"
 
 
 def address_of(kind: ChannelType, base_url: str) -> tuple[str, str]:
-    """The provider and the base URL of a channel, in our form; "" for the provider's own."""
+    """Return the provider and the base URL of a channel in our form; "" for the provider's
+    default."""
     base_url = base_url.strip().rstrip("/")
     own = base_url not in ("", kind.host)
     host = base_url or kind.host

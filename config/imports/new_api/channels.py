@@ -11,15 +11,15 @@ from config.imports.values import Row
 
 _TABLE: Final = "channels"
 _ENABLED: Final = 1
-# Where they say something that is not the version of Azure's API, they change requests.
+# These change requests, unless they contain the version of Azure's API.
 _OF_AZURE: Final = ("config", "other")
-# Until then New API took the dots out of the names of Azure's deployments; One API still does.
+# Before this day New API removed dots from the names of Azure's deployments; One API still does.
 _DOTS_STAY_SINCE: Final = dt.datetime(2025, 5, 10, tzinfo=dt.UTC)
 _CHAIN_MAX: Final = 20
 
 
 class GroupedChannel(NamedTuple):
-    """A channel, and the groups that it serves."""
+    """A channel, and the groups that it serves there."""
 
     channel: Channel
     groups: tuple[str, ...]
@@ -67,9 +67,9 @@ def _channel(reader: Reader, peer: Peer, row: Row, name: str, closed: tuple[str,
         _models(peer, row, kind),
         enabled=field(row, "status", values.integer) == _ENABLED,
         closed=closed,
-        # There the highest is asked first, here the lowest.
+        # There the highest priority is used first, here the lowest.
         priority=-field(row, "priority", values.integer),
-        # There a weight of 0 gets a share, too.
+        # There a weight of 0 also gets a share.
         weight=weight or 1,
     )
 
@@ -80,7 +80,7 @@ def _azure_version(row: Row) -> str:
 
 
 def _keys(reader: Reader, row: Row, name: str) -> tuple[str, ...]:
-    """The keys of a pool that were in use."""
+    """Return the enabled keys of a pool."""
     written = field(row, "key", values.text).strip("\n")
     keys = [key.strip() for key in written.split("\n")]
     states = field(row, "channel_info", values.mapping).get("multi_key_status_list") or {}
@@ -115,7 +115,7 @@ def _models(peer: Peer, row: Row, kind: ChannelType) -> dict[str, str]:
 
 
 def _map_model(model: str, mapping: dict[str, str], *, chains: bool) -> str:
-    """The upstream name. New API follows a chain of names; what leads back to itself is refused."""
+    """Return the upstream name. New API follows a chain of names; a cycle is refused."""
     for _ in range(_CHAIN_MAX):
         following = mapping.get(model, "")
         if following in ("", model):

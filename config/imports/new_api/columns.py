@@ -1,5 +1,5 @@
-"""The columns of New API's and One API's tables (New API to October 2026, One API 0.6.11), and what
-they mean here."""
+"""The meaning of the columns of New API's and One API's tables (New API to October 2026, One API
+0.6.11)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,7 +1,7 @@
 """Groups of New API and One API: each is a plan here, with its ratio and its channels' models.
 
-A channel serves its groups, so it serves their plans here; one that serves every group there is for
-everybody.
+A channel serves its groups, so it serves their plans here. A channel that serves every group there
+serves everybody here.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ from config.imports.new_api.people import AUTO
 from config.imports.reading import Reader
 
 _TABLE: Final = "groups"
-# The programs' defaults for an option that nobody saved.
+# The programs' defaults for an option that was never saved.
 _USABLE: Final = ("default", "vip")
 
 
@@ -53,7 +53,7 @@ def groups_of_channels(channels: list[GroupedChannel]) -> set[str]:
 
 
 def _models_of(group: str, channels: list[GroupedChannel]) -> set[str]:
-    """Nobody could use a model that only a disabled channel served."""
+    """Return the models that an enabled channel serves for a group."""
     return {
         model
         for grouped in channels
@@ -75,7 +75,7 @@ def _plan(reader: Reader, group: str, ratio: Fraction, models: Collection[str]) 
 def plans_of_channel(
     grouped: GroupedChannel, plans: Mapping[str, Plan], auto: Collection[str]
 ) -> tuple[Origin, ...]:
-    """Whom a channel serves; () = everybody."""
+    """Return the plans that a channel serves; () = everybody."""
     groups = set(grouped.groups)
     if AUTO in plans and groups & set(auto):
         groups.add(AUTO)

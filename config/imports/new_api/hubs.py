@@ -1,4 +1,4 @@
-"""New API and One API: what their databases have in common, and how they differ."""
+"""New API and One API: the common parts of their databases, and the differences."""
 
 import datetime as dt
 import functools
@@ -25,7 +25,7 @@ from config.imports.values import Row, ValueUnreadable
 TABLES: Final = tuple(COLUMNS)
 LABELS: Final[Mapping[Peer, str]] = {"new-api": "New API", "one-api": "One API"}
 _NEEDED: Final = ("users", "tokens", "channels")
-# Each has a column of tokens that the other has not.
+# Each has a column of tokens that the other lacks.
 _OWN_COLUMN: Final[Mapping[Peer, str]] = {"new-api": "model_limits", "one-api": "subnet"}
 
 _QUOTA_PER_USD: Final = Fraction(500_000)
@@ -41,7 +41,7 @@ _TAKEN_OPTIONS: Final = frozenset(
     }
 )
 _GROUP_RATIO: Final[Mapping[str, Fraction]] = dict.fromkeys(("default", "vip", "svip"), Fraction(1))
-# Restricts, or prices, and is not imported: named among the notes.
+# Options that restrict or price requests and are not imported: the report names them.
 _TOLD_OPTIONS: Final[Mapping[str, str]] = {
     "GroupGroupRatio": "ratios for users of another group: set them at /admin/plans",
 }
@@ -54,8 +54,8 @@ class WrongPeer(ValueError):
 def convert(
     peer: Peer, database: Database, accepted: frozenset[str], now: dt.datetime
 ) -> Converted:
-    """Everything that can be imported, and the report of the rest. Raises WrongPeer, and
-    ValueUnreadable where a setting that all prices depend on cannot be read."""
+    """Return everything that can be imported, and the report on the rest. Raises WrongPeer, and
+    ValueUnreadable if a setting that all prices depend on cannot be read."""
     _check_peer(peer, database)
     reader = Reader(database, Report(), COLUMNS, accepted)
     options = _read_options(reader)
@@ -155,7 +155,7 @@ def _read_prices(
     channels: list[Channel],
     quota_per_usd: Fraction,
 ) -> list[Price]:
-    """The prices of the models that a channel serves."""
+    """Return the prices of the models that a channel serves."""
     tables = RatioTables(*map(functools.partial(_ratios, options), _RATIO_OPTIONS))
     behind = {
         model: (model, upstream) if upstream else (model,)

@@ -1,4 +1,4 @@
-"""Options of New API and One API that hold for every request: how often, and of which words."""
+"""Options of New API and One API that apply to every request: rate limits and forbidden words."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from config.imports.values import ValueUnreadable
 
 _RATE: Final = "ModelRequestRateLimit"
 _WORDS: Final = "SensitiveWords"
-# The program's own list where nobody wrote one.
+# The program's own list, if none was saved.
 _NO_WORDS: Final = frozenset({"", "test_sensitive"})
 NAMES: Final = (
     *(

@@ -29,7 +29,7 @@ from config.imports.values import Row
 _USERS: Final = "users"
 _TOKENS: Final = "tokens"
 AUTO: Final = "auto"
-"""A token of this group is served by the first of some groups that has a channel."""
+"""The first of these groups with a channel serves a token of this group."""
 _NOT_OPEN: Final = "tokens.group (not open to its user)"
 _ENABLED: Final = 1
 _DELETED: Final = 3
@@ -53,7 +53,7 @@ class Terms:
     closed: tuple[str, ...] = ()
 
     def nano(self, quota: int) -> int:
-        """Units of quota as nano-USD; exact wherever a dollar is a divisor of 10⁹ units."""
+        """Return units of quota in nano USD; exact if the units of a dollar divide 10⁹."""
         exact = self.nano_exactly(quota)
         return round_half_even(exact.numerator, exact.denominator)
 
@@ -67,7 +67,7 @@ class Terms:
 
 
 def groups_of(reader: Reader) -> set[str]:
-    """The groups that a user or a token is in; a user without one is in the first."""
+    """Return the groups of all users and tokens. A user without a group is in the first one."""
     rows = reader.database.rows
     named = {values.text(row.get("group")).strip() for row in rows.get(_TOKENS, ())} - {""}
     return named | {_group_of(row) for row in rows.get(_USERS, ())}
@@ -78,7 +78,8 @@ def _group_of(row: Row) -> str:
 
 
 def read_users(reader: Reader, terms: Terms) -> list[Organisation]:
-    """The users with their tokens, and the sums of their balances."""
+    """Return the users as organisations with their tokens, and record the sums of their
+    balances."""
     tokens: dict[str, list[Row]] = {}
     for row in reader.database.rows.get(_TOKENS, ()):
         tokens.setdefault(values.text(row.get("user_id")), []).append(row)
@@ -106,7 +107,7 @@ def _add_up(reader: Reader, terms: Terms, organisations: list[Organisation]) -> 
 
 
 def _readable_quota(row: Row) -> int:
-    """0 where it cannot be read: that row is skipped by its name."""
+    """Return a user's quota, or 0 if it is unreadable: that row is skipped and reported later."""
     try:
         return values.integer(row.get("quota"))
     except values.ValueUnreadable:
@@ -155,13 +156,14 @@ def _organisation(
 
 
 def _teams(reader: Reader, terms: Terms, group: str, keys: list[Key]) -> tuple[Team, ...]:
-    """A token may be of another group than its user: it gets a team on that group's plan."""
+    """Return the teams for tokens in another group than their user. Each team has that group's
+    plan."""
     return tuple(
         Team(
             _team_name(name),
             plan=terms.plans[name].origin,
             counts=terms.rate_of(name),
-            # Nobody makes a key in it, either.
+            # If the group is not open, nobody may create a key in the team either.
             closed=reader.without_accepted(() if terms.is_open(group, name) else (_NOT_OPEN,)),
         )
         for name in dict.fromkeys(key.team for key in keys if key.team not in ("", group))
@@ -169,7 +171,8 @@ def _teams(reader: Reader, terms: Terms, group: str, keys: list[Key]) -> tuple[T
 
 
 def _team_name(group: str) -> str:
-    """Each organisation has a first team already: a group of its name is another."""
+    """Return the team's name for a group. Each organisation has a first team, so a group of that
+    name gets another name."""
     return f"{group} (group)" if slug_of_name(group) == FIRST_TEAM else group
 
 
@@ -193,7 +196,7 @@ def _skip_keys_of_nobody(
 def _read_tokens(
     reader: Reader, terms: Terms, tokens: Mapping[str, list[Row]]
 ) -> dict[str, list[Key]]:
-    """The keys by the ids of their users."""
+    """Return the keys by the ids of their users."""
     names: dict[str, str] = {}
     for theirs in tokens.values():
         names |= distinguish_names(
@@ -218,7 +221,7 @@ def _read_tokens(
 
 def _key(reader: Reader, terms: Terms, row: Row, name: str, closed: tuple[str, ...]) -> Key:
     id, status = _id(row), field(row, "status", values.integer)
-    # A column of fixed width is padded; the prefix is not stored, and every client sends it.
+    # A fixed-width column is padded. The prefix is not stored, but every client sends it.
     secret = "sk-" + field(row, "key", values.text).rstrip()
     never = field(row, "expired_time", values.text).strip() in (_NEVER, "")
     expires_at = None if never else field(row, "expired_time", values.instant)
@@ -244,7 +247,8 @@ def _key(reader: Reader, terms: Terms, row: Row, name: str, closed: tuple[str, .
 
 
 def _models(row: Row) -> tuple[str, ...]:
-    """Names that the token may ask for; New API stores them beside a switch."""
+    """Return the models that the token may use; () = every model. New API stores a switch beside
+    the list."""
     column = "models"
     if "model_limits" in row:
         if not field(row, "model_limits_enabled", values.boolean):

@@ -139,7 +139,7 @@ _ONE_API: Final = tuple(
 
 _FIXED: Final[Mapping[Peer, tuple[_Fixed, ...]]] = {"new-api": _NEW_API, "one-api": _ONE_API}
 
-# New API's default for writing a prompt to Anthropic's cache.
+# New API's default multiplier for writing a prompt to Anthropic's cache.
 _CACHE_WRITE: Final = Fraction("1.25")
 _CACHE_WRITE_1H: Final = Fraction("1.6")
 _TOKENS: Final = 1_000_000
@@ -197,7 +197,8 @@ def rates_of(
 
 
 def written_rates(rates: Mapping[str, Fraction]) -> tuple[dict[str, str], bool]:
-    """Rates as decimal texts, and whether one had to be rounded (half-even, to what we hold)."""
+    """Return the rates as decimal texts, and whether one had to be rounded half-even to our
+    precision."""
     written, rounded = {}, False
     for meter, rate in rates.items():
         digits = 9 if find_meter(meter).scale == "per_million" else 15
@@ -209,7 +210,7 @@ def written_rates(rates: Mapping[str, Fraction]) -> tuple[dict[str, str], bool]:
 
 
 def priced_name(model: str) -> str:
-    """The name under which New API prices a model."""
+    """Return the name under which New API prices a model."""
     if model.startswith("gpt-4-gizmo"):
         return "gpt-4-gizmo-*"
     if model.startswith("gpt-4o-gizmo"):

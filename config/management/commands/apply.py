@@ -93,7 +93,8 @@ def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
         if difference.refused:
             source = loaded.source
             raise FileInvalid([source.problem(no.path, no.message) for no in difference.refused])
-        # A dry run writes and rolls back, so that it reports what the database would refuse.
+        # A dry run also writes and then rolls back, so that it reports what the database would
+        # refuse.
         write(difference.changes, loaded.source)
         transaction.set_rollback(dry_run)
     return difference

@@ -145,7 +145,7 @@ def _import(converted: Converted, name: str, *, write: bool) -> Report:
     with transaction.atomic():
         lock_installation()
         check_secrets()
-        # Without --write it writes and rolls back, so that it reports what would be refused.
+        # A run without --write also writes and then rolls back, so that it reports refusals.
         write_converted(name, converted)
         transaction.set_rollback(not write)
     return converted.report

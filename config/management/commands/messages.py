@@ -17,7 +17,7 @@ from config.api import reference as api_reference
 from config.api.api import api
 from gateway.providers import PROVIDERS
 
-# The libraries' own words for these are not in the voice of the pages, or they have none.
+# These texts of libraries do not fit the style of the pages, or have no translation.
 BORROWED: Final = (
     "Email",
     "Enter a valid email address.",
@@ -29,7 +29,7 @@ BORROWED: Final = (
     "Too many failed login attempts. Try again later.",
     "You must type the same password each time.",
 )
-# The same text in singular and plural.
+# The text is the same in singular and plural.
 BORROWED_PLURALS: Final = (
     (
         "This password is too short. It must contain at least %d character.",
@@ -41,7 +41,7 @@ _NO_SOURCE: Final = (".*", "tests", "stack", "deploy", "docs", "staticfiles", "t
 
 
 def unseen_texts() -> list[str]:
-    """Texts of pages that no call of gettext names."""
+    """Return the texts of pages that no gettext call contains."""
     texts = {*BORROWED, *(provider.label for provider in PROVIDERS.values())}
     texts |= {provider.note for provider in PROVIDERS.values() if provider.note}
 
@@ -57,7 +57,7 @@ class Command(makemessages.Command):
     """Updates the Chinese catalogue. Removed texts are deleted, new ones are empty."""
 
     help = __doc__
-    # No fuzzy translations: the tests ask for the empty ones.
+    # No fuzzy translations: a test lists the empty ones.
     msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
 
     def add_arguments(self, parser: Any) -> None:
@@ -79,5 +79,5 @@ class Command(makemessages.Command):
     def write_po_file(self, potfile: str, locale: str) -> None:
         super().write_po_file(potfile, locale)
         texts = Path(potfile).parent / locale / "LC_MESSAGES" / f"{self.domain}.po"
-        # The day of the last collection would change the file and say nothing.
+        # Remove the date of the last run, which would change the file without need.
         texts.write_text(_NOISE.sub("", texts.read_text()))

@@ -21,7 +21,7 @@ TRIES: Final = 30
 
 
 class Command(migrate.Command):
-    """Django's own, with a limit on how long a lock is waited for."""
+    """Django's command with a limit on the wait for locks."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         if problem := half_applied():

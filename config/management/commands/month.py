@@ -36,7 +36,7 @@ class Command(BaseCommand):
         reopen.add_argument("month", type=_month, help="such as 2026-03")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        # No file fits another key: it must not look as if it had been altered.
+        # With another secret no file matches: that must not look like altered files.
         compare_secrets()
         actions: dict[str, Callable[..., Iterator[str]]] = {
             "list": _list, "detach": _detach, "check": _check, "attach": _attach, "reopen": _reopen,

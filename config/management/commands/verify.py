@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, tamper_check: bool, **options: Any) -> None:
         if tamper_check:
-            # No seal fits another key: it must not look as if every row had been edited.
+            # With another secret no seal matches: that must not look like edited rows.
             compare_secrets()
         wrong: dict[str, list[str]] = {}
         with connection.cursor() as cursor:
