@@ -289,9 +289,9 @@ def _work_in_sessions(key: Key) -> str:
                       "out_text": 600 + 90 * turn}  # fmt: skip
             named = {"name": name, "source": "x-claude-code-session-id", **agent}
             charge_nano = _charge("code-review", meters)
-            told = {"meters": meters, "session_id": session, "session": named, **sent}
+            values = {"meters": meters, "session_id": session, "session": named, **sent}
             at += dt.timedelta(seconds=40)
-            happen(key, at, charge_nano, hold_nano=2 * charge_nano, **told)
+            happen(key, at, charge_nano, hold_nano=2 * charge_nano, **values)
     return id_text(session)
 
 
