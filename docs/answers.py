@@ -71,6 +71,8 @@ _HEARD: Final = (
     (9.0, 14.0, "It arrives tomorrow before noon; the driver rings twice."),
 )
 
+_BALANCES: Final = [{"currency": "USD", "total_balance": "31.87"}]
+
 # The task of the services of songs and drawings.
 _TASK: Final = "1730621718151844"
 
@@ -163,6 +165,9 @@ class _Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if (served := _task_answer(self.path, f"http://{self.headers['host']}")) is not None:
             self._give(*served)
+            return
+        if self.path == "/user/balance":
+            self._give(*_json({"is_available": True, "balance_infos": _BALANCES}))
             return
         listed = [{"id": name, "object": "model", "owned_by": "pictures"} for name in _MODELS]
         self.send_response(200)

@@ -5,10 +5,11 @@ Its requests were never sent, but each has its attempt, its hold, its record and
 
 import base64
 import datetime as dt
+import functools
 import json
 import random
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
 from django.db import connection, transaction
@@ -37,11 +38,11 @@ from billing.subscriptions.included_units import UnitTerm
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from billing.wallets import wallets
-from gateway.models import Channel
+from gateway.models import Channel, ModelRule
 from gateway.prices import previews
 from gateway.status import announcements
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from notify.webhooks import endpoints
 from playground.panel.settings import Settings
 from playground.prompts import prompts
@@ -103,6 +104,15 @@ _SUBSCRIPTION_PLANS: Final = (
         "For several products, with priority support.",
     ),
 )
+# What an agent is asked, and which of its agents sends each turn.
+_SESSIONS: Final[tuple[tuple[str, tuple[dict[str, str], ...]], ...]] = (
+    ("Upgrade the search index", ({},) * 5),
+    ("Refund form loses its focus", ({},) * 9),
+    (
+        "Retry with jitter in the importer",
+        ({}, {"agent": "tests"}, {"agent": "tests"}, {"agent": "review"}, {}, {}, {}),
+    ),
+)
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
     ("upstream_rate_limited", 429, "The provider limits how many requests it takes."),
@@ -131,6 +141,7 @@ def make() -> str:
     ):
         ensure_partitions()
     _use(keys)
+    facts["session"] = _work_in_sessions(keys["review-bot"])
     _backdate_rows(ours)
     facts |= _add_money(actor, ours, keys)
     facts |= _add_prices(actor, ours)
@@ -227,20 +238,8 @@ def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str,
 def _use(keys: dict[str, Key]) -> None:
     """A request now and then, less at the weekend, and a failure among forty."""
     dice = random.Random(1)
-    channels = {channel.name: channel.id for channel in Channel.objects.all()}
-    versions = {
-        version.price.model: version
-        for version in PriceVersion.objects.filter(price__kind="charge").select_related("price")
-    }
     for at, source in _moments(dice):
-        key, version = keys[source.key], versions[source.model]
-        sent = {
-            "model": source.model,
-            "upstream_model": source.model,
-            "channel_id": channels[source.channel],
-            "channel_name": source.channel,
-            "price_version_id": version.id,
-        }
+        key, sent = keys[source.key], _sent_by(source.model, source.channel)
         if dice.random() < 1 / 40:
             kind, status, message = dice.choice(_FAILURES)
             failed = {"status": status, "kind": kind, "message": message, "finish_reason": ""}
@@ -248,14 +247,52 @@ def _use(keys: dict[str, Key]) -> None:
             continue
         meters = {"in_text": int(source.tokens_in * dice.uniform(0.4, 1.8)),
                   "out_text": int(source.tokens_out * dice.uniform(0.4, 1.8))}  # fmt: skip
-        rates = version.rates["meters"]
         # Few requests, each of a long conversation.
         meters = {name: count * 20 for name, count in meters.items()}
-        charge_nano = sum(count * rates[name] for name, count in meters.items()) // 10**6
+        charge_nano = _charge(source.model, meters)
         took = {"ttft_ms": dice.randint(180, 900), "total_ms": dice.randint(1_200, 9_000),
                 "cost_nano": charge_nano * _COST_PERCENT[source.channel] // 100}  # fmt: skip
         happen(key, at, charge_nano, meters=meters, hold_nano=2 * charge_nano, **took, **sent)
     refuse(keys["web-chat"], clock.now() - dt.timedelta(hours=3), model="support-chat")
+
+
+@functools.cache
+def _charged(model: str) -> PriceVersion:
+    return PriceVersion.objects.get(price__model=model, price__kind="charge")
+
+
+def _charge(model: str, meters: dict[str, int]) -> int:
+    """In nano-USD, by the rates for a million."""
+    rates = _charged(model).rates["meters"]
+    return sum(int(count * rates[name]) for name, count in meters.items()) // 10**6
+
+
+@functools.cache
+def _sent_by(model: str, channel: str) -> dict[str, Any]:
+    """What a request of that model and channel has in each of its rows."""
+    return {
+        "model": model,
+        "upstream_model": model,
+        "channel_id": Channel.objects.get(name=channel).id,
+        "channel_name": channel,
+        "price_version_id": _charged(model).id,
+    }
+
+
+def _work_in_sessions(key: Key) -> str:
+    """Of an agent, with sub-agents; the id of the latest."""
+    sent = {**_sent_by("code-review", "anthropic-eu"), "client_app": "claude-code"}
+    for hours, (name, turns) in zip((50, 26, 2), _SESSIONS, strict=True):
+        session, at = new_id(), clock.now() - dt.timedelta(hours=hours)
+        for turn, agent in enumerate(turns):
+            meters = {"in_text": 1_800 + 400 * turn, "in_cache_read": 9_000 * turn,
+                      "out_text": 600 + 90 * turn}  # fmt: skip
+            named = {"name": name, "source": "x-claude-code-session-id", **agent}
+            charge_nano = _charge("code-review", meters)
+            values = {"meters": meters, "session_id": session, "session": named, **sent}
+            at += dt.timedelta(seconds=40)
+            happen(key, at, charge_nano, hold_nano=2 * charge_nano, **values)
+    return id_text(session)
 
 
 # A posting is written when it happens, and never again: these never happened.
@@ -410,4 +447,6 @@ def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:
         "plan": str(plan.id),
         "prompt": prompt.prompt.slug,
         "channel": id_text(Channel.objects.get(name="openai-eu").id),
+        "paid": id_text(Channel.objects.get(name="deepseek").id),
+        "rule": str(ModelRule.objects.get(model="support-chat").id),
     }

@@ -40,7 +40,7 @@ channels:
   - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-7f3a],
       models: {{support-chat: {{}}}}}}
   - {{name: deepseek, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-c20e],
-      models: {{summaries: {{}}}}}}
+      models: {{summaries: {{}}}}, balance_source: deepseek, balance_warn_below: "50.00", balance_rest_below: "5.00"}}
   - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-91bd],
       models: {{code-review: {{}}}}}}
   - {{name: studio, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
@@ -52,7 +52,7 @@ channels:
 prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
-  - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", out_text: "15.00"}}}}
+  - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", in_cache_read: "0.30", out_text: "15.00"}}}}
   - {{model: gpt-image-1, valid_from: 2026-01-01T00:00:00Z, meters: {{images: "0.042", "images[low]": "0.011"}}}}
   - {{model: gpt-4o-mini-tts, valid_from: 2026-01-01T00:00:00Z, meters: {{characters: "15"}}}}
   - {{model: gpt-realtime, valid_from: 2026-01-01T00:00:00Z,
@@ -64,7 +64,7 @@ models:
   - {{name: support-chat, context_max: 128000, output_max: 16384, deprecated_at: 2026-12-01T00:00:00Z,
       sunset_at: 2027-03-01T00:00:00Z, replacement: summaries}}
 model_rules:
-  - {{model: support-chat, fallbacks: [summaries], causes: [error, context_length],
+  - {{model: support-chat, fallbacks: [summaries], causes: [error, context_length, budget],
       shadow: {{channel: deepseek, model: summaries, percent: 10, cap: "5.00"}}}}
   - {{model: "code-*", pick: latency}}
 aliases: {{assistant: support-chat}}
@@ -86,6 +86,8 @@ PAGES: Final = {
     "usage": "{o}/usage",
     "explore": "{o}/usage/explore?group_by=team&then_by=model",
     "requests": "{o}/requests",
+    "sessions": "{o}/sessions",
+    "session": "{o}/sessions/{session}",
     "connect": "{o}/connect?agent=codex",
     "keys": "{o}/keys",
     "keys-bulk": "{o}/keys",
@@ -177,6 +179,9 @@ PAGES: Final = {
     "admin-channels": "/admin/channels",
     "admin-channel": "/admin/channels/{channel}",
     "admin-channel-new": "/admin/channels/new",
+    "admin-channel-balance": "/admin/channels/{paid}#balance",
+    "admin-channel-new-bedrock": "/admin/channels/new?provider=bedrock",
+    "admin-channel-new-vertex": "/admin/channels/new?provider=vertex",
     "admin-channel-edit": "/admin/channels/{channel}/edit",
     "admin-channel-models": "/admin/channels/{channel}/models",
     "admin-channel-overrides": "/admin/channels/{channel}/overrides",
@@ -184,6 +189,7 @@ PAGES: Final = {
     "admin-models": "/admin/models",
     "admin-model": "/admin/models/named/support-chat",
     "admin-model-rules": "/admin/models/rules",
+    "admin-model-rule": "/admin/models/rules/{rule}",
     "admin-shadow-traffic": "/admin/models/shadows",
     "admin-catalogue": "/admin/models/catalogue",
     "admin-route-preview": "/admin/routes/preview?key={key}",

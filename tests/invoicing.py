@@ -87,11 +87,15 @@ def closed(invoice: Invoice, first: Actor, second: Actor) -> Invoice:
 
 
 def empty_invoice(
-    organisation: Organisation, first: User | None = None, second: User | None = None
+    organisation: Organisation,
+    first: User | None = None,
+    second: User | None = None,
+    month: dt.date | None = None,
 ) -> Invoice:
-    """A document without lines, of a month long ago: closed by these two, a draft without them."""
+    """A document without lines, of a month long ago unless one is given: closed by these two, a
+    draft without them."""
     n = Invoice.objects.count()
-    month = dt.date(1990 + n // 12, n % 12 + 1, 1)
+    month = month or dt.date(1990 + n // 12, n % 12 + 1, 1)
     begin, end = (
         dt.datetime.combine(day, dt.time(), dt.UTC) for day in (month, month_after(month))
     )

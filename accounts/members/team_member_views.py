@@ -72,7 +72,7 @@ def team_member_add(request: HttpRequest, actor: Actor, team: str) -> HttpRespon
         "form": form,
         "title": gettext("Add a member to %(team)s") % {"team": row.name},
         "line": line,
-        "verb": gettext("Add member"),
+        "verb": gettext("Add member") if form.fields else "",
         **_back(actor, row),
     }
     return render_dialog(request, _DIALOG, context, refused=form.is_bound)

@@ -38,7 +38,7 @@ from gateway.prices.lookup import Price, PriceList, PriceRow
 from gateway.prices.replay import COLUMNS, RowPriced, Sums
 from gateway.prices.replay_budgets import ReplayBudgets, crossed_windows
 from lib import clock
-from lib.ids import first_id_at
+from lib.ids import first_id_at, id_text
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,11 @@ class PreviewRefused(ValueError):
 def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> PricePreview:
     """Put a preview of these proposals over the last days in the queue."""
     rows = PriceProposal.objects.filter(id__in=list(proposal_ids), state__in=WAITING)
-    drafts = [{**key_of(row)._asdict(), "rates": row.rates} for row in rows if row.rates]
+    drafts = [
+        {"id": id_text(row.id), **key_of(row)._asdict(), "rates": row.rates}
+        for row in rows
+        if row.rates
+    ]
     if not drafts:
         raise PreviewRefused(gettext("Select at least one draft or proposal that sets a price."))
     now = clock.now()

@@ -573,6 +573,7 @@ def _preview_row(preview: PricePreview) -> dict[str, Any]:
         "days": (preview.end_at - preview.start_at).days,
         "drafts": [
             {
+                "id": draft.get("id"),
                 "model": draft["model"],
                 "condition": condition_text(
                     draft["service_tier"], draft["hours"], draft["channel"]

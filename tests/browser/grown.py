@@ -22,7 +22,6 @@ from tests import cast
 from tests.browser.installation import ECHO, MODEL, Installation
 from tests.usage.rows import happen
 
-EMAIL = "past@example.org"
 SLUG = "past"
 DAYS = 10
 _HOUR = dt.timedelta(hours=1)
@@ -32,26 +31,27 @@ _HOUR = dt.timedelta(hours=1)
 class Grown:
     """`code` can be redeemed once, `dearest` is the id of yesterday's most expensive request."""
 
+    slug: str
     link: str
     code: str
     dearest: str
 
     @property
     def home(self) -> str:
-        return f"/o/{SLUG}/"
+        return f"/o/{self.slug}/"
 
 
-def grown(site: Installation) -> Grown:
+def grown(site: Installation, slug: str = SLUG) -> Grown:
     """Make it, and wait until its usage is summed up."""
-    created = site.beside.call(grow)
-    site.hub.wait(lambda: _summed(site) == _ended(site), "the usage is not summed up")
+    created = site.beside.call(grow, slug)
+    site.hub.wait(lambda: _summed(site, slug) == _ended(site, slug), "the usage is not summed up")
     return created
 
 
-def grow() -> Grown:
+def grow(slug: str) -> Grown:
     """In a process of the installation: make it and say what a test has to know of it."""
-    owner = members.add_person(EMAIL, actor=SYSTEM)
-    organisation = organisations.create_organisation("Past", owner=owner, actor=SYSTEM)
+    owner = members.add_person(f"{slug}@example.org", actor=SYSTEM)
+    organisation = organisations.create_organisation(slug.title(), owner=owner, actor=SYSTEM)
     now = clock.now()
     Organisation.objects.filter(id=organisation.id).update(created_at=now - dt.timedelta(days=DAYS))
     wallets.add_opening_credit(organisation, 100 * 10**9)
@@ -66,10 +66,10 @@ def grow() -> Grown:
     _answered(thrifty, now, cents=10, model=ECHO)
     _failed(thrifty, now, "timeout", times=2)
     _failed(thrifty, now, "upstream_error", times=1)
-    batch = codes.create_batch(SYSTEM, "Past", 5 * 10**9, 1)
+    batch = codes.create_batch(SYSTEM, slug.title(), 5 * 10**9, 1)
     (code,) = codes.download_codes(SYSTEM, batch)
     link = make_sign_in_link(owner)
-    return Grown(link, code, id_text(dearest))
+    return Grown(slug, link, code, id_text(dearest))
 
 
 def _answered(key: Key, at: dt.datetime, *, cents: int, model: str = MODEL) -> UUID:
@@ -95,15 +95,15 @@ def _failed(key: Key, at: dt.datetime, kind: str, *, times: int) -> None:
         happen(key, at, 0, status=502, kind=kind, finish_reason="", meters={})
 
 
-def _summed(site: Installation) -> int:
+def _summed(site: Installation, slug: str) -> int:
     text = """
         SELECT coalesce(sum(r.requests), 0) AS n FROM usage_rollup r
         JOIN accounts_organisation o ON o.id = r.organisation_id WHERE o.slug = %s"""
-    return int(site.row(text, SLUG)["n"])
+    return int(site.row(text, slug)["n"])
 
 
-def _ended(site: Installation) -> int:
+def _ended(site: Installation, slug: str) -> int:
     text = """
         SELECT count(*) AS n FROM usage_usagerecord r
         JOIN accounts_organisation o ON o.id = r.organisation_id WHERE o.slug = %s AND r.final"""
-    return int(site.row(text, SLUG)["n"])
+    return int(site.row(text, slug)["n"])

@@ -119,6 +119,7 @@ def _environment(dsn: str, port: int, static_root: Path) -> dict[str, str]:
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "STATIC_ROOT": str(static_root),
         "BROKER_URL": "",
+        "SSO_EGRESS_ALLOW": "127.0.0.1/32",
     }
 
 
