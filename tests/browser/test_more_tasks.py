@@ -1,6 +1,7 @@
 """Eleven more things that people come for, each from the home page. What exists is picked, and what
 is typed is plain: a name, an amount, an address; no task has a syntax or needs a page's source."""
 
+import datetime as dt
 import re
 from itertools import count
 
@@ -234,6 +235,11 @@ def wait_for_checks(page: Page) -> None:
         page.reload()
 
 
+def next_monday() -> dt.date:
+    today = clock.now().date()
+    return today + dt.timedelta(days=7 - today.weekday())
+
+
 def test_a_price_from_monday_is_previewed(page: Page, recent: Grown) -> None:
     someone = Task(page, recent.home, "price a model from Monday, and preview it")
     someone.open_installation("Price book")
@@ -244,7 +250,7 @@ def test_a_price_from_monday_is_previewed(page: Page, recent: Grown) -> None:
     page.keyboard.press("Control+A")
     someone.type(output, "12")
     someone.click(page.get_by_text("Starts (UTC)"))
-    page.keyboard.type("11302026")
+    page.keyboard.type(f"{next_monday():%m%d%Y}")
     page.keyboard.press("ArrowRight")
     page.keyboard.type("1200AM")
     someone.press("Save draft")
