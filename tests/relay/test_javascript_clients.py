@@ -183,6 +183,8 @@ OPENAI_ERRORS = {
     "refused": ("BadRequestError", 400, None),
     "throttled": ("RateLimitError", 429, "rate_limit_exceeded"),
 }
+# A refused request keeps the code that the provider has for it.
+PROVIDERS_CODE = {"gemini": "INVALID_ARGUMENT", "interactions": "invalid_request"}
 
 
 @upstreams
@@ -190,8 +192,8 @@ OPENAI_ERRORS = {
 def test_openai_errors(openai_seen: Seen, upstream: str, name: str) -> None:
     case = case_of(openai_seen, upstream, name)
     kind, status, code = OPENAI_ERRORS[name]
-    if (name, upstream) == ("refused", "gemini"):
-        code = "INVALID_ARGUMENT"  # the provider's own
+    if name == "refused":
+        code = PROVIDERS_CODE.get(upstream)
     assert (case["kind"], case["status"], case["code"]) == (kind, status, code)
     assert parse_id(case["id"])
 
