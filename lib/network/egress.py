@@ -131,17 +131,13 @@ class EgressPolicy:
 
 
 def _unmap_address(ip: Address) -> Address:
-    """Return the IPv4 address inside a mapped, 6to4, Teredo or NAT64 address, which is checked
-    instead.
-    """
+    """Return the IPv4 address inside a mapped, 6to4 or NAT64 address, which is checked instead."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip.ipv4_mapped is not None:
         return ip.ipv4_mapped
     if ip.sixtofour is not None:
         return ip.sixtofour
-    if ip.teredo is not None:
-        return ip.teredo[1]
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -144,17 +144,15 @@ class Reach:
         """The tests that reach the statement, the closest first, then the quickest; so many as fit.
 
         What is outside of functions runs when it is imported: then those that reach the file, or
-        a file that imports it, and first the test of such numbers.
+        a file that imports it, and first the test of such numbers. The same holds for a function
+        that no test reaches: it may have run at import.
         """
-        ranked = list[tuple[int, float, str]]()
+        ranked = self._rank(mutation, self._reaching) if mutation.function else []
+        if not ranked:
+            ranked = self._rank(mutation, self._importing)
         if not mutation.function and _OF_NUMBERS in self._known["tests"]:
             tests = self._known["tests"][_OF_NUMBERS]["seconds"].items()
             ranked += [(-1, seconds, test) for test, seconds in tests]
-        for file in self._known["tests"]:
-            if not (self._root / file).exists():
-                continue
-            rank = _closeness(self._root, file, mutation.file)
-            ranked += [(rank, self.seconds(test), test) for test in self._reaching(file, mutation)]
         chosen, total, failed = list[str](), 0.0, self.failed()
         for _, seconds, test in sorted(ranked):
             if test not in failed and (not chosen or total + seconds <= TESTS_S_MAX):
@@ -172,22 +170,36 @@ class Reach:
             and sum(record["seconds"].values()) < TESTS_S_MAX / 2
         ]
 
+    def _rank(
+        self, mutation: Mutation, tests_of: Callable[[str, Mutation], set[str]]
+    ) -> list[tuple[int, float, str]]:
+        """The closeness, seconds and name of each test that `tests_of` lists for a test file."""
+        return [
+            (_closeness(self._root, file, mutation.file), self.seconds(test), test)
+            for file in self._known["tests"]
+            if (self._root / file).exists()
+            for test in tests_of(file, mutation)
+        ]
+
     def _reaching(self, file: str, mutation: Mutation) -> set[str]:
+        """The tests of a file that run the statement."""
         record = self._known["tests"][file]
-        if mutation.function:
-            lines = record["lines"].get(mutation.file, {})
-            then = self._lines_then(mutation, record["texts"].get(mutation.file))
-            results = {n for line in then for n in lines.get(str(line), ())}
-        else:
-            sources = {mutation.file, *_importers(self._root, mutation.file)}
-            results = {
-                n
-                for source in sources & record["lines"].keys()
-                for numbers in record["lines"][source].values()
-                for n in numbers
-            }
+        lines = record["lines"].get(mutation.file, {})
+        then = self._lines_then(mutation, record["texts"].get(mutation.file))
         names = list(record["seconds"])
-        return {names[n] for n in results}
+        return {names[n] for line in then for n in lines.get(str(line), ())}
+
+    def _importing(self, file: str, mutation: Mutation) -> set[str]:
+        """The tests of a file that run anything of the module, or of one that imports it."""
+        record = self._known["tests"][file]
+        sources = {mutation.file, *_importers(self._root, mutation.file)}
+        names = list(record["seconds"])
+        return {
+            names[n]
+            for source in sources & record["lines"].keys()
+            for numbers in record["lines"][source].values()
+            for n in numbers
+        }
 
     def _translated(self, mutation: Mutation, digest: str | None) -> list[int]:
         """Where the lines of the statement stood in the text that was measured."""

@@ -91,6 +91,20 @@ def test_a_cut_takes_whole_seals_and_the_rest_holds(began: dt.datetime) -> None:
     assert Seal.objects.filter(kind="trail").get().from_at == SealCut.objects.get().until
 
 
+def test_an_event_that_is_older_than_the_cut_is_named(began: dt.datetime) -> None:
+    """Somebody writes an event into the time that was cut off, which no seal covers."""
+    edge = began + dt.timedelta(minutes=3)
+    cut_trail_before(KEY, edge)
+    audit.record(
+        SYSTEM, Organisation.objects.get(), "team.changed", Organisation.objects.get(), n=9
+    )
+    at = edge - dt.timedelta(seconds=1)
+    with guards_off():
+        AuditEvent.objects.filter(detail={"n": 9}).update(at=at)
+    problem = f"a row of {at.isoformat()} stands before the cut at {edge.isoformat()}"
+    assert broken() == [Broken("trail", 0, problem)]
+
+
 def test_an_edit_in_the_last_seal_before_the_edge_is_kept(began: dt.datetime) -> None:
     edge, events = began + dt.timedelta(minutes=3), AuditEvent.objects.count()
     with guards_off():

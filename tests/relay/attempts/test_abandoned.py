@@ -19,3 +19,9 @@ def test_so_much_more_text_is_read_as_the_cost_covers(cost_nano: int, tokens: in
     limit = drain_limit(bill, VERSION, cost_nano, 70)
     assert limit.most_nano == 30 + cost_nano
     assert limit.text_bytes_max == 70 + tokens * BYTES_PER_ESTIMATED_TOKEN
+
+
+def test_an_answer_without_text_is_read_as_far_as_its_cost_covers() -> None:
+    """Its bill has no meter of output yet."""
+    limit = drain_limit(Bill({}, 0, "estimated", (), None), VERSION, 3, 0)
+    assert limit.text_bytes_max == BYTES_PER_ESTIMATED_TOKEN

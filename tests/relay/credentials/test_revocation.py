@@ -9,6 +9,7 @@ import pytest
 
 from accounts.keys import key_format
 from accounts.roles import rules as roles
+from relay.config import USAGE_AFTER_TEXT_S
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
@@ -259,6 +260,23 @@ def test_a_stream_that_lacks_only_its_usage_ends_whole(
     record = final_record(hub, tenant)
     assert (record["status"], record["basis"]) == (200, "measured")
     assert (record["meters"]["in_text"], record["meters"]["out_text"]) == (700, 5)
+    hub.settled(tenant)
+
+
+def test_a_usage_that_does_not_come_is_waited_for_two_seconds(
+    hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    """The answer is there, so the client hears its end; its count is estimated."""
+    tenant, model = tenant_of(hub), hub.model(fake)
+    client = clients.ask(hub, tenant, ask(model, "#tokens=5 #prompt=700 #linger", stream=True))
+    client.read_until(b'"finish_reason":"stop"')
+    ENDS["revoked"](hub, tenant)
+    hub.bump()
+    began = time.monotonic()
+    client.read_until(b"[DONE]")
+    assert time.monotonic() - began < USAGE_AFTER_TEXT_S + 1
+    record = final_record(hub, tenant)
+    assert record["basis"] == "estimated"
     hub.settled(tenant)
 
 

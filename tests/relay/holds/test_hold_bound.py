@@ -99,6 +99,7 @@ def test_estimate(size: int, count: int) -> None:
         ('{"system": [{"text": "be brief"}], "messages": [{"content": "hi"}]}', 3),
         ('{"instructions": "be brief", "input": [{"content": [{"text": "hi"}]}]}', 3),
         ('{"contents": [{"parts": [{"text": "a b"}]}], "systemInstruction": {"parts": []}}', 2),
+        ('{"messages": [{"content": null}, {"content": 7}]}', 0),
         ('{"input": "' + "a " * 600_000 + '"}', 0),
     ],
 )
