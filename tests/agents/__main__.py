@@ -5,6 +5,7 @@ python -m tests.agents [arguments of pytest]
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -36,6 +37,8 @@ def main() -> int:
         return 1
     install()
     rights = [] if os.geteuid() == 0 else AS_MYSELF
+    # A shell starts what runs in the background with Ctrl-C ignored, and the agents inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = sys.argv[1:] or ["tests/agents"]
     os.execvp("unshare", [
         "unshare", "--net", *rights, "sh", "-c", WITH_LOOPBACK, "sh",
