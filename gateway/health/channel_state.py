@@ -10,7 +10,7 @@ A client may bring the last about with a request of its own (a file that is not 
 own): it is held against its own organisation only, and only when nothing good comes between.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, get_args
 from uuid import UUID
 
@@ -337,13 +337,17 @@ class ChannelCondition:
         reasons = {key.why(sought, now) for key in self.keys}
         return reasons.pop() if len(reasons) == 1 else None
 
-    def next_key(self, sought: Sought, now: float, avoid: int = -1) -> int:
-        """Choose the next key in rotation, passing over keys that rest, and the one to avoid."""
+    def next_key(
+        self, sought: Sought, now: float, avoid: int = -1, order: Sequence[int] = ()
+    ) -> int:
+        """Choose the next key in rotation, or the first of `order` if that is given, passing over
+        keys that rest, and the one to avoid."""
         count = len(self.keys)
         if count == 1:
             return 0
-        self._turn += 1
-        order = [(self._turn + n) % count for n in range(count)]
+        if len(order) != count:
+            self._turn += 1
+            order = [(self._turn + n) % count for n in range(count)]
         others = [n for n in order if n != avoid]
         allowed = (n for n in others if self.keys[n].allows(sought, now))
         due = (n for n in others if self.keys[n].asks(sought, now))

@@ -33,9 +33,9 @@ _CAUSES: Final = (
 )
 
 _PICKS: Final = (
-    "What comes first among channels of equal priority: by `weight`; the lowest `latency`, `ttft` "
-    "or `price` or the highest `throughput` of the last minutes; the fewest requests `in_flight`; "
-    "always the same for a `conversation` or `user`."
+    "What comes first among channels of equal priority: by `weight`, the same for all requests "
+    "of a session; the lowest `latency`, `ttft` or `price` or the highest `throughput` of the last "
+    "minutes; the fewest requests `in_flight`; always the same for a `conversation` or `user`."
 )
 
 

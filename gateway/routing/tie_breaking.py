@@ -9,13 +9,16 @@ their weights.
     conversation, user            the same conversation or user goes to the same channel, as long as
                                   that can be asked
 
-A weight of 0 comes last in all of them.
+A weight of 0 comes last in all of them. With `weight`, the requests of one session go to the same
+channel. Wherever requests go to the same channel, they use the same key of it, because providers
+cache what they have read by key.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple, Protocol, TypeVar, get_args
+from uuid import UUID
 
 Pick = Literal[
     "weight", "latency", "ttft", "throughput", "in_flight", "price", "conversation", "user"
@@ -124,12 +127,24 @@ def _sum(measured: Iterable[Measured]) -> Measured:
     return whole
 
 
-def _closeness(route: Weighted, key: bytes) -> float:
-    """Rendezvous hashing: each channel draws its own number from the key, and the highest has it.
-    Who is out takes only its own share along, and weights share as they do elsewhere (Wang et al.,
-    "Weighted rendezvous hashing")."""
+def order_keys(key_ids: Sequence[UUID], affinity: bytes) -> list[int]:
+    """Return the positions of a channel's keys in the order in which requests with this affinity
+    use them. It is the same in all processes, and a key that is added or removed moves only its own
+    share."""
+    drawn = [_draw(affinity, key_id.bytes) for key_id in key_ids]
+    return sorted(range(len(key_ids)), key=drawn.__getitem__, reverse=True)
+
+
+def _closeness(route: Weighted, affinity: bytes) -> float:
+    """Rendezvous hashing: each channel draws its own number from the affinity, and the highest has
+    it. Who is out takes only its own share along, and weights share as they do elsewhere (Wang et
+    al., "Weighted rendezvous hashing")."""
     if not route.weight:
         return -math.inf
-    digest = blake2b(key + route.channel_id.encode(), digest_size=8).digest()
-    drawn = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
-    return -route.weight / math.log(drawn)
+    return -route.weight / math.log(_draw(affinity, route.channel_id.encode()))
+
+
+def _draw(affinity: bytes, name: bytes) -> float:
+    """Return a number between 0 and 1, both excluded."""
+    digest = blake2b(affinity + name, digest_size=8).digest()
+    return (int.from_bytes(digest, "big") + 1) / (2**64 + 1)

@@ -24,6 +24,7 @@ from dialects.errors.errors import RequestFault
 from dialects.json.body import check_nested_names
 from gateway.providers.suffixes import RequestedModel
 from gateway.routing.channel_order import plan
+from gateway.routing.tie_breaking import order_keys
 from relay.answers.unary import UnaryFacts
 from relay.attempts.admitted_attempt import AdmittedAttempt, Chosen, PlacedHold
 from relay.attempts.attempt import Attempt
@@ -305,6 +306,7 @@ class Run:
             routed.retry_budget if number > 1 else None,
             avoid=following.avoid,
             only=self._only_key(following),
+            order=order_keys(channel.key_ids, routed.affinity) if routed.affinity else (),
         )
         attempt: OneAttempt | None = None
         try:

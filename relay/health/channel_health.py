@@ -76,13 +76,14 @@ class HealthProbe:
         again: RetryBudget | None,
         avoid: int,
         only: int = -1,
+        order: Sequence[int] = (),
     ) -> None:
         self._health = health
         self._state = state
         self._sought = sought
         self._again = again
         self._began = health.now()
-        self.key = only if only >= 0 else state.next_key(sought, self._began, avoid)
+        self.key = only if only >= 0 else state.next_key(sought, self._began, avoid, order)
         self._open = True
         state.in_flight += 1
         # What is reserved for this attempt.
@@ -271,13 +272,15 @@ class Health:
         *,
         avoid: int = -1,
         only: int = -1,
+        order: Sequence[int] = (),
     ) -> HealthProbe:
         """Begin an attempt and reserve what only one request may try at a time. `again` is the
         retry budget to charge if a further attempt fails; `avoid` is the key of the failed attempt
-        before it; `only` is the key that has the requested object."""
+        before it; `only` is the key that has the requested object; `order` is the order of the
+        keys, if they are not used in rotation."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
-        probe = HealthProbe(self, state, sought, again, avoid, only)
+        probe = HealthProbe(self, state, sought, again, avoid, only, order)
         if channel.id in self._troubled:
             probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
         return probe

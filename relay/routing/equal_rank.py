@@ -1,4 +1,4 @@
-"""The order of a model's channels of equal rank, by an operator's rule."""
+"""The order of a model's channels of equal rank: by session, or by an operator's rule."""
 
 from hashlib import blake2b
 from typing import Final
@@ -12,18 +12,30 @@ from relay.requests.context import RequestContext
 _TEXTS: Final = ("messages", "contents", "input")
 
 
-def ordering_of(context: RequestContext, facts: Facts, model: str) -> Ordering | None:
+def affinity_of(context: RequestContext, facts: Facts, model: str) -> bytes:
+    """Return what keeps related requests at one channel and one of its keys, where the provider has
+    cached what they share: the request's session, unless an operator's rule says the user or, for
+    requests without a session, the conversation. Empty if nothing does.
+    """
+    pick = context.snapshot.rule_of(model).pick
+    if pick == "user":
+        identity = _user(context, facts)
+    elif context.session is not None:
+        return context.session.id.bytes
+    else:
+        identity = _conversation(facts) if pick == "conversation" else b""
+    return context.principal.organisation_id.bytes + identity if identity else b""
+
+
+def ordering_of(context: RequestContext, model: str, affinity: bytes) -> Ordering | None:
     """Return how the channels of a model are ordered for a request; None for by weight."""
     pick = context.snapshot.rule_of(model).pick
-    if pick == "weight":
-        return None
     if pick in MEASURED:
         figures = context.parts.health.measures.figures(pick, context.snapshot, model)
         return Ordering(pick, figures)
-    identity = _user(context, facts) if pick == "user" else _conversation(facts)
-    if not identity:
+    if not affinity:
         return None
-    return Ordering(pick, key=context.principal.organisation_id.bytes + identity)
+    return Ordering("user" if pick == "user" else "conversation", key=affinity)
 
 
 def _user(context: RequestContext, facts: Facts) -> bytes:

@@ -26,7 +26,7 @@ from relay.health.operator_alerts import Alert
 from relay.holds.estimate import HoldEstimate, Step, UnaryHoldEstimate, Unpriced
 from relay.holds.rules import estimate_tokens
 from relay.requests.context import RequestContext
-from relay.routing.equal_rank import ordering_of
+from relay.routing.equal_rank import affinity_of, ordering_of
 from relay.routing.model_products import misdirected_fault, unpriced_fault, unpriced_members_fault
 from relay.routing.snapshot import Channel
 from usage.requests.choices import SkipReason
@@ -42,6 +42,7 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     `resting` are those that rest while others can serve; `planned` are all that serve the model, in
     the order of the routes, of which `skipped` are passed over, with reasons. `price` and
     `estimate` are None for a free model. `retry_budget` is that of the model's further attempts.
+    `affinity` is what keeps related requests at one channel and key; empty if nothing does.
     """
 
     facts: Facts
@@ -53,6 +54,7 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     price: Price | None
     estimate: HoldEstimate | UnaryHoldEstimate | None
     retry_budget: RetryBudget
+    affinity: bytes = b""
 
     def cap_max(self, assumed: int) -> int:
         """The output cap of a request without one; `assumed` for a free model."""
@@ -71,7 +73,8 @@ def route(
     model is available now. `whatever_rests` ignores temporary reasons.
     """
     health, organisation_id = context.parts.health, context.principal.organisation_id
-    planned = _plan_candidates(context, facts, model.name)
+    affinity = affinity_of(context, facts, model.name)
+    planned = _plan_candidates(context, facts, model.name, affinity)
     candidates, skipped = screen(context, facts, planned)
     price, estimate = _keep_priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
@@ -95,6 +98,7 @@ def route(
         price=price,
         estimate=estimate,
         retry_budget=retry_budget,
+        affinity=affinity,
     )
 
 
@@ -129,14 +133,16 @@ def stay(
     )
 
 
-def _plan_candidates(context: RequestContext, facts: Facts, model: str) -> list[Candidate]:
+def _plan_candidates(
+    context: RequestContext, facts: Facts, model: str, affinity: bytes
+) -> list[Candidate]:
     snapshot = context.snapshot
     only = snapshot.only_candidate(model)
     if isinstance(facts, UnaryFacts) and facts.only_channel is not None:
         return _only_candidates(context, facts, model)
     if only:
         return only
-    ordering = ordering_of(context, facts, model) if snapshot.rules else None
+    ordering = ordering_of(context, model, affinity)
     return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
 
 

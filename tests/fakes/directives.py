@@ -74,6 +74,7 @@ class Directives:
     tokens: int | None = None
     prompt: int | None = None
     cached: int = 0
+    caches: bool = False
     cache_write: int = 0
     cache_write_1h: int = 0
     reasoning: int = 0

@@ -83,6 +83,8 @@ class Upstream:
         self.books = books
         self.scripts: deque[Scripted] = deque()
         self.held: set[Connection] = set()
+        # Digests of the beginnings of conversations that were read, each with its key.
+        self.prefixes: set[bytes] = set()
         self.connections: set[Connection] = set()
         # In the order of their handshakes.
         self.sockets: list[Turns] = []
@@ -339,7 +341,8 @@ class Upstream:
             problem = talk.unknown(question.unknown[0])
             raise Wrong(400, problem.message, code=problem.code, param=problem.param)
         row.prompt_tokens = left = question.prompt if wish.prompt is None else wish.prompt
-        row.cached_tokens = min(wish.cached, left)
+        cached = self._read_before(row, question) if wish.caches else wish.cached
+        row.cached_tokens = min(cached, left)
         row.cache_write_1h_tokens = min(wish.cache_write_1h, left - row.cached_tokens)
         left -= row.cached_tokens + row.cache_write_1h_tokens
         row.cache_write_tokens = min(wish.cache_write, left)
@@ -361,6 +364,19 @@ class Upstream:
         created.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, ask.reasoning))
         self.books.accept(row)
         return created
+
+    def _read_before(self, row: Row, question: Question) -> int:
+        """The part of the prompt that this key has read before, as its words are of all words; what
+        it reads now it knows afterwards. Caches are for each key of its own, as with the real ones,
+        and have no end."""
+        beginning, seen, total = hashlib.sha256(row.key.encode()), 0, 0
+        for line in question.lines:
+            beginning.update(line.encode() + b"\0")
+            total += len(line.split())
+            if beginning.digest() in self.prefixes:
+                seen = total
+            self.prefixes.add(beginning.digest())
+        return row.prompt_tokens * seen // max(total, 1)
 
     def _new_row(
         self, connection: "Connection", request: Request, talk: Talk, key: str, carrier: str

@@ -34,6 +34,7 @@ Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /opena
              for all of the OpenAI family              api-key
 
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
+          caches (what its key has read before of the conversation is cached)
           call=[["read",{"path":"a"}]] calls these tools with these arguments; no white space
           hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
           cache_write_1h=N · tools=N calls with args=4 words in the argument arg=city ·

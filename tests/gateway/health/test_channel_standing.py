@@ -76,6 +76,8 @@ def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
         usage.blame(1, MODEL, Fault("F5", 1.0, 401), 1.0)
     assert {usage.next_key(MODEL, 2.0) for _ in range(6)} == {0, 2}
     assert {usage.next_key(MODEL, 2.0, avoid=2) for _ in range(6)} == {0}
+    assert {usage.next_key(MODEL, 2.0, order=[1, 2, 0]) for _ in range(6)} == {2}
+    assert {usage.next_key(MODEL, 2.0, avoid=2, order=[1, 2, 0]) for _ in range(6)} == {0}
     assert usage.why(MODEL, 2.0) is None
     for key in (0, 2, 0, 2):
         usage.blame(key, MODEL, Fault("F5", 1.0, 401), 1.0)

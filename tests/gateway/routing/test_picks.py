@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from gateway.routing.channel_order import Route, plan
-from gateway.routing.tie_breaking import Measured, Ordering, Pick, figures_of
+from gateway.routing.tie_breaking import Measured, Ordering, Pick, figures_of, order_keys
 
 SLOW = Measured(10, 9_000, 20_000, 1_000, 10_000, 8_000, 0)
 FAST = Measured(10, 1_000, 30_000, 4_000, 10_000, 8_000, 7_200)
@@ -83,6 +84,20 @@ def test_a_conversation_stays_and_only_those_of_who_is_out_move() -> None:
         left = [route for route in routes if route.channel_id != "d"]
         moved = ids(left, Ordering("conversation", key=key))
         assert moved == [name for name in order if name != "d"]
+
+
+def test_an_affinity_keeps_its_key_and_only_those_of_a_removed_key_move() -> None:
+    key_ids = [UUID(int=n) for n in range(5)]
+    first = {}
+    for n in range(2_000):
+        order = order_keys(key_ids, bytes([n % 256, n // 256]))
+        assert sorted(order) == [0, 1, 2, 3, 4]
+        first[n] = order[0]
+        # The third key is removed: the others stay where they are, whatever their positions.
+        left = order_keys(key_ids[:2] + key_ids[3:], bytes([n % 256, n // 256]))
+        assert [at + (at > 1) for at in left] == [at for at in order if at != 2]
+    assert {350 < count < 450 for count in Counter(first.values()).values()} == {True}
+    assert order_keys([], b"x") == []
 
 
 @pytest.mark.parametrize("pick", ["latency", "ttft", "throughput"])
