@@ -74,9 +74,10 @@ class HealthProbe:
         state: ChannelState,
         sought: Sought,
         again: RetryBudget | None,
+        *,
         avoid: int,
-        only: int = -1,
-        order: Sequence[int] = (),
+        only: int,
+        order: Sequence[int],
     ) -> None:
         self._health = health
         self._state = state
@@ -280,7 +281,7 @@ class Health:
         keys, if they are not used in rotation."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
-        probe = HealthProbe(self, state, sought, again, avoid, only, order)
+        probe = HealthProbe(self, state, sought, again, avoid=avoid, only=only, order=order)
         if channel.id in self._troubled:
             probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
         return probe
