@@ -1,8 +1,7 @@
-"""The models that a provider lists for a key, told stage by stage.
+"""Read the models that a provider lists for a key, recorded stage by stage.
 
-address, connect   as in every call (gateway/channel_tests/staged_calls.py)
-accept             the provider takes the key
-list               it answers with a list of models
+address, connect   as in every call (gateway/channel_tests/staged_calls.py) accept             the
+provider takes the key list               it answers with a list of models
 """
 
 import json
@@ -44,7 +43,7 @@ class ModelList(CallResult):
 
 
 def list_models(target: Target) -> ModelList:
-    """Ask a provider for the models of a key. Takes at most a minute. Nothing is stored."""
+    """Read a provider's list of models for a key. Takes at most a minute. Nothing is stored."""
     result = ModelList()
     _Listing(target, egress_policy(), result).run()
     return result
