@@ -226,7 +226,7 @@ def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> b
 
 
 def last_line(boundary: bytes) -> bytes:
-    """What ends a form."""
+    """Return what ends a form."""
     return b"--" + boundary + b"--\r\n"
 
 

@@ -41,7 +41,7 @@ class PassedAnswer(ABC):
 
     @abstractmethod
     def end(self) -> bytes:
-        """The rest of it."""
+        """Return the rest of the answer at its end."""
 
 
 class PassedFile(PassedAnswer):
@@ -172,7 +172,7 @@ class BonesReader:
             raise answer_fault("F17")
 
     def bones(self) -> bytes:
-        """What is left of it."""
+        """Return the JSON without its long strings."""
         return bytes(self._kept)
 
     def _outside(self, chunk: bytes, at: int) -> int:

@@ -83,7 +83,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def raw_usage(self) -> bytes | None:
-        """The raw usage object; None if there is none."""
+        """The raw usage object, or None."""
         raw = bytes(self.usage)
         return None if raw in (b"", b"null") else raw
 

@@ -103,7 +103,7 @@ _event: Final = msgspec.json.Decoder(StreamEvent)
 
 
 def read_answer(raw: bytes) -> Answer:
-    """Raises ReadFault."""
+    """Parse an answer. Raises ReadFault."""
     try:
         return _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -111,7 +111,7 @@ def read_answer(raw: bytes) -> Answer:
 
 
 def read_event(raw: bytes) -> StreamEvent:
-    """Raises ReadFault."""
+    """Parse an event. Raises ReadFault."""
     try:
         return _event.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
