@@ -1,7 +1,7 @@
 """Compactions for models whose provider has none: the model is asked for a summary.
 
-    request    the conversation as texts, then a user message that asks for its summary
-    answer     one item of type compaction with the summary (`summary.py`)
+request    the conversation as texts, then a user message that asks for its summary
+answer     one item of type compaction with the summary (`summary.py`)
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Read the models that a provider lists for a key, recorded stage by stage.
 
-    address, connect   as in every call (gateway/channel_tests/staged_calls.py)
-    accept             the provider takes the key
-    list               it answers with a list of models
+address, connect   as in every call (gateway/channel_tests/staged_calls.py)
+accept             the provider takes the key
+list               it answers with a list of models
 """
 
 import json

@@ -59,7 +59,7 @@ class Marked(NamedTuple):
 
 AnySettlement = Settlement | LateSettlement | usage.Refusal
 
-# Only what this process counted; for others it is known no better than to whoever resolved the
+# Only progress that this process counted; its own is known better by the process that resolved the
 # hold.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
 

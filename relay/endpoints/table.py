@@ -526,7 +526,7 @@ def family_of(path: str) -> Family | None:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """Return what the path of a request says besides its body."""
+    """Return what the path of a request adds to its body."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
@@ -559,7 +559,7 @@ def _find_naming(path: str) -> Endpoint | None:
 
 
 def _name_in(path: str) -> str:
-    """What a path names."""
+    """Return the name in a path."""
     matches = (pattern.fullmatch(path) for pattern in _NAMING)
     return next((match[1] for match in matches if match is not None), "")
 
