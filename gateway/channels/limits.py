@@ -40,7 +40,7 @@ class LimitUse(NamedTuple):
 
 
 def limits_of(channel: Channel) -> list[LimitUse]:
-    """Those that the channel has; nothing is read where it has none."""
+    """Return the limits of the channel; without any, nothing is queried."""
     return [*_counts(channel), *_caps(channel)]
 
 
