@@ -150,7 +150,8 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
         if operator and not user.operator:
             user.operator = True
             user.save(update_fields=["operator"])
-            # Otherwise, whoever runs an organisation's identity provider could become an operator.
+            # Otherwise, the operator of an organisation's identity provider could sign in as an
+            # installation's operator.
             end_connections_by_domain(user)
             audit.record(actor, None, "user.operator", user, email=user.email)
             bump_epoch()

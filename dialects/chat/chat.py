@@ -144,7 +144,8 @@ class Reasoning(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """A refusal in words: openai and responses; elsewhere text."""
+    """A refusal in words. The dialects openai and responses have a place for it; in others it is
+    text."""
 
     text: str
 

@@ -94,7 +94,7 @@ class MidjourneyRequest:
         return len(self.prompt.encode(errors="replace"))
 
 
-# What is asked ------------------------------------------------------------------------------------
+# Reading a request ------------------------------------------------------------------------------
 
 
 def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:

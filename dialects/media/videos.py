@@ -190,7 +190,7 @@ def read_seconds(members: Members, name: str) -> int | None:
 
 
 def read_size(members: Members) -> str:
-    """Its size, `1280x720`. Raises RequestFault."""
+    """Return the size of a video, `1280x720`. Raises RequestFault."""
     size = members.text("size") or SIZE
     if not _SIZE.fullmatch(size):
         members.refuse_value("size", "must be a width and a height, such as 1280x720")

@@ -48,7 +48,7 @@ class MessageSplitter:
         self.malformed = False
         self._max = message_bytes_max
         self._pending = bytearray()
-        # Of the message that is arriving; 0 before its prelude is complete.
+        # The length of the arriving message; 0 before its prelude is complete.
         self._total = 0
 
     def feed(self, chunk: bytes) -> list[Message]:

@@ -210,7 +210,7 @@ class SpokenResponse(PassedAnswer):
         self.said_bytes_ms = _PCM_BYTES_MS
         # The pieces of text, each of at least one token, and their total length.
         self.pieces = self.text_bytes = 0
-        # Of sound, as bytes.
+        # The received sound, in bytes.
         self._sound_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:

@@ -203,7 +203,7 @@ AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balan
 USD; and the balances, in the unit that its provider reports, below which operators are notified and
 the channel rests."""
 AMOUNTS = tuple(f"{name}_nano" for name in AMOUNT_NAMES)
-"""The same by their stored names; None means none."""
+"""The same amounts by their stored names; None means none."""
 PLAIN = (*SETTINGS, *AMOUNTS)
 """The fields with a column of the same name."""
 PARTS = ("timeouts", "breaker", "overrides", "testing")

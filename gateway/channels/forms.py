@@ -427,7 +427,7 @@ class KeyForm(forms.Form):
 
 
 class CopyForm(forms.Form):
-    """What a copy is called."""
+    """The name of a copy."""
 
     name = forms.CharField(
         label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=INPUT)

@@ -1,4 +1,4 @@
-"""What is used of the limits of a channel, as the admission counts it."""
+"""The current use of a channel's limits, counted as admission counts it."""
 
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ _LABELS: Final = {
 
 
 class LimitUse(NamedTuple):
-    """One limit of a channel, and how much of it is used now; nano where it is one of `money`."""
+    """One limit of a channel, and its current use; in nano for a limit of `money`."""
 
     label: Any
     used: int

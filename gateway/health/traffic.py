@@ -172,7 +172,7 @@ _LABEL: Final = f"""
         ORDER BY route.model = name.model DESC, length(route.model) DESC, route.model LIMIT 1
     ), '{OTHER}')"""  # noqa: S608 - only constants are put in
 
-# Of the attempts of a bucket: the writing speed of answers, and the time to their start.
+# The writing speed of a bucket's answers, and the time to their start.
 _SPEED: Final = f"""
                coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
                coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),

@@ -87,7 +87,7 @@ _GEMINI: Final = ImageOptions(
     masks=False,
     count_max=1,
 )  # fmt: skip
-# Of 4.0, 4.5 and 5.0: the recommended 2K sizes.
+# The recommended 2K sizes of 4.0, 4.5 and 5.0.
 _SEEDREAM: Final = ImageOptions(
     sizes=(
         "2048x2048", "2304x1728", "1728x2304", "2848x1600", "1600x2848", "2496x1664", "1664x2496",

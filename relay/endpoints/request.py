@@ -127,7 +127,7 @@ class RequestHeaders(msgspec.Struct):
     app_title: str = ""
     app_address: str = ""
     session_cap_nano: int | None = None
-    # Those that name a session.
+    # The headers that name a session.
     session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
 

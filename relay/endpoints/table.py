@@ -443,7 +443,7 @@ _NAMING: Final = {
 }
 # The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
-# The same for the task services, in the form of their clients.
+# Likewise the paths of the task services, which answer in the form of their clients.
 _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
 )

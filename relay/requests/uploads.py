@@ -44,7 +44,7 @@ class UploadedFile:
         self.media_type = "application/octet-stream"
         self.size = 0
         self._folder = folder
-        # Its form closes it.
+        # Closed together with its form.
         self._file: BytesIO | FileIO = BytesIO()
 
     def write(self, piece: bytes) -> None:

@@ -270,8 +270,8 @@ def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
 
 
 def _close(month: dt.date) -> None:
-    """Make the month accept no more rows. Transactions that were writing to it have ended
-    afterwards."""
+    """Make the month accept no more rows. Return after the transactions that were writing to it
+    have ended."""
 
     def close(cursor: CursorWrapper) -> None:
         for table in PARTITIONED:

@@ -318,7 +318,7 @@ class CorrectionOut(Schema):
 
 
 class PayersOut(Schema):
-    """Who paid. Exact decimals in USD whose sum is the charge."""
+    """Who paid the charge. Exact decimals in USD whose sum is the charge."""
 
     included: str = Field(description="By the usage that the subscription plan includes.")
     promo: str = Field(description="By promotional credit.")

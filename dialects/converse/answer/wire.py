@@ -13,14 +13,15 @@ class ReasoningText(msgspec.Struct):
 
 
 class Reasoning(msgspec.Struct, rename="camel"):
-    """Of a block (`reasoningText`), or a delta (`text`)."""
+    """The reasoning in a block (`reasoningText`) or a delta (`text`)."""
 
     reasoning_text: ReasoningText | None = None
     text: str | None = None
 
 
 class ToolUse(msgspec.Struct, rename="camel"):
-    """Of a block (`input` is an object), a start, or a delta (`input` is a text)."""
+    """A tool call in a block (`input` is an object), in a start, or in a delta (`input` is a
+    text)."""
 
     tool_use_id: str | None = None
     name: str | None = None

@@ -61,7 +61,7 @@ class Interaction(msgspec.Struct, gc=False):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What a step.delta adds."""
+    """The addition of a step.delta."""
 
     type: str = ""
     text: str | None = None
