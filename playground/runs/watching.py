@@ -126,8 +126,8 @@ def _release(run_id: UUID, until: dt.datetime | None) -> None:
 
 
 def _unwatched_in_ms(run_id: UUID) -> float | None:
-    """Return in how many milliseconds the run will have been unwatched for its limit. None once it
-    has ended or is being stopped."""
+    """Return the milliseconds until the run reaches its limit without a viewer. None once it has
+    ended or is being stopped."""
     with connection.cursor() as cursor:
         cursor.execute(_UNWATCHED_IN, [run_id])
         row = cursor.fetchone()

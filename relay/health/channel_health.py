@@ -89,9 +89,8 @@ class HealthProbe:
         self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
-        """Reserve a probe that only one request may make at a time; of a half-open breaker, for a
-        limited time.
-        """
+        """Reserve a probe, so that no other request makes one meanwhile. If the breaker is
+        half-open, the reservation ends after `seconds`."""
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
         self._breakers = [breaker for breaker in breakers if not breaker.closed]

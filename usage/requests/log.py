@@ -316,8 +316,8 @@ def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -
 
 
 def near_attempts(parameters: Mapping[str, Any]) -> str:
-    """Return a condition on attempts `a` that matches the one on their requests: the ids of a
-    request's attempts differ by at most the slack."""
+    """Return a condition that finds the attempts `a` of the requests that the same parameters
+    select. The ids of a request's attempts differ by at most the slack."""
     edges = {"start_at_id": ">=", "end_at_id": "<"}
     return " ".join(
         f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters

@@ -424,7 +424,7 @@ class _ItemWriter:
         return written + self.event("response.custom_tool_call_input.done", body)
 
     def write_image(self, event: neutral.ImageOutput) -> bytes:
-        """Write a whole picture; one with only an address keeps it, with an empty result."""
+        """Write a whole picture. If it has only a URL, the item has that, and an empty result."""
         pending: JsonObject = {"status": "in_progress", "result": None}
         written = self._open("image_generation_call", "ig_", pending)
         whole = write_image_item(self._item["id"], event.data, event.media_type)
