@@ -8,9 +8,8 @@ class AccountsConfig(AppConfig):
 
 
 class SessionsConfig(UserSessionsConfig):  # type: ignore[misc]
-    """allauth's rows of sessions, which `accounts.sessions.sessions` writes by itself: allauth's
-    own signals
-    would write the keys that open them."""
+    """Keeps allauth's session rows, which `accounts.sessions.sessions` writes itself. allauth's own
+    signals would store the session keys."""
 
     def ready(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The forms of the pages; those of signing in are allauth's with our look."""
+"""The forms of the pages. Those of signing in are allauth's, with our look."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable
@@ -40,8 +40,7 @@ from lib.ids import id_text
 from lib.numbers.whole_numbers import WholeNumberField
 from lib.picker import PickSelectMultiple, split_words
 
-# The message for a value that the field cannot take. The rules have the same message for files and
-# the API.
+# The message for a value of the wrong type. The rules use the same message for files and the API.
 _NO_SUCH = {
     "networks": gettext_lazy(
         "%(word)s is not a valid network. Write it as 10.0.0.0/8 or as a single address."
@@ -102,7 +101,7 @@ def _data_regions() -> forms.CharField:
 
 
 class CountsForm(forms.Form):
-    """Limits per minute and on concurrency. An empty field means no limit."""
+    """Limits per minute and on concurrent requests. An empty field means no limit."""
 
     rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("Over any 60 seconds."))
     tpm = _count(
@@ -213,11 +212,13 @@ class KeyPlaceForm(forms.Form):
             del self.fields[name]
 
     def person(self) -> User | None:
-        """The colleague whom the key is for; None for the actor's own and a service account's."""
+        """Return the colleague who will hold the key, or None if the actor or a service account
+        will."""
         return self._people.get(self.cleaned_data.get("holder", ""))
 
     def place(self) -> tuple[Team | None, ServiceAccount | None, Project | None]:
-        """The team, None for the actor's first one; the service account, the project."""
+        """Return the team (None means the actor's first one), the service account and the
+        project."""
         account = self._accounts.get(self.cleaned_data.get("holder", ""))
         project = self._projects.get(self.cleaned_data.get("project", ""))
         team = self._teams.get(self.cleaned_data.get("team", ""))
@@ -320,19 +321,19 @@ class _Ours:
 
 
 class LoginForm(_Ours, allauth.LoginForm):  # type: ignore[misc]
-    """Signing in by address and password."""
+    """Signs in by address and password."""
 
 
 class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
-    """A new person."""
+    """Creates an account."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = gettext("At least 10 characters.")
 
     def clean_email(self) -> str:
-        # Check this before looking anybody up, so that known and unknown addresses of a domain get
-        # the same answer.
+        # Check this before any look-up, so that known and unknown addresses of a domain get the
+        # same answer.
         if not sign_up.accepts(context.request, self.cleaned_data["email"]):
             raise forms.ValidationError(
                 gettext(
@@ -344,14 +345,14 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:
-            # Take as long as creating an account does. Nearly all of that time is the hash.
+            # Take as long as creating an account would. Nearly all of that time is the hash.
             make_password(self.cleaned_data["password1"])
         saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
         return saved
 
 
 class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
-    """Asking for a link that sets a new password."""
+    """Requests a link that sets a new password."""
 
     def save(self, request: HttpRequest, **kwargs: Any) -> Any:
         try_counts.count(limits_of_letters(self.cleaned_data["email"]))
@@ -359,7 +360,7 @@ class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
 
 
 class ResetPasswordKeyForm(_Ours, allauth.ResetPasswordKeyForm):  # type: ignore[misc]
-    """The new password, by such a link."""
+    """Sets the new password after such a link."""
 
     labels: ClassVar[dict[str, Promise]] = _NEW_PASSWORD
 
@@ -382,7 +383,7 @@ class ReauthenticateForm(_Ours, allauth.ReauthenticateForm):  # type: ignore[mis
 
 
 class NameForm(forms.Form):
-    """The name of something."""
+    """A form with one name."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
@@ -398,7 +399,7 @@ class TeamForm(NameForm):
 
 
 class ProjectForm(NameForm):
-    """A project; `teams` are those that it can be in, by slug."""
+    """A project. `teams` are the slugs of the teams that it can be in."""
 
     team = forms.ChoiceField(label=gettext_lazy("Team"))
 
@@ -488,7 +489,7 @@ class NewOrganisationForm(forms.Form):
 
 
 class NewMemberForm(forms.Form):
-    """Whom an operator adds to an organisation without an invitation."""
+    """A person whom an operator adds to an organisation without an invitation."""
 
     email = forms.EmailField(
         label=gettext_lazy("Email"),
@@ -503,7 +504,7 @@ class NewMemberForm(forms.Form):
 
 
 class SuspensionForm(forms.Form):
-    """Why an organisation is suspended."""
+    """The reason for suspending an organisation."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -532,7 +533,7 @@ class RoleChoiceForm(forms.Form):
         cast(forms.ChoiceField, self.fields["role"]).choices = [*built_in, *custom]
 
     def chosen_role(self) -> tuple[Role, CustomRole | None]:
-        """Return the chosen role as it is stored."""
+        """Return the chosen role as stored."""
         custom = self._custom.get(self.cleaned_data["role"])
         return (Role.CUSTOM, custom) if custom else (Role(self.cleaned_data["role"]), None)
 

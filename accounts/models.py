@@ -1,4 +1,4 @@
-"""Who: people, organisations, teams, keys, and what was done by whom."""
+"""People, organisations, teams, keys, and the audit trail of who did what."""
 
 from typing import ClassVar
 
@@ -167,7 +167,7 @@ class Team(Limited):
 
 
 class Project(models.Model):
-    """A piece of work of a team; its slug is the label `project` of the requests of its keys."""
+    """A project of a team. Requests with its keys have its slug as their label `project`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="projects")
@@ -196,7 +196,7 @@ class Role(models.TextChoices):
 
 
 class CustomRole(models.Model):
-    """A role that an organisation has made: a chosen set of permissions (`rules/roles.py`)."""
+    """A custom role of an organisation: a set of permissions (`accounts/roles/rules.py`)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="custom_roles")
@@ -231,9 +231,8 @@ class HasRole(models.Model):
 
 class Membership(HasRole, Limited):
     """A person's membership in an organisation: the role, and all teams (`all_teams`, including
-    future ones) or only `teams`. `leads` are the teams, by id, that the person leads besides, each
-    of them one that the person is in. `limit_id` identifies its limits: a person is limited in each
-    organisation separately."""
+    future ones) or only `teams`. `leads` are the ids of those of these teams that the person leads.
+    `limit_id` identifies its limits: a person is limited in each organisation separately."""
 
     limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
@@ -259,8 +258,8 @@ class Membership(HasRole, Limited):
 
 
 class Invitation(HasRole):
-    """An offer to join an organisation, by e-mail or, without an address, by whoever has its link;
-    it is accepted once. Only a digest of the link's text is stored."""
+    """An offer to join an organisation, by email or, without an address, for anybody who has its
+    link. It is accepted once. Only a digest of the link's text is stored."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="invitations")
@@ -294,7 +293,7 @@ class Invitation(HasRole):
 
 
 class ServiceAccount(HasRole):
-    """A program that belongs to a team and to no person: its keys stay when people go."""
+    """A program that belongs to a team and to no person, so its keys stay when people leave."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="service_accounts")
@@ -397,8 +396,8 @@ class Key(Limited):
 
 
 class FormerSecret(models.Model):
-    """A text that a key had before it was rotated: it opens the key until `until`, and never is a
-    key's again after it."""
+    """A text that a key had before a rotation. It works until `until`, and can never be a key's
+    text again."""
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     key = models.ForeignKey(Key, models.PROTECT, related_name="former_secrets")
@@ -410,9 +409,8 @@ class FormerSecret(models.Model):
 
 
 class SecretUse(models.Model):
-    """When, from where and with what a secret of a key was last used
-    (`accounts/keys/last_uses.py`). No
-    address: it was used on a page."""
+    """The last use of a secret of a key: when, from where and with what
+    (`accounts/keys/last_uses.py`). Without an address, it was used on a page."""
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="+")
@@ -426,7 +424,7 @@ class SecretUse(models.Model):
 
 
 class SignInLink(models.Model):
-    """A link that signs one person in, once."""
+    """A one-time link that signs one person in."""
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     user = models.ForeignKey(User, models.CASCADE)
@@ -438,7 +436,7 @@ class SignInLink(models.Model):
 
 
 class SetUpLink(models.Model):
-    """A link by which somebody becomes the first operator, once."""
+    """A one-time link that creates the first operator."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     digest = models.BinaryField(max_length=32, unique=True)

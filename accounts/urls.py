@@ -140,7 +140,7 @@ urlpatterns = [
         public(allauth.password_reset_from_key_done),
         name="account_reset_password_from_key_done",
     ),
-    # After the two above: a person's id in base 36, a hyphen, and the text of the reset.
+    # Keep this after the two above. It is a person's id in base 36, a hyphen, and the reset's text.
     re_path(
         r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)$",
         public(throttle_view("reset")(ResetPasswordView.as_view())),

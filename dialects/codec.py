@@ -234,14 +234,14 @@ class Codec(UpstreamCodec, Generic[F]):
         return NO_QUIRKS
 
     def fit_headers(self, facts: F, quirks: Quirks, headers: Mapping[str, str]) -> Quirks:
-        """Return the quirks with what the upstream takes in its body and not in these headers of
-        the client, which have lower-case names."""
+        """Return the quirks, with the headers that the upstream takes as members of its body.
+        Header names are in lower case."""
         return quirks
 
     def forwarded_headers(
         self, headers: tuple[tuple[str, str], ...]
     ) -> tuple[tuple[str, str], ...]:
-        """Return these headers of the client as the upstream takes them."""
+        """Return the client's headers in the form that the upstream takes."""
         return headers
 
     def calls_without_reasoning(self, facts: F) -> list[str]:

@@ -45,7 +45,7 @@ CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
         "interactions": InteractionsCodec(),
     }
 )
-# Those that requests can be translated to.
+# The dialects that requests can be translated to.
 UPSTREAM_CODECS: Final[Mapping[Dialect, UpstreamCodec]] = MappingProxyType(
     {**CODECS, "converse": ConverseCodec()}
 )

@@ -28,12 +28,12 @@ from lib.ids import parse_id, parse_number
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
-    """Every channel that is not archived, in the order in which they are asked."""
+    """Return every channel that is not archived, in the order in which requests try them."""
     return every_channel(actor).filter(archived_at=None)
 
 
 def every_channel(actor: Actor) -> QuerySet[Channel]:
-    """Every channel, archived ones too, in the same order."""
+    """Return every channel, archived ones too, in the same order."""
     require(actor, "channels.read")
     return Channel.objects.prefetch_related("routes", "keys").order_by("priority", "name")
 
@@ -44,8 +44,8 @@ def access_channel(actor: Actor, id: str) -> Channel:
 
 
 def access_channels(actor: Actor, ids: Sequence[str]) -> list[Channel]:
-    """Return the channels with these ids as text, none of them archived, in the order in which they
-    are asked. Raises Http404 if one is missing."""
+    """Return the channels with these ids as text, in the order in which requests try them. Raises
+    Http404 if one is missing or archived."""
     wanted = {parse_id(id) for id in ids}
     rows = visible_channels(actor).filter(id__in=[id for id in wanted if id is not None])
     if len(rows) < len(wanted):
@@ -60,24 +60,24 @@ def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
 
 
 def visible_rules(actor: Actor) -> QuerySet[ModelRule]:
-    """What operators rule for models, by name."""
+    """Return the operators' rules for models, by name."""
     require(actor, "channels.read")
     return ModelRule.objects.order_by("model")
 
 
 def access_rule(actor: Actor, id: str | int) -> ModelRule:
-    """Return one of the rules. Raises Http404."""
+    """Return a model rule. Raises Http404."""
     return get_by_id(visible_rules(actor), parse_number(id) if isinstance(id, str) else id)
 
 
 def visible_shadow_answers(actor: Actor) -> QuerySet[ShadowAnswer]:
-    """What went to shadows too, newest first."""
+    """Return the requests that also went to shadows, newest first."""
     require(actor, "channels.read")
     return ShadowAnswer.objects.order_by("-id")
 
 
 def visible_aliases(actor: Actor) -> QuerySet[ModelAlias]:
-    """The names that stand for others, by name."""
+    """Return the aliases, by name."""
     require(actor, "channels.read")
     return ModelAlias.objects.order_by("name")
 
@@ -88,7 +88,7 @@ def access_alias(actor: Actor, id: str | int) -> ModelAlias:
 
 
 def visible_models(actor: Actor) -> list[PublicModel]:
-    """Every name that a client can ask for, by name; then the patterns."""
+    """Return every name that a client can request, by name; then the patterns."""
     require(actor, "channels.read")
     return public_models()
 
@@ -103,13 +103,13 @@ def access_model(actor: Actor, name: str) -> PublicModel:
 
 
 def visible_model_proposals(actor: Actor) -> QuerySet[ModelProposal]:
-    """The facts of models that lists and probes propose and nobody has decided on."""
+    """Return the undecided proposals of model facts from lists and probes."""
     require(actor, "channels.read")
     return open_proposals()
 
 
 def visible_updates(actor: Actor) -> QuerySet[CatalogueUpdate]:
-    """The lists of models that were looked at, newest first."""
+    """Return the lists of models that were compared, newest first."""
     require(actor, "prices.write")
     return CatalogueUpdate.objects.select_related("made_by").order_by("-id")
 
@@ -126,7 +126,7 @@ def access_ignore_rule(actor: Actor, id: str | int) -> CatalogueIgnoreRule:
 
 
 def visible_test_runs(actor: Actor) -> QuerySet[ChannelTestRun]:
-    """The tests of all channels, newest first."""
+    """Return the tests of all channels, newest first."""
     require(actor, "channels.read")
     return ChannelTestRun.objects.select_related("made_by").order_by("-id")
 
@@ -148,14 +148,14 @@ def access_proposal(actor: Actor, id: str) -> PriceProposal:
 
 
 def visible_proposals(actor: Actor) -> QuerySet[PriceProposal]:
-    """The proposals, decided or not, newest first."""
+    """Return the proposals, decided or not, newest first."""
     require(actor, "prices.write")
     rows = PriceProposal.objects.select_related("made_by", "first_by", "decided_by")
     return rows.order_by("-id")
 
 
 def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
-    """The versions of every price."""
+    """Return the versions of every price."""
     require(actor, "prices.write")
     return PriceVersion.objects.select_related("price")
 
@@ -171,7 +171,7 @@ def access_preview(actor: Actor, id: str) -> PricePreview:
 
 
 def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
-    """The previews, newest first."""
+    """Return the previews, newest first."""
     require(actor, "prices.write")
     return PricePreview.objects.select_related("made_by").order_by("-id")
 
@@ -182,13 +182,13 @@ def access_plan(actor: Actor, id: str | int) -> Plan:
 
 
 def visible_plans(actor: Actor) -> QuerySet[Plan]:
-    """The plans, by name."""
+    """Return the plans, by name."""
     require(actor, "prices.write")
     return Plan.objects.order_by("name")
 
 
 def visible_announcements(actor: Actor) -> QuerySet[Announcement]:
-    """Every announcement, the latest first."""
+    """Return every announcement, the latest first."""
     require(actor, "channels.read")
     return Announcement.objects.select_related("made_by")
 

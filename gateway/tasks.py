@@ -1,4 +1,4 @@
-"""Periodic work of the gateway; each task may run twice, late, or in several processes at once."""
+"""Periodic jobs of the gateway. Each may run twice, late, or in several processes at once."""
 
 from celery import shared_task
 from django.db import connection
@@ -29,8 +29,8 @@ def drop_expired_state() -> int:
 
 
 def drop_expired() -> int:
-    """Delete kept content whose time is over (docs/promises.md, "Protocol state"); how many rows.
-    Safe to run from several processes at once."""
+    """Delete kept content after its retention (docs/promises.md, "Protocol state"). Return how many
+    rows. Several processes may run this concurrently."""
     dropped = 0
     with connection.cursor() as cursor:
         for model in (KeptState, IdempotentAnswer, AnswerPiece):

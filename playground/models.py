@@ -1,7 +1,7 @@
 """Chats of the playground: a tree of messages, and the runs that write the answers.
 
-A run is one Send. It lives in the server: its events are rows, numbered from 1, and every page
-reads them from the number that it has seen last.
+A run is one column of one Send. It runs on the server: its events are rows, numbered from 1. Each
+page reads them from the last number that it has seen.
 """
 
 from typing import cast
@@ -26,11 +26,12 @@ class Conversation(models.Model):
     """A person's chat.
 
     `title_request_id` is the request that generated its name. `model` and `settings` are those used
-    last (see `rules.settings`). `leaf` is the last message of the current branch, None for the
+    last (see `panel.settings`). `leaf` is the last message of the current branch, None for the
     newest. `columns` are the models of a comparison ([{"model", "settings"}]), [] for a plain chat.
     Deleted chats are removed after a while. `key` pays for it, None for the playground's own;
     `project` is its label. A temporary chat has `ends_at`, after which it is removed, and `visit`,
-    the page that was rendered last, so that a reloaded page that is then left counts once.
+    the last rendering of its page: if the page is reloaded and then left, only the last visit
+    counts.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -78,7 +79,7 @@ class MessageRole(models.TextChoices):
 
 
 class RunState(models.TextChoices):
-    """`refused`: before any model had seen the prompt, and so free of charge."""
+    """`refused` means before any model saw the prompt, and so free of charge."""
 
     RUNNING = "running"
     DONE = "done"
@@ -92,7 +93,7 @@ class Message(models.Model):
     """A message. Siblings under the same parent are versions of each other.
 
     An answer in progress has no content yet; its text is in its run's events. `parts` is the
-    content that is not text (see `rules.parts`). `column` is that of a comparison. `edited` marks
+    content that is not text (see `turns.request`). `column` is that of a comparison. `edited` marks
     an answer that a person wrote.
     """
 
@@ -128,10 +129,10 @@ class Run(models.Model):
 
     `token` is that of the form, so that a double submit creates one run. `settings` are those of
     the request; `batch` is shared by the columns of a Send. The run is stopped after `unwatched_ms`
-    without a viewer, None for never. `watched_until` is the time until which it is surely viewed
-    (see `watching`); `left` marks a run stopped for lack of viewers. After the end `outcome` holds:
-    status, kind, message, finish_reason, meters, charge_nano, basis, hold_nano, ttft_ms, total_ms,
-    and thought_ms.
+    without a viewer, None for never. `watched_until` is the time until which it certainly has a
+    viewer (see `runs/watching.py`); `left` marks a run that was stopped for lack of viewers. After
+    the end `outcome` holds: status, kind, message, finish_reason, meters, charge_nano, basis,
+    hold_nano, ttft_ms, total_ms, and thought_ms.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -181,8 +182,8 @@ class Run(models.Model):
 
 
 class RunEvent(models.Model):
-    """One frame of a run: the next piece of the page and its text. `wire` is the received data.
-    Kept for 15 minutes after the run's end; the message then has everything."""
+    """One frame of a run: the next piece of the page and its text. `wire` is the received data. It
+    is kept for 15 minutes after the run's end; then the message has the whole content."""
 
     pk = models.CompositePrimaryKey("run_id", "seq")
     run = models.ForeignKey(Run, models.CASCADE, related_name="events", db_index=False)
@@ -241,7 +242,7 @@ class MediaKind(models.TextChoices):
 
     @property
     def in_rules(self) -> KindName:
-        """Return the kind's name in the rules."""
+        """The name of the kind in `media/rules.py`."""
         return cast(KindName, self.value)
 
 
@@ -251,7 +252,7 @@ class MediaRun(models.Model):
 
     `token` is that of the form, so that a double submit creates one run; the columns of a
     comparison share a `batch`. `settings` are the values of the form's fields, `body` is the
-    request without its files (both by `rules.media_request`). `text` and `facts` are those of a
+    request without its files (both from `media/rules.py`). `text` and `facts` are those of a
     transcript. `task` is the public id of a media task (a video, a song, a Midjourney image), which
     continues after its run has ended. `outcome` is like that of a Run.
     """
@@ -335,7 +336,7 @@ class RealtimeTicket(models.Model):
 
 
 class Preset(models.Model):
-    """Settings under a name, a person's own or shared with the organisation."""
+    """Named settings, a person's own or shared with the organisation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -357,8 +358,8 @@ class Preset(models.Model):
 
 
 class Prompt(models.Model):
-    """A saved prompt with its versions. `production` is the default version for callers, None for
-    the last."""
+    """A saved prompt with its versions. `production` is the version that callers get by default,
+    None for the last."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
@@ -380,7 +381,8 @@ class Prompt(models.Model):
 
 
 class PromptVersion(models.Model):
-    """One immutable version of a prompt, numbered from 1 (see `rules.settings` for the body)."""
+    """One immutable version of a prompt, numbered from 1 (`panel/settings.py` describes the
+    body)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
@@ -402,7 +404,7 @@ class PromptVersion(models.Model):
 
 
 class ShareLink(models.Model):
-    """A snapshot of one branch for whoever has the link. `digest` is that of its secret text.
+    """A snapshot of one branch for anybody who has the link. `digest` is that of its secret text.
     `snapshot` contains only visible content. It ends at `expires_at` or `revoked_at`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -444,7 +446,7 @@ class Vote(models.Model):
 
 
 class Leaving(models.TextChoices):
-    """What happens to an answer that nobody watches."""
+    """What happens to an answer that nobody is watching."""
 
     KEEP = "keep"
     STOP = "stop"
@@ -454,9 +456,9 @@ class Preference(models.Model):
     """A person's settings for the playground; without a choice there is no row.
 
     `title_model` names new chats, "*" for the cheapest; with "" they keep their first words. `keys`
-    are changed shortcuts (see `rules.shortcuts`); without `letter_keys` only those with Alt, Ctrl
-    or Esc work. Without `enter_sends`, Ctrl and Enter send. `default_model` is the model of new
-    chats, "" for the last used one; `favourite_models` are first in the list of models.
+    are changed shortcuts (see `preferences/shortcuts.py`); without `letter_keys` only those with
+    Alt, Ctrl or Esc work. Without `enter_sends`, Ctrl and Enter send. `default_model` is the model
+    of new chats, "" for the last used one; `favourite_models` are first in the list of models.
     """
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
@@ -506,7 +508,7 @@ class LeavingRule(models.Model):
 
 
 class PayerRule(models.TextChoices):
-    """Which keys may pay for what people of a role ask in the playground."""
+    """Which keys may pay for the playground requests of people with a role."""
 
     ANY = "any"
     PEOPLE = "people"

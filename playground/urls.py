@@ -102,7 +102,7 @@ urlpatterns = [
     path(f"{_ROOT}/shares/<str:id>/revoke", share_views.share_revoke, name="share_revoke"),
     path("pg/chat/completions", session_api_views.pg_chat, name="pg_chat"),
     path("s/<str:token>", share_views.show_shared_chat, name="shared"),
-    # Comparing
+    # Comparisons
     path(f"{_ROOT}/compare", compare_views.compare_new, name="compare"),
     path(f"{_ROOT}/c/<str:id>/_f/diff", compare_views.diff, name="diff"),
     path(f"{_ROOT}/votes", vote_views.votes, name="votes"),

@@ -1,1 +1,1 @@
-"""The API reference as data: what each operation takes and answers, in words for people."""
+"""The API reference as data: the input and output of each operation, described for people."""

@@ -1,4 +1,4 @@
-"""What anybody may read: the API reference; where the operator shows them, models and prices."""
+"""Public pages: the API reference, and models and prices where the operator shows them."""
 
 import json
 from typing import Any
@@ -113,9 +113,9 @@ def _docs_context(language: Language, current: str) -> dict[str, Any]:
 
 
 def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, str, str]:
-    """A page's example and its answer, with models that can be asked here in the place of its own,
-    and the model that is named although nobody serves it, if it is one; a stranger who may not see
-    the models is told nothing of them."""
+    """Return a page's example and its answer, with available models in place of the example's own,
+    and the model that is named although nobody serves it, or "". Visitors who may not see the
+    models are told nothing about them."""
     path, body, answer, unserved = page.path, page.example, page.answer, ""
     if body is not None and (actor is not None or installation_settings().public_models):
         models = models_for(actor)
@@ -134,7 +134,7 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
 
 
 def _paths(page: ReferencePage) -> list[dict[str, str]]:
-    """Every address of a page's operations with its methods, as the relay reads them."""
+    """Return every path of a page's operations with its methods, as in the relay's table."""
     rows = listed_rows()
     matches = [
         {"path": path, "methods": ", ".join(row.methods)}

@@ -28,7 +28,7 @@ from relay.upstream.upstream import Upstreams
 
 log = logging.getLogger(__name__)
 
-# A WebSocket to an endpoint that only serves HTTP. By this status clients fall back to HTTP.
+# A WebSocket to an endpoint that only serves HTTP. With this status, clients fall back to HTTP.
 _OVER_HTTP_ONLY: Final = ErrorAnswer(
     "method_not_allowed", 426, "API request failed: no WebSocket is served here; send it with POST"
 )
@@ -53,7 +53,7 @@ class Relay:
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
 
     def is_draining(self) -> bool:
-        """Whether the process is shutting down."""
+        """Return whether the process is shutting down."""
         return self._life is not None and self._life.readiness.draining
 
     def linger_s(self) -> float:
@@ -112,7 +112,7 @@ class Relay:
             await self._guard(Request(life, endpoint, sink, scope, receive))
 
     async def _guard(self, request: Request) -> None:
-        """Answer, whatever is raised meanwhile."""
+        """Answer the request, and turn every exception into an answer."""
         sink, open_requests = request.sink, request.life.open_requests
         open_requests.enter()
         try:

@@ -184,7 +184,7 @@ class Lifespan:
         running = asyncio.ensure_future(self._connections.look_ups.run([statement]))
         return (await asyncio.shield(running))[0]
 
-    # ---- while it lives
+    # ---- periodic work
 
     async def _live(self) -> None:
         """Renew this process's lease, so that others do not resolve its holds, and alert the
@@ -288,7 +288,7 @@ class Lifespan:
 
 
 class _Connections:
-    """The connections of one process. Each serves what must not wait for the others."""
+    """The connections of one process, separated by work that must not wait for other work."""
 
     def __init__(self, config: RelayConfig) -> None:
         self.look_ups = PipelinedConnection(config.dsn, config.database_wait_s)

@@ -25,7 +25,7 @@ Row = TypeVar("Row", bound=Model)
 MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
     {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read", "prompts.read"}
 )
-"""What a key that calls models may read of itself."""
+"""What a key that calls models may read about itself."""
 
 _WHILE_SUSPENDED: frozenset[roles.Action] = frozenset(
     {
@@ -46,7 +46,7 @@ ROLE_NAMES = {
 
 
 class AccessDenied(PermissionDenied):
-    """The actor's role does not reach so far; the text names the role that does."""
+    """The actor's role does not allow the action; the text names the roles that do."""
 
 
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
@@ -71,19 +71,19 @@ def reaches_team(actor: Actor, action: roles.Action, team_id: uuid.UUID) -> bool
 
 
 def sees_own_besides(actor: Actor, action: roles.Action) -> bool:
-    """Return whether the actor, who may do `action` in some teams as their lead, may by the role do
-    it for what is their own in any team."""
+    """Return whether the actor, who may do `action` in some teams as their lead, may also do it for
+    its own objects in any team, by its role."""
     return actor.authority.scope_by_role(action) == "own"
 
 
 def _is_open(organisation: Organisation, action: roles.Action) -> bool:
-    """Return whether members may do it now: a suspended organisation is read, and pays what it
-    owes."""
+    """Return whether members may do the action now. A suspended organisation can only be read and
+    pay its debts."""
     return organisation.suspended_at is None or action in _WHILE_SUSPENDED
 
 
 def require(actor: Actor, action: roles.Action) -> None:
-    """Raise AccessDenied, naming the role that is needed, unless the actor may do `action`."""
+    """Raise AccessDenied unless the actor may do `action`. Its text names the roles that may."""
     if scope_of(actor, action) is not None:
         return
     if actor.model_key:
@@ -92,7 +92,7 @@ def require(actor: Actor, action: roles.Action) -> None:
         )
     if actor.organisation is not None and not _is_open(actor.organisation, action):
         raise AccessDenied(suspension_text(actor.organisation))
-    # An owner grants every role but the installation's.
+    # An owner grants every role except the installation's.
     granted = [role for role in roles.roles_with(action) if role != "operator"]
     raise AccessDenied(
         gettext("You need the %(role)s role for this. An owner of the organisation can grant it.")
@@ -151,7 +151,7 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
 
 
 def living_keys(actor: Actor) -> QuerySet[Key]:
-    """The keys that the actor may list and that open something now, newest first."""
+    """Return the keys that the actor may list and that work now, newest first."""
     keys = visible_keys(actor).filter(revoked_at=None, disabled=False)
     return keys.exclude(expires_at__lte=clock.now())
 
@@ -177,7 +177,7 @@ def any_key(actor: Actor, id: str) -> Key:
 
 
 def any_keys(actor: Actor) -> QuerySet[Key]:
-    """The keys of the installation, for operators, newest first."""
+    """Return all keys of the installation, for operators, newest first."""
     require(actor, "organisations.read")
     return Key.objects.order_by("-id")
 
@@ -206,7 +206,7 @@ def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
 
 
 def visible_teams(actor: Actor) -> QuerySet[Team]:
-    """The teams of the organisation that are the actor's, archived ones too, oldest first."""
+    """Return the actor's teams in the organisation, archived ones too, oldest first."""
     teams = Team.objects.filter(organisation=actor.organisation).order_by("created_at", "id")
     if actor.key and actor.key.kind != KeyKind.MANAGEMENT:
         return teams.filter(id=actor.key.team_id)
@@ -250,7 +250,7 @@ def team_to_staff(actor: Actor, slug: str) -> Team:
 
 
 def keyed_teams(actor: Actor) -> QuerySet[Team]:
-    """The active teams whose keys and service accounts the actor manages, oldest first."""
+    """Return the active teams whose keys and service accounts the actor manages, oldest first."""
     require(actor, "keys.write")
     teams = visible_teams(actor).filter(archived_at=None)
     if scope_of(actor, "keys.write") == "teams":
@@ -259,7 +259,8 @@ def keyed_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def keyed_team(actor: Actor, slug: str) -> Team:
-    """Return one of those teams. Raises Http404, or AccessDenied if the actor may only see it."""
+    """Return an active team whose keys the actor manages. Raises Http404, or AccessDenied if the
+    actor may only see it."""
     require(actor, "keys.write")
     team = access_team(actor, slug)
     _check_reach(actor, "keys.write", team)
@@ -267,7 +268,7 @@ def keyed_team(actor: Actor, slug: str) -> Team:
 
 
 def visible_projects(actor: Actor) -> QuerySet[Project]:
-    """The projects of the actor's teams, archived ones too, by name."""
+    """Return the projects of the actor's teams, archived ones too, by name."""
     require(actor, "teams.read")
     projects = Project.objects.filter(team__in=visible_teams(actor))
     return projects.select_related("team", "organisation").order_by("name", "id")
@@ -285,7 +286,7 @@ def writable_project(actor: Actor, slug: str) -> Project:
 
 
 def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
-    """The service accounts of the actor's teams, by name; a developer sees none."""
+    """Return the service accounts of the actor's teams, by name; a developer sees none."""
     require(actor, "keys.read")
     accounts = ServiceAccount.objects.filter(team__in=visible_teams(actor))
     scope = scope_of(actor, "keys.read")
@@ -316,7 +317,7 @@ def _check_reach(actor: Actor, action: roles.Action, team: Team) -> None:
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:
-    """Every organisation of the installation, for operators, by name."""
+    """Return every organisation of the installation, for operators, by name."""
     require(actor, "organisations.read")
     return Organisation.objects.order_by("name", "id")
 
@@ -327,7 +328,7 @@ def access_organisation(actor: Actor, slug: str) -> Organisation:
 
 
 def all_people(actor: Actor) -> QuerySet[User]:
-    """Every person of the installation, for operators, by address."""
+    """Return every person of the installation, for operators, by address."""
     require(actor, "organisations.read")
     return User.objects.order_by("email", "id")
 

@@ -1,4 +1,5 @@
-"""The guard of the pages of one's own account (W60): ready-made views in the product's shell."""
+"""The guard of the pages of a person's own account (W60), and ready-made views in Weir's page
+frame."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,11 +14,11 @@ from lib.database import tenancy
 
 
 def account_page(view: View) -> View:
-    """Guard a view of one's own account, which is called as ``view(request, **rest)``."""
+    """Guard a view of the person's own account. The view is called as ``view(request, **rest)``."""
 
     @wraps(view)
     def guarded_view(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        # The navigation is that of the organisation seen last. The page's content belongs to the
+        # The navigation is that of the organisation last visited. The page's content belongs to the
         # person, not to an organisation.
         visitor(request)
         tenancy.enter(None)
@@ -27,7 +28,8 @@ def account_page(view: View) -> View:
 
 
 def dangerous_page(action: Promise, *place: Promise) -> Callable[[View], View]:
-    """Guard a page like `account_page`, and require a recent sign-in for that purpose."""
+    """Guard a page like `account_page`, and require a recent sign-in. `action` names what it is
+    for."""
 
     def decorate(view: View) -> View:
         return account_page(recent_sign_in_required(action, *place)(view))

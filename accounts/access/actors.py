@@ -50,17 +50,17 @@ class Actor:
 
     @property
     def installation(self) -> bool:
-        """Whether this is the installation itself, which nobody's authority bounds."""
+        """Whether the actor is the installation itself, which no authority limits."""
         return self.operator and self.user is None and self.key is None
 
     @property
     def model_key(self) -> Key | None:
-        """The key that confines this actor to its own rows, if one does."""
+        """The key that limits this actor to the key's own rows, if there is one."""
         return self.key if self.key and self.key.kind != KeyKind.MANAGEMENT else None
 
 
 SYSTEM = Actor(user=None, key=None, organisation=None, role=None, operator=True)
-"""The installation itself: its command line, its configuration as code, signing up."""
+"""The installation itself: its command line, its configuration as code, and sign-up."""
 
 
 def authority_of(
@@ -74,7 +74,7 @@ def authority_of(
 
 
 def authority_of_member(member: HasRole, teams: Iterable[uuid.UUID] | None) -> Authority:
-    """Return the authority of that row's role in those teams."""
+    """Return the authority of a membership's role in these teams."""
     permissions = member.custom_role.permissions if member.custom_role else ()
     return authority_of(member.role, permissions, teams)
 
@@ -85,7 +85,8 @@ def actor_of_member(
     membership: Membership | None,
     key: Key | None = None,
 ) -> Actor:
-    """The person, or a key of theirs, in an organisation; without a membership no member of it."""
+    """Return the actor for a person, or for a key of theirs, in an organisation. Without a
+    membership the actor is not a member."""
     if membership is None:
         return Actor(user, key, organisation, None, user.operator)
     permissions = membership.custom_role.permissions if membership.custom_role else ()
@@ -123,24 +124,24 @@ def memberships() -> QuerySet[Membership]:
 
 
 def organisation_of(actor: Actor) -> Organisation:
-    """The organisation that the actor acts in. Http404 without one."""
+    """Return the organisation that the actor acts in. Raises Http404 without one."""
     if actor.organisation is None:
         raise Http404
     return actor.organisation
 
 
 def slug_of(actor: Actor) -> str:
-    """Return the organisation's name in addresses."""
+    """Return the slug of the actor's organisation."""
     return organisation_of(actor).slug
 
 
 def person_of(actor: Actor) -> User:
-    """The person of whoever came in by `organisation_page`."""
+    """Return the person behind an actor that `organisation_page` admitted."""
     return cast(User, actor.user)
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """The actor that an API operation was entered by."""
+    """Return the actor that API authentication attached to the request."""
     return cast(Actor, request.auth)  # type: ignore[attr-defined]
 
 
@@ -176,7 +177,7 @@ def actor_of_key(key: Key, ends_at: dt.datetime | None = None) -> Actor | None:
 
 
 def _program(key: Key, ends_at: dt.datetime | None) -> Actor | None:
-    """The actor of a key that belongs to no person."""
+    """Return the actor for a key that belongs to no person."""
     account = key.service_account
     if key.kind != KeyKind.MANAGEMENT:
         return Actor(None, key, key.organisation, role=None, operator=False)
@@ -228,9 +229,9 @@ def linked_actor(request: HttpRequest, organisation: Organisation) -> Actor:
 
 
 def actor_in_organisation(actor: Actor, slug: str) -> Actor:
-    """The operator in another organisation, with the role that they have there as its member, or
-    with an operator's rights alone. Http404 for anybody else and for an organisation that is not
-    there: the two look the same."""
+    """Return the operator as an actor in another organisation: with the role that they have there
+    as a member, or else with an operator's rights alone. Raises Http404 for anybody else and for an
+    unknown organisation, which look the same."""
     organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
     if not actor.operator or actor.user is None or actor.viewing or organisation is None:
         raise Http404
@@ -240,7 +241,7 @@ def actor_in_organisation(actor: Actor, slug: str) -> Actor:
 
 
 def session_actor(request: HttpRequest, user: User) -> Actor | None:
-    """The person, in the organisation whose page was seen last."""
+    """Return the person as an actor in the organisation last visited, or None."""
     membership = last_membership(request, user)
     if membership is None and not user.operator:
         return None
@@ -248,7 +249,8 @@ def session_actor(request: HttpRequest, user: User) -> Actor | None:
 
 
 def last_membership(request: HttpRequest, user: User) -> Membership | None:
-    """The membership whose pages this session saw last, else the person's first."""
+    """Return the membership of the organisation that this session last visited, or else the
+    person's first membership."""
     mine = list(
         memberships().filter(user=user, organisation__archived_at=None).order_by("created_at", "id")
     )

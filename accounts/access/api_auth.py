@@ -1,4 +1,5 @@
-"""Authentication for the management API: an API key in any form, else the page's session."""
+"""Authentication for the management API: an API key in any header that clients use, or else the
+session of the pages."""
 
 from ipaddress import ip_network
 
@@ -27,18 +28,18 @@ from accounts.sign_in import entry_requirements
 from lib.database import tenancy
 
 ORGANISATION_HEADER = "X-Weir-Organisation"
-"""Names the organisation in which an operator acts, by its slug."""
+"""The header that names, by slug, the organisation in which an operator acts."""
 
 
 class KeyConflict(HttpError):
-    """Two carriers of one request hold different keys."""
+    """Two headers of one request hold different keys."""
 
     def __init__(self) -> None:
         super().__init__(401, "Two different API keys were sent. Send one.")
 
 
 class ApiAuth(AuthBase):
-    """An API key by any carrier, else the session of the page with its CSRF header.
+    """Accepts an API key in any header, or else the session of the pages with its CSRF header.
 
     `confined` operations act in the actor's organisation alone, as its pages do.
     """
@@ -83,11 +84,11 @@ class ApiAuth(AuthBase):
 
 api_auth = ApiAuth()
 installation_auth = ApiAuth(confined=False)
-"""For the operations of operators, which look at all organisations."""
+"""For the operations of operators, which cover all organisations."""
 
 
 def _check_entry(request: HttpRequest, user: User) -> None:
-    """Raise AccessDenied when the organisation asks more of the session."""
+    """Raise AccessDenied if the session does not meet the organisation's requirements."""
     membership = last_membership(request, user)
     if membership is None:
         return
@@ -105,7 +106,7 @@ def _note_use(request: HttpRequest, actor: Actor | None, text: str) -> None:
 
 
 def _check_address(request: HttpRequest, actor: Actor | None) -> None:
-    """Raise AccessDenied when the key may not be used from there."""
+    """Raise AccessDenied if the key may not be used from the request's address."""
     if actor is None or actor.key is None or not actor.key.networks:
         return
     address = request.META.get("REMOTE_ADDR", "")
@@ -120,7 +121,7 @@ def _check_address(request: HttpRequest, actor: Actor | None) -> None:
 
 
 def presented_keys(request: HttpRequest) -> set[str]:
-    """The different key texts in the carriers that clients use; one is what is wanted."""
+    """Return the distinct key texts in all headers that clients use. A valid request has one."""
     authorization = request.headers.get("authorization", "").strip()
     scheme, _, rest = authorization.partition(" ")
     texts = {

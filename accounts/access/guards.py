@@ -1,6 +1,6 @@
-"""The guards of pages: who may enter, as whom.
+"""The guards of pages: who may open a page, and as whom.
 
-A view is marked with its access class by the decorator that guards it; tests name every class.
+A view is marked with its access class by the decorator that guards it; tests check every class.
 """
 
 from collections.abc import Callable
@@ -42,8 +42,9 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 def organisation_page(action: roles.Action) -> Callable[[View], View]:
     """Guard a view under ``/o/<slug:o>/…`` and call it as ``view(request, actor, **rest)``.
 
-    Not signed in: to the sign-in page and back. Not a member: 404. Not allowed: 403. Works for sync
-    and async views; an async one holds no database connection while it streams.
+    A visitor is sent to sign in and then back. Somebody who is not a member gets 404, a member
+    without permission 403. Sync and async views work; an async one holds no database connection
+    while it streams.
     """
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
@@ -53,7 +54,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
             .filter(user=user, organisation__slug=slug, organisation__archived_at=None)
             .first()
         )
-        # An operator may look in without being a member, as far as the table says.
+        # An operator may enter without being a member, as far as the table of roles allows.
         if membership is None and not user.operator:
             raise Http404
         organisation = membership.organisation if membership else _open_organisation(slug)
@@ -73,8 +74,8 @@ def _open_organisation(slug: str) -> Organisation:
 
 
 def session_page(action: roles.Action) -> Callable[[View], View]:
-    """Guard a page without an organisation in its address. The organisation is the one seen last in
-    this session."""
+    """Guard a page without an organisation in its address. The organisation is the one last visited
+    in this session."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         actor = session_actor(request, user)
@@ -89,12 +90,12 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
 
 
 def operator_page(action: roles.Action) -> Callable[[View], View]:
-    """Guard a view of the installation (``/admin/…``): for everybody else it does not exist."""
+    """Guard a view of the installation (``/admin/…``). Everybody except operators gets 404."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         if not user.operator:
             raise Http404
-        # The way back to the organisation seen last stays in the shell.
+        # The page's frame keeps a link back to the organisation last visited.
         last = last_membership(request, user)
         actor = actor_of_member(user, last.organisation if last else None, last)
         request.actor = actor  # type: ignore[attr-defined]
@@ -118,7 +119,7 @@ def signed_in_view(view: View) -> View:
 
 
 def viewing_page(view: View) -> View:
-    """Guard what a person may do while they view an organisation: to end it."""
+    """Guard the one thing that a person may do while they view an organisation: end the view."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         return actor_of_member(user, None, None)
@@ -127,15 +128,15 @@ def viewing_page(view: View) -> View:
 
 
 def public(view: View) -> View:
-    """Mark a view that anybody may see; tests name every one of them."""
+    """Mark a view that anybody may open; tests list all of them."""
     return _with_access_class(view, "public")
 
 
 def open_page(view: View) -> View:
     """Guard a public page and call it as ``view(request, actor, **rest)``.
 
-    The actor is None when nobody is signed in. A signed-in person sees the navigation of the
-    organisation seen last. A visitor's page is compressed, because it contains no secret
+    The actor is None for a visitor who is not signed in. A signed-in person sees the navigation of
+    the organisation last visited. A visitor's page is compressed, because it contains no secret
     (docs/adr/0011).
     """
 
@@ -149,12 +150,12 @@ def open_page(view: View) -> View:
 
 
 def compress_response(request: HttpRequest, response: Response) -> Response:
-    """A stranger's page, smaller if their browser takes it so."""
+    """Compress a visitor's page if the browser accepts that."""
     return cast(Response, _GZIP.process_response(request, cast(HttpResponse, response)))
 
 
 def visitor(request: HttpRequest) -> Actor | None:
-    """Return the visitor of a public page, whose navigation the page then shows, or None."""
+    """Return the signed-in visitor of a public page, for its navigation, or None."""
     if not isinstance(request.user, User):
         tenancy.enter(tenancy.NOBODY)
         return None
@@ -164,8 +165,8 @@ def visitor(request: HttpRequest) -> Actor | None:
 
 
 def act_as(request: HttpRequest, actor: Actor) -> None:
-    """Answer the request as this actor: the database shows its organisation's rows alone, and no
-    organisation's where it acts in none."""
+    """Handle the request as this actor. The database then shows only the rows of its organisation,
+    or of no organisation if it acts in none."""
     request.actor = actor  # type: ignore[attr-defined]
     tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
 
@@ -221,7 +222,7 @@ def _guard(
         try:
             return signed_in(request, kwargs)
         finally:
-            # The connection of this thread goes back to the pool before the view streams.
+            # Return this thread's connection to the pool before the view streams.
             close_old_connections()
 
     return decorate
@@ -237,7 +238,7 @@ def sign_in_first(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
     if is_htmx(request):
-        # A fragment's own address is no page to come back to.
+        # A fragment is not a page that a person can return to.
         back = page_address(request) or "/"
         response = HttpResponse(status=401)
         response["HX-Redirect"] = f"{login}?{urlencode({'next': back})}"

@@ -28,14 +28,14 @@ from lib.database.async_database import run_in_database
 from lib.database.tenancy import use_tenant
 
 CHECK_S: Final = 2.0
-"""How often each stream asks, in seconds: it ends within 5 s, whatever is heard of the database."""
+"""How often each stream checks, in seconds. It ends within 5 s even if no notification arrives."""
 
 MayRead = Callable[[], Awaitable[bool]]
 Item = TypeVar("Item")
 
 
 class AccessEnded(Exception):
-    """Whoever reads a stream may do so no longer."""
+    """The reader of a stream may no longer read it."""
 
 
 def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
@@ -49,8 +49,8 @@ def reader_of(request: HttpRequest, actor: Actor, action: Action) -> MayRead:
 
 
 async def read_while(stream: AsyncGenerator[Item], may_read: MayRead) -> AsyncIterator[Item]:
-    """The items of a stream, which is closed at the end. Raises AccessEnded as soon as its reader
-    may read no longer."""
+    """Yield the items of a stream, and close it at the end. Raises AccessEnded as soon as its
+    reader may no longer read."""
     ended = asyncio.create_task(_wait_until_refused(may_read))
     try:
         async with contextlib.aclosing(stream):
@@ -68,7 +68,7 @@ async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item
         if not ended.done():
             return await item
     finally:
-        # Nobody may close a stream that is being read.
+        # A stream cannot be closed while an item is being read from it.
         item.cancel()
         await asyncio.wait({item})
     ended.result()
@@ -77,8 +77,8 @@ async def _next(stream: AsyncGenerator[Item], ended: asyncio.Task[None]) -> Item
 
 async def _wait_until_refused(may_read: MayRead) -> None:
     while True:
-        # If the database cannot answer now, ask again later. The stream continues meanwhile, as
-        # those of keys do.
+        # If the database cannot answer now, check again later. Meanwhile the stream continues, like
+        # those of keys.
         with contextlib.suppress(Error):
             if not await may_read():
                 return
@@ -92,7 +92,7 @@ def _may_still_read(session_key: str, actor: Actor, action: Action) -> bool:
 
 
 def present_actor(session_key: str, actor: Actor) -> Actor | None:
-    """Return the actor that the session's next page would have, or None."""
+    """Return the actor that the session's next request would have, or None."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
@@ -110,7 +110,7 @@ def present_actor(session_key: str, actor: Actor) -> Actor | None:
     if organisation is None:
         return None
     try:
-        # How people sign in belongs to no organisation.
+        # Sign-in data belongs to no organisation.
         with use_tenant(None):
             if not is_alive(session_key):
                 return None

@@ -1,4 +1,4 @@
-"""The management API of the trail."""
+"""The management API of the audit trail."""
 
 import datetime as dt
 from typing import Any

@@ -1,4 +1,4 @@
-"""The trail: who changed what, committed together with the change or not at all."""
+"""The audit trail: who changed what. An event is committed together with its change."""
 
 import uuid
 from typing import Any, Final
@@ -30,7 +30,8 @@ def record(
     """
     origin = ORIGIN.get()()
     reason = mask(str(detail.pop("reason", "")))[:REASON_MAX]
-    # An event of the installation is written as such, also from within an organisation.
+    # An event of the installation belongs to the installation, even if it was caused within an
+    # organisation.
     with use_tenant(current_tenant() if organisation else None):
         AuditEvent.objects.create(
             actor_user=actor.user,

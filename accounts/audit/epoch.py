@@ -1,16 +1,16 @@
-"""The notification of the relay: its snapshot of keys, channels, prices and settings is out of
-date."""
+"""Notifies relays that their snapshot of keys, channels, prices and settings is out of date."""
 
 from django.db import connection
 
 CHANNEL = "weir_epoch"
-"""What is notified; so the relay names it, too."""
+"""The name of the notification channel; the relay uses the same name."""
 
 
 def bump_epoch() -> None:
-    """Count one change, in the caller's transaction; relays hear of it at the commit.
+    """Count one change, in the caller's transaction. Relays are notified at the commit.
 
-    The row is the truth (every relay polls it each second), the notification only makes it quick.
+    The row is authoritative: every relay polls it each second. The notification only makes it
+    faster.
     """
     with connection.cursor() as cursor:
         cursor.execute(

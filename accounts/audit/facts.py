@@ -1,4 +1,5 @@
-"""What the sentence of an audit event names: who acted, on what, and the values that changed."""
+"""The facts that the sentence of an audit event contains: who acted, on what, and the changed
+values."""
 
 import datetime as dt
 import re
@@ -29,7 +30,7 @@ from accounts.models import (
 from lib.ids import parse_id
 
 Names = Mapping[tuple[str, str], str]
-"""What people call the things that events refer to, by type and id."""
+"""How to read the display names of the objects that events refer to, by type and id."""
 # Names that an event may have for its object, in order of preference.
 NAMES: Final = ("name", "email", "url", "model", "slug", "request")
 _NAMED: Final[Mapping[str, type[Model]]] = {
@@ -43,7 +44,7 @@ _NAMED: Final[Mapping[str, type[Model]]] = {
     "team": Team,
     "user": User,
 }
-# The things that a budget can be for, by its scope.
+# The types of object that a budget can have, by its scope.
 _SUBJECTS: Final[Mapping[str, tuple[str, Promise]]] = {
     "organisation": ("", _("the organisation")),
     "team": ("team", _("team %(name)s")),
@@ -62,7 +63,7 @@ _DOCUMENTS: Final[Mapping[str, Promise]] = {
 _MONEY: Final = frozenset({"amount", "charge", "credit_line", "low", "total"})
 _LENGTH_MAX: Final = 80
 _LISTED_MAX: Final = 3
-# Control characters, and those that change the direction of what follows.
+# Control characters, and those that change the direction of the text after them.
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -82,7 +83,7 @@ def names_of(events: Sequence[AuditEvent]) -> Names:
 
 
 def _key(model: type[Model], id: str) -> UUID | int | None:
-    """The primary key that a text names: an id of ours, a UUID or a number."""
+    """Return the primary key in a text: one of our ids, a UUID or a number."""
     if model is User or model is Membership:
         return int(id) if id.isascii() and id.isdigit() else None
     try:
@@ -98,10 +99,10 @@ def _name(row: Any) -> str:
 
 
 def facts_of(event: AuditEvent, who: str, object_word: str, names: Names) -> dict[str, str]:
-    """Return the facts of an event by name, in the words of the page.
+    """Return the facts of an event by name, in the page's language.
 
-    Of a change, `new_x` is the value after it and `old_x` the one before. `first_x` is a value that
-    had none before, `raised_x` and `lowered_x` are the value before a rise and a fall.
+    For a change, `new_x` is the value after it and `old_x` the value before. `first_x` is a value
+    that was empty before. `raised_x` and `lowered_x` are the old value of a rise and a fall.
     """
     detail = event.detail
     changes = _changes(detail)
@@ -120,7 +121,7 @@ def facts_of(event: AuditEvent, who: str, object_word: str, names: Names) -> dic
 
 
 def _after(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values after a change, or those before a removal."""
+    """Return the values after a change, or before a removal."""
     sides = (detail.get("before"), detail.get("after"))
     return {key: value for side in sides if isinstance(side, dict) for key, value in side.items()}
 
@@ -152,7 +153,7 @@ def _direction(old: object, new: object) -> str:
 
 
 def _subject(detail: Mapping[str, Any]) -> tuple[str, str]:
-    """The scope and the subject of the budget that an event is about, or two empty texts."""
+    """Return the scope and the subject of the event's budget, or two empty texts."""
     facts = {**_after(detail), **detail}
     return str(facts.get("scope", "")), str(facts.get("subject", ""))
 
@@ -167,7 +168,7 @@ def _subject_text(detail: Mapping[str, Any], names: Names) -> str:
 
 
 def _text(key: str, value: object) -> str:
-    """A value in words; empty for one that a sentence cannot hold."""
+    """Return a value as text, or "" if a sentence cannot contain it."""
     kind = re.sub(r"^(new|old|first|raised|lowered|changed)_", "", key)
     if value is None or isinstance(value, dict | bool):
         return ""
@@ -184,7 +185,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 def _clean(text: object) -> str:
-    """A name on one line, without characters that nobody sees, cut where it is too long."""
+    """Return a name on one line, without invisible characters, cut if it is too long."""
     words = " ".join(_UNSEEN.sub(" ", str(text)).split())
     return words if len(words) <= _LENGTH_MAX else f"{words[: _LENGTH_MAX - 1]}…"
 

@@ -30,9 +30,9 @@ _NOTHING: Final = "–"
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which events are wanted. `actor` is a part of an email address or of a key's name, or the id
-    of a key; `action` how it begins, `act` what was done; `object` an id, or what its kind begins
-    with, `objects` are kinds."""
+    """The wanted events. `actor` is a part of an email address or of a key's name, or a key's id.
+    `action` is a prefix, `act` is what was done. `object` is an id or the prefix of a type;
+    `objects` are types."""
 
     actor: str = ""
     action: str = ""
@@ -54,7 +54,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class EventDisplay:
-    """An event, who acted by which key, and the names of what it refers to."""
+    """An event with its actor and the names of what it refers to."""
 
     event: AuditEvent
     user: User | None
@@ -63,7 +63,7 @@ class EventDisplay:
 
     @property
     def who(self) -> str:
-        """The person, or the key that is nobody's; the installation itself without either."""
+        """The person, or the key that belongs to nobody, or else the installation itself."""
         if self.user is not None:
             return self.user.email
         return self.key.name if self.key else pgettext("actor", "System")
@@ -107,7 +107,7 @@ class EventDisplay:
 
     @property
     def via(self) -> str:
-        """By what it was done: a key, or a session."""
+        """The means of the action: a key or a session."""
         if self.key is not None:
             return f"{self.key.name} …{self.key.last4}"
         return self.event.session
@@ -129,7 +129,8 @@ class EventDisplay:
 
 
 def visible_events(actor: Actor) -> QuerySet[AuditEvent]:
-    """The events of the actor's organisation, newest first; of the teams that it is limited to."""
+    """Return the events of the actor's organisation, newest first. An actor limited to teams gets
+    only theirs."""
     access.require(actor, "audit.read")
     events = AuditEvent.objects.filter(organisation=organisation_of(actor))
     if access.scope_of(actor, "audit.read") == "teams":
@@ -138,7 +139,7 @@ def visible_events(actor: Actor) -> QuerySet[AuditEvent]:
 
 
 def all_events(actor: Actor) -> QuerySet[AuditEvent]:
-    """The events of the whole installation, newest first; for operators."""
+    """Return the events of the whole installation, newest first, for operators."""
     access.require(actor, "audit.read")
     return _newest(AuditEvent.objects.all())
 
@@ -149,7 +150,7 @@ def access_event(events: QuerySet[AuditEvent], id: str) -> AuditEvent:
 
 
 def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet[AuditEvent]:
-    """Filter the events."""
+    """Return the events that match the filter."""
     if wanted.actor:
         events = events.filter(_actor_query(wanted.actor))
     if wanted.action:
@@ -172,7 +173,7 @@ def filter_events(events: QuerySet[AuditEvent], wanted: AuditFilter) -> QuerySet
 
 
 def describe_events(events: Sequence[AuditEvent]) -> list[EventDisplay]:
-    """The events with the names of what they refer to, one query for each kind of thing."""
+    """Return the events with the names of what they refer to, with one query for each type."""
     users = User.objects.in_bulk([event.actor_user_id for event in events if event.actor_user_id])
     keys = Key.objects.in_bulk([event.actor_key for event in events if event.actor_key])
     names = names_of(events)
@@ -188,7 +189,8 @@ def describe_events(events: Sequence[AuditEvent]) -> list[EventDisplay]:
 
 
 def possible_actors(events: QuerySet[AuditEvent], belong: Q) -> tuple[list[User], list[Key]]:
-    """Who may have acted: the people who belong here, and all behind the newest of the events."""
+    """Return who may have acted: the people in `belong`, and everybody behind the newest of the
+    events."""
     recent = list(events.order_by("-id").values_list("actor_user_id", "actor_key")[:_RECENT])
     acted = Q(id__in={person for person, _ in recent if person})
     people = User.objects.filter(acted | belong).distinct().order_by("email")[:_CHOICES_MAX]
@@ -213,7 +215,7 @@ def changes_of(detail: dict[str, Any]) -> list[Change]:
 
 
 def serialize_event(one: EventDisplay) -> dict[str, Any]:
-    """An event as the management API and a file of JSON lines tell it."""
+    """Return an event as a JSON object, for the management API and JSON Lines files."""
     event, detail = one.event, dict(one.event.detail)
     is_change = isinstance(detail.get("before"), dict) and isinstance(detail.get("after"), dict)
     return {
@@ -258,8 +260,8 @@ def _newest(events: QuerySet[AuditEvent]) -> QuerySet[AuditEvent]:
 
 
 def _team_query(teams: frozenset[UUID]) -> Q:
-    """Build the condition for the events of teams: changes to them or their keys, and what their
-    keys did."""
+    """Build the condition for the events of teams: changes to the teams or their keys, and what
+    their keys did."""
     keys = list(Key.objects.filter(team__in=teams).values_list("id", flat=True))
     return (
         Q(object_type="team", object_id__in=[id_text(id) for id in teams])

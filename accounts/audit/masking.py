@@ -1,10 +1,10 @@
-"""Mask texts that look like secrets. The visible rest identifies the secret."""
+"""Mask texts that look like secrets. The visible start still identifies the secret."""
 
 import re
 from typing import Final
 
-# Our own keys and those of providers, tokens of sign-in providers and of webhooks, passwords in
-# URLs, and what follows the name of a credential.
+# Our own keys and those of providers, tokens of sign-in providers and webhooks, passwords in URLs,
+# and the value after the name of a credential.
 _SECRETS: Final = (
     re.compile(r"\b(sk-(?:weir-|ant-|proj-|or-)?m?)[A-Za-z0-9_-]{16,}"),
     re.compile(r"\b((?:sk|rk|pk)_(?:live|test)_)[A-Za-z0-9]{10,}"),
@@ -22,7 +22,7 @@ _SECRETS: Final = (
 
 
 def mask(text: str) -> str:
-    """The text with `***` in place of each secret in it; how such a secret begins stays."""
+    """Return the text with `***` in place of each secret; the start of a secret stays visible."""
     for secret in _SECRETS:
         text = secret.sub(r"\1***", text)
     return text

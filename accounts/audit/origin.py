@@ -14,7 +14,7 @@ _ADDRESS_MAX: Final = 45
 
 
 class Origin(NamedTuple):
-    """The network address, what calls, the digest of the session, the id of the request."""
+    """The network address, the client, the digest of the session, and the id of the request."""
 
     address: str = ""
     client: str = ""
@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
 
 ORIGIN: Final[ContextVar[Callable[[], Origin]]] = ContextVar("origin", default=Origin)
-"""Whoever begins a piece of work sets it; it is asked only when something is recorded."""
+"""Set at the start of a request, command or job; read only when an event is recorded."""
 
 
 def origin_of(request: HttpRequest) -> Origin:

@@ -1,7 +1,7 @@
 """Audit events as sentences: "Ana raised the budget of team core from $50.00 to $80.00".
 
-A sentence has one or more forms, the most informative first; the first of which every fact is known
-is written. Where none is, or the kind is not here, the event has a sentence that is true of all.
+A sentence has one or more forms, the most informative first. The first form whose facts are all
+known is used. If there is none, or the kind is not listed here, a general sentence is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
 Act = Literal["created", "changed", "removed", "decided", "security", "ran"]
-"""What was done, as a reader of the log asks for it."""
+"""Groups of actions, for the filter of the log."""
 ACTS: Final[Mapping[Act, Promise]] = {
     "created": _("Created or restored"),
     "changed": _("Changed"),
@@ -25,7 +25,7 @@ ACTS: Final[Mapping[Act, Promise]] = {
 
 
 class Sentence(NamedTuple):
-    """The sentence of a kind of event; `own` is written of people who act on themselves."""
+    """The sentence of a kind of event; `own` is used when people act on themselves."""
 
     act: Act
     forms: tuple[Promise, ...]
@@ -447,7 +447,7 @@ _ANY: Final = _("%(who)s acted on %(object)s")
 
 
 def kinds_of(act: str) -> list[str]:
-    """The kinds of events of an act."""
+    """Return the kinds of events in a group of actions."""
     return [kind for kind, sentence in SENTENCES.items() if sentence.act == act]
 
 
@@ -457,8 +457,8 @@ def sentence_text(kind: str, facts: Mapping[str, str], *, own: bool = False) -> 
 
 
 def sentence_html(kind: str, facts: Mapping[str, str], *, own: bool = False) -> SafeString:
-    """Return the sentence of an event with each fact isolated: a name cannot change the direction
-    of the words around it, nor their markup."""
+    """Return the sentence of an event as HTML. Each fact is isolated, so a name cannot change the
+    direction or the markup of the text around it."""
     text = _write(kind, facts, own, escape, lambda fact: format_html("<bdi>{}</bdi>", fact))
     return mark_safe(text)  # noqa: S308 - the form and the facts are escaped above
 

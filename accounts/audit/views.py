@@ -1,4 +1,4 @@
-"""The pages of the trail: of one organisation (W56), and of the installation (W80)."""
+"""The pages of the audit trail: of one organisation (W56), and of the installation (W80)."""
 
 import datetime as dt
 from collections.abc import Collection, Sequence
@@ -143,7 +143,7 @@ def _context(state: State) -> dict[str, Any]:
 
 
 def _members(actor: Actor) -> Q:
-    """The members whom the actor may see, whoever of them acted."""
+    """Return the condition for members whom the actor may see, among those who acted."""
     if access.scope_of(actor, "members.read") == "all":
         return Q(memberships__organisation=actor.organisation)
     return Q(id__in=())
@@ -159,7 +159,7 @@ def _actors(request: HttpRequest, events: QuerySet[AuditEvent], belong: Q) -> Ch
 
 
 def _objects(request: HttpRequest, hidden: Collection[str]) -> Choices:
-    """The kinds of things, of those with one word the first; or one thing by its id."""
+    """Return the choices of object types, one for each label, and the address's own value."""
     known: dict[str, str] = {}
     for kind in OBJECTS:
         if kind not in hidden and object_word(kind) not in known.values():
@@ -174,7 +174,7 @@ def _organisations(request: HttpRequest) -> Choices:
 
 
 def _with_asked(request: HttpRequest, name: str, known: dict[str, str]) -> Choices:
-    """The choices by their words, with the one that the address names if it is none of them."""
+    """Return the choices by their labels, plus the address's value if it is not among them."""
     asked = request.GET.get(name, "").strip()[:200]
     if asked and asked not in known:
         known[asked] = asked
@@ -205,7 +205,7 @@ def _read_filter(state: State, organisation: str = "") -> AuditFilter:
         object="" if kinds else asked,
         objects=kinds,
         since=_midnight(state.value("since")),
-        # The day that is named is in it.
+        # The end date is included.
         until=until + dt.timedelta(days=1) if until else None,
         organisation=organisation,
     )

@@ -84,7 +84,7 @@ OBJECTS: Final[Mapping[str, Promise]] = {
 }
 
 
-# Of an installation alone: no organisation's log has events about these.
+# Only for the installation: no organisation's log has events about these.
 INSTALLATION_OBJECTS: Final = frozenset({
     "announcement", "backup", "billdifference", "catalogueignorerule", "catalogueupdate", "channel",
     "channelkey", "channeltestrun", "codebatch", "detachedmonth", "exchangerate", "finding",
@@ -96,5 +96,5 @@ INSTALLATION_OBJECTS: Final = frozenset({
 
 
 def object_word(object_type: str) -> str:
-    """An object's type, in the language of the page."""
+    """Return an object's type in the page's language."""
     return str(OBJECTS.get(object_type, object_type))

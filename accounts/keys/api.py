@@ -34,7 +34,7 @@ _NEVER_NULL: Final = (
 
 
 class KeyIn(Schema):
-    """A key to be made. It belongs to who makes it."""
+    """A new key. It belongs to the person who creates it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,7 +80,7 @@ class KeyIn(Schema):
 
 
 class LimitChange(Schema):
-    """What to change of the limits of an organisation, a team or a person."""
+    """Changes to the limits of an organisation, a team or a person."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -131,7 +131,7 @@ class KeyChange(Schema):
 
 
 class KeyRotation(Schema):
-    """How a key gets its new secret."""
+    """How to rotate a key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -144,7 +144,7 @@ class KeyRotation(Schema):
 
 
 class FormerSecretOut(Schema):
-    """A secret that works until its end although the key was rotated."""
+    """A previous secret that keeps working until its end, although the key was rotated."""
 
     last4: str
     until: dt.datetime
@@ -166,7 +166,7 @@ class LastUseOut(Schema):
 
 
 class KeyOut(Schema):
-    """A key as everybody sees it after it was made: never its text."""
+    """A key as it is shown after its creation, without its secret."""
 
     id: str
     name: str
@@ -202,7 +202,7 @@ class KeyOut(Schema):
 
 
 class NewKeyOut(KeyOut):
-    """The answer to making or rotating a key, the only one that holds its text."""
+    """The response to creating or rotating a key, the only one with its secret."""
 
     secret: str = Field(
         description="The secret of the key. It is not stored and never shown again."

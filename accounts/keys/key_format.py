@@ -3,9 +3,9 @@
     relay        sk-weir-  + 32 base62 + 6 base62 of CRC32
     management   sk-weir-m + 32 base62 + 6 base62 of CRC32
 
-The checksum covers everything before it, the kind included. It is no secret: it lets a mistyped or
-guessed key be refused before the database is asked. Keys brought from another system keep their own
-form and have no checksum to break.
+The checksum covers everything before it, including the prefix. It is not a secret: it lets a
+mistyped or guessed key be refused before the database is asked. Keys imported from another system
+keep their own form and have no checksum.
 """
 
 import hmac
@@ -33,8 +33,8 @@ _PREFIXES: Final[dict[KeyFormKind, str]] = {
 }
 _SHOWN_FIRST: Final = 12
 _SHOWN_LAST: Final = 4
-# A key that is brought: any form of 20 characters or more; no space can be inside,
-# because a key travels in a header.
+# An imported key: 20 characters or more in any form. It contains no space, because a key is sent in
+# a header.
 _FOREIGN: Final = re.compile(r"[!-~]{20,}")
 
 
@@ -48,10 +48,11 @@ class KeyForm(Enum):
 
 
 def compose(kind: KeyFormKind, random32: bytes) -> str:
-    """The text of a new key from 32 random bytes of the caller's.
+    """Return the text of a new key from 32 random bytes.
 
-    256 random bits are folded onto 62³² (190.5 bits): no key is likelier than another by more than
-    2⁻⁶⁵ of its chance, so the folding shows nothing. Raises ValueError for another number of bytes.
+    All 256 random bits are folded onto 62³² (190.5 bits). No key is likelier than another by more
+    than 2⁻⁶⁵ of its probability, so the folding reveals nothing. Raises ValueError for another
+    number of bytes.
     """
     if len(random32) != RANDOM_BYTES:
         raise ValueError(f"{len(random32)} random bytes: expected {RANDOM_BYTES}")
@@ -66,10 +67,10 @@ def visible_ends(text: str) -> tuple[str, str]:
 
 
 def check(text: str) -> KeyForm:
-    """Sort a presented text before anything is looked up.
+    """Classify a presented text before any look-up.
 
-    OWN: our prefix and a right checksum. OWN_BROKEN: our prefix, anything else: refuse without a
-    look-up. FOREIGN: 20 or more printable ASCII characters: look it up. IMPOSSIBLE: the rest.
+    OWN: our prefix and a correct checksum. OWN_BROKEN: our prefix without one; refuse it without a
+    look-up. FOREIGN: 20 or more printable ASCII characters; look it up. IMPOSSIBLE: anything else.
     """
     if text.startswith(OWN_PREFIX):
         whole = _OWN.fullmatch(text) is not None
@@ -92,8 +93,8 @@ def digest(pepper: str, text: str) -> bytes:
 
 def digest_of_hash(pepper: str, sha256_digest: bytes) -> bytes:
     """Return the stored digest of a key of which only the SHA-256 is known, as for keys imported
-    from a system that stores no more. The digested text begins with a space, which a presented key
-    never does, so knowing the hash does not open anything."""
+    from a system that stores only that. The digested text begins with a space, which a presented
+    key never does, so a person who knows the hash cannot use it as a key."""
     begun = _start_hmac(pepper).copy()
     begun.update(b" sha256 " + sha256_digest)
     return begun.digest()

@@ -1,4 +1,4 @@
-"""API keys: made, brought, changed, rotated, revoked. Each write is audited and relays hear it."""
+"""API keys: create, import, change, rotate, revoke. Each write is audited and notifies relays."""
 
 import datetime as dt
 import os
@@ -41,10 +41,11 @@ from lib.ids import id_text
 from lib.refusal import Refused
 
 PLAYGROUND_NAME: Final = "Playground"
-"""What the playground's own key is stored as; no other key of its organisation is called so."""
+"""The name under which the playground's own key is stored. No other key of its organisation has
+it."""
 
 GRACE_HOURS: Final = 24
-"""How long the old secret works after its key was rotated, unless whoever rotates it chooses."""
+"""How long the old secret works after a rotation by default."""
 GRACE_HOURS_MAX: Final = 168
 """How long it may work at most (docs/promises.md, "API keys")."""
 
@@ -52,7 +53,7 @@ LIMITS = (
     *("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "required_labels", "log_content"),
     *("zero_retention", "data_regions"),
 )
-"""What narrows a key beside its models and its end; see `accounts.models.Key`."""
+"""The restrictions of a key besides its models and its end; see `accounts.models.Key`."""
 
 _CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")
 _REACH = tuple(Reach.__dataclass_fields__)
@@ -61,7 +62,7 @@ _OF_MODELS = {"model_patterns": "models", "endpoints": "endpoints"}
 
 
 class KeyRefused(Refused):
-    """The key cannot be made so."""
+    """The key cannot be created or changed in this way."""
 
 
 def mint_key(
@@ -107,7 +108,8 @@ def mint_key(
         model_patterns=list(model_patterns),
         created_by=actor.user,
         expires_at=expires_at,
-        # Left to the database they could not be judged before the key is there.
+        # Set these defaults now, because the checks below need them; the database's apply only at
+        # the insert.
         **{"endpoints": [], "networks": [], **limits},
     )
     _check_kind(key)
@@ -161,8 +163,8 @@ def import_hashed_key(
     last4: str = "",
     user: User | None = None,
 ) -> Key:
-    """A model key of another system that keeps of its text no more than the SHA-256: clients send
-    the text as before. KeyRefused when it was brought so already."""
+    """Create a model key from another system that stores only the SHA-256 of its text. Clients send
+    the text as before. Raises KeyRefused if it was imported before."""
     key = Key(
         organisation=team.organisation, team=team, user=user, name=name, created_by=actor.user
     )
@@ -246,7 +248,7 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
 
 
 def end_former_secrets(actor: Actor, key: Key) -> Key:
-    """End what a key's former secrets have left of their grace; its own secret stays."""
+    """End the grace period of a key's former secrets. The current secret keeps working."""
     with transaction.atomic():
         locked = Key.objects.select_for_update().get(id=key.id)
         now = clock.now()
@@ -262,7 +264,7 @@ def end_former_secrets(actor: Actor, key: Key) -> Key:
 
 
 def revoke_key(actor: Actor, key: Key) -> Key:
-    """End a key for good, from the next request on; a key that has ended already stays so."""
+    """Revoke a key permanently, from the next request on. A key that has ended stays as it is."""
     with transaction.atomic():
         locked = Key.objects.select_for_update().get(id=key.id)
         if locked.kind == KeyKind.PLAYGROUND:
@@ -290,15 +292,15 @@ def make_playground_key(organisation: Organisation) -> Key:
 
 
 def playground_key(organisation: Organisation) -> Key:
-    """The organisation's playground key, there since the organisation is."""
+    """Return the organisation's playground key, which exists as long as the organisation."""
     return Key.objects.get(organisation=organisation, kind=KeyKind.PLAYGROUND)
 
 
 def change_limits(
     actor: Actor, of: Organisation | Team | Membership, **limits: int | None
 ) -> Organisation | Team | Membership:
-    """Set `rpm`, `tpm` or `parallel` of an organisation, of a team, which its keys share, or of a
-    member, for all that this person asks there; None = no limit. Raises KeyRefused."""
+    """Set `rpm`, `tpm` or `parallel` of an organisation, of a team (shared by its keys) or of a
+    member (for all of their requests). None means no limit. Raises KeyRefused."""
     with transaction.atomic():
         rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
         locked: Organisation | Team | Membership = rows.get(pk=of.pk)
@@ -324,8 +326,8 @@ def change_limits(
 def _check_service_account(
     actor: Actor, account: ServiceAccount, team: Team, kind: KeyKind
 ) -> None:
-    """Raise KeyRefused for one of another team, and for a management key of one that may do more
-    than who asks for it."""
+    """Raise KeyRefused for a service account of another team, and for a management key of one that
+    may do more than the actor."""
     if account.team_id != team.id:
         text = gettext("This service account belongs to another team.")
         raise KeyRefused("service_account", text)
@@ -334,7 +336,7 @@ def _check_service_account(
 
 
 def _check_manages(actor: Actor, team: Team) -> None:
-    """Raise KeyRefused for a key of somebody else in a team whose keys the actor does not manage
+    """Raise KeyRefused for another person's key in a team whose keys the actor does not manage
     (P23)."""
     if not actor.installation and not reaches_team(actor, "keys.write", team.id):
         text = gettext("You cannot create keys of others in the team %(team)s.")
@@ -387,7 +389,7 @@ def _check(limits: Mapping[str, Any]) -> None:
 
 
 def _check_kind(key: Key) -> None:
-    """Raise KeyRefused for lists that would hold nowhere."""
+    """Raise KeyRefused for restrictions that have no effect on a key of its kind."""
     if key.kind != KeyKind.MANAGEMENT:
         return
     for field, noun in _OF_MODELS.items():
@@ -411,7 +413,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _check_reach(actor: Actor, reach: Reach) -> None:
-    """Raise KeyRefused for what goes beyond the key that asks for it (P23)."""
+    """Raise KeyRefused for a reach that exceeds the calling key (P23)."""
     if actor.key is None:
         return
     bound = _reach_of(actor.key)
@@ -445,7 +447,8 @@ def _give(key: Key, text: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    """A name is also a line of the installation's file, where no space ends it."""
+    """Raise KeyRefused unless the name is one line without spaces at its ends, as the
+    installation's file requires."""
     if name != name.strip() or len(name.splitlines()) != 1:
         raise KeyRefused(
             "name", gettext("A name is a single line that does not start or end with a space.")
@@ -465,7 +468,7 @@ def _insert(actor: Actor, action: str, key: Key) -> Key:
     with transaction.atomic():
         with _unique(key):
             key.save(force_insert=True)
-        # After the save, which waits for a rotation of the same text that is on its way.
+        # Check after the save, which waits for a concurrent rotation to the same text.
         if FormerSecret.objects.filter(digest=key.digest).exists():
             raise KeyRefused(
                 "secret",
@@ -488,7 +491,8 @@ def _insert(actor: Actor, action: str, key: Key) -> Key:
 
 @contextmanager
 def _unique(key: Key) -> Iterator[None]:
-    """Tell the database's refusal of a second name or text as KeyRefused; undoes only the save."""
+    """Turn the database's refusal of a duplicate name or text into KeyRefused. Only the save is
+    undone."""
     try:
         with transaction.atomic():
             yield

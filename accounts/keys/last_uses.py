@@ -18,14 +18,14 @@ from accounts.sessions.devices import product_of
 Statement = tuple[str, dict[str, Any]]
 
 PLAYGROUND: Final = "playground"
-"""The client of what a person asks on a page; the session says from where."""
+"""The client recorded for requests from a page; the session has their address."""
 
 _ADDRESS_MAX: Final = 45
 
 
 LastUse = tuple[UUID, bytes, float, str, str]
-"""The key, the digest of the secret (empty where the key was used without one), when by the
-monotonic clock, the address, and the User-Agent. A plain tuple: each request makes one."""
+"""The key, the digest of the secret ("" if the key was used without one), the monotonic time, the
+address, and the User-Agent. A plain tuple, because each request creates one."""
 
 
 class LastUses:
@@ -35,27 +35,27 @@ class LastUses:
         self._waiting: dict[bytes, LastUse] = {}
 
     def note(self, key_id: UUID, digest: bytes, address: str, client: str) -> None:
-        """The secret was used just now."""
+        """Record that the secret was used just now."""
         self._waiting[digest or key_id.bytes] = (key_id, digest, monotonic(), address, client)
 
     def take(self) -> list[LastUse]:
-        """Take the uses to write now."""
+        """Return the uses to write now, and clear them."""
         taken, self._waiting = self._waiting, {}
         return list(taken.values())
 
     def put_back(self, uses: Sequence[LastUse]) -> None:
-        """These could not be written."""
+        """Return uses that could not be written to the store."""
         for use in uses:
             key_id, digest, *_ = use
             self._waiting.setdefault(digest or key_id.bytes, use)
 
 
 LAST_USES: Final = LastUses()
-"""Of this process: the relay notes what calls models, the management API the rest."""
+"""The store of this process. The relay records model calls, the management API all others."""
 
 
 def write_last_uses(uses: Sequence[LastUse]) -> Statement:
-    """Write uses; of a secret that was used later elsewhere, the later one stays."""
+    """Return the statement that writes uses. It keeps a later use that another process wrote."""
     now = monotonic()
     rows = [
         {
@@ -70,8 +70,7 @@ def write_last_uses(uses: Sequence[LastUse]) -> Statement:
     return _WRITE, {"uses": msgspec.json.encode(rows).decode()}
 
 
-# In the order of the digests: two processes that write the same ones wait for each other, and are
-# never locked for good.
+# In the order of the digests, so that two processes that write the same ones cannot deadlock.
 _WRITE: Final = """
     INSERT INTO accounts_secretuse (digest, organisation_id, key_id, at, address, client)
     SELECT DISTINCT ON (1)

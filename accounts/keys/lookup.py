@@ -1,4 +1,4 @@
-"""Keys by what is stored of their text, and whether they open anything now."""
+"""Find keys by the stored digest of their text, and tell whether they work now."""
 
 import datetime as dt
 import hmac
@@ -35,41 +35,41 @@ def find_key_of(text: str) -> tuple[Key | None, dt.datetime | None]:
 
 
 def used_digest(key: Key, text: str) -> bytes:
-    """Under what the text of a key is stored."""
+    """Return the digest under which this text of a key is stored."""
     first, *others = key_format.digests_of(pepper(), text)
     return next((digest for digest in others if digest == bytes(key.digest)), first)
 
 
 def digest_of(text: str) -> bytes:
-    """Return the digest that is stored of a key: its HMAC-SHA-256 under the installation's
+    """Return the stored digest of a key: the HMAC-SHA-256 of its text under the installation's
     pepper."""
     return key_format.digest(pepper(), text)
 
 
 def digest_of_hash(sha256_digest: bytes) -> bytes:
-    """Return the digest that is stored of a key of which only the SHA-256 is known."""
+    """Return the stored digest of a key of which only the SHA-256 is known."""
     return key_format.digest_of_hash(pepper(), sha256_digest)
 
 
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
-    """Return the former secrets that still open a key, the one that ends last first."""
+    """Return the former secrets of a key that still work, the one that ends last first."""
     living = [former for former in key.former_secrets.all() if former.until > now]
     return sorted(living, key=lambda former: former.until, reverse=True)
 
 
 def former_uses(key: Key, now: dt.datetime) -> list[tuple[FormerSecret, SecretUse | None]]:
-    """Return the former secrets that still open a key, each with its last use."""
+    """Return the former secrets of a key that still work, each with its last use."""
     uses = {bytes(use.digest): use for use in key.uses.all()}
     return [(former, uses.get(bytes(former.digest))) for former in living_former_secrets(key, now)]
 
 
 def last_use(key: Key) -> SecretUse | None:
-    """When any secret of a key was last used; None for a key that never was."""
+    """Return the last use of any secret of a key, or None for a key that was never used."""
     return max(key.uses.all(), key=lambda use: use.at, default=None)
 
 
 def key_state(key: Key, now: dt.datetime) -> str:
-    """`active`, `disabled`, `expired` or `revoked`, at the instant given."""
+    """Return `active`, `disabled`, `expired` or `revoked`, as of `now`."""
     if key.revoked_at is not None:
         return "revoked"
     if key.expires_at is not None and key.expires_at <= now:

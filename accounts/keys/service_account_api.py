@@ -20,7 +20,7 @@ router = Router(tags=["Keys"])
 
 
 class ServiceAccountIn(Schema):
-    """A service account to be made."""
+    """A new service account."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -129,7 +129,7 @@ def change_service_account(
 
 
 def _role(actor: actors.Actor, name: str) -> tuple[Role, CustomRole | None]:
-    """The role of that name. Raises Refused when the organisation has none such."""
+    """Return the role with that name. Raises Refused if the organisation has no such role."""
     role = find_role(actor, name)
     if role is None:
         raise Refused("role", f"There is no role named {name}.")

@@ -24,8 +24,8 @@ def create_service_account(
     custom_role: CustomRole | None = None,
     actor: Actor,
 ) -> ServiceAccount:
-    """A further one of that team. Raises Refused for a name that is taken or cannot be, and for a
-    role beyond the actor's own."""
+    """Create a service account of that team. Raises Refused for a taken or invalid name, and for a
+    role that exceeds the actor's own."""
     account = ServiceAccount(
         organisation=team.organisation,
         team=team,
@@ -62,8 +62,8 @@ def change_service_account(
     disabled: bool,
     actor: Actor,
 ) -> ServiceAccount:
-    """Change the role of a service account, or disable all its keys. Raises Refused if its role
-    reaches as far as the actor's own, and for a new role beyond that."""
+    """Change the role of a service account, or disable all its keys. Raises Refused if its role is
+    not below the actor's own, and for a new role that exceeds the actor's."""
     _check_role(role)
     before = authority_of_member(account, {account.team_id})
     changed = ServiceAccount(team=account.team, role=role, custom_role=custom_role)

@@ -1,4 +1,4 @@
-"""Conditions on the rows of this room, for statements that the ORM does not write."""
+"""SQL conditions on the tables of this room, for statements outside the ORM."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ _ROLES: Final = ",".join(roles.KEY_ROLES)
 
 
 def holder_is_active(key: str, user: str) -> str:
-    """Build an SQL expression: whether the key in the row `key` is usable, held by the person in
-    the column `user` or by nobody (P11).
+    """Return an SQL expression that is true if the key in the row `key` is usable. The column
+    `user` holds its person, or null (P11).
 
     The key's organisation must not be suspended or archived, its team not archived, its service
     account not disabled. Its person must be active, belong to that team, and have a role that may
     have keys. The playground's key belongs to every team and to all whose role may use the
-    playground. Each part reads at most one row by a unique index; EXISTS might be hashed, which
-    reads whole tables.
+    playground. Each part reads at most one row by a unique index; EXISTS might be planned as a
+    hash, which reads whole tables.
     """
     return f"""(coalesce((
         SELECT owner.suspended_at IS NULL AND owner.archived_at IS NULL

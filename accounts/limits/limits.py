@@ -17,11 +17,11 @@ class Subject(NamedTuple):
 
 
 def limited_subjects(actor: Actor) -> list[Subject]:
-    """The actor's organisation, its teams and its people, in this order; who is limited to teams
-    has these alone, for a person's limits hold in all teams."""
+    """Return the actor's organisation, its teams and its people, in this order. An actor limited to
+    teams gets only the teams, because a person's limits apply in all teams."""
     access.require(actor, "budgets.write")
     organisation = actor.organisation
-    # Who leads a team sets budgets within the team's own, and no limits.
+    # The lead of a team sets budgets within the team's own, but no limits.
     by_role = actor.authority.scope_by_role("budgets.write")
     if organisation is None or by_role is None:
         return []

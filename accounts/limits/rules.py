@@ -54,8 +54,8 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "video_generations": "/v1/video/generations",
     "videos": "/v1/videos",
 }
-"""The endpoints of models by the names that records have, with a path of each; those without a body
-are free to all."""
+"""The model endpoints by their names in records, with a path of each. Endpoints without a request
+body are open to all keys."""
 
 LIMIT_MAX: Final = 2**31 - 1
 _COUNTS: Final = ("rpm", "tpm", "parallel")
@@ -72,7 +72,7 @@ class LimitInvalid(ValueError):
 
 
 def check_limits(limits: Mapping[str, object]) -> None:
-    """Raise LimitInvalid for the first of these fields of a key or team that cannot be so."""
+    """Raise LimitInvalid for the first invalid one of these fields of a key or team."""
     for name in _COUNTS:
         count = limits.get(name)
         if count is None:

@@ -20,10 +20,10 @@ def read_setting(name: str, default: Any) -> Any:
 
 
 def _email_verification() -> str:
-    # Checks at the start of a command ask too, where a database may be missing.
+    # System checks at the start of a command read this too, and may run without a database.
     if context.request is None:
         return _MANDATORY
-    # allauth reads settings before there are models.
+    # allauth reads settings before models are loaded.
     from accounts.mail_server.mail_server import email_verification
 
     return email_verification()

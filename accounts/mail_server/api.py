@@ -91,7 +91,8 @@ def send_test(request: HttpRequest) -> TestLetterOut:
 
 
 def _check_person(request: HttpRequest) -> None:
-    """Refuse keys: whoever reads emails can reset anybody's password. Raises AccessDenied."""
+    """Raise AccessDenied for a key. The person who reads the installation's emails can reset
+    anybody's password."""
     if getattr(getattr(request, "auth", None), "key", None) is not None:
         text = gettext("An API key cannot change the mail server. Change it in the browser.")
         raise AccessDenied(text)

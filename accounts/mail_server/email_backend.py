@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class ServerBackend(smtp.EmailBackend):
-    """Sends through the mail server in force, whose certificate is verified; raises NoMailServer
+    """Sends through the current mail server, and verifies its certificate. Raises NoMailServer
     without one, so that no email counts as sent. Its exceptions carry the server's code, but not
     its text, which can contain addresses."""
 
@@ -61,5 +61,5 @@ class ServerBackend(smtp.EmailBackend):
         self.username, self.password = server.username, server.password
         self.use_ssl = server.encryption == MailEncryption.TLS
         self.use_tls = server.encryption == MailEncryption.STARTTLS
-        # The server may take its time; no connection of the database waits for it.
+        # The server may be slow, so release the database connection first.
         release_connection()

@@ -1,8 +1,8 @@
-"""The server that sends the installation's emails: the environment's, else the one that operators
-set on a page.
+"""The server that sends the installation's emails: from the environment, or else from the
+operators' page.
 
-Whoever can read emails can reset the password of anybody. Keys cannot change the server, and a new
-address never gets the password that was stored for another one.
+The person who reads these emails can reset anybody's password. So keys cannot change the server,
+and the stored password is never sent to a new host.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ _ADDRESS: Final = ("host", "port", "username")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """How to reach a mail server. `username` is empty for one that asks for none."""
+    """How to reach a mail server. `username` is empty for a server without authentication."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class Server:
 
 
 def set_by_environment() -> dict[str, str]:
-    """Return the variables that set a part of the server, by the part."""
+    """Return the environment variables that set a part of the server, by the part."""
     names = dict.fromkeys(("host", "port", "encryption", "username", "password"), "EMAIL_HOST")
     return (names if settings.EMAIL_HOST else {}) | (
         {"sender": "EMAIL_FROM"} if settings.EMAIL_FROM else {}
@@ -56,7 +56,7 @@ def set_by_environment() -> dict[str, str]:
 
 
 def mail_server() -> Server | None:
-    """Return the server in force; None = emails cannot be sent. Raises VaultError."""
+    """Return the current server, or None if emails cannot be sent. Raises VaultError."""
     if settings.EMAIL_HOST:
         facts, password = _describe_environment(), settings.EMAIL_HOST_PASSWORD
     elif row := _stored():
@@ -72,10 +72,10 @@ def mail_is_set_up() -> bool:
 
 
 def email_verification() -> str:
-    """Return allauth's word for whether a new account confirms its address.
+    """Return allauth's setting for whether a new account must confirm its address.
 
-    Where an email can be sent, sign-up ends by sending one, so that it does not reveal which
-    addresses exist. Without one it signs in immediately and must say that an address is taken.
+    If emails can be sent, sign-up ends by sending one, so it does not reveal which addresses exist.
+    Otherwise the person is signed in immediately, and sign-up must say that an address is taken.
     """
     ways = EmailVerificationMethod
     by_server = ways.MANDATORY if _has_server() else ways.NONE
@@ -87,7 +87,7 @@ def _has_server() -> bool:
 
 
 def _stored() -> MailServer | None:
-    # Invitations ask inside an organisation, where the row is closed.
+    # Invitations ask from within an organisation, where the row is not visible.
     with use_tenant(None):
         return MailServer.objects.first()
 
@@ -121,7 +121,7 @@ _FIELDS: Final = ("host", "port", "encryption", "username", "sender")
 
 
 def describe_mail_server() -> dict[str, Any] | None:
-    """Return the server in force, of its password only whether there is one."""
+    """Return the current server, with a boolean in place of its password."""
     if settings.EMAIL_HOST:
         facts, has_password = _describe_environment(), bool(settings.EMAIL_HOST_PASSWORD)
     elif row := _stored():
@@ -132,13 +132,14 @@ def describe_mail_server() -> dict[str, Any] | None:
 
 
 def describe_stored() -> dict[str, Any] | None:
-    """Return what operators have set, whatever the environment says; without the password."""
+    """Return the operators' settings, even if the environment overrides them, without the
+    password."""
     row = _stored()
     return None if row is None else _describe_row(row)
 
 
 def stored_password() -> str:
-    """Return the stored password, for what compares it; "" for none."""
+    """Return the stored password for comparison, or ""."""
     row = _stored()
     return _password_of(row) if row else ""
 
@@ -189,7 +190,8 @@ def save_mail_server(
 
 
 def remove_mail_server(actor: Actor) -> None:
-    """Send no emails any more. Raises Refused where the environment names the server."""
+    """Remove the operators' server; no emails are sent from then on. Raises Refused if the
+    environment sets the server."""
     _check_environment()
     with transaction.atomic():
         row = MailServer.objects.select_for_update().first()

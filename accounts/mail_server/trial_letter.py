@@ -1,4 +1,4 @@
-"""A test letter through the mail server in force, and the server's answer in words."""
+"""A test email through the current mail server, with the server's answer as text."""
 
 import smtplib
 import socket
@@ -19,18 +19,18 @@ _ANSWER_MAX: Final = 300
 
 
 class Outcome(NamedTuple):
-    """Whether the server took the letter, and what it said or why it could not be asked."""
+    """Whether the server accepted the email, and its answer or the reason for the failure."""
 
     accepted: bool
     text: str
 
 
 class _Rejected(Exception):
-    """The server does not take the letter."""
+    """The server rejects the email."""
 
 
 def send_trial_letter(address: str) -> Outcome:
-    """Send a letter to an address, and return what came of it."""
+    """Send an email to an address and return the outcome."""
     backend = ServerBackend()
     try:
         backend.open()
@@ -38,14 +38,14 @@ def send_trial_letter(address: str) -> Outcome:
     except (smtplib.SMTPException, OSError, _Rejected) as error:
         return Outcome(False, _describe(error, f"{backend.host}:{backend.port}"))
     finally:
-        # What the server says after the letter changes nothing.
+        # Errors after the server accepted the email do not matter.
         with suppress(smtplib.SMTPException, OSError):
             backend.close()
     return Outcome(True, answer)
 
 
 def _hand_over(smtp: smtplib.SMTP, sender: str, address: str) -> str:
-    """Hand the letter over step by step, because `sendmail` drops the answer to it."""
+    """Send the email step by step, because `sendmail` drops the server's answer."""
     _expect(smtp.mail(sender))
     _expect(smtp.rcpt(address))
     return _expect(smtp.data(_letter(sender, address).as_bytes()))

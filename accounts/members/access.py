@@ -1,4 +1,4 @@
-"""Which members, invitations and roles an actor may see, and which it may change or give."""
+"""Which members, invitations and roles an actor may see, change or grant."""
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
@@ -18,7 +18,8 @@ _BUILT_IN = (Role.OWNER, Role.ADMIN, Role.BILLING, Role.DEVELOPER, Role.VIEWER)
 
 
 def visible_members(actor: Actor) -> QuerySet[Membership]:
-    """The members whom the actor may look at: all, those in its teams, or itself; oldest first."""
+    """Return the members whom the actor may see, oldest first: all, those in its teams, or only
+    itself."""
     require(actor, "members.read")
     scope = scope_of(actor, "members.read")
     rows = _colleagues(actor)
@@ -26,7 +27,8 @@ def visible_members(actor: Actor) -> QuerySet[Membership]:
 
 
 def named_members(actor: Actor) -> QuerySet[Membership]:
-    """The members whose names the actor may see: who looks at itself alone knows its colleagues."""
+    """Return the members whose names the actor may see. An actor who may see only itself still
+    knows its colleagues' names."""
     require(actor, "members.read")
     return _colleagues(actor)
 
@@ -44,7 +46,7 @@ def _colleagues(actor: Actor) -> QuerySet[Membership]:
 
 
 def access_member(actor: Actor, id: str) -> Membership:
-    """One member whom the actor may look at. Http404 when it is another's or none."""
+    """Return one member whom the actor may see. Raises Http404."""
     return get_by_id(visible_members(actor), parse_number(id))
 
 
@@ -56,7 +58,8 @@ def may_change_member(actor: Actor, member: Membership) -> bool:
 
 
 def writable_member(actor: Actor, id: str) -> Membership:
-    """One member whom the actor may change. Http404 when unseen, AccessDenied when not."""
+    """Return one member whom the actor may change. Raises Http404, or AccessDenied if the actor may
+    only see them."""
     require(actor, "members.write")
     member = access_member(actor, id)
     if not may_change_member(actor, member):
@@ -71,7 +74,7 @@ def writable_member(actor: Actor, id: str) -> Membership:
 
 
 def working_keys_of(actor: Actor, member: Membership) -> list[Key]:
-    """The keys of a member that work now, for who may change members."""
+    """Return the keys of a member that work now, for actors who may change members."""
     require(actor, "members.write")
     return list(
         Key.objects.filter(
@@ -87,7 +90,7 @@ def working_keys_of(actor: Actor, member: Membership) -> list[Key]:
 
 
 def visible_roles(actor: Actor) -> QuerySet[CustomRole]:
-    """The roles that the organisation has made, by name."""
+    """Return the organisation's custom roles, by name."""
     require(actor, "members.read")
     rows = CustomRole.objects.filter(organisation=actor.organisation).order_by("name", "id")
     return rows.none() if scope_of(actor, "members.read") == "own" else rows
@@ -107,7 +110,8 @@ def find_role(actor: Actor, name: str) -> tuple[Role, CustomRole | None] | None:
 
 
 def assignable_roles(actor: Actor) -> list[tuple[Role, CustomRole | None]]:
-    """The roles that the actor may give in its teams, the narrowest built-in one first (P23)."""
+    """Return the roles that the actor may grant in its teams, the narrowest built-in one first
+    (P23)."""
     own = CustomRole.objects.filter(organisation=actor.organisation).order_by("name", "id")
     roles = [(role, None) for role in reversed(_BUILT_IN)] + [(Role.CUSTOM, role) for role in own]
     return [pair for pair in roles if _may_give(actor, *pair)]
@@ -120,13 +124,12 @@ def _may_give(actor: Actor, role: Role, custom_role: CustomRole | None) -> bool:
 
 
 def role_name(row: HasRole) -> str:
-    """The role of a row as its own name: a built-in one's value, or what the organisation calls
-    its own."""
+    """Return a row's role by name: the built-in value, or the name of the custom role."""
     return row.custom_role.name if row.custom_role else str(row.role)
 
 
 def assignable_teams(actor: Actor) -> QuerySet[Team]:
-    """The teams in use that the actor may put others into."""
+    """Return the active teams to which the actor may add others."""
     return visible_teams(actor).filter(archived_at=None)
 
 
@@ -134,7 +137,8 @@ def assignable_teams(actor: Actor) -> QuerySet[Team]:
 
 
 def visible_invitations(actor: Actor) -> QuerySet[Invitation]:
-    """The invitations that the actor may see: all, or those to its teams alone; newest first."""
+    """Return the invitations that the actor may see, newest first: all, or only those to its
+    teams."""
     require(actor, "members.read")
     rows = (
         Invitation.objects.filter(organisation=actor.organisation)
@@ -151,20 +155,21 @@ def visible_invitations(actor: Actor) -> QuerySet[Invitation]:
 
 
 def may_write_invitation(actor: Actor, invitation: Invitation) -> bool:
-    """Return whether the actor may resend or withdraw an invitation, which requires what it
-    offers."""
+    """Return whether the actor may resend or withdraw an invitation. That requires the authority
+    that it offers."""
     if scope_of(actor, "members.write") is None:
         return False
     return first_action_beyond(offered_authority(invitation), actor.authority) is None
 
 
 def access_invitation(actor: Actor, id: str) -> Invitation:
-    """One invitation that the actor may see. Http404 when it is another's or none."""
+    """Return one invitation that the actor may see. Raises Http404."""
     return get_by_id(visible_invitations(actor), id)
 
 
 def writable_invitation(actor: Actor, id: str) -> Invitation:
-    """One invitation that the actor may change. Http404 when unseen, AccessDenied when not."""
+    """Return one invitation that the actor may change. Raises Http404, or AccessDenied if the actor
+    may only see it."""
     require(actor, "members.write")
     invitation = access_invitation(actor, id)
     if not may_write_invitation(actor, invitation):

@@ -48,7 +48,7 @@ Permission = Annotated[str, Field(max_length=40)]
 
 
 class MemberOut(Schema):
-    """Who belongs to the organisation."""
+    """A member of the organisation."""
 
     id: str
     email: str
@@ -71,7 +71,7 @@ class MemberPage(Schema):
 
 
 class MemberIn(Schema):
-    """Who becomes a member, and as what."""
+    """A new member and their role."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,7 @@ class MemberChange(Schema):
 
 
 class TeamMemberIn(Schema):
-    """Who is added to a team."""
+    """A member to add to a team."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,7 +98,7 @@ class TeamMemberIn(Schema):
 
 
 class TeamMemberChange(Schema):
-    """What a member is in a team."""
+    """A member's position in a team."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -109,7 +109,7 @@ class TeamMemberChange(Schema):
 
 
 class TeamMemberOut(Schema):
-    """A member as the team knows them."""
+    """A member as shown to the team."""
 
     id: str
     email: str
@@ -119,7 +119,7 @@ class TeamMemberOut(Schema):
 
 
 class InvitationIn(Schema):
-    """Whom to invite, and to what."""
+    """New invitations: to whom, and with which role."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -141,7 +141,7 @@ class ResendIn(Schema):
 
 
 class InvitationOut(Schema):
-    """An invitation as shown after its creation: without its link."""
+    """An invitation as shown after its creation, without its link."""
 
     id: str
     email: str | None = Field(description="`null` for a link that anyone can use once.")
@@ -156,7 +156,7 @@ class InvitationOut(Schema):
 
 
 class NewInvitationOut(InvitationOut):
-    """The answer to making or resending one, the only one that holds its link."""
+    """The response to creating or resending an invitation, the only one with its link."""
 
     link: str = Field(description="It is not stored and never shown again.")
     email_error: str = Field(description="Why no email went out; empty when it did.")

@@ -26,8 +26,8 @@ from accounts.roles.rules import (
 
 @dataclass(frozen=True)
 class Authority:
-    """The authority of a member: by a built-in role or the permissions of a custom one, and in
-    which teams; None means all teams. `leads` are those of the teams that the member leads."""
+    """The authority of a member: a built-in role or the permissions of a custom one, in `teams`;
+    None means all teams. `leads` are the teams among these that the member leads."""
 
     role: Role | None = None
     permissions: Collection[Permission] = ()
@@ -36,30 +36,30 @@ class Authority:
 
     @property
     def owns(self) -> bool:
-        """Whether it is an owner's: of everything."""
+        """Whether this is an owner's authority, which covers everything."""
         return self.role == "owner" and self.teams is None
 
     def scope_of(self, action: Action) -> Scope | None:
-        """How far it reaches for `action`."""
+        """Return the scope for `action`, or None."""
         as_lead: Scope | None = "teams" if self.leads and action in LEAD_ACTIONS else None
         return widest_scope([self.scope_by_role(action), as_lead])
 
     def teams_of(self, action: Action) -> frozenset[UUID]:
-        """The teams that it reaches for `action` where its scope is "teams"."""
+        """Return the teams in which `action` is allowed when its scope is "teams"."""
         by_role = self.teams if self.scope_by_role(action) == "teams" else None
         return (by_role or frozenset()) | (self.leads if action in LEAD_ACTIONS else frozenset())
 
     def scope_by_role(self, action: Action) -> Scope | None:
-        """How far its role alone reaches for `action`."""
+        """Return the scope that the role alone gives for `action`."""
         by_role = scope_of(self.role, action) if self.role else None
         scope = widest_scope([by_role, permitted_scope(self.permissions, action)])
         return scope if self.teams is None else scope_within_teams(scope, action)
 
 
 def first_action_beyond(wanted: Authority, bound: Authority) -> Action | None:
-    """The first action for which `wanted` reaches further than `bound`; None when it is within it.
+    """Return the first action for which `wanted` exceeds `bound`, or None if it is within `bound`.
 
-    Teams that `bound` has not are beyond it for every action that `wanted` has at all.
+    A team that `bound` lacks makes every action that `wanted` has there exceed it.
     """
     if bound.owns:
         return None
@@ -80,19 +80,20 @@ def first_action_beyond(wanted: Authority, bound: Authority) -> Action | None:
 
 
 def _is_within_teams(wanted: Authority, bound: Authority, action: Action) -> bool:
-    """Whether what `wanted` has for an action is in the teams of `bound`, which has no more."""
+    """Return whether the teams in which `wanted` has an action are within those of `bound`."""
     teams = bound.teams_of(action)
     if not wanted.teams_of(action) <= teams:
         return False
     if wanted.scope_by_role(action) != "own":
         return True
-    # One's own, in any team: the lead of some has it there alone, unless the role has it, too.
+    # "Own" applies in any team. A lead has it only in the teams they lead, unless the role has it
+    # too.
     by_role = bound.scope_by_role(action) is not None
     return by_role or (wanted.teams is not None and wanted.teams <= teams)
 
 
 def outranks(actor: Authority, other: Authority) -> bool:
-    """Whether `actor` may change or remove a member who has `other`."""
+    """Return whether `actor` may change or remove a member with the authority `other`."""
     if actor.owns:
         return True
     return (

@@ -40,8 +40,8 @@ DISABLE: Final = KeyFate("disable")
 
 
 def access_leaving(actor: Actor, id: str) -> Membership:
-    """The membership that the actor may end: its own, or that of a member below it. Raises Http404,
-    or AccessDenied if the actor may only see it."""
+    """Return the membership that the actor may end: its own, or that of a member whom it outranks.
+    Raises Http404, or AccessDenied if the actor may only see it."""
     mine = Membership.objects.filter(organisation=actor.organisation, user=actor.user)
     member = mine.select_related("user", "organisation", "custom_role").first()
     if actor.user is not None and member is not None and str(member.pk) == id:
@@ -50,7 +50,7 @@ def access_leaving(actor: Actor, id: str) -> Membership:
 
 
 def keys_left_by(member: Membership) -> list[Key]:
-    """The keys of a member that are not revoked, oldest first."""
+    """Return the keys of a member that are not revoked, oldest first."""
     rows = Key.objects.filter(
         organisation=member.organisation_id, user=member.user_id, revoked_at=None
     )
@@ -76,7 +76,8 @@ def end_membership(
     Invitations that they sent end. Raises Refused as `members.remove_member` does, and for a key
     that cannot be transferred as asked."""
     with transaction.atomic():
-        # The organisation before its keys, as whoever removes a member in other ways locks them.
+        # Lock the organisation before its keys, in the same order as the other ways to remove a
+        # member.
         Organisation.objects.select_for_update().get(id=member.organisation_id)
         for key in keys_left_by(member):
             fate = fates.get(key.id, otherwise)
@@ -110,12 +111,12 @@ def transfer_key(actor: Actor, key: Key, to: Receiver) -> Key:
 
 
 def name_of(receiver: Receiver) -> str:
-    """A person's address, or the name of a service account."""
+    """Return a person's address, or the name of a service account."""
     return receiver.user.email if isinstance(receiver, Membership) else receiver.name
 
 
 def value_of(receiver: Receiver) -> str:
-    """Return the holder's value in a form."""
+    """Return the receiver's value in the form."""
     if isinstance(receiver, Membership):
         return f"member:{receiver.pk}"
     return f"account:{id_text(receiver.pk)}"

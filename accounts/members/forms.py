@@ -21,7 +21,7 @@ _EMAILS_MAX = 6000
 
 
 def role_label(row: HasRole | CustomRole | Role) -> str:
-    """A role as pages name it: a built-in one in the reader's language."""
+    """Return a role's label for pages; built-in ones are translated."""
     if isinstance(row, CustomRole):
         return row.name
     if isinstance(row, HasRole) and row.custom_role:
@@ -92,7 +92,7 @@ class MemberForm(RoleAndTeamsForm):
 
 
 class InviteForm(RoleAndTeamsForm):
-    """Whom to invite, to what, and until when."""
+    """The addresses to invite, the role and teams offered, and the expiry."""
 
     field_order = ("emails", "role", "days", "teams", "message")
 
@@ -181,7 +181,7 @@ class CustomRoleForm(forms.Form):
     )  # fmt: skip
 
     def groups(self) -> Sequence[tuple[Any, list[dict[str, Any]]]]:
-        """The permissions as the page shows them."""
+        """Return the permissions, grouped as on the page."""
         chosen = self["permissions"].value() or ()
         return [
             (

@@ -1,5 +1,5 @@
 """Emails of invitations. They contain a secret that is not stored, so they are sent immediately and
-not through the outbox. The sender is told which ones failed, and can copy the links."""
+not through the outbox. The sender learns which ones failed, and can copy those links."""
 
 import smtplib
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from lib.network.mail import render_letter
 
 
 def send_letters(sendables: Sequence[Sendable]) -> dict[str, str]:
-    """Send the letter of each invitation that has an address: by address, why one did not go out,
-    or an empty text. No transaction is open meanwhile (I9)."""
+    """Send an email for each invitation that has an address. Return, by address, the reason why it
+    failed, or "". No transaction is open meanwhile (I9)."""
     letters = [sendable for sendable in sendables if sendable.invitation.email]
     if not letters:
         return {}
     if not mail_is_set_up():
         text = gettext("No mail server is set up. Copy the link and send it yourself.")
         return _email_addresses(letters, text)
-    # The mail server may take its time; no connection of the database waits for it.
+    # The mail server may be slow, so release the database connection first.
     release_connection()
     mail = get_connection()
     try:
@@ -64,8 +64,8 @@ def _send(sendable: Sendable, mail: BaseEmailBackend) -> str:
 
 
 def _compose_letter(sendable: Sendable) -> tuple[str, str]:
-    """Subject and text, in the language of the person where one is known by the address, else in
-    that of the inviter."""
+    """Return subject and text, in the person's language if the address is known, or else in the
+    inviter's."""
     inviter = sendable.invitation.invited_by
     known = User.objects.filter(email__iexact=sendable.invitation.email).first()
     languages = [person.language for person in (known, inviter) if person and person.language]

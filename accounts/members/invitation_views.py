@@ -1,5 +1,4 @@
-"""Pages of invitations: the list of sent ones (W51), and the page that an invitation's link opens
-(W02)."""
+"""Pages of invitations: the list (W51), and the page that an invitation's link opens (W02)."""
 
 from typing import Any, cast
 
@@ -108,7 +107,7 @@ def _row(invitation: Invitation) -> dict[str, Any]:
 
 
 def teams_text(row: Any) -> str:
-    """The teams of a member, or of what is offered, in words."""
+    """Return the teams of a member or an offer, as text."""
     if row.all_teams:
         return gettext("All teams")
     return ", ".join(sorted(team.name for team in row.teams.all()))
@@ -164,7 +163,8 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 
 def _invited_response(request: HttpRequest, results: list[Sendable]) -> HttpResponse:
-    """The one answer that holds the links; nothing may keep it (`private, no-store`)."""
+    """Return the only response that contains the links. It must not be cached (`private,
+    no-store`)."""
     errors = send_letters(results)
     rows = [
         {
@@ -189,7 +189,8 @@ def _invited_response(request: HttpRequest, results: list[Sendable]) -> HttpResp
 @throttle_view("sign_up")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
-    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    # Opening the page does not use up the link, because mail programs and chats open links by
+    # themselves.
     invitation_and_offer = invitations.find_invitation(text)
     if invitation_and_offer is None:
         return _ended_response(request, "unknown")
@@ -225,9 +226,9 @@ def _joined_response(request: HttpRequest, offered: Invitation, user: User) -> H
 
 
 def _signed_up(request: HttpRequest, offered: Invitation, form: NewPersonForm) -> HttpResponseBase:
-    """Make the person of a letter, and sign them in as any other way of signing in does."""
+    """Create the person of an emailed invitation, and sign them in the usual way."""
     data = form.cleaned_data
-    # Takes long: no transaction waits for it.
+    # Hash the password before the transaction, because it takes long.
     hashed = make_password(data["password"])
     member = invitations.accept_as_new(offered, data["name"], hashed)
     EmailAddress.objects.create(
@@ -236,7 +237,7 @@ def _signed_up(request: HttpRequest, offered: Invitation, form: NewPersonForm) -
     request.session[LAST_ORGANISATION] = member.organisation.slug
     login = Login(
         user=member.user,
-        # The letter has reached them.
+        # The link arrived by email, which confirms the address.
         email_verification=EmailVerificationMethod.NONE,
         redirect_url=reverse("home", args=[member.organisation.slug]),
     )
@@ -263,7 +264,7 @@ def _offer(
         "for_other": for_other,
         "form": form,
         "wrong": wrong,
-        # Who comes by a letter and has no account is given a form instead.
+        # A visitor with an emailed link and no account gets a form to create one.
         "may_sign_up": not mailed and sign_up.may_sign_up(request),
         "next": request.path,
     }

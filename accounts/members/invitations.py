@@ -35,12 +35,12 @@ _SESSION: Final = "invitation"
 
 
 class InvitationEnded(Exception):
-    """The invitation gives nothing any more: it is unknown, used, withdrawn or expired."""
+    """The invitation cannot be accepted: it is unknown, used, withdrawn or expired."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What an invitation offers: a role, in `teams` or (None) in all of them, and its expiry."""
+    """The offer of an invitation: a role, its teams (None means all of them), and the expiry."""
 
     role: Role
     custom_role: CustomRole | None = None
@@ -79,7 +79,7 @@ def state_of(invitation: Invitation, now: dt.datetime) -> InvitationState:
 
 
 def find_invitation(text: str) -> tuple[Invitation, bool] | None:
-    """The invitation of a link's text, whatever its state, and whether the link came by mail."""
+    """Return the invitation of a link's text in any state, and whether the link came by email."""
     bare, mailed = _read(text)
     invitation = (
         Invitation.objects.select_related("organisation", "custom_role", "invited_by")
@@ -141,9 +141,9 @@ def invite(
 
 
 def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS) -> Sendable:
-    """Another text and another time for an open invitation: the link until now ends. Raises Refused
-    for one that was accepted or withdrawn, for what the actor lacks itself (P23), and where neither
-    the actor is a person nor the one who invited is still there."""
+    """Replace the link and the expiry of an open invitation; the previous link ends. Raises Refused
+    for one that was accepted or withdrawn, for authority that the actor lacks (P23), and if neither
+    the actor is a person nor the inviter is still there."""
     _check_days(days)
     text = new_link_text()
     with transaction.atomic():
@@ -151,7 +151,7 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS)
         check_grant(actor, offered_authority(locked))
         locked.digest = link_digest(text)
         locked.expires_at = clock.now() + dt.timedelta(days=days)
-        # From now on it is this person's word; a service account repeats that of who invited.
+        # This person becomes the inviter. If a service account resends it, the inviter stays.
         locked.invited_by = actor.user or locked.invited_by
         if locked.invited_by is None:
             raise Refused("invitation", _only_a_person())
@@ -164,8 +164,8 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = INVITATION_DAYS)
 
 
 def withdraw(invitation: Invitation, *, actor: Actor) -> Invitation:
-    """End an invitation from the next look on; one that is withdrawn stays so. Raises Refused for
-    one that was accepted."""
+    """Withdraw an invitation, from the next request on. One that is withdrawn stays so. Raises
+    Refused for one that was accepted."""
     with transaction.atomic():
         locked = Invitation.objects.select_for_update(of=("self",)).get(id=invitation.id)
         if locked.accepted_at is not None:
@@ -180,7 +180,7 @@ def withdraw(invitation: Invitation, *, actor: Actor) -> Invitation:
 
 
 def withdraw_all_of(inviter: User, organisation: Organisation, *, actor: Actor) -> int:
-    """End the invitations of somebody who leaves. Return how many."""
+    """Withdraw the invitations of a person who leaves. Return how many."""
     rows = Invitation.objects.filter(
         organisation=organisation, invited_by=inviter, accepted_at=None, withdrawn_at=None
     )
@@ -192,7 +192,7 @@ def accept(invitation: Invitation, user: User) -> Membership:
     Raises InvitationEnded if it is used or over, and Refused for an address that was not invited,
     for a member, and if the sender may no longer grant the role."""
     with transaction.atomic():
-        # As every write of members: the organisation first, then its rows.
+        # As in every write of members: lock the organisation first, then its rows.
         organisation = Organisation.objects.select_for_update().get(id=invitation.organisation_id)
         now = clock.now()
         living = Invitation.objects.filter(
@@ -288,8 +288,8 @@ def _addresses(emails: Sequence[str]) -> list[str]:
 
 
 def _check_address(organisation: Organisation, address: str) -> None:
-    """Raise Refused for a member, and for an address that is invited; an invitation that has
-    expired makes room for another one."""
+    """Raise Refused for the address of a member, and for one with an open invitation. An expired
+    invitation does not prevent a new one."""
     if organisation.memberships.filter(user__email__iexact=address).exists():
         text = gettext("%(email)s is already a member.") % {"email": address}
         raise Refused("emails", text, already_exists=True)
@@ -350,7 +350,8 @@ def _inviter(invitation: Invitation) -> Actor:
 
 
 def _read(text: str) -> tuple[str, bool]:
-    """The text of a link without the signature of a letter, and whether it has a true one."""
+    """Return the text of a link without its email signature, and whether that signature is
+    valid."""
     try:
         return _MAILED.unsign(text), True
     except signing.BadSignature:

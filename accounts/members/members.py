@@ -56,7 +56,7 @@ def set_member(
     owner."""
     with transaction.atomic():
         user = add_person(email, actor=actor)
-        # The organisation's row is the lock: two owners who demote each other come one by one.
+        # The lock on the organisation's row serialises two owners who demote each other.
         Organisation.objects.select_for_update().get(id=organisation.id)
         membership = (
             Membership.objects.select_related("custom_role")
@@ -98,9 +98,9 @@ def add_member(
     custom_role: CustomRole | None = None,
     teams: Sequence[Team] | None = None,
 ) -> Membership:
-    """Add a person without an invitation, as an operator who is a member may. If no owner can sign
-    in, nobody can invite; then any operator may add one. Raises Refused for a member, and for what
-    the actor may not grant."""
+    """Add a person without an invitation, as an operator who is a member may do. If no owner can
+    sign in, nobody can invite, and any operator may add an owner. Raises Refused for a member, and
+    for authority that the actor may not grant."""
     address = check_email("email", email)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
@@ -114,10 +114,10 @@ def add_member(
 
 
 def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
-    """End a membership; the person stays known, and keys of theirs here stop to work.
+    """End a membership. The person's account stays; their keys in the organisation stop working.
 
-    Raises Refused for a member whom the actor does not stand above, unless it is the actor, and
-    LastOwner instead of removing the only owner.
+    Raises Refused for a member whom the actor does not outrank, unless it is the actor, and
+    LastOwner for the only owner.
     """
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
@@ -150,7 +150,8 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
         if operator and not user.operator:
             user.operator = True
             user.save(update_fields=["operator"])
-            # Whoever runs an identity provider of an organisation does not become an operator, too.
+            # Otherwise, the operator of an organisation's identity provider could sign in as an
+            # installation's operator.
             end_connections_by_domain(user)
             audit.record(actor, None, "user.operator", user, email=user.email)
             bump_epoch()
@@ -164,7 +165,7 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
     owned = Organisation.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
     with transaction.atomic():
         organisations = list(owned.select_for_update(of=("self",)).order_by("id"))
-        # The operators' rows are a lock too: two who deactivate each other come one by one.
+        # The lock on the operators' rows serialises two operators who deactivate each other.
         concerned = User.objects.filter(Q(id=user.id) | Q(operator=True, is_active=True))
         rows = {row.id: row for row in concerned.select_for_update(no_key=True).order_by("id")}
         locked = rows.pop(user.id)
@@ -217,7 +218,7 @@ def drop_strange_leads(membership: Membership) -> None:
 
 
 def check_grant(actor: Actor, wanted: Authority) -> None:
-    """Raise Refused where the actor would give what it lacks (P23)."""
+    """Raise Refused if the actor would grant authority that it lacks (P23)."""
     if actor.installation:
         return
     action = first_action_beyond(wanted, actor.authority)
@@ -246,7 +247,7 @@ def check_change(
 
 
 def active_owners(organisation: Organisation) -> QuerySet[Membership]:
-    """The memberships of owners who can sign in."""
+    """Return the memberships of owners who can sign in."""
     return Membership.objects.filter(
         organisation=organisation, role=Role.OWNER, user__is_active=True
     )

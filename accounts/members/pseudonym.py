@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-# Both engines that read the pattern, Postgres' and Python's, know these.
+# Syntax that both engines of the pattern understand, Postgres' and Python's.
 _LEFT: Final = "(?:(?<![A-Za-z0-9._+-])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
 _RIGHT: Final = "(?![A-Za-z0-9-]|[.][A-Za-z0-9])"
-# Without spaces between words, a name has no ends to look for.
+# In scripts without spaces between words, the ends of a name cannot be recognised.
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WORD_MIN: Final = 3
 
@@ -36,7 +36,7 @@ def address_pattern(addresses: Iterable[str]) -> str:
 
 
 def replace_addresses(text: str, traces: Traces) -> str:
-    """A text with the pseudonym in place of each address."""
+    """Return a text with the pseudonym in place of each address."""
     if not traces.addresses:
         return text
     return re.sub(
@@ -45,8 +45,8 @@ def replace_addresses(text: str, traces: Traces) -> str:
 
 
 def replace_person(value: Any, traces: Traces, *, about: bool) -> Any:
-    """A value of JSON with the pseudonym in place of the person; `about`: the value tells of the
-    person, so that names and texts of theirs go too."""
+    """Return a JSON value with the pseudonym in place of the person. If `about`, the value is about
+    the person, and their names and texts are replaced too."""
     if isinstance(value, str):
         return _replace_traces(value, traces, about=about)
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def replace_person(value: Any, traces: Traces, *, about: bool) -> Any:
 
 
 def searched_in_json(texts: Iterable[str]) -> list[str]:
-    """Texts as they stand in JSON, in lower case."""
+    """Return texts as they appear in JSON, in lower case."""
     return [json.dumps(text, ensure_ascii=False)[1:-1].lower() for text in texts]
 
 

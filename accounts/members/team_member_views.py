@@ -1,4 +1,4 @@
-"""Dialogs of a team's page (W52): who is added to the team, and who is removed."""
+"""Dialogs of a team's page (W52) that add and remove members."""
 
 from django import forms
 from django.contrib import messages
@@ -108,7 +108,7 @@ def team_member_remove(request: HttpRequest, actor: Actor, team: str, id: str) -
 @organisation_page("teams.write")
 @require_POST
 def team_lead(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpResponseBase:
-    """Make a member the lead of the team, or end that."""
+    """Make a member the lead of the team, or undo that."""
     row = access.writable_team(actor, team)
     member = team_members.access_team_member(actor, row, id)
     lead = request.POST.get("lead") == "1"
@@ -125,7 +125,7 @@ def team_lead(request: HttpRequest, actor: Actor, team: str, id: str) -> HttpRes
 
 
 def _redirect_to_team(request: HttpRequest, actor: Actor, team: Team) -> HttpResponse:
-    # Who removed themselves may not see the team any more.
+    # A person who removed themselves may no longer see the team.
     if access.visible_teams(actor).filter(pk=team.pk).exists():
         return redirect_to(request, "team", slug_of(actor), team.slug)
     return redirect_to(request, "teams", slug_of(actor))

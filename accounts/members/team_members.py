@@ -1,4 +1,4 @@
-"""Who is in a team: one function per write.
+"""The members of a team: one function per write.
 
 A member has their role in each team that they are in. Nobody can add a member whose role in the
 team exceeds their own there, or remove one whom they do not outrank there (P23).
@@ -29,12 +29,12 @@ from lib.refusal import Refused
 
 
 def members_of(team: Team) -> QuerySet[Membership]:
-    """The active people of a team, also those who are in every team, by address."""
+    """Return the active people of a team by address, including those who are in every team."""
     return _active(team).filter(Q(all_teams=True) | Q(teams=team)).order_by("user__email")
 
 
 def members_led_by(actor: Actor) -> QuerySet[Membership]:
-    """The active people of the teams that the actor leads."""
+    """Return the active people of the teams that the actor leads."""
     people = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
     if not actor.leads:
         return people.none()
@@ -55,8 +55,8 @@ def sees_every_member(actor: Actor) -> bool:
 
 
 def addable_members(actor: Actor, team: Team) -> list[Membership]:
-    """The members of the organisation whom the actor may add to the team, by address; none for an
-    actor who may not see them."""
+    """Return the members of the organisation whom the actor may add to the team, by address; empty
+    for an actor who may not see them."""
     require(actor, "team_members.write")
     if not sees_every_member(actor):
         return []
@@ -65,14 +65,14 @@ def addable_members(actor: Actor, team: Team) -> list[Membership]:
 
 
 def access_team_member(actor: Actor, team: Team, id: str) -> Membership:
-    """One member of a team that the actor may change. Raises Http404."""
+    """Return one member of a team that the actor may change. Raises Http404."""
     require(actor, "teams.read")
     return get_by_id(members_of(team), parse_number(id))
 
 
 def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
-    """Return whether the actor may remove a member from the team, or oneself. A lead removes no
-    other lead."""
+    """Return whether the actor may remove a member from the team; everybody may remove themselves.
+    A lead cannot remove another lead."""
     as_lead = actor.authority.scope_by_role("team_members.write") is None
     if member.all_teams or (as_lead and team.pk in member.leads and member.user != actor.user):
         return False
@@ -81,8 +81,8 @@ def may_remove(actor: Actor, team: Team, member: Membership) -> bool:
 
 def add_to_team(actor: Actor, team: Team, email: str) -> Membership:
     """Add the member with that address to a team. Raises Refused for anybody else, and for a member
-    whose role would exceed the actor's there; in the same words for an actor who may not see who
-    belongs to the organisation."""
+    whose role would exceed the actor's there. An actor who may not see the organisation's members
+    gets the same message for both."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         member = _active(team).filter(user__email__iexact=email).first()
@@ -124,13 +124,13 @@ def remove_from_team(actor: Actor, team: Team, member: Membership) -> None:
 
 
 def may_lead(team: Team, member: Membership) -> bool:
-    """Return whether a member could do more in the team as its lead."""
+    """Return whether a member would gain anything in the team as its lead."""
     return first_action_beyond(_lead_of(team), authority_of(member)) is not None
 
 
 def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Membership:
-    """Make a member the lead of a team, or end that. Raises Refused where the actor cannot do
-    what a lead can."""
+    """Make a member the lead of a team, or undo that. Raises Refused if the actor cannot do what a
+    lead can."""
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         member = members_of(team).get(pk=member.pk)
@@ -145,7 +145,7 @@ def set_lead(actor: Actor, team: Team, member: Membership, lead: bool) -> Member
 
 
 def _lead_of(team: Team) -> Authority:
-    """Return what the lead of a team may do as such."""
+    """Return the authority of the team's lead."""
     return Authority(teams=frozenset({team.pk}), leads=frozenset({team.pk}))
 
 
@@ -155,7 +155,7 @@ def _active(team: Team) -> QuerySet[Membership]:
 
 
 def _within(team: Team, member: Membership) -> Authority:
-    """Return what a member may do in a team."""
+    """Return a member's authority in a team."""
     own = authority_of(member)
     return replace(own, teams=frozenset({team.pk}), leads=own.leads & {team.pk})
 

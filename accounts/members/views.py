@@ -1,4 +1,5 @@
-"""Dialogs of the page of members (W51): another role, other teams, for one or for several."""
+"""Dialogs of the page of members (W51): change the role or the teams of one member or of
+several."""
 
 from typing import Any
 
@@ -103,7 +104,8 @@ def _back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, Any]:
-    """Return what the form would make of the member; for an invalid form, what they are now."""
+    """Return the authority that the form would give the member; for an invalid form, the current
+    one."""
     held = members.authority_of(member)
     wanted = held
     if form.is_bound and form.is_valid():
@@ -122,7 +124,7 @@ def _preview(actor: Actor, member: Membership, form: MemberForm) -> dict[str, An
 def _keys_that_stop(
     actor: Actor, member: Membership, held: Authority, wanted: Authority
 ) -> list[Key]:
-    """The keys of the member that work now and would not."""
+    """Return the keys of the member that work now and would stop working."""
     keys = member_access.working_keys_of(actor, member)
     return [key for key in keys if _is_usable(key, held) and not _is_usable(key, wanted)]
 

@@ -82,7 +82,7 @@ class OrganisationChange(Schema):
 
 
 class TeamIn(Schema):
-    """A team to be made."""
+    """A new team."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,7 +114,7 @@ class TeamPage(Schema):
 
 
 class ProjectIn(Schema):
-    """A project to be made."""
+    """A new project."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -17,13 +17,13 @@ from lib.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
 
 
 def pick_organisation() -> PickText:
-    """The field of an organisation, by slug."""
+    """Return the form field that picks an organisation, by slug."""
     return PickText(url=reverse_lazy("organisation_choices"), describe=_describe)
 
 
 def pick_holder() -> PickText:
-    """The field of a team, by slug, or a member, by address, of the organisation that the field
-    `slug` names."""
+    """Return the form field that picks a team, by slug, or a member, by address, of the
+    organisation in the field `slug`."""
     return PickText(url=reverse_lazy("holder_choices"), beside="slug")
 
 
@@ -40,7 +40,7 @@ def organisation_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("organisations.read")
 @require_safe
 def holder_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The teams and members of the organisation that is chosen in the field beside."""
+    """Return the teams and members of the organisation that the form's other field names."""
     text, slug = typed_text(request), request.GET.get("slug", "").replace("\x00", "")
     chosen = all_organisations(actor).filter(slug=slug).first()
     if chosen is None:
@@ -61,7 +61,7 @@ def holder_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("teams.read")
 @require_safe
 def team_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The teams of one's own organisation, by slug."""
+    """Return the teams of the actor's organisation, by slug."""
     teams = visible_teams(actor).filter(archived_at=None, name__icontains=typed_text(request))
     choices = [Choice(team.slug, team.slug, team.name) for team in teams[:CHOICES_MAX]]
     return answer_choices(request, choices, gettext("Nothing matches."))

@@ -4,9 +4,9 @@ request continues, signatures of tool calls, and responses to idempotent request
 from typing import Final
 
 RETENTION_HOURS: Final = 24
-"""What holds for an organisation that has not said how long; 0 keeps nothing."""
+"""The default number of hours; 0 keeps nothing."""
 
 RETENTION_HOURS_MAX: Final = 24
 
 CLIENT_ADDRESS_DAYS_MAX: Final = 365
-"""Of the addresses that requests came from: that long an organisation may have them kept."""
+"""The maximum number of days for which an organisation may keep the addresses of its clients."""

@@ -6,21 +6,22 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 PolicyReason = Literal["retention", "region"]
-"""Why a channel may not have the data: its provider may keep it, or is elsewhere."""
+"""Why a channel may not receive the data: its provider may keep it, or is in another region."""
 REGION_PATTERN: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-"""`eu`, `us-east-1`: the larger region first."""
+"""For example `eu` or `us-east-1`. The larger region comes first."""
 REGION_MAX: Final = 40
 REGIONS_MAX: Final = 20
 
 
 class DataPolicy(NamedTuple):
-    """`regions` are as many choices as were made: of each, one region must be the channel's."""
+    """`regions` has one set for each choice that was made. The channel's region must be within one
+    region of every set."""
 
     zero_retention: bool = False
     regions: tuple[tuple[str, ...], ...] = ()
 
     def why_not(self, *, zero_retention: bool, region: str) -> PolicyReason | None:
-        """Why a channel may not have the data; None where it may."""
+        """Return why a channel may not receive the data, or None if it may."""
         if self.zero_retention and not zero_retention:
             return "retention"
         met = (
@@ -38,12 +39,12 @@ NO_POLICY: Final = DataPolicy()
 
 
 def policy_of(*, zero_retention: bool, regions: Sequence[str]) -> DataPolicy:
-    """Return the policy of one owner's settings."""
+    """Return the policy for the settings of one organisation, key or request."""
     return DataPolicy(zero_retention, (tuple(regions),) if regions else ())
 
 
 def combine_policies(policies: Iterable[DataPolicy]) -> DataPolicy:
-    """Combine policies; all of them apply."""
+    """Return a policy that combines these; all of them apply."""
     zero_retention, regions = False, dict[tuple[str, ...], None]()
     for policy in policies:
         zero_retention = zero_retention or policy.zero_retention
@@ -52,7 +53,7 @@ def combine_policies(policies: Iterable[DataPolicy]) -> DataPolicy:
 
 
 def is_region(text: str) -> bool:
-    """Return whether it can be the name of a region."""
+    """Return whether the text is a valid name of a region."""
     return len(text) <= REGION_MAX and re.fullmatch(REGION_PATTERN, text) is not None
 
 

@@ -7,14 +7,14 @@ from typing import Final
 
 LABEL_LENGTH: Final = 100
 TAGS_MAX: Final = 20
-"""How many tags a request may bring."""
+"""The maximum number of tags of a request."""
 LABELS: Final = ("project", "customer", "tags")
-"""What a request can be labelled with."""
+"""The kinds of label that a request can have."""
 
 
 def is_label(text: str) -> bool:
-    """Return whether people can read it and write it again: nothing invisible (controls, joiners,
-    marks of direction), and spaces only between other characters."""
+    """Return whether people can read the text and type it again: no invisible characters (controls,
+    joiners, direction marks), and spaces only between other characters."""
     return 0 < len(text) <= LABEL_LENGTH and text.isprintable() and text == text.strip()
 
 
@@ -27,7 +27,7 @@ def split_labels(text: str) -> list[str]:
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """The text that `split_labels` reads as these labels."""
+    """Return the labels as a text that `split_labels` reads."""
     return ", ".join(
         '"' + label.replace('"', '""') + '"' if "," in label or '"' in label else label
         for label in labels

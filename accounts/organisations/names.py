@@ -12,7 +12,8 @@ NAME_MAX: Final = 120
 
 
 def check_name(name: str, length_max: int = NAME_MAX) -> str:
-    """A name as it is stored: one line. Raises Refused for an empty one, and a longer one."""
+    """Return a name on one line, as stored. Raises Refused for an empty one and for one that is too
+    long."""
     checked = check_text("name", name, length_max)
     if not checked:
         raise Refused("name", gettext("Enter a name."))
@@ -22,7 +23,7 @@ def check_name(name: str, length_max: int = NAME_MAX) -> str:
 
 
 def check_email(field: str, email: str) -> str:
-    """Return an email address without the spaces at its ends. Raises Refused for an invalid one."""
+    """Return an email address without the spaces around it. Raises Refused for an invalid one."""
     address = email.strip()
     try:
         validate_email(address)

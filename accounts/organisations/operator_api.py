@@ -24,7 +24,7 @@ router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
 
 
 class OrganisationIn(Schema):
-    """An organisation to be made."""
+    """A new organisation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class OrganisationRename(Schema):
 
 
 class SuspensionIn(Schema):
-    """Why an organisation is suspended."""
+    """The reason for a suspension."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,7 @@ class PersonQuery(pagination.NamedPageQuery):
 
 
 class PersonChange(Schema):
-    """What to change of a person."""
+    """Changes to a person."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,7 +98,7 @@ class PersonChange(Schema):
 
 
 class SignUpDomainIn(Schema):
-    """Where people of an email domain belong, and as what."""
+    """The organisation and role for people of an email domain."""
 
     model_config = ConfigDict(extra="forbid")
 

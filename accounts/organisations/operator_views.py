@@ -41,7 +41,7 @@ _NO_FACTOR = Badge(_("Off"))
 
 
 def factor_badge(secured: bool) -> Badge:
-    """Return whether signing in asks a person for a second factor, as lists show it."""
+    """Return the badge that shows in lists whether a person signs in with a second factor."""
     return _FACTOR if secured else _NO_FACTOR
 
 

@@ -28,10 +28,10 @@ REASON_MAX = 500
 def create_organisation(
     name: str, *, owner: User | None, actor: Actor, slug: str = ""
 ) -> Organisation:
-    """An organisation with one team and the key that its playground is metered by.
+    """Create an organisation with one team and with the key that meters its playground.
 
-    Without a slug it is made from the name; a taken one gets a short random ending. Raises Refused
-    for a name that cannot be.
+    Without a slug, derive one from the name; a taken one gets a short random suffix. Raises Refused
+    for an invalid name.
     """
     checked = check_name(name)
     with transaction.atomic():
@@ -62,7 +62,7 @@ def create_for(name: str, owner: str, *, actor: Actor) -> Organisation:
 
 
 def rename_organisation(organisation: Organisation, name: str, *, actor: Actor) -> Organisation:
-    """Another name; its address stays. Raises Refused for a name that cannot be."""
+    """Change the name; the slug stays. Raises Refused for an invalid name."""
     return change_row(organisation, "organisation.renamed", actor, name=check_name(name))
 
 
@@ -79,7 +79,7 @@ def set_client_address_days(organisation: Organisation, days: int, *, actor: Act
 
 
 def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> Organisation:
-    """Set whether responses include their charge when the request does not say."""
+    """Set whether responses include their charge when the request does not specify it."""
     return change_row(organisation, "organisation.changed", actor, include_cost=wanted)
 
 
@@ -132,13 +132,12 @@ def require_labels(of: Organisation | Team, labels: Collection[str], *, actor: A
 
 
 def archive_organisation(organisation: Organisation, *, actor: Actor) -> Organisation:
-    """Archive an organisation: its keys stop working and its pages close. Its records stay in the
-    books."""
+    """Archive an organisation: its keys stop working and its pages close. Its records are kept."""
     return change_row(organisation, "organisation.archived", actor, archived_at=clock.now())
 
 
 def restore_organisation(organisation: Organisation, *, actor: Actor) -> Organisation:
-    """Bring it back as it was before it was archived."""
+    """Restore an archived organisation to its previous state."""
     return change_row(organisation, "organisation.restored", actor, archived_at=None)
 
 
@@ -173,7 +172,7 @@ def _create_organisation(name: str, slug: str) -> Organisation:
 
 def slug_of_name(name: str) -> str:
     """Return the slug for the name of a team or project, for addresses and labels. It is never
-    `new`, which is the address of the form."""
+    `new`, the address of the form that creates one."""
     slug = slugify(name)[:SLUG_LENGTH]
     if slug == "new":
         return f"new-{random_ending()}"

@@ -37,8 +37,8 @@ def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Pr
 
 
 def change_project(project: Project, *, name: str, team: Team, actor: Actor) -> Project:
-    """Another name, or another team of the organisation: its keys move with it. Raises Refused for
-    a name that cannot be."""
+    """Change the name or the team of a project within its organisation; its keys move with it.
+    Raises Refused for an invalid name."""
     with transaction.atomic():
         changed = change_row(project, "project.changed", actor, name=check_name(name), team=team)
         project.keys.exclude(team=team).update(team=team)
@@ -46,10 +46,10 @@ def change_project(project: Project, *, name: str, team: Team, actor: Actor) -> 
 
 
 def archive_project(project: Project, *, actor: Actor) -> Project:
-    """Put it away: no further key can be in it; its keys and figures stay."""
+    """Archive a project: no more keys can be added to it. Its keys and usage stay."""
     return change_row(project, "project.archived", actor, archived_at=clock.now())
 
 
 def restore_project(project: Project, *, actor: Actor) -> Project:
-    """Bring it back as it was before it was archived."""
+    """Restore an archived project to its previous state."""
     return change_row(project, "project.restored", actor, archived_at=None)

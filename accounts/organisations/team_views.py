@@ -1,4 +1,4 @@
-"""Dialogs of teams and projects (W52); `usage`, which knows what they spend, has their lists."""
+"""Dialogs of teams and projects (W52). Their lists are in `usage`, because they show spending."""
 
 from typing import Any
 

@@ -21,7 +21,8 @@ def create_team(organisation: Organisation, name: str, *, slug: str = "", actor:
     checked = check_name(name)
     slug = slug or slug_of_name(checked)
     with transaction.atomic():
-        # The organisation's row is the lock: of two of one name, the second hears of the first.
+        # The lock on the organisation's row serialises this: the second of two teams with one name
+        # is refused.
         Organisation.objects.select_for_update().get(id=organisation.id)
         if organisation.teams.filter(slug=slug).exists():
             taken = gettext("Another team is already named %(name)s.") % {"name": checked}
@@ -33,12 +34,12 @@ def create_team(organisation: Organisation, name: str, *, slug: str = "", actor:
 
 
 def rename_team(team: Team, name: str, *, actor: Actor) -> Team:
-    """Another name; its address stays. Raises Refused for a name that cannot be."""
+    """Change the name; the slug stays. Raises Refused for an invalid name."""
     return change_row(team, "team.renamed", actor, name=check_name(name))
 
 
 def archive_team(team: Team, *, actor: Actor) -> Team:
-    """Archive a team: its keys stop working and nothing can be created in it. Its figures stay.
+    """Archive a team: its keys stop working and nothing can be created in it. Its usage stays.
     Raises Refused for the last active team. The playground's key moves to the oldest remaining
     team."""
     with transaction.atomic():
@@ -52,5 +53,5 @@ def archive_team(team: Team, *, actor: Actor) -> Team:
 
 
 def restore_team(team: Team, *, actor: Actor) -> Team:
-    """Bring it back as it was before it was archived."""
+    """Restore an archived team to its previous state."""
     return change_row(team, "team.restored", actor, archived_at=None)

@@ -69,7 +69,7 @@ def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> Non
 
 
 def _roles(organisation: Organisation) -> list[tuple[str, Any]]:
-    """The built-in roles, and all custom ones as one choice."""
+    """Return the built-in roles as choices, and all custom roles as one choice."""
     has_custom = organisation.custom_roles.exists()
     names = {**ROLE_NAMES, "custom": _("custom roles")}
     return [

@@ -26,7 +26,7 @@ def preference_of(user: User | None, table: Table) -> Preference:
 
 
 def keep_preference(user: User, table: Table, preference: Preference) -> None:
-    """Keep it, or forget it where it says no more than the default."""
+    """Store a person's preference, or delete it if it equals the default."""
     if preference == NO_PREFERENCE:
         TablePreference.objects.filter(user=user, table=table.name).delete()
         return

@@ -1,4 +1,4 @@
-"""Roles that an organisation makes for itself: one function per write."""
+"""Custom roles of an organisation: one function per write."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -42,8 +42,8 @@ def create_role(
 def change_role(
     role: CustomRole, *, name: str, permissions: Collection[Permission], actor: Actor
 ) -> CustomRole:
-    """Another name, other permissions; whoever has the role has them at once. Raises Refused as
-    `create_role`, and for a role that reaches as far as the actor's own."""
+    """Change the name and the permissions of a role, with immediate effect for everybody who has
+    it. Raises Refused as `create_role` does, and for a role that is not below the actor's own."""
     check_change(
         actor,
         None,
@@ -58,7 +58,8 @@ def change_role(
 
 
 def remove_role(role: CustomRole, *, actor: Actor) -> None:
-    """Remove a role. Raises Refused while a member has it, or an invitation offers it."""
+    """Remove a role. Raises Refused while a member, a service account or an open invitation has
+    it."""
     check_change(
         actor, None, authority_of(Role.CUSTOM, role.permissions), authority_of(None)
     )  # fmt: skip
@@ -72,7 +73,7 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         ):
             text = gettext("Members still have this role. Give them another role first.")
             raise Refused("role", text)
-        # An invitation that has ended does not keep its role in use.
+        # An expired invitation does not keep its role in use.
         Invitation.objects.filter(custom_role=role).delete()
         audit.record(actor, role.organisation, "role.removed", role, name=role.name)
         role.delete()
@@ -98,7 +99,7 @@ def _check_role_name(name: str) -> str:
 
 @contextmanager
 def _unique_name(name: str) -> Iterator[None]:
-    """Tell the database's refusal of a second role of that name; undoes only the save."""
+    """Turn the database's refusal of a duplicate name into Refused. Only the save is undone."""
     try:
         with transaction.atomic():
             yield

@@ -1,20 +1,20 @@
-"""Who may do what: the role x action table.
+"""Who may do what: the table of roles and actions.
 
-A role grants an action on the whole organisation ("all") or only on what is the actor's own
-("own": own keys, the usage and requests of these keys, own conversations, own teams). What the
-table does not name is refused. A conversation is read by its author alone; `playground.read` shows
-the page to those who may not send.
+A role grants an action on the whole organisation ("all") or only on what is the actor's own ("own":
+own keys, the usage and requests of these keys, own conversations, own teams). An action that the
+table does not list is refused. Only its author can read a conversation; `playground.read` shows the
+page to people who may not send.
 
-A member who is limited to teams has "teams" where others have "all", and only for what belongs to a
-team; what belongs to the organisation as a whole is then out of reach.
+A member who is limited to teams has "teams" where others have "all", and only for objects of a
+team. What belongs to the organisation as a whole is then out of reach.
 
 A custom role is a chosen set of permissions: an action as an owner has it ("usage.read"), or only
 on one's own ("usage.read:own").
 
-A member can be the lead of teams. For LEAD_ACTIONS a lead has "teams" there, whatever the role has.
+A member can be the lead of teams. A lead has "teams" for LEAD_ACTIONS there, whatever their role.
 
-The operator is the role of the installation, not of an organisation: it sees what is needed to run
-it, never prompts, and makes no keys.
+The operator is the role of the installation, not of an organisation. It sees what is needed to run
+the installation, but never prompts, and has no keys.
 """
 
 from collections.abc import Collection, Iterable
@@ -67,11 +67,11 @@ Action = Literal[
 ]
 Scope = Literal["own", "teams", "all"]
 Permission = str
-"""An action, or an action and ":own"."""
+"""An action, optionally followed by ":own"."""
 
-# Rows and columns are those of the isolation matrix and of the site map; where both are silent the
-# stricter reading holds. `playground.write` is what holds for everybody's playground,
-# `sign_in.write` how members sign in: single sign-on, and of whom a second factor is asked.
+# Rows and columns are those of the isolation matrix and of the site map; where both leave a case
+# open, the stricter reading applies. `playground.write` covers the playground settings for
+# everybody, `sign_in.write` how members sign in: single sign-on, and who must use a second factor.
 _ROWS: Final[dict[Action, str]] = {
     #                     owner admin billing developer viewer operator
     "organisation.read":  "all   all   all     all       all    all",
@@ -128,13 +128,13 @@ TABLE: Final[dict[Action, dict[Role, Scope]]] = {
 
 
 def roles_with(action: Action) -> tuple[Role, ...]:
-    """The roles that may do `action`, for the page that says which one is needed."""
+    """Return the roles that may do `action`, for messages that name them."""
     return tuple(TABLE[action])
 
 
 HAS_KEYS: Final[Action] = "keys.write_own"
 KEY_ROLES: Final = roles_with(HAS_KEYS)
-"""Whose keys call models: a key lasts no longer than its person may have one."""
+"""The roles whose keys may call models. A key works only while its person may have one."""
 
 
 TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
@@ -154,7 +154,7 @@ TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
         "budgets.write",
     }
 )
-"""What can be done for some teams and not for others."""
+"""Actions that can be limited to teams."""
 
 LEAD_ACTIONS: Final[frozenset[Action]] = frozenset(
     {
@@ -168,19 +168,19 @@ LEAD_ACTIONS: Final[frozenset[Action]] = frozenset(
         "budgets.write",
     }
 )
-"""What the lead of a team can do in that team beside their role; budgets within the team's own."""
+"""What the lead of a team can do there in addition to their role. Budgets only within the team's
+own."""
 
 _SHARED: Final[frozenset[Action]] = frozenset(
     {"organisation.read", "models.read", "prompts.read", "codes.redeem"}
 )
-"""What every team has alike: somebody who is limited to teams has it as well."""
+"""What is the same for every team. Members limited to teams have it too."""
 
 _WIDTH: Final[dict[Scope | None, int]] = {None: 0, "own": 1, "teams": 2, "all": 3}
 
 
 def scope_of(role: Role, action: Action) -> Scope | None:
-    """Return how far `role` may do `action`: "all" of the organisation, "own" only, or None for
-    never."""
+    """Return how far `role` may do `action`: "all" of the organisation, only its "own", or None."""
     return TABLE[action].get(role)
 
 
@@ -210,7 +210,7 @@ def is_wider(scope: Scope | None, other: Scope | None) -> bool:
 
 
 OWNERS_ALONE: Final[frozenset[Action]] = frozenset({"sign_in.write"})
-"""What no custom role has: who says how owners sign in could sign in as one."""
+"""Actions that no custom role can have: whoever sets how owners sign in could sign in as one."""
 
 
 def _permissions() -> tuple[Permission, ...]:
@@ -224,4 +224,4 @@ def _permissions() -> tuple[Permission, ...]:
 
 
 PERMISSIONS: Final = _permissions()
-"""What a custom role can be made of, in the order of the table."""
+"""The permissions that a custom role can have, in the order of the table."""

@@ -1,4 +1,4 @@
-"""Pages of the roles that an organisation makes for itself (W51)."""
+"""Pages of an organisation's custom roles (W51)."""
 
 from typing import Any
 from uuid import UUID
@@ -61,7 +61,7 @@ def role_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _rows(actor: Actor) -> list[dict[str, Any]]:
-    """The built-in roles, the widest first, and the organisation's own."""
+    """Return the built-in roles, the widest first, and then the custom ones."""
     counts: dict[tuple[str, UUID | None], int] = {
         (row["role"], row["custom_role"]): row["n"]
         for row in member_access.visible_members(actor)
@@ -92,7 +92,8 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _count(role: Role, custom: CustomRole | None) -> int:
-    """Count the role's permissions. The whole of a thing and one's own part of it count as one."""
+    """Count the role's permissions. The permission for all and the one for one's own count as
+    one."""
     lines = [line for _, group in permission_groups(_authority(role, custom)) for line in group]
     return sum(line.has for line in lines)
 
@@ -198,5 +199,5 @@ def _may_change(actor: Actor, custom: CustomRole) -> bool:
 
 
 def _missing(actor: Actor) -> list[str]:
-    """The permissions that the actor lacks, and so cannot give (P23)."""
+    """Return the permissions that the actor lacks and so cannot grant (P23)."""
     return [name for name in WORDS if not has_permission(actor.authority, name)]

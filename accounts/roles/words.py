@@ -10,7 +10,7 @@ from accounts.roles.rules import Action, Permission, scope_of
 
 
 class Words(NamedTuple):
-    """The title of a permission, and one line that says what it covers."""
+    """The title of a permission and a line that describes it."""
 
     title: Promise
     line: Promise
@@ -106,7 +106,7 @@ WORDS: Final[dict[Permission, Words]] = {
 
 
 def has_permission(authority: Authority, permission: Permission) -> bool:
-    """Return whether that authority covers a permission, in some team at least."""
+    """Return whether the authority covers a permission, in at least one team."""
     name, _, own = permission.partition(":")
     action = cast(Action, name)
     scope = authority.scope_of(action)
@@ -116,8 +116,8 @@ def has_permission(authority: Authority, permission: Permission) -> bool:
 
 
 def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
-    """List what that authority can and cannot do, by group. A permission for one's own part is
-    listed only where the permission for all is missing."""
+    """List what the authority can and cannot do, by group. A permission for one's own part is
+    listed only if the permission for all is missing."""
     return [
         (
             name,
@@ -132,7 +132,7 @@ def permission_groups(authority: Authority) -> list[tuple[Promise, list[Line]]]:
 
 
 def lost(held: Authority, wanted: Authority) -> list[Promise]:
-    """The titles of what `held` can do and `wanted` cannot."""
+    """Return the titles of what `held` can do and `wanted` cannot."""
     return [
         words.title
         for permission, words in WORDS.items()

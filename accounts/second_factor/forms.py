@@ -1,4 +1,4 @@
-"""The forms of a second factor: allauth's, with our words, our counting and our secrets."""
+"""The forms of a second factor: allauth's, with our texts, attempt counts and sealed secrets."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _code_field(label: Any, hint: Any = "") -> forms.CharField:
 
 
 class _UsesCode:
-    """Uses up the code that it is given."""
+    """Uses up the given code."""
 
     user: User
     cleaned_data: dict[str, Any]
@@ -64,7 +64,7 @@ class ReauthenticateForm(_UsesCode, codes.ReauthenticateForm):  # type: ignore[m
 
 
 class ActivateTOTPForm(totp.ActivateTOTPForm):  # type: ignore[misc]
-    """The first code of an app, which shows that it has the secret."""
+    """The first code of an app, which proves that it has the secret."""
 
     code = _code_field(gettext_lazy("Code from the app"))
 
@@ -98,7 +98,7 @@ class AddPasskeyForm(webauthn.AddWebAuthnForm):  # type: ignore[misc]
     """A new passkey, which also signs in by itself."""
 
     name = _name_field()
-    # The options that the browser is given always ask for one that can.
+    # These options are sent to the browser and require a passkey that can sign in by itself.
     passwordless = None
 
     def clean_credential(self) -> dict[str, Any]:
@@ -125,11 +125,11 @@ class _UsesPasskey:
 
 
 class AuthenticatePasskeyForm(_UsesPasskey, webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]
-    """The passkey that follows the password."""
+    """The passkey as a second factor after the password."""
 
 
 class LoginPasskeyForm(_UsesPasskey, webauthn.LoginWebAuthnForm):  # type: ignore[misc]
-    """The passkey instead of a password."""
+    """The passkey in place of the password."""
 
 
 class ReauthenticatePasskeyForm(_UsesPasskey, webauthn.ReauthenticateWebAuthnForm):  # type: ignore[misc]

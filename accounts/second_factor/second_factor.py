@@ -51,7 +51,7 @@ _WORDS: Final[dict[Reason, Promise]] = {
 
 
 class CodeRefused(Exception):
-    """A code opens nothing; `text` says why, and what to do."""
+    """The code was refused; `text` says why and what to do."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -62,7 +62,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Our settings for allauth.mfa."""
 
     def build_totp_svg(self, url: str) -> str:
-        # With a background of its own, because a camera cannot read dark modules on a dark page.
+        # With its own background, because a camera cannot read dark modules on a dark page.
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 
     def encrypt(self, text: str) -> str:
@@ -73,8 +73,8 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
 
 def _person_of_request() -> int:
-    """Return the person whose factors this request is about: who is signing in, else who is signed
-    in."""
+    """Return the person whose factors this request is about: the one who is signing in, or else the
+    one who is signed in."""
     stage = getattr(context.request, "_login_stage", None)
     user: User = stage.login.user if stage else context.request.user
     return user.pk
@@ -85,7 +85,7 @@ def _place(person: int) -> str:
 
 
 def factors_of(user: User) -> list[Authenticator]:
-    """The person's factors and recovery codes, the oldest first."""
+    """Return the person's factors and recovery codes, the oldest first."""
     return list(Authenticator.objects.filter(user=user).order_by("created_at", "pk"))
 
 
@@ -103,9 +103,9 @@ def may_add(user: User) -> bool:
 
 
 def use_code(request: HttpRequest, user: User, code: str) -> Authenticator:
-    """Use up a code of the person's app, or a recovery code; the factor that it is of.
+    """Use up a code of the person's app, or a recovery code. Return the factor to which it belongs.
 
-    Raises CodeRefused, and TooManyTries where too many were refused before.
+    Raises CodeRefused for a wrong code, and TooManyTries after too many of them.
     """
     network = security_changes.network_of_request(request)
     limits = limits_of_codes(user.pk, network, known=try_counts.is_known(user.email, network))
@@ -138,7 +138,7 @@ def _use_code_of_app(row: Authenticator | None, code: str) -> Authenticator | No
     if step is None:
         return None
     with transaction.atomic():
-        # The row is the lock: of two that send one code at once, one gets in.
+        # The lock on the row makes one of two concurrent requests with the same code fail.
         locked = Authenticator.objects.select_for_update().get(pk=row.pk)
         if step <= locked.data.get("last_step", 0):
             raise CodeRefused("replayed")
@@ -147,7 +147,7 @@ def _use_code_of_app(row: Authenticator | None, code: str) -> Authenticator | No
 
 
 def _use_step(row: Authenticator, step: int) -> None:
-    """Refuse that step's code, and every earlier one, from now on."""
+    """Refuse that step's code and every earlier one from now on."""
     row.data["last_step"] = step
     row.save(update_fields=["data"])
 
@@ -172,11 +172,12 @@ def _use_recovery_code(
 
 
 def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
-    """The secret of the app that is being added, sealed in the session until it is."""
+    """Return the secret of the app that is being added. It is kept sealed in the session until
+    then."""
     place = f"django_session|{user.pk}|totp"
     sealed = None if anew else request.session.get(SECRET_SESSION_KEY)
     if sealed is not None:
-        with suppress(VaultError):  # its key may have left the ring meanwhile
+        with suppress(VaultError):  # its KEK may have been removed
             return open_sealed(base64.b64decode(sealed), place)
     secret: str = generate_totp_secret()
     request.session[SECRET_SESSION_KEY] = base64.b64encode(seal(secret, place)).decode()
@@ -184,7 +185,8 @@ def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
 
 
 def app_added(request: HttpRequest, user: User, step: int) -> None:
-    """Record, in the transaction that added it, that the person's app gives codes from now on."""
+    """Record that the person's app gives codes from now on. Part of the transaction that adds
+    it."""
     _use_step(Authenticator.objects.get(user=user, type=_TYPES.TOTP), step)
     security_changes.record_change(request, user, "authenticator_app.added")
 
@@ -196,9 +198,9 @@ def recovery_codes_left(rows: list[Authenticator]) -> int | None:
 
 
 def reset_factors(actor: Actor, user: User) -> None:
-    """Remove all factors of a person who has lost them. The password signs in again, and all
-    sessions end. Raises Refused for an operator: only the server's command can reset an
-    operator."""
+    """Remove all factors of a person who has lost them, and end all their sessions. The password
+    alone signs them in again. Raises Refused for an operator, whom only the server's command can
+    reset."""
     if user.operator and not actor.installation:
         text = gettext(
             "Operators cannot reset each other's two-factor authentication. Run on the "

@@ -1,4 +1,4 @@
-"""The pages of a second factor: at sign-in (W02), and where one sets it up (W60)."""
+"""The pages of a second factor: at sign-in (W02), and where people set it up (W60)."""
 
 import json
 from typing import Any, cast
@@ -69,7 +69,8 @@ class AuthenticateView(base.AuthenticateView):  # type: ignore[misc]
 
 
 class PasskeyLoginView(webauthn.LoginWebAuthnView):  # type: ignore[misc]
-    """Signing in by a passkey alone: GET gives the options to a script, POST takes its answer."""
+    """Signs in by a passkey alone: GET returns the options for the script, POST takes its
+    answer."""
 
     def form_valid(self, form: LoginPasskeyForm) -> HttpResponse:
         row = form.cleaned_data["credential"]
@@ -87,7 +88,7 @@ class PasskeyLoginView(webauthn.LoginWebAuthnView):  # type: ignore[misc]
 
 
 class _Recorded:
-    """Audits and tells the change in its transaction."""
+    """Audits the change and writes the person an email, in the transaction of the change."""
 
     request: HttpRequest
     action: str
@@ -117,7 +118,7 @@ class RemoveAppView(_Recorded, totp.DeactivateTOTPView):  # type: ignore[misc]
 
 @require_safe
 def app_qr(request: HttpRequest) -> HttpResponse:
-    """The secret of the app that is being added, as a picture to scan."""
+    """Return the secret of the app that is being added, as a QR code."""
     user = cast(User, request.user)
     secret = second_factor.pending_secret(request, user, anew=False)
     adapter = second_factor.MFAAdapter()
@@ -126,18 +127,18 @@ def app_qr(request: HttpRequest) -> HttpResponse:
 
 
 class NewRecoveryCodesView(_Recorded, recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
-    """Make new recovery codes; the old ones end."""
+    """Create new recovery codes; the old ones stop working."""
 
     action = "recovery_codes.made"
 
 
 class AddPasskeyView(_Recorded, webauthn.AddWebAuthnView):  # type: ignore[misc]
-    """Add a passkey, one that can also sign in by itself."""
+    """Add a passkey that can also sign in by itself."""
 
     action = "passkey.added"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        # Not allauth's own: it would ask the browser for a key that cannot sign in alone.
+        # Not allauth's own options, which request a key that cannot sign in by itself.
         context = FormView.get_context_data(self, **kwargs)
         options = ceremony.begin_registration(self.request.user, True)
         return context | {"options": json.dumps(options)}
@@ -151,7 +152,7 @@ class RemovePasskeyView(_Recorded, webauthn.RemoveWebAuthnView):  # type: ignore
 
 
 class RenamePasskeyView(webauthn.EditWebAuthnView):  # type: ignore[misc]
-    """Rename a passkey; nothing changes in how one signs in, so that no letter is written."""
+    """Rename a passkey. This does not affect sign-in, so no email is sent."""
 
     success_url = _HERE
 
@@ -164,11 +165,11 @@ class RenamePasskeyView(webauthn.EditWebAuthnView):  # type: ignore[misc]
 
 
 class ConfirmByCodeView(ConfirmationMixin, base.ReauthenticateView):  # type: ignore[misc]
-    """Show by a code that one is still oneself."""
+    """Confirm the identity of a signed-in person by a code."""
 
 
 class ConfirmByPasskeyView(ConfirmationMixin, webauthn.ReauthenticateWebAuthnView):  # type: ignore[misc]
-    """Show by a passkey that one is still oneself."""
+    """Confirm the identity of a signed-in person by a passkey."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)

@@ -32,12 +32,12 @@ from lib.vault import (
 SEAL_KEY_PLACE: Final = "accounts_secretcheck|1|seal_key"
 _BATCH: Final = 500
 FACTORS: Final = "mfa_authenticator"
-"""The table of allauth that has sealed texts among its data."""
+"""allauth's table, which has sealed texts in its data."""
 
 
 class Rotation(NamedTuple):
-    """`keks` counts the secrets that each KEK has sealed, by its id; None is for those without an
-    id. `unopened` counts the secrets that no key of the ring opens, by column."""
+    """`keks` counts the secrets that each KEK has sealed, by its id; None stands for those without
+    an id. `unopened` counts the secrets that no key of the ring can open, by column."""
 
     keks: Counter[str | None]
     unopened: Counter[str]
@@ -55,12 +55,12 @@ def seal_key() -> bytes:
 
 
 def seal_key_of(kek_text: str) -> bytes:
-    """The key of the seals that a KEK gives."""
+    """Derive the key of the seals from a KEK."""
     return hmac.digest(kek_text.encode(), b"weir seals", "sha256")
 
 
 def sealed_fields() -> list[SealedField]:
-    """Every column that holds something sealed; those by which a start is refused are the last."""
+    """Return every column with sealed values. Those that a start depends on come last."""
     fields = [
         field
         for model in apps.get_models()
@@ -94,7 +94,7 @@ def count_by_kek() -> Counter[str | None]:
 
 
 def forget_unneeded(counts: Counter[str | None]) -> SecretCheck:
-    """Let processes start without the KEKs that nothing is sealed with any more."""
+    """Let processes start without the KEKs that no stored value needs any more."""
     check = SecretCheck.objects.select_for_update().get()
     check.kek_ids = sorted({id for id in counts if id is not None} | {vault().current.id})
     check.save(update_fields=["kek_ids"])
@@ -102,7 +102,7 @@ def forget_unneeded(counts: Counter[str | None]) -> SecretCheck:
 
 
 def _keep_seal_key() -> None:
-    """The seals of the books stay what they are when their KEK goes."""
+    """Store the seals' key, so that the seals over the books stay valid without their KEK."""
     kept = SecretCheck.objects.filter(seal_key=None).first()
     if kept is not None:
         sealed = vault().seal_bytes(seal_key(), SEAL_KEY_PLACE)
@@ -110,7 +110,7 @@ def _keep_seal_key() -> None:
 
 
 def _rewrap(field: SealedField, ring: Vault) -> int:
-    """Change every row of a column; how many open with no KEK of the ring."""
+    """Rewrap every row of a column. Return how many rows no KEK of the ring can open."""
     unopened = 0
     for rows in _batches(field, ring.current_prefix):
         changes: list[tuple[Any, ...]] = []
@@ -127,7 +127,7 @@ def _rewrap(field: SealedField, ring: Vault) -> int:
 
 
 def _rewrap_factors(ring: Vault) -> int:
-    """Change every secret of a second factor; how many rows open with no KEK of the ring."""
+    """Rewrap every secret of a second factor. Return how many rows no KEK of the ring can open."""
     unopened = 0
     for row in Authenticator.objects.iterator():
         data = dict(row.data)
@@ -146,13 +146,14 @@ def _rewrap_factors(ring: Vault) -> int:
 
 
 def _sealed_texts(row: Authenticator) -> list[tuple[str, bytes]]:
-    """The secrets of a factor by their names: allauth keeps them as texts among other data."""
+    """Return the sealed secrets of a factor by name. allauth stores them as texts among other
+    data."""
     return [(name, b64decode(row.data[name])) for name in ("secret", "seed") if name in row.data]
 
 
 def _batches(field: SealedField, current: bytes) -> Iterator[list[dict[str, Any]]]:
-    """The rows that another KEK has sealed, by their primary keys: their columns but the sealed
-    one, and the `head` of that."""
+    """Yield batches of rows that another KEK has sealed. Each has the row's columns except the
+    sealed one, and `head`, the head of the sealed value."""
     columns = [
         str(other.column)
         for other in field.model._meta.concrete_fields

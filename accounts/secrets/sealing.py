@@ -9,7 +9,8 @@ from lib.vault import Vault
 
 
 def kek() -> str:
-    """The ring of key encryption keys: the first seals, each of them opens."""
+    """Return the ring of key encryption keys as text. The first one seals; each of them can
+    open."""
     return require_value("WEIR_KEK", settings.WEIR_KEK)
 
 
@@ -24,12 +25,12 @@ def vault() -> Vault:
 
 
 def seal(secret: str, place: str) -> bytes:
-    """The sealed secret; `place` is ``table|row id|field``."""
+    """Return the secret sealed for a place: ``table|row id|field``."""
     return vault().seal(secret, place)
 
 
 def open_sealed(sealed: bytes | memoryview, place: str) -> str:
-    """The secret that was sealed for that place. Raises VaultError."""
+    """Return the secret that was sealed for that place. Raises VaultError."""
     return vault().open(bytes(sealed), place)
 
 

@@ -5,13 +5,13 @@ from typing import Final, NamedTuple
 
 
 class Device(NamedTuple):
-    """The names of a browser and of its system; "" where they are not known."""
+    """The names of a browser and its system; "" if unknown."""
 
     browser: str
     system: str
 
 
-# The first match wins: browsers also name the browsers that they derive from.
+# The first match wins: browsers also contain the names of the browsers that they derive from.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -42,7 +42,7 @@ def _first_match(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
     return next((name for part, name in names if part in user_agent), "")
 
 
-# The name that a program gives itself first, with its version: `OpenAI/Python 2.1.0`, `curl/8.5.0`.
+# The first name and version in a program's User-Agent: `OpenAI/Python 2.1.0`, `curl/8.5.0`.
 _PRODUCT: Final = re.compile(r"[^\s(]+(?: v?\d[\w.]*)?")
 PRODUCT_MAX: Final = 60
 

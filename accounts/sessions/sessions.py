@@ -27,15 +27,16 @@ from accounts.sessions.store import SessionStore, session_digest
 from lib import clock
 
 CHANNEL: Final = "weir_session_ended"
-"""What is notified at the commit of an end; the payload is the `session_digest`."""
+"""The channel that is notified when the end of a session commits. The payload is the
+`session_digest`."""
 
 _SEEN_EACH: Final = dt.timedelta(minutes=1)
 
 
 def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTEM) -> int:
-    """End all sessions of that person but the one with that key, and the links that would begin
-    one; how many sessions. `reason` is the action that they end with. The next request of each is
-    refused, and its open streams end."""
+    """End all sessions of the person, except the one with the key `but`, and the person's sign-in
+    links. Return how many sessions ended. `reason` is the audit action. The next request of each
+    session is refused, and its open streams end."""
     others = sessions_of(user)
     if but is not None:
         others = others.exclude(session_key=session_digest(but))
@@ -45,7 +46,7 @@ def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTE
 
 
 def end_one(user: User, id: int, actor: Actor) -> int:
-    """End the session of that row, if it is that person's; how many were ended."""
+    """End the session of that row if it is the person's. Return how many were ended."""
     return _end(sessions_of(user).filter(pk=id), user, "session.ended", actor)
 
 
@@ -72,7 +73,7 @@ def _names_provider(session: Session, providers: Collection[str]) -> bool:
 
 
 def end_all() -> int:
-    """End everybody's sessions, and the links that let somebody in once; how many sessions."""
+    """End everybody's sessions and all one-time sign-in links. Return the number of sessions."""
     with transaction.atomic():
         SignInLink.objects.all().delete()
         SetUpLink.objects.all().delete()
@@ -84,13 +85,13 @@ def end_all() -> int:
 
 
 def sessions_of(user: User) -> QuerySet[UserSession]:
-    """The person's sessions, the one used last first."""
+    """Return the person's sessions, the most recently used first."""
     sessions: QuerySet[UserSession] = UserSession.objects.filter(user=user)
     return sessions.order_by("-last_seen_at", "-pk")
 
 
 def living_sessions_of(user: User) -> list[UserSession]:
-    """Return those of the sessions that are still valid."""
+    """Return the person's sessions that are still valid."""
     now = clock.now()
     rows = list(sessions_of(user))
     keys = {row.session_key for row in rows}
@@ -137,7 +138,8 @@ def _notify(digests: Sequence[str]) -> None:
 
 
 class SessionBounds(MiddlewareMixin):
-    """Ends a session that was idle for too long or is too old, and notes when one was used."""
+    """Ends a session that is too old or was idle for too long, and records when a session was
+    used."""
 
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
         key = request.session.session_key
@@ -149,7 +151,7 @@ class SessionBounds(MiddlewareMixin):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        # Whoever signed in, or changed a password, has another session than the request had.
+        # A sign-in or a password change has replaced the session that the request came with.
         key = request.session.session_key
         another = key is not None and key != getattr(request, "begun_with", key)
         if another and isinstance(request.user, User):

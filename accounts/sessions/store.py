@@ -1,8 +1,8 @@
-"""Django's sessions in the database, under digests of their keys: who has a copy of the table has
-no key that opens a session (P14).
+"""Django's database sessions under digests of their keys: a copy of the table contains no key that
+opens a session (P14).
 
-Prior art is Django's ticket 21076. A session is its person's, not an organisation's: whatever
-tenant a page acts in, its session is read and written outside of all (docs/adr/0013).
+Prior art is Django's ticket 21076. A session belongs to its person, not to an organisation, so it
+is read and written outside of all tenants (docs/adr/0013).
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from django.contrib.sessions.backends import db
 from lib import clock
 from lib.database.tenancy import use_tenant
 
-_HEX_DIGITS: Final = 40  # what a column of session keys has room for; as many bits as a key has
+_HEX_DIGITS: Final = 40  # the width of a session key column; as many bits as a key has
 
 
 def session_digest(session_key: str) -> str:

@@ -26,7 +26,7 @@ _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Viewing(NamedTuple):
-    """Which organisation, by its slug, in which role, and until when."""
+    """The viewed organisation's slug, the role, and the end of the view."""
 
     organisation: str
     role: Role
@@ -34,13 +34,14 @@ class Viewing(NamedTuple):
 
 
 def viewing_of(session: SessionBase) -> Viewing | None:
-    """Return what the session views now, or None, also after an hour."""
+    """Return the session's current view, or None if there is none or its hour has passed."""
     viewing = _stored_viewing(session)
     return viewing if viewing is not None and viewing.until > clock.now() else None
 
 
 def actor_viewing(actor: Actor, session: SessionBase) -> Actor:
-    """The actor in the role that the session views the actor's organisation in, if it does."""
+    """Return the actor in the role that the session views the organisation in, or the actor
+    unchanged."""
     viewing = viewing_of(session) if actor.operator else None
     if viewing is None or actor.organisation is None:
         return actor
@@ -52,7 +53,7 @@ def actor_viewing(actor: Actor, session: SessionBase) -> Actor:
 
 
 def refuse_while_viewing(request: HttpRequest) -> None:
-    """Raise AccessDenied where a session that views an organisation would change anything."""
+    """Raise AccessDenied if a session that views an organisation would change anything."""
     if request.method not in _SAFE_METHODS and viewing_of(request.session) is not None:
         raise AccessDenied(
             gettext("Nothing can be changed while you view an organisation. End the view first.")
@@ -62,7 +63,7 @@ def refuse_while_viewing(request: HttpRequest) -> None:
 def begin_view(
     actor: Actor, session: SessionBase, organisation: Organisation, role: Role, reason: str
 ) -> Viewing:
-    """View an organisation as a member of that role, for an hour; another view ends by it."""
+    """View an organisation as a member of that role, for an hour. This replaces another view."""
     with transaction.atomic():
         end_view(actor, session)
         viewing = begin_viewing(session, organisation.slug, role)

@@ -1,4 +1,4 @@
-"""One's own sessions: where one is signed in, and an end to it (W60)."""
+"""The person's own sessions, and buttons that end them (W60)."""
 
 from typing import cast
 

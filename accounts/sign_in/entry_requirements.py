@@ -1,8 +1,8 @@
 """Requirements of an organisation for its members' sessions: its own single sign-on, or a second
 factor.
 
-Keys are exempt, because programs sign in with them. A member who lacks a requirement is sent to the
-page where it can be met, and can open nothing else in the organisation.
+Keys are exempt, because programs sign in with them. A member who does not meet a requirement is
+sent to the page where they can, and can open nothing else in the organisation.
 """
 
 from collections.abc import Iterable
@@ -19,11 +19,12 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-"""What is a second factor by itself; recovery codes stand in for one."""
+"""The types of second factor. Recovery codes only replace one."""
 
 
 class EntryRefused(Exception):
-    """The session lacks what the organisation asks for; `url` is where it is had."""
+    """The session does not meet a requirement of the organisation; `url` is the page where it
+    can."""
 
     def __init__(self, url: str, text: str) -> None:
         super().__init__(text)
@@ -34,7 +35,7 @@ class EntryRefused(Exception):
 def check(
     request: HttpRequest, user: User, organisation: Organisation, membership: Membership | None
 ) -> None:
-    """Raise EntryRefused where the member's session may not come into the organisation yet."""
+    """Raise EntryRefused if the member's session does not meet the organisation's requirements."""
     if membership is None:
         return
     if membership.role != Role.OWNER:
@@ -68,7 +69,7 @@ def must_add_factor(user: User, organisation: Organisation, membership: Membersh
 
 
 def has_factor(user: User) -> bool:
-    """Return whether signing in asks that person for more than a password."""
+    """Return whether the person needs more than a password to sign in."""
     return bool(Authenticator.objects.filter(user=user, type__in=FACTORS).exists())
 
 

@@ -7,5 +7,5 @@ SIGN_IN: Final = dt.timedelta(minutes=30)
 PASSWORD_RESET: Final = dt.timedelta(minutes=30)
 SET_UP: Final = dt.timedelta(hours=24)
 INVITATION_DAYS: Final = 7
-"""Unless whoever invites chooses another number."""
+"""The default; the inviter can choose another number."""
 INVITATION_DAYS_MAX: Final = 30

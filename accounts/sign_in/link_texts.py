@@ -9,7 +9,7 @@ _BYTES: Final = 32
 
 
 def new_link_text() -> str:
-    """256 random bits, as an address can hold them."""
+    """Return 256 random bits as text for a URL."""
     return base64.urlsafe_b64encode(os.urandom(_BYTES)).rstrip(b"=").decode()
 
 

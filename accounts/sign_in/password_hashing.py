@@ -17,11 +17,11 @@ _WAIT_S: Final = 4.0
 
 
 class HashingBusy(Exception):
-    """Too many passwords are being hashed; nothing was done with this one."""
+    """Too many passwords are being hashed. This one was not processed."""
 
 
 class Turns:
-    """Lets a few threads in at once; a few more wait, for a short time."""
+    """Admits a few threads at once. A few more wait for a short time."""
 
     def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
         self._free = threading.Semaphore(at_once)
@@ -44,7 +44,7 @@ turns = Turns(_AT_ONCE, _WAITING_MAX, _WAIT_S)
 
 
 class PasswordHasher(PBKDF2PasswordHasher):
-    """Django's own; every way to a hash or its check leads through `encode`."""
+    """Django's hasher. Hashing and verifying both go through `encode`."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         release_connection()
@@ -54,6 +54,6 @@ class PasswordHasher(PBKDF2PasswordHasher):
 
 
 def release_connection() -> None:
-    """Give the thread's connection back to the pool; the next statement takes one again."""
+    """Return the thread's connection to the pool. The next statement takes one again."""
     if not connection.in_atomic_block:
         connection.close()

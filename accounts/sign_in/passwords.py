@@ -3,4 +3,4 @@
 from typing import Final
 
 LENGTH_MIN: Final = 10
-"""Characters; common ones are refused beside (`config/settings.py`)."""
+"""In characters. Common passwords are refused as well (`config/settings.py`)."""

@@ -38,7 +38,7 @@ class Purpose:
 
 
 class ConfirmationMixin:
-    """Tell the template of a page that confirms who somebody is what for: `purpose`, if any."""
+    """Adds to the template of a confirmation page the `purpose` of the confirmation, if any."""
 
     request: HttpRequest
 
@@ -48,8 +48,9 @@ class ConfirmationMixin:
 
 
 def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
-    """Return whether whoever is signed in has shown a password, a factor or the like in the last
-    `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, otherwise than by the identity provider `but_by`."""
+    """Return whether the signed-in person has authenticated in the last
+    `ACCOUNT_REAUTHENTICATION_TIMEOUT` seconds, by a method other than the identity provider
+    `but_by`."""
     records = get_authentication_records(request, cast(User, request.user))
     counted = (record for record in records if not but_by or record.get("provider") != but_by)
     latest = max((record["at"] for record in counted), default=0)
@@ -58,8 +59,8 @@ def signed_in_recently(request: HttpRequest, *, but_by: str = "") -> bool:
 
 
 def recent_sign_in_required(action: Promise, *place: Promise) -> Callable[[View], View]:
-    """Require a recent sign-in for a page. Others confirm who they are first, on a page that tells
-    them the `Purpose`, and then come back. Place it inside the guard that checks access:
+    """Require a recent sign-in for a page. Others first confirm who they are, on a page that shows
+    the `Purpose`, and then come back. Place it inside the guard that checks access:
 
         @organisation_page("keys.write")
         @recent_sign_in_required(gettext_lazy("create a key"), gettext_lazy("API keys"))
@@ -80,7 +81,8 @@ def recent_sign_in_required(action: Promise, *place: Promise) -> Callable[[View]
 
 
 def can_confirm(user: User) -> bool:
-    """Return whether that person has a password, a factor or an identity provider to show."""
+    """Return whether the person has a password, a factor or an identity provider to confirm
+    with."""
     return _way_of(user) != resolve_url("account_set_password")
 
 
@@ -112,7 +114,7 @@ def check_may_change_single_sign_on(request: HttpRequest) -> None:
 def confirm_first(request: HttpRequest) -> HttpResponseBase:
     """Redirect to the page that asks for the password or a factor, and back."""
     back = _back(request)
-    # Neither the form nor its values: a session is stored, and a form may hold a secret.
+    # Store neither the form nor its values in the session, because a form may contain a secret.
     request.session[_INTERRUPTED] = {"path": request.path, "back": back}
     url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': back})}"
     if not is_htmx(request):
@@ -123,7 +125,8 @@ def confirm_first(request: HttpRequest) -> HttpResponseBase:
 
 
 def _purpose_of(request: HttpRequest) -> Purpose | None:
-    """Return what a person confirms who they are for, or None if they opened the page directly."""
+    """Return the purpose for which a person confirms who they are, or None if they opened the page
+    directly."""
     interrupted = request.session.get(_INTERRUPTED)
     if interrupted is None or interrupted["back"] != get_next_redirect_url(request):
         return None
@@ -136,7 +139,7 @@ def _purpose_of(request: HttpRequest) -> Purpose | None:
 def _way_of(user: User) -> str:
     """Return where that person can confirm their identity: here, at an identity provider, or with a
     first password."""
-    with use_tenant(None):  # how someone signs in belongs to no organisation
+    with use_tenant(None):  # how a person signs in belongs to no organisation
         if get_adapter().get_reauthentication_methods(user):
             return resolve_url("account_reauthenticate")
         account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
@@ -146,7 +149,8 @@ def _way_of(user: User) -> str:
 
 
 def _back(request: HttpRequest) -> str:
-    """The page on which the person was: a form that was sent is filled in again, not kept."""
+    """Return the page that the person came from. A form that was sent is not kept and must be
+    filled in again."""
     if is_htmx(request):
         return page_address(request) or "/"
     if request.method in ("GET", "HEAD"):

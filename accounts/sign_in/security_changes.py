@@ -12,7 +12,7 @@ from outbox.facts import put
 
 
 def oneself(user: User) -> Actor:
-    """The person, acting on their own account and in no organisation."""
+    """Return an actor for the person's own account, without an organisation."""
     return Actor(user, None, None, None, user.operator)
 
 
@@ -33,9 +33,9 @@ def place_of_request(request: HttpRequest) -> dict[str, str]:
 
 
 def record_use(request: HttpRequest, user: User, action: str, **detail: object) -> None:
-    """Audit it and write the person a letter, in the caller's transaction.
+    """Audit the use of a sign-in method and email the person, in the caller's transaction.
 
-    `action` is one of those that `notify/letters/security_changed.txt` has words for.
+    `action` must be one that `notify/letters/security_changed.txt` has a text for.
     """
     audit.record(oneself(user), None, action, user, **detail)
     write_letter(user, action, **detail, **place_of_request(request))
@@ -48,5 +48,5 @@ def record_change(request: HttpRequest, user: User, action: str, **detail: objec
 
 
 def write_letter(user: User, action: str, **body: object) -> None:
-    """Email the person about it, in the caller's transaction."""
+    """Email the person about an action, in the caller's transaction."""
     put("security.changed", None, people=[user.pk], action=action, **body)

@@ -1,4 +1,4 @@
-"""Signing in: the one-time link, and what allauth asks of us when a person signs up."""
+"""Signing in: the one-time link, and our settings for allauth."""
 
 import logging
 import smtplib
@@ -50,7 +50,8 @@ _CONFIRM_WAYS = {
 
 
 def make_sign_in_link(user: User) -> str:
-    """The path of a link that signs that person in once; only a digest of its text is stored."""
+    """Create a one-time sign-in link for the person and return its path. Only a digest of its text
+    is stored."""
     text = new_link_text()
     with transaction.atomic():
         SignInLink.objects.create(
@@ -75,9 +76,9 @@ def living_link(text: str) -> SignInLink | None:
 
 
 def use_sign_in_link(text: str) -> User | None:
-    """Use the link up; its person, or None when it is unknown, used or expired.
+    """Use up the link and return its person, or None if it is unknown, used or expired.
 
-    One conditional UPDATE decides, so that of two presses of the button one signs in.
+    One conditional UPDATE decides, so only one of two concurrent requests signs in.
     """
     with transaction.atomic():
         link = living_link(text)
@@ -91,19 +92,19 @@ def use_sign_in_link(text: str) -> User | None:
 
 
 def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
-    """Use the link up and sign its person in, or ask for their second factor first; None when it is
-    unknown, used or expired."""
+    """Use up the link and sign its person in, or ask for their second factor first. Return None if
+    it is unknown, used or expired."""
     user = use_sign_in_link(text)
     if user is None:
         return None
     record_authentication(request, user, method="link")
-    # Whoever made the link knows the address.
+    # The person who created the link knows the address already.
     login = Login(user=user, email_verification=EmailVerificationMethod.NONE)
     return cast(HttpResponseBase, perform_login(request, login))
 
 
 def note_sign_in(request: HttpRequest, user: User) -> None:
-    """Remember from where the person signed in; a letter tells them of a place that is new."""
+    """Remember the network from which the person signed in. An email reports a new one."""
     network = network_of_request(request)
     with transaction.atomic():
         known = set(user.sign_in_networks.values_list("network", flat=True))
@@ -113,13 +114,13 @@ def note_sign_in(request: HttpRequest, user: User) -> None:
 
 
 class PasswordChanged(Exception):
-    """The password is not any more what it was when the request began."""
+    """The password has changed since the request began."""
 
 
 def replace_password(request: HttpRequest, user: User, password: str) -> None:
-    """Give the person another password. Raises PasswordChanged when somebody was faster.
+    """Set another password. Raises PasswordChanged if a concurrent request has changed it.
 
-    One conditional UPDATE decides: of ten uses of one reset link, one sets its password.
+    One conditional UPDATE decides, so only one of several uses of a reset link sets the password.
     """
     before = user.password
     user.set_password(password)
@@ -139,8 +140,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Our settings for allauth."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """Signing up makes the person, who belongs nowhere until the address is confirmed."""
-        # Hashes the password: no transaction waits for that.
+        """Create the person, who belongs to no organisation until the address is confirmed."""
+        # This hashes the password, so no transaction is open meanwhile.
         saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
             saved.save()
@@ -156,9 +157,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         limits = limits_of_failures(email, network, known=try_counts.is_known(email, network))
         try_counts.count(limits)
         AuthenticationBackend.unstash_authenticated_user()
-        # This backend alone: after it Django's would hash a wrong password once more.
+        # Use only this backend: Django's would hash a wrong password a second time.
         user: User | None = AuthenticationBackend().authenticate(request, **credentials)
-        # allauth tells deactivated people so, after a correct password.
+        # allauth shows deactivated people this, after a correct password.
         user = user or AuthenticationBackend.unstash_authenticated_user()
         if user is not None:
             try_counts.give_back(limits)
@@ -190,7 +191,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if sign_on_connections.stale_record(request, user):
             text = gettext("Single sign-on failed. Start again from the sign-in page.")
             raise AccessDenied(text)
-        # After the address is confirmed, and before this counts as a sign-in.
+        # After the address is confirmed, and before the sign-in is recorded.
         sign_up.join_by_domain(user)
         super().login(request, user)
 
@@ -202,7 +203,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return response
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """A link in a mail never takes its host from the request that caused the mail."""
+        """Return a link on the installation's own host. The request's Host header is not used."""
         return settings.PUBLIC_URL + reverse(
             "account_reset_password_from_key", kwargs=_parts_of_reset_key(key)
         )
@@ -211,7 +212,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return settings.PUBLIC_URL + reverse("account_confirm_email", args=[emailconfirmation.key])
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Mails name the installation by its own address, for the same reason."""
+        """Send an email that names the installation by its own address, not by the request's Host
+        header."""
         urls = {
             "password_reset_url": context.get("password_reset_url")
             if "password_reset_key" in template_prefix
@@ -219,7 +221,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             "signup_url": settings.PUBLIC_URL + reverse("account_signup"),
             "public_url": settings.PUBLIC_URL,
         }
-        # The mail server may take its time; no connection waits for it.
+        # The mail server may be slow, so release the database connection first.
         release_connection()
         try:
             super().send_mail(template_prefix, email, {**context, **urls})
@@ -232,7 +234,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             raise ImmediateHttpResponse(answer) from error
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
-        """Being signed in or out is seen on the page; nothing is announced."""
+        """Show no message: the page itself shows whether the person is signed in."""
 
 
 def _parts_of_reset_key(key: str) -> dict[str, str]:

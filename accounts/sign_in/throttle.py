@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 KNOWN_FOR: Final = dt.timedelta(days=180)
-"""So long after the last sign-in from a network it is known for that account."""
+"""How long a network stays known for an account after its last sign-in there."""
 
 Action = Literal[
     "sign_in",
@@ -27,7 +27,7 @@ Action = Literal[
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `count` tries of `subject` within `seconds` from its first one."""
+    """At most `count` attempts of `subject` within `seconds` of the first one."""
 
     subject: str
     count: int
@@ -47,7 +47,7 @@ _PER_NETWORK: dict[Action, int] = {
 
 
 def network_of(address: str) -> str:
-    """Return the network that an address counts for. An IPv6 client can use any address of its
+    """Return the network that an address counts as. An IPv6 client can use any address of its
     /64."""
     try:
         parsed = ipaddress.ip_address(address)
@@ -61,12 +61,12 @@ def network_of(address: str) -> str:
 
 
 def limits_of_form(action: Action, network: str) -> tuple[Limit, ...]:
-    """Return the limits on sending a form of that kind, whether its content is right or wrong."""
+    """Return the limits on submitting a form of that kind, whether the input is correct or not."""
     return (Limit(f"{action} {network}", _PER_NETWORK[action], 60),)
 
 
 def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit, ...]:
-    """Return the limits on password attempts for an account. A successful attempt is given back.
+    """Return the limits on password attempts for an account. A successful attempt does not count.
     `known` says whether the network has signed in to that account before."""
     account = email.lower()
     from_here = Limit(f"failed {network}", 10, 60)
@@ -80,8 +80,8 @@ def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit,
 
 
 def limits_of_codes(person: int, network: str, *, known: bool) -> tuple[Limit, ...]:
-    """Return the limits on second-factor codes. A successful attempt is given back. They are
-    separate from those of passwords."""
+    """Return the limits on second-factor codes, separate from those on passwords. A successful
+    attempt does not count."""
     return limits_of_failures(f"code of {person}", network, known=known)
 
 
@@ -91,10 +91,10 @@ def limits_of_letters(email: str) -> tuple[Limit, ...]:
 
 
 def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
-    """Return the limits on emails that an organisation can have sent to addresses."""
+    """Return the limits on invitations that an organisation sends by email."""
     return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))
 
 
 def limits_of_person(person: int) -> tuple[Limit, ...]:
-    """Return the limits on a signed-in person's attempts at the old password."""
+    """Return the limits on a signed-in person's attempts to enter the old password."""
     return (Limit(f"change_password of {person}", 5, 60),)

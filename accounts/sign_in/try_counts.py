@@ -11,7 +11,7 @@ from accounts.models import SignInNetwork, User
 from accounts.sign_in.throttle import KNOWN_FOR, Limit
 from lib import clock
 
-# Also forgets some windows that have ended: the table stays as large as the tries of now.
+# Also deletes some expired windows, so the table stays small.
 _COUNT: Final = """
     WITH forgotten AS (
         DELETE FROM accounts_trywindow WHERE subject IN (
@@ -36,7 +36,7 @@ _GIVE_BACK: Final = """
 
 
 class TooManyTries(Exception):
-    """The next try counts in `wait_s` seconds."""
+    """Too many attempts. The next one is possible in `wait_s` seconds."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__(wait_s)
@@ -44,9 +44,10 @@ class TooManyTries(Exception):
 
 
 def count(limits: Sequence[Limit]) -> None:
-    """Count one try under each of the limits. Raises TooManyTries where it is one too many: it is
-    then counted only there, or who tries on in one place would use up what others have left."""
-    # In one order everywhere, so that two that meet do not wait for each other.
+    """Count one attempt under each of the limits. Raises TooManyTries if one is exceeded. The
+    attempt then counts only under that one; otherwise, attempts that are refused in one place would
+    use up the limits of others."""
+    # Sorted, so that concurrent calls cannot deadlock.
     by_digest = {_digest(limit): limit for limit in limits}
     subjects = sorted(by_digest)
     seconds = [by_digest[subject].seconds for subject in subjects]
@@ -64,7 +65,7 @@ def count(limits: Sequence[Limit]) -> None:
 
 
 def give_back(limits: Sequence[Limit]) -> None:
-    """Count a try no more: it was a good one."""
+    """Uncount an attempt, because it succeeded."""
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_BACK, [sorted(map(_digest, limits))])
 
@@ -76,7 +77,7 @@ def is_known(email: str, network: str) -> bool:
 
 
 def remember(user: User, network: str) -> None:
-    """That person has signed in from there; it is known for half a year."""
+    """Remember that the person has signed in from that network, for half a year."""
     SignInNetwork.objects.update_or_create(user=user, network=network)
     gone = clock.now() - KNOWN_FOR
     SignInNetwork.objects.filter(user=user, last_at__lt=gone).delete()

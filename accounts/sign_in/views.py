@@ -34,7 +34,7 @@ _BUSY_S = 5
 
 
 def throttle_view(action: Action) -> Callable[[View], View]:
-    """Let a form that hashes a password, or sends a letter, be sent so often and not more."""
+    """Limit how often a form can be submitted that hashes a password or sends an email."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -48,8 +48,8 @@ def throttle_view(action: Action) -> Callable[[View], View]:
             except HashingBusy:
                 return _throttled_response(request, 503, _BUSY_S, action)
             except sign_in.PasswordChanged:
-                # The page shows the current state: the link is used, or the person has to sign in
-                # again.
+                # The page shows the current state: either the link is used, or the person has to
+                # sign in again.
                 return redirect(request.path)
 
         return slow
@@ -75,7 +75,7 @@ def _throttled_response(
 
 
 class SignInView(allauth.LoginView):  # type: ignore[misc]
-    """The page on which somebody signs in; it leads to making an account where one may."""
+    """The sign-in page. It links to sign-up if the visitor may sign up."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
@@ -83,7 +83,7 @@ class SignInView(allauth.LoginView):  # type: ignore[misc]
 
 
 class SignUpView(allauth.SignupView):  # type: ignore[misc]
-    """The page on which somebody makes an account."""
+    """The sign-up page."""
 
     def get_initial(self) -> dict[str, Any]:
         initial: dict[str, Any] = super().get_initial()
@@ -102,27 +102,28 @@ class SignUpView(allauth.SignupView):  # type: ignore[misc]
         try:
             return cast(HttpResponseBase, super().form_valid(form))
         except IntegrityError:
-            # Somebody took the address since the form was looked at: a second look finds it taken.
+            # A concurrent request took the address; validating again reports that.
             return cast(HttpResponseBase, allauth.signup(self.request))
 
 
 class ResetPasswordView(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
-    """The new password, by a link of a letter."""
+    """Sets the new password after a link in an email."""
 
     def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponseBase:
         response: HttpResponseBase = super().form_valid(form)
-        # Whoever reads the person's mail has shown as much as by signing in.
+        # The person has proved as much as by signing in: that they read the account's mail.
         try_counts.remember(self.reset_user, network_of_request(self.request))
         return response
 
 
 class ConfirmByPasswordView(ConfirmationMixin, allauth.ReauthenticateView):  # type: ignore[misc]
-    """Show by the password that one is still oneself."""
+    """Confirms the identity of a signed-in person by the password."""
 
 
 class SetPasswordView(ConfirmationMixin, allauth.PasswordSetView):  # type: ignore[misc]
-    """The first password of a person who signed in by a link or single sign-on. It is not asked for
-    again right away. A person who has another way to confirm who they are does that first."""
+    """Sets the first password of a person who signed in by a link or single sign-on. It does not
+    have to be confirmed right after. A person who has another way to confirm who they are uses that
+    first."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = cast(User, request.user)
@@ -147,7 +148,8 @@ set_password.purpose = Purpose(  # type: ignore[attr-defined]
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_link(request: HttpRequest, text: str) -> HttpResponseBase:
-    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    # Opening the page does not use up the link, because mail programs and chats open links by
+    # themselves.
     if request.method != "POST":
         link = sign_in.living_link(text)
         return _link_page(request, email=link.user.email) if link else _link_page(request)

@@ -1,4 +1,4 @@
-"""Domains of email addresses, as people write them down."""
+"""Domains of email addresses, as typed."""
 
 import re
 from typing import Final
@@ -8,10 +8,10 @@ _LENGTH_MAX: Final = 253
 
 
 def domain_of(email: str) -> str:
-    """The domain of an address, in small letters; "" for one that is not written in ASCII.
+    """Return the domain of an address in lower case, or "" if it is not in ASCII.
 
-    An internationalised domain has to be written in its ASCII form (`xn--…`): other letters can
-    look like, or become in small letters, those of another domain (`K`, the Kelvin sign).
+    An internationalised domain must be in its ASCII form (`xn--…`). Other letters can look like
+    those of another domain, or become them in lower case (such as `K`, the Kelvin sign).
     """
     domain = email.rpartition("@")[2]
     return domain.lower() if domain.isascii() else ""

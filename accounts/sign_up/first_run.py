@@ -33,8 +33,8 @@ def is_set_up() -> bool:
 
 
 def make_set_up_link() -> str:
-    """The path of a link that makes the first operator, once; earlier ones end. Raises Refused
-    where there is an operator."""
+    """Create a one-time link that creates the first operator, and return its path. Earlier links
+    end. Raises Refused if an operator exists."""
     if is_set_up():
         raise Refused("email", gettext("This installation already has an operator."))
     text = new_link_text()
@@ -48,7 +48,7 @@ def make_set_up_link() -> str:
 
 
 def is_living(text: str) -> bool:
-    """Return whether a link of that text would still make an operator."""
+    """Return whether a link with that text can still create an operator."""
     return _living(text).exists() and not is_set_up()
 
 
@@ -61,7 +61,7 @@ def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
         user = members.add_person(email, name=name, operator=True, actor=SYSTEM)
         user.password = hashed_password
         user.save(update_fields=["password"])
-        # Whoever runs the installation says that it is theirs.
+        # The person who runs the installation vouches for the address.
         EmailAddress.objects.update_or_create(
             user=user, email=user.email, defaults={"verified": True, "primary": True}
         )

@@ -1,4 +1,4 @@
-"""First run: the page that makes the first operator (W01)."""
+"""First run: the page that creates the first operator (W01)."""
 
 from typing import cast
 
@@ -52,13 +52,14 @@ class SetUpForm(forms.Form):
 @throttle_view("sign_up")
 @require_http_methods(["GET", "HEAD", "POST"])
 def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
-    # Looking at the page uses nothing up: mail programs and chats open links by themselves.
+    # Opening the page does not use up the link, because mail programs and chats open links by
+    # themselves.
     if not is_living(text):
         return _already_set_up(request)
     form = SetUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        # Takes long: no transaction waits for it.
+        # Hash the password before the transaction, because it takes long.
         hashed = make_password(data["password"])
         try:
             user = set_up(text, data["email"], data["name"], hashed)
@@ -80,7 +81,8 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
 @never_cache
 @require_safe
 def set_up_first(request: HttpRequest) -> HttpResponse:
-    """Explain how to get the link while there is no operator, and go on to the sign-in after."""
+    """Explain how to get the link while there is no operator. Later, redirect to the sign-in
+    page."""
     if is_set_up():
         return redirect(settings.LOGIN_URL)
     return render(

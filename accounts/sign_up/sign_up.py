@@ -42,20 +42,20 @@ _CONFIRMING: Final = (SignUpMode.DOMAIN, SignUpMode.OPEN)
 
 
 def mode() -> SignUpMode:
-    """The mode in force. Without letters no address can be confirmed: then only invitations let
-    anybody in."""
+    """Return the current mode. If no emails can be sent, no address can be confirmed, so only
+    invitations admit new people."""
     row = SignUpSetting.objects.first() or SignUpSetting()
     chosen = SignUpMode(row.mode)
     return SignUpMode.INVITE if chosen in _CONFIRMING and not sends_letters() else chosen
 
 
 def sends_letters() -> bool:
-    """Return whether a new person has to confirm the address, by a letter that is sent."""
+    """Return whether a new person must confirm the address by an email."""
     return bool(email_verification() == EmailVerificationMethod.MANDATORY.value)
 
 
 def describe_settings() -> dict[str, Any]:
-    """The setting as `save_sign_up` takes it: `mode`, and `domains` by name."""
+    """Return the setting in the form that `save_sign_up` takes: `mode`, and `domains` by name."""
     rows = SignUpDomain.objects.select_related("organisation").order_by("domain")
     return {
         "mode": (SignUpSetting.objects.first() or SignUpSetting()).mode,
@@ -127,7 +127,8 @@ def _row(domain: str, organisation: str, role: str) -> SignUpDomain:
 
 
 def domains_from_lines(text: str) -> list[dict[str, str]]:
-    """Domains as the page takes them, one a line: `domain = organisation: role`. Raises Refused."""
+    """Parse the page's text of domains, one per line: `domain = organisation: role`. Raises
+    Refused."""
     return [_parse_line(line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -139,7 +140,7 @@ def _parse_line(line: str) -> dict[str, str]:
 
 
 def split_line(line: str) -> tuple[str, str, str]:
-    """Return domain, organisation and role of a line, "" for what it lacks."""
+    """Return domain, organisation and role of a line, with "" for missing parts."""
     domain, _, rest = line.partition("=")
     organisation, _, role = rest.partition(":")
     return domain.strip(), organisation.strip(), role.strip()
@@ -155,7 +156,8 @@ def domains_as_lines(domains: Sequence[dict[str, str]]) -> str:
 
 
 def may_sign_up(request: HttpRequest) -> bool:
-    """Return whether this visitor may make an account; by domain, the address still decides."""
+    """Return whether this visitor may create an account. If it depends on the email domain, the
+    address is checked later."""
     current = mode()
     if current in _CONFIRMING:
         return True
@@ -163,8 +165,8 @@ def may_sign_up(request: HttpRequest) -> bool:
 
 
 def accepts(request: HttpRequest, email: str) -> bool:
-    """Return whether whoever may sign up may do so with that address: known and unknown ones
-    alike."""
+    """Return whether a visitor who may sign up may do so with that address. Known and unknown
+    addresses get the same answer."""
     if mode() != SignUpMode.DOMAIN or invitations.is_invited(request):
         return True
     return _domain_of(email) is not None
@@ -175,7 +177,7 @@ def _domain_of(email: str) -> SignUpDomain | None:
     return rows.filter(domain=domain_of(email), organisation__archived_at=None).first()
 
 
-# Belonging --------------------------------------------------------------------------------------
+# Joining ----------------------------------------------------------------------------------------
 
 
 def join_by_domain(user: User) -> None:
@@ -193,8 +195,7 @@ def join_by_domain(user: User) -> None:
 
 
 def may_found(user: User) -> bool:
-    """Return whether that person may make an organisation of their own: everybody without one,
-    where sign-up is open."""
+    """Return whether the person may create an organisation: they have none, and sign-up is open."""
     return (
         mode() == SignUpMode.OPEN
         and _has_confirmed(user)
@@ -203,7 +204,7 @@ def may_found(user: User) -> bool:
 
 
 def create_own_organisation(user: User, name: str) -> Organisation:
-    """Make the organisation that such a person has named; they own it. Raises Refused."""
+    """Create a new person's organisation, which they own. Raises Refused."""
     checked = check_name(name)
     with transaction.atomic():
         locked = _lock_without_membership(user)

@@ -1,4 +1,5 @@
-"""Sign-up: its setting, for operators (W76), and the organisation that a new person names (W02)."""
+"""Sign-up: its setting, for operators (W76), and the page where a new person creates an
+organisation (W02)."""
 
 from typing import cast
 
@@ -95,7 +96,8 @@ def sign_up_settings(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def no_organisation(request: HttpRequest, user: User) -> HttpResponse:
-    """The page for a person without an organisation: how to join one, or a form to create one."""
+    """Return the page for a person without an organisation: how to join one, or a form to create
+    one."""
     form = OwnOrganisationForm() if sign_up.may_found(user) else None
     return render(request, "accounts/sign_up/no_organisation.html", {"form": form})
 

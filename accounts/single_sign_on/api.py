@@ -26,7 +26,7 @@ RoleName = Annotated[str, Field(max_length=40)]
 
 
 class GroupRuleIn(Schema):
-    """What members of a group of the identity provider are here."""
+    """The role and teams for members of a group of the identity provider."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -198,7 +198,7 @@ def unconfirm_domains(request: HttpRequest, slug: str) -> SingleSignOnOut:
 
 
 def _own_session(request: HttpRequest) -> str | None:
-    """The key of the session that makes the change; None for a key's."""
+    """Return the session that makes the change, or None if a key makes it."""
     return request.session.session_key
 
 

@@ -1,11 +1,12 @@
-"""What is confirmed about an organisation's single sign-on, and what ends with it.
+"""What an operator has confirmed about an organisation's single sign-on, and what ends with it.
 
-    confirmed domain    an operator's word for one domain, one issuer and one client together
-    connection          a person at the provider is a person here; it belongs to issuer and client
-      by domain         made at sign-in by an address at a confirmed domain: it belongs to the
+    confirmed domain    an operator's confirmation of one domain, one issuer and one client together
+    connection          links a person at the provider to a person here; it belongs to issuer and
+                        client
+      by domain         created at sign-in by an address at a confirmed domain; it depends on the
                         confirmation too, and never opens the account of an operator or of a
                         member of another organisation
-      own (OwnConnection)  made by the person while signed in another way
+      own (OwnConnection)  created by the person while signed in another way
     session             began, or was confirmed, by a connection
 
 Whoever runs an identity provider can sign in as everybody who is connected to it. `end_connections`
@@ -27,7 +28,7 @@ from lib.database.tenancy import use_tenant
 from lib.ids import id_text
 
 _METHOD: Final = "socialaccount"
-"""What allauth calls a sign-in by a provider in the records of a session."""
+"""allauth's name for a sign-in by a provider, in the records of a session."""
 
 
 def provider_id(row: SingleSignOn) -> str:
@@ -39,20 +40,21 @@ def provider_id(row: SingleSignOn) -> str:
 
 
 def confirmed_domains(row: SingleSignOn) -> list[str]:
-    """The listed domains that an operator has confirmed for the present issuer and client."""
+    """Return the listed domains that an operator has confirmed for the current issuer and
+    client."""
     if (row.confirmed_issuer, row.confirmed_client_id) != (row.issuer, row.client_id):
         return []
     return [domain for domain in row.domains if domain in row.confirmed_domains]
 
 
 def confirm(row: SingleSignOn, domains: Iterable[str]) -> None:
-    """Set, without saving, what is confirmed for the present issuer and client."""
+    """Set, without saving, the domains confirmed for the current issuer and client."""
     row.confirmed_domains = list(domains)
     row.confirmed_issuer, row.confirmed_client_id = row.issuer, row.client_id
 
 
 def rows_of_domain(domain: str) -> QuerySet[SingleSignOn]:
-    """The single sign-on for which an operator has confirmed that domain."""
+    """Return the configurations for which an operator has confirmed that domain."""
     return SingleSignOn.objects.filter(
         domains__contains=[domain],
         confirmed_domains__contains=[domain],
@@ -65,20 +67,20 @@ def rows_of_domain(domain: str) -> QuerySet[SingleSignOn]:
 
 
 def is_own(account: SocialAccount) -> bool:
-    """Return whether its person made the connection while signed in another way."""
+    """Return whether the person created the connection while signed in another way."""
     with use_tenant(None):
         return OwnConnection.objects.filter(account=account).exists()
 
 
 def mark_own(account: SocialAccount) -> None:
-    """Record that its person has made, or taken over, this connection."""
+    """Record that the person has created, or taken over, this connection."""
     with use_tenant(None):
         OwnConnection.objects.get_or_create(account=account)
 
 
 def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
-    """Return whether an address alone may lead from the organisation's provider to that account:
-    never to an operator's, nor to that of a member of another organisation."""
+    """Return whether an address at the organisation's provider alone may lead to that account. It
+    never may for an operator or a member of another organisation."""
     if user.operator:
         return False
     with use_tenant(None):
@@ -87,15 +89,15 @@ def may_come_by_domain(user: User, row: SingleSignOn) -> bool:
 
 
 def opens(row: SingleSignOn, account: SocialAccount, user: User) -> bool:
-    """Return whether a connection that exists may sign its person in now."""
+    """Return whether an existing connection may sign its person in now."""
     if is_own(account):
         return True
     return domain_of(user.email) in confirmed_domains(row) and may_come_by_domain(user, row)
 
 
 def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> None:
-    """End every connection to the provider, and the sessions that signed in by it but the one with
-    the key `keep_session`."""
+    """End every connection to the provider and the sessions that signed in by it, except the one
+    with the key `keep_session`."""
     with use_tenant(None):
         _end(row, SocialAccount.objects.filter(provider=provider_id(row)), keep_session)
 
@@ -103,7 +105,8 @@ def end_connections(row: SingleSignOn, *, keep_session: str | None = None) -> No
 def end_connections_of_domains(
     row: SingleSignOn, domains: Collection[str], *, keep_session: str | None = None
 ) -> None:
-    """End the connections by domain of people at these domains, and their sessions, likewise."""
+    """End the connections by domain of people at these domains, and their sessions, except
+    `keep_session`."""
     with use_tenant(None):
         accounts = SocialAccount.objects.filter(provider=provider_id(row), own=None)
         chosen = [
@@ -115,8 +118,7 @@ def end_connections_of_domains(
 
 
 def end_connections_by_domain(user: User) -> None:
-    """End the connections of a person that an address made, with all of the person's sessions that
-    began by them."""
+    """End a person's connections by domain, and all of the person's sessions that began by them."""
     with use_tenant(None):
         accounts = SocialAccount.objects.filter(user=user, own=None)
         providers = set(accounts.values_list("provider", flat=True))
@@ -131,7 +133,7 @@ def _end(row: SingleSignOn, accounts: QuerySet[SocialAccount], keep_session: str
 
 
 def stale_record(request: HttpRequest, user: User) -> bool:
-    """Return whether the session that is about to begin rests on a connection that has ended
+    """Return whether the session that is about to begin depends on a connection that has ended
     meanwhile, for example while a second factor was awaited."""
     providers = {
         record.get("provider")

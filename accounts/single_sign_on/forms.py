@@ -98,7 +98,8 @@ class SingleSignOnForm(forms.Form):
 
 
 def _group_rows(slug: str, roles: list[tuple[str, Any]]) -> RowsText:
-    """Rows of a group, its role and its teams, in the form of `rules_from_lines`."""
+    """Return the field with rows of a group, its role and its teams, in the form of
+    `rules_from_lines`."""
 
     def split(line: str) -> tuple[str, str, str]:
         group, _, rest = line.rpartition("=")
@@ -135,7 +136,7 @@ def _initial(row: SingleSignOn | None) -> dict[str, Any]:
 
 
 class DomainsSeenForm(forms.Form):
-    """The issuer, client and domains that an operator has looked at, so that no others are
+    """The issuer, client and domains that an operator has seen, so that only these are
     confirmed."""
 
     seen = forms.JSONField(widget=forms.HiddenInput)

@@ -28,7 +28,7 @@ _NEEDED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class ProviderFailed(OAuth2Error):  # type: ignore[misc]
-    """The identity provider does not answer, or its answer cannot be trusted. The text tells an
+    """The identity provider does not respond, or its response cannot be trusted. The text tells an
     owner of the organisation what to correct."""
 
 
@@ -54,7 +54,7 @@ class GuardedSession:
         headers: Mapping[str, str] | None = None,
         auth: Any = None,
     ) -> egress.Answer:
-        """The whole answer. Raises ProviderFailed."""
+        """Send a request and return the whole response. Raises ProviderFailed."""
         sent = {"accept": "application/json", **(headers or {})}
         if data is not None:
             sent["content-type"] = "application/x-www-form-urlencoded"
@@ -75,14 +75,14 @@ def _send_request(method: str, url: str, headers: Mapping[str, str], body: bytes
                 client, method, url, headers, body, bytes_max=_BYTES_MAX
             )
     except (egress.EgressDenied, egress.Unresolved) as error:
-        # One text: the owner of an organisation learns of no name inside.
+        # One text for all causes, so that an organisation's owner learns no internal names.
         raise ProviderFailed("No public https address answers at the provider's URL.") from error
     except egress.EgressError as error:
         raise ProviderFailed("The provider did not answer, or without trusted TLS.") from error
 
 
 def discover_provider(issuer: str) -> dict[str, Any]:
-    """The provider's configuration (OpenID Connect Discovery 1.0). Raises ProviderFailed."""
+    """Return the provider's configuration (OpenID Connect Discovery 1.0). Raises ProviderFailed."""
     config = _json_at(issuer.rstrip("/") + _DISCOVERY)
     if str(config.get("issuer", "")).rstrip("/") != issuer.rstrip("/"):
         raise ProviderFailed("The provider names another issuer. Copy the issuer from it.")
@@ -136,7 +136,7 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
         return data
 
     def parse_token(self, data: dict[str, Any]) -> SocialToken:
-        return SocialToken(token=data["access_token"])  # used at once, and stored nowhere
+        return SocialToken(token=data["access_token"])  # used once, and not stored
 
     def complete_login(
         self, request: HttpRequest, app: Any, token: SocialToken, **kwargs: Any
@@ -147,7 +147,8 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
         claims = self._decode_id_token(app, id_token)
         if "userinfo_endpoint" in self.openid_config:
             user_info = self._fetch_user_info(token.token)
-            # OpenID Connect Core 1.0, 5.3.2: else it is about somebody else.
+            # OpenID Connect Core 1.0, 5.3.2: the subjects must match, or the claims are about
+            # another person.
             if user_info.get("sub") != claims["sub"]:
                 raise ProviderFailed("The provider's userinfo is about another person.")
             claims = user_info | claims
@@ -175,7 +176,7 @@ class OrganisationOAuth2Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[mis
 
 
 def _key_of(keys: dict[str, Any], header: dict[str, Any]) -> jwt.PyJWK:
-    """The key that signed, by its id; without one, the first."""
+    """Return the key that signed, by its id; if the header has no id, the first key."""
     try:
         known = jwt.PyJWKSet.from_dict(keys).keys
     except (TypeError, AttributeError, ValueError) as error:
@@ -197,7 +198,8 @@ class OrganisationProvider(OpenIDConnectProvider):  # type: ignore[misc]
         return {"id": self.app.provider_id}
 
     def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:
-        # Not from the address: who wrote the link would choose process, scope and parameters.
+        # Ignore the URL's parameters: the author of a link could otherwise set process, scope and
+        # parameters.
         kwargs: dict[str, Any] = super().get_redirect_from_request_kwargs(request)
         return {
             "process": "login",

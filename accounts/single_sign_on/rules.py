@@ -18,8 +18,8 @@ Refusal = Literal[
 
 @dataclass(frozen=True)
 class GroupRule:
-    """The role and teams (by slug; none means every team) for members of a group of the identity
-    provider."""
+    """The role and teams for members of a group of the identity provider. Teams are slugs; none
+    means every team."""
 
     group: str
     role: str
@@ -28,7 +28,7 @@ class GroupRule:
 
 @dataclass(frozen=True)
 class Granted:
-    """A role, and the teams that it is limited to; none = it is not."""
+    """A role and the teams that it is limited to; none means all teams."""
 
     role: str
     teams: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class ClaimsRefused(Exception):
 
 
 def groups_of(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
-    """The groups that a claim names: a list of texts, or one text."""
+    """Return the groups in a claim, which is a list of texts or one text."""
     value = claims.get(claim) if claim else None
     if isinstance(value, str):
         return frozenset({value})
@@ -68,11 +68,11 @@ def grant_from_groups(
 
 
 def verified_email(claims: Mapping[str, Any]) -> str:
-    """The address that the provider says it has verified. Raises ClaimsRefused."""
+    """Return the address that the provider says it has verified. Raises ClaimsRefused."""
     email = claims.get("email")
     if not isinstance(email, str) or email.count("@") != 1 or email.split() != [email]:
         raise ClaimsRefused("no_email")
-    # A text is no answer: "false" would be true.
+    # Only a boolean counts: the text "false" would be true.
     if claims.get("email_verified") is not True:
         raise ClaimsRefused("unverified_email")
     return email.lower()

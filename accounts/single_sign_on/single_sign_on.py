@@ -1,4 +1,4 @@
-"""Single sign-on of an organisation: how it is set up, and who comes in by it as what."""
+"""Single sign-on of an organisation: its configuration, and who signs in with which role."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -30,7 +30,7 @@ from lib.ids import parse_id
 from lib.refusal import Refused
 
 TESTED: Final = "single_sign_on_tested"
-"""Where a session keeps what a test of single sign-on was told."""
+"""The session key under which a test of single sign-on stores the claims."""
 RULES_MAX: Final = 50
 DOMAINS_MAX: Final = 20
 
@@ -69,7 +69,7 @@ def access_single_sign_on(actor: Actor) -> SingleSignOn:
 
 
 def access_single_sign_on_of(actor: Actor, slug: str) -> SingleSignOn:
-    """That of any organisation, for operators. Http404 without one."""
+    """Return the configuration of any organisation, for operators. Raises Http404 without one."""
     return _present(access_organisation(actor, slug))
 
 
@@ -151,9 +151,9 @@ def facts_of(row: SingleSignOn) -> dict[str, Any]:
 
 
 def confirm_domains(actor: Actor, row: SingleSignOn, *, seen: Mapping[str, Any]) -> SingleSignOn:
-    """Record an operator's word that the domains are the organisation's, with this issuer and
-    client: people with their addresses join by it. Raises Refused where `seen`, the `facts_of` it
-    that the operator looked at, is out of date."""
+    """Record an operator's confirmation that the domains are the organisation's, with this issuer
+    and client. People with addresses there may then join by it. Raises Refused if `seen`, the
+    `facts_of` it that the operator saw, is out of date."""
     with transaction.atomic():
         locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if not locked.domains or dict(seen) != facts_of(locked):
@@ -184,12 +184,13 @@ def unconfirm_domains(actor: Actor, row: SingleSignOn) -> SingleSignOn:
 
 
 def secret_of(row: SingleSignOn) -> str:
-    """The client secret, for what sends it to the provider or compares it; "" for none."""
+    """Return the client secret, to send it to the provider or to compare it; "" if there is
+    none."""
     return open_sealed(row.sealed, _place(row)) if row.sealed else ""
 
 
 def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
-    """Which of these organisations wait for an operator to look at their email domains."""
+    """Return those of the organisations with email domains that an operator has not confirmed."""
     rows = SingleSignOn.objects.filter(organisation__in=list(organisations))
     return {row.organisation_id for row in rows if confirmed_domains(row) != row.domains}
 
@@ -221,14 +222,15 @@ def _is_moved(row: SingleSignOn, fields: Mapping[str, Any]) -> bool:
 
 
 def role_choices(organisation: Organisation) -> list[tuple[str, Any]]:
-    """The roles that a group can give: the built-in ones, and the organisation's by name."""
+    """Return the roles that a group can have: the built-in ones, and the organisation's own by
+    name."""
     built_in = [(role.value, role_label(role)) for role in Role if role != Role.CUSTOM]
     custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
     return [*built_in, *((role.name, role.name) for role in custom)]
 
 
 def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
-    """Raise Refused for what cannot be so."""
+    """Raise Refused for invalid fields."""
     roles = {name for name, _ in role_choices(organisation)}
     if fields["default_role"] and fields["default_role"] not in roles:
         raise Refused("default_role", gettext("There is no such role."))
@@ -266,7 +268,7 @@ def granted_by(row: SingleSignOn, claims: Mapping[str, Any]) -> rules.Granted:
 
 
 def check_provider(row: SingleSignOn) -> dict[str, Any]:
-    """The configuration that the provider answers with now. Raises ProviderFailed."""
+    """Return the provider's current configuration. Raises ProviderFailed."""
     return discover_provider(row.issuer)
 
 
@@ -277,8 +279,8 @@ def row_of_email(email: str) -> SingleSignOn | None:
 
 
 def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
-    """The single sign-on of every organisation of the person, its id in addresses, and whether the
-    person's account is connected to it so that it opens."""
+    """Return, for each organisation of the person with single sign-on, its configuration, its
+    provider id, and whether the person has a connection that opens."""
     rows = SingleSignOn.objects.select_related("organisation")
     mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
     accounts = {account.provider: account for account in SocialAccount.objects.filter(user=user)}
@@ -291,12 +293,12 @@ def _opens(row: SingleSignOn, account: SocialAccount | None, user: User) -> bool
     return account is not None and sign_on_connections.opens(row, account, user)
 
 
-# Coming in --------------------------------------------------------------------------------------
+# Signing in -------------------------------------------------------------------------------------
 
 
 class NoSuchProvider(SocialApp.DoesNotExist, ValueError):  # type: ignore[misc]
-    """The organisation has no single sign-on of that id; also what allauth expects where it takes
-    up a sign-in that was waiting for a second factor meanwhile."""
+    """The organisation has no single sign-on with that id. Its base classes are what allauth
+    expects when it continues a sign-in that was waiting for a second factor."""
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
@@ -332,8 +334,8 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         rows = SingleSignOn.objects.select_related("organisation")
         row = get_by_id(rows, sociallogin.account.provider)
         claims = sociallogin.account.extra_data["userinfo"]
-        # Claims are the provider's to keep: who somebody is stands in `uid`. Where the connection
-        # exists, allauth has saved them by now.
+        # Do not store claims: `uid` identifies the person. If the connection exists, allauth has
+        # saved them by now.
         sociallogin.account.extra_data = {}
         if sociallogin.is_existing:
             sociallogin.account.save(update_fields=["extra_data"])
@@ -375,14 +377,14 @@ def refusal(request: HttpRequest, text: str, detail: str = "") -> HttpResponse:
 def _come_in(
     request: HttpRequest, row: SingleSignOn, login: SocialLogin, claims: Mapping[str, Any]
 ) -> None:
-    """Find, connect or make the person, and give the membership what the claims give. Raises
+    """Find, connect or create the person, and apply the claims to the membership. Raises
     rules.ClaimsRefused."""
     if login.state.get("process") == "connect":
         _connect_own(request, login, row)
         return
     grant = granted_by(row, claims)
     with transaction.atomic():
-        # Whoever changes issuer, client or domains, or takes the confirmation back, waits.
+        # The lock makes changes of issuer, client, domains or confirmation wait.
         row = SingleSignOn.objects.select_for_update().get(pk=row.pk)
         if not login.is_existing:
             email = rules.email_of_domain(claims, row.domains, confirmed_domains(row))
@@ -398,7 +400,7 @@ def _come_in(
 
 
 def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) -> None:
-    """Connect the account of whoever is signed in, or make a connection by domain their own."""
+    """Connect the account of the signed-in person. A connection by domain becomes their own."""
     if not isinstance(request.user, User):
         return
     with transaction.atomic():
@@ -409,8 +411,8 @@ def _connect_own(request: HttpRequest, login: SocialLogin, row: SingleSignOn) ->
 
 
 def _check_opens(row: SingleSignOn, login: SocialLogin) -> None:
-    """Raise ClaimsRefused for a connection by domain whose domain is no longer confirmed, or whose
-    person has become an operator or a member of another organisation."""
+    """Raise ClaimsRefused for a connection by domain if the domain is no longer confirmed, or if
+    the person has become an operator or a member of another organisation."""
     if not sign_on_connections.opens(row, login.account, login.user):
         confirmed = domain_of(login.user.email) in confirmed_domains(row)
         raise rules.ClaimsRefused("connect_first" if confirmed else "unconfirmed_domain")
@@ -418,7 +420,7 @@ def _check_opens(row: SingleSignOn, login: SocialLogin) -> None:
 
 def _drop_strangers_password(user: User) -> None:
     """Remove the password of an account whose owner never proved the address. The provider has now
-    verified the address for somebody, to whom the account belongs."""
+    verified the address for a person, and the account is theirs."""
     if user.last_login is None and user.has_usable_password():
         user.set_unusable_password()
         user.save(update_fields=["password"])
@@ -430,7 +432,7 @@ def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: 
 
 
 def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
-    """Apply the role of the groups. An owner stays one, so that a provider cannot lock out
+    """Apply the role of the groups. An owner stays an owner, so that a provider cannot lock out
     everybody."""
     membership = Membership.objects.filter(organisation=organisation, user=user).first()
     if membership is not None and membership.role == Role.OWNER:
@@ -449,8 +451,8 @@ def _set_membership(organisation: Organisation, user: User, grant: rules.Granted
 
 
 def rules_from_lines(text: str) -> list[dict[str, Any]]:
-    """Group rules as a page takes them, one a line: `group = role` or `group = role: team, team`.
-    Raises Refused."""
+    """Parse the page's text of group rules, one per line: `group = role` or `group = role: team,
+    team`. Raises Refused."""
     return [_rule_from_line(line) for line in _lines(text)]
 
 

@@ -1,4 +1,4 @@
-"""Single sign-on: at sign-in (W02), in one's own account (W60), and its settings (W57)."""
+"""Single sign-on: at sign-in (W02), in a person's own account (W60), and its settings (W57)."""
 
 import json
 from typing import Any, cast
@@ -92,14 +92,15 @@ def _host(row: SingleSignOn) -> str:
 
 @require_POST
 def connect(request: HttpRequest, id: str) -> HttpResponse:
-    """Ask for confirmation before redirecting, so that nobody is sent to a provider by somebody
-    else's link."""
+    """Ask for confirmation before redirecting, so that another person's link cannot send somebody
+    to a provider."""
     rows = single_sign_on.connections_of(cast(User, request.user))
     row = next((row for row, own_id, _ in rows if own_id == id), None)
     if row is None:
         raise Http404
     if not signed_in_recently(request, but_by=id):
-        # Else whoever runs the provider would make a connection by domain the person's own.
+        # Otherwise, whoever runs the provider could turn a connection by domain into the person's
+        # own.
         text = gettext(
             "You signed in through this provider. To connect it, sign out, sign in another way "
             "(for example with your password), and connect it then."
@@ -193,7 +194,7 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("sign_in.write")
 @require_safe
 def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Sign in at the provider, and come back to see its claims."""
+    """Sign in at the provider, then return and show its claims."""
     back = request.path.removesuffix("/test")
     id = provider_id(single_sign_on.access_single_sign_on(actor))
     return _redirect(request, id, process="redirect", next_url=back, data={"test": True})

@@ -23,7 +23,7 @@ _COUNTRY = "Code of two letters, such as `DE`."
 
 
 class SellerIn(Schema):
-    """Who stands on a document."""
+    """The seller on a document."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -41,7 +41,7 @@ BUDGET_MAX_NANO: Final = 10**18
 ALERT_PERCENTS: Final = (50, 80, 100)
 """The default percentages of a budget at which alerts are sent."""
 ALERTS_MAX: Final = 10
-"""The most alert percentages of one budget."""
+"""The maximum number of alert percentages of one budget."""
 SUBJECT_LENGTH: Final = 200
 INCREASE_DAYS_MAX: Final = 366
 INCREASE_REASON_MAX: Final = 500

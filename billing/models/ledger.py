@@ -112,7 +112,8 @@ class Posting(models.Model):
         # `unique=True` on the field would create a second index for LIKE.
         constraints = [models.UniqueConstraint(fields=["idempotency_id"], name="posting_once")]
         indexes = [
-            # Read backwards: a descending index would be written in the middle of its pages.
+            # The index is ascending and is read backwards. New rows of a descending one would be
+            # written into the middle of its pages.
             models.Index(fields=["organisation", "id"], name="posting_of_organisation"),
             # A small index: it leaves out the many postings of requests.
             models.Index(

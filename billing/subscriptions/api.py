@@ -57,7 +57,7 @@ class UnitsOut(Schema):
 
 
 class UnitsLeftOut(UnitsOut):
-    """Of the present month. What neither is used nor held is left."""
+    """Units of the current month. The amount that is neither used nor held is left."""
 
     used: int
     held: int = Field(description="Taken by requests that run.")
@@ -80,7 +80,7 @@ class UnitsIn(Schema):
 
 
 class MultiplierOut(Schema):
-    """What the prices of the models that fit a pattern are multiplied by."""
+    """The multiplier of the prices of models that match a pattern."""
 
     pattern: str
     multiplier: str

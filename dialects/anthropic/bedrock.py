@@ -60,7 +60,7 @@ _FORM: Final[Mapping[str, bytes | None]] = {
     "stream": None,
     "anthropic_version": b'"bedrock-2023-05-31"',
 }
-# Of several regions, in front of a model's id.
+# The prefix of a model's id for an inference profile of several regions.
 _PROFILE: Final = re.compile(r"^[a-z]+(?:-[a-z]+)*\.(?=anthropic\.)")
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _EVENT_TYPE: Final = re.compile(rb'\{"type":"([a-z_]{1,64})"')

@@ -16,7 +16,7 @@ from dialects.chat.turns import urls
 from dialects.json.body import Quirks, read_body
 
 BETA_HEADER: Final = "anthropic-beta"
-# A cloud takes the tier in a header of its own, and not Claude's words for it.
+# A cloud takes the service tier in its own header, not in Claude's member.
 _TIER: Final = "service_tier"
 
 

@@ -43,7 +43,7 @@ def check_bounds(body: Body, bounds: Bounds) -> None:
 
 
 def check_members(members: Members, bounds: Bounds) -> None:
-    """The same for decoded members."""
+    """Do the same as `check_bounds` for decoded members."""
     values = members.value
     try:
         for name in values.keys() & bounds.keys():

@@ -144,7 +144,8 @@ class Reasoning(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """A refusal in words: openai and responses; elsewhere text."""
+    """A refusal in words. The dialects openai and responses have a place for it; in others it is
+    text."""
 
     text: str
 
@@ -161,11 +162,7 @@ class ToolCall(msgspec.Struct, frozen=True, tag=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag=True):
-    """What the function answered: Text, and Image or File where the dialect has them.
-
-    `name` is the function's if the wire has it (gemini), otherwise ""; `turns.call_names` looks it
-    up. `failed` is anthropic's is_error.
-    """
+    """The result of a function: Text, and Image or File in dialects that have them."""
 
     call_id: str
     parts: tuple["Text | Image | File", ...]
@@ -441,7 +438,7 @@ Flag = Literal[
     "developer_role",  # o-series, gpt-5: system is called developer
     "no_developer_role",  # DeepSeek, Qwen, GLM, Kimi, Doubao: developer is called system
     "thinking_switch",  # DeepSeek, GLM, Doubao, Kimi: thinking {type}
-    "thinking_default_off",  # deepseek-v3-1: off must be said
+    "thinking_default_off",  # deepseek-v3-1: off must be explicit
     "enable_thinking_switch",  # Qwen: enable_thinking, thinking_budget
     "reasoning_content_rule",  # DeepSeek: a turn with calls goes back with its reasoning
     "params_object",  # Qwen: the keys of `parameters` are sent at the top level

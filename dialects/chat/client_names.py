@@ -38,7 +38,7 @@ _SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
         "timezone": "user_location",
     }
 )
-# Those that Grok alone has.
+# Fields that only Grok has.
 _LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
 # Search forms that are tools. The other forms request a search for this answer.
 _SEARCH_TOOLS: Final = frozenset({"anthropic", "responses", "gemini", "interactions"})

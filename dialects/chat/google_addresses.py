@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from dialects.chat.chat import ChatRequest, Url
 
-# Where Google itself stores or finds what a client names.
+# Hosts whose data Google itself stores or fetches.
 _OWN_HOSTS = frozenset({"generativelanguage.googleapis.com", "youtu.be"})
 _OWN_DOMAIN = "youtube.com"
 _OWN_DIALECTS = frozenset({"gemini", "interactions"})

@@ -19,7 +19,7 @@ _STANDARD = str.maketrans("-_", "+/")
 
 
 def read_signature(signature: str) -> Seal:
-    """The seal of a `thoughtSignature`."""
+    """Return the seal in a `thoughtSignature`."""
     text = signature.translate(_STANDARD)
     for owner in _FOREIGN:
         if text.startswith(_encode(f"{owner}:")[:9]):
@@ -34,7 +34,7 @@ def read_signature(signature: str) -> Seal:
 
 
 def write_signature(seal: Seal) -> str:
-    """The `thoughtSignature` of a seal."""
+    """Return a seal as a `thoughtSignature`."""
     if seal.owner == "gemini":
         return seal.value
     redacted = "redacted" if seal.redacted else ""

@@ -1,14 +1,14 @@
 """Insert an operator's system prompt into an outgoing request of any dialect.
 
-prepend    before what the client says to the system
-append     behind it
-replace    in its place
+prepend    before the client's system texts
+append     after them
+replace    in their place
 
-openai      the first of `messages` that are system or developer
-responses   `instructions`; `replace` takes such items out of `input` too
-anthropic   `system`
-gemini      `systemInstruction`
-interactions `system_instruction`
+openai        the first of `messages` that are system or developer
+responses     `instructions`; `replace` also removes such items from `input`
+anthropic     `system`
+gemini        `systemInstruction`
+interactions  `system_instruction`
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a request may not ask of a model that only writes text and whose server stores no turns."""
+"""Requests that a text-only model on a server without stored turns cannot answer."""
 
 from dialects.chat.chat import ChatRequest
 from dialects.chat.client_names import client_name

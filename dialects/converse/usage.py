@@ -4,7 +4,7 @@
     cached   cacheReadInputTokens; cacheWriteInputTokens, which `cacheDetails` splits by lifetime
     output   outputTokens, including reasoning, which has no count of its own
 
-`serviceTier` is beside the usage on the wire, and read as a member of it.
+`serviceTier` is a sibling of the usage on the wire, and read as its member.
 """
 
 from typing import Any

@@ -101,7 +101,7 @@ def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[s
 
 
 def encode_model(row: ModelRow, form: ListForm) -> bytes:
-    """One model."""
+    """Return one model."""
     if form == "anthropic":
         return anthropic.write_model(_anthropic(row))
     if form == "gemini":

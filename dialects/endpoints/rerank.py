@@ -205,8 +205,8 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
 def has_jina_form(raw: bytes) -> bool:
     """Return whether an answer has jina's form. Raises AnswerFault.
 
-    Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
-    and there is no usage.
+    Xinference accepts jina's requests, but its answers differ: a document is a bare text, and there
+    is no usage.
     """
     members = open_answer(raw)
     if member_bytes(members, "usage") is None:

@@ -152,7 +152,7 @@ def _wait_ms(members: dict[str, Any]) -> int | None:
 
 
 def _field(members: dict[str, Any]) -> str:
-    """The field that a BadRequest names."""
+    """Return the field that a BadRequest names."""
     for detail in _details(members):
         violations = detail.get("fieldViolations")
         for violation in violations if isinstance(violations, list) else []:

@@ -62,7 +62,7 @@ class _Answer(msgspec.Struct):
 
 
 def write_answer(tokens: int) -> bytes:
-    """The answer to a client."""
+    """Return the answer to a client."""
     details = [{"modality": "TEXT", "tokenCount": tokens}]
     return msgspec.json.encode({"totalTokens": tokens, "promptTokensDetails": details})
 

@@ -157,7 +157,7 @@ def decode_answer(raw: bytes) -> Vectors | None:
 
 
 def encode_answer(values: Sequence[Sequence[float]], *, batch: bool) -> bytes:
-    """The answer to a client."""
+    """Return the answer to a client."""
     embeddings = [{"values": vector} for vector in values]
     return msgspec.json.encode(
         {"embeddings": embeddings} if batch else {"embedding": embeddings[0]}

@@ -38,7 +38,7 @@ def render(
 
 
 def render_model(model: ListedModel) -> bytes:
-    """One model."""
+    """Return one model."""
     return msgspec.json.encode(_write(model))
 
 

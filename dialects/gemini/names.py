@@ -31,7 +31,7 @@ def camel(members: Members) -> Members:
 
 
 def camel_name(name: str) -> str:
-    """A name in camelCase."""
+    """Return a name in camelCase."""
     return _SNAKE.sub(lambda letter: letter[1].upper(), name)
 
 

@@ -11,7 +11,7 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def write_data(data: str, media_type: str) -> JsonObject:
-    """Data in base64."""
+    """Return data in base64."""
     return {"inlineData": {"mimeType": media_type, "data": data}}
 
 

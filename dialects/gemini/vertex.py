@@ -56,8 +56,8 @@ _contents = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def name_roles(contents: bytes) -> bytes | None:
-    """Return contents of which each has a role, the user's where it has none; None where nothing
-    is to be done, or the provider is to refuse them."""
+    """Return the contents with a role for each, by default the user's. Return None if nothing
+    changes, or if they are invalid, so that the provider refuses them."""
     try:
         if all(content.role for content in _roles.decode(contents)):
             return None

@@ -1,5 +1,5 @@
 """The contents of steps: text, image, audio, document, video. Data is base64 in `data` with its
-`mime_type`, or stands behind a `uri`.
+`mime_type`, or is at a `uri`.
 
     text citations   `url_citation` annotations; their positions count bytes of UTF-8 in their text,
                      while Source counts characters of the whole turn
@@ -114,9 +114,8 @@ def _read_citation(row: dict[str, Any], text: str, base: int) -> Source:
 
 
 def write_citation(source: Source, text: str, base: int) -> JsonObject:
-    """Return a source as an annotation of a text that begins at character `base` of its turn. One
-    without a position there has none.
-    """
+    """Return a source as an annotation of a text that begins at character `base` of its turn. A
+    source without a position in this text gets an annotation without one."""
     annotation = {"type": "url_citation", "url": source.url, "title": source.title}
     if source.start is None or source.end is None:
         return annotation

@@ -1,6 +1,6 @@
 """Errors of the interactions dialect: written for clients, read from upstreams (`google_errors`). A
-code is a word; its list is at ai.google.dev, "API errors". The request's id stands beside it.
-"""
+code is a word; its list is at ai.google.dev, "API errors". The request's id is a sibling of the
+error."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from dialects.errors.google_errors import status_of as status_of
 
 DONE: Final = b"event: done\ndata: [DONE]\n\n"
 
-# By the word that Google's older form has for it.
+# By the name in Google's older form.
 _CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "UNAUTHENTICATED": "authentication",

@@ -76,7 +76,7 @@ class _Reader:
         self._messages: list[tuple[Role, list[Part], list[Source]]] = []
 
     def messages(self) -> tuple[Message, ...]:
-        """All that was read."""
+        """Return all that was read."""
         return tuple(
             Message(role, tuple(parts), citations=tuple(citations))
             for role, parts, citations in self._messages

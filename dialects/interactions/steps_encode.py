@@ -56,7 +56,7 @@ def write_call(id_: str, name: str, arguments: str) -> JsonObject:
 
 
 def write_arguments(text: str) -> msgspec.Raw | JsonObject:
-    """Return the arguments of a call; what is no object is put into one, as `_raw`."""
+    """Return the arguments of a call. A value that is not an object is wrapped as `_raw`."""
     return object_of(text or "{}") or {"_raw": text}
 
 

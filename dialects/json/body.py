@@ -146,7 +146,8 @@ def check_nested_names(raw: bytes) -> None:
         # A number that the parser does not accept.
         _refuse_duplicates(raw)
         return
-    # Most clients write without spaces, as the parser does.
+    # The text is unchanged, so no name is duplicated. Most clients write without spaces, as this
+    # encoder does.
     if again == raw:
         return
     # If a quote is written as a numeric escape, counting is not conclusive; it is searched from the

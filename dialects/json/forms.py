@@ -47,7 +47,7 @@ class FormReader:
 
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
-        # So that the first delimiter is like the others.
+        # Begin with a line end, so that the first delimiter is like the others.
         self._rest = b"\r\n"
         self._inside = self._in_head = False
         self._parts = 0
@@ -226,7 +226,7 @@ def file_head(name: str, filename: str, content_type: str, boundary: bytes) -> b
 
 
 def last_line(boundary: bytes) -> bytes:
-    """What ends a form."""
+    """Return what ends a form."""
     return b"--" + boundary + b"--\r\n"
 
 

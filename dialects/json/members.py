@@ -44,7 +44,7 @@ class Members(msgspec.Struct, frozen=True):
     path: str = ""
 
     def at(self, name: str) -> str:
-        """The path of a member."""
+        """Return the path of a member."""
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, *names: str) -> bool:
@@ -57,7 +57,7 @@ class Members(msgspec.Struct, frozen=True):
         return {k: v for k, v in self.value.items() if k not in known and v is not None}
 
     def text(self, name: str) -> str | None:
-        """A string."""
+        """Return a string."""
         value = self.value.get(name)
         if value is None or isinstance(value, str):
             return value
@@ -95,7 +95,7 @@ class Members(msgspec.Struct, frozen=True):
         return value
 
     def word(self, name: str, allowed: tuple[_T, ...]) -> _T | None:
-        """One of the `allowed` strings."""
+        """Return one of the `allowed` strings."""
         value = self.text(name)
         for word in allowed:
             if value == word:
@@ -113,7 +113,7 @@ class Members(msgspec.Struct, frozen=True):
         return name
 
     def object(self, name: str) -> "Members | None":
-        """A JSON object."""
+        """Return a JSON object."""
         value = self.value.get(name)
         if value is None:
             return None

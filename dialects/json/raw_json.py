@@ -65,7 +65,7 @@ def members_of(raw: msgspec.Raw | bytes | None) -> dict[str, Any]:
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list."""
+    """Return the objects of a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -147,7 +147,8 @@ def _select_unpriced(names: Iterable[str], table: Mapping[str, Role]) -> list[st
 
 
 def _unpriced_of_gemini(body: Body) -> list[str]:
-    """The same for Google's requests, which may use either spelling of each name."""
+    """Return the unpriced members of Google's requests, which may use either spelling of each
+    name."""
     config: dict[str, Any] = {}
     for name in ("generationConfig", "generation_config"):
         config |= members_of(body.value(name))

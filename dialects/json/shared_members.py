@@ -19,7 +19,7 @@ class Place(TypedDict):
 
 
 def read_place(place: Members | None) -> Place:
-    """The place of a `user_location`."""
+    """Return the place of a `user_location`."""
     place = place or Members({})
     return Place(
         city=place.text("city"),

@@ -368,7 +368,7 @@ def _qwen_pictures(output: Mapping[str, Any]) -> list[Any]:
     return image_inputs + [item.get("url") for item in results if isinstance(item, dict)]
 
 
-# ---- what a request says
+# ---- reading a request
 
 
 _items = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])

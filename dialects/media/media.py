@@ -47,7 +47,7 @@ def read_url(url: str, path: str) -> Url | Base64:
 
 
 def file_name(name: str, media_type: str) -> str:
-    """Return a file name for providers that require one; its extension tells the type."""
+    """Return a file name for providers that require one. Its extension shows the type."""
     ending = next((ending for ending, known in _BY_ENDING.items() if known == media_type), "pdf")
     return name or f"file.{ending}"
 
@@ -86,7 +86,7 @@ def _size(part: Part) -> int:
 
 
 def data_url(source: Base64) -> str:
-    """The data as a data URL."""
+    """Return the data as a data URL."""
     return f"data:{source.media_type};base64,{source.data}"
 
 

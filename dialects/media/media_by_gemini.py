@@ -100,7 +100,7 @@ def speech_request(facts: SpeechFacts) -> Encoded:
 
 
 def speech_type(facts: SpeechFacts) -> str:
-    """What `write_speech` gives."""
+    """Return the media type of the sound that `write_speech` returns."""
     return "audio/pcm" if facts.format == "pcm" else "audio/wav"
 
 

@@ -94,7 +94,7 @@ class MidjourneyRequest:
         return len(self.prompt.encode(errors="replace"))
 
 
-# What is asked ------------------------------------------------------------------------------------
+# Reading a request ------------------------------------------------------------------------------
 
 
 def read(path: Submitted, raw: bytes, mode: str) -> MidjourneyRequest:
@@ -364,7 +364,7 @@ _STATES: Final[Mapping[str, VideoState]] = {
     "CANCEL": "failed",
 }
 _status = msgspec.json.Decoder(_Status)
-# Their finalPrompt is what was made; that of the others is what was requested.
+# Their finalPrompt is the resulting prompt; that of the others is the requested one.
 _WORDS_MADE: Final = frozenset({"DESCRIBE", "SHORTEN"})
 
 
@@ -442,7 +442,7 @@ def write_submitted(submission: Submission, id_: str) -> dict[str, Any]:
 
 
 def write(task: ShownTask) -> dict[str, Any]:
-    """A task in this form."""
+    """Return a task in this form."""
     detail, result = task.detail, task.result
     echo = result.get("echo", {})
     properties = dict(result.get("properties", {}))
@@ -473,7 +473,7 @@ def write(task: ShownTask) -> dict[str, Any]:
 
 
 def write_seed(seed: str) -> dict[str, Any]:
-    """The seed of a picture."""
+    """Return the seed of a picture."""
     return {"code": 1, "description": "success", "result": seed}
 
 

@@ -48,10 +48,9 @@ _READ: Final[Mapping[Action, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SunoRequest:
-    """The facts about a request. `source_id` is the task whose clip it continues, "" for none;
-    `sent` is what the provider is sent, except that task's id; `detail` is shown to its clients
-    later; `hook` is the address to notify at its end.
-    """
+    """The facts about a request. `source_id` is the task whose clip it continues, "" for none.
+    `sent` is the body for the provider, without that task's id. `detail` is shown to its clients
+    later. `hook` is the address to notify at its end."""
 
     body: Body
     action: Action
@@ -76,7 +75,7 @@ class SunoRequest:
         return len(self.prompt.encode(errors="replace"))
 
 
-# What is asked ------------------------------------------------------------------------------------
+# Reading a request ------------------------------------------------------------------------------
 
 
 def read(action: Action, raw: bytes) -> SunoRequest:
@@ -269,7 +268,7 @@ def write_envelope(data: Any) -> dict[str, Any]:
 
 
 def write(task: ShownTask) -> dict[str, Any]:
-    """A task in this form."""
+    """Return a task in this form."""
     word = task.word if _STATES.get(task.word) == task.state else _SHOWN[task.state]
     return {
         "task_id": task.id,

@@ -126,7 +126,7 @@ class Video(NamedTuple):
     error: TaskError | None
 
 
-# What is asked ------------------------------------------------------------------------------------
+# Reading a request ------------------------------------------------------------------------------
 
 
 def read(raw: bytes) -> VideoRequest:
@@ -190,7 +190,7 @@ def read_seconds(members: Members, name: str) -> int | None:
 
 
 def read_size(members: Members) -> str:
-    """Its size, `1280x720`. Raises RequestFault."""
+    """Return the size of a video, `1280x720`. Raises RequestFault."""
     size = members.text("size") or SIZE
     if not _SIZE.fullmatch(size):
         members.refuse_value("size", "must be a width and a height, such as 1280x720")
@@ -351,7 +351,7 @@ _SHOWN: Final[dict[VideoState, str]] = {
 
 
 def write(video: Video) -> dict[str, Any]:
-    """A video in this form."""
+    """Return a video in this form."""
     return {
         "id": video.id,
         "object": "video",
@@ -376,7 +376,7 @@ def state_word(state: VideoState) -> str:
 
 
 def write_list(videos: list[Video], *, has_more: bool) -> dict[str, Any]:
-    """A page of them."""
+    """Return a page of videos."""
     return {
         "object": "list",
         "data": [write(video) for video in videos],

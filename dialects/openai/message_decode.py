@@ -275,7 +275,8 @@ def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     for place, seals in enumerate(sealed):
         parts: list[Reasoning] = []
         for size, seal in seals:
-            # Reasoning before the first call precedes the text; Gemini's seal belongs to the call.
+            # Reasoning before the first call belongs to the head of the message, but Gemini's seals
+            # belong to their call.
             here = head if place == 0 and not (seal and seal.owner == "gemini") else parts
             here.append(Reasoning(text[at : at + size], seal))
             at += size

@@ -129,8 +129,7 @@ def client_tools(tools: tuple[Tool, ...]) -> dict[str, ClientTool]:
 
 def read_tools(body: Members) -> list[Tool]:
     """Return the tools of a request, including those that items of its input add. Raises
-    RequestFault. A tool that was found twice is offered once.
-    """
+    RequestFault. A tool that occurs twice is offered once."""
     tools = [tool for member in body.objects("tools") for tool in _read_tool(member)]
     names = {tool.name for tool in tools if isinstance(tool, FunctionTool)}
     for tool in _read_input_tools(body):
@@ -199,7 +198,7 @@ def _read_namespace(tool: Members) -> Iterator[Tool]:
 
 
 def _read_function(tool: Members) -> FunctionTool:
-    """A function or a custom tool."""
+    """Return a function or a custom tool."""
     if tool.word("type", ("function", "custom")) == "function":
         return FunctionTool(
             name=tool.tool_name(),

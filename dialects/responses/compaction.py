@@ -1,4 +1,4 @@
-"""Compactions by models whose provider has none: the model is asked for a summary.
+"""Compactions for models whose provider has none: the model is asked for a summary.
 
 request    the conversation as texts, then a user message that asks for its summary
 answer     one item of type compaction with the summary (`summary.py`)

@@ -82,7 +82,7 @@ def read_items(body: Members) -> tuple[Message, ...]:
 
 
 def read_mark(value: str, item_id: str) -> Seal:
-    """The seal in an `encrypted_content`."""
+    """Return the seal in an `encrypted_content`."""
     seal = read_seal(value, "openai")
     if seal.owner == "openai":
         return Seal("openai", seal.value, id=item_id)
@@ -107,7 +107,7 @@ class _Reader:
         self._messages: list[tuple[Role, list[Part], list[Source]]] = []
 
     def messages(self) -> tuple[Message, ...]:
-        """All that was read."""
+        """Return all that was read."""
         return tuple(
             Message(role, tuple(parts), citations=tuple(citations))
             for role, parts, citations in self._messages
@@ -251,7 +251,7 @@ class _Reader:
             self.add_message("assistant", [Reasoning(text, seal)])
 
     def add_image(self, item: Members) -> None:
-        """A picture that the model made."""
+        """Add a picture that the model created."""
         result = item.text("result")
         if result:
             media_type = image_type(item.value)
@@ -298,7 +298,7 @@ def _texts(parts: Any) -> list[str]:
 
 
 def read_part(part: Members) -> Part:
-    """One content part."""
+    """Return one content part."""
     kind = part.required("type", part.text("type"))
     read = _PARTS.get(kind)
     if read is None:

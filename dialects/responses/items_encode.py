@@ -153,7 +153,7 @@ def write_call(call: ToolCall) -> JsonObject:
 
 
 def write_image_item(id_: str, data: str, media_type: str) -> JsonObject:
-    """A picture that a model made."""
+    """Return an item for a picture that a model created."""
     item = {"type": "image_generation_call", "id": id_, "status": "completed", "result": data}
     format_ = media_type.rpartition("/")[2]
     return item if format_ == "png" else item | {"output_format": format_}
@@ -226,7 +226,7 @@ def _bytes(token: str, values: tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 def write_refusal(text: str) -> JsonObject:
-    """A refusal in words."""
+    """Return a refusal in words."""
     return {"type": "refusal", "refusal": text}
 
 

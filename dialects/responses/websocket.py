@@ -174,7 +174,7 @@ def error_message(
     """Return the event that refuses a request; `error` has the members of the error over HTTP, and
     `headers` are those that would come with it.
     """
-    # Codex reads the headers beside the error, the official clients inside it. Open Responses
+    # Codex reads the headers next to the error, the official clients inside it. Open Responses
     # requires a code.
     code = error["code"] or error["type"]
     event = {

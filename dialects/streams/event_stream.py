@@ -48,7 +48,7 @@ class MessageSplitter:
         self.malformed = False
         self._max = message_bytes_max
         self._pending = bytearray()
-        # Of the message that is arriving; 0 before its prelude is complete.
+        # The length of the arriving message; 0 before its prelude is complete.
         self._total = 0
 
     def feed(self, chunk: bytes) -> list[Message]:
@@ -105,7 +105,7 @@ class MessageFrames:
         return self._messages.too_large
 
     def begins(self, chunk: bytes) -> bool:
-        """A binary stream has no frames of text that could be read alike."""
+        """Return False: this dialect does not skip similar frames."""
         return False
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -114,7 +114,7 @@ class MessageFrames:
         return [*frames, MALFORMED] if self._messages.malformed else frames
 
     def end(self) -> Frame | None:
-        """A message that is cut is never read."""
+        """Return None: an incomplete message is never read."""
         return None
 
 

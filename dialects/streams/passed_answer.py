@@ -21,7 +21,7 @@ from dialects.openai.errors import read_object
 from dialects.streams.sse import FrameSplitter
 
 _WHOLE_BYTES_MAX: Final = 64 * 1024
-# Of a JSON text without its long strings.
+# The limit for a JSON text without its long strings.
 _BONES_BYTES_MAX: Final = 1024 * 1024
 _STRING_BYTES_MAX: Final = 1024
 _DONE: Final = b"[DONE]"
@@ -41,7 +41,7 @@ class PassedAnswer(ABC):
 
     @abstractmethod
     def end(self) -> bytes:
-        """The rest of it."""
+        """Return the rest of the answer at its end."""
 
 
 class PassedFile(PassedAnswer):
@@ -49,7 +49,7 @@ class PassedFile(PassedAnswer):
 
     def __init__(self) -> None:
         self.head = b""
-        # The last pieces, together no shorter than the part that is read.
+        # The latest pieces, in total at least as long as `tail`.
         self._last: deque[bytes] = deque()
         self._last_bytes = 0
 
@@ -172,7 +172,7 @@ class BonesReader:
             raise answer_fault("F17")
 
     def bones(self) -> bytes:
-        """What is left of it."""
+        """Return the JSON without its long strings."""
         return bytes(self._kept)
 
     def _outside(self, chunk: bytes, at: int) -> int:

@@ -83,7 +83,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def raw_usage(self) -> bytes | None:
-        """The raw usage object; None if there is none."""
+        """The raw usage object, or None."""
         raw = bytes(self.usage)
         return None if raw in (b"", b"null") else raw
 
@@ -210,7 +210,7 @@ class SpokenResponse(PassedAnswer):
         self.said_bytes_ms = _PCM_BYTES_MS
         # The pieces of text, each of at least one token, and their total length.
         self.pieces = self.text_bytes = 0
-        # Of sound, as bytes.
+        # The received sound, in bytes.
         self._sound_bytes = 0
 
     def feed(self, chunk: bytes) -> bytes:

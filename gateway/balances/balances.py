@@ -1,9 +1,9 @@
-"""The balance that a channel's provider reports: read with each key in use, when an operator asks
-and then every ten minutes; alerted once when it falls below the operator's amount; and the channel
-rests while it is below the other one.
+"""The balance that a channel's provider reports. It is read with each active key, when an operator
+asks and then every ten minutes. Operators are alerted once when it falls below their amount. The
+channel rests while it is below another amount.
 
-A reading that fails is unknown with its fault (docs/promises.md, "Fault table"), and has no
-effect on the health of the channel: requests go on.
+A reading that fails is unknown with its fault (docs/promises.md, "Fault table"). It has no effect
+on the health of the channel, and requests continue.
 """
 
 import datetime as dt
@@ -42,7 +42,7 @@ from lib.network.egress import EgressPolicy
 from lib.vault import VaultError
 from outbox.facts import put
 
-# So long one channel's keys are asked; the others are asked first the next time.
+# The time for reading the keys of one channel. The remaining keys are read first the next time.
 _ASK_S: Final = 60.0
 _CAUSES: Final[frozenset[Cause]] = frozenset({"balance"})
 _DETAIL_MAX: Final = 500
@@ -55,33 +55,33 @@ class Asked(NamedTuple):
 
 
 def reading_of(key: ChannelKey) -> Reading | None:
-    """What is known of a key's balance."""
+    """Return what is known of a key's balance, or None."""
     return None if key.balance is None else msgspec.convert(key.balance, Reading)
 
 
 def reads_balance(channel: Channel) -> bool:
-    """Return whether its balance is read."""
+    """Return whether the channel's balance is read."""
     return channel.balance_source in PATHS
 
 
-# When ---------------------------------------------------------------------------------------------
+# Schedule ---------------------------------------------------------------------------------------
 
 
 def check_balance(actor: Actor, channel: Channel) -> None:
-    """Read the balance of each key in use, and act on it. Takes two minutes at most."""
+    """Read the balance of each active key, and act on it. Takes two minutes at most."""
     if not reads_balance(channel):
         return
     policy, targets = egress_policy(), [(key, _target(channel, key)) for key in _in_turn(channel)]
     if not connection.in_atomic_block:
-        # The provider may take a minute; the connection goes back to the pool meanwhile.
+        # The provider may take a minute, so the connection is returned to the pool.
         connection.close()
     asked = list(_ask_keys(channel.balance_source, targets, policy))
     record_readings(actor, channel, asked)
 
 
 def work_off_schedule() -> int:
-    """Read the balances that are due, for a while, and end rests that nothing is known for; how
-    many channels were read. Safe from several processes."""
+    """Read the balances that are due, for a limited time, and end rests without a known balance.
+    Return how many channels were read. Several processes may run this concurrently."""
     used = Q(enabled=True) | Q(taken_out__isnull=False)
     waiting = Channel.objects.filter(used, archived_at=None, balance_source__in=sorted(PATHS))
     checked = 0
@@ -94,18 +94,19 @@ def work_off_schedule() -> int:
 
 
 def _in_turn(channel: Channel) -> list[ChannelKey]:
-    """Its keys in use, the longest unasked first."""
+    """Return the channel's active keys, the one that was read longest ago first."""
     used = [(key, reading_of(key)) for key in channel.keys.filter(disabled_at=None)]
     used.sort(key=lambda one: one[1].checked_at if one[1] else _NEVER)
     return [key for key, _ in used]
 
 
-# What is recorded ---------------------------------------------------------------------------------
+# Results ----------------------------------------------------------------------------------------
 
 
 def record_readings(actor: Actor, channel: Channel, asked: Sequence[Asked]) -> None:
-    """Store what was answered, alert operators to a balance that fell below their amount, and let
-    the channel rest or serve. Answers of a channel that is read another way by now are dropped."""
+    """Store the answers, alert operators to a balance that fell below their amount, and let the
+    channel rest or serve. If the channel's source has changed meanwhile, the answers are
+    dropped."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().filter(id=channel.id).first()
         if locked is None or _way(locked) != _way(channel):
@@ -145,7 +146,8 @@ def _record(channel: Channel, key: ChannelKey, answer: BalanceAnswer) -> None:
 
 
 def _decide(channel: Channel) -> None:
-    """Take a channel out, or in again, by its readings. What another rule took out stays out."""
+    """Disable or enable a channel by its readings. A channel that another rule disabled stays
+    disabled."""
     rest_nano = channel.balance_rest_below_nano if reads_balance(channel) else None
     readings = [reading_of(key) for key in channel.keys.filter(disabled_at=None)]
     verdict = decide_rest(readings, rest_nano, clock.now())
@@ -159,11 +161,11 @@ def _text(reading: Reading) -> str:
     return balance_text(Balance(reading.amounts, reading.unlimited))
 
 
-# How it is asked ----------------------------------------------------------------------------------
+# Requests ---------------------------------------------------------------------------------------
 
 
 def _target(channel: Channel, key: ChannelKey) -> Target | BalanceAnswer:
-    """Whom to ask, or why nobody can be asked."""
+    """Return the target of the request, or the failed answer if there cannot be a request."""
     try:
         return target_of(channel, key)
     except VaultError as error:

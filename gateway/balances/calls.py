@@ -30,7 +30,7 @@ _ABSENT: Final = (404, 405, 410)
 
 @dataclass
 class BalanceAnswer(CallResult):
-    """What a provider answered for one key."""
+    """A provider's answer for one key."""
 
     balance: Balance | None = None
 
@@ -54,7 +54,8 @@ def ask(source: str, target: Target, policy: EgressPolicy) -> BalanceAnswer:
 
 
 def _body(call: StagedCall, root: SplitResult, path: str, headers: Mapping[str, str]) -> bytes:
-    """What a provider answers below its base URL, which is `…/v1` or has no version."""
+    """Return the provider's response at a path below its base URL, which is `…/v1` or has no
+    version."""
     base = root.path.removesuffix("/models").removesuffix("/v1")
     url = root._replace(path=base + path, query="").geturl()
     with call.send("GET", url, headers) as answer:

@@ -16,8 +16,8 @@ _REPORTING: Final = frozenset({"openrouter", "deepseek", "kimi"})
 
 
 class BalanceRow(NamedTuple):
-    """The balance of one key in use. `text` is "" where it is not known; `cause` and `fix` say why
-    the last question failed."""
+    """The balance of one active key. `text` is "" if it is unknown; `cause` and `fix` describe why
+    the last reading failed."""
 
     key: ChannelKey
     reading: Reading | None
@@ -28,12 +28,12 @@ class BalanceRow(NamedTuple):
 
 
 def offers_balance(channel: Channel) -> bool:
-    """Return whether its provider is known to report balances, and they are not read."""
+    """Return whether its provider is known to report balances, but they are not read."""
     return channel.balance_source == "none" and channel.provider in _REPORTING
 
 
 def balance_rows(channel: Channel) -> list[BalanceRow]:
-    """The keys in use, with what is known of each."""
+    """Return the active keys, with what is known of each."""
     return [_row(key) for key in channel.keys.all() if key.disabled_at is None]
 
 
@@ -47,12 +47,12 @@ def _row(key: ChannelKey) -> BalanceRow:
 
 
 def fault_words(reading: Reading | None) -> tuple[Promise | None, Promise | None]:
-    """Why the last question failed, and what to do; nothing where it did not."""
+    """Return why the last reading failed, and what to do; None for both if it did not."""
     return balance_words(cast(Fault, reading.fault) if reading and reading.fault else None)
 
 
 def balance_limits(channel: Channel) -> list[tuple[str, str]]:
-    """Below what it warns and rests, in words."""
+    """Return the amounts below which the channel warns and rests, as text."""
     amounts = (
         (gettext("Warns below"), channel.balance_warn_below_nano),
         (gettext("Rests below"), channel.balance_rest_below_nano),

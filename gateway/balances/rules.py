@@ -1,6 +1,6 @@
-"""What a provider's answer says of the balance of a key, and what follows from a reading.
+"""Parse the balance of a key from a provider's answer, and decide what follows from a reading.
 
-| Source | Asked below the base URL | The balance |
+| Source | Requested below the base URL | The balance |
 | --- | --- | --- |
 | `openrouter` | `/v1/credits` | `data.total_credits` less `data.total_usage`, USD |
 | `openrouter_key` | `/v1/key` | `data.limit_remaining`, USD; null: the key has no limit |
@@ -12,14 +12,15 @@
 
 Sources, read 2026-11: openrouter.ai/docs (credits/get-credits, api-keys/get-current-key),
 api-docs.deepseek.com/api/get-user-balance, platform.moonshot.cn/docs/api/balance,
-docs.siliconflow.cn (user info), `controller/billing.go` of songquanpeng/one-api. The limit of a One
-API is what is left and what is used together where it shows the statistics of the key, as that of a
-New API is; where it shows the account it is only what is left. The answers look alike, so an
-operator says which it is. Their unit is the site's own, in spite of the name; 100000000 stands for
-a key without a limit; errors arrive with status 200.
+docs.siliconflow.cn (user info), `controller/billing.go` of songquanpeng/one-api. If a One API
+reports on the key, its limit is the remaining plus the used amount, like a New API's; if it reports
+on the account, the limit is only the remaining amount. The answers look alike, so an operator says
+which it is. Their unit is the site's own, despite the field's name; 100000000 stands for a key
+without a limit; errors have status 200.
 
-Nothing is guessed: what cannot be read is unknown with its reason, never zero. Amounts are nano of
-the currency that the provider names, rounded down, "" for the site's own unit, and never converted.
+Nothing is guessed: an answer that cannot be read makes the balance unknown with a reason, never
+zero. Amounts are nano of the currency that the provider names ("" for the site's own unit), rounded
+down, and never converted.
 """
 
 import datetime as dt
@@ -49,12 +50,12 @@ PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "new_api": (_SUBSCRIPTION, "/v1/dashboard/billing/usage"),
     "one_api": (_SUBSCRIPTION,),
 }
-"""What is asked, in this order, below the base URL without its `/v1`."""
+"""The requested paths, in this order, below the base URL without its `/v1`."""
 
 EVERY: Final = dt.timedelta(minutes=10)
 """How often a provider is asked."""
 STALE: Final = dt.timedelta(hours=1)
-"""The age from which a reading decides nothing."""
+"""The age from which a reading has no consequences."""
 AMOUNTS_MAX: Final = 10
 _DIGITS_MAX: Final = 60
 _NANO_DIGITS: Final = 9
@@ -72,23 +73,24 @@ class Amount(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """What is left, by currency; no amounts where the key has no limit."""
+    """The remaining amounts by currency; none if the key has no limit."""
 
     amounts: tuple[Amount, ...] = ()
     unlimited: bool = False
 
 
 class BalanceUnknown(ValueError):
-    """An answer says no balance; the message says why."""
+    """The answer contains no balance; the message says why."""
 
 
 class BalanceRefused(BalanceUnknown):
-    """An answer of status 200 is an error; the message is the provider's."""
+    """An answer with status 200 is an error; the message is the provider's."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key's balance: the last one that was told, with its time, and how the last
-    question ended, with a `fault` where it failed. `low`: it was below the operator's amount."""
+    """What is known of a key's balance: the last reported one with its time, and the result of the
+    last reading, with a `fault` if it failed. `low` means that the balance was below the operator's
+    amount."""
 
     checked_at: dt.datetime
     read_at: dt.datetime | None = None
@@ -100,15 +102,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def balance(self) -> Balance | None:
-        """The last balance that was told."""
+        """The last reported balance."""
         return None if self.read_at is None else Balance(self.amounts, self.unlimited)
 
 
-# What an answer says ------------------------------------------------------------------------------
+# Reading an answer ------------------------------------------------------------------------------
 
 
 def read_balance(source: str, answers: Sequence[bytes], host: str) -> Balance:
-    """Return what the answers to `PATHS[source]` say. Raises BalanceUnknown."""
+    """Return the balance in the answers to `PATHS[source]`. Raises BalanceUnknown."""
     documents = [_document(text) for text in answers]
     if source == "deepseek":
         return _deepseek(documents[0])
@@ -156,7 +158,7 @@ def _site(documents: Sequence[Mapping[str, Any]]) -> Balance:
     limit = _number(documents[0], "hard_limit_usd")
     if limit == _UNLIMITED:
         return Balance(unlimited=True)
-    # The usage is in hundredths of the unit.
+    # `total_usage` is in hundredths of the unit.
     used_nano = sum(
         _nano(_number(document, "total_usage"), up=True, digits=_NANO_DIGITS - 2)
         for document in documents[1:]
@@ -175,7 +177,7 @@ def _amount(currency: str, nano: int) -> Amount:
 
 
 def _document(text: bytes) -> Mapping[str, Any]:
-    """Return the object of an answer. Raises BalanceUnknown."""
+    """Return the JSON object of an answer. Raises BalanceUnknown."""
     try:
         document = json.loads(
             text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_members
@@ -235,13 +237,14 @@ def _decimal(document: Mapping[str, Any], name: str) -> Decimal:
 
 
 def _nano(value: Decimal, *, up: bool = False, digits: int = _NANO_DIGITS) -> int:
-    """Return value times 10^digits, rounded down, or `up`. No context of decimals takes part."""
+    """Return value times 10^digits, rounded down, or up with `up`. Does not depend on the decimal
+    context."""
     sign, coefficient, exponent = value.as_tuple()
     if not isinstance(exponent, int) or len(coefficient) > _DIGITS_MAX:
         raise BalanceUnknown("a number has too many digits")
     if value and value.adjusted() > _DIGITS_MAX:
         raise BalanceUnknown("the amount is too large")
-    # Anything smaller is rounded all the same.
+    # A smaller value is rounded like this one.
     shift = max(exponent + digits, -2 * _DIGITS_MAX)
     whole = int("".join(map(str, coefficient)))
     whole = -whole if sign else whole
@@ -251,16 +254,16 @@ def _nano(value: Decimal, *, up: bool = False, digits: int = _NANO_DIGITS) -> in
     return -(-whole // unit) if up else whole // unit
 
 
-# What follows -------------------------------------------------------------------------------------
+# Consequences -----------------------------------------------------------------------------------
 
 
 def is_below(balance: Balance, limit_nano: int) -> bool:
-    """Return whether no currency has as much: amounts are in the unit that the provider reports."""
+    """Return whether every currency is below the limit, in the unit that the provider reports."""
     return not balance.unlimited and all(nano < limit_nano for _, nano in balance.amounts)
 
 
 def known_reading(balance: Balance, at: dt.datetime, warn_nano: int | None) -> Reading:
-    """Return the reading of a balance that was told."""
+    """Return the reading of a reported balance."""
     return Reading(
         checked_at=at,
         read_at=at,
@@ -271,7 +274,7 @@ def known_reading(balance: Balance, at: dt.datetime, warn_nano: int | None) -> R
 
 
 def failed_reading(before: Reading | None, at: dt.datetime, fault: str, detail: str) -> Reading:
-    """Return the reading of a question that failed: the last balance stays with its time."""
+    """Return the reading after a failure: the last balance stays, with its time."""
     if before is None:
         return Reading(checked_at=at, fault=fault, detail=detail)
     return msgspec.structs.replace(before, checked_at=at, fault=fault, detail=detail)
@@ -285,9 +288,9 @@ def is_stale(reading: Reading | None, now: dt.datetime) -> bool:
 def decide_rest(
     readings: Iterable[Reading | None], rest_nano: int | None, now: dt.datetime
 ) -> Verdict:
-    """Decide whether a channel rests, by the readings of its keys in use: it does when all of them
-    were just read below the amount. It serves when one was read above it, or when one is known no
-    more. Else it goes on as it is."""
+    """Decide whether a channel rests, by the readings of its active keys. It rests when all of them
+    were recently read below the amount. It serves when one was read above it, or when no balance is
+    known any more. Otherwise nothing changes."""
     known = list(readings)
     if rest_nano is None or not known or any(is_stale(reading, now) for reading in known):
         return "serve"

@@ -1,4 +1,4 @@
-"""Ask for the balance of a channel's keys by hand (W71)."""
+"""Reads the balance of a channel's keys on request (W71)."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

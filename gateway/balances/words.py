@@ -1,4 +1,4 @@
-"""A balance in words."""
+"""Texts about balances."""
 
 from typing import Final
 
@@ -19,24 +19,24 @@ _KEY_FIX: Final = _(
 
 
 def amount_text(amount: Amount) -> str:
-    """An amount in its currency, rounded down: never more than there is."""
+    """Return an amount in its currency, rounded down, so that it is never overstated."""
     cents = amount.nano // _CENT_NANO * _CENT_NANO
     return f"{display(cents or amount.nano, TOTAL_PLACES, '')} {amount.currency}".rstrip()
 
 
 def balance_text(balance: Balance) -> str:
-    """What is left, in each currency."""
+    """Return the remaining amount in each currency."""
     if balance.unlimited:
         return gettext("No limit")
     return ", ".join(map(amount_text, balance.amounts))
 
 
 def limit_text(nano: int) -> str:
-    """An amount that an operator chose; it has no currency of its own."""
+    """Return an amount that an operator chose, without a currency."""
     return amount_text(Amount("", nano))
 
 
 def balance_words(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
-    """Why a balance is not known, and what to do."""
+    """Return why a balance is unknown, and what to do."""
     cause, fix = words_of(fault)
     return cause, _KEY_FIX if fault == "key" else fix

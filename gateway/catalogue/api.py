@@ -101,7 +101,7 @@ class FactPage(Schema):
 
 
 class DecisionIn(Schema):
-    """Proposals, of facts and of prices."""
+    """The proposals to decide on, of facts and of prices."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,7 +114,7 @@ class DecisionOut(Schema):
 
 
 class IgnoreRuleIn(Schema):
-    """What lists are not to propose."""
+    """What lists may not propose."""
 
     model_config = ConfigDict(extra="forbid")
 

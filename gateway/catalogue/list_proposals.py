@@ -1,4 +1,5 @@
-"""What lists of models propose, prices and other facts alike: accepted or dismissed together."""
+"""Proposals of lists of models, for prices and other facts, which are accepted or dismissed
+together."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,14 +19,14 @@ _LIST = "list "
 
 
 class Decided(NamedTuple):
-    """How many were decided on, and how many prices wait for a second operator."""
+    """How many were decided, and how many prices wait for a second operator."""
 
     made: int
     waiting: int
 
 
 def price_proposals() -> list[ListedProposal]:
-    """The prices that wait and come from a list that an operator named."""
+    """Return the waiting price proposals from lists that an operator named."""
     return [
         proposal
         for proposal in list_proposals(drafts=False)
@@ -43,7 +44,7 @@ def accept_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
 
 
 def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
-    """Put them away. Raises Refused."""
+    """Dismiss proposals. Raises Refused."""
     facts, prices = _split_ids(ids)
     with transaction.atomic():
         decided = dismiss_facts(actor, facts) + (ignore(actor, prices) if prices else 0)
@@ -51,7 +52,7 @@ def dismiss_proposals(actor: Actor, ids: Sequence[UUID]) -> Decided:
 
 
 def _split_ids(ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
-    """Split the ids into those of facts and those of prices. Raises Refused for any other."""
+    """Split the ids into those of facts and those of prices. Raises Refused for an unknown id."""
     wanted = list(dict.fromkeys(ids))
     facts, prices = (
         set(rows.objects.filter(id__in=wanted).values_list("id", flat=True))

@@ -1,4 +1,4 @@
-"""The management API of what changes in the list of a provider's models. Pages call the same
+"""The management API of changes in the list of a provider's models. Pages call the same
 functions."""
 
 import datetime as dt
@@ -42,7 +42,7 @@ class ModelChangesOut(Schema):
 
 
 class DecisionsIn(Schema):
-    """Changes by their ids, from the list of changes."""
+    """Ids of changes, from the list of changes."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,11 +1,11 @@
-"""What changed in the list of a provider's models since somebody looked at it.
+"""The changes in the list of a provider's models since an operator last decided on them.
 
-`known` are the names that were listed when it was first read, and those that somebody decided on
-since; what a channel serves is its public names and what its provider calls each.
+`known` are the names that the first reading listed, and those decided on since. A channel serves
+public names, each with its provider's name.
 
-    added     listed, neither known nor served
-    gone      known and served, but listed no more
-    renamed   one that is gone and one that was added which differ in a date, an owner or the like
+    added     listed, but neither known nor served
+    gone      known and served, but no longer listed
+    renamed   a gone and an added name that differ only in a date, an owner or the like
 """
 
 import re
@@ -39,7 +39,7 @@ class ModelChange(NamedTuple):
 
     @property
     def signs(self) -> set[str]:
-        """The names that it is about, by which it is known again when it is paired otherwise."""
+        """Names that identify the change even if it is paired differently later."""
         return {f"+{self.name}", f"-{self.was}"} - {"+", "-"}
 
 
@@ -108,7 +108,7 @@ def _pairs(gone: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, str]]
 
 
 def _family(name: str) -> str:
-    """A model's name without its owner, its date and the like."""
+    """Return a model's name without its owner, its date and the like."""
     bare = re.sub(r"[._]", "-", name.rpartition("/")[2].lower())
     while (shorter := _EDITION.sub("", bare)) != bare:
         bare = shorter

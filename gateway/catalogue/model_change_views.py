@@ -1,4 +1,4 @@
-"""The page of what changed in the list of a provider's models: look, accept, ignore (W71)."""
+"""The page of changes in the list of a provider's models: view, accept, ignore (W71)."""
 
 from typing import Any, Final
 

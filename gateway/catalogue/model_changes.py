@@ -35,7 +35,7 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from outbox.facts import put
 
-# The email and the event name at most this many of each kind; the page has all.
+# The email and the event contain at most this many names of each kind; the page shows all.
 _NAMED_MAX: Final = 20
 
 
@@ -52,12 +52,11 @@ def proposed_models(channel: Channel, changes: Iterable[ModelChange]) -> dict[st
     return {row.upstream: row for row in rows}
 
 
-# Finding them -------------------------------------------------------------------------------------
+# Reading ----------------------------------------------------------------------------------------
 
 
 def check_models(actor: Actor, channel: Channel) -> ModelList:
-    """Read the models that a channel's provider lists, and keep what changed. Takes a minute at
-    most."""
+    """Read the list of a channel's provider, and store what changed. Takes a minute at most."""
     try:
         target = target_of(channel)
     except VaultError as error:
@@ -75,7 +74,8 @@ def check_models(actor: Actor, channel: Channel) -> ModelList:
 
 
 def work_off_schedule() -> int:
-    """Read the lists that are due, for a while; how many were. Safe from several processes."""
+    """Read the lists that are due, for a limited time. Return how many. Several processes may run
+    this concurrently."""
     waiting = Channel.objects.filter(check_models_every_h__isnull=False, enabled=True)
     checked = 0
     for channel in claim_due(waiting, "next_models_check_at", _check_interval):
@@ -120,7 +120,7 @@ def _tell(actor: Actor, channel: Channel, news: Collection[ModelChange]) -> None
         put("channel.models_changed", None, channel=channel.name, channel_id=id, **detail)
 
 
-# Deciding on them ---------------------------------------------------------------------------------
+# Decisions --------------------------------------------------------------------------------------
 
 
 def decide(

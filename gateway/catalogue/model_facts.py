@@ -1,13 +1,13 @@
-"""Facts of models beside their prices, and what a list of models says of them.
+"""Facts of models besides their prices, as a list of models states them.
 
 The list is JSON in the form that LiteLLM publishes (billing/prices/price_list.py has its prices):
 
     {"gpt-4o": {"mode": "chat", "max_input_tokens": 128000, "supports_vision": true,
                 "deprecation_date": "2027-01-14", …}}
 
-Facts are by the names of a model's entry: whole tokens, true or false, and for `sunset_at` a day
-(YYYY-MM-DD). A field of the list that means nothing here is counted, so that nobody believes that
-it was taken over.
+Facts have the names of a model's entry: whole tokens, true or false, and for `sunset_at` a day
+(YYYY-MM-DD). A field of the list without a meaning here is counted and reported, so that nobody
+assumes that it was used.
 """
 
 import datetime as dt
@@ -26,9 +26,9 @@ Field = Literal[
 ]  # fmt: skip
 FIELDS: Final[tuple[Field, ...]] = get_args(Field)
 LIST_BYTES_MAX: Final = 16 << 20
-"""How large a list may be."""
+"""The maximum size of a list."""
 PRICE: Final = "price"
-"""What an ignore rule calls the prices of a model."""
+"""The name of a model's prices in an ignore rule."""
 
 _LIMITS: Final[Mapping[str, Field]] = {
     "max_input_tokens": "context_max",
@@ -43,17 +43,17 @@ _CAPABILITIES: Final[Mapping[str, Field]] = {
     "supports_reasoning": "reasoning",
 }
 _DATE: Final = "deprecation_date"
-# Known, and nothing to take over: `max_tokens` is one of the two limits again.
+# Known fields that are not used: `max_tokens` repeats one of the two limits.
 _READ: Final = frozenset(
     {*_LIMITS, *_CAPABILITIES, _DATE, "mode", "max_tokens", "litellm_provider"}
 )
-# Prices have reasons of their own for what they leave out.
+# Prices report the fields that they omit themselves.
 _PRICE: Final = re.compile(r"cost")
 _NAME_MAX: Final = 60
 
 
 class FactsRead(NamedTuple):
-    """The facts by model; how many models have a field that means nothing here."""
+    """The facts by model, and the number of models with an unused field."""
 
     facts: dict[str, dict[Field, Fact]]
     unknown: dict[str, int]
@@ -77,7 +77,7 @@ def read_facts(text: str | bytes) -> FactsRead:
 
 
 def _fact(key: str, value: Any) -> list[tuple[Field, Fact]]:
-    """The one fact of a field, if it is one."""
+    """Return the fact of a field as a list, empty if there is none."""
     if key in _CAPABILITIES and isinstance(value, bool):
         return [(_CAPABILITIES[key], value)]
     if key in _LIMITS and (tokens := _tokens(value)) is not None:
@@ -88,7 +88,7 @@ def _fact(key: str, value: Any) -> list[tuple[Field, Fact]]:
 
 
 def _tokens(value: Any) -> int | None:
-    """Lists write limits as numbers, and as texts and with a point too."""
+    """Lists write limits as numbers, as texts, and with a decimal point."""
     try:
         tokens = Decimal(str(value))
     except ArithmeticError:

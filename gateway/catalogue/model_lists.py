@@ -1,4 +1,4 @@
-"""The models that a provider lists for a key, told stage by stage.
+"""Read the models that a provider lists for a key, recorded stage by stage.
 
 address, connect   as in every call (gateway/channel_tests/staged_calls.py)
 accept             the provider takes the key
@@ -44,7 +44,7 @@ class ModelList(CallResult):
 
 
 def list_models(target: Target) -> ModelList:
-    """Ask a provider for the models of a key. Takes at most a minute. Nothing is stored."""
+    """Read a provider's list of models for a key. Takes at most a minute. Nothing is stored."""
     result = ModelList()
     _Listing(target, egress_policy(), result).run()
     return result

@@ -1,4 +1,4 @@
-"""Facts of models that a list or a probe proposes. Nothing applies by itself: when an operator
+"""Proposed facts of models, from a list or a probe. Nothing applies by itself: when an operator
 accepts a proposal, it becomes part of the model's entry (gateway/public_models/entries.py)."""
 
 import datetime as dt
@@ -92,11 +92,11 @@ def propose_probed(model: PublicModel, verdicts: Mapping[Field, bool], source: s
 
 
 PROBE = "probe "
-"""How the source of a probe's proposals begins."""
+"""The prefix of the source of a probe's proposals."""
 
 
 def accept_facts(actor: Actor, ids: Sequence[UUID]) -> int:
-    """State what is proposed, all or nothing; how many. Raises Refused."""
+    """Accept proposals, all or nothing. Return how many. Raises Refused."""
     with transaction.atomic():
         rows = _waiting(ids)
         for row in rows:
@@ -106,7 +106,7 @@ def accept_facts(actor: Actor, ids: Sequence[UUID]) -> int:
 
 
 def dismiss_facts(actor: Actor, ids: Sequence[UUID]) -> int:
-    """Put proposals away; how many."""
+    """Dismiss proposals. Return how many."""
     with transaction.atomic():
         rows = _waiting(ids)
         for row in rows:
@@ -115,7 +115,7 @@ def dismiss_facts(actor: Actor, ids: Sequence[UUID]) -> int:
 
 
 def _waiting(ids: Sequence[UUID]) -> list[ModelProposal]:
-    """Raises Refused for one that was decided on."""
+    """Return the undecided proposals with these ids. Raises Refused if one is decided."""
     rows = list(ModelProposal.objects.select_for_update().filter(id__in=list(ids)))
     for row in rows:
         if row.state != FactState.OPEN:

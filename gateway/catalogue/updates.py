@@ -42,8 +42,8 @@ class Choice(NamedTuple):
     served: bool = False
 
     def takes(self, name: str, names: Iterable[str]) -> bool:
-        """Return whether a model of the list is looked at; `names` are those that can be asked
-        for."""
+        """Return whether a model of the list is compared. `names` are those that clients can
+        request."""
         return (
             (not self.only or _matches_any(self.only, name))
             and not _matches_any(self.ignored, name)
@@ -99,7 +99,7 @@ def update_catalogue(
 
 
 def fetch_list(url: str) -> bytes:
-    """The list at an address, which must be public unless the operator permits more to users.
+    """Fetch a list from a URL, which must be public unless the operator permits more for users.
     Raises Refused."""
 
     async def fetch() -> bytes:
@@ -109,7 +109,8 @@ def fetch_list(url: str) -> bytes:
 
     policy = egress_policy_users()
     try:
-        # In a loop of its own: that of the relay is not to collect megabytes for a page.
+        # In an event loop of its own, so that the relay's loop does not receive megabytes for a
+        # page.
         return asyncio.run(fetch())
     except (EgressError, TimeoutError) as error:
         why = str(error) or str(error.__cause__ or gettext("no answer in time"))
@@ -128,8 +129,8 @@ def source_of(place: str) -> str:
 
 
 def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule:
-    """Have no list propose a field of the models that a name or pattern meets, "" = any. The open
-    proposals of lists stay. Raises Refused."""
+    """Prevent lists from proposing a field ("" for all) of the models that a name or pattern
+    matches. Open proposals of lists stay. Raises Refused."""
     _check_ignore_rule(model, field)
     with transaction.atomic():
         rule, created = CatalogueIgnoreRule.objects.get_or_create(model=model, field=field)
@@ -142,7 +143,7 @@ def add_ignore_rule(actor: Actor, model: str, field: str) -> CatalogueIgnoreRule
 def change_ignore_rule(
     actor: Actor, rule: CatalogueIgnoreRule, model: str | None = None, field: str | None = None
 ) -> CatalogueIgnoreRule:
-    """Have a rule meet other models or another field. Raises Refused."""
+    """Change the models or the field of a rule. Raises Refused."""
     with transaction.atomic():
         locked = CatalogueIgnoreRule.objects.select_for_update().get(pk=rule.pk)
         before = {"model": locked.model, "field": locked.field}
@@ -171,7 +172,7 @@ def _check_ignore_rule(model: str, field: str) -> None:
 
 
 def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
-    """Let lists propose it again."""
+    """Delete a rule: lets lists propose the field again."""
     with transaction.atomic():
         audit.record(actor, None, "catalogue.not_ignored", rule, model=rule.model, field=rule.field)
         rule.delete()
@@ -180,7 +181,7 @@ def remove_ignore_rule(actor: Actor, rule: CatalogueIgnoreRule) -> None:
 def _ignored_fields(
     models: Iterable[PublicModel], rules: Iterable[tuple[str, str]]
 ) -> set[tuple[str, str]]:
-    """Each model with each field that a rule meets."""
+    """Return each model with each of its fields that a rule covers."""
     rules = list(rules)
     return {
         (model.name, name)

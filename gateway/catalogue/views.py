@@ -1,5 +1,5 @@
-"""The catalogue update, for operators: a list of models is compared with what holds, and each
-difference is accepted or dismissed (W73, sync)."""
+"""The catalogue update, for operators: compares a list of models with the current facts, and shows
+each difference to accept or dismiss (W73, sync)."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -124,7 +124,7 @@ def _compare(request: HttpRequest, actor: Actor, form: ListForm) -> bool:
 @operator_page("prices.write")
 @require_POST
 def catalogue_decide(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Accept or dismiss what is ticked, or all that the filter shows."""
+    """Accept or dismiss the ticked proposals, or all that match the filter."""
     if "everything" in request.POST:
         state = CATALOGUE.read(parse_qs(request.POST["everything"]))
         chosen = [UUID(row["key"]) for row in _rows(actor, state)]
@@ -189,7 +189,7 @@ def _dialog(
 @operator_page("prices.write")
 @require_POST
 def catalogue_heed(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    """Ignore it no more."""
+    """Delete an ignore rule."""
     remove_ignore_rule(actor, access_ignore_rule(actor, id))
     messages.success(request, gettext("Rule deleted."))
     return see_other("catalogue")
@@ -208,7 +208,7 @@ def _context(actor: Actor, state: State) -> dict[str, Any]:
 
 
 def _rows(actor: Actor, state: State) -> list[dict[str, Any]]:
-    """What waits and is not filtered out: facts of models, then prices."""
+    """Return the waiting proposals that match the filter: facts of models, then prices."""
     query, what = state.value("q").lower(), state.value("what")
     rows = [*_fact_rows(visible_model_proposals(actor)), *_price_rows()]
     return [

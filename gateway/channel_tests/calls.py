@@ -1,18 +1,18 @@
-"""What the test of a channel asks, by variant, and how its answer is judged.
+"""The test of a channel: its requests, by variant, and how the answer is judged.
 
     address    the host has addresses, and every one of them may be reached
-    connect    a connection stands, with TLS where the address says https
+    connect    a connection is established, with TLS for an https address
     accept     the provider takes the key and the model
     answer     the first piece of an answer arrives
-    stream     the answer comes to its end in the form of its dialect
-    tool       it calls the tool that it was told to call, with arguments that fit
-    schema     it is JSON that fits the schema that was asked for
-    seen       it names the colour of the picture that was sent
-    read       it names the word in the file that was sent
-    heard      the provider counts the sound that was sent
-    thought    it thinks, or the provider counts what it has thought
-    cancel     the connection is closed in the middle of it
-    usage      it says what it used, so that it can be charged
+    stream     the answer is complete and in the form of its dialect
+    tool       it calls the tool as instructed, with valid arguments
+    schema     it is JSON that matches the requested schema
+    seen       it names the colour of the picture
+    read       it names the word in the file
+    heard      the provider counts the tokens of the sound
+    thought    it contains reasoning, or the provider counts reasoning tokens
+    cancel     the connection is closed in the middle of the answer
+    usage      it reports its usage, so that it can be charged
 
 The first stage that fails ends the test.
 """
@@ -101,7 +101,7 @@ STAGES: Final[Mapping[Variant, tuple[Stage, ...]]] = {
     "audio": (*_BEGIN, "stream", "heard", "usage"),
     "reasoning": (*_BEGIN, "stream", "thought", "usage"),
     "cancel": (*_BEGIN, "cancel"),
-    # A session is opened and closed again: nothing is asked, nothing is used.
+    # A session is opened and closed again. Nothing is requested, so nothing is used.
     "realtime": ("address", "connect", "accept"),
 }
 
@@ -135,8 +135,8 @@ def call(
     result: ChannelCheck,
     assumed: Overrides = frozenset(),
 ) -> None:
-    """Make the test that `result` is of, and fill it. `assumed` is asked for as if the model were
-    known to do it."""
+    """Run the test and fill `result`. The `assumed` features are requested as if the catalogue
+    listed them."""
     if result.variant == "realtime":
         _open_session(target, policy, result)
     else:
@@ -144,7 +144,7 @@ def call(
 
 
 def _open_session(target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
-    """Let the connection change over to a WebSocket (RFC 6455, section 4.1), and close it."""
+    """Upgrade the connection to a WebSocket (RFC 6455, section 4.1), and close it."""
     staged = StagedCall(target, policy, STAGES["realtime"], result)
     with staged.recorded():
         provider = staged.provider()
@@ -276,7 +276,7 @@ class _Check:
                 self._read(answer, prepared)
 
     def _prepare(self) -> _Prepared:
-        """The request in the dialect in which the relay would send a chat request."""
+        """Build the request in the dialect that the relay would use for a chat request."""
         provider = self._call.provider()
         try:
             return self._encode(provider)
@@ -342,7 +342,7 @@ class _Check:
         if self._result.variant == "cancel" and self._call.reached("answer"):
             if ended:
                 raise CallFailed("not_cancelled", status=200)
-            # The connection is closed behind this.
+            # The connection is closed after this.
             self._call.reach("cancel")
             return
         if not ended:
@@ -362,7 +362,7 @@ class _Check:
             yield piece
 
     def _hear(self, events: Sequence[Event]) -> bool:
-        """Return whether the answer has ended. Raises CallFailed when it ended badly."""
+        """Return whether the answer has ended. Raises CallFailed if it ended with an error."""
         for event in events:
             if isinstance(event, UpstreamError):
                 raise CallFailed("failed", event.message, status=200)
@@ -420,7 +420,7 @@ class _Check:
 
 
 def fits(text: str, schema: JsonObject) -> bool:
-    """Return whether it is JSON by a schema."""
+    """Return whether the text is JSON that matches a schema."""
     try:
         jsonschema.validate(json.loads(text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):

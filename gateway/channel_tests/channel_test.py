@@ -90,12 +90,13 @@ def cost_of(channel: str, model: str, meters: Mapping[str, int]) -> int | None:
 
 
 def stored_form(result: ChannelCheck) -> dict[str, Any]:
-    """A result as it is stored, and as pages show it."""
+    """Return a result in its stored form, which pages also read."""
     return asdict(result)
 
 
 def target_of(channel: Channel, key: ChannelKey | None = None) -> Target:
-    """Whom a channel calls, by one of its keys, or the first that is in use. Raises VaultError."""
+    """Return the target of a channel's calls, with one of its keys, or the first active one. Raises
+    VaultError."""
     key = key or channel.keys.filter(disabled_at=None).first()
     secret = open_secret(key) if key else ""
     overrides = read_overrides(channel.overrides) or NO_OVERRIDES

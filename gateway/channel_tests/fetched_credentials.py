@@ -1,4 +1,4 @@
-"""Fetch a channel's credentials outside the relay, by the guarded connector."""
+"""Fetches a channel's credentials outside the relay, by the guarded connector."""
 
 import time
 from collections.abc import Collection

@@ -13,7 +13,7 @@ from gateway.public_models.shown_models import CAPABILITIES as WORDS
 
 
 class CheckForm(forms.Form):
-    """Which of a channel's models a test asks, and what."""
+    """The model and variant of a channel test."""
 
     model = forms.ChoiceField(
         label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
@@ -33,7 +33,7 @@ class CheckForm(forms.Form):
         return str(self.cleaned_data["variant"] or "streamed")
 
 
-# Words for operators, in addition to those for users: how the server answers.
+# Variants for operators, in addition to those for users: how the server answers.
 CAPABILITY_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
 
 
@@ -59,7 +59,7 @@ class SwitchForm(forms.Form):
     )
 
     def __init__(self, names: Sequence[str], data: QueryDict | None = None) -> None:
-        # The form of the test, on the same page, has a model too.
+        # The form of the test, on the same page, has a field `model` too.
         super().__init__(data, auto_id="switch_%s")
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 COLOUR: Final = "red"
 WORD: Final = "kestrel"
-# 64 x 64 points, all of them red.
+# 64 x 64 pixels, all of them red.
 PICTURE: Final = (
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAS0lEQVR42u3PQQkAAAgAsetfWiP4FgYrsKZeS0BAQEBA"
     "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEDgsqnc8OJg6Ln3AAAAAElFTkSuQmCC"
@@ -22,7 +22,7 @@ _LOUD: Final = 8000
 
 @cache
 def document() -> str:
-    """A PDF of one page on which WORD stands, in base64."""
+    """Return a PDF of one page that shows WORD, in base64."""
     drawn = f"BT /F 36 Tf 60 120 Td ({WORD}) Tj ET"
     objects = (
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -45,7 +45,7 @@ def document() -> str:
 
 @cache
 def sound() -> str:
-    """Half a second of one tone as WAV, in base64."""
+    """Return half a second of one tone as WAV, in base64."""
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
         wav.setparams((1, 2, _RATE_HZ, 0, "NONE", ""))

@@ -7,14 +7,14 @@ from typing import Final, Literal, NamedTuple
 
 Cause = Literal["key", "status", "words", "success", "balance"]
 TEST_CAUSES: Final[frozenset[Cause]] = frozenset({"key", "status", "words", "success"})
-"""The causes that a test that passes ends."""
+"""The causes of a removal that a passed test ends."""
 
 EVERY_MIN_MAX: Final = 7 * 24 * 60
 TEXT_MAX: Final = 500
-# Of fewer attempts no share is computed.
+# With fewer attempts, no success rate is computed.
 ATTEMPTS_MIN: Final = 20
 WINDOW_MIN: Final = 15
-"""The latest attempts are those of so many minutes."""
+"""The number of minutes that count as latest."""
 _STATUSES: Final = re.compile(r"[1-5](?:[0-9]{2}|xx)(?:, ?[1-5](?:[0-9]{2}|xx))*")
 
 
@@ -39,22 +39,21 @@ class CheckRule:
 
 
 class TakenOut(NamedTuple):
-    """Why a channel is out of use: the cause, and which status or word, what share, or what
-    balance."""
+    """Why a channel was disabled: the cause, and the status, word, percentage or balance."""
 
     cause: Cause
     what: str
 
 
 def is_status_list(text: str) -> bool:
-    """Return whether it reads like "403, 5xx"; "" is an empty one."""
+    """Return whether the text has the form of "403, 5xx"; "" is an empty list."""
     return not text or _STATUSES.fullmatch(text) is not None
 
 
 def removal_by_test(
     rule: CheckRule, fault: str | None, status: int | None, text: str
 ) -> TakenOut | None:
-    """Return whether a failed test disables its channel. `text` is the provider's message."""
+    """Return why a failed test disables its channel, or None. `text` is the provider's message."""
     if rule.on_key and fault == "key":
         return TakenOut("key", "" if status is None else str(status))
     for wanted in _split_words(rule.statuses):
@@ -68,7 +67,7 @@ def removal_by_test(
 
 
 def removal_by_traffic(rule: CheckRule, attempts: int, failed: int) -> TakenOut | None:
-    """Return whether this many failed attempts disable a channel."""
+    """Return why this many failed attempts disable a channel, or None."""
     if rule.success_percent is None or attempts < ATTEMPTS_MIN:
         return None
     percent = (attempts - failed) * 100 // attempts

@@ -1,5 +1,5 @@
-"""Automatic tests: by each channel's schedule, and of all channels at once. By its rule a channel
-is disabled, and enabled again. Each automatic change is an audit event with its cause
+"""Automatic tests, by each channel's schedule and of all channels at once. A channel's rule
+disables and enables it by the results. Each automatic change is an audit event with its cause
 (`channel.taken_out`, `channel.taken_in`), and one email."""
 
 import datetime as dt
@@ -28,14 +28,14 @@ from gateway.public_models.served import prices_in_force, testable_names
 from lib import clock
 
 _STEP_S: Final = 20.0
-# Longer than one test can take.
+# More than one test takes.
 _CLAIM: Final = dt.timedelta(seconds=120)
 
 
 def check_by_rule(
     actor: Actor, channel: Channel, model: str, variant: Variant = "streamed"
 ) -> ChannelCheck:
-    """Test a channel, and let its rule decide on the result."""
+    """Test a channel, and apply its rule to the result."""
     result = check_channel(actor, channel, model, variant)
     rule = CheckRule(**channel.testing)
     if result.ok:
@@ -48,18 +48,18 @@ def check_by_rule(
 
 
 def model_to_test(channel: Channel) -> str | None:
-    """The name that its rule asks for, else the first that can be asked."""
+    """Return the model that its rule names, or else the first one that can be tested."""
     names = testable_names(channel, (name for name in prices_in_force() if "*" not in name))
     wanted = CheckRule(**channel.testing).model
     return wanted if wanted in names else next(iter(names), None)
 
 
-# By schedule ------------------------------------------------------------------------------------
+# Schedule ---------------------------------------------------------------------------------------
 
 
 def work_off_schedule() -> int:
-    """Test the channels that are due, for a while, and look at the traffic of the others; how many
-    were tested. Safe from several processes."""
+    """Test the channels that are due, for a limited time, and check the traffic of the others.
+    Return how many were tested. Several processes may run this concurrently."""
     watch_traffic()
     waiting = Channel.objects.filter(testing__every_min__gte=1, archived_at=None).filter(
         Q(enabled=True) | Q(taken_out__cause__in=sorted(TEST_CAUSES))
@@ -79,7 +79,7 @@ def _test_interval(channel: Channel) -> dt.timedelta:
 
 
 def watch_traffic() -> None:
-    """Take out the channels that fail too many of their latest requests."""
+    """Disable channels with too many failures among their latest attempts."""
     for channel in Channel.objects.filter(enabled=True, testing__success_percent__isnull=False):
         since = clock.now() - dt.timedelta(minutes=WINDOW_MIN)
         if channel.taken_in_at is not None:
@@ -92,11 +92,11 @@ def watch_traffic() -> None:
             take_out(channel, why)
 
 
-# All at once ------------------------------------------------------------------------------------
+# All channels at once ---------------------------------------------------------------------------
 
 
 def start_run(actor: Actor, variant: Variant) -> ChannelTestRun:
-    """Put a test of all channels that are not archived in the queue."""
+    """Queue a test of all channels that are not archived."""
     ids = Channel.objects.filter(archived_at=None).order_by("priority", "name")
     left = [str(id) for id in ids.values_list("id", flat=True)]
     with transaction.atomic():
@@ -112,7 +112,7 @@ def start_run(actor: Actor, variant: Variant) -> ChannelTestRun:
 
 
 def work_off_runs() -> int:
-    """Go on with tests of all channels for a while; how many channels were tested."""
+    """Continue tests of all channels for a limited time. Return how many channels were tested."""
     until, tested = time.monotonic() + _STEP_S, 0
     while (run := _claim_run()) is not None:
         _test_next(run)
@@ -134,7 +134,7 @@ def _claim_run() -> ChannelTestRun | None:
 
 
 def _test_next(run: ChannelTestRun) -> None:
-    """Test the next channel of a run that is claimed."""
+    """Test the next channel of a claimed run."""
     channel = Channel.objects.filter(id=UUID(run.left[0])).first()
     results = list(run.results)
     if channel is not None:
@@ -143,7 +143,7 @@ def _test_next(run: ChannelTestRun) -> None:
     ChannelTestRun.objects.filter(id=run.id).update(
         left=left,
         results=results,
-        # A channel that was deleted meanwhile counts no more.
+        # A channel that was deleted meanwhile is skipped.
         total=len(results) + len(left),
         claimed_until=None,
         ended_at=None if left else clock.now(),

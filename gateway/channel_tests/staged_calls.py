@@ -1,10 +1,10 @@
-"""A call to a provider, recorded stage by stage, by the guarded connector.
+"""A call to a provider by the guarded connector, recorded stage by stage.
 
     address    the host has addresses, and every one of them may be reached
-    connect    a connection stands, with TLS where the address says https
-    …          what the caller asks for
+    connect    a connection is established, with TLS for an https address
+    …          the caller's stages
 
-The first stage that fails ends the call, with a cause that pages have words for.
+The first stage that fails ends the call, with a cause for which pages have texts.
 """
 
 import time
@@ -75,7 +75,7 @@ Fault = Literal[
     "no_balance",
     "not_balance",
 ]
-"""Why a call failed; pages have a cause and a fix in words for each."""
+"""Why a call failed. Pages have texts for the cause and the fix of each."""
 
 _CALL_S_MAX: Final = 60.0
 _SHOWN_BYTES_MAX: Final = 4096
@@ -103,8 +103,8 @@ class Target:
         return provider.headers(self.secret or None, dialect) | own
 
     def address(self, provider: Provider) -> Address:
-        """Where its operations are; without a base URL, at the provider's own. Raises
-        BadAddress."""
+        """Return the address of the provider's operations; without a base URL, the provider's
+        default. Raises BadAddress."""
         return provider.address(self.base_url.strip() or provider.base_url)
 
 
@@ -123,7 +123,7 @@ class CallResult:
 
 
 class CallFailed(Exception):
-    """The stage that is under way came to no good end."""
+    """The current stage of a call failed."""
 
     def __init__(
         self, fault: Fault, detail: str = "", *, status: int | None = None, body: str = ""
@@ -136,7 +136,7 @@ class CallFailed(Exception):
 
 
 class StagedCall:
-    """One call; `result` is filled while it goes on."""
+    """One call. `result` is filled as the call proceeds."""
 
     def __init__(
         self, target: Target, policy: EgressPolicy, stages: Sequence[str], result: CallResult
@@ -145,7 +145,7 @@ class StagedCall:
         self._policy = policy
         self._stages = stages
         self._result = result
-        # What signs its requests, and what of that no page may show.
+        # The signer of the requests, and its values that no page may show.
         self._signer: Signer | None = None
         self._given: list[str] = []
         self._began = self._mark = time.monotonic()
@@ -153,7 +153,7 @@ class StagedCall:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Around all of the call: a failure is recorded at its stage and ends here."""
+        """Wrap the whole call: a CallFailed is recorded at its stage and not raised further."""
         result = self._result
         try:
             yield
@@ -167,7 +167,7 @@ class StagedCall:
         result.total_ms = int((time.monotonic() - self._began) * 1000)
 
     def provider(self) -> Provider:
-        """The target's provider. Raises CallFailed."""
+        """Return the target's provider. Raises CallFailed."""
         try:
             return provider_named(self.target.provider)
         except UnknownProvider as error:
@@ -177,8 +177,8 @@ class StagedCall:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> Iterator[Answer]:
-        """Send a request: its answer, whatever the status. The stages up to the connection are
-        passed, at the first of several calls."""
+        """Send a request and return the response, whatever its status. The first of several calls
+        passes the stages up to the connection."""
         timeouts = Timeouts.of(self.target.timeouts)
         try:
             host, port = host_and_port(url)
@@ -189,7 +189,7 @@ class StagedCall:
                 connect_s=timeouts.connect,
                 read_s=min(timeouts.first_content, _CALL_S_MAX),
                 schemes=("http", "https"),
-                # Resolved above, once, for the stage and for the connection.
+                # Resolve once, for both the stage and the connection.
                 resolver=lambda name, port: addresses if name == host else resolve(name, port),
                 outbound=self.target.outbound,
             )
@@ -222,13 +222,13 @@ class StagedCall:
         if self._signer is None:
             return {}
         signed = self._signer.headers(method, url, body, int(time.time()))
-        # A header also has dates, and the name of its scheme.
+        # A header also contains dates and the name of its scheme.
         parts = (part for value in signed.values() for part in value.split())
         self._given += [part for part in parts if len(part) > _WORD_MAX]
         return signed
 
     def _temporary(self) -> Signer | None:
-        """Return what signs with temporary credentials, if the key is of that kind."""
+        """Return the signer with temporary credentials, or None if the key is of another kind."""
         source = self.provider().credential_source_of(self.target.secret)
         if source is None:
             return None
@@ -244,7 +244,7 @@ class StagedCall:
             raise CallFailed("unavailable", str(error)) from error
 
     def reach(self, stage: str) -> None:
-        """Record that a stage is passed, once."""
+        """Record a stage as passed, once."""
         if not self.reached(stage):
             self._result.stages.append({"name": stage, "ok": True, "ms": self._lap()})
 
@@ -253,7 +253,7 @@ class StagedCall:
 
     @property
     def late(self) -> bool:
-        """Whether the time for all of it is up."""
+        """Whether the time for the whole call is over."""
         return time.monotonic() > self._deadline
 
     def _lap(self) -> int:
@@ -262,7 +262,7 @@ class StagedCall:
         return ms
 
     def _clean(self, text: str) -> str:
-        # A provider may repeat one part of a key (`access|secret`).
+        # A provider's message may contain one part of the key (`access|secret`).
         secrets = (self.target.secret, *self.target.secret.split("|"), *self._given)
         for secret in filter(None, secrets):
             text = text.replace(secret, "••••")
@@ -270,7 +270,7 @@ class StagedCall:
 
 
 def first_text(pieces: Iterator[bytes]) -> str:
-    """As much of an answer as is shown."""
+    """Return the part of a response that is displayed."""
     body = b""
     for piece in pieces:
         body += piece

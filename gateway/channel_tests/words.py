@@ -1,4 +1,4 @@
-"""The test of a channel in words: its stages, and for each fault the cause and the fix."""
+"""Texts about channel tests: their stages, and the cause and fix of each fault."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
     "list": gettext_lazy("Models listed"),
 }
 
-# Fault -> (what happened, what to do)
+# Fault -> (what happened, what to do).
 FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     "configuration": (
         gettext_lazy("The channel's configuration is incomplete."),
@@ -232,7 +232,7 @@ class CheckDisplay(CallDisplay):
 
 
 def words_of(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
-    """What happened and what to do; nothing without a fault."""
+    """Return what happened and what to do; None for both without a fault."""
     return FAULTS[fault] if fault else (None, None)
 
 
@@ -241,7 +241,7 @@ def describe_check(stored: dict[str, Any] | None) -> CheckDisplay | None:
     if stored is None:
         return None
     cause, fix = words_of(stored["fault"])
-    # A result that was stored by an older version is one of a stream.
+    # Results that an older version stored are of the variant stream.
     variant: Variant = stored.get("variant", "streamed")
     return CheckDisplay(
         ok=stored["ok"],

@@ -1,6 +1,6 @@
-"""The management API of operators for channels. Pages call the same functions.
+"""The management API for operators of channels. Pages call the same functions.
 
-A provider's key goes in and never out: an answer has four characters of it.
+A provider's key is never returned: a response has only its last four characters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -280,7 +280,7 @@ def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> Mod
 
 
 def _fields(body: ChannelChange) -> ChannelFields:
-    """What a body states, as a write sets it."""
+    """Return the fields that a body sets, in the form that a write takes."""
     set_fields: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
     if "models" in set_fields:
         set_fields |= route_fields(body.models)
@@ -302,7 +302,7 @@ def _fields_of_several(body: ChannelsChange, channel: Channel) -> ChannelFields:
 def _differences(
     before: Sequence[Channel], after: Sequence[Channel]
 ) -> Iterator[ChannelDifference]:
-    """The channels that differ, with the members that do."""
+    """Yield the channels that differ, with their differing members."""
     changed = {channel.id: _channel(channel).model_dump() for channel in after}
     for channel in before:
         old, new = _channel(channel).model_dump(), changed[channel.id]

@@ -1,7 +1,7 @@
-"""How far a channel's numbers and names may go: the same for files, pages, the API and the writes;
-and what a channel has where nobody says.
+"""The limits of a channel's numbers and names, the same for files, pages, the API and the writes;
+and its defaults.
 
-Seconds and counts; a priority may be as far below zero as above it.
+Seconds and counts. A priority may be negative.
 """
 
 from typing import Final
@@ -15,12 +15,12 @@ SECRET_MAX: Final = 4096
 PEM_MAX: Final = 100_000
 KEYS_MAX: Final = 100
 SEVERAL_MAX: Final = 500
-"""Channels that one request changes."""
+"""The maximum number of channels in one change."""
 ROUTES_MAX: Final = 2000
 PRIORITY_MAX: Final = 1_000_000
 WEIGHT_MAX: Final = 1_000_000
 RETRIES: Final = 2
-"""Further attempts after a channel fails, unless its operator chooses another number."""
+"""The default number of further attempts after a channel fails."""
 RETRIES_MAX: Final = 10
 SECONDS_MAX: Final = 86_400
 FAILURES_MAX: Final = 1_000_000

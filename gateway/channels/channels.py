@@ -1,8 +1,8 @@
-"""Channels: each write with its checks, its audit event and the notification of the relays.
+"""Channels: writes with validation, an audit event and a notification of the relays.
 
-A provider's key is sealed for its row and never leaves it again: it can be replaced, not read. A
-channel whose address changes, its proxy and its authorities among it, loses its stored secrets in
-the same write, so that none is ever sent to an address that it was not given for.
+A provider's key is sealed for its row. It can be replaced, but never read back. If a channel's
+address changes, including its proxy and certificate authorities, the same write removes its stored
+secrets, so that none is ever sent to an address that it was not given for.
 """
 
 import datetime as dt
@@ -47,23 +47,23 @@ from lib.vault import VaultError
 from outbox.facts import put
 
 TIMEOUTS = {field.name: cast(float, field.default) for field in dataclass_fields(Timeouts)}
-"""Seconds that a channel has unless it says otherwise."""
+"""The default timeouts of a channel, in seconds."""
 BREAKER = {
     field.name: cast(bool | float | None, field.default) for field in dataclass_fields(BreakerRule)
 }
-"""The same for its breaker."""
+"""The default settings of its breaker."""
 TESTING = {
     field.name: cast(bool | int | str | None, field.default)
     for field in dataclass_fields(CheckRule)
 }
-"""And for when it is tested, and what takes it out of use."""
+"""The default rule of when it is tested, and what disables it."""
 _BALANCE_FIELDS = frozenset(
     {"balance_source", "balance_warn_below_nano", "balance_rest_below_nano", "keys"}
 )
 
 
 class FieldsOfChannel(NamedTuple):
-    """The fields to set of one channel, thought out from its version `seen`."""
+    """The fields to set of one channel, chosen by an operator who saw its version `seen`."""
 
     channel: Channel
     fields: ChannelFields
@@ -71,7 +71,7 @@ class FieldsOfChannel(NamedTuple):
 
 
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
-    """A new channel. Raises ChannelRefused."""
+    """Create a channel. Raises ChannelRefused."""
     check_name(name)
     channel = Channel(name=name, timeouts=dict(TIMEOUTS))
     return _save(actor, channel, fields, "channel.created")
@@ -80,8 +80,8 @@ def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
 def change_channel(
     actor: Actor, channel: Channel, fields: ChannelFields, *, seen: str | None = None
 ) -> Channel:
-    """Set the given fields of a channel. `seen` is the version that they were thought out from.
-    Raises ChannelRefused, and ChannelStale where the channel is no longer that one."""
+    """Set the given fields of a channel. `seen` is the version that the operator saw. Raises
+    ChannelRefused, and ChannelStale if the channel has changed since."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         if seen is not None and seen != version_of(locked):
@@ -93,10 +93,10 @@ def change_channel(
 
 
 def change_channels(actor: Actor, changes: Sequence[FieldsOfChannel]) -> None:
-    """Change several channels, or none of them. Raises ChannelRefused, which names the channel, and
-    ChannelStale."""
+    """Change several channels, or none of them. Raises ChannelRefused, whose text names the
+    channel, and ChannelStale."""
     with transaction.atomic():
-        # Always in the same order, so that two changes cannot wait for each other.
+        # Always in the same order, so that concurrent changes cannot deadlock.
         for change in sorted(changes, key=lambda change: change.channel.id):
             try:
                 change_channel(actor, change.channel, change.fields, seen=change.seen)
@@ -106,7 +106,7 @@ def change_channels(actor: Actor, changes: Sequence[FieldsOfChannel]) -> None:
 
 
 def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
-    """The same once more by another name, with its keys and models, and turned off. Raises
+    """Create a disabled copy of a channel with another name, with its keys and models. Raises
     ChannelRefused."""
     check_name(name)
     with transaction.atomic():
@@ -129,20 +129,21 @@ def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
 
 
 def archive_channel(actor: Actor, channel: Channel) -> Channel:
-    """Turn a channel off and put it away, with its keys; it can be restored."""
+    """Disable and archive a channel, with its keys. It can be restored."""
     with transaction.atomic():
         fields: ChannelFields = {"archived": True, "enabled": False}
         return _save(actor, _lock_channel(channel), fields, "channel.archived")
 
 
 def restore_channel(actor: Actor, channel: Channel) -> Channel:
-    """Take a channel back from the archive, turned off."""
+    """Restore an archived channel, disabled."""
     with transaction.atomic():
         return _save(actor, _lock_channel(channel), {"archived": False}, "channel.restored")
 
 
 def take_out(channel: Channel, why: TakenOut) -> bool:
-    """Turn a channel off by its rule, and notify the operators; False where it is off already."""
+    """Disable a channel by its rule, and notify the operators. Return False if it is disabled
+    already."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         if not locked.enabled:
@@ -159,8 +160,8 @@ def take_out(channel: Channel, why: TakenOut) -> bool:
 
 
 def take_in(channel: Channel, causes: Collection[Cause]) -> bool:
-    """Turn a channel on again that its rule turned off for one of the causes; False where it is not
-    off by that."""
+    """Enable a channel that its rule disabled for one of the causes. Return False if that is not
+    so."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         if locked.enabled or locked.taken_out is None or locked.taken_out["cause"] not in causes:
@@ -172,7 +173,7 @@ def take_in(channel: Channel, causes: Collection[Cause]) -> bool:
 
 
 def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
-    """One more key at the end of a channel's pool. Raises ChannelRefused."""
+    """Add a key at the end of a channel's keys. Raises ChannelRefused."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         keys = list(locked.keys.all())
@@ -193,7 +194,7 @@ def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
 
 
 def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool) -> None:
-    """Let requests use a key, or not; its secret stays stored."""
+    """Enable or disable a key. Its secret stays stored."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         with _record_change(actor, locked, "channel.changed"):
@@ -212,8 +213,8 @@ def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
 def switch_capability(
     actor: Actor, channel: Channel, model: str, capability: str, on: bool | None
 ) -> Channel:
-    """Say that a model of a channel has a capability, or not, whatever the catalogue says; None
-    takes it back. Raises ChannelRefused."""
+    """Override the catalogue for a capability of a channel's model; None removes the override.
+    Raises ChannelRefused."""
     with transaction.atomic():
         locked = _lock_channel(channel)
         can = {route.model: dict(route.can) for route in locked.routes.all()}
@@ -236,23 +237,25 @@ def remove_channel(actor: Actor, channel: Channel) -> None:
 
 
 def secret_digest(text: str) -> bytes:
-    """What tells whether a provider's key differs from the stored one, and nothing else."""
+    """Return a digest that tells whether a provider's key differs from the stored one."""
     return hmac.digest(pepper().encode(), b"gateway_channelkey|" + text.encode(), "sha256")
 
 
 def open_secret(key: ChannelKey) -> str:
-    """The secret, to be sent to its channel's provider and nowhere else. Raises VaultError."""
+    """Return the decrypted secret, which may only be sent to its channel's provider. Raises
+    VaultError."""
     return open_sealed(key.sealed, _place(key))
 
 
 def version_of(channel: Channel) -> str:
-    """What differs as soon as anything of a channel that a write may set does."""
+    """Return a version that differs after every change of a field that a write may set."""
     facts = json.dumps(_facts(channel), sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def parts_of(channel: Channel) -> dict[str, dict[str, Any]]:
-    """The settings of several parts, with the default of each part that is not stored."""
+    """Return the settings that consist of several parts, with the default of each part that is not
+    stored."""
     return {
         "overrides": channel.overrides,
         "timeouts": {**TIMEOUTS, **channel.timeouts},
@@ -262,7 +265,7 @@ def parts_of(channel: Channel) -> dict[str, dict[str, Any]]:
 
 
 def routes_of(channel: Channel) -> ChannelFields:
-    """The stored routes, as a write sets them."""
+    """Return the stored routes, in the form that a write takes."""
     routes = list(channel.routes.all())
     return {
         "models": {route.model: route.upstream_model for route in routes},
@@ -281,7 +284,7 @@ def _lock_channel(channel: Channel) -> Channel:
 
 @contextmanager
 def _record_change(actor: Actor, channel: Channel, action: str, **more: object) -> Iterator[None]:
-    """Around a change of a channel: one transaction with its audit event and its notification."""
+    """Run a change of a channel in one transaction with its audit event and its notification."""
     before = _facts(channel)
     with transaction.atomic():
         yield
@@ -312,7 +315,7 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         channel.save()
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")
         if moved:
-            # Another provider's list says nothing of this one's.
+            # Another provider's list says nothing about this one's models.
             ModelListing.objects.filter(channel=channel).delete()
             UpstreamPriceList.objects.filter(channel=channel).delete()
             keys = keys or ()
@@ -335,7 +338,7 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
         if name in PLAIN:
             setattr(channel, name, value)
     if "conditions" in fields:
-        # Only then: what they name may be removed later, and keeps nobody from other changes.
+        # Check references only if they are set: a removed target must not prevent other changes.
         channel.conditions = check_conditions(fields["conditions"])
     if "archived" in fields:
         at = channel.archived_at or clock.now()
@@ -354,13 +357,13 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
     if not _BALANCE_FIELDS.isdisjoint(fields):
         channel.next_balance_at = None
     if "enabled" in fields or "archived" in fields:
-        # Whoever turns it on or off by hand has the last word.
+        # A manual change takes precedence over the rule.
         channel.taken_out = None
 
 
 def _facts(channel: Channel) -> dict[str, object]:
-    """What the trail tells of a channel; of its keys what tells them apart. Nothing of one that is
-    not stored yet."""
+    """Return the facts of a channel for the audit trail; of its keys only digests that tell them
+    apart. Empty for a channel that is not stored yet."""
     if channel._state.adding:
         return {}
     return {
@@ -379,7 +382,7 @@ def _key_fact(key: ChannelKey) -> str:
 
 
 def _replace_routes(channel: Channel, changes: ChannelFields) -> None:
-    """Set a channel's routes; what the write leaves out of those that stay, stays."""
+    """Set a channel's routes. Values that the write omits for remaining routes stay."""
     stored = routes_of(channel)
     fields: ChannelFields = {**stored, **changes}
     models = fields["models"]
@@ -411,14 +414,14 @@ Said = TypeVar("Said")
 
 
 def _only_models(models: Mapping[str, str], values: Mapping[str, Said]) -> dict[str, Said]:
-    """What is said of models that are still served."""
+    """Return the values of models that are still served."""
     return {model: value for model, value in values.items() if model in models}
 
 
 def _replace_keys(
     channel: Channel, keys: Sequence[str | ChannelKey], *, moved: bool = False
 ) -> None:
-    """Set a channel's keys, in order. A stored one that is given again stays as it is, unless the
+    """Set a channel's keys, in order. A stored key that is given again stays as it is, unless the
     address `moved`."""
     stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()

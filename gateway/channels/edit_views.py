@@ -1,5 +1,5 @@
-"""Pages that change a channel: its settings and its models, each shown as a difference before it is
-saved, and its keys, its copy and the archive (W71)."""
+"""Pages that change a channel (W71): its settings and its models, each with a preview of the
+changes before they are saved, and its keys, copy and archive."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +38,7 @@ from lib.vault import VaultError
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """The settings; sent once, what would change, and with `save` the change itself."""
+    """Edit the settings. The first POST shows what would change; with `save` it is changed."""
     channel = access_channel(actor, id)
     if request.method != "POST":
         return _edit_page(request, channel, SettingsForm(channel))
@@ -82,7 +82,7 @@ def _edit_page(
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """The models; sent once, what would change, and with `save` the change itself."""
+    """Edit the models. The first POST shows what would change; with `save` it is changed."""
     channel = access_channel(actor, id)
     if request.method != "POST":
         return _models_page(request, channel, rows_of(channel))
@@ -107,7 +107,8 @@ def channel_models(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 @operator_page("channels.write")
 @require_POST
 def channel_models_fetch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """What the provider lists for the channel's key, beside what the channel serves."""
+    """Show the models that the provider lists for the channel's key, next to those that the channel
+    serves."""
     channel = access_channel(actor, id)
     rows = rows_from(request.POST)
     try:
@@ -134,7 +135,7 @@ def _models_page(
 @operator_page("channels.write")
 @require_POST
 def channel_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Turn a channel on or off."""
+    """Enable or disable a channel."""
     channel, on = access_channel(actor, id), request.POST.get("on") == "1"
     try:
         channels.change_channel(actor, channel, {"enabled": on})
@@ -149,7 +150,7 @@ def channel_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """A copy by another name, which is changed next."""
+    """Create a copy with another name, and show its settings."""
     channel = access_channel(actor, id)
     form = CopyForm(request.POST or None, initial={"name": f"{channel.name}-2"})
     if form.is_valid():
@@ -177,7 +178,7 @@ def channel_copy(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
 @operator_page("channels.write")
 @require_POST
 def channel_archive(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Put a channel away, or (`restore`) take it back."""
+    """Archive a channel, or (`restore`) restore it."""
     channel = access_channel(actor, id)
     if request.POST.get("restore"):
         channels.restore_channel(actor, channel)

@@ -1,5 +1,6 @@
-"""By which way a channel is reached: its proxy, its authorities, its client certificate. The login
-and the key are sealed for the channel's row, and dropped when its address changes."""
+"""The network route to a channel: its proxy, certificate authorities and client certificate. The
+proxy's login and the certificate's key are sealed for the channel's row, and removed when its
+address changes."""
 
 import hashlib
 from typing import Literal
@@ -28,13 +29,14 @@ SecretName = Literal["proxy_login", "client_key"]
 
 
 def address_of(channel: Channel) -> tuple[str, ...]:
-    """What a channel's secrets were given for: where they are sent, and whom that is believed."""
+    """Return the address that a channel's secrets were given for: where they are sent, and who may
+    authenticate it."""
     return channel.provider, channel.base_url, channel.proxy_url, channel.ca_bundle
 
 
 def check_route(channel: Channel) -> None:
-    """Refuse a proxy or authorities that nothing could be reached with; each gets its one form.
-    Raises ChannelRefused."""
+    """Validate and normalise the proxy and authorities. Raises ChannelRefused if nothing could be
+    reached with them."""
     channel.proxy_url = channel.proxy_url.strip().rstrip("/")
     if len(channel.proxy_url) > bounds.URL_MAX:
         text = gettext("The URL is too long. Use at most 500 characters.")
@@ -57,7 +59,7 @@ def check_route(channel: Channel) -> None:
 
 
 def set_secrets(channel: Channel, fields: ChannelFields, *, moved: bool) -> None:
-    """Seal what is given; what is not stays, unless the address `moved`. Raises ChannelRefused."""
+    """Seal the given secrets. Others stay, unless the address `moved`. Raises ChannelRefused."""
     if "proxy_login" in fields:
         _set_login(channel, fields["proxy_login"])
     elif moved or not channel.proxy_url:
@@ -80,13 +82,13 @@ def copy_secrets(source: Channel, copy: Channel) -> None:
 
 
 def open_egress(channel: Channel, name: SecretName) -> str:
-    """A secret, "" where there is none. Raises VaultError."""
+    """Return a decrypted secret, "" without one. Raises VaultError."""
     sealed = getattr(channel, name)
     return "" if sealed is None else open_sealed(sealed, _place(channel, name))
 
 
 def outbound_of(channel: Channel) -> Outbound:
-    """By which way a channel is reached. Raises VaultError."""
+    """Return the network route to a channel. Raises VaultError."""
     if not channel.proxy_url and not channel.ca_bundle and not channel.client_cert:
         return DIRECT
     login, key = open_egress(channel, "proxy_login"), open_egress(channel, "client_key")
@@ -95,7 +97,8 @@ def outbound_of(channel: Channel) -> Outbound:
 
 
 def facts_of(channel: Channel) -> dict[str, str]:
-    """What the trail tells: of certificates and secrets what tells them apart."""
+    """Return the facts for the audit trail; of certificates and secrets only digests that tell them
+    apart."""
     return {
         "proxy_url": channel.proxy_url,
         "ca_bundle": _digest(channel.ca_bundle.encode()),
@@ -149,7 +152,8 @@ def _place(channel: Channel, name: SecretName) -> str:
 
 
 def _content(sealed: bytes | memoryview | None) -> bytes:
-    """What differs with every write, and stays when the vault's key changes."""
+    """Return the encrypted content, which differs after every write and stays when the vault's key
+    changes."""
     return b"" if sealed is None else bytes(sealed)[HEAD_BYTES_MAX:]
 
 

@@ -1,5 +1,4 @@
-"""The settings of a channel, what a write may set of it, and the checks that every write goes
-through."""
+"""The settings of a channel, the fields that a write may set, and the validation of every write."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,8 +35,8 @@ Pem = Annotated[str, Field(max_length=bounds.PEM_MAX)]
 
 
 class ChannelSettings(TypedDict, total=False):
-    """The settings of a channel that stand in a column of their own, by the same name: the one list
-    of them. The API, files, exports and the form of the page take them from here."""
+    """The settings of a channel with a column of the same name. This is their only list: the API,
+    files, exports and the page's form use it."""
 
     provider: Annotated[str, Field(max_length=40)]
     base_url: Annotated[Url, Words(reference="Empty: the provider's own address.")]
@@ -157,15 +156,15 @@ class ChannelSettings(TypedDict, total=False):
 
 
 class ChannelFields(ChannelSettings, total=False):
-    """What a write may set; what it leaves out stays.
+    """The fields that a write may set. Omitted ones stay as they are.
 
     `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
-    or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
-    operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
-    `priorities` and `weights`: those of them that have their own, by those names. `conditions`: as
-    gateway/overrides/condition_rules.py has them, all of them. `overrides`: what
-    it changes of requests (gateway/overrides/rules.py), all of it. `model_timeouts`: the
-    seconds of models that are not the channel's. `proxy_login` and `client_key`: "" for none.
+    or pattern that the channel serves -> upstream name, "" for the same. `can`: the operator's
+    corrections to the catalogue (gateway/providers/overrides.py), by those names. `priorities` and
+    `weights`: of names with their own values. `conditions`: all of them, in the form of
+    gateway/overrides/condition_rules.py. `overrides`: all of its changes to requests
+    (gateway/overrides/rules.py). `model_timeouts`: the seconds of models with their own values.
+    `proxy_login` and `client_key`: "" for none.
     """
 
     keys: Sequence[str | ChannelKey]
@@ -190,36 +189,38 @@ class ChannelFields(ChannelSettings, total=False):
 SETTINGS: Final = fields_of(ChannelSettings)
 AMOUNT_NANO_MAX = 2**62
 EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
-"""By which way it is reached, as it may be read again."""
+"""The fields of its network route that can be read back."""
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
-"""What of it is sealed."""
+"""The sealed fields of its network route."""
 OF_ONE = frozenset(
     {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived"}
 )
-"""What only a change of one channel sets: where it leads, its secrets and its models."""
+"""The fields that only a change of one channel can set: its address, its secrets and its models."""
 LIMITS = ("rpm", "tpm", "parallel")
-"""What may be asked of it in a minute and at once; None = no limit."""
+"""The limits per minute and of concurrent requests; None means no limit."""
 AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balance_rest_below")
-"""What it may cost us in a day and in a month, in USD; and below what balance, in the unit that its
-provider reports, operators are told and it rests: as files, forms and the API name it."""
+"""Amounts by their names in files, forms and the API: our maximum cost per day and per month, in
+USD; and the balances, in the unit that its provider reports, below which operators are notified and
+the channel rests."""
 AMOUNTS = tuple(f"{name}_nano" for name in AMOUNT_NAMES)
-"""The same as they are stored; None = none."""
+"""The same amounts by their stored names; None means none."""
 PLAIN = (*SETTINGS, *AMOUNTS)
-"""The fields that stand in a column of their own, by the same name."""
+"""The fields with a column of the same name."""
 PARTS = ("timeouts", "breaker", "overrides", "testing")
-"""The fields of several parts, each in a column of its own."""
+"""The fields of several parts, each in one column."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
 MODEL_TIMEOUTS = ("first_content", "idle", "total")
-"""The seconds that a model may have of its own; a connection is for all models."""
+"""The timeouts that a model may have of its own. The connection timeout is the same for all
+models."""
 
 
 def relabel(labels: Sequence[str], add: Sequence[str], remove: Sequence[str]) -> list[str]:
-    """Return the labels of a channel with some more and without others."""
+    """Return a channel's labels with some added and others removed."""
     return [label for label in dict.fromkeys([*labels, *add]) if label not in remove]
 
 
 def check_name(name: str) -> None:
-    """Refuse what no channel can be named."""
+    """Raise ChannelRefused for an invalid name."""
     if not name or name != name.strip() or len(name) > bounds.NAME_MAX:
         text = gettext("Enter a name of at most %(n)s characters.")
         raise ChannelRefused("name", text % {"n": bounds.NAME_MAX})
@@ -230,7 +231,8 @@ def check_name(name: str) -> None:
 
 
 def check_settings(channel: Channel) -> None:
-    """Refuse what no request could be made with; the base URL gets its one form."""
+    """Raise ChannelRefused for settings with which no request is possible. The base URL is
+    normalised."""
     _check_address(channel, provider_of(channel))
     for name, setting in SETTINGS.items():
         if setting.whole and (number := getattr(channel, name)) is not None:
@@ -258,8 +260,8 @@ def check_settings(channel: Channel) -> None:
 
 
 def check_routes(fields: ChannelFields) -> None:
-    """Refuse names that nobody could ask, and what is said of a model that is not served. `fields`
-    holds all of ROUTE_FIELDS."""
+    """Raise ChannelRefused for invalid names, and for values of models that are not served.
+    `fields` has all of ROUTE_FIELDS."""
     models = fields["models"]
     if len(models) > bounds.ROUTES_MAX:
         text = gettext("A channel can serve at most %(n)s models.")
@@ -290,7 +292,7 @@ def check_routes(fields: ChannelFields) -> None:
 
 
 def check_secret(channel: Channel, secret: str) -> None:
-    """Refuse a key that cannot stand in the provider's header."""
+    """Raise ChannelRefused for a key that cannot be sent in the provider's header."""
     if not secret or len(secret) > bounds.SECRET_MAX:
         raise ChannelRefused("keys", gettext("Enter the provider's key."))
     try:
@@ -303,7 +305,7 @@ def check_secret(channel: Channel, secret: str) -> None:
 
 
 def provider_of(channel: Channel) -> Provider:
-    """A channel's provider. Raises ChannelRefused."""
+    """Return a channel's provider. Raises ChannelRefused."""
     try:
         return provider_named(channel.provider)
     except UnknownProvider as error:

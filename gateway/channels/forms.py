@@ -1,4 +1,4 @@
-"""Forms of channels: the connection of a new one, the settings of one that is there."""
+"""Forms of channels: for the address of a new one, and the settings of an existing one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,20 +34,20 @@ CODE: Final = {
 }
 _LABELS_LENGTH: Final = bounds.LABELS_MAX * (LABEL_LENGTH + 2)
 _PEM: Final = {**CODE, "rows": 4, "placeholder": "-----BEGIN …"}
-# The demonstration is set up by the installation itself.
+# The installation itself sets up the demonstration.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
 
 def provider_note(provider: str) -> str:
-    """What an operator should know before choosing a provider; "" for most."""
+    """Return advice for operators who choose a provider, or ""."""
     note = PROVIDERS[provider].note if provider in PROVIDERS else ""
     return gettext(note) if note else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenModels:
-    """What the page of a provider's models sends: all that were listed, the names given to them,
-    which are ticked, and further ones by hand."""
+    """The submitted form of a provider's models: the listed ones, their names, which are ticked,
+    and further ones that were typed."""
 
     listed: list[str]
     named: dict[str, str]
@@ -56,7 +56,7 @@ class ChosenModels:
 
 
 def chosen_from(sent: QueryDict) -> ChosenModels:
-    """What was sent."""
+    """Parse the submitted form."""
     listed = sent.getlist("listed")[: bounds.ROUTES_MAX]
     names = [name.strip() for name in sent.getlist("public")]
     named: dict[str, Any] = dict(zip(listed, names, strict=False))
@@ -78,7 +78,8 @@ def _number(
 
 
 class SecondsField(forms.CharField):
-    """Seconds in digits, with up to three behind a point; no other form of a number."""
+    """Seconds in digits, with up to three after the decimal point; other number formats are
+    invalid."""
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
@@ -96,7 +97,7 @@ class SecondsField(forms.CharField):
 
 
 class AmountField(MoneyField):
-    """An amount that is compared, not its text."""
+    """An amount, which is compared by value, not by its text."""
 
     def __init__(self, label: Any, hint: Any) -> None:
         super().__init__(label=label, help_text=hint, required=False)
@@ -146,7 +147,7 @@ def _seconds(label: Any) -> SecondsField:
 
 
 class PemField(forms.CharField):
-    """Text with the line ends in which it is stored. A secret one is never rendered again."""
+    """PEM text with the line ends of its stored form. A secret one is never rendered."""
 
     def __init__(self, label: Any, hint: Any, *, secret: bool = False) -> None:
         widget = SecretText(attrs=_PEM) if secret else forms.Textarea(attrs=_PEM)
@@ -161,7 +162,7 @@ class PemField(forms.CharField):
 
 
 class SecretText(forms.Textarea):
-    """A text of several lines that is never rendered again."""
+    """A text of several lines that is never rendered."""
 
     def get_context(self, name: str, value: Any, attrs: Any) -> Any:
         return super().get_context(name, None, attrs)
@@ -169,7 +170,7 @@ class SecretText(forms.Textarea):
 
 @offer_fields(ChannelSettings)
 class SettingsForm(ConditionFields):
-    """The settings of a channel, as one form: all but its keys and its models."""
+    """The settings of a channel in one form, except its keys and its models."""
 
     provider = forms.ChoiceField(
         label=_("Provider"),
@@ -300,7 +301,7 @@ class SettingsForm(ConditionFields):
         self.fields["provider"].help_text = provider_note(channel.provider)
 
     def tell(self, refused: Refused) -> None:
-        """Say a refusal at the field that it is about."""
+        """Show a refusal at its field."""
         name = refused.field.removeprefix("timeouts.")
         name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
         name = _TESTING_FIELDS.get(name.removeprefix("testing."), name)
@@ -309,11 +310,11 @@ class SettingsForm(ConditionFields):
 
     @property
     def moves(self) -> bool:
-        """Whether the channel leads elsewhere then."""
+        """Whether the channel's address changes."""
         return not _ADDRESS.isdisjoint(self.changed_data)
 
     def channel_fields(self) -> ChannelFields:
-        """What changes, as a write sets it."""
+        """Return the changed fields, in the form that a write takes."""
         changed = {name: self.cleaned_data[name] for name in self.changed_data}
         secret = changed.pop("secret", "").strip()
         breaker = {
@@ -339,7 +340,7 @@ class SettingsForm(ConditionFields):
         return dict(self.cleaned_data)
 
     def changes(self) -> list[Change]:
-        """What would change, in words; of a key only that there is one."""
+        """Return what would change, as text; for a key only that it is set."""
         return [
             Change(str(self.fields[name].label), self._text(name, self.initial.get(name)),
                    self._text(name, self.cleaned_data.get(name)))
@@ -353,7 +354,7 @@ class SettingsForm(ConditionFields):
 
 
 def settings_of(changed: Mapping[str, Any]) -> ChannelFields:
-    """What a write sets for these values of the form's plain fields, amounts and timeouts."""
+    """Return the fields for a write from the form's plain fields, amounts and timeouts."""
     fields = {
         f"{name}_nano" if name in AMOUNT_NAMES else name: value
         for name, value in changed.items()
@@ -364,7 +365,7 @@ def settings_of(changed: Mapping[str, Any]) -> ChannelFields:
 
 
 def text_of(field: forms.Field, value: Any) -> str:
-    """The value of a field in words; "" for none. A secret is not shown."""
+    """Return the value of a field as text, "" for none. A secret is not shown."""
     if isinstance(field, PemField):
         return gettext("Entered") if value else ""
     if isinstance(field, forms.BooleanField):
@@ -426,7 +427,7 @@ class KeyForm(forms.Form):
 
 
 class CopyForm(forms.Form):
-    """What a copy is called."""
+    """The name of a copy."""
 
     name = forms.CharField(
         label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=INPUT)

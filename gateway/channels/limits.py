@@ -1,4 +1,4 @@
-"""What is used of the limits of a channel, as the admission counts it."""
+"""The current use of a channel's limits, counted as admission counts it."""
 
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ _LABELS: Final = {
 
 
 class LimitUse(NamedTuple):
-    """One limit of a channel, and how much of it is used now; nano where it is one of `money`."""
+    """One limit of a channel, and its current use; in nano for a limit of `money`."""
 
     label: Any
     used: int
@@ -40,7 +40,7 @@ class LimitUse(NamedTuple):
 
 
 def limits_of(channel: Channel) -> list[LimitUse]:
-    """Those that the channel has; nothing is read where it has none."""
+    """Return the limits of the channel; without any, nothing is queried."""
     return [*_counts(channel), *_caps(channel)]
 
 

@@ -1,4 +1,4 @@
-"""The form of a new channel: where it leads, and the key for it."""
+"""The form of a new channel: its address and its key."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,8 +20,8 @@ _PLACE_WORDS: Final = {
 
 
 class ConnectionForm(forms.Form):
-    """Where a new channel leads. Its key is never rendered again. A provider with places has a
-    region and a project in place of a base URL, which then only a private endpoint needs."""
+    """The address of a new channel. Its key is never rendered. A provider with places has a region
+    and a project instead of a base URL, which only a private endpoint needs."""
 
     provider = forms.ChoiceField(
         label=_("Provider"),
@@ -87,7 +87,7 @@ class ConnectionForm(forms.Form):
         super().__init__(*arguments, **named)
         provider = PROVIDERS.get(str(self["provider"].value() or ""))
         self.place = None if provider is None else provider.place
-        # How many parts its key may have.
+        # The maximum number of parts of its key.
         self.key_parts = (
             0 if provider is None or provider.signer is None else provider.key_parts_max
         )
@@ -108,13 +108,13 @@ class ConnectionForm(forms.Form):
 
 
 def key_of(sent: Mapping[str, Any]) -> str:
-    """The key of a new channel: its parts, or the one text."""
+    """Return the key of a new channel: its parts joined, or the single text."""
     parts = [str(sent.get(f"key_{part}") or "").strip() for part in ("access", "secret", "session")]
     return "|".join(filter(None, parts)) or str(sent.get("secret") or "").strip()
 
 
 def base_url_of(sent: Mapping[str, Any], secret: str) -> str:
-    """The base URL of a new channel, which may be told as a region and a project. Raises
+    """Return the base URL of a new channel, which may be given by a region and a project. Raises
     ChannelRefused."""
     base_url = str(sent.get("base_url") or "").strip()
     provider = PROVIDERS.get(str(sent.get("provider") or ""))

@@ -1,7 +1,8 @@
-"""The page that adds a channel: a connection, the models behind it, a test, and only then a row.
+"""The page that adds a channel in steps: address, models and a test. Only the last step creates a
+row.
 
-The key is in the form alone until the channel is saved: every step sends it again, and no answer
-has it.
+Until the channel is saved, the key is only in the form: every step sends it again, and no response
+contains it.
 """
 
 from typing import Any
@@ -37,7 +38,7 @@ _PAGE = "gateway/channels/channel_new.html"
 @operator_page("channels.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The form; sent, it makes the channel."""
+    """Show the form; a POST creates the channel."""
     if request.method != "POST":
         form = _blank_form(request)
         return render(request, _PAGE, {"form": form, "next": request.GET.get("next", "")})
@@ -61,7 +62,7 @@ def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("channels.write")
 @require_POST
 def channel_new_models(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The models that the key may call."""
+    """Show the models that the key may call."""
     listed = list_models(_target(request))
     chosen = chosen_from(request.POST)
     rows = propose_models(
@@ -84,7 +85,7 @@ def channel_new_models(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("channels.write")
 @require_POST
 def channel_new_test(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """One short request to the model that was chosen for it, as a channel's test sends."""
+    """Send a short request to the chosen model, as a channel's test does."""
     chosen = chosen_from(request.POST)
     rows = _rows(request, chosen)
     name, upstream = _test_model(rows, chosen, request.POST.get("test", ""))
@@ -107,7 +108,7 @@ def _rule() -> dict[str, str]:
 
 
 def _blank_form(request: HttpRequest) -> ConnectionForm:
-    """The form with what a provider proposes; a name that somebody typed stays."""
+    """Return the form with a provider's defaults. A name that was typed stays."""
     provider = request.GET.get("provider", "")
     provider = provider if provider in OFFERED else OFFERED[0]
     name = request.GET.get("name", "").strip()
@@ -134,7 +135,7 @@ def _target(request: HttpRequest) -> Target:
     try:
         base_url = base_url_of(sent, secret)
     except ChannelRefused:
-        # The call tells that it is incomplete.
+        # The call itself reports that the address is incomplete.
         base_url = sent.get("base_url", "")
     return Target(sent.get("provider", "")[:40], base_url, secret, TIMEOUTS)
 
@@ -154,7 +155,8 @@ def _rows(request: HttpRequest, chosen: ChosenModels) -> list[ProposedModel]:
 
 
 def _test_model(rows: list[ProposedModel], chosen: ChosenModels, wanted: str) -> tuple[str, str]:
-    """The public and the upstream name of the model to test; by default the first chosen one."""
+    """Return the public and the upstream name of the model to test, by default the first chosen
+    one."""
     for row in rows:
         if row.upstream == wanted:
             return row.name, row.upstream

@@ -1,11 +1,11 @@
-"""Why a channel cannot be written as it is asked for."""
+"""Why a channel cannot be written."""
 
 from lib.refusal import Refused
 
 
 class ChannelRefused(Refused):
-    """The channel cannot be so."""
+    """The channel or the change is invalid."""
 
 
 class ChannelStale(ChannelRefused):
-    """Somebody else changed the channel since it was read."""
+    """Another operator has changed the channel since it was read."""

@@ -1,5 +1,5 @@
 """The models of a channel as its page edits them: rows of public name, upstream name, priority and
-weight, what they would change, and what the provider lists beside them."""
+weight, the changes they would make, and the provider's list."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ from gateway.models import Channel, Route
 
 _BLANK_ROWS: Final = 2
 SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
-"""Seconds as people write them."""
+"""The form in which seconds are typed."""
 
 
 class Change(NamedTuple):
-    """One line of what a save would change, in words; "" for nothing there."""
+    """One line of a preview, as text; "" for no value."""
 
     what: str
     before: str
@@ -29,8 +29,8 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class RouteRow:
-    """One row as it is typed; `timeouts` as first content/between chunks/total. `gone`: the
-    provider lists the model no more."""
+    """One row as typed; `timeouts` as first content/between chunks/total. `gone` means that the
+    provider no longer lists the model."""
 
     name: str = ""
     upstream: str = ""
@@ -43,12 +43,12 @@ class RouteRow:
 
     @property
     def upstream_name(self) -> str:
-        """The provider's name of it."""
+        """The provider's name of the model."""
         return self.upstream or self.name
 
 
 def rows_of(channel: Channel) -> list[RouteRow]:
-    """The stored routes, and empty rows below them."""
+    """Return the stored routes as rows, and empty rows after them."""
     rows = [
         RouteRow(
             route.model,
@@ -63,7 +63,7 @@ def rows_of(channel: Channel) -> list[RouteRow]:
 
 
 def rows_from(sent: QueryDict) -> list[RouteRow]:
-    """The rows as they were sent; `add` are names that the provider lists and somebody ticked."""
+    """Return the submitted rows. `add` are ticked names from the provider's list."""
     removed = set(sent.getlist("remove"))
     columns = [sent.getlist(name) for name in ("name", "upstream", "priority", "weight")]
     timeouts = chain(sent.getlist("timeouts"), repeat(""))
@@ -87,7 +87,7 @@ def rows_from(sent: QueryDict) -> list[RouteRow]:
 
 
 def read_routes(rows: Iterable[RouteRow]) -> ChannelFields:
-    """What the rows say, as a write sets it; a row that cannot be read has an error then."""
+    """Return the rows in the form that a write takes. A row that cannot be read gets an error."""
     fields: ChannelFields = {"models": {}, "priorities": {}, "weights": {}, "model_timeouts": {}}
     models: dict[str, str] = {}
     priorities: dict[str, int] = {}
@@ -109,7 +109,7 @@ def read_routes(rows: Iterable[RouteRow]) -> ChannelFields:
 
 
 def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
-    """What a write of these routes would change, by name."""
+    """Return what a write of these routes would change, by name."""
     stored = {route.model: route for route in channel.routes.all()}
     wanted = {
         name: _words(
@@ -129,7 +129,8 @@ def route_changes(channel: Channel, fields: ChannelFields) -> list[Change]:
 
 
 def mark_unlisted(rows: Sequence[RouteRow], listed: Collection[str]) -> list[str]:
-    """Mark the rows whose model the provider lists no more; the listed names that no row asks."""
+    """Mark the rows whose model the provider no longer lists. Return the listed names that no row
+    uses."""
     routed = {row.upstream_name for row in rows if row.name}
     for row in rows:
         row.gone = (

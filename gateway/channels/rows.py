@@ -1,4 +1,4 @@
-"""A channel as the pages show it: what it is, and how it stands (W71)."""
+"""Channels for display: their settings and their state (W71)."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -41,13 +41,13 @@ _TAKEN_OUT: Final = {
 
 
 def taken_out_words(channel: Channel) -> str:
-    """Why its rule turned it off; "" where it did not."""
+    """Return why its rule disabled it, or ""."""
     out = channel.taken_out
     return str(_TAKEN_OUT[out["cause"]]) % {"what": out["what"]} if out else ""
 
 
 def state_of(channel: Channel, status: ChannelStatus | None) -> Badge:
-    """A channel's state, with its cause and when it is tried again."""
+    """Return a channel's state, with its cause and the time of the next try."""
     if channel.archived_at:
         return Badge(_("Archived"), icon="archive")
     if channel.taken_out:
@@ -85,7 +85,7 @@ def channel_row(channel: Channel, trouble: Trouble) -> dict[str, Any]:
 
 
 def _balance(channel: Channel) -> dict[str, Any]:
-    """What its keys have left, and since when that is known; nothing where it is not read."""
+    """Return the balance of its keys, and the time of the reading; empty if it is not read."""
     rows = balance_rows(channel) if reads_balance(channel) else []
     read = [row.reading.read_at for row in rows if row.reading and row.reading.read_at]
     return {
@@ -118,7 +118,7 @@ _KEY_REASONS: Final = {
 def key_rows(
     channel: Channel, statuses: Sequence[KeyStatus], uses: Mapping[UUID, dt.datetime] = _NO_USES
 ) -> list[dict[str, Any]]:
-    """The keys with what is known of those that are in use; `uses` is when each was used last."""
+    """Return the keys, with the state of those in use. `uses` is when each was last used."""
     known = iter(statuses)
     rows = []
     for key in channel.keys.all():
@@ -137,7 +137,7 @@ def key_rows(
 
 
 def _pause_reason(status: KeyStatus) -> str:
-    """Why a key is not used, since when, and when it is tried again."""
+    """Return why a key is not used, since when, and when it is tried again."""
     if status.condition == "good":
         return ""
     parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
@@ -155,7 +155,7 @@ _MODEL_BADGES: Final[Mapping[str, Badge]] = {
 
 
 def model_badges(channel: Channel, models: Mapping[str, ModelStatus]) -> dict[str, Badge]:
-    """How each name or pattern that a channel serves stands."""
+    """Return the state of each name or pattern that a channel serves."""
     keys = sum(key.disabled_at is None for key in channel.keys.all()) or 1
     return {
         name: KEY_BADGES["good"] if its is None else _model_badge(its, keys)
@@ -166,8 +166,8 @@ def model_badges(channel: Channel, models: Mapping[str, ModelStatus]) -> dict[st
 def model_statuses(
     channel: Channel, models: Mapping[str, ModelStatus]
 ) -> dict[str, ModelStatus | None]:
-    """By each name or pattern that a channel serves what rests of it, None for nothing: of a
-    pattern's models the worst."""
+    """Return, for each name or pattern that a channel serves, the worst state of its resting
+    models, or None."""
     routes = {route.model: route.upstream_model for route in channel.routes.all()}
     upstream_names = {upstream or name for name, upstream in routes.items() if "*" not in name}
     left = {name: its for name, its in models.items() if name not in upstream_names}

@@ -1,4 +1,4 @@
-"""What the management API takes and shows of a channel."""
+"""The schemas of channels in the management API."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def _amount(text: str) -> str:
 
 
 def _as_written(seconds: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """10 where 10 is written, not 10.0."""
+    """Convert 10.0 to 10, as it was typed."""
     check(seconds)
     return seconds
 
@@ -88,7 +88,7 @@ HeaderValue = Annotated[str, Field(max_length=HEADER_CHARACTERS_MAX)]
 
 
 class ModelTimeoutsIn(Part):
-    """Seconds of one model; null: the channel's."""
+    """Seconds of one model; null means the channel's."""
 
     first_content: Seconds | None = None
     idle: Seconds | None = None
@@ -113,7 +113,7 @@ class RouteIn(Part):
 
 
 def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
-    """The models that a body or a file states, as a write sets them."""
+    """Return the models of a body or a file, in the form that a write takes."""
     routes = models.items()
     return {
         "models": {name: route.upstream for name, route in routes},
@@ -135,7 +135,7 @@ def route_fields(models: Mapping[str, RouteIn]) -> ChannelFields:
 
 
 class TimeoutsIn(Part):
-    """Seconds."""
+    """Timeouts in seconds."""
 
     connect: Seconds = _TIMEOUTS.connect
     first_content: Seconds = _TIMEOUTS.first_content
@@ -157,7 +157,7 @@ class BreakerIn(Part):
 
 
 class ConditionsIn(Part):
-    """Which requests a channel serves: one value of each condition that is stated must fit."""
+    """Which requests a channel serves: of each stated condition, at least one value must match."""
 
     plans: Values = Field(default_factory=list, description="Names of plans.")
     teams: Values = Field(
@@ -173,8 +173,9 @@ class ConditionsIn(Part):
 
 
 class ParametersIn(Part):
-    """Members of the body, by the names of the API that is spoken; dots lead into objects, as in
-    `generationConfig.topK`. What decides the price or the form of the answer is refused."""
+    """Members of the body, by their names in the API of the request; dots lead into objects, as in
+    `generationConfig.topK`. Members that determine the price or the form of the answer are
+    refused."""
 
     set: dict[Parameter, Any] = Field(default_factory=dict, max_length=PARAMETERS_MAX)
     default: dict[Parameter, Any] = Field(
@@ -186,14 +187,14 @@ class ParametersIn(Part):
 
 
 class SystemPromptIn(Part):
-    """A text for the system in every chat; its tokens are charged as input."""
+    """A text for the system prompt of every chat. Its tokens are charged as input."""
 
     text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS_MAX)
     mode: PromptMode = Field("prepend", description="Where it stands to the client's own.")
 
 
 class OverridesIn(Part):
-    """What the channel changes of requests; replaces all stored overrides."""
+    """The channel's changes to requests. Replaces all stored overrides."""
 
     parameters: dict[Dialect, ParametersIn] = Field(
         default_factory=dict, description="By the API that is spoken to the provider."
@@ -214,7 +215,7 @@ class OverridesIn(Part):
 
 
 class TestingIn(Part):
-    """When the channel is tested by itself, and what turns it off. A test that passes turns it on
+    """When the channel is tested automatically, and what disables it. A passed test enables it
     again."""
 
     every_min: Annotated[Whole, Field(ge=1, le=EVERY_MIN_MAX)] | None = Field(
@@ -238,7 +239,7 @@ class TestingIn(Part):
 
 @take_fields(ChannelSettings, Channel)
 class ChannelChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to a channel. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -279,14 +280,14 @@ class ChannelChange(Schema):
 
 
 class ChannelIn(ChannelChange):
-    """A channel to be made."""
+    """A new channel."""
 
     name: Name
     provider: str = Field(max_length=40)
 
 
 class ChannelPatch(ChannelChange):
-    """What to change; what is left out stays."""
+    """Changes to a channel. Omitted fields stay as they are."""
 
     version: str | None = Field(
         None, max_length=16, description="As you read it; 409 if the channel has changed since."
@@ -294,7 +295,7 @@ class ChannelPatch(ChannelChange):
 
 
 class ChannelsChange(Schema):
-    """What to change of several channels; what is left out stays."""
+    """Changes to several channels. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -309,7 +310,7 @@ class ChannelsChange(Schema):
 
 
 class CopyIn(Schema):
-    """What the copy is called."""
+    """The name of the copy."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -333,7 +334,7 @@ class KeySwitch(Schema):
 
 
 class TestIn(Schema):
-    """What a test asks."""
+    """The model and variant of a test."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -365,7 +366,7 @@ class KeyBalanceAmountOut(Schema):
 
 
 class KeyBalanceOut(Schema):
-    """What a key has left at the provider. Without `read_at` that is unknown."""
+    """The balance of a key at the provider. Without `read_at` it is unknown."""
 
     amounts: list[KeyBalanceAmountOut]
     unlimited: bool
@@ -424,7 +425,7 @@ class TakenOutOut(Schema):
 
 
 class TestRunIn(Schema):
-    """What all channels are asked."""
+    """The variant of a test of all channels."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -475,7 +476,7 @@ class ChannelOut(Schema):
 
 
 class ChannelDifference(Schema):
-    """The members of a channel that a change makes others."""
+    """The members of a channel that a change would change."""
 
     id: str
     name: str

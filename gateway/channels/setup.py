@@ -1,5 +1,5 @@
-"""What a new channel is made of: the models that its provider listed, the names proposed for them,
-and their prices."""
+"""Sets up a new channel: the models that its provider lists, their proposed names, and their
+prices."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ _TICKED_UNKNOWN_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ProposedModel:
-    """One of a provider's models. `price` is what `name` costs, or (`copied`) is to cost."""
+    """One of a provider's models. `price` is what `name` costs now, or with `copied` what it will
+    cost."""
 
     upstream: str
     name: str
@@ -40,7 +41,7 @@ class ProposedModel:
 
     @property
     def rates(self) -> Mapping[str, str]:
-        """Its prices of a million tokens by meter, of those that every list shows."""
+        """Its prices per million tokens by meter, of the meters that every list shows."""
         if self.price is None:
             return {}
         entry = BookEntry(self.name, self.price, PPM)
@@ -55,8 +56,9 @@ def propose_models(
     named: Mapping[str, str] | None = None,
     ticked: Collection[str] | None = None,
 ) -> list[ProposedModel]:
-    """The listed models with names and prices, in order. `named` and `ticked` are what somebody
-    has chosen already; without, known models with a price are proposed, of a short list all."""
+    """Return the listed models with names and prices, in order. `named` and `ticked` are the
+    operator's choices. Without them, known models with a price are ticked, or all models of a short
+    list."""
     rows = [_propose_model(provider, upstream, prices, named or {}) for upstream in listed]
     if ticked is None:
         good = {row.upstream for row in rows if row.price and find_row(row.upstream)}
@@ -76,7 +78,7 @@ def _propose_model(
 ) -> ProposedModel:
     name = named.get(upstream, upstream)
     own = price_of(name, prices)
-    # A model of another name, or with its owner in front, costs what the model does.
+    # A model with another name, or with its owner in front, costs the same.
     same = price_of(upstream, prices) or price_of(upstream.rpartition("/")[2], prices)
     can = capabilities_of(upstream, provider, name)
     known = find_row(upstream) is not None
@@ -88,8 +90,8 @@ def _propose_model(
 
 
 def routes_of(chosen: Iterable[ProposedModel], by_hand: str) -> dict[str, str]:
-    """Public name -> upstream name, "" for the same, of chosen models and of lines such as
-    `name` or `name = upstream`. Raises ChannelRefused for a name that comes twice."""
+    """Return public name -> upstream name ("" for the same) of the chosen models and of typed lines
+    such as `name` or `name = upstream`. Raises ChannelRefused for a name that occurs twice."""
     pairs = [(model.name, model.upstream) for model in chosen]
     for line in filter(None, map(str.strip, by_hand.splitlines())):
         name, _, upstream = (part.strip() for part in line.partition("="))
@@ -106,7 +108,7 @@ def routes_of(chosen: Iterable[ProposedModel], by_hand: str) -> dict[str, str]:
 def set_up_channel(
     actor: Actor, name: str, fields: ChannelFields, chosen: Iterable[ProposedModel]
 ) -> Channel:
-    """A new channel, and the prices that were proposed for its models. Raises ChannelRefused."""
+    """Create a channel, and the proposed prices of its models. Raises ChannelRefused."""
     if not fields["models"]:
         raise ChannelRefused("models", gettext("Choose at least one model, or enter one."))
     with transaction.atomic():
@@ -116,8 +118,7 @@ def set_up_channel(
 
 
 def set_proposed_prices(actor: Actor, chosen: Iterable[ProposedModel]) -> None:
-    """The prices that were proposed for models that are served from now on. Raises
-    ChannelRefused."""
+    """Set the proposed prices of models that are served from now on. Raises ChannelRefused."""
     for model in chosen:
         if model.copied and model.price is not None:
             try:

@@ -14,13 +14,13 @@ from gateway.channels.forms import LabelsField, SettingsForm, settings_of, setti
 from gateway.channels.route_table import Change
 from gateway.models import Channel
 
-# What makes sense for channels to different providers, in the order of the page.
+# The fields that make sense for channels of different providers, in the order of the page.
 SHARED: Final = (
     *("enabled", "priority", "weight", "retries", "on_leave", "names_client", "uncapped"),
     *("zero_retention", "region", "rpm", "tpm", "parallel", "spend_cap_day", "spend_cap_month"),
     *("connect", "first_content", "idle", "total", "check_models_every_h"),
 )
-# Where the page of one channel says by a heading what a setting is of.
+# Labels for fields that have a heading instead on the page of one channel.
 _LABELS: Final = {
     "spend_cap_day": _("Spend cap per day (USD)"),
     "spend_cap_month": _("Spend cap per month (USD)"),
@@ -32,8 +32,8 @@ _LABELS: Final = {
 
 
 class SeveralForm(forms.Form):
-    """Settings for several channels. Only those that are ticked in `change` are set, also to
-    nothing. Labels are added and removed, and others stay."""
+    """Settings for several channels. Only fields ticked in `change` are set, also to an empty
+    value. Labels are added and removed individually."""
 
     change = forms.MultipleChoiceField(required=False, choices=[(name, name) for name in SHARED])
     add_labels = LabelsField(_("Add labels"), _("Separated by commas."))
@@ -44,7 +44,7 @@ class SeveralForm(forms.Form):
         self.fields |= {name: _field_of(name) for name in SHARED}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each setting: its field, and whether it is ticked."""
+        """Return each setting: its field, and whether it is ticked."""
         ticked = self.data.getlist("change") if isinstance(self.data, QueryDict) else []
         return [{"field": self[name], "ticked": name in ticked} for name in SHARED]
 
@@ -63,11 +63,11 @@ class SeveralForm(forms.Form):
         return dict(self.cleaned_data)
 
     def channel_fields(self, channel: Channel) -> ChannelFields:
-        """What changes of this channel, as a write sets it; empty for nothing."""
+        """Return the changes of this channel, in the form that a write takes; empty for none."""
         return settings_of(self._values(channel))
 
     def changes(self, channel: Channel) -> list[Change]:
-        """What would change of this channel, in words."""
+        """Return what would change in this channel, as text."""
         now, fields = settings_values(channel), SettingsForm.base_fields
         return [
             Change(
@@ -82,7 +82,7 @@ class SeveralForm(forms.Form):
         return self.cleaned_data.get(name) in (None, "")
 
     def _values(self, channel: Channel) -> Mapping[str, Any]:
-        """The values of the settings that differ from the channel's."""
+        """Return the values of the settings that differ from the channel's."""
         now, chosen = settings_values(channel), self.cleaned_data
         wanted = {name: chosen[name] for name in chosen["change"]}
         wanted["labels"] = relabel(channel.labels, chosen["add_labels"], chosen["remove_labels"])
@@ -94,7 +94,7 @@ def _label_of(name: str) -> Any:
 
 
 def _field_of(name: str) -> forms.Field:
-    """The field of the form of one channel, which starts empty here."""
+    """Return the field of one channel's form, initially empty."""
     field, label = SettingsForm.base_fields[name], _label_of(name)
     named = {"aria-label": str(label)}
     words: dict[str, Any] = {

@@ -1,5 +1,5 @@
-"""The page that changes several channels at once: the settings, what would change of each channel,
-and the change itself (W71)."""
+"""The page that changes several channels at once (W71): the settings, a preview for each channel,
+and the change."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ from lib.ids import id_text
 @operator_page("channels.write")
 @require_POST
 def channels_several(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Sent from the list, the empty form; sent once, what would change of each channel; with `save`
-    the change itself."""
+    """Show the form for the channels ticked in the list. The next POST shows what would change in
+    each channel; with `save` they are changed."""
     chosen = access_channels(actor, request.POST.getlist("id"))
     if not chosen:
         messages.error(request, gettext("Select channels first."))
@@ -78,7 +78,7 @@ def _page(
 
 
 def _changed(chosen: Sequence[Channel], form: SeveralForm) -> list[dict[str, Any]]:
-    """The channels of which something would change, each with its changes and its version."""
+    """Return the channels that would change, each with its changes and its version."""
     rows = (
         {
             "channel": channel,

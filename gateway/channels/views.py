@@ -206,7 +206,7 @@ def _models(channel: Channel) -> list[str]:
 
 
 def _switch_texts(route: Route) -> list[tuple[str, bool]]:
-    """What an operator says of a model, in words."""
+    """Return an operator's overrides for a model, as text."""
     return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
 
 

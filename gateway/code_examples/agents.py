@@ -1,6 +1,5 @@
-"""What connects a coding agent or a chat application to the hub: the lines to paste, for a system,
-a model and a key. Each agent reads them as its own documentation says.
-"""
+"""Instructions that connect a coding agent or a chat application to the hub: the lines to paste,
+for a system, a model and a key. They follow each agent's own documentation."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ SYSTEM_NAMES: Final[Mapping[System, str | Promise]] = {
 
 @dataclass(frozen=True)
 class Paste:
-    """Lines that are pasted into one place. `place` is the file or window, `language` that of the
+    """Lines to paste into one place. `place` is the file or window, `language` that of the
     lines."""
 
     place: str | Promise
@@ -40,9 +39,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Connection:
-    """Where an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
-    for it. `images` tells whether the model sees pictures, `limits` its window and its longest
-    answer, in tokens, where both are known."""
+    """What an agent connects to. `url` has no path; `key` is the text of a key, or a placeholder
+    for it. `images` says whether the model reads pictures. `limits` are its context window and its
+    maximum output, in tokens, if both are known."""
 
     url: str
     key: str
@@ -59,8 +58,9 @@ class Connection:
 
 @dataclass(frozen=True)
 class Agent:
-    """A client that can be connected: by lines to paste, or by values for the settings `window`.
-    The requests of a `public` one come from its maker's servers, which must reach the hub."""
+    """A client that can be connected, by lines to paste or by values for the settings `window`. The
+    requests of a `public` client come from its vendor's servers, which must be able to reach the
+    hub."""
 
     name: str
     pastes: Callable[[Connection], list[Paste]] | None = None
@@ -73,7 +73,7 @@ _TERMINAL: Final = _("Terminal")
 
 
 def _shell(at: Connection, variables: Mapping[str, str], command: str) -> Paste:
-    """Lines for a terminal: variables, then the command."""
+    """Return lines for a terminal: variables, then the command."""
     if at.system == "windows":
         lines = [f"$env:{name} = {_quote_powershell(value)}" for name, value in variables.items()]
         return Paste(_("PowerShell"), "powershell", "\n".join([*lines, command]))
@@ -86,7 +86,7 @@ def _argument(at: Connection, text: str) -> str:
 
 
 def _quote_powershell(text: str) -> str:
-    """One word of PowerShell, which takes each of these signs for a single quote."""
+    """Quote one word for PowerShell, which treats each of these characters as a single quote."""
     return "'" + re.sub("['‘’‚‛]", r"\g<0>\g<0>", text) + "'"
 
 
@@ -101,7 +101,7 @@ def _claude_code(at: Connection) -> list[Paste]:
         "ANTHROPIC_BASE_URL": at.url,
         "ANTHROPIC_AUTH_TOKEN": at.key,
         "ANTHROPIC_MODEL": at.model,
-        # What it names sessions with and the like.
+        # The small model, used for example to name sessions.
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": at.model,
     }
     return [_shell(at, variables, "claude")]
@@ -129,9 +129,9 @@ def _codex(at: Connection) -> list[Paste]:
 
 def _gemini_cli(at: Connection) -> list[Paste]:
     settings = {
-        # With a base URL alone it looks for a way to sign in that it then refuses.
+        # With only a base URL, it asks for a sign-in method that it then refuses.
         "security": {"auth": {"selectedType": "gemini-api-key"}},
-        # It shortens conversations with a model of Google's where it does not know the name.
+        # Without a known model name, it uses one of Google's models to compress conversations.
         "modelConfigs": {
             "customAliases": {"chat-compression-default": {"modelConfig": {"model": at.model}}}
         },
@@ -162,8 +162,8 @@ def _opencode(at: Connection) -> list[Paste]:
 
 
 def _opencode_model(at: Connection) -> dict[str, Any]:
-    """What opencode asks of a model that it does not know: else it shows it no pictures, and never
-    shortens a conversation."""
+    """Return what opencode must know about an unknown model. Otherwise it sends no pictures and
+    never compresses a conversation."""
     model: dict[str, Any] = {"name": at.model}
     if at.images:
         modalities = {"input": ["text", "image"], "output": ["text"]}

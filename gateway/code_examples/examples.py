@@ -1,4 +1,4 @@
-"""Examples on pages: code in the language that the page was asked for, coloured."""
+"""Code examples on pages, in the requested language, highlighted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -51,7 +51,7 @@ _LEXERS: Final[Mapping[Language, str]] = {
     "python": "python",
     "javascript": "javascript",
 }
-# Where code reads the key from; in the shell it stands inside of quotes.
+# Where code reads the key from. In the shell it is inside quotes.
 _KEY_PLACES: Final[Mapping[Language, str]] = {
     "curl": f"${KEY_NAME}",
     "python": f'os.environ["{KEY_NAME}"]',
@@ -61,13 +61,13 @@ _FORMATTER: Final = HtmlFormatter(nowrap=True)
 
 
 def snippet_language(request: HttpRequest) -> Language:
-    """What `?lang=` names, else curl."""
+    """Return the language in `?lang=`, or else curl."""
     name = request.GET.get("lang", "")
     return next((language for language in LANGUAGES if language == name), "curl")
 
 
 def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
-    """What `gateway/public_models/_code.html` shows."""
+    """Build the context of `gateway/public_models/_code.html`."""
     return {
         "code": highlight_code(snippet(request, language, settings.PUBLIC_URL), _LEXERS[language]),
         "code_language": language,
@@ -76,7 +76,7 @@ def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
 
 
 def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
-    """The code of every language; with the text of a key in its place, where it is known."""
+    """Return the code in every language, with the text of a key in its place if it is known."""
     codes = []
     for language, name in LANGUAGE_NAMES.items():
         code = snippet(request, language, settings.PUBLIC_URL)
@@ -90,7 +90,7 @@ def codes_with_key(request: SnippetRequest, key: str) -> list[dict[str, Any]]:
 
 
 def highlight_code(code: str, lexer_name: str) -> SafeString:
-    """Colour code for a page; `lexer_name` is Pygments' name of its language."""
+    """Highlight code for a page. `lexer_name` is Pygments' name of its language."""
     lexer = get_lexer_by_name(lexer_name, stripnl=False, ensurenl=False)
     # The formatter escapes every token.
     return mark_safe(highlight(code, lexer, _FORMATTER))  # noqa: S308
@@ -128,8 +128,8 @@ def example_models(models: Sequence[ListedModel]) -> dict[str, str]:
 
 
 def is_text_model(model: ListedModel) -> bool:
-    """Return whether a chat with the model is answered in text; without a price, as the catalogue
-    says."""
+    """Return whether the model answers chats in text; without a price, according to the
+    catalogue."""
     priced = model.output_rate is not None
     return model.chats and (priced or (model.entry is None and "text" in model.can.outputs))
 
@@ -139,7 +139,7 @@ def _find_called(word: str, models: Sequence[ListedModel]) -> str | None:
 
 
 def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
-    """A first chat with a model, streamed."""
+    """Return a first streamed chat with a model."""
     body = {
         "model": model,
         "messages": [{"role": "user", "content": "Tell me about rivers."}],
@@ -150,7 +150,7 @@ def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
 
 
 def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetRequest:
-    """A first request for a model, by what it does."""
+    """Return a first request for a model, according to its kind."""
     if model.embeds:
         return embedding_call(model.name)
     body: dict[str, Any] = {"model": model.name}
@@ -188,6 +188,6 @@ def call_of(model: ListedModel, form: Form = "chat_completions") -> SnippetReque
 
 
 def embedding_call(model: str) -> SnippetRequest:
-    """A first text as a vector."""
+    """Return a first embedding request."""
     body = {"model": model, "input": "Rivers meander", "encoding_format": "float"}
     return SnippetRequest("embeddings", "/v1/embeddings", body)

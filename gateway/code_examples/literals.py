@@ -34,12 +34,12 @@ def literal(value: Any, language: Literals, *, depth: int = 0, used: int = 0) ->
 
 
 def text_literal(text: str, language: Literals) -> str:
-    """A text in double quotes."""
+    """Return a text in double quotes."""
     return '"' + "".join(_sign(sign, language) for sign in text) + '"'
 
 
 def member_name(name: str, language: Literals) -> str:
-    """The name of an object's member, as short as the language allows."""
+    """Return the name of an object's member, in the shortest form that the language allows."""
     if language != "javascript":
         return text_literal(name, language)
     if name == "__proto__":  # bare or quoted, it would set the prototype instead
@@ -71,7 +71,7 @@ def _write_line(value: Any, language: Literals) -> str:
     if value is None or isinstance(value, bool):
         return _WORDS[language][value]
     if isinstance(value, float) and math.isinf(value):
-        return "1e999" if value > 0 else "-1e999"  # how JSON came to hold it
+        return "1e999" if value > 0 else "-1e999"  # how JSON text can express infinity
     if isinstance(value, int | float):
         return json.dumps(value)
     if isinstance(value, Mapping):

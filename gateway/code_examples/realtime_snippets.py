@@ -1,7 +1,7 @@
-"""A realtime session as code: a text is sent, and its answer printed while it comes.
+"""A realtime session as code: it sends a text and prints the answer as it arrives.
 
-curl opens a session and prints its first event; the clients of Python and JavaScript are OpenAI's
-own. That of JavaScript always speaks TLS.
+curl opens a session and prints its first event. The Python and JavaScript code uses OpenAI's own
+clients; the JavaScript client always uses TLS.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from gateway.code_examples.literals import literal, text_literal
 Language = Literal["curl", "python", "javascript"]
 
 TEXT_SESSION: Final[Mapping[str, Any]] = {"type": "realtime", "output_modalities": ["text"]}
-"""A session that answers in writing."""
+"""A session that answers in text."""
 
 _CURL: Final = """\
 curl -N --http1.1 --max-time 5 {url} \\
@@ -87,7 +87,7 @@ def realtime_snippet(
         base_url=text_literal(f"{base_url}/v1", language),
         model=text_literal(model, language),
         session=literal(session, language, depth=depth, used=used),
-        # Speech output comes with its text.
+        # Speech output includes its transcript.
         delta="output_text"
         if "text" in session["output_modalities"]
         else "output_audio_transcript",

@@ -1,13 +1,13 @@
 """A request as code that sends exactly this request: curl, Python and JavaScript.
 
-Python and JavaScript use the provider's own client where it has a method for the operation, and a
-plain HTTP call where none has. The key is never in the code: it is read from `WEIR_API_KEY`.
+Python and JavaScript use the provider's own client if it has a method for the operation, and a
+plain HTTP call otherwise. The key is never in the code, which reads it from `WEIR_API_KEY`.
 
-    SnippetRequest    what is asked: operation, path, body as read from JSON
-    in_form           a body of Chat Completions as a request of another chat form
-    snippet           a request as code
+    SnippetRequest       the request: operation, path, body as read from JSON
+    convert_to_form      converts a body of Chat Completions to another chat form
+    snippet              returns a request as code
 
-JavaScript has no integers above 2**53: a larger one in a body is sent rounded by that snippet.
+JavaScript has no integers above 2**53: its snippet sends a larger one in a body rounded.
 """
 
 import json
@@ -31,8 +31,8 @@ LANGUAGES: Final[tuple[Language, ...]] = ("curl", "python", "javascript")
 FORMS: Final[tuple[Form, ...]] = ("chat_completions", "responses", "messages")
 KEY_NAME: Final = "WEIR_API_KEY"
 
-# The client refuses to wait for an answer of more tokens than it expects within ten minutes,
-# unless it is told how long to wait (@anthropic-ai/sdk and anthropic, `calculateNonstreaming…`).
+# The client refuses a request whose answer it expects to take more than ten minutes, unless a
+# timeout is set (@anthropic-ai/sdk and anthropic, `calculateNonstreaming…`).
 _PATIENT_ABOVE_TOKENS: Final = 8_192
 _PATIENCE_S: Final = 1_800
 _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
@@ -53,7 +53,7 @@ class SnippetRequest:
 
     @property
     def streams(self) -> bool:
-        """Whether the answer comes as events."""
+        """Whether the answer is streamed as events."""
         return self.operation == "stream_generate_content" or (
             self.body is not None and self.body.get("stream") is True
         )
@@ -61,7 +61,7 @@ class SnippetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Formed:
-    """A request in a chat form, and which parameters that form has no word for."""
+    """A request in a chat form, and the parameters that this form cannot express."""
 
     request: SnippetRequest
     dropped: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class _Method:
     javascript_read: str = "console.log(answer);"
     python_events: str = ""
     javascript_events: str = ""
-    # Whether the code of JavaScript reads or writes files, and where curl puts an answer.
+    # Whether the JavaScript code reads or writes files, and where curl stores an answer.
     uses_files: bool = False
     written_to: str = ""
 
@@ -318,13 +318,13 @@ def convert_to_form(form: Form, body: Mapping[str, Any]) -> Formed:
     encode = responses.encode if form == "responses" else messages.encode
     encoded = encode(request, upstream)
     members: dict[str, Any] = json.loads(encoded.body)
-    if "max_cost" in body:  # our own field, which every form has
+    if "max_cost" in body:  # Weir's own field, which every form has
         members["max_cost"] = body["max_cost"]
     return Formed(SnippetRequest(form, _PATHS[form], members), encoded.dropped)
 
 
 def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
-    """The code; `base_url` has no path of the API (`https://hub.example`)."""
+    """Return the code. `base_url` excludes the API's path (`https://hub.example`)."""
     if request.operation == "realtime":
         return realtime_snippet(
             language, base_url, request.path, request.argument, request.body or TEXT_SESSION
@@ -362,7 +362,7 @@ def _curl(request: SnippetRequest, base_url: str) -> str:
 
 
 def quote_word(text: str) -> str:
-    """One word of a POSIX shell."""
+    """Quote one word for a POSIX shell."""
     return text if _PLAIN_WORD.fullmatch(text) else "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -435,7 +435,7 @@ def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
 
 
 def _with_files(request: SnippetRequest) -> str:
-    """The members of a form in JavaScript."""
+    """Return the members of a form in JavaScript."""
     lines = [
         f"  {name}: fs.createReadStream({text_literal(file, 'javascript')}),"
         for name, file in request.files.items()
@@ -467,7 +467,7 @@ def _join_arguments(arguments: list[str], indent: str) -> str:
     return "\n" + "".join(f"{indent}{argument},\n" for argument in arguments)
 
 
-# Operations that no client has ------------------------------------------------------------------
+# Operations without a client method -------------------------------------------------------------
 
 
 def _httpx_python(request: SnippetRequest, base_url: str) -> str:

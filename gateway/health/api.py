@@ -1,4 +1,4 @@
-"""The management API of operators for how channels, their models and their keys do (W71)."""
+"""The management API for operators of the health of channels, their models and their keys (W71)."""
 
 import datetime as dt
 from typing import Any, Literal
@@ -22,7 +22,7 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
 class FiguresOut(Schema):
-    """Of the last hour, and of running requests. Times are in milliseconds."""
+    """Figures of the last hour, and of running requests. Times are in milliseconds."""
 
     attempts: int
     failed: int

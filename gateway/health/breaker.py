@@ -1,14 +1,13 @@
-"""Whether a channel, or one of its keys, may be asked: the breaker, the retry budget.
+"""Whether a channel, or one of its keys, may be asked: the breaker, and the retry budget.
 
     CLOSED --too many failures--> OPEN --its time is over--> HALF-OPEN --three good--> CLOSED
                                     ^----- one bad: twice as long ----------'
 
-Where nothing else can be asked, an open one is asked as `cooldown.py` says, and a good answer lets
-everybody through at once.
+If there is no alternative, an open channel is asked according to `cooldown.py`, and a success then
+lets all requests through immediately.
 
-Failures are faults of the channel, before or behind the commit point; what a client did wrong is
-none (docs/promises.md, "Numbers"). All times are seconds of one clock that only goes forward, and
-are given by the caller.
+Failures are faults of the channel, before or after the commit point; a client's errors do not count
+(docs/promises.md, "Numbers"). All times are seconds of one monotonic clock, passed by the caller.
 """
 
 from collections.abc import Collection
@@ -58,7 +57,7 @@ class Window:
         slot[1 if good else 2] += 1
 
     def count(self, now: float) -> tuple[int, int]:
-        """(good, bad)."""
+        """Return the counts of successes and failures."""
         oldest = int(now / self._width) - _SLOTS
         inside = [slot for slot in self._slots if slot[0] > oldest]
         return sum(slot[1] for slot in inside), sum(slot[2] for slot in inside)
@@ -76,7 +75,7 @@ class Breaker:
         self._window = Window(rule.window)
         self._connects = self._good = 0
         self._until = self._open_s = self._probe_until = 0.0
-        # When it is asked although it is open, because nothing else can be.
+        # When it may be asked although it is open, because there is no alternative.
         self.rest = Rest()
 
     @property
@@ -84,20 +83,20 @@ class Breaker:
         return self._open_s == 0.0
 
     def allows(self, now: float) -> bool:
-        """Return whether a request may go out: always while it is closed, one at a time once the
-        time of an open one is over."""
+        """Return whether a request may be sent: always while closed, and one at a time after an
+        open breaker's time is over."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
     def asks(self, now: float) -> bool:
-        """Return whether a request may go out that has nowhere else to go."""
+        """Return whether a request without an alternative may be sent."""
         return self.allows(now) or self.rest.asks(now)
 
     def waits(self, now: float) -> float:
-        """For how many seconds it will allow nothing."""
+        """Return for how many seconds the breaker stays open."""
         return 0.0 if self.closed else max(self._until - now, 0.0)
 
     def asks_in(self, now: float) -> float:
-        """In how many seconds it is asked if there is nothing else."""
+        """Return in how many seconds a request without an alternative may be sent."""
         return 0.0 if self.allows(now) else self.rest.waits(now)
 
     def claim(self, now: float, seconds: float) -> None:
@@ -107,11 +106,11 @@ class Breaker:
             self._probe_until = now + seconds
 
     def give_back(self) -> None:
-        """The probe ended and tells nothing."""
+        """Release the claim of a probe that ended without a result."""
         self._probe_until = 0.0
 
     def good(self, now: float) -> None:
-        """An attempt went well."""
+        """Record a success."""
         self._connects = 0
         if self._open_s == 0.0:
             self._window.add(now, good=True)
@@ -124,7 +123,8 @@ class Breaker:
             self._open_s = 0.0
 
     def bad(self, now: float, began: float, *, connect: bool = False) -> None:
-        """An attempt that began then failed; `connect`: before there was a connection."""
+        """Record the failure of an attempt that began at `began`. `connect` means that the
+        connection failed."""
         self._probe_until = 0.0
         if not self._rule.enabled:
             return
@@ -157,13 +157,13 @@ class Breaker:
         self._until, self._good, self._probe_until = now + open_s, 0, 0.0
 
     def recover(self) -> None:
-        """Another process closed it."""
+        """Take over from another process that the breaker is closed."""
         self.rest.recover()
         self._window, self._connects = Window(self._rule.window), 0
         self._open_s = self._until = self._probe_until = 0.0
 
     def reachable(self, now: float) -> None:
-        """What failed to connect can be connected to again: the next request may ask."""
+        """Record that connections succeed again: the next request may be sent."""
         if not self.closed:
             self.rest.recover()
             self._until = min(self._until, now)
@@ -189,11 +189,11 @@ class RetryBudget:
         self._failed: dict[str, Window] = {}
 
     def request(self, now: float) -> None:
-        """A request begins."""
+        """Record the start of a request."""
         self._requests.add(now, good=True)
 
     def failed(self, channel_id: str, now: float) -> None:
-        """A further attempt failed."""
+        """Record that a retry failed."""
         window = self._failed.setdefault(channel_id, Window(BUDGET_S))
         window.add(now, good=False)
 

@@ -1,13 +1,14 @@
-"""How one channel stands: what of it may be asked, what a fault or a good answer does to it.
+"""The condition of one channel: which of its parts may be used, and the effect of faults and
+successes.
 
     channel                              breaker (count), misconfigured (F3, F21)
     key                                  refused twice in a row (F5), without credit (F9); its own
-                                         breaker, where a channel has several
+                                         breaker, if a channel has several
     key x upstream model                 at its provider's limit (F8)
     key x upstream model x organisation  forbidden (403), unknown (F7)
 
-A client may bring the last about with a request of its own (a file that is not there, or not its
-own): it is held against its own organisation only, and only when nothing good comes between.
+A client may cause the last one with its own request (a file that does not exist, or is not its
+own). It then affects only the client's organisation, and only if no success comes between.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,32 +23,33 @@ from gateway.health.faults import FAULTS
 from gateway.health.state_names import KeyReason, KeyStatus, ModelCondition, ModelStatus
 
 Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
-"""What only an operator can end."""
+"""Conditions that only an operator can end."""
 
 # While another channel can serve, a refused key and an unknown model are tried again after this
 # long: providers reactivate keys and add models without notice.
 OFF_S: Final = 300.0
 DOUBTED_MAX: Final = 3
 DOUBT_S: Final = 60.0
-"""So long after a first refusal of a key a second one counts as its confirmation."""
+"""A second refusal of a key within this time after the first confirms it."""
 _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
-# Clients choose the names that patterns meet.
+# Limited, because patterns match any name that clients choose.
 _MODELS_MAX: Final = 1024
-# Of a channel, a page has a use for few.
+# A page shows only a few of them.
 _MODELS_TOLD: Final = 100
 _NO_MODEL: Final = ModelStatus("limited", 0, 0)
 
 
 BarReason = Literal["requests", "tokens", "parallel", "spend_day", "spend_month"]
-"""The limit of a channel's own that is reached."""
+"""The channel's own limit that is reached."""
 BAR_REASONS: Final = frozenset(get_args(BarReason))
 BlockReason = Reason | BarReason | Literal["cooling", "failing"]
-"""Why a channel cannot be used now: what only an operator can end, a limit of its own, its
+"""Why a channel cannot be used now: a condition that only an operator can end, its own limit, its
 provider's limit, its faults or those of its keys."""
 
 
 class Block(NamedTuple):
-    """A channel cannot be used now. `wait_s`: until it is asked if there is nothing else."""
+    """A channel cannot be used now. `wait_s` is the time until a request without an alternative may
+    be sent."""
 
     reason: BlockReason
     wait_s: float
@@ -71,8 +73,8 @@ class Fault(NamedTuple):
 
 
 class _Doubt:
-    """How often in a row an organisation was refused access to a model, or told that it does not
-    exist."""
+    """How many times in a row an organisation was refused access to a model, or was told that it
+    does not exist."""
 
     __slots__ = ("reason", "rest", "times")
 
@@ -99,34 +101,34 @@ class Key:
     def __init__(self, breaker: Breaker | None) -> None:
         self.breaker = breaker
         self.rest = Rest()
-        # Why it was refused, the last time, and since when.
+        # The reason for the last refusal, and its start.
         self.reason: KeyReason | None = None
         self.since = 0.0
-        # When it was refused (401) although it was well, and whether somebody may try once more.
+        # When a healthy key was refused (401), and whether another request may try it once more.
         self._refused_at: float | None = None
         self._retry_left = False
         self._limits: dict[str, Rest] = {}
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Return whether it may be asked although another could be."""
+        """Return whether a request with an alternative may use it."""
         return (self.breaker is None or self.breaker.allows(now)) and all(
             rest.allows(now) for rest in self.rests(sought)
         )
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Return whether it may be asked because nothing else can be."""
+        """Return whether a request without an alternative may use it."""
         return (self.breaker is None or self.breaker.asks(now)) and all(
             rest.asks(now) for rest in self.rests(sought)
         )
 
     def waits(self, sought: Sought, now: float) -> float:
-        """In how many seconds it is asked if there is nothing else."""
+        """Return in how many seconds a request without an alternative may use it."""
         own = 0.0 if self.breaker is None else self.breaker.asks_in(now)
         return max(own, *(rest.waits(now) for rest in self.rests(sought)))
 
     def left(self, now: float) -> float:
-        """In how many seconds the whole of it is asked in any case."""
+        """Return in how many seconds any request may use the whole key."""
         return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
 
     def cools(self, sought: Sought, now: float) -> bool:
@@ -135,14 +137,14 @@ class Key:
         return limit is not None and not limit.allows(now)
 
     def why(self, sought: Sought, now: float) -> Reason | None:
-        """What keeps it from being asked, where only an operator can end that."""
+        """Return the reason if only an operator can end what prevents its use."""
         if not self.rest.allows(now):
             return self.reason
         doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
         return None if doubt is None or doubt.rest.allows(now) else doubt.reason
 
     def rests(self, sought: Sought) -> Iterator[Rest]:
-        """Everything that may keep it from being asked for this."""
+        """Yield every rest that may prevent its use for this target."""
         yield self.rest
         limit = self._limits.get(sought.model)
         if limit is not None:
@@ -152,16 +154,16 @@ class Key:
             yield doubt.rest
 
     def models_left(self, now: float) -> float:
-        """In how many seconds the last of the models that rest is asked in any case."""
+        """Return in how many seconds any request may use the last of the resting models."""
         return max((rest.left(now) for rest in self._models()), default=0.0)
 
     def calm(self, now: float) -> bool:
-        """Return whether nothing of it is held back."""
+        """Return whether nothing of it rests."""
         whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
         return whole and all(rest.calm(now) for rest in self._models())
 
     def refuse(self, reason: KeyReason, now: float, began: float) -> None:
-        """Its provider takes it no more."""
+        """Record that its provider refuses the key from now on."""
         if self.rest.calm(now):
             self.since = now
         self.reason = reason
@@ -190,7 +192,7 @@ class Key:
         self.rest.adopt(now, rest_s)
 
     def status(self, now: float) -> KeyStatus:
-        """How it is doing, for a page."""
+        """Return its state for a page."""
         if not self.rest.calm(now):
             return KeyStatus("paused", int(self.left(now)) + 1, self.reason, int(now - self.since))
         if self.breaker is not None and not self.breaker.closed:
@@ -199,8 +201,8 @@ class Key:
         return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
 
     def models_out(self, now: float) -> dict[str, tuple[float, ModelCondition]]:
-        """The models that it is not asked for: in how many seconds they are in any case, and why;
-        of several organisations the longest."""
+        """Return its resting models: the seconds until any request may use them, and the reason; of
+        several organisations the longest."""
         conditions: dict[str, tuple[float, ModelCondition]] = {}
         for model, held in self._doubts.items():
             rests = [(doubt.rest.left(now), doubt.reason) for doubt in held.values()]
@@ -213,13 +215,13 @@ class Key:
         return conditions
 
     def limit(self, model: str) -> Rest:
-        """The rest of a model that is at its provider's limit."""
+        """Return the rest of a model that is at its provider's limit."""
         if len(self._limits) >= _MODELS_MAX:
             self._limits.clear()
         return self._limits.setdefault(model, Rest())
 
     def doubt(self, sought: Sought, reason: Reason, now: float, began: float) -> bool:
-        """An organisation was told no; whether that makes the model rest for it."""
+        """Record that an organisation was refused. Return whether the model now rests for it."""
         if len(self._doubts) >= _MODELS_MAX:
             self._doubts.clear()
         held = self._doubts.setdefault(sought.model, {})
@@ -257,20 +259,20 @@ class ChannelCondition:
     def __init__(self, rule: BreakerRule, keys: int) -> None:
         self.breaker = Breaker(rule)
         self.keys = [Key(Breaker(rule) if keys > 1 else None) for _ in range(keys)]
-        # Why its breaker opened, where only an operator can end that.
+        # Why its breaker opened, if only an operator can close it.
         self.reason: Reason | None = None
-        # The channel's own exhausted limits, with their end. No request is sent meanwhile.
+        # The channel's own exhausted limits, with their end. No request is sent until then.
         self._bars: dict[BarReason, float] = {}
         self._turn = 0
 
     def allows(self, sought: Sought, now: float) -> bool:
-        """Return whether it may be asked although another could be."""
+        """Return whether a request with an alternative may use it."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
 
     def asks(self, sought: Sought, now: float) -> bool:
-        """Return whether it may be asked because nothing else can be."""
+        """Return whether a request without an alternative may use it."""
         if self._bars and self.barred(now):
             return False
         return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
@@ -281,7 +283,7 @@ class ChannelCondition:
         self._bars[reason] = until
 
     def barred(self, now: float) -> Block | None:
-        """The limit of its own that keeps it out the longest."""
+        """Return the block by the exhausted limit that ends last, or None."""
         left = {reason: until - now for reason, until in self._bars.items() if until > now}
         if not left:
             self._bars.clear()
@@ -290,7 +292,7 @@ class ChannelCondition:
         return Block(reason, left[reason])
 
     def block(self, sought: Sought, now: float) -> Block | None:
-        """Return why the channel may not be used while another could be; None if it may."""
+        """Return why a request with an alternative may not use the channel, or None if it may."""
         if self.allows(sought, now):
             return None
         if (barred := self.barred(now)) is not None:
@@ -301,7 +303,7 @@ class ChannelCondition:
         return Block(self.why(sought, now) or "failing", wait_s)
 
     def only_fails(self, sought: Sought, now: float) -> bool:
-        """Return whether nothing but its own breaker keeps it from being asked."""
+        """Return whether only its own breaker prevents its use."""
         if self.barred(now):
             return False
         return self.reason is None and any(key.allows(sought, now) for key in self.keys)
@@ -310,7 +312,7 @@ class ChannelCondition:
         return self.breaker.closed and all(key.calm(now) for key in self.keys)
 
     def models_out(self, now: float) -> dict[str, ModelStatus]:
-        """Return the models that some of its keys cannot be used for, those with the longest
+        """Return the models for which some of its keys cannot be used, those with the longest
         rests."""
         statuses: dict[str, ModelStatus] = {}
         for key in self.keys:
@@ -322,11 +324,11 @@ class ChannelCondition:
         return dict(longest[:_MODELS_TOLD])
 
     def waits(self, sought: Sought, now: float) -> float:
-        """In how many seconds it is asked if there is nothing else."""
+        """Return in how many seconds a request without an alternative may use it."""
         return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Return whether rest is all that its keys need."""
+        """Return whether its keys are only at their provider's limit."""
         out = [key for key in self.keys if not key.allows(sought, now)]
         return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
 

@@ -1,10 +1,10 @@
-"""When what failed is asked again.
+"""When a failed key, model or channel is asked again.
 
-    another can serve    once its rest is over, by one request at a time
-    nothing else can     after a second, by one request at a time; then after two, four, … sixty
+    with an alternative     after its rest, by one request at a time
+    without an alternative  after 1 second, by one request at a time; then after 2, 4, … 60
 
-A good answer ends it at once. All times are seconds of one clock that only goes forward, and are
-given by the caller.
+A success ends the rest immediately. All times are seconds of one monotonic clock, passed by the
+caller.
 """
 
 from typing import Final
@@ -17,39 +17,39 @@ RETRY_AFTER_S_MAX: Final = WAIT_MS_MAX / 1000
 
 
 class Rest:
-    """The rest of one thing: a key, a model under it, a channel."""
+    """The rest of one thing: a key, a model of a key, or a channel."""
 
     __slots__ = ("_asks_at", "_failed_at", "_pause_s", "_until")
 
     def __init__(self) -> None:
-        # `_pause_s` is 0 without a failure, and during a rest that the provider asked for.
+        # `_pause_s` is 0 without a failure, and during a rest that the provider requested.
         self._pause_s = 0.0
         self._until = self._asks_at = 0.0
         self._failed_at = float("-inf")
 
     def calm(self, now: float) -> bool:
-        """Return whether it rests no more."""
+        """Return whether the rest is over."""
         return self._pause_s == 0.0 and now >= self._until
 
     def allows(self, now: float) -> bool:
-        """Return whether a request may go out that has somewhere else to go."""
+        """Return whether a request with an alternative may be sent."""
         return now >= self._until and now >= self._asks_at
 
     def asks(self, now: float) -> bool:
-        """Return whether a request may go out that has nowhere else to go."""
+        """Return whether a request without an alternative may be sent."""
         return now >= self._asks_at
 
     def waits(self, now: float) -> float:
-        """In how many seconds it is asked if there is nothing else."""
+        """Return in how many seconds a request without an alternative may be sent."""
         return max(self._asks_at - now, 0.0)
 
     def left(self, now: float) -> float:
-        """In how many seconds it is asked in any case."""
+        """Return in how many seconds any request may be sent."""
         return max(self._until, self._asks_at, now) - now
 
     def fail(self, now: float, began: float, rest_s: float = 0.0) -> None:
-        """Record the failure of a request that started then. `rest_s` is the rest while another can
-        serve. Failures of requests older than the known failure are ignored."""
+        """Record the failure of a request that began at `began`. `rest_s` is the rest for requests
+        with an alternative. Failures of requests older than the known failure are ignored."""
         if self._pause_s and began < self._failed_at:
             return
         self._pause_s = self._pause_s or FIRST_S
@@ -57,20 +57,20 @@ class Rest:
         self._until, self._failed_at = now + rest_s, now
 
     def cool(self, now: float, retry_after_ms: int) -> None:
-        """Rest for as long as the provider asked, at most two minutes. No request is sent before,
-        and any may be sent after."""
+        """Rest for as long as the provider requested, at most two minutes. No request is sent
+        before, and any may be sent after."""
         until = now + min(retry_after_ms / 1000, RETRY_AFTER_S_MAX)
         self._until = self._asks_at = until if self._pause_s else max(self._until, until)
         self._pause_s, self._failed_at = 0.0, now
 
     def adopt(self, now: float, rest_s: float) -> None:
-        """Take over a rest found by another process. A request without an alternative may probe
+        """Take over a rest from another process. A request without an alternative may probe
         immediately."""
         self._pause_s = self._pause_s or FIRST_S
         self._until, self._failed_at = now + rest_s, now
 
     def recover(self) -> None:
-        """Another process found that it is well."""
+        """Take over from another process that the rest has ended."""
         self._pause_s = self._until = self._asks_at = 0.0
 
     def claim(self, now: float) -> bool:
@@ -89,6 +89,6 @@ class Rest:
             self._asks_at = min(self._asks_at, now)
 
     def end(self, began: float) -> None:
-        """A request that began then went well."""
+        """Record the success of a request that began at `began`."""
         if began >= self._failed_at:
             self._pause_s = self._until = self._asks_at = 0.0

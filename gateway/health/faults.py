@@ -1,8 +1,8 @@
 """The fault table: what every fault of an upstream means, as data.
 
-Before the commit point (nothing of the upstream has reached the client) a fault either lets the
-next channel be tried or is answered; after it a fault always ends the stream with one typed error
-frame, no end marker, and a settlement of what was delivered. A fault is never told as success.
+Before the commit point (nothing of the upstream has reached the client), a fault either leads to
+the next channel or is answered. After it, a fault always ends the stream with one typed error
+frame, no end marker, and a settlement of what was delivered. A fault is never reported as success.
 """
 
 from collections.abc import Mapping

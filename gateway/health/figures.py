@@ -30,7 +30,7 @@ class Figures(NamedTuple):
 
     @property
     def succeeded(self) -> int:
-        """The attempts that the channel did not fail."""
+        """The attempts in which the channel did not fail."""
         return self.attempts - self.failed
 
     @property
@@ -43,7 +43,7 @@ class Figures(NamedTuple):
 
     @property
     def tokens_per_second(self) -> int | None:
-        """While answers are written."""
+        """Output tokens per second while answers are written."""
         return self.output_tokens * 1000 // self.writing_ms if self.writing_ms else None
 
     def plus(self, other: "Figures") -> "Figures":
@@ -72,7 +72,7 @@ class ChannelFigures:
         return _sum(parts)._replace(in_flight=running)
 
     def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
-        """Of each name or pattern that the channel serves."""
+        """Yield the figures of each name or pattern that the channel serves."""
         patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))
         running: Counter[str] = Counter()
         for (id, model, _), n in self._under_way.items():
@@ -84,7 +84,7 @@ class ChannelFigures:
         ]
 
     def by_key(self, channel_id: UUID) -> Mapping[str, Figures]:
-        """Of the provider keys that were used, by the text of their ids."""
+        """Return the figures of the provider keys that were used, by the text of their ids."""
         ended = _ended_figures(KeyTrafficBucket.objects.all(), "channel_key", channel_id)
         running: Counter[str] = Counter()
         for (id, _, key), n in self._under_way.items():
@@ -97,7 +97,8 @@ class ChannelFigures:
 
 
 def last_uses(channel: Channel) -> Mapping[UUID, dt.datetime]:
-    """When the last attempt ended that used a key of the channel, by the keys' ids."""
+    """Return when each key of the channel was last used by an attempt that has ended, by the keys'
+    ids."""
     uses = ChannelKeyUse.objects.filter(key_id__in=[key.id for key in channel.keys.all()])
     return dict(uses.values_list("key_id", "used_at"))
 
@@ -105,7 +106,8 @@ def last_uses(channel: Channel) -> Mapping[UUID, dt.datetime]:
 def _ended_figures(
     buckets: QuerySet[Any], part: str, channel_id: UUID | None
 ) -> Mapping[tuple[UUID, str], Figures]:
-    """By channel and by the model or key, as the column `part` of the buckets has it."""
+    """Return the figures by channel and by model or key. `part` is the buckets' column for the
+    latter."""
     buckets = buckets.filter(bucket_at__gt=clock.now() - RECENT)
     if channel_id is not None:
         buckets = buckets.filter(channel_id=channel_id)
@@ -119,7 +121,7 @@ def _ended_figures(
 
 
 def _count_under_way(channel_id: UUID | None) -> Mapping[tuple[UUID, str, str], int]:
-    """By channel, model and the text of the key's id."""
+    """Count the running requests by channel, model and the text of the key's id."""
     with connection.cursor() as cursor:
         cursor.execute(_UNDER_WAY, {"channel": channel_id})
         return {(channel, model, key): n for channel, model, key, n in cursor}
@@ -133,10 +135,10 @@ def _sum(parts: Iterable[Figures]) -> Figures:
 
 
 def quantile_of(counts: Sequence[int], bounds: Sequence[int], per_cent: int) -> int | None:
-    """The value that so many per cent of the observations do not exceed, by a straight line between
-    two bounds of a histogram; None without any.
+    """Return the value that this percentage of the observations does not exceed, interpolated
+    linearly between two bounds of a histogram. None without observations.
 
-    `counts` are how many are at most each bound, so that they never fall.
+    `counts` are cumulative: how many observations are at most each bound.
     """
     if not counts or not counts[-1]:
         return None

@@ -1,17 +1,18 @@
-"""How many names the metrics show: a metric without a bound fills the memory of who collects it."""
+"""Limits the names in the metrics: an unlimited number would fill the memory of the system that
+collects them."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 LABELS_MAX: Final = 100
-"""So many models, and so many channels, have a label of their own: those that were used first."""
+"""The number of models, and of channels, with a label of their own: those that were used first."""
 OTHER: Final = "other"
-"""The label of all the others, and of models that have no route any more, or never had one."""
+"""The label of all others, and of models that have no route."""
 
 
 class Total(NamedTuple):
-    """A counter that only grows: its family and labels, of which the first is a model's or a
-    channel's name. `counts` are those of a histogram: cumulative, the last is the total."""
+    """A counter that only grows: its family and labels, of which the first is the name of a model
+    or channel. `counts` are those of a histogram: cumulative, the last is the total."""
 
     family: str
     labels: tuple[str, ...]

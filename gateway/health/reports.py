@@ -12,9 +12,9 @@ from gateway.health.state_names import ChannelStatus, KeyStatus, ModelStatus
 from gateway.models import Channel, ChannelReport
 
 LIVE: Final = dt.timedelta(seconds=12)
-"""A process that has not reported for so long has ended, and what it knew is out of date."""
+"""A process that has not reported for this long has ended, and its knowledge is out of date."""
 CONDITIONS: Final = ("open", "keys_out", "limited", "models_out", "half_open", "good")
-"""What a channel can be, the worst first."""
+"""The states of a channel, the worst first."""
 _KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 
@@ -70,8 +70,8 @@ class ChannelTroubles:
 
 
 def unserved_models(channel: Channel, trouble: Trouble, available: Sequence[Channel]) -> list[str]:
-    """Return the models that nobody serves while `channel` is out: none of the `available` channels
-    has a route for them. A channel with conditions is replaced only by one with the same
+    """Return the models that no channel serves while `channel` is out: none of the `available`
+    channels has a route for them. Only a channel with the same conditions can replace one with
     conditions."""
     condition = trouble.status.condition if trouble.status else "good"
     affected = [
@@ -95,7 +95,7 @@ def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:
 
 
 def model_badness(status: ModelStatus) -> tuple[int, int]:
-    """More where it is worse: on more keys, for longer."""
+    """Return a sort key that is larger for a worse state: more keys, then longer."""
     return status.keys, status.seconds
 
 

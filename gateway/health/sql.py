@@ -1,5 +1,5 @@
-"""What channels have cost today and this month, as many records as are settled, each once; and
-totals of `/metrics` that have no labels."""
+"""The cost of channels today and this month, according to the settled records, each counted once;
+and totals of `/metrics` without labels."""
 
 from collections.abc import Iterable
 from typing import Any, Final, Literal, NamedTuple
@@ -10,14 +10,15 @@ from lib.ids import id_array
 Statement = tuple[str, dict[str, str]]
 
 ZONE: Final = "UTC"
-"""The zone whose days and months caps go by: the installation's (config/settings.py)."""
+"""The time zone of the days and months of spending caps: the installation's
+(config/settings.py)."""
 
 Family = Literal["shed", "dropped_lines", "damaged_records"]
-"""Requests that were refused by a busy process; log lines that nobody read in time; records of
-spools and journals that could not be read."""
+"""Requests refused by a busy process; dropped log lines; unreadable records of spools and
+journals."""
 
 ALONE: Final = ("shed", "dropped_lines", "damaged_records")
-"""All of them: none belongs to a model or a channel."""
+"""Totals that belong to no model or channel."""
 
 
 class Spend(NamedTuple):
@@ -31,17 +32,18 @@ class Spend(NamedTuple):
 
 
 def read_spend(channel_ids: Iterable[UUID]) -> Statement:
-    """A row of `Spend` for each of these channels, as texts or numbers."""
+    """Return the statement that reads a row of `Spend` for each of these channels, as texts or
+    numbers."""
     return _READ_SPEND, {"channels": id_array(channel_ids), "zone": ZONE}
 
 
 def add_to_total(family: Family, value: int) -> tuple[str, dict[str, Any]]:
-    """Add this to what all processes have counted."""
+    """Return the statement that adds a value to the total of all processes."""
     return _ADD, {"family": family, "value": value}
 
 
-# Days are counted with the traffic (gateway/health/traffic.py). What its last run did not see is
-# read from the records, by the snapshot that it left.
+# The traffic count has the days (gateway/health/traffic.py). Records that its last run did not see
+# are found by the snapshot that it stored.
 _READ_SPEND: Final = """
     WITH clock AS (
         SELECT at, at::date AS today, date_trunc('month', at) AS month

@@ -8,8 +8,8 @@ Condition = Literal["good", "open", "half_open", "keys_out", "models_out", "limi
 
 
 class ChannelStatus(NamedTuple):
-    """A channel as this process sees it. `seconds`: until it is asked again; `kind`: of the last
-    failure that took something out."""
+    """A channel's state in this process. `seconds` is the time until it is tried again; `kind` is
+    that of the last failure that took something out of use."""
 
     condition: Condition
     seconds: int = 0
@@ -34,9 +34,9 @@ ModelCondition = Literal["limited", "model_unknown", "key_refused"]
 
 
 class ModelStatus(NamedTuple):
-    """One model of a channel, by its upstream name, that some of the channel's keys are not asked
-    for: at its provider's limit, or not known or forbidden to an organisation. `seconds`: until the
-    first of these keys is asked again; `keys`: how many they are."""
+    """One model of a channel, by its upstream name, that some keys of the channel cannot be used
+    for: it is at its provider's limit, or unknown or forbidden to an organisation. `seconds` is the
+    time until the first of these keys is tried again; `keys` is their number."""
 
     condition: ModelCondition
     seconds: int

@@ -1,11 +1,11 @@
-"""The traffic, counted from the usage records, once each: for `/metrics` and for what pages show of
-the health of channels and models.
+"""The traffic, counted from the usage records, for `/metrics` and for the health of channels and
+models on pages.
 
-Nothing is counted where requests are answered (docs/adr/0014). Every record carries the id of the
-transaction that wrote it. A run counts what it sees and the run before it did not see, by the
-snapshot that that one left, and leaves its own in the same transaction. So every record is counted,
-and none twice, whatever the order of commits, whichever process counts and whatever is killed. It
-reads up from the oldest transaction that was open then in this database.
+Nothing is counted while requests are answered (docs/adr/0014). Every record has the id of the
+transaction that wrote it. A run counts the records that it sees and the previous run's snapshot did
+not, and stores its own snapshot in the same transaction. So every record is counted exactly once,
+in whatever order transactions commit, whichever process counts, and whatever is killed. A run reads
+from the oldest transaction of this database that was open at the previous run.
 """
 
 import datetime as dt
@@ -28,7 +28,7 @@ FIRST_TOKEN_MS: Final = (
 DURATION_MS: Final = (
     100, 250, 500, 1000, 2500, 5000, 10_000, 20_000, 40_000, 60_000, 120_000, 300_000, 600_000
 )  # fmt: skip
-"""Those of the histogram of how long requests take."""
+"""The bounds of the histogram of the total duration of requests."""
 CHANNEL_FAULTS: Final = (
     "upstream_error",
     "upstream_unreachable",
@@ -39,18 +39,17 @@ CHANNEL_FAULTS: Final = (
     "overloaded",
     "timeout",
 )
-"""What a channel is to blame for; a request that its provider found wrong is none of it."""
+"""Failures of the channel. A request that its provider found invalid is not one."""
 KEPT: Final = dt.timedelta(days=8)
 """How long buckets are kept."""
 _KEYS_KEPT: Final = dt.timedelta(days=1)
 _SPEND_KEPT: Final = dt.timedelta(days=62)
 NO_CHANNEL: Final = UUID(int=0)
-"""Of requests that were refused before any channel."""
+"""The channel of requests that were refused before any channel."""
 
 
 def count_new_records() -> bool:
-    """Count what was written since the last run. False where another process is at it, which does
-    this work too."""
+    """Count the records since the last run. Return False if another process is counting."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(8113072028)")
         if not cursor.fetchone()[0]:
@@ -69,7 +68,7 @@ def count_new_records() -> bool:
 
 
 def requests_shed() -> int:
-    """How many requests were refused by processes that were too busy; they have no record."""
+    """Return how many requests were refused by overloaded processes. These have no record."""
     return _single_total("shed")
 
 
@@ -79,12 +78,12 @@ def log_lines_dropped() -> int:
 
 
 def damaged_records() -> int:
-    """How many records of spools and journals could not be read."""
+    """Return how many records of spools and journals were unreadable."""
     return _single_total("damaged_records")
 
 
 def count_dropped_log_lines(lines: int) -> None:
-    """Add these to those of all processes."""
+    """Add dropped log lines to the total of all processes."""
     with connection.cursor() as cursor:
         cursor.execute(*add_to_total("dropped_lines", lines))
 
@@ -97,7 +96,8 @@ def _single_total(family: Family) -> int:
 
 
 def read_totals() -> list[Total]:
-    """The totals of the records, in the order in which they began; channels by their names."""
+    """Return the totals of the records, in the order of their creation. Channels are given by
+    name."""
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS, [list(ALONE)])
         return [
@@ -107,7 +107,7 @@ def read_totals() -> list[Total]:
 
 
 def drop_old() -> None:
-    """Delete the buckets that no page shows any more, and what dead processes knew."""
+    """Delete the buckets that no page shows any more, and reports of dead processes."""
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM gateway_trafficbucket WHERE bucket_at < %s", [clock.now() - KEPT]
@@ -129,7 +129,7 @@ def drop_old() -> None:
 
 
 def _seen_before(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
-    """The snapshot of the run before, and since when records count."""
+    """Return the snapshot of the previous run, and the time since when records are counted."""
     cursor.execute(_READ)
     row = cursor.fetchone()
     if row is None:
@@ -161,8 +161,8 @@ _READ: Final = """
            pg_snapshot_xmax(snapshot::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
     FROM gateway_trafficcursor"""
 
-# A client's model name is not used as a label; the matching route is, of which operators create as
-# many as they like. A pattern is converted to LIKE's syntax.
+# A client's model name is not used as a label. The matching route is, of which operators create as
+# many as they need. A pattern is converted to LIKE's syntax.
 _LABEL: Final = f"""
     coalesce((
         SELECT route.model FROM gateway_route route
@@ -172,7 +172,7 @@ _LABEL: Final = f"""
         ORDER BY route.model = name.model DESC, length(route.model) DESC, route.model LIMIT 1
     ), '{OTHER}')"""  # noqa: S608 - only constants are put in
 
-# Of the attempts of a bucket: how fast answers were written, and how soon they began.
+# The writing speed of a bucket's answers, and the time to their start.
 _SPEED: Final = f"""
                coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
                coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),

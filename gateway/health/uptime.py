@@ -1,4 +1,4 @@
-"""How each channel did, hour by hour, from the counted traffic."""
+"""The attempts of each channel, hour by hour, from the counted traffic."""
 
 import datetime as dt
 from decimal import Decimal
@@ -11,12 +11,12 @@ from lib import clock
 
 HOURS: Final = 24
 _HOUR: Final = dt.timedelta(hours=1)
-# A share of failed attempts from which on an hour counts as troubled, and as bad.
+# The rate of failed attempts from which an hour counts as troubled, and as bad.
 _SHAKY_PERCENT, _BAD_PERCENT = 1, 20
 
 
 class UptimeHour(NamedTuple):
-    """The attempts of one hour that ended, and how many of them the channel failed."""
+    """The attempts that ended in one hour, and how many of them the channel failed."""
 
     start_at: dt.datetime
     attempts: int
@@ -34,14 +34,14 @@ class UptimeHour(NamedTuple):
 
 
 class UptimeBar(NamedTuple):
-    """An hour and the `d` of its bar: a line in an SVG of 119 by 16 units."""
+    """An hour and the `d` attribute of its bar: a line in an SVG of 119 by 16 units."""
 
     hour: UptimeHour
     path: str
 
 
 class Uptime(NamedTuple):
-    """The last 24 hours of a channel, the oldest first; the last hour still runs."""
+    """The last 24 hours of a channel, the oldest first. The last hour is not over."""
 
     hours: list[UptimeHour]
 
@@ -55,7 +55,7 @@ class Uptime(NamedTuple):
 
     @property
     def percent(self) -> Decimal:
-        """The share of the attempts that were answered, 0 to 100 with two decimals."""
+        """The percentage of answered attempts, 0 to 100 with two decimals."""
         share = Decimal(self.answered) * 100 / max(1, self.attempts)
         return share.quantize(Decimal("0.01"))
 
@@ -69,19 +69,19 @@ class Uptime(NamedTuple):
 
     @property
     def troubled(self) -> list[UptimeBar]:
-        """The hours that say more on hover. The others share a path by their tone: a page of
-        channels with an element for every hour would weigh a quarter of a megabyte."""
+        """The hours with details on hover. The others share one path per tone: with an element for
+        every hour, a page of channels would have a quarter of a megabyte."""
         return [bar for bar in self._bars if bar.hour.tone in ("warn", "bad")]
 
     @property
     def troubled_at(self) -> str:
-        """When they began, in UTC: `04:00, 17:00`."""
+        """The starts of the troubled hours, in UTC: `04:00, 17:00`."""
         return ", ".join(f"{bar.hour.start_at:%H:%M}" for bar in self.troubled)
 
     @property
     def _bars(self) -> list[UptimeBar]:
-        # An hour that failed is also shorter, one without an attempt a dot: colour is not the only
-        # mark.
+        # An hour with failures is also shorter, and one without an attempt is a dot, so that colour
+        # is not the only sign.
         tops = {"warn": 5, "bad": 10, "none": 14}
         return [
             UptimeBar(hour, f"M{5 * n + 2} {tops.get(hour.tone, 0)}V16")
@@ -93,7 +93,7 @@ class Uptime(NamedTuple):
 
 
 def uptime_by_channel(channel_id: UUID | None = None) -> dict[UUID, Uptime]:
-    """The last 24 hours of every channel that was sent anything, or of this one."""
+    """Return the last 24 hours of every channel that was sent anything, or of this one."""
     first = clock.now().replace(minute=0, second=0, microsecond=0) - (HOURS - 1) * _HOUR
     counted: dict[UUID, dict[int, tuple[int, int]]] = {}
     with connection.cursor() as cursor:

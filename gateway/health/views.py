@@ -19,7 +19,7 @@ from gateway.models import Channel
 @operator_page("channels.read")
 @require_safe
 def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The states of all channels, each for its place in the list."""
+    """Show the states of all channels, each in its place in the list."""
     troubles, figures = ChannelTroubles(), ChannelFigures()
     rows = [
         {
@@ -34,7 +34,7 @@ def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("channels.read")
 @require_safe
 def channel_health(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The figures of one channel, with its state."""
+    """Show the figures of one channel, with its state."""
     channel = access_channel(actor, id)
     trouble = ChannelTroubles().of(channel)
     context = {**channel_row(channel, trouble), **health_context(channel, trouble)}

@@ -48,7 +48,7 @@ class BudgetForm(TermsForm):
     )
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     period = period_field()
-    # Of the chosen period alone; the page shows no other one.
+    # Validate only those of the chosen period. The page shows no others.
     anchor_hour = _anchor("hour", gettext_lazy("Resets at minute"), "{:02}".format)
     anchor_day = _anchor("day", gettext_lazy("Resets at"), "{:02}:00".format)
     anchor_week = _anchor("week", gettext_lazy("Resets on"), WEEKDAYS.__getitem__)

@@ -1,4 +1,4 @@
-"""What a budget can be for, as the choices of a field: one list for each scope."""
+"""The subjects that a budget can have, as the choices of a field: one list for each scope."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -33,7 +33,8 @@ def budget_subject_choices(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def describe_subject(actor: Actor, scope: str, values: Sequence[str]) -> list[Choice]:
-    """Return what is chosen: a key by its name, a model pattern with what it matches."""
+    """Return descriptions of the chosen values: a key's name, or the models that a pattern
+    matches."""
     if scope == BudgetScope.MODEL:
         return offered_names(actor).describe(values)
     names: dict[str, str] = {}
@@ -77,7 +78,7 @@ def _keys(actor: Actor, text: str) -> list[Choice]:
 
 
 def _place(key: Key) -> str:
-    """Names of keys are not unique: the team and the end of the secret tell them apart."""
+    """Return the team and the end of the secret, because names of keys are not unique."""
     return f"{key.team.name} · {key.prefix}…{key.last4}"
 
 
@@ -86,7 +87,7 @@ def _models(actor: Actor, text: str) -> Iterable[Choice]:
 
 
 def _labels(actor: Actor, text: str) -> list[Choice]:
-    """A label need not have been used."""
+    """Return the entered label too: a label does not have to have been used."""
     return [Choice(text, text, gettext("Requests with this label"))] if is_label(text) else []
 
 
@@ -95,7 +96,7 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     BudgetScope.KEY: "keys.read",
     BudgetScope.PROJECT: "teams.read",
 }
-"""What the actor must be allowed to do to see the names of a scope."""
+"""The action that the actor must be allowed to see the names of a scope."""
 _SEARCHES: Final[Mapping[str, Callable[[Actor, str], Iterable[Choice]]]] = {
     BudgetScope.TEAM: _teams,
     BudgetScope.USER: _people,

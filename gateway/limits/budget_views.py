@@ -57,7 +57,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 @organisation_page("budgets.write")
 @require_safe
 def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """What the budget in the form would have refused of the last thirty days."""
+    """Show what the budget in the form would have refused in the last thirty days."""
     form = BudgetForm(request.GET, actor=actor)
     context: dict[str, Any] = {}
     if form.is_valid():
@@ -69,7 +69,7 @@ def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _budget_of_form(actor: Actor, form: BudgetForm) -> Budget:
-    """The budget of a form, not saved. Raises BudgetRefused."""
+    """Return the unsaved budget of a form. Raises BudgetRefused."""
     data = form.cleaned_data
     budget = Budget(
         organisation=actor.organisation,

@@ -25,7 +25,7 @@ _AS_STORED: Final = (
 
 
 class _Budgeted(forms.Form):
-    """A key's form with its models, and with a budget for who may set one."""
+    """A key's form with its models, and with a budget for people who may set one."""
 
     models = ModelsField(
         label=gettext_lazy("Models"),
@@ -53,13 +53,14 @@ class _Budgeted(forms.Form):
         return self.cleaned_data["period"] or "month"
 
     def offer_models(self, actor: Actor) -> None:
-        """Offer the models that the actor sees. A key keeps the name of a model that is gone."""
+        """Offer the models that the actor sees. A key keeps the name of a model that no longer
+        exists."""
         models = cast(ModelsField, self.fields["models"])
         models.offer(offered_names(actor), reverse("model_choices", args=[slug_of(actor)]))
         models.kept = split_words(self.initial.get("models", ""))
 
     def focus_budget(self) -> None:
-        """Begin with the budget."""
+        """Put the focus on the budget."""
         for field in self.fields.values():
             field.widget.attrs.pop("autofocus", None)
         self.fields["budget"].widget.attrs["autofocus"] = True
@@ -78,7 +79,7 @@ class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
 
 
 class KeyEditForm(_Budgeted, KeyForm):
-    """What a key may do and spend from now on."""
+    """Changes what a key may do and spend."""
 
     kind = lifetime = None  # type: ignore[assignment]
     disabled = forms.BooleanField(
@@ -91,7 +92,7 @@ class KeyEditForm(_Budgeted, KeyForm):
     def of(
         cls, actor: Actor, key: Key, budget: Budget | None, data: Any, *, may_budget: bool
     ) -> "KeyEditForm":
-        """The form of a key as it is now."""
+        """Return the form with a key's current values."""
         initial: dict[str, Any] = {
             "name": key.name,
             "models": ", ".join(key.model_patterns),

@@ -1,4 +1,4 @@
-"""Pages on which a key is created or changed (W50): its models, limits and budget."""
+"""Pages that create or change a key (W50): its models, limits and budget."""
 
 from django.contrib import messages
 from django.db import transaction
@@ -91,7 +91,8 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def _set_budget(
     actor: Actor, key: Key, budget: Budget | None, form: NewKeyForm | KeyEditForm
 ) -> None:
-    """Make the key's budget what the form says; the form of who may not says nothing."""
+    """Set the key's budget from the form. The form of a person who may not set one has no
+    budget."""
     if form.may_budget:
         data = form.cleaned_data
         set_key_budget(actor, key, budget, data["budget"], data["period"])

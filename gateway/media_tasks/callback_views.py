@@ -1,5 +1,5 @@
-"""Callbacks of providers for tasks. The token in the address identifies the task; the callback only
-makes us ask the provider."""
+"""Callbacks of providers for tasks. The token in the address identifies the task. A callback only
+causes a poll of the provider."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -13,7 +13,7 @@ from gateway.media_tasks import media_tasks
 @csrf_exempt
 @require_POST
 def task_callback(request: HttpRequest, task: str, token: str) -> HttpResponse:
-    # The body is ignored: the provider is asked for the result.
+    # The body is ignored; the poll reads the result.
     if "\0" in task or not media_tasks.record_callback(task, token):
         raise Http404
     return HttpResponse(status=204, headers={"Cache-Control": "no-store"})

@@ -1,10 +1,10 @@
-"""Links to the bytes of a finished video or picture that need no key, for a browser or a player:
-whoever has one gets that file, until it expires.
+"""Links to a finished video or picture that need no key, for browsers and players. Whoever has one
+gets that file until it expires.
 
     /v1/videos/{id}/content?expires=1764000000&signature=…    HMAC-SHA-256 over id and instant
     /mj/image/{id}?expires=1764000000&signature=…             the same
 
-A link ends with what it leads to, where that is sooner: deleted, or kept no more.
+A link ends earlier if its file does: when it is deleted, or no longer kept.
 """
 
 import base64
@@ -13,24 +13,26 @@ from typing import Final
 from urllib.parse import parse_qs
 
 LINK_S: Final = 24 * 3600
-"""How long a link is good for, at least; up to an hour more, so that it is the same for a while."""
+"""The minimum lifetime of a link. It may be up to an hour longer, so that the link stays the same
+for some time."""
 _PURPOSE: Final = b"weir-content-link"
 _HOUR_S: Final = 3600
 
 
 def signed_link(pepper: str, url: str, task_id: str, now: float) -> str:
-    """The address of a task's bytes, good without a key; `now` is in Unix seconds."""
+    """Return the address of a task's file that works without a key. `now` is in Unix seconds."""
     expires = (int(now) + LINK_S + _HOUR_S - 1) // _HOUR_S * _HOUR_S
     return f"{url}?expires={expires}&signature={_signature(pepper, task_id, str(expires))}"
 
 
 def picture_link(pepper: str, root: str, task_id: str, now: float) -> str:
-    """The link to the picture of a Midjourney task; `root` is where the hub's paths begin."""
+    """Return the link to the picture of a Midjourney task. `root` is the base of the hub's
+    paths."""
     return signed_link(pepper, f"{root}/mj/image/{task_id}", task_id, now)
 
 
 def is_signed(pepper: str, task_id: str, query: bytes, now: float) -> bool:
-    """Return whether a query opens the bytes of that task now."""
+    """Return whether a query gives access to the file of that task now."""
     if b"signature=" not in query:
         return False
     fields = parse_qs(query.decode("latin-1"))

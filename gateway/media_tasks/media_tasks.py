@@ -1,12 +1,12 @@
-"""Media tasks until their end: their providers are asked how far they are, each as often as its
-provider allows, and what they tell is written; an end resolves the hold in the same transaction.
+"""Polls media tasks until they end: each as often as its provider allows. The result is stored; an
+end resolves the hold in the same transaction.
 
-    taken     due tasks, for as long as asking may take: nobody else asks for them meanwhile
-    asked     outside of any transaction; a provider that does not answer keeps nobody from others
-    written   the state, and when it is asked again; or the end, once (I6, I10)
+    claimed   due tasks, for as long as polling may take: no other process polls them meanwhile
+    polled    outside of any transaction; a provider that does not answer delays no others
+    stored    the state and the time of the next poll; or the end, once (I6, I10)
 
-A worker that dies over it leaves tasks that are due again soon. Nothing is asked for a task whose
-hold was swept: it has failed.
+If a worker dies, its tasks become due again soon. A task whose hold was swept is not polled; it has
+failed.
 """
 
 import datetime as dt
@@ -106,7 +106,7 @@ def record_callback(public_id: str, token: str) -> bool:
 
 
 def drop_old_content() -> int:
-    """Delete the content of tasks whose time is over; of how many."""
+    """Delete the content of tasks after its retention. Return of how many tasks."""
     over = MediaTask.objects.filter(expires_at__lte=clock.now())
     content = Q(request__isnull=False) | Q(result__isnull=False)
     return over.filter(content).update(request=None, result=None)
@@ -122,7 +122,7 @@ def _is_late(task: MediaTask) -> bool:
     return clock.now() - task.created_at >= _LIMIT
 
 
-# ---- asking
+# ---- polling
 
 
 class _PollKey(NamedTuple):
@@ -155,7 +155,8 @@ class _PollTarget(NamedTuple):
 
 
 def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
-    """Ask for these; who cannot be asked, or not in time, told nothing."""
+    """Yield the results of polling these tasks. A task that cannot be polled, or not in time, has
+    no result."""
     groups: dict[tuple[UUID, str], list[MediaTask]] = {}
     for task in tasks:
         groups.setdefault((task.channel_id, task.form), []).append(task)
@@ -168,10 +169,10 @@ def _ask_all(tasks: Sequence[MediaTask], until: float) -> Iterator[Poll]:
         else:
             targets += [(target, group[at : at + _PIECE]) for at in range(0, len(group), _PIECE)]
     if not connection.in_atomic_block:
-        # No transaction, and no connection, is kept open across the network (I9).
+        # No transaction and no connection stays open during network calls (I9).
         connection.close()
     with ExitStack() as open_pools, ThreadPoolExecutor(_AT_ONCE) as threads:
-        # One for each address of a channel: its pieces share connections.
+        # One for each address of a channel, so that its tasks share connections.
         pools: dict[tuple[UUID, str], Pool] = {}
         for target in {target.place: target for target, _ in targets}.values():
             if (pool := _open_pool(policy, target, until)) is not None:
@@ -217,8 +218,8 @@ def _poll_key(provider: Provider, form: TaskForm, secret: str | None) -> _PollKe
 def _ask_channel(
     pool: Pool | None, target: _PollTarget, tasks: Sequence[MediaTask], until: float
 ) -> list[Poll]:
-    """Ask for some tasks of one channel, in a thread without a database. After an answer that says
-    to wait, and where nobody answers, no more of these are asked for."""
+    """Poll some tasks of one channel, in a thread without a database. After an answer that asks to
+    wait, or without an answer, the remaining tasks are not polled."""
     if pool is None:
         return [Poll(task, None) for task in tasks]
     polls: list[Poll] = []
@@ -231,7 +232,7 @@ def _ask_channel(
             status, wait_s = _ask(pool, target, task)
             silent = wait_s is not None
         except BadAddress:
-            # Its provider named it so that nothing can be asked for it.
+            # The provider's id of the task cannot be part of a URL.
             status = None
         except EgressError as error:
             log.warning("%s cannot be asked for its tasks: %s", target.channel.name, error)
@@ -275,11 +276,11 @@ def _retry_after_s(value: str) -> float:
     return float(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0.0
 
 
-# ---- writing
+# ---- storing
 
 
 class _Waiting(NamedTuple):
-    """A task that goes on, in the columns that change."""
+    """A task that continues, in the columns that change."""
 
     id: UUID
     state: str
@@ -355,8 +356,8 @@ _GO_ON: Final = """
 
 
 def _end(task: MediaTask, status: VideoStatus) -> None:
-    """Write the end of a task, resolve its hold and write its record, all or nothing. Where
-    somebody else has done so, nothing is changed."""
+    """Store the end of a task, resolve its hold and write its record, all or nothing. If another
+    process has done so, nothing is changed."""
     ending, ended = _settlement(task, status)
     with transaction.atomic():
         unsettled_holds.lock_wallets([task.organisation_id])
@@ -369,14 +370,14 @@ def _end(task: MediaTask, status: VideoStatus) -> None:
             )
             write_endings([record])
         elif status.state == "succeeded":
-            # The sweeper has released its hold: nobody has paid for it.
+            # The sweeper has released its hold, so nobody has paid for it.
             status = VideoStatus("failed", task.progress, error=_SWEPT)
         if _write_end(task, status):
             _tell(task, status)
 
 
 def _tell(task: MediaTask, status: VideoStatus) -> None:
-    """Let the organisation's webhooks know of it, and the address that it was ordered with."""
+    """Notify the organisation's webhooks, and the address in the task's request."""
     body: dict[str, Any] = {
         "request": id_text(task.request_id),
         "team": id_text(task.team_id),
@@ -395,11 +396,11 @@ def _tell(task: MediaTask, status: VideoStatus) -> None:
 
 
 def _write_end(task: MediaTask, status: VideoStatus) -> bool:
-    """Whether it was still open."""
+    """Store the end. Return whether the task was still open."""
     now, form = clock.now(), TASK_FORMS.get(task.form)
     expires_at = now + dt.timedelta(days=task_result_days())
     if status.state == "succeeded":
-        # The bytes are the provider's to keep.
+        # The provider stores the bytes.
         if form is not None and form.kept_s:
             expires_at = min(expires_at, now + dt.timedelta(seconds=form.kept_s))
         if status.expires_at is not None:
@@ -451,7 +452,7 @@ def _settlement(task: MediaTask, status: VideoStatus) -> tuple[Ending, Ended]:
     if version is not None:
         meters = add_request_meter(meters, version)
         total, paid = total_of(meters, version), paid_by_units([(meters, version)], units)
-        # It was held at this price, so that it has a rate.
+        # The task was held at this price, so there is a rate.
         charge, basis = (total, "measured") if isinstance(total, int) else (0, "absorbed")
     flags = ("usage_mismatch",) if told_ms is not None and told_ms > asked_ms else ()
     ending = Ending(

@@ -1,13 +1,12 @@
-"""The life of a media task: a request that a provider works on after it has been accepted.
+"""The life of a media task: a request that a provider works on after it has accepted it.
 
-A task is written once its provider has accepted it, with the hold of its attempt, which then
-belongs to no process any more. From then on the provider is asked how far it is, until it has an
-end. An end is final, and resolves the hold in the same transaction: settled where the task
-succeeded, released where it failed.
+A task is stored once its provider has accepted it. The hold of its attempt then no longer belongs
+to a process. The provider is polled until the task has ended. An end is final, and resolves the
+hold in the same transaction: settled if the task succeeded, released if it failed.
 
     accepted --> queued --> running --> succeeded
                    |           |
-                   +-----------+------> failed      the provider's word, or 24 hours without one
+                   +-----------+------> failed    by the provider, or after 24 hours
 """
 
 from collections.abc import Mapping
@@ -25,20 +24,20 @@ MOVES: Final[Mapping[TaskState, tuple[TaskState, ...]]] = MappingProxyType(
         "failed": (),
     }
 )
-"""To which states a task can go from each."""
+"""The possible next states of each state."""
 OPEN: Final[tuple[TaskState, ...]] = ("queued", "running")
 """The states in which its provider works on it."""
 
 LIMIT_S: Final = 24 * 3600
-"""A task without an end after so long has failed."""
+"""A task without an end after this time has failed."""
 HOLD_S: Final = LIMIT_S + 3600
-"""How long its hold stands at most. Should no worker live for that long, the sweeper releases it
-(I24), and the task fails for it."""
+"""The maximum lifetime of its hold. If no worker runs for that long, the sweeper releases it (I24),
+and the task has failed."""
 
 _BACKOFF: Final = 1.25
 _AWAY_S_MAX: Final = 300.0
 _RETRY_AFTER_S_MAX: Final = 3600.0
-# Beyond it every wait is the longest one.
+# After this many, every wait is the longest one.
 _STEPS_MAX: Final = 64
 
 
@@ -70,8 +69,8 @@ def next_poll_s(
 
 
 def video_meters(size: str) -> tuple[str, ...]:
-    """The meters that a video of a size (`1280x720`) may be priced on, the closest first: by its
-    size, by its resolution, by its length alone."""
+    """Return the meters on which a video of a size (`1280x720`) may be priced, the most specific
+    first: by its size, by its resolution, by its length only."""
     width, _, height = size.partition("x")
     resolution = min(int(width), int(height))
     return f"video_ms[{size}]", f"video_ms[{resolution}p]", "video_ms"

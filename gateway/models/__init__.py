@@ -1,4 +1,4 @@
-"""The control plane's nouns: a file for each subject."""
+"""The models of the control plane, one file for each subject."""
 
 from gateway.models.announcements import (
     Announcement,

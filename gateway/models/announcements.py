@@ -1,4 +1,4 @@
-"""What operators tell everybody."""
+"""Announcements by operators to everybody."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,7 +14,7 @@ class AnnouncementTone(models.TextChoices):
 
 
 class Announcement(models.Model):
-    """What operators tell everybody: a banner on all pages, from then until then, and a line of the
+    """An announcement by operators: a banner on all pages between two instants, and a line of the
     status page."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -42,7 +42,7 @@ class Announcement(models.Model):
 
     @property
     def public_id(self) -> str:
-        """Its id as addresses have it."""
+        """The announcement's id in addresses."""
         return id_text(self.id)
 
 

@@ -1,4 +1,4 @@
-"""What is kept of answers for later requests."""
+"""Answers that are kept for later requests."""
 
 from django.db import models
 
@@ -6,9 +6,10 @@ from lib.database.sealed_field import SealedField
 
 
 class KeptState(models.Model):
-    """What a later request may go on from: a stored response, or the seals of a tool call.
+    """The state that a later request may continue from: a stored response, or the seals of a tool
+    call.
 
-    `id` is derived from its kind, team and name (relay/answers/state_store.py), which stand
+    `id` is derived from its kind, team and name (relay/answers/state_store.py), which are stored
     nowhere; `sealed` opens for this row only. `user_id` is whose request it was. Nothing is kept
     for more than 24 hours.
     """
@@ -31,11 +32,11 @@ class KeptState(models.Model):
 
 
 class IdempotentAnswer(models.Model):
-    """One use of an Idempotency-Key: which body it came with, and the head of the answer.
+    """One use of an Idempotency-Key: the body that it came with, and the head of the answer.
 
-    `id` is derived from the API key and the client's key. While it is running its process renews
-    `alive_until`; one that is `not_kept` has ended without its
-    answer, whose content may not be kept.
+    `id` is derived from the API key and the client's key. While the request is running, its process
+    renews `alive_until`. A row that is `not_kept` has ended without its answer, because its content
+    may not be kept.
     """
 
     class State(models.TextChoices):

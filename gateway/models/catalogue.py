@@ -1,4 +1,4 @@
-"""What is known of each public model, and proposals to know better."""
+"""What is known about each public model, and proposed changes."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,9 +8,8 @@ from lib.ids import new_id
 
 
 class ModelEntry(models.Model):
-    """What operators state of one public model (gateway/public_models/entry_rules.py). `probe` is
-    what
-    its last probe found (gateway/public_models/probes.py)."""
+    """What operators state about one public model (gateway/public_models/entry_rules.py). `probe`
+    is the result of its last probe (gateway/public_models/probes.py)."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200, unique=True)
@@ -52,10 +51,12 @@ class FactState(models.TextChoices):
 
 
 class ModelProposal(models.Model):
-    """One fact of a model of which a list of models or a probe says otherwise than what holds.
+    """A proposal: a fact of a model for which a list of models or a probe differs from the current
+    value.
 
-    `field` is one of `gateway/catalogue/model_facts.py`; `before` holds, `after` is proposed, None
-    = not stated. `source` is the list, as prices of it have it, or the probe.
+    `field` is one of `gateway/catalogue/model_facts.py`; `before` is the current value, `after` the
+    proposed one, None means not stated. `source` is the list, named as in price proposals, or the
+    probe.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -82,8 +83,8 @@ class ModelProposal(models.Model):
 
 
 class CatalogueIgnoreRule(models.Model):
-    """What no list is to propose: of the models that a name or pattern meets, one field or all,
-    which is ""."""
+    """What no list may propose for the models that a name or pattern matches: one field, or all
+    ("")."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -100,7 +101,7 @@ class CatalogueIgnoreRule(models.Model):
 
 
 class CatalogueUpdate(models.Model):
-    """One list of models that was compared with what holds; `result` is what it came to
+    """One list of models that was compared with the current facts; `result` is the outcome
     (gateway/catalogue/updates.py)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,4 +1,4 @@
-"""Channels to providers, their secrets, the models that they serve and the tests of them."""
+"""Channels to providers, their secrets, the models that they serve and their tests."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -107,7 +107,8 @@ class Channel(models.Model):
 
 
 class ChannelKey(models.Model):
-    """A provider key, sealed for this row (lib/vault.py); it can be replaced, never read back."""
+    """A provider key, sealed for this row (lib/vault.py). It can be replaced, but never read
+    back."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="keys")
@@ -134,11 +135,11 @@ class ChannelKey(models.Model):
 
 
 class ModelListing(models.Model):
-    """What the provider of a channel listed the last time, and what of it is known
-    (gateway/catalogue/model_change_rules.py); names, each once.
+    """The last list of a channel's provider, and the known names
+    (gateway/catalogue/model_change_rules.py), without duplicates.
 
-    `told` are the signs of the changes that somebody was told of. `fault` is why the last reading
-    came to nothing, "" where it did not.
+    `told` identifies the changes that operators were notified of. `fault` is why the last reading
+    failed, or "".
     """
 
     channel = models.OneToOneField(
@@ -160,9 +161,9 @@ class UpstreamPriceList(models.Model):
     """The prices that a channel's provider publishes, read each day
     (gateway/upstream_prices/upstream_prices.py).
 
-    `group` is that of our key there, "" where there are none. With `markup_ppm` sale prices are
-    proposed as well: the cost times it. `result` is what the last list came to, `fault` and
-    `detail` why the last reading came to nothing, "" where it did not.
+    `group` is that of our key there, "" if the provider has none. With `markup_ppm`, sale prices
+    are proposed as well: the cost times the markup. `result` is the outcome of the last list;
+    `fault` and `detail` are why the last reading failed, or "".
     """
 
     channel = models.OneToOneField(
@@ -214,9 +215,9 @@ class Route(models.Model):
 class ChannelTestRun(models.Model):
     """A test of all channels: a job with progress.
 
-    `left` are the ids of the channels that are still to be tested, `results` what the others came
-    to: [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that tests one has the
-    run until `claimed_until`.
+    `left` are the ids of the channels that are not tested yet, `results` those of the others:
+    [{channel_id, channel, ok, fault, total_ms, cost_nano}, …]. A process that is testing a channel
+    holds the run until `claimed_until`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -237,11 +238,9 @@ class ChannelTestRun(models.Model):
 
 
 class ChannelReport(models.Model):
-    """What one web process has found out about the channels, as of then
-    (relay/health/health_sharing.py).
+    """What one web process knows about the channels (relay/health/health_sharing.py).
 
-    `channels` has those that are not just well, by their ids; `epoch` is the catalogue's that it
-    was found with.
+    `channels` has those that are not healthy, by id; `epoch` is that of the catalogue at the time.
     """
 
     process_id = models.UUIDField(primary_key=True)

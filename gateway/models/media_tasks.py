@@ -1,4 +1,4 @@
-"""Media tasks: what providers work on after they have accepted it."""
+"""Media tasks: requests that providers work on after accepting them."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,22 +14,20 @@ class TaskState(models.TextChoices):
 
 
 class MediaTask(models.Model):
-    """A task that a provider has accepted; its id is that of its attempt and its hold, which have
+    """A task that a provider has accepted. Its id is that of its attempt and its hold, which have
     the price, the model's route and the money.
 
-    `public_id` is what clients know it by: nobody can guess it, and nothing of the provider is in
-    it. `request` and `result` are content: JSON, null where it may not be kept, or no more.
-    `form` says how its provider is asked (gateway/providers/task_forms.py), `channel_key_id` by
-    which of the channel's keys, null where it has none. `state` moves by
-    gateway/media_tasks/rules.py; `provider_state` is its provider's own word, where clients read
-    that. `seconds` and `size` are 0 and "" of what has none, `remixed_from` is the task that it was
-    made of.
+    `public_id` is the clients' id for it. It cannot be guessed, and reveals nothing of the
+    provider. `request` and `result` are content: JSON, null if it may not be kept, or no longer is.
+    `form` says how its provider is polled (gateway/providers/task_forms.py), `channel_key_id` with
+    which key of the channel, null without one. `state` changes by gateway/media_tasks/rules.py.
+    `provider_state` is the provider's own state, for clients that read it. `seconds` is 0 and
+    `size` is "" for a task without them. `remixed_from` is the task from which it was created.
 
-    `hook` is who hears of the end, with what signs that: {"url", "secret", "key"}, null for nobody,
-    and behind the end. `next_poll_at` is when the provider is asked next; null behind the end.
-    `callback_token` is what it shows who tells that something has happened, "" where nobody may.
-    What it made is there until `expires_at`, which is also how long the content of a failed task is
-    kept.
+    `hook` is the address to notify of the end, and what signs the notification: {"url", "secret",
+    "key"}, null for none and after the end. `next_poll_at` is the time of the next poll, null after
+    the end. `callback_token` authenticates the provider's callback, "" if there is none. The result
+    is available until `expires_at`; the content of a failed task is kept until then too.
     """
 
     id = models.UUIDField(primary_key=True)

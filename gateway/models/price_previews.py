@@ -1,4 +1,4 @@
-"""Usage priced again at drafts."""
+"""Previews of price changes: usage priced again at drafts."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -15,10 +15,10 @@ class PreviewState(models.TextChoices):
 
 
 class PricePreview(models.Model):
-    """The usage of a time priced again at drafts: a job with progress, and its result.
+    """Past usage priced again at drafts: a job with progress, and its result.
 
-    `drafts` are a copy of what was previewed: [{key…, rates}]. `place` and `sums` are how far it
-    has come, `result` is what the page shows.
+    `drafts` are a copy of the previewed drafts: [{key…, rates}]. `place` and `sums` are the
+    progress, `result` is what the page shows.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

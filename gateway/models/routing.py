@@ -1,4 +1,4 @@
-"""What decides where a request for a model goes, whichever channel serves it."""
+"""Rules for models that apply to all channels."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,7 +8,7 @@ from lib.ids import new_id
 
 
 class ModelRule(models.Model):
-    """What operators rule for a model or a pattern of names
+    """An operator's rule for a model or a pattern of names
     (gateway/routing/model_rule_bounds.py)."""
 
     id = models.BigAutoField(primary_key=True)
@@ -16,11 +16,11 @@ class ModelRule(models.Model):
     fallbacks = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     causes = ArrayField(models.CharField(max_length=16), default=list, blank=True)
     pick = models.CharField(max_length=12, default="weight", db_default="weight")
-    # As `billing.limits.charge_rule.stored_rule` has it.
+    # In the form of `billing.limits.charge_rule.stored_rule`.
     charge_rule = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )
-    # As `gateway.routing.shadow_rules.stored_shadow` has it.
+    # In the form of `gateway.routing.shadow_rules.stored_shadow`.
     shadow = models.JSONField(
         default=dict, db_default=models.Value({}, output_field=models.JSONField()), blank=True
     )
@@ -33,12 +33,13 @@ class ModelRule(models.Model):
 
 
 class ShadowAnswer(models.Model):
-    """A request that went to a shadow too, and how the two answers compare; neither is kept.
+    """A request that also went to a shadow, and a comparison of the two answers, which are not
+    kept.
 
-    `main_…` is what the client got. `fault` is a row of the fault table, "" where the shadow
-    answered; `likeness` in percent and `same_structure` (gateway/routing/shadow_rules.py) are null
-    where one of them failed, the latter also where one is no JSON. `cost_nano` is the
-    installation's.
+    `main_…` describes the answer that the client got. `fault` is a row of the fault table, "" if
+    the shadow answered. `likeness` (in percent) and `same_structure`
+    (gateway/routing/shadow_rules.py) are null if one of the two failed; the latter also if one is
+    not JSON. `cost_nano` is the installation's cost.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -74,8 +75,8 @@ class ShadowAnswer(models.Model):
 
 
 class ShadowSpend(models.Model):
-    """What the shadows of a rule, named by its model, have cost on a day (UTC), summed with each
-    comparison that is written: every process reads today's once a second."""
+    """The cost of a rule's shadows on a UTC day; the rule is given by its model. Each written
+    comparison is added to it, and every process reads today's sum once a second."""
 
     pk = models.CompositePrimaryKey("day", "rule")
     day = models.DateField()
@@ -87,7 +88,7 @@ class ShadowSpend(models.Model):
 
 
 class ModelAlias(models.Model):
-    """A public name that stands for another one, be that a model's or an alias."""
+    """A public name that stands for another name, which may be a model's or an alias."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200, unique=True)

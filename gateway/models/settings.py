@@ -7,15 +7,16 @@ from django.db import models
 BACKUP_HOURS = (0, 6, 12, 24, 168)
 BACKUPS_MAX = 365
 BACKUP_FOLDER = r"^backups(/[a-z0-9][a-z0-9_-]*)*$"
-"""A folder below the one that nothing else writes to."""
+"""A folder of its own, because nothing else may write to it."""
 
 
 class InstallationSetting(models.Model):
-    """The one row of settings that operators change at run time."""
+    """A single row: the settings that operators change at run time."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    # Inside networks: of channels, which operators name, and of files, pictures and descriptions
-    # of tools, which users name. What opens a local model to channels opens nothing to users.
+    # Allowed internal networks: for channels, whose addresses operators enter, and for files,
+    # pictures and tool descriptions, whose addresses users enter. Allowing a local model for
+    # channels allows nothing for users.
     egress_allow = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     egress_allow_users = ArrayField(
         models.CharField(max_length=50), default=list, db_default=[], blank=True
@@ -25,7 +26,7 @@ class InstallationSetting(models.Model):
         choices=[("reject", "reject"), ("free", "free"), ("alert", "alert")],
         default="reject",
     )
-    # Whether who is not signed in sees the pages of models and of prices.
+    # Whether visitors who are not signed in see the pages of models and prices.
     public_models = models.BooleanField(default=True, db_default=True)
     # Whether they see the status page.
     public_status = models.BooleanField(default=False, db_default=False)
@@ -35,7 +36,8 @@ class InstallationSetting(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(365)],
         help_text="How long the result of a media task is served, and its request is kept.",
     )
-    # The schedule of backups: 0 hours makes none. The hour is UTC, the folder one of DATA_DIR.
+    # The schedule of backups; 0 hours means none. The hour is in UTC, the folder is one of
+    # DATA_DIR.
     backup_every_hours = models.PositiveSmallIntegerField(
         default=0, db_default=0, choices=[(hours, str(hours)) for hours in BACKUP_HOURS]
     )

@@ -5,9 +5,10 @@ from django.db import models
 
 
 class TrafficCursor(models.Model):
-    """How far the traffic is counted: the `snapshot` that the last run saw.
+    """How far the traffic is counted: the `snapshot` of the last run.
 
-    Records from before `since` are not counted: a dump brings its own server's transactions along.
+    Records from before `since` are not counted, because a restored dump contains transactions of
+    its own server.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -22,10 +23,11 @@ class TrafficCursor(models.Model):
 
 
 class TrafficTotal(models.Model):
-    """One counter of `/metrics`, since the installation began; it only grows.
+    """One counter of `/metrics` since the start of the installation. It only grows.
 
-    `value` is a count, a sum of milliseconds or of nano-USD, as its `family` says; `counts` are how
-    many observations were at most each bound of a histogram. `id` tells which came first.
+    `value` is a count, or a sum of milliseconds or of nano-USD, depending on `family`. `counts` are
+    those of a histogram: how many observations were at most each bound. `id` gives the order of
+    creation.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -44,13 +46,14 @@ class TrafficTotal(models.Model):
 
 
 class TrafficBucket(models.Model):
-    """What ended in five minutes by one channel, or by none, for one model or pattern of models.
+    """The attempts and requests that ended in five minutes, for one channel (or none) and one model
+    or pattern of models.
 
-    `attempts` and `failed` are the channel's, `requests` and `failed_requests` the model's: of a
-    request with several attempts only the last one ends it. `first_tokens` are how many answers
-    began within each bound of `gateway/health/traffic.py`; `output_tokens` were written in
-    `writing_ms`. `answers` took `first_token_ms` until their first content and `answer_ms` in all;
-    of their `input_tokens`, `cached_tokens` came from a cache.
+    `attempts` and `failed` are the channel's. `requests` and `failed_requests` are the model's: of
+    a request with several attempts, only the last one counts. `first_tokens` are how many answers
+    began within each bound of `gateway/health/traffic.py`. `output_tokens` were written in
+    `writing_ms`. `answers` took `first_token_ms` until their first content and `answer_ms` in
+    total. Of their `input_tokens`, `cached_tokens` came from a cache.
     """
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "model")
@@ -75,8 +78,8 @@ class TrafficBucket(models.Model):
 
 
 class KeyTrafficBucket(models.Model):
-    """What ended in five minutes by one channel with the provider key whose id `channel_key` is
-    (from before it was that, how keys end); the rest as in a TrafficBucket."""
+    """The attempts that ended in five minutes, for one channel and the provider key with the id
+    `channel_key` (in old rows, the key's ending). The rest is as in a TrafficBucket."""
 
     pk = models.CompositePrimaryKey("bucket_at", "channel_id", "channel_key")
     bucket_at = models.DateTimeField()
@@ -93,7 +96,7 @@ class KeyTrafficBucket(models.Model):
 
 
 class ChannelKeyUse(models.Model):
-    """When the last attempt ended that used a provider key, as far as the traffic is counted."""
+    """When the last attempt with a provider key ended, as far as the traffic is counted."""
 
     key_id = models.UUIDField(primary_key=True)
     used_at = models.DateTimeField()
@@ -103,8 +106,8 @@ class ChannelKeyUse(models.Model):
 
 
 class ChannelSpend(models.Model):
-    """What the attempts of a channel cost us that ended on a day of the installation's zone, as far
-    as the traffic is counted; it only grows."""
+    """The cost of a channel's attempts that ended on a day of the installation's zone, as far as
+    the traffic is counted. It only grows."""
 
     pk = models.CompositePrimaryKey("channel_id", "day")
     channel_id = models.UUIDField()

@@ -1,14 +1,12 @@
-"""Which requests a channel is for: by who asks, how it is labelled, how long it is and what is in
-it.
+"""Which requests a channel is for: by who sends them, by labels, by length and by content.
 
-Of each condition that is stated one value must fit; all that are stated must hold. As files and the
-database have them:
+All stated conditions must be met; each by at least one of its values. In files and in the database:
 
-    plans, teams                the plan's name; the slug of an organisation, or with its team's
-                                behind a slash
+    plans, teams                the plan's name; the slug of an organisation, or of an organisation
+                                and its team, separated by a slash
     projects, tags, customers   labels of the request, or of its key
-    prompt_min, prompt_max      tokens of the prompt, as estimated from its bytes; both included
-    requires, excludes          what must be in the request, and what must not
+    prompt_min, prompt_max      tokens of the prompt, as estimated from its bytes; both inclusive
+    requires, excludes          what the request must contain, and what it must not contain
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +17,7 @@ from uuid import UUID
 from usage.requests.choices import SkipReason
 
 Feature = Literal["image", "audio", "file", "tools", "stream"]
-"""What may be in a request."""
+"""What a request may contain."""
 FEATURES: Final[frozenset[Feature]] = frozenset(get_args(Feature))
 LISTS: Final = ("plans", "teams", "projects", "tags", "customers", "requires", "excludes")
 COUNTS: Final = ("prompt_min", "prompt_max")
@@ -28,7 +26,8 @@ PROMPT_MAX: Final = 100_000_000
 
 
 class ScreenedRequest(NamedTuple):
-    """What conditions are asked of: `holders` are the ids of the team and the organisation."""
+    """What the conditions are applied to. `holders` are the ids of the team and the
+    organisation."""
 
     plan_id: int | None
     holders: Collection[UUID]
@@ -55,7 +54,7 @@ class Conditions:
     excludes: frozenset[Feature] = frozenset()
 
     def why_not(self, request: ScreenedRequest) -> SkipReason | None:
-        """The first condition that does not hold; None where all do."""
+        """Return the first condition that is not met, or None if all are."""
         if self.plan_ids is not None and request.plan_id not in self.plan_ids:
             return "plan"
         if self.holders is not None and self.holders.isdisjoint(request.holders):
@@ -80,7 +79,7 @@ class Conditions:
 
 
 def normal(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Conditions as they are stored: without what says nothing, lists in one order."""
+    """Return conditions in their stored form: without empty ones, lists in a fixed order."""
     lists = {name: sorted(set(conditions[name])) for name in LISTS if conditions.get(name)}
     counts = {name: conditions[name] for name in COUNTS if conditions.get(name) is not None}
     return {**lists, **counts}

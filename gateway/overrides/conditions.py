@@ -1,4 +1,4 @@
-"""Which requests a channel is for: the checks of what operators state, and where it is typed."""
+"""The conditions of a channel: validation, form fields and display."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -36,7 +36,8 @@ _CODE: Final = {"class": "input mono", "autocomplete": "off", "spellcheck": "fal
 
 
 def check_conditions(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions as they are stored. Raises ChannelRefused for what no request could meet."""
+    """Return the conditions in their stored form. Raises ChannelRefused for conditions that no
+    request could meet."""
     unknown = fields.keys() - {*LISTS, *COUNTS}
     if unknown:
         text = gettext("There is no condition named %(name)s.")
@@ -105,7 +106,7 @@ def _check_lengths(conditions: Mapping[str, Any]) -> None:
         raise ChannelRefused(_field_path("prompt_max"), text)
 
 
-# ---- as they are typed
+# Form -------------------------------------------------------------------------------------------
 
 
 def _words(label: Any, hint: Any = "") -> forms.CharField:
@@ -139,7 +140,7 @@ def _features(label: Any) -> forms.MultipleChoiceField:
 
 
 class ConditionFields(forms.Form):
-    """The conditions of a channel among its settings, each in a field of its own."""
+    """The conditions of a channel among its settings, one field each."""
 
     plans = _words(_("Price plans"), _("Separate several with commas. Leave empty for any."))
     teams = _words(_("Teams"), _("Slugs such as acme, or acme/core for one team."))
@@ -152,7 +153,7 @@ class ConditionFields(forms.Form):
     excludes = _features(_("Only requests without"))
 
     def take_conditions(self, changed: dict[str, Any]) -> None:
-        """Put what changed of them into one entry, as a write sets it."""
+        """Combine changed conditions into one entry, as a write takes it."""
         if {*LISTS, *COUNTS}.isdisjoint(changed):
             return
         sent = self.cleaned_data
@@ -164,7 +165,7 @@ class ConditionFields(forms.Form):
 
 
 def form_values(channel: Channel) -> dict[str, Any]:
-    """The conditions of a channel as `ConditionFields` shows them."""
+    """Return the conditions of a channel as initial values of `ConditionFields`."""
     conditions = channel.conditions
     words = {name: join_labels(conditions.get(name, ())) for name in ("plans", "teams", *_LABELS)}
     features = {name: conditions.get(name, []) for name in ("requires", "excludes")}
@@ -172,7 +173,7 @@ def form_values(channel: Channel) -> dict[str, Any]:
 
 
 def display_conditions(channel: Channel) -> list[tuple[Any, str]]:
-    """The conditions of a channel in words: each with its label."""
+    """Return the conditions of a channel as pairs of label and text."""
     return [
         (ConditionFields.base_fields[name].label, _display_value(name, value))
         for name, value in form_values(channel).items()

@@ -92,7 +92,7 @@ class OverridesForm(forms.Form):
 
     @property
     def parameters(self) -> Iterable[forms.BoundField]:
-        """The fields of parameters, one for each API that is spoken."""
+        """The fields of parameters, one for each API that the provider supports."""
         return [self[f"parameters_{api}"] for api in self._apis]
 
     @property
@@ -129,11 +129,11 @@ class OverridesForm(forms.Form):
         return cleaned
 
     def tell(self, refused: ChannelRefused) -> None:
-        """Say a refusal of the write."""
+        """Show the refusal of a write."""
         self.add_error(None, refused.message)
 
     def changes(self) -> list[Change]:
-        """What would change, in words."""
+        """Return what would change, as text."""
         return [
             Change(
                 str(self.fields[name].label),
@@ -145,7 +145,8 @@ class OverridesForm(forms.Form):
         ]
 
     def _differs(self, name: str) -> bool:
-        """Browsers end lines in their own way, and a position is that of a prompt."""
+        """Return whether a field differs. Line ends do not count, nor does a position without a
+        prompt."""
         if name == "mode" and "system_prompt" not in self.whole:
             return False
         submitted: str = self.cleaned_data[name]

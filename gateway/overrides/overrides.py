@@ -1,7 +1,7 @@
-"""What a channel's overrides may be: the checks of every write, and their form as text, one a line.
+"""A channel's overrides: validation for every write, and their text form with one per line.
 
 set NAME VALUE        a parameter with its value as JSON
-default NAME VALUE    the same, for requests that name none
+default NAME VALUE    the same, for requests that do not set it
 remove NAME
 Name: value           a header
 """
@@ -114,7 +114,7 @@ def _check_header_value(name: str, template: str) -> None:
 
 
 def _depth(value: Any) -> int:
-    """How deep a value is, counted no further than is allowed."""
+    """Return how deeply a value is nested, counted only to one more than the limit."""
     depth, level = 0, [value]
     while level and depth <= _DEPTH_MAX:
         depth, level = depth + 1, [part for item in level for part in _parts(item)]
@@ -128,7 +128,7 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _scalars(value: Any) -> Iterable[Any]:
-    """All in a value that is neither an object nor a list, and the names in it."""
+    """Yield everything in a value that is neither an object nor a list, and the names in it."""
     if isinstance(value, dict):
         yield from value
     if not isinstance(value, dict | list):
@@ -138,17 +138,17 @@ def _scalars(value: Any) -> Iterable[Any]:
 
 
 def _is_storable(value: Any) -> bool:
-    """Return whether the database has room for it: no NUL, no half of a character, no NaN."""
+    """Return whether the database can store it: no NUL, no lone surrogate, no NaN."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     return not isinstance(value, float) or isfinite(value)
 
 
-# ---- as text
+# Text -------------------------------------------------------------------------------------------
 
 
 def parameters_text(parameters: Parameters) -> str:
-    """One a line, as `read_parameters` reads them."""
+    """Return one parameter per line, as `read_parameters` parses them."""
     lines = [f"set {name} {_json(value)}" for name, value in parameters.set.items()]
     lines += [f"default {name} {_json(value)}" for name, value in parameters.default.items()]
     lines += [f"remove {name}" for name in parameters.remove]
@@ -173,7 +173,7 @@ def read_parameters(text: str) -> Parameters:
 
 
 def headers_text(headers: Mapping[str, str]) -> str:
-    """One a line, as `read_headers` reads them."""
+    """Return one header per line, as `read_headers` parses them."""
     return "\n".join(f"{name}: {value}" for name, value in headers.items())
 
 

@@ -1,13 +1,13 @@
-"""What a channel changes of the requests that go through it.
+"""A channel's changes to its requests.
 
-    fields          which of a client's paid or data-relevant fields go on
-    parameters      members of the body, by the dialect that is spoken: set, default, remove
-    system_prompt   text for the system, in every chat
-    headers         what is sent beside the channel's own; a client's that go on
+    fields          which of the client's paid or data-related fields are passed on
+    parameters      members of the body, by dialect: set, default, remove
+    system_prompt   text for the system prompt of every chat
+    headers         additional headers, and which of the client's headers are passed on
 
-What decides the price of a request, or the form of its answer, is not changed here: neither may an
-answer cost more than was held for it, nor come in another form than is read. What is added to the
-input is told by `added_bytes`, for the hold.
+Overrides cannot change what determines the price of a request, or the form of its answer. Otherwise
+an answer could cost more than was held, or could not be read. `added_bytes` says how much they add
+to the input, for the hold.
 """
 
 import re
@@ -55,7 +55,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Headers of the connection, of the message, of authentication, and our own.
+# Headers of the connection, of the message, of authentication, and Weir's own.
 _RESERVED_HEADERS: Final = _words(
     """
     connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings
@@ -66,7 +66,7 @@ _RESERVED_HEADERS: Final = _words(
 )
 _OWN_HEADERS: Final = "x-weir-"
 _top = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# What decides how much is billed and at which rate, or in which form the answer comes.
+# Parameters that determine how much is billed and at which rate, or the form of the answer.
 _PROTECTED: Final[Mapping[Dialect, frozenset[str]]] = MappingProxyType(
     {
         "openai": _words(
@@ -134,7 +134,7 @@ class SystemPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """All of one channel, as it is stored. Header names are in small letters."""
+    """All overrides of one channel, in their stored form. Header names are in lower case."""
 
     parameters: dict[Dialect, Parameters] = {}
     system_prompt: SystemPrompt | None = None
@@ -144,7 +144,8 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     @cached_property
     def added_bytes(self) -> int:
-        """The most that is added to the input of a request: a bound of its tokens, too."""
+        """The maximum number of bytes added to a request's input. It also limits the added
+        tokens."""
         added = 0
         if self.system_prompt is not None:
             added = len(self.system_prompt.text.encode()) + _AROUND_BYTES
@@ -152,23 +153,23 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     @cached_property
     def passed(self) -> frozenset[bytes]:
-        """The names of a client's headers that go on."""
+        """The names of the client's headers that are passed on."""
         return frozenset(name.encode() for name in self.client_headers)
 
     @property
     def drops_tier(self) -> bool:
-        """Whether a request goes on without the service tier that it asks for."""
+        """Whether the requested service tier is dropped."""
         return self.fields.get("service_tier") == "drop"
 
     def refused_field(self, body: Body) -> FieldName | None:
-        """A field of a client's body that does not go on."""
+        """Return a field of a client's body that is refused, or None."""
         for name, rule in self.fields.items():
             if rule == "refuse" and _requested_value(body.value, name) is not None:
                 return name
         return None
 
     def dropped_fields(self, body: Body) -> list[FieldName]:
-        """The fields of a client's body that are left out."""
+        """Return the fields of a client's body that are dropped."""
         return [
             name
             for name, rule in self.fields.items()
@@ -176,14 +177,14 @@ class RequestOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         ]
 
     def written_headers(self, values: Mapping[Variable, str]) -> dict[str, str]:
-        """The channel's headers with the variables of a request."""
+        """Return the channel's headers, with variables replaced by the request's values."""
         written = {
             name: _fill_template(template, values) for name, template in self.headers.items()
         }
         return {name: value for name, value in written.items() if value}
 
     def chat_body(self, raw: bytes, dialect: Dialect) -> bytes:
-        """The body of a chat as it goes out, from what would go out without this."""
+        """Return the body of a chat with the overrides applied."""
         members = _top.decode(raw)
         self._drop(members)
         if dialect in self.parameters:
@@ -233,17 +234,17 @@ def stored_overrides(overrides: RequestOverrides) -> dict[str, Any]:
 NO_OVERRIDES: Final = RequestOverrides()
 
 
-# ---- what can be set
+# Validation -------------------------------------------------------------------------------------
 
 
 def is_path(name: str) -> bool:
-    """Whether a parameter can be named so."""
+    """Return whether the text is a valid name of a parameter."""
     return _PATH.fullmatch(name) is not None
 
 
 def is_protected(dialect: Dialect, name: str, value: Any = None) -> bool:
-    """Whether setting it touches what decides the price or the form of the answer: it is such a
-    parameter, stands in one, or holds one."""
+    """Return whether setting it would change what determines the price or the form of the answer:
+    it is such a parameter, is inside one, or contains one."""
     touched = [name.split(".")]
     if isinstance(value, dict):
         touched += [[*touched[0], *inner] for inner in _paths(value)]
@@ -272,7 +273,8 @@ def is_header(name: str, reserved: Iterable[str] = ()) -> bool:
 
 
 def is_header_value(template: str) -> bool:
-    """Whether it can stand in a header: visible characters of ASCII, spaces between them."""
+    """Return whether it can be the value of a header: visible ASCII characters with spaces between
+    them."""
     return len(template) <= HEADER_CHARACTERS_MAX and bool(_HEADER_VALUE.fullmatch(template))
 
 
@@ -284,7 +286,7 @@ def unknown_variable(template: str) -> str | None:
     return None
 
 
-# ---- how it is done
+# Application ------------------------------------------------------------------------------------
 
 
 def _requested_value(value_of: Callable[[str], Any], name: FieldName) -> str | None:
@@ -293,7 +295,7 @@ def _requested_value(value_of: Callable[[str], Any], name: FieldName) -> str | N
         value = value_of(spelled)
         if value is None or bytes(value) == b"null":
             continue
-        # A provider can at most be asked not to store.
+        # The only stricter choice is to ask the provider not to store.
         if name != "store" or bytes(value) != b"false":
             return spelled
     return None
@@ -353,7 +355,7 @@ def _set_member(tree: dict[str, Any], path: list[str], value: Any, *, gemini: bo
 
 
 def _has_member(tree: Mapping[str, Any], path: list[str], *, gemini: bool) -> bool:
-    """Whether a request names a parameter: it is not absent, nor null."""
+    """Return whether a request sets a parameter to a value other than null."""
     name, *rest = path
     spelled = _find_spelling(tree, name, gemini=gemini)
     if spelled is None or _is_null(tree[spelled]):
@@ -361,7 +363,7 @@ def _has_member(tree: Mapping[str, Any], path: list[str], *, gemini: bool) -> bo
     if not rest:
         return True
     inner = _members(tree[spelled])
-    # A value that is not an object cannot have members; the client chose another form.
+    # A value that is not an object cannot have members, so the client's choice stays.
     return inner is None or _has_member(inner, rest, gemini=gemini)
 
 
@@ -376,7 +378,7 @@ def _find_spelling(tree: Mapping[str, Any], name: str, *, gemini: bool) -> str |
 
 
 def _members(value: Any) -> dict[str, Any] | None:
-    """The members of an object, the raw ones unread; None for all else."""
+    """Return the members of an object, parsing raw ones, or None for any other value."""
     if isinstance(value, dict):
         return dict(value)
     if not isinstance(value, msgspec.Raw):

@@ -1,4 +1,4 @@
-"""The calculator of the price pages: tokens in, cached and out, and what they cost exactly."""
+"""The calculator of the price pages: the exact cost of input, cached and output tokens."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The columns in which every list of prices shows its rates, and the cells below them."""
+"""The columns that every list of prices has for rates, and their cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -33,18 +33,18 @@ def price_cells(rates: Iterable[RateDisplay]) -> dict[str, Any]:
 
 
 def linked_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of one page with their cells, and the address of each one's model."""
+    """Return the rows of one page with their cells and the address of each model."""
     return [{**row, "href": _model_href(row["model"])} for row in add_cells(rows)]
 
 
 def add_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of one page with what each has in these columns."""
+    """Return the rows of one page with their cells."""
     return [{**row, **_cells_of(row)} for row in rows]
 
 
 def _cells_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The cells of a row's `entry` of a price book, if it has one. They are worked out once they
-    are read: a list may have thousands of rows, and a page shows some of them."""
+    """Return the cells of a row's `entry` in a price book, if it has one. They are computed on
+    access, because a list may have thousands of rows and a page shows few of them."""
     return row["entry"].cells if row["entry"] else price_cells(())
 
 
@@ -53,17 +53,17 @@ def _cell(name: str) -> Path:
 
 
 def _model_href(name: str) -> str:
-    """A name with a line break, which `apply` lets through, has no address in a path."""
+    """Return the address of a model. A name with a line break, which `apply` accepts, has none."""
     return "" if "\n" in name else reverse("model", args=[name])
 
 
 def nano_of(rate: RateDisplay) -> Decimal:
-    """A rate for a million units, in nano and parts of it: exact."""
+    """Return a rate per million units in nano, exactly."""
     return Decimal(rate.rate * rate.multiplier_ppm).scaleb(-6)
 
 
 def _other_rates(row: Mapping[str, Any]) -> str:
-    """In words, the rates of a row that have no column: tiers among them."""
+    """Return the rates of a row without a column as text, including tiers."""
     rates: list[RateDisplay] = row["rates"]
     main = {rate.meter for meter in _MAIN.values() if (rate := _main_rate(rates, meter))}
     return " · ".join(_rate_text(rate) for rate in rates if rate.mode or rate.meter not in main)

@@ -58,7 +58,7 @@ class RateRow:
 
 @dataclass(slots=True)
 class ConditionRow:
-    """One rate under a condition as it was typed; without a meter it multiplies all tokens."""
+    """One rate under a condition, as typed. Without a meter it multiplies all token rates."""
 
     kind: str = ""
     value: str = ""
@@ -83,7 +83,7 @@ class ConditionRow:
 
 @dataclass(slots=True)
 class PriceEdit:
-    """A new version of a price while it is typed."""
+    """A new version of a price while it is edited."""
 
     key: PriceKey
     rows: list[RateRow]
@@ -102,14 +102,14 @@ class PriceEdit:
         return bool(self.errors) or any(noted)
 
     def add_rows(self) -> None:
-        """More empty rows at the end."""
+        """Add empty rows at the end."""
         self.rows += [RateRow() for _ in range(min(_BLANK_ROWS, _ROWS_MAX - len(self.rows)))]
         more = min(_BLANK_ROWS, _ROWS_MAX - len(self.condition_rows))
         self.condition_rows += [ConditionRow() for _ in range(more)]
 
     def stored(self) -> dict[str, Any]:
-        """The rates in the stored form of billing's pricing; what cannot be read is noted at its
-        row, and left out."""
+        """Return the rates in the stored form of billing's prices. An invalid row gets an error and
+        is left out."""
         base: dict[str, int] = {}
         tiers: dict[int, dict[str, int]] = {}
         for row in self.rows:
@@ -157,11 +157,11 @@ class PriceEdit:
 
     @property
     def conditions_text(self) -> str:
-        """As the form sends them along."""
+        """The conditions as text for a hidden form field."""
         return json.dumps(self.conditions) if self.conditions else ""
 
     def begins_at(self) -> dt.datetime | None:
-        """When the version begins (UTC); None for its publication."""
+        """Return the start of the version (UTC), or None for its publication."""
         if not self.valid_from:
             return None
         try:
@@ -173,7 +173,7 @@ class PriceEdit:
 
 
 def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
-    """The editor filled with the rates of a price; with the usual meters where there are none."""
+    """Return the editor with the rates of a price, or with empty rows for the usual meters."""
     rows = []
     for rate in display_rates(rates) if rates else ():
         over = "" if rate.input_over is None else str(rate.input_over)
@@ -190,7 +190,7 @@ def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
 
 
 def edit_from(sent: QueryDict) -> PriceEdit:
-    """The editor as it was sent."""
+    """Return the editor from the submitted form."""
     rows = [
         RateRow(meter.strip(), over.strip(), rate)
         for meter, over, rate in zip(
@@ -227,7 +227,7 @@ def edit_from(sent: QueryDict) -> PriceEdit:
 
 
 def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
-    """The conditions that the form was given along."""
+    """Parse the conditions in the hidden form field."""
     if not text:
         return []
     try:
@@ -241,7 +241,8 @@ def _sent_conditions(text: str, edit: PriceEdit) -> list[dict[str, Any]]:
 
 
 def _condition_rows(one: Mapping[str, Any]) -> list[ConditionRow]:
-    """The rows of a stored condition. One that replaces no rate multiplies them by 1."""
+    """Return the rows of a stored condition. A condition that replaces no rate multiplies rates by
+    1."""
     kind, value = one["kind"], one["value"]
     rates = display_rates(one) if "meters" in one else []
     if not rates:
@@ -266,7 +267,7 @@ def _condition_texts(rows: Iterable[ConditionRow]) -> list[tuple[str, ...]]:
 def _read_condition(
     condition: tuple[str, str], rows: Sequence[ConditionRow], mode: str
 ) -> dict[str, Any]:
-    """A condition in the stored form; what cannot be read is noted at its row."""
+    """Return a condition in the stored form. An invalid row gets an error."""
     kind, value = condition
     meters: dict[str, int] = {}
     tiers: dict[int, dict[str, int]] = {}
@@ -320,7 +321,7 @@ def condition_kinds() -> list[tuple[str, str]]:
 
 
 def condition_values() -> list[str]:
-    """The values that are known to have prices of their own."""
+    """Return the condition values that are known to have prices of their own."""
     return sorted({value for kind in OF_VERSIONS for value in KINDS[kind].known})
 
 
@@ -361,7 +362,7 @@ def _error_text(error: Exception) -> str:
 
 
 class PriceKeyForm(forms.Form):
-    """What a new price is for, as `edit_from` reads it."""
+    """What a new price is for, in the form that `edit_from` reads."""
 
     model = forms.CharField(
         label=gettext_lazy("Model or pattern"),
@@ -400,7 +401,7 @@ class PriceKeyForm(forms.Form):
 
 
 class DaysForm(forms.Form):
-    """How much usage a preview prices again."""
+    """How many days of usage a preview covers."""
 
     days = forms.TypedChoiceField(
         label=gettext_lazy("Usage of the last"),
@@ -411,7 +412,7 @@ class DaysForm(forms.Form):
 
 
 class PlanForm(forms.Form):
-    """A plan: its markup on list prices, and the models that it shows."""
+    """A plan: its markup on list prices, and its visible models."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
     markup = MarkupField(
@@ -476,6 +477,6 @@ def _holder(organisation: Organisation, who: str) -> Holder | None:
 
 
 def read_ids(texts: Sequence[str]) -> list[UUID]:
-    """The ids among texts that a form sent."""
+    """Return the valid ids among submitted texts."""
     parsed = (parse_id(text) for text in texts)
     return [id for id in parsed if id is not None]

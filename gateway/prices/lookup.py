@@ -45,11 +45,11 @@ class PriceRow(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price version with the span of time (Unix seconds) and the hours of the day in which it is
-    charged. `others` are the versions by service tier that a request may end at instead. `tier` is
-    the service tier that the request asks for, `asked` are its other conditions. `listed`: it is of
-    the shipped price list, so that a condition without terms has an unknown price; an own price
-    holds under every condition that it has no other terms for."""
+    """A price version, with the period (Unix seconds) and the hours of the day in which it applies.
+    `others` are the versions for service tiers that the answer may report instead. `tier` is the
+    requested service tier, `asked` are the other requested conditions. `listed` means that it is
+    from the shipped price list: a condition without terms then has an unknown price, while an
+    operator's price applies under every condition that has no terms."""
 
     id: int
     valid_from: float
@@ -70,12 +70,12 @@ class Price:
         return dearest([version.bound_under(self.asked) for version in versions])
 
     def asking(self, conditions: Mapping[str, str]) -> "Price":
-        """The price of a request that asks for conditions beside the service tier."""
+        """Return the price for a request with these conditions besides the service tier."""
         return replace(self, asked=conditions) if conditions else self
 
     def for_request(self, tier: str) -> "Price":
-        """The price of a request that asks for a service tier: that of the tier, and the plain one
-        where the upstream gives no more. Nobody pays for a tier that was not asked for."""
+        """Return the price for a request of a service tier. If the upstream reports less, the plain
+        price applies. Nobody pays for a tier that was not requested."""
         tier_price = self.others.get(tier)
         if tier_price is None:
             return replace(self, others={}, tier=tier)
@@ -86,7 +86,7 @@ class Price:
         return self.others.get(tier, self)
 
     def has_tier(self, tier: str) -> bool:
-        """Return whether a service tier has a price of its own."""
+        """Return whether a service tier has its own price."""
         return tier in self.others
 
     def multiplied(self, multiplier_ppm: int) -> "Price":
@@ -101,7 +101,7 @@ class Price:
 
 
 class PriceList:
-    """Prices of one kind by name or pattern: an exact name beats the longest pattern that fits."""
+    """Prices of one kind by name or pattern. An exact name beats the longest matching pattern."""
 
     def __init__(self, rows: Iterable[PriceRow]) -> None:
         self._standard: dict[str, list[Price]] = {}
@@ -117,7 +117,7 @@ class PriceList:
                 versions = tiers.setdefault(row.service_tier, [])
             else:
                 versions = self._standard.setdefault(row.model, [])
-            # What holds for some hours only comes before what holds all day.
+            # Prices for certain hours come before those for the whole day.
             bisect.insort(
                 versions, price, key=lambda version: (version.hours is None, version.valid_from)
             )
@@ -126,16 +126,17 @@ class PriceList:
 
     @property
     def names(self) -> Iterable[str]:
-        """Every name and pattern that has a plain price."""
+        """The names and patterns that have a plain price."""
         return self._standard
 
     def names_for(self, model: str) -> tuple[str, ...]:
-        """The prices that fit a model, the first that is in force holds."""
+        """Return the names of the prices that match a model. The first one in force applies."""
         named = (model,) if model in self._standard and "*" not in model else ()
         return (*named, *(name for name in self._patterns if matches(name, model)))
 
     def find(self, names: Iterable[str], now: float) -> Price | None:
-        """The first of the named prices that is in force, with its service tiers."""
+        """Return the first of the named prices that is in force, with its service tiers, or
+        None."""
         for name in names:
             price = _price_in_force(self._standard[name], now)
             if price is not None:
@@ -145,13 +146,13 @@ class PriceList:
 
 
 def requested_tier(body: Body) -> str:
-    """The service tier that a request asks for, "" for the plain one."""
+    """Return the requested service tier, "" for the plain one."""
     raw = body.value("service_tier") or body.value("serviceTier") or b""
     return tier_name(raw.decode(errors="replace").strip('"')) if raw.startswith(b'"') else ""
 
 
 def asked_conditions(body: Body) -> Mapping[str, str]:
-    """The conditions beside the service tier that a request asks for; plain ones are left out."""
+    """Return the requested conditions besides the service tier, without plain ones."""
     members, asked = body.members, _NO_CONDITIONS
     for kind, name in _ASKED:
         if name in members and (raw := body.value(name)) is not None:

@@ -1,4 +1,5 @@
-"""The management API of prices: the organisation's own book. Pages call the same function."""
+"""The management API of prices in the organisation's own price book. Pages call the same
+function."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ def _key_of(entry: BookEntry) -> str:
 
 
 def _may_use(actor: Actor, model: str) -> bool:
-    """Whether the key that asks, where it has a list of models, may call this one."""
+    """Return whether the calling key may call this model, if it has a list of models."""
     patterns = actor.model_key.model_patterns if actor.model_key else ()
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
@@ -132,6 +133,6 @@ def _rates(stored: Mapping[str, int], multiplier_ppm: int) -> Rates:
 
 
 def _rate(meter: str, rate: int, multiplier_ppm: int) -> str:
-    """A rate in the unit of the configuration's files, times the multiplier, exact."""
+    """Return a rate in the unit of the configuration files, times the multiplier, exactly."""
     digits = 15 if find_meter(meter).scale == "per_million" else 21
     return format_scaled(rate * multiplier_ppm, digits)

@@ -1,4 +1,4 @@
-"""The price book as an organisation pays it (W45)."""
+"""The price book with the prices that an organisation pays (W45)."""
 
 import datetime as dt
 from typing import Any, Final

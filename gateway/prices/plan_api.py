@@ -38,7 +38,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 
 
 class PlanIn(Schema):
-    """A plan to be made."""
+    """A new plan."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class PlanChange(Schema):
 
 
 class HolderIn(Schema):
-    """An organisation, or one team or member of it, to be on a plan or not."""
+    """An organisation, or one of its teams or members, to put on a plan or take off it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -138,7 +138,7 @@ def change_plan(request: HttpRequest, id: str, body: PlanChange) -> PlanOut:
     actor = actors.actor_of(request)
     plan = access_plan(actor, id)
     ppm = _multiplier(body.multiplier) if body.multiplier else None
-    with suppress(SecondPersonNeeded):  # said by `waiting_multiplier`
+    with suppress(SecondPersonNeeded):  # reported by `waiting_multiplier`
         save_plan(actor, plan.name, multiplier_ppm=ppm, models=body.models)
     return _plan(access_plan(actor, id))
 
@@ -185,7 +185,7 @@ def change_holder(request: HttpRequest, id: str, body: HolderIn) -> HolderState:
 
 
 def _find_holder(actor: Actor, named: HolderIn) -> Holder:
-    """Who is meant. Raises Refused, which names the field."""
+    """Return the named holder. Raises Refused for the invalid field."""
     if named.team and named.member:
         raise Refused("member", gettext("Name a team or a member, not both."))
     organisation = all_organisations(actor).filter(slug=named.organisation).first()

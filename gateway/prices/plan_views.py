@@ -85,7 +85,7 @@ def plan_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("models.read")
 @require_safe
 def markup_checked(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Say what a markup makes of a price, while it is typed."""
+    """Show the effect of a markup on a price while it is typed."""
     try:
         ppm = parse_markup(request.GET.get("markup", ""))
     except MoneyInvalid:
@@ -105,7 +105,7 @@ def plan_edit(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
     }
     form = PlanForm(request.POST or None, initial=initial)
     form.fields["name"].disabled = True
-    # A plan keeps the name of a model that is gone.
+    # A plan keeps the name of a model that no longer exists.
     cast(ModelsField, form.fields["models"]).kept = stored.model_patterns
     if form.is_valid() and _save(request, actor, stored.name, form):
         return redirect_to(request, "price_plan", stored.id)

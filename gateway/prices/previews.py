@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 DAYS: Final = (7, 30, 90)
 _CHUNK: Final = 5_000
 _STEP_NS: Final = 20 * 10**9
-# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
+# Ids come from the processes' clocks, times from the database's. They differ by less than a day.
 _ID_SLACK: Final = dt.timedelta(days=1)
 # Records on these bases are never charged, whatever the price.
 _UNCHARGED: Final = frozenset({"absorbed", "none"})
@@ -56,7 +56,7 @@ class PreviewRefused(ValueError):
 
 
 def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> PricePreview:
-    """Put a preview of these proposals over the last days in the queue."""
+    """Queue a preview of these proposals over the last days."""
     rows = PriceProposal.objects.filter(id__in=list(proposal_ids), state__in=WAITING)
     drafts = [
         {"id": id_text(row.id), **key_of(row)._asdict(), "rates": row.rates}
@@ -78,7 +78,7 @@ def start_preview(actor: Actor, proposal_ids: Sequence[UUID], days: int) -> Pric
 
 
 def cancel_preview(actor: Actor, preview: PricePreview) -> None:
-    """Stop a preview that is not finished; its sums are dropped."""
+    """Stop an unfinished preview and drop its sums."""
     with transaction.atomic():
         stopped = PricePreview.objects.filter(
             id=preview.id, state__in=(PreviewState.QUEUED, PreviewState.RUNNING)
@@ -88,8 +88,8 @@ def cancel_preview(actor: Actor, preview: PricePreview) -> None:
 
 
 def work_off(step_ns: int = _STEP_NS) -> int:
-    """Go on with previews for a while, a step at least; how many were finished. Safe from several
-    processes."""
+    """Continue previews for a limited time, at least one step. Return how many were finished.
+    Several processes may run this concurrently."""
     until, finished = time.monotonic_ns() + step_ns, 0
     while True:
         preview_id = (
@@ -108,7 +108,7 @@ def work_off(step_ns: int = _STEP_NS) -> int:
 
 
 def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
-    """Work on one preview: whether this process had it, and whether it is over."""
+    """Work on one preview. Return whether this process held it, and whether it is finished."""
     book: Book | None = None
     try:
         while True:
@@ -127,7 +127,8 @@ def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
             if time.monotonic_ns() >= until:
                 return True, False
     except Exception as error:
-        # A defect must not be tried for ever, and the page has to say something.
+        # End the preview, because a defect must not be tried for ever, and the page needs an error
+        # to show.
         log.exception("price preview %s failed", preview_id)
         PricePreview.objects.filter(id=preview_id).update(
             state=PreviewState.FAILED, message=type(error).__name__, ended_at=clock.now()
@@ -136,7 +137,7 @@ def _continue_preview(preview_id: UUID, until: int) -> tuple[bool, bool]:
 
 
 def _step(preview: PricePreview, book: "Book") -> None:
-    """Price one more piece, in the caller's transaction."""
+    """Price one more batch, in the caller's transaction."""
     if preview.state == PreviewState.QUEUED:
         counts = _counts(preview)
         preview.state, preview.started_at = PreviewState.RUNNING, clock.now()
@@ -197,7 +198,8 @@ class _Row(NamedTuple):
 
 
 class Book:
-    """The prices in force now with the drafts in the place of what they change, and the budgets."""
+    """The current prices, with the drafts in place of the prices that they change, and the
+    budgets."""
 
     def __init__(self, drafts: Sequence[dict[str, Any]], start_at: dt.datetime) -> None:
         now = clock.now()
@@ -211,7 +213,7 @@ class Book:
         self._charged: dict[int, tuple[PriceVersion, str]] = {}
 
     def price(self, rows: Sequence[_Row]) -> Iterable[RowPriced]:
-        """Each row priced twice."""
+        """Yield each row priced twice."""
         self._learn({row.price_version_id for row in rows if row.price_version_id})
         return [self._row(row) for row in rows]
 
@@ -309,19 +311,20 @@ def _charge(row: _Row, version: PriceVersion) -> int | Unpriced:
 
 
 def _decode_stored(stored: Any) -> Any:
-    """Django's connection gives JSON as text."""
+    """Parse JSON, which Django's connection returns as text."""
     return json.loads(stored) if isinstance(stored, str) else stored
 
 
 def _fitting(meters: dict[str, int], version: PriceVersion) -> dict[str, int]:
-    """A charge per request is the price's own choice: it is counted where the version has one."""
+    """Return the meters for a version. The meter per request is added only if the version has a
+    rate for it."""
     if "requests" in version.rates:
         return {**meters, "requests": 1}
     return {name: used for name, used in meters.items() if name != "requests"}
 
 
 def _counts(preview: PricePreview) -> dict[str, int]:
-    """How many records there are, by organisation."""
+    """Return the number of records by organisation."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, _bounds(preview))
         return {str(organisation): count for organisation, count in cursor.fetchall()}

@@ -50,7 +50,7 @@ _RATES = "USD per million tokens, characters or milliseconds, otherwise per unit
 
 
 class TierIn(Schema):
-    """Rates of requests with more input."""
+    """The rates of requests with more input tokens."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,7 +108,7 @@ class AcceptIn(Schema):
 
 
 class PreviewIn(Schema):
-    """What to price again, and how much of it."""
+    """What to price again: the proposals, and the days of usage."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -348,7 +348,7 @@ def _version_id(text: str | None) -> int | None:
 
 
 def _serialize_rates(rates: Rates) -> dict[str, int]:
-    """Rates in the stored form. PriceRefused names the meter that is wrong."""
+    """Return rates in the stored form. Raises PriceRefused for an invalid meter."""
     stored = {}
     for meter, text in rates.items():
         try:

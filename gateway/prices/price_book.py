@@ -52,12 +52,12 @@ class BookEntry:
 
     @cached_property
     def rates(self) -> tuple[RateDisplay, ...]:
-        """Its rates with the plan's multiplier."""
+        """The rates, including the plan's multiplier."""
         return tuple(display_rates(self.price.rates, self.multiplier_ppm))
 
     @property
     def terms(self) -> tuple[RateDisplay, ...]:
-        """Its rates, and those under conditions."""
+        """The rates, and those under conditions."""
         return (*self.rates, *display_conditions(self.price.rates, self.multiplier_ppm))
 
     @property
@@ -79,13 +79,13 @@ class BookEntry:
 
     @cached_property
     def cells(self) -> dict[str, Any]:
-        """Its rates in the columns of a list."""
+        """The rates in the columns of a list."""
         return price_cells(self.rates)
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A price that begins later: from when on, and what it is then."""
+    """A price that begins later: its start and its rates."""
 
     entry: BookEntry
     begins_at: dt.datetime
@@ -98,7 +98,7 @@ class PriceBook:
     plan: ListedPlan
     entries: tuple[BookEntry, ...]
     upcoming: tuple[Upcoming, ...]
-    # The names that are not there for them, whatever their plan says.
+    # Names that are hidden from them, whatever their plan.
     absent: frozenset[str] = frozenset()
 
     @property
@@ -107,19 +107,19 @@ class PriceBook:
 
     @property
     def markup(self) -> str:
-        """What their plan adds to list prices, in words."""
+        """What their plan adds to list prices, as text."""
         return markup_words(self.plan.multiplier_ppm)
 
     @property
     def subscribed(self) -> str:
-        """What their subscription multiplies prices by, in words."""
+        """What their subscription multiplies prices by, as text."""
         return multiplier_words(self.plan.subscribed)
 
 
 @dataclass(frozen=True, slots=True)
 class Calculated:
-    """What some quantities cost: each line with its exact rate, and the total in nano. `missing`
-    names the meters that have no rate."""
+    """The cost of quantities: each line with its exact rate, and the total in nano. `missing` names
+    the meters without a rate."""
 
     lines: tuple[tuple[str, int, str], ...]
     total_nano: int
@@ -127,7 +127,7 @@ class Calculated:
 
     @property
     def exact(self) -> str:
-        """The total in USD with every digit."""
+        """The exact total in USD."""
         return format_usd(self.total_nano)
 
 
@@ -217,7 +217,7 @@ def _fallback_rates(rates: Iterable[RateDisplay]) -> Iterator[RateDisplay]:
 
 
 def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:
-    """The names that can be asked and have a price, as far as the plan shows them."""
+    """Return the names that can be called and have a price, as far as the plan shows them."""
     routes = {
         route.model
         for channel in Channel.objects.filter(enabled=True).prefetch_related("routes")

@@ -331,7 +331,7 @@ def proposals(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _proposals_of(state: State) -> list[ListedProposal]:
-    """What waits and is not filtered out."""
+    """Return the waiting proposals that match the filter."""
     query, what = state.value("q").lower(), state.value("what")
     return [
         proposal
@@ -346,7 +346,7 @@ def _kind_of(proposal: ListedProposal) -> str:
 
 
 def proposal_words(proposal: ListedProposal) -> dict[str, Any]:
-    """One proposal in a line of the list."""
+    """Return one proposal as a row of the list."""
     row = _proposal_row(proposal)
     kind = _kind_of(proposal)
     made_by = proposal.row.made_by
@@ -413,7 +413,7 @@ def _proposal_page(
 @operator_page("prices.write")
 @require_POST
 def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Accept, ignore or preview what is ticked, or all that the filter shows."""
+    """Accept, ignore or preview the ticked proposals, or all that match the filter."""
     if "everything" in request.POST:
         state = PROPOSALS.read(parse_qs(request.POST["everything"]))
         chosen = [proposal.row.id for proposal in _proposals_of(state)]
@@ -588,7 +588,7 @@ def _preview_result(preview: PricePreview) -> dict[str, Any]:
     if preview.result is None:
         return {"result": None}
     total = ("", *preview.result["total"])
-    # A draft that has been tried with little usage changes fractions of a cent.
+    # A draft applied to little usage changes fractions of a cent.
     places = TOTAL_PLACES if max(total[2:4]) >= NANO_PER_USD else 6
     return {
         "result": preview.result,

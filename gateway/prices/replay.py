@@ -49,7 +49,7 @@ class Sums:
         sums[1] += row.draft_nano
 
     def add(self, row: RowPriced) -> None:
-        """Count one row."""
+        """Add one row."""
         known = row.cost_now_nano is not None or row.cost_draft_nano is not None
         figures = (
             1,
@@ -71,12 +71,12 @@ class Sums:
         self.unpriced += row.unpriced
 
     def stored(self) -> dict[str, Any]:
-        """The sums as JSON."""
+        """Return the sums as JSON."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Sums":
-        """The sums that `stored` laid down; {} is the beginning."""
+        """Restore sums from `stored`; {} gives empty ones."""
         return cls(**stored)
 
 

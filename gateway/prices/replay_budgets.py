@@ -1,7 +1,7 @@
-"""Which budgets a replayed record counts into, and which would be crossed at a draft.
+"""Which budgets a replayed record counts towards, and which a draft would exceed.
 
-Only windows that begin within the replayed time are judged: what lies before it was not seen. A
-record does not name its labels, so that budgets of projects, tags and end customers are left out.
+Only windows that begin within the replayed time are judged, because earlier records were not read.
+A record does not contain its labels, so budgets of projects, tags and end customers are left out.
 """
 
 import datetime as dt
@@ -47,8 +47,8 @@ class ReplayBudgets:
         subjects: Mapping[str, str],
         admitted_at: dt.datetime,
     ) -> Iterator[str]:
-        """The windows that a record counts into, as `budget id|beginning`; `subjects` are its key,
-        person, team and model by scope."""
+        """Yield the windows that a record counts towards, as `budget id|start`. `subjects` are its
+        key, person, team and model by scope."""
         if not self._budgets and not self._patterns:
             return
         for scope, subject in subjects.items():
@@ -68,7 +68,8 @@ class ReplayBudgets:
 
 
 def crossed_windows(windows: Mapping[str, list[int]]) -> list[dict[str, Any]]:
-    """The windows whose charges stay within their budget now and would not at the draft."""
+    """Return the windows whose charges are within their budget now and would not be at the
+    draft."""
     spans = {
         (int(id), begins): charges
         for (id, begins), charges in ((name.split("|", 1), windows[name]) for name in windows)

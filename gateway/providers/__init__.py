@@ -1,8 +1,8 @@
-"""One file per provider: its addresses, its authentication, its dialects, its quirks, as data.
+"""One file per provider: its addresses, its authentication, its dialects and its quirks, as data.
 
-A channel names its provider by the name in PROVIDERS. `models` is the catalogue of what models can
-do, `targets` says in which dialect a request goes to one, `suffixes` reads the thinking that a
-Gemini model's name may ask for. How to add a provider: docs/adding-a-provider.md.
+A channel refers to its provider by a name in PROVIDERS. `models` is the catalogue of what models
+can do, `targets` chooses the dialect of a request to a model, and `suffixes` parses the reasoning
+setting in a model's name. How to add a provider: docs/adding-a-provider.md.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ from gateway.providers import (
 )
 from gateway.providers.provider import Provider
 
-# In the order in which a form offers them.
+# In the order in which a form lists them.
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
     {
         module.PROVIDER.name: module.PROVIDER
@@ -92,11 +92,11 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
 
 
 class UnknownProvider(ValueError):
-    """No provider has this name; the message lists those that there are."""
+    """No provider has this name; the message lists the known names."""
 
 
 def provider_named(name: str) -> Provider:
-    """The provider of a channel. Raises UnknownProvider."""
+    """Return the provider of a channel. Raises UnknownProvider."""
     provider = PROVIDERS.get(name)
     if provider is None:
         known = ", ".join(PROVIDERS)

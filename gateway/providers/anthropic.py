@@ -1,4 +1,4 @@
-"""Anthropic itself."""
+"""Anthropic."""
 
 from gateway.providers.provider import Auth, Provider, Spoken
 
@@ -15,7 +15,7 @@ PROVIDER = Provider(
                 "models": "/models",
             },
             auth=Auth("x-api-key"),
-            # The one version in use (platform.claude.com/docs/en/api/versioning, 2026-10).
+            # The only version in use (platform.claude.com/docs/en/api/versioning, 2026-10).
             headers={"anthropic-version": "2023-06-01"},
             passed_headers=("anthropic-version", "anthropic-beta"),
         )

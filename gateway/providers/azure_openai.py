@@ -1,11 +1,10 @@
 """OpenAI's models at Microsoft Azure, in both forms of its addresses.
 
 https://NAME.openai.azure.com[/openai/v1]
-    the v1 form (generally available since 2025-08): the model stands in the body
+    the v1 form (generally available since 2025-08): the model is in the body
 https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
-    the older form: the name that the customer gave a model stands in the path, and the version
-    of the API in the query. What it has no such path for is asked for in the v1 form, which
-    the same host answers.
+    the older form: the customer's name for a model is in the path, and the version of the API
+    in the query. Operations without such a path use the v1 form, which the same host supports.
 """
 
 from collections.abc import Mapping

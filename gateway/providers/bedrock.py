@@ -1,9 +1,9 @@
 """Amazon Bedrock: Claude by InvokeModel in its own form, all other models by Converse
 (docs.aws.amazon.com, 2026-08).
 
-A key is `access|secret`, `access|secret|session token`, a Bedrock API key, or JSON that says whose
-credentials are fetched (cloud_credentials/amazon.py). The host names the region that requests are
-signed for; a model is named by its id, or by an inference profile of several regions
+A key is `access|secret`, `access|secret|session token`, a Bedrock API key, or JSON that names the
+source of temporary credentials (cloud_credentials/amazon.py). The host contains the region for
+which requests are signed. A model is named by its id, or by an inference profile of several regions
 (`us.anthropic.claude-sonnet-4-5-20250929-v1:0`).
 """
 

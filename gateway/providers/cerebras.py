@@ -1,4 +1,4 @@
-"""Cerebras: open models, quickly.
+"""Cerebras: fast inference of open models.
 
 inference-docs.cerebras.ai, "OpenAI Compatibility" (2026-11), and its client for Python 1.67
 (2026-01).
@@ -21,7 +21,7 @@ PROVIDER = Provider(
             }
         )
     },
-    # Only gpt-oss-120b has the developer's role, which is the system's there.
+    # Only gpt-oss-120b supports the developer role, which it treats as the system's.
     flags=frozenset({"no_developer_role"}),
     lifted=OWNER_FLAGS,
     own_search=False,

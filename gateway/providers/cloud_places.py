@@ -1,5 +1,5 @@
-"""Where a cloud's models are, in an operator's words: a region, and a project of the customer. Both
-stand in the base URL, and can be read from it."""
+"""The place of a cloud's models in an operator's terms: a region and a project of the customer.
+Both are parts of the base URL."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _AMAZON: Final = re.compile(
 
 
 class BadPlace(ValueError):
-    """The region or project cannot stand in an address. `field` is the one."""
+    """The region or project cannot be part of a URL; `field` says which one."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)
@@ -30,8 +30,8 @@ class BadPlace(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CloudPlace:
-    """How a provider's base URL is made of a region and a project. `region` is the proposal; `read`
-    returns both from a base URL, "" for what it does not say."""
+    """How a provider's base URL is built from a region and a project. `region` is the proposed
+    value. `read` returns both from a base URL, "" for a missing one."""
 
     region: str
     has_project: bool
@@ -39,7 +39,7 @@ class CloudPlace:
     read: Callable[[str], tuple[str, str]]
 
     def base_url(self, region: str, project: str, secret: str) -> str:
-        """Return the base URL; without a project it is the key's. Raises BadPlace."""
+        """Return the base URL. Without a project, the key's is used. Raises BadPlace."""
         if not _REGION.fullmatch(region):
             raise BadPlace("place_region", "the region must be one such as us-east-1")
         if self.has_project:

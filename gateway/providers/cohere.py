@@ -1,4 +1,4 @@
-"""Cohere: rankings by its own API, the rest by its interface for clients of OpenAI's.
+"""Cohere: rerank by its own API, everything else by its OpenAI-compatible API.
 
 docs.cohere.com, "Compatibility API" and "Rerank v2" (2026-10).
 """
@@ -10,7 +10,7 @@ from gateway.providers.provider import Provider, Spoken, paths_below
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Its two interfaces have separate paths; a channel may name either."""
+    """Return both APIs' paths. They are separate, and a channel's base URL may name either."""
     return paths_below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
 
 

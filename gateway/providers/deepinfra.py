@@ -1,4 +1,4 @@
-"""DeepInfra: open models of many makers.
+"""DeepInfra: open models of many vendors.
 
 deepinfra.com/docs, "OpenAI API" (2026-11); docs.deepinfra.com, "Anthropic Messages" (2026-10).
 """
@@ -14,7 +14,7 @@ _MESSAGES = "/anthropic/v1/messages"
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Anthropic's dialect is beside OpenAI's."""
+    """Return the paths. Anthropic's dialect is a sibling of OpenAI's."""
     below = paths_below(paths, path, query)
     if "messages" not in paths:
         return below

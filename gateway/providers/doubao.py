@@ -9,7 +9,7 @@ PROVIDER = Provider(
     needs_secret=True,
     dialects={
         "openai": Spoken(
-            # Volcengine Ark, "Image generation API" for Seedream (2026-11); it makes edits too.
+            # Volcengine Ark, "Image generation API" for Seedream (2026-11). It also edits images.
             paths={
                 "chat_completions": "/chat/completions",
                 "embeddings": "/embeddings",

@@ -1,7 +1,7 @@
-"""Fireworks AI: open models of many makers, named accounts/fireworks/models/….
+"""Fireworks AI: open models of many vendors, named accounts/fireworks/models/….
 
 docs.fireworks.ai, "OpenAI compatibility", "Anthropic compatibility" and "Responses API" (2026-11).
-Transcriptions have hosts of their own there and are left out.
+Transcriptions have separate hosts there and are not supported.
 """
 
 from gateway.providers.models import OWNER_FLAGS

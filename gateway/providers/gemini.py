@@ -1,11 +1,11 @@
-"""Google's Gemini API. Its key goes into a header: in a query it would stand in logs."""
+"""Google's Gemini API. Its key is sent in a header, because a query would appear in logs."""
 
 from typing import Final
 
 from gateway.providers.provider import Auth, Provider, Spoken
 
 _AUTH: Final = Auth("x-goog-api-key")
-# The revision of the wire that dialects/interactions speaks, which Google's own client names too.
+# The revision of the API that dialects/interactions implements. Google's own client sends the same.
 INTERACTIONS: Final = Spoken(
     paths={"interactions": "/interactions", "models": "/models"},
     auth=_AUTH,
@@ -33,9 +33,9 @@ PROVIDER = Provider(
         ),
         "interactions": INTERACTIONS,
     },
-    # The name that the picture model is asked by, and the one that it has.
+    # The requested name of the picture model, and its real one.
     aliases={"nano-banana-pro": "gemini-3-pro-image-preview"},
-    # Bounds for a hold, from the token guide (ai.google.dev, 2026-10): pictures in tiles, an hour
-    # of sound at 32 tokens a second, a thousand pages at 258 tokens, an hour of film at 300.
+    # Upper limits for a hold, from the token guide (ai.google.dev, 2026-10): pictures in tiles, an
+    # hour of sound at 32 tokens a second, a thousand pages at 258 tokens, an hour of film at 300.
     media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},
 )

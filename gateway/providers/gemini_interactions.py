@@ -1,6 +1,5 @@
-"""Google's Gemini API in its newer form alone (ai.google.dev, "Interactions API", 2026-11): for
-models and abilities that generateContent does not have.
-"""
+"""Google's Gemini API, only in its newer form (ai.google.dev, "Interactions API", 2026-11), for
+models and features that generateContent lacks."""
 
 from gateway.providers.gemini import INTERACTIONS
 from gateway.providers.gemini import PROVIDER as GEMINI

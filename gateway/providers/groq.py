@@ -1,7 +1,7 @@
-"""Groq: open models, quickly.
+"""Groq: fast inference of open models.
 
 console.groq.com/docs, "OpenAI Compatibility" and "Reasoning", and its client for Python (2026-08).
-Its responses dialect is marked as beta and is left out.
+Its responses dialect is in beta and is not supported here.
 """
 
 from gateway.providers.models import OWNER_FLAGS
@@ -23,7 +23,7 @@ PROVIDER = Provider(
             }
         )
     },
-    # It answers 400 to logprobs, top_logprobs, logit_bias and to the name of a message.
+    # It answers 400 to logprobs, top_logprobs, logit_bias and the name of a message.
     flags=frozenset({"no_logprobs", "no_message_names"}),
     lifted=OWNER_FLAGS,
     own_search=False,

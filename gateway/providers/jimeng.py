@@ -1,5 +1,5 @@
 """Jimeng at Volcengine: videos. Its key is an access key and a secret key (`access|secret`), with
-which every request is signed; proxies take one key."""
+which every request is signed; proxies take a single key."""
 
 from dialects.media.jimeng import RESULT, SUBMIT, VERSION
 from gateway.providers.provider import Provider, Spoken

@@ -1,5 +1,5 @@
-"""Kling: videos. Its key is an access key and a secret key (`access|secret`), which make a token
-for each request; proxies take one key.
+"""Kling: videos. Its key is an access key and a secret key (`access|secret`), from which a token is
+created for each request; proxies take a single key.
 
 In mainland China: https://api-beijing.klingai.com (its "General Information", 2026-03).
 """

@@ -1,12 +1,12 @@
-"""The days on which providers shut models down, by their announcements. Another provider of the
-same model has its own schedule and is not covered."""
+"""The announced days on which providers shut down models. Another provider of the same model has
+its own schedule, which is not covered here."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-# OpenAI's deprecations page as quoted in October 2026. A name includes its snapshots.
+# OpenAI's deprecations page as quoted in October 2026. A name also covers its snapshots.
 _OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "2026-05-12": ("dall-e-2", "dall-e-3"),

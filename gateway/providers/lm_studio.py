@@ -1,7 +1,7 @@
-"""LM Studio: open models on a machine of one's own.
+"""LM Studio: open models on the customer's own machine.
 
 Dialects and paths: lmstudio.ai/docs/developer, "OpenAI Compatibility Endpoints" and "Anthropic
-Compatibility Endpoints" (2026-04). It wants a key only where its server is set to.
+Compatibility Endpoints" (2026-04). It requires a key only if its server is configured to.
 """
 
 from gateway.providers.models import OWNER_FLAGS

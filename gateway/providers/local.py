@@ -1,4 +1,4 @@
-"""The small model that an installation brings along, served by llama.cpp for demonstration."""
+"""The small model that an installation includes for demonstration, served by llama.cpp."""
 
 from gateway.providers.models import OWNER_FLAGS
 from gateway.providers.provider import Provider, Quirk, Spoken
@@ -13,11 +13,11 @@ PROVIDER = Provider(
     },
     quirks=frozenset(
         {
-            # Measured with xllamacpp 2026.10: the server drops a connection after a streamed
-            # answer although it announced to keep it.
+            # Measured with xllamacpp 2026.10: the server closes the connection after a streamed
+            # answer although it announced to keep it open.
             Quirk.NO_CONNECTION_REUSE,
-            # Measured with xllamacpp 2026.10 and SmolLM2-135M-Instruct: the model's template has
-            # no tools; tool_choice is ignored and plain text comes back.
+            # Measured with xllamacpp 2026.10 and SmolLM2-135M-Instruct: the model's template has no
+            # tools. tool_choice is ignored and the answer is plain text.
             Quirk.NO_TOOLS,
         }
     ),

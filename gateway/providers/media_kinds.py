@@ -1,4 +1,5 @@
-"""Which of images, speech, transcripts, videos and songs a model makes, or whose service it is."""
+"""The kind of media that a model creates: images, speech, transcripts, videos or songs, or the
+service that it belongs to."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -6,7 +7,7 @@ from typing import Final
 from gateway.providers.media_options import MediaKind
 from gateway.providers.models import Capabilities
 
-# Services whose clients speak a form of their own.
+# Services whose clients use a form of their own.
 _SERVICES: Final[Mapping[str, MediaKind]] = {"midjourney": "midjourney", "suno": "music"}
 
 

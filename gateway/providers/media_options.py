@@ -1,14 +1,14 @@
-"""What models of images, sound and video can be told beside their prompt: the shipped catalogue, as
+"""The options of image, sound and video models besides their prompt: the shipped catalogue, as
 data.
 
-A row holds for names that begin so; the longest beginning wins. A name may have its owner in front.
-A model that is in no row is offered what its price distinguishes, and else nothing: what is not
-told is its provider's choice.
+A row applies to names with its prefix; the longest prefix wins. A name may have its owner in front.
+A model without a row is offered the options that its price distinguishes, and no others; the
+provider's defaults apply.
 
 Sources: OpenAI's OpenAPI description 2.3.0 (images, speech, transcription, videos); its guides to
 image generation and to text to speech (2026-10). Gemini API, "Image generation": ratios and sizes
 of 2.5 Flash Image; Volcengine Ark, "Image generation API": sizes of Seedream; Alibaba Model Studio,
-"Qwen-Image API reference": sizes and numbers (all by copies that were read in 2026-11).
+"Qwen-Image API reference": sizes and numbers (all from copies read in 2026-11).
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ MediaKind = Literal["image", "speech", "transcription", "video", "music", "midjo
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """`edits` means that it edits given images, `masks` that it needs a mask. `by_url` means that
-    it is asked for data, because it would return URLs."""
+    """`edits` means that the model edits given images, `masks` that it needs a mask. `by_url` means
+    that it returns URLs unless data is requested."""
 
     sizes: tuple[str, ...] = ()
     qualities: tuple[str, ...] = ()
@@ -36,7 +36,8 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """`voices` empty: its voice is written by hand. `instructed`: it is told how to speak."""
+    """Without `voices`, the voice is typed. `instructed` means that it takes instructions on how to
+    speak."""
 
     voices: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("mp3", "opus", "aac", "flac", "wav")
@@ -46,7 +47,8 @@ class SpeechOptions:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionOptions:
-    """`timed`: it says when each part of a transcript is spoken. `translates` into English."""
+    """`timed` means that it returns the time of each part of a transcript. `translates` means into
+    English."""
 
     timed: bool = True
     translates: bool = True
@@ -54,7 +56,7 @@ class TranscriptionOptions:
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
-    """`seconds` empty: any number. Videos may begin with a picture."""
+    """Without `seconds`, any number is possible. Videos may begin with a picture."""
 
     seconds: tuple[int, ...] = ()
     sizes: tuple[str, ...] = ("720x1280", "1280x720")
@@ -64,7 +66,7 @@ _VOICES: Final = (
     "alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer",
     "verse", "marin", "cedar",
 )  # fmt: skip
-# Gemini API, "Speech generation" (2026-10): the first of thirty.
+# Gemini API, "Speech generation" (2026-10): the first one of thirty.
 _GEMINI_VOICES: Final = (
     "Kore", "Puck", "Zephyr", "Charon", "Fenrir", "Leda", "Orus", "Aoede", "Callirrhoe",
     "Autonoe", "Enceladus", "Iapetus",
@@ -76,7 +78,7 @@ _GPT_IMAGE: Final = ImageOptions(
     backgrounds=("opaque", "transparent"),
 )
 
-# A size is passed on as its ratio: these are the sizes that 2.5 Flash Image makes at each.
+# A size is sent as its ratio. These are the sizes that 2.5 Flash Image creates at each ratio.
 _GEMINI: Final = ImageOptions(
     sizes=(
         "1024x1024", "832x1248", "1248x832", "864x1184", "1184x864", "896x1152", "1152x896",
@@ -85,7 +87,7 @@ _GEMINI: Final = ImageOptions(
     masks=False,
     count_max=1,
 )  # fmt: skip
-# Of 4.0, 4.5 and 5.0: the recommended ones of 2K.
+# The recommended 2K sizes of 4.0, 4.5 and 5.0.
 _SEEDREAM: Final = ImageOptions(
     sizes=(
         "2048x2048", "2304x1728", "1728x2304", "2848x1600", "1600x2848", "2496x1664", "1664x2496",
@@ -124,20 +126,20 @@ _IMAGES: Final[Mapping[str, ImageOptions]] = {
         sizes=("1664x928", "1472x1104", "1328x1328", "1104x1472", "928x1664"), count_max=1,
         edits=False, masks=False,
     ),
-    # Any size from 512x512 to 2048x2048 pixels in all.
+    # Any size with at least 512x512 and at most 2048x2048 pixels in total.
     "qwen-image-2.0": ImageOptions(
         sizes=("1328x1328", "1664x928", "928x1664", "2048x2048"), masks=False, count_max=6,
     ),
     "qwen-image-edit": ImageOptions(masks=False, count_max=1),
 }  # fmt: skip
 _SPEECH: Final[Mapping[str, SpeechOptions]] = {
-    # Without ballad, verse, marin and cedar, which came with the later models.
+    # Without ballad, verse, marin and cedar, which only later models have.
     "tts-1": SpeechOptions(
         ("alloy", "ash", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer"),
         instructed=False,
     ),
     "gpt-4o-mini-tts": SpeechOptions(_VOICES),
-    # A WAV header for its samples is written here: dialects/media/media_by_gemini.py.
+    # dialects/media/media_by_gemini.py adds a WAV header to its samples.
     "gemini": SpeechOptions(_GEMINI_VOICES, formats=("wav",), paced=False),
 }
 _HEARD: Final[Mapping[str, TranscriptionOptions]] = {
@@ -148,7 +150,7 @@ _HEARD: Final[Mapping[str, TranscriptionOptions]] = {
 }
 _VIDEOS: Final[Mapping[str, VideoOptions]] = {
     "sora-2": VideoOptions((4, 8, 12)),
-    # As their providers' forms refuse all others (gateway/providers/video_forms).
+    # Their providers' forms refuse all other values (gateway/providers/video_forms).
     "kling-v1": VideoOptions((5, 10)),
     "kling-v2": VideoOptions((5, 10)),
     "jimeng": VideoOptions((5, 10)),

@@ -1,12 +1,12 @@
-"""midjourney-proxy and what speaks its API: servers that work accounts of Midjourney, which itself
-sells no API. Another hub of this family is reached in the same way.
+"""midjourney-proxy and compatible servers. They use accounts of Midjourney, which itself sells no
+API. Another hub of this family is reached in the same way.
 
 Paths and codes: the API of novicezk/midjourney-proxy at d13e6245 (read in 2026-11); actions,
 dialogs and seeds: the published description of midjourney-proxy-plus (read in 2026-11). Neither
-states how often it may be asked; a picture takes about a minute.
+states how often it may be polled; a picture takes about a minute.
 
-Quirks: a key is sent as `mj-api-secret`, and may be absent. A refusal is a 200 with a code. What is
-about a task must be asked of the server, by the key, that has it.
+Quirks: a key is sent as `mj-api-secret`, and is optional. A refusal is a 200 with a code. Requests
+about a task must go to the server that has it, with the same key.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""Mistral: its API takes OpenAI's form with members of its own (`mistral_form`).
+"""Mistral: its API accepts OpenAI's form with its own additional members (`mistral_form`).
 
-Paths: Mistral's client for Python 2.5.1 (2026-06). Its moderations have no verdict, its speech is
-in another form: both are left out.
+Paths: Mistral's client for Python 2.5.1 (2026-06). Its moderations have no verdict, and its speech
+has another form: both are not supported here.
 """
 
 from gateway.providers.provider import Provider, Spoken
@@ -21,7 +21,7 @@ PROVIDER = Provider(
             }
         )
     },
-    # Its roles are system, user, assistant and tool.
+    # Its only roles are system, user, assistant and tool.
     flags=frozenset({"mistral_form", "no_developer_role"}),
     unknown_like="mistral-",
 )

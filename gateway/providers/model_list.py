@@ -1,4 +1,4 @@
-"""The list of models in the forms of the dialects: read page by page.
+"""The list of models in the forms of the dialects, read page by page.
 
     openai     {"data": [{"id"}]}, or the bare list        one page
     anthropic  {"data": [{"id"}], "has_more", "last_id"}   the next by `after_id`
@@ -9,8 +9,8 @@
 Together AI sends the bare list (odysseus-dev/odysseus, issue 2202, 2026-06). OpenAI's OpenAPI
 description 2.3.0; platform.claude.com/docs/en/api/models-list and ai.google.dev/api/models
 (2026-10); ListInferenceProfiles (docs.aws.amazon.com, 2026-08); publishers.models.list of Vertex
-(docs.cloud.google.com, 2026-11), which serves models of Google and of Anthropic by their bare
-names, and those of others with their publisher in front.
+(docs.cloud.google.com, 2026-11), which lists models of Google and Anthropic by their bare names,
+and others with the publisher in front.
 """
 
 import re
@@ -38,30 +38,30 @@ _METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedConte
 
 
 _PUBLISHED: Final = re.compile(r"publishers/([^/]+)/models/(.+)")
-# What of Vertex's list answers chats without being deployed first.
+# The models in Vertex's list that answer chats without a deployment.
 _SERVED: Final = re.compile(
     r"publishers/(?:google/models/gemini-|anthropic/models/|xai/models/|[^/]+/models/.*-maas$)"
 )
 
 
 class NotAList(ValueError):
-    """The answer is no list of models."""
+    """The answer is not a list of models."""
 
 
 class ListedPage(NamedTuple):
-    """Names of one page, and the query of the next one; "" after the last."""
+    """The names on one page, and the query of the next page; "" after the last."""
 
     names: list[str]
     next_query: str
 
 
 def first_query(dialect: Dialect) -> str:
-    """The query of the first page."""
+    """Return the query of the first page."""
     return urlencode(_FIRST.get(dialect, {}))
 
 
 def read_page(dialect: Dialect, body: Any) -> ListedPage:
-    """One page of a list, as parsed from JSON. Raises NotAList."""
+    """Parse one page of a list from JSON. Raises NotAList."""
     if dialect == "openai" and isinstance(body, list) and body:
         body = {"data": body}
     rows = body.get(_LISTS.get(dialect, "data")) if isinstance(body, dict) else None
@@ -79,7 +79,7 @@ def read_page(dialect: Dialect, body: Any) -> ListedPage:
 
 def _name(dialect: Dialect, row: Mapping[str, Any]) -> Any:
     if dialect == "converse":
-        # A customer's own profile is asked for by its ARN.
+        # A customer's own profile is called by its ARN.
         own = row.get("type") == "APPLICATION"
         return row.get("inferenceProfileArn" if own else "inferenceProfileId")
     return row.get("name" if dialect in _GOOGLE else "id")

@@ -1,14 +1,12 @@
-"""What models can do: the shipped catalogue, as data.
+"""The capabilities of models: the shipped catalogue, as data.
 
-A row holds for names and for patterns of names that end in `*`; an exact name beats the longest
-pattern. A name may have its owner in front (`qwen/qwen3-coder-plus`) and a variant behind a colon
-(`:free`, `:8b`), as servers of many owners' models write them; Claude's versions may be written
-with a dot. What is in no row has permissive defaults: nothing is refused of a model that is not
-known.
+A row applies to a name, or to names that match a pattern ending in `*`; an exact name beats the
+longest pattern. A name may have its owner in front (`qwen/qwen3-coder-plus`) and a variant after a
+colon (`:free`, `:8b`), as on servers with models of many owners; Claude's versions may be written
+with a dot. A model without a row has permissive defaults: nothing is refused for an unknown model.
 
-k is 1,000 and M is 1,000,000 tokens. All of it is a default that an operator may change, not a fact
-to build a refusal on, but for what is dated, and for what models that read text alone are shown
-(`unread`).
+k is 1,000 and M is 1,000,000 tokens. All of these are defaults that an operator may change, and no
+reason to refuse a request, except dated facts, and the text-only models (`unread`).
 """
 
 import re
@@ -29,15 +27,15 @@ Endpoint = Literal[
     "realtime", "midjourney", "suno",
 ]  # fmt: skip
 Trait = Literal[
-    "prefer_responses",  # through the responses dialect where the provider speaks it
+    "prefer_responses",  # use the responses dialect if the provider supports it
     "prefer_responses_to_think_with_tools",
     "files_by_responses",
     "search_by_responses",
-    "stream_only",  # the upstream is always asked for a stream, which is folded for who wants none
+    "stream_only",  # upstreams always stream; folded for clients that want no stream
     "stream_only_to_think",
-    "verbosity",  # takes how much it shall say
-    "usage_reasoning_outside",  # completion_tokens has no reasoning: rewritten for clients
-    "think_tags",  # reasoning stands in the text, in <think> tags: moved to its own place
+    "verbosity",  # supports the verbosity parameter
+    "usage_reasoning_outside",  # completion_tokens excludes reasoning: rewritten for clients
+    "think_tags",  # reasoning is in the text, in <think> tags: moved to its own place
 ]
 
 # Flags of the model owner's API, not of the model. No other server needs them.
@@ -101,12 +99,12 @@ class Capabilities:
 
     @property
     def may_think(self) -> bool:
-        """Whether it is known to think, always or where it is told to."""
+        """Whether the model is known to reason, always or on request."""
         return self.thinking not in (None, "never")
 
     @property
     def temperature_max(self) -> int:
-        """The largest temperature that it takes."""
+        """The maximum temperature."""
         return 1 if "temperature_max_1" in self.flags else 2
 
 
@@ -118,7 +116,7 @@ _BEDROCK: Final = re.compile(
 )
 
 
-# Remembered, for every request asks; the names are the clients' choice, so it has a bound.
+# Cached with a limit: every request needs it, and clients choose the names.
 @lru_cache(4096)
 def capabilities_of(name: str, provider: Provider, requested_name: str = "") -> Capabilities:
     """Return a model's capabilities at a provider. `name` is the upstream name; if it has no row
@@ -158,12 +156,12 @@ def is_listed(name: str) -> bool:
 
 @lru_cache(4096)
 def find_row(name: str) -> Capabilities | None:
-    """The row of a model wherever it is served; None for one that is not known."""
+    """Return the row of a model, wherever it is served, or None."""
     if name in _EXACT:
         return _EXACT[name]
     bare = _BEDROCK.sub("", name.rpartition("/")[2].partition(":")[0].lower())
     if bare.startswith("claude-"):
-        # Vertex has versions behind an @.
+        # Vertex puts versions after an @.
         bare = bare.replace(".", "-").replace("@", "-")
     if bare in _EXACT:
         return _EXACT[bare]
@@ -172,7 +170,7 @@ def find_row(name: str) -> Capabilities | None:
 
 
 # ---- OpenAI. From its guides to files and search (platform.openai.com, 2026-01) and sources 000
-# and 001: files are read at the responses endpoint, and web search is a tool of it.
+# and 001: files are read at the responses endpoint, where web search is a tool.
 
 _OPENAI = Capabilities(
     owner="openai",
@@ -181,7 +179,7 @@ _OPENAI = Capabilities(
     traits=frozenset({"files_by_responses", "search_by_responses"}),
     chat_only=True,
 )
-# Models left at the completions endpoint (its reference, 2026-01).
+# Models that only have the completions endpoint (its reference, 2026-01).
 _COMPLETING = replace(
     _OPENAI,
     inputs=_TEXT,
@@ -202,7 +200,7 @@ _GPT_5 = replace(
     flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
     traits=_OPENAI.traits | {"prefer_responses_to_think_with_tools", "verbosity"},
 )
-# The API reference (2026-01): gpt-5.1 has none, low, medium and high; minimal is gpt-5's alone.
+# The API reference (2026-01): gpt-5.1 has none, low, medium and high; only gpt-5 has minimal.
 _GPT_5_1 = replace(_GPT_5, efforts=("none", *_LOW_TO_HIGH))
 _GPT_5_2 = replace(_GPT_5, efforts=("none", *_LOW_TO_HIGH, "xhigh"))
 _GPT_5_CHAT = replace(
@@ -258,7 +256,7 @@ _O1 = replace(_O, parallel_tools=False, flags=_O.flags | {"no_parallel_tools"})
 _O1_MINI = replace(_O1, inputs=_TEXT, flags=_O1.flags - {"developer_role"})
 _O3_MINI = replace(_O1, inputs=_TEXT)
 
-# Its endpoints of images and audio; they do not chat.
+# Models of its image and audio endpoints, which do not chat.
 _OPENAI_IMAGE = Capabilities(
     owner="openai",
     inputs=_SEEN,
@@ -275,7 +273,8 @@ _OPENAI_SPEECH = replace(
 _OPENAI_HEARD = replace(
     _OPENAI_IMAGE, inputs=frozenset({"audio"}), outputs=_TEXT, endpoint="transcriptions"
 )
-# Sessions over a WebSocket; they do not chat (developers.openai.com, pages of the models, 2026-11).
+# Models with sessions over a WebSocket, which do not chat (developers.openai.com, pages of the
+# models, 2026-11).
 _OPENAI_REALTIME = Capabilities(
     owner="openai",
     inputs=frozenset({"text", "audio", "image"}),
@@ -288,8 +287,8 @@ _OPENAI_REALTIME = Capabilities(
 )
 _OPENAI_REALTIME_2 = replace(_OPENAI_REALTIME, context_max=128_000, output_max=32_000)
 
-# They return vectors, verdicts or rankings, and generate nothing. Their input beside text is left
-# open.
+# They return vectors, verdicts or rankings, and generate nothing. Whether they accept more than
+# text is not stated.
 _EMBEDDINGS = Capabilities(
     outputs=frozenset(),
     tools=False,
@@ -301,12 +300,12 @@ _EMBEDDINGS = Capabilities(
 _MODERATIONS = replace(_EMBEDDINGS, endpoint="moderations")
 _RERANK = replace(_EMBEDDINGS, endpoint="rerank")
 
-# Actions of Midjourney and of Suno, each by a name of its own.
+# Actions of Midjourney and of Suno, each with a name of its own.
 _MIDJOURNEY = replace(_OPENAI_IMAGE, owner="midjourney", endpoint="midjourney")
 _SUNO = replace(
     _OPENAI_IMAGE, owner="suno", inputs=_TEXT, outputs=frozenset({"audio"}), endpoint="suno"
 )
-# Of all providers: of a text, and of a picture to begin with (their references, 2026-06).
+# Video models of all providers, from a text, and from a first picture (their references, 2026-06).
 _VIDEO = replace(_OPENAI_IMAGE, outputs=frozenset({"video"}), endpoint="videos")
 
 # ---- Anthropic
@@ -344,7 +343,7 @@ _CLAUDE_4_5 = replace(
 _CLAUDE_4 = replace(
     _CLAUDE_4_5, flags=_CLAUDE_4_5.flags - {"one_of_temperature_top_p"} | {"no_json_schema"}
 )
-# Anthropic's table of models (2025-08): Opus 4 and 4.1 answer with 32,000 tokens at most.
+# Anthropic's table of models (2025-08): Opus 4 and 4.1 output at most 32,000 tokens.
 _CLAUDE_OPUS_4 = replace(_CLAUDE_4, output_max=32_000, output_limit=32_000)
 _CLAUDE_OPUS_4_1 = replace(
     _CLAUDE_OPUS_4, flags=_CLAUDE_OPUS_4.flags | {"one_of_temperature_top_p"}
@@ -374,7 +373,7 @@ _NOVA = Capabilities(
     flags=frozenset({"cache_control", "temperature_max_1", "nova_top_k"}),
 )
 _NOVA_MICRO = replace(_NOVA, inputs=_TEXT, context_max=128_000)
-# It has the effort high only without a limit of its output.
+# The effort high is only possible without an output limit.
 _NOVA_2 = replace(
     _NOVA,
     thinking="effort",
@@ -575,8 +574,8 @@ _KIMI = Capabilities(
 )
 _KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 
-# ---- Mistral. Contexts: docs.mistral.ai, "Known limitations"; reasoning: its page of that name
-# (2026-11). Its reasoning stands in the content, as a list of chunks.
+# ---- Mistral. Contexts: docs.mistral.ai, "Known limitations"; reasoning: its page with that name
+# (2026-11). The reasoning is in the content, as a list of chunks.
 
 _MISTRAL = Capabilities(owner="mistral", traits=frozenset({"think_tags"}))
 _MISTRAL_256K = replace(_MISTRAL, context_max=256_000)
@@ -590,8 +589,8 @@ _VOXTRAL_HEARD = replace(_OPENAI_HEARD, owner="mistral")
 _GPT_OSS = Capabilities(inputs=_TEXT, thinking="effort", efforts=_LOW_TO_HIGH, context_max=131_000)
 _GPT_OSS_BEDROCK = replace(_GPT_OSS, flags=frozenset({"additional_effort"}))
 
-# Open models that write their reasoning into the text, where their server leaves it there (their
-# model cards, 2025).
+# Open models that write their reasoning into the text, unless their server moves it (their model
+# cards, 2025).
 _TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
 
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
@@ -641,7 +640,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_O1, ("o1", "o1-20*", "o1-pro*")),
     (_O1_MINI, ("o1-mini*", "o1-preview*")),
     (_O3_MINI, ("o3-mini", "o3-mini*")),
-    # Later models think by effort too; the length of their answers is not known.
+    # Later models also reason by effort; their output limit is unknown.
     (replace(_CLAUDE, output_max=None, output_limit=None), ("claude-*",)),
     (_CLAUDE, ("claude-opus-4-6*",)),
     (_NOVA, ("nova-pro*", "nova-lite*", "nova-premier*")),
@@ -652,7 +651,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),
     (_CLAUDE_OPUS_4_1, ("claude-opus-4-1*",)),
     (_CLAUDE_3, ("claude-3-opus*", "claude-3-haiku*", "claude-3*")),
-    # Anthropic's table of models (2025-08): they read PDF; 3.7 is the first that thinks.
+    # Anthropic's table of models (2025-08): they read PDF; 3.7 is the first one that reasons.
     (_CLAUDE_3_5, ("claude-3-5*",)),
     (_CLAUDE_4, ("claude-3-7*",)),
     (_DEEPSEEK, ("deepseek-*",)),
@@ -683,7 +682,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_VIDEO, owner="alibaba"), ("wan2*", "wan3*", "wanx2*")),
     (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
-    # As Groq names them; it leaves their reasoning in the text (its page "Reasoning", 2026-11).
+    # Groq's names. It leaves the reasoning in the text (its page "Reasoning", 2026-11).
     (_QWEN_TAGGED, ("qwen/qwen3-32b",)),
     (replace(_QWEN_TAGGED, inputs=_SEEN), ("qwen/qwen3.8-27b",)),
     (_GLM, ("glm-*",)),
@@ -697,7 +696,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_KIMI, ("kimi-*", "moonshot-*")),
     (_KIMI_K2_5, ("kimi-k2.5",)),
     (_MISTRAL, ("mistral-*", "codestral-*", "ministral-*", "devstral-*")),
-    # The price list's source has its context (genai-prices 0.2.3).
+    # The context is from the price list's source (genai-prices 0.2.3).
     (replace(_MISTRAL, thinking="effort", context_max=1_000_000), ("mistral-large-4*",)),
     (_MISTRAL_256K, ("mistral-large-2512", "devstral-2512")),
     (_MISTRAL_256K, ("ministral-8b-2512", "ministral-14b-2512")),

@@ -1,7 +1,7 @@
-"""Ollama: open models on a machine of one's own.
+"""Ollama: open models on the customer's own machine.
 
-Dialects and paths: docs.ollama.com, version 0.40 (2026-10). An older server that speaks openai only
-is a channel of the provider openai_compatible.
+Dialects and paths: docs.ollama.com, version 0.40 (2026-10). An older server that supports only the
+openai dialect needs the provider openai_compatible.
 """
 
 from gateway.providers.models import OWNER_FLAGS

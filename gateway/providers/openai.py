@@ -1,4 +1,4 @@
-"""OpenAI itself."""
+"""OpenAI."""
 
 from gateway.providers.provider import Provider, Quirk, Spoken
 
@@ -7,7 +7,7 @@ PROVIDER = Provider(
     label="OpenAI",
     base_url="https://api.openai.com/v1",
     needs_secret=True,
-    # developers.openai.com/api/docs/deprecations; the official client openai 3.51 has the same.
+    # developers.openai.com/api/docs/deprecations; the official client openai 3.51 states the same.
     note="OpenAI shut down its Videos API on 2026-09-24. "
     "For servers that offer it, choose “OpenAI-compatible server”.",
     # developers.openai.com/api/docs/guides/websocket-mode

@@ -1,4 +1,4 @@
-"""Any server that speaks the openai dialect: a company's own, another gateway."""
+"""Any server with the openai dialect: a company's own, or another gateway."""
 
 from gateway.providers.provider import Provider, Spoken
 
@@ -28,7 +28,7 @@ PROVIDER = Provider(
             passed_headers=("openai-beta",),
         )
     },
-    # It may itself be a gateway, which sorts `parameters` out.
+    # It may itself be a gateway, which handles unsupported `parameters`.
     flags=frozenset({"parameters_whole", "top_k"}),
     lifted=frozenset({"params_object"}),
 )

@@ -1,4 +1,4 @@
-"""A server of the openai dialect that also reports its counts for a request by our id.
+"""A server of the openai dialect that also reports its usage counts for a request by our id.
 
 GET /usage/{x-client-request-id} -> {"final": true, "usage": {"prompt_tokens": …, …}}, or 404
 

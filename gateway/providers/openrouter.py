@@ -1,6 +1,6 @@
 """OpenRouter: models of many owners behind one API in OpenAI's form. It also supports the anthropic
-dialect at the same address (openrouter.ai/docs, 2026-10); its responses dialect is marked as beta
-and is left out."""
+dialect at the same address (openrouter.ai/docs, 2026-10). Its responses dialect is in beta and is
+not supported here."""
 
 from gateway.providers.models import OWNER_FLAGS
 from gateway.providers.provider import Provider, Spoken

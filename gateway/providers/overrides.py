@@ -1,18 +1,19 @@
-"""What an operator knows better of a model at a channel than the catalogue does.
+"""An operator's corrections to the catalogue's capabilities of a model at a channel.
 
     tools      whether it calls functions
-    schema     whether it keeps to a JSON schema
-    vision     whether it sees pictures
-    audio      whether it hears
+    schema     whether it follows a JSON schema
+    vision     whether it reads pictures
+    audio      whether it accepts sound
     files      whether it reads documents
-    reasoning  whether it thinks
+    reasoning  whether it reasons
     think_tags whether it writes its reasoning into the text, in <think> tags
 
-    context_max, output_max    how many tokens it takes, and writes, at most
+    context_max, output_max    its maximum context and output, in tokens
 
-A server of one's own may have been started without what its model could do, or with more than is
-known of it. Tools and senses that are off are refused at that channel, so that another is asked;
-without a schema it is told in words, and without reasoning none is offered. What is on is offered.
+A self-hosted server may offer less than its model can do, or more than the catalogue knows. A
+request that needs disabled tools or input kinds is refused at that channel, so that another channel
+is tried. Without `schema`, the schema is described in the prompt; without `reasoning`, none is
+offered. What is enabled is offered.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,11 +27,11 @@ from gateway.providers.models import UNKNOWN, Capabilities, Modality, Trait
 
 Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning", "think_tags"]
 Overrides = frozenset[tuple[str, int]]
-"""A capability with whether it is on, a limit with its number."""
+"""A capability and whether it is on, or a limit and its number."""
 
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
 UNSAID: Final = replace(UNKNOWN, inputs=frozenset({"text"}), tools=False, json="none")
-"""What is shown of a model that is not known, but for what the operator says of it."""
+"""The displayed capabilities of an unknown model, before the operator's overrides."""
 _SCHEMA_IN_WORDS: Final[frozenset[Flag]] = frozenset({"json_object_only"})
 _TAGS: Final[frozenset[Trait]] = frozenset({"think_tags"})
 _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
@@ -39,7 +40,7 @@ _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
 
 
 def tell_capabilities(overrides: Overrides) -> bool:
-    """Return whether any of them is a capability, and not just a limit."""
+    """Return whether at least one of them is a capability, not just a limit."""
     return any(name in CAPABILITIES for name, _ in overrides)
 
 

@@ -1,4 +1,5 @@
-"""The parameters of a request in the openai dialect that a model takes, by the catalogue."""
+"""The parameters of a request in the openai dialect that a model supports, according to the
+catalogue."""
 
 from gateway.providers.models import Capabilities
 

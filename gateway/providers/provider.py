@@ -1,11 +1,11 @@
-"""The shape of a provider: data, and the questions that are answered from it.
+"""The shape of a provider: data, and the functions that read it.
 
-    BadAddress        no request can be made with this base URL, secret or model name
+    BadAddress        no request is possible with this base URL, secret or model name
       NotOffered      the provider has no such operation or dialect
-      BadModelName    a model name that cannot stand in a path
+      BadModelName    the model name cannot be part of a path
 
-A secret goes into a header and nowhere else. A model name goes into a URL only where the provider
-wants it there, and only as one segment of its path.
+A secret is only sent in a header. A model name is only put into a URL if the provider requires it,
+and only as one segment of the path.
 """
 
 import re
@@ -41,7 +41,7 @@ _ATTEMPT: Final = "{attempt}"
 
 
 class Quirk(StrEnum):
-    """Where a provider differs from what its dialect promises, beyond what a request must say."""
+    """Differences from a dialect that do not follow from its requests and answers."""
 
     NO_CONNECTION_REUSE = "no_connection_reuse"
     NO_TOOLS = "no_tools"
@@ -58,20 +58,20 @@ class NotOffered(BadAddress):
 
 
 class BadModelName(BadAddress):
-    """A name that cannot be one segment of a path; no provider has a model of it."""
+    """The name cannot be one segment of a path, so no provider has such a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """The header that carries the secret, and what stands before the secret in it."""
+    """The header that carries the secret, and the text before the secret in it."""
 
     header: str
     scheme: str = ""
 
 
 BEARER: Final = Auth("authorization", "Bearer ")
-# Bounds for a hold, above the tables of OpenAI's images and vision guide (as of 2026-01): a picture
-# of high detail on the dearest small model, ten minutes of sound, a long document.
+# Upper limits for a hold, above the tables of OpenAI's images and vision guide (as of 2026-01): a
+# picture of high detail on the most expensive small model, ten minutes of sound, a long document.
 MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
     {"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000}
 )
@@ -80,11 +80,10 @@ MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """How a provider supports one dialect. `paths` are relative to a channel's base URL; `{model}`
-    stands for the model's name. `headers` are sent with every request. `passed_headers` are those
+    stands for the model's name. `headers` are sent with every request. `passed_headers` are headers
     of a client of the same dialect that are passed on, with its user agent, and replace ours.
-    `codec` is the provider's own form of the dialect. `owner`: only this owner's models speak it;
-    `not_owners`: the models of these do not.
-    """
+    `codec` is the provider's own form of the dialect. `owner` means that only this owner's models
+    support it; `not_owners`, that the models of these owners do not."""
 
     paths: Mapping[Operation, str]
     auth: Auth = BEARER
@@ -95,8 +94,8 @@ class Spoken:
     not_owners: frozenset[str] = frozenset()
 
 
-# What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
-# paths from the root of the host.
+# Computes the paths of a provider below a channel's path and query: (paths, path, query) -> paths
+# from the root of the host.
 Shape = Callable[[Mapping[Operation, str], str, str], Mapping[Operation, str]]
 
 
@@ -107,15 +106,17 @@ def paths_below(paths: Mapping[Operation, str], path: str, query: str) -> Mappin
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a channel's operations are, worked out once."""
+    """The URLs of a channel's operations, computed once."""
 
     urls: Mapping[Operation, str]
     provider_name: str
 
     def url(self, operation: Operation, model: str = "") -> str:
-        """The address of an operation; `model` is the upstream's name, used where it is in paths.
+        """Return the URL of an operation. `model` is the upstream's name, for paths that contain
+        it.
 
-        It is ready to be sent: a client may not quote it again. Raises NotOffered, BadModelName.
+        The URL is ready to send: the HTTP client must not quote it again. Raises NotOffered,
+        BadModelName.
         """
         url = self.urls.get(operation)
         if url is None:
@@ -170,7 +171,7 @@ class Provider:
     note: str = ""
 
     def address(self, base_url: str) -> Address:
-        """Where everything is below a channel's base URL.
+        """Return the URLs below a channel's base URL.
 
         Raises BadAddress for anything but http(s)://host[:port][/path], and for a query other than
         one of `query_names`.
@@ -187,7 +188,7 @@ class Provider:
         return Address(MappingProxyType(urls), self.name)
 
     def look_up_url(self, base_url: str, attempt: str) -> str:
-        """Where the usage of an attempt can be asked for. Raises BadAddress, NotOffered."""
+        """Return the URL that reports the usage of an attempt. Raises BadAddress, NotOffered."""
         if not self.usage_look_up:
             raise NotOffered(f"provider {self.name} tells no usage by the id of an attempt")
         parts = _split(base_url, self.query_names)
@@ -195,11 +196,11 @@ class Provider:
         return parts.origin + path + self.usage_look_up.replace(_ATTEMPT, attempt)
 
     def url(self, operation: Operation, base_url: str, model: str = "") -> str:
-        """The address of one operation below a channel's base URL; see `address`."""
+        """Return the URL of one operation below a channel's base URL; see `address`."""
         return self.address(base_url).url(operation, model)
 
     def spoken(self, dialect: Dialect | None = None) -> Spoken:
-        """How a dialect is spoken; without one the first. Raises NotOffered."""
+        """Return how a dialect is supported; None means the first dialect. Raises NotOffered."""
         if dialect is None:
             return next(iter(self.dialects.values()))
         spoken = self.dialects.get(dialect)
@@ -212,12 +213,12 @@ class Provider:
         return self.spoken(dialect).codec or UPSTREAM_CODECS[dialect]
 
     def speaks(self, dialect: Dialect, owner: str) -> bool:
-        """Return whether the models of an owner speak a dialect here."""
+        """Return whether an owner's models support a dialect here."""
         spoken = self.dialects.get(dialect)
         return spoken is not None and spoken.owner in ("", owner) and owner not in spoken.not_owners
 
     def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
-        """Return the headers of every request: authentication, and what the dialect needs. Raises
+        """Return the headers of every request: authentication, and those of the dialect. Raises
         NotOffered, and BadAddress for an unusable secret."""
         spoken = self.spoken(dialect)
         if not secret:
@@ -265,10 +266,11 @@ class Provider:
 
 
 def write_segment(model: str) -> str:
-    """A model's name as one segment of a path, percent-encoded.
+    """Return a model's name as one segment of a path, percent-encoded.
 
     Owners, versions and variants have `/`, `@`, `:`, `+` and spaces in their names. Raises
-    BadModelName for "" and for what could lead elsewhere, however often a server may decode it.
+    BadModelName for "", and for a name that could lead to another path, however often a server
+    decodes it.
     """
     if not {"", "."}.isdisjoint(model.split("/")) or _NOT_IN_SEGMENT.search(model):
         raise BadModelName("the model's name cannot stand in a path")

@@ -13,7 +13,7 @@ _OWN = "/api/v1/"
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
-    """Images and videos use its own API, beside the compatible one."""
+    """Return the paths. Images and videos use its own API, a sibling of the compatible one."""
     own = {name: end for name, end in paths.items() if end.startswith(_OWN)}
     root = path.removesuffix(_COMPATIBLE)
     return {**paths_below(paths, path, query), **{name: root + end for name, end in own.items()}}
@@ -39,6 +39,6 @@ PROVIDER = Provider(
             }
         )
     },
-    # It has one API for all models: the keys of `parameters` go to the top level.
+    # It has one API for all models; `parameters` are sent at the top level.
     flags=frozenset({"params_object"}),
 )

@@ -1,5 +1,5 @@
 """Providers with signed requests: a channel's key has parts, `access|secret`, and every request has
-its own headers. A key without a bar is sent as it is, as proxies of them expect."""
+its own headers. A key without a bar is sent as it is, as proxies expect."""
 
 import base64
 import datetime as dt
@@ -20,24 +20,24 @@ _CLOCK_S: Final = 5
 _PORTS: Final = {"http": 80, "https": 443}
 _URLS_MAX: Final = 1024
 _AWS_REGION: Final = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.")
-# Of addresses that are not Amazon's: a proxy, or an emulator.
+# For addresses that are not Amazon's: a proxy, or an emulator.
 _AWS_DEFAULT_REGION: Final = "us-east-1"
 
 
 class Signer(Protocol):
-    """Makes the headers of one request from its method, address and body at an instant (Unix
+    """Creates the headers of one request from its method, URL and body at an instant (Unix
     seconds)."""
 
     def headers(self, method: str, url: str, body: bytes, now_s: int) -> Mapping[str, str]: ...
 
 
-# Of the parts of a key.
+# The number of parts of a key.
 MakeSigner = Callable[..., Signer]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSigner:
-    """A token that is signed with the secret (RFC 7519, HS256), for half an hour. Source: Kling's
+    """A token that the secret signs (RFC 7519, HS256), valid for half an hour. Source: Kling's
     "General Information", as of 2026-03."""
 
     access_key: str
@@ -52,8 +52,8 @@ class TokenSigner:
 
 @dataclass(frozen=True, slots=True)
 class VolcengineSigner:
-    """Volcengine's signature of the request itself. Source: volcengine.com/docs/6369/67269, as of
-    2026-02; agrees with the SDK `volcengine` 1.0.229."""
+    """Volcengine's signature of the request. Source: volcengine.com/docs/6369/67269, as of 2026-02;
+    agrees with the SDK `volcengine` 1.0.229."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -90,8 +90,8 @@ class VolcengineSigner:
 
 @dataclass(frozen=True, slots=True)
 class AwsSigner:
-    """AWS Signature Version 4 for Bedrock, in the region that the host names. `session_token`
-    belongs to temporary keys."""
+    """AWS Signature Version 4 for Bedrock, in the host's region. `session_token` belongs to
+    temporary keys."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -113,7 +113,7 @@ class AwsSigner:
 
 @lru_cache(_URLS_MAX)
 def _aws_address(url: str) -> tuple[str, str, str]:
-    """Return the `Host` of an address, its path with the query, and its region."""
+    """Return the `Host` of a URL, its path with the query, and its region."""
     parts = urlsplit(url)
     match = _AWS_REGION.search(parts.hostname or "")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -138,7 +138,7 @@ def _encode_json(value: Mapping[str, object]) -> str:
 
 
 def _host(url: str) -> str:
-    """The value of `Host`."""
+    """Return the value of `Host`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     named = f"[{host}]" if ":" in host else host

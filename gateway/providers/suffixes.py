@@ -1,11 +1,10 @@
-"""The thinking that a model's name may ask for by its ending.
+"""The reasoning setting in the suffix of a model's name.
 
-    gemini-2.5-flash-thinking-8192    Gemini's; its codec knows how it is
-                                      written
-    o3-mini-high                      the effort of a model that thinks by effort, and has this one
+    gemini-2.5-flash-thinking-8192    Gemini's; its codec knows how to encode it
+    o3-mini-high                      an effort that the model supports
 
-The ending is cut off before a model is routed, priced and logged, and takes the place of what the
-body says about thinking.
+The suffix is removed before a model is routed, priced and logged, and replaces the reasoning
+settings in the body.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from lib.id_types import ModelName
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
 _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
-# Where a model's own are not known.
+# For models whose own efforts are unknown.
 _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
@@ -34,7 +33,7 @@ class RequestedModel(msgspec.Struct, frozen=True):
 
 
 def has_ending(name: str) -> bool:
-    """Whether `read_requested_model` may find one: most names have none."""
+    """Return whether `read_requested_model` may find a suffix. Most names have none."""
     return "thinking" in name or name.endswith(_EFFORT_ENDINGS)
 
 

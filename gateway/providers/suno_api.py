@@ -1,11 +1,11 @@
-"""Suno-API and what speaks its API: servers that work accounts of Suno, which sells no API itself.
-Another hub of this family is reached in the same way.
+"""Suno-API and compatible servers. They use accounts of Suno, which itself sells no API. Another
+hub of this family is reached in the same way.
 
-Models and key: new-api's description of Suno-API at 60609d2e (read in 2026-11). How often it may be
-asked is stated nowhere; a song takes one to three minutes.
+Models and key: new-api's description of Suno-API at 60609d2e (read in 2026-11). It does not state
+how often it may be polled; a song takes one to three minutes.
 
-Quirks: a key may be absent. A refusal is a 200 with a code other than `success`. A song goes on
-from a clip of the same account only.
+Quirks: a key is optional. A refusal is a 200 with a code other than `success`. A song can only
+continue a clip of the same account.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""In which dialect a request goes to a model, and what its encoder must know of the model."""
+"""The dialect of a request to a model, and what its encoder must know about the model."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _CHAT_FORMS: Final[frozenset[SearchForm]] = frozenset(
 
 
 def needs_of(request: ChatRequest) -> Needs:
-    """The needs of a request that has been decoded."""
+    """Return the needs of a decoded request."""
     return Needs(
         files=any(isinstance(part, File) for message in request.messages for part in message.parts),
         tools=any(not isinstance(tool, WebSearch) for tool in request.tools),
@@ -31,12 +31,11 @@ def dialect_for(
     client_dialect: Dialect,
     needs: Needs = NO_NEEDS,
 ) -> Dialect:
-    """The dialect in which a client's request is sent to a model of a provider.
+    """Return the dialect in which a client's request is sent to a model of a provider.
 
-    The client's own where the provider speaks it, so that nothing is translated. Only a chat
-    request is moved to the responses dialect, where the model reads files, searches, and thinks
-    between the calls of tools. Else the model's preferred dialect,
-    then the provider's first.
+    It is the client's own if the provider supports it, so that nothing is translated. A chat
+    request is moved to the responses dialect if the model reads files, searches, or reasons between
+    tool calls only there. Otherwise it is the model's preferred dialect, or the provider's first.
     """
     spoken = [name for name in provider.dialects if provider.speaks(name, capabilities.owner)]
     moved = client_dialect == "openai" or client_dialect not in spoken
@@ -49,7 +48,7 @@ def dialect_for(
 def _wants_responses(capabilities: Capabilities, needs: Needs) -> bool:
     traits = capabilities.traits
     if needs.audio_output:
-        # The responses dialect has no words for sound as an answer.
+        # The responses dialect cannot express sound as an answer.
         return False
     return (
         "prefer_responses" in traits
@@ -78,7 +77,7 @@ def upstream_of(
         efforts=capabilities.efforts,
         budget_min=capabilities.budget_min,
         budget_max=capabilities.budget_max,
-        # The other dialects have one way each.
+        # The other dialects have only one form.
         search=_search(capabilities) if dialect == "openai" else None,
     )
 
@@ -89,7 +88,7 @@ def _search(capabilities: Capabilities) -> SearchForm | None:
 
 
 def must_stream(capabilities: Capabilities, needs: Needs) -> bool:
-    """Return whether the upstream must be asked for a stream even where the client wants none."""
+    """Return whether the upstream must be asked for a stream even if the client wants none."""
     traits = capabilities.traits
     thinks = needs.thinks is True or (needs.thinks is None and needs.effort not in (None, "none"))
     return "stream_only" in traits or ("stream_only_to_think" in traits and thinks)

@@ -1,4 +1,4 @@
-"""How the provider of a media task is asked how far it is: data, and what reads its answer."""
+"""How the provider of a media task is polled: data, and the functions that read its answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from gateway.media_tasks.rules import PollRule
 from gateway.providers.provider import write_segment
 
 Charged = Callable[[Mapping[str, int], str, int, int | None], dict[str, int]]
-"""The meters of a task that has succeeded: by the rates of its price, the size and the length (ms)
-that were asked for, and the length that its provider tells, None where it tells none."""
+"""Returns the charge meters of a task that has succeeded, from the rates of its price, the
+requested size and length (ms), and the length that its provider reports, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class TaskForm:
 
     @property
     def tasks_operation(self) -> Operation:
-        """Below whose address a task is asked for."""
+        """The operation below whose URL tasks are polled."""
         return self.tasks or self.operation
 
     def below(self, url: str, path: str, upstream_id: str) -> str:
@@ -51,5 +51,5 @@ class TaskForm:
         return url + path.replace("{id}", "/".join(map(write_segment, self.segments(upstream_id))))
 
     def segments(self, upstream_id: str) -> list[str]:
-        """The segments of a path that a provider's id is."""
+        """Return the path segments of a provider's id."""
         return [upstream_id]

@@ -1,4 +1,4 @@
-"""How the provider of any media task is asked how far it is, by the name that its row has."""
+"""The forms of all media tasks, by the name that a task's row stores."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

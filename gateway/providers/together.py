@@ -1,7 +1,7 @@
-"""Together AI: open models of many makers.
+"""Together AI: open models of many vendors.
 
-docs.together.ai, "OpenAI compatibility" and "Rerank" (2026-11). Its responses dialect is supported
-for a few models only and is left out.
+docs.together.ai, "OpenAI compatibility" and "Rerank" (2026-11). It supports the responses dialect
+for few models only, so it is not used here.
 """
 
 from gateway.providers.models import OWNER_FLAGS

@@ -19,7 +19,7 @@ from gateway.providers.cloud_places import GOOGLE
 from gateway.providers.provider import Auth, Provider, Spoken, paths_below
 
 _AUTH = Auth("x-goog-api-key")
-# The list of models belongs to no project.
+# The list of models does not depend on a project.
 _MODELS = "/v1beta1/publishers/*/models"
 
 
@@ -70,7 +70,7 @@ PROVIDER = Provider(
     },
     credential_source=read_google_key,
     place=GOOGLE,
-    # Bounds for a hold, as Gemini's.
+    # Upper limits for a hold, like Gemini's.
     media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},
     note="The key is the JSON of a service account or of workload identity, or an API key. "
     "The project is that of the JSON unless you enter another one.",

@@ -1,7 +1,7 @@
-"""vLLM: open models on machines of one's own.
+"""vLLM: open models on the customer's own machines.
 
 Dialects and paths: docs.vllm.ai, "Online Serving", version 0.32 (2026-10). An older server that
-speaks openai only is a channel of the provider openai_compatible.
+supports only the openai dialect needs the provider openai_compatible.
 """
 
 from gateway.providers.models import OWNER_FLAGS

@@ -1,4 +1,4 @@
-"""xAI (Grok). Its usage counts reasoning outside the completion: the codec reads both ways."""
+"""xAI (Grok). Its usage counts reasoning apart from the completion; the codec reads both forms."""
 
 from gateway.providers.provider import Provider, Spoken
 

@@ -188,7 +188,7 @@ def _cells(model: PublicModel) -> dict[str, Any]:
 
 
 def _href(model: PublicModel) -> str:
-    """A name with a line break has no address in a path, and a pattern is no model."""
+    """Return the address of a model. A pattern, and a name with a line break, has none."""
     if model.pattern or "\n" in model.name:
         return ""
     return reverse("model_admin", args=[model.name])
@@ -271,7 +271,7 @@ def _model_page(
 
 
 def display_proposal(row: ModelProposal) -> dict[str, Any]:
-    """A proposed fact in words."""
+    """Return a proposed fact as a row of the list."""
     return {
         "id": id_text(row.id),
         "model": row.model,
@@ -283,7 +283,7 @@ def display_proposal(row: ModelProposal) -> dict[str, Any]:
 
 
 def fact_words(fact: object) -> str:
-    """A fact as pages show it."""
+    """Return a fact as text."""
     if fact is None:
         return gettext("not known")
     if isinstance(fact, bool):

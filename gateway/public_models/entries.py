@@ -59,11 +59,12 @@ def save_entry(
 
 
 def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> ModelEntry:
-    """One of several changes, inside the transaction in which `check_aliases` follows. A sunset
-    without a deprecation is announced now. Raises Refused."""
+    """Write one of several changes, in a transaction in which `check_aliases` follows. A sunset
+    without a deprecation is announced from now on. Raises Refused."""
     check_model_name("name", name, pattern=False)
     with connection.cursor() as cursor:
-        # Of two concurrent writes, neither would see the cycle that they create together.
+        # The lock is needed because, of two concurrent writes, neither would see the cycle that
+        # they create together.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir aliases'))")
     stored = ModelEntry.objects.filter(name=name).first()
     before = facts_of(stored) if stored else {}
@@ -85,7 +86,7 @@ def write_entry(actor: Actor, name: str, **fields: Unpack[EntryFields]) -> Model
 
 
 def remove_entry(actor: Actor, entry: ModelEntry) -> None:
-    """State nothing of the model any more."""
+    """Remove everything that operators stated about the model."""
     with transaction.atomic():
         before = _audit_fields(facts_of(entry))
         audit.record(actor, None, "model.cleared", entry, name=entry.name, before=before)
@@ -105,7 +106,7 @@ def visible_entries() -> list[ModelEntry]:
 
 
 def all_entries() -> dict[str, ModelEntry]:
-    """Each by its name."""
+    """Return all entries by name."""
     return {entry.name: entry for entry in ModelEntry.objects.all()}
 
 
@@ -122,13 +123,13 @@ def absent_names(plan: str, role: str, at: dt.datetime) -> frozenset[str]:
 
 
 def ending_of(entry: ModelEntry | None) -> ModelEntry | None:
-    """Return when the model ends, if it is deprecated by now."""
+    """Return the entry if the model is deprecated by now, else None."""
     at = None if entry is None else entry.deprecated_at
     return None if at is None or at > clock.now() else entry
 
 
 def overrides_of(entry: ModelEntry | None) -> frozenset[tuple[str, int]]:
-    """Its capabilities and limits, as the relay has them."""
+    """Return the entry's capabilities and limits in the relay's form."""
     if entry is None:
         return frozenset()
     return rules.overrides_of(entry.can, entry.context_max, entry.output_max)

@@ -1,12 +1,13 @@
-"""What operators state of one public model: its limits, what it can do, who sees it, when it ends.
+"""What operators state about one public model: its limits, its capabilities, who sees it, and when
+it ends.
 
     deprecated_at   from then on answers say that it is deprecated (RFC 9745, `Deprecation`)
-    sunset_at       from then on it is not there any more (RFC 8594, `Sunset`): requests are
-                    refused, or answered by the replacement, as `forwards` says
-    plans, roles    who sees it; of each that is stated one must fit, and to whom none does it is
-                    as a model that does not exist
+    sunset_at       from then on it no longer exists (RFC 8594, `Sunset`): requests are refused, or
+                    answered by the replacement, as `forwards` says
+    plans, roles    who sees it. One of each stated list must match; for everybody else the model
+                    does not exist
 
-Moments are in Unix seconds.
+Times are in Unix seconds.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,8 +17,8 @@ from typing import Final, Literal, TypeVar, get_args
 
 Role = Literal["owner", "admin", "billing", "developer", "viewer", "custom"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-"""Whom a model may be shown to: a member's role in their organisation, `custom` for any that the
-organisation has made itself."""
+"""Whom a model may be visible to: a member's role in their organisation; `custom` is any role that
+an organisation has created."""
 Limit = Literal["context_max", "output_max"]
 LIMITS: Final[tuple[Limit, ...]] = get_args(Limit)
 TOKENS_MAX: Final = 100_000_000
@@ -28,8 +29,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """`overrides` are its capabilities and limits, in the form of `providers/overrides.py`; None
-    for `plan_ids` and `roles` = everybody."""
+    """`overrides` are its capabilities and limits, in the form of `providers/overrides.py`.
+    `plan_ids` and `roles` are None for everybody."""
 
     name: str
     overrides: frozenset[tuple[str, int]] = frozenset()
@@ -45,11 +46,11 @@ class ModelEntry:
         return is_visible(self.plan_ids, plan_id) and is_visible(self.roles, role)
 
     def ended(self, now: float) -> bool:
-        """Return whether its sunset has come."""
+        """Return whether its sunset is in the past."""
         return self.sunset_at is not None and self.sunset_at <= now
 
     def notices(self, now: float) -> tuple[tuple[str, str], ...]:
-        """Return the response headers that announce its end, from the deprecation on."""
+        """Return the response headers that announce its end, once it is deprecated."""
         if self.deprecated_at is None or now < self.deprecated_at:
             return ()
         notices = (("deprecation", f"@{int(self.deprecated_at)}"),)

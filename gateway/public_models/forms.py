@@ -30,7 +30,7 @@ FIELD_WORDS: Final[Mapping[str, Promise]] = {
     "sunset_at": _("Retirement"),
     **{name: word for name, word in CAPABILITY_WORDS.items() if name in FIELDS},
 }
-"""What the facts of models are called."""
+"""Display names of the facts of models."""
 IGNORE_WORDS: Final[Mapping[str, Promise]] = {
     "": _("Everything"),
     PRICE: _("Prices"),
@@ -54,7 +54,7 @@ def _tokens(label: Any) -> WholeNumberField:
 
 
 class EntryForm(forms.Form):
-    """The entry of a model."""
+    """What an operator states about a model."""
 
     aliases = forms.CharField(
         label=_("Aliases"),
@@ -118,7 +118,7 @@ class EntryForm(forms.Form):
         return [self[f"can_{name}"] for name in CAPABILITIES]
 
     def entry_fields(self) -> EntryFields:
-        """The fields as `save_entry` takes them."""
+        """Return the fields in the form that `save_entry` takes."""
         sent = self.cleaned_data
         plain = ("context_max", "output_max", "deprecated_at", "sunset_at", "replacement")
         fields = {name: sent[name] for name in (*plain, "plans", "roles")}
@@ -129,7 +129,7 @@ class EntryForm(forms.Form):
         return cast(EntryFields, fields)
 
     def alias_names(self) -> list[str]:
-        """The names that are to stand for the model."""
+        """Return the names that should be aliases of the model."""
         return str(self.cleaned_data["aliases"]).split()
 
 
@@ -146,7 +146,7 @@ def initial_of(entry: ModelEntry | None, aliases: Sequence[str]) -> dict[str, An
 
 
 class ProbeForm(forms.Form):
-    """Through which channel a model is tried, and what."""
+    """The channel and the features for a probe of a model."""
 
     channel = forms.ChoiceField(
         label=gettext_lazy("Channel"), widget=forms.Select(attrs={"class": "input"})
@@ -169,7 +169,7 @@ class ProbeForm(forms.Form):
 
 
 class ListForm(forms.Form):
-    """A list of models: a file or an address."""
+    """A list of models, as a file or a URL."""
 
     file = forms.FileField(
         label=_("File"),
@@ -209,7 +209,7 @@ class ListForm(forms.Form):
 
 
 class IgnoreForm(forms.Form):
-    """What lists are not to propose."""
+    """A rule about what lists may not propose."""
 
     model = forms.CharField(
         label=_("Model"),

@@ -1,5 +1,5 @@
-"""Models as the choices of a field: names, and patterns of names with what they match. A name that
-no model has is refused, with the names that look like it."""
+"""Models as the choices of a field: names, and patterns with the names that they match. A name that
+no model has is refused, and similar names are suggested."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,26 +20,25 @@ from gateway.settings.installation import installation_settings
 from lib.picker import CHOICES_MAX, Choice, answer_choices, split_words, typed_text
 
 ANY = "any"
-"""The parameter by which a list also offers, with a warning, a name that no model has now."""
+"""The parameter that makes a list also offer, with a warning, a name that no model has now."""
 _SIMILAR_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """The names that can be chosen, each with its description. `wildcards` are patterns of
-    channels, which serve further names."""
+    """The available names, each with its description. `wildcards` are patterns of channels, which
+    serve further names."""
 
     notes: Mapping[str, str]
     wildcards: Sequence[str]
 
     def describe(self, values: Sequence[str]) -> list[Choice]:
-        """Return names and patterns as they are shown when chosen."""
+        """Return the chosen names and patterns with their descriptions."""
         return [self._describe(value) for value in values]
 
     def search(self, text: str) -> list[Choice]:
-        """Return the names that contain a text, and the patterns that it is or begins. Several
-        words are a list that was pasted: those that can be chosen.
-        """
+        """Return the names that contain a text, and the patterns that equal it or begin with it.
+        Several words are a pasted list; those of them that are available are returned."""
         words = split_words(text)
         if len(words) > 1:
             known = [word for word in words if "*" in word or self.knows(word)]
@@ -58,13 +57,12 @@ class ModelNames:
         return choices or self._similar_choices({word})
 
     def knows(self, name: str) -> bool:
-        """Return whether a request can ask for this name."""
+        """Return whether a request can use this name."""
         return name in self.notes or any(matches(wildcard, name) for wildcard in self.wildcards)
 
     def refusal(self, names: Iterable[str]) -> str:
-        """Return what is wrong with the first name that no model has, or "". Patterns may match
-        models that come later.
-        """
+        """Return the error for the first name that no model has, or "". Patterns are accepted,
+        because they may match later models."""
         for name in names:
             if "*" in name or self.knows(name):
                 continue
@@ -97,7 +95,7 @@ class ModelNames:
 
 
 def offered_names(actor: Actor) -> ModelNames:
-    """Return what an organisation may ask for."""
+    """Return what an organisation may call."""
     free = installation_settings().unpriced_models != "reject"
     wildcards = [model.name for model in served_models() if model.pattern] if free else []
     return ModelNames({model.name: _note(model) for model in models_for(actor)}, wildcards)

@@ -1,4 +1,4 @@
-"""Fields of forms in which models and channels are chosen."""
+"""Form fields that choose models and channels."""
 
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -17,8 +17,8 @@ _PATTERN_LENGTH: Final = 200
 
 
 class ModelsField(forms.CharField):
-    """Names and patterns of models; cleaned to a list. `kept` are names that stay valid after their
-    model is gone."""
+    """Names and patterns of models; the cleaned value is a list. `kept` are names that stay valid
+    after their model no longer exists."""
 
     widget: PickText
     _names: ModelNames | None = None
@@ -29,7 +29,7 @@ class ModelsField(forms.CharField):
         super().__init__(**{"max_length": 10_000, "widget": widget, **over})
 
     def offer(self, names: ModelNames, url: str) -> None:
-        """Offer these models. The page asks for them at `url`."""
+        """Offer these models. The page loads them from `url`."""
         self._names = names
         self.widget.url, self.widget.describe = url, names.describe
 
@@ -52,15 +52,16 @@ def offer_installation_models(field: forms.Field) -> None:
 
 
 def pick_any_model(field: forms.Field) -> None:
-    """Offer every name of the installation in an operator's form. Another name is valid too, for a
-    model that is gone or comes later."""
+    """Offer every name of the installation in an operator's form. Other names are valid too, for
+    models that no longer exist or come later."""
     url = f"{reverse('installation_model_choices')}?{ANY}="
     widget = PickText({"class": "input mono"}, url=url, describe=installation_names().describe)
     widget.is_required, field.widget = field.required, widget
 
 
 def pick_any_channel(field: forms.Field, actor: Actor) -> None:
-    """Offer every channel by its name. A stored name of one that is gone stays."""
+    """Offer every channel by name. The stored name of a channel that no longer exists stays
+    valid."""
     names = [channel.name for channel in visible_channels(actor)]
     widget = PickSelect(choices=[("", ""), *zip(names, names, strict=True)])
     widget.is_required, field.widget = field.required, widget

@@ -1,12 +1,11 @@
-"""The probe of a model: small real calls through a channel that try what it can do.
+"""The probe of a model: small real calls through a channel that test its capabilities.
 
-What they find becomes proposals; what they cost at the provider is kept with the result. Nothing is
-billed to anybody.
+The results become proposals. Their cost at the provider is stored with the result, and nobody is
+billed.
 
-They are made while their operator waits, as the test of one channel and the list of a provider's
-models are: one call each, all at the same time, so that it takes as long as the slowest one, two
-minutes at most and seconds nearly always; and who asks for them has nothing to do without them. No
-connection to the database is held meanwhile. What takes one call after the other (the test of all
+The probe runs while its operator waits, like the test of one channel and the list of a provider's
+models. Its calls run concurrently, so it takes as long as the slowest one: usually seconds, at most
+two minutes. No database connection is held meanwhile. Work with consecutive calls (the test of all
 channels, the schedules) is a job.
 """
 
@@ -38,7 +37,7 @@ from lib.vault import VaultError
 
 Try = Literal["streamed", "tools", "schema", "vision", "files", "audio", "reasoning"]
 TRIES: Final[tuple[Try, ...]] = get_args(Try)
-"""What a probe may try; all but streaming are capabilities of the same name."""
+"""What a probe can test. All except streaming are capabilities of the same name."""
 _CAPABILITIES: Final[Mapping[Try, Field]] = {
     "tools": "tools",
     "schema": "schema",
@@ -47,8 +46,9 @@ _CAPABILITIES: Final[Mapping[Try, Field]] = {
     "audio": "audio",
     "reasoning": "reasoning",
 }
-# The provider took the request, or refused it as one that it cannot take: the model cannot do it.
-# Of sound that was taken and not counted, nothing is known.
+# The faults that show that the model lacks the capability: the provider accepted the request
+# without the expected effect, or rejected it. Sound that was accepted but not counted proves
+# nothing.
 _CANNOT: Final = frozenset(
     {"no_tool_call", "not_schema", "not_seen", "not_read", "not_thought", "rejected"}
 )
@@ -58,7 +58,8 @@ _SOURCE_MAX: Final = 60
 def probe_model(
     actor: Actor, model: PublicModel, channel: Channel, tries: Sequence[Try]
 ) -> ModelEntry:
-    """Try what a model can do by a channel, at the same time; the entry that keeps the result.
+    """Test a model's capabilities through a channel, concurrently. Return the entry with the stored
+    result.
 
     Takes as long as the channel's timeouts allow, a minute at most. Raises Refused for a channel
     that does not serve the model, or whose key cannot be opened.
@@ -75,10 +76,10 @@ def probe_model(
     results = [new_result(name, upstream, cast(Variant, one)) for one in tries]
     policy = egress_policy()
     if not connection.in_atomic_block:
-        # The provider may take a minute; the connection goes back to the pool meanwhile.
+        # The provider may take a minute, so the connection is returned to the pool.
         connection.close()
     with ThreadPoolExecutor(len(results)) as pool:
-        # Without the list nobody would hear of what went wrong in one of them.
+        # Iterate over the results, because an exception in a thread is raised only then.
         list(pool.map(lambda one: call(target, policy, one, _assumed_parameters(one)), results))
     for one in results:
         one.cost_nano = cost_of(channel.name, name, one.meters)
@@ -86,7 +87,7 @@ def probe_model(
 
 
 def _assumed_parameters(result: ChannelCheck) -> frozenset[tuple[str, int]]:
-    # What the catalogue does not know of is asked for all the same: that is to be found out.
+    # Request features that the catalogue does not list too, because the probe tests them.
     field = _CAPABILITIES.get(cast(Try, result.variant))
     return frozenset() if field is None else frozenset({(field, True)})
 
@@ -119,7 +120,8 @@ def _keep(
 
 
 def _verdict(result: ChannelCheck) -> bool | None:
-    """Return whether it can; None where the call failed for another reason."""
+    """Return whether the model has the capability, or None if the call failed for another
+    reason."""
     if result.ok or result.fault == "no_usage":
         return True
     return False if result.fault in _CANNOT else None

@@ -1,5 +1,5 @@
-"""Every name that a client can ask for, as operators see it: who serves it, what is known of it and
-whether it has a price."""
+"""Every name that a client can request, for operators: which channels serve it, what is known about
+it, and whether it has a price."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ _CAPABILITIES: Final = _SENSES | frozenset[Field]({"tools", "schema", "reasoning
 
 @dataclass(frozen=True, slots=True)
 class PublicModel:
-    """A name, or a pattern of names. `target` is where it leads as an alias, "" where it is none;
-    `listed` says that the catalogue knows it, `overrides` are what operators know better; without
-    either, `can` is a default. `aliases` are the names that lead here."""
+    """A name, or a pattern of names. `target` is the model of an alias, "" if it is none. `listed`
+    means that the catalogue knows it, `overrides` are the operators' corrections; without either,
+    `can` has defaults. `aliases` are the names that lead here."""
 
     name: str
     target: str
@@ -57,7 +57,7 @@ class PublicModel:
 
     @property
     def known(self) -> bool:
-        """Whether its capabilities are facts."""
+        """Whether its capabilities are known, and not just defaults."""
         return self.listed or tell_capabilities(self.overrides)
 
     @property
@@ -68,18 +68,18 @@ class PublicModel:
 
 
 def public_models() -> list[PublicModel]:
-    """The names of routes, of aliases and of what is stated of models; then the patterns."""
+    """Return the names of routes, of aliases and of entries; then the patterns."""
     return _Reader().models()
 
 
 def public_model(name: str) -> PublicModel | None:
-    """One of them, or a name that a pattern meets; None where nobody serves it and nothing is
-    stated of it."""
+    """Return one of these, or a name that a pattern matches. None if no channel serves it and it
+    has no entry."""
     return _Reader().model(name)
 
 
 def availability_of(model: PublicModel) -> Standing:
-    """What it is now; an alias that has an end of its own is what that makes it."""
+    """Return the model's current state. For an alias with an end of its own, that end decides."""
     entry, now = model.entry, clock.now()
     if entry is not None and entry.sunset_at is not None and entry.sunset_at <= now:
         return "retired"
@@ -89,7 +89,7 @@ def availability_of(model: PublicModel) -> Standing:
 
 
 def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
-    """What holds of a model by its entry, else by the catalogue; None = nobody knows."""
+    """Return a model's facts from its entry, or else from the catalogue. None means unknown."""
     facts: dict[Field, Fact | None] = dict.fromkeys(FIELDS)
     can, entry = model.can, model.entry
     facts["context_max"], facts["output_max"] = can.context_max, can.output_max
@@ -105,7 +105,7 @@ def effective_facts(model: PublicModel) -> dict[Field, Fact | None]:
 
 
 class _Reader:
-    """What is known of all names, read once."""
+    """Reads everything about all names once."""
 
     def __init__(self) -> None:
         self._served = {model.name: model for model in served_models()}
@@ -159,8 +159,8 @@ class _Reader:
         return tuple(by_id.values())
 
     def _can(self, name: str, servers: Iterable[Server]) -> tuple[Capabilities, bool, Overrides]:
-        """What it can do at the channel that is asked first, by the catalogue's word and its
-        operator's."""
+        """Return the capabilities at the channel that is tried first, whether they are known, and
+        the operator's overrides."""
         first = next(
             (server for server in servers if server.channel.enabled), next(iter(servers), None)
         )
@@ -181,7 +181,7 @@ class _Reader:
 
 
 def _serving(name: str, served: Iterable[ServedModel]) -> Iterable[Server]:
-    """The channels of the name itself, then those of a pattern that meets it."""
+    """Yield the channels of the name itself, then those of a pattern that matches it."""
     models = list(served)
     for model in models:
         if model.name == name:

@@ -1,4 +1,4 @@
-"""Which model names the installation serves, by which channels, at which price now."""
+"""The model names that the installation serves, their channels, and their current prices."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,8 @@ from lib.ids import id_text
 
 @dataclass(frozen=True)
 class Server:
-    """A channel that serves a name, what the name is there, and what its operator says that it can
-    do there."""
+    """A channel that serves a name, the channel's name for it, and the operator's overrides
+    there."""
 
     channel: Channel
     upstream_model: str
@@ -29,7 +29,8 @@ class Server:
 
 @dataclass
 class ServedModel:
-    """A name, or a pattern of names. `price` is in force now; `priced` are names of a pattern."""
+    """A name, or a pattern of names. `price` is the current one; `priced` are names that match a
+    pattern and have a price."""
 
     name: str
     servers: list[Server] = field(default_factory=list)
@@ -46,7 +47,8 @@ class ServedModel:
 
 
 def served_models() -> list[ServedModel]:
-    """Every name and pattern that a channel serves, disabled channels included, by name."""
+    """Return every name and pattern that a channel serves, by name. Disabled channels are
+    included."""
     models: dict[str, ServedModel] = {}
     for channel in (
         Channel.objects.filter(archived_at=None)
@@ -69,10 +71,10 @@ def served_models() -> list[ServedModel]:
 
 
 def prices_in_force(kind: str = "charge", channel: str = "") -> dict[str, ListedPrice]:
-    """The version of each plain price of a kind that is in force now, by the price's name or
-    pattern; `channel` is whose own costs are asked for."""
+    """Return the current version of each plain price of a kind, by the price's name or pattern.
+    `channel` selects its own costs."""
     now = clock.now()
-    # What holds at this hour only is listed behind what holds all day, and wins.
+    # A price for this hour comes after the one for the whole day, and overrides it.
     return {
         price.model: price
         for price in list_prices(kind=kind)
@@ -87,7 +89,7 @@ Priced = TypeVar("Priced")
 
 
 def price_of(model: str, prices: Mapping[str, Priced]) -> Priced | None:
-    """An exact name beats the longest pattern that has a price."""
+    """Return a model's price. An exact name beats the longest matching pattern."""
     if model in prices:
         return prices[model]
     fitting = [name for name in prices if "*" in name and matches(name, model)]
@@ -95,7 +97,8 @@ def price_of(model: str, prices: Mapping[str, Priced]) -> Priced | None:
 
 
 def testable_names(channel: Channel, priced: Iterable[str]) -> list[str]:
-    """The names that a test of the channel may ask: its own, and priced ones that it matches."""
+    """Return the names that a test of the channel may use: its own, and priced ones that it
+    matches."""
     routes = [route.model for route in channel.routes.all()]
     named = [name for name in routes if "*" not in name]
     patterns = [name for name in routes if "*" in name]

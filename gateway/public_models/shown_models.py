@@ -1,4 +1,4 @@
-"""Models as people choose among them: what they can do and cost, what else they are called."""
+"""Models as people choose among them: their capabilities, prices and other names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ MODALITIES: Final[Mapping[str, Promise]] = {
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """One name that can be asked. `entry` is its plain price, None where it is free; `known` says
+    """One name that clients can call. `entry` is its plain price, None if it is free. `known` means
     that the catalogue has it, so that its capabilities are facts and not defaults."""
 
     name: str
@@ -70,18 +70,18 @@ class ListedModel:
     entry: BookEntry | None
     entries: tuple[BookEntry, ...]
     aliases: tuple[str, ...]
-    # What its operator states of it, such as its end.
+    # The operators' entry, for example with its end.
     own_entry: ModelEntry | None = None
 
     @property
     def senses_known(self) -> bool:
-        """Whether what it reads is a fact: a row without limits often leaves it open."""
+        """Whether its input kinds are facts: a row without limits often does not state them."""
         return self.known and are_senses_known(self.can)
 
     @property
     def embeds(self) -> bool:
-        """Whether it gives vectors; one that the catalogue takes for a chat model does if its price
-        counts what it reads alone."""
+        """Whether it is an embedding model. A model that the catalogue treats as a chat model
+        counts as one if its price only has text input."""
         return self.can.endpoint == "embeddings" or (
             self.entry is not None
             and "out_text" not in self.entry.main.keys() >= {"in_text"}
@@ -90,8 +90,8 @@ class ListedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it answers a chat; one that the catalogue does not have, by what its price
-        counts."""
+        """Whether it is a chat model. For a model that the catalogue lacks, the meters of its price
+        decide."""
         if self.embeds or self.can.endpoint != "chat":
             return False
         return (
@@ -102,7 +102,7 @@ class ListedModel:
 
     @property
     def capabilities(self) -> dict[str, str]:
-        """What it can do beside answering texts, by the words of CAPABILITIES."""
+        """Its capabilities besides text chat, with the labels of CAPABILITIES."""
         return {name: str(CAPABILITIES[name]) for name in capability_names(self)}
 
     @property
@@ -119,7 +119,7 @@ class ListedModel:
 
     @property
     def rates(self) -> dict[str, str]:
-        """Its three rates as text, as far as it has them."""
+        """Its three main rates as text, as far as it has them."""
         return {} if self.entry is None else {m: r.text for m, r in self.entry.main.items()}
 
     @property
@@ -136,17 +136,18 @@ class ListedModel:
 
 
 def capability_names(model: ListedModel) -> list[str]:
-    """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
+    """Return the keys of CAPABILITIES that a model of the catalogue has; empty for an unknown
+    one."""
     return capabilities_in(model.can) if model.known else []
 
 
 def are_senses_known(can: Capabilities) -> bool:
-    """Whether a row says what its models read: without limits it often leaves it open."""
+    """Return whether a row states what its models read: a row without limits often does not."""
     return can.context_max is not None or can.inputs != UNKNOWN.inputs
 
 
 def capabilities_in(can: Capabilities) -> list[str]:
-    """The keys of CAPABILITIES that a row of the catalogue has."""
+    """Return the keys of CAPABILITIES in a row of the catalogue."""
     senses = are_senses_known(can)
     has = {
         "tools": can.tools,
@@ -162,13 +163,14 @@ def capabilities_in(can: Capabilities) -> list[str]:
 
 
 def models_for(actor: Actor | None) -> list[ListedModel]:
-    """What the actor may choose among, at its prices; for None, what anybody may."""
+    """Return the models that the actor may choose, with its prices; for None, those that anybody
+    may."""
     unpriced = installation_settings().unpriced_models != "reject"
     return models_of_book(price_book(actor, clock.now()), unpriced=unpriced)
 
 
 def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
-    """The names of a price book by name, and where `unpriced` those that are free beside them."""
+    """Return the names of a price book by name, including free ones if `unpriced`."""
     channels = list(
         Channel.objects.filter(enabled=True).prefetch_related("routes").order_by("priority", "name")
     )
@@ -202,7 +204,7 @@ def models_of_book(book: PriceBook, *, unpriced: bool) -> list[ListedModel]:
 
 
 def shows(plan: ListedPlan, name: str) -> bool:
-    """Whether who is on a plan sees a model."""
+    """Return whether the organisations on a plan see a model."""
     patterns = plan.model_patterns
     return not patterns or any(matches(pattern, name) for pattern in patterns)
 
@@ -240,13 +242,13 @@ def _build_model(
 def _find_entries(
     name: str, ends: Mapping[str, str], own_entries: Mapping[str, ModelEntry]
 ) -> tuple[ModelEntry | None, ModelEntry | None]:
-    """What is stated of a name, and of the one that it stands for."""
+    """Return the entry of a name, and the entry of the model that it is an alias of."""
     return own_entries.get(name), own_entries.get(ends.get(name, name))
 
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What a channel serves: its routes by name, and those that are patterns of names."""
+    """What a channel serves: its routes by name, and those that are patterns."""
 
     channel: Channel
     named: Mapping[str, Route]
@@ -267,7 +269,8 @@ def _served_by(channel: Channel) -> _Served:
 
 
 def _place(name: str, served: Iterable[_Served]) -> tuple[Channel, str, Overrides] | None:
-    """The channel that is asked first, what the name is there, and what its operator says of it."""
+    """Return the channel that is tried first, its name for the model, and the operator's overrides
+    there."""
     for one in served:
         route = one.find(name)
         if route is not None:

@@ -1,4 +1,4 @@
-"""Pages of models and public prices, for everybody whom the operator shows them."""
+"""Pages of models and public prices, visible as the operator's settings say."""
 
 from functools import wraps
 from typing import Any, Final, cast
@@ -76,7 +76,8 @@ PRICING: Final = Table(
 
 
 def _guard_page(view: Any) -> Any:
-    """A page for everybody, if the operator shows it to everybody; else for who is signed in."""
+    """Guard a page that everybody may see if the operator allows it, or else every signed-in
+    person."""
 
     @wraps(view)
     def guarded(request: HttpRequest, actor: Actor | None, **kwargs: Any) -> HttpResponseBase:
@@ -111,7 +112,7 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponseBa
 @organisation_page("playground.use")
 @require_POST
 def models_compare(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Open a comparison of the models that were selected; it takes the first few of them."""
+    """Open a comparison of the selected models, at most the first few."""
     query = urlencode({"m": request.POST.getlist("id")[:_COMPARED_MAX]}, doseq=True)
     return redirect(f"{reverse('compare', args=[slug_of(actor)])}?{query}")
 
@@ -121,7 +122,7 @@ def _count_text(n: int) -> str:
 
 
 def _model_row(model: ListedModel) -> dict[str, Any]:
-    """What a model is sorted by; the rest is worked out for the models of a page."""
+    """Return the sort values of a model. The rest is computed only for the models of a page."""
     return {
         "id": model.name,
         "name": model.name,

@@ -1,5 +1,5 @@
-"""The management API of operators for providers' bills and what differs from our records. Pages
-call the same functions."""
+"""The management API for operators of providers' bills and their differences from our records.
+Pages call the same functions."""
 
 import datetime as dt
 from io import BytesIO
@@ -30,7 +30,7 @@ _HEAD_MAX: Final = 120
 
 
 class BillIn(Schema):
-    """A provider's bill, and which of its columns is what."""
+    """A provider's bill, and the meaning of its columns."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -109,7 +109,7 @@ class DifferenceQuery(pagination.PageQuery):
 
 
 class DifferenceNoteIn(Schema):
-    """What came of a difference."""
+    """A note on the cause of a difference."""
 
     model_config = ConfigDict(extra="forbid")
 

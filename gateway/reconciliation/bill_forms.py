@@ -19,7 +19,7 @@ _HEAD: dict[str, Any] = {"max_length": 120, "required": False}
 
 
 class BillForm(forms.Form):
-    """A provider's bill, and which of its columns is what."""
+    """A provider's bill, and the meaning of its columns."""
 
     provider = forms.ChoiceField(label=_("Provider"))
     channels = forms.MultipleChoiceField(
@@ -83,7 +83,7 @@ class BillForm(forms.Form):
 
 
 class NoteForm(forms.Form):
-    """What came of a difference."""
+    """A note on the cause of a difference."""
 
     note = forms.CharField(
         label=_("Note"), max_length=NOTE_MAX, widget=forms.Textarea(attrs={"rows": 3})

@@ -1,6 +1,7 @@
-"""Attempts whose process died: their holds are resolved and their requests get an end.
+"""Attempts whose process died: resolves their holds and ends their requests.
 
-What providers know of them is asked for and posted after that, outside of the transaction.
+Afterwards, outside of the transaction, providers are asked about them, and their answers are
+posted.
 """
 
 from django.db import transaction
@@ -14,9 +15,10 @@ _BATCH = 500
 
 
 def sweep() -> int:
-    """Resolve every hold that nobody will settle, and ask providers about them; how many.
+    """Resolve every hold that no process will settle, and ask providers about them. Return how many
+    holds.
 
-    Any process may run it, several at once.
+    Several processes may run this concurrently.
     """
     swept = resolve_due()
     usage_reconciliation.reconcile()
@@ -24,7 +26,8 @@ def sweep() -> int:
 
 
 def resolve_due() -> int:
-    """Resolve every hold that nobody will settle, by its last high-water mark (I24); how many."""
+    """Resolve every hold that no process will settle, by its last high-water mark (I24). Return how
+    many."""
     swept = 0
     while True:
         with transaction.atomic():

@@ -1,10 +1,11 @@
-"""What providers counted for attempts of which our own count is not sure, asked by their ids (I7).
+"""Asks providers for their counts of attempts for which our own count is uncertain, by the
+attempts' ids (I7).
 
-    unsure      settled from a mark, estimated or absorbed; its channel's provider tells usage
-    asked       outside of any transaction; again after a while if it cannot tell yet
-    posted      the customer never pays more than the provider counted; what nobody pays, we bear
+    uncertain   settled from a mark, estimated or absorbed; its channel's provider reports usage
+    asked       outside of any transaction; again after a while if it cannot answer yet
+    posted      the customer never pays more than the provider counted; we bear what nobody pays
 
-The late endings of processes that were taken for dead are posted here as well.
+Late endings of processes that were believed dead are posted here as well.
 """
 
 import logging
@@ -41,7 +42,8 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 200
 _TOGETHER: Final = 20
 _BYTES_MAX: Final = 64 * 1024
-# Holds are not swept meanwhile: a provider that does not answer must not keep them (I24).
+# Holds are not swept meanwhile, because a provider that does not answer must not prevent the sweep
+# (I24).
 _ASKING_S: Final = 10.0
 _READ_S: Final = 3.0
 _LOOKED_UP: Final = tuple(name for name, provider in PROVIDERS.items() if provider.usage_look_up)
@@ -53,9 +55,10 @@ class _UsageAnswer(msgspec.Struct):
 
 
 def reconcile() -> int:
-    """Ask for what is unsure, and post what has been learnt; how many attempts were corrected.
+    """Ask about uncertain attempts, and post what providers report. Return how many attempts were
+    corrected.
 
-    Any number of processes may run it.
+    Several processes may run this concurrently.
     """
     until = time.monotonic() + _ASKING_S
     while time.monotonic() < until and _ask_some(until) == _BATCH:
@@ -70,7 +73,7 @@ def reconcile() -> int:
 
 
 def _ask_some(until: float) -> int:
-    """Ask for a batch, as far as there is time; who is not asked now is due again soon."""
+    """Ask about a batch while time is left. The others become due again soon."""
     channels = {
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_LOOKED_UP).prefetch_related("keys")
@@ -80,7 +83,7 @@ def _ask_some(until: float) -> int:
         return 0
     policy = egress_policy()
     if not connection.in_atomic_block:
-        # No transaction, and no connection, is kept open across the network (I9).
+        # No transaction and no connection stays open during network calls (I9).
         connection.close()
     answers = []
     with ExitStack() as opened:
@@ -103,7 +106,7 @@ def _ask_some(until: float) -> int:
 
 
 def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
-    """What reaches a channel; None where its secrets cannot be opened."""
+    """Return a client for a channel, or None if its secrets cannot be opened."""
     try:
         outbound = outbound_of(channel)
         return guarded_client(policy, read_s=_READ_S, schemes=("http", "https"), outbound=outbound)
@@ -115,7 +118,8 @@ def _client(policy: EgressPolicy, channel: Channel) -> httpx.Client | None:
 def _ask(
     client: httpx.Client, attempt: Unsure, channel: Channel, until: float
 ) -> tuple[Mapping[str, int], str | None] | None:
-    """The meters and the raw usage that the provider tells; None when it cannot tell yet."""
+    """Return the meters and the raw usage that the provider reports, or None if it cannot answer
+    yet."""
     provider = PROVIDERS[channel.provider]
     try:
         key = channel.keys.filter(disabled_at=None).first()
@@ -127,7 +131,8 @@ def _ask(
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
         return None
     if answer.status_code == 404 and attempt.charge_nano == 0:
-        # It never arrived there. Where somebody paid for it, that is not believed.
+        # The provider says that the request never arrived. That is not believed if somebody paid
+        # for it.
         return {}, None
     if answer.status_code != 200 or body is None:
         return None
@@ -135,7 +140,7 @@ def _ask(
 
 
 def _whole(answer: httpx.Response, until: float) -> bytes | None:
-    """The body; None for one that is too large, or comes too slowly."""
+    """Return the body, or None if it is too large or too slow."""
     body = b""
     for piece in answer.iter_raw():
         body += piece
@@ -156,8 +161,8 @@ def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
 
 
 def _post_all(learnt: Sequence[LateUsage]) -> None:
-    """Post late usage, some of one organisation in each transaction: few commits after a crash, and
-    no long lock for who is served meanwhile."""
+    """Post late usage, several attempts of one organisation in each transaction. So there are few
+    commits after a crash, and no long locks for running requests."""
     for organisation_id, group in groupby(sorted(learnt, key=_owner), key=_owner):
         while some := list(islice(group, _TOGETHER)):
             with transaction.atomic():
@@ -171,14 +176,14 @@ def _owner(late: LateUsage) -> UUID:
 
 
 def _post(late: LateUsage) -> None:
-    """Lead the books of an attempt to what is known of it now; later where its month has just been
+    """Adjust the books of an attempt to the new information, or later if its month has just been
     detached."""
     if not late_usage.is_there(late):
         return
     stand = usage_corrections.read_borne_cost(late.attempt_id)
     total_nano = late.total_nano
     if total_nano is None:
-        # Its price cannot be reckoned: the row is kept, and nobody's money moves.
+        # Its price cannot be computed: the row is kept, and no money moves.
         late_usage.mark_posted(late)
         return
     customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano

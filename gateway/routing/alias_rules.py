@@ -1,11 +1,11 @@
-"""Public names of models that stand for others."""
+"""Aliases: public names that stand for other names."""
 
 from collections.abc import Mapping
 
 
 def find_cycle(aliases: Mapping[str, str]) -> list[str] | None:
-    """The first way, by name, that leads back to its beginning, with that name at both ends; None
-    where every alias comes to an end."""
+    """Return the first cycle, by name, with its first name repeated at the end, or None if every
+    alias ends."""
     ended: set[str] = set()
     for name in sorted(aliases):
         way: dict[str, None] = {}
@@ -20,7 +20,8 @@ def find_cycle(aliases: Mapping[str, str]) -> list[str] | None:
 
 
 def resolve_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
-    """Where each alias ends, in however many steps. One that comes to no end stands for itself."""
+    """Return where each alias ends, over any number of steps. An alias in a cycle stands for
+    itself."""
     return {name: _end_of(name, aliases) for name in aliases}
 
 

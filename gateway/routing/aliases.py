@@ -1,7 +1,7 @@
-"""Aliases: public names that lead to other public names, in as many steps as there are.
+"""Aliases: public names that lead to other public names, in any number of steps.
 
-Whoever saves a step that leads back to its own beginning is refused, with the whole way named. The
-relay reads where each name ends, not the steps (`relay/routing/snapshot_build.py`).
+A change that would create a cycle is refused, and the message names the whole cycle. The relay
+reads where each name ends, not the steps (`relay/routing/snapshot_build.py`).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lib.refusal import Refused
 
 
 class AliasCycle(Refused):
-    """The names would lead back to where they began: `cycle`, its first name last again."""
+    """The names would form a cycle. `cycle` has its first name repeated at the end."""
 
     def __init__(self, cycle: list[str]) -> None:
         text = gettext("These aliases form a cycle: %(way)s.")
@@ -28,12 +28,12 @@ class AliasCycle(Refused):
 
 
 def all_aliases() -> dict[str, str]:
-    """Each alias, and the name that it stands for."""
+    """Return each alias and the name that it stands for."""
     return dict(ModelAlias.objects.order_by("name").values_list("name", "target"))
 
 
 def save_alias(actor: Actor, name: str, target: str) -> ModelAlias:
-    """Have a name stand for another one. Raises Refused, AliasCycle."""
+    """Make a name an alias of another. Raises Refused, AliasCycle."""
     with transaction.atomic():
         alias = write_alias(actor, name, target)
         check_aliases()
@@ -41,12 +41,13 @@ def save_alias(actor: Actor, name: str, target: str) -> ModelAlias:
 
 
 def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
-    """One of several changes, inside the transaction in which `check_aliases` follows. Raises
+    """Write one of several changes, in a transaction in which `check_aliases` follows. Raises
     Refused."""
     check_model_name("name", name, pattern=False)
     check_model_name("target", target, pattern=False)
     with connection.cursor() as cursor:
-        # Of two at the same time, neither would see the cycle that both of them make.
+        # The lock is needed because, of two concurrent writes, neither would see the cycle that
+        # they create together.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir aliases'))")
     stored = ModelAlias.objects.filter(name=name).first()
     before = stored.target if stored else None
@@ -60,8 +61,8 @@ def write_alias(actor: Actor, name: str, target: str) -> ModelAlias:
 
 
 def write_aliases(actor: Actor, target: str, names: Sequence[str]) -> None:
-    """Have these names and no others stand for a name, as `write_alias`. Raises Refused for one
-    that stands for another already."""
+    """Make exactly these names the aliases of a name, as `write_alias` does. Raises Refused for a
+    name that is an alias of another name."""
     stored = {alias.name: alias for alias in ModelAlias.objects.filter(target=target)}
     taken = ModelAlias.objects.filter(name__in=names).exclude(target=target).first()
     if taken is not None:
@@ -76,8 +77,8 @@ def write_aliases(actor: Actor, target: str, names: Sequence[str]) -> None:
 
 
 def check_aliases() -> None:
-    """Raise AliasCycle where the aliases as they are lead in a circle, or would once every model
-    that has a replacement has ended."""
+    """Raise AliasCycle if the aliases form a cycle now, or would do so after every model with a
+    replacement has ended."""
     replaced = ModelEntry.objects.exclude(replacement="").values_list("name", "replacement")
     aliases = all_aliases()
     cycle = find_cycle(aliases) or find_cycle(aliases | dict(replaced))
@@ -86,7 +87,7 @@ def check_aliases() -> None:
 
 
 def remove_alias(actor: Actor, alias: ModelAlias) -> None:
-    """Let a name stand for nothing but itself."""
+    """Remove an alias."""
     with transaction.atomic():
         audit.record(actor, None, "alias.removed", alias, name=alias.name, before=alias.target)
         alias.delete()

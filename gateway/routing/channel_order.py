@@ -1,9 +1,9 @@
 """Which channels may answer for a model, and in which order.
 
-A route that names the model comes before a route whose pattern matches it, a longer pattern
-before a shorter one; among equals a lower priority comes first; among those the order is drawn by
-weight from the caller's seed, so that the same seed always gives the same order, or taken by
-what an operator's rule says of the model (`tie_breaking.py`).
+A route that names the model comes before a route whose pattern matches it, a longer pattern before
+a shorter one. Among equals a lower priority comes first. Among those, the order is drawn by weight
+from the caller's seed, so that the same seed always gives the same order, or it follows an
+operator's rule for the model (`tie_breaking.py`).
 """
 
 from bisect import bisect_right
@@ -23,11 +23,11 @@ _MASK = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A channel's readiness to answer for a model name or a pattern with `*`.
+    """A channel's offer to answer for a model name or a pattern with `*`.
 
-    `upstream_model` is the name there, "" for the asked one. `weight` 0 comes after every other
-    weight of the same priority. `retries`: how many further attempts may follow a failure here.
-    `overrides`: what an operator says that the model can do there, and what not.
+    `upstream_model` is the name there, "" for the requested one. `weight` 0 comes after every other
+    weight of the same priority. `retries` is how many further attempts may follow a failure here.
+    `overrides` are an operator's corrections of the model's capabilities there.
     """
 
     channel_id: str
@@ -41,8 +41,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A channel that may be tried, what the model is called there, and why it stands where it
-    does."""
+    """A channel that may be tried, the model's name there, and the reason for its position."""
 
     channel_id: str
     upstream_model: UpstreamModelName
@@ -52,8 +51,8 @@ class Candidate:
 
 
 class Skipped(NamedTuple):
-    """A channel of the model that is passed over; `wait_s`: until it is asked if there is nothing
-    else, 0 where it is not waited for."""
+    """A channel of the model that is passed over. `wait_s` is the time until a request without an
+    alternative may use it, 0 if it is not worth waiting for."""
 
     channel_id: str
     reason: SkipReason
@@ -68,10 +67,11 @@ def plan(
     skip: Collection[str] = (),
     ordering: Ordering | None = None,
 ) -> list[Candidate]:
-    """Every channel that may answer for `model`, best first, each once; among equals as `ordering`
-    says, None for by weight.
+    """Return every channel that may answer for `model`, best first, each once. `ordering` decides
+    among equals; None means by weight.
 
-    `skip` holds the ids of channels that are out (open breaker, cooling). Empty when none is left.
+    `skip` are the ids of channels that are out of use (open breaker, resting). The result is empty
+    if none is left.
     """
     ranked = _closest(model, routes, skip)
     by_pick: Why = "weight" if ordering is None else ordering.pick
@@ -94,8 +94,8 @@ def plan(
 def first_place_percent(
     model: str, routes: Iterable[Route], channel_ids: Collection[str]
 ) -> dict[str, int]:
-    """How often each of these channels is drawn first among those of equal rank with it, where
-    there are several."""
+    """Return the percentage with which each of these channels is drawn first among those of equal
+    rank, if there are several."""
     ranked = [route for route in _closest(model, routes) if route.channel_id in channel_ids]
     shares: dict[str, int] = {}
     for _, group in groupby(ranked, key=_rank):
@@ -107,7 +107,7 @@ def first_place_percent(
 
 
 def _closest(model: str, routes: Iterable[Route], skip: Collection[str] = ()) -> list[Route]:
-    """The closest route of each channel, those of equal rank beside each other."""
+    """Return the best-matching route of each channel, those of equal rank next to each other."""
     best: dict[str, Route] = {}
     for route in routes:
         if route.channel_id in skip or not matches(route.model, model):
@@ -124,7 +124,7 @@ def _rank(route: Route) -> tuple[bool, int, int]:
 
 
 def _draw(routes: list[Route], seed: int) -> list[Route]:
-    """Draw one after the other, each with a chance in proportion to its weight."""
+    """Draw routes one after the other, each with a probability in proportion to its weight."""
     order = []
     state = seed & _MASK
     while routes:
@@ -136,7 +136,8 @@ def _draw(routes: list[Route], seed: int) -> list[Route]:
 
 
 def _scramble(state: int) -> tuple[int, int]:
-    """One step of SplitMix64 (Steele, Lea, Flood 2014): the next state and 64 mixed bits."""
+    """Do one step of SplitMix64 (Steele, Lea, Flood 2014). Return the next state and 64 mixed
+    bits."""
     state = (state + 0x9E3779B97F4A7C15) & _MASK
     mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK

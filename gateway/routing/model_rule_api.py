@@ -1,5 +1,5 @@
-"""The management API of operators for what holds of models whichever channel serves them: rules and
-aliases. Pages call the same functions."""
+"""The management API for operators of the rules and aliases of models, which apply to all channels.
+Pages call the same functions."""
 
 from typing import Annotated, Final, cast
 
@@ -62,7 +62,7 @@ class ShadowOut(Schema):
 
 
 class ModelRuleChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to a rule. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ class ModelRuleChange(Schema):
 
 
 class ModelRuleIn(ModelRuleChange):
-    """A rule to be made."""
+    """A new rule."""
 
     model: Name = Field(description="A model's name, or a pattern such as `gpt-*`.")
 
@@ -99,7 +99,7 @@ class ModelRulePage(Schema):
 
 
 class AliasIn(Schema):
-    """A name, and the one that it stands for."""
+    """A new alias, and the name that it stands for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -108,7 +108,7 @@ class AliasIn(Schema):
 
 
 class AliasChange(Schema):
-    """What the alias stands for from now on."""
+    """A new target of the alias."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,8 +1,8 @@
-"""What operators rule for a model: which others answer in its place, and when; which of its
-channels comes first; what abandoned requests are charged.
+"""Operators' rules for models: which other models answer in place of one, and when; the order of
+its channels; the charge for abandoned requests.
 
-A rule for the very name comes before one whose pattern matches it, a longer pattern before a
-shorter one. One rule holds for a model, as a whole.
+A rule for the exact name beats one whose pattern matches it, and a longer pattern beats a shorter
+one. Only one rule applies to a model.
 """
 
 from collections.abc import Iterable
@@ -15,21 +15,20 @@ from gateway.routing.shadow_rules import ShadowRule
 from gateway.routing.tie_breaking import Pick
 
 Cause = Literal["error", "context_length", "content_policy", "budget"]
-"""Why another model answers: no channel of the first one can, or all that were asked failed; the
-request is longer than its context; its provider blocks the content; a budget does not reach for
-it."""
+"""Why another model answers: no channel of the first model is available, or all attempts failed;
+the request exceeds its context; its provider blocks the content; a budget is too low for it."""
 CAUSES: Final[frozenset[Cause]] = frozenset(get_args(Cause))
 FAILURES: Final[frozenset[Cause]] = CAUSES - {"budget"}
-"""The causes of a rule that states none, and of the models that a request names itself."""
+"""The causes of a rule without stated causes, and for the models that a request itself names."""
 FALLBACKS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """What holds for a model, or for a pattern of names with `*`. `fallbacks` answer in its place,
-    in this order, for one of `causes`; `pick` orders its channels of equal priority; `charge_rule`
-    is for abandoned and failed requests of organisations that have none, None = as their channel
-    has it; a share of its requests goes to `shadow` too."""
+    """A rule for a model, or for a pattern of names with `*`. `fallbacks` answer in its place, in
+    this order, for one of `causes`. `pick` orders its channels of equal priority. `charge_rule`
+    applies to abandoned and failed requests of organisations without their own rule; None means the
+    channel's rule. A share of its requests also goes to `shadow`."""
 
     model: str
     fallbacks: tuple[str, ...] = ()
@@ -43,7 +42,7 @@ NO_RULE: Final = ModelRule("")
 
 
 def rule_of(model: str, rules: Iterable[ModelRule]) -> ModelRule:
-    """The rule that holds for a model; NO_RULE where there is none."""
+    """Return the rule that applies to a model, or NO_RULE."""
     return min((rule for rule in rules if matches(rule.model, model)), key=_rank, default=NO_RULE)
 
 

@@ -1,4 +1,4 @@
-"""Pages of what holds for models whichever channel serves them: rules and aliases (W72)."""
+"""Pages of the rules and aliases of models, which apply to all channels (W72)."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -47,7 +47,7 @@ CAUSE_WORDS: Final[Mapping[str, Promise]] = {
     "content_policy": _("The provider blocks the content"),
     "budget": _("A budget is used up"),
 }
-"""When other models answer in place of one."""
+"""Display texts of when other models answer in place of one."""
 _PICK_WORDS: Final[Mapping[str, Promise]] = {
     "weight": _("Weight"),
     "latency": _("Lowest latency"),
@@ -70,7 +70,7 @@ def _model_name(label: Any, hint: Any = "") -> forms.CharField:
 
 
 class ModelRuleForm(ChargeRuleForm):
-    """What holds for a model or a pattern of names."""
+    """A rule for a model or a pattern of names."""
 
     field_order = ("model", "fallbacks", "causes", "pick", "kind", "seconds", "cost")
 
@@ -121,11 +121,11 @@ class ModelRuleForm(ChargeRuleForm):
         pick_any_channel(self.fields["shadow_channel"], actor)
         fallbacks = cast(ModelsField, self.fields["fallbacks"])
         offer_installation_models(fallbacks)
-        # A rule keeps the name of a model that is gone.
+        # A rule keeps the name of a model that no longer exists.
         fallbacks.kept = split_words(self.initial.get("fallbacks", ""))
 
     def model_rule_fields(self) -> RuleFields:
-        """The fields as `save_rule` takes them."""
+        """Return the fields in the form that `save_rule` takes."""
         sent = self.cleaned_data
         return {
             "fallbacks": sent["fallbacks"],
@@ -149,7 +149,7 @@ class ModelRuleForm(ChargeRuleForm):
 
 
 class AliasForm(forms.Form):
-    """A name, and the one that it stands for."""
+    """An alias and the name that it stands for."""
 
     name = _model_name(_("Alias"))
     target = _model_name(_("Stands for"), _("A model's name, or another alias."))
@@ -286,7 +286,7 @@ def _save_rule(actor: Actor, model: str, form: ModelRuleForm) -> bool:
 
 
 def _warn_of_unknown(request: HttpRequest, name: str) -> None:
-    """Say that no model has this name now: it may be a mistake, or come later."""
+    """Warn that no model has this name now. It may be a mistake, or the model may come later."""
     if message := installation_names().refusal([name]):
         messages.warning(request, message)
 

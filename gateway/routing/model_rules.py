@@ -1,5 +1,5 @@
-"""What operators rule for models: each write with its checks, its audit event and the notification
-of the relays."""
+"""Writes of operators' rules for models, each with validation, an audit event and a notification of
+the relays."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ from lib.refusal import Refused
 
 
 class RuleFields(TypedDict, total=False):
-    """What a write may set; what it leaves out stays."""
+    """The fields that a write may set. Omitted ones stay as they are."""
 
     fallbacks: Sequence[str]
     causes: Sequence[Cause]
     pick: Pick
-    # What `stored_rule` makes of a charge rule; {} for none.
+    # A charge rule in the form of `stored_rule`; {} for none.
     charge_rule: Mapping[str, Any]
-    # What `stored_shadow` makes of a shadow; {} for none.
+    # A shadow in the form of `stored_shadow`; {} for none.
     shadow: Mapping[str, Any]
 
 
@@ -37,8 +37,8 @@ FIELDS: Final = tuple(RuleFields.__annotations__)
 
 
 def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRule:
-    """Make the rule for a model or a pattern of names, or set what is given of one that is there.
-    Raises Refused."""
+    """Create the rule for a model or a pattern of names, or set the given fields of an existing
+    one. Raises Refused."""
     check_model_name("model", model)
     with transaction.atomic():
         stored = ModelRule.objects.select_for_update().filter(model=model).first()
@@ -58,7 +58,7 @@ def save_rule(actor: Actor, model: str, **fields: Unpack[RuleFields]) -> ModelRu
 
 
 def remove_rule(actor: Actor, rule: ModelRule) -> None:
-    """Rule nothing for the model any more."""
+    """Delete a rule."""
     with transaction.atomic():
         before = facts_of(rule)
         audit.record(actor, None, "model_rule.removed", rule, model=rule.model, before=before)
@@ -67,13 +67,13 @@ def remove_rule(actor: Actor, rule: ModelRule) -> None:
 
 
 def facts_of(rule: ModelRule) -> dict[str, object]:
-    """What a write may set, as it is stored."""
+    """Return the stored fields that a write may set."""
     return {name: getattr(rule, name) for name in FIELDS}
 
 
 def check_model_name(field: str, name: str, *, pattern: bool = True) -> None:
-    """Refuse what no model can be named, and where it is to be one, a pattern of names."""
-    # No text of the database has a zero byte.
+    """Raise Refused for an invalid model name or, if allowed, an invalid pattern of names."""
+    # Postgres cannot store a zero byte in a text.
     fits = len(name) <= bounds.MODEL_MAX and re.fullmatch(bounds.MODEL_PATTERN, name)
     if not fits or "\0" in name:
         text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")

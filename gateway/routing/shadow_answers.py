@@ -1,5 +1,4 @@
-"""What shadow traffic has come to (gateway/routing/shadow_rules.py): its figures, by rule and
-channel."""
+"""The results of shadow traffic (gateway/routing/shadow_rules.py) by rule and channel."""
 
 import datetime as dt
 from typing import Any, Final, NamedTuple
@@ -14,13 +13,13 @@ KEPT: Final = dt.timedelta(days=30)
 
 
 class ShadowFigures(NamedTuple):
-    """The requests of a rule that went to a shadow as well.
+    """The requests of a rule that also went to a shadow.
 
-    `main_ok` and `ok` are how many were answered by either; times are medians in milliseconds,
-    tokens those written on average; `likeness` is the mean in percent of those that both answered,
-    of whose `compared` `same_finish` ended for the same reason, and of `structured`, where both
-    are JSON, `same_structure` have one structure. Costs are ours, of the client's answers as far
-    as they are known.
+    `main_ok` and `ok` are how many the main channel and the shadow answered. Times are medians in
+    milliseconds, tokens are the mean output tokens. `likeness` is the mean in percent over the
+    `compared` requests that both answered. Of these, `same_finish` ended for the same reason. Of
+    the `structured` ones, where both answers are JSON, `same_structure` have the same structure.
+    Costs are ours; those of the client's answers as far as they are known.
     """
 
     rule: str
@@ -47,24 +46,24 @@ class ShadowFigures(NamedTuple):
 
     @property
     def main_percent(self) -> int:
-        """How many of a hundred the client's channel answered."""
+        """The percentage that the client's channel answered."""
         return 100 * self.main_ok // self.requests
 
     @property
     def percent(self) -> int:
-        """How many of a hundred the shadow answered."""
+        """The percentage that the shadow answered."""
         return 100 * self.ok // self.requests
 
 
 def shadow_figures(hours: int) -> list[ShadowFigures]:
-    """Those of the last hours, by rule, model and channels."""
+    """Return the figures of the last hours, by rule, model and channels."""
     with connection.cursor() as cursor:
         cursor.execute(_FIGURES, {"since": clock.now() - dt.timedelta(hours=hours)})
         return [ShadowFigures(*row) for row in cursor.fetchall()]
 
 
 def spent_today() -> dict[str, int]:
-    """What the shadows of each rule have cost since the day began (UTC), in nano."""
+    """Return the cost of each rule's shadows since the start of the day (UTC), in nano."""
     with connection.cursor() as cursor:
         cursor.execute(*read_shadow_spend())
         rows: list[Any] = cursor.fetchall()
@@ -72,16 +71,16 @@ def spent_today() -> dict[str, int]:
 
 
 def spent_by_day(until: dt.date, days: int) -> list[tuple[dt.date, str, int]]:
-    """What the shadows of each rule have cost on each of so many days (UTC), of which `until` is
-    the last: (day, rule, nano), the latest day first."""
+    """Return the cost of each rule's shadows on each of the `days` up to and including `until`
+    (UTC): (day, rule, nano), the latest day first."""
     first = dt.date.fromordinal(max(until.toordinal() - days + 1, 1))
     spent = ShadowSpend.objects.filter(day__gte=first, day__lte=until).order_by("-day", "rule")
     return list(spent.values_list("day", "rule", "cost_nano"))
 
 
 def drop_old() -> None:
-    """Delete the comparisons that no page shows any more. The sums of their days stay: the ledger
-    does not have them (docs/adr/0010-what-providers-are-owed.md)."""
+    """Delete the comparisons that no page shows any more. The sums of their days stay, because the
+    ledger does not have them (docs/adr/0010-what-providers-are-owed.md)."""
     until = clock.now() - KEPT
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM gateway_shadowanswer WHERE at < %s", [until])

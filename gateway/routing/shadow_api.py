@@ -1,4 +1,4 @@
-"""The management API of operators for what shadow traffic has come to."""
+"""The management API for operators of the results of shadow traffic."""
 
 import datetime as dt
 
@@ -22,13 +22,13 @@ _HOURS_MAX = int(KEPT.total_seconds()) // 3600
 
 
 class Since(pagination.PageQuery):
-    """Of which time."""
+    """The period of the results."""
 
     hours: TypedWhole = Field(24, ge=1, le=_HOURS_MAX, description="How many hours back.")
 
 
 class Days(pagination.PageQuery):
-    """Of which days (UTC), both included; `until` is today without it."""
+    """The days (UTC) of the results, both included; `until` defaults to today."""
 
     days: TypedWhole = Field(31, ge=1, le=400, description="How many days back.")
     until: dt.date | None = None

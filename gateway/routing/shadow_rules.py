@@ -1,9 +1,9 @@
-"""Shadow traffic: a share of a model's requests is sent to another channel as well, whose answers
-are compared and never shown.
+"""Shadow traffic: a share of a model's requests is also sent to another channel. Its answers are
+compared and never returned to clients.
 
-A rule names a channel and what the model is called there, how many of a hundred requests go there
-too, and what they may cost in a day. Both answers are compared by what they say, without anybody
-judging which is better.
+A rule names a channel, the model's name there, the percentage of requests that go there too, and
+their maximum cost per day. The comparison of the answers is mechanical; nobody judges which is
+better.
 """
 
 import json
@@ -16,12 +16,12 @@ from typing import Any, Final, NamedTuple
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 
 NAME_MAX: Final = 200
-# Of each text, as much is compared.
+# The number of characters of each text that are compared.
 _COMPARED_CHARACTERS: Final = 4_000
 
 
 class ShadowInvalid(ValueError):
-    """No rule can be so: `field` is channel, model, percent or cap."""
+    """The rule is invalid: `field` is channel, model, percent or cap."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field} of a shadow is out of range")
@@ -30,8 +30,8 @@ class ShadowInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ShadowRule:
-    """`channel` is the name of a channel, `model` what is asked there, "" for what is asked of it
-    anyway; `cap_nano` is what the shadows of a rule may cost in a day (UTC)."""
+    """`channel` is the name of a channel. `model` is the model's name there, "" for the name that
+    the channel uses anyway. `cap_nano` is the maximum cost of a rule's shadows per day (UTC)."""
 
     channel: str
     percent: int
@@ -40,15 +40,16 @@ class ShadowRule:
 
 
 class Likeness(NamedTuple):
-    """How alike two answers are: `percent` of the pairs of neighbouring characters that they have
-    in common, and whether both are JSON of one structure, None where one of them is none."""
+    """The similarity of two answers: `percent` of the pairs of neighbouring characters that they
+    share, and whether both are JSON of the same structure, None if one of them is not JSON."""
 
     percent: int
     same_structure: bool | None
 
 
 def build_shadow_rule(channel: str, percent: int, cap: str, model: str = "") -> ShadowRule:
-    """A rule as somebody states it, its `cap` as decimal text of USD. Raises ShadowInvalid."""
+    """Return a rule from an operator's values, with `cap` as decimal text of USD. Raises
+    ShadowInvalid."""
     for field, name in (("channel", channel), ("model", model)):
         if len(name) > NAME_MAX or (not name and field == "channel") or "\0" in name:
             raise ShadowInvalid(field)
@@ -64,7 +65,7 @@ def build_shadow_rule(channel: str, percent: int, cap: str, model: str = "") -> 
 
 
 def stored_shadow(rule: ShadowRule | None) -> dict[str, Any]:
-    """The rule as it is stored and written; {} for none."""
+    """Return the rule in its stored form; {} for none."""
     if rule is None:
         return {}
     named = {"model": rule.model} if rule.model else {}
@@ -73,7 +74,7 @@ def stored_shadow(rule: ShadowRule | None) -> dict[str, Any]:
 
 
 def read_shadow(stored: Mapping[str, Any] | None) -> ShadowRule | None:
-    """The rule that is stored; None for none, and for one that this version does not know."""
+    """Parse a stored rule. Return None for none, and for one that this version cannot read."""
     if not stored:
         return None
     try:
@@ -88,24 +89,24 @@ def read_shadow(stored: Mapping[str, Any] | None) -> ShadowRule | None:
 
 
 def storable_name(name: str) -> str:
-    """A model's name that a client chose, as the database takes it: what does not fit one of its
-    comparisons would cost all that are written with it."""
+    """Return a client's model name in a form that the database accepts. Otherwise one invalid name
+    would lose all comparisons that are written with it."""
     return name.replace("\0", "").encode(errors="replace").decode()[:NAME_MAX]
 
 
 def likeness(one: str, other: str) -> Likeness:
-    """How alike two answers are."""
+    """Return the similarity of two answers."""
     return Likeness(_common_characters(one.strip(), other.strip()), _has_same_structure(one, other))
 
 
 def _common_characters(one: str, other: str) -> int:
-    """The Dice coefficient of the pairs of characters, in percent: no words are needed for it, so
-    it means the same in every language."""
+    """Return the Dice coefficient of the pairs of characters, in percent. It does not depend on
+    words, so it means the same in every language."""
     if one == other:
         return 100
     counts = [Counter(pairwise(text[:_COMPARED_CHARACTERS])) for text in (one, other)]
     total = sum(map(Counter.total, counts))
-    # Different texts are never said to be the same.
+    # Different texts never give 100 percent.
     return min(round(200 * (counts[0] & counts[1]).total() / total), 99) if total else 0
 
 
@@ -117,7 +118,7 @@ def _has_same_structure(one: str, other: str) -> bool | None:
 
 
 def _structure(value: Any) -> Any:
-    """The members and kinds of a value of JSON: of a list, the kinds that are in it."""
+    """Return the members and types of a JSON value; for a list, the types in it."""
     if isinstance(value, dict):
         return {name: _structure(inner) for name, inner in value.items()}
     if isinstance(value, list):

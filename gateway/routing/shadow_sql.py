@@ -1,4 +1,4 @@
-"""The comparisons of shadow traffic as statements: written by the relay, a batch at a time."""
+"""Statements about the comparisons of shadow traffic. The relay writes them in batches."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,14 @@ Statement = tuple[str, dict[str, str]]
 
 
 def write_shadow_answers(rows: Sequence[Mapping[str, Any]]) -> Statement:
-    """Write comparisons, by the names of their columns, and add what they cost to what their
-    rules and channels have cost today. One that is there stays as it is, and costs once."""
+    """Write comparisons, given by column name, and add their cost to today's sums of their rules
+    and channels. An existing one stays as it is and is not counted again."""
     return _WRITE, {"rows": json.dumps(rows)}
 
 
 def read_shadow_spend() -> Statement:
-    """What the shadows of each rule have cost since the day began (UTC): (rule, nano)."""
+    """Return a statement for the cost of each rule's shadows since the start of the day (UTC):
+    (rule, nano)."""
     return _SPEND, {}
 
 

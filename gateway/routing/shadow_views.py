@@ -1,4 +1,4 @@
-"""The page of shadow traffic: figures of the last day, and each comparison (W72)."""
+"""The page of shadow traffic: figures of the last day, and the single comparisons (W72)."""
 
 from typing import Any, Final
 

@@ -1,15 +1,14 @@
-"""How channels of equal rank are ordered for a request, where an operator's rule says more than
-their weights.
+"""How channels of equal rank are ordered for a request, if an operator's rule specifies it.
 
-    weight                        drawn anew for each request
-    latency, ttft, throughput     by how they did lately: whole answers, first content, tokens per
+    weight                        drawn for each request
+    latency, ttft, throughput     by their recent times: whole answers, first content, tokens per
                                   second
-    in_flight                     by how many requests they are answering now
-    price                         by what a usual request costs there, with its cache hits counted
+    in_flight                     by the number of running requests
+    price                         by the cost of a usual request there, including its cache hits
     conversation, user            the same conversation or user goes to the same channel, as long as
-                                  that can be asked
+                                  that is available
 
-A weight of 0 comes last in all of them. With `weight`, the requests of one session go to the same
+A weight of 0 always comes last. With `weight`, the requests of one session go to the same
 channel. Wherever requests go to the same channel, they use the same key of it, because providers
 cache what they have read by key.
 """
@@ -26,7 +25,7 @@ Pick = Literal[
 PICKS: Final[frozenset[Pick]] = frozenset(get_args(Pick))
 STICKY: Final[frozenset[Pick]] = frozenset({"conversation", "user"})
 MEASURED: Final[frozenset[Pick]] = PICKS - STICKY - {"weight"}
-# Of a request that nothing is known of: tokens out for each in.
+# The assumed output tokens per input token, for a model without measurements.
 _OUT_FOR_IN: Final = 0.25
 
 
@@ -40,9 +39,9 @@ class Weighted(Protocol):
 
 
 class Ordering(NamedTuple):
-    """How to order channels of equal rank: by `figures`, of which less is better, or as `key`
-    says. A channel without a figure is not known, and counts as the best that is: it gets its share
-    until it is."""
+    """How to order channels of equal rank: by `figures` (lower is better), or by `key`. A channel
+    without a figure counts as the best known one, so that it gets requests until it has a
+    figure."""
 
     pick: Pick
     figures: Mapping[str, float] = {}
@@ -50,9 +49,9 @@ class Ordering(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """How a channel did for a model lately: of `answers`, the time until their first content and
-    their end; tokens that were written in so many milliseconds; tokens read, and how many of them
-    from a cache."""
+    """Recent measurements of a channel for a model: of `answers`, the time to their first content
+    and to their end; output tokens and the milliseconds in which they were written; input tokens,
+    and how many of them came from a cache."""
 
     answers: int = 0
     first_token_ms: int = 0
@@ -73,8 +72,8 @@ R = TypeVar("R", bound=Weighted)
 def order_candidates(
     equals: Sequence[R], ordering: Ordering, draw: Callable[[Sequence[R]], list[R]]
 ) -> list[R]:
-    """Channels of equal rank in the order in which they are asked; `draw` orders by weight those
-    that nothing tells apart."""
+    """Return channels of equal rank in the order in which to try them. `draw` orders by weight
+    those with equal figures."""
     if ordering.pick in STICKY:
         return sorted(equals, key=lambda route: _closeness(route, ordering.key), reverse=True)
     known = [
@@ -90,8 +89,8 @@ def order_candidates(
 def figures_of(
     pick: Pick, measured: Mapping[str, Measured], rates: Mapping[str, Mapping[str, int]]
 ) -> dict[str, float]:
-    """The figures of channels by their ids, less being better, of those that are known. `rates` are
-    what the model costs us there, by meter."""
+    """Return the figures of channels by id (lower is better), as far as known. `rates` are what the
+    model costs us there, by meter."""
     if pick == "price":
         usual = _sum(measured.values())
         return {
@@ -111,8 +110,8 @@ def _figure(pick: Pick, one: Measured) -> float | None:
 
 
 def _usual_cost(rates: Mapping[str, int], here: Measured, usual: Measured) -> float:
-    """What one token read costs here, with its part of what is written for it: of the model's usual
-    requests, but with this channel's own share of cache hits."""
+    """Return the cost of one input token with its share of the output, for the model's usual
+    requests but with this channel's own rate of cache hits."""
     hits = here.cached_tokens / here.input_tokens if here.input_tokens else 0.0
     out = usual.output_tokens / usual.input_tokens if usual.input_tokens else _OUT_FOR_IN
     read = rates.get("in_text", 0)
@@ -136,8 +135,8 @@ def order_keys(key_ids: Sequence[UUID], affinity: bytes) -> list[int]:
 
 
 def _closeness(route: Weighted, affinity: bytes) -> float:
-    """Rendezvous hashing: each channel draws its own number from the affinity, and the highest has
-    it. Who is out takes only its own share along, and weights share as they do elsewhere (Wang et
+    """Rendezvous hashing: each channel draws a number from the affinity, and the highest one wins.
+    If a channel is unavailable, only its own share moves. Weights have their usual effect (Wang et
     al., "Weighted rendezvous hashing")."""
     if not route.weight:
         return -math.inf

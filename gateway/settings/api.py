@@ -27,7 +27,7 @@ _NETWORKS_MAX = 100
 
 
 class InstallationSettingsChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to the settings. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ class InstallationSettingsOut(Schema):
 
 
 class SettingChangeOut(Schema):
-    """A change of settings. What it replaced is in `before`."""
+    """A change of settings. `before` has the replaced values."""
 
     id: str
     at: dt.datetime

@@ -1,8 +1,8 @@
-"""The history of the installation's settings, and its way back.
+"""The history of the installation's settings, with undo.
 
-A change of settings is an event of the audit trail, which has who made it, when, and each value
-before and after. To undo one is another change: it can be done while what it set is still in force,
-so that nothing that came later is lost.
+A change of settings is an event of the audit trail, which has the actor, the time, and each value
+before and after. Undoing it is another change. It is possible only while the values of the change
+are still in force, so that no later change is lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from gateway.settings.installation import current_values, save_settings
 from lib.ids import id_text
 from lib.refusal import Refused
 
-# Each kind of change, and what may be done by who undoes one.
+# Each kind of change, and the action that is required to undo one.
 _PERMISSIONS: Final[Mapping[str, Action]] = {
     "settings.changed": "channels.write",
     "sign_up.changed": "organisations.write",
@@ -31,7 +31,7 @@ SHOWN_MAX: Final = 50
 
 
 class SettingChange(NamedTuple):
-    """One change, and whether all that it set is in force."""
+    """One change, and whether all of its values are in force."""
 
     shown: EventDisplay
     in_force: bool
@@ -46,7 +46,7 @@ class SettingChange(NamedTuple):
 
 
 def setting_changes(actor: Actor) -> list[SettingChange]:
-    """The last changes, newest first."""
+    """Return the last changes, newest first."""
     events = list(_events(actor).order_by("-id")[:SHOWN_MAX])
     current = {action: _current(action) for action in _PERMISSIONS}
     return [
@@ -61,7 +61,7 @@ def access_setting_change(actor: Actor, id: str) -> AuditEvent:
 
 
 def undo_setting_change(actor: Actor, event: AuditEvent) -> None:
-    """Set what a change replaced, as a change of its own. Raises Refused, AccessDenied."""
+    """Restore the values that a change replaced, as a new change. Raises Refused, AccessDenied."""
     access.require(actor, _PERMISSIONS[event.action])
     with transaction.atomic():
         if not _is_in_force(event, _current(event.action)):
@@ -87,7 +87,7 @@ def _is_in_force(event: AuditEvent, current: Mapping[str, Any]) -> bool:
     after, before = event.detail.get("after"), event.detail.get("before")
     if not isinstance(after, dict) or not isinstance(before, dict):
         return False
-    # A setting that this version does not have cannot be brought back.
+    # A setting that this version does not have cannot be restored.
     return before.keys() <= current.keys() and all(
         name in current and current[name] == value for name, value in after.items()
     )

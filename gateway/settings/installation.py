@@ -1,4 +1,4 @@
-"""The installation's own settings: one row, whose defaults hold until somebody writes it."""
+"""The installation's settings: one row. Its defaults apply until it is written."""
 
 from collections.abc import Sequence
 from ipaddress import ip_network
@@ -34,29 +34,29 @@ _VARIABLES: Final = {
 
 
 def installation_settings() -> InstallationSetting:
-    """The settings in force."""
+    """Return the current settings."""
     return InstallationSetting.objects.first() or InstallationSetting()
 
 
 def egress_policy() -> EgressPolicy:
-    """Which addresses may be reached for channels."""
+    """Return which addresses channels may use."""
     return EgressPolicy(installation_settings().egress_allow)
 
 
 def egress_policy_users() -> EgressPolicy:
-    """Which addresses may be reached that users name."""
+    """Return which addresses may be fetched for users."""
     return EgressPolicy(installation_settings().egress_allow_users)
 
 
 def task_result_days() -> int:
-    """How long the result of a media task is served."""
+    """Return for how many days the result of a media task is served."""
     days: int | None = settings.TASK_RESULT_DAYS
     return installation_settings().task_result_days if days is None else days
 
 
 def backup_every_hours() -> int:
-    """How often a backup is expected; 0 expects none. Where the environment says so, it is made by
-    somebody else."""
+    """Return the interval of expected backups; 0 expects none. If the environment sets it, another
+    system creates them."""
     hours: int | None = settings.BACKUP_EVERY_HOURS
     return installation_settings().backup_every_hours if hours is None else hours
 
@@ -71,7 +71,8 @@ def set_by_environment() -> dict[str, str]:
 
 
 def current_values() -> dict[str, Any]:
-    """The stored settings, as `save_settings` takes them; the environment may set another."""
+    """Return the stored settings in the form that `save_settings` takes. The environment may
+    override one."""
     row = installation_settings()
     return {name: _plain(getattr(row, name)) for name in NAMES}
 
@@ -90,8 +91,8 @@ def save_settings(
     backup_folder: str | None = None,
     backup_keep: int | None = None,
 ) -> InstallationSetting:
-    """Set what is given and differs; each relay hears of it at the commit. Raises Refused for
-    what is no network, and for what the environment sets."""
+    """Set the given fields that differ. Relays are notified at the commit. Raises Refused for an
+    invalid network, and for a setting that the environment sets."""
     new_values = {
         "egress_allow": _networks("egress_allow", egress_allow),
         "egress_allow_users": _networks("egress_allow_users", egress_allow_users),

@@ -1,5 +1,5 @@
-"""The installation's settings: what can be changed while it runs, what was, and what its
-environment sets."""
+"""The installation's settings: those that can be changed at run time, their history, and those of
+the environment."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def _networks() -> forms.Textarea:
 
 
 class InstallationSettingsForm(forms.Form):
-    """What operators change at run time."""
+    """The settings that operators change at run time."""
 
     unpriced_models = forms.ChoiceField(
         label=gettext_lazy("Models without a price"),
@@ -88,7 +88,7 @@ class InstallationSettingsForm(forms.Form):
         lock_fields(self, set_by_environment())
 
     def values(self) -> dict[str, Any]:
-        """The fields as `save_settings` takes them."""
+        """Return the fields in the form that `save_settings` takes."""
         lines = {name: self.cleaned_data[name].split() for name in _LISTS}
         own = {
             name: value
@@ -151,7 +151,7 @@ def _page(
 
 
 def _in_words(change: Change) -> dict[str, Any]:
-    """One change, by the names that settings and their values have on pages."""
+    """Return one change with the display names of settings and their values."""
     field = InstallationSettingsForm.base_fields.get(change.name)
     label = field.label if field else _SIGN_UP_LABELS.get(change.name, change.name)
     names = {"true": gettext("Yes"), "false": gettext("No"), **SIGN_UP_NAMES}
@@ -161,7 +161,7 @@ def _in_words(change: Change) -> dict[str, Any]:
 
 
 def _environment() -> list[tuple[str, str]]:
-    """What the environment sets, by the name of its variable; of a secret, only whether it is."""
+    """Return the environment's settings by variable name; for a secret, only whether it is set."""
     values = {
         "PUBLIC_URL": settings.PUBLIC_URL,
         "EMAIL_VERIFICATION": settings.ACCOUNT_EMAIL_VERIFICATION,

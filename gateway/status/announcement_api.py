@@ -1,4 +1,4 @@
-"""The management API of operators for announcements. Pages call the same functions."""
+"""The management API for operators of announcements. Pages call the same functions."""
 
 import datetime as dt
 from typing import Literal
@@ -24,7 +24,7 @@ _TONES = "`info`: information. `warn`: a warning. `bad`: an incident."
 
 
 class AnnouncementIn(Schema):
-    """What everybody is told, in a banner and on the status page."""
+    """A new announcement, shown in a banner and on the status page."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class AnnouncementIn(Schema):
 
 
 class AnnouncementChange(Schema):
-    """What to change; what is left out stays."""
+    """Changes to an announcement. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What operators tell everybody: published, changed, ended; and closed by each person alone."""
+"""Announcements by operators: publish, change and end them; each person can dismiss one."""
 
 import datetime as dt
 from typing import Final
@@ -19,14 +19,14 @@ _FIELDS: Final = ("title", "text", "tone", "starts_at", "ends_at")
 
 
 def current_announcements() -> QuerySet[Announcement]:
-    """What is told now, the latest first."""
+    """Return the current announcements, the latest first."""
     now = clock.now()
     ended = Q(ends_at__isnull=False, ends_at__lte=now)
     return Announcement.objects.filter(starts_at__lte=now).exclude(ended)
 
 
 def announcements_for(user: User) -> list[Announcement]:
-    """Those of them that the person has not closed; a few at most."""
+    """Return a few of them that the person has not dismissed."""
     closed = AnnouncementDismissal.objects.filter(announcement=OuterRef("id"), user=user)
     return list(current_announcements().filter(~Exists(closed))[:SHOWN_MAX])
 
@@ -40,7 +40,7 @@ def publish_announcement(
     starts_at: dt.datetime,
     ends_at: dt.datetime | None,
 ) -> Announcement:
-    """Tell everybody, from then until then, or until it is ended. Raises Refused."""
+    """Publish an announcement for a period, or until it is ended. Raises Refused."""
     check_times(starts_at, ends_at)
     with transaction.atomic():
         announcement = Announcement.objects.create(
@@ -71,7 +71,7 @@ def change_announcement(
     starts_at: dt.datetime,
     ends_at: dt.datetime | None,
 ) -> None:
-    """Tell it otherwise; who had closed it sees it again, for it says something else. Raises
+    """Change an announcement. People who dismissed it see it again, because its text is new. Raises
     Refused."""
     check_times(starts_at, ends_at)
     with transaction.atomic():
@@ -87,13 +87,13 @@ def change_announcement(
 
 
 def check_times(starts_at: dt.datetime, ends_at: dt.datetime | None) -> None:
-    """Raise Refused for an end that is not after the start."""
+    """Raise Refused if the end is not after the start."""
     if ends_at is not None and ends_at <= starts_at:
         raise Refused("ends_at", gettext("Enter a time after the start."))
 
 
 def end_announcement(actor: Actor, announcement: Announcement) -> None:
-    """Tell it no more; one that has not begun is withdrawn."""
+    """End an announcement. One that has not begun is deleted."""
     with transaction.atomic():
         stored = Announcement.objects.select_for_update().get(id=announcement.id)
         now = clock.now()
@@ -117,7 +117,7 @@ def end_announcement(actor: Actor, announcement: Announcement) -> None:
 
 
 def dismiss_announcement(user: User, announcement: Announcement) -> None:
-    """Close its banner for this person."""
+    """Dismiss its banner for this person."""
     AnnouncementDismissal.objects.get_or_create(announcement=announcement, user=user)
 
 

@@ -21,7 +21,7 @@ from lib.database.tenancy import use_tenant
 _HOUR: Final = dt.timedelta(hours=1)
 _DAYS: Final = 7
 _PER_DAY: Final = 24
-# A bar of the week.
+# The hours of one bar in the week's chart.
 _HOURS_A_BAR: Final = 7
 _RECENT: Final = dt.timedelta(minutes=15)
 _CACHED_S: Final = 15
@@ -29,7 +29,8 @@ _CACHE_KEY: Final = "model-status"
 
 
 class ModelStatus(NamedTuple):
-    """One model, or pattern of models; `day` has a bar for each hour, `week` one for seven."""
+    """One model, or a pattern of models. `day` has a bar for each hour, `week` one for several
+    hours."""
 
     model: str
     state: State
@@ -38,7 +39,8 @@ class ModelStatus(NamedTuple):
 
 
 def visible_statuses(actor: Actor | None) -> list[ModelStatus]:
-    """Those of the models that the actor may choose among; for None, that anybody may."""
+    """Return the status of the models that the actor may choose; for None, of those that anybody
+    may."""
     with use_tenant(None):
         statuses: list[ModelStatus] = cache.get_or_set(_CACHE_KEY, model_statuses, _CACHED_S) or []
     names = [model.name for model in models_for(actor)]
@@ -46,7 +48,7 @@ def visible_statuses(actor: Actor | None) -> list[ModelStatus]:
 
 
 def model_statuses() -> list[ModelStatus]:
-    """Those of all models that a channel serves which is on, by name."""
+    """Return the status of all models that an enabled channel serves, by name."""
     serving = _serving()
     first = clock.now().replace(minute=0, second=0, microsecond=0)
     first -= (_DAYS * _PER_DAY - 1) * _HOUR

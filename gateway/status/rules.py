@@ -1,4 +1,4 @@
-"""How a model does: what its requests came to, and what is known of who serves it."""
+"""The state of a model, from the results of its requests and the state of its channels."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
@@ -6,14 +6,14 @@ from typing import Final, Literal, NamedTuple
 State = Literal["operational", "degraded", "down", "unknown"]
 TestResult = Literal["passed", "failed", "untested"]
 
-# Of fewer requests than this a share says nothing.
+# With fewer requests, the failure rate means nothing.
 _SAMPLE_MIN: Final = 5
 _DOWN_PERCENT, _DEGRADED_PERCENT = 50, 5
 _OUT: Final = frozenset({"open", "keys_out"})
 
 
 class ServedBy(NamedTuple):
-    """One channel that serves a model: its condition, and how its last test ended."""
+    """One channel that serves a model: its condition, and the result of its last test."""
 
     condition: str
     test: TestResult
@@ -22,9 +22,9 @@ class ServedBy(NamedTuple):
 def state_of(
     requests: int, failed: int, channels: Sequence[ServedBy], *, answered: bool = False
 ) -> State:
-    """Judge a model by its requests of the last minutes.
+    """Return a model's state by its requests of the last minutes.
 
-    Where there were too few, judge it by the last tests of its channels. A model with no test is
+    If these were too few, the last tests of its channels decide. A model without a test is
     "unknown" unless a request was `answered` within the week.
     """
     out = sum(channel.condition in _OUT for channel in channels)

@@ -1,4 +1,4 @@
-"""The management API of what happened beside the usage."""
+"""The management API of events shown with the usage."""
 
 import datetime as dt
 from typing import Any
@@ -46,7 +46,7 @@ class AnnotationIn(Schema):
 
 
 class AnnotationChange(Schema):
-    """What to change of a note; what is left out stays."""
+    """Changes to a note. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What happened beside the usage: a panel of the page of usage (W30), whose charts mark it."""
+"""Events shown with the usage: a panel of the page of usage (W30). Its charts mark them."""
 
 from typing import Any, Final
 

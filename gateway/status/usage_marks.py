@@ -1,9 +1,9 @@
-"""What happened beside the usage: marks on its charts, as far as the reader may know of it.
+"""Marks on the charts of usage: events, as far as the reader may know about them.
 
-price         a price of a model that they can see has changed
-announcement  what operators told everybody
-channel       a channel went out of use, or came back: for operators alone
-note          what a team's admin noted (`usage/reports/chart_notes.py`)
+price         a price of a visible model has changed
+announcement  operators announced something
+channel       a channel was disabled or enabled: only for operators
+note          a team's admin noted something (`usage/reports/chart_notes.py`)
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ from usage.reports.filters import Scope
 from usage.rollups.buckets import Span
 
 MARKS_MAX: Final = 200
-"""The newest of each kind."""
+"""The maximum number of marks of each kind; the newest are kept."""
 
 _SWITCHES: Final = (
     "channel.taken_out", "channel.taken_in", "channel.changed", "channel.archived",
@@ -36,7 +36,7 @@ MarkKind = Literal["price", "announcement", "channel", "note"]
 
 
 class Mark(NamedTuple):
-    """Something that happened at a moment, or from then on until `ends_at`. `id` is a note's."""
+    """An event at a moment, or a period until `ends_at`. `id` is a note's."""
 
     at: dt.datetime
     kind: MarkKind
@@ -47,7 +47,8 @@ class Mark(NamedTuple):
 
 
 def marks_of(actor: Actor, span: Span, scope: Scope) -> list[Mark]:
-    """What happened within a span, in its order; prices of the models of a scope alone."""
+    """Return the events within a span, in their order. With models in the scope, only their prices
+    are included."""
     until = min(span.end_at, clock.now())
     passed = Span(span.start_at, max(until, span.start_at))
     marks = [
@@ -66,7 +67,7 @@ def _notes(actor: Actor, span: Span, scope: Scope) -> Iterator[Mark]:
 
 
 def _prices(actor: Actor, span: Span, scope: Scope) -> Iterator[Mark]:
-    """A first price is none: nothing has changed by it."""
+    """Yield price changes. A first price is not one, because nothing changed."""
     earlier = PriceVersion.objects.filter(
         price=OuterRef("price"), valid_from__lt=OuterRef("valid_from")
     )
@@ -100,7 +101,7 @@ def _channels(span: Span) -> Iterator[Mark]:
             organisation=None,
             object_type="channel",
             action__in=_SWITCHES,
-            # By the index, whose ids hold the time.
+            # Use the index on the ids, which contain the time.
             id__gte=first_id_at(span.start_at),
             id__lt=first_id_at(span.end_at),
         )

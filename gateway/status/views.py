@@ -1,4 +1,4 @@
-"""The status page for whoever calls models (W90), and what operators tell everybody (W84)."""
+"""The status page for callers of models (W90), and the operators' announcements (W84)."""
 
 from typing import Any, cast
 
@@ -43,7 +43,7 @@ _STATES = {
     "down": Badge(_("Down"), "bad"),
     "unknown": Badge(_("Not used yet")),
 }
-# The first state that any model is in decides.
+# The first state in this list that any model has decides.
 _SUMMARY = {
     "down": ("bad", _("Some models are down")),
     "degraded": ("warn", _("Some models are degraded")),
@@ -77,7 +77,7 @@ def _moment(label: Any, hint: Any) -> forms.DateTimeField:
 
 
 class AnnouncementForm(forms.Form):
-    """What is told, and from when until when (UTC)."""
+    """The text of an announcement, and its period (UTC)."""
 
     title = forms.CharField(label=_("Title"), max_length=120)
     text = forms.CharField(

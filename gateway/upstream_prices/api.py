@@ -1,5 +1,5 @@
 """The management API of the prices that a channel's provider publishes. Pages call the same
-functions; what differs is among the price proposals."""
+functions. Differences are among the price proposals."""
 
 import datetime as dt
 
@@ -28,7 +28,7 @@ router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
 class UpstreamPricesIn(Schema):
-    """How the provider's prices are read."""
+    """How to read the provider's prices."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,13 +1,13 @@
-"""The prices that a channel's provider publishes, read when an operator asks and then each day, and
-proposed with their difference to the prices in force.
+"""The prices that a channel's provider publishes. They are read when an operator asks and then each
+day, and their differences from the current prices are proposed.
 
-What the provider publishes is what the channel costs us: its cost prices. With a markup, sale
-prices are proposed as well. Nothing is billed otherwise until somebody accepts a proposal
+The provider's prices are the channel's cost prices. With a markup, sale prices are proposed as
+well. Nothing is billed differently until an operator accepts a proposal
 (billing/prices/proposals.py).
 
-address, connect   as in every call (gateway/channel_tests/staged_calls.py)
-accept             the provider takes the key
-list               it answers with a list of prices
+    address, connect   as in every call (gateway/channel_tests/staged_calls.py)
+    accept             the provider takes the key
+    list               it answers with a list of prices
 """
 
 import datetime as dt
@@ -58,8 +58,8 @@ from outbox.facts import put
 Stage = Literal["address", "connect", "accept", "list"]
 STAGES: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "list")
 Place = Literal["models", "pricing"]
-# Where a provider publishes its prices: in its list of models, or at New API's own address. What
-# of several does not answer with prices is passed over.
+# Where a provider publishes its prices: in its list of models, or at New API's own path. A place
+# without prices is skipped.
 PLACES: Final[Mapping[str, tuple[Place, ...]]] = {
     "openrouter": ("models",),
     "openai_compatible": ("pricing", "models"),
@@ -68,7 +68,7 @@ PLACES: Final[Mapping[str, tuple[Place, ...]]] = {
 GROUP_MAX: Final = 120
 EVERY: Final = dt.timedelta(days=1)
 _BODY_BYTES_MAX: Final = 16 << 20
-# Of what is not understood so many are kept with the result, and named in a letter.
+# The maximum number of unread prices that are stored with the result, and listed in an email.
 KEPT_MAX: Final = 500
 _NAMED_MAX: Final = 20
 _SOURCE: Final = "upstream "
@@ -77,39 +77,39 @@ _SOURCE_MAX: Final = 60
 
 @dataclass
 class PriceReading(CallResult):
-    """What a provider published."""
+    """The prices that a provider published."""
 
     prices: UpstreamPrices | None = None
     groups: tuple[str, ...] = ()
 
 
 def source_of(channel: Channel) -> str:
-    """The source of what is proposed for a channel, and of the versions that it becomes."""
+    """Return the source of a channel's proposals, which the accepted versions keep."""
     source = f"{_SOURCE}{channel.name}"
     if len(source) <= _SOURCE_MAX:
         return source
-    # Long names may begin alike.
+    # Long names may have the same beginning, so a digest distinguishes them.
     ending = f"… {channel.id.hex[-8:]}"
     return source[: _SOURCE_MAX - len(ending)] + ending
 
 
 def publishes_prices(channel: Channel) -> bool:
-    """Return whether its provider may publish prices in a form that is read."""
+    """Return whether its provider may publish prices in a supported form."""
     return channel.provider in PLACES
 
 
 def open_proposals(channel: Channel) -> int:
-    """Return how many proposals of its provider's prices wait."""
+    """Return how many proposals of its provider's prices are waiting."""
     rows = PriceProposal.objects.filter(source=source_of(channel), state__in=WAITING)
     return rows.count()
 
 
 def price_list_of(channel: Channel) -> UpstreamPriceList | None:
-    """What is kept of the prices that a channel's provider publishes."""
+    """Return what is stored about the published prices of a channel's provider, or None."""
     return UpstreamPriceList.objects.filter(channel=channel).first()
 
 
-# Which channels -----------------------------------------------------------------------------------
+# Channels ---------------------------------------------------------------------------------------
 
 
 def follow_prices(
@@ -138,7 +138,7 @@ def follow_prices(
 
 
 def unfollow_prices(actor: Actor, channel: Channel) -> None:
-    """Read them no more. Open proposals stay."""
+    """Stop reading the prices. Open proposals stay."""
     with transaction.atomic():
         deleted, _ = UpstreamPriceList.objects.filter(channel=channel).delete()
         if deleted:
@@ -146,8 +146,8 @@ def unfollow_prices(actor: Actor, channel: Channel) -> None:
 
 
 def check_prices(actor: Actor, channel: Channel) -> UpstreamPriceList | None:
-    """Read the prices of a channel that are followed, and propose what differs. Takes a minute at
-    most. None where they are followed no more."""
+    """Read a channel's prices and propose the differences. Takes a minute at most. Return None if
+    they are no longer followed."""
     followed = price_list_of(channel)
     if followed is None:
         return None
@@ -157,7 +157,7 @@ def check_prices(actor: Actor, channel: Channel) -> UpstreamPriceList | None:
         reading = PriceReading(fault="secret", detail=str(error))
     else:
         if not connection.in_atomic_block:
-            # The provider may take a minute; the connection goes back to the pool meanwhile.
+            # The provider may take a minute, so the connection is returned to the pool.
             connection.close()
         reading = read_prices(target, followed.group)
     with transaction.atomic():
@@ -171,7 +171,8 @@ def check_prices(actor: Actor, channel: Channel) -> UpstreamPriceList | None:
 
 
 def work_off_schedule() -> int:
-    """Read the prices that are due, for a while; how many were. Safe from several processes."""
+    """Read the prices that are due, for a limited time. Return how many. Several processes may run
+    this concurrently."""
     waiting = UpstreamPriceList.objects.filter(channel__enabled=True).select_related("channel")
     checked = 0
     for followed in claim_due(waiting, "next_check_at", lambda _: EVERY):
@@ -180,7 +181,7 @@ def work_off_schedule() -> int:
     return checked
 
 
-# What they come to --------------------------------------------------------------------------------
+# Proposals --------------------------------------------------------------------------------------
 
 
 def _keep(
@@ -208,7 +209,7 @@ def _keep(
 def _propose(
     actor: Actor, channel: Channel, followed: UpstreamPriceList, prices: UpstreamPrices
 ) -> UpstreamProposed:
-    """Proposals for the models that the channel serves, by the names that clients ask for."""
+    """Create proposals for the models that the channel serves, by their public names."""
     served = served_names(channel, prices.names)
     rates: dict[PriceKey, dict[str, Any]] = {}
     ended: list[PriceKey] = []
@@ -228,7 +229,7 @@ def _propose(
             missing.append(upstream)
             ended += keys
     proposed = propose_upstream(actor, rates, source_of(channel), ended=ended)
-    # What has no usable name is nobody's model, and is named too.
+    # A model without a usable name is skipped and reported too.
     not_understood |= {
         name: why for name, why in prices.not_understood.items() if name.startswith("#")
     }
@@ -248,8 +249,8 @@ def _propose(
 
 
 def served_names(channel: Channel, listed: Iterable[str]) -> dict[str, str]:
-    """What a channel serves: public name -> the name at its provider. A pattern whose asked name
-    goes on unchanged stands for every listed name that it meets."""
+    """Return what a channel serves: public name -> the provider's name. A pattern that passes the
+    requested name on stands for every listed name that it matches."""
     routes = {route.model: route.upstream_model or route.model for route in channel.routes.all()}
     names = {
         public: upstream
@@ -269,17 +270,17 @@ def _keys(channel: Channel, public: str, followed: UpstreamPriceList) -> list[Pr
 
 
 def _marked_up(rates: Mapping[str, Any], followed: UpstreamPriceList) -> dict[str, Any]:
-    """A sale price: never below the cost times the markup, so rounded up to the nano."""
+    """Return a sale price: at least the cost times the markup, so rounded up to the nano."""
     markup_ppm = followed.markup_ppm or 0
     meters = {meter: -(-rate * markup_ppm // PPM) for meter, rate in rates["meters"].items()}
     return {**rates, "meters": meters}
 
 
-# Reading them -------------------------------------------------------------------------------------
+# Requests ---------------------------------------------------------------------------------------
 
 
 def read_prices(target: Target, group: str = "") -> PriceReading:
-    """Ask a provider for the prices that it publishes. Takes a minute at most."""
+    """Read the prices that a provider publishes. Takes a minute at most."""
     result = PriceReading()
     _Reading(target, group, egress_policy(), result).run()
     return result
@@ -305,7 +306,7 @@ class _Reading:
                 except CallFailed as error:
                     if error.fault not in ("no_prices", "not_prices"):
                         raise
-                    # What the first place says is told where none has prices.
+                    # If no place has prices, the result of the first one is reported.
                     failed = failed or error
             raise failed or CallFailed("no_prices")
 
@@ -314,7 +315,7 @@ class _Reading:
             url = self._target.address(provider).url("models")
             target = self._target
             if place == "pricing":
-                # It is public, so that the key stays here.
+                # This path is public, so the key is not sent.
                 url, target = pricing_address(url), replace(target, secret="")
             headers = target.headers(provider, "openai")
         except NotOffered as error:
@@ -349,7 +350,7 @@ class _Reading:
 
 
 def pricing_address(models_url: str) -> str:
-    """Where a New API has its prices, by where it lists its models (`…/v1/models`)."""
+    """Return the URL of a New API's prices, from that of its models (`…/v1/models`)."""
     parts = urlsplit(models_url)
     path = parts.path.removesuffix("/models").removesuffix("/v1")
     return parts._replace(path=f"{path}/api/pricing", query="").geturl()

@@ -1,5 +1,5 @@
-"""The page of the prices that a channel's provider publishes: read them, and see what they came
-to. What differs is decided on with the other proposals (W73)."""
+"""The page of the prices that a channel's provider publishes: read them, and see the result. The
+differences are decided with the other proposals (W73)."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ from lib.refusal import Refused
 
 
 class FollowForm(forms.Form):
-    """How the prices of a provider are read."""
+    """How to read the prices of a provider."""
 
     group = forms.CharField(
         label=_("Group of your key"),
@@ -55,14 +55,14 @@ class FollowForm(forms.Form):
 @operator_page("channels.read")
 @require_safe
 def channel_prices(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """What the provider published the last time, and what is not understood of it."""
+    """Show what the provider published last, and what could not be read."""
     return _page(request, actor, access_channel(actor, id))
 
 
 @operator_page("prices.write")
 @require_POST
 def channel_prices_follow(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Read them now, and each day."""
+    """Read the prices now, and then each day."""
     channel, form = access_channel(actor, id), FollowForm(request.POST)
     if not form.is_valid():
         return _page(request, actor, channel, form, status=422)
@@ -82,7 +82,7 @@ def channel_prices_follow(request: HttpRequest, actor: Actor, id: str) -> HttpRe
 @operator_page("prices.write")
 @require_POST
 def channel_prices_unfollow(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Read them no more."""
+    """Stop reading the prices."""
     unfollow_prices(actor, access_channel(actor, id))
     messages.success(request, gettext("The provider's prices are no longer read."))
     return see_other("channel_prices", id)

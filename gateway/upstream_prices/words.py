@@ -1,4 +1,4 @@
-"""Why a model of a provider's prices is not understood, in words."""
+"""Why a price of a provider could not be read, as text."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -29,6 +29,6 @@ REASONS: Final[dict[ReasonCode, Promise]] = {
 
 
 def reason_words(kept: Sequence[str]) -> str:
-    """A reason as it is kept: its code, member and what that says."""
+    """Return the text of a stored reason: its code, member and value."""
     code, member, value = kept
     return str(REASONS[code]) % {"member": member, "given": value}  # type: ignore[index]

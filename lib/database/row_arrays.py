@@ -30,7 +30,7 @@ Json = Annotated[str, "jsonb"]
 Words = Annotated[Sequence[str], "text[]"]
 """Words without commas, for a column of the type text[]."""
 JoinedWords = Annotated[str, "text[]"]
-"""The same, already joined by commas."""
+"""Words that are already joined by commas, for a column of the type text[]."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 _ALWAYS_SENT: Final = object()

@@ -23,11 +23,11 @@ _NAME_MAX = 200
 _NAMED_AS: Final = ["files", "media"]
 NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 UNSENT_KEPT: Final = dt.timedelta(hours=24)
-"""For so long a file is kept that no message names."""
+"""How long a file is kept that no message refers to."""
 
 
 def add_file(actor: Actor, name: str, data: bytes) -> Attachment:
-    """Keep a file of the actor. Raises rules.files.Refused."""
+    """Store a file of the actor. Raises rules.UnsupportedFile."""
     info = inspect_file(data)
     return add_bytes(actor, name, data, info.kind, info.media_type, info.facts)
 
@@ -40,7 +40,7 @@ def add_bytes(
     media_type: str,
     facts: Mapping[str, Any] = NO_FACTS,
 ) -> Attachment:
-    """Keep a file of the actor that is known to be of this kind."""
+    """Store a file of the actor whose kind is already known."""
     require(actor, "playground.use")
     return Attachment.objects.create(
         organisation=organisation_of(actor),
@@ -56,17 +56,18 @@ def add_bytes(
 
 
 def mark_sent(ids: Collection[UUID]) -> int:
-    """Keep files that a message names from now on; how many of them there are."""
+    """Keep files that a message now refers to. Return how many of them exist."""
     return Attachment.objects.filter(id__in=ids).update(unsent_until=None) if ids else 0
 
 
 def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
-    """Remove those of a person's files that no message of theirs names any more."""
+    """Remove those of a person's files that none of their messages refers to any more."""
     Attachment.objects.filter(id__in=_unreferenced_ids(user_id, ids), user=user_id).delete()
 
 
 def files_named(messages: QuerySet[Message]) -> set[UUID]:
-    """The files that these messages name, sent with them or made by a model."""
+    """Return the files that these messages refer to, whether sent with them or created by a
+    model."""
     named = messages.filter(parts__has_any_keys=_NAMED_AS).values_list("parts", flat=True)
     return {
         UUID(file["id"]) for parts in named for name in _NAMED_AS for file in parts.get(name, ())
@@ -80,7 +81,7 @@ def _unreferenced_ids(user_id: int, ids: Collection[UUID]) -> set[UUID]:
 
 
 def drop_unsent(now: dt.datetime) -> None:
-    """Delete files that were attached a while ago and never sent, and those of expired media
+    """Delete files that were attached some time ago and never sent, and those of expired media
     runs."""
     Attachment.objects.filter(unsent_until__lte=now).delete()
 
@@ -119,7 +120,7 @@ def save_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
 
 
 def _facts(medium: Medium) -> dict[str, Any]:
-    """Measure a model's image or sound."""
+    """Measure an image or sound that a model created."""
     try:
         return dict(inspect_file(medium.data).facts)
     except UnsupportedFile:

@@ -1,4 +1,4 @@
-"""Files beside a message as the page shows them."""
+"""The files of a message, as pages show them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Chip:
 
 
 def chips(actor: Actor, ids: Iterable[str]) -> list[Chip]:
-    """The files of these ids. Http404 for another's."""
+    """Return the files with these ids. Raises Http404 for another person's file."""
     return [chip_of(access_attachment(actor, id)) for id in ids]
 
 

@@ -1,6 +1,6 @@
-"""What a file is, by its bytes and not by its name, and how many tokens it may cost.
+"""Identify a file by its bytes, not by its name, and estimate its tokens.
 
-UnsupportedFile     it cannot be attached; `code` says why
+UnsupportedFile     the file cannot be attached; `code` says why
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Files beside a message: sent by form, paste or drop, or fetched from an address."""
+"""Files of a message: uploaded by form, paste or drop, or fetched from a URL."""
 
 import asyncio
 import re
@@ -62,7 +62,7 @@ async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("playground.read")
 @require_safe
 def media_show(request: HttpRequest, actor: Actor, id: UUID) -> HttpResponse:
-    """A file by the id that a message has of it."""
+    """Return a file by the id that a message has for it."""
     return _file(request, access_attachment(actor, id_text(id)))
 
 
@@ -77,7 +77,7 @@ def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
     kind = file.media_type if inline else "application/octet-stream"
     data, part = bytes(file.data), _part(request.headers.get("range", ""), file.size)
     response = HttpResponse(data[part.start : part.stop] if part else data, content_type=kind)
-    # Without it a player cannot go to a place in a sound.
+    # A player needs this to seek within a sound.
     response["Accept-Ranges"] = "bytes"
     if part:
         response.status_code = 206
@@ -86,7 +86,7 @@ def _file(request: HttpRequest, file: Attachment) -> HttpResponse:
     response["Content-Disposition"] = (
         f"{how}; filename=\"file\"; filename*=UTF-8''{quote(file.name, safe='')}"
     )
-    # Nothing in it may act, whoever wrote it.
+    # The file may not run scripts, whoever wrote it.
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["X-Content-Type-Options"] = "nosniff"
     return response
@@ -118,7 +118,7 @@ def code_preview(
     return response
 
 
-# Scripts are disabled: a script could send the chat away by ways that no policy closes, such as
+# Scripts are disabled: a script could send the chat away by means that no policy blocks, such as
 # WebRTC. The empty sandbox also gives the page an opaque origin, without our cookies.
 _PREVIEW_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "

@@ -36,7 +36,7 @@ from playground.turns.form import form_values
 @organisation_page("playground.read")
 @require_safe
 def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The list, as it is searched for."""
+    """Show the list of conversations that match the search."""
     query = request.GET
     context = list_context(
         actor,
@@ -88,7 +88,7 @@ def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.use")
 @require_safe
 def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """A conversation's name as a field, in its place of the list."""
+    """Show a form field for a conversation's name, in its place in the list."""
     conversation = access_conversation(actor, id)
     context = {
         "chat_id": id_text(conversation.id),
@@ -101,7 +101,7 @@ def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def chat_visit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The page of a temporary conversation says that it is open, or that it was left."""
+    """Record that the page of a temporary conversation is still open, or was left."""
     conversation = access_conversation(actor, id, temporary=True)
     record_visit(conversation, parse_id(request.POST.get("visit", "")), left="left" in request.POST)
     return HttpResponse(status=204)

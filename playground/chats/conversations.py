@@ -1,4 +1,4 @@
-"""Conversations: who may see them, and one function for each way in which they are changed."""
+"""Conversations: who may see them, and one function per write."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from usage.models import UsageRecord
 
 FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
-"""For so long what was deleted can be had back."""
+"""How long a deleted conversation or message can be restored."""
 _CHATS_SHOWN = 100
 _NAMED_WITHIN = dt.timedelta(minutes=2)
 
@@ -32,20 +32,21 @@ _NAMED_WITHIN = dt.timedelta(minutes=2)
 
 
 def visible_conversations(actor: Actor) -> QuerySet[Conversation]:
-    """The saved conversations of the actor, last used first: a chat is read by its author alone."""
+    """Return the actor's saved conversations, the last used first. Only its author can read a
+    chat."""
     saved = _all_conversations(actor).filter(ends_at=None, deleted_at=None)
     return saved.order_by("-pinned", "-updated_at")
 
 
 def _all_conversations(actor: Actor) -> QuerySet[Conversation]:
-    """Return all conversations of the actor, with deleted and temporary ones."""
+    """Return all conversations of the actor, including deleted and temporary ones."""
     require(actor, "playground.read")
     conversations = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
     return conversations.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
 
 def models_last_used(actor: Actor) -> list[str]:
-    """The models of the actor's last conversations, the last one first."""
+    """Return the models of the actor's most recent conversations, the latest first."""
     last = _all_conversations(actor).order_by("-updated_at", "-id").values_list("model", flat=True)
     return list(dict.fromkeys(last[:_CHATS_SHOWN]))
 
@@ -53,27 +54,26 @@ def models_last_used(actor: Actor) -> list[str]:
 def access_conversation(
     actor: Actor, id: str, *, deleted: bool = False, temporary: bool = False
 ) -> Conversation:
-    """One conversation of the actor, a temporary one only where that is asked for. Http404 when it
-    is another's or none."""
+    """Return one conversation of the actor. A temporary one needs `temporary`. Raises Http404."""
     conversations = _all_conversations(actor)
     conversations = conversations if temporary else conversations.filter(ends_at=None)
     return get_by_id(conversations if deleted else conversations.filter(deleted_at=None), id)
 
 
 def _pages(actor: Actor) -> QuerySet[Conversation]:
-    """The conversations of the actor that have a page."""
+    """Return the actor's conversations that have a page."""
     return _all_conversations(actor).filter(deleted_at=None)
 
 
 def access_message(actor: Actor, id: str, *, deleted: bool = False) -> Message:
-    """One message in a conversation of the actor. Http404 when it is another's or none."""
+    """Return one message in a conversation of the actor. Raises Http404."""
     messages = Message.objects.select_related("conversation__organisation", "run")
     readable = messages.filter(conversation__in=_pages(actor))
     return get_by_id(readable if deleted else readable.filter(deleted_at=None), id)
 
 
 def access_run(actor: Actor, id: str) -> Run:
-    """One run in a conversation of the actor. Http404 when it is another's or none."""
+    """Return one run in a conversation of the actor. Raises Http404."""
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
@@ -81,14 +81,15 @@ def access_run(actor: Actor, id: str) -> Run:
 
 
 def access_run_record(actor: Actor, id: str) -> tuple[Run, UsageRecord | None]:
-    """One run as `access_run` gives it, and what its request used; None while that is not known."""
+    """Return a run as `access_run` does, and the usage record of its request, or None while it is
+    not known. Raises Http404."""
     run = access_run(actor, id)
     records = UsageRecord.objects.filter(organisation=run.conversation.organisation, final=True)
     return run, records.filter(request_id=run.request_id).first()
 
 
 def access_batch(actor: Actor, id: str) -> list[Run]:
-    """The runs of one Send, by column. Http404 when they are another's or none."""
+    """Return the runs of one Send, by column. Raises Http404."""
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
@@ -100,7 +101,7 @@ def access_batch(actor: Actor, id: str) -> list[Run]:
 
 
 def access_attachment(actor: Actor, id: str) -> Attachment:
-    """One file of the actor. Http404 when it is another's or none."""
+    """Return one file of the actor. Raises Http404."""
     require(actor, "playground.read")
     attachments = Attachment.objects.filter(organisation=actor.organisation, user=actor.user)
     return get_by_id(attachments, id)
@@ -110,24 +111,24 @@ def access_attachment(actor: Actor, id: str) -> Attachment:
 
 
 def tree_of(conversation: Conversation) -> Tree:
-    """Where its messages stand."""
+    """Return the tree of the conversation's messages."""
     rows = conversation.messages.values_list("id", "parent_id", "deleted_at")
     return Tree(Node(id, parent, deleted is not None) for id, parent, deleted in rows)
 
 
 def current_path(conversation: Conversation) -> list[UUID]:
-    """The messages of the branch that is shown."""
+    """Return the ids of the messages in the current branch."""
     return tree_of(conversation).path(conversation.leaf_id)
 
 
 def messages_of(ids: Sequence[UUID]) -> list[Message]:
-    """These messages, in this order."""
+    """Return the messages with these ids, in this order."""
     by_id = Message.objects.select_related("run").in_bulk(ids)
     return [by_id[id] for id in ids if id in by_id]
 
 
 def path_to(message: Message) -> list[Message]:
-    """The messages from the first one to this one."""
+    """Return the messages from the first one to this one."""
     with connection.cursor() as cursor:
         cursor.execute(_ANCESTORS, [message.id])
         ids = [row[0] for row in cursor.fetchall()]
@@ -135,7 +136,7 @@ def path_to(message: Message) -> list[Message]:
 
 
 def rounds_before(message: Message) -> int:
-    """How often results of tools were sent since the last question."""
+    """Return how many times tool results were sent since the last question."""
     rounds = 0
     for before in reversed(path_to(message)):
         if before.role == MessageRole.USER:
@@ -154,16 +155,16 @@ _ANCESTORS = """
 
 
 def listed_chats(actor: Actor, search: str = "", *, archived: bool = False) -> list[Conversation]:
-    """The conversations of the list: pinned ones first, then the last used.
+    """Return the conversations of the list: pinned ones first, then the last used.
 
-    A search of three characters or more looks at titles and at the text of messages.
+    A search of three characters or more covers titles and the text of messages.
     """
     chats = visible_conversations(actor).filter(archived_at__isnull=not archived)
     return list(search_conversations(chats, search)[:_CHATS_SHOWN])
 
 
 def search_conversations(chats: QuerySet[Conversation], search: str) -> QuerySet[Conversation]:
-    """Filter the conversations by words."""
+    """Filter the conversations by words in the title or the messages."""
     words = search.strip()
     if not words:
         return chats
@@ -175,19 +176,19 @@ def search_conversations(chats: QuerySet[Conversation], search: str) -> QuerySet
 
 
 def folders_of(actor: Actor) -> list[str]:
-    """The folders that the actor's conversations are in."""
+    """Return the folders of the actor's conversations."""
     chats = visible_conversations(actor).exclude(folder="").order_by("folder")
     return list(chats.values_list("folder", flat=True).distinct())
 
 
 def being_named(conversation: Conversation) -> bool:
-    """Whether a model may still be naming it."""
+    """Return whether a model may still be generating the conversation's name."""
     waiting = conversation.named_by == NamedBy.PENDING
     return waiting and clock.now() - conversation.updated_at < _NAMED_WITHIN
 
 
 def running_conversations(actor: Actor) -> dict[UUID, Run]:
-    """The runs that go on now, by conversation."""
+    """Return the running runs, by conversation."""
     runs = Run.objects.filter(
         ended_at=None,
         conversation__organisation=actor.organisation,
@@ -228,7 +229,7 @@ def change_conversation(
 
 def name_by_model(conversation: Conversation, title: str, request_id: UUID | None) -> None:
     """Set the name that a model generated for a chat that waits for it; "" for none. `request_id`
-    is the request that generated it. A name that a person wrote meanwhile stays."""
+    is the request that generated it. A name that a person has written meanwhile stays."""
     rows = Conversation.objects.filter(id=conversation.id)
     rows.update(title_request_id=request_id)
     waiting = rows.filter(named_by=NamedBy.PENDING)
@@ -239,17 +240,18 @@ def name_by_model(conversation: Conversation, title: str, request_id: UUID | Non
 
 
 def delete_conversation(conversation: Conversation) -> None:
-    """Hide a conversation; it can be had back for a day."""
+    """Hide a conversation. It can be restored for a day."""
     Conversation.objects.filter(id=conversation.id).update(deleted_at=clock.now())
 
 
 def restore_conversation(conversation: Conversation) -> None:
-    """Have a conversation back."""
+    """Restore a deleted conversation."""
     Conversation.objects.filter(id=conversation.id).update(deleted_at=None)
 
 
 def drop_deleted(now: dt.datetime) -> None:
-    """Remove for good what was deleted a day ago, with the files that no other message names."""
+    """Remove permanently what was deleted a day ago, with the files that no other message refers
+    to."""
     before = now - KEPT_DELETED
     for conversation in Conversation.objects.filter(deleted_at__lt=before):
         with dropping_its_files(conversation):
@@ -273,13 +275,13 @@ def dropping_its_files(conversation: Conversation) -> Iterator[None]:
 
 
 def show_version(message: Message) -> None:
-    """Show the branch of this message, to its end."""
+    """Show the newest branch that contains this message."""
     tree = tree_of(message.conversation)
     Conversation.objects.filter(id=message.conversation_id).update(leaf=tree.end_of(message.id))
 
 
 def edit_answer(message: Message, content: str) -> Message:
-    """A version of an answer as a person wrote it; it is shown."""
+    """Create a version of an answer with a person's text, and show it."""
     with transaction.atomic():
         version = Message.objects.create(
             conversation=message.conversation,
@@ -305,14 +307,14 @@ def delete_message(message: Message) -> None:
 
 
 def restore_message(message: Message) -> None:
-    """Have a message back, and show it."""
+    """Restore a deleted message and show it."""
     with transaction.atomic():
         Message.objects.filter(id=message.id).update(deleted_at=None)
         show_version(message)
 
 
 def branch_to_new(message: Message) -> Conversation:
-    """A conversation of its own that begins with the path to this message."""
+    """Create a conversation with a copy of the path to this message."""
     source = message.conversation
     with transaction.atomic():
         branch = Conversation.objects.create(
@@ -330,7 +332,8 @@ def branch_to_new(message: Message) -> Conversation:
 
 
 def copy_messages(target: Conversation, path: Iterable[Message]) -> Message | None:
-    """Copies of a path's messages in another conversation; the last one."""
+    """Copy the messages of a path into another conversation. Return the last copy, or None for an
+    empty path."""
     last: Message | None = None
     for message in path:
         last = Message.objects.create(

@@ -1,4 +1,4 @@
-"""The context of pages around a chat: the log, the list of conversations, the models."""
+"""Builds the context around a chat: the log, the list of conversations, the models."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ SHOWN_AT_ONCE: Final = 40
 def log_context(
     actor: Actor, conversation: Conversation | None, message_id: str = ""
 ) -> dict[str, Any]:
-    """The end of the branch that is shown, as far back as a message that is looked for."""
+    """Build the context of the last messages in the current branch. It reaches back at least to
+    `message_id`."""
     if conversation is None:
         return {"articles": [], "earlier": "", "seen": ""}
     path = current_path(conversation)
@@ -55,7 +56,7 @@ def log_context(
 def articles_of(
     messages: list[Message], slug: str, conversation: Conversation
 ) -> list[dict[str, Any]]:
-    """Messages for their templates, with their versions."""
+    """Return messages for their templates, with their versions."""
     tree = tree_of(conversation)
     articles = []
     for message in messages:
@@ -119,7 +120,7 @@ def desk_context(
 
 
 def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
-    """The models that answer a chat, and the one that is chosen."""
+    """Build the context of the models that can chat, and the chosen one."""
     models = chat_models(actor)
     names = [model.name for model in models]
     return {

@@ -1,9 +1,10 @@
-"""A conversation as a file, and back: JSON with every branch, Markdown with the one that is shown.
+"""A conversation as a file: JSON with every branch, which can be imported, or Markdown with the
+current one.
 
     one     {"weir_chat": 1, "title", "model", "settings", "leaf", "messages": […], "files": {…}, …}
     many    {"weir_chats": 1, "chats": [one, …]}
 
-Unusable    it is no file that was exported here; `path` is the place
+Unusable    the file was not exported by Weir; `path` is the place of the error
 """
 
 import base64
@@ -50,8 +51,8 @@ class ExportedMessage:
 
 @dataclass(frozen=True)
 class ExportedConversation:
-    """A whole conversation, parents before children. `files` has name and bytes by id. `columns`
-    are those of a comparison. Times are ISO 8601, or "" if unknown."""
+    """A whole conversation. Parents come before their children. `files` has name and bytes by id.
+    `columns` are those of a comparison. Times are ISO 8601, or "" if unknown."""
 
     title: str
     model: str
@@ -71,7 +72,7 @@ _PLACES: Final = ("folder", "pinned", "archived", "created_at", "updated_at")
 
 
 def write_file(chat: ExportedConversation) -> dict[str, Any]:
-    """The JSON form."""
+    """Return the JSON form."""
     return {
         "weir_chat": VERSION,
         "title": chat.title,
@@ -94,7 +95,7 @@ def _write_message(turn: ExportedMessage) -> dict[str, Any]:
 
 
 def read_files(raw: Any) -> list[ExportedConversation]:
-    """The conversations of a JSON form: of one, or of many. Raises Unusable."""
+    """Parse the JSON form of one conversation or of many. Raises Unusable."""
     if not isinstance(raw, dict) or "weir_chats" not in raw:
         return [read_file(raw)]
     if raw["weir_chats"] != VERSION:
@@ -112,7 +113,7 @@ def read_files(raw: Any) -> list[ExportedConversation]:
 
 
 def read_file(raw: Any) -> ExportedConversation:
-    """The conversation of a JSON form. Raises Unusable."""
+    """Parse the JSON form of one conversation. Raises Unusable."""
     if not isinstance(raw, dict) or raw.get("weir_chat") != VERSION:
         raise Unusable("/weir_chat", f"expected {VERSION}")
     messages = raw.get("messages")

@@ -1,4 +1,4 @@
-"""Conversations as files: exported whole, imported as new ones."""
+"""Export whole conversations to files, and import files as new conversations."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _FACTS = ("status", "kind", "finish_reason", "meters", "charge_nano", "hold_nano
 
 
 def export_conversation(conversation: Conversation) -> ExportedConversation:
-    """A conversation with every branch that was not deleted."""
+    """Export a conversation with every branch that was not deleted."""
     messages = list(conversation.messages.filter(deleted_at=None).select_related("run"))
     reachable = _reachable(messages)
     file_ids = [UUID(file["id"]) for message in reachable for part in _WITH_FILES
@@ -66,8 +66,7 @@ def export_conversation(conversation: Conversation) -> ExportedConversation:
 def _charges_by_message(
     conversation: Conversation, messages: list[Message]
 ) -> dict[UUID, dict[str, Any]]:
-    """Return the charges that the books have for the requests of answers, including interrupted
-    ones."""
+    """Return the charges in the books for the requests of answers, including interrupted ones."""
     ids = [message.request_id for message in messages if message.request_id]
     records = UsageRecord.objects.filter(
         organisation=conversation.organisation_id, request_id__in=ids, final=True
@@ -98,7 +97,7 @@ def turn_of(
 ) -> ExportedMessage:
     """Convert a message to the export format. `charged` has the charges from the books."""
     run = message.run
-    # Further answers of one request, and copies in other chats, did not cost it once more.
+    # Further answers of the same request, and copies in other chats, are not charged again.
     is_own = run is not None and run.assistant_message_id == message.id
     outcome = (run.outcome if run and is_own else None) or message.parts.get("outcome") or {}
     if is_own and message.request_id is not None and message.request_id in charged:
@@ -121,7 +120,7 @@ def turn_of(
 
 
 def markdown_of(conversation: Conversation) -> str:
-    """The branch that is shown, to be read."""
+    """Return the current branch as Markdown."""
     turns = [turn_of(message) for message in messages_of(current_path(conversation))]
     costs = {turn.id: _cost(turn.outcome) for turn in turns if "charge_nano" in turn.outcome}
     return write_markdown(conversation.title, turns, costs)
@@ -166,7 +165,7 @@ def _import(actor: Actor, team: Team, chat: ExportedConversation) -> Conversatio
         updated_at=_instant(chat.updated_at, now),
     )
     files = {id: _add_file(actor, id, name, data) for id, (name, data) in chat.files.items()}
-    # Ids of one millisecond have no order of their own; versions are told apart by it.
+    # Ids of one millisecond are in no order, but versions are ordered by id.
     fresh = sorted(new_ids(len(chat.turns)))
     ids = {turn.id: id for turn, id in zip(chat.turns, fresh, strict=True)}
     Message.objects.bulk_create(
@@ -198,7 +197,7 @@ def _column(column: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instant(text: str, otherwise: dt.datetime) -> dt.datetime:
-    """Parse a time of the file if it is in the past."""
+    """Parse a time of the file. Return `otherwise` if it is invalid or in the future."""
     try:
         instant = dt.datetime.fromisoformat(text)
     except ValueError:

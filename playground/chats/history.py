@@ -21,8 +21,8 @@ from usage.models import UsageRecord
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """Which conversations: those with these words, in this folder, last asked of this model;
-    `archived` ones or the others."""
+    """Which conversations: with these words, in this folder, with this model last; `archived` ones
+    or the others."""
 
     words: str = ""
     folder: str = ""
@@ -44,7 +44,7 @@ class Spent:
 
 
 def filter_chats(actor: Actor, filters: HistoryFilter) -> QuerySet[Conversation]:
-    """The conversations that are wanted."""
+    """Return the conversations that match the filter."""
     chats = visible_conversations(actor).filter(archived_at__isnull=not filters.archived)
     if filters.folder:
         chats = chats.filter(folder=filters.folder)
@@ -60,7 +60,7 @@ def annotate_figures(chats: QuerySet[Conversation], names: Iterable[str]) -> Que
 
 
 def turns_by_chat(chats: Sequence[Conversation]) -> dict[UUID, int]:
-    """Return how many questions each has."""
+    """Return the number of questions in each conversation."""
     questions = Message.objects.filter(
         conversation__in=chats, role=MessageRole.USER, deleted_at=None
     )
@@ -96,7 +96,7 @@ def spent_by_chat(chats: Sequence[Conversation]) -> dict[UUID, Spent]:
 
 
 def models_used(actor: Actor) -> list[str]:
-    """The models that the person's conversations were last asked of."""
+    """Return the models in the person's conversations, each once, by name."""
     chats = visible_conversations(actor).exclude(model="").order_by("model")
     return list(chats.values_list("model", flat=True).distinct())
 
@@ -107,21 +107,21 @@ def models_used(actor: Actor) -> list[str]:
 def archive_chats(
     actor: Actor, chats: QuerySet[Conversation], *, archived: bool
 ) -> tuple[int, dt.datetime]:
-    """Archive conversations, or take them out of the archive; how many, and the instant."""
+    """Archive conversations, or unarchive them. Return how many, and the instant."""
     require(actor, "playground.use")
     now = clock.now()
     return _own_chats(actor, chats).update(archived_at=now if archived else None), now
 
 
 def delete_chats(actor: Actor, chats: QuerySet[Conversation]) -> tuple[int, dt.datetime]:
-    """Hide conversations, for good after a day; how many, and the instant."""
+    """Hide conversations; after a day they are deleted. Return how many, and the instant."""
     require(actor, "playground.use")
     now = clock.now()
     return _own_chats(actor, chats).update(deleted_at=now), now
 
 
 def move_chats(actor: Actor, chats: QuerySet[Conversation], folder: str) -> int:
-    """Put conversations into a folder, "" for none."""
+    """Move conversations to a folder, "" for none. Return how many."""
     require(actor, "playground.use")
     return _own_chats(actor, chats).update(folder=folder)
 

@@ -64,7 +64,7 @@ HISTORY = Table(
     href="href",
     refresh="chats-changed",
 )
-# Figures that are counted for who sorts by them only.
+# Columns that are counted over all rows only when the list is sorted by them.
 _COUNTED = ("turns", "charge_nano")
 
 
@@ -97,8 +97,8 @@ def history_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _choices(any_of_them: Any, value: str, names: Iterable[str]) -> Choices:
-    """Return the available choices plus the requested one: a deleted folder matches no chat, rather
-    than all."""
+    """Return the available choices plus the requested one, so that a deleted folder matches no chat
+    rather than all."""
     return [("", any_of_them), *((name, name) for name in dict.fromkeys((*names, value)) if name)]
 
 
@@ -115,7 +115,7 @@ def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
             "id": id_text(chat.id),
             "href": reverse("conversation", args=[slug, id_text(chat.id)]),
             "title": chat.title,
-            # The models of a comparison, or the model used last.
+            # The models of a comparison, or the last used model.
             "model": ", ".join(column["model"] for column in chat.columns) or chat.model,
             "folder": chat.folder,
             "turns": turns.get(chat.id, 0),
@@ -133,7 +133,7 @@ def _rows(slug: str, chats: Sequence[Conversation]) -> list[dict[str, Any]]:
 @organisation_page("playground.use")
 @require_POST
 def history_change(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Archive, delete or file the chosen conversations."""
+    """Archive, delete or move the chosen conversations."""
     form, chats = request.POST, _chosen_chats(actor, request)
     action, at = form.get("act", ""), None
     if action == "archive":
@@ -174,7 +174,7 @@ def history_undo(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.read")
 @require_POST
 async def history_export(request: HttpRequest, actor: Actor) -> StreamingHttpResponse:
-    """The chosen conversations in one file, written one by one."""
+    """Return the chosen conversations in one file, streamed one by one."""
     chats = await run_in_database(lambda: list(_chosen_chats(actor, request)))
     response = StreamingHttpResponse(_stream_export(chats), content_type="application/json")
     response["Content-Disposition"] = 'attachment; filename="chats.json"'

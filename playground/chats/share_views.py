@@ -1,4 +1,4 @@
-"""Share links: made and revoked by their author, read by whoever has one (W14)."""
+"""Share links: created and revoked by their author, opened by anybody who has one (W14)."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render

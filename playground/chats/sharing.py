@@ -1,4 +1,4 @@
-"""Links to a picture of one branch: read only, with an end, revocable."""
+"""Links to a snapshot of one branch: read-only, with an expiry, revocable."""
 
 import datetime as dt
 import hashlib
@@ -21,12 +21,12 @@ from playground.models import Conversation, ShareLink
 from playground.rendering.structured import is_structured
 
 DAYS: Final = {"1": 1, "7": 7, "30": 30, "": None}
-"""For how many days a link may work; None for ever."""
+"""The possible lifetimes of a link in days; None means no end."""
 _TOKEN_BYTES: Final = 24
 
 
 class Gone(Exception):
-    """The link has ended, or was revoked."""
+    """The link has expired or was revoked."""
 
 
 def share_branch(
@@ -87,13 +87,13 @@ def _snapshot(
 
 
 def links_of(actor: Actor, conversation: Conversation) -> list[ShareLink]:
-    """The links to a conversation of the actor, newest first."""
+    """Return the links to a conversation of the actor, newest first."""
     require(actor, "playground.read")
     return list(conversation.shares.all())
 
 
 def revoke_link(actor: Actor, id: str) -> Conversation:
-    """End a link of the actor from the next look on; its conversation."""
+    """Revoke a link of the actor, with immediate effect. Return its conversation."""
     require(actor, "playground.use")
     link = get_by_id(ShareLink.objects.filter(user=actor.user), id)
     conversation = access_conversation(actor, id_text(link.conversation_id))

@@ -1,4 +1,4 @@
-"""Temporary chats: they stand while their page is open, and are removed for good soon after."""
+"""Temporary chats: they exist while their page is open, and are deleted soon after."""
 
 import datetime as dt
 from typing import Final
@@ -12,9 +12,9 @@ from playground.chats.conversations import dropping_its_files
 from playground.models import Conversation, Run
 
 STANDS_IDLE: Final = dt.timedelta(hours=1)
-"""For so long a temporary chat stands without a word from its page."""
+"""How long a temporary chat exists without a sign of life from its page."""
 STANDS_LEFT: Final = dt.timedelta(minutes=1)
-"""And for so long once its page was left: it may have been loaded again."""
+"""How long it exists after its page was left, because the page may be reloading."""
 
 
 def visit_temporary(conversation: Conversation) -> None:
@@ -32,8 +32,8 @@ def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) 
 
 
 def drop_temporary(now: dt.datetime) -> None:
-    """Remove for good the temporary conversations that have ended, with their files; one whose
-    answer is being written goes when that has ended. Their requests stay in the books."""
+    """Delete the temporary conversations that have ended, with their files. One with an answer in
+    progress is deleted after that has ended. Their requests stay in the books."""
     running = Run.objects.filter(conversation=OuterRef("pk"), ended_at=None)
     over = Conversation.objects.filter(~Exists(running), ends_at__lte=now)
     for conversation in over:

@@ -6,17 +6,17 @@ from gateway.providers.models import Capabilities
 from playground.turns.side_request_rules import aside_request
 
 CHEAPEST: Final = "*"
-"""The choice of whichever model is the cheapest: no model has this name."""
+"""The choice of the cheapest model, whichever it is. No model has this name."""
 
 TITLE_MAX: Final = 120
 MADE_TITLE_MAX: Final = 80
-"""Of one that no person wrote."""
+"""The maximum length of a title that no person wrote."""
 QUESTION_MAX: Final = 2_000
 ANSWER_MAX: Final = 1_000
-"""Of question and answer a model that names a chat reads so many characters."""
+"""How many characters of the question and of the answer the naming model reads."""
 
 CHEAP_MAX_NANO: Final = 1_000_000
-"""A model whose title is expected to cost more than a tenth of a cent is not cheap."""
+"""A model counts as cheap if a title is expected to cost at most a tenth of a cent."""
 _INPUT_TOKENS: Final = 750
 _OUTPUT_MAX: Final = 40
 _ASKED: Final = (
@@ -26,7 +26,7 @@ _ASKED: Final = (
 
 
 def first_words(text: str) -> str:
-    """The first line that says something, without the marks of Markdown before it."""
+    """Return the first line with text, without the Markdown marks before it."""
     lines = (line.strip().lstrip("#>*-` ") for line in text.splitlines())
     return next((line for line in lines if line), text.strip())[:MADE_TITLE_MAX]
 
@@ -34,19 +34,19 @@ def first_words(text: str) -> str:
 def title_request(
     model: str, question: str, answer: str, capabilities: Capabilities
 ) -> dict[str, Any]:
-    """The body of the request for a name."""
+    """Return the body of the request for a name."""
     turn = f"User: {question[:QUESTION_MAX]}\n\nAssistant: {answer[:ANSWER_MAX]}"
     return aside_request(model, _ASKED, turn, capabilities, output_max=_OUTPUT_MAX)
 
 
 def expected_nano(input_rate: int, output_rate: int, call_nano: int) -> int:
-    """Return what a title is expected to cost at these rates, in nano per million tokens."""
+    """Return the expected cost of a title in nano. The rates are in nano per million tokens."""
     tokens_nano = _INPUT_TOKENS * input_rate + _OUTPUT_MAX * output_rate
     return tokens_nano // 10**6 + call_nano
 
 
 def title_in(answer: str) -> str:
-    """Extract the name from a model's answer, or "". Signs that are not seen, such as those that
-    turn the direction of text, are left out."""
+    """Extract the name from a model's answer, or "". Invisible characters, such as direction marks,
+    are removed."""
     visible = "".join(sign for sign in answer if sign.isprintable() or sign == "\n")
     return first_words(visible).strip("\"'“”«»「」 .。")

@@ -1,6 +1,6 @@
 """The tree of a conversation: versions of a message are children of one parent.
 
-A message that was deleted hides everything under it. Ids sort by creation.
+A deleted message hides everything under it. Ids are in the order of creation.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class Node(NamedTuple):
-    """A message's place."""
+    """A message, its parent, and whether it is deleted."""
 
     id: UUID
     parent_id: UUID | None
@@ -33,13 +33,14 @@ class Tree:
         return path if path else self._up(self.end_of(None))
 
     def end_of(self, id: UUID | None) -> UUID | None:
-        """The last message of the newest branch under a message, or of all."""
+        """Return the last message of the newest branch under a message, or of the whole tree for
+        None."""
         while children := self._children.get(id):
             id = children[-1]
         return id
 
     def versions(self, id: UUID) -> list[UUID]:
-        """A message and its siblings, oldest first."""
+        """Return a message and its siblings, oldest first."""
         return self._children.get(self._nodes[id].parent_id, [])
 
     def _up(self, leaf: UUID | None) -> list[UUID]:

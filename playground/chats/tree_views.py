@@ -1,4 +1,4 @@
-"""Messages as a tree: versions, edits, branches, deleted and had back."""
+"""Messages as a tree: versions, edits, branches, deletion and restoring."""
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -38,7 +38,8 @@ from relay.errors import DatabaseAway
 @organisation_page("playground.use")
 @require_safe
 def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """A message as a form in its place; without scripts a question is in the composer."""
+    """Show a form for editing a message in its place. Without scripts, a question is edited in the
+    composer."""
     message = access_message(actor, id)
     if not is_htmx(request) and message.role == MessageRole.USER:
         url = page.conversation_url(slug_of(actor), id_text(message.conversation_id))
@@ -57,7 +58,7 @@ def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def message_tokens(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The tokens of an answer with how likely each was."""
+    """Show the tokens of an answer with their probabilities."""
     tokens = likelihoods(access_message(actor, id).parts.get("tokens", ()))
     return render(request, "playground/chats/_tokens.html", {"tokens": tokens})
 
@@ -102,7 +103,7 @@ def message_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     message = access_message(actor, id)
     if message.conversation.ends_at is not None:
-        raise Http404  # what is not saved has no second place
+        raise Http404  # a conversation that is not saved cannot be branched
     branch = branch_to_new(message)
     return _redirect_to_chat(request, actor, branch)
 
@@ -110,7 +111,7 @@ def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The oldest turns of the form's chat as a summary, so that its turn fits."""
+    """Summarise the oldest turns of the form's chat, so that its turn fits."""
     try:
         form = await run_in_database(read_form, actor, request.POST)
         done = await summarise(actor, relay_of(request), form)
@@ -162,7 +163,7 @@ def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def sync_chat(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The branch as another page has left it, for one that ends in the message `seen`."""
+    """Show the branch as another page has left it, to a page whose last message is `seen`."""
     conversation = access_conversation(actor, id, temporary=True)
     log = log_context(actor, conversation)
     if log["seen"] == request.GET.get("seen", ""):

@@ -1,4 +1,4 @@
-"""Comparing models: columns side by side, the summary under them, votes."""
+"""Comparison of models: columns side by side, the summary under them, votes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Result:
 
 
 def column_paths(conversation: Conversation) -> list[list[Message]]:
-    """The messages of each column, to its newest answer."""
+    """Return the messages of each column, to its newest answer."""
     tree = tree_of(conversation)
     rows = conversation.messages.filter(role=MessageRole.ASSISTANT, deleted_at=None)
     last: dict[int, UUID] = {}
@@ -52,7 +52,7 @@ def column_paths(conversation: Conversation) -> list[list[Message]]:
 
 
 def results(batch: Sequence[Run]) -> list[Result]:
-    """How the columns of a Send did, the best ones marked."""
+    """Return the results of the columns of a Send, the best ones marked."""
     rows = []
     for run in batch:
         outcome = run.outcome or {}
@@ -79,7 +79,7 @@ def results(batch: Sequence[Run]) -> list[Result]:
 
 
 def best_measures(result: Result, best: Mapping[str, int | None]) -> tuple[str, ...]:
-    """The measures in which an answer is the best one, or as good as the best."""
+    """Return the measures in which an answer is the best, alone or together with others."""
     return tuple(
         measure for measure, figure in best.items()
         if figure is not None and getattr(result, measure) == figure
@@ -87,7 +87,7 @@ def best_measures(result: Result, best: Mapping[str, int | None]) -> tuple[str, 
 
 
 def last_batch(conversation: Conversation) -> list[Run]:
-    """The runs of the last Send, by column."""
+    """Return the runs of the last Send, by column."""
     last = conversation.runs.order_by("-id").first()
     if last is None:
         return []
@@ -95,7 +95,7 @@ def last_batch(conversation: Conversation) -> list[Run]:
 
 
 def ended_html(batch: Sequence[Run], slug: str) -> str:
-    """The last message of a Send: its composer ready again, its summary below."""
+    """Return the last message of a Send's stream: its composer, ready again, and the summary."""
     conversation = batch[0].conversation
     conversation.refresh_from_db()
     context = {
@@ -123,14 +123,14 @@ def summary_context(conversation: Conversation, batch: Sequence[Run], slug: str)
 
 
 def is_blind(conversation: Conversation, batch: Sequence[Run]) -> bool:
-    """Whether names and costs are hidden until there is a vote on the last answers."""
+    """Return whether names and costs are hidden until there is a vote on the last answers."""
     if not any(column.get("blind") for column in conversation.columns):
         return False
     return not batch or not Vote.objects.filter(batch=batch[0].batch).exists()
 
 
 def keep_column(message: Message) -> Conversation:
-    """Go on with this answer alone; the others stay as its versions."""
+    """Continue with this answer alone. The others stay as its versions."""
     with transaction.atomic():
         Conversation.objects.filter(id=message.conversation_id).update(
             columns=[], leaf=message, model=message.model,
@@ -155,7 +155,7 @@ def cast_vote(actor: Actor, batch: Sequence[Run], winner: str) -> None:
 
 
 def organisation_standings(actor: Actor) -> list[Ranking]:
-    """How often each model won in the organisation."""
+    """Return the ranking of the models in the organisation."""
     require(actor, "playground.read")
     votes = Vote.objects.filter(organisation=organisation_of(actor))
     return rank_models(votes.values_list("candidates", "winner"))

@@ -1,4 +1,4 @@
-"""Comparing answers: words that differ, who won how often."""
+"""Comparing answers: differing words, and rankings by wins."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Final, Literal, NamedTuple
 
 COLUMNS_MAX: Final = 4
-"""So many models a comparison has at most."""
+"""The maximum number of models in a comparison."""
 
 _WORDS: Final = re.compile(r"\s+|[^\s]+")
 _WORDS_MAX: Final = 20_000
@@ -15,18 +15,18 @@ _Z: Final = 1.96
 
 
 class DiffPart(NamedTuple):
-    """A run of words: in both, or only in the first or the second text."""
+    """A run of words that is in both texts, or only in the first or the second one."""
 
     kind: Literal["same", "first", "second"]
     text: str
 
 
 def word_difference(first: str, second: str) -> list[DiffPart]:
-    """The second text against the first, word by word."""
+    """Return the differences between the texts, word by word."""
     first_words = _WORDS.findall(first)[:_WORDS_MAX]
     second_words = _WORDS.findall(second)[:_WORDS_MAX]
     pieces = []
-    # autojunk is a guess that takes frequent words for noise.
+    # autojunk is a heuristic that ignores frequent words.
     matcher = SequenceMatcher(None, first_words, second_words, autojunk=len(first_words) > 2_000)
     for tag, start, end, second_start, second_end in matcher.get_opcodes():
         if tag == "equal":
@@ -40,7 +40,8 @@ def word_difference(first: str, second: str) -> list[DiffPart]:
 
 
 MEASURES: Final = ("charge_nano", "ttft_ms", "total_ms")
-"""What the answers to one question are ranked by, each by itself: the lowest is the best."""
+"""The measures by which the answers to one question are compared, one by one. The lowest value is
+the best."""
 
 
 def lowest(figures: Iterable[int | None]) -> int | None:

@@ -34,10 +34,10 @@ from playground.turns.turns import Column, Turn, TurnRefused, add_column, answer
 @organisation_page("playground.read")
 @require_safe
 def compare_new(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """An empty comparison of the models that the address names."""
+    """Show an empty comparison of the models in the address."""
     offered = [model.name for model in chat_models(actor)]
     requested = request.GET.getlist("m")[:COLUMNS_MAX]
-    # Blind columns stand in no order that anybody could guess from the address.
+    # Shuffle blind columns, so that their order cannot be guessed from the address.
     models = [model for model in requested if model in offered]
     models += [name for name in offered if name not in models][: max(0, 2 - len(models))]
     while 0 < len(models) < 2:
@@ -56,7 +56,7 @@ def compare_page(
     columns: list[dict[str, Any]],
     context: dict[str, Any],
 ) -> HttpResponse:
-    """The page of a comparison, begun or not."""
+    """Render the page of a comparison, whether it has begun or not."""
     slug = slug_of(actor)
     batch = compare.last_batch(conversation) if conversation else []
     # Read it once, so that the stream continues exactly after what the page shows.
@@ -145,7 +145,7 @@ def _article(
 
 
 def _turns(conversation: Conversation | None) -> list[Message]:
-    """The questions, which all columns share."""
+    """Return the questions, which all columns share."""
     if conversation is None:
         return []
     paths = compare.column_paths(conversation)
@@ -156,7 +156,7 @@ def _turns(conversation: Conversation | None) -> list[Message]:
 @organisation_page("playground.use")
 @require_POST
 async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """Add a model beside those that have answered."""
+    """Add a model to the models that have answered."""
     try:
         turn = await run_in_database(_add_column, request, actor, id)
     except TurnRefused as refused:
@@ -182,7 +182,7 @@ def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
 @organisation_page("playground.use")
 @require_POST
 def keep(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Go on with one answer alone."""
+    """Continue with one answer alone."""
     conversation = compare.keep_column(access_message(actor, id))
     url = page.conversation_url(slug_of(actor), id_text(conversation.id))
     return redirect_to(request, url)
@@ -202,7 +202,7 @@ def vote(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def diff(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The last answers of two columns, word by word."""
+    """Show the differences between the last answers of two columns."""
     conversation = access_conversation(actor, id, temporary=True)
     paths = compare.column_paths(conversation)
     requested = [request.GET.get("a", "0"), request.GET.get("b", "1")]

@@ -30,7 +30,7 @@ VOTES = Table(
         Column("wins", _("Wins"), "number", sort=True, priority=2),
         Column("votes", _("Votes"), "number", sort=True, card="last"),
     ),
-    # A model with few votes is not the best yet.
+    # A model with few votes is not marked as the best yet.
     default_sort="-interval,-rate,model",
     key="model",
     filters=(Filter("q", _("Model"), "search"),),

@@ -1,4 +1,4 @@
-"""Embeddings asked for by a person: a request of the API, with its holds and books."""
+"""Embeddings that a person requests: a request of the API, with its holds and books."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class EmbeddingRefused(ValueError):
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of some lines in their order, and what they cost."""
+    """The vectors of some lines, in their order, and their cost."""
 
     lines: Sequence[str]
     vectors: Sequence[Vector]
@@ -41,12 +41,12 @@ class Embedded:
 
 
 def embedding_models(actor: Actor) -> list[OfferedModel]:
-    """The models that give vectors."""
+    """Return the models that create embeddings."""
     return [model for model in offered_models(actor) if model.embeds]
 
 
 def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
-    """The request of a form: `model`, `text` with a text on each line, `dimensions`.
+    """Build the request of a form: `model`, `text` with one input per line, `dimensions`.
 
     Raises EmbeddingRefused.
     """
@@ -110,7 +110,8 @@ async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
 
 
 def _payer(actor: Actor) -> Payer:
-    """The playground's own key; where the organisation rules it out, one of the actor's."""
+    """Return the playground's own key as payer, or one of the actor's keys if the organisation
+    excludes it."""
     if rule_of(actor) == PayerRule.OWN:
         return checked_default(actor)
     return Payer(playground_key(organisation_of(actor)))

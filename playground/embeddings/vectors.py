@@ -1,4 +1,4 @@
-"""Embeddings side by side: how long they are, and how near each other."""
+"""Compare embeddings: their lengths and their cosines."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ Vector = Sequence[float]
 
 
 def length_of(vector: Vector) -> float:
-    """The Euclidean length; most models give vectors of length 1."""
+    """Return the Euclidean length. Most models return vectors of length 1."""
     return math.sqrt(math.fsum(value * value for value in vector))
 
 

@@ -1,4 +1,4 @@
-"""Embeddings (W15): lines in, vectors and how near they are to each other out."""
+"""Embeddings (W15): a form for lines, and a table of their vectors and similarities."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,7 +61,7 @@ async def embedding_bound(request: HttpRequest, actor: Actor) -> HttpResponseBas
         body = await run_in_database(embedding_body, actor, form_values(request.POST))
         context["bound"] = await bound_of(actor, relay_of(request), body)
     except EmbeddingRefused:
-        pass  # half a form is told when it is sent
+        pass  # the error is shown when the form is sent
     except RequestFault as fault:
         context["blocked"] = fault.message
     except DatabaseAway:

@@ -1,4 +1,4 @@
-"""The management API of leaving: what becomes of a member's keys and chats."""
+"""The management API for leaving an organisation: what happens to a member's keys and chats."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ router = Router(tags=["Members"])
 
 
 class RemovalIn(Schema):
-    """What happens to what the member leaves."""
+    """What happens to the property of the leaving member."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,8 @@ def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None
 
 
 def _receiver(actor: actors.Actor, member: Membership, name: str | None) -> Receiver | None:
-    """The one of that name whom one of the member's keys can go to."""
+    """Return the receiver with that name, who can take one of the member's keys. Return None
+    without a name. Raises Refused."""
     if name is None:
         return None
     for key in departures.keys_left_by(member):

@@ -1,4 +1,5 @@
-"""The dialog in which a member is removed, or leaves (W51), and what becomes of their things."""
+"""The dialog in which a member is removed, or leaves (W51), and the choice of who receives their
+things."""
 
 from typing import Any
 
@@ -20,7 +21,7 @@ from playground.erasure.departures import Departure, Left, chat_receivers, depar
 
 
 class DepartureForm(forms.Form):
-    """What happens to each key, and to the chats."""
+    """The choices of what happens to each key, and to the chats."""
 
     def __init__(self, actor: Actor, member: Membership, left: Left, data: Any = None) -> None:
         super().__init__(data)

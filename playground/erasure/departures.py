@@ -85,7 +85,7 @@ def depart(actor: Actor, member: Membership, departure: Departure) -> None:
     for a member whom the actor may not remove, and for keys or chats that the receiver cannot take.
     Raises LastOwner for the only owner."""
     with transaction.atomic():
-        # The lock of all that is written of members.
+        # The lock that every write of members takes.
         Organisation.objects.select_for_update().get(id=member.organisation_id)
         budget_increases.deny_all_of(actor, member.user, member.organisation)
         leave_chats(actor, member, departure.chats_to)
@@ -93,8 +93,8 @@ def depart(actor: Actor, member: Membership, departure: Departure) -> None:
 
 
 def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None:
-    """Give the chats, private prompts and presets of a member to another one, or delete them; a
-    temporary chat is deleted in any case. Raises Refused for one to whom they cannot go."""
+    """Transfer the chats, private prompts and presets of a member to another one, or delete them. A
+    temporary chat is deleted in any case. Raises Refused if the receiver cannot have them."""
     if to is not None and (to.pk == member.pk or to.organisation_id != member.organisation_id):
         raise Refused("chats_to", gettext("Choose another member of this organisation."))
     with transaction.atomic():
@@ -116,7 +116,7 @@ def leave_chats(actor: Actor, member: Membership, to: Membership | None) -> None
 
 def _delete(member: Membership) -> None:
     now = clock.now()
-    # As a person deletes one: they are gone for good a day later, with their messages.
+    # As if the person had deleted them: they are removed a day later, with their messages.
     _chats(member).update(deleted_at=now)
     _prompts(member).delete()
     _presets(member).delete()
@@ -128,7 +128,7 @@ def _transfer_work(member: Membership, user: User) -> None:
     chats = list(_chats(member).values_list("id", flat=True))
     Run.objects.filter(conversation__in=chats).update(user=user)
     ShareLink.objects.filter(conversation__in=chats).update(user=user)
-    # Who paid was the choice of the one who leaves.
+    # The payer was the leaving member's choice.
     Conversation.objects.filter(id__in=chats).update(user=user, key=None)
     Attachment.objects.filter(id__in=_files_in(chats), user=member.user).update(user=user)
     named = MediaFile.objects.filter(run__in=_media(member)).values("file")

@@ -1,11 +1,11 @@
-"""Erasing a person (P36): who may ask for it, what goes and what stays, and how it is begun.
+"""Erasing a person (P36): who may request it, what is deleted and what stays, and how it begins.
 
-    ask_erasure     in one transaction: the account is closed, keys are revoked or handed over,
-                    budgets and invitations end, memberships are taken away
+    ask_erasure     in one transaction: closes the account, revokes or transfers keys, ends budgets,
+                    invitations and memberships
     erase_people    in the background, step by step (steps.py), until nothing is left
 
-The person's row stays under a pseudonym, so that the books, the records and the audit log name
-somebody; nothing says any more who that was.
+The person's row stays under a pseudonym, so that the books, the records and the audit log still
+refer to somebody. Nothing says who that was.
 """
 
 import secrets
@@ -65,12 +65,13 @@ class Preview(NamedTuple):
     obstacle: str
 
 
-# Who may ---------------------------------------------------------------------------------------
+# Access -----------------------------------------------------------------------------------------
 
 
 def check_may_erase(actor: Actor, person: User) -> None:
-    """Raise AccessDenied unless the actor may erase the person: an operator everybody, everybody
-    themselves, an owner who belongs to the owner's organisation alone."""
+    """Raise AccessDenied unless the actor may erase the person. An operator may erase everybody,
+    everybody may erase themselves, and an owner may erase a person who belongs only to the owner's
+    organisation."""
     if actor.viewing or actor.model_key:
         raise AccessDenied(gettext("You cannot erase this person."))
     oneself = actor.user == person and actor.key is None
@@ -91,17 +92,18 @@ def check_may_erase(actor: Actor, person: User) -> None:
 
 
 def find_erasure(person: User) -> Erasure | None:
-    """The erasure of a person whom access has given; None where nobody has asked for one."""
+    """Return the erasure of a person, or None if nobody has requested one. The caller has checked
+    access to the person."""
     return Erasure.objects.filter(user=person).first()
 
 
 def access_own_erasure(actor: Actor, id: str) -> Erasure:
-    """An erasure that the actor has asked for. Http404 when it is another's or none."""
+    """Return an erasure that the actor has requested. Raises Http404."""
     return get_by_id(Erasure.objects.filter(asked_by=actor.user), id)
 
 
 def obstacle_to(person: User) -> str:
-    """Why a person cannot be erased now, in words for people; "" when they can."""
+    """Return why a person cannot be erased now, as text for the page, or ""."""
     if person.erased_at is not None or find_erasure(person) is not None:
         return gettext("This person is being erased already.")
     if person.operator and not _other_people(User.objects.filter(operator=True), person).exists():
@@ -122,7 +124,7 @@ def obstacle_to(person: User) -> str:
 
 
 def preview(person: User) -> Preview:
-    """What would go now."""
+    """Return what an erasure would remove now."""
     prompts = Prompt.objects.filter(user=person)
     return Preview(
         organisations=[member.organisation for member in _memberships(person)],
@@ -139,13 +141,13 @@ def preview(person: User) -> Preview:
 
 
 def open_keys(person: User) -> list[Key]:
-    """The keys of a person that still open something or could, oldest first."""
+    """Return the keys of a person that are not revoked or expired, oldest first."""
     rows = Key.objects.filter(user=person, revoked_at=None)
     return list(rows.select_related("team", "organisation").order_by("id"))
 
 
 def receivers(actor: Actor, person: User, key: Key) -> list[Receiver]:
-    """To whom a key of the person can be handed over, as far as the actor may decide that."""
+    """Return who can receive a key of the person, as far as the actor may decide that."""
     if actor.operator and actor.organisation is None and actor.user != person:
         return departures.receivers(_owner_of(key), key)
     if actor.organisation != key.organisation:
@@ -156,17 +158,18 @@ def receivers(actor: Actor, person: User, key: Key) -> list[Receiver]:
     return departures.receivers(replace(actor, organisation=key.organisation), key)
 
 
-# Asking for it ----------------------------------------------------------------------------------
+# Requesting ------------------------------------------------------------------------------------
 
 
 def ask_erasure(
     actor: Actor, person: User, *, reason: str, fates: Mapping[UUID, KeyFate] | None = None
 ) -> Erasure:
-    """Close a person's account for good and have all that names them erased. Of their keys becomes
-    what `fates` says, else they are revoked.
+    """Close a person's account permanently, and start the erasure of everything that names them.
+    `fates` decides what happens to their keys; others are revoked.
 
-    Raises AccessDenied for a person whom the actor may not erase, and Refused for the last owner,
-    the last operator, a missing reason, and a key that cannot be handed over so.
+    Raises AccessDenied for a person whom the actor may not erase. Raises Refused for the last
+    owner, the last operator, a missing reason, and a key that cannot be transferred as `fates`
+    says.
     """
     check_may_erase(actor, person)
     reason = check_text("reason", reason, REASON_MAX)
@@ -174,7 +177,7 @@ def ask_erasure(
         raise Refused("reason", gettext("Say why this person is erased."))
     fates = fates or {}
     with transaction.atomic():
-        # Operators who erase each other come one by one, and so do owners.
+        # Locks serialise operators who erase each other, and owners likewise.
         operators = User.objects.filter(Q(operator=True) | Q(id=person.id)).order_by("id")
         list(operators.select_for_update(no_key=True))
         owned = Organisation.objects.filter(memberships__user=person).order_by("id")
@@ -204,7 +207,8 @@ def traces_of(erasure: Erasure) -> Traces:
 
 
 def _owner_of(key: Key) -> Actor:
-    """The installation, with what an owner of the key's organisation may decide."""
+    """Return the installation as an actor that may decide what an owner of the key's organisation
+    may."""
     return replace(SYSTEM, organisation=key.organisation, role=Role.OWNER)
 
 
@@ -241,14 +245,15 @@ def _leave(person: User) -> None:
 
 
 def _rename(organisation: Organisation) -> None:
-    """An archived organisation that was this person's alone often has their name."""
+    """Rename an archived organisation that belonged to this person alone, because it often has
+    their name."""
     organisation.name = gettext("Erased organisation")
     organisation.slug = f"erased-{id_text(organisation.pk).lower()}"[:60]
     organisation.save(update_fields=["name", "slug"])
 
 
 def _close(person: User) -> None:
-    """From now on nobody signs in as the person; invitations to their address end."""
+    """Prevent any further sign-in as the person, and end invitations to their address."""
     User.objects.filter(id=person.id).update(is_active=False, operator=False)
     person.set_unusable_password()
     person.save(update_fields=["password"])
@@ -301,14 +306,14 @@ def _named_things(person: User) -> list[tuple[str, str]]:
 
 
 def _former_names(objects: list[str]) -> set[str]:
-    """What these things were called before, by the audit log."""
+    """Return the former names of these things from the audit log."""
     with connection.cursor() as cursor:
         cursor.execute(_FORMER_NAMES, {"objects": objects})
         return {str(text).strip() for (text,) in cursor.fetchall() if text}
 
 
 def _organisations_of(person: User) -> list[UUID]:
-    """Every organisation in which something may name the person."""
+    """Return every organisation whose data may name the person."""
     with connection.cursor() as cursor:
         cursor.execute(_ORGANISATIONS, {"user": person.pk, "email": person.email})
         return [id for (id,) in cursor.fetchall()]
@@ -320,7 +325,7 @@ def _memberships(person: User) -> QuerySet[Membership]:
 
 
 def _left_alone(person: User) -> QuerySet[Organisation]:
-    """Archived organisations that are the person's alone."""
+    """Return archived organisations that belong to the person alone."""
     others = Membership.objects.exclude(user=person).values("organisation")
     rows = Organisation.objects.filter(memberships__user=person, archived_at__isnull=False)
     return rows.exclude(id__in=others)
@@ -339,7 +344,8 @@ def _other_people(people: QuerySet[User], person: User) -> QuerySet[User]:
 
 
 def receiver_named(actor: Actor, person: User, key: Key, name: str) -> Receiver:
-    """The receiver of that address, or the service account of that name. Raises Refused."""
+    """Return the receiver with that address, or the service account with that name. Raises
+    Refused."""
     for receiver in receivers(actor, person, key):
         if departures.name_of(receiver).casefold() == name.casefold():
             return receiver

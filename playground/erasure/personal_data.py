@@ -1,5 +1,5 @@
-"""An archive of what is stored about a person: JSON, and files that they attached or created. It
-contains no secrets: of a key what its page shows, of a second factor its kind."""
+"""An archive of the data stored about a person: JSON, and the files that they attached or created.
+It contains no secrets: only what the page shows of a key, and only the kind of a second factor."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ def personal_data(person: User, *, content: bool = True) -> Iterator[File]:
 
 
 def record_download(actor: Actor, person: User, *, content: bool) -> None:
-    """Note in the audit log that somebody downloads it."""
+    """Record in the audit log that the actor downloads the archive."""
     audit.record(actor, None, "user.data_downloaded", person, content=content)
 
 

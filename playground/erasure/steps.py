@@ -59,7 +59,7 @@ from usage.rollups.clickhouse_erasure import forget_person
 
 _RUN_S: Final = 40
 _ID_LENGTH: Final = 26
-# Whoever holds it is the only process that erases.
+# Only the process that holds this lock erases.
 _LOCK: Final = "SELECT pg_try_advisory_lock(8113072031)"
 _UNLOCK: Final = "SELECT pg_advisory_unlock(8113072031)"
 
@@ -68,7 +68,7 @@ Step = Callable[[Erasure], Counts]
 
 
 class Waits(Exception):
-    """A step cannot be finished yet: `what` has to end first."""
+    """A step cannot be finished yet, because `what` has to end first."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -76,7 +76,7 @@ class Waits(Exception):
 
 
 def erase_people() -> int:
-    """Go on with every erasure that is under way, for some time at most; how many ended."""
+    """Continue every unfinished erasure, for a limited time. Return how many ended."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK)
         ((free,),) = cursor.fetchall()
@@ -153,7 +153,7 @@ def _delete_chats(erasure: Erasure) -> Counts:
     ShareLink.objects.filter(user=user).delete()
     for chat in chats.iterator(chunk_size=100):
         chat.delete()
-    # What others transferred to them before now belongs to their new owner.
+    # What others transferred to them before now stays with the new owner.
     Run.objects.filter(user=user).delete()
     return {"chats": count, "votes": _delete_rows(Vote.objects.filter(user=user))}
 
@@ -184,8 +184,8 @@ def _delete_content(erasure: Erasure) -> Counts:
 
 
 def _delete_usage(erasure: Erasure) -> Counts:
-    """Views, reports and exports; also exports of others in the same organisations, for their files
-    name people."""
+    """Delete views, reports and exports, including exports of others in the same organisations,
+    because their files name people."""
     user = erasure.user
     ReportReceiver.objects.filter(user=user).delete()
     views = _delete_rows(SavedView.objects.filter(user=user))
@@ -218,7 +218,7 @@ def _delete_letters(erasure: Erasure) -> Counts:
         Q(organisation_id=None) | Q(organisation_id__in=erasure.organisations)
     )
     words = searched_in_json((*traces.addresses, *traces.names, *traces.texts))
-    # Not a membership's or a view's, whose number others have too.
+    # Not by the number of a membership or a view, because others have the same numbers.
     things = {name.split(":", 1)[1] for name in erasure.objects_named if len(name) > _ID_LENGTH}
     for fact in here.filter(id__in=[id for (id,) in _rows(_FACTS, erasure, words=words)]):
         about = (
@@ -297,7 +297,7 @@ STEPS: Final = tuple(_STEPS)
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """The texts in a value of JSON."""
+    """Yield the texts in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -355,12 +355,12 @@ _CLIENT_ADDRESSES: Final = """
     DELETE FROM usage_clientaddress c USING usage_usagerecord r
     WHERE r.id = c.record_id AND r.organisation_id = c.organisation_id
       AND r.user_id = %(user)s"""
-# Whoever a client calls its user is, in requests of one's own, oneself; and what one calls a
-# session is one's own words.
+# A person's own requests may name the person as the end user, and sessions have names that the
+# person chose.
 _END_USERS_OF_ATTEMPTS: Final = """
     UPDATE usage_attempt SET end_user = '', session = session - 'name'
     WHERE user_id = %(user)s AND (end_user <> '' OR session ? 'name')"""
-# A message may quote what was asked.
+# A message may quote the prompt.
 _TEXTS_OF_RECORDS: Final = """
     UPDATE usage_usagerecord SET end_user = '', message = '', session = session - 'name'
     WHERE user_id = %(user)s AND (end_user <> '' OR message <> '' OR session ? 'name')"""

@@ -44,8 +44,8 @@ class _Column(NamedTuple):
 
 
 def sweep(traces: Traces, organisations: Sequence[UUID]) -> int:
-    """Put the pseudonym in place of every address; how many rows were changed. In a transaction
-    that may change what is written once."""
+    """Replace every address with the pseudonym. Return how many rows were changed. The transaction
+    must allow changes to append-only rows."""
     values: dict[str, Any] = {
         "pattern": address_pattern(traces.addresses),
         "pseudonym": traces.pseudonym,

@@ -1,6 +1,6 @@
-"""What an answer to a media page holds: pictures, sound, a transcript, or the id of a video.
+"""Read the answer to a media page: pictures, sound, a transcript, or the id of a video.
 
-UnreadableAnswer    there is none of it in it
+UnreadableAnswer    the answer contains none of these
 """
 
 import base64
@@ -23,7 +23,7 @@ class UnreadableAnswer(ValueError):
 
 @dataclass(frozen=True)
 class MadeFile:
-    """A file of a result; `facts` as those of an attachment."""
+    """A file of a result. `facts` are like those of an attachment."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ class _Submitted(msgspec.Struct):
 
 
 def read_pictures(raw: bytes) -> list[bytes | str]:
-    """The pictures of an answer: their bytes, or the addresses where they stand."""
+    """Return the pictures of an answer: their bytes or their URLs."""
     images: list[bytes | str] = []
     for one in _decode_answer(raw, _Pictures).data:
         if one.b64_json:
@@ -94,7 +94,7 @@ def read_pictures(raw: bytes) -> list[bytes | str]:
 
 
 def picture_file(number: int, data: bytes) -> MadeFile:
-    """A picture by what its bytes are."""
+    """Return a picture as a file of the type that its bytes show."""
     try:
         info = inspect_file(data)
     except UnsupportedFile as error:
@@ -106,7 +106,7 @@ def picture_file(number: int, data: bytes) -> MadeFile:
 
 
 def sound_file(data: bytes, form: str) -> MadeFile:
-    """Speech in the format that was asked for."""
+    """Return speech as a file of the requested format."""
     if not data:
         raise UnreadableAnswer
     return MadeFile(f"speech.{form}", "audio", SPEECH_FORMATS.get(form, "audio/mpeg"), data)
@@ -124,22 +124,22 @@ def read_transcript(raw: bytes) -> Transcript:
 
 
 def read_video(raw: bytes) -> str:
-    """The public id of a video that was accepted."""
+    """Return the public id of an accepted video."""
     return _decode_answer(raw, _Video).id
 
 
 def read_song(raw: bytes) -> str:
-    """The public id of a song, or of lyrics, that was accepted."""
+    """Return the public id of an accepted song or of accepted lyrics."""
     return _decode_answer(raw, _Song).data
 
 
 def read_submitted(raw: bytes) -> str:
-    """The public id of a task of Midjourney that was accepted."""
+    """Return the public id of an accepted Midjourney task."""
     return _decode_answer(raw, _Submitted).result
 
 
 def subtitles(segments: Sequence[Sequence[Any]]) -> str:
-    """Segments as SubRip."""
+    """Return the segments in SubRip format."""
     return "".join(
         f"{number}\n{_stamp(start)} --> {_stamp(end)}\n{text}\n\n"
         for number, (start, end, text) in enumerate(segments, 1)
@@ -147,7 +147,7 @@ def subtitles(segments: Sequence[Sequence[Any]]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A place in a sound: 1:02, 1:00:02."""
+    """Format a position in a sound: 1:02, 1:00:02."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -166,7 +166,7 @@ def _seconds(value: float | str | None) -> float | None:
 
 
 def _plain(text: str) -> str:
-    # The database has no place for it.
+    # The database cannot store this character.
     return text.replace("\x00", "")
 
 

@@ -56,7 +56,7 @@ class MediaOrder:
 
 
 def visible_media(actor: Actor) -> QuerySet[MediaRun]:
-    """The runs of the actor, the newest first: they are read by their author alone."""
+    """Return the actor's runs, newest first. Only its author can read a run."""
     require(actor, "playground.read")
     runs = MediaRun.objects.filter(organisation=actor.organisation, user=actor.user)
     return (
@@ -125,7 +125,7 @@ def stored_media_payer(run: MediaRun) -> Payer:
 
 
 def stop_media(run: MediaRun) -> None:
-    """Ask whoever carries it to stop."""
+    """Ask the process that carries the run to stop it."""
     with transaction.atomic():
         MediaRun.objects.filter(id=run.id, ended_at=None).update(stop_at=clock.now())
         notify_all(run.id)
@@ -185,8 +185,8 @@ def _keep(run: MediaRun, files: Sequence[tuple[str, Attachment]]) -> None:
 
 
 def delete_media(runs: Iterable[MediaRun]) -> None:
-    """Remove runs that have ended, with the files that nothing else names, and the video that one
-    has ordered from what the API shows."""
+    """Remove runs that have ended, with the files that nothing else refers to. Their media tasks
+    are marked as deleted in the API too."""
     with transaction.atomic():
         for run in runs:
             files = [one.file_id for one in run.files.all() if one.file_id is not None]

@@ -48,16 +48,17 @@ ROLES: Final[Mapping[str, Mapping[str, Kind]]] = {
 }
 # The form field names of the roles in requests to a provider.
 _PARTS: Final = {"picture": "image", "mask": "mask", "sound": "file"}
-# Placeholder values for the cost before anything is typed, where it does not depend on the words.
+# Placeholder values for the cost before anything is typed, where the cost does not depend on the
+# text.
 _NO_WORDS_YET: Final = "…"
 
 
 def read_order(
     actor: Actor, kind: MediaKind, form: Mapping[str, str], *, draft: bool = False
 ) -> MediaOrder:
-    """Read the form. A `draft` is read with placeholder words. Raises Refused."""
+    """Read the form. A `draft` is read with placeholder text. Raises Refused."""
     if kind == MediaKind.MIDJOURNEY and form.get("custom"):
-        # A button below an image names its action.
+        # A button below an image selects an action.
         form = {**form, "model": button_model(form["custom"])}
     offered = {model.name: model for model in media_models(actor, kind.in_rules)}
     names = [form.get("model", ""), form.get("compare", "")]
@@ -65,7 +66,7 @@ def read_order(
     if names[0] not in offered:
         raise Refused("model", gettext("Choose a model."))
     files = _files(actor, kind, form)
-    # A form sends its newlines as two signs; the model gets what was typed.
+    # A form sends a newline as two characters; the model gets what was typed.
     prompt = form.get("prompt", "").replace("\r\n", "\n")
     if draft and kind not in (MediaKind.SPEECH, MediaKind.TRANSCRIPTION):
         prompt = prompt.strip() or _NO_WORDS_YET
@@ -174,7 +175,7 @@ def form_of(operation: str, files: Mapping[str, Attachment]) -> Form | None:
 
 
 def body_of(body: Mapping[str, Any], operation: str, files: Mapping[str, Attachment]) -> bytes:
-    """A request as it is sent, with the pictures that belong into its body."""
+    """Return the body to send, with the pictures that belong in it."""
     urls = {role: _url(file) for role, file in files.items()} if is_in_body(operation) else {}
     return json.dumps({**body, **pictures_in(operation, urls)}).encode()
 

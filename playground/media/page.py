@@ -41,7 +41,7 @@ from playground.rendering.page import ask_href, error_text
 from playground.runs.runs import final_record
 
 SHOWN_MAX: Final = 12
-# Options that hardly anybody asks for explicitly.
+# Options that are rarely chosen explicitly.
 _USUAL: Final = frozenset(
     {
         ("n", "1"),
@@ -51,7 +51,7 @@ _USUAL: Final = frozenset(
         ("words", "idea"),
     }
 )
-# Fields that no reader would know.
+# Fields whose names mean nothing to readers.
 _UNSEEN: Final = frozenset({"source", "clip", "custom"})
 # The services whose models are called after their actions.
 SERVICES: Final = (MediaKind.MUSIC, MediaKind.MIDJOURNEY)
@@ -69,7 +69,7 @@ _PAGE_NAMES: Final[Mapping[str, str]] = {
 
 
 def page_name(kind: str) -> str:
-    """The route of the page of a kind."""
+    """Return the route of the page of a kind."""
     return _PAGE_NAMES[kind]
 
 
@@ -77,7 +77,7 @@ def page_name(kind: str) -> str:
 
 
 def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> dict[str, Any]:
-    """The form of a kind with these values in it."""
+    """Build the form of a kind with these values."""
     models = form_models(actor, kind)
     named = {model.name: model for model in models}
     chosen = named.get(values.get("model", ""), models[0] if models else None)
@@ -107,7 +107,7 @@ def form_context(actor: Actor, kind: MediaKind, values: Mapping[str, str]) -> di
 
 
 def form_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
-    """The models that the form of a kind offers, the usual one first."""
+    """Return the models that the form of a kind offers, the default one first."""
     models = media_models(actor, kind.in_rules)
     if kind == MediaKind.MIDJOURNEY:
         named = {model.name: model for model in models}
@@ -120,7 +120,7 @@ def form_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
 def drawn_fields(
     kind: MediaKind, model: MediaModel, values: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The fields that a model has, as the template draws them."""
+    """Return the fields that a model has, ready for the template."""
     return [
         _field_context(one, values.get(one.name, ""))
         for one in fields_of(kind.in_rules, model)
@@ -157,12 +157,12 @@ def values_of_run(run: MediaRun) -> dict[str, str]:
             "project": run.project}  # fmt: skip
 
 
-# What was made ----------------------------------------------------------------------------------
+# Results ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class FileDisplay:
-    """A file of a run. `url` is "" when it is no longer kept."""
+    """A file of a run. `url` is "" if it is no longer kept."""
 
     name: str
     role: str
@@ -176,7 +176,7 @@ class FileDisplay:
 
 @dataclass(frozen=True)
 class RunDisplay:
-    """A run as a page draws it; `charge_nano` None while the books do not say it."""
+    """A run as a page shows it. `charge_nano` is None while the books do not have it."""
 
     run: MediaRun
     state: str
@@ -239,8 +239,8 @@ class RunDisplay:
 def describe_runs(
     runs: Iterable[MediaRun], prices: Mapping[str, int] = MappingProxyType({})
 ) -> list[RunDisplay]:
-    """Runs with the state of their tasks, in one look at these; `prices` are those of the buttons
-    below a picture."""
+    """Return runs for display with the state of their tasks, read in one query. `prices` are those
+    of the buttons below a picture."""
     listed = list(runs)
     names = [run.task for run in listed if run.task]
     tasks = {task.public_id: task for task in MediaTask.objects.filter(public_id__in=names)}
@@ -248,7 +248,7 @@ def describe_runs(
 
 
 def batches(runs: Iterable[RunDisplay]) -> list[list[RunDisplay]]:
-    """Runs by the form that asked for them, the columns of a comparison in their order."""
+    """Group runs by the form that requested them, the columns of a comparison in their order."""
     by_run: dict[UUID, list[RunDisplay]] = {}
     for one in runs:
         by_run.setdefault(one.run.batch, []).append(one)
@@ -262,7 +262,7 @@ def recent_batches(actor: Actor, kind: MediaKind) -> list[list[RunDisplay]]:
 
 
 def batch_of(actor: Actor, run: MediaRun) -> list[RunDisplay]:
-    """The runs of the form that asked for this one."""
+    """Return the runs of the same form as this one."""
     runs: QuerySet[MediaRun] = visible_media(actor).filter(batch=run.batch)
     return sorted(describe_runs(runs), key=lambda one: one.run.column)
 
@@ -274,7 +274,7 @@ def button_prices(actor: Actor, kind: str) -> dict[str, int]:
 
 
 def _kept_until(task: MediaTask | None, results: Iterable[Attachment | None]) -> Any:
-    """When the first result is deleted; None for one that a chat keeps."""
+    """Return when the first result is deleted, or None for one that a chat keeps."""
     if task is not None:
         return task.expires_at
     ends = [file.unsent_until for file in results if file and file.unsent_until]
@@ -294,7 +294,7 @@ def _describe_run(run: MediaRun, task: MediaTask | None, prices: Mapping[str, in
     elif state == RunState.FAILED:
         error = error_text(outcome)
     if charge is None and run.ended_at and not run.task:
-        # It was left, or lost, before its books were written.
+        # The run was abandoned, or lost, before its charge was booked.
         charge = (final_record(run.organisation_id, run.request_id) or {}).get("charge_nano")
     slug = run.organisation.slug
     files = [(one, _file(slug, one)) for one in run.files.all()]

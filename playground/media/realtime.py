@@ -1,9 +1,9 @@
-"""Realtime sessions of a page: a ticket opens one, and is worth nothing afterwards.
+"""Realtime sessions of a page: each is opened by a ticket that works once.
 
     POST (session cookie, CSRF token) --> a ticket for one model and payer, for 30 s
     WebSocket with the ticket, from a page of this site --> a session, metered as over the API
 
-The cookie alone opens none: a page of another site could make a browser send it.
+The cookie alone opens no session, because a page of another site could make a browser send it.
 """
 
 import datetime as dt

@@ -1,10 +1,10 @@
-"""What a realtime session is told when it begins, by the fields of the page's form.
+"""The initial settings of a realtime session, from the fields of the page's form.
 
     voice          one of VOICES
-    output         "audio", with its text beside it, or "text"
-    instructions   how it shall be, "" for nothing
-    turns          "auto": it answers when one pauses; "manual": when it is told to
-    transcription  the model that writes down what one says, "" for none
+    output         "audio" with a transcript, or "text"
+    instructions   how the model should behave, "" for nothing
+    turns          "auto": the model answers after a pause; "manual": it answers when told to
+    transcription  the model that transcribes the person's speech, "" for none
 
 Source: OpenAI's OpenAPI description 2.3.0 (RealtimeSessionCreateRequestGA, VoiceIdsShared).
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 RATE: Final = 24_000
-"""Samples a second of PCM16, in both directions."""
+"""Samples per second of PCM16, in both directions."""
 INSTRUCTIONS_MAX: Final = 8_000
 VOICES: Final = (
     "marin", "cedar", "alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
@@ -24,7 +24,7 @@ _PCM: Final[Mapping[str, Any]] = {"type": "audio/pcm", "rate": RATE}
 
 
 def kept_settings(form: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a form, each with a value that it can have."""
+    """Return the settings of a form, with a default in place of each invalid value."""
     chosen = {"voice": VOICES, "output": OUTPUTS, "turns": TURNS}
     kept = {
         name: form[name] if form.get(name) in values else values[0]
@@ -36,7 +36,7 @@ def kept_settings(form: Mapping[str, str]) -> dict[str, str]:
 
 
 def session_of(settings: Mapping[str, str]) -> dict[str, Any]:
-    """The `session` of a `session.update` by settings as `kept_settings` gives them."""
+    """Return the `session` of a `session.update` for settings from `kept_settings`."""
     by_itself = settings["turns"] == "auto"
     audio_input: dict[str, Any] = {
         "format": dict(_PCM),

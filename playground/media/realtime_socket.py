@@ -1,10 +1,10 @@
-"""The WebSocket of the realtime page: one that shows a ticket. What its responses hold and cost is
-told among the provider's events, by two of our own:
+"""The WebSocket of the realtime page, opened by a ticket. Among the provider's events, two of our
+own report holds and charges:
 
     {"type": "weir.hold", "request": id, "amount": "$0.21", "held": "$0.21", "spent": "$0.00"}
     {"type": "weir.charge", "request": id, "amount": "$0.0012", "held": "$0.00", "spent": "$0.0012"}
 
-`held` and `spent` are those of the session so far.
+`held` and `spent` are the totals of the session so far.
 """
 
 import json
@@ -29,17 +29,17 @@ class _Relay(Protocol):
     async def converse(
         self, session: PageSession, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Carry a session to its end."""
+        """Run a session to its end."""
 
 
 def shows_ticket(scope: Scope) -> bool:
-    """Whether a WebSocket is asked for by a page of ours, or one that says so."""
+    """Return whether a WebSocket request contains a ticket, valid or not."""
     return _ticket_of(scope) is not None
 
 
 async def serve(relay: _Relay, scope: Scope, receive: Receive, send: Send) -> None:
-    """Carry the session that a ticket is for; without a good one, from another site, the handshake
-    is refused by 403."""
+    """Run the session of a ticket. Refuse the handshake with 403 without a valid ticket, or from
+    another site."""
     ticket = _ticket_of(scope)
     claimed = None
     if ticket is not None and _is_from_here(scope):
@@ -100,7 +100,7 @@ def _ticket_of(scope: Scope) -> str | None:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    """Whether a browser says that the page is of the site that it connects to."""
+    """Return whether the browser's Origin is the site that it connects to."""
     headers = dict(scope["headers"])
     origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
     return bool(origin) and origin == headers.get(b"host", b"").decode("latin-1")

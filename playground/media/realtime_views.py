@@ -1,4 +1,4 @@
-"""The realtime page: one speaks with a model, or writes to it, over a WebSocket."""
+"""The realtime page: a person speaks with a model, or writes to it, over a WebSocket."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,7 +40,7 @@ from relay.errors import DatabaseAway
 
 _PATH: Final = "/v1/realtime"
 _REQUESTS_MAX: Final = 500
-# Nothing but the microphone is for this page, and for no other site inside of it.
+# Only this page may use the microphone, and nothing else.
 _PERMISSIONS: Final = "microphone=(self), camera=(), display-capture=(), geolocation=()"
 
 
@@ -143,7 +143,7 @@ def realtime_charges(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _read_request(actor: Actor, form: Mapping[str, str]) -> tuple[str, Payer]:
-    """The model and the payer of a form. Raises Refused."""
+    """Return the model and the payer of a form. Raises Refused."""
     model = form.get("model", "")
     if model not in realtime_models(actor):
         raise Refused("model", gettext("Choose a model."))

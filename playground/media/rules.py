@@ -1,13 +1,14 @@
-"""The forms of the media pages: their fields by what a model can be told, and the request that they
-make.
+"""The forms of the media pages: the fields that each model supports, and the request that they
+form.
 
-    values      the fields of a form by their names, as texts; "" is the model's own choice
-    MediaField  one of them, as it is drawn
+    values      the fields of a form by their names, as texts; "" means the model's default
+    MediaField  one field, for display
     MediaAsk    the operation and its body, as an API client would write them
 
-A value that a model cannot be told is left out: a comparison asks two models by one form.
+A value that a model does not support is left out, because a comparison sends one form to two
+models.
 
-InvalidMedia    nothing can be asked with this form; `field` and `code` say why
+InvalidMedia    the form cannot be sent; `field` and `code` say why
 """
 
 import re
@@ -29,7 +30,7 @@ MediaOperationName = Literal[
     "suno_music", "suno_lyrics", "midjourney_imagine", "midjourney_describe", "midjourney_blend",
     "midjourney_shorten", "midjourney_action", "midjourney_modal",
 ]  # fmt: skip
-# Pictures that are blended, or that a prompt begins with, by their roles in their order.
+# The roles of pictures to blend, or of those before a prompt, in their order.
 PICTURES: Final = ("picture", "picture2", "picture3", "picture4", "picture5")
 PROMPT_MAX: Final = PROMPT_CHARACTERS_MAX
 _SIZE: Final = re.compile(r"[0-9]{2,5}x[0-9]{2,5}")
@@ -43,8 +44,8 @@ _VIDEO_SIZE_P: Final = {"720p": ("720x1280", "1280x720"), "1080p": ("1080x1920",
 
 
 class InvalidMedia(ValueError):
-    """Nothing can be asked with this form. `code`: no_prompt, too_long, no_picture, no_sound,
-    no_voice, no_number, no_language, few_pictures; `detail` has the numbers of its text."""
+    """The form cannot be sent. `code`: no_prompt, too_long, no_picture, no_sound, no_voice,
+    no_number, no_language, few_pictures; `detail` has the numbers for its text."""
 
     def __init__(self, field: str, code: str, **detail: Any) -> None:
         super().__init__(f"{field}: {code}")
@@ -55,8 +56,8 @@ class InvalidMedia(ValueError):
 
 @dataclass(frozen=True)
 class MediaModel:
-    """A model as the pages know it: `upstream` is its name at its provider, `meters` what its price
-    counts."""
+    """A model for the pages. `upstream` is its name at the provider, `meters` are the meters of its
+    price."""
 
     name: str
     upstream: str = ""
@@ -83,7 +84,7 @@ class MediaField:
 
 @dataclass(frozen=True)
 class MediaAsk:
-    """A request: the parts of a form by their roles are put in by who has them."""
+    """A request. The caller adds the files, which are form parts named by role."""
 
     operation: MediaOperationName
     body: dict[str, Any] = field(default_factory=dict)
@@ -190,7 +191,7 @@ def _midjourney_fields(model: MediaModel) -> list[MediaField]:
             return [bot]
         case "mj_modal":
             return [MediaField("source", "hidden")]
-    # A button below a picture.
+    # An action of a button below a picture.
     return [MediaField("source", "hidden"), MediaField("custom", "hidden")]
 
 
@@ -211,7 +212,7 @@ _FIELDS: Final = {
 
 
 def _in_meters(meters: Collection[str]) -> list[str]:
-    """The words in the brackets of the meters of a price, each once, in their order."""
+    """Return the words in the brackets of a price's meters, without duplicates, in their order."""
     qualities = [match[1] for meter in sorted(meters) if (match := _IN_METER.fullmatch(meter))]
     return list(dict.fromkeys(word for words in qualities for word in words.split(",")))
 
@@ -384,16 +385,17 @@ _BUILT: Final = {
 }
 
 
-# Pictures in a body ------------------------------------------------------------------------------
+# Pictures in the body --------------------------------------------------------------------------
 
 
 def is_in_body(operation: str) -> bool:
-    """Return whether an operation has its pictures in its body, and not in a form."""
+    """Return whether an operation has its pictures in its JSON body, and not in a form."""
     return operation in _IN_BODY
 
 
 def pictures_in(operation: str, urls: Mapping[str, str]) -> dict[str, Any]:
-    """The members of a body that have its pictures; `urls` by their roles, {} for none."""
+    """Return the members of a body that contain its pictures; `urls` are by role. {} without
+    pictures."""
     return _IN_BODY[operation](urls) if urls and is_in_body(operation) else {}
 
 

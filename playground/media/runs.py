@@ -1,11 +1,11 @@
-"""Media runs on their way: each is carried by a task of this process until its answer has ended.
+"""Media runs in progress: a task of this process carries each one until its answer has ended.
 
     running --answer--> done | failed
        any --Stop, from any process--> stopped      (the relay's iterator is closed)
-       any --heartbeat lost--> interrupted          (by whichever process notices)
+       any --heartbeat lost--> interrupted          (by any process that notices)
 
-A video, a song or a picture of Midjourney is accepted within seconds, and made by its provider
-afterwards: its run has then ended, and the page follows its task.
+A provider accepts a video, a song or a Midjourney picture within seconds, and creates it later. The
+run then has ended, and the page follows its task.
 """
 
 import asyncio
@@ -53,13 +53,13 @@ class _Answer(NamedTuple):
 
 
 def start_media(runs: Sequence[MediaRun], actor: Actor, relay: ChatRelay) -> None:
-    """Carry fresh runs, all at once."""
+    """Start new runs concurrently."""
     for run in runs:
         run_in_background(_run_media(run, actor, relay))
 
 
 async def _run_media(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
-    """Never raises: what goes wrong here is logged, and the run has failed."""
+    """Carry a run to its end. Never raises: an error here is logged and fails the run."""
     try:
         with notifications().subscribe(run.id) as news:
             reader = asyncio.create_task(_read(run, actor, relay), context=own_context())
@@ -67,7 +67,8 @@ async def _run_media(run: MediaRun, actor: Actor, relay: ChatRelay) -> None:
             try:
                 answered = await _watch(run, reader, news)
             finally:
-                # Leaving the relay's iterator is a client that leaves: the upstream is told.
+                # Closing the relay's iterator works like a client that disconnects: the upstream is
+                # cancelled.
                 reader.cancel()
                 await asyncio.wait([reader])
         if answered:

@@ -24,7 +24,7 @@ _BUTTONS_MAX: Final = 40
 
 @dataclass(frozen=True)
 class Clip:
-    """One version of a song; `length` is "" where it is not told."""
+    """One version of a song; `length` is "" if unknown."""
 
     number: int
     id: str
@@ -59,8 +59,8 @@ class Button:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture with its buttons, words for one, or a dialog that waits for an answer: `dialog` is
-    "" or the action that asks, `source` the picture that it is about."""
+    """A picture with its buttons, the text of a description, or a dialog that waits for input:
+    `dialog` is "" or the action that needs input, `source` the picture that it is about."""
 
     url: str
     buttons: Sequence[Button]
@@ -70,7 +70,7 @@ class Drawing:
 
     @property
     def picture_url(self) -> str:
-        """The picture that a dialog is about."""
+        """The URL of the picture that a dialog is about."""
         return reverse_image(self.source)
 
 
@@ -121,7 +121,7 @@ def describe_drawing(
 
 
 def reverse_image(public_id: str) -> str:
-    """Where the relay serves the picture of a task, by a link that expires."""
+    """Return the relay's URL of a task's picture, by a link that expires."""
     return picture_link(pepper(), "", public_id, now().timestamp())
 
 

@@ -1,4 +1,4 @@
-"""The tabs of the media pages: a kind without any model is named once, beside them."""
+"""The tabs of the media pages. A kind without any model is marked as such."""
 
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ from playground.models_offered.offered_models import offered_kinds
 
 
 class Tab(NamedTuple):
-    """A page, and the kind of models that it needs; "" for none."""
+    """A page and the kind of models that it needs; "" for none."""
 
     page: str
     name: str | Promise

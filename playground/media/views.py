@@ -1,4 +1,5 @@
-"""Images, speech, transcripts and videos (W15): a page for each from one frame, and the gallery."""
+"""Images, speech, transcripts and videos (W15): one page for each kind with a shared frame, and the
+gallery."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -123,7 +124,7 @@ def media_fields(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Show the fields of the chosen model, with earlier values that it supports."""
     kind = _kind(request)
     context = form_context(actor, kind, form_values(request.POST))
-    # The actions of a service differ in more than their fields.
+    # The actions of a service differ in more than their fields, so the whole form is replaced.
     part = "_media_form.html" if kind in SERVICES else "_media_fields.html"
     return render(request, f"playground/media/{part}", context)
 
@@ -156,7 +157,7 @@ async def media_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         bounds = await bounds_of(actor, relay_of(request), order)
         context = {"bounds": bounds, "compares": len(bounds) > 1}
     except Refused:
-        pass  # half a form is told when it is sent
+        pass  # the error is shown when the form is sent
     except RequestFault as fault:
         context["blocked"] = fault.message
     except DatabaseAway:
@@ -237,7 +238,7 @@ def media_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def media_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Remove a run with its files; one that goes on is stopped first."""
+    """Remove a run with its files. A running one is stopped first."""
     run = access_media_run(actor, id)
     (run_display,) = describe_runs([run])
     if run_display.running:
@@ -270,7 +271,7 @@ def media_code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The segments of a transcript as SubRip."""
+    """Return the segments of a transcript in SubRip format."""
     segments = access_media_run(actor, id).facts.get("segments")
     if not segments:
         raise Http404
@@ -282,14 +283,14 @@ def media_subtitles(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 @organisation_page("playground.read")
 @require_safe
 async def media_video(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """The bytes of a video, or the part that a player asks for, from its provider."""
+    """Stream a video, or the range that a player asks for, from its provider."""
     return await _pass_file(request, actor, id, MediaKind.VIDEO)
 
 
 @organisation_page("playground.read")
 @require_safe
 async def media_clip(request: HttpRequest, actor: Actor, id: str, number: int) -> HttpResponseBase:
-    """The sound of a clip of a song, in the same way."""
+    """Stream the sound of a song's clip, or the range that a player asks for, from its provider."""
     return await _pass_file(request, actor, id, MediaKind.MUSIC, number)
 
 
@@ -326,7 +327,7 @@ async def _pass_file(
 
 
 async def _stream_pieces(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    # One that breaks off ends here: the server cuts the connection, and the player says so.
+    # An interrupted stream ends here: the server closes the connection, and the player reports it.
     async for piece in pieces:
         yield piece
 

@@ -100,9 +100,9 @@ _VALUES: Final[Mapping[str, Promise]] = {
     "PORTRAIT": _("Portrait"),
     "LANDSCAPE": _("Landscape"),
 }
-# Formats and voices are names, which no language changes.
+# Formats and voices are names that are not translated.
 _NAMES: Final = frozenset({"voice", "output_format", "response_format"})
-# Values that a person typed.
+# Values that a person has typed.
 _TYPED: Final = frozenset({"title", "tags", "mv", "instructions", "language", "continue_at"})
 
 
@@ -129,7 +129,8 @@ def label_of(name: str) -> str:
 
 
 def choices_of(field: MediaField) -> list[tuple[str, str]]:
-    """The choices of a field with their words; the model's own first, where that is one."""
+    """Return the choices of a field with their labels. The model's default comes first, if it is a
+    choice."""
     choices = [(value, value_word(field.name, value)) for value in field.choices]
     return choices if field.required else [("", gettext("Model default")), *choices]
 

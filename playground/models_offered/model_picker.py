@@ -1,4 +1,5 @@
-"""The list for choosing a model, with abilities and prices. The person's favourites come first."""
+"""The list for choosing a model, with capabilities and prices. The person's favourites come
+first."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -44,7 +45,7 @@ class PickedModel:
 
 
 def picker_groups(actor: Actor) -> list[tuple[str, list[PickedModel]]]:
-    """The models that answer a chat, under headings: favourites, last used, the others by name."""
+    """Return the chat models under headings: favourites, last used, and the others by name."""
     offered = {model.name for model in chat_models(actor)}
     preference = preference_of(person_of(actor))
     favourites = set(preference.favourite_models)
@@ -78,7 +79,7 @@ def model_options(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Keep a model among the person's favourites, or no longer."""
+    """Add a model to the person's favourites, or remove it."""
     toggle_favourite(actor, _offered_key(request, actor))
     return _options(request, actor)
 
@@ -86,7 +87,7 @@ def model_favourite(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def model_default(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """Begin the person's new chats with a model; once more with the same one, no longer."""
+    """Make a model the default of the person's new chats. Choosing it again removes the default."""
     name = _offered_key(request, actor)
     same = preference_of(person_of(actor)).default_model == name
     choose_default_model(actor, "" if same else name)

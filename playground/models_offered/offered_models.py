@@ -1,4 +1,4 @@
-"""Which models the playground offers: those that the installation serves and its key may ask."""
+"""Which models the playground offers: those that the installation serves and its key may call."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from playground.media.rules import MediaModel
 
 @dataclass(frozen=True)
 class OfferedModel:
-    """A name that can be asked, with the price now; rates in nano per million tokens, with the
-    multiplier of the organisation's plan in them."""
+    """A model name with its current price. Rates are in nano per million tokens and include the
+    multiplier of the organisation's plan."""
 
     name: str
     price: ListedPrice | None
@@ -34,8 +34,8 @@ class OfferedModel:
 
     @property
     def embeds(self) -> bool:
-        """Whether it gives vectors: by the catalogue, else it is priced by the text that it reads
-        alone."""
+        """Whether it is an embedding model, according to the catalogue, or else because its price
+        has only text input."""
         known = find_row(self.name)
         if known is not None and known.endpoint != "chat":
             return known.endpoint == "embeddings"
@@ -48,7 +48,7 @@ class OfferedModel:
 
     @property
     def chats(self) -> bool:
-        """Whether it answers a chat, as far as its name and its price tell."""
+        """Whether it is a chat model, as far as its name and price show."""
         known = find_row(self.name)
         if known is None:
             return not self.embeds and media_kind(None, self.meters) is None
@@ -64,7 +64,7 @@ class OfferedModel:
 
     @property
     def call_rate(self) -> int | None:
-        """Return the price of one call, in nano."""
+        """The price of one call, in nano, or None."""
         rate = self._rate("requests")
         return None if rate is None else rate // 10**6
 
@@ -112,7 +112,7 @@ def may_ask(key: Key, model: str) -> bool:
 
 
 def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
-    """The price in force as the actor pays it by a key; None for a model without one."""
+    """Return the current price that the actor pays with a key, or None for a model without one."""
     listed = price_of(model, prices_in_force())
     if listed is None:
         return None
@@ -130,7 +130,7 @@ def capabilities_of_model(model: str) -> Capabilities:
 
 
 def media_models(actor: Actor, kind: MediaKind) -> list[MediaModel]:
-    """The models that make images, speech, transcripts or videos, by name."""
+    """Return the models that create images, speech, transcripts or videos, by name."""
     channels = _enabled_channels()
     offered = []
     for model in offered_models(actor):
@@ -162,7 +162,7 @@ def call_prices(actor: Actor, kind: MediaKind) -> dict[str, int]:
 
 
 def realtime_models(actor: Actor) -> list[str]:
-    """The models that hold realtime sessions, by name."""
+    """Return the models with realtime sessions, by name."""
     channels = _enabled_channels()
     return [
         model.name
@@ -179,7 +179,7 @@ def _asked_as(model: str, channels: Iterable[Channel]) -> str:
 
 
 def _enabled_channels() -> list[Channel]:
-    """In the order in which they are asked."""
+    """Return the enabled channels, in the order in which requests try them."""
     channels = Channel.objects.filter(enabled=True).prefetch_related("routes")
     return list(channels.order_by("priority", "name"))
 

@@ -13,20 +13,20 @@ from referencing import Registry
 FAULTS_MAX: Final = 50
 _NOT_STRICT: Final = ("oneOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else",
                       "patternProperties", "allOf")  # fmt: skip
-# Nothing outside of the schema is ever fetched.
+# Nothing outside the schema is ever fetched.
 _REGISTRY: Final = Registry()
 _SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
 
 
 class Fault(NamedTuple):
-    """A fault at a place."""
+    """An error and its place."""
 
     path: str
     reason: str
 
 
 def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
-    """Return the faults of a schema. `strict` also checks a provider's strict mode."""
+    """Return the errors of a schema. `strict` also checks a provider's strict mode."""
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -47,7 +47,7 @@ def check_answer(answer: Any, schema: Any) -> list[Fault]:
 
 
 def schema_like(example: Any) -> dict[str, Any]:
-    """A schema of what has the form of an example: everything in it is required."""
+    """Return a schema that describes values like the example. All of its members are required."""
     if isinstance(example, dict):
         inner = {name: schema_like(value) for name, value in example.items()}
         return {"type": "object", "properties": inner, "required": list(inner),
@@ -64,7 +64,7 @@ def schema_like(example: Any) -> dict[str, Any]:
 
 
 def _walk(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object inside a schema that is a schema itself, with its place."""
+    """Yield every nested schema with its place."""
     if not isinstance(schema, dict):
         return
     yield place, schema

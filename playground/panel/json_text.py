@@ -1,4 +1,4 @@
-"""JSON that people write: one reading only, and the place of what is wrong."""
+"""Strict parsing of JSON that people write, with the place of an error."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ DEPTH_MAX = 64
 
 
 class InvalidJson(ValueError):
-    """No JSON: `line` and `column` count from 1."""
+    """The text is not valid JSON. `line` and `column` count from 1."""
 
     def __init__(self, line: int, column: int, reason: str) -> None:
         super().__init__(f"line {line}, column {column}: {reason}")
@@ -17,7 +17,8 @@ class InvalidJson(ValueError):
 
 
 def parse_json(text: str) -> Any:
-    """The value of a text. Raises InvalidJson, also for a name twice, NaN, or nesting beyond 64."""
+    """Return the value of a text. Raises InvalidJson, also for a duplicate name, NaN, or nesting
+    beyond 64."""
     try:
         value = json.loads(
             text, object_pairs_hook=_reject_duplicates, parse_constant=_reject_constant
@@ -27,7 +28,7 @@ def parse_json(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise InvalidJson(1, 1, str(error)[:200]) from error
     if "\\u0000" in text:
-        # No database keeps it, and no provider wants it.
+        # Postgres cannot store this character, and providers refuse it.
         raise InvalidJson(1, 1, "\\u0000 cannot be kept")
     _measure(value, DEPTH_MAX)
     return value

@@ -1,10 +1,11 @@
 """Tools from an OpenAPI description (3.0 and 3.1): one for each operation.
 
-    Unusable    it is none that can be read; `reason` says why
+    Unusable    the description cannot be read; `reason` says why
 
 A tool's parameters are those of path, query, header and cookie under their names, and the JSON body
-under `body`. References are put in place: only those that stay inside the document, and of one that
-leads back to itself no more than that it is there. Nothing is fetched, and nothing is called.
+under `body`. References are replaced by their targets, but only those within the document. A
+reference that leads back to itself becomes `{"type": "object"}`. Nothing is fetched, and nothing is
+called.
 """
 
 import re
@@ -22,7 +23,7 @@ OPERATIONS_MAX: Final = 500
 _NODES_MAX: Final = 30_000
 _DESCRIPTION_MAX: Final = 1_024
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-# Said by the request itself (OpenAPI 3.1, "Parameter Object").
+# The request itself sets these headers (OpenAPI 3.1, "Parameter Object").
 _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
 # Keywords that JSON Schema lacks, or has in another form.
 _NOT_SCHEMA: Final = ("nullable", "example", "discriminator", "xml", "externalDocs")
@@ -31,7 +32,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Unusable(ValueError):
-    """No description that tools can be made of."""
+    """The description cannot be converted to tools."""
 
     def __init__(self, code: str, **detail: object) -> None:
         super().__init__(code)
@@ -41,7 +42,8 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation as a tool in the form of `rules.settings`. `fault` says why it cannot be one."""
+    """An operation as a tool in the form of `panel.settings`. `fault` says why it cannot be used,
+    if so."""
 
     method: str
     path: str
@@ -50,7 +52,7 @@ class Operation:
 
 
 def read_openapi(data: bytes) -> list[Operation]:
-    """The operations of a description in JSON or YAML, in its order. Raises Unusable."""
+    """Return the operations of a description in JSON or YAML, in its order. Raises Unusable."""
     if len(data) > BYTES_MAX:
         raise Unusable("too_big")
     document = _document(data)
@@ -59,7 +61,7 @@ def read_openapi(data: bytes) -> list[Operation]:
         raise Unusable("no_openapi")
     try:
         operations = _tools(document)
-    except RecursionError as error:  # of YAML that holds itself, or of references after references
+    except RecursionError as error:  # YAML that contains itself, or long chains of references
         raise Unusable("too_much") from error
     if not operations:
         raise Unusable("no_operations")
@@ -116,7 +118,8 @@ def _operations(
 
 
 class _Reader:
-    """Makes tools of one document; how much it puts in place has a bound."""
+    """Converts the operations of one document to tools. The total size of inserted references is
+    limited."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -130,7 +133,7 @@ class _Reader:
         operation: Mapping[str, Any],
         names: set[str],
     ) -> dict[str, Any]:
-        """The tool of one operation, under a name that is not among `names` yet."""
+        """Return the tool of one operation, under a name that is not in `names` yet."""
         properties: dict[str, Any] = {}
         required = []
         for parameter in self._parameters(item, operation):
@@ -238,7 +241,7 @@ class _Reader:
             return {str(name): self._json(inner) for name, inner in value.items()}
         if isinstance(value, list):
             return [self._json(inner) for inner in value]
-        # YAML has instants, which JSON has not.
+        # YAML has timestamps, which JSON lacks.
         return value if isinstance(value, str | int | float | None) else str(value)
 
     def _count(self) -> None:

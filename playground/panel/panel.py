@@ -35,7 +35,7 @@ def panel_context(
     actor: Actor, model: str, form: Mapping[str, str], dropped: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Build the context of the panes from the form's values (see
-    `rules.settings.read_settings`)."""
+    `panel.settings.read_settings`)."""
     capabilities = capabilities_of_model(model)
     system = form.get("system", "")
     return {
@@ -57,7 +57,7 @@ def panel_context(
 
 
 def controls(capabilities: Capabilities, form: Mapping[str, str]) -> list[Control]:
-    """The model's parameters with the form's words."""
+    """Return the model's parameters with the form's values."""
     return [
         Control(
             parameter,
@@ -70,7 +70,7 @@ def controls(capabilities: Capabilities, form: Mapping[str, str]) -> list[Contro
 
 
 def form_of(settings: Settings) -> dict[str, str]:
-    """The words of a form that says these settings."""
+    """Return the form values that express these settings."""
     form = {f"p.{name}": _word(value) for name, value in settings.params.items()}
     form |= {f"var.{name}": value for name, value in settings.variables.items()}
     form |= {"system": settings.system, "tool_choice": settings.tool_choice,

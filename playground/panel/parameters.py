@@ -1,9 +1,9 @@
-"""Which parameters a model takes, and how a form's words become their values.
+"""The parameters that a model supports, and how a form's texts become their values.
 
-A page shows what the model's row of the catalogue supports and nothing else; a model in no row
-shows what every server of the openai dialect knows.
+A page shows only what the model's row of the catalogue supports. A model without a row has the
+parameters that every server of the openai dialect knows.
 
-    InvalidSetting   a value cannot be sent: `field` is the parameter, `code` says why (see `page`)
+    InvalidSetting   a value cannot be sent: `field` is the parameter, `code` says why (see `words`)
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class InvalidSetting(ValueError):
 
 
 def parameters_of(model: Capabilities) -> tuple[Parameter, ...]:
-    """The parameters that this model takes, in the order of the panel."""
+    """Return the parameters that this model supports, in the order of the panel."""
     flags, owner = model.flags, model.owner
     parameters = [_effort(model), _budget(model), _switch(model), *_sampling(model)]
     parameters.append(_integer("max_output", 1, model.output_max or _OUTPUT_MAX))
@@ -104,7 +104,7 @@ def _sampling(model: Capabilities) -> list[Parameter]:
 
 
 def _several(model: Capabilities) -> list[Parameter]:
-    """Several answers at once, and how likely each of their tokens was."""
+    """Return the parameters for several answers at once and for token probabilities."""
     if "no_sampling" in model.flags or model.search == "web_search_options":
         return []
     parameters = []
@@ -126,9 +126,10 @@ def _integer(name: str, low: int, high: int | None) -> Parameter:
 def read_values(
     words: Mapping[str, str], parameters: Sequence[Parameter]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The values of a form's words ({name: text}), and the names that the model does not take.
+    """Parse a form's texts ({name: text}). Return the values, and the names that the model does not
+    support.
 
-    An empty word leaves the parameter to the provider. Raises InvalidSetting.
+    An empty text leaves the parameter to the provider. Raises InvalidSetting.
     """
     by_name = {parameter.name: parameter for parameter in parameters}
     values: dict[str, Any] = {}
@@ -171,7 +172,7 @@ def _read(parameter: Parameter, word: str) -> Any:
 
 
 def wire_of(values: Mapping[str, Any], model: Capabilities) -> dict[str, Any]:
-    """The members of a chat request in the openai dialect."""
+    """Return the members of a chat request in the openai dialect."""
     wire: dict[str, Any] = {}
     for name, value in values.items():
         if name == "max_output":
@@ -186,11 +187,11 @@ def wire_of(values: Mapping[str, Any], model: Capabilities) -> dict[str, Any]:
         elif name == "logprobs":
             wire |= {"logprobs": True, "top_logprobs": value}
         elif name == "cache":
-            continue  # a mark on messages: `rules.request`
+            continue  # it marks messages instead: `turns/request.py`
         elif name == "web_search":
             wire["web_search_options"] = {}
         elif name == "voice":
-            # Streamed sound is bare samples.
+            # Streamed sound is raw PCM samples.
             wire |= {"modalities": ["text", "audio"], "audio": {"voice": value, "format": "pcm16"}}
         else:
             wire[name] = value

@@ -1,4 +1,4 @@
-"""Presets: settings under a name, for their maker or for the whole organisation."""
+"""Presets: named settings, of their author or for the whole organisation."""
 
 from django.db.models import Q, QuerySet
 
@@ -12,7 +12,7 @@ NAME_MAX = 80
 
 
 def visible_presets(actor: Actor) -> QuerySet[Preset]:
-    """The actor's own presets and those that are shared, by name."""
+    """Return the actor's own presets and the shared ones, by name."""
     require(actor, "playground.read")
     theirs = Q(user=actor.user) | Q(shared=True)
     return Preset.objects.filter(theirs, organisation=actor.organisation)
@@ -25,7 +25,7 @@ def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
 
 
 def save_preset(actor: Actor, name: str, settings: Settings, *, shared: bool) -> Preset:
-    """Keep settings under a name; one of the actor's own of that name is replaced. Raises
+    """Save settings under a name, replacing the actor's own preset with that name. Raises
     Refused."""
     require(actor, "playground.use")
     preset, _ = Preset.objects.update_or_create(

@@ -1,15 +1,14 @@
-"""How a turn is asked: parameters, system prompt, tools, output schema, limit. What is stored.
+"""The settings of a turn: parameters, system prompt, tools, output schema, limit.
 
-The stored form is JSON with only what was said:
+The stored form is JSON with only the settings that were made:
 
     {"params": {name: value}, "system": text, "variables": {name: text}, "tools": [tool …],
      "tool_choice": word, "serial": true, "schema": {…}, "strict": true, "raw": {…},
      "max_cost": "0.05", "trim": true}
 
-A tool is {"name", "description", "parameters", "strict", "mock", "always"}: `mock` is a result
-that can be given for it, `always` gives it without asking. `trim` leaves out the oldest turns where
-a chat is longer than the model's context. `raw` takes the place of everything
-but system prompt, messages and limit.
+A tool is {"name", "description", "parameters", "strict", "mock", "always"}: `mock` is a result to
+use for it, `always` uses it without asking. `trim` leaves out the oldest turns if a chat is longer
+than the model's context. `raw` replaces everything except system prompt, messages and limit.
 """
 
 import json
@@ -63,7 +62,8 @@ class Settings:
     def stored(self) -> dict[str, Any]:
         """Return only what was set."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        # An empty schema or body is a setting too: it accepts everything, or adds nothing.
+        # An empty schema or body is a setting too: the schema accepts everything, the body adds
+        # nothing.
         return {
             name: value
             for name, value in values.items()
@@ -74,9 +74,8 @@ class Settings:
 def read_settings(
     form: Mapping[str, str], parameters: Sequence[Parameter]
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings of a form (`p.<parameter>`, `var.<variable>`, and the members' own names), and
-    the parameters that the model does not take. Raises InvalidSetting.
-    """
+    """Return the settings of a form (`p.<parameter>`, `var.<variable>`, and the members' own
+    names), and the parameters that the model does not support. Raises InvalidSetting."""
     words = {name[2:]: word for name, word in form.items() if name.startswith("p.")}
     values, dropped = read_values(words, parameters)
     system = form.get("system", "").replace("\r\n", "\n")
@@ -109,7 +108,7 @@ def read_settings(
 
 
 def _check_max_cost(text: str) -> None:
-    """Raises InvalidSetting for what the API refuses."""
+    """Raise InvalidSetting for a value that the API refuses."""
     try:
         read_amount(text, "max_cost")
     except RequestFault:
@@ -117,7 +116,7 @@ def _check_max_cost(text: str) -> None:
 
 
 def read_tools(text: str) -> list[dict[str, Any]]:
-    """The definitions of a text, a JSON list: ours or in OpenAI's form. Raises InvalidSetting."""
+    """Parse a JSON list of tool definitions, in our form or OpenAI's. Raises InvalidSetting."""
     if not text.strip():
         return []
     definitions = _json("tools", text)
@@ -192,7 +191,7 @@ def read_raw(text: str) -> dict[str, Any] | None:
 
 
 def unknown_members(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The members of a raw body that go on without us knowing them."""
+    """Return the members of a raw body that we do not know. They are sent unchanged."""
     return tuple(sorted(set(body) - KNOWN))
 
 
@@ -205,5 +204,5 @@ def _json(field: str, text: str) -> Any:
 
 
 def write_json(value: Any) -> str:
-    """JSON as an editor shows it."""
+    """Return JSON formatted for an editor."""
     return json.dumps(value, indent=2, ensure_ascii=False)

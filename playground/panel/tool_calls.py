@@ -1,4 +1,4 @@
-"""The calls of tools in an answer: their cards, and whether mocks answer them by themselves."""
+"""The tool calls of an answer: their cards, and whether mock results answer them automatically."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,13 @@ from playground.panel.json_schema import check_answer, check_schema
 from playground.panel.json_text import InvalidJson, parse_json
 
 MOCK_ROUNDS_MAX: Final = 10
-"""So often mocks answer by themselves in one turn."""
+"""How many times mock results may answer automatically in one turn."""
 
 
 @dataclass(frozen=True)
 class ToolCallView:
-    """A call of a tool for its card: `faults` is where its arguments break the tool's schema."""
+    """A tool call for its card. `faults` are the places where its arguments do not match the tool's
+    schema."""
 
     id: str
     name: str

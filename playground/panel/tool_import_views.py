@@ -1,4 +1,5 @@
-"""Tools from an OpenAPI description: read, chosen from, and put among the definitions."""
+"""Import of tools from an OpenAPI description: read it, choose operations, add them to the
+definitions."""
 
 import asyncio
 import json
@@ -24,7 +25,7 @@ from playground.panel.words import invalid_text, unfetched_text, unusable_text
 @organisation_page("playground.use")
 @require_safe
 def tools_import(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The dialog: which description?"""
+    """Show the dialog that asks for a description."""
     return _dialog(request, actor, {})
 
 
@@ -35,7 +36,7 @@ async def tools_read(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context: dict[str, Any] = {"url": request.POST.get("url", "").strip()}
     try:
         data = await _description(request, context["url"])
-        # A large one takes a while to read, which other requests need not wait for.
+        # Parse in a thread, because a large description takes long and would delay other requests.
         operations = await asyncio.to_thread(read_openapi, data)
         context["operations"] = [_operation_row(operation) for operation in operations]
         context["number"] = sum(not operation.fault for operation in operations)

@@ -8,15 +8,15 @@ _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,39})\s*\}\}")
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The variables of a text, each once, in their order."""
+    """Return the variables of a text, without duplicates, in their order."""
     return tuple(dict.fromkeys(_VARIABLE.findall(text)))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its variables replaced, once: a value's own braces stay what they are."""
+    """Return the text with its variables replaced once: braces in a value are kept as they are."""
     return _VARIABLE.sub(lambda match: values.get(match[1], ""), text)
 
 
 def missing(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables that nothing was said for."""
+    """Return the variables without a value."""
     return tuple(name for name in names_in(text) if not values.get(name, "").strip())

@@ -57,7 +57,7 @@ from playground.turns.turns import TurnForm, TurnRefused, draft_of, files_of
 from relay.errors import DatabaseAway
 from relay.requests.context import Bound
 
-# Above this the files of a request are shortened in its code: nobody reads or pastes them.
+# Longer files are shortened in the code of a request, because nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000
 
 
@@ -145,7 +145,7 @@ def _drafts(
 
 
 def draft_request(actor: Actor, form: TurnForm, number: int) -> dict[str, Any]:
-    """The body that a column would be asked with, were the form sent now."""
+    """Return the body that a column would send now."""
     column, path = form.columns[number], draft_of(form, number)
     return build_request(
         column.model,
@@ -214,7 +214,7 @@ def params(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         _, dropped = read_settings(form, parameters_of(capabilities_of_model(model)))
     except InvalidSetting:
-        # It is told where it is sent; here the fields are only laid out.
+        # Errors are reported when the form is sent; here the fields are only displayed.
         form = {name: word for name, word in form.items() if not name.startswith("p.")}
     context = panel_context(actor, model, form, dropped)
     models = chat_models(actor)
@@ -225,7 +225,7 @@ def params(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.read")
 @require_POST
 def check(request: HttpRequest, actor: Actor, what: str) -> HttpResponse:
-    """Whether tools, schema or body can be sent as they are typed: errors by path."""
+    """Check whether tools, schema or body can be sent as typed. Show errors by path."""
     text = request.POST.get(what, "")
     context: dict[str, Any] = {"what": what, "faults": [], "empty": not text.strip()}
     try:
@@ -247,7 +247,7 @@ def check(request: HttpRequest, actor: Actor, what: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_POST
 def schema_from_example(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """A schema of what the editor holds, taken as an example answer."""
+    """Derive a schema from the editor's content, taken as an example answer."""
     text = request.POST.get("schema", "")
     context: dict[str, Any] = {"schema_text": text, "slug": slug_of(actor)}
     try:
@@ -261,7 +261,7 @@ def schema_from_example(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.read")
 @require_POST
 def variables(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The fields of the system prompt's variables."""
+    """Show the fields of the system prompt's variables."""
     context = panel_context(actor, request.POST.get("model", ""), form_values(request.POST))
     return render(request, "playground/panel/_variables.html", context)
 
@@ -300,7 +300,7 @@ def _presets(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """One run as it went over the wire."""
+    """Show the data of one run as sent and received."""
     run, record = access_run_record(actor, id)
     outcome = run.outcome or {}
     head = outcome.get("head") or {}
@@ -326,7 +326,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """One run's request as code that sends it again, in three forms and three languages."""
+    """Show one run's request as code that sends it again, in three forms and three languages."""
     run = access_run(actor, id)
     url = reverse("run_code", args=[slug_of(actor), id])
     form, language = request.GET.get("form", ""), snippet_language(request)
@@ -337,7 +337,8 @@ def code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def code_panel(
     actor: Actor, body: dict[str, Any], url: str, form_name: str, language: Language
 ) -> dict[str, Any]:
-    """A request as code, in Chat Completions unless another form is named; `url` shows others."""
+    """Build the context of a request as code, in Chat Completions unless another form is named.
+    `url` leads to the others."""
     form: Form = next((form for form in FORMS if form == form_name), "chat_completions")
     preview_body = shorten_request(body) if len(json.dumps(body)) > _CODE_CHARACTERS_MAX else body
     context: dict[str, Any] = {

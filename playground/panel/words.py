@@ -100,7 +100,7 @@ _INVALID: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def unusable_text(unusable: Unusable) -> str:
-    """Why no tools can be made of a description."""
+    """Return why a description cannot be converted to tools."""
     texts = {
         "nothing": gettext("Enter a URL, or choose a file."),
         "too_big": gettext("The specification is too large. The limit is 2 MB."),
@@ -115,7 +115,7 @@ def unusable_text(unusable: Unusable) -> str:
 
 
 def file_text(refused: UnsupportedFile, name: str) -> str:
-    """Why a file cannot be attached."""
+    """Return why a file cannot be attached."""
     texts = {
         "empty": gettext("%(name)s is empty."),
         "too_big": gettext("%(name)s is too large. The limit is 20 MB, or 1 MB for text."),
@@ -137,7 +137,7 @@ def unfetched_text(error: EgressError) -> str:
 
 
 def unread_text(model: str, kinds: Mapping[str, Any]) -> str:
-    """A model that cannot read what is attached."""
+    """Return the message for a model that cannot read the attached kinds."""
     names = {"image": gettext("images"), "audio": gettext("audio"), "file": gettext("PDF files")}
     return gettext("%(model)s cannot read %(kinds)s. Switch the model or remove the file.") % {
         "model": model,

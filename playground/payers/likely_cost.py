@@ -7,15 +7,15 @@ _TURNS = 50
 
 
 def likely_charge_nano(actor: Actor, model: str) -> int | None:
-    """The median charge of the person's last 50 answered requests to a model, in nano; None before
-    the first one."""
+    """Return the median charge of the person's last 50 answered requests to a model, in nano. None
+    before the first one."""
     who = {"organisation": organisation_of(actor).id, "user": person_of(actor).id}
     rows = run(_LIKELY, {**who, "model": model, "turns": _TURNS})
     median: int | None = rows[0][0]
     return median
 
 
-# The ids are in the order of time: the newest come first from the primary key.
+# Ids are in the order of time, so the newest come first from the primary key.
 _LIKELY = """
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY charge_nano)
     FROM (

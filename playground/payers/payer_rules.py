@@ -1,5 +1,5 @@
 """Which keys may pay for playground requests, by role: an organisation's choice. Without a rule for
-a role, any key that its people may list."""
+a role, its people may use any key that they may list."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,15 +22,15 @@ _USES: Final = "playground.use"
 
 
 def rules_of(organisation: Organisation) -> dict[str, PayerRule]:
-    """The rule of each role whose people use the playground: a built-in role by its name, a custom
-    one by its id."""
+    """Return the rule of each role whose people use the playground. A built-in role is given by
+    name, a custom one by id."""
     chosen = OrganisationPreference.objects.filter(organisation=organisation).first()
     stored = chosen.payer_rules if chosen else {}
     return {role: PayerRule(stored.get(role, PayerRule.ANY)) for role in roles_of(organisation)}
 
 
 def roles_of(organisation: Organisation) -> dict[str, str]:
-    """The roles whose people use the playground, each with its name for pages."""
+    """Return the roles whose people use the playground, each with its display name."""
     built_in = [Role(role) for role in roles_with(_USES) if role in Role.values]
     custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
     return {
@@ -56,7 +56,7 @@ def rule_of(actor: Actor) -> PayerRule:
 
 
 def paying_keys(actor: Actor, rule: PayerRule) -> QuerySet[Key]:
-    """The keys beside the playground's own that the actor may choose by that rule."""
+    """Return the keys, besides the playground's own, that the actor may choose under the rule."""
     keys = payable_keys(actor)
     if rule == PayerRule.PLAYGROUND:
         return keys.none()
@@ -66,7 +66,7 @@ def paying_keys(actor: Actor, rule: PayerRule) -> QuerySet[Key]:
 
 
 def check_playground_key(actor: Actor) -> None:
-    """Raise Refused unless the playground's own key may pay for what the actor asks."""
+    """Raise Refused unless the playground's own key may pay for the actor's requests."""
     if rule_of(actor) == PayerRule.OWN:
         text = gettext("Your organisation lets you pay with your own API keys only. Choose one.")
         raise Refused("key", text)

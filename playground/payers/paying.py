@@ -1,4 +1,4 @@
-"""Who pays for a chat: a key, and through it a team, and a project label.
+"""Who pays for a chat: a key, and through it a team and a project label.
 
 The playground's own key pays unless another is chosen. Another person's personal key can never be
 chosen (`accounts.access.access.payable_keys`).
@@ -43,12 +43,14 @@ class Payer:
         return Labels(project=self.project) if self.project else NO_LABELS
 
     async def principal(self, actor: Actor, relay: ChatRelay) -> Principal:
-        """The key as the actor uses it, for the relay. Raises RequestFault, DatabaseAway."""
+        """Return the relay's principal for the key as the actor uses it. Raises RequestFault,
+        DatabaseAway."""
         return await relay.principal_of_key(self.key.id, person_of(actor).id)
 
 
 def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
-    """The payer that a form names; `key_id` "" is the playground's own key. Raises Refused."""
+    """Return the payer that a form names; `key_id` "" is the playground's own key. Raises
+    Refused."""
     project = project.strip()
     if project and not is_label(project):
         message = gettext("A project name can have up to %(n)s visible characters.") % {
@@ -105,7 +107,7 @@ def default_payer(actor: Actor) -> Payer:
         return read_payer(
             actor, id_text(chosen.key_id) if chosen and chosen.key_id else "", project
         )
-    except Refused:  # it has ended, belongs to somebody else now, or is not allowed
+    except Refused:  # the key has ended, belongs to somebody else now, or is not allowed
         rule = rule_of(actor)
         own = paying_keys(actor, rule).first() if rule == PayerRule.OWN else None
         return Payer(own or playground_key(organisation_of(actor)), project)
@@ -141,7 +143,7 @@ def _preference(actor: Actor) -> PaymentPreference | None:
 def payers_context(
     actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
 ) -> dict[str, Any]:
-    """The payers that a chat offers, and the one that is chosen."""
+    """Build the context of the payers that a chat offers, and the chosen one."""
     payer, rule = displayed_payer(actor, sent, conversation), rule_of(actor)
     return {
         "payer": payer,

@@ -24,7 +24,8 @@ def leaving_seconds_max(organisation: Organisation) -> int | None:
 
 
 def unwatched_ms_of(organisation: Organisation, user: User) -> int | None:
-    """After how long without anybody watching an answer of this person is stopped."""
+    """Return after how many milliseconds without a viewer an answer of this person is stopped, or
+    None for never."""
     return unwatched_ms_max(preference_of(user).leaving, leaving_seconds_max(organisation))
 
 
@@ -35,8 +36,8 @@ def choose_leaving(actor: Actor, leaving: Leaving) -> None:
 
 
 def choose_title_model(actor: Actor, model: str) -> None:
-    """Set the model that names the person's new chats, CHEAPEST for whichever it is, "" for their
-    first words."""
+    """Set the model that names the person's new chats: CHEAPEST for the cheapest one, "" to use
+    their first words."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
 
@@ -48,7 +49,7 @@ def choose_default_model(actor: Actor, model: str) -> None:
 
 
 def toggle_favourite(actor: Actor, model: str) -> None:
-    """Put a model among the person's favourites, or take it out."""
+    """Add a model to the person's favourites, or remove it."""
     require(actor, "playground.use")
     with transaction.atomic():
         Preference.objects.get_or_create(user=person_of(actor))
@@ -91,14 +92,14 @@ def choose_organisation_model(actor: Actor, model: str) -> None:
 def choose_keys(
     actor: Actor, keys: Mapping[str, str], *, letter_keys: bool, enter_sends: bool
 ) -> None:
-    """Set the person's shortcuts (`rules.shortcuts.read_letters`)."""
+    """Set the person's shortcuts (`shortcuts.read_letters`)."""
     require(actor, "playground.use")
     chosen = {"keys": dict(keys), "letter_keys": letter_keys, "enter_sends": enter_sends}
     Preference.objects.update_or_create(user=person_of(actor), defaults=chosen)
 
 
 def set_leaving_rule(actor: Actor, seconds_max: int | None) -> None:
-    """The upper limit for everybody in the organisation, from the next answer on."""
+    """Set the upper limit for everybody in the organisation, from the next answer on."""
     require(actor, "playground.write")
     organisation = organisation_of(actor)
     with transaction.atomic():

@@ -1,9 +1,9 @@
-"""Keys of the playground, which each person may lay otherwise: Alt and a letter each, or F2.
+"""Keyboard shortcuts of the playground, which each person may change: Alt and a letter each, or F2.
 
-    ShortcutConflict   two acts under one letter; `act` and `other` are they
+    ShortcutConflict   two actions have the same letter: `act` and `other`
 
-Letters stand for places of the keyboard (`KeyboardEvent.code`), so that Option on a Mac and Chinese
-layouts work.
+Letters stand for positions on the keyboard (`KeyboardEvent.code`), so that Option on a Mac and
+Chinese layouts work.
 """
 
 import string
@@ -26,7 +26,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 
 
 class ShortcutConflict(ValueError):
-    """Two acts have the same letter."""
+    """Two actions have the same letter."""
 
     def __init__(self, act: str, other: str) -> None:
         super().__init__(f"{act} and {other}")
@@ -38,17 +38,17 @@ LETTERS: Final = (*string.ascii_uppercase, "F2")
 
 
 def code_of(letter: str) -> str:
-    """The place of the keyboard (`KeyboardEvent.code`); F2 is pressed without Alt."""
+    """Return the position on the keyboard (`KeyboardEvent.code`). F2 is pressed without Alt."""
     return letter if letter == "F2" else f"Key{letter}"
 
 
 def apply_rebindings(rebound: Mapping[str, str]) -> dict[str, str]:
-    """The letter of each act, with what a person has laid otherwise."""
+    """Return the letter of each action, with the person's changes."""
     return {act: rebound.get(act, letter) for act, letter in DEFAULTS.items()}
 
 
 def read_letters(form: Mapping[str, str]) -> dict[str, str]:
-    """Parse the changed shortcuts of a form ({act: letter}). Anything but a letter means the
+    """Parse the changed shortcuts of a form ({action: letter}). Anything but a letter means the
     default. Raises ShortcutConflict."""
     letters = {
         act: typed if (typed := form.get(act, "").strip().upper()) in LETTERS else letter

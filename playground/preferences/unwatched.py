@@ -4,11 +4,11 @@ limit. `playground/runs/watching.py` knows who is watching."""
 from typing import Final
 
 GRACE_MS: Final = 1_000
-"""For so long nobody may watch without having left: a page that is loaded again, or a connection
-that is opened again, takes less."""
+"""How long an answer may be without a viewer although nobody has left: reloading a page or
+reconnecting takes less."""
 
 MINUTES: Final = (0, 1, 5, 15, 60)
-"""What an organisation can choose among, beside "as long as it takes"."""
+"""The limits that an organisation can choose, besides none."""
 
 
 def unwatched_ms_max(leaving: str, seconds_max: int | None) -> int | None:

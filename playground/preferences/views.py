@@ -1,4 +1,4 @@
-"""How a person wants the playground, and what holds for everybody's."""
+"""A person's settings for the playground, and those that apply to everybody."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def default_payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """As `payer_choose`, on the page of settings."""
+    """Do the same as `payer_choose`, on the settings page."""
     form = request.POST
     try:
         payer = read_payer(actor, form.get("key", ""), form.get("project", ""))
@@ -104,7 +104,7 @@ def payer_rules_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         change_rules(actor, rules)
     except Refused as refused:
-        raise Http404 from refused  # no choice of the form
+        raise Http404 from refused  # not one of the form's choices
     return _save_preferences(request, actor)
 
 
@@ -123,7 +123,7 @@ def organisation_model_choose(request: HttpRequest, actor: Actor) -> HttpRespons
 
 
 def _model(request: HttpRequest, actor: Actor, field: str) -> str:
-    """The offered model that a field names, or "" for none."""
+    """Return the offered model that a field names, or "" for none."""
     model = request.POST.get(field, "")
     if model and model not in {offered.name for offered in chat_models(actor)}:
         raise Http404

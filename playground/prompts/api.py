@@ -1,4 +1,4 @@
-"""The management API of saved prompts: by name and version, ready to be sent to a model."""
+"""The management API of saved prompts: read them by name and version, ready to send to a model."""
 
 import datetime as dt
 from typing import Any, Literal
@@ -40,7 +40,7 @@ class PromptOut(Schema):
 
 
 class PromptPage(Schema):
-    """The saved prompts that you see, each at the version in production, else its last."""
+    """Visible saved prompts, each with its version in production, or else its last one."""
 
     items: list[PromptOut]
     next: str | None
@@ -81,7 +81,7 @@ class VersionIn(Schema):
 
 
 class PromptIn(VersionIn):
-    """A prompt to be saved, with its first version. It belongs to the person of the key."""
+    """A new prompt with its first version. It belongs to the person of the key."""
 
     name: str = Field(min_length=1, max_length=prompts.NAME_MAX)
     shared: bool = Field(True, description="Whether the whole organisation sees it.")
@@ -99,7 +99,7 @@ class PromptChange(Schema):
 
 
 class RenderIn(Schema):
-    """Which version, and what its variables are."""
+    """A version, and the values of its variables."""
 
     model_config = ConfigDict(extra="forbid")
 

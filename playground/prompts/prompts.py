@@ -31,7 +31,7 @@ class PromptRefused(ValueError):
 
 
 def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
-    """The organisation's shared prompts and the actor's own, by name."""
+    """Return the organisation's shared prompts and the actor's own, by name."""
     require(actor, "prompts.read")
     readable = Q(shared=True)
     if actor.user is not None and actor.model_key is None:
@@ -40,8 +40,8 @@ def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
 
 
 def search_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
-    """Filter the prompts by words in their name. Each comes with its version in production, else
-    its last."""
+    """Filter the prompts by words in their name. Each comes with the number of its version in
+    production, or else of its last one."""
     words = words.strip()
     prompts = visible_prompts(actor).annotate(last=Max("versions__number")).order_by("name", "id")
     if words:
@@ -58,7 +58,8 @@ def access_prompt(actor: Actor, slug: str) -> Prompt:
 
 
 def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
-    """A version of a prompt: by its number, else the one in production, else the last. Http404."""
+    """Return a version of a prompt: by number, or else the one in production, or else the last.
+    Raises Http404."""
     prompt = access_prompt(actor, slug)
     requested = int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else None
     if requested is None and number not in ("", "production"):
@@ -125,7 +126,7 @@ def save_prompt(
 
 
 def check_free(actor: Actor, name: str) -> None:
-    """Raise Refused where there is a prompt of that name, whoever sees it."""
+    """Raise Refused if a prompt with that name exists, even one that the actor cannot see."""
     require_person(actor)
     same = Prompt.objects.filter(organisation=organisation_of(actor), slug=slugify(name)[:60])
     if same.exists():
@@ -134,7 +135,7 @@ def check_free(actor: Actor, name: str) -> None:
 
 
 def require_person(actor: Actor) -> None:
-    """Raise AccessDenied for a key that belongs to no person: a prompt is somebody's."""
+    """Raise AccessDenied for a key without a person, because each prompt belongs to a person."""
     require(actor, "playground.use")
     if actor.user is None:
         raise AccessDenied(gettext("Only people have prompts. Use a management key of yours."))
@@ -151,7 +152,7 @@ def owned_prompt(actor: Actor, slug: str) -> Prompt:
 
 
 def share_prompt(actor: Actor, prompt: Prompt, *, shared: bool) -> Prompt:
-    """Let the whole organisation see it, or the person it belongs to alone."""
+    """Share a prompt with the whole organisation, or only with its owner."""
     with transaction.atomic():
         locked = Prompt.objects.select_for_update().get(id=prompt.id)
         if locked.shared != shared:
@@ -164,7 +165,7 @@ def share_prompt(actor: Actor, prompt: Prompt, *, shared: bool) -> Prompt:
 
 
 def delete_prompt(actor: Actor, prompt: Prompt) -> None:
-    """Remove a prompt with its versions: callers who name it get an error."""
+    """Remove a prompt with its versions. Callers who name it then get an error."""
     with transaction.atomic():
         locked = Prompt.objects.select_for_update().get(id=prompt.id)
         audit.record(actor, locked.organisation, "prompt.deleted", locked, slug=locked.slug)

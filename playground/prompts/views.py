@@ -80,11 +80,11 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @organisation_page("prompts.read")
 @require_safe
 def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The prompts that can be put into the draft of a page, searched by name."""
+    """Show the prompts that can be inserted into the draft of a page, searched by name."""
     slug, chat = slug_of(actor), request.GET.get("conversation", "")
     words = request.GET.get("q", "").replace("\x00", "")[: prompts.NAME_MAX]
     matches = prompts.search_prompts(actor, words)
-    # A prompt goes into the draft of the chat that is open, else into that of a new one.
+    # The prompt is inserted into the draft of the open chat, or else of a new one.
     page_url = (
         page.conversation_url(slug, id_text(access_conversation(actor, chat, temporary=True).id))
         if chat

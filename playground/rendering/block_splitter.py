@@ -1,14 +1,15 @@
-"""Cuts a growing Markdown text into closed blocks and the one that is still open.
+"""Splits a growing Markdown text into closed blocks and the one that is still open.
 
-Rendering the closed blocks one by one gives the same HTML as rendering the text whole. The scanner
-below only proposes where a block might end, by cheap rules on single lines; the Markdown parser
-itself then confirms that a top-level block begins there. What a line begins with may decide before
-its end has come, but always by the same characters: however a text is cut into pieces, the blocks
-are the same.
+Rendering the closed blocks one by one gives the same HTML as rendering the whole text. The scanner
+below only proposes where a block might end, by cheap rules on single lines. The Markdown parser
+then confirms that a top-level block begins there. The start of a line may decide before the line is
+complete, but the same characters always decide. So the blocks do not depend on how the text was
+split into pieces.
 
     line start --it may end the block--> HELD --decided--> PASSING --newline--> line start
 
-A held line (or blank lines before it) is not shown yet; what passes goes to the open block at once.
+A held line (and blank lines before it) is not shown yet. A passing line goes to the open block
+immediately.
 """
 
 import re
@@ -40,7 +41,7 @@ class Grown:
 class Parted:
     """The text of the open block since its last part is a complete part: a list item, a table row,
     or a table's head with its delimiter row. `source` is its Markdown. `loose` means that a blank
-    line separates this item and the next."""
+    line separates this item from the next."""
 
     number: int
     source: str
@@ -58,14 +59,15 @@ class Closed:
 BlockEvent = Opened | Grown | Parted | Closed
 
 Confirm = Callable[[str, str], bool]
-"""``confirm(block, line)``: whether a new top-level block begins with `line` after `block`."""
+"""Called as ``confirm(block, line)``: returns whether `line` after `block` begins a new top-level
+block."""
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n]*)$")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _LIST = re.compile(r" {0,3}(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
 _ITEM = re.compile(r"( {0,3})([-+*]|\d{1,9}[.)])(?: ( {0,3})(?=\S)|[ \t]|$)")
 _UNDER_HEAD = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
-# If a line begins with one of these, its rest cannot affect where blocks begin; the group plus an
+# If a line begins with one of these, its rest cannot affect where blocks begin: the group plus an
 # "x" decides. All other lines are held until they are complete.
 _DECIDED = (
     re.compile(r"( *)[^\s\d#>\-+*_`~=|<$\\:]"),
@@ -79,13 +81,13 @@ _DECIDED = (
     re.compile(r"( *(?:>|\||\$\$))[^\s]"),
     re.compile(r"( *[>|] )\S"),
 )
-# A line inside a paragraph that may begin a block of its own without a blank line before it.
+# A line inside a paragraph that may begin another block without a blank line before it.
 _MAY_INTERRUPT = re.compile(r" {0,3}[`~#]")
 _FREE_REFUSALS = 8
 
 
 class BlockSplitter:
-    """Give it text by `feed`, then `end`; each returns what became of it.
+    """Takes text by `feed` and `end`, and returns the block events that it causes.
 
     `confirm` asks the Markdown parser. A fence that is never closed ends with the text.
     """
@@ -96,8 +98,8 @@ class BlockSplitter:
         self._events = _Events()
         self._number = 0
         self._block: _OpenBlock | None = None
-        self._line = ""  # the part of the present line that is held
-        self._blank: list[str] = []  # blank lines after the open block, held
+        self._line = ""  # the held part of the current line
+        self._blank: list[str] = []  # blank lines after the open block, held back
 
     @property
     def number(self) -> int:
@@ -105,7 +107,7 @@ class BlockSplitter:
         return self._number
 
     def feed(self, text: str) -> list[BlockEvent]:
-        """Take in the next piece of the text."""
+        """Add the next piece of the text."""
         text = self._newlines.normalise(text)
         start = 0
         while start < len(text):
@@ -156,7 +158,7 @@ class BlockSplitter:
         elif self._line.strip(" \t"):
             self._decide(self._line, end)
         else:
-            # Blank lines before the first block, and between closed ones, say nothing.
+            # Blank lines before the first block, and between closed ones, have no meaning.
             if block:
                 self._blank.append(self._line + end)
             self._line = ""
@@ -171,7 +173,7 @@ class BlockSplitter:
             self._keep_blank(block, probe)
         else:
             block = self._begin(line, complete=end is not None)
-        if block.fence:  # the fence's own first line is never shown
+        if block.fence:  # the line of the fence itself is never shown
             self._line = ""
             block.keep(line + (end or ""))
         elif end is None:
@@ -194,7 +196,7 @@ class BlockSplitter:
             self._events.grow(line + end)
 
     def _line_done(self, block: "_OpenBlock", line: str) -> None:
-        """A whole line went into the open block."""
+        """Record that the open block has a complete line."""
         if not block.fence and not block.first_line_done and _HEADING.match(line):
             self._close(block)
         elif block.end_line(line):
@@ -216,7 +218,7 @@ class BlockSplitter:
         return block
 
     def _keep_blank(self, block: "_OpenBlock", probe: str) -> None:
-        """The blank lines are of the open block, for it goes on."""
+        """Add the held blank lines to the open block, because it continues."""
         blank, self._blank = "".join(self._blank), []
         block.keep(blank)
         if block.items and block.items.begin(probe):
@@ -240,36 +242,36 @@ class BlockSplitter:
 
 
 class _OpenBlock:
-    """The block that is open: its source, and what decides where it and its parts end."""
+    """The open block: its source, and the state that decides where it and its parts end."""
 
     __slots__ = ("fence", "first_line_done", "has_dollars", "items", "part_start", "passed",
                  "refusals", "refused_at", "size", "source", "table")  # fmt: skip
 
     def __init__(self, kind: Kind, line: str, fence: str = "") -> None:
-        self.fence = fence  # the signs that begin a block of code, "" for any other
+        self.fence = fence  # the marks that begin a code block, "" for any other
         self.source: list[str] = []
         self.size = 0  # of the source, in characters
-        self.passed: list[str] = []  # the part of the present line that was shown already
+        self.passed: list[str] = []  # the part of the current line that was already shown
         self.items = _ListItems(line) if kind == "list" else None
         self.table: Literal["", "head", "rows"] = "head" if kind == "table" else ""
-        self.part_start = 0  # where in `source` the part that grows begins
+        self.part_start = 0  # where in `source` the current part begins
         self.first_line_done = False
         self.has_dollars = False
-        self.refusals = 0  # how often the parser said that the block goes on
-        self.refused_at = 0  # and its size the last time
+        self.refusals = 0  # how many times the parser said that the block continues
+        self.refused_at = 0  # the block's size at the last refusal
 
     def keep(self, text: str) -> None:
         self.source.append(text)
         self.size += len(text)
 
     def take_part(self) -> str:
-        """The source since the last part."""
+        """Return the source since the last part."""
         part = "".join(self.source[self.part_start :])
         self.part_start = len(self.source)
         return part
 
     def end_line(self, line: str) -> bool:
-        """A whole line went in; whether it completes a row of a table, or its head."""
+        """Record a complete line. Return whether it completes a table row or a table's head."""
         completes = False
         if self.table and self.first_line_done:
             completes = self.table == "rows" or _UNDER_HEAD.match(line) is not None
@@ -279,38 +281,38 @@ class _OpenBlock:
         return completes
 
     def ends_before(self, probe: str, blank: Sequence[str], confirm: Confirm) -> bool:
-        """Return whether the block is over when a line that begins like `probe` comes behind
-        `blank` lines."""
+        """Return whether the block ends before a line that begins like `probe` and follows `blank`
+        lines."""
         other_list = self.items is not None and self.items.is_of_other_list(probe)
         if self.items and not other_list and _continues_list(probe):
             return False
-        # Without a blank line only a fence, a heading or a list of another kind may; an open `$$`
-        # swallows even these.
+        # Without a blank line, only a fence, a heading or another kind of list may begin. An open
+        # `$$` block accepts even these as its text.
         if not blank and (self.has_dollars or not (other_list or _interrupts(probe))):
             return False
         if self.refusals >= _FREE_REFUSALS and self.size < 2 * self.refused_at:
             return False
         if confirm("".join([*self.source, *blank]), probe):
             return True
-        # Asking costs the length of the block: after some refusals it is asked only at doubled
-        # length, so that all asking together stays linear.
+        # Asking costs time in proportion to the block's length. After some refusals, ask again only
+        # when the length has doubled, so the total cost stays linear.
         self.refusals += 1
         self.refused_at = self.size
         return False
 
 
 class _ListItems:
-    """The items of an open list, which `line` begins."""
+    """The items of an open list whose first line is `line`."""
 
     __slots__ = ("_indent", "_mark")
 
     def __init__(self, line: str) -> None:
-        self._mark = ""  # the last sign of what begins each item
-        self._indent = 0  # how far the text of the item that grows stands from the line's begin
+        self._mark = ""  # the last character of each item's marker
+        self._indent = 0  # the indentation of the current item's text
         self.begin(line)
 
     def begin(self, line: str) -> bool:
-        """Begin an item of this list, if the line does."""
+        """Begin an item of this list if the line does so. Return whether it does."""
         item = self._item_in(line)
         if item is None or (self._mark and item[2][-1] != self._mark):
             return False
@@ -331,7 +333,7 @@ class _ListItems:
 
 
 class _Newlines:
-    """Makes every newline one `\\n`, also a `\\r\\n` that comes in two pieces."""
+    """Converts each newline to one `\\n`, including a `\\r\\n` that is split between two pieces."""
 
     __slots__ = ("_after_return",)
 
@@ -350,7 +352,7 @@ class _Newlines:
 
 
 class _Events:
-    """The events since the last time; text that grew by several pieces is one event."""
+    """The events since the last call. Consecutive pieces of text become one event."""
 
     __slots__ = ("_events", "_texts")
 
@@ -359,7 +361,7 @@ class _Events:
         self._texts: list[str] = []
 
     def grow(self, text: str) -> None:
-        """The open block has more text."""
+        """Add text to the open block."""
         self._texts.append(text)
 
     def add(self, event: Opened | Parted | Closed) -> None:
@@ -367,7 +369,7 @@ class _Events:
         self._events.append(event)
 
     def take(self, number: int) -> list[BlockEvent]:
-        """Block `number` is the open one."""
+        """Return the events and clear them. `number` is that of the open block."""
         self._end_text(number)
         events, self._events = self._events, []
         return events

@@ -1,11 +1,12 @@
 """The open block of an answer, as a page shows it while it is written.
 
-What was opened and not closed, as bold, is drawn as if it were closed (unfinished_markdown.py), and
-what has grown is appended to what is drawn (html_changes.py). Of a list only the last item is drawn
-again and again, of a table the last row, of a long paragraph the last piece. To close a block
-changes it only where its end shows that it was drawn wrongly.
+Markup that is open at the end, such as bold, is rendered as if it were closed
+(unfinished_markdown.py). New content is appended to the page (html_changes.py). Only the last item
+of a list, the last row of a table, or the last piece of a long paragraph is rendered again. Closing
+a block changes only the parts that its end shows to be wrong.
 
-Text and code grow in pieces, because a browser lays a run of text out anew whenever it grows.
+Text and code grow in pieces, because a browser lays out a whole run of text again whenever it
+grows.
 """
 
 import re
@@ -63,15 +64,15 @@ class Pieces(ABC):
         self._place = place
         self._texts = [""]
         self._shown = 1  # how many pieces the page has
-        self._shown_of_last = 0  # and how many characters of the last one of them
+        self._shown_of_last = 0  # how many characters of the last piece it has
 
     @abstractmethod
     def _end(self, piece: str, text: str, start: int) -> int:
-        """Where in `text`, taken from `start` on, the piece that has begun is full; 0 = nowhere."""
+        """Return where in `text`, from `start` on, the current piece is full, or 0 for nowhere."""
 
     @abstractmethod
     def _element(self, html: str) -> str:
-        """A piece as HTML."""
+        """Return a piece as HTML."""
 
     def grow(self, text: str) -> None:
         start = 0
@@ -82,7 +83,7 @@ class Pieces(ABC):
         self._texts[-1] += text[start:]
 
     def html(self) -> str:
-        """All of it."""
+        """Return all of the text as HTML."""
         return "".join(self._element(escape_text(text)) for text in self._filled())
 
     def changes(self) -> str:
@@ -95,7 +96,7 @@ class Pieces(ABC):
         return changes
 
     def all_shown(self) -> None:
-        """The page has all of it."""
+        """Record that the page shows all of the text."""
         self._shown, self._shown_of_last = len(self), len(self._filled()[-1])
 
     def replaced_by(self, pieces: list[str]) -> str:
@@ -117,7 +118,7 @@ class Pieces(ABC):
 
 
 class Prose(Pieces):
-    """A piece is as long as in a closed paragraph."""
+    """Pieces as long as those in a closed paragraph."""
 
     def _end(self, piece: str, text: str, start: int) -> int:
         return end_of_prose(len(piece), text, start)
@@ -127,7 +128,7 @@ class Prose(Pieces):
 
 
 class Code(Pieces):
-    """A piece is 40 lines, as in a closed block."""
+    """Pieces of 40 lines, as in a closed block."""
 
     def _end(self, piece: str, text: str, start: int) -> int:
         end = start - 1
@@ -154,22 +155,22 @@ class GrowingBlock(ABC):
 
     @abstractmethod
     def take(self, event: Grown | Parted) -> None:
-        """The block goes on."""
+        """Add text to the block."""
 
     def empty(self) -> str:
-        """The block before its first text."""
+        """Return the HTML of the block before its first text."""
         return type(self)(self.opened, self._labels, self._message).html()
 
     @abstractmethod
     def html(self) -> str:
-        """The whole block, as it is now."""
+        """Return the HTML of the whole block as it is now."""
 
     @abstractmethod
     def changes(self) -> str:
         """Return the changes since the last call."""
 
     def closing(self, source: str) -> str:
-        """The changes that close the block."""
+        """Return the changes that close the block."""
         closed = render_block(source, self._labels, self._name)
         changes = self._closing(closed)
         return partial(self._block, closed, "innerHTML") if changes is None else changes
@@ -183,7 +184,7 @@ class GrowingBlock(ABC):
 
 
 def open_block(opened: Opened, labels: MarkdownLabels, message: str) -> GrowingBlock:
-    """A block that begins."""
+    """Return the growing form of a block that begins."""
     return _GROWING[opened.kind](opened, labels, message)
 
 
@@ -213,7 +214,7 @@ class _GrowingCode(GrowingBlock):
 
 
 class _GrowingWhole(GrowingBlock):
-    """A heading, a quotation, a formula: drawn as a whole."""
+    """A heading, a quotation, or a formula: always rendered as a whole."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         super().__init__(opened, labels, message)
@@ -241,13 +242,13 @@ class _GrowingWhole(GrowingBlock):
 
 
 class _GrowingParagraph(GrowingBlock):
-    """A paragraph. A long one is in pieces, and only the last one is rendered again."""
+    """A paragraph. A long one is split into pieces, and only the last one is rendered again."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         super().__init__(opened, labels, message)
         self._full: list[str] = []  # the pieces before the last one
         self._source = ""  # of the last one
-        self._is_other = False  # what looked like a paragraph is a table, say, and has no pieces
+        self._is_other = False  # what looked like a paragraph is, say, a table, without pieces
         self._shown: list[str] = []
 
     def take(self, event: Grown | Parted) -> None:
@@ -262,7 +263,7 @@ class _GrowingParagraph(GrowingBlock):
         self._source += event.text[start:]
 
     def _end(self, text: str, start: int) -> int:
-        """Where in `text` the last piece is full; 0 = nowhere."""
+        """Return where in `text` the last piece is full, or 0 for nowhere."""
         end = 0 if self._is_other else end_of_prose(len(self._source), text, start)
         if end and not self._full:
             first = self._draw(self._source + text[start:end])
@@ -323,16 +324,16 @@ class _GrowingParagraph(GrowingBlock):
 
 
 class _GrowingParts(GrowingBlock):
-    """A list or a table. Before its first part is complete it is drawn as a whole, then its head,
-    its complete parts, and the part that is being written."""
+    """A list or a table. Before its first part is complete, it is rendered as a whole; after that,
+    as its head, its complete parts, and the current part."""
 
     def __init__(self, opened: Opened, labels: MarkdownLabels, message: str) -> None:
         super().__init__(opened, labels, message)
         self._head = ""
         self._end = ""
         self._parts: list[str] = []
-        self._source = ""  # of the part that is being written
-        self._is_over = False  # a part was none after all: what follows waits for the end
+        self._source = ""  # of the current part
+        self._is_over = False  # a part was invalid: what follows waits for the end of the block
         self._shown_whole = ""
         self._shown: _RenderedParts | None = None
 
@@ -353,22 +354,22 @@ class _GrowingParts(GrowingBlock):
 
     @abstractmethod
     def _open_part(self) -> str | None:
-        """The part that is being written."""
+        """Return the HTML of the current part, or None."""
 
     @abstractmethod
     def _draw_whole(self) -> str:
-        """The block without a complete part."""
+        """Return the HTML of a block without a complete part."""
 
     @abstractmethod
     def _frame(self, parts: str) -> tuple[str, str]:
-        """The markup before and behind the parts."""
+        """Return the markup before and after the parts."""
 
     @abstractmethod
     def _place(self) -> str:
-        """Where in the page the parts stand."""
+        """Return the selector of the element that contains the parts."""
 
     def _make_place(self) -> str:
-        """The change that makes it, where the head alone has none."""
+        """Return the change that creates this element, if the head alone has none."""
         return ""
 
     def _open(self) -> str:
@@ -390,7 +391,7 @@ class _GrowingParts(GrowingBlock):
             return encode_growth(self._block, before, self._shown_whole)
         changes, part = "", self._open()
         if self._shown is None:
-            # The first part alone, so that a long list too comes in small changes.
+            # Send the first part by itself, so that a long list also grows in small changes.
             changes = encode_growth(self._block, self._shown_whole, self._framed(self._parts[:1]))
             self._shown = _RenderedParts(self._parts[:1])
         if not self._shown.has_place and (self._parts or part):
@@ -414,7 +415,7 @@ class _GrowingParts(GrowingBlock):
 
 
 class _RenderedParts:
-    """The parts that a page has, the one that is being written among them."""
+    """The parts that the page shows, including the current one."""
 
     def __init__(self, parts: Sequence[str]) -> None:
         self.has_place = bool(parts)
@@ -502,7 +503,8 @@ class _GrowingTable(_GrowingParts):
         return html[len(before) : -len(behind)]
 
     def _draw_whole(self) -> str:
-        """A first line alone waits for the one under it, which makes it a table's head."""
+        """Return "" for a first line alone, because the line after it can make it a table's
+        head."""
         first, _, second = self._source.partition("\n")
         if len(first) < _FIRST_LINE and not second.strip(" \t|:-"):
             return ""
@@ -519,13 +521,13 @@ class _GrowingTable(_GrowingParts):
 
 
 _FIRST_LINE: Final = 400
-"""So long a line is shown before the next one says what it is."""
+"""The maximum length of a line that is shown before the next line says what it is."""
 _TABLE_END: Final = "</table>\n"
 _ROWS, _ROWS_END = "<tbody>\n", "</tbody>\n</table>\n"
 
 
 def _is_inside(html: str) -> bool:
-    """Return whether no list or table ends in it that has not begun in it."""
+    """Return whether every list or table that ends in the HTML also begins in it."""
     depth = 0
     for tag in _TAG.finditer(html):
         depth += -1 if tag[1] else 1

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 CHANGE_CHARACTERS: Final = 4_000
-"""A change of a page is cut when its HTML is longer, where it can be: see static/js/stream.js."""
+"""A change with more HTML than this is split where possible: see static/js/stream.js."""
 
-# Of HTML as a sanitiser writes it: all elements are closed, no attribute has a bare quote.
+# HTML in the form that the sanitiser writes: all elements are closed, and no attribute contains a
+# bare quotation mark.
 _TOKEN = re.compile(r"""<(?:[^<>"]|"[^"]*")*>|[^<]+""")
 _VOID = re.compile(r"<(?:br|hr)\b|<.*/>$", re.DOTALL)
 
@@ -23,7 +24,7 @@ def partial(target: str, html: str, swap: str = "beforeend") -> str:
 
 
 def encode_changes(parts: Iterable[str]) -> Iterator[str]:
-    """Parts joined to as few changes as are not too long."""
+    """Join parts into as few changes as possible, none of them too long."""
     joined = ""
     for part in parts:
         if joined and len(joined) + len(part) > CHANGE_CHARACTERS:
@@ -63,7 +64,7 @@ def count_elements(html: str) -> int:
 
 
 class _Comparison:
-    """Two texts of HTML, walked through side by side."""
+    """A comparison of two HTML texts, token by token."""
 
     def __init__(self, place: str, old: str, new: str, before: int) -> None:
         self._place = place
@@ -71,7 +72,7 @@ class _Comparison:
         self._new: list[str] = _TOKEN.findall(new)
         self._at = 0
         self._new_at = 0
-        self._counts = [before]  # of the elements before this place, in each element around it
+        self._counts = [before]  # elements before this place, in each element around it
         self._begins: list[int] = []  # where in `_new` each element around it begins
 
     def changes(self) -> Iterator[str | None]:
@@ -118,7 +119,7 @@ class _Comparison:
         return old[0] == "<" and (not after or after.startswith("</"))
 
     def _end(self, tokens: Sequence[str], at: int) -> int:
-        """Behind the element or the text at a place."""
+        """Return the position after the element or text at `at`."""
         tag = tokens[at]
         if tag[0] != "<" or _VOID.match(tag):
             return at + 1
@@ -153,7 +154,7 @@ class _Comparison:
 
 
 def _end_of_element(tokens: Sequence[str], at: int) -> int:
-    """Return where the element that is open at a place ends."""
+    """Return where the element that is open at `at` ends."""
     depth = 0
     for end in range(at, len(tokens)):
         if tokens[end].startswith("</"):

@@ -8,8 +8,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A token: its text, how likely it was in percent, and the likeliest instead of it. `shade` is
-    how doubtful it was, from 0 (certain) to 9."""
+    """A token: its text, its probability in percent, and the likeliest alternatives. `shade` is the
+    doubt, from 0 (certain) to 9."""
 
     text: str
     percent: str
@@ -18,7 +18,7 @@ class Likelihood:
 
 
 def likelihoods(tokens: Iterable[Mapping[str, Any]]) -> list[Likelihood]:
-    """The tokens that a message keeps (see `rules.request`)."""
+    """Return the probabilities of the tokens that a message stores (see `turns/request.py`)."""
     return [_likelihood(token["text"], token["logprob"], token["top"]) for token in tokens]
 
 
@@ -29,7 +29,8 @@ def _likelihood(text: str, logprob: float, top: Iterable[tuple[str, float]]) -> 
 
 
 def percent_of(logprob: float) -> str:
-    """A natural logarithm as percent with one decimal, never rounded to none or to all."""
+    """Return the probability of a natural logarithm in percent with one decimal, never rounded to 0
+    or 100."""
     percent = 100 * math.exp(min(0.0, logprob))
     if percent < 0.05:
         return "<0.1%"

@@ -53,11 +53,11 @@ class MarkdownLabels:
 
 
 PLAIN_ABOVE = 100_000
-"""A block of prose longer than this many characters is shown as it was written."""
+"""A block of prose longer than this many characters is shown unformatted."""
 
 STRETCH = 16
 PIECE_LINES = 40
-"""Lines of code that a browser lays out apart from the others."""
+"""How many lines of code form a piece, which a browser lays out independently."""
 
 _NEWLINE_AFTER = 1_500
 _SPACE_AFTER = 3_000
@@ -73,8 +73,8 @@ def render_block(
     source: str, labels: MarkdownLabels, block: str, *, loose: bool = False, first_code: int = 0
 ) -> str:
     """Render a closed block as sanitised HTML. `block` is the id of its message and its number, as
-    in M-3, for the ids inside; its code blocks are numbered from `first_code`; `loose` makes a list
-    a loose one."""
+    in M-3, for the ids inside. Its code blocks are numbered from `first_code`. `loose` renders a
+    list as a loose one."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
         texts = "".join(piece_of_text(escape_text(text)) for text in prose_pieces(source))
         return f"{_PLAIN}{texts}</p>\n"
@@ -112,7 +112,7 @@ def _loosen(tokens: Sequence[Token]) -> None:
 
 
 def _clean(tokens: Sequence[Token], env: dict[str, Any], block: str) -> str:
-    """HTML of tokens behind the last wall."""
+    """Return the sanitised HTML of tokens."""
     renderer = _markdown().renderer
     html: str = nh3.clean(renderer.render(tokens, _markdown().options, env), **_WALL)
     return _add_note_links(html.replace("&nbsp;", "\xa0"), env["labels"], block)
@@ -129,7 +129,7 @@ def splitter_of(*, structured: bool) -> Splitter:
 def render_whole(
     text: str, labels: MarkdownLabels, message: str, *, structured: bool = False
 ) -> str:
-    """A whole answer; `message` is its id, which begins every id inside."""
+    """Render a whole answer. `message` is its id, the prefix of every id inside."""
     splitter = splitter_of(structured=structured)
     events: list[BlockEvent] = [*splitter.feed(text), *splitter.end()]
     return join_stretches(
@@ -145,12 +145,13 @@ def join_stretches(blocks: Sequence[str]) -> str:
 
 
 def stretch(blocks: str) -> str:
-    """Up to `STRETCH` blocks."""
+    """Wrap up to `STRETCH` blocks in an element."""
     return f'<div class="stretch">{blocks}</div>'
 
 
 def code_in(text: str, block: int, number: int) -> tuple[str, str] | None:
-    """The language and the text of a block of code of an answer; they are counted in each block."""
+    """Return language and text of a code block of an answer, or None. Code blocks are numbered
+    within each block."""
     splitter = BlockSplitter(begins_block)
     for event in (*splitter.feed(text), *splitter.end()):
         if isinstance(event, Closed) and event.number == block:
@@ -161,13 +162,13 @@ def code_in(text: str, block: int, number: int) -> tuple[str, str] | None:
 
 
 def closed_html(block: Closed, labels: MarkdownLabels, message: str) -> str:
-    """A closed block in its place in the answer."""
+    """Return a closed block's element for its place in the answer."""
     inside = render_block(block.source, labels, f"{message}-{block.number}")
     return f'<div id="{block_id(message, block.number)}" data-b="{block.number}">{inside}</div>'
 
 
 def block_id(message: str, number: int) -> str:
-    """The id of a block of an answer."""
+    """Return the id of a block of an answer."""
     return f"block-{message}-{number}"
 
 
@@ -185,7 +186,8 @@ def begins_block(block: str, line: str) -> bool:
 
 
 def escape_text(text: str) -> str:
-    """Text for an element's content; carriage returns survive the way through a stream of lines."""
+    """Escape text for an element's content. Carriage returns are encoded, because a stream of lines
+    would lose them."""
     return escape(text, quote=False).replace("\r", "&#13;")
 
 
@@ -194,7 +196,8 @@ def escape_text(text: str) -> str:
 _REFUSED = re.compile(
     r"\\(?:href|style|class|unicode|cssId|html\w*|url|includegraphics)(?![A-Za-z])"
 )
-# The converter meets any text: it raises errors of its own, and what its inside stumbles over.
+# The converter gets arbitrary text. It raises its own errors, and passes on those of the functions
+# it calls.
 _CONVERTER_ERRORS: tuple[type[Exception], ...] = (
     *(error for error in vars(latex_errors).values() if isinstance(error, type)),
     ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
@@ -223,7 +226,8 @@ _MATH_VALUE = re.compile(r"[a-z ]{0,40}|-?[0-9]{0,2}(?:\.[0-9]{1,4})?(?:em|px)?"
 
 
 def render_math(latex: str, *, display: bool) -> str:
-    """LaTeX as MathML that has nothing but math in it; its source as code when it is not math."""
+    """Return LaTeX as MathML with nothing but math, or its source as code if it is not valid
+    math."""
     source = latex.replace(_LESS, "").replace(_GREATER, "")
     as_code = f"<code>{escape_text(latex)}</code>"
     if len(source) > _MATH_ABOVE or _REFUSED.search(source) or _depth(source) > _MATH_DEPTH_MAX:
@@ -259,12 +263,12 @@ def _depth(latex: str) -> int:
 
 
 def _bracket_math(state: StateInline, silent: bool) -> bool:
-    """`\\( … \\)` and `\\[ … \\]`, as many models write math."""
+    """Parse `\\( … \\)` and `\\[ … \\]`, which many models write for math."""
     opening = state.src[state.pos : state.pos + 2]
     if opening not in ("\\(", "\\["):
         return False
     closing = "\\)" if opening == "\\(" else "\\]"
-    # A bound on the search keeps many openings without an end from costing their square.
+    # Limit the search, so that many openings without an end do not cost quadratic time.
     end = state.src.find(closing, state.pos + 2, state.pos + _MATH_ABOVE)
     if end < 0:
         return False
@@ -280,7 +284,7 @@ def _bracket_math(state: StateInline, silent: bool) -> bool:
 
 # Footnotes --------------------------------------------------------------------------------------
 
-# A word counts as a footnote number only after the footnote itself: [^abc] is a character class.
+# A word is a footnote reference only after its footnote: otherwise [^abc] is a character class.
 _NOTE = re.compile(r"\[\^(?:([0-9]{1,3})|[A-Za-z][A-Za-z0-9_-]{0,29})\]")
 _NOTE_TO = re.compile(r"[\w.,;:!?)\]}\"'”’»。，；：！？）」』*_`]")
 _NOTE_MARK = re.compile(r'<sup class="(note|note-mark)">([A-Za-z0-9_-]+)</sup>')
@@ -309,7 +313,7 @@ def _note(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -
 
 
 def _add_note_links(html: str, labels: MarkdownLabels, block: str) -> str:
-    """After the wall: each footnote gets its id, each reference a link to it."""
+    """After sanitising, give each footnote its id, and link each reference to it."""
     if '<sup class="note' not in html:
         return html
     message = block.rpartition("-")[0]
@@ -331,7 +335,7 @@ def _add_note_links(html: str, labels: MarkdownLabels, block: str) -> str:
 def _markdown(*, unfinished: bool = False) -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
     markdown.enable(["table", "strikethrough", "linkify"])
-    # A definition would act on blocks far away, which are closed already.
+    # A link definition would change earlier blocks, which are already closed.
     markdown.disable("reference")
     markdown.validateLink = _allowed_link  # type: ignore[method-assign]
     if markdown.linkify is not None:
@@ -361,7 +365,8 @@ def _allowed_link(url: str) -> bool:
 
 
 def _task_signs(state: StateCore) -> None:
-    """`- [x]` as a sign: a check box that cannot be ticked would only be in the way of readers."""
+    """Replace `- [x]` with a character, because a checkbox that cannot be ticked would only
+    confuse."""
     for item, inline in zip(state.tokens, state.tokens[2:], strict=False):
         if item.type != "list_item_open" or inline.type != "inline" or not inline.children:
             continue
@@ -395,7 +400,8 @@ def _long_paragraphs(state: StateCore) -> None:
 
 
 def _pieces_of(children: Sequence[Token]) -> Iterator[Token]:
-    """Inline tokens with the pieces around them: each ends where no emphasis or link is open."""
+    """Yield inline tokens with the pieces around them. Each piece ends where no emphasis or link is
+    open."""
     size = depth = 0
     cut = (Token("piece_close", "span", -1), Token("piece_open", "span", 1))
     yield cut[1]
@@ -452,7 +458,7 @@ def _host(url: str) -> str:
 
 
 def _heading(self: RendererHTML, tokens: Sequence[Token], index: int, *args: Any) -> str:
-    # The page has the first two levels: its title, and the heading of each message.
+    # The page uses the first two levels itself, for its title and for the heading of each message.
     level = min(int(tokens[index].tag[1]) + 2, 6)
     if tokens[index].nesting < 0:
         return f"</h{level}>\n"
@@ -461,7 +467,7 @@ def _heading(self: RendererHTML, tokens: Sequence[Token], index: int, *args: Any
 
 def _link(self: RendererHTML, tokens: Sequence[Token], index: int, *args: Any) -> str:
     href = str(tokens[index].attrGet("href") or "")
-    if not href:  # it is not whole yet
+    if not href:  # the URL is not complete yet
         return "<a>"
     return f'<a href="{escape(href)}" title="{escape(_host(href))}">'
 
@@ -494,8 +500,8 @@ def _figure(language: str, code: str) -> str:
 
 
 def open_figure(language: str, pieces: str, labels: MarkdownLabels, block: str) -> str:
-    """A block of code that is being written, as `render_block` shows it once it is closed; `pieces`
-    are `piece_of_text`s."""
+    """Render a code block in progress as `render_block` would render it when closed. `pieces` are
+    from `piece_of_text`."""
     return _add_copy_buttons(_figure(language, pieces), labels, block)
 
 
@@ -563,7 +569,7 @@ def _table_open(self: RendererHTML, tokens: Sequence[Token], index: int, *args: 
 
 
 def _cell_open(self: RendererHTML, tokens: Sequence[Token], index: int, *args: Any) -> str:
-    """The alignment as a class: a page has no style but its own."""
+    """Set the alignment by a class, because the page's policy forbids inline styles."""
     tag, style = tokens[index].tag, str(tokens[index].attrGet("style") or "")
     aligned = next((word for word in _ALIGNED if style.endswith(word)), "")
     return f'<{tag} class="{_ALIGNED[aligned]}">' if aligned else f"<{tag}>"
@@ -581,11 +587,11 @@ def _math(display: bool, block: bool = False) -> Any:
 
 
 PREVIEWED: Final = {"html": "text/html", "svg": "image/svg+xml"}
-"""Languages of code that a page shows drawn, and their media types."""
+"""Languages of code that a page can also render, and their media types."""
 
 _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
-# The names of Pygments that the pages colour. Most of what it names is not: leaving that out makes
-# a quarter of the elements.
+# The Pygments token classes that the pages colour. Dropping the others saves three quarters of the
+# elements.
 _COLOURED = {
     "k", "kn", "kd", "kc", "kr", "kt", "kp", "ow", "s", "s1", "s2", "sb", "sc", "sd", "se", "sh",
     "si", "sr", "ss", "sx", "sa", "dl", "c", "c1", "cm", "ch", "cp", "cpf", "cs", "m", "mb", "mf",
@@ -611,7 +617,7 @@ _RENDER_RULES = {
     "piece_close": lambda *args: "</span>",
 }
 
-# The last wall ----------------------------------------------------------------------------------
+# Sanitising -------------------------------------------------------------------------------------
 
 _TAGS = {
     "p", "br", "hr", "h3", "h4", "h5", "h6", "em", "strong", "s", "a", "code", "pre",

@@ -42,7 +42,7 @@ from relay.requests.context import Outcome
 
 @dataclass(frozen=True)
 class Chat:
-    """A conversation as a line of the list; `stop_url` stops the answer that is written in it."""
+    """A conversation in the list; `stop_url` stops the answer in progress."""
 
     id: str
     title: str
@@ -54,14 +54,14 @@ class Chat:
 
 @dataclass(frozen=True)
 class ChatGroup:
-    """The conversations last used in one span of days."""
+    """The conversations last used in one period."""
 
     name: str
     chats: list[Chat]
 
 
 def answer_labels() -> AnswerLabels:
-    """The words of the page's language that stand inside an answer."""
+    """Return the labels inside an answer, in the page's language."""
     return AnswerLabels(gettext("Thinking…"), _icon("chevron-right"), _markdown_labels())
 
 
@@ -86,7 +86,7 @@ def _icon(name: str) -> str:
 def chat_groups(
     conversations: Iterable[Conversation], running: Mapping[UUID, Run], slug: str
 ) -> list[ChatGroup]:
-    """The list of conversations: pinned ones, folders, then days and months, newest first."""
+    """Group the list of conversations: pinned ones, folders, then days and months, newest first."""
     today = timezone.localdate()
     groups: dict[tuple[int, str], ChatGroup] = {}
     for conversation in conversations:
@@ -147,7 +147,7 @@ class Versions:
 
 
 def versions_of(tree: Tree, id: UUID) -> Versions:
-    """A message among its siblings."""
+    """Return the position of a message among its siblings."""
     all = tree.versions(id)
     at = all.index(id) if id in all else 0
     return Versions(
@@ -170,7 +170,7 @@ def message_context(
         return same | {"tool": True, "results": message.parts.get("results", ())}
     if answer is not None and message.run is not None:
         return same | _growing_context(message, message.run, slug, answer)
-    # One that was imported brings its own.
+    # An imported message brings its own outcome.
     outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
     return same | _ended_context(message, message.run, slug, outcome)
 
@@ -272,8 +272,8 @@ def _ending(
 
 
 def _is_prompt_refused(message: Message) -> bool:
-    """Return whether another wording of the question may be sent in its place. That of columns
-    belongs to all of them."""
+    """Return whether the question may be reworded in place. Not in a comparison, where all columns
+    share it."""
     return (
         message.state == RunState.REFUSED
         and not message.conversation.columns
@@ -293,14 +293,14 @@ def _column_context(message: Message) -> dict[str, Any]:
 
 
 def describe_source(source: Mapping[str, str]) -> dict[str, str]:
-    """A citation; its address may be followed only over http."""
+    """Return a citation for its template. Only an http or https URL becomes a link."""
     url = source.get("url", "")
     parts = urlsplit(url) if url.startswith(("https://", "http://")) else None
     host = parts.netloc.rpartition("@")[2] if parts else ""
     return {**source, "safe_url": url if host else "", "host": host}
 
 
-# The last sentence of a refusal by a budget, in any words, and the budget whose address it has.
+# The last sentence of a budget's refusal, in any language, with the budget's address.
 _BUDGET_LINK = re.compile(r"[.。][^.。]*https?://\S+/b/([0-9]{1,18})$")
 _UNANSWERED = (RunState.FAILED, RunState.REFUSED)
 _BY_BUDGET = ("insufficient_balance", "rate_limited")
@@ -316,8 +316,8 @@ def _saved_nano(message: Message, outcome: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer that was to be JSON is, and keeps to its schema if it has one. `rows` is it
-    as a table, where it is a list of objects."""
+    """Whether an answer that should be JSON is valid, and matches its schema if it has one. `rows`
+    is the answer as a table if it is a list of objects."""
 
     faults: Sequence[tuple[str, str]]
     has_schema: bool
@@ -341,7 +341,7 @@ def _verdict(message: Message, run: Run | None) -> Verdict | None:
 
 
 def _table(answer: Any) -> tuple[list[str], list[list[str]]]:
-    """The first list of objects in an answer, as columns and rows."""
+    """Return the first list of objects in an answer as columns and rows."""
     inner = answer
     if isinstance(answer, dict):
         inner = next((value for value in answer.values() if _is_table(value)), None)
@@ -396,7 +396,7 @@ def slow_html(run: Run, seconds: int) -> str:
 def stats_html(
     message: str, *, ttft_ms: int, tokens: int, milliseconds: int, cost_nano: int | None
 ) -> str:
-    """The line under an answer that grows; count and cost are estimates until the end."""
+    """Return the line under an answer in progress. Count and cost are estimates until the end."""
     parts = [gettext("TTFT %(time)s") % {"time": _duration(ttft_ms)}]
     if milliseconds >= 500:
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
@@ -407,7 +407,8 @@ def stats_html(
 
 
 def thinking_html(message: str, milliseconds: int, tokens: int) -> str:
-    """The model still thinks: for how long, and about how much."""
+    """Show that the model is still reasoning: for how long, and the approximate number of
+    tokens."""
     text = gettext("Thinking… %(time)s · ≈ %(n)s tokens") % {
         "time": f"{milliseconds // 1000} {pgettext('unit', 's')}",
         "n": formatting.group_digits(tokens),
@@ -416,7 +417,7 @@ def thinking_html(message: str, milliseconds: int, tokens: int) -> str:
 
 
 def thought_html(message: str, milliseconds: int, tokens: int) -> str:
-    """The model has begun to answer: how long it thought."""
+    """Show that the model has begun to answer, and how long it reasoned."""
     text = thought_text(milliseconds, {})
     if tokens:
         text += " · " + gettext("≈ %(n)s tokens") % {"n": formatting.group_digits(tokens)}
@@ -432,7 +433,7 @@ def head_html(message: str, dropped: Sequence[str], output_cap: int | None) -> s
 
 
 def thought_text(milliseconds: int | None, outcome: Mapping[str, Any]) -> str:
-    """The head of the reasoning: how long it took, and its tokens when they are known."""
+    """Return the heading of the reasoning: its duration, and its tokens if known."""
     if milliseconds is None:
         return gettext("Thought")
     text = gettext("Thought for %(time)s") % {"time": _duration(milliseconds)}
@@ -450,8 +451,8 @@ def ended_html(
     parts: Mapping[str, Any],
     further_choices: Sequence[str] = (),
 ) -> str:
-    """The last frame: the answer's notes and footer, the composer ready again. With `others`, which
-    are versions from now on, the page looks at the branch once more."""
+    """Return the last frame: the answer's notes and footer, and the composer ready again. With
+    `further_choices`, which are now versions, the page reloads the branch."""
     slug = run.conversation.organisation.slug
     message = run.assistant_message
     text, reasoning = answer.text, answer.reasoning
@@ -476,7 +477,7 @@ def ended_html(
 
 
 def access_ended_html(batch: Iterable[Run]) -> str:
-    """The last words to a page whose reader may not read on."""
+    """Return the last message for a page whose reader may no longer read."""
     ids = [id_text(run.assistant_message_id) for run in batch]
     return render_to_string("playground/rendering/_access_ended.html", {"ids": ids})
 
@@ -490,7 +491,7 @@ def rewritten_html(run: Run, text: str) -> str:
 
 
 def replaced_html(message: Message, slug: str, conversation: Conversation) -> str:
-    """An ended answer whole, for a page whose frames have expired."""
+    """Return an ended answer as a whole, for a page whose frames have expired."""
     context = {
         **composer_context(slug, conversation, None),
         "article": message_context(message, slug, None),
@@ -502,7 +503,7 @@ def replaced_html(message: Message, slug: str, conversation: Conversation) -> st
 
 
 def _duration(milliseconds: int) -> str:
-    # The units are those of the template filter `duration`, which names them for translation.
+    # The units are those of the template filter `duration`, where they are marked for translation.
     parts = formatting.duration(milliseconds)
     return " ".join(f"{figure} {pgettext('unit', unit)}" for figure, unit in parts)
 
@@ -523,7 +524,7 @@ def basis_label(basis: str) -> str:
 
 
 def error_text(outcome: Mapping[str, Any]) -> str:
-    """Return the error in plain words, or what the message says if it says more."""
+    """Return a plain message for the error, or the error's own message if that says more."""
     kind, message = outcome.get("kind") or "", outcome.get("message", "")
     if ask_href(outcome):
         return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
@@ -570,7 +571,7 @@ def ask_href(outcome: Mapping[str, Any]) -> str:
 
 
 def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
-    """Describe the budget that had no money left; empty for other refusals."""
+    """Describe the budget that ran out; empty for other refusals."""
     budget_id = outcome.get("budget_id")
     if budget_id is None or outcome.get("kind") != "insufficient_balance":
         return ""
@@ -578,7 +579,7 @@ def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
 
 
 def refusal_text(outcome: Outcome) -> str:
-    """Why something beside a turn was not done: what happened, and that it cost nothing."""
+    """Return why a request beside a turn was refused, and that it cost nothing."""
     facts = msgspec.structs.asdict(outcome)
     budget_text = ask_href(facts) and _budget_words(lacking_text, facts)
     return f"{budget_text or error_text(facts)} {gettext('You were not charged.')}"

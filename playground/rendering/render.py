@@ -1,10 +1,11 @@
-"""Neutral events of an answer to frames of HTML that htmx puts into the page.
+"""Converts neutral events of an answer to frames of HTML that htmx puts into the page.
 
-A frame is a handful of ``<hx-partial>``, which the page applies one by one (static/js/stream.js):
-text is appended, escaped, to the open block; what is complete is sanitised HTML.
+A frame has several ``<hx-partial>`` elements, which the page applies one by one
+(static/js/stream.js). Escaped text is appended to the open block; complete blocks are sanitised
+HTML.
 
-Nothing that an upstream says can name a target, an event or an attribute: targets are made here
-from the message's id.
+Upstream data cannot set a target, an event or an attribute: targets are built here from the
+message's id.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,8 +53,8 @@ class Frame:
 
 
 class AnswerPainter:
-    """Paints one answer, a `structured` one as JSON. `paint` takes the events since the last frame,
-    `end` closes the text."""
+    """Renders one answer; a `structured` one as JSON. `paint` takes the events since the last
+    frame, `end` closes the text."""
 
     def __init__(self, message: str, labels: AnswerLabels, *, structured: bool = False) -> None:
         self._message = message
@@ -65,10 +66,10 @@ class AnswerPainter:
         self._reasoned = False
 
     def paint(self, events: Sequence[Event]) -> Frame:
-        """The next frame; its HTML is "" when nothing is to be seen yet."""
+        """Return the next frame. Its HTML is "" if there is nothing to show yet."""
         text, reasoning = "", ""
         for event in events:
-            # The page asks for one choice; further ones from an upstream are ignored.
+            # The page requests one choice; further ones from an upstream are not shown here.
             if isinstance(event, (TextDelta, RefusalDelta)) and event.choice == 0:
                 text += storable(event.text)
             elif isinstance(event, AudioDelta) and event.choice == 0:
@@ -94,7 +95,7 @@ class AnswerPainter:
         return before + self._thought.changes()
 
     def _calls(self, events: Iterable[Event]) -> str:
-        """Calls of tools as they are written: text, until the end shows them whole."""
+        """Return tool calls in progress as plain text. The end of the answer shows them in full."""
         opened: dict[int, tuple[str, str]] = {}
         grown: dict[int, str] = {}
         for event in events:
@@ -122,7 +123,7 @@ class AnswerPainter:
 
     def _blocks(self, events: Iterable[BlockEvent]) -> str:
         html = ""
-        fresh = False  # the open block began in this very frame
+        fresh = False  # the open block began in this frame
         for event in events:
             if isinstance(event, Opened):
                 self._block, fresh = open_block(event, self._labels.markdown, self._message), True
@@ -157,7 +158,7 @@ class AnswerPainter:
 
 
 def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
-    """The collapsed block of a model's reasoning."""
+    """Return the collapsed block of a model's reasoning."""
     pieces = Prose("")
     pieces.grow(text)
     return (
@@ -168,7 +169,7 @@ def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
 
 
 def growing_call_html(message: str, index: int, name: str, text: str) -> str:
-    """A call of a tool whose arguments are being written."""
+    """Return a tool call whose arguments are still being written."""
     return (
         f'<section class="call"><h3><code>{escape_text(storable(name))}</code></h3>'
         f'<pre id="args-{message}-{index}" hx-ignore>{escape_text(storable(text))}</pre></section>'
@@ -176,5 +177,5 @@ def growing_call_html(message: str, index: int, name: str, text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Text as a database and a page can hold it: no NUL, no half of a surrogate pair."""
+    """Return text that a database and a page can hold: without NUL and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Answers that are JSON by order: shown as one block of code, formatted once it is whole."""
+"""Answers that must be JSON: shown as one code block, which is formatted once it is complete."""
 
 import json
 import re
@@ -28,18 +28,18 @@ class JsonSplitter:
         self._text = ""
 
     def feed(self, text: str) -> list[BlockEvent]:
-        """Take in the next piece of the text."""
+        """Add the next piece of the text."""
         events: list[BlockEvent] = [] if self._text or not text else [Opened(0, "code", "json")]
         self._text += text
         return [*events, Grown(0, text)] if text else []
 
     def end(self) -> list[BlockEvent]:
-        """The text is over."""
+        """End the text."""
         return [Closed(0, _fence_json(format_json(self._text)))] if self._text else []
 
 
 def format_json(text: str) -> str:
-    """JSON with one member a line; anything else as it is."""
+    """Return JSON with one member per line; other text unchanged."""
     try:
         return json.dumps(parse_json(text), indent=2, ensure_ascii=False)
     except InvalidJson:

@@ -18,7 +18,7 @@ from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 
 OPENED: Final = "opened"
-"""The member of a parser's env that gets the marks that were open at the end, outermost first."""
+"""The key of a parser's env that holds the marks open at the end, outermost first."""
 _AT_END: Final = "at_end"
 _LINK: Final = "link"
 
@@ -37,7 +37,7 @@ def drawable_part(source: str) -> str:
 
 
 def draw_unfinished(markdown: MarkdownIt) -> None:
-    """Have a parser take every text as unfinished."""
+    """Make a parser treat every text as unfinished."""
     markdown.core.ruler.at("inline", partial(_inline, markdown))
     markdown.core.ruler.at("linkify", _link_addresses)
     markdown.inline.ruler.at("linkify", _link_address)
@@ -58,7 +58,7 @@ def _inline(markdown: MarkdownIt, state: StateCore) -> None:
 
 
 def _close_open(state: StateInline) -> None:
-    """Give emphasis without an end one, and a link."""
+    """Close emphasis and links that have no end."""
     if not state.env.get(_AT_END):
         return
     opened: list[str] = state.env.setdefault(OPENED, [])
@@ -86,7 +86,8 @@ def is_in_open_link(state: StateInline) -> bool:
 
 
 def _begin_link(state: StateInline) -> None:
-    # Not by its nesting: that would keep marks of emphasis inside apart from those around.
+    # Push with nesting 0: a level of its own would keep emphasis marks inside apart from those
+    # outside.
     state.push("link_open", "a", 0).nesting = 1
     state.env[_LINK] = len(state.tokens)
 
@@ -96,7 +97,7 @@ def _end_link(state: StateInline) -> None:
 
 
 def _is_inside_word(state: StateInline, mark: Delimiter) -> bool:
-    """`2*3` is no emphasis, most of the time."""
+    """Return whether the mark is inside a word: `2*3` is usually not emphasis."""
     at, sign = mark.token, state.tokens[mark.token].content
     while at and state.tokens[at - 1].content == sign:
         at -= 1
@@ -121,7 +122,7 @@ def _open_code(state: StateInline, silent: bool) -> bool:
 
 
 def _open_link(markdown: MarkdownIt, state: StateInline, silent: bool) -> bool:
-    """`[text` and `[text](addr` are links to nowhere yet."""
+    """Parse `[text` and `[text](addr` as links without a target yet."""
     if not state.env.get(_AT_END) or state.src[state.pos] != "[":
         return False
     begin, end = state.pos + 1, state.posMax
@@ -150,7 +151,7 @@ def _address_is_open(state: StateInline, at: int) -> bool:
 
 
 def _open_image(state: StateInline, silent: bool) -> bool:
-    """An image is hidden until it is complete."""
+    """Hide an image until it is complete."""
     if not state.env.get(_AT_END) or not state.src.startswith("![", state.pos):
         return False
     if state.src.find(")", state.pos, state.posMax) >= 0:
@@ -162,7 +163,7 @@ def _open_image(state: StateInline, silent: bool) -> bool:
 
 
 def _link_address(state: StateInline, silent: bool) -> bool:
-    """An address that goes on is text: each letter more would make it another link."""
+    """Treat an incomplete URL as text, because each further letter would make it another link."""
     if state.env.get(_AT_END) and _continues_address(state.src, state.pos):
         return False
     return link_address(state, silent)
@@ -184,6 +185,6 @@ def _hide_open_address(children: list[Token]) -> None:
     match = _ADDRESS.search(token.content) if token and token.type == "text" else None
     if token is None or match is None:
         return
-    # This type becomes text again behind the rule that looks for addresses.
+    # A later rule, after the one that looks for URLs, turns this type into text again.
     children.append(Token("text_special", "", 0, content=match[0], level=token.level))
     token.content = token.content[: match.start()]

@@ -1,4 +1,4 @@
-"""Collect the parts of an answer beside its text from its events: calls, sources, media."""
+"""Collects the parts of an answer besides its text from its events: tool calls, sources, media."""
 
 import base64
 import binascii
@@ -21,10 +21,10 @@ from dialects.chat.events import (
 from playground.rendering.render import storable
 
 _SAMPLES_PER_S: Final = 24_000
-"""Of the bare samples that a stream speaks in: 16 bits, one channel."""
+"""Streamed sound is raw samples: 16 bits, one channel."""
 _TOKENS_MAX: Final = 4_000
 _LOGPROB_MIN: Final = -9_999.0
-"""What OpenAI tells of a token that could not be; no JSON has minus infinity."""
+"""OpenAI's value for the logarithm of probability 0, because JSON has no minus infinity."""
 _MEDIA_BYTES_MAX: Final = 32 * 1024 * 1024
 
 
@@ -51,7 +51,7 @@ class AnswerCollector:
         self._bytes = 0
 
     def take(self, events: Iterable[Event]) -> None:
-        """Note what these events say; of the other choices their text alone."""
+        """Add these events. Only the text of further choices is kept."""
         for event in events:
             if choice := getattr(event, "choice", 0):
                 if isinstance(event, (TextDelta, RefusalDelta)):
@@ -79,14 +79,14 @@ class AnswerCollector:
                 self.transcript += event.transcript
 
     def further_choices(self) -> list[str]:
-        """The texts of the second choice and those after it."""
+        """Return the texts of the second choice and those after it."""
         return [
             storable("".join(self._further_choices[choice]))
             for choice in sorted(self._further_choices)
         ]
 
     def media(self) -> list[Medium]:
-        """The pictures, and the sound in a form that browsers play."""
+        """Return the pictures, and the sound in a format that browsers play."""
         media = list(self._images)
         if self._sound:
             sound = b"".join(self._sound)
@@ -97,7 +97,7 @@ class AnswerCollector:
         return media
 
     def parts(self) -> dict[str, Any]:
-        """Return the parts to store in the message; see `rules.request`."""
+        """Return the parts to store in the message; see `turns/request.py`."""
         lists = (("calls", self.calls), ("sources", self.sources))
         parts: dict[str, Any] = {
             name: [{key: storable(text) for key, text in item.items()} for item in value]
@@ -116,7 +116,7 @@ class AnswerCollector:
 
 
 def _likelihood(token: TokenLogprob) -> dict[str, Any]:
-    """A token, the natural logarithm of its probability, and the likeliest instead."""
+    """Return a token, the natural logarithm of its probability, and the likeliest alternatives."""
     return {
         "text": storable(token.token),
         "logprob": max(token.logprob, _LOGPROB_MIN),
@@ -128,7 +128,7 @@ def _likelihood(token: TokenLogprob) -> dict[str, Any]:
 
 
 def _wave_file(samples: bytes) -> bytes:
-    """Bare samples with the head of a WAV file."""
+    """Return raw samples as a WAV file."""
     size, rate = len(samples), _SAMPLES_PER_S
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
     head = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")

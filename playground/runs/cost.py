@@ -1,4 +1,4 @@
-"""Estimate the cost of an answer in progress, until the receipt exists."""
+"""Estimates the cost of an answer in progress, until its charge is known."""
 
 from billing.prices.pricing import CostLines, PriceVersion, price
 from relay.holds.rules import estimate_tokens

@@ -18,7 +18,7 @@ from playground.runs.answer_parts import AnswerCollector
 from playground.runs.notifications import CHANNEL
 
 STALE_S = 10
-"""A run whose carrier has not been heard of for so long has lost it."""
+"""A run without a heartbeat for this long has lost its process."""
 
 KEPT = dt.timedelta(minutes=15)
 
@@ -40,7 +40,8 @@ class NewEvents(NamedTuple):
 
 
 class PartialAnswer(NamedTuple):
-    """The text of a run, and its last event. `calls` are tool calls as in `rules.request`."""
+    """The text of a run, and the number of its last event. `calls` are tool calls as in
+    `turns/request.py`."""
 
     seq: int
     text: str
@@ -49,7 +50,8 @@ class PartialAnswer(NamedTuple):
 
 
 def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> AppendResult:
-    """Write frames under the numbers from `first_seq` on, and notify. Nothing once it has ended."""
+    """Write frames with the numbers from `first_seq` on, and notify. Write nothing if the run has
+    ended."""
     with connection.cursor() as cursor:
         cursor.execute(
             _APPEND,
@@ -91,7 +93,7 @@ def read_after(run_id: UUID, seq: int, limit: int) -> NewEvents:
 
 
 def partial_answer(run_id: UUID) -> PartialAnswer:
-    """The text that a run has written so far."""
+    """Return the text that a run has written so far."""
     events = RunEvent.objects.filter(run_id=run_id).order_by("seq")
     rows = list(events.values_list("seq", "text", "reasoning", "wire"))
     return PartialAnswer(
@@ -128,7 +130,7 @@ def wire_of_run(run: Run) -> list[WireEvent]:
 
 
 def drop_expired(now: dt.datetime) -> int:
-    """Delete the events of runs that have ended a while ago; how many."""
+    """Delete the events of runs that ended some time ago. Return how many."""
     return RunEvent.objects.filter(run__ended_at__lt=now - KEPT).delete()[0]
 
 

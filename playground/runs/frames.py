@@ -1,5 +1,5 @@
-"""Render the frames of a run in the sender's language, and store them as events. Unless stated
-otherwise, this must run in a thread with a database."""
+"""Renders the frames of a run in the sender's language, and stores them as events. Unless stated
+otherwise, call this in a thread that may use the database."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,12 +20,12 @@ from playground.turns.turns import end_run
 
 STATS_S: Final = 0.5
 SLOW_S: Final = (5, 20)
-"""After so many seconds without a word the page says so."""
+"""After how many seconds without data the page says that the model is slow."""
 
 
 class StatusPainter:
     """Renders what surrounds an answer's text: its figures, the heading of its reasoning, notes.
-    `meter` is None until the request is written."""
+    `meter` is None until the request is sent."""
 
     def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
         self.meter: Meter | None = None
@@ -38,13 +38,13 @@ class StatusPainter:
         self._head_shown = False
 
     def next_at(self) -> float | None:
-        """When there is something to say even if nothing comes."""
+        """Return when the next change is due even if no data arrives, or None."""
         if self._incoming.has_begun or not self._slow:
             return None
         return self._incoming.progress.began_at + self._slow[0]
 
     def paint(self, now: float) -> str:
-        """The changes that are due."""
+        """Return the changes that are due."""
         return self._waiting(now) + self._stats(now) + self._thought() + self._head()
 
     def _waiting(self, now: float) -> str:
@@ -87,7 +87,7 @@ class StatusPainter:
 
 
 class FrameWriter:
-    """Writes what has come of an answer, frame by frame, and at last its end."""
+    """Writes an answer frame by frame, and then its end."""
 
     def __init__(self, run: Run, incoming: IncomingAnswer) -> None:
         self.status = StatusPainter(run, incoming)
@@ -104,7 +104,7 @@ class FrameWriter:
         self._reasoning: list[str] = []
 
     def write(self, events: Sequence[Event], wire: str, now: float) -> AppendResult:
-        """One frame more, if there is anything to see or to keep."""
+        """Write another frame if there is anything to show or to store."""
         with translation.override(self._language):
             frame = self._painter.paint(events)
             frame = replace(frame, html=frame.html + self.status.paint(now), wire=wire)
@@ -116,7 +116,7 @@ class FrameWriter:
         return appended
 
     def write_end(self, state: RunState, outcome: dict[str, Any]) -> None:
-        """The last frame, and the message whole."""
+        """Write the last frame and the whole message."""
         answer = PartialAnswer(self._seq, "".join(self._text), "".join(self._reasoning))
         outcome |= _facts_of(self._incoming)
         collected = self._incoming.collected

@@ -1,4 +1,4 @@
-"""Read a run's answer from the relay: its bytes, their content, and how it ended."""
+"""Reads a run's answer from the relay: its bytes, their content, and how it ended."""
 
 from dialects.chat.events import Event
 from dialects.openai.stream.decode import Decoder
@@ -10,7 +10,8 @@ from relay.requests.context import Outcome
 
 
 class IncomingAnswer:
-    """`head` and `outcome` are None until they have come; `collected` is all but the text."""
+    """`head` and `outcome` are None until they have arrived. `collected` is everything except the
+    text."""
 
     def __init__(self, began_at: float) -> None:
         self.head: Head | None = None
@@ -22,7 +23,7 @@ class IncomingAnswer:
         self._wire: list[bytes] = []
 
     def take(self, item: Head | bytes | Outcome, now: float) -> None:
-        """The next thing that the relay gives."""
+        """Take the next item from the relay."""
         if isinstance(item, Outcome):
             self.outcome = item
         elif isinstance(item, Head):
@@ -40,20 +41,20 @@ class IncomingAnswer:
 
     @property
     def has_begun(self) -> bool:
-        """Whether any content has come."""
+        """Whether any content has arrived."""
         return self.progress.first_at is not None
 
     @property
     def has_events(self) -> bool:
-        """Whether there are events that nobody has taken."""
+        """Whether there are events that were not taken yet."""
         return bool(self._events)
 
     def take_events(self) -> list[Event]:
-        """The events since the last time."""
+        """Return the events since the last call."""
         events, self._events = self._events, []
         return events
 
     def take_wire(self) -> str:
-        """The bytes since the last time, as a database holds them."""
+        """Return the received data since the last call, as text that the database can store."""
         wire, self._wire = b"".join(self._wire), []
         return storable(wire.decode("utf-8", "replace"))

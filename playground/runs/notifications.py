@@ -25,7 +25,8 @@ _RETRY_S = 1.0
 
 
 class RunNotifications:
-    """The notifications of one event loop. They listen to the database while somebody waits."""
+    """The notifications of one event loop. They listen to the database while anybody is
+    subscribed."""
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = {}
@@ -34,12 +35,12 @@ class RunNotifications:
 
     @property
     def poll_s(self) -> float:
-        """After how many seconds to look without a notification."""
+        """The interval in seconds at which subscribers read without a notification."""
         return _POLL_S if self._hears else _POLL_DEAF_S
 
     @contextlib.contextmanager
     def subscribe(self, run_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set by each notification of the run. Clear it before looking, not
+        """Return an event that each notification of the run sets. Clear it before reading, not
         after."""
         notified = asyncio.Event()
         self._waiting.setdefault(run_id, set()).add(notified)
@@ -82,7 +83,8 @@ class RunNotifications:
                 async with listener:
                     await listener.execute(f"LISTEN {CHANNEL}")
                     self._hears = True
-                    # Changes while the listener was disconnected.
+                    # Notify everybody, because changes may have been missed while the listener was
+                    # disconnected.
                     self._notify_all()
                     async for notice in listener.notifies():
                         self._hear(notice)
@@ -97,5 +99,5 @@ _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, RunNotifications] = Weak
 
 
 def notifications() -> RunNotifications:
-    """The notifications of the running event loop."""
+    """Return the notifications of the running event loop."""
     return _of_loops.setdefault(asyncio.get_running_loop(), RunNotifications())

@@ -17,7 +17,7 @@ class Progress:
         self._reasoning_bytes = 0
 
     def note(self, event: Event, now: float) -> None:
-        """Something came."""
+        """Record that this event arrived."""
         if self.first_at is None and event.is_content:
             self.first_at = now
         if isinstance(event, ReasoningDelta):
@@ -40,12 +40,12 @@ class Progress:
 
     @property
     def text_tokens(self) -> int:
-        """An estimate."""
+        """The estimated tokens of the text."""
         return estimate_tokens(self._text_bytes)
 
     @property
     def reasoning_tokens(self) -> int:
-        """An estimate."""
+        """The estimated tokens of the reasoning."""
         return estimate_tokens(self._reasoning_bytes)
 
 

@@ -18,7 +18,7 @@ class ChatRelay(Protocol):
     """The part of the running relay that a run uses (`relay.front.in_process.InProcessRelay`)."""
 
     async def principal_of_key(self, key_id: UUID, user_id: int | None = None) -> Principal:
-        """The principal of a key without its text, as a person uses it."""
+        """Return the principal of a key without its text, as a person uses it."""
 
     async def bound(
         self,
@@ -29,7 +29,7 @@ class ChatRelay(Protocol):
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> Bound:
-        """What `chat` would hold for this body now."""
+        """Return the hold that `chat` would place for this body now."""
 
     async def session_bound(self, principal: Principal, model: str) -> Bound:
         """Return the hold for the first response of a realtime session with this model."""
@@ -45,22 +45,22 @@ class ChatRelay(Protocol):
         labels: Labels = NO_LABELS,
         form: Form | None = None,
     ) -> AsyncIterator[Head | bytes | Outcome]:
-        """The answer's head and bytes, then its Outcome. `form` has the files that belong to the
-        body."""
+        """Yield the answer's head and bytes, then its Outcome. `form` has the files that belong to
+        the body."""
 
     async def video_content(
         self, principal: Principal, task_id: str, *, range_: bytes = b""
     ) -> VideoContent:
-        """The bytes of a finished video, from its provider. Raises RequestFault, UpstreamFailed,
+        """Return a finished video, streamed from its provider. Raises RequestFault, UpstreamFailed,
         DatabaseFailed."""
 
     async def clip_content(
         self, principal: Principal, task_id: str, number: int, *, range_: bytes = b""
     ) -> VideoContent:
-        """The sound of a clip of a finished song, from its provider; clips are numbered from 0.
-        Raises RequestFault, UpstreamFailed, DatabaseFailed."""
+        """Return the sound of a clip of a finished song, streamed from its provider. Clips are
+        numbered from 0. Raises RequestFault, UpstreamFailed, DatabaseFailed."""
 
 
 def relay_of(request: HttpRequest) -> ChatRelay:
-    """The relay of this process: config/asgi.py hands it to the pages in each request's scope."""
+    """Return this process's relay, which config/asgi.py puts in each request's scope."""
     return cast(ChatRelay, request.scope["weir.relay"])  # type: ignore[attr-defined]

@@ -1,12 +1,12 @@
-"""Runs: each one is carried by a task of this process until its answer has ended.
+"""Runs: a task of this process carries each one until its answer has ended.
 
     waiting --first event--> answering --outcome--> done | failed
     waiting --a refusal--> refused
        any --Stop, from any process--> stopped          (the relay's iterator is closed)
-       any --heartbeat lost--> interrupted              (by whichever process notices)
+       any --heartbeat lost--> interrupted              (by any process that notices)
 
-The task joins what the model says into frames, at most 20 a second, and writes each as one event;
-pages read these rows, in this process or another. Closing a page changes nothing.
+The task joins the model's output into frames, at most 20 per second, and writes each as one event.
+Pages read these rows, in this process or another. Closing a page has no effect on the task.
 """
 
 import asyncio
@@ -72,8 +72,8 @@ def _cancel(guard: asyncio.Task[None], _ended: asyncio.Task[None]) -> None:
 
 
 def run_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task that outlives the request which began it, and that a shutdown waits for."""
-    # A context of its own: the request's ends with its response, and only its tenant stays.
+    """Start a task that outlives its request and that a shutdown waits for."""
+    # Use a context of its own, because the request's ends with its response; keep only the tenant.
     task = asyncio.create_task(carrying, context=own_context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
@@ -81,7 +81,7 @@ def run_in_background(carrying: Coroutine[Any, Any, None]) -> asyncio.Task[None]
 
 
 async def finish(seconds: float = 10.0) -> None:
-    """Wait for the runs that this process carries, at its shutdown."""
+    """At shutdown, wait for the runs that this process carries."""
     if _tasks:
         await asyncio.wait(_tasks, timeout=seconds)
 
@@ -107,7 +107,7 @@ def interrupt(run: Run) -> bool:
 
 
 def request_of_run(run: Run) -> dict[str, Any]:
-    """The body that a run was asked with, as an API client would write it."""
+    """Return the body with which a run was requested, as an API client would write it."""
     path = request_path(run)
     return build_request(
         run.model,
@@ -132,7 +132,7 @@ class _Carrier:
         self._frames = FrameWriter(turn.run, self._incoming)
 
     async def carry(self) -> None:
-        """Never raises: what goes wrong here is logged, and the run has failed."""
+        """Carry the run to its end. Never raises: an error here is logged and fails the run."""
         try:
             with notifications().subscribe(self._run.id) as notified:
                 await self._stream(notified)
@@ -150,7 +150,8 @@ class _Carrier:
         try:
             stopping = await self._write_frames(reader, news)
         finally:
-            # Leaving the relay's iterator is a client that leaves: the upstream is told.
+            # Closing the relay's iterator works like a client that disconnects: the upstream is
+            # cancelled.
             reader.cancel()
             await asyncio.wait([reader])
         if stopping is None:
@@ -188,7 +189,8 @@ class _Carrier:
         return body
 
     async def _write_frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:
-        """Write frames until the answer has ended. True = stop was asked for, None = lost."""
+        """Write frames until the answer has ended. Return True if a stop was requested, None if the
+        run was lost."""
         next_frame = self._time()
         while True:
             ended = reader.done()
@@ -254,7 +256,7 @@ async def read_settlement(organisation_id: UUID, request_id: UUID) -> dict[str, 
 
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as it is stored."""
+    """Return an outcome in its stored form."""
     facts = msgspec.structs.asdict(outcome) | {"meters": dict(outcome.meters)}
     del facts["request_id"]
     return facts

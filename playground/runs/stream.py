@@ -1,7 +1,8 @@
-"""The events of a Send for one page: from the numbers that it has seen last, until all have ended.
+"""The events of a Send for one page: from the last numbers that it has seen, until all runs have
+ended.
 
-Whatever happens on the way, the page misses nothing and sees nothing twice: every message carries
-the numbers of its last events, one for each column, and a page that comes back names them.
+The page misses nothing and sees nothing twice, even after a reconnection: every message carries the
+numbers of its last events, one for each column, and a page that reconnects sends them back.
 """
 
 import asyncio
@@ -30,9 +31,9 @@ async def stream_events(
     *,
     may_read: MayRead,
 ) -> AsyncIterator[str]:
-    """Server-sent events of the runs after these numbers, to the end of all.
+    """Yield server-sent events of the runs after these numbers, until all have ended.
 
-    From time to time `may_read` is asked; its no ends them too (P11).
+    `may_read` is called regularly; the stream ends when it returns False (P11).
     """
     time = asyncio.get_running_loop().time
     sent_at, check_at = time(), -math.inf
@@ -53,8 +54,9 @@ async def stream_events(
             for column in columns:
                 for seq, html in await column.read(slug):
                     column.last_seq, any_new = seq, True
-                    # One message each: htmx looks all targets of a message up before its first
-                    # change, so that no event may share one with the event that made its target.
+                    # One message each: htmx looks up all targets of a message before its first
+                    # change, so an event needs a later message than the event that created its
+                    # target.
                     yield server_sent(html, id=_place(columns))
             if all(column.ended for column in columns):
                 if len(columns) > 1:
@@ -99,7 +101,7 @@ def _place(columns: Sequence[_Column]) -> str:
 
 
 async def _wait_for_any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
-    """Wait until one of them is notified, or for so many seconds."""
+    """Wait until one of the subscriptions is notified, or for so many seconds."""
     waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -109,8 +111,8 @@ async def _wait_for_any(subscriptions: Sequence[asyncio.Event], seconds: float) 
 
 
 def _replaced_html(run: Run, slug: str) -> str:
-    """The answer whole. A page that has its end is not listening any more; one that comes late
-    finds the events gone."""
+    """Return the whole answer. A page that has the end has stopped listening, and for a late one
+    the events have expired."""
     messages = Message.objects.select_related("run", "conversation")
     message = messages.get(id=run.assistant_message_id)
     return page.replaced_html(message, slug, message.conversation)

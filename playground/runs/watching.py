@@ -1,11 +1,12 @@
-"""Who watches a run, over all processes: its row says until when somebody surely does.
+"""Tracks who is watching a run, over all processes: its row says until when it certainly has a
+viewer.
 
-    a page is drawn, or the run begun --> for a few seconds: until its stream is open
-    a stream is open ------------------> for a few seconds more, again and again
-    the last one of a process closes --> until now, unless another process has said more
-    nobody for `unwatched_ms` ---------> the process that carries the run has it stopped
+    a page is rendered, or the run begins --> for a few seconds: until its stream is open
+    a stream is open -----------------------> for a few seconds more, again and again
+    the last stream of a process closes ----> until now, unless another process has set a later time
+    no viewer for `unwatched_ms` -----------> the process that carries the run has it stopped
 
-Only runs that are to be stopped when nobody watches are looked after.
+Only runs that stop without a viewer are tracked.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _LOOK_S: Final = 0.25
 
 
 class _Watch:
-    """The streams of this process that read one run."""
+    """The streams of this process that read the same run."""
 
     def __init__(self) -> None:
         self.readers = 1
@@ -59,7 +60,7 @@ def _open(run_id: UUID) -> None:
         watch.readers += 1
         return
     watch = _watches[run_id] = _Watch()
-    # It outlives the stream, whose end is a cancellation that leaves no time to write.
+    # This task outlives the stream, which is cancelled and has no time to write.
     task = asyncio.create_task(_renew_lease(run_id, watch))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
@@ -76,7 +77,7 @@ def _close(run_id: UUID) -> None:
 async def _renew_lease(run_id: UUID, watch: _Watch) -> None:
     until = None
     while not watch.gone.is_set():
-        with contextlib.suppress(Error):  # a database that is away is asked again
+        with contextlib.suppress(Error):  # retried if the database is unreachable
             until = await run_in_database(_extend, run_id)
             if until is None:
                 return
@@ -96,7 +97,7 @@ async def stop_when_left(run: Run) -> None:
                 if remaining_ms is None:
                     return
                 if remaining_ms <= 0:
-                    run.left = True  # its carrier has this very object, and tells it at the end
+                    run.left = True  # its carrier has this same object, and reports it at the end
                     await run_in_database(request_stop, run, left=True)
                     notifications().notify(run.id)
                     return
@@ -112,7 +113,7 @@ def expect_reader(conversation: Conversation) -> None:
 
 
 def _extend(run_id: UUID) -> dt.datetime | None:
-    """Until when the run is watched now; None once it has ended."""
+    """Extend the time until which the run is watched and return it. None once the run has ended."""
     with connection.cursor() as cursor:
         cursor.execute(_EXTEND, [LEASE_S, run_id])
         row = cursor.fetchone()
@@ -125,8 +126,8 @@ def _release(run_id: UUID, until: dt.datetime | None) -> None:
 
 
 def _unwatched_in_ms(run_id: UUID) -> float | None:
-    """In how many milliseconds the run will have been without a watcher for its time; None once it
-    has ended or is being stopped."""
+    """Return the milliseconds until the run reaches its limit without a viewer. None once it has
+    ended or is being stopped."""
     with connection.cursor() as cursor:
         cursor.execute(_UNWATCHED_IN, [run_id])
         row = cursor.fetchone()

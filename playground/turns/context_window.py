@@ -15,11 +15,11 @@ from playground.attachments.rules import FileInfo, estimated_tokens
 from relay.holds.rules import estimate_tokens
 
 _ANSWER_MAX: Final = 4_096
-"""Room that is kept for an answer without a cap of its own, at most an eighth of the context."""
+"""Tokens reserved for an answer without a limit of its own, at most an eighth of the context."""
 
 
 class PathMessage(Protocol):
-    """A message of the path that is sent (`rules.request.ChatMessage`)."""
+    """A message of the path that is sent (`turns.request.ChatMessage`)."""
 
     @property
     def role(self) -> str: ...
@@ -65,8 +65,8 @@ def file_tokens(message: PathMessage) -> int:
 
 
 def apply_summary(path: Sequence[PathMessage]) -> tuple[int, str]:
-    """Return how many of the first messages are replaced by a summary, and the summary; (0, "") for
-    none."""
+    """Return how many of the first messages a summary replaces, and the summary; (0, "") without
+    one."""
     for place in range(len(path), 0, -1):
         if summary := path[place - 1].parts.get("summary"):
             return place, str(summary[0]["text"])
@@ -88,8 +88,8 @@ def context_of(path: Sequence[PathMessage], fixed: int, left_out: int = 0) -> Co
 def messages_left_out(
     path: Sequence[PathMessage], fixed: int, context_max: int, answer_max: int | None
 ) -> int:
-    """Return how many of the first messages must go so that the rest fits: whole turns, never the
-    last."""
+    """Return how many of the first messages to leave out so that the rest fits: whole turns, never
+    the last one."""
     room = context_max - min(answer_max or _ANSWER_MAX, context_max // 8) - fixed
     sizes = [text_tokens(message) + file_tokens(message) for message in path]
     begins = [place for place, message in enumerate(path) if message.role == "user"]

@@ -1,4 +1,4 @@
-"""Read a form of the playground into `turns.TurnForm`."""
+"""Reads a form of the playground into `turns.TurnForm`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def read_form(actor: Actor, form: QueryDict) -> TurnForm:
     files = read_files(actor, form)
     return TurnForm(
         columns=_columns(actor, form, models, answered),
-        # A form sends its newlines as two signs; the model gets what was typed.
+        # A form sends a newline as two characters; the model gets what was typed.
         text=form.get("edited", form.get("text", "")).replace("\r\n", "\n"),
         token=parse_id(form.get("token", "")) or new_id(),
         payer=read_form_payer(actor, form, conversation),
@@ -63,18 +63,18 @@ def read_form_payer(actor: Actor, form: QueryDict, conversation: Conversation | 
 
 
 def form_values(form: QueryDict) -> dict[str, str]:
-    """A form's words: of several of one name the last."""
+    """Return a form's values; of several with the same name, the last."""
     return {name: str(form[name]).replace("\x00", "") for name in form}
 
 
 def read_answered(actor: Actor, form: QueryDict) -> Message | None:
-    """The answer whose calls the form has results for."""
+    """Return the answer for whose tool calls the form has results."""
     id = form.get("answered", "")
     return access_message(actor, id) if id else None
 
 
 def read_results(answered: Message, form: QueryDict) -> list[dict[str, Any]]:
-    """A result for each call. Raises TurnRefused when one is missing."""
+    """Return a result for each call. Raises TurnRefused if one is missing."""
     results = []
     for call in answered.parts.get("calls", ()):
         content = form.get(f"result.{call['id']}", "").replace("\r\n", "\n").replace("\x00", "")
@@ -97,7 +97,7 @@ def read_results(answered: Message, form: QueryDict) -> list[dict[str, Any]]:
 def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
     """Read the message's files. Raises TurnRefused for too many."""
     if "instead" in form:
-        # A new version keeps the files of the old one; those beside the composer wait.
+        # A new version keeps the files of the old one. Those in the composer are not used.
         kept_ids = [UUID(text) for text in form.getlist("kept_file") if len(text) == 36]
         ids = [id_text(id) for id in kept_ids]
     else:
@@ -110,7 +110,8 @@ def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
 def _columns(
     actor: Actor, form: QueryDict, models: Sequence[str], answered: Message | None
 ) -> list[Column]:
-    """Whom to ask and how: by the panel of the page, or as the answer before was asked."""
+    """Return which models to ask and with which settings: those of the page's panel, or those of
+    the previous answer."""
     if "as_before" in form or answered is not None:
         return [_column_as_before(actor, form, model, answered) for model in models]
     presets = form.getlist("preset")
@@ -130,7 +131,7 @@ def _columns(
 
 
 def panel_settings(model: str, form: Mapping[str, str]) -> Settings:
-    """The settings of the panel, as far as the model takes them. Raises TurnRefused."""
+    """Return the settings of the panel that the model supports. Raises TurnRefused."""
     try:
         settings, _ = read_settings(form, parameters_of(capabilities_of_model(model)))
     except InvalidSetting as invalid:
@@ -139,8 +140,8 @@ def panel_settings(model: str, form: Mapping[str, str]) -> Settings:
 
 
 def checked_settings(model: str, stored: Settings) -> Settings:
-    """Settings as a program states them. Raises Refused for what cannot be, and for a parameter
-    that the model does not take."""
+    """Return settings that a program provided, validated. Raises Refused for invalid ones and for
+    parameters that the model does not support."""
     try:
         settings, dropped = read_settings(
             form_of(stored), parameters_of(capabilities_of_model(model))
@@ -162,7 +163,7 @@ def fitting(model: str, settings: Settings) -> Settings:
 
 
 def _limit_to_one_answer(settings: Settings) -> Settings:
-    """A column goes on from its one answer."""
+    """Request only one answer, because a column continues from one answer."""
     params = {name: value for name, value in settings.params.items() if name != "n"}
     return replace(settings, params=params)
 
@@ -176,7 +177,7 @@ def _column_as_before(
 
 
 def _check(actor: Actor, form: QueryDict, model: str, settings: Settings) -> None:
-    """Refuse what would only be refused further on, or be lost in silence."""
+    """Refuse what a later step would refuse, or silently lose."""
     unfilled = missing(settings.system, settings.variables)
     if unfilled:
         message = gettext("Fill in these system prompt variables: %(names)s.")

@@ -35,7 +35,7 @@ class ChatMessage(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A file as it goes out."""
+    """A file as it is sent."""
 
     name: str
     kind: str
@@ -69,7 +69,7 @@ def build_request(
 
 
 def left_out(path: Sequence[ChatMessage], settings: Settings, capabilities: Capabilities) -> int:
-    """Return how many of the first messages do not go, because the chat is longer than the
+    """Return how many of the first messages are not sent, because the chat is longer than the
     context."""
     begin = apply_summary(path)[0]
     if not settings.trim or capabilities.context_max is None:
@@ -94,7 +94,7 @@ def fixed_tokens(settings: Settings, path: Sequence[ChatMessage]) -> int:
 
 
 def shorten_request(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body for eyes: long data of files cut, with its length."""
+    """Return the body for display, with the data of files shortened and their length given."""
     preview: dict[str, Any] = _shorten_value(body)
     return preview
 
@@ -121,8 +121,8 @@ def _system(settings: Settings, path: Sequence[ChatMessage]) -> Iterable[dict[st
 
 
 def _mark(messages: list[dict[str, Any]]) -> None:
-    """Have the provider keep the system prompt, and everything up to the last message: at most two
-    of its four marks."""
+    """Mark the system prompt, and everything up to the last message, for the provider's prompt
+    cache. This uses at most two of its four marks."""
     for place in sorted({0, len(messages) - 1}):
         content = messages[place].get("content")
         if isinstance(content, str) and content:
@@ -190,7 +190,7 @@ def _answer(message: ChatMessage) -> list[dict[str, Any]]:
             for call in calls
         ]  # fmt: skip
         if message.reasoning:
-            # DeepSeek: a turn with calls goes back with its reasoning.
+            # DeepSeek requires the reasoning of a turn with tool calls.
             encoded["reasoning_content"] = message.reasoning
     return [encoded]
 

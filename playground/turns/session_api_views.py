@@ -1,6 +1,6 @@
 """`POST /pg/chat/completions`: the chat endpoint for the signed-in session of a page.
 
-It answers as /v1/chat/completions does, with the organisation's playground key. The session
+It responds like /v1/chat/completions, with the organisation's playground key. The session
 identifies the caller and requires the CSRF token; API keys are ignored.
 """
 
@@ -68,7 +68,7 @@ def _remove_group(body: bytes) -> bytes:
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
-        return body  # what is wrong with it is the relay's to say
+        return body  # the relay reports what is wrong with it
     members.pop("group", None)
     return msgspec.json.encode(members)
 

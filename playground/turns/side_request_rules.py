@@ -1,5 +1,5 @@
-"""Requests that the playground makes beside a chat: short answers, with as little thinking as the
-model can."""
+"""Requests of the playground that are not turns of a chat: short answers with as little reasoning
+as the model allows."""
 
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ _THINKING_MAX: Final = 560
 def aside_request(
     model: str, instruction: str, text: str, capabilities: Capabilities, *, output_max: int
 ) -> dict[str, Any]:
-    """Build the body: `asked` about a text, with a limit of so many output tokens. `output_max`
-    excludes the reasoning of models that always reason."""
+    """Build the body of a request that applies `instruction` to a text. `output_max` limits the
+    output tokens, without the reasoning of models that always reason."""
     values: dict[str, Any] = {"max_output": output_max}
     if capabilities.thinking == "switch" and not capabilities.efforts:
         values["thinking"] = "off"

@@ -1,4 +1,4 @@
-"""Requests for a chat beside its turns, each charged and recorded like any other."""
+"""Requests for a chat that are not turns, each charged and recorded like any other."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class AsideRefused(Exception):
 
 
 class Answered(NamedTuple):
-    """An answer, and what it cost."""
+    """An answer and its cost."""
 
     text: str
     charge_nano: int

@@ -1,7 +1,6 @@
-"""The oldest turns of a chat as a summary, when its person asks for one: the chat has become longer
-than the model's context, and goes on with the summary in their place. The turns stay where they
-are, and can be sent again.
-"""
+"""Summaries of a chat's oldest turns, made when its person requests one. A chat that is longer than
+the model's context can then continue with the summary in place of these turns. The turns stay in
+the chat and can be sent again."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,14 +36,14 @@ class Plan(NamedTuple):
 
 
 class Summarised(NamedTuple):
-    """How many turns go as a summary now that did not before, and what for."""
+    """How many more turns are now sent as a summary, and the cost of summarising."""
 
     turns: int
     charge_nano: int
 
 
 def plan_summary(form: TurnForm) -> Plan:
-    """What would have to be summarised so that the form's turn fits."""
+    """Return what must be summarised so that the form's turn fits."""
     column, path = form.columns[0], draft_of(form)
     settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
     begin, before = apply_summary(path)
@@ -101,6 +100,6 @@ def _keep(form: TurnForm, end: int, text: str) -> None:
 
 
 def drop_summary(message: Message) -> None:
-    """Send the turns up to this message themselves again."""
+    """Send the turns up to this message in full again."""
     message.parts = {name: part for name, part in message.parts.items() if name != "summary"}
     message.save(update_fields=["parts"])

@@ -1,4 +1,5 @@
-"""Summaries of what no longer fits into a model's context, asked for portion by portion."""
+"""Builds the requests that summarise turns that no longer fit into a model's context, one portion
+at a time."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -17,7 +18,8 @@ _ASKED: Final = (
 
 
 def portions(messages: Sequence[PathMessage], context_max: int) -> Iterator[str]:
-    """Messages as texts, each of which fits into half of a context; one that does not is cut."""
+    """Yield the messages as texts, each of which fits into half of a context. A message that is too
+    long is cut."""
     most = context_max // 2
     texts: list[str] = []
     size = 0
@@ -44,6 +46,6 @@ def _text(message: PathMessage) -> str:
 def summary_request(
     model: str, before: str, portion: str, capabilities: Capabilities
 ) -> dict[str, Any]:
-    """Build the body from a portion and the summary of what was `before` it."""
+    """Build the body from a portion and `before`, the summary of everything before it."""
     text = f"Summary of what was said before: {before}\n\n{portion}" if before else portion
     return aside_request(model, _ASKED, text, capabilities, output_max=SUMMARY_TOKENS_MAX)

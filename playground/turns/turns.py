@@ -1,6 +1,6 @@
-"""Turns: a question and the run that answers it, begun, stopped and ended.
+"""Turns: a question and the run that answers it. Starts, stops and ends them.
 
-TurnRefused       the turn cannot be begun; `field` says what is wrong with it
+TurnRefused       the turn cannot be started; `field` says what is wrong with it
   ConversationBusy    an answer is being written in this conversation
 """
 
@@ -43,11 +43,11 @@ from playground.turns.request import ChatMessage, Stored
 
 TEXT_MAX = 1_000_000
 ARRIVAL = dt.timedelta(seconds=10)
-"""A Send that was answered, or a page that was drawn, has opened its stream by then."""
+"""By then, the page that sent a turn, or was rendered, has opened its stream."""
 
 
 class TurnRefused(ValueError):
-    """The turn cannot be begun; the text says why."""
+    """The turn cannot be started; the text says why."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -78,8 +78,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Column:
-    """Whom to ask, and how (the stored form of `rules.settings`); `preset` is the id of the preset
-    that it comes from."""
+    """Which model to ask, and how (the stored form of `panel.settings`); `preset` is the id of the
+    preset of these settings."""
 
     model: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -89,8 +89,8 @@ class Column:
 @dataclass(frozen=True)
 class TurnForm:
     """The request of a form. `payer` pays for all of it. `retry` is a user message to answer again,
-    `instead` one that the text replaces as a new version, `results` (with `answered`, the answer
-    that made the calls) are those of its tools."""
+    `instead` one that the text replaces as a new version. `results` are those of tools, and
+    `answered` is the answer that called them."""
 
     columns: Sequence[Column]
     text: str
@@ -119,7 +119,7 @@ def request_path(run: Run) -> list[ChatMessage]:
 
 
 def messages_before(form: TurnForm, column: int = 0) -> list[Message]:
-    """The path that a column of the form goes on from."""
+    """Return the path that a column of the form continues."""
     if form.conversation is None:
         return []
     parent = _parent_of(form.conversation, form, column, began=False)
@@ -138,7 +138,7 @@ def _without_refused(path: Iterable[Message]) -> list[Message]:
 
 
 def draft_of(form: TurnForm, column: int = 0) -> list[ChatMessage]:
-    """What would be sent to a column, were the form sent now; nothing is written."""
+    """Return what would be sent to a column if the form were sent now. Nothing is written."""
     path = messages_before(form, column)
     messages = [
         ChatMessage(message.role, message.content, message.parts, message.reasoning)
@@ -149,7 +149,7 @@ def draft_of(form: TurnForm, column: int = 0) -> list[ChatMessage]:
 
 
 def files_of(path: Iterable[ChatMessage], organisation_id: UUID) -> dict[str, Stored]:
-    """The files that a path names."""
+    """Return the files that a path refers to."""
     file_ids = [UUID(file["id"]) for message in path for file in message.parts.get("files", ())]
     attachments = Attachment.objects.filter(id__in=file_ids, organisation_id=organisation_id)
     return {
@@ -168,10 +168,10 @@ def facts_of(file: Attachment) -> dict[str, Any]:
 
 
 def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
-    """Write the question, an empty answer and a run for each column; a token that was used gives
-    its turns.
+    """Write the question, an empty answer and a run for each column. A token that was used before
+    returns its existing turns.
 
-    Raises TurnRefused for a text that is empty or too long, ConversationBusy.
+    Raises TurnRefused for a text that is empty or too long, and ConversationBusy.
     """
     require(actor, "playground.use")
     before = _turns_of_token(actor, form.token)
@@ -188,7 +188,7 @@ def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     except IntegrityError as error:
         if "one_run_at_a_time" in str(error):
             raise ConversationBusy from error
-        # The same form was sent twice concurrently, and the other one was first.
+        # The same form was sent twice concurrently, and the other request was first.
         before = _turns_of_token(actor, form.token)
         if not before:
             raise
@@ -198,8 +198,8 @@ def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
 def add_column(
     actor: Actor, conversation: Conversation, column: Column, token: UUID, payer: Payer
 ) -> Turn:
-    """Ask a further model what a comparison asked last. It becomes the next column, and its answer
-    a version after the turns of the first column. Raises TurnRefused."""
+    """Send a further model the last question of a comparison. It becomes the next column, and its
+    answer a version after the turns of the first column. Raises TurnRefused."""
     require(actor, "playground.use")
     if before := _turns_of_token(actor, token):
         return before[0]
@@ -335,7 +335,7 @@ def _write_run(
     request_id = new_id()
     unwatched_ms = unwatched_ms_of(organisation_of(actor), person_of(actor))
     if conversation.ends_at is not None:
-        # Nobody can come back to it.
+        # Nobody can continue from it.
         left_ms = STANDS_LEFT // dt.timedelta(milliseconds=1)
         unwatched_ms = left_ms if unwatched_ms is None else min(left_ms, unwatched_ms)
     answer = Message.objects.create(
@@ -358,7 +358,7 @@ def _write_run(
         column=number,
         token=form.token,
         request_id=request_id,
-        # Asked here, for a process may have been forked after it imported this.
+        # Read here, because a process may have been forked after importing this module.
         process=f"{socket.gethostname()[:60]}:{os.getpid()}",
         unwatched_ms=unwatched_ms,
         watched_until=None if unwatched_ms is None else clock.now() + ARRIVAL,
@@ -378,7 +378,7 @@ def _new_conversation(actor: Actor, form: TurnForm) -> Conversation:
     title = first_words(form.text or ", ".join(file.name for file in form.files))
     named = preference_of(person_of(actor)).title_model
     if form.temporary:
-        # Its title stands in the browser's own history.
+        # Its title appears in the browser's history.
         title, named = gettext("Temporary chat"), ""
     return Conversation.objects.create(
         organisation=organisation_of(actor),
@@ -409,8 +409,8 @@ def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
 
 
 def request_stop(run: Run, *, left: bool = False) -> None:
-    """Mark a run to be stopped, and notify: whichever process carries it ends it. `left`: because
-    nobody watches it any more."""
+    """Mark a run to be stopped, and notify: the process that carries it then ends it. `left` means
+    that nobody is watching it any more."""
     with transaction.atomic():
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
             stop_at=clock.now(), left=left
@@ -427,8 +427,9 @@ def end_run(
     parts: Mapping[str, Any] | None = None,
     further_choices: Sequence[str] = (),
 ) -> bool:
-    """End a run: the message gets its whole text, the events their last frames. `others` are
-    further answers of the same request, which become versions. False = it had ended before."""
+    """End a run: store the whole text in the message, and the last frames as events.
+    `further_choices` are further answers of the same request, which become versions. Return False
+    if the run had ended before."""
     with transaction.atomic():
         run = Run.objects.select_for_update().filter(id=run_id, ended_at=None).first()
         if run is None:
@@ -439,7 +440,7 @@ def end_run(
         Message.objects.filter(id=run.assistant_message_id).update(
             content=answer.text, reasoning=answer.reasoning, state=state, parts=dict(parts or {})
         )
-        # Ids of one millisecond are in no order, and versions are listed by theirs.
+        # Ids of one millisecond are in no order, but versions are ordered by id.
         for id, text in zip(sorted(new_ids(len(further_choices))), further_choices, strict=True):
             Message.objects.create(
                 id=id,
@@ -455,7 +456,7 @@ def end_run(
             )
         Conversation.objects.filter(id=run.conversation_id).update(updated_at=now)
         notify_all(run_id)
-        with connection.cursor() as cursor:  # unlike its frames, the answer itself is durable
+        with connection.cursor() as cursor:  # unlike its frames, the answer itself must be durable
             cursor.execute("SET LOCAL synchronous_commit = on")
     return True
 
@@ -468,8 +469,8 @@ def lost_runs(before: dt.datetime) -> QuerySet[Run]:
 
 
 def answer_so_far(run: Run) -> PartialAnswer | None:
-    """Return the text of a run so far. Return None if it has ended meanwhile and update `run`,
-    because a page that shows it as running would wait for an end that has passed."""
+    """Return the text of a run so far. Return None if it has ended meanwhile, and update `run`,
+    because a page that shows it as running would wait for an end that has already happened."""
     answer = partial_answer(run.id)
     run.refresh_from_db()
     return answer if run.state == RunState.RUNNING else None

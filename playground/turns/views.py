@@ -72,8 +72,8 @@ def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _form_of_query(
     actor: Actor, query: QueryDict, context: dict[str, Any]
 ) -> dict[str, str] | None:
-    """The words of the panel by the preset or prompt that the address names, and a prompt's model;
-    None where it names neither."""
+    """Return the panel's values for the preset or prompt that the address names, and a prompt's
+    model. Return None if it names neither."""
     if preset := query.get("preset"):
         return form_of(Settings.from_stored(access_preset(actor, preset).settings))
     if prompt := query.get("prompt"):
@@ -139,7 +139,7 @@ async def run_events(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 @organisation_page("playground.read")
 @require_GET
 async def batch_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    """All columns of a comparison over one connection."""
+    """Stream all columns of a comparison over one connection."""
     return _stream(request, actor, await run_in_database(access_batch, actor, id))
 
 
@@ -157,7 +157,7 @@ async def batch_stop(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 
 
 def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
-    # A page that comes back names the last events that it has seen, one number for each column.
+    # A page that reconnects sends the number of the last event that it has seen for each column.
     position = request.headers.get("last-event-id", "") or request.GET.get("after", "")
     numbers = position.split(".")[: len(batch)]
     after = [int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
@@ -188,16 +188,16 @@ def _turns_response(request: HttpRequest, actor: Actor, turns: list[Turn]) -> Ht
     slug, turn = slug_of(actor), turns[0]
     url = page.conversation_url(slug, id_text(turn.conversation.id))
     if not is_htmx(request) or turn.conversation.columns:
-        # A comparison is laid out anew.
+        # Render a comparison again as a whole.
         return redirect_to(request, url)
     form = request.POST
     again = bool({"retry", "answered", "instead", "as_before"} & set(form))
     turn.conversation.refresh_from_db()
     log = log_context(actor, turn.conversation)
-    # Looked at last: the composer of an answer that is shown whole must not wait for its end.
+    # Read the run last, so that the composer of an answer that has ended does not wait for its end.
     run = access_run(actor, turn.run.text_id)
     running = run.state == RunState.RUNNING
-    # A page that has not seen what another one has sent gets all of it.
+    # A page that has not seen what another page has sent gets everything.
     replaces_all = again or not _follows(log["articles"], form.get("seen", ""))
     context = {
         **page.composer_context(slug, turn.conversation, run if running else None),
@@ -230,7 +230,7 @@ def refused_page(
     error: str,
     status: int,
 ) -> HttpResponse:
-    """The composer with the reason, and the text in it."""
+    """Return the composer with the reason, keeping its text."""
     form = request.POST
     id = form.get("conversation", "")
     conversation = access_conversation(actor, id, temporary=True) if id else None
@@ -273,7 +273,7 @@ def _page(
     log = log_context(actor, conversation, request.GET.get("msg", ""))
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
-    # The runs are looked at last, as after a Send.
+    # Read the runs last, as after a Send.
     desk = desk_context(
         request=request,
         actor=actor,
@@ -289,7 +289,7 @@ def _page(
         **models,
         **desk,
         **log,
-        # Decide by what is shown, because it may have ended since.
+        # Decide by what is shown, because the run may have ended since.
         "refreshing": any(article.get("running") for article in log["articles"]),
         **context,
     }

@@ -1,4 +1,4 @@
-"""What each kind of error means and what to do next. Status, type and code:
+"""The meaning of each kind of error, and what to do next. Status, type and code are in
 dialects/errors/errors.py."""
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dialects.errors.errors import ErrorKind
 
 
 class ErrorHelp(NamedTuple):
-    """One kind in words."""
+    """The texts for one kind."""
 
     meaning: Promise
     step: Promise

@@ -1,4 +1,4 @@
-"""Headers that a request may send and an answer has, beside those of HTTP."""
+"""Headers of requests and answers, besides those of HTTP."""
 
 from typing import Final
 

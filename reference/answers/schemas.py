@@ -1,5 +1,5 @@
-"""The members of whole answers, by the page of their operation. A name with `[]` is each item of
-an array; several names with one meaning are parted by commas."""
+"""The members of whole answers, by the page of their operation. A name with `[]` is each item of an
+array; several names with the same meaning are separated by commas."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Questions that come up, each with its answer."""
+"""Frequent questions with answers."""
 
 from typing import Final
 

@@ -9,7 +9,8 @@ from reference.operations.fields import Field
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`anchor` is its address on the page; `code` stays as it is; `fields` are told as a table."""
+    """`anchor` is its address on the page; `code` is not translated; `fields` are shown as a
+    table."""
 
     anchor: str
     title: Promise

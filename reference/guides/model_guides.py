@@ -1,4 +1,4 @@
-"""Guides to models: the series, how each thinks, and who searches the web."""
+"""Guides to models: the series, how each reasons, and which can search the web."""
 
 from typing import Final
 

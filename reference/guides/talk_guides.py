@@ -1,4 +1,4 @@
-"""Guides to what is said: members of messages, tool calling, structured output."""
+"""Guides to conversations: members of messages, tool calling, structured output."""
 
 from typing import Final
 

@@ -1,8 +1,8 @@
-"""The operations of the relay: parameters, an example that runs, and the answer.
+"""The operations of the relay: parameters, an example that works, and the answer.
 
-A page tells one or more operations of `relay/endpoints/table.py` by the names that the usage
-records give them; a test finds the row without a page, and sends every example. Sources of the
-parameters: the published APIs of the dialects, and what the codecs read.
+A page describes one or more operations of `relay/endpoints/table.py`, by the names that usage
+records give them. A test finds rows without a page, and sends every example. The parameters are
+from the published APIs of the dialects, and from what the codecs read.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One parameter or header in words for people."""
+"""One parameter or header, described for people."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`type` and `limits` are code and stay as they are; `meaning` is translated."""
+    """`type` and `limits` are code and are not translated; `meaning` is."""
 
     name: str
     type: str

@@ -1,4 +1,4 @@
-"""What a page of an operation holds, and what several pages say alike."""
+"""The data of an operation's page, and texts that several pages share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from reference.operations.fields import Field
 
 @dataclass(frozen=True, slots=True)
 class ReferencePage:
-    """One page. `operations` as endpoints.py names them, the first for its example; `example` is
-    the body of a request that works, which names the model in `model_field`, `files` those of its
-    form by their fields, and `path` where it goes."""
+    """One page. `operations` are named as in `relay/endpoints/table.py`; the first is that of the
+    example. `example` is the body of a valid request, with the model's name in `model_field`,
+    `files` are those of its form by field, and `path` is where it is sent."""
 
     slug: str
     title: Promise
@@ -32,7 +32,7 @@ class ReferencePage:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pages that stand together in the list."""
+    """Pages that are listed together."""
 
     title: Promise
     pages: tuple[ReferencePage, ...]

@@ -19,7 +19,7 @@ class AnswerState:
     ) -> None:
         self._context = context
         self._admitted = admitted
-        # Whether the text is needed to sign it, and the text.
+        # Whether a signature depends on the text, and the text.
         self._remembers = remembers
         self._events: list[Event] = []
 

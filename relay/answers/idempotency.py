@@ -115,7 +115,7 @@ class IdempotentAnswer:
         return bool(claimed), _key_use(rows[0]) if rows else None
 
     async def read_head(self, use: KeyUse) -> KeptHead:
-        """Raises VaultError."""
+        """Return the decrypted head. Raises VaultError."""
         return _kept_head.decode(
             await self._states.open(use.head, self._head_place(use.request_id))
         )
@@ -175,7 +175,7 @@ class IdempotentAnswer:
         return [(_RELEASE, self.row), (_RELEASE_PIECES, self.row)]
 
     async def write(self, statements: Sequence[Statement]) -> bool:
-        """Whether they are written."""
+        """Write these statements. Return whether they were written."""
         try:
             # The caller may be cancelled; the write must not be.
             await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
@@ -200,20 +200,20 @@ class AnswerKeeper:
         self._answer = answer
         self._content = content
         self._begun = self._over = False
-        # The pieces that wait to be written, and their number.
+        # The pieces that are not written yet, and their number.
         self._pieces: list[bytes] = []
         self._n = 0
         self._writing = asyncio.Lock()
         self._gathering: asyncio.Task[None] | None = None
 
     async def begin(self, head: Head) -> None:
-        """A stream begins."""
+        """Store the head at the start of a stream."""
         self._begun = True
         if self._content:
             await self._answer.write([await self._answer.head(head, stream=True)])
 
     def piece(self, raw: bytes) -> None:
-        """A stream goes on."""
+        """Store the next piece of a stream."""
         if self._content:
             self._pieces.append(raw)
             if self._gathering is None:
@@ -228,7 +228,7 @@ class AnswerKeeper:
         await self._flush([], over=True)
 
     async def whole(self, head: Head, raw: bytes) -> None:
-        """A whole answer."""
+        """Store a whole answer."""
         self._begun = True
         statements: list[Statement] = []
         if self._content:
@@ -243,7 +243,7 @@ class AnswerKeeper:
         await self._flush([], over=True)
 
     async def release(self) -> None:
-        """Nothing was spent."""
+        """Release the key, because nothing was spent."""
         if not self._over:
             self._over = True
             await self._answer.write(self._answer.release())
@@ -373,7 +373,7 @@ def body_digest(operation: str, path: Sequence[object], raw: bytes) -> bytes:
 
 
 def read_key(value: bytes) -> str:
-    """The client's key. Raises RequestFault."""
+    """Return the client's key. Raises RequestFault."""
     text = value.decode("latin-1").strip()
     if not 1 <= len(text) <= LENGTH_MAX:
         what = f"Idempotency-Key must have between 1 and {LENGTH_MAX} characters"
@@ -437,7 +437,7 @@ class IdempotentRequest:
         self._claimed = False
         self.gone = False
 
-    # ---- before
+    # ---- before the run
 
     async def claim(self) -> bool:
         """Return True if this request is to run. False means that it has been answered already.

@@ -19,7 +19,7 @@ class LargeEvents:
         self._left = bytes_max
 
     def gathering(self) -> "Gathering":
-        """For one stream."""
+        """Return a counter for one stream."""
         return Gathering(self)
 
     def take(self, size: int) -> bool:

@@ -41,7 +41,7 @@ class MediaRelay:
         self._passing = passing
         self._passed: PassedAnswer = passing.open()
         parts.usage_meter.passed = self._passed
-        # The bytes of its content.
+        # The received bytes of its content.
         self._type = JSON
         # Whether the client has received part of it, so that no other channel can answer.
         self.committed = False

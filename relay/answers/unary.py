@@ -36,9 +36,8 @@ Urls = Mapping[Operation, str]
 
 class Billable(Protocol):
     """One way to bill a request. `bound` is the maximum quantity at a price with these rates, or
-    None if the way has no rate there; `own_count` is our own count, by the rules of a model family,
-    if the upstream reports none.
-    """
+    None if the price has no rate for it. `own_count` is our own count, by the rules of a model
+    family, if the upstream reports none."""
 
     def bound(self, rates: Rates) -> Mapping[str, int] | None: ...
     def own_count(self, rates: Rates, family: Family) -> Mapping[str, int]: ...
@@ -46,7 +45,7 @@ class Billable(Protocol):
 
 @runtime_checkable
 class Cappable(Billable, Protocol):
-    """A way whose answer can be capped to a number of tokens."""
+    """A way to bill whose answer can be capped to a number of tokens."""
 
     @property
     def output_tokens(self) -> int: ...
@@ -54,7 +53,7 @@ class Cappable(Billable, Protocol):
 
 
 class Unit(NamedTuple):
-    """The way of a single meter: its maximum, and our own count."""
+    """Billing by a single meter: its maximum, and our own count."""
 
     meter: str
     most: int
@@ -105,7 +104,7 @@ class Exchange(NamedTuple):
     accepted: AcceptedTask | None = None
 
     def counted_here(self, rates: Rates, family: Family) -> Mapping[str, int]:
-        """Return our own count, in the first way that has rates."""
+        """Return our own count, by the first way to bill that has rates."""
         unit = next((unit for unit in self.units if unit.bound(rates) is not None), self.units[0])
         return unit.own_count(rates, family)
 
@@ -161,13 +160,13 @@ class UnaryOperation(ABC):
 
 
 def not_offered(facts: UnaryFacts, what: str) -> RequestFault:
-    """The error for a model whose provider does not offer the operation."""
+    """Return the error for a model whose provider does not offer the operation."""
     message = f"model {facts.model} has no {what}: its provider does not offer them"
     return RequestFault("unsupported_capability", "model", message)
 
 
 def pass_unchanged(raw: bytes, meters: Mapping[str, int]) -> bytes:
-    """The `write` of an exchange that converts nothing."""
+    """Return the body unchanged: the `write` of an exchange that converts nothing."""
     return raw
 
 
@@ -209,7 +208,7 @@ class _Embeddings(UnaryOperation):
 
 
 def _count_embedded(own: EmbeddingFacts, family: Family) -> int:
-    """Token ids that a client sends are counted by their number."""
+    """Count the tokens: token ids that a client sends are counted by their number."""
     return count_texts(own.texts or (), family) if own.tokens is None else own.tokens
 
 

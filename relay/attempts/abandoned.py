@@ -20,7 +20,7 @@ from relay.counting.usage_meter import Bill
 from relay.holds.rules import BYTES_PER_ESTIMATED_TOKEN
 from relay.requests.context import RequestContext
 
-# More than any answer has.
+# More than any answer contains.
 _TOKENS_MAX = 10**9
 
 

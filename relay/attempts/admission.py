@@ -19,7 +19,7 @@ from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
 from usage.sessions.windows import SessionWindow, open_session_windows
 
-# A window that has been opened and is still missing is a defect; the request does not wait for it.
+# A window that is still missing after it was opened is a defect. The request does not wait for it.
 _TRIES_MAX: Final = 4
 
 

@@ -72,7 +72,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
         return self.timeouts.until_content(thinks=prepared.traits.thinks, whole=whole)
 
     def head(self, context: RequestContext, cost_nano: int | None) -> Head:
-        """What stands before its answer."""
+        """Return the head of its answer."""
         hold, invocation = self.hold, context.invocation
         head = Head(
             invocation.codec.content_type(invocation.target, stream=self.facts.stream),

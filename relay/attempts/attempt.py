@@ -87,11 +87,11 @@ class Attempt:
             snapshot.accepted.get(admitted.channel.provider.name, {}),
         )
         self._end = AttemptEnd(context, admitted, self._usage_meter)
-        # The memory of the process that an incomplete event of its answer takes.
+        # The process's memory for an incomplete event of its answer.
         self._gathering = context.parts.large.gathering()
         # Whether a connection is open and the request is being sent.
         self._sent = False
-        # Relays the answer if it is sent on while it arrives; set after its head has arrived.
+        # Relays the answer if it is forwarded while it arrives; set after its head has arrived.
         self._stream: StreamRelay | MediaRelay | None = None
         # Whether it failed before content: its hold is still open, and the next attempt replaces
         # it.
@@ -145,12 +145,12 @@ class Attempt:
 
     @property
     def channel(self) -> Channel:
-        """Which one it asks."""
+        """The channel of this attempt."""
         return self._admitted.channel
 
     @property
     def answer_text(self) -> str:
-        """The text of the answer, as far as it was collected."""
+        """The collected text of the answer."""
         return self._usage_meter.answer_text
 
     def cost_of(self, outcome: Outcome) -> int | None:
@@ -197,10 +197,10 @@ class Attempt:
                     answer.cut()
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """The end of this attempt when it failed before content."""
+        """Return the end of this attempt when it failed before content."""
         return self._end.failed(failure, final=final)
 
-    # ---- Exchange with the upstream
+    # Return the end of this attempt after a failure before content.
 
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted

@@ -60,8 +60,8 @@ class AttemptEnd:
         self.ttft_ms: int | None = None
         # The upstream's id of the request; "" until it is known.
         self.upstream_request_id = ""
-        # How the request ended with it. None before the end, and after a failure before content,
-        # because another attempt may follow.
+        # The error with which the request ended. None before the end, and after a failure before
+        # content, because another attempt may follow.
         self.outcome: Outcome | None = None
         # How the request ended for its client, while the answer is drained for its usage.
         self.unheard = CLIENT_CLOSED

@@ -149,7 +149,7 @@ class NextAttempts:
                 return await self._best()
         return None
 
-    # ---- of one model
+    # ---- for one model
 
     @property
     def _model_name(self) -> str:
@@ -162,7 +162,7 @@ class NextAttempts:
 
     def _take(self, model: RoutedModel, candidates: list[Candidate]) -> None:
         self.answering = model
-        # The channels that may serve this request, as far as is known.
+        # The channels that may serve this request, as far as known.
         self._candidates = candidates
         self._resting = model.routed.resting
         # The channels that cannot serve this request.
@@ -203,7 +203,7 @@ class NextAttempts:
             self._resting = ()
 
     async def _another(self) -> NextAttempt | None:
-        """Another attempt for this model."""
+        """Return another attempt for this model, or None."""
         if not self._here:
             return None
         last = self._here[-1]
@@ -278,20 +278,20 @@ class NextAttempts:
                 return True
         return False
 
-    # ---- who is out
+    # ---- unavailable channels
 
     @property
     def _full_ids(self) -> set[str]:
         return {item.candidate.channel_id for item in self._full}
 
     def _spent(self, candidates: Sequence[Candidate]) -> set[str]:
-        """The channels that take no further attempt now."""
+        """Return the channels that accept no further retry now."""
         channel_ids = {candidate.channel_id for candidate in candidates}
         now = self._context.parts.health.now()
         return self.answering.routed.retry_budget.spent(channel_ids, now)
 
     def _out(self, last: Failed) -> set[str]:
-        """The channels that are unavailable, to everybody or to this request."""
+        """Return the channels that are unavailable, to everybody or to this request."""
         health, organisation_id = (
             self._context.parts.health,
             self._context.principal.organisation_id,

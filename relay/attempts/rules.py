@@ -58,7 +58,7 @@ class AttemptsLeft(NamedTuple):
         return ATTEMPTS_MAX - self.attempts - self.fallback
 
     def shut(self, last: Candidate) -> tuple[str, ...]:
-        """The channels that are not used again."""
+        """Return the channels that may not be used again."""
         return (last.channel_id,) if self.fallback else ()
 
 

@@ -1,15 +1,15 @@
-"""The story of one request.
+"""The course of one request.
 
-read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
+    read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
 
-relay/requests/reader.py   its body, and the model that it names
-relay/routing/routing.py   who may answer it, at which price, and what must be held
-relay/routing/routed_models.py   which other models may answer in its place
-next_attempts.py   who is asked next, where an attempt fails
-attempt.py         one attempt
+    relay/requests/reader.py          its body, and the model that it names
+    relay/routing/routing.py          the channels that may answer, the price, and the hold
+    relay/routing/routed_models.py    the other models that may answer in its place
+    next_attempts.py                  the next channel after a failed attempt
+    attempt.py                        one attempt
 
-It is attempted until an attempt answers, the fault table says stop, or no channel is left. Another
-attempt follows before the commit point only (P7).
+Attempts follow each other until one answers, the fault table says stop, or no channel is left.
+Another attempt is only possible before the commit point (P7).
 """
 
 import asyncio
@@ -190,7 +190,7 @@ class Run:
             what = f"{CAP_HEADER} limits a session, and the request names none. Add {OWN_HEADER}"
             raise RequestFault("missing_parameter", OWN_HEADER, what)
 
-    # ---- who may answer
+    # ---- routing
 
     async def _route(self, facts: Facts, continuation: Continuation | None) -> None:
         """Find the channels that may answer. Raises RequestFault, ChannelsOut, DatabaseAway."""
@@ -209,7 +209,7 @@ class Run:
         self._next = NextAttempts(context, first, models)
 
     def _find_model(self, name: str) -> RequestedModel:
-        """Raises RequestFault."""
+        """Return the requested model. Raises RequestFault."""
         context, model = self._context, self._reader.find_model(name)
         if context.snapshot.entries:
             context.downstream.notices = context.snapshot.notices_of(model.alias or model.name)
@@ -328,7 +328,7 @@ class Run:
         return attempt
 
     def _only_key(self, following: NextAttempt) -> int:
-        """The position of the only key that has the object of the request; -1 for any."""
+        """Return the position of the only key that has the object of the request; -1 for any."""
         facts = self._next.answering.routed.facts
         if not isinstance(facts, UnaryFacts) or facts.only_key is None:
             return -1
@@ -352,7 +352,7 @@ class Run:
             timeouts=channel.timeouts_of(routed.model.name),
         )
 
-    # ---- who is next
+    # ---- the next attempt
 
     async def _after(self, attempt: OneAttempt) -> NextAttempt | None:
         """Return the attempt to make after a failed one, or None."""

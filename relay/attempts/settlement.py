@@ -30,7 +30,7 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     # Settled (with the charge of the settlement), voided, or kept.
     state: HoldState
     ending: usage.Ending
-    # What it used of a tokens-per-minute limit, if there is one.
+    # The tokens that it used of a tokens-per-minute limit, if there is one.
     tokens: int = 0
     # Its cost if nobody pays, at the price of its admission (I13, I15).
     loss_nano: int = 0
@@ -59,7 +59,7 @@ class Marked(NamedTuple):
 
 AnySettlement = Settlement | LateSettlement | usage.Refusal
 
-# Only what this process counted; for others it is known no better than to whoever resolved the
+# Only progress that this process counted; its own is known better by the process that resolved the
 # hold.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
 

@@ -82,7 +82,7 @@ class MainAnswer(NamedTuple):
 
 
 class _ShadowAnswer(NamedTuple):
-    """What the shadow answered."""
+    """The shadow's answer."""
 
     text: str
     finish_reason: str
@@ -105,7 +105,7 @@ class _Sending(NamedTuple):
 
 
 class Steps(Protocol):
-    """What reads a stream."""
+    """A reader of a stream."""
 
     def feed(self, chunk: bytes) -> list[Any]: ...
     def end(self) -> list[Any]: ...
@@ -288,13 +288,13 @@ async def _ask_shadow(sending: _Sending) -> _ShadowAnswer:
         return reading.answer_text("F13")
     finally:
         if answer is not None:
-            # Bytes after its end are not waited for.
+            # Do not wait for bytes after its end.
             answer.release() if answer.at_end else answer.cut()
     return reading.answer_text()
 
 
 class _Reading:
-    """Reads an answer of the shadow."""
+    """Reads a shadow's answer."""
 
     def __init__(self, sending: _Sending, prepared: PreparedRequest) -> None:
         self._sending = sending
@@ -306,14 +306,14 @@ class _Reading:
         self._ttft_ms: int | None = None
 
     async def read(self, answer: Answer) -> None:
-        """Read it to its end. Raises UpstreamFailed."""
+        """Read the answer to its end. Raises UpstreamFailed."""
         if self._prepared.stream:
             await self._read_stream(answer)
         else:
             await self._read_whole(answer)
 
     def answer_text(self, fault: str = "") -> _ShadowAnswer:
-        """Its text so far. A failure before any answer costs nothing."""
+        """Return its text so far. A failure before any answer costs nothing."""
         texts = [
             event.text for event in self._events if isinstance(event, TextDelta | RefusalDelta)
         ]

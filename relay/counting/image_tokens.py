@@ -51,7 +51,7 @@ _SPACE = re.compile(r"\s+")
 
 
 def count_picture(picture: Picture, rule: PictureRule) -> int:
-    """The tokens of one picture."""
+    """Return the tokens of one picture."""
     width, height = picture.size or _USUAL
     if rule in _TILES:
         base, tile = _TILES[rule]

@@ -43,7 +43,7 @@ class UsageEvidence(msgspec.Struct, frozen=True):
 
 
 def count_own(evidence: UsageEvidence) -> dict[str, int]:
-    """The meters of an attempt by our own count."""
+    """Return the meters of an attempt by our own count."""
     if evidence.here is not None:
         return dict(evidence.here())
     meters = {
@@ -72,7 +72,7 @@ def estimate_tokens_of_text(family: Family, sample: str, size: int) -> int:
 
 
 def _tokens_sent(evidence: UsageEvidence) -> int:
-    """Tokens of the request, no more than the model can read."""
+    """Return the tokens of the request, at most as many as the model can read."""
     counted = count_request(evidence.body, evidence.family)
     tokens = estimate_tokens(evidence.input_bytes) if counted is None else counted
     return tokens if evidence.context_max is None else min(tokens, evidence.context_max)

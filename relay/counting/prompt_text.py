@@ -261,7 +261,7 @@ def _picture(part: dict[str, Any]) -> Picture | None:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Return the texts of a prompt without a template: one, or a list."""
+    """Return the texts of a prompt without a template, which is one text or a list."""
     return (text for text, _ in _iterate_texts(value))
 
 

@@ -58,12 +58,13 @@ class PricedPart(msgspec.Struct, frozen=True):
     price_version_id: int | None = None
 
     def stored(self) -> dict[str, object]:
-        """As a record keeps it."""
+        """Return its stored form for a record."""
         fields: dict[str, object] = {"meters": self.meters}
         if self.conditions:
             fields["conditions"] = self.conditions
         if self.model:
-            # Stored here, because a version may change while nothing else was charged by it.
+            # Store them here, even if nothing else was charged by this version, because versions
+            # may change.
             fields |= {
                 "model": self.model,
                 "price_version_id": self.price_version_id,
@@ -153,7 +154,7 @@ class TierPrices:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """The reported tier if nobody knows its price (P28)."""
+        """Return the reported tier if its price is unknown (P28)."""
         price = self._prices
         if price is None or not (price.tier or self._heard):
             return ()
@@ -178,7 +179,7 @@ class Sample(msgspec.Struct):
     _stride: int = 1
 
     def add(self, pieces: Sequence[str]) -> None:
-        """The next pieces."""
+        """Add the next pieces."""
         self.pieces += len(pieces)
         self._last += pieces
         if len(self._last) >= _PIECES or max(map(len, pieces)) > _BLOCK_CHARACTERS:
@@ -656,7 +657,7 @@ def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
 
 
 def meters_text(meters: Mapping[str, int]) -> str:
-    """The meters as the JSON text of a record."""
+    """Return the meters as the JSON text of a record."""
     return msgspec.json.encode(meters).decode()
 
 

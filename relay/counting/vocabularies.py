@@ -172,7 +172,7 @@ UNKNOWN: Final = Family(percent_off=_NOT_MEASURED)
 
 @lru_cache(maxsize=1024)
 def family_of(model: str) -> Family:
-    """Return the family of a model by its provider's name for it. Unknown models count as most
-    do."""
+    """Return the family of a model by its provider's name for it. Unknown models count like
+    OpenAI's."""
     name = model.rpartition("/")[2].lower()
     return next((family for family, names in _FAMILIES if names.match(name)), UNKNOWN)

@@ -115,7 +115,7 @@ class Principal:
         return tuple(budget.id for budget in self.budgets if self._applies(budget, model, labels))
 
     def unconditional_budget_ids(self) -> tuple[int, ...]:
-        """The budgets of all its requests, independent of model and labels."""
+        """Return the budgets of all its requests, independent of model and labels."""
         return tuple(
             budget.id
             for budget in self.budgets

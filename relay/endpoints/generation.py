@@ -1,6 +1,5 @@
-"""Requests that a model, or a service of media tasks, answers: the body is read, and `Run` answers
-it.
-"""
+"""Requests that a model, or a service of media tasks, answers: this reads the body, and `Run`
+answers it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

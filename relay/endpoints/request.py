@@ -87,7 +87,7 @@ class Endpoint:
 
     @property
     def reference_name(self) -> str:
-        """What the reference calls it."""
+        """The name in the reference."""
         return self.shows or self.operation
 
     @property
@@ -127,7 +127,7 @@ class RequestHeaders(msgspec.Struct):
     app_title: str = ""
     app_address: str = ""
     session_cap_nano: int | None = None
-    # Those that name a session.
+    # The headers that name a session.
     session: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
 
@@ -135,8 +135,7 @@ def read_headers(
     lines: Sequence[tuple[bytes, bytes]], bytes_max: int, *, takes_form: bool = False
 ) -> RequestHeaders:
     """Read the headers. Raises RequestFault for another content type or encoding, a body that is
-    too large, or an invalid header of ours.
-    """
+    too large, or an invalid header of Weir."""
     headers = RequestHeaders(bytes_max, takes_form=takes_form)
     for name, value in lines:
         read = _READERS.get(name)
@@ -299,7 +298,7 @@ class Request:
         self.caller: Principal | None = None
         self.user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
 
-    # ---- who sends it
+    # ---- the caller
 
     @property
     def principal(self) -> Principal:
@@ -346,7 +345,7 @@ class Request:
         if principal.endpoints and endpoint.restricted and not principal.may_call(operation):
             raise RequestFault("permission", None, f"endpoint {operation}")
 
-    # ---- what it asks for
+    # ---- the operation and its body
 
     @property
     def invocation(self) -> Invocation:
@@ -374,7 +373,7 @@ class Request:
         await self.refresh()
         return raw
 
-    # ---- what answers it
+    # ---- the answer
 
     def options_of(self, headers: RequestHeaders) -> RequestOptions:
         """Return the options that the headers set."""

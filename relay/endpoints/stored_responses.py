@@ -99,7 +99,8 @@ def _read_limit(text: str) -> int:
 
 
 class ResponseMissing(RequestFault):
-    """The same error for one that never existed, has expired, or belongs to another key."""
+    """The response never existed, has expired, or belongs to another key: all have the same
+    error."""
 
     def __init__(self, id_: str, kind: StateKind = "response") -> None:
         super().__init__("task_not_found", f"{kind}_id", id_)

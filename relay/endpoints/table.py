@@ -443,7 +443,7 @@ _NAMING: Final = {
 }
 # The relay answers all paths below these, with 404 if there is no row.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
-# The same for the task services, in the form of their clients.
+# Likewise the paths of the task services, which answer in the form of their clients.
 _FAMILY: Final = re.compile(
     r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
 )
@@ -526,7 +526,7 @@ def family_of(path: str) -> Family | None:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """Return what the path of a request says besides its body."""
+    """Return what the path of a request adds to its body."""
     if endpoint.path_names:
         named = _name_in(_canonical(path))
         if endpoint.path_names in ("model", "response"):
@@ -559,7 +559,7 @@ def _find_naming(path: str) -> Endpoint | None:
 
 
 def _name_in(path: str) -> str:
-    """What a path names."""
+    """Return the name in a path."""
     matches = (pattern.fullmatch(path) for pattern in _NAMING)
     return next((match[1] for match in matches if match is not None), "")
 

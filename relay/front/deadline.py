@@ -15,7 +15,7 @@ from typing import Literal
 from lib.process.waiting import was_away
 
 EndReason = Literal["revoked", "session_ended"]
-"""Why a running request loses its right: its key has ended, or its session."""
+"""Why a running request loses its permission: its key has ended, or its session."""
 Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"] | EndReason
 
 _FAR = 86_400.0
@@ -25,9 +25,8 @@ _LOOK_S = 10.0
 
 
 class Deadline:
-    """The time limits of one request, which one task works on. `since` is the beginning of the
-    current step; whoever receives something for it moves that.
-    """
+    """The time limits of one request, which one task processes. `since` is the start of the current
+    step; whoever receives data for it moves that forward."""
 
     __slots__ = (
         "_armed",
@@ -50,10 +49,10 @@ class Deadline:
         self.time = self._loop.time
         self._task = task
         self.since = self.time()
-        # The current step's beginning, and its time limit.
+        # The start of the current step, and its time limit.
         self._step: Reason = "total"
         self._step_s = _FAR
-        # The whole.
+        # The time limit of the whole request.
         self._end = self.since + _FAR
         self._end_reason: Reason = "total"
         self._armed: asyncio.TimerHandle | None = None
@@ -98,7 +97,7 @@ class Deadline:
         return reason if self._task.uncancel() == 0 else None
 
     def stop(self) -> None:
-        """No limit any more."""
+        """Remove all limits."""
         if self._armed is not None:
             self._armed.cancel()
             self._armed = None

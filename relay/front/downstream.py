@@ -48,13 +48,13 @@ class ErrorAnswer(NamedTuple):
 
 
 class AnswerRecorder(Protocol):
-    """Stores the answer of a request that may be repeated, before it is settled."""
+    """Stores the answer of a request that may be repeated, before the answer is settled."""
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
-        """The whole answer."""
+        """Store a whole answer."""
 
     async def keep_end(self, raw: bytes) -> None:
-        """The rest of a stream."""
+        """Store the rest of a stream."""
 
 
 class Sink(Protocol):
@@ -64,10 +64,10 @@ class Sink(Protocol):
         """Send an error as the whole answer."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
-        """The whole answer at once."""
+        """Send a whole answer at once."""
 
     async def begin(self, head: Head) -> None:
-        """A stream begins."""
+        """Begin a stream."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         """Write more of the stream; return when more is accepted."""
@@ -100,8 +100,7 @@ class Downstream:
 
     def __init__(self, sink: Sink, *, shared: bool = False) -> None:
         self.sink = sink
-        # Its answer is a part of another one: the client is told its end only at the end of all
-        # parts.
+        # The answer is part of a joined one, which ends only after all its parts.
         self.shared = shared
         # The headers about its model.
         self.notices: Sequence[tuple[str, str]] = ()
@@ -109,7 +108,7 @@ class Downstream:
         self.recorder: AnswerRecorder | None = None
         # A stream has begun: its status has been sent.
         self.begun = False
-        # Nobody listens any more.
+        # The client has disconnected.
         self.client_gone = False
         # Sends keep-alives while a stream is silent; None for a whole answer.
         self.keep_alive: KeepAlive | None = None
@@ -148,7 +147,7 @@ class Downstream:
         await self.sink.refuse(error)
 
     def stop_keep_alive(self) -> None:
-        """No more pings."""
+        """Stop sending keep-alives."""
         if self.keep_alive is not None:
             self.keep_alive.stop()
             # Break the reference cycle with the keep-alive.
@@ -172,7 +171,7 @@ class KeepAlive:
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(every_s, self._look)
 
     def stop(self) -> None:
-        """No more pings."""
+        """Stop the keep-alive."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

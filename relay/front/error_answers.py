@@ -106,7 +106,7 @@ def answer_to_failures(failures: Sequence[UpstreamFailed]) -> ErrorAnswer:
 
 
 def answer_behind_content(failure: UpstreamFailed) -> ErrorAnswer:
-    """Return the error that ends a stream which has begun."""
+    """Return the error that ends a stream after it has begun."""
     return ErrorAnswer(failure.kind, failure.status, failure.message)
 
 

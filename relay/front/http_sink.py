@@ -72,7 +72,7 @@ class HttpSink:
         self._replayed = False
 
     async def respond(self, status: int, fields: Fields, body: bytes) -> None:
-        """A whole response."""
+        """Send a whole response."""
         section = self._section(status, fields, len(body))
         if self._respond is None or not self._respond(self._scope, status, section, body):
             await self._send({"type": "http.response.start", "status": status, "headers": section})

@@ -1,5 +1,5 @@
-"""What budgets and limits tell a client: the refusal by the tightest one, and the headers with what
-is left."""
+"""The client's answers about budgets and limits: the refusal by the tightest one, and headers with
+the remainder."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ _NAMES: Final = {
 _WINDOW_MS: Final = 60_000
 _ANTHROPIC: Final = "anthropic-ratelimit"
 BY_BUDGET: Final = ("x-weir-fallback", "budget")
-"""The header of an answer by another model, because a budget did not reach for the requested one.
-"""
+"""The header that marks an answer by another model, because a budget was too low for the requested
+one."""
 
 
 class Headroom(NamedTuple):

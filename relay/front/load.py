@@ -78,11 +78,12 @@ class Load:
                 del self._organisations[organisation_id]
 
     def is_shared(self) -> bool:
-        """Whether requests of more than one key are running."""
+        """Return whether requests of more than one key are running."""
         return self._keys > 1
 
     def come_again_ms(self) -> int:
-        """Return when a refused client shall come back: each at another time."""
+        """Return when a refused client should retry; the times differ, so that clients do not
+        return together."""
         return int(1000 * self._shedding.come_again_s() * uniform(0.5, 1.5))
 
     async def watch(self) -> None:
@@ -127,7 +128,7 @@ class Load:
         return refused
 
     def put_back(self, refused: int) -> None:
-        """These could not be counted."""
+        """Put back refusals that could not be counted."""
         self._refused += refused
 
 

@@ -34,9 +34,8 @@ UNDER_WAY_MIN: Final = 64
 them would not give it back.
 """
 BUSY_MIN: Final = 0.5
-"""Refusing does not help either if the event loop worked for less than this share of the time:
-other threads, which render pages, or other processes use the CPU.
-"""
+"""Refusing does not help if the event loop worked for less than this share of the time: then other
+threads, which render pages, or other processes use the CPU."""
 # How the limit falls and rises between two measurements. It rises slowly, so that requests that
 # begin together, and whose providers answer together, do not come in ever higher waves.
 _FALL: Final = 0.98
@@ -44,7 +43,7 @@ _RISE: Final = 1.008
 _ELAPSED_S_MAX: Final = 1.0
 _FAR_ABOVE: Final = 2
 COME_AGAIN_S: Final = (4.0, 40.0)
-"""The bounds of the mean time to come back. Clients ignore a wait of more than a minute."""
+"""The limits of the mean retry time. Clients ignore a wait of more than a minute."""
 _RATE_OVER_S: Final = 1.0
 
 
@@ -64,8 +63,7 @@ class LoadShedding:
         self._wait_s_max = wait_s_max
         self._long_since: float | None = None
         self._measured_at = 0.0
-        # Counts since the last measurement, and the clients that were told to come back and have
-        # not yet.
+        # Counts since the last measurement, and the refused clients that have not returned yet.
         self._taken = 0
         self._refused = 0
         self._taken_each_s = 0.0
@@ -108,14 +106,14 @@ class LoadShedding:
         return False
 
     def come_again_s(self) -> float:
-        """Return the mean time after which clients that are refused now shall come back."""
+        """Return the mean time after which refused clients should retry."""
         shortest, longest = COME_AGAIN_S
         if not self._taken_each_s:
             return shortest
         return min(max((self._away + self._refused) / self._taken_each_s, shortest), longest)
 
     def _count_away(self, elapsed_s: float) -> None:
-        """Clients that were told to come back do so evenly over that time."""
+        """Assume that refused clients return evenly over the retry time."""
         if elapsed_s <= 0:
             return
         self._away = self._away * exp(-elapsed_s / self.come_again_s()) + self._refused

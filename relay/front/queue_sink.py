@@ -12,7 +12,7 @@ _QUEUED_MAX: Final = 64
 
 
 class QueueSink:
-    """The sink of a page of ours."""
+    """The sink of one of our pages."""
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[Head | bytes | None] = asyncio.Queue()
@@ -37,7 +37,7 @@ class QueueSink:
         self._items.put_nowait(None)
 
     async def refuse(self, error: ErrorAnswer) -> None:
-        """The outcome tells it."""
+        """Do nothing: the outcome reports it."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
         await self.begin(head)
@@ -52,7 +52,7 @@ class QueueSink:
             await room
 
     async def cut(self) -> None:
-        """The outcome tells it."""
+        """Do nothing: the outcome reports it."""
 
     def write_now(self, raw: bytes) -> Awaitable[Any] | None:
         if raw:

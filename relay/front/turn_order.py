@@ -55,7 +55,7 @@ class TurnQueue(Generic[T]):
         return item
 
     def oldest(self) -> Iterator[T]:
-        """The oldest item of each key."""
+        """Yield the oldest item of each key."""
         return (items[0] for keys in self._organisations.values() for items in keys.values())
 
 

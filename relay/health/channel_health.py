@@ -1,9 +1,8 @@
-"""What this process knows about the channels: which are disabled, which keys rest, and since
-when.
+"""What this process knows about the channels: which are disabled, which keys rest, and since when.
 
 Every process detects problems itself and shares them (`health_sharing.py`). A channel's state is
 discarded when the channel is edited. The states and the effects of faults are in
-`rules/channel_standing.py`.
+`gateway/health/channel_state.py`.
 """
 
 import logging
@@ -92,9 +91,8 @@ class HealthProbe:
         self._rests: Sequence[Rest] = ()
 
     def claim(self, seconds: float) -> None:
-        """Reserve a probe that only one request may make at a time; of a half-open breaker, for a
-        limited time.
-        """
+        """Reserve a probe, so that no other request makes one meanwhile. If the breaker is
+        half-open, the reservation ends after `seconds`."""
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
         self._breakers = [breaker for breaker in breakers if not breaker.closed]
@@ -108,9 +106,8 @@ class HealthProbe:
         self._state.keys[self.key].good(self._sought.model, self._began)
 
     def first_content(self) -> None:
-        """The provider answers: requests that wait for this probe need not wait for the end of a
-        long stream.
-        """
+        """Release requests that wait for this probe: the provider answers, so they need not wait
+        for the end of a long stream."""
         if not self._state.breaker.closed:
             self._state.breaker.good(self._health.now())
 
@@ -286,7 +283,7 @@ class Health:
             probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
         return probe
 
-    # ---- what other processes found
+    # ---- findings of other processes
 
     def states(self) -> list[ChannelState]:
         """Return the state of each channel."""
@@ -303,7 +300,7 @@ class Health:
         else:
             self._troubled.add(state.channel.id)
 
-    # ---- after one
+    # ---- after an attempt
 
     def settle(self, state: ChannelState, now: float) -> None:
         """Forget a channel without problems."""
@@ -362,7 +359,7 @@ class Health:
     # ---- for the page
 
     def channel_status(self, channel_id: str) -> ChannelStatus:
-        """How a channel is doing."""
+        """Return the state of a channel."""
         state, now = self._states.get(channel_id), self.now()
         if state is None:
             return _GOOD

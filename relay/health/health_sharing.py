@@ -29,7 +29,7 @@ from relay.upstream.upstream import Upstreams
 TICK_S: Final = 1.0
 """Seconds between two reports while there is something to report."""
 QUIET_TICKS: Final = 5
-"""The same while there is nothing: well within `channel_reports.LIVE`."""
+"""The same without anything to report. It is well within `channel_reports.LIVE`."""
 _RECONNECT_S: Final = 1.0
 _KNOWN_S: Final = 900.0
 # Two processes whose ends of a rest differ by less than this agree.

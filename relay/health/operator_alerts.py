@@ -70,7 +70,7 @@ class Alerts:
         return taken
 
     def put_back(self, alerts: Sequence[Alert]) -> None:
-        """These could not be written."""
+        """Put back alerts that could not be written."""
         self._waiting = [*alerts, *self._waiting]
 
 

@@ -257,7 +257,7 @@ class UnaryHoldEstimate:
         return self._price(unit, min(unit.output_tokens, OUTPUT_CAP_MIN))
 
     def cut_above(self, cap: int | None) -> int | None:
-        """Like that of a chat; None if no answer is cut."""
+        """See `HoldEstimate.cut_above`. None if no answer is cut."""
         return None
 
     def within(self, available_nano: int) -> Size | None:
@@ -273,7 +273,7 @@ class UnaryHoldEstimate:
         return None if cap is None else Size(self._price(unit, cap), cap)
 
     def steps_nano(self, cap: int | None) -> int:
-        """Like that of a chat; such an answer has no steps."""
+        """See `HoldEstimate.steps_nano`. Such an answer has no steps."""
         return 0
 
     def ways(self, cap: int | None) -> Sequence[Way]:

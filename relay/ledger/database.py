@@ -202,7 +202,7 @@ class PipelinedConnection:
         """
         results: list[PGresult] = []
         answer = asyncio.get_running_loop().create_future()
-        # The response may arrive, and the future be gone, before the last bytes are reported as
+        # The response may arrive, and complete the future, before the last bytes are reported as
         # written.
         self._pending = answer, results
         for text, parameters in statements:

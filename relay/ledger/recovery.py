@@ -1,4 +1,4 @@
-"""What must survive a kill on its way to the ledger (P1, P18).
+"""Settlements and marks that must survive a kill on their way to the ledger (P1, P18).
 
     journal   each settlement and mark from the moment it is known, in memory that outlives the
               process

@@ -198,7 +198,7 @@ def _starts(line: bytes) -> Iterator[int]:
 
 
 def line(item: Kept) -> bytes:
-    """A record, with its end."""
+    """Return a record, with its end."""
     text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 

@@ -1,4 +1,4 @@
-"""Make a media task of what a provider has accepted, with the hold of its attempt."""
+"""Creates a media task, with the hold of its attempt, when a provider has accepted it."""
 
 import secrets
 from dataclasses import replace

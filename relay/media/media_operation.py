@@ -32,12 +32,12 @@ class MediaOperation(UnaryOperation):
         return bound
 
     def members_of(self, form: Form) -> bytes:
-        """The texts of a form as JSON."""
+        """Return the texts of a form as JSON."""
         return forms.members_of(form.texts, self.field_kinds)
 
     @abstractmethod
     def bare(self) -> Self:
-        """Another one like it."""
+        """Return another instance for the same operation."""
 
     def check_files(self) -> None:
         """Raise RequestFault if a file is not of the required kind."""

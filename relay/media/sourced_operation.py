@@ -29,7 +29,7 @@ class SourcedOperation(UnaryOperation):
         self.source: Source | None = None
         # The secret that signs the hook in its body.
         self.hook_secret = ""
-        # Where that address may be.
+        # The networks in which that address may be.
         self.hook_policy = EgressPolicy()
 
     @abstractmethod
@@ -38,7 +38,7 @@ class SourcedOperation(UnaryOperation):
 
     @abstractmethod
     def bare(self) -> Self:
-        """Another one like it."""
+        """Return another instance for the same operation."""
 
     def check(self, task: Task) -> None:
         """Raise RequestFault if the task's state does not permit it."""

@@ -182,7 +182,8 @@ class SubmitTask(SourcedOperation):
         return Sending(service.form.operation, "openai", encoded, exchange, path=path)
 
     def _read_answer(self, raw: bytes) -> PlainAnswer:
-        """Raises UpstreamFailed for an error code, which the client is told."""
+        """Read the provider's answer. Raises UpstreamFailed for an error code, which the client
+        receives."""
         try:
             self._service.read_accepted(raw)
         except AnswerFault as fault:
@@ -238,7 +239,7 @@ _MIDJOURNEY: Final = TaskService(
 
 
 def submit_picture(path: Submitted, mode: str = "") -> SubmitTask:
-    """`/mj/submit/{path}`; `mode` is that of the address, "" for none."""
+    """Return the operation of `/mj/submit/{path}`. `mode` is that of the address, "" for none."""
     address = TaskAddress(
         path,
         f"mj_{path}",
@@ -273,7 +274,7 @@ _SUNO: Final = TaskService(
 
 
 def submit_song(action: Action) -> SubmitTask:
-    """`/suno/submit/{action}`."""
+    """Return the operation of `/suno/submit/{action}`."""
     source = "task_id" if action == "music" else ""
     model = suno.MODEL_OF[action]
     return SubmitTask(_SUNO, TaskAddress(action, model, lambda raw: suno.read(action, raw), source))

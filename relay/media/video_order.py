@@ -39,14 +39,14 @@ class AcceptedTask(Protocol):
     @property
     def ordered(self) -> Ordered: ...
     def upstream_id(self, raw: bytes) -> str:
-        """The provider's name of it."""
+        """Return the provider's id of the task."""
 
     def answer(self, raw: bytes, created_at: int) -> dict[str, Any]:
         """Return the client's answer for a task that was created then (Unix seconds)."""
 
 
 class AcceptedVideo(NamedTuple):
-    """The same for a video; `write` is the client's form."""
+    """An accepted video; `write` is the client's form."""
 
     request: VideoRequest
     form: VideoForm

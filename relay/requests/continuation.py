@@ -1,12 +1,13 @@
 """A request in the responses or the interactions dialect, and the conversation that it continues.
 
-previous_response_id     looked up in our own store for the key that created it; another key's is
-previous_interaction_id  missing, because all keys share the provider's account
-item_reference
-at the channel that      the unchanged bytes: the provider knows the id
-stored it
-at any other channel     the conversation is placed before the input, and each item in the place of
-                         its reference, so that it works at other channels and in other dialects
+    previous_response_id     looked up in our own store for the key that created the object.
+    previous_interaction_id  Another key's objects are missing, because all keys share the
+    item_reference           provider's account
+
+    at the channel that stored it    the unchanged bytes: the provider knows the id
+    at any other channel             the conversation is placed before the input, and each item in
+                                     the place of its reference, so that it works at other channels
+                                     and in other dialects
 
 The answer is stored with its conversation unless the client or the organisation forbids it.
 """
@@ -118,7 +119,7 @@ class Continuation:
         self._codec = codec
         form = _FORMS[codec.name]
         self._states, self._kind = form.states, form.kind
-        # From the body as received.
+        # Computed from the body as received.
         self._own_facts = own_facts
         # The response that it continues, and the items that it refers to.
         self._earlier = earlier
@@ -128,9 +129,9 @@ class Continuation:
         # The session of its answer, if it names none and continues nothing.
         self._opens = opens
         self.previous_id = own_facts.previous_response_id
-        # The request's own, which those that continue its answer inherit.
+        # The session of the request itself, which requests that continue its answer inherit.
         self.session: Session | None = None
-        # From everything that the model will read.
+        # Computed from everything that the model will read.
         self.facts: ContinuedFacts = own_facts
         if earlier is not None or referred:
             before = [] if earlier is None else earlier.conversation

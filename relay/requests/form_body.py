@@ -46,7 +46,7 @@ async def read_form(
 
 
 class _Filling:
-    """A form while it comes."""
+    """A form that is being received."""
 
     def __init__(self, form: Form, folder: Path | None) -> None:
         self._form = form

@@ -1,9 +1,9 @@
 """Several prompts in one completions request, for a model that only chats.
 
-Each prompt is sent as a request of its own, with its own hold and record, so that no attempt stands
-for more than one provider request (P1). The first has the request id that the client receives. They
-run one after the other, and form one answer: the choices of prompt i have the indices from i x n
-on, and the usage is added up.
+Each prompt is sent as a request of its own, with its own hold and record, so that each attempt is
+one provider request (P1). The first has the request id that the client receives. They run one after
+the other, and form one answer: the choices of prompt i have the indices from i x n on, and the
+usage is added up.
 
 The first prompt that fails ends the request. A stream has already delivered the earlier answers; a
 whole answer becomes an error with the number of paid prompts.
@@ -175,7 +175,7 @@ class _Joined:
             await self._context.downstream.sink.write(raw, last=False)
 
     async def cut(self) -> None:
-        """No chat is cut."""
+        """Do nothing: a chat cannot be cut here."""
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
         return self._context.downstream.sink.write_now(raw)
@@ -192,7 +192,7 @@ class _Joined:
             await downstream.refuse(error)
 
     async def end(self) -> None:
-        """All were answered."""
+        """End the joined answer after all prompts were answered."""
         context, downstream = self._context, self._context.downstream
         if downstream.begun:
             await downstream.sink.write(self.encoder.end(), last=True)

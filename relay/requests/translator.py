@@ -179,7 +179,7 @@ class RequestTranslator:
             dropped_fields=tuple(overrides.dropped_fields(self._facts.body)),
         )
 
-    # ---- where to
+    # ---- the destination
 
     def _destination(self, channel: Channel, candidate: Candidate) -> _Destination:
         """Return the destination. Raises RequestFault for what the model cannot do."""
@@ -353,7 +353,7 @@ class RequestTranslator:
             self._fetched = {**self._fetched, **more}
         return replace_urls(request, self._fetched) if urls else request
 
-    # ---- what it needs
+    # ---- requirements
 
     def _check_switches(self, overrides: Overrides) -> None:
         """Raise RequestFault for what an operator has disabled at this channel."""

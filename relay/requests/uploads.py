@@ -44,7 +44,7 @@ class UploadedFile:
         self.media_type = "application/octet-stream"
         self.size = 0
         self._folder = folder
-        # Its form closes it.
+        # Closed together with its form.
         self._file: BytesIO | FileIO = BytesIO()
 
     def write(self, piece: bytes) -> None:
@@ -72,7 +72,7 @@ class UploadedFile:
             raise RequestFault("invalid_value", self.name, what)
         media_type, ending = judged
         if not ending:
-            # Only its provider can tell.
+            # Only its provider can detect the type.
             return
         self.media_type = media_type
         stem = self.filename.rpartition(".")[0] or self.filename
@@ -81,17 +81,17 @@ class UploadedFile:
             self.filename = f"{stem}.{ending}"
 
     def head(self, size: int) -> bytes:
-        """How it begins."""
+        """Return the beginning of the file."""
         self._file.seek(0)
         return self._file.read(size)
 
     def tail(self, size: int) -> bytes:
-        """How it ends."""
+        """Return the end of the file."""
         self._file.seek(max(0, self.size - size))
         return self._file.read(size)
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it."""
+        """Yield the whole file."""
         self._file.seek(0)
         while piece := self._file.read(_PIECE_BYTES):
             yield piece
@@ -128,7 +128,7 @@ class Form:
             summed.update(msgspec.json.encode([file.name, file.size]))
             for piece in file.pieces():
                 summed.update(piece)
-                # Others are answered meanwhile.
+                # Other requests are handled meanwhile.
                 await asyncio.sleep(0)
         return summed.digest()
 
@@ -141,7 +141,7 @@ class Form:
         _held_bytes += size
 
     def close(self) -> None:
-        """Give up its files."""
+        """Close its files."""
         global _held_bytes
         _held_bytes -= self._held
         self._held = 0

@@ -57,7 +57,7 @@ class RoutedRequest(msgspec.Struct, frozen=True):
     affinity: bytes = b""
 
     def cap_max(self, assumed: int) -> int:
-        """The output cap of a request without one; `assumed` for a free model."""
+        """Return the output cap of a request without one; `assumed` for a free model."""
         return assumed if self.estimate is None else self.estimate.cap
 
 
@@ -378,7 +378,7 @@ class _Screening:
 
 
 def has_tools(facts: ScreenedFacts) -> bool:
-    """Whether a request lets the model call tools."""
+    """Return whether a request lets the model call tools."""
     return facts.body.value("tools") not in _NO_TOOLS
 
 

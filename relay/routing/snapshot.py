@@ -144,9 +144,8 @@ class Snapshot:
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
-        """The time by the database's clock (Unix seconds), by which prices and keys are valid;
-        changing our own clock does not affect it.
-        """
+        """Return the time by the database's clock (Unix seconds), by which prices and keys are
+        valid; changing our own clock does not affect it."""
         return self.loaded_at + time.monotonic() - self.loaded_at_here
 
     def channel_named(self, name: str) -> Channel | None:

@@ -314,7 +314,7 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
 
 
 def _rule(row: _RuleRow) -> ModelRule:
-    """Members that a newer version of this code wrote are ignored."""
+    """Return the stored rule. Members that a newer version of this code wrote are ignored."""
     causes = frozenset(cause for cause in CAUSES if cause in row.causes)
     pick: Pick = next((pick for pick in PICKS if pick == row.pick), "weight")
     rule, shadow = read_rule(row.charge_rule), read_shadow(row.shadow)

@@ -276,7 +276,7 @@ class _Spans:
         self._attempts[attempt.id] = _Begun(span, context, operation, time.perf_counter(), asked)
 
     def attempt(self, attempt_id: UUID) -> _Begun | None:
-        """An attempt that goes on."""
+        """Return a running attempt, or None."""
         return self._attempts.get(attempt_id)
 
     def ask(self, begun: _Begun, channel: Channel, request: OutgoingRequest) -> None:
@@ -465,7 +465,7 @@ def _id_of(item: Settlement | Refusal) -> UUID:
 
 
 def _set_response(span: Span, message: Message) -> None:
-    """The head of the answer."""
+    """Record the head of the answer."""
     status = message.get("status", _SWITCHED)
     span.set_attribute("http.response.status_code", status)
     for name, value in message["headers"]:

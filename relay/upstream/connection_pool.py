@@ -65,7 +65,7 @@ class ConnectionPool:
             return await self._opened()
         if not fresh:
             return connection
-        # Its place is taken over.
+        # Its place is reused for a new connection.
         self._open.discard(connection)
         connection.cut()
         return await self._opened()

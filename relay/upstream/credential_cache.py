@@ -67,7 +67,7 @@ class CredentialCache:
     async def signer(
         self, source: CredentialSource, channel: Channel, policy: EgressPolicy
     ) -> Signer:
-        """Return what signs requests with credentials of a source. Raises NoCredentials."""
+        """Return the signer with credentials of a source. Raises NoCredentials."""
         now_s = int(time.time())
         credentials = self._credentials.get(source)
         if credentials is not None and credentials.is_fresh(now_s):

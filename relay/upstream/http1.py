@@ -147,7 +147,7 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         state = self.state
         if state is _COMPLETE:
-            # Of what nobody asked for.
+            # Data of a response that nobody requested.
             return
         if state is _BODY:
             self.state = _TRAILERS

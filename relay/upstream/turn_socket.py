@@ -125,7 +125,8 @@ class TurnSocket:
             socket.close()
 
     def end(self, answer: "SocketAnswer", response_id: str) -> None:
-        """An answer has ended; "" for a response that cannot be continued. The socket is kept."""
+        """Record the end of an answer; `response_id` is "" for a response that cannot be continued.
+        The socket is kept."""
         if answer is not self._answer:
             return
         self._held = response_id
@@ -172,14 +173,13 @@ class TurnSocket:
         return True
 
     def forget(self, socket: UpstreamSocket) -> None:
-        """A socket was cut."""
+        """Forget a socket that was cut."""
         if socket is self._socket:
             self._socket, self._held = None, ""
 
     async def _ask(self, request: OutgoingRequest, *, whole: bool) -> "SocketAnswer | None":
-        """Send a turn, and wait for the beginning of its answer; None if the whole conversation has
-        to be sent on another socket. Raises UpstreamFailed.
-        """
+        """Send a turn, and wait for the start of its answer. Return None if the whole conversation
+        must be sent on another socket. Raises UpstreamFailed."""
         socket, used = self._socket, self._answer is not None
         if socket is None:
             raise upstream_failure("F33")
@@ -193,7 +193,7 @@ class TurnSocket:
         except SocketLost as lost:
             if lost.code == _TOO_LARGE:
                 raise upstream_failure("F17") from None
-            # As for a kept connection of HTTP, and a new one.
+            # Whether the fault is that of a kept or a new connection, as over HTTP.
             raise upstream_failure("F32" if used else "F33") from None
         finally:
             if not begun:
@@ -337,7 +337,8 @@ def _read_refusal(message: bytes) -> _Refusal:
 
 
 def read_frame(message: bytes) -> bytes:
-    """Return a message as a frame of a stream. An error is flat there."""
+    """Return a message as a frame of a stream. Errors in messages are not nested, unlike in
+    frames."""
     return _write_frame(_read_event(message), message)
 
 
@@ -348,7 +349,7 @@ def _write_frame(event: _Event, message: bytes) -> bytes:
         number = {"sequence_number": event.sequence_number or 0}
         message = _encode({"type": "error", **number, **flat})
     elif b"\n" in message or b"\r" in message:
-        # Between two values; inside a text, the decoder finds that it is no JSON.
+        # Only line ends between values; inside a text the decoder reports invalid JSON.
         message = message.replace(b"\r", b" ").replace(b"\n", b" ")
     name = event.type if _NAME.fullmatch(event.type) else ""
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + message + b"\n\n"
@@ -362,7 +363,7 @@ def write_message(raw: bytes, continued: Continued | None) -> bytes:
     raw_input = body.value("input") or b""
     if continued is not None and raw_input.startswith(b"["):
         items = _raws.decode(raw_input)
-        # A channel may get other items than the client sent.
+        # The channel may receive other items than the client sent.
         if len(items) == continued.items:
             edits["previous_response_id"] = _encode(continued.response_id)
             edits["input"] = _encode(items[continued.before :])

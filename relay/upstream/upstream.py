@@ -575,7 +575,7 @@ def _check_encoding(answer: Answer) -> None:
 def _check_changed_over(
     socket: UpstreamSocket, response: Response | None, codec: UpstreamCodec
 ) -> None:
-    """Refuse whatever is no WebSocket."""
+    """Raise UpstreamFailed for any response that is not a WebSocket."""
     if socket.is_open:
         return
     if response is None:

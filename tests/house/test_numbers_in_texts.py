@@ -125,7 +125,7 @@ _SAYS: Final = [
     ("docs/channels.md", _SHARE),
     ("templates/gateway/health/_channel_health.html", f"{_LATELY.capitalize()}, all processes"),
     ("gateway/health/figures.py", f"ended within the {_LATELY}"),
-    ("gateway/health/api.py", f"Of the {_LATELY}"),
+    ("gateway/health/api.py", f"of the {_LATELY}"),
     ("templates/gateway/health/_uptime.html", f"last {uptime.HOURS} hours"),
     ("templates/config/home/_channels.html", f"last {uptime.HOURS} hours"),
     ("templates/usage/limits/_budget_preview.html", f"last {budget_simulation.PREVIEW.days} days"),

@@ -1,4 +1,5 @@
-"""Whether the charge of each usage record comes out of its own meters and price version (I10)."""
+"""Checks that the charge of each usage record follows from its own meters and price version
+(I10)."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +26,8 @@ _FIRST: Final = UUID(int=0)
 
 
 class Place(NamedTuple):
-    """After which record to go on, in the order of the primary key: in any other order every page
-    would be looked for in all that come after it."""
+    """The last record of a page, in the order of the primary key. In any other order, each page
+    would have to be searched among all later records."""
 
     organisation: UUID = _FIRST
     record: UUID = _FIRST
@@ -41,7 +42,7 @@ class Place(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """The columns of a usage record that its charge follows from."""
+    """The columns of a usage record that determine its charge."""
 
     id: UUID
     meters: Any
@@ -55,7 +56,7 @@ class _Record(NamedTuple):
 
 
 class WrongCharge(NamedTuple):
-    """A record whose charge or saving is not what it should be."""
+    """A record with a wrong charge or saving."""
 
     id: UUID
     expected: object
@@ -64,7 +65,7 @@ class WrongCharge(NamedTuple):
 
 
 def wrong_charges() -> Iterator[tuple[UUID, str]]:
-    """Every wrong record: its id, and what is wrong with it."""
+    """Yield the id of every wrong record, and what is wrong with it."""
     place: Place | None = Place()
     versions: dict[int, PriceVersion] = {}
     while place is not None:
@@ -75,8 +76,8 @@ def wrong_charges() -> Iterator[tuple[UUID, str]]:
 def wrong_charges_after(
     place: Place, versions: dict[int, PriceVersion]
 ) -> tuple[list[WrongCharge], Place | None]:
-    """The wrong records of the page after a place, and its end; None after the last one. `versions`
-    keeps the price versions that were read, by id."""
+    """Check the page of records after `place`. Return its wrong records and its end, or None as the
+    end after the last page. `versions` caches price versions by id."""
     organisation = (
         Organisation.objects.filter(id__gte=place.organisation)
         .order_by("id")
@@ -115,7 +116,7 @@ def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge
 def _judge_parts(
     record: _Record, meters: Mapping[str, int], version: PriceVersion
 ) -> WrongCharge | None:
-    """The same of a record whose charge is the sum of parts, or under conditions."""
+    """Judge a record whose charge is the sum of parts, or was set under conditions."""
     try:
         parts = stored_parts(_decode(record.pricing), meters, version)
     except (PriceInvalid, MeterUnknown) as error:
@@ -149,7 +150,7 @@ def _unpriced(record: _Record, problem: str) -> WrongCharge:
 
 
 def _decode(stored: Any) -> Any:
-    """Django's connection gives JSON as text."""
+    """Parse JSON, which Django's connection returns as text."""
     return json.loads(stored) if isinstance(stored, str) else stored
 
 

@@ -1,4 +1,5 @@
-"""The minute's check of the books: new entries, the current day, and the present state."""
+"""The check of the books that runs each minute: new entries, the current day, and the present
+state."""
 
 import datetime as dt
 import logging
@@ -30,7 +31,7 @@ _WALK_S: Final = 20.0
 # How long earlier spans of the current day are checked again.
 _DAY_S: Final = 2.0
 _DAY_SEALED_ROWS: Final = 20_000
-# Who checks has so long for it before another process tries.
+# After this time without a result, another process may start the check.
 _LEASE: Final = dt.timedelta(minutes=4)
 _REST_FACTOR: Final = 4
 _HOUR: Final = dt.timedelta(hours=1)
@@ -40,8 +41,8 @@ _SHOWN_CHARACTERS: Final = 300
 def check_books() -> dict[str, list[str]] | None:
     """Check new entries, store what is wrong and raise the alarm. Return {invariant: [object, …]}
     of everything wrong now, or None while the check rests or is paused. What could not be checked
-    in time is reported as such, not as wrong; the next check continues with anything newer than an
-    hour."""
+    in time does not count as wrong, and the next check continues there. If the checks are more than
+    an hour behind, that is reported."""
     if is_check_paused() or not _claim():
         return None
     began = time.monotonic()
@@ -56,14 +57,14 @@ def check_books() -> dict[str, list[str]] | None:
     if place.reached:
         _check_present(all_findings, place)
     if is_check_paused():
-        # The database was migrated meanwhile; what could not be read says nothing.
+        # The database was migrated meanwhile, so a failed read proves nothing.
         return None
     BooksWalk.objects.update_or_create(name=NEW, defaults={"unfinished": all_findings.unfinished})
     return _report(began)
 
 
 def _check_today(findings: Findings, to_at: dt.datetime) -> None:
-    # Behind it is only what was written in the last moments.
+    # Only the entries of the last moments are after this.
     findings.look_at_span(Span(to_at))
     midnight = to_at.replace(hour=0, minute=0, second=0, microsecond=0)
     books_walk.walk_day(findings, midnight, to_at, _DAY_S)
@@ -71,8 +72,7 @@ def _check_today(findings: Findings, to_at: dt.datetime) -> None:
 
 
 def _check_present(all_findings: Findings, place: Place) -> None:
-    """Check the invariants over everything at once. Earlier findings that are not found again no
-    longer hold."""
+    """Check the invariants over everything at once. Earlier findings that are not confirmed end."""
     present = Findings(time.monotonic() + CHECK_S, QUERY_S)
     present.look_at_present(Span(place.to_at), place.sums)
     findings.note(PRESENT, present.broken)
@@ -93,7 +93,7 @@ def is_check_paused() -> bool:
     try:
         _note_aside(difference)
     except DatabaseError:
-        # The table itself may be of the other version.
+        # The table itself may belong to the other version.
         log.warning("the ledger check stands aside: %s", difference)
     return True
 
@@ -105,7 +105,7 @@ def _note_aside(difference: str) -> None:
         if stored.aside_since is None:
             stored.aside_since = now
         if stored.rest_until > now:
-            # It was said less than a minute ago.
+            # It was reported less than a minute ago.
             stored.save(update_fields=["aside_since"])
             return
         stored.rest_until = now + dt.timedelta(seconds=CHECK_S)
@@ -116,7 +116,7 @@ def _note_aside(difference: str) -> None:
 
 
 def _claim() -> bool:
-    """Return whether it is due, and nobody else is at it."""
+    """Return whether the check is due and no other process runs it, and reserve it."""
     BooksCheck.objects.get_or_create(id=1)
     now = clock.now()
     due = BooksCheck.objects.filter(id=1, rest_until__lte=now)
@@ -124,7 +124,7 @@ def _claim() -> bool:
 
 
 def _report(began: float) -> dict[str, list[str]]:
-    """Store how the check has ended, and report what it and the walks have found."""
+    """Store the result of the check, and report the findings of the check and the walks."""
     broken = findings.wrong_now()
     took_ms, now = int((time.monotonic() - began) * 1000), clock.now()
     BooksCheck.objects.filter(id=1).update(
@@ -147,7 +147,7 @@ def _report(began: float) -> dict[str, list[str]]:
 
 
 def _tell_unchecked(unfinished: list[str]) -> None:
-    """Report once an hour what could not be checked: one letter for all of it."""
+    """Report what could not be checked, at most once an hour and in a single email."""
     if not was_reported_since("books.unchecked", clock.now() - _HOUR):
         excerpts = [text[:_SHOWN_CHARACTERS] for text in unfinished[:10]]
         put("books.unchecked", None, parts=excerpts, count=len(unfinished))

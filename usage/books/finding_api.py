@@ -25,7 +25,7 @@ class FindingQuery(pagination.PageQuery):
 
 
 class AcknowledgementIn(Schema):
-    """Why a finding needs no more attention."""
+    """The reason why a finding needs no more attention."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class AcknowledgementIn(Schema):
 
 
 class FindingOut(Schema):
-    """A row that breaks, or broke, a rule of the ledger."""
+    """A row that violates, or violated, a rule of the ledger."""
 
     id: str
     invariant: str = Field(description="The rule.")

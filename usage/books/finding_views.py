@@ -1,5 +1,5 @@
-"""The operators' page of ledger findings: what breaks or broke a rule of the ledger, and how it is
-acknowledged (P33)."""
+"""The operators' page of ledger findings: rows that violate a rule of the ledger, and their
+acknowledgement (P33)."""
 
 from typing import Any, Final
 

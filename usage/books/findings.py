@@ -1,5 +1,5 @@
-"""Findings: the rows that break an invariant of the books. Each stays listed until an operator has
-acknowledged it, and is reported to the operators."""
+"""Findings: rows that violate an invariant of the books. Each stays listed until an operator
+acknowledges it, and is reported to the operators."""
 
 import datetime as dt
 import logging
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 REASON_MAX: Final = 500
 LISTED_MAX: Final = 200
-"""So many open findings of one invariant are listed at most."""
-# Findings that come within so long after a letter are in the next one.
+"""The maximum number of listed open findings of one invariant."""
+# Findings within this time after an email are in the next one.
 _GROUP: Final = dt.timedelta(minutes=10)
-# What is neither right nor acknowledged is reported again.
+# A finding that is neither corrected nor acknowledged is reported again after this time.
 _REMIND: Final = dt.timedelta(hours=1)
 _SHOWN_MAX: Final = 10
 _OBJECT_MAX, _FIGURE_MAX = 300, 200
@@ -36,18 +36,18 @@ _NOT_KEY: Final = (*_FIGURES, "problem")
 
 
 class FindingRefused(Refused):
-    """A finding cannot be acknowledged so."""
+    """The finding cannot be acknowledged."""
 
 
 def object_of(row: Any) -> str:
-    """What identifies the row: all of its columns but the two figures."""
+    """Return the key of the row: all of its columns except the two figures."""
     names = getattr(row, "_fields", range(len(row)))
     values = [value for name, value in zip(names, row, strict=True) if name not in _NOT_KEY]
     return " ".join(str(value) for value in values)[:_OBJECT_MAX]
 
 
 def words_of(row: Any) -> str:
-    """The row in words, for a terminal."""
+    """Return the row as text for a terminal."""
     figures = [f"{name} {getattr(row, name)}" for name in _FIGURES if hasattr(row, name)]
     return ": ".join(text for text in (object_of(row), ", ".join(figures)) if text)
 
@@ -69,7 +69,7 @@ def note(walk: str, broken: Mapping[str, Collection[Any]]) -> None:
 
 
 def _note_one(walk: str, invariant: str, row: Any, full: bool) -> int:
-    """Store one row; 1 if it is new."""
+    """Store one row. Return 1 if it is new, else 0."""
     expected, actual = (
         str(getattr(row, name, ""))[:_FIGURE_MAX] if hasattr(row, name) else "" for name in _FIGURES
     )
@@ -110,8 +110,8 @@ def end_looked_at(
     broken: Mapping[str, Collection[Any]],
     rows_max: int,
 ) -> None:
-    """End findings of invariants that were checked over everything, if they were not found again.
-    For an invariant with the maximum number of rows, more may be wrong than was read."""
+    """End the findings of invariants that were checked over everything and did not find them again.
+    For an invariant with the maximum number of rows, more rows may be wrong than were read."""
     complete = [name for name in names if len(broken.get(name, ())) < rows_max]
     wrong = {(name, object_of(row)) for name in complete for row in broken.get(name, ())}
     for finding in Finding.objects.filter(walk=walk, invariant__in=complete, holds=True):
@@ -125,7 +125,7 @@ def end_unseen(walk: str, since: dt.datetime) -> None:
 
 
 def wrong_now() -> dict[str, list[str]]:
-    """{invariant: [object, …]} of all that is wrong, acknowledged or not."""
+    """Return {invariant: [object, …]} of everything wrong now, whether acknowledged or not."""
     broken: dict[str, list[str]] = {}
     for invariant, row in Finding.objects.filter(holds=True).values_list("invariant", "object"):
         broken.setdefault(invariant, []).append(row)
@@ -155,7 +155,7 @@ def tell() -> None:
 
 
 def all_findings(actor: Actor) -> QuerySet[Finding]:
-    """Every finding, for operators; open ones first, each newest first."""
+    """Return every finding, for operators: open ones first, each group newest first."""
     access.require(actor, "channels.read")
     return Finding.objects.select_related("acknowledged_by").order_by(
         F("acknowledged_at").asc(nulls_first=True), "-id"
@@ -168,12 +168,12 @@ def open_count() -> int:
 
 
 def access_finding(actor: Actor, id: str) -> Finding:
-    """Raises Http404."""
+    """Return a finding. Raises Http404."""
     return access.get_by_id(all_findings(actor), parse_number(id))
 
 
 def acknowledge(actor: Actor, finding: Finding, reason: str) -> Finding:
-    """Take a finding off the list of open ones. Raises FindingRefused."""
+    """Acknowledge a finding, so that it is no longer open. Raises FindingRefused."""
     access.require(actor, "channels.write")
     reason = check_text("reason", reason, REASON_MAX)
     if not reason:

@@ -1,6 +1,6 @@
-"""Endless walks through everything that is stored, one after the other, at a bounded share of one
-core: the ledger and its rows, charges of usage records, seals, and the replacements of usage in
-files or ClickHouse.
+"""Endless walks through everything stored, one after the other, at a limited share of one core: the
+ledger and its rows, charges of usage records, seals, and the copies of usage in files or
+ClickHouse.
 
 A turn is a short piece of a walk. The next turn starts after nineteen times its duration, so the
 walks take 5 % of one core, including the database's work.
@@ -30,15 +30,15 @@ from usage.months.detaching import find_altered
 from usage.rollups import clickhouse_sink
 
 SHARE: Final = 0.05
-"""Of one core, over time."""
+"""The share of one core, over time."""
 AGAIN: Final = dt.timedelta(minutes=10)
-"""A walk does not begin more often than this: small books are soon read."""
+"""The minimum time between two starts of a walk, because small books are walked quickly."""
 CHARGES, COPIES = "charges", "copies"
 CHARGED: Final = "I10 cost recomputes"
 SIGNED: Final = "P22 what stands in place of a month in a file is what was signed"
 COPIED: Final = "ClickHouse has the sums of Postgres"
 
-# Its `rest_until` is when the next turn may begin.
+# Its `rest_until` is the time of the next turn.
 _TURN: Final = "turn"
 _LEASE: Final = dt.timedelta(minutes=4)
 _SEALED_ROWS: Final = 10_000
@@ -47,14 +47,14 @@ _TURN_S: Final = 0.5
 
 
 class MonthRow(NamedTuple):
-    """A detached month, as a finding names it."""
+    """A detached month with a wrong signature, as a finding."""
 
     problem: str
     month: str
 
 
 def check_whole() -> None:
-    """Take a turn, if one is due."""
+    """Take a turn if one is due."""
     BooksWalk.objects.get_or_create(name=_TURN)
     now = clock.now()
     turn = BooksWalk.objects.filter(name=_TURN)
@@ -74,14 +74,15 @@ def check_whole() -> None:
 
 
 def complete_at() -> dt.datetime | None:
-    """When the last of the walks went through everything; None before each has done so once."""
+    """Return when the slowest of the walks last completed, or None until each has completed
+    once."""
     ends = list(BooksWalk.objects.filter(name__in=WALKS).values_list("ended_at", flat=True))
     known = [at for at in ends if at is not None]
     return min(known) if len(known) == len(WALKS) else None
 
 
 def _next() -> BooksWalk | None:
-    """The walk that goes on: one that has begun, else the one that ended longest ago."""
+    """Return the walk to continue: one that has begun, or else the one that ended longest ago."""
     for name in WALKS:
         BooksWalk.objects.get_or_create(name=name)
     due = BooksWalk.objects.filter(name__in=WALKS, rest_until__lte=clock.now())
@@ -152,4 +153,4 @@ WALKS: Final[Mapping[str, Callable[[BooksWalk, list[str]], bool]]] = {
     SEALS: _walk_seals,
     COPIES: _walk_copies,
 }
-"""Each goes on for a turn, and answers whether it has gone through everything."""
+"""The walks. Each function continues for one turn and returns whether everything was walked."""

@@ -1,13 +1,13 @@
 # ruff: noqa: S608 - only constants are put in
-"""The invariants of the books, each as a query for the rows that break it.
+"""The invariants of the books, each as a query for the rows that violate it.
 
-They run over everything at the end of every money test; span by span, so that none takes longer the
-older the books are: each minute over what is new (`check.py`), without end over all of it
-(`full_walk.py`), and by `manage.py verify`.
+At the end of every money test they run over everything. In production they run span by span, so
+that they take no longer as the books grow: each minute over new rows (`check.py`), endlessly over
+all rows (`full_walk.py`), and by `manage.py verify`.
 
-A span is the postings of a while, with the holds, attempts and records that they name, and the rows
-with the ids of that while: of a hold without a posting nothing else tells. What is summed from the
-first day on, such as a balance, is what was summed up to the span, and the span.
+A span covers the postings of a period, the holds, attempts and records that they refer to, and the
+rows whose ids are of that period, which include holds without a posting. A total since the first
+day, such as a balance, is the sum stored before the span plus the sum of the span.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ from usage.requests.outcomes import FAILED_SQL
 from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]
-"""What was summed: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
+"""Stored sums: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
 
 _QUARTER: Final = dt.timedelta(minutes=15)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -29,8 +29,8 @@ _LAST_ID: Final = (1 << 128) - 1
 
 
 class Span(NamedTuple):
-    """From one instant up to another, None = without an end there. The quarters of an hour that
-    begin in it are looked at if `quarters`, which at its open end are not over."""
+    """From one instant to another; None means no end there. With `quarters`, the quarter hours that
+    begin in it are checked too, except those at an open end that are not over."""
 
     from_at: dt.datetime | None = None
     to_at: dt.datetime | None = None
@@ -68,14 +68,14 @@ def _quarter(at: dt.datetime | None) -> dt.datetime | None:
 
 _SPAN: Final = "p.created_at >= %(from)s::timestamptz AND p.created_at < %(to)s::timestamptz"
 _IDS: Final = "BETWEEN %(first)s::uuid AND %(last)s::uuid"
-# The attempt that a posting of a hold or its end is of, and of any other one.
+# The attempt of a posting: from its column, or from the end of its idempotency id.
 _ATTEMPT: Final = """coalesce(p.attempt_id, CASE
             WHEN length(p.idempotency_id) = length(p.kind) + 37
             THEN right(p.idempotency_id, 36)::uuid END)"""
 _CORRECTED: Final = "split_part(p.idempotency_id, ':', 2)::uuid"
 _ENDS: Final = "p.kind IN ('settle', 'void', 'expire')"
 _CHARGES: Final = "p.kind IN ('settle', 'expire')"
-# Earlier ones whose hold ended in the span, or whose id was issued by a slow clock.
+# Earlier rows whose hold ended in the span, or whose id was issued by a slow clock.
 _OF_BEFORE: Final = f"NOT {_ATTEMPT} {_IDS}"
 _TOUCHED: Final = f"""
         SELECT id FROM billing_hold WHERE id {_IDS}
@@ -99,7 +99,7 @@ def _account(kind: str, which: str = "organisation_id = p.organisation_id") -> s
 
 
 _HOLDS: Final = f"({_TOUCHED}) touched {_hold('id = touched.id')}"
-# Each organisation by itself, for it is what the indexes begin with.
+# One organisation at a time, because the indexes begin with it.
 _RECORDS_BY_ID: Final = f"""(
         SELECT r.* FROM accounts_organisation o CROSS JOIN LATERAL (
             SELECT * FROM usage_usagerecord
@@ -113,7 +113,8 @@ _RECORD_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
 _LINE_OF_POSTING: Final = f"""CROSS JOIN LATERAL (
             SELECT account_id, amount_nano FROM billing_ledgerentry
             WHERE posting_id = p.id {_EACH}) e"""
-# The lines of a posting come first: the index of an account's lines would give all of them.
+# The lines of a posting come first, because the index of an account's lines would return all of
+# them.
 _LINE_OF_ACCOUNT: Final = f"""LEFT JOIN LATERAL (
             SELECT amount_nano FROM (
                 SELECT account_id, amount_nano FROM billing_ledgerentry
@@ -124,13 +125,13 @@ _RECORDS: Final = f"""(
         UNION ALL
         SELECT r.* FROM billing_posting p {_RECORD_OF_POSTING}
         WHERE {_SPAN} AND {_ENDS} AND {_OF_BEFORE}) r"""
-# Each by its own index, in which only the few are that are not resolved.
+# Each by its own partial index, which contains only the few unresolved rows.
 _UNRESOLVED: Final = """(
         SELECT * FROM billing_hold WHERE state = 'open'
         UNION ALL
         SELECT * FROM billing_hold WHERE state = 'kept') h"""
 
-# Of a span: (subject_id, nano).
+# The sums of a span: (subject_id, nano).
 _BY_ACCOUNT: Final = f"""
         SELECT e.account_id AS subject_id, e.amount_nano AS nano
         FROM billing_posting p {_LINE_OF_POSTING}
@@ -156,8 +157,8 @@ _BY_WINDOW: Final = f"""
 
 
 def _detached_sums_sql(kind: str) -> str:
-    """Return the sums of detached months at the start of each month, because every walk is far
-    behind it."""
+    """Return the sums of detached months at the start of each month, because every walk is much
+    further."""
     return f"""
         UNION ALL
         SELECT (one ->> 1)::bigint, (one ->> 2)::numeric
@@ -181,7 +182,7 @@ SUMS: Final = " UNION ALL ".join(
 
 
 def _total(kind: str) -> str:
-    """The sums of a kind up to the end of the span, by `subject_id`."""
+    """Return the sums of a kind up to the end of the span, by `subject_id`."""
     return f"""(
         SELECT subject_id, sum(nano) AS nano FROM ({_SUMMED[kind]}
             UNION ALL
@@ -192,8 +193,8 @@ def _total(kind: str) -> str:
 
 
 def _differ(fine: str, coarse: str) -> str:
-    """Return whether two sums differ. What coarse ones do not know, for they are from before it was
-    kept, is not compared."""
+    """Return a condition that is true if two sums differ. A coarse sum that is older than a column
+    has null there and is not compared."""
 
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"
@@ -207,13 +208,14 @@ def _differ(fine: str, coarse: str) -> str:
 
 
 def _levels(level: str, table: str, finer: str) -> str:
-    """The sums of one level that are not those of the finer one. A sum is looked at in the span in
-    which its time ends; hours and days are written with the quarters that they are of."""
+    """Return a query for sums of one level that differ from those of the finer level. A sum is
+    checked in the span in which its period ends. Hours and days are written together with their
+    quarters."""
     start = f"date_bin('1 {level}', bucket_at, 'epoch'::timestamptz)"
     ended = f"""{start} > %(quarter)s::timestamptz - interval '1 {level}'
               AND {start} <= %(quarter_end)s::timestamptz - interval '1 {level}'
               AND {start} < date_trunc('{level}', mark.levels_to, 'UTC')"""
-    # What an index can be asked for; the rest is judged row by row.
+    # Conditions that an index can answer come first; the others are evaluated row by row.
     near = f"""bucket_at > %(quarter)s::timestamptz - interval '1 {level}'
               AND bucket_at < %(quarter_end)s::timestamptz"""
     return f"""
@@ -233,7 +235,7 @@ def _levels(level: str, table: str, finer: str) -> str:
 
 _ROLLED: Final = f"""sum(charge_nano) AS nano, sum(requests) AS requests, sum(errors) AS errors,
         {MERGED_SAVED}, {MERGED_TIMES}"""
-# docs/promises.md, "Invariants". The first column of each is the id of the row.
+# docs/promises.md, "Invariants". The first column of each query is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
         SELECT p.id, 0 AS expected, lines.nano AS found FROM billing_posting p CROSS JOIN LATERAL (
@@ -258,7 +260,7 @@ INVARIANTS: Final = {
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass
             AND t.tgname = trigger.name AND t.tgenabled IN ('O', 'A'))""",
-    # And of what is held, which is posted when it ends.
+    # And of the held sum, which is posted when the hold ends.
     "I3 a cached balance is the sum of its lines": f"""
         SELECT a.id, coalesce(lines.nano, 0) + coalesce(h.nano, 0) AS expected,
             a.balance_nano AS found
@@ -505,7 +507,7 @@ class Cursor(Protocol):
 
 
 def span_invariants() -> list[str]:
-    """The names of the invariants that look at a span, and at nothing else."""
+    """Return the names of the invariants that look only at a span."""
     return [
         name
         for name, query in INVARIANTS.items()
@@ -514,15 +516,16 @@ def span_invariants() -> list[str]:
 
 
 def present_invariants() -> list[str]:
-    """The names of all others: of what stands now, and of sums since the first day."""
+    """Return the names of all other invariants: of the present state, and of sums since the first
+    day."""
     return [name for name in INVARIANTS if name not in span_invariants()]
 
 
 def rows_that_break(
     cursor: Cursor, name: str, parameters: Mapping[str, Any], rows_max: int
 ) -> list[Any]:
-    """The first rows that break an invariant, with the names of their columns: `expected` and
-    `found` are the two figures that differ, the others identify the object."""
+    """Return the first rows that violate an invariant, as named tuples. `expected` and `found` are
+    the two figures that differ; the other columns identify the object."""
     cursor.execute(INVARIANTS[name], parameters)
     columns = [column[0] for column in cursor.description or ()]
     row_of = namedtuple("row_of", columns, rename=True)  # type: ignore[misc]
@@ -530,15 +533,15 @@ def rows_that_break(
 
 
 def sums_of(cursor: Cursor, span: Span) -> Counter[tuple[str, int]]:
-    """What a span adds to the sums. Rows of the cursor are tuples."""
+    """Return what a span adds to the sums. The cursor must return tuples."""
     cursor.execute(SUMS, span.parameters())
     return Counter({(kind, subject): int(nano) for kind, subject, nano in cursor.fetchall()})
 
 
 def broken_invariants(cursor: Cursor, rows_max: int = 5) -> dict[str, list[Any]]:
-    """The first rows that break an invariant, by invariant; empty when the books are right.
+    """Return the first rows that violate an invariant, by invariant; empty if the books are right.
 
-    Over everything at once: for books that are small.
+    This checks everything at once, so it is only for small books.
     """
     everything = Span().parameters()
     broken = {}

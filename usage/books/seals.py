@@ -14,7 +14,7 @@ DAY_SEALS, SEALS = "dayseals", "seals"
 
 
 class BrokenSeal(NamedTuple):
-    """A seal that does not hold, as a finding names it."""
+    """An invalid seal, as a finding."""
 
     kind: str
     seal: int

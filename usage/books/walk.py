@@ -1,12 +1,13 @@
-"""Walks through the books, span by span: each invariant is one short statement over one span, so
-that no transaction waits for a look at all, and none takes longer the older the books are.
+"""Walks through the books, span by span: each invariant is one short statement over one span. So no
+transaction has to wait for a check of everything, and the statements take no longer as the books
+grow.
 
-    new      goes on each minute with what was written since
-    day      goes again through the current day (UTC), each minute
-    whole    goes through everything without end, a little at a time
+    new      continues each minute with what was written since
+    day      repeats the current day (UTC), each minute
+    whole    repeats everything endlessly, a little at a time
 
-Where a walk is, and what it has summed up to there, is stored with each step: whoever comes next
-goes on from there. What it finds is stored with the same step (`usage/books/findings.py`).
+The position of a walk, and its sums up to there, are stored with each step, so any process can
+continue it. Its findings are stored with the same step (`usage/books/findings.py`).
 """
 
 import datetime as dt
@@ -41,13 +42,13 @@ NEW: Final = "new"
 DAY: Final = "day"
 WHOLE: Final = "whole"
 PRESENT: Final = "present"
-"""No walk: what is checked over everything each minute."""
+"""Not a walk: what is checked over everything each minute."""
 
 ROWS_MAX: Final = 20
-"""So many rows of one invariant are named by one statement."""
+"""The maximum number of rows that one statement returns for an invariant."""
 _SPAN_ROWS: Final = 10_000
-# What a statement asks of a large table is few rows, by its indexes, whatever the planner knows of
-# the table: where it was filled since its statistics were taken, that is nothing.
+# Each statement reads few rows of a large table by an index. Force that, because the planner
+# decides differently for a table that was filled after its last statistics.
 _LOOK_UP: Final = "".join(
     f"SET LOCAL {setting};"
     for setting in (
@@ -59,18 +60,18 @@ _LOOK_UP: Final = "".join(
 
 
 class Findings:
-    """What is wrong, {invariant: [row, …]}, and what could not be looked at in time."""
+    """What is wrong, {invariant: [row, …]}, and what could not be checked in time."""
 
     def __init__(self, until: float, statement_s: float, rows_max: int = ROWS_MAX) -> None:
-        """`until` is an instant of the monotonic clock after which nothing is begun; no statement
-        runs for more than so many seconds."""
+        """`until` is an instant of the monotonic clock after which no statement begins;
+        `statement_s` is the time limit of each."""
         self.broken: dict[str, list[Any]] = {}
         self.unfinished: list[str] = []
         self._until, self._statement_s, self._rows_max = until, statement_s, rows_max
 
     def look(self, names: Iterable[str], parameters: Mapping[str, Any]) -> None:
-        """Look for what breaks these invariants, each by itself: none keeps the others from being
-        checked."""
+        """Search for rows that violate these invariants, one by one: an error in one does not
+        prevent the others."""
         limit = f"SET LOCAL statement_timeout = {int(self._statement_s * 1000)};"
         for name in names:
             if time.monotonic() > self._until:
@@ -89,8 +90,8 @@ class Findings:
                     self.broken.setdefault(name, []).extend(rows)
 
     def cannot_read(self, name: str, error: DataError) -> None:
-        """Report a value that no request can have written: a text that should be an attempt's
-        id."""
+        """Report a value that no request can have written: a text that should be the id of an
+        attempt."""
         self.broken[name] = [(str(error).strip(),)]
 
     def look_at_span(self, span: Span) -> None:
@@ -103,8 +104,8 @@ class Findings:
 
 
 class Place(NamedTuple):
-    """Where a walk is, and what it summed up to there; whether it has `reached` what is not settled
-    yet, or where it should go."""
+    """The position of a walk, and its sums up to there. `reached` says whether it has come to
+    unsettled entries, or to its goal."""
 
     to_at: dt.datetime | None
     sums: Sums
@@ -112,11 +113,11 @@ class Place(NamedTuple):
 
 
 def prepare_tables() -> None:
-    """Bring up to date what Postgres itself brings up to date only when it vacuums: the statistics
-    of large tables, without which a statement may read all of an organisation for each posting, and
-    the index of postings by time, which otherwise reads every new posting for every span.
+    """Update what Postgres otherwise updates only during a vacuum: the statistics of large tables,
+    without which a statement may read all rows of an organisation for each posting, and the index
+    of postings by time, which otherwise reads every new posting for every span.
 
-    Where a vacuum is at a table, this leaves it to that one.
+    A table that is being vacuumed is left to that vacuum.
     """
     with connection.cursor() as cursor:
         cursor.execute(_GROWN)
@@ -131,8 +132,8 @@ def prepare_tables() -> None:
 
 
 def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | None = None) -> Place:
-    """Walk up to what is not settled yet, or to an instant, or after so many seconds to the end of
-    the span. Findings are stored with each step."""
+    """Walk until the entries that are not settled yet, or until an instant, or until the span after
+    which `seconds` have passed. Findings are stored with each step."""
     began = time.monotonic()
     from_at = _place(name).to_at
     with connection.cursor() as cursor:
@@ -151,7 +152,7 @@ def walk(name: str, findings: Findings, seconds: float, to_at: dt.datetime | Non
 
 
 def broken_in_all(rows_max: int = sys.maxsize) -> Findings:
-    """Walk through everything at once, and keep nothing of it."""
+    """Walk through everything at once. Store nothing."""
     findings = Findings(float("inf"), 86_400, rows_max)
     sums: Counter[tuple[str, int]] = Counter()
     from_at: dt.datetime | None = None
@@ -192,7 +193,7 @@ def _spans(
 
 
 def _place(name: str) -> Place:
-    """By one statement: another process may take the next step."""
+    """Read the position with one statement, because another process may take the next step."""
     with connection.cursor() as cursor:
         cursor.execute(_PLACE, {"name": name})
         rows = cursor.fetchall()
@@ -208,7 +209,7 @@ def _step(name: str, span: Span, findings: Findings) -> bool:
         BooksWalk.objects.get_or_create(name=name)
         here = BooksWalk.objects.select_for_update().filter(name=name, to_at=span.from_at)
         stored = here.first()
-        # Under the lock, so that summed rows do not move to a file meanwhile.
+        # Under the lock, so that no rows are moved to a file after they were summed.
         if stored is None:
             return False
         sums = _sums(span, findings)
@@ -222,7 +223,8 @@ def _step(name: str, span: Span, findings: Findings) -> bool:
 
 
 def _sums(span: Span, findings: Findings) -> Sums:
-    """What a span adds to the sums; without rows that cannot be read, which are a finding."""
+    """Return what a span adds to the sums. Rows that cannot be read are skipped and become a
+    finding."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOOK_UP)
         return _readable_sums(cursor, span, findings)
@@ -261,7 +263,7 @@ def _add(name: str, sums: Sums) -> None:
 
 
 def begin(name: str, at: dt.datetime) -> None:
-    """Begin a walk from the first posting on."""
+    """Begin a walk with the first posting."""
     with transaction.atomic():
         BooksWalk.objects.update_or_create(
             name=name, defaults={"to_at": None, "began_at": at, "unfinished": []}
@@ -291,7 +293,7 @@ def end(name: str, other: str, at: dt.datetime) -> bool:
 
 
 class SumRow(NamedTuple):
-    """A sum of an account or window that two walks do not agree about."""
+    """A sum of an account or window about which two walks disagree."""
 
     kind: str
     subject_id: int
@@ -303,7 +305,7 @@ SUMMED: Final = "I3 what was summed before is the sum of what stands there"
 
 _INDEX_NEW: Final = "SELECT brin_summarize_new_values('posting_by_time')"
 
-# Those that have doubled since their statistics were taken.
+# Tables that have doubled since their last statistics.
 _GROWN: Final = r"""
     SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables
     WHERE relname ~ '^(billing_(posting|ledgerline|hold)$|usage_(attempt|usagerecord)(_|$))'

@@ -1,5 +1,6 @@
-"""What changed in the cost between two periods, by whom and by what, and in the times: a panel of
-the page of usage (W30). Nothing is guessed: each line's parts add up to the change."""
+"""What changed in the cost between two periods, by person, key, model and so on, and in the
+durations: a panel of the page of usage (W30). The parts of each line add up exactly to the
+change."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -56,13 +57,13 @@ def _changes(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
         "change": change,
         "times": _moved_times(*(cell.times or UNTIMED for cell in cells)),
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
-        # One group makes all of it: that says nothing.
+        # A single group that is the whole change explains nothing.
         "lines": [line for line in lines if len(line["parts"]) > 1 or line["axis"] == "model"],
     }
 
 
 def _moved_times(now: Times, before: Times) -> list[dict[str, Any]]:
-    """The times that are known of both periods and differ."""
+    """Return the durations that are known in both periods and differ."""
     lines = [
         (
             gettext("Duration p95"),

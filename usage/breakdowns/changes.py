@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 PARTS_MAX: Final = 3
-"""So many groups are named; the others are told as one."""
+"""The maximum number of named groups. The others are combined."""
 
 
 class Part(NamedTuple):
-    """One group in two periods, in nano; `value` None is everything beyond the largest ones."""
+    """One group in two periods, in nano. `value` None combines everything beyond the largest
+    groups."""
 
     value: str | None
     now: int
@@ -22,8 +23,8 @@ class Part(NamedTuple):
 def parts_of(
     now: Mapping[str, int], before: Mapping[str, int], change: int, most: int = PARTS_MAX
 ) -> list[Part]:
-    """Up to `most` groups that changed, the largest change first, and what the others make of the
-    whole `change`, where that is anything: the parts add up to it."""
+    """Return up to `most` groups that changed, the largest change first, and if anything remains of
+    the whole `change`, one part for the others. The parts add up to `change`."""
     groups = [Part(value, now.get(value, 0), before.get(value, 0)) for value in {**now, **before}]
     groups.sort(key=lambda part: (-abs(part.change), part.value or ""))
     largest = [part for part in groups[:most] if part.change]

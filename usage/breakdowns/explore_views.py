@@ -158,7 +158,7 @@ def explore_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _cells_before(
     actor: Actor, usage_filter: UsageFilter, by: Sequence[GroupBy], at: Freshness, *, timed: bool
 ) -> dict[Names, Cell]:
-    """The cells of the period before, by the values of their groups."""
+    """Return the cells of the previous period, by the values of their groups."""
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
     return {_names(cell): cell for cell in explore(actor, earlier, by, at, timed=timed).cells}
 
@@ -240,7 +240,7 @@ def _per_request(totals: Totals) -> int | None:
 def _opened_query(
     usage_filter: UsageFilter, by: Sequence[GroupBy], cell: Cell
 ) -> dict[str, object]:
-    """What the filter's query is replaced with to ask for the requests of a cell."""
+    """Return the replacements in the filter's query that select the requests of a cell."""
     over: dict[str, object] = {}
     without = list(usage_filter.scope.without)
     for axis, group in zip(by, cell.groups, strict=True):
@@ -267,7 +267,8 @@ def _times(times: Times | None) -> dict[str, Any]:
 @organisation_page("usage.read")
 @require_safe
 def focus_file(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """The costs of the filter's days in the columns of FOCUS; what takes long, a worker makes."""
+    """Return the costs of the filter's days in the columns of FOCUS. A worker creates a file that
+    takes long."""
     usage_filter = filters.from_query(
         dict(request.GET.lists()), clock.now(), channels=actor.operator, explored=True
     )

@@ -17,10 +17,10 @@ from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIMES
 from usage.rollups.used_rows import join_spans, used_rows
 
 CELLS_MAX: Final = 5000
-"""Beyond so many, the cheapest are one: nobody reads them, and a page holds no more."""
+"""The maximum number of cells. The cheapest beyond it are combined."""
 
 Axis = str
-"""What a cell is of: a `GroupBy`, or `DAY`, a bucket of the filter."""
+"""An axis of a cell: a `GroupBy`, or `DAY`, a bucket of the filter."""
 
 
 class Group(NamedTuple):
@@ -35,9 +35,9 @@ Quantiles = tuple[int, int, int]
 
 
 class Times(NamedTuple):
-    """The durations of answered requests, in milliseconds; None where none is known. Each has the
-    percentiles in `rules/histograms.py`, within 2 %. `rate_tenths` are tenths of output tokens per
-    second between the first and the last token."""
+    """The durations of answered requests, in milliseconds; None if unknown. Each has the
+    percentiles of `usage/rollups/histograms.py`, within 2 %. `rate_tenths` are tenths of output
+    tokens per second between the first and the last token."""
 
     ttft: Quantiles | None
     total: Quantiles | None
@@ -56,8 +56,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Explored:
-    """The cells, the dearest first, and the sums of all that the filter fits, each request once.
-    `more`: there are more cells than are here."""
+    """The cells, the most expensive first, and the sums of everything that the filter matches, each
+    request counted once. `more` says that there are further cells."""
 
     cells: list[Cell]
     total: Totals
@@ -74,8 +74,9 @@ def explore(
     timed: bool = False,
     bounded: bool = True,
 ) -> Explored:
-    """The cells of one or two axes; of none, all as one. Raises TooManyRecords where only the
-    records know them and they are too many, if it is `bounded`. `timed`: with their times."""
+    """Return the cells of one or two axes; without an axis, one cell of everything. `timed`
+    includes their durations. With `bounded`, raises TooManyRecords if too many single records would
+    have to be read."""
     scope = usage_filter.scope
     spans: Sequence[Span] = usage_filter.spans
     at = at or read_freshness()
@@ -86,7 +87,7 @@ def explore(
         return there
     groups = [axis for axis in by if axis != DAY]
     if DAY not in by:
-        # Read by days of UTC, whatever the zone cuts its own into.
+        # Days are read in UTC, whatever the report's time zone.
         spans = join_spans(spans)
     rows = used_rows(actor, scope, spans, groups, at, bounded=bounded)
     ids = f"ARRAY[{', '.join(_IDS[axis] for axis in by)}]::text[]"
@@ -104,7 +105,8 @@ def explore(
 def _explored_there(
     reader: Reader, spans: Sequence[Span], by: Sequence[Axis], limit: int, timed: bool
 ) -> Explored:
-    """The same from ClickHouse, which knows the times of however many."""
+    """Return the same as `explore` from ClickHouse, which has durations for any number of
+    requests."""
     group_rows = _rows_there(reader, spans, by, limit + 1, timed)
     more = len(group_rows) > limit
     overlapping = OVERLAPPING.intersection(by)
@@ -170,10 +172,10 @@ def _sums(
 def times_of(
     total: str | None, ttft: str | None, timed_tokens: int | None, timed_ms: int | None
 ) -> Times | None:
-    """Merged times, the histograms by their digits; None where there are no histograms."""
+    """Return merged durations from the histograms' digits, or None without histograms."""
     if total is None or ttft is None:
         return None
-    # Rounded half up: of a speed in tenths nobody asks for more.
+    # Rounded half up.
     rate = ((timed_tokens or 0) * 20_000 + timed_ms) // (2 * timed_ms) if timed_ms else None
     return Times(_three(ttft), _three(total), rate)
 
@@ -184,14 +186,14 @@ def _three(histogram: str) -> Quantiles | None:
 
 
 def _read_quantiles(times: list[int] | None) -> Quantiles | None:
-    """Exact times, as the sums would have them."""
+    """Return exact durations, rounded to the values that the sums would give."""
     return (
         (stored_value(times[0]), stored_value(times[1]), stored_value(times[2])) if times else None
     )
 
 
 def _name_cells(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
-    """With the names of what only has an id."""
+    """Return the cells with names for groups that only have an id."""
     names = [
         groups_of(axis, {row.ids[place]: row.channel_name for row in rows})
         for place, axis in enumerate(by)
@@ -210,8 +212,8 @@ def _name_cells(by: Sequence[Axis], rows: Sequence[_Row]) -> list[Cell]:
 
 
 def groups_of(axis: Axis, channel_names: Mapping[str, str]) -> Mapping[str, Group]:
-    """The groups of an axis by their ids, which are the keys of `channel_names`; without those
-    that have no name any more."""
+    """Return the groups of an axis by their ids, which are the keys of `channel_names`. Groups
+    whose names no longer exist are left out."""
     if axis in _NAMES:
         name_rows = run(_NAMES[axis], {"ids": list(channel_names)})
         return {id: Group(value, label) for id, value, label in name_rows}
@@ -234,7 +236,7 @@ _IDS: Final[Mapping[str, str]] = {
     "status": "r.status",
     DAY: "width_bucket(r.bucket_at, %(starts)s::timestamptz[])::text",
 }
-# (id, what a filter takes, label); the ids are of rows that the actor sees.
+# (id, filter value, label); the ids are from rows that the actor may see.
 _NAMES: Final[Mapping[str, str]] = {
     "key": "SELECT id::text, id::text, name FROM accounts_key WHERE id = ANY (%(ids)s::uuid[])",
     "user": "SELECT id::text, email, email FROM accounts_user WHERE id = ANY (%(ids)s::bigint[])",

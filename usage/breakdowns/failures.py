@@ -1,4 +1,4 @@
-"""Failed requests by their cause, counted from an index that holds nothing else."""
+"""Failed requests by their cause, counted from an index that contains only these."""
 
 from typing import Final, NamedTuple
 
@@ -11,21 +11,21 @@ from usage.rollups.buckets import Span
 
 
 class Cause(NamedTuple):
-    """How many requests failed for one reason; `kind` is empty where the record names none."""
+    """How many requests failed for one reason; `kind` is empty if the record has none."""
 
     kind: str
     requests: int
 
 
 def failures_by_cause(actor: Actor, span: Span, scope: Scope = EVERYTHING) -> list[Cause]:
-    """The failed requests of a span by their cause, the most frequent first."""
+    """Return the failed requests of a span by their cause, the most frequent first."""
     where = where_of(actor, "requests.read", scope, span)
     rows = run(_BY_CAUSE.format(where=where.text), where.parameters)
     return [Cause(kind, requests) for kind, requests in rows]
 
 
 def failure_series(actor: Actor, usage_filter: UsageFilter) -> Series:
-    """The failed requests of every bucket by their cause; the rarest ones together."""
+    """Return the failed requests of every bucket by their cause. The rarest causes are combined."""
     where = where_of(actor, "requests.read", usage_filter.scope, usage_filter.span)
     rows = run(
         _BY_BUCKET.format(where=where.text),

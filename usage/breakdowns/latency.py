@@ -1,4 +1,4 @@
-"""How long answers took to begin, lately."""
+"""Recent times to the first token."""
 
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ class Latency(NamedTuple):
 
 
 def first_token_times(actor: Actor) -> list[Latency]:
-    """Of the answers of the last 24 hours: all, then each model."""
+    """Return the times of the answers of the last 24 hours: of all, then of each model."""
     lately = from_query(_LATELY, clock.now(), channels=actor.operator)
     at = read_freshness()
     models = [

@@ -1,4 +1,4 @@
-"""Times on the page of usage (W30): a panel with their cards and their chart."""
+"""Durations on the page of usage (W30): a panel with cards and a chart."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
@@ -26,12 +26,12 @@ from usage.rollups.levels import read_freshness
 from usage.rollups.used_rows import TooManyRecords
 
 _SHOWN: Final = "times"
-"""The part of the address that says which chart."""
+"""The query parameter that selects the chart."""
 
 
 class _Chart(NamedTuple):
-    """`short` is its title on a switch. `figures` are those of a bucket in the order of `heads`;
-    `scale` of them are one `unit`."""
+    """`short` is its title in the switch. `figures` are those of a bucket in the order of `heads`;
+    `scale` of them make one `unit`."""
 
     title: Promise
     short: Promise
@@ -139,7 +139,7 @@ Figure = Callable[[Times], int | None]
 
 
 def _share(of: Literal["total", "ttft"], place: int) -> Figure:
-    """One of the percentiles of `SHARE_NAMES`, by its place."""
+    """Return the function for one of the percentiles of `SHARE_NAMES`, by its position."""
 
     def figure(times: Times) -> int | None:
         quantiles = times.total if of == "total" else times.ttft
@@ -153,11 +153,11 @@ _CARDS: Final[Mapping[str, tuple[Figure, ...]]] = {
     "ttft": (_share("ttft", 0), _share("ttft", 1), _share("ttft", 2)),
     "speed": (lambda times: times.rate_tenths,),
 }
-"""The figure of each card, and what is said beside it."""
+"""The figure of each card, and the text below it."""
 
 
 def _stats(timed: Timed) -> list[dict[str, Any]]:
-    """The cards; what is not known is left out of their series."""
+    """Return the cards. Unknown values are left out of their series."""
     now, before = (cell.times or UNTIMED for cell in (timed.now, timed.before))
     return [
         {

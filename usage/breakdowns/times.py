@@ -1,4 +1,4 @@
-"""How long requests took over time, beside the period that they are compared with."""
+"""How long requests took over time, compared with the previous period."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from usage.reports.reports import Totals
 from usage.rollups.levels import Freshness
 
 UNTIMED = Times(None, None, None)
-"""Of a time without answers."""
+"""The durations of a period without answers."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Timed:
 
 
 def times_over(actor: Actor, usage_filter: UsageFilter, at: Freshness) -> Timed:
-    """Times of a filter's requests. Raises TooManyRecords."""
+    """Return the durations of a filter's requests. Raises TooManyRecords."""
     cells = explore(actor, usage_filter, [DAY], at, timed=True).cells
     buckets = {int(cell.groups[0].value): cell for cell in cells}
     earlier = replace(usage_filter, spans=(usage_filter.previous,))
@@ -35,7 +35,7 @@ def times_over(actor: Actor, usage_filter: UsageFilter, at: Freshness) -> Timed:
 
 
 def whole_of(actor: Actor, usage_filter: UsageFilter, at: Freshness) -> Cell:
-    """All that a filter fits as one, with its times. Raises TooManyRecords."""
+    """Return everything that a filter matches as one cell with durations. Raises TooManyRecords."""
     cells = explore(actor, usage_filter, [], at, timed=True).cells
     return cells[0] if cells else _NOTHING
 

@@ -1,4 +1,4 @@
-"""The management API of exports: requests or costs as a file that a worker makes."""
+"""The management API of exports: requests or costs as a file that a worker creates."""
 
 import datetime as dt
 from typing import Final, Literal
@@ -24,7 +24,7 @@ _OF_REQUESTS: Final = {"status", "columns", "sort"}
 
 
 class ExportIn(FocusQuery):
-    """Which requests or costs, in which columns and form of file."""
+    """Which requests or costs to export, in which columns and file format."""
 
     model_config = ConfigDict(extra="forbid")
 

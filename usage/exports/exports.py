@@ -1,12 +1,13 @@
-"""Exports that a worker makes: what takes longer than somebody waits for, as a file for a week.
+"""Exports that a worker creates, because they take longer than a reader would wait. The file is
+kept for a week.
 
-    queued      by a page or the API, with what was asked for
-    running     one worker has it for a minute, and again with each piece that it writes
-    done        the file is all pieces of that worker; whoever asked is told, once (P16)
+    queued      by a page or the API, with the query
+    running     one worker holds it for a minute, and renews that with each piece that it writes
+    done        the file is all pieces of that worker; the creator is notified once (P16)
 
-A worker that dies is followed by another after that minute, which begins anew: a workbook cannot be
-gone on with. What the first one still writes is refused, so that there are never two files. No
-transaction is open while rows are read: the roll-ups wait for the oldest one.
+If a worker dies, another one starts after that minute from the beginning, because a workbook cannot
+be continued. Later writes of the first worker are refused, so that there are never two files. No
+transaction is open while rows are read, because the rollups wait for the oldest one.
 """
 
 import datetime as dt
@@ -55,12 +56,12 @@ FORMS: Final[Mapping[str, Label]] = {
     **{name: form.label for name, form in FORMATS.items()},
     FOCUS: "FOCUS",
 }
-"""What an export can be: the log as one of the forms of file, or costs as FOCUS."""
+"""The kinds of export: the log in one of the file formats, or costs as FOCUS."""
 DIRECT_ROWS: Final = 50_000
-"""Up to so many rows a list is sent while it is read: a few seconds."""
+"""A list with at most this many rows is sent immediately, which takes a few seconds."""
 KEPT: Final = dt.timedelta(days=7)
 WAITING_MAX: Final = 3
-"""Exports that somebody may have in the making."""
+"""The maximum number of unfinished exports of one person."""
 _LISTED: Final = dt.timedelta(days=30)
 _LEASE: Final = dt.timedelta(seconds=60)
 _RENEWED: Final = dt.timedelta(seconds=1)
@@ -71,11 +72,12 @@ _UNFINISHED: Final = (ExportState.QUEUED, ExportState.RUNNING)
 
 
 class _Lost(Exception):
-    """Somebody else has the export by now, or it was deleted."""
+    """Another worker holds the export by now, or it was deleted."""
 
 
 class Contents(NamedTuple):
-    """What an export holds, with times of that zone; `total` is about how many rows, if known."""
+    """The content of an export, with times in that zone. `total` is the approximate number of rows,
+    if known."""
 
     zone: dt.tzinfo
     columns: Sequence[Column]
@@ -84,7 +86,7 @@ class Contents(NamedTuple):
 
 
 class LogExport(NamedTuple):
-    """The log that was asked for."""
+    """The requested log."""
 
     usage_filter: UsageFilter
     state: State
@@ -97,8 +99,8 @@ def action_of(form: str) -> Action:
 
 
 def visible_exports(actor: Actor) -> QuerySet[Export]:
-    """Return the exports that the actor requested, newest first. Nobody sees another's; a key
-    without a holder, or for model calls, sees only its own."""
+    """Return the exports that the actor requested, newest first. Nobody sees another person's
+    exports; a key without a holder, or for model calls, sees only its own."""
     require(actor, "requests.read")
     exports = Export.objects.filter(organisation=actor.organisation)
     if actor.viewing:
@@ -109,13 +111,13 @@ def visible_exports(actor: Actor) -> QuerySet[Export]:
 
 
 def access_export(actor: Actor, id: str) -> Export:
-    """Return one export that the actor asked for. Raises Http404."""
+    """Return one export that the actor requested. Raises Http404."""
     return get_by_id(visible_exports(actor), id)
 
 
 def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
-    """Put an export in the queue: of the log of that query in a form of file, or of its costs as
-    FOCUS. Raises Refused."""
+    """Queue an export: the log of that query in a file format, or its costs as FOCUS. Raises
+    Refused."""
     require(actor, "requests.read")
     if form not in FORMS:
         raise Refused("format", gettext("Choose one of: %s") % ", ".join(FORMS))
@@ -143,14 +145,14 @@ def start_export(actor: Actor, form: str, query: str, language: str) -> Export:
 
 
 def delete_export(actor: Actor, export: Export) -> None:
-    """Remove an export and its file; the worker that makes it stops at its next piece."""
+    """Delete an export and its file. A worker that is creating it stops at its next piece."""
     with transaction.atomic():
         audit.record(actor, organisation_of(actor), "export.deleted", export)
         export.delete()
 
 
 def filter_of(actor: Actor, export: Export) -> UsageFilter:
-    """The time and the rows of the export, as at when it was asked for."""
+    """Return the filter of the export, as of the time of its request."""
     log = export.form != FOCUS
     return filters.from_query(
         parse_qs(export.query),
@@ -163,7 +165,7 @@ def filter_of(actor: Actor, export: Export) -> UsageFilter:
 
 
 def log_export_of(actor: Actor, export: Export) -> LogExport:
-    """The log that the export holds."""
+    """Return the log in the export."""
     usage_filter = filter_of(actor, export)
     state = REQUESTS.read(parse_qs(export.query), hidden=hidden_columns(actor))
     return LogExport(usage_filter, state, LogSource(actor, usage_filter.span, usage_filter.scope))
@@ -179,7 +181,7 @@ def has_file(export: Export) -> bool:
 
 
 def file_name(export: Export) -> str:
-    """What the file is called."""
+    """Return the name of the file."""
     lacking = _missing_months(export)
     if export.form == FOCUS:
         return f"focus-{export.created_at:%Y-%m-%d}{lacking}.csv"
@@ -194,7 +196,7 @@ def _missing_months(export: Export) -> str:
 
 
 def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
-    """The detached months whose requests the export lacks."""
+    """Return the detached months whose requests the export lacks."""
     usage_filter = filter_of(actor, export)
     if export.form == FOCUS:
         return detached_from(usage_filter, (), read_freshness())
@@ -202,7 +204,7 @@ def detached_of(actor: Actor, export: Export) -> list[DetachedMonth]:
 
 
 def file_format(export: Export) -> Format:
-    """What writes the file, and its type."""
+    """Return the export's file writer and media type."""
     return FORMATS["csv" if export.form == FOCUS else export.form]
 
 
@@ -231,7 +233,7 @@ def _reach_of(actor: Actor, export: Export) -> list[object]:
     return [scope, teams, actor.operator]
 
 
-# Making it --------------------------------------------------------------------------------------
+# Creation ---------------------------------------------------------------------------------------
 
 
 def make_next() -> bool:
@@ -249,10 +251,11 @@ def make_next() -> bool:
     except _Lost:
         pass
     except Error:
-        # The database was away: the next worker begins anew.
+        # The database was unreachable, so the next worker starts again.
         raise
     except Exception as error:
-        # A defect must not be tried for ever, and the page has to say something.
+        # End the export, because a defect must not be tried for ever, and the page needs an error
+        # to show.
         log.exception("export %s failed", id_text(export.id))
         _end(export, ExportState.FAILED, type(error).__name__)
     return True
@@ -298,7 +301,7 @@ def _make(export: Export) -> None:
         size = _write(export, contents)
     with transaction.atomic():
         now = clock.now()
-        # One may have left, or come back, since it was begun.
+        # A month may have been detached, or attached again, since the start.
         export.detached_months = sorted({*detached, *names_of(detached_of(actor, export))})
         over = {
             "detached_months": export.detached_months,
@@ -346,7 +349,7 @@ def _actor_of(export: Export) -> Actor | None:
 
 
 def _write(export: Export, contents: Contents) -> int:
-    """Write the file in pieces; its bytes."""
+    """Write the file in pieces. Return its size in bytes."""
     file_pieces = file_format(export).write(
         contents.columns, _report_progress(export, contents.batches)
     )
@@ -372,7 +375,7 @@ def _report_progress(export: Export, batches: Batches) -> Batches:
 
 
 def _join_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of a megabyte or a little more."""
+    """Yield the same bytes in pieces of at least a megabyte."""
     waiting = bytearray()
     for some in pieces:
         waiting += some
@@ -384,7 +387,7 @@ def _join_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _renew(export: Export, done: int, **changes: object) -> None:
-    """Keep the export for a minute more, and write what is known of it. Raises _Lost."""
+    """Hold the export for another minute, and store its progress. Raises _Lost."""
     held = Export.objects.filter(id=export.id, takes=export.takes, state=ExportState.RUNNING)
     until = {"taken_until": clock.now() + _LEASE, "done": done, **changes}
     if not held.update(**until):

@@ -79,11 +79,11 @@ _NAMED_ISSUER: Final = (
 _GROUPS: Final = ("team", "key", "model")
 _KEYS_AT_ONCE: Final = 200
 _CELLS_MAX: Final = 1_000_000
-"""More than some keys can have of teams and models."""
+"""More teams and models than the keys of one batch usually have."""
 
 
 def days_of(usage_filter: UsageFilter) -> UsageFilter:
-    """The days of UTC that touch the time of a filter, for its rows."""
+    """Return the filter extended to all UTC days that it touches."""
     start_at, end_at = start_of(usage_filter.start_at, "day"), start_of(usage_filter.end_at, "day")
     if end_at < usage_filter.end_at:
         end_at += WIDTHS["day"]
@@ -100,15 +100,15 @@ def focus_csv(actor: Actor, usage_filter: UsageFilter) -> Iterator[bytes]:
 
 
 def focus_batches(actor: Actor, usage_filter: UsageFilter) -> Batches:
-    """The rows, however many records have to be looked at for them."""
+    """Return the rows, however many records must be read for them."""
     return _batches(actor, days_of(usage_filter), read_freshness())
 
 
 def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
-    """The rows of some keys of a day at a time: what is held in memory does not grow with the days
-    or the keys."""
+    """Yield the rows of several keys of one day at a time, so that memory does not grow with the
+    days or the keys."""
     organisation = organisation_of(actor)
-    # As invoices name it.
+    # The name that invoices use.
     issuer = billing_details.seller().legal_name or "Weir"
     for span in days.spans:
         for keys in _keys_of(actor, days.scope, span, at):
@@ -120,7 +120,7 @@ def _batches(actor: Actor, days: UsageFilter, at: Freshness) -> Batches:
 
 
 def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[tuple[UUID, ...]]:
-    """The keys that were used in that time, some at once."""
+    """Yield the keys that were used in that time, several at once."""
     rows = used_rows(actor, scope, [span], _GROUPS, at, bounded=False)
     text = f"""
         SELECT DISTINCT r.key_id FROM {rows.text} r WHERE r.key_id > %(after)s
@@ -136,7 +136,7 @@ def _keys_of(actor: Actor, scope: Scope, span: Span, at: Freshness) -> Iterator[
 def _row(organisation: Organisation, issuer: str, day: Span, cell: Cell) -> dict[str, Any]:
     team, key, model = cell.groups
     cost, tokens = usd(cell.totals.charge_nano), _tokens(cell)
-    # What is priced by the image, page or second has no tokens.
+    # A price by the image, page or second has no tokens.
     quantity, unit = (tokens, "Tokens") if tokens else (cell.totals.requests, "Requests")
     month = day.start_at.replace(day=1)
     return {

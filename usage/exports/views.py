@@ -1,4 +1,4 @@
-"""The pages of exports: the question before a long one, the list with its progress, the file."""
+"""The pages of exports: the confirmation of a long one, the list with its progress, the file."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def _progress(export: Export) -> dict[str, Any]:
         "name": exports.file_name(export),
         "waiting": export.state == ExportState.QUEUED,
         "done": export.done,
-        # The number of rows is counted before; some may have come since.
+        # The rows were counted before; more may have been added since.
         "total": max(export.total, export.done) if export.total else None,
     }
 
@@ -194,7 +194,7 @@ def export_file(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
 
 
 def file_answer(request: HttpRequest, actor: Actor, export: Export) -> HttpResponseBase:
-    """The file, sent piece by piece."""
+    """Return the file, streamed in pieces."""
     content_type = exports.file_format(export).content_type
     answer = stream(request, exports.file_name(export), content_type, exports.pieces(actor, export))
     answer["Content-Length"] = str(export.size)

@@ -1,4 +1,4 @@
-"""One change of several keys: its preview for each key, and its execution."""
+"""One change of several keys: a preview for each key, and its execution."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -44,8 +44,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of keys. `plan` tells (before, after) of one key or why it is left alone; `write`
-    does it, and may raise Refused."""
+    """A change of keys. `plan` returns the fields of one key before and after, or why it is left
+    alone. `write` changes it and may raise Refused."""
 
     plan: Callable[[Key], tuple[str, str] | str]
     write: Callable[[Key], object]
@@ -57,14 +57,15 @@ def plan_change(actor: Actor, chosen: Sequence[Key], change: Change) -> list[Pla
 
 
 def digest_of(planned: Sequence[Planned]) -> str:
-    """By what a plan is known again: who confirms one gets that one or none."""
+    """Return a digest that identifies a plan, so that exactly the confirmed plan is executed or
+    none."""
     lines = [repr((str(row.key.id), row.before, row.after, row.reason)) for row in planned]
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def apply_planned(planned: Sequence[Planned], change: Change) -> int:
-    """Do what is planned, of all keys or, where one is refused, of none; how many. Raises Refused,
-    which names the key."""
+    """Execute the plan for all keys, or for none if one is refused. Return how many. Raises
+    Refused, whose text names the key."""
     changing = [row.key for row in planned if row.changes]
     with transaction.atomic():
         for key in changing:
@@ -107,7 +108,7 @@ def state_change(actor: Actor, *, disabled: bool) -> Change:
 
 
 def revocation(actor: Actor) -> Change:
-    """End keys for good."""
+    """Revoke keys permanently."""
 
     def plan(key: Key) -> tuple[str, str]:
         state = key_lookup.key_state(key, clock.now())
@@ -118,7 +119,7 @@ def revocation(actor: Actor) -> Change:
 
 
 def expiry_change(actor: Actor, expires_at: dt.datetime | None) -> Change:
-    """Let keys expire at another time, or never."""
+    """Change when keys expire; None means never."""
 
     def plan(key: Key) -> tuple[str, str]:
         return _time(key.expires_at), _time(expires_at)
@@ -127,7 +128,7 @@ def expiry_change(actor: Actor, expires_at: dt.datetime | None) -> Change:
 
 
 def limits_change(actor: Actor, limits: Mapping[str, int | None]) -> Change:
-    """Set some of the limits of keys; None = no limit."""
+    """Set some of the limits of keys; None means no limit."""
 
     def plan(key: Key) -> tuple[str, str]:
         now = {name: getattr(key, name) for name in LIMITS}
@@ -158,7 +159,7 @@ def budget_change(
 def set_key_budget(
     actor: Actor, key: Key, budget: Budget | None, amount_nano: int | None, period: str
 ) -> None:
-    """Make the budget of a key this one, None = no budget; of another period it is a new one."""
+    """Set the budget of a key; None removes it. Another period requires a new budget."""
     if budget is not None and (amount_nano is None or budget.period != period):
         budgets.remove_budget(actor, budget)
         budget = None
@@ -177,7 +178,7 @@ def set_key_budget(
     )
 
 
-# Their words --------------------------------------------------------------------------------------
+# Texts ------------------------------------------------------------------------------------------
 
 
 def _time(at: dt.datetime | None) -> str:

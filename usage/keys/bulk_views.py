@@ -1,4 +1,4 @@
-"""The page that says what a change of several keys will do, before it is done."""
+"""The page that previews a change of several keys."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -54,8 +54,8 @@ _TITLES: Final = {
 @organisation_page("keys.write_own")
 @require_POST
 def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Show what a change would do to the keys that are ticked; what was shown and is confirmed is
-    done, to all of them or, where one is refused, to none."""
+    """Show what a change would do to the ticked keys. When confirmed, apply exactly that to all of
+    them, or to none if one is refused."""
     act = request.POST.get("act", "")
     act = act if act in _TITLES else "disable"
     if act == "budget":
@@ -81,7 +81,8 @@ def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _chosen_keys(actor: Actor, data: QueryDict) -> list[Key]:
-    """The keys that are ticked, in the order of the list. Http404 for one that is not seen."""
+    """Return the ticked keys, in the order of the list. Raises Http404 for a key that the actor may
+    not see."""
     texts = set(data.getlist("id")[:_KEYS_MAX])
     ids = [id for id in map(parse_id, texts) if id is not None]
     keys = list(access.visible_keys(actor).filter(id__in=ids))
@@ -100,7 +101,7 @@ def _form(act: str, data: QueryDict) -> forms.Form | None:
 def _change(
     actor: Actor, act: str, form: forms.Form | None, chosen: Sequence[Key]
 ) -> Change | None:
-    """The change that is chosen; None while its form does not say which."""
+    """Return the chosen change, or None while its form is incomplete."""
     if act in ("disable", "enable"):
         return state_change(actor, disabled=act == "disable")
     if act == "revoke":
@@ -117,7 +118,7 @@ def _change(
 
 
 def _refusal(data: QueryDict, act: str, planned: Sequence[Planned]) -> str:
-    """Why what is confirmed is not done; "" where it is."""
+    """Return why the confirmed change is refused, or ""."""
     if data.get("plan") != digest_of(planned):
         return gettext("Something changed since the preview. Check the changes again.")
     changing = sum(row.changes for row in planned)

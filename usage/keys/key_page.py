@@ -1,4 +1,4 @@
-"""The page of one key: what it used, what it may, and its last requests."""
+"""The page of one key: its usage, its permissions, and its last requests."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 
 
 def _about(actor: Actor, key: Key) -> dict[str, Any]:
-    """What the key may do, and what the actor may do with it."""
+    """Return what the key may do, and what the actor may do with the key."""
     own = list(budgets.budgets_of_keys(actor, [key]).values())
     budget_usage = next(iter(budgets.current_usage(own)), None)
     living = key.revoked_at is None

@@ -1,4 +1,4 @@
-"""What keys were used for: spent in the month; and when, from where and with what each was last."""
+"""The use of keys: spending in the month, and the time, address and client of the last use."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from usage.rollups.levels import since, summed
 
 
 class KeyUse(NamedTuple):
-    """`spent_nano` in the calendar month (UTC) as far as it is summed; `address` is "" where it is
-    unknown or not for the actor to see."""
+    """`spent_nano` is the summed spending of the calendar month (UTC). `address` is "" if it is
+    unknown or the actor may not see it."""
 
     spent_nano: int
     last_at: dt.datetime | None = None
@@ -33,7 +33,7 @@ class KeyUse(NamedTuple):
 
 
 def use_of_keys(actor: Actor, keys: Sequence[Key]) -> dict[UUID, KeyUse]:
-    """The use of each of these keys that the actor sees, as far as it may see it."""
+    """Return the use of each of these keys, as far as the actor may see it."""
     prefetch_related_objects(keys, "uses")
     may_see = access.scope_of(actor, "usage.read") is not None
     spent = _spent(actor, [key.id for key in keys]) if keys and may_see else {}

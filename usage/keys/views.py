@@ -1,4 +1,4 @@
-"""Pages of API keys (W50): what each may spend, has spent, and when it was used last."""
+"""Pages of API keys (W50): the budget, spending and last use of each."""
 
 import datetime as dt
 from typing import Any
@@ -160,7 +160,7 @@ def _filter_by_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> Query
 
 
 def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[dict[str, Any]]:
-    """The keys that somebody should look after: made so long ago and not used since, or about to
+    """Return the keys that need attention: created long ago and not used since, or about to
     expire."""
     if wanted == "soon":
         return [row for row in rows if badge_of(row["key"]) == _BADGES["soon"]]
@@ -171,7 +171,7 @@ def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[di
 
 
 def _usage_rows(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
-    """All keys of the list with what they are sorted by."""
+    """Return all keys of the list with their sort values."""
     uses = use_of_keys(actor, keys)
     return [
         {
@@ -186,7 +186,7 @@ def _usage_rows(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
 
 
 def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The keys of one page with all that is shown of them."""
+    """Return the keys of one page with everything that the page shows."""
     now = clock.now()
     own = budgets.budgets_of_keys(actor, [row["key"] for row in rows])
     standings = {usage.budget.subject: usage for usage in budgets.current_usage(list(own.values()))}
@@ -205,7 +205,7 @@ def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def owner_of(key: Key) -> str | None:
-    """Whom a key belongs to, as it is shown: a person, a service account, or nobody."""
+    """Return the display name of a key's owner: a person or a service account, or None."""
     if key.service_account:
         return key.service_account.name
     return (key.user.name or key.user.email) if key.user else None
@@ -226,7 +226,7 @@ def badge_of(key: Key) -> Badge:
 def show_secret_once(
     request: HttpRequest, key: Key, text: str, *, rotated: bool = False
 ) -> HttpResponse:
-    """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
+    """Return the only response with the key's text. It must not be cached (`private, no-store`)."""
     path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
     response = render_dialog(
         request,
@@ -256,7 +256,7 @@ def key_enable(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 
 
 def _switch(request: HttpRequest, actor: Actor, key: Key, *, disabled: bool) -> HttpResponseBase:
-    """Disable or enable a key at once; in a list a toast can take it back."""
+    """Disable or enable a key immediately. In a list, a toast can undo it."""
     text = gettext("Key %(name)s disabled.") if disabled else gettext("Key %(name)s enabled.")
     text, tone = text % {"name": key.name}, "ok"
     undo = reverse(

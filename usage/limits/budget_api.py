@@ -54,7 +54,7 @@ Percents = Annotated[
 
 
 class BudgetIn(Schema):
-    """A budget to be made. It begins with what was used in its period already."""
+    """A new budget. It starts with what was already used in its period."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,8 +100,8 @@ class BudgetChange(Schema):
 
 
 class BudgetOut(Schema):
-    """A budget, and what stands in its present window; of a budget for each session, in that of the
-    session that has used the most."""
+    """A budget and its current window. For a budget per session, this is the window of the session
+    that has used the most."""
 
     id: str
     scope: Scope
@@ -147,7 +147,7 @@ class AlertPage(Schema):
 
 
 class RaiseIn(Schema):
-    """How much more of a budget is asked for."""
+    """How much more of a budget is requested."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -159,7 +159,7 @@ class RaiseIn(Schema):
 
 
 class RaiseAnswer(Schema):
-    """What the person who asked reads."""
+    """The reply to the person who asked."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -11,12 +11,13 @@ from usage.reports.filters import between
 from usage.rollups.buckets import Grain, Span
 
 _GRAINS: Final[dict[str, Grain]] = {"day": "hour", "week": "day", "month": "day"}
-# Labels of requests are not kept with the sums.
+# The sums do not have labels of requests.
 _UNKNOWN: Final = ("project", "customer")
 
 
 def budget_chart(usage: BudgetUsage) -> dict[str, Any] | None:
-    """The rows of the chart; None for a period without an end or shorter than the sums are fine."""
+    """Return the rows of the chart, or None for a period without an end or shorter than the
+    resolution of the sums."""
     budget = usage.budget
     grain = _GRAINS.get(budget.period)
     if grain is None or budget.scope in _UNKNOWN:
@@ -47,7 +48,8 @@ def budget_chart(usage: BudgetUsage) -> dict[str, Any] | None:
 
 
 def _forecasts(spans: list[Span], now: int, spent_nano: int, at: dt.datetime) -> dict[int, int]:
-    """From now on, what is spent by the end of each span at the pace of the period so far."""
+    """Return the forecast spending at the end of each future span, at the pace of the period so
+    far."""
     passed = at - spans[0].start_at
     if not spent_nano or now == len(spans) - 1 or passed < spans[0].end_at - spans[0].start_at:
         return {}

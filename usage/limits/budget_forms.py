@@ -47,7 +47,7 @@ ACTION_NAMES: dict[str, Any] = {
 
 
 class PercentsField(forms.CharField):
-    """Whole percentages as people list them; a sorted list inside."""
+    """Whole percentages in a list as people type it. The value is a sorted list."""
 
     def __init__(self, **over: Any) -> None:
         widget = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
@@ -73,7 +73,7 @@ def period_field(**over: Any) -> forms.ChoiceField:
 
 
 class BulkExpiryForm(forms.Form):
-    """When several keys expire."""
+    """The expiry of several keys."""
 
     on = forms.DateField(
         label=gettext_lazy("Expires on (end of day, UTC)"),
@@ -115,14 +115,14 @@ class BulkLimitsForm(CountsForm):
         return data
 
     def limits(self) -> dict[str, int | None]:
-        """The limits to set; None = none."""
+        """Return the limits to set; None means no limit."""
         data = self.cleaned_data
         limits = {name: data[name] for name in ("rpm", "tpm", "parallel") if data.get(name)}
         return {**limits, **dict.fromkeys(data.get("unlimited", ()))}
 
 
 class BulkBudgetForm(forms.Form):
-    """The budget of each of several keys."""
+    """The budgets of several keys."""
 
     budget = MoneyField(
         label=gettext_lazy("Budget of each key (USD)"),
@@ -133,7 +133,7 @@ class BulkBudgetForm(forms.Form):
 
 
 class TermsForm(forms.Form):
-    """What happens at the limit of a budget, and on the way there."""
+    """What happens at the limit of a budget and before it."""
 
     action = forms.ChoiceField(
         label=gettext_lazy("When the limit is reached"),
@@ -170,7 +170,7 @@ class TermsForm(forms.Form):
 
 
 class BudgetChangeForm(TermsForm):
-    """What of a budget can change."""
+    """The changeable fields of a budget."""
 
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     enabled = forms.BooleanField(
@@ -181,7 +181,7 @@ class BudgetChangeForm(TermsForm):
 
     @classmethod
     def of(cls, budget: Budget, data: Any) -> "BudgetChangeForm":
-        """The form of a budget as it is now."""
+        """Return the form with a budget's current values."""
         initial = {
             "amount": format_usd(budget.amount_nano),
             "alert_percents": ", ".join(map(str, sorted(budget.alert_percents))),
@@ -191,7 +191,7 @@ class BudgetChangeForm(TermsForm):
 
 
 class RaiseForm(forms.Form):
-    """How much more of a budget somebody wants, until when and what for."""
+    """How much more of a budget a person requests, until when and for what."""
 
     budget = forms.ChoiceField(label=gettext_lazy("Budget"))
     amount = MoneyField(label=gettext_lazy("Additional amount (USD)"))
@@ -208,5 +208,5 @@ class RaiseForm(forms.Form):
     def __init__(self, data: Any, *, budgets: dict[str, str], chosen: str) -> None:
         super().__init__(data, initial={"budget": chosen})
         field = cast(forms.ChoiceField, self.fields["budget"])
-        # Which one is never guessed: the first in a list is seldom the one that refused.
+        # Preselect none: the first budget in a list is rarely the one that refused.
         field.choices = [("", gettext("Choose a budget")), *budgets.items()]

@@ -1,4 +1,4 @@
-"""Pages of requests for more of a budget (W54), and the short link of a budget (W35)."""
+"""Pages of requests to increase a budget (W54), and the short link of a budget (W35)."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -89,8 +89,8 @@ RAISES = Table(
 @organisation_page("budgets.ask")
 @require_safe
 def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """List what waits and what was decided. A link from a rejected request leads on to the form, if
-    its budget is one to ask for."""
+    """List waiting and decided requests. The link in a rejected request leads on to the form, if
+    its budget can be increased."""
     linked = request.GET.get("budget", "")
     askable = [str(budget.id) for budget in budget_increases.askable_budgets(actor)]
     if linked in askable:
@@ -139,7 +139,8 @@ def raise_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _list_raises(actor: Actor, state: State) -> QuerySet[BudgetRaise]:
-    """Those of the filters; `place` has what waits first, then what holds."""
+    """Return the requests that match the filters. `place` sorts waiting ones first, then those in
+    effect."""
     places = [When(state=name, then=n) for n, name in enumerate(_BADGES)]
     rows = budget_increases.visible_raises(actor).annotate(place=Case(*places))
     if state.value("state"):
@@ -184,7 +185,8 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @signed_in_view
 @require_safe
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
-    """From an error or a letter: to the budget for who sees them all, else to asking for more."""
+    """Redirect the link of an error or an email: to the budget for readers of all budgets, else to
+    the form for an increase."""
     budget = access.get_by_id(Budget.objects.all(), parse_number(id))
     actor = actors.linked_actor(request, budget.organisation)
     slug = slug_of(actor)
@@ -194,7 +196,7 @@ def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
 
 
 def _who_may_raise(actor: Actor) -> str:
-    """Whom to ask for more of a budget that is not the actor's to ask for."""
+    """Return whom to ask for an increase of a budget that the actor may not ask for."""
     owners = Membership.objects.filter(organisation=actor.organisation, role=Role.OWNER)
     return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
 
@@ -202,7 +204,7 @@ def _who_may_raise(actor: Actor) -> str:
 def _decide_raise(
     request: HttpRequest, actor: Actor, id: str, decide: Any, message: str
 ) -> HttpResponseBase:
-    """Decide on a request, and show it as it is now."""
+    """Decide on a request, and show its new state."""
     budget_raise, wrong = budget_increases.raise_to_decide(actor, id), ""
     try:
         decide(actor, budget_raise, request.POST.get("answer", "")[:INCREASE_REASON_MAX])
@@ -240,7 +242,7 @@ def _raise_rows(actor: Actor, page: Sequence[BudgetRaise]) -> list[dict[str, Any
 
 
 def _budget_names(budgets_: Sequence[Budget]) -> dict[str, str]:
-    """What each budget is called in a list, by its id."""
+    """Return the name of each budget in a list, by id."""
     names = budgets.subject_names(budgets_)
     return {
         str(budget.id): " · ".join(
@@ -258,6 +260,6 @@ def _budget_names(budgets_: Sequence[Budget]) -> dict[str, str]:
 
 
 def _end_of(day: dt.date, budget: Budget) -> dt.datetime:
-    """The instant at which a day is over where the budget is."""
+    """Return the end of a day in the budget's time zone."""
     after = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(budget.timezone))
     return after.astimezone(dt.UTC)

@@ -1,5 +1,5 @@
-"""Budgets combined with usage: the past spending under a budget, and the requests that it would
-have refused."""
+"""Budgets combined with usage: past spending under a budget, and the requests that it would have
+refused."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ PREVIEW = dt.timedelta(days=30)
 
 
 class WouldHave(NamedTuple):
-    """What a budget would have refused of the last thirty days."""
+    """What a budget would have refused in the last thirty days."""
 
     refused: int
     of: int
@@ -33,15 +33,16 @@ class WouldHave(NamedTuple):
 
 
 def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Budget:
-    """See `billing.limits.budgets.create_budget`: it begins with what was used in its period."""
+    """See `billing.limits.budgets.create_budget`. The budget starts with what was used in its
+    period."""
     return budgets.create_budget(actor, organisation, look_back, **fields)
 
 
 def create_with_past(
     actor: Actor, organisation: Organisation, spent_nano: int, **fields: Any
 ) -> Budget:
-    """A budget that held elsewhere before: its period begins with what was spent there, and here,
-    of it."""
+    """Create a budget imported from elsewhere. Its period starts with what was spent there, and
+    here."""
 
     def look_back_there(budget: Budget, since: dt.datetime) -> Past:
         past = look_back(budget, since)
@@ -61,7 +62,8 @@ def restore_budget(actor: Actor, id: str, *, enabled: bool = True) -> Budget:
 
 
 def look_back(budget: Budget, since: dt.datetime) -> Past:
-    """What was charged under a budget to requests that were admitted since, and what runs now."""
+    """Return what requests admitted since then were charged under a budget, and what is running
+    now."""
     parameters = _parameters(budget, since)
     with connection.cursor() as cursor:
         cursor.execute(_SPENT.format(part=_PARTS[budget.scope]), parameters)
@@ -116,7 +118,7 @@ def _would_have_by_session(
 
 
 def spent_by_bucket(budget: Budget, spans: Sequence[Span]) -> list[int]:
-    """What was charged under a budget in each of some spans of whole buckets, in nano."""
+    """Return the charges under a budget in each of these spans of whole buckets, in nano."""
     where = Where(
         f"r.organisation_id = %(organisation)s AND {_PARTS[budget.scope]}",
         _parameters(budget, spans[0].start_at),
@@ -144,7 +146,7 @@ def _parameters(budget: Budget, since: dt.datetime) -> dict[str, Any]:
 
 
 def _like_pattern(pattern: str) -> str:
-    """A pattern of model names, in which * stands for any text, as SQL's LIKE has it."""
+    """Convert a pattern of model names, in which * stands for any text, to SQL's LIKE."""
     escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     return escaped.replace("*", "%")
 
@@ -163,8 +165,8 @@ _PARTS = {
     "customer": "false",
 }
 
-# Under row-level security a join by a text that is put together uses no index, a look-up for each
-# row does: concatenation is not leakproof (docs/adr/0013).
+# Under row-level security, a join on a concatenated text uses no index, but a look-up for each row
+# does, because concatenation is not leakproof (docs/adr/0013).
 _SPENT = """
     SELECT coalesce(sum(r.charge_nano), 0)::bigint, (
         SELECT coalesce(sum((

@@ -1,4 +1,4 @@
-"""Pages of budgets (W53): the spending of each, when it resets, and what it would have refused."""
+"""Pages of budgets (W53): the spending of each, its next reset, and what it would have refused."""
 
 import datetime as dt
 from typing import Any
@@ -36,7 +36,7 @@ from usage.limits.budget_forms import (
 )
 
 _FRESH = dt.timedelta(minutes=1)
-# From these shares on a meter is coloured, and says so in a word.
+# From these shares on, a meter is coloured and labelled.
 _WARN_PERCENT, _BAD_PERCENT = 80, 95
 
 
@@ -86,7 +86,7 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "own_only": access.scope_of(actor, "budgets.read") == "own",
         "waiting": count_waiting(actor),
     }
-    # Those of the team and the organisation bind who sees only its own.
+    # The budgets of the team and of the organisation also limit members who see only their own.
     may_ask = access.scope_of(actor, "budgets.ask") is not None
     context["bound"] = may_ask and budget_increases.askable_budgets(actor).exists()
     templates = ("usage/limits/budgets.html", "usage/limits/_budgets.html")
@@ -110,7 +110,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _matches(row: dict[str, Any], state: State) -> bool:
-    """Return whether the filters keep a budget; one that is off is neither running low nor used
+    """Return whether a budget matches the filter. A disabled budget is neither running low nor used
     up."""
     budget: Budget = row["budget"]
     if state.value("q").casefold() not in row["subject"].casefold():
@@ -130,7 +130,8 @@ def count_waiting(actor: Actor) -> int:
 
 
 def meter_of(usage: BudgetUsage) -> dict[str, Any]:
-    """What a meter of a budget shows: spent, held and limit, the tone and when it resets."""
+    """Return the values of a budget's meter: spent, held and limit, the tone, and its next
+    reset."""
     limit = usage.limit_nano
     used = usage.spent_nano + usage.held_nano
     percent = 100 if used >= limit else used * 100 // limit
@@ -245,7 +246,7 @@ def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 @organisation_page("budgets.read")
 @require_safe
 def budget_log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """The log of alerts alone, which asks for itself while something is on its way."""
+    """Show the log of alerts. It refreshes itself while a delivery is pending."""
     return _log(request, actor, budgets.access_budget(actor, id))
 
 

@@ -1,6 +1,6 @@
 """The settings that apply to a team, a person or a key, each with its level (W52). A request must
-fit every limit and budget over it, so all are shown, the tightest marked; of lists and switches,
-only the effective one is."""
+satisfy every limit and budget above it, so all of these are shown, the tightest one marked. Of
+lists and switches, only the effective value is shown."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -34,15 +34,15 @@ _PLAN_LEVELS: Final[dict[str, Promise]] = {
 
 
 class Level(NamedTuple):
-    """One of the levels over a request, from the outermost in."""
+    """One of the levels above a request, the outermost first."""
 
     title: Text
     row: Organisation | Team | Membership | Key
 
 
 class Setting(NamedTuple):
-    """One setting at one level: `kind` is how its value is shown (text, count or money), `binds`
-    whether it is the one that is met first."""
+    """One setting at one level. `kind` is how its value is displayed (text, count or money);
+    `binds` marks the one that is reached first."""
 
     title: Text
     level: Text
@@ -58,8 +58,8 @@ def effective_settings(
     member: Membership | None = None,
     key: Key | None = None,
 ) -> list[Setting]:
-    """All that holds for a request by that key, of that person, in that team, as far as each is
-    given; a key brings its team and its person along."""
+    """Return everything that applies to a request by that key, person and team, as far as given. A
+    key implies its team and its person."""
     organisation = organisation_of(actor)
     if key is not None:
         team = key.team
@@ -93,7 +93,7 @@ def _limits(levels: Sequence[Level]) -> Iterator[Setting]:
 def _budgets(
     actor: Actor, team: Team | None, member: Membership | None, key: Key | None
 ) -> Iterator[Setting]:
-    """The budgets over it, each on its own: which is met first depends on what is spent."""
+    """Yield the budgets, each by itself: which one is reached first depends on the spending."""
     if access.scope_of(actor, "budgets.read") is None:
         return
     over = Q(scope=BudgetScope.ORGANISATION)
@@ -159,7 +159,8 @@ def _content(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
 
 
 def _charge_rule(organisation: Organisation) -> Iterator[Setting]:
-    """Without a rule, the model's or the channel's applies, which only operators may see."""
+    """Yield the organisation's rule. Without one, the model's or the channel's applies, which only
+    operators may see."""
     title, rule = gettext("Abandoned requests"), charge_rule_of(organisation)
     if rule is None:
         yield Setting(title, "", gettext("As set for the model or channel"))

@@ -1,4 +1,4 @@
-"""The management API of what holds for a team, a member or a key."""
+"""The management API of the settings in effect for a team, a member or a key."""
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router
@@ -16,7 +16,7 @@ router = Router(tags=["Organisation"])
 
 
 class Subject(pagination.PageQuery):
-    """Whom to look at: one of the three, or nobody for the organisation alone."""
+    """A team, a member or a key; without any, the organisation itself."""
 
     team: str | None = Field(None, max_length=60, description="Slug of a team.")
     member: str | None = Field(None, max_length=254, description="Email address of a member.")

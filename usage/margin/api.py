@@ -27,7 +27,7 @@ class MarginQuery(Schema):
 
 
 class MarginRowOut(Schema):
-    """Amounts are exact decimals in USD."""
+    """A row of the margin report. Amounts are exact decimals in USD."""
 
     id: str = Field(description="A model's name, a channel's ID or an organisation's name in URLs.")
     name: str

@@ -1,8 +1,8 @@
-"""Charges less costs by model, channel or customer, for operators (W79).
+"""Revenue, cost and margin by model, channel or customer, for operators (W79).
 
 Costs are in single records and in no rollup, so this reads the records of the requested days. A
-record without a cost price costs what it was charged, as in the ledger (I15): its margin is 0, and
-its charge is shown separately. Corrections of charges are not included.
+record without a cost price counts its charge as its cost, as the ledger does (I15): its margin is
+0, and its charge is shown separately. Corrections of charges are not included.
 """
 
 import datetime as dt
@@ -22,13 +22,13 @@ _DEFAULT_DAYS: Final = 30
 DAYS_MAX: Final = 100
 _FIRST: Final = dt.date(2000, 1, 1)
 _LAST: Final = dt.date(2200, 1, 1)
-# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+# Ids come from the processes' clocks, times from the database's. They differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
 
 class MarginRow(NamedTuple):
     """`id` is a model's name, a channel's id or an organisation's slug. `unpriced_nano` is the part
-    of the revenue whose cost nobody knows."""
+    of the revenue whose cost is unknown."""
 
     id: str
     name: str
@@ -43,7 +43,7 @@ class MarginRow(NamedTuple):
 
     @property
     def share_ppm(self) -> int | None:
-        """The margin as a share of the revenue; None without revenue."""
+        """The margin as a share of the revenue in parts per million; None without revenue."""
         return self.margin_nano * 1_000_000 // self.revenue_nano if self.revenue_nano else None
 
 
@@ -53,14 +53,14 @@ def first_day(last_on: dt.date) -> dt.date:
 
 
 def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> list[MarginRow]:
-    """The margin of the requests that were admitted on these days of UTC, the least first. Raises
-    Refused for days that are none or too many."""
+    """Return the margin of the requests admitted on these UTC days, the lowest first. Raises
+    Refused for an invalid range or too many days."""
     require(actor, "credits.read")
     if not first_on <= last_on:
         raise Refused("to", gettext("The last day is before the first."))
     if (last_on - first_on).days >= DAYS_MAX:
         raise Refused("from", gettext("At most %(n)s days can be read.") % {"n": DAYS_MAX})
-    # Any other day has no requests, and may have no day beside it.
+    # Clamp the days. There are no requests outside, and the day after the last date would overflow.
     first_on, last_on = (max(_FIRST, min(day, _LAST)) for day in (first_on, last_on))
     from_at, until_at = (
         dt.datetime.combine(day, dt.time(), dt.UTC)
@@ -79,7 +79,7 @@ def margin(actor: Actor, by: MarginBy, first_on: dt.date, last_on: dt.date) -> l
 
 
 def total(rows: list[MarginRow]) -> MarginRow:
-    """All rows as one."""
+    """Return the sum of all rows."""
     return MarginRow(
         "",
         "",

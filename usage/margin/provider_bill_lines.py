@@ -1,8 +1,8 @@
-"""The lines of a provider's bill: which column is what, and what a cell says.
+"""The lines of a provider's bill: the meaning of the columns, and the values of the cells.
 
-A bill is rows of cells below a row of heads, as CSV or a workbook has them. A line names the
-request by the id that was sent along (`x-client-request-id`), or a day and a model; and an amount
-in USD.
+A bill has rows of cells below a row of heads, from CSV or a workbook. A line refers to a request by
+the id that was sent with it (`x-client-request-id`), or to a day and a model. It has an amount in
+USD.
 """
 
 import datetime as dt
@@ -21,17 +21,17 @@ from lib.refusal import Refused
 Match = Literal["request", "day"]
 
 BILL_BYTES_MAX: Final = 32 * 1024 * 1024
-# More than any request costs; what is beyond has lost its decimal point.
+# More than any request costs. A larger amount has lost its decimal point.
 _NANO_MAX: Final = 10**9 * NANO_PER_USD
 _MODEL_MAX: Final = 200
 
 
 class BillRefused(Refused):
-    """The file is no bill of this form; the text names row and column."""
+    """The file is not a bill of this form; the text names row and column."""
 
 
 class BillLine(NamedTuple):
-    """`request_id` is set where lines are matched by it, else `day` and `model`."""
+    """`request_id` is set if lines are matched by request, else `day` and `model` are."""
 
     request_id: UUID | None
     day: dt.date | None
@@ -41,7 +41,7 @@ class BillLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The heads of the columns; those that `match` does not need may be empty."""
+    """The heads of the columns. Those that `match` does not need may be empty."""
 
     match: Match
     request: str
@@ -50,7 +50,7 @@ class Columns:
     amount: str
 
     def needed(self) -> dict[str, str]:
-        """The form's field of each needed column, and its head."""
+        """Return the form field and the head of each needed column."""
         if self.match == "request":
             named = {"request_column": self.request}
         else:
@@ -59,7 +59,7 @@ class Columns:
 
 
 def bill_lines(rows: Iterable[Sequence[object]], columns: Columns) -> Iterator[BillLine]:
-    """The lines below the heads; empty rows are left out. Raises BillRefused."""
+    """Yield the lines below the heads, without empty rows. Raises BillRefused."""
     numbered = enumerate(rows, 1)
     _, heads = next(numbered, (0, ()))
     places = _places(heads, columns)

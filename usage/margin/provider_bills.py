@@ -32,12 +32,12 @@ from usage.months.detached import detached_on
 DIFFERENCES_MAX: Final = 10_000
 DAYS_MAX: Final = 100
 NOTE_MAX: Final = 500
-# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+# Ids come from the processes' clocks, times from the database's. They differ by less than an hour.
 _SLACK: Final = dt.timedelta(hours=1)
 
 
 def visible_bills(actor: Actor) -> QuerySet[ProviderBill]:
-    """Every bill, newest first, for operators."""
+    """Return every bill, newest first, for operators."""
     require(actor, "credits.read")
     return ProviderBill.objects.select_related("created_by").order_by("-id")
 
@@ -57,13 +57,13 @@ def access_difference(actor: Actor, bill: ProviderBill, n: int) -> BillDifferenc
 
 
 def kept_mappings(actor: Actor) -> QuerySet[BillMapping]:
-    """How bills were read, by provider, for operators."""
+    """Return how bills were read, by provider, for operators."""
     require(actor, "credits.read")
     return BillMapping.objects.order_by("provider")
 
 
 def mapping_of(provider: str) -> BillMapping:
-    """How the last bill of this provider was read; a new one before the first."""
+    """Return how the last bill of this provider was read, or a new mapping."""
     return BillMapping.objects.filter(provider=provider).first() or BillMapping(provider=provider)
 
 
@@ -76,8 +76,8 @@ def reconcile(
     file: IO[bytes],
     file_name: str,
 ) -> ProviderBill:
-    """Compare a bill with our records of the same days and channels, and store the differences and
-    how the file was read. Raises BillRefused, and then stores nothing."""
+    """Compare a bill with our records of the same days and channels. Store the differences and the
+    mapping. Raises BillRefused, and then stores nothing."""
     require(actor, "credits.write")
     if not first_on <= last_on or (last_on - first_on).days >= DAYS_MAX:
         text = gettext("A bill covers from 1 to %(n)s days.") % {"n": DAYS_MAX}
@@ -138,7 +138,7 @@ def settle_difference(actor: Actor, difference: BillDifference, note: str) -> No
 
 
 def reopen_difference(actor: Actor, difference: BillDifference) -> None:
-    """It is open again; its note stays."""
+    """Reopen a difference; its note stays."""
     require(actor, "credits.write")
     with transaction.atomic():
         locked = BillDifference.objects.select_for_update().get(id=difference.id)
@@ -148,7 +148,7 @@ def reopen_difference(actor: Actor, difference: BillDifference) -> None:
 
 
 def _refuse_detached(first_on: dt.date, last_on: dt.date) -> None:
-    """Without the requests of a month every line of its bill would differ."""
+    """Refuse months whose requests are detached, because every line of the bill would differ."""
     if months := detached_on(first_on, last_on):
         text = gettext("The requests of %(month)s are kept in a file. Attach it first.")
         raise BillRefused("first_on", text % {"month": months[0]})
@@ -163,7 +163,7 @@ def _rows(file: IO[bytes]) -> Iterator[Sequence[object]]:
 
 
 def _load(lines: Iterable[BillLine], bill: ProviderBill) -> tuple[int, int]:
-    """Put the lines where the database compares them; how many, and their sum."""
+    """Load the lines into a table for comparison. Return how many, and their sum."""
     count = total_nano = 0
     with connection.cursor() as cursor:
         cursor.execute(_TABLE)
@@ -183,7 +183,7 @@ def _load(lines: Iterable[BillLine], bill: ProviderBill) -> tuple[int, int]:
 
 
 def _compare(bill: ProviderBill) -> list[dict[str, Any]]:
-    """What differs by more than the tolerance; sets what our records come to."""
+    """Return the differences above the tolerance, and set the total of our records."""
     from_at, until_at = (
         dt.datetime.combine(day, dt.time(), dt.UTC)
         for day in (bill.first_on, bill.last_on + dt.timedelta(days=1))

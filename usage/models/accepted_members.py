@@ -5,9 +5,9 @@ from django.db.models.functions import Now
 
 
 class AcceptedMember(models.Model):
-    """A usage member that no table of this version knows, and that an operator counts as free in a
-    provider's answers until the entry is revoked. `wire` is the table that it is missing from
-    (`dialects/usage/usage_members.py`)."""
+    """A member of usage that is missing from this version's tables, and that an operator counts as
+    free in a provider's answers until the entry is revoked. `wire` is the table that it is missing
+    from (`dialects/usage/usage_members.py`)."""
 
     provider = models.CharField(max_length=60)
     wire = models.CharField(max_length=12)

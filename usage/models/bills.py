@@ -9,14 +9,14 @@ from lib.ids import new_id
 
 
 class BillMatch(models.TextChoices):
-    """By what a provider's bill is compared with our records."""
+    """How the lines of a provider's bill are matched with our records."""
 
     REQUEST = "request", _("Request ID")
     DAY = "day", _("Day and model")
 
 
 class BillMapping(models.Model):
-    """How a provider's bills are read: the heads of their columns, and what may differ."""
+    """How a provider's bills are read: the heads of their columns, and the tolerance."""
 
     provider = models.CharField(primary_key=True, max_length=40)
     match = models.CharField(max_length=7, choices=BillMatch.choices, default=BillMatch.DAY)
@@ -31,7 +31,7 @@ class BillMapping(models.Model):
 
 
 class ProviderBill(models.Model):
-    """A provider's bill that was compared. Its file is not kept: only what differs is."""
+    """A compared bill of a provider. Its file is not stored, only the differences are."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     provider = models.CharField(max_length=40)
@@ -58,8 +58,8 @@ class DifferenceKind(models.TextChoices):
 
 
 class BillDifference(models.Model):
-    """One line of a bill, or of our records, that the other has not, or has with another amount. It
-    is open until somebody settled it."""
+    """A line that only the bill or only our records have, or whose amounts differ. It is open until
+    an operator settles it."""
 
     id = models.BigAutoField(primary_key=True)
     bill = models.ForeignKey(ProviderBill, models.CASCADE, related_name="differences")

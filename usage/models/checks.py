@@ -5,9 +5,9 @@ from django.db.models.functions import Now
 
 
 class BooksCheck(models.Model):
-    """The last minute's check. `broken` is what is wrong at the time: {invariant: [object, …]}.
+    """The last check of the books. `broken` is what was wrong then: {invariant: [object, …]}.
 
-    It rests in proportion to how long it took.
+    The pause after a check is in proportion to its duration.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -15,7 +15,8 @@ class BooksCheck(models.Model):
     took_ms = models.IntegerField(default=0)
     broken = models.JSONField(default=dict)
     rest_until = models.DateTimeField(db_default=Now())
-    # Since when no check has run because the database's migrations are not those of the worker.
+    # The time since when checks are paused because the database's migrations differ from the
+    # worker's.
     aside_since = models.DateTimeField(null=True)
 
     class Meta:
@@ -26,7 +27,7 @@ class BooksCheck(models.Model):
 
 
 class Finding(models.Model):
-    """A row that breaks an invariant. It stays listed until an operator acknowledges it, even if
+    """A row that violates an invariant. It stays listed until an operator acknowledges it, even if
     the row is corrected.
 
     `object` identifies the row by the ids of its key. `expected` and `found` are empty if the
@@ -47,7 +48,7 @@ class Finding(models.Model):
     acknowledged_by = models.ForeignKey(
         "accounts.User", models.SET_NULL, null=True, related_name="+"
     )
-    # Whoever it was, also after the person or the key has gone.
+    # The name of the operator, kept after the person or the key is gone.
     acknowledged_as = models.CharField(max_length=254, blank=True)
     reason = models.CharField(max_length=500, blank=True)
 

@@ -6,12 +6,13 @@ from lib.ids import new_id
 
 
 class ClickHouseCursor(models.Model):
-    """The progress of sending records to ClickHouse. It has what `snapshot` sees, and all
-    admissions between `whole_from`, null for ever, and `complete_to`, null until it is filled.
+    """The progress of sending records to ClickHouse. ClickHouse has all that `snapshot` sees, and
+    all admissions between `whole_from` (null: from the beginning) and `complete_to` (null until the
+    first fill is complete).
 
-    A round sends what `target` sees and `snapshot` does not, in batches, and has reached `after_*`;
-    without a snapshot it sends everything. `batches` of this `fill` are there; ClickHouse stores
-    both too, and is filled again if it reports another number.
+    A round sends, in batches, what `target` sees and `snapshot` does not, and has reached
+    `after_*`; without a snapshot it sends everything. `batches` is the number sent in this `fill`.
+    ClickHouse stores both numbers too, and is filled again if they differ.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)

@@ -1,4 +1,4 @@
-"""Long lists as files that a worker makes, and the pieces of these files."""
+"""Long lists as files that a worker creates, and the pieces of these files."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -18,9 +18,9 @@ class Export(models.Model):
     """A long list as a file that a worker creates: the request, its progress, and how long the file
     is kept.
 
-    `query` is that of the page's address, as of `created_at`; `reach` is its creator's access at
-    that time, and readers with less access do not get it. A worker holds it until `taken_until`;
-    `takes` counts the workers, and only the pieces of the last one are the file.
+    `query` is that of the page's address, as of `created_at`. `reach` is its creator's access at
+    that time; readers with less access cannot download it. A worker holds it until `taken_until`.
+    `takes` counts the workers, and only the pieces of the last one form the file.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -61,7 +61,8 @@ class Export(models.Model):
 
 
 class ExportPiece(models.Model):
-    """A piece of the file of an export; the file is all of the last taking, in their order."""
+    """A piece of the file of an export. The file consists of the last worker's pieces in their
+    order."""
 
     id = models.BigAutoField(primary_key=True)
     export = models.ForeignKey(Export, models.CASCADE, related_name="pieces", db_index=False)

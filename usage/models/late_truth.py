@@ -10,10 +10,10 @@ class TruthSource(models.TextChoices):
 
 
 class LateTruth(models.Model):
-    """Late information about an attempt after its hold was resolved (I7). `late` comes from its own
-    process, which was not dead after all, with its charge; `look_up` comes from the provider, asked
-    by the attempt's id. `meters` are null until known; a look-up is repeated at `ask_at`. It is
-    posted once, at `posted_at`."""
+    """Late information about an attempt after its hold was resolved (I7). `late` comes from the
+    attempt's own process, which was believed dead, with its charge. `look_up` comes from the
+    provider, asked by the attempt's id. `meters` are null until known; a look-up is repeated at
+    `ask_at`. It is posted once, at `posted_at`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.UUIDField()
@@ -44,8 +44,8 @@ class LateTruth(models.Model):
 
 
 class LateRecord(models.Model):
-    """A record that came for a detached month, as its `row`: it is taken in when the month is
-    back."""
+    """A record that arrived for a detached month, as its `row`. It is inserted when the month is
+    attached again."""
 
     id = models.UUIDField(primary_key=True)
     organisation_id = models.UUIDField()

@@ -1,4 +1,4 @@
-"""Months that are kept in files, and these files."""
+"""Months whose rows are in files, and these files."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 class DetachedMonth(models.Model):
     """A month whose holds, attempts and records are in a file (usage/months/detaching.py). Their
-    ids are from `first_id` to before `end_id`; they were admitted on the UTC days from `from_at` to
+    ids are from `first_id` to before `end_id`. They were admitted on the UTC days from `from_at` to
     before `to_at`, whose rollups stay. They refer to `price_version_ids`."""
 
     month = models.DateField(primary_key=True)
@@ -26,7 +26,7 @@ class MonthFile(models.Model):
     """The file of a detached month, and the sums that replace its rows in the books. `sums` are
     [[kind, id of the account or window, nano], …] with the kinds of `invariants.SUMS`, `rolled` are
     the sums of its days' rollups, [[organisation, requests, nano], …]. `digest` is that of the
-    file, `signature` ours over all of it and the month's row."""
+    file, `signature` is Weir's over all of it and the month's row."""
 
     month = models.OneToOneField(
         DetachedMonth, models.CASCADE, primary_key=True, related_name="file"

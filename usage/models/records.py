@@ -1,9 +1,9 @@
-"""What happened: attempts and usage records, both written once and never changed, and the addresses
-that requests came from.
+"""Attempts, usage records and client addresses. Attempts and records are written once and never
+changed.
 
-Attempts and records are partitioned by month on their time-ordered id, and carry the organisation
-in their primary key, so that they can be distributed by it. Hot tables carry no foreign key
-constraints: each would lock the organisation's row once per request.
+Attempts and records are partitioned by month on their time-ordered id. The organisation is part of
+their primary key, so that they can be distributed by it. Hot tables have no foreign key
+constraints, because each would lock the organisation's row once per request.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 
 class Attempt(models.Model):
-    """One request sent to one channel, committed before its first byte leaves us."""
+    """One request sent to one channel. It is committed before its first byte is sent."""
 
     pk = models.CompositePrimaryKey("organisation_id", "id")
     organisation = models.ForeignKey(
@@ -87,8 +87,8 @@ class UsageRecord(models.Model):
 
     `cost_nano` is our cost by prices of the kind cost, null if unknown; for operators only. `id` is
     the attempt's, or the request's if it was refused before any attempt. The record of a request's
-    last attempt is `final`: it tells how the request ended. Earlier attempts failed before content
-    (P7) and are never charged, so its charge is the request's.
+    last attempt is `final`: it has the outcome of the request. Earlier attempts failed before
+    content (P7) and are never charged, so its charge is the request's.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")

@@ -1,4 +1,4 @@
-"""Decisions on attempts whose count was doubted."""
+"""Decisions on attempts with a doubtful count."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -13,8 +13,8 @@ class SettleAs(models.TextChoices):
 
 
 class Review(models.Model):
-    """An operator's decision on an attempt with a doubtful count, once, by the primary key. The
-    customer had paid `before_nano` for it, and has paid `charge_nano` since."""
+    """An operator's only decision on an attempt with a doubtful count; the primary key prevents a
+    second one. The customer had paid `before_nano` for it, and has paid `charge_nano` since."""
 
     attempt_id = models.UUIDField(primary_key=True)
     organisation_id = models.UUIDField()

@@ -1,6 +1,6 @@
-"""Sums of records by the quarter of an hour, the hour and the day, and how far they have read.
+"""Sums of records by quarter hour, hour and day, and how far they are complete.
 
-They carry no foreign key constraints, as the records (records.py).
+Like the records (records.py), they have no foreign key constraints.
 """
 
 from typing import Any
@@ -9,18 +9,18 @@ from django.db import models
 
 
 class HistogramField(models.Field):  # type: ignore[type-arg]
-    """A number of `usage/rollups/histograms.py`, of any length."""
+    """A number as in `usage/rollups/histograms.py`, of any length."""
 
     def db_type(self, connection: Any) -> str:
         return "numeric"
 
 
 class Rollup(models.Model):
-    """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16).
+    """Sums of the records admitted in one quarter hour; replaced, never incremented (I16).
 
-    The histograms are of the times of answered requests, 0 if there are none; null in rows from
-    before they existed, until these are rebuilt. Between first and last output token the answers
-    took `timed_ms`, for `timed_tokens`. `saved_nano` is null if a record has none.
+    The histograms are of the durations of answered requests, 0 without any, and null in older rows
+    until these are rebuilt. The answers took `timed_ms` between their first and last output token,
+    for `timed_tokens`. `saved_nano` is null if a record has none.
     """
 
     pk = models.CompositePrimaryKey(
@@ -55,7 +55,7 @@ class Rollup(models.Model):
 
 
 class _CoarseRollup(models.Model):
-    """As a `Rollup`, over a longer time: the most common meters are columns, null where none was
+    """Like a `Rollup`, over a longer time. The most common meters are columns, null if none was
     counted, and `meters` has the others."""
 
     pk = models.CompositePrimaryKey(
@@ -105,10 +105,11 @@ class DayRollup(_CoarseRollup):
 
 
 class RollupWatermark(models.Model):
-    """How far the rollups have read (transactions before `xid`), up to when they are complete.
+    """How far the rollups are complete: they include transactions before `xid`, and all requests
+    admitted before an instant.
 
-    Before `levels_to`, the end of an hour, there are hours, and days that are over; null: there are
-    none yet.
+    Hours, and the days that are over, exist before `levels_to`, the end of an hour. null means that
+    there are none yet.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)

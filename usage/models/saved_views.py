@@ -8,7 +8,7 @@ from lib.ids import new_id
 
 
 class ViewPage(models.TextChoices):
-    """The pages whose filters can be saved, by the names of their addresses."""
+    """The pages whose filters can be saved, by the names of their routes."""
 
     USAGE = "usage", _("Usage")
     EXPLORE = "explore", _("Explore usage")
@@ -16,7 +16,7 @@ class ViewPage(models.TextChoices):
 
 
 class SavedView(models.Model):
-    """Filters, grouping and columns of a page under a name: a person's own, or shared with the
+    """The filters, grouping and columns of a page under a name; a person's own or shared with the
     organisation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -41,7 +41,8 @@ class SavedView(models.Model):
 
 
 class ReportSchedule(models.Model):
-    """When a saved view is sent by mail: each Monday or 1st of a month, by the wall of a zone."""
+    """When a saved view is sent by email: each Monday or each 1st of a month, by the clock of a
+    time zone."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     view = models.OneToOneField(SavedView, models.CASCADE, related_name="schedule")
@@ -56,7 +57,7 @@ class ReportSchedule(models.Model):
 
 
 class ReportReceiver(models.Model):
-    """Somebody whom a schedule writes to, until they leave it."""
+    """A person who receives the report of a schedule, until they unsubscribe."""
 
     id = models.BigAutoField(primary_key=True)
     schedule = models.ForeignKey(

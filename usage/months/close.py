@@ -1,8 +1,8 @@
-"""The close of a month: a draft for each organisation, a checklist, and two operators.
+"""The close of a month: a draft for each organisation, a checklist, and approval by two operators.
 
 A month is drafted once the ledger is sealed beyond its end, so that no running transaction can
 still write into it, and a forbidden write is detected. Later postings belong to the month in which
-they are posted, whatever month their request was in (I18).
+they are posted, whatever the month of their request (I18).
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ from lib.ids import first_id_at
 from usage.models import BooksCheck
 from usage.months.invoice_lines import CHARGED, FEES, SETTLED, gather
 
-# How long before a month's end a request may have begun that still waits for a decision.
+# How long before a month's end a request that is still under review may have begun.
 _WAITS: Final = dt.timedelta(days=62)
 
 
@@ -43,7 +43,7 @@ class Check(NamedTuple):
 
 
 def draft_invoices() -> int:
-    """Draft every month that is over and has no document yet; how many were drafted."""
+    """Draft every month that is over and has no document yet. Return how many were drafted."""
     sealed_to = Seal.objects.filter(kind=SealKind.LEDGER).aggregate(to=Max("to_at"))["to"]
     if sealed_to is None:
         return 0
@@ -82,7 +82,7 @@ def _draft(organisation: Organisation, month: dt.date, zone: ZoneInfo, span: Spa
 
 
 def checklist(invoice: Invoice) -> list[Check]:
-    """What has to hold before a document is proposed, and when it is closed."""
+    """Return what must be true when a document is proposed and when it is closed."""
     checks = [
         Check(
             "seller", gettext_lazy("The seller's details are complete"),
@@ -102,13 +102,13 @@ def checklist(invoice: Invoice) -> list[Check]:
 
 
 def propose(actor: Actor, invoice: Invoice) -> Invoice:
-    """Propose a draft for which the checklist holds. Raises InvoiceRefused."""
+    """Propose a draft whose checklist is complete. Raises InvoiceRefused."""
     _refuse_unchecked(invoice)
     return invoices.propose_invoice(actor, invoice)
 
 
 def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
-    """Close what another operator proposed, for which the checklist still holds. Raises
+    """Close a document that another operator proposed, if its checklist is still complete. Raises
     InvoiceRefused."""
     _refuse_unchecked(invoice)
     with transaction.atomic():
@@ -118,8 +118,7 @@ def close(actor: Actor, invoice: Invoice, checksum: str) -> Invoice:
 
 
 def find_unclosed(from_at: dt.datetime, until_at: dt.datetime) -> Iterator[Organisation]:
-    """The organisations that were charged for something in a time which no closed invoice covers
-    up to its end."""
+    """Yield the organisations with charges in a period that no closed invoice covers to its end."""
     for organisation in Organisation.objects.order_by("id"):
         documents = Invoice.objects.filter(organisation=organisation, kind=InvoiceKind.INVOICE)
         closed_to = documents.filter(state=InvoiceState.CLOSED).aggregate(to=Max("until_at"))["to"]
@@ -156,8 +155,8 @@ def _invariants(invoice: Invoice) -> Check:
 
 
 def _ties(invoice: Invoice) -> Check:
-    """I19: compare the lines with the ledger's movement. Grants are compared with the accounts that
-    they came from; their lines are computed from those that they went to."""
+    """I19: compare the lines with the ledger's movement. Promotional credit is compared with the
+    accounts that it came from, while its lines are computed from the accounts that it went to."""
     of_lines = {
         kind: sum(line.amount_nano for line in invoice.lines.all() if line.kind in kinds)
         for kind, kinds in {

@@ -1,4 +1,4 @@
-"""Pages of operators: all documents, the close of a month by two of them, seller and taxes."""
+"""Pages of operators: all documents, the close of a month, and the settings of seller and taxes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -169,7 +169,7 @@ def document_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
     response = _decide_invoice(
         request, invoice, lambda: invoices.withdraw_invoice(actor, invoice), gettext("Withdrawn.")
     )
-    # A note that is withdrawn is no more.
+    # A withdrawn note no longer exists.
     return response if invoice.kind == InvoiceKind.INVOICE else see_other("documents")
 
 

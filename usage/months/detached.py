@@ -1,5 +1,5 @@
-"""Detached months for readers of single requests: these are in a file, while sums still include
-them (`months.py` detaches, docs/adr/0019)."""
+"""Detached months for readers of single requests. Their requests are in a file, while sums still
+include them (`detaching.py` detaches, docs/adr/0019)."""
 
 import datetime as dt
 from collections.abc import Collection, Sequence
@@ -21,19 +21,19 @@ ATTACH: Final = "manage.py month attach"
 
 
 class RequestDetached(Http404):
-    """The request is not in the database, and those of its month are in a file. The text says
-    so."""
+    """The request is not in the database; it may be in the file of its detached month. The text
+    says so."""
 
 
 def refuse_detached(request_id: UUID) -> None:
-    """Raise RequestDetached for an id of a detached month, whether or not it is a request's."""
+    """Raise RequestDetached for an id of a detached month, whether a request has this id or not."""
     month = DetachedMonth.objects.filter(first_id__lte=request_id, end_id__gt=request_id).first()
     if month is not None:
         raise RequestDetached(notice_text([month]))
 
 
 def detached_within(period: Period | Span) -> list[DetachedMonth]:
-    """The detached months with requests of a time, oldest first."""
+    """Return the detached months with requests in a period, oldest first."""
     months = DetachedMonth.objects.order_by("month")
     if period.start_at is not None:
         months = months.filter(to_at__gt=period.start_at)
@@ -43,7 +43,7 @@ def detached_within(period: Period | Span) -> list[DetachedMonth]:
 
 
 def detached_on(first_on: dt.date, last_on: dt.date) -> list[DetachedMonth]:
-    """Those with requests of some days of UTC, the last one included."""
+    """Return the detached months with requests on these UTC days, including the last one."""
     begin, end = (
         dt.datetime.combine(first_on, dt.time.min),
         dt.datetime.combine(last_on, dt.time.max),
@@ -61,7 +61,7 @@ def detached_from(
 
 
 def names_of(months: Sequence[DetachedMonth]) -> list[str]:
-    """The months as the API has them."""
+    """Return the months as in the API."""
     return [str(month) for month in months]
 
 

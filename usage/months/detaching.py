@@ -1,12 +1,11 @@
 # ruff: noqa: S608 - only names of our own tables are put in
-"""Months of the books in files: the holds, attempts and records of a month that is closed leave the
-database and come back (docs/adr/0019). What was posted for them stays, and with it every balance,
-statement and seal; so do the rollups of its days.
+"""Detach closed months of the books to files: the holds, attempts and records of a month leave the
+database and can come back (docs/adr/0019). Their postings stay, and with them every balance,
+statement and seal. The rollups of its days stay too.
 
-In place of the rows the books count what they came to, which is signed. A month leaves, and comes
-back, in one short transaction, so that whoever is interrupted before it has changed nothing but
-what the next try does again: a month that is about to leave takes nothing more, so that what is in
-the file is all of it.
+The books keep signed sums in place of the rows. A month is detached, or attached, in one short
+transaction. An interruption before that has no effect that a repetition does not overwrite: a month
+that is about to be detached accepts no rows, so its file is complete.
 """
 
 import datetime as dt
@@ -61,9 +60,10 @@ from usage.months.partitions import (
 from usage.rollups import clickhouse_sink
 
 RESTS: Final = dt.timedelta(days=31)
-"""So long after its end a month stays: what a process has kept meanwhile comes before that."""
+"""How long after its end a month stays, so that processes can deliver what they have kept until
+now."""
 _INSTANT: Final = dt.timedelta(microseconds=1)
-# After a table was in use, and how often it is tried.
+# The pause after a table was in use, and the number of attempts.
 _REST_S: Final = 1
 _TRIES: Final = 60
 _HOLDS, _ATTEMPTS, _RECORDS = "billing_hold", "usage_attempt", "usage_usagerecord"
@@ -77,7 +77,7 @@ _LATE_WAITS: Final = "Late usage of its requests is not posted yet."
 
 
 class MonthRefused(Exception):
-    """It cannot leave or come back now; `reasons` say why, one sentence each."""
+    """The month cannot be detached or attached now; `reasons` say why, one sentence each."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__(" ".join(reasons))
@@ -85,7 +85,7 @@ class MonthRefused(Exception):
 
 
 class MonthState(NamedTuple):
-    """A month that has partitions; `writable` is false while it is about to leave, or away."""
+    """A month with partitions. `writable` is false while it is being detached, or is detached."""
 
     month: dt.date
     writable: bool
@@ -106,7 +106,7 @@ class _MonthContents(NamedTuple):
 
 
 def month_states() -> list[MonthState]:
-    """The months with partitions of their own, oldest first."""
+    """Return the months with partitions of their own, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(_MONTHS, {"pattern": f"{_HOLDS}_[0-9]{{4}}_[0-9]{{2}}", "closed": _CLOSED})
         rows = cursor.fetchall()
@@ -115,7 +115,7 @@ def month_states() -> list[MonthState]:
 
 
 def obstacles(month: dt.date) -> list[str]:
-    """Why a month cannot be detached, one sentence each; empty when it can."""
+    """Return why a month cannot be detached, one sentence each; empty if it can."""
     month_end = _start(next_month(month))
     if DetachedMonth.objects.filter(month=month).exists():
         return ["It is kept in a file already."]
@@ -157,23 +157,23 @@ def obstacles(month: dt.date) -> list[str]:
 
 
 def late_usage(month: dt.date) -> int:
-    """Return how many endings of its attempts have come late and are not posted yet."""
+    """Return how many late endings of its attempts are not posted yet."""
     first, end = ids_of(month)
     late = LateTruth.objects.filter(attempt_id__gte=first, attempt_id__lt=end, posted_at=None)
     return late.filter(meters__isnull=False).count()
 
 
 def late_counts() -> dict[dt.date, int]:
-    """Return how many endings and records have come for each detached month, and wait until it is
-    back."""
+    """Return how many endings and records have arrived for each detached month and wait until it is
+    attached."""
     with connection.cursor() as cursor:
         cursor.execute(_LATE_COUNTS)
         return dict(cursor.fetchall())
 
 
 def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMonth:
-    """Write a month into a file and take it out of the database. Raises MonthRefused, and OSError
-    where the file cannot be written; the month is as it was then."""
+    """Write a month to a file and remove it from the database. Raises MonthRefused, and OSError if
+    the file cannot be written; the month then stays as it was."""
     with _lock_detaching():
         if why := obstacles(month):
             raise MonthRefused(*why)
@@ -186,14 +186,14 @@ def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMont
             leaving = _leaving(month, path, manifest, key)
             _exclusively(lambda cursor: _take_out(cursor, actor, leaving))
         finally:
-            # Nothing is left to open of one that has gone.
+            # A month that is already detached cannot be reopened.
             reopen(month)
     return leaving.month
 
 
 def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
-    """Bring a month back from its file. Raises MonthRefused, MonthFileBroken and OSError; the month
-    stays away then."""
+    """Attach a month from its file. Raises MonthRefused, MonthFileBroken and OSError; the month
+    then stays detached."""
     with _lock_detaching():
         manifest = check_month_file(path, key)
         month = manifest.month
@@ -211,7 +211,8 @@ def attach(actor: Actor, path: Path, key: bytes) -> DetachedMonth:
 
 
 def reopen(month: dt.date) -> bool:
-    """Let a month take rows again whose detaching was cut off; False where nothing was."""
+    """Let a month accept rows again after an interrupted detaching. Return False if there was
+    none."""
     if DetachedMonth.objects.filter(month=month).exists():
         return False
     if month not in [state.month for state in month_states() if not state.writable]:
@@ -237,7 +238,7 @@ def check_file(path: Path, key: bytes) -> tuple[Manifest, bool]:
 
 
 def find_altered(key: bytes) -> Iterator[str]:
-    """The detached months whose row is not as we signed it (P22)."""
+    """Yield the detached months whose row does not match its signature (P22)."""
     for detached in DetachedMonth.objects.select_related("file").order_by("month"):
         if not hmac.compare_digest(_sign(key, detached, detached.file), detached.file.signature):
             yield f"{detached}: what stands in place of its rows is not what was signed"
@@ -269,7 +270,8 @@ def _refuse_other_file(path: Path, month: dt.date, key: bytes) -> None:
 
 
 def _close(month: dt.date) -> None:
-    """Let the month take nothing more: who was writing into it has ended."""
+    """Make the month accept no more rows. Return after the transactions that were writing to it
+    have ended."""
 
     def close(cursor: CursorWrapper) -> None:
         for table in PARTITIONED:
@@ -279,7 +281,7 @@ def _close(month: dt.date) -> None:
 
 
 def _rows(month: dt.date) -> Iterator[Rows]:
-    # A long look that writes nothing: nobody waits for its end, as for that of a backup.
+    # Do not wait for long read-only transactions, such as a backup.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('application_name', %s, true)", [BACKUP_NAME])
         for table in PARTITIONED:
@@ -305,7 +307,7 @@ class _Leaving(NamedTuple):
 
 
 def _leaving(month: dt.date, path: Path, manifest: Manifest, key: bytes) -> _Leaving:
-    """All that will stand in place of the month."""
+    """Return everything that will replace the month."""
     checked_to, contents = _checked_to(), _read_contents(month)
     first, end = ids_of(month)
     names = _names(month)
@@ -350,7 +352,7 @@ def _take_out(cursor: CursorWrapper, actor: Actor, leaving: _Leaving) -> None:
 
 
 def _load(path: Path, manifest: Manifest) -> None:
-    """Fill tables beside the books, which nothing reads yet."""
+    """Fill separate tables that nothing reads yet."""
     first, end = ids_of(manifest.month)
     _drop_loaded(manifest.month)
     with connection.cursor() as cursor:
@@ -362,7 +364,7 @@ def _load(path: Path, manifest: Manifest) -> None:
                 )
             name = _loaded_table(table, manifest.month)
             cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
-            # By it the month is taken in without a look at its rows.
+            # With this constraint, Postgres attaches the partition without scanning it.
             cursor.execute(
                 f"ALTER TABLE {name} ADD CONSTRAINT of_month "
                 f"CHECK (id >= '{first}' AND id < '{end}')"
@@ -403,10 +405,10 @@ def _restore_tables(cursor: CursorWrapper, actor: Actor, detached: DetachedMonth
 
 
 def _take_in_late(cursor: CursorWrapper, month: dt.date) -> None:
-    """Write the records that arrived while the month accepted none, except those it has. A record
-    of an older version lacks newer columns, which get their defaults."""
+    """Insert the records that arrived while the month accepted none, except those it has already. A
+    record of an older version lacks newer columns, which get their defaults."""
     bounds = _bounds(month)
-    # Who sums what is new tells it by the transaction that writes it.
+    # The rollups recognise new records by their transaction.
     columns = [name for name in _columns(cursor, _RECORDS) if name != "xid"]
     cursor.execute(_LATE_COLUMNS, bounds)
     for (written,) in cursor.fetchall():
@@ -427,7 +429,8 @@ def _loaded_table(table: str, month: dt.date) -> str:
 
 @contextmanager
 def _lock_detaching() -> Iterator[None]:
-    """One process moves a month at a time; its end frees the place, however it ends."""
+    """Only one process at a time detaches or attaches a month. The lock ends with the process in
+    any case."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(8113072029)")
         if not cursor.fetchone()[0]:
@@ -440,8 +443,8 @@ def _lock_detaching() -> Iterator[None]:
 
 
 def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
-    """Change partitions while nobody reads or sums them: lock first against readers of all, then
-    the tables, in the order that these use."""
+    """Change partitions while nobody reads or sums them: first take the lock against readers of all
+    tables, then lock the tables in the order in which readers use them."""
 
     def locked(cursor: CursorWrapper) -> None:
         cursor.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
@@ -453,7 +456,7 @@ def _exclusively(change: Callable[[CursorWrapper], None]) -> None:
 
 
 def _patiently(change: Callable[[CursorWrapper], None]) -> None:
-    """Do it in a transaction that waits for no lock for long, again and again. Raises
+    """Run the change in a transaction that waits only briefly for a lock, several times. Raises
     MonthRefused."""
     for _ in range(_TRIES):
         try:
@@ -566,7 +569,7 @@ _VERSIONS: Final = """
     SELECT price_version_id FROM {attempts} UNION SELECT cost_version_id FROM {attempts}
     UNION SELECT price_version_id FROM {records} UNION SELECT cost_version_id FROM {records}
     EXCEPT SELECT NULL ORDER BY 1"""
-# As usage/books/invariants.py sums them: a charge is in the posting that ends its hold.
+# As in usage/books/invariants.py: a charge is in the posting that ends its hold.
 _SUMS: Final = f"""
     SELECT 'sold', a.id, sum(r.charge_nano) FROM {{records}} r
     JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'

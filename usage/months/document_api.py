@@ -1,4 +1,4 @@
-"""The management API of operators for invoices and notes of all organisations, and the month's
+"""The management API for operators of all organisations' invoices and notes, and of the month's
 close. Pages call the same functions."""
 
 import datetime as dt
@@ -67,7 +67,7 @@ class DocumentPage(Schema):
 
 
 class CloseIn(Schema):
-    """The document as it was seen."""
+    """The document that the operator has seen."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,7 +75,7 @@ class CloseIn(Schema):
 
 
 class DocumentNoteIn(Schema):
-    """A credit or debit note on a closed invoice."""
+    """A credit or debit note for a closed invoice."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,7 +85,7 @@ class DocumentNoteIn(Schema):
 
 
 class VoidIn(Schema):
-    """Why an invoice is void."""
+    """The reason for voiding an invoice."""
 
     model_config = ConfigDict(extra="forbid")
 

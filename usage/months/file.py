@@ -1,11 +1,12 @@
 """The file of a detached month (docs/production/scale.md, "Months in files"): one ZIP.
 
-    {table}/{n}.copy   rows, as COPY writes them as text, at most so many in each part
+    {table}/{n}.copy   rows in COPY's text format, a limited number in each part
     manifest.json      {format, month, columns: {table: [name, …]}, parts: [[name, table, rows,
                        SHA-256 of the unpacked part], …]}
     signature          HMAC-SHA-256 of the manifest under the key of the seals, in hexadecimal
 
-Nothing of it is read before the signature over the manifest holds, and no part before its digest.
+Nothing is read before the signature of the manifest is verified, and no part is used without its
+digest.
 """
 
 import datetime as dt
@@ -26,10 +27,10 @@ _MANIFEST: Final = "manifest.json"
 _SIGNATURE: Final = "signature"
 _PART_ROWS: Final = 50_000
 _READ_BYTES: Final = 1 << 20
-# A manifest has some hundred bytes for a part.
+# A manifest has about a hundred bytes per part.
 _MANIFEST_BYTES_MAX: Final = 16 << 20
 _SIGNED: Final = b"month file|"
-# What a damaged ZIP raises where it is read.
+# The exceptions of reading a damaged ZIP.
 _DAMAGE: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, KeyError, ValueError,
     NotImplementedError, RuntimeError, OSError,
@@ -37,11 +38,11 @@ _DAMAGE: Final = (
 
 
 class MonthFileBroken(Exception):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 class Part(NamedTuple):
-    """Some rows of a table."""
+    """A number of rows of a table."""
 
     name: str
     table: str
@@ -58,7 +59,7 @@ class Manifest(NamedTuple):
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """The number of rows of each table."""
         return {
             table: sum(part.rows for part in self.parts if part.table == table)
             for table in self.columns
@@ -66,7 +67,7 @@ class Manifest(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """All rows of a table: lines as COPY writes them, each with its end."""
+    """All rows of a table: lines as written by COPY, each with its newline."""
 
     table: str
     columns: list[str]
@@ -74,8 +75,7 @@ class Rows(NamedTuple):
 
 
 def write_month_file(path: Path, key: bytes, month: dt.date, tables: Iterable[Rows]) -> None:
-    """Write a file, which stands under its name only when it is whole and on the disk. Raises
-    OSError."""
+    """Write a file. It gets its name only when it is complete and on disk. Raises OSError."""
     unfinished = path.with_name(f"{path.name}.part")
     columns: dict[str, list[str]] = {}
     parts: list[Part] = []
@@ -122,7 +122,7 @@ def read_manifest(path: Path, key: bytes) -> Manifest:
 
 
 def read_part(path: Path, part: Part) -> Iterator[bytes]:
-    """A part's bytes; at its end, whether they are what was written. Raises MonthFileBroken."""
+    """Yield a part's bytes and verify its digest at the end. Raises MonthFileBroken."""
     digest, rows = hashlib.sha256(), 0
     try:
         with zipfile.ZipFile(path) as packed, packed.open(part.name) as file:
@@ -137,7 +137,7 @@ def read_part(path: Path, part: Part) -> Iterator[bytes]:
 
 
 def check_month_file(path: Path, key: bytes) -> Manifest:
-    """Read all of a file. Raises MonthFileBroken."""
+    """Read a whole file and verify it. Raises MonthFileBroken."""
     manifest = read_manifest(path, key)
     for part in manifest.parts:
         for _ in read_part(path, part):
@@ -146,7 +146,7 @@ def check_month_file(path: Path, key: bytes) -> Manifest:
 
 
 def digest_of(path: Path) -> bytes:
-    """The SHA-256 of the whole file, in which each byte counts."""
+    """Return the SHA-256 of the whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

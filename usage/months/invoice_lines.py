@@ -1,8 +1,8 @@
 """The lines of an invoice, from the records that were charged in its period.
 
-A record and the posting of its charge are written by one transaction and have its time, so that
-those of a period are the ones that ended in it. What was admitted before it is late, and says of
-which month it is. Corrections are postings of their own, of whatever month their request was.
+One transaction writes a record and the posting of its charge, with the same time. So the records of
+a period are those that ended in it. A request that was admitted before the period is late, and its
+line names its month. Corrections are postings of their own, whatever the month of their request.
 """
 
 import datetime as dt
@@ -25,23 +25,23 @@ from lib.ids import first_id_at
 SETTLED: Final = ("settle", "expire")
 """The kinds of postings that charge a request at its end."""
 CHARGED: Final = (*SETTLED, "correct")
-"""Those that charge a request at its end or later."""
+"""The kinds that charge a request at its end or later."""
 FEES: Final = "subscription:fees"
 _SOLD: Final = ("revenue", FEES)
-# How long before its period a request may have been admitted that was charged in it.
+# How long before its period a request that was charged in it may have been admitted.
 _ADMITTED_BEFORE: Final = dt.timedelta(days=31)
 _ROWS: Final = 2_000
 
 
 class Gathered(NamedTuple):
-    """Lines without taxes, from the records; and what the ledger moved."""
+    """Lines without taxes, from the records; and the movement in the ledger."""
 
     lines: list[Line]
     movement: Movement
 
 
 class _Place(NamedTuple):
-    """Whose usage it was, of which model, and of which month where it is late."""
+    """The project or team of the usage, the model, and the month if the usage is late."""
 
     project_id: UUID | None
     team_id: UUID
@@ -50,8 +50,8 @@ class _Place(NamedTuple):
 
 
 def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
-    """What the organisation was charged for in a period that is over, and what the ledger says of
-    it."""
+    """Return what the organisation was charged in a period that is over, and the ledger's movement
+    in it."""
     parameters = {
         "organisation": organisation.id,
         "zone": zone.key,
@@ -64,7 +64,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
     movement = movement_of(organisation.id, span)
     if not any(kind == "consume" or account in _SOLD for kind, account, *_ in movement):
         return Gathered([], movement)
-    # The cursor of what is read in pieces lives in a transaction.
+    # A server-side cursor requires a transaction.
     with transaction.atomic():
         used = [*_flat(parameters), *_read_tiered(parameters)]
     corrections = _corrections(parameters)
@@ -81,7 +81,7 @@ def gather(organisation: Organisation, zone: ZoneInfo, span: Span) -> Gathered:
 
 
 def used_nano(movement: Movement) -> dict[LineKind, int]:
-    """What promotional credit, and the usage that a subscription includes, have paid."""
+    """Return what promotional credit, and the usage included in a subscription, have paid."""
     by_units = moved_nano(movement, CHARGED, "included:units")
     return {
         "credit": moved_nano(movement, ["consume"], "promo:earmarked"),
@@ -90,7 +90,7 @@ def used_nano(movement: Movement) -> dict[LineKind, int]:
 
 
 class _Names:
-    """Names of projects and teams as they are now."""
+    """The current names of projects and teams."""
 
     def __init__(self, organisation: Organisation) -> None:
         self._projects = dict(
@@ -99,7 +99,7 @@ class _Names:
         self._teams = dict(Team.objects.filter(organisation=organisation).values_list("id", "name"))
 
     def of(self, place: _Place) -> tuple[str, str]:
-        """The project where there is one, else the team."""
+        """Return the project's name if there is one, or else the team's."""
         if place.project_id is not None:
             return self._projects.get(place.project_id, ""), ""
         return "", self._teams.get(place.team_id, "")
@@ -123,7 +123,8 @@ class _Names:
 
 
 def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Prices without tiers: the database sums, as one rate holds for all of a meter."""
+    """Yield lines of prices without tiers. The database sums them, because one rate applies to each
+    meter."""
     rows = _rows(_FLAT, parameters)
     versions = _versions(row[4] for row in rows)
     for project, team, model, origin, version, multiplier_ppm, meter, quantity in rows:
@@ -134,7 +135,7 @@ def _flat(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, i
 
 
 def _read_tiered(parameters: dict[str, Any]) -> Iterator[tuple[_Place, str, int, int, int]]:
-    """Prices with tiers: the rate follows from all meters of a request."""
+    """Yield lines of prices with tiers, where the rate depends on all meters of a request."""
     versions: dict[int, PriceVersion] = {}
     with connection.chunked_cursor() as cursor:
         cursor.execute(_TIERED, parameters)
@@ -209,7 +210,7 @@ _CORRECTED: Final = """
     AND posting.created_at >= %(from)s AND posting.created_at < %(until)s
     AND posting.id >= %(posting_first_id)s AND posting.id < %(until_id)s
     GROUP BY 1, 2, 3, 4 ORDER BY 4, 3, 1, 2"""
-# One line for each charge, in the words of its posting.
+# One line for each charge, with the text of its posting.
 _FEES: Final = """
     SELECT posting.cause ->> 'reason', entry.amount_nano
     FROM billing_posting posting

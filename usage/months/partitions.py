@@ -1,8 +1,8 @@
-"""Monthly partitions of holds, attempts and usage records, by the time inside their ids. Rows of an
-attempt have its id, and are in the month in which it began (docs/adr/0019).
+"""Monthly partitions of holds, attempts and usage records, by the time inside their ids. The rows
+of an attempt share its id, and are in the month in which it began (docs/adr/0019).
 
-A default partition accepts rows without one, so that no row is refused. Months are created in
-advance, because a month with rows in the default partition can no longer be split off.
+A default partition accepts rows without a partition, so that no row is refused. Months are created
+in advance, because a month with rows in the default partition can no longer be split off.
 """
 
 import datetime as dt
@@ -19,15 +19,16 @@ from lib.ids import first_id_at, id_before
 
 PARTITIONED = ("usage_attempt", "usage_usagerecord", "billing_hold")
 ID_SLACK = dt.timedelta(days=1)
-"""Ids are made by the processes' clocks, times by the database's; nothing is a day apart."""
+"""Ids come from the processes' clocks, times from the database's. They differ by less than a
+day."""
 _AHEAD = 3
-# A hold is updated when it ends, for which its page has room.
+# A hold is updated when it ends, so its page keeps free space.
 _STORED = {"billing_hold": " WITH (fillfactor = 60)"}
 
 
 def ensure_partitions(since: dt.date | None = None) -> list[str]:
-    """Make the partitions of this month and the next three that are missing, or of all months from
-    a date on; their names."""
+    """Create missing partitions of this month and the next three, or of all months from `since` on.
+    Return their names."""
     created: list[str] = []
     this_month = clock.now().date().replace(day=1)
     month = (since or this_month).replace(day=1)
@@ -46,7 +47,8 @@ def ensure_partitions(since: dt.date | None = None) -> list[str]:
 
 
 def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
-    """The id from which on each table is cut. One that a migration has not come to is left out."""
+    """Return the id from which on each table is partitioned. A table that is not migrated yet is
+    left out."""
     cursor.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'p' AND relname = ANY (%s) "
         "AND relnamespace = current_schema()::regnamespace",
@@ -57,23 +59,23 @@ def _begin(cursor: CursorWrapper) -> dict[str, UUID]:
 
 def _make(cursor: CursorWrapper, table: str, month: dt.date) -> None:
     with transaction.atomic():
-        # Somebody may read the table, such as a backup. It is tried again an hour later.
+        # Another transaction, such as a backup, may hold the table. The next try is an hour later.
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
         make_partition(cursor, table, month)
 
 
 def name_of(table: str, month: dt.date) -> str:
-    """The partition of a month, by its first day."""
+    """Return the name of a month's partition. `month` is its first day."""
     return f"{table}_{month:%Y_%m}"
 
 
 def next_month(month: dt.date) -> dt.date:
-    """The first day of the month after."""
+    """Return the first day of the next month."""
     return (month + dt.timedelta(days=32)).replace(day=1)
 
 
 def ids_of(month: dt.date) -> tuple[UUID, UUID]:
-    """The smallest id of a month, and that of the next one."""
+    """Return the smallest id of a month, and that of the next month."""
     return first_id_at(_start(month)), first_id_at(_start(next_month(month)))
 
 
@@ -85,7 +87,7 @@ def has_own(month: dt.date) -> bool:
 
 
 def make_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
-    """Make the partition of a month, which has none, in the caller's transaction."""
+    """Create the partition of a month that has none, in the caller's transaction."""
     first, end = ids_of(month)
     stored = _STORED.get(table, "")
     span = f"FROM ('{first}') TO ('{end}')"
@@ -96,8 +98,8 @@ def make_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
 
 
 def guard_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
-    """The triggers of rows come from the table; that of what is written once, which forbids to
-    empty it, does not."""
+    """Add the trigger that prevents emptying an append-only table. Row triggers are inherited from
+    the table, but this one is not."""
     cursor.execute(
         "SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'never_emptied'",
         [table],
@@ -110,12 +112,12 @@ def guard_partition(cursor: CursorWrapper, table: str, month: dt.date) -> None:
 
 
 def ids_near(id: UUID) -> tuple[UUID, UUID]:
-    """The range of the ids of a request's attempts and records, by the id of the request."""
+    """Return the range of ids of a request's attempts and records, from the request's id."""
     return id_before(id, ID_SLACK), id_before(id, -ID_SLACK)
 
 
 def partitioned_until() -> dt.date | None:
-    """The last month, by its first day, that every table has a partition for."""
+    """Return the first day of the last month for which every table has a partition."""
     with connection.cursor() as cursor:
         cursor.execute(_MADE_UNTIL, {"tables": list(PARTITIONED)})
         until: dt.date | None = cursor.fetchone()[0]
@@ -123,7 +125,8 @@ def partitioned_until() -> dt.date | None:
 
 
 def has_rows_outside() -> bool:
-    """Return whether a default partition has taken rows, whose month cannot be made any more."""
+    """Return whether a default partition has rows. No partition can be created for their month any
+    more."""
     with connection.cursor() as cursor:
         conditions = [f"EXISTS (SELECT FROM {table}_other)" for table in _begin(cursor)]
         cursor.execute(f"SELECT {' OR '.join(conditions)}")

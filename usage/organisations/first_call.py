@@ -1,4 +1,4 @@
-"""Whether there is anything for Home to show, and a person's first call by the API."""
+"""Whether Home has any usage to show, and a person's first API call."""
 
 import datetime as dt
 from typing import Final
@@ -15,14 +15,14 @@ from usage.requests.log import RequestRow, request_page
 from usage.rollups.buckets import bucket_of
 from usage.rollups.levels import since, summed
 
-# The sums are behind by less than that, and records are quick to look through for so long.
+# The sums lag by less than this, and a search of the records of this time is fast.
 _LATEST: Final = dt.timedelta(hours=1)
 _ROWS: Final = 50
 
 
 def sees_traffic(actor: Actor) -> bool:
-    """Return whether any answered request that the actor may see exists: by anybody's key, or from
-    our own pages. Sums lag by seconds, so the latest records count too."""
+    """Return whether any answered request that the actor may see exists, with any key or from our
+    own pages. Sums lag by seconds, so the latest records are searched too."""
     if access.scope_of(actor, "usage.read") is None:
         return has_called(actor)
     where = visible(actor, "usage.read")
@@ -36,7 +36,7 @@ def sees_traffic(actor: Actor) -> bool:
 
 
 def has_called(actor: Actor) -> bool:
-    """Return whether any request of the person with a key of their own was ever answered. The
+    """Return whether any request of the person with their own key was ever answered. The
     installation's own tests, other people's requests and those of our pages do not count."""
     ids = _own_key_ids(actor)
     if not ids:
@@ -46,7 +46,7 @@ def has_called(actor: Actor) -> bool:
         "r.organisation_id = %(organisation)s AND r.key_id = ANY (%(keys)s)",
         {"organisation": organisation_of(actor).id, "keys": ids},
     )
-    # No key has more buckets than its life.
+    # A key has no sums from before its creation.
     rows = summed(where, [since(bucket_of(begun_at))])
     if run(_SUMMED.format(rows=rows.text), rows.parameters):
         return True
@@ -55,8 +55,8 @@ def has_called(actor: Actor) -> bool:
 
 
 def latest_call(actor: Actor, begun_at: dt.datetime | None = None) -> RequestRow | None:
-    """The person's newest request of the last hour, or since `begun_at`, by such a key; an answered
-    one first."""
+    """Return the person's newest request with their own key in the last hour, or since `begun_at`;
+    an answered one is preferred."""
     ids = set(_own_key_ids(actor))
     if not ids or not sees_requests(actor):
         return None
@@ -68,7 +68,7 @@ def latest_call(actor: Actor, begun_at: dt.datetime | None = None) -> RequestRow
 
 
 def last_used_model(actor: Actor) -> str | None:
-    """The model that last answered the person, on our pages or elsewhere."""
+    """Return the model that last answered the person, on our pages or elsewhere, or None."""
     if actor.user is None:
         return None
     where = Where(
@@ -90,7 +90,7 @@ def _own_key_ids(actor: Actor) -> list[UUID]:
 
 
 _SUMMED: Final = "SELECT 1 FROM {rows} r WHERE r.requests > r.errors LIMIT 1"
-# The last sum tells the day or the hour, and its quarters the rest.
+# The last sum gives the day or hour, and its quarters give the rest.
 _LAST_MODEL: Final = """
     SELECT r.model FROM usage_rollup r
     WHERE {where} AND r.requests > r.errors AND r.bucket_at >= (

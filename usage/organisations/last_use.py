@@ -1,4 +1,4 @@
-"""What members did: spent in the month, and when they were seen last."""
+"""The use of members: spending in the month, and the time of the last request."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ _BACK = dt.timedelta(days=90)
 
 
 class MemberUse(NamedTuple):
-    """`spent_nano` in the calendar month (UTC) as far as it is summed; `last_at` is the quarter of
-    an hour of the last request within 90 days."""
+    """`spent_nano` is the summed spending of the calendar month (UTC). `last_at` is the quarter
+    hour of the last request within 90 days."""
 
     spent_nano: int
     last_at: dt.datetime | None
@@ -26,7 +26,7 @@ NO_USE = MemberUse(0, None)
 
 
 def use_of_members(actor: Actor, user_ids: Sequence[int]) -> dict[int, MemberUse]:
-    """The use of those people who used anything, as far as the actor may see it."""
+    """Return the use of those people who used anything, as far as the actor may see it."""
     if not user_ids or scope_of(actor, "usage.read") is None:
         return {}
     now = clock.now()
@@ -35,13 +35,13 @@ def use_of_members(actor: Actor, user_ids: Sequence[int]) -> dict[int, MemberUse
         f"{text} AND r.user_id = ANY (%(users)s)", {**parameters, "users": list(user_ids)}
     )
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    # In two parts, for no day or hour may lie over the begin of the month.
+    # Two spans, because no day or hour may extend over the start of the month.
     rows = summed(where, [Span(now - _BACK, month), since(month)])
     sums = run(_SUMS.format(rows=rows.text, where=where.text), {**rows.parameters, "month": month})
     return {user: MemberUse(spent, at) for user, spent, at in sums}
 
 
-# The last sum tells the day or the hour, and its quarters the rest.
+# The last sum gives the day or hour, and its quarters give the rest.
 _SUMS = """
     SELECT used.user_id, used.spent_nano, coalesce((
         SELECT max(r.bucket_at) FROM usage_rollup r

@@ -1,4 +1,4 @@
-"""Pages of members (W51): who belongs to an organisation, in which role, and what they spend."""
+"""Pages of members (W51): the people of an organisation, their roles and their spending."""
 
 from dataclasses import replace
 from typing import Any
@@ -101,7 +101,8 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _hidden_columns(*, own_only: bool, may_write: bool) -> tuple[str, ...]:
-    """Whose account a password alone opens is for those to know who may do something about it."""
+    """Return the hidden columns. Only a reader who can act on it sees which accounts have only a
+    password."""
     if own_only:
         return (*_OF_OTHERS, "second_factor")
     return () if may_write else ("second_factor",)
@@ -120,7 +121,7 @@ def _team_choices(actor: Actor) -> Choices:
 
 
 def _rows(actor: Actor, *, own_only: bool) -> list[dict[str, Any]]:
-    """Everybody whom the actor may name, with what it may see of them."""
+    """Return everybody whose name the actor may see, with the columns that it may see."""
     members = list(member_access.named_members(actor))
     uses = use_of_members(actor, [member.user_id for member in members])
     keys = _key_counts(actor)
@@ -172,8 +173,7 @@ def _matches(row: dict[str, Any], value: Any) -> bool:
 
 
 def _key_counts(actor: Actor) -> dict[int, int]:
-    """Return how many keys that are not revoked each person has, as far as the actor may list
-    them."""
+    """Return how many unrevoked keys each person has, as far as the actor may list them."""
     counts: dict[int, int] = {}
     if access.scope_of(actor, "keys.read") is None:
         return counts
@@ -183,7 +183,7 @@ def _key_counts(actor: Actor) -> dict[int, int]:
     return counts
 
 
-# One person -------------------------------------------------------------------------------------
+# One person ------------------------------------------------------------------------------------
 
 
 @organisation_page("members.read")

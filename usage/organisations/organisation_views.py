@@ -119,7 +119,7 @@ def _rows(page: list[Organisation]) -> list[dict[str, Any]]:
 
 
 def state_of(organisation: Organisation) -> str:
-    """`active`, `suspended` or `archived`."""
+    """Return `active`, `suspended` or `archived`."""
     if organisation.archived_at is not None:
         return "archived"
     return "active" if organisation.suspended_at is None else "suspended"

@@ -1,4 +1,4 @@
-"""What was spent in this month, in UTC, by one column of the rollups."""
+"""The spending of this month (UTC), by one column of the rollups."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,7 +14,7 @@ Dimension = Literal["team_id", "user_id", "organisation_id"]
 
 
 def month_spending(actor: Actor, by: Dimension) -> dict[Any, int]:
-    """Return the charged nano by team or person; none for readers who may not read usage."""
+    """Return the charged nano by team or person; empty for readers without access to usage."""
     if scope_of(actor, "usage.read") is None:
         return {}
     where = visible(actor, "usage.read")
@@ -22,7 +22,7 @@ def month_spending(actor: Actor, by: Dimension) -> dict[Any, int]:
 
 
 def month_spending_of(organisations: Sequence[UUID]) -> dict[Any, int]:
-    """Nano that was charged to each of these organisations, for operators."""
+    """Return the charged nano of each of these organisations, for operators."""
     where = "r.organisation_id = ANY (%(organisations)s)"
     return _sums("organisation_id", where, {"organisations": list(organisations)})
 

@@ -1,4 +1,4 @@
-"""Pages of teams (W52): the list, and one with its projects and all that holds for it."""
+"""Pages of teams (W52): the list, and a team with its projects and settings."""
 
 from typing import Any
 from uuid import UUID
@@ -102,7 +102,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _members(actor: Actor) -> tuple[int, dict[UUID, int]]:
-    """Return how many are in every team, and how many more in each."""
+    """Return how many people are in every team, and how many more are in each team."""
     members = Membership.objects.filter(organisation=actor.organisation, user__is_active=True)
     chosen = members.filter(all_teams=False).values_list("teams").annotate(n=Count("id"))
     return members.filter(all_teams=True).count(), {team: n for team, n in chosen if team}
@@ -143,7 +143,7 @@ def _usage(actor: Actor, team: Team) -> dict[str, Any]:
 
 
 def _members_of(actor: Actor, team: Team) -> list[dict[str, Any]] | None:
-    """Return the people of the team, or None for who may look at themselves alone."""
+    """Return the people of the team, or None for readers who may see only themselves."""
     may_open = access.scope_of(actor, "members.read") in ("teams", "all")
     may_change = access.reaches_team(actor, "team_members.write", team.id)
     if not may_open and not may_change:

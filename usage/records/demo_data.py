@@ -1,9 +1,9 @@
-"""Requests in bulk for an installation that has none: what pages and jobs are measured on.
+"""Fills an empty installation with many requests, to measure pages and jobs.
 
-Organisations, teams, people and keys are made as anybody makes them; the requests are copied into
-the tables, each with all that a real one leaves in the books, so that every invariant holds. A few
-keys and models take most of the traffic, nights and weekends are quieter, some requests fail, are
-refused, stopped or sent again.
+Organisations, teams, people and keys are created in the usual way. The requests are copied into the
+tables, with all of their entries in the books, so that every invariant holds. A few keys and models
+have most of the traffic, and nights and weekends are quieter. Some requests fail, are refused,
+stopped or retried.
 """
 
 import datetime as dt
@@ -53,17 +53,17 @@ _APPS: Final = ("openai-python", "openai-python", "anthropic-python", "openai-no
 _HOURS_AT_ONCE: Final = 24
 _ROWS_AT_ONCE: Final = 50_000
 _SOURCE: Final = "demo data"
-# How a request ends, and how often among a thousand.
+# How a request ends, and how often per thousand requests.
 _ENDS: Final = {"answered": 955, "stopped": 10, "failed": 15, "retried": 10, "refused": 10}
 _WEEKEND: Final = 0.4
 
 
 class NotEmpty(Exception):
-    """The installation has requests: what is written can never be taken out of its books."""
+    """The installation has requests. The demo data could never be removed from its books."""
 
 
 class Filled(NamedTuple):
-    """What was made: requests, from the first instant up to the last."""
+    """What was created: the number of requests, and the first and last instant."""
 
     requests: int
     start_at: dt.datetime
@@ -71,17 +71,17 @@ class Filled(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """The tokens of a request and what they cost the customer and us: of each the text that its
-    rows have in common, as COPY reads it."""
+    """The tokens of a request and their charge and cost. Each value is text for COPY, shared by the
+    rows."""
 
     charge_nano: int
     cost_nano: int
     hold_nano: int
     total_ms: int
     sent: tuple[str, str]
-    """From the model's name to what is held, of the first attempt and of a second."""
+    """From the model's name to the held amounts of the first attempt and of a second one."""
     ended: dict[str, str]
-    """From the status to what it saved, by how it ends."""
+    """From the status to the saving, by how the request ends."""
 
 
 class _Model(NamedTuple):
@@ -90,7 +90,7 @@ class _Model(NamedTuple):
 
 
 class _Sender(NamedTuple):
-    """A key, and what its rows have in common: `who` are team, key and person."""
+    """A key with the shared values of its rows; `who` are team, key and person."""
 
     organisation: str
     who: str
@@ -98,11 +98,11 @@ class _Sender(NamedTuple):
 
 
 def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
-    """Make so many requests over the last days, and sum them. Raises NotEmpty."""
+    """Create this many requests over the last days, and sum them. Raises NotEmpty."""
     if UsageRecord.objects.exists():
         raise NotEmpty
     rng = random.Random(seed)
-    # By then all of them have ended.
+    # All requests have ended by then.
     end_at = clock.now().replace(minute=0, second=0, microsecond=0) - dt.timedelta(hours=1)
     start_at = end_at - dt.timedelta(days=days)
     ensure_partitions(since=start_at.date())
@@ -112,7 +112,7 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
             for hour_at, count in hours:
                 book.add_hour(hour_at, count)
             book.write()
-        # As the job does it, so that no seal covers more than a day.
+        # Do it like the job, so that no seal covers more than a day.
         seal_all(seal_key(), until=hours[-1][0] + dt.timedelta(hours=1))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -120,15 +120,15 @@ def fill(rows: int, *, days: int = DAYS, seed: int = 1) -> Filled:
     rebuild()
     with connection.cursor() as cursor:
         cursor.execute(_LAST_USES)
-        # As it is left by who clears up beside the traffic.
+        # Leave the state that the clean-up job would leave.
         cursor.execute("VACUUM (ANALYZE)")
     _note_checked()
     return Filled(rows, start_at, end_at)
 
 
 def _note_checked() -> None:
-    """Where the check of each minute would be, had it gone along: what it has summed is what stands
-    on the accounts. The one of each day looks at everything in any case."""
+    """Set the position of the minute's check as if it had run all along: its sums are the accounts'
+    balances. The full check covers everything in any case."""
     now = clock.now()
     books_walk.begin(NEW, now)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -136,15 +136,15 @@ def _note_checked() -> None:
         BooksWalk.objects.filter(name=NEW).update(to_at=now)
 
 
-# Who and what ------------------------------------------------------------------------------------
+# Keys and models -------------------------------------------------------------------------------
 
 
 def _senders(start_at: dt.datetime) -> list[_Sender]:
-    """The keys, the busiest first, each with its organisation's accounts."""
+    """Return the keys, the busiest first, each with its organisation's accounts."""
     senders: list[_Sender] = []
     places = [_organisation(n, start_at) for n in range(_ORGANISATIONS)]
     for n in range(_KEYS):
-        # The first organisation has half of them.
+        # The first organisation has half of the keys.
         organisation, people, accounts = places[min(n % 4, 2) if n % 4 else 0]
         team = organisation.teams.order_by("name")[n % 2]
         user = people[n % len(people)] if n % 5 else None
@@ -175,7 +175,8 @@ def _organisation(n: int, start_at: dt.datetime) -> tuple[Organisation, list[Use
 
 
 def _post_opening(posting: Posting, accounts: dict[str, int], at: dt.datetime) -> None:
-    """The credit, posted before the first request: the ledger's own writer posts now."""
+    """Post the credit before the first request. The ledger's own writer would use the current
+    time."""
     lines = _Lines()
     entries = [(accounts[entry.account_kind], entry.amount_nano) for entry in posting.entries]
     moved, nanos = zip(*entries, strict=True)
@@ -193,7 +194,7 @@ def _post_opening(posting: Posting, accounts: dict[str, int], at: dt.datetime) -
 
 
 def _models(rng: random.Random, start_at: dt.datetime) -> list[_Model]:
-    """The models with their prices, the most used first."""
+    """Return the models with their prices, the most used first."""
     channels = [(new_id(), f"provider-{n + 1}") for n in range(_CHANNELS)]
     requests = []
     for n in range(_MODELS):
@@ -263,11 +264,11 @@ def _total(meters: dict[str, int], version: PriceVersion) -> int:
     return total
 
 
-# When --------------------------------------------------------------------------------------------
+# Times ------------------------------------------------------------------------------------------
 
 
 def _spread(rows: int, start_at: dt.datetime, days: int) -> Iterator[tuple[dt.datetime, int]]:
-    """The hours with how many requests each has; together they are `rows`."""
+    """Yield the hours with their number of requests; the sum is `rows`."""
     hours = [start_at + dt.timedelta(hours=n) for n in range(days * 24)]
     busy = [
         (1 + abs(12 - abs(at.hour - 14))) * (_WEEKEND if at.weekday() >= 5 else 1) for at in hours
@@ -275,7 +276,7 @@ def _spread(rows: int, start_at: dt.datetime, days: int) -> Iterator[tuple[dt.da
     so_far = list(accumulate(busy))
     done = 0
     for at, upto in zip(hours, so_far, strict=True):
-        # Cut from the running sum: no request is lost to rounding.
+        # Differences of the running sum, so that no request is lost to rounding.
         until = round(rows * upto / so_far[-1])
         yield at, until - done
         done = until
@@ -332,7 +333,7 @@ _CHECKED: Final = """
 
 
 def _columns(*values: object) -> str:
-    """Columns of a row, as COPY reads them."""
+    """Return the columns of a row for COPY."""
     return "\t".join(map(str, values))
 
 
@@ -340,14 +341,14 @@ def _array(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-# What a request is counted to: each is one of a few, that many requests have.
+# A request's labels and the like: each is one of a few values that many requests share.
 _TAG_TEXTS: Final = [json.dumps(tags) if tags else _NULL for tags in _TAGS]
 _CUSTOMER_TEXTS: Final = ["", *(f"customer-{n}" for n in range(1, _CUSTOMERS))]
 
 
 @dataclass
 class _Lines:
-    """Rows to copy, by table, and by how much the accounts move with them (I3)."""
+    """Rows to copy, by table, and the amounts that they move on the accounts (I3)."""
 
     rows: dict[str, list[str]] = field(default_factory=lambda: {table: [] for table in _COLUMNS})
     moved: dict[int, int] = field(default_factory=dict)
@@ -361,7 +362,7 @@ class _Lines:
 
     def write(self) -> None:
         with connection.cursor() as cursor:
-            # Nothing is lost by a crash but what is made again from the beginning.
+            # A crash loses nothing but data that can be generated again.
             cursor.execute("SET LOCAL synchronous_commit = off")
             for table, columns in _COLUMNS.items():
                 with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
@@ -372,7 +373,8 @@ class _Lines:
 
 
 class _Book:
-    """Makes the rows of requests, in the order of time; instants are milliseconds since 1970."""
+    """Generates the rows of requests, in the order of time. Instants are milliseconds since
+    1970."""
 
     def __init__(self, rng: random.Random, senders: list[_Sender], models: list[_Model]) -> None:
         self._rng = rng
@@ -380,9 +382,9 @@ class _Book:
         self._lines = _Lines()
 
     def add_hour(self, hour_at: dt.datetime, count: int) -> None:
-        """So many requests of the hour."""
+        """Add this many requests in the hour."""
         rng, first = self._rng, int(hour_at.timestamp()) * 1000
-        # What is used most has the least rank, as words in a language have it.
+        # The most used items have the lowest ranks, as in a Zipf distribution.
         picked = zip(
             sorted(first + int(rng.random() * 3_590_000) for _ in range(count)),
             rng.choices(self._senders, [1 / (n + 1) for n in range(len(self._senders))], k=count),
@@ -492,13 +494,13 @@ class _Book:
         )  # fmt: skip
 
     def _id(self, at: int) -> str:
-        """An id as it would have been made then."""
+        """Return an id as it would have been generated at that instant."""
         bits = self._rng.getrandbits(74)
         return f"{at << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & _LOW_BITS:032x}"
 
 
 def _counted_to(request_id: str) -> str:
-    """The labels, application and end user of a request: the same for all its rows."""
+    """Return the labels, application and end user of a request, the same for all its rows."""
     n = int(request_id[-6:], 16)
     end_user = f"user-{n % 1000}" if n % 3 == 0 else ""
     return (

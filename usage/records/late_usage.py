@@ -1,4 +1,4 @@
-"""Late usage in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
+"""Late usage: uncertain attempts, and what was learnt about them later (I7)."""
 
 import datetime as dt
 import json
@@ -17,14 +17,14 @@ from usage.months.partitions import ID_SLACK
 from usage.records.records import add_request_meter, cost_of, versions_of
 from usage.reports.visibility import run
 
-# A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
-# for a day. Who asked may have died over it.
+# A provider that cannot answer yet is asked every few seconds for some minutes, then less and less
+# often for a day. A process may have died after asking.
 _PATIENT_TRIES = 40
 _TRIES_MAX = _PATIENT_TRIES + 14
 
 
 class Unsure(NamedTuple):
-    """A settled attempt whose provider may know better."""
+    """A settled attempt about whose usage the provider may know more."""
 
     attempt_id: UUID
     organisation_id: UUID
@@ -33,12 +33,12 @@ class Unsure(NamedTuple):
 
 
 class LateUsage(NamedTuple):
-    """What is known of an attempt, to be posted.
+    """What is known about an attempt, to be posted.
 
-    `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
-    is what the count comes to at the price of the admission, None where it cannot be reckoned, and
-    `cost_nano` what it costs us, None where no price of that kind is known; the provider's word
-    stands above ours, unless it had not heard of the attempt yet.
+    `charge_nano` is what its own process charged for it, None if that process died. `total_nano` is
+    the count at the price of the admission, None if it cannot be computed. `cost_nano` is our cost,
+    None without a cost price. The provider's count takes precedence over ours, unless the provider
+    did not know the attempt yet.
     """
 
     attempt_id: UUID
@@ -51,9 +51,9 @@ class LateUsage(NamedTuple):
 
 
 def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
-    """Attempts of these channels whose provider is to be asked now, at most so many.
+    """Claim up to `limit` attempts of these channels whose provider should be asked now.
 
-    Who takes them asks; nobody else does so before they are due again.
+    No other process asks about them before they are due again.
     """
     now = clock.now()
     parameters = {
@@ -67,15 +67,15 @@ def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
 
 
 def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
-    """Keep what the provider told."""
+    """Store what the provider reported."""
     meters_text = json.dumps(dict(meters))
     run(_NOTE, {"attempt": unsure.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
 def list_unposted(limit: int) -> list[LateUsage]:
-    """What was learnt and is not posted yet, oldest first. What is of a detached month waits until
-    that is back: the prices of its attempts, and what they have spent of budgets, are in the file.
-    """
+    """Return what was learnt and is not posted yet, oldest first. Entries of a detached month are
+    left out until it is attached, because the prices of its attempts and their use of budgets are
+    in the file."""
     away = DetachedMonth.objects.filter(
         first_id__lte=OuterRef("attempt_id"), end_id__gt=OuterRef("attempt_id")
     )
@@ -91,14 +91,15 @@ def list_unposted(limit: int) -> list[LateUsage]:
         late_ending = known[row.attempt_id].get(TruthSource.LATE)
         best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
         if late_ending is not None and late_ending.meters and not best.meters:
-            # Asked while the process stood still that sent the request only afterwards.
+            # The provider was asked before the request was sent, because the sending process was
+            # suspended.
             best = late_ending
         version, cost_version, _ = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
         total = 0 if version is None else total_of(add_request_meter(meters, version), version)
         charge_nano = None if late_ending is None else late_ending.charge_nano
         if best is late_ending and charge_nano is not None and isinstance(total, int):
-            # It may have ended at another version than it began at.
+            # The attempt may have ended at another price version than it began with.
             total = max(total, charge_nano)
         late_usages.append(
             LateUsage(
@@ -115,12 +116,13 @@ def list_unposted(limit: int) -> list[LateUsage]:
 
 
 def is_there(late: LateUsage) -> bool:
-    """Whether the attempt is in the database, and stays there until this transaction ends."""
+    """Return whether the attempt is in the database, and keep it there until this transaction
+    ends."""
     return Hold.objects.filter(id=late.attempt_id).exists()
 
 
 def mark_posted(late: LateUsage) -> None:
-    """The books say it now; in the transaction of its posting."""
+    """Mark late usage as posted, in the transaction of its posting."""
     LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
         posted_at=clock.now()
     )

@@ -27,8 +27,8 @@ CRASH_CUT: Final = sql.Ending(
 
 
 class Cut(NamedTuple):
-    """An attempt whose process died: what it held, how far it surely was, and the included units
-    that it holds."""
+    """An attempt whose process died: its hold, its certain progress, and the included units that it
+    holds."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
@@ -38,8 +38,8 @@ class Cut(NamedTuple):
 
 
 class CrashCut(NamedTuple):
-    """The ending of a cut attempt, what it may have cost us that nobody pays, and what its included
-    units pay."""
+    """The ending of a cut attempt, its possible cost that nobody pays, and the payment by included
+    units."""
 
     ending: sql.Ending
     loss_nano: int
@@ -47,10 +47,10 @@ class CrashCut(NamedTuple):
 
 
 def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
-    """The ending of each: what its last mark comes to at the price of its admission.
+    """Return the ending of each attempt: the price of its last mark, at the price of its admission.
 
-    Without a mark the customer pays nothing, for nobody knows what was answered; it is booked to us
-    at the estimate of its input, until its provider has told (I15).
+    Without a mark the customer pays nothing, because nobody knows what was answered. The estimated
+    price of the input is booked to us until the provider has reported (I15).
     """
     versions = versions_of([(cut.organisation_id, cut.attempt_id) for cut in cuts])
     crash_cuts = []
@@ -121,24 +121,25 @@ def _estimated_nano(versions: "Versions") -> int:
 
 
 def add_request_meter(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
-    """A price per request counts the request itself, if anything of it was counted."""
+    """Return the meters with the request itself, for a price per request, if anything of it was
+    counted."""
     counted = {"requests": 1} if meters and "requests" in version.rates else {}
     return {**meters, **counted}
 
 
 def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | None:
-    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    """Return our cost of these meters, in nano, or None if no cost price covers them."""
     if version is None or not meters:
         return None
-    # A charge per request is ours alone, unless the provider has one too.
+    # Only our charges have a price per request, unless the provider has one too.
     counted = {name: used for name, used in meters.items() if name != "requests"}
     total = total_of(add_request_meter(counted, version), version)
     return total if isinstance(total, int) else None
 
 
 class Versions(NamedTuple):
-    """At which version an attempt is charged, by its plan, and at which it costs us; and the tokens
-    that its request has by its size."""
+    """The version at which an attempt is charged, by its plan, the version of its cost, and the
+    tokens of its request, estimated by size."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
@@ -146,15 +147,16 @@ class Versions(NamedTuple):
 
 
 def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
-    """The price versions at which attempts were admitted, each given by its organisation's id and
-    its own; None for what is free or unknown."""
+    """Return the price versions at which attempts were admitted. Each attempt is given by its
+    organisation's id and its own. None for free or unknown versions."""
     if not attempts:
         return {}
     organisations, ids = ([*values] for values in zip(*attempts, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate "
-            # By the key, which begins with the organisation, and in the months of the ids.
+            # Use the primary key, which begins with the organisation, in the partitions of the ids'
+            # months.
             "FROM usage_attempt WHERE organisation_id = ANY (%(organisations)s::uuid[]) "
             "AND id = ANY (%(ids)s::uuid[]) AND id BETWEEN %(first)s AND %(last)s",
             {"organisations": organisations, "ids": ids, "first": min(ids), "last": max(ids)},

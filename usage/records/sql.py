@@ -1,7 +1,7 @@
-"""Attempts and usage records as statements (text, params), for sync and async callers alike.
+"""Attempts and usage records as statements (text, params), for sync and async callers.
 
-They run inside the transaction that moves the money: an attempt is opened where its hold is
-placed, a record is written where the hold is resolved (I5, I10).
+They run inside the transaction that moves the money: an attempt is opened where its hold is placed,
+a record is written where the hold is resolved (I5, I10).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ END_USER_LENGTH: Final = 256
 UPSTREAM_ID_LENGTH: Final = 200
 ADDRESS_LENGTH: Final = 64
 DROPPED_LENGTH: Final = 500
-"""Longer ones are cut."""
+"""Longer texts are cut."""
 
 
 class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +61,10 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     multiplier_ppm: int = 1_000_000
     cost_version_id: CostVersionId | None = None
     input_estimate: int = 0
-    # None where no channel was passed over.
+    # None if no channel was passed over.
     skipped: Json | None = None
     why: str = ""
-    # How the provider key ends, and its id.
+    # The last characters of the provider key, and its id.
     channel_key: str = ""
     channel_key_id: UUID | None = None
     asked_model: str = ""
@@ -73,7 +73,7 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
-    # What its client calls the session is in `session`: relay/requests/sessions.py.
+    # `session` has the client's name for the session: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
 
@@ -81,17 +81,16 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
 class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How an attempt, or a refused request, ended.
 
-    `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
-    none; or that no charge can be named and the hold is kept: held. `charge_nano` above the
-    attempt's hold is cut to it in the record as in the books (I13). `total_ms` None = until now,
-    by the database's clock.
-    `upstream_request_id` is what the upstream calls it, `dropped` the parameters that were left
-    out, `address` the client's, "" where it is not kept.
-    `pricing` says of how it was priced what its meters and version do not: its parts and their
-    conditions, and what of its usage nobody has classified (P28).
-    `saved_nano` is what cached input saved its customer (`billing.prices.pricing.saved_by_cache`).
-    `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
-    attempt unless they are named here: an upstream tells its service tier only at the end.
+    `basis` is the source of the quantities: measured | drained | estimated | absorbed | free |
+    none; or held, if no charge can be determined and the hold is kept. A `charge_nano` above the
+    attempt's hold is cut to it in the record as in the books (I13). `total_ms` None means until
+    now, by the database's clock. `upstream_request_id` is the upstream's id of the request,
+    `dropped` are the omitted parameters, `address` is the client's, "" if it is not stored.
+    `pricing` has what the meters and the version do not say about the price: the parts and their
+    conditions, and unclassified usage (P28). `saved_nano` is the customer's saving by cached input
+    (`billing.prices.pricing.saved_by_cache`). `cost_nano` is our cost, None if unknown. The
+    versions of price and cost are those of the attempt unless they are given here, because an
+    upstream reports its service tier only at the end.
     """
 
     final: bool
@@ -116,13 +115,13 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     pricing: Json | None = None
 
     def cost_beyond_loss(self, loss_nano: int) -> int:
-        """What we owe its provider beside what is posted as a loss: where no price of the kind cost
-        is known, what is charged (I15)."""
+        """Return what we owe the provider in addition to the posted loss. Without a cost price,
+        this is the charge (I15)."""
         return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano
 
 
 class RecordWritten(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of one attempt; everything else stands in the attempt's row."""
+    """The end of one attempt. Everything else is in the attempt's row."""
 
     organisation_id: OrganisationId
     attempt_id: AttemptId
@@ -131,8 +130,8 @@ class RecordWritten(msgspec.Struct, frozen=True, kw_only=True):
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
-    budget window that refused it, if one did. `after_attempts`: there were some; written only where
-    none of them is known as the end of the request."""
+    budget window that refused it, if one did. With `after_attempts` there were attempts, and it is
+    written only if none of them is known as the end of the request."""
 
     organisation_id: OrganisationId
     request_id: RequestId
@@ -152,13 +151,13 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     customer: str = ""
     client_app: str = ""
     end_user: str = ""
-    # What its client calls the session is in `session`: relay/requests/sessions.py.
+    # `session` has the client's name for the session: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
 
 
 class AddressNoted(msgspec.Struct, frozen=True, kw_only=True):
-    """From which address the request of a final record came."""
+    """The client address of the request of a final record."""
 
     organisation_id: OrganisationId
     record_id: AttemptId | RequestId
@@ -166,7 +165,7 @@ class AddressNoted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
-    """Write the attempts whose holds were placed; run it after `billing/limits/enforcement.py`."""
+    """Write the attempts whose holds were placed. Run it after `billing/limits/enforcement.py`."""
     return _OPEN_ATTEMPTS, {
         **id_bounds([attempt.id for attempt in opened]),
         **_ATTEMPT_ARRAYS.parameters(opened),
@@ -174,7 +173,7 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
-    """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
+    """Write the records of attempts that ended. An existing record stays as it is (I10)."""
     return _WRITE_RECORDS, {
         **id_bounds([record.attempt_id for record in written]),
         **_RECORD_ARRAYS.parameters(written),
@@ -183,8 +182,8 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
 
 
 def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
-    """Tell the operators of records that are under review (I14, F27): one fact for a channel and a
-    day, however many requests it spoils."""
+    """Notify the operators of records under review (I14, F27): one fact for each channel and day,
+    however many requests are affected."""
     return _TELL_DOUBTED, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
@@ -192,8 +191,8 @@ def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
 
 
 def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
-    """Tell the operators of usage that nobody has classified (P28): one fact for a provider and
-    what is unknown of it, ever."""
+    """Notify the operators of unclassified usage (P28): one fact ever for each provider and unknown
+    member."""
     return _TELL_UNKNOWN, {
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
@@ -201,7 +200,8 @@ def tell_unknown(written: Sequence[RecordWritten]) -> Statement:
 
 
 def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
-    """Keep from where requests came, until `usage/requests/client_addresses.py` forgets it."""
+    """Store the client addresses of requests, until `usage/requests/client_addresses.py` deletes
+    them."""
     return _NOTE_ADDRESSES, {
         **_ADDRESS_ARRAYS.parameters(noted),
         "made_ms": array([item.record_id.int >> 80 for item in noted]),
@@ -209,7 +209,8 @@ def note_addresses(noted: Sequence[AddressNoted]) -> Statement:
 
 
 def learn_late(written: Sequence[RecordWritten]) -> Statement:
-    """Note the endings of attempts that were taken for dead: their holds have expired (I7)."""
+    """Store the late endings of attempts whose process was believed dead, because their holds have
+    expired (I7)."""
     return _LEARN_LATE, {
         **id_bounds([record.attempt_id for record in written]),
         **_RECORD_ARRAYS.parameters(written),
@@ -223,7 +224,8 @@ def write_refusals(refused: Sequence[Refusal]) -> Statement:
 
 
 def write_last_refusals(refused: Sequence[Refusal]) -> Statement:
-    """The same of requests that ended behind their attempts; run it after `write_records`."""
+    """Write the records of requests that were refused after attempts. Run it after
+    `write_records`."""
     return _WRITE_LAST_REFUSALS, _refusals(refused)
 
 
@@ -235,8 +237,8 @@ def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
 
 
 def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | None) -> Statement:
-    """What a key was charged, as far as it is summed: (day, model, charge_nano), sorted; `days` are
-    the first day (UTC) and the one after the last."""
+    """Return the summed charges of a key: (day, model, charge_nano), sorted. `days` are the first
+    day (UTC) and the one after the last."""
     first, end = days or ("-infinity", "infinity")
     return _KEY_CHARGES, {
         "organisation": organisation_id, "key": key_id, "first": first, "end": end,
@@ -257,7 +259,7 @@ _OPEN_ATTEMPTS = f"""
     JOIN billing_hold hold ON hold.id = t.id
         AND hold.id BETWEEN %(first)s::uuid AND %(last)s::uuid"""  # noqa: S608 - only constants are put in
 
-# What the record of an attempt does not repeat, or may have from its ending.
+# Fields that the record of an attempt does not repeat, or may have from its ending.
 _ATTEMPT_ONLY: Final = {
     "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id", "asked_model",
     "price_version_id", "cost_version_id",
@@ -361,7 +363,7 @@ _LEARN_LATE = f"""
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'expire:' || t.attempt_id)
     ON CONFLICT DO NOTHING"""  # noqa: S608 - only constants are put in
 
-# Days as far as there are, then quarters.
+# Days where they exist, then quarters.
 _KEY_CHARGES = """
     WITH mark AS MATERIALIZED (
         SELECT coalesce(date_trunc('day', max(levels_to), 'UTC'), '-infinity') AS days_to

@@ -67,7 +67,7 @@ _ITEMS_MAX: Final = 10_000
 
 
 class Wanted(Schema):
-    """Which requests are meant; several values of a field mean any of them."""
+    """The requests to select. Several values of a field match any of them."""
 
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
     key: list[Id] = Field(default_factory=list, max_length=20, description="IDs of keys.")
@@ -113,7 +113,7 @@ class QuantilesOut(Schema):
 
 
 class TimesOut(Schema):
-    """Of answered requests, in milliseconds, within 2 %."""
+    """Durations of answered requests, in milliseconds, within 2 %."""
 
     ttft_ms: QuantilesOut | None = Field(description="To the first content. null: none was timed.")
     total_ms: QuantilesOut | None
@@ -258,7 +258,8 @@ class MultipliedConditionOut(Schema):
 
 
 class RatedConditionOut(Schema):
-    """Its rates replace those of the price; its tiers hold in place of the price's."""
+    """Conditions under which other rates apply. They replace the price's rates, and their tiers
+    replace its tiers."""
 
     kind: str
     value: str
@@ -280,7 +281,7 @@ class ReceiptPriceOut(Schema):
 
 
 class PartPriceOut(Schema):
-    """The price of another model that made a part of the answer."""
+    """The price of another model that created a part of the answer."""
 
     multiplier: str = Field(description="Of the plan; it is not in the rates.")
     token_multiplier: str = Field(description="Of conditions, for language-model tokens.")
@@ -317,7 +318,7 @@ class CorrectionOut(Schema):
 
 
 class PayersOut(Schema):
-    """Exact decimals in USD, which sum to the charge."""
+    """Who paid the charge. Exact decimals in USD whose sum is the charge."""
 
     included: str = Field(description="By the usage that the subscription plan includes.")
     promo: str = Field(description="By promotional credit.")
@@ -369,7 +370,7 @@ class RequestList(Schema):
 
 
 class PeriodQuery(pagination.PageQuery, Wanted):
-    """A page of what has requests in a period."""
+    """A page of the list of items with requests in a period."""
 
     from_: str | None = Field(
         None, alias="from", description="A date, or a time with its offset; included."
@@ -538,7 +539,7 @@ def period_of(query: PeriodQuery) -> Period:
 
 
 def scope_of(query: Wanted) -> Scope:
-    """Return which requests are meant."""
+    """Return which requests to select."""
     return Scope(
         models=tuple(query.model),
         keys=tuple(filters.read_id(key) for key in query.key),

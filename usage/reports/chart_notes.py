@@ -1,4 +1,4 @@
-"""Notes on the charts of usage: what happened at a moment, in the words of who knows it."""
+"""Notes on the charts of usage: what happened at a moment."""
 
 import datetime as dt
 from typing import Final
@@ -23,7 +23,7 @@ from usage.models import ChartNote
 
 TEXT_MAX: Final = 200
 NOTES_MAX: Final = 1000
-"""Of an organisation."""
+"""The maximum number of notes of an organisation."""
 
 
 def visible_notes(actor: Actor) -> QuerySet[ChartNote]:
@@ -54,13 +54,13 @@ def writable_notes(actor: Actor) -> QuerySet[ChartNote]:
 
 
 def writable_note(actor: Actor, id: str) -> ChartNote:
-    """One of them. Http404 otherwise."""
+    """Return one note that the actor may delete. Raises Http404."""
     return get_by_id(writable_notes(actor), id)
 
 
 def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartNote:
     """Add a note to a moment, for a team by its slug, or for everybody. Raises Refused, and Http404
-    for a team that is not one of the actor's."""
+    for a team that the actor does not belong to."""
     organisation = organisation_of(actor)
     require(actor, "teams.write")
     of = access_team(actor, team) if team else None
@@ -79,7 +79,7 @@ def add_note(actor: Actor, at: dt.datetime, text: str, team: str = "") -> ChartN
 def change_note(
     actor: Actor, note: ChartNote, *, at: dt.datetime | None = None, text: str | None = None
 ) -> ChartNote:
-    """Correct the moment or the text of a note. Raises Refused."""
+    """Change the moment or the text of a note. Raises Refused."""
     with transaction.atomic():
         locked = ChartNote.objects.select_for_update(of=("self",)).get(pk=note.pk)
         before = {"at": locked.at.isoformat(), "text": locked.text}
@@ -95,7 +95,7 @@ def change_note(
 
 
 def delete_note(actor: Actor, note: ChartNote) -> None:
-    """Remove a note."""
+    """Delete a note."""
     with transaction.atomic():
         audit.record(actor, organisation_of(actor), "note.deleted", note, text=note.text)
         note.delete()

@@ -50,7 +50,7 @@ GROUPS_SHOWN: Final[Mapping[str, Any]] = {
     "channel": gettext_lazy("Channel"),
     "without": pgettext_lazy("filter", "Without"),
 }
-# What is filtered by less often.
+# Filters that are used less often.
 _REST: Final = frozenset(
     {"compare", "team", "user", "channel", "cause", "min_cost", "tz", *LABELLED}
 )
@@ -74,9 +74,9 @@ def usage_bar(
     at: Freshness | None = None,
     before: Sequence[Field] = (),
 ) -> FilterBar:
-    """Build the fields of a range and its filters, after a page's own. `kept` stays in the
-    address. A `log` has fields that only `single` requests are found by, unless it lists something
-    else."""
+    """Build the fields of a range and its filters, after the page's own fields. `kept` are
+    parameters that stay in the address. The bar of a `log` also has fields that only match `single`
+    requests, unless it lists something else."""
     fields = [*before, *_range_fields(usage_filter)]
     if not log:
         compared = usage_filter.compare
@@ -103,7 +103,7 @@ def usage_bar(
 
 
 def dates_of(span: Span, zone: ZoneInfo) -> tuple[dt.date, dt.date]:
-    """The first and the last day of a span."""
+    """Return the first and the last day of a span."""
     last = span.end_at - dt.timedelta(seconds=1)
     return span.start_at.astimezone(zone).date(), last.astimezone(zone).date()
 
@@ -143,7 +143,7 @@ def _scope_fields(actor: Actor, usage_filter: UsageFilter, at: Freshness | None)
         fields.append(_choice("channel", gettext("Channel"), anyone, channels, chosen_channels))
     for name, values in _labels_by_name(scope).items():
         if values:
-            # No sum knows what else there is; explore shows it, and leads here.
+            # The sums do not know the other values. The explorer lists them, and links here.
             chosen = [(value, _display_label(name, value)) for value in values]
             fields.append(_choice(name, str(GROUPS_SHOWN[name]), gettext("Any"), chosen, values))
     return fields
@@ -191,7 +191,7 @@ def _log_fields(usage_filter: UsageFilter) -> list[Field]:
 
 
 def _parts(fields: list[Field], usage_filter: UsageFilter) -> list[tuple[Field, str, list[str]]]:
-    """Each value that is in force: its field, itself, and the others of its field."""
+    """Return each active value: its field, the value, and the field's other values."""
     scope = usage_filter.scope
     several = {
         "model": list(scope.models),

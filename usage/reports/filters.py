@@ -28,7 +28,7 @@ Compare = Literal["prev", "year"]
 
 RANGE: Final[Range] = "30d"
 CHARTED: Final = tuple(name for name in GROUPINGS if name not in OVERLAPPING | {"status"})
-"""What a chart can be split by: its parts add up to its bars."""
+"""The groupings of a chart, in which the parts add up to the whole bar."""
 _EMPTY: Final[tuple[GroupBy, ...]] = (
     "model",
     "user",
@@ -38,17 +38,18 @@ _EMPTY: Final[tuple[GroupBy, ...]] = (
     "app",
     "channel",
 )
-"""In what a row may belong to no group; channels, which only operators know of, are the last."""
+"""The groupings in which a row may have no group. Channels are the last, because only operators
+know them."""
 OF_SUMS: Final = ("group_by", "then_by", "metric", "compare")
-"""What only sums are asked for, and no list of requests."""
+"""Parameters for sums that a list of requests does not have."""
 API_DAYS: Final = 30
-"""Of a report of the API that is asked for without its begin."""
+"""The default number of days of an API report without a start."""
 UTC_ZONE: Final = ZoneInfo("UTC")
 
 _DAY: Final = dt.timedelta(days=1)
 _RANGE_MAX: Final = 3660 * _DAY
 _YEARS: Final = (2000, 2200)
-# Where a list of requests may begin or end, which may well say "since ever".
+# The years of a list's range, wide enough for "since ever".
 _EDGE_YEARS: Final = (1900, 2200)
 _NO_EDGE: Final = "expected a date, or a time with its offset"
 _VALUES_MAX: Final = 20
@@ -57,7 +58,7 @@ T = TypeVar("T")
 
 
 class RangeRefused(ValueError):
-    """The asked time cannot be read; `field` is the part of the query that says it wrong."""
+    """The requested range is invalid; `field` is the parameter that is wrong."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -65,7 +66,7 @@ class RangeRefused(ValueError):
 
 
 class Dropped(NamedTuple):
-    """A part of the query that was not used, because it says nothing here."""
+    """A parameter that was ignored, because it is invalid on this page."""
 
     name: str
     value: str
@@ -73,10 +74,10 @@ class Dropped(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows of a report are wanted; empty means all. `teams` are their slugs, `request_id` is
-    one request's, `session_id` one realtime session's, `min_cost_nano` the least that a request was
-    charged, `causes` why it failed. `without` are groupings in which a row belongs to no group: a
-    key of nobody, no project."""
+    """Which rows of a report are wanted; empty means all. `teams` are slugs, `request_id` is one
+    request's, `session_id` one session's, `min_cost_nano` the minimum charge, `causes` the reasons
+    for failures. `without` are groupings in which a row has no group: a key without a person, no
+    project."""
 
     models: tuple[str, ...] = ()
     keys: tuple[UUID, ...] = ()
@@ -96,12 +97,12 @@ class Scope:
 
     @property
     def picks_records(self) -> bool:
-        """Whether the sums do not know which requests are meant."""
+        """Whether the sums cannot tell which requests are wanted."""
         return self != self.summed_part
 
     @property
     def summed_part(self) -> "Scope":
-        """As far as the sums know which requests are meant."""
+        """The part of the scope that the sums know."""
         return replace(
             EVERYTHING,
             models=self.models,
@@ -120,8 +121,8 @@ EVERYTHING: Final = Scope()
 class UsageFilter:
     """A report's time, in buckets of its zone, and its rows.
 
-    `spans` tile the time from `start_at` up to, not including, `end_at`. `now` is the instant that
-    the range was read at: the bucket that holds it is not over yet.
+    `spans` cover the time from `start_at` to before `end_at` without gaps. `now` is the instant at
+    which the query was parsed; the bucket that contains it is not over yet.
     """
 
     range: Range
@@ -135,7 +136,7 @@ class UsageFilter:
     metric: Metric = "cost"
     compare: Compare = "prev"
     dropped: tuple[Dropped, ...] = ()
-    # The dates of a custom range as they were asked, to fill the form with; None for instants.
+    # The dates of a custom range as given, to fill the form; None for instants.
     on: tuple[dt.date, dt.date] | None = field(default=None, compare=False)
 
     @property
@@ -177,17 +178,18 @@ class UsageFilter:
         return first_instant(before, self.zone)
 
     def unfinished(self, span: Span) -> bool:
-        """Return whether the bucket still runs."""
+        """Return whether the bucket is not over yet."""
         return span.start_at <= self.now < span.end_at
 
     def query(self, **over: object) -> str:
-        """The query string that asks for this again, with some parts replaced (None = left out)."""
+        """Return the query string of this filter, with some parameters replaced (None removes
+        one)."""
         parameters = self._parameters()
         parameters.update({name.rstrip("_"): value for name, value in over.items()})
         return urlencode({name: value for name, value in parameters.items() if value}, doseq=True)
 
     def pairs(self, *, log: bool = False) -> list[tuple[str, str]]:
-        """Return the query as pairs; for a log without those that only sums use."""
+        """Return the query as pairs; for a log without the parameters that only sums use."""
         return [
             (name, value)
             for name, value in parse_qsl(self.query())
@@ -221,11 +223,11 @@ class UsageFilter:
         }
 
     def query_of_span(self, span: Span, **over: object) -> str:
-        """The query of the rows behind one bucket."""
+        """Return the query string for the rows of one bucket."""
         return self.query(**self.within(span), **over)
 
     def within(self, span: Span) -> dict[str, str]:
-        """What a query is replaced with to ask for one bucket."""
+        """Return the replacements in a query that select one bucket."""
         first, end = (at.astimezone(self.zone) for at in span)
         last = (span.end_at - BUCKET).astimezone(self.zone).date()
         if self.grain in ("15min", "hour") or span != Span(
@@ -304,9 +306,10 @@ def between(
     *,
     grain: Grain | None = None,
 ) -> UsageFilter:
-    """A range of instants, in buckets that suit its length or of `grain`.
+    """Return a filter for a range of instants, in buckets of `grain`, or of a size that suits its
+    length.
 
-    Raises ValueError when it is empty, reversed or too long.
+    Raises ValueError if the range is empty, reversed or too long.
     """
     if not start_at < end_at:
         raise ValueError("the range ends before it begins")
@@ -319,7 +322,7 @@ def between(
     last = end_at.astimezone(zone).date()
     clipped = (
         Span(max(span.start_at, start_at), min(span.end_at, end_at))
-        # A day more on both sides: the first instant of a date is not always its midnight.
+        # Add a day on both sides, because the first instant of a date is not always its midnight.
         for span in edges(first - _DAY, last + 2 * _DAY, zone, grain)
     )
     spans = tuple(span for span in clipped if span.start_at < span.end_at)
@@ -347,19 +350,19 @@ def scope_of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
 
 
 def read_zone(text: str) -> ZoneInfo:
-    """An IANA time zone by name. Raises ValueError."""
+    """Return an IANA time zone by name. Raises ValueError."""
     if text not in zone_names():
         raise ValueError("expected the name of a time zone such as Europe/Berlin")
     return ZoneInfo(text)
 
 
 def zone_names() -> frozenset[str]:
-    """The zones that may be asked for."""
+    """Return the names of all available time zones."""
     return _ZONES
 
 
 def read_id(text: str) -> UUID:
-    """An id in its text form. Raises ValueError."""
+    """Parse an id in its text form. Raises ValueError."""
     id_ = parse_id(text.strip())
     if id_ is None:
         raise ValueError("expected an id of 26 characters")
@@ -391,7 +394,8 @@ def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
 
 
 def read_bucket_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
-    """`read_edge` for what is summed: it must lie on a quarter of an hour. Raises ValueError."""
+    """Parse like `read_edge`, but for sums: the instant must be on a quarter hour. Raises
+    ValueError."""
     at = read_edge(text, zone, end=end)
     if bucket_of(at) != at:
         raise ValueError("usage is summed by quarters of an hour: 00, 15, 30 or 45 minutes past")
@@ -402,7 +406,7 @@ def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetim
     if range_name == "custom":
         start_text, end_text = reader.text("from"), reader.text("to")
         if not start_text and not end_text:
-            # The form was just set to custom: begin from the dates that were shown.
+            # The form was just set to custom: start with the dates that were displayed.
             usage_filter = _range(reader, RANGE, zone, now)
             today = now.astimezone(zone).date()
             return replace(usage_filter, range="custom", on=(today - 29 * _DAY, today))
@@ -437,7 +441,7 @@ def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetim
 
 
 class _Reader:
-    """Takes values out of a query and keeps count of what was not understood."""
+    """Takes values from a query and records what was ignored."""
 
     def __init__(self, query: Mapping[str, Sequence[str]]) -> None:
         self._query = query
@@ -502,7 +506,8 @@ def _amount(text: str) -> int:
 
 
 def _year_before(at: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-    """When the wall in a zone showed the same, a year before; of a leap day, the day before it."""
+    """Return the instant a year before with the same wall-clock time in a zone; for a leap day,
+    that of the day before it."""
     wall = at.astimezone(zone).replace(tzinfo=None)
     day = 28 if (wall.month, wall.day) == (2, 29) else wall.day
     return bucket_of(first_instant_at(wall.replace(year=wall.year - 1, day=day), zone))

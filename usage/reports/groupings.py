@@ -1,4 +1,4 @@
-"""By what usage can be grouped and filtered, and which of that the sums know."""
+"""The groupings and filters of usage, and which of them the sums support."""
 
 from collections.abc import Collection
 from typing import Final, Literal, get_args
@@ -8,18 +8,19 @@ GroupBy = Literal[
 ]
 GROUPINGS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
 SUMMED: Final[frozenset[GroupBy]] = frozenset({"model", "key", "user", "team", "channel"})
-"""What the rollups carry; everything else is in the records alone."""
+"""The groupings that the rollups have. All others are only in the records."""
 OVERLAPPING: Final[frozenset[GroupBy]] = frozenset({"tag"})
-"""A request can be in several groups of these: they do not add up to the whole."""
+"""A request can be in several of these groups, so the groups do not add up to the whole."""
 GROUPINGS_MAX: Final = 2
 
 
 class UnknownGrouping(ValueError):
-    """Nothing is grouped by that; the text says by what."""
+    """The grouping does not exist; the text lists those that do."""
 
 
 def read_groupings(text: str, allowed: Collection[str]) -> tuple[str, ...]:
-    """`team,model` as ("team", "model"): one or two, each of them once. Raises UnknownGrouping."""
+    """Parse `team,model` as ("team", "model"): one or two different groupings. Raises
+    UnknownGrouping."""
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if name not in allowed:

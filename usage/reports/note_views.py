@@ -1,4 +1,4 @@
-"""Notes on the charts of usage: the dialog that adds one, and its removal."""
+"""Notes on the charts of usage: the dialog that adds one, and its deletion."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""All figures of the page of usage, from one reading of the sums."""
+"""All figures of the page of usage, read from the sums at once."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -33,8 +33,8 @@ from usage.rollups.used_rows import used_rows
 
 @dataclass(frozen=True)
 class Overview:
-    """`buckets` are the sums of the filter's buckets, in their order, `before` those of the period
-    before it; `keys` the dearest keys with what each was before."""
+    """`buckets` are the sums of the filter's buckets, in their order, and `before` those of the
+    previous period. `keys` are the most expensive keys with their earlier figures."""
 
     buckets: list[Totals]
     before: Totals
@@ -43,7 +43,7 @@ class Overview:
 
 
 def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: int) -> Overview:
-    """The figures of a filter; `keys` is how many of them at most."""
+    """Return the figures of a filter, with at most `keys` keys."""
     previous, spans = usage_filter.previous, usage_filter.spans
     there = from_clickhouse(
         actor,
@@ -55,7 +55,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
     if there is not None:
         return there
     groups = [usage_filter.group_by]
-    # Of more than a year the same year ago is partly in it: no row is counted in both.
+    # A range of more than a year overlaps the same time a year ago. No row may be counted in both.
     overlaps = previous.end_at > usage_filter.start_at
     runs = [spans] if overlaps else [[previous], spans]
     read = [span for run_ in runs for span in run_]
@@ -71,7 +71,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
     now: list[Group] = []
     before: dict[str, Totals] = {}
     with transaction.atomic():
-        # Each way of counting by hashes: to sort all rows for one of them would take the disk.
+        # Force hash aggregates: sorting all rows for one of them would need the disk.
         run(_HASHED, {})
         result_rows = run(_text(usage_filter, rows.text), parameters)
     for (
@@ -110,7 +110,7 @@ def overview(actor: Actor, usage_filter: UsageFilter, at: Freshness, *, keys: in
 
 
 def _overview_there(reader: Reader, usage_filter: UsageFilter, keys: int) -> Overview:
-    """The same from ClickHouse."""
+    """Return the same figures from ClickHouse."""
     previous, spans = usage_filter.previous, usage_filter.spans
     buckets = {int(cell.ids[0]): cell.totals for cell in reader.cells(spans, [DAY], len(spans))}
     dearest = reader.cells(spans, ["key"], keys, metered=False)
@@ -147,7 +147,7 @@ def _parts_there(reader: Reader, usage_filter: UsageFilter) -> list[tuple[Any, .
 
 _HASHED: Final = """
     SELECT set_config('work_mem', '64MB', true), set_config('enable_sort', 'off', true)"""
-# The period before is bucket 0. Each row is read once, and counted in three ways.
+# The previous period is bucket 0. Each row is read once, and counted in three ways.
 _N: Final = "(width_bucket(r.bucket_at, %(starts)s::timestamptz[]) - 1)"
 
 

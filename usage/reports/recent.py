@@ -1,4 +1,4 @@
-"""The last thirty days of some rows, as the pages of a key, a team and a member show them."""
+"""Usage of the last thirty days, for the pages of a key, a team and a member."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""Reports on usage: one SQL each, rows as dataclasses.
+"""Reports on usage: one SQL statement each, which returns rows as dataclasses.
 
-Sums come from the rollups; single requests are in `usage/requests/log.py`. What an actor may see is
-a condition of every statement: the organisation's rows for who reads all of it, one's own for a
-developer, its own for a key that calls models. Names of columns come from the tables in this file,
-never from a query.
+Sums come from the rollups; single requests are in `usage/requests/log.py`. Every statement has a
+condition on what the actor may see: the organisation's rows for a reader of all of it, their own
+for a developer, and its own for a key that calls models. Column names come from the tables in this
+file, never from a query.
 """
 
 import zlib
@@ -48,8 +48,8 @@ By = GroupBy | Literal["bucket", "all"]
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over some requests. `errors` are those that failed; one that was stopped did not.
-    `saved_nano` is what cached input saved; None where it is not known of all of them."""
+    """Sums over some requests. `errors` counts failed ones; a stopped request has not failed.
+    `saved_nano` is the saving by cached input, or None if it is not known for all of them."""
 
     requests: int = 0
     errors: int = 0
@@ -59,11 +59,11 @@ class Totals:
 
     @property
     def tokens(self) -> int:
-        """All language-model tokens, in and out."""
+        """All language-model tokens, input and output."""
         return sum(self.meters.get(meter, 0) for meter in TOKEN_METERS)
 
     def metric(self, name: Metric) -> int:
-        """The figure of that name: nano for the cost, else a count."""
+        """Return the figure with that name: nano for the cost, else a count."""
         figures: dict[Metric, int] = {
             "cost": self.charge_nano,
             "requests": self.requests,
@@ -91,8 +91,8 @@ class Totals:
 class Group:
     """The sums of one model, key, person or channel.
 
-    `id` is what a filter takes (a key's and a channel's as UUID text, a person's e-mail address);
-    empty where there is none: a key that belongs to nobody, a request that reached no channel.
+    `id` is the filter value (the UUID text of a key or channel, a person's email address). It is
+    empty for a key without a person, and for a request that reached no channel.
     """
 
     id: str
@@ -102,7 +102,7 @@ class Group:
 
 @dataclass(frozen=True)
 class SeriesPart:
-    """One colour of a chart; `id` None is everything beyond the largest ones."""
+    """One colour of a chart. `id` None combines everything beyond the largest groups."""
 
     id: str | None
     label: str
@@ -112,7 +112,7 @@ class SeriesPart:
 
 @dataclass(frozen=True)
 class SeriesBucket:
-    """One bar: a value for each part, in their order, and their sum."""
+    """One bar: a value for each part, in their order, and the sum."""
 
     span: Span
     values: tuple[int, ...]
@@ -121,7 +121,7 @@ class SeriesBucket:
 
 @dataclass(frozen=True)
 class Series:
-    """One metric over time, by groups: the largest ones, the rest as one."""
+    """One metric over time by groups: the largest ones, and one for the others."""
 
     parts: tuple[SeriesPart, ...]
     buckets: tuple[SeriesBucket, ...]
@@ -133,7 +133,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Choices:
-    """What can be filtered by within a range, as (value, label); teams by their slug."""
+    """The available filter values within a range, as (value, label); teams by slug."""
 
     models: tuple[str, ...]
     keys: tuple[tuple[UUID, str], ...]
@@ -145,7 +145,7 @@ class Choices:
 def usage_totals(
     actor: Actor, span: Span, scope: Scope = EVERYTHING, *, metered: bool = True
 ) -> Totals:
-    """The sums over a span of whole buckets; without the meters where they are not wanted."""
+    """Return the sums over a span of whole buckets, without meters unless `metered`."""
     groups = _sums(actor, [span], scope, "all", metered=metered)
     return next((group.totals for group in groups), Totals())
 
@@ -159,9 +159,9 @@ def usage_by(
     limit: int | None = None,
     metered: bool = True,
 ) -> list[Group]:
-    """The sums by model, key, person or channel, dearest first.
+    """Return the sums by model, key, person or channel, the most expensive first.
 
-    Without `metered` the meters are left out, which is several times quicker.
+    Without `metered` the meters are left out, which is several times faster.
     """
     return _sums(actor, [span], scope, by, limit=limit, metered=metered)
 
@@ -169,7 +169,8 @@ def usage_by(
 def usage_by_bucket(
     actor: Actor, usage_filter: UsageFilter, *, metered: bool = True, at: Freshness | None = None
 ) -> list[Totals]:
-    """The sums of every bucket of the filter, in their order; zeros where nothing was."""
+    """Return the sums of every bucket of the filter, in their order; zeros for buckets without
+    usage."""
     spans = usage_filter.spans
     groups = _sums(actor, spans, usage_filter.scope, "bucket", metered=metered, at=at)
     totals = {int(group.id): group.totals for group in groups}
@@ -177,12 +178,13 @@ def usage_by_bucket(
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
-    """All of them together."""
+    """Return the sum of all of them."""
     return reduce(lambda left, right: left + right, totals, Totals())
 
 
 def series(actor: Actor, usage_filter: UsageFilter) -> Series:
-    """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
+    """Return the filter's metric over its buckets, by its groups. Beyond seven, the groups are
+    combined."""
     group = GROUPS[usage_filter.group_by]
     scope, spans = usage_filter.scope, usage_filter.spans
     used = used_rows(actor, scope, spans, [usage_filter.group_by], runs=[spans])
@@ -207,8 +209,8 @@ def series(actor: Actor, usage_filter: UsageFilter) -> Series:
 
 
 def choices(actor: Actor, span: Span, at: Freshness | None = None) -> Choices:
-    """What the actor's rows within a span can be filtered by. A model is one that was asked with
-    success, charged, or sent to a channel: a name that was only mistyped is none."""
+    """Return the filter values in the actor's rows within a span. A model must have answered, been
+    charged, or been sent to a channel, so mistyped names are left out."""
     totals = summed(_sums_condition(actor, EVERYTHING), [span], at)
     rows = run(
         f"""
@@ -237,7 +239,7 @@ def choices(actor: Actor, span: Span, at: Freshness | None = None) -> Choices:
 
 
 class _Used(NamedTuple):
-    """What some requests have in common, with the names of today; the columns of `choices`."""
+    """What some requests have in common, with the current names; the columns of `choices`."""
 
     model: str
     key_id: UUID
@@ -255,7 +257,7 @@ class _Used(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Language-model tokens in four columns that add up to all of them; `read` is all input,
+    """Language-model tokens in four columns that add up to all of them. `read` is all input,
     `written` all output."""
 
     sent: int
@@ -273,7 +275,7 @@ class Tokens(NamedTuple):
 
 
 def tokens_of(meters: Mapping[str, int]) -> Tokens:
-    """The tokens among the meters."""
+    """Return the tokens among the meters."""
     columns = dict.fromkeys(Tokens._fields, 0)
     for name, units in meters.items():
         if name in TOKEN_COLUMNS:
@@ -285,7 +287,7 @@ def tokens_of(meters: Mapping[str, int]) -> Tokens:
 
 
 class Grouping(NamedTuple):
-    """How rows are grouped: the id in a rollup row, and of a group `g` its value and label."""
+    """How rows are grouped: the id in a rollup row, and the value and label of a group `g`."""
 
     id: str
     value: str
@@ -341,7 +343,7 @@ def _sums(
     group = GROUPS[by]
     picked = _sums_condition(actor, scope)
     used = summed_by_span(picked, [spans], at) if by == "bucket" else summed(picked, spans, at)
-    # Meters that are columns are summed in place; the others, of a few rows, are unnested.
+    # Meters that are columns are summed directly. The others, in few rows, are unnested.
     rows = run(
         f"""
         WITH sums AS (
@@ -370,8 +372,8 @@ NO_METERS: Final = "'{}'::jsonb AS meters"
 
 
 def other_meters(id: str, rows: str) -> str:
-    """The meters that are no columns, by group, of rows whose `sums` have any: else none is read
-    again."""
+    """Return the other meters, by group, of rows whose `sums` have any. If there are none, nothing
+    is read again."""
     return f""",
         counted AS (
             SELECT {id} AS id, meter, sum(units::bigint)::bigint AS units
@@ -391,7 +393,8 @@ RANKED: Final = """ranked AS MATERIALIZED (
 
 
 def series_parts(group: Grouping) -> str:
-    """What `series_of` reads, of ranked parts: those beyond the largest ones as one."""
+    """Return the statement for `series_of` over ranked parts, with those beyond the largest
+    combined."""
     return f"""SELECT part.n, least(g.place, %(most)s)::int, max({group.value}),
                max({group.label}), sum(part.value)::bigint
         FROM part JOIN ranked g USING (id) {group.join}
@@ -399,12 +402,13 @@ def series_parts(group: Grouping) -> str:
 
 
 def _sums_condition(actor: Actor, scope: Scope) -> Where:
-    """The condition on sums, without their time."""
+    """Return the condition on sums, without their time."""
     return where_of(actor, "usage.read", scope, Period())
 
 
 def series_of(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
-    """Rows of (bucket from 1, place from 1, value, label, figure) as bars of equal parts."""
+    """Convert rows of (bucket from 1, place from 1, value, label, figure) to bars with the same
+    parts."""
     totals: dict[int, int] = {}
     names: dict[int, tuple[str, str]] = {}
     figures: dict[tuple[int, int], int] = {}
@@ -428,7 +432,8 @@ def series_of(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Ser
 
 
 def _slots(values: Sequence[str]) -> dict[str, int]:
-    """A colour for each: its own by its name, another where a larger one has that already."""
+    """Return a colour for each value: its own by its name, or another one if a larger value has
+    that."""
     taken: dict[str, int] = {}
     for value in values:
         wanted = zlib.crc32(value.encode()) % SERIES_MAX
@@ -439,13 +444,13 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
 
 
 def summed_meters(stored: object) -> dict[str, int]:
-    """The sums of meters in their order, without those that came to nothing: a span may be counted
-    with what is taken off it again (`levels.summed_by_span`)."""
+    """Return summed meters in their order, without those that are 0: a span may contain counts that
+    are subtracted again (`levels.summed_by_span`)."""
     return {name: units for name, units in ordered_meters(stored).items() if units}
 
 
 def ordered_meters(stored: object) -> dict[str, int]:
-    """Meters as stored, in the order of the meters' own table."""
+    """Return stored meters in the order of the table of meters."""
     meters: dict[str, int] = read_json(stored)
     return dict(
         sorted(meters.items(), key=lambda item: (_ORDER.get(item[0].split("[")[0], 99), item[0]))
@@ -453,7 +458,7 @@ def ordered_meters(stored: object) -> dict[str, int]:
 
 
 def read_json(stored: Any) -> Any:
-    """A value of the database that may come as its text."""
+    """Return a JSON value of the database, which may come as text."""
     return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 

@@ -52,7 +52,7 @@ _TABS: dict[str, Promise] = {
     "errors": gettext_lazy("Errors"),
     "changes": gettext_lazy("Changes"),
 }
-# What only sums are asked for.
+# Parameters for sums that the list of requests does not have.
 _OF_SUMS: dict[str, object] = dict.fromkeys(filters.OF_SUMS)
 _GRAINS: dict[str, Promise] = {
     "15min": gettext_lazy("quarter of an hour"),
@@ -77,7 +77,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     usage_filter = filters.from_query(query, clock.now(), channels=actor.operator, ignored=("tab",))
     asked_tab = request.GET.get("tab", "")
     tab = asked_tab if asked_tab in _tabs(actor) else ""
-    # Read before the figures, so that what it says about them holds.
+    # Read before the figures, so that it holds for them.
     at = read_freshness()
     too_many = ""
     try:
@@ -133,19 +133,19 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             request, "usage/reports/usage.html", "usage/reports/_usage.html", context
         )
     if is_htmx(request):
-        # A form sends its empty fields too; the address bar shows only what was asked.
+        # A form also sends its empty fields. The address bar shows only the filled ones.
         parameters = usage_filter.query(tab=tab)
         response["HX-Push-Url"] = f"{request.path}{'?' if parameters else ''}{parameters}"
     return response
 
 
 def _tabs(actor: Actor) -> dict[str, Promise]:
-    """The tabs by their name in the address. Causes are known to those who see requests."""
+    """Return the tabs by their name in the address. Only readers of single requests see causes."""
     return {name: word for name, word in _TABS.items() if name != "errors" or sees_requests(actor)}
 
 
 def usage_tabs(actor: Actor, usage_filter: UsageFilter, current: str) -> list[dict[str, Any]]:
-    """Return the tabs of the page, and that of sessions, which is a page of its own."""
+    """Return the tabs of the page, and the one for sessions, which is a separate page."""
     here = reverse("usage", args=[slug_of(actor)])
     tabs = [(name, word, here, {"tab": name}) for name, word in _tabs(actor).items()]
     if sees_requests(actor):
@@ -174,7 +174,7 @@ def _stats(actor: Actor, usage_filter: UsageFilter, seen: Overview) -> list[dict
 
 
 def _error_points(now: Totals, before: Totals) -> str:
-    """How the share of errors moved, in points: a share's change is never a share itself."""
+    """Return the change of the error rate in percentage points."""
     if not before.requests or not now.requests:
         return ""
     tenths = _per_mille(now) - _per_mille(before)
@@ -196,11 +196,11 @@ def _per_mille(totals: Totals) -> int:
 
 
 def chart_of(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[str, Any]:
-    """A series as its table shows it, each figure with the address of the rows behind it."""
+    """Return a series for its table, each figure with the address of the rows behind it."""
     by = usage_filter.group_by
 
     def over_of(part: SeriesPart) -> dict[str, object]:
-        # A part is what the rows can be filtered by: not the rest.
+        # The rows of a named part can be filtered, those of the combined rest cannot.
         return {} if part.id is None else over_of_group(usage_filter, by, part.id)
 
     words_of = {
@@ -210,7 +210,7 @@ def chart_of(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[st
 
 
 def _failure_chart(usage_filter: UsageFilter, actor: Actor) -> dict[str, Any]:
-    """The failed requests by their cause, as the table of a chart."""
+    """Return the failed requests by their cause, for the table of a chart."""
 
     def over_of(part: SeriesPart) -> dict[str, object]:
         return {"status": "error", "cause": part.id} if part.id else {}
@@ -232,10 +232,11 @@ def _chart(
     over_of: Callable[[SeriesPart], dict[str, object]],
     **rows: object,
 ) -> dict[str, Any]:
-    """`words_of` are the names of the parts by their slot, `over_of` what its rows are filtered by,
-    `rows` what all of them are."""
+    """Build the table of a chart. `words_of` are the names of the parts by their slot. `over_of`
+    returns the query parameters that select the rows of a part, and `rows` are those for all
+    parts."""
     overs = [over_of(part) for part in series.parts]
-    # A chart of a quarter has a thousand addresses; their common part is built once.
+    # A chart of a quarter has a thousand addresses, so their common part is built once.
     log = _url(actor, "requests") if sees_requests(actor) else ""
     spans = [usage_filter.within(bucket.span) for bucket in series.buckets]
 
@@ -281,12 +282,13 @@ def _chart_title(usage_filter: UsageFilter) -> str:
 
 
 def _groups(actor: Actor) -> dict[str, Any]:
-    """What a chart can be split by."""
+    """Return the available groupings of a chart."""
     return {name: word for name, word in all_groups(actor).items() if name in filters.CHARTED}
 
 
 def all_groups(actor: Actor) -> dict[str, Any]:
-    """What can be grouped by: one's own rows have one person, channels are for operators."""
+    """Return all available groupings. A person's own rows need no grouping by person; channels are
+    for operators."""
     hidden = {name for name, may in _SEEN_BY.items() if not may(actor)}
     return {name: GROUPS_SHOWN[name] for name in GROUPINGS if name not in hidden}
 
@@ -294,7 +296,7 @@ def all_groups(actor: Actor) -> dict[str, Any]:
 def _switch(
     usage_filter: UsageFilter, name: str, values: Mapping[str, Promise]
 ) -> list[dict[str, Any]]:
-    """The links of a switch; the value in force is marked."""
+    """Return the links of a switch, the current value marked."""
     current = getattr(usage_filter, name)
     first = next(iter(values))
     return [
@@ -337,7 +339,7 @@ def _meters(total: Totals) -> dict[str, Any]:
 
 
 def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | None:
-    """Where there is something to see, when the asked range holds nothing."""
+    """Return the latest day with data, if the requested range has none."""
     at = request_log.newest_request_at(actor, usage_filter.scope) if sees_requests(actor) else None
     if at is None:
         return None
@@ -349,7 +351,7 @@ def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | Non
 
 
 def too_many_text(error: TooManyRecords) -> str:
-    """Why there are no figures."""
+    """Return why there are no figures."""
     text = gettext(
         "This period has %(n)s requests. Labels, applications and statuses are counted for up to"
         " %(most)s: choose a shorter period."
@@ -358,7 +360,7 @@ def too_many_text(error: TooManyRecords) -> str:
 
 
 def dropped_of(actor: Actor, usage_filter: UsageFilter, *, explored: bool = False) -> list[str]:
-    """The parts of an address that were not used; `explored`: of one that groups by anything."""
+    """Return texts about the ignored parts of an address. `explored` allows any grouping."""
     return [_dropped_text(actor, part, explored=explored) for part in usage_filter.dropped]
 
 
@@ -376,7 +378,7 @@ def _dropped_text(actor: Actor, part: Dropped, *, explored: bool) -> str:
 
 
 def group_label(by: GroupBy, label: str) -> str:
-    """A group as it is shown."""
+    """Return the display name of a group."""
     return (words.key_name(label) if by == "key" else label) or _nobody_text(by)
 
 
@@ -390,7 +392,7 @@ def _nobody_text(by: GroupBy) -> str:
 
 
 def over_of_group(usage_filter: UsageFilter, by: GroupBy, value: str) -> dict[str, object]:
-    """What the filter's query is replaced with to ask for one group."""
+    """Return the replacements in the filter's query that select one group."""
     if value:
         return {by: _filter_value(by, value)}
     return {"without": (*usage_filter.scope.without, by)}

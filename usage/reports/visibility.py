@@ -1,6 +1,6 @@
-"""The rows of usage that an actor may see and a report asks for, as one condition.
+"""The rows of usage that an actor may see and a report requests, as one condition.
 
-Every statement on usage uses it: the organisation's rows for a reader of all of it, one's own for a
+Every statement on usage uses it: the organisation's rows for a reader of all of it, their own for a
 developer, and its own for a model key. Values are always parameters.
 """
 
@@ -23,7 +23,7 @@ from usage.rollups.buckets import Span
 
 Parameters = dict[str, Any]
 NIL: Final = UUID(int=0)
-"""In sums the channel of what reached none."""
+"""The channel in sums of requests that reached none."""
 
 
 class Where(NamedTuple):
@@ -34,15 +34,15 @@ class Where(NamedTuple):
 
 
 class Period(NamedTuple):
-    """A time to list requests of; an open end is None."""
+    """The period of a list of requests; None means no end on that side."""
 
     start_at: dt.datetime | None = None
     end_at: dt.datetime | None = None
 
 
 class Pick(NamedTuple):
-    """A condition: a column `r.column` has one of some values; `name` is that of its parameter.
-    Rows for which `otherwise` holds are picked, too."""
+    """A condition: the column `r.column` has one of the values. `name` is that of its parameter.
+    Rows that match `otherwise` are selected too."""
 
     name: str
     column: str
@@ -51,9 +51,10 @@ class Pick(NamedTuple):
 
 
 def visible(actor: Actor, action: Action) -> Where:
-    """What the actor may see, for rows `r` with the columns of a record, an attempt or a rollup.
+    """Return what the actor may see, as a condition on rows `r` with the columns of a record, an
+    attempt or a rollup.
 
-    Raises AccessDenied when that is nothing, and Http404 without an organisation.
+    Raises AccessDenied if the actor may see nothing, and Http404 without an organisation.
     """
     texts, parameters = [], Parameters()
     for pick in seen_by(actor, action):
@@ -74,13 +75,14 @@ def _condition(pick: Pick) -> tuple[str, Parameters]:
 
 
 def seen_by(actor: Actor, action: Action) -> list[Pick]:
-    """The same, as conditions that hold together; the first is the organisation's."""
+    """Return the same as `visible`, as conditions that all apply; the first is the
+    organisation's."""
     access.require(actor, action)
     organisation = Pick("organisation", "organisation_id", [actors.organisation_of(actor).id])
     if actor.model_key:
         return [organisation, Pick("own_key", "key_id", [actor.model_key.id])]
     scope = access.scope_of(actor, action)
-    # Nobody's rows are no one's own.
+    # Rows without a person belong to no actor.
     own = Pick("own_user", "user_id", [actor.user.id if actor.user else None])
     if scope == "teams":
         teams = sorted(actor.authority.teams_of(action))
@@ -90,7 +92,7 @@ def seen_by(actor: Actor, action: Action) -> list[Pick]:
 
 
 def sees_requests(actor: Actor) -> bool:
-    """Return whether the actor may see any request by itself, and not sums alone."""
+    """Return whether the actor may see single requests, and not only sums."""
     return access.scope_of(actor, "requests.read") is not None
 
 
@@ -102,8 +104,8 @@ def where_of(
     *,
     of: Literal["records", "sums"] | None = None,
 ) -> Where:
-    """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`,
-    unless it is said `of` what."""
+    """Return the condition on rows `r`. They are rollups for `usage.read` and records for
+    `requests.read`, unless `of` says otherwise."""
     text, parameters = visible(actor, action)
     texts = [text]
     requests = of == "records" if of else action == "requests.read"
@@ -117,7 +119,7 @@ def where_of(
         texts.append(f"{at} {sign} %({name})s")
         parameters[name] = edge
         if requests:
-            # The id holds the time too: months that cannot matter are not even opened.
+            # The id contains the time too, so that partitions of other months are not opened.
             texts.append(f"r.id {sign} %({name}_id)s")
             slack = -ID_SLACK if sign == ">=" else ID_SLACK
             parameters[f"{name}_id"] = first_id_at(edge + slack)
@@ -126,14 +128,14 @@ def where_of(
     ):
         column = f"r.{column}"
         if len(values) == 1:
-            # By this an index that begins with the column gives the rows in their order.
+            # With this, an index that begins with the column returns the rows in their order.
             texts.append(f"{column} = %({name})s")
             parameters[name] = values[0]
         elif values:
             texts.append(f"{column} = ANY (%({name})s)")
             parameters[name] = list(values)
     if requests:
-        # As their indexes say it.
+        # In the form that their indexes have.
         texts += [f"r.{pick.column} <> ''" for pick in labels(scope) if pick.values]
     texts += [
         (_NO_GROUP if requests else _NO_SUMMED_GROUP)[name]
@@ -161,7 +163,8 @@ def where_of(
 
 
 def picks_of_scope(organisation_id: UUID, scope: Scope, *, records: bool) -> list[Pick]:
-    """What a scope asks for by values of columns, no values are all; labels only records have."""
+    """Return a scope's conditions on values of columns; no values match all rows. Only records have
+    labels."""
     conditions = [
         Pick("models", "model", scope.models),
         Pick("keys", "key_id", scope.keys),
@@ -202,7 +205,7 @@ def _user_ids(emails: Sequence[str]) -> Sequence[int]:
 
 
 def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    """Run one statement; its rows, none for one that returns none."""
+    """Run one statement. Return its rows, or none if it returns none."""
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
         return cursor.fetchall() if cursor.description else []
@@ -226,7 +229,7 @@ _BY_STATUS = {
     "ok": outcomes.ANSWERED_SQL,
     "error": outcomes.FAILED_SQL,
     "stopped": outcomes.STOPPED_SQL,
-    # As the index of them says it.
+    # In the form of the index of failed requests.
     "review": "'quarantine' = ANY (r.flags)"
     " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
 }

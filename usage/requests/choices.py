@@ -1,4 +1,4 @@
-"""Why an attempt went to its channel and not to another, as its row says it."""
+"""The reasons, stored with an attempt, why it went to its channel and not to another."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Why = Literal[
     "model_fallback",
     "fallback_rule",
     "budget_rule",
-    # By what operators rule for the model: gateway/routing/tie_breaking.py.
+    # By the operators' choice for the model: gateway/routing/tie_breaking.py.
     "latency",
     "ttft",
     "throughput",
@@ -22,20 +22,21 @@ Why = Literal[
     "conversation",
     "user",
 ]
-"""Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
-weight, nothing that is well is left, the one before it failed, it is asked once more because no
-other is left, or because its connection was found closed; it is the first for a model that answers
-in place of another, named by the request or by an operator's rule, or by such a rule for when a
-budget does not reach for the other."""
+"""Why a channel was asked: it alone serves the model, it comes before the others, it was drawn by
+weight, no healthy one was left, the previous one failed, it was retried because no other was left
+or because its connection was closed, or it is the first for a model that answers in place of
+another. The request names that model, or an operator's rule does, which may apply when a budget is
+too low for the requested model."""
 
 SkipReason = Literal[
-    # It, or each of its keys, is turned off.
+    # The channel, or each of its keys, is turned off.
     "disabled",
-    # It serves only who pays later, it cannot serve this request, further attempts are used up.
+    # The channel is only for organisations that pay later, it cannot serve this request, or no
+    # attempts are left.
     "prepaid",
     "unsupported",
     "retry_budget",
-    # It cannot be used now: gateway/health/channel_state.py, BlockReason.
+    # The channel cannot be used now: gateway/health/channel_state.py, BlockReason.
     "key_refused",
     "no_credit",
     "misconfigured",
@@ -47,14 +48,14 @@ SkipReason = Literal[
     "parallel",
     "spend_day",
     "spend_month",
-    # It is not for such a request: gateway/overrides/condition_rules.py.
+    # The channel is not for such a request: gateway/overrides/condition_rules.py.
     "plan",
     "team",
     "label",
     "prompt_length",
     "content",
-    # It may not have the request's data: accounts/organisations/data_policy.py.
+    # The channel may not receive the request's data: accounts/organisations/data_policy.py.
     "retention",
     "region",
 ]
-"""Why a channel of the model is passed over."""
+"""Why a channel of the model was passed over."""

@@ -15,8 +15,8 @@ def address_of(organisation_id: UUID, record_id: UUID) -> str:
 
 
 def drop_old() -> int:
-    """Forget the addresses that are older than their organisation wants; how many. An organisation
-    that wants none any more has none after the next run."""
+    """Delete addresses that are older than their organisation's setting. Return how many. An
+    organisation that turns them off has none after the next run."""
     return int(run(_DROP_OLD, {})[0][0])
 
 

@@ -27,8 +27,8 @@ Cells = Sequence[Any]
 
 
 class LogColumn(NamedTuple):
-    """The source of a column: an expression over a record `r` and what it is `joined` with, and the
-    conversion of its values."""
+    """The source of a column: an expression over a record `r` and the tables `joined` to it, and
+    the conversion of its values."""
 
     expression: str
     joined: str = ""
@@ -49,7 +49,7 @@ def _statuses(values: Cells) -> Cells:
 
 
 def _status_text(value: str) -> str:
-    """`value` is a status, with the kind of its error if it has one."""
+    """Convert a status, which may be followed by the kind of its error."""
     status, _space, kind = value.partition(" ")
     if int(status) == CLIENT_STOPPED:
         return gettext("Stopped")
@@ -81,7 +81,7 @@ def _tokens(*wanted: str) -> LogColumn:
 _KEY: Final = "LEFT JOIN accounts_key k ON k.id = r.key_id"
 _USER: Final = "LEFT JOIN accounts_user u ON u.id = r.user_id"
 _TEAM: Final = "LEFT JOIN accounts_team t ON t.id = r.team_id"
-# All attempts of a request are within the slack of a time's ids: `{near}`.
+# The ids of a request's attempts are near each other: `{near}`.
 _ATTEMPTS: Final = """CROSS JOIN LATERAL (
         SELECT (count(*) FILTER (WHERE a.id <> a.request_id))::int AS attempts
         FROM usage_usagerecord a
@@ -133,14 +133,14 @@ REQUESTS = Table(
 
 
 def hidden_columns(actor: Actor) -> list[str]:
-    """What this reader has not at all: one's own rows have one person, channels are for
-    operators."""
+    """Return the columns that this reader does not have: a person's own rows need no person, and
+    channels are for operators."""
     own_only = access.scope_of(actor, "usage.read") == "own"
     return [*(["person"] if own_only else []), *([] if actor.operator else ["channel"])]
 
 
 LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
-    # Without its zone it is read several times quicker.
+    # Without its zone it is read several times faster.
     "time": LogColumn("r.admitted_at AT TIME ZONE 'UTC'", convert=_instants),
     "status": LogColumn("concat_ws(' ', r.status, r.kind)", convert=_statuses),
     "model": LogColumn("r.model", convert=_texts),
@@ -168,19 +168,20 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "session": LogColumn("r.session_id", convert=_ids),
     "id": LogColumn("r.request_id", convert=_ids),
 }
-"""By the names of the columns of the page."""
+"""By the names of the page's columns."""
 
 
 class LogSource(RequestSource):
-    """The log as its page and its files read it."""
+    """The log, for its page and its files."""
 
     def may_be_longer_than(self, rows: int) -> bool:
-        """Return whether there may be more: a filter that only records know of may leave fewer."""
+        """Return whether there may be more rows. A filter that only records know may leave
+        fewer."""
         return self._sums.requests > rows
 
     def is_longer_than(self, rows: int) -> bool:
-        """Return whether there are more. Where the sums cannot tell, so many records are looked
-        at."""
+        """Return whether there are more rows. If the sums cannot tell, this reads that many
+        records."""
         if not self.may_be_longer_than(rows) or self._summed:
             return self.may_be_longer_than(rows)
         text = f"""
@@ -191,7 +192,7 @@ class LogSource(RequestSource):
     def read_columns(
         self, names: Sequence[str], orders: Sequence[Order], boundary: Values | None, limit: int
     ) -> Piece:
-        """As `sources.ColumnSource` has it."""
+        """See `sources.ColumnSource`."""
         texts, parameters, order = self._beyond(orders, boundary, False, limit)
         columns = [LOG_COLUMNS[name] for name in names]
         joins = dict.fromkeys(one.joined for one in columns if one.joined)
@@ -207,7 +208,7 @@ class LogSource(RequestSource):
             parameters,
         )
         values_by_column = zip(*rows, strict=True)
-        # Behind them stand the values of the order.
+        # The last values of a row are those of the order.
         converted = [
             column.convert(values)
             for column, values in zip(columns, values_by_column, strict=False)

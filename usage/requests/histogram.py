@@ -1,4 +1,4 @@
-"""How the requests of a log lie in time: bars that lead to the rows behind them."""
+"""The requests of a log over time: bars that link to the rows behind them."""
 
 import datetime as dt
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ _HOUR: Final = dt.timedelta(hours=1)
 
 
 class Bar(NamedTuple):
-    """The requests of a span that are in the log, and how many of them failed."""
+    """The requests of a span in the log, and how many of them failed."""
 
     span: Span
     requests: int
@@ -59,7 +59,7 @@ def histogram(
 
 
 def _align_to_bars(usage_filter: UsageFilter) -> UsageFilter:
-    """The same time in the finest bars that are not too many."""
+    """Return the same time in the smallest bars that are not too many."""
     grain = _grain(usage_filter.end_at - usage_filter.start_at)
     if grain is None:
         return usage_filter

@@ -1,4 +1,4 @@
-"""What is held of an organisation's money, request by request (W40)."""
+"""The holds on an organisation's money, by request (W40)."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ _BADGES: Final = {
 
 @dataclass(frozen=True)
 class _Held:
-    """One hold. `state` is `late` when it has expired unresolved, and `kept` when an operator must
-    look at the request's usage. `id` is its attempt's."""
+    """One hold. `state` is `late` if it has expired unresolved, and `kept` if an operator must
+    review the request's usage. `id` is its attempt's."""
 
     id: UUID
     request_id: UUID

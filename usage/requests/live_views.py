@@ -1,14 +1,14 @@
-"""The log as it goes on: the requests that end while its page looks on, as server-sent events.
+"""The live log: the requests that end while its page is open, as server-sent events.
 
-    event: rows      the new rows of the list, newest first, as the list has them
-    event: skipped   there were more than are shown, in words
-    event: place     nothing new, up to here
-    event: behind    too much has happened since the page's place: it is to read the list anew
-    event: ended     the stream will not go on, in words
+    event: rows      the new rows of the list, newest first, rendered as in the list
+    event: skipped   a text: there were more rows than are shown
+    event: place     nothing new up to this place
+    event: behind    too much has happened since the page's place; it must reload the list
+    event: ended     a text: the stream will not continue
 
-Each message but the last has the page's new place as its id, and a page that comes back names it:
-to this process or to another one, to which the place says as much. A stream holds nothing between
-two looks, and nobody who writes a record knows of it.
+Each message except the last has the page's new place as its id. A page that reconnects sends it, to
+any process, because the place describes the position completely. A stream holds no resources
+between two queries, and the writers of records know nothing of it.
 """
 
 import asyncio
@@ -49,12 +49,13 @@ from usage.requests.log_views import cells_of, read_filter
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-"""How often a stream looks for what is new."""
+"""How often a stream queries for new rows."""
 ROWS_MAX: Final = 50
-"""As many rows are sent of one look."""
+"""The maximum number of rows sent for one query."""
 STREAMS_MAX: Final = 3
-"""As many streams a person may have at once in one web process."""
-# The page comes back, and its filter is read anew: "today" is another day by then.
+"""The maximum number of streams of a person in one web process."""
+# The page then reconnects and its filter is parsed again, because "today" may be another day by
+# then.
 _TOTAL_S: Final = 600.0
 _RETRY_MS: Final = 1000
 
@@ -72,7 +73,7 @@ async def request_events(request: HttpRequest, actor: Actor) -> HttpResponseBase
 
 @dataclass(frozen=True)
 class LiveLog:
-    """The log as one page shows it, to this session, in this language."""
+    """The log as one page displays it, for its session and in its language."""
 
     actor: Actor
     session_key: str
@@ -89,14 +90,14 @@ class LiveLog:
         return _sight(present) == _sight(self.actor)
 
     def look(self, place: Place | None) -> "Look":
-        """Return what is new since a place; without one, the current place of the log."""
+        """Return what is new since a place; without a place, the current place of the log."""
         now = request_log.place_now()
         if place is None or not place.goes_on_to(now):
             return Look(now, behind=place is not None)
         if place.text == now.text:
             return Look(now)
         asked = self.usage_filter
-        # What ends now may have begun whenever the filter says, by any clock.
+        # What ends now may have begun at any time in the filter, and clocks differ.
         until = asked.end_at if asked.range == "custom" else clock.now() + ID_SLACK
         period = Period(asked.start_at, until)
         rows = request_log.requests_since(self.actor, period, asked.scope, place, now, ROWS_MAX + 1)
@@ -114,13 +115,13 @@ class LiveLog:
         )
 
     def in_language(self, make: Callable[[], str]) -> str:
-        """A text in the page's language."""
+        """Return a text in the page's language."""
         with translation.override(self.language):
             return make()
 
 
 class Look(NamedTuple):
-    """Up to where a stream has looked, and what it found there."""
+    """The place up to which a stream has read, and what is new there."""
 
     place: Place
     html: str = ""
@@ -131,7 +132,8 @@ class Look(NamedTuple):
 async def live_events(
     log: LiveLog, place: Place | None, stopping: Callable[[], bool]
 ) -> AsyncIterator[str]:
-    """The messages of a stream, until its page goes, its right ends or the process stops."""
+    """Yield the messages of a stream, until the page leaves, its access ends or the process
+    stops."""
     user_id = person_of(log.actor).pk
     if _streams[user_id] >= STREAMS_MAX:
         yield server_sent(log.in_language(_too_many_text), event="ended")
@@ -141,7 +143,7 @@ async def live_events(
         async for message in _messages(log, place, stopping):
             yield message
     except Error as error:
-        # The page comes back, with its place.
+        # The page reconnects with its place.
         logger.warning("a live log cannot be read: %s", error)
     finally:
         _streams[user_id] -= 1
@@ -182,7 +184,7 @@ def _log_of(request: HttpRequest, actor: Actor) -> LiveLog:
 
 
 def _places_of(request: HttpRequest) -> dict[str, int]:
-    """Return the decimals of the costs that the page has already."""
+    """Return the decimals of the costs that the page already shows."""
     decimals = request.GET.get("decimals", "")
     known = decimals in {str(places) for places in range(TOTAL_PLACES, PLACES_MAX + 1)}
     return {"cost": int(decimals)} if known else {}

@@ -1,4 +1,4 @@
-"""The log of requests: single ones, from their records; their sums are in `reports.py`."""
+"""The log of requests, from their records. Their sums are in `reports.py`."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from usage.rollups.buckets import Span
 
 @dataclass(frozen=True)
 class RequestRow:
-    """One request of the log. `status` is None while it runs, and then `hold_nano` is held.
+    """One request of the log. While it runs, `status` is None and `hold_nano` is its hold.
 
     `id`, `charge_nano`, `price_version_id` and the others are those of its final record, because no
-    earlier attempt is charged. `cost_nano` is for operators: the cost of all attempts, as far as
-    known; so is the provider's name of the last one. `dropped` are the omitted parameters,
-    `saved_nano` is what cached input saved, None if it was not counted. `session_id` is that of its
-    realtime session. `pricing` is how it was priced if not by its meters at its version; only a
-    single request has it.
+    earlier attempt is charged. `cost_nano`, for operators, is the cost of all attempts, as far as
+    known; the provider's name of the last one is for operators too. `dropped` are the omitted
+    parameters. `saved_nano` is the saving by cached input, None if it was not counted. `session_id`
+    is that of its session. `pricing` says how it was priced if not by its meters at its version;
+    only the page of a single request has it.
     """
 
     id: UUID
@@ -81,13 +81,14 @@ class RequestRow:
 
     @property
     def stopped(self) -> bool:
-        """Its client went before the end: neither answered nor failed."""
+        """Whether the client disconnected before the end, so that the request neither answered nor
+        failed."""
         return self.status == CLIENT_STOPPED
 
 
 @dataclass(frozen=True)
 class RequestPage:
-    """One page of the log, newest first, with the ids to go on from in both directions."""
+    """One page of the log, newest first, with the ids from which to continue in both directions."""
 
     running: list[RequestRow]
     rows: list[RequestRow]
@@ -105,9 +106,11 @@ def request_page(
     newer_than: UUID | None = None,
     running: bool = False,
 ) -> RequestPage:
-    """Ended requests by the id of their last record; `running` adds the open ones to the top page.
+    """Return ended requests by the id of their last record. `running` adds the open ones to the
+    first page.
 
-    Rows that arrive meanwhile never show twice: a page goes on from an id, not from a number.
+    A row that arrives meanwhile is never shown twice, because a page continues from an id, not from
+    a number.
     """
     where = narrow_rows(actor, scope, period)
     texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}
@@ -140,13 +143,13 @@ def request_page(
 
 
 class RequestSource:
-    """The ended requests as a table shows them, sorted by an index: by their id, which is by time,
-    or by what they were charged."""
+    """The ended requests for a table, sorted by an index: by their id, which is in the order of
+    time, or by their charge."""
 
     def __init__(
         self, actor: Actor, span: Span, scope: Scope = EVERYTHING, sums: Totals | None = None
     ) -> None:
-        """`sums` are those of the span and scope, where they are known."""
+        """`sums` are those of the span and scope, if known."""
         self._where = narrow_rows(actor, scope, span)
         self._actor, self._span, self._scope, self._known = actor, span, scope, sums
 
@@ -159,12 +162,12 @@ class RequestSource:
     def _beyond(
         self, orders: Sequence[Order], boundary: Values | None, backwards: bool, limit: int
     ) -> tuple[list[str], dict[str, Any], str]:
-        """The conditions on what is beyond a boundary, their parameters, and the order."""
+        """Return the conditions on rows beyond a boundary, their parameters, and the order."""
         names = [self._sorted_by(str(order.path)) for order in orders]
         down = orders[0].descending != backwards
         texts, parameters = [self._where.text], {**self._where.parameters, "limit": limit}
         if boundary is not None:
-            # As one row, which an index reads from there on.
+            # Compare whole rows, because an index can then start at this point.
             places = ", ".join(f"%(edge_{n})s" for n in range(len(names)))
             texts.append(f"({', '.join(names)}) {'<' if down else '>'} ({places})")
             parameters |= {f"edge_{n}": value for n, value in enumerate(boundary)}
@@ -172,7 +175,7 @@ class RequestSource:
 
     def _sorted_by(self, path: str) -> str:
         # Failed requests cost nothing: they are at the far end of the index by charge, and few.
-        # With this condition, which no index has, they are found by their own index and sorted.
+        # With this condition, which the index lacks, they are read from their own index and sorted.
         if path == "charge_nano" and (self._scope.status == "error" or self._scope.causes):
             return "(r.charge_nano + 0)"
         return _SORTED_BY[path]
@@ -186,7 +189,8 @@ class RequestSource:
         return self._sums.charge_nano if self._summed else None
 
     def count(self) -> Count | None:
-        """Exact where there are few. Many are counted by the rollups, which know no single one."""
+        """Return an exact count of a small number of requests. A larger number comes from the
+        rollups, unless the filter needs single records."""
         if self._sums.requests > COUNTED_MAX:
             return Count(self._sums.requests, exact=False) if self._summed else None
         text = f"""
@@ -208,16 +212,16 @@ class RequestSource:
 
 
 def place_now() -> Place:
-    """Where the log stands now, for `requests_since`."""
+    """Return the log's current place, for `requests_since`."""
     return place_of(run("SELECT pg_current_snapshot()::text", {})[0][0])
 
 
 def requests_since(
     actor: Actor, period: Period | Span, scope: Scope, place: Place, now: Place, limit: int
 ) -> list[RequestRow]:
-    """Return the requests that ended between two places, newest first: those that the later one
-    sees and the earlier one does not. Ids are in the order of starts, and transactions end in any
-    order, so only this way none is missed or repeated."""
+    """Return the requests that ended between two places, newest first: those that the later
+    snapshot sees and the earlier one does not. Ids are in the order of starts, while transactions
+    end in any order, so only snapshots neither miss nor repeat a request."""
     where = where_of(actor, "requests.read", scope, period)
     parameters = {
         **where.parameters,
@@ -234,18 +238,18 @@ def requests_since(
 
 
 def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
-    """The newest requests that the actor may see, the running ones first."""
+    """Return the newest requests that the actor may see, running ones first."""
     page = request_page(actor, Period(), limit=limit, running=True)
     return [*page.running, *page.rows][:limit]
 
 
 def oldest_request_at(actor: Actor) -> dt.datetime | None:
-    """When the first request that the actor may see was admitted; None without any."""
+    """Return when the first request that the actor may see was admitted, or None."""
     return _admission_at_end(actor, "ASC")
 
 
 def newest_request_at(actor: Actor, scope: Scope = EVERYTHING) -> dt.datetime | None:
-    """When the last request that the actor may see was admitted; None without any."""
+    """Return when the last request that the actor may see was admitted, or None."""
     return _admission_at_end(actor, "DESC", scope)
 
 
@@ -295,9 +299,8 @@ _WHO_AND_WHAT: Final = """
     r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
     r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
 
-# What the earlier snapshot does not see are the transactions that were running then and those
-# started later. Written this way, the index of transactions finds them, however long one of them
-# runs.
+# The earlier snapshot does not see the transactions that were running then, and later ones. In this
+# form, the index of transactions finds them, however long one of them runs.
 _SINCE: Final = """
     (r.xid >= %(first)s::text::xid8 OR r.xid = ANY (%(open)s::text[]::xid8[]))
     AND r.xid < %(end)s::text::xid8
@@ -307,14 +310,14 @@ _COUNTED_TO: Final = "r.project, r.tags, r.customer, r.client_app, r.session_id,
 
 
 def _requests(where: Sequence[str], order: str, parameters: Mapping[str, Any]) -> str:
-    """The statement of a page."""
+    """Return the statement of a page."""
     near = near_attempts(parameters)
     return _REQUESTS.format(where=" AND ".join(where), order=order, near=near)
 
 
 def near_attempts(parameters: Mapping[str, Any]) -> str:
-    """The condition on attempts `a` by those on their requests: all attempts of a request are
-    within the slack of a time's ids."""
+    """Return a condition that finds the attempts `a` of the requests that the same parameters
+    select. The ids of a request's attempts differ by at most the slack."""
     edges = {"start_at_id": ">=", "end_at_id": "<"}
     return " ".join(
         f"AND a.id {sign} %({name})s" for name, sign in edges.items() if name in parameters

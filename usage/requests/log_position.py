@@ -1,23 +1,24 @@
-"""Where a reader of the log stands: what it has seen, as a snapshot of the database.
+"""The position of a reader in the log: what they have seen, as a database snapshot.
 
-    742:745:742,744     742 and 744 run still, 743 is over, 745 and later have not begun
+    742:745:742,744     742 and 744 are running, 743 has ended, 745 and later have not begun
 
-A browser names its place when it comes back, so that the text may be anything.
+A browser sends its place when it reconnects, so the text may be anything.
 """
 
 import re
 from typing import Final, NamedTuple
 
 BEHIND_MAX: Final = 10_000
-"""So many transactions may have begun since a place that one goes on from: minutes of a busy
-installation, an hour or more of any other."""
+"""The maximum number of transactions since a place from which reading can continue: minutes on a
+busy installation, an hour or more on others."""
 OPEN_MAX: Final = 400
-"""So many transactions a browser names: more would not fit into a line that proxies take, 8 KiB."""
+"""The maximum number of transactions in a browser's place. More would exceed the 8 KiB for a line
+that proxies accept."""
 _TEXT: Final = re.compile(r"(\d{1,18}):(\d{1,18}):((?:\d{1,18}(?:,\d{1,18})*)?)", re.ASCII)
 
 
 class Place(NamedTuple):
-    """`open` are the transactions that ran, `end` is the first one that had not begun."""
+    """`open` are the transactions that were running, `end` is the first one that had not begun."""
 
     text: str
     end: int
@@ -33,19 +34,19 @@ class Place(NamedTuple):
         return f"{first}:{first}:"
 
     def goes_on_to(self, now: "Place") -> bool:
-        """Return whether what happened since can be read: not where that is too much, nor where the
-        database is another one than then."""
+        """Return whether everything since this place can be read. It cannot if that is too much, or
+        if the database is another one."""
         return now.end - BEHIND_MAX <= self.end <= now.end
 
 
 def place_of(snapshot: str) -> Place:
-    """The place of who has seen what a snapshot of the database shows."""
+    """Return the place of a reader who has seen what a database snapshot shows."""
     _, end, running = snapshot.split(":")
     return Place(snapshot, int(end), tuple(int(xid) for xid in running.split(",") if xid))
 
 
 def read_place(text: str) -> Place | None:
-    """The place that a browser names; None where it names none."""
+    """Parse the place that a browser sends. Return None if it is invalid."""
     match = _TEXT.fullmatch(text) if len(text) <= 20 * (OPEN_MAX + 2) else None
     if match is None:
         return None

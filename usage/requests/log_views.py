@@ -53,12 +53,12 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     source = LogSource(actor, usage_filter.span, usage_filter.scope, reports.sum_of(totals))
     start = f"{reverse('export_start', args=[slug_of(actor)])}?"
     detached = detached_within(usage_filter.span)
-    # A file that lacks something is not sent before that was said.
+    # A file that lacks months is sent only after the page has said so.
     if state.export and (detached or source.is_longer_than(DIRECT_ROWS)):
         return redirect(f"{start}{request.GET.urlencode()}")
     first = state.position == START and state.sort == (("time", True),) and not state.export
 
-    # Taken before the rows are read: what comes in between is then told, not missed.
+    # Taken before the rows are read, so that rows that arrive in between are announced, not missed.
     live = first and usage_filter.end_at > usage_filter.now
     place = request_log.place_now().name if live else ""
     log = reverse("requests", args=[slug_of(actor)])
@@ -95,7 +95,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def read_filter(request: HttpRequest, actor: Actor) -> UsageFilter:
-    """What the address asks of the log."""
+    """Return the filter of the log's address."""
     return filters.from_query(
         dict(request.GET.lists()),
         clock.now(),
@@ -108,7 +108,7 @@ def read_filter(request: HttpRequest, actor: Actor) -> UsageFilter:
 def _histogram(
     actor: Actor, usage_filter: UsageFilter, state: State, totals: list[Totals]
 ) -> dict[str, Any]:
-    """The bars above the log, each with the address of the log of its time alone."""
+    """Return the bars above the log, each with the address of the log of its time."""
     if state.export:
         return {}
     kept = dict(state.kept)
@@ -149,7 +149,7 @@ def _query_of(usage_filter: UsageFilter, span: Span, kept: dict[str, str]) -> st
 
 
 def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, Any]:
-    """What the columns read of a row of the log at this address."""
+    """Return the values of a row's columns for the log at this address."""
     tokens = reports.tokens_of(row.meters)
     counted = None if row.running else tokens
     zone, id = usage_filter.zone.key, id_text(row.request_id)
@@ -187,7 +187,7 @@ def cells_of(log: str, usage_filter: UsageFilter, row: RequestRow) -> dict[str, 
 
 
 def status_badge(status: int | None, kind: str | None) -> Badge:
-    """Return how a request ended; one without a status runs still."""
+    """Return a badge with the outcome of a request; one without a status is running."""
     if status is None:
         return Badge(_("Running"), "info", "circle-dashed")
     if status == CLIENT_STOPPED:

@@ -1,7 +1,7 @@
 """Narrow a long time range to the days that can contain a filter's requests.
 
-A filter that matches few requests, or none, would read all records of its range. The sums know the
-days with such requests; only those are read, and what is not summed yet.
+A filter that matches few requests, or none, would otherwise read all records of its range. The sums
+know the days with such requests, so only these days are read, and what is not summed yet.
 """
 
 from typing import Any, Final
@@ -23,7 +23,8 @@ _EVERYBODYS: Final = "r.organisation_id = %(organisation)s"
 
 
 def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
-    """The condition on records `r` of `where_of`, and on their ids, where it leaves many out."""
+    """Return the condition on records `r` from `where_of`, with a condition on their ids if that
+    excludes many."""
     where = where_of(actor, "requests.read", scope, period)
     on_sums = _narrow_sums(actor, scope)
     if on_sums is None:
@@ -45,9 +46,9 @@ def narrow_rows(actor: Actor, scope: Scope, period: Period | Span) -> Where:
 
 
 def _narrow_sums(actor: Actor, scope: Scope) -> Where | None:
-    """The condition on sums `r` in which such a request may be; None where most are."""
+    """Return a condition on sums `r` that may contain such a request, or None if most do."""
     if scope.request_id or scope.session_id:
-        return None  # found by an index of their own
+        return None  # an index of its own finds it
     text, where_parameters = where_of(
         actor, "requests.read", scope.summed_part, Period(), of="sums"
     )

@@ -1,8 +1,9 @@
-"""One request explained: its attempts, what was held and charged, and why it came to that.
+"""The explanation of one request: its attempts, its hold and charge, and how the charge was
+calculated.
 
 The receipt is computed from the stored meters and the price version of the record. Its lines are
-exact, below the nano where a rate is; they sum to the charge together with what stands beside them:
-the one rounding, and what was not charged (I10, I13).
+exact, below the nano if a rate is. The lines, the one rounding and the uncharged amount add up to
+the charge (I10, I13).
 """
 
 import datetime as dt
@@ -30,17 +31,17 @@ from usage.requests.client_addresses import address_of
 from usage.requests.log import RequestRow
 from usage.requests.outcomes import UNCHARGED
 
-# quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
+# Quantity x nano per million x two multipliers in parts per million, in USD: 10^9 x 10^6 x 10^12.
 _EXACT_DIGITS: Final = 27
 _EXACT_PER_NANO: Final = 10**18
 RECEIPT_FORMAT: Final = "weir-receipt-1"
-# What these bases stand for is never charged, whatever was counted.
+# These bases are never charged, whatever was counted.
 
 
 @dataclass(frozen=True)
 class PostingDisplay:
-    """A posting of the ledger that moved this attempt's money; `paid_nano` is what the customer
-    pays by it, below 0 what it gives back."""
+    """A ledger posting for this attempt. `paid_nano` is what the customer pays by it; it is
+    negative for a refund."""
 
     id: UUID
     kind: str
@@ -50,7 +51,7 @@ class PostingDisplay:
 
 @dataclass(frozen=True)
 class PriceDisplay:
-    """The price version that a request was admitted at; `rates` in the stored form."""
+    """The price version at the admission of a request; `rates` in the stored form."""
 
     version_id: int
     model: str
@@ -63,11 +64,11 @@ class PriceDisplay:
 
 @dataclass(frozen=True)
 class AttemptDisplay:
-    """One attempt. `start_ms` and `end_ms` count from the first one's admission. `skipped` are the
-    channels before it that could not be used, each with why. They are for operators, and so are why
-    this one was asked and how the provider's key ends.
+    """One attempt. `start_ms` and `end_ms` count from the first attempt's admission. For operators
+    only: `skipped`, the channels that were passed over, each with the reason; why this channel was
+    asked; and the last characters of the provider's key.
 
-    `id` is the request's own where it was refused before any attempt: `n` is 0 then.
+    A request that was refused before any attempt has one entry with its own `id` and `n` 0.
     """
 
     id: UUID
@@ -96,9 +97,9 @@ class AttemptDisplay:
 
 @dataclass(frozen=True)
 class ReceiptLine:
-    """One meter: its exact amount is a decimal of USD, without rounding. `condition_ppm` is what
-    conditions multiply it by, `conditions` those that hold for it, and `model` the one that used
-    it, "" for the one that was asked."""
+    """One meter. Its exact amount is a decimal of USD, without rounding. `condition_ppm` is the
+    multiplier of the matching `conditions`. `model` is the one that used it, "" for the requested
+    one."""
 
     meter: str
     quantity: int
@@ -111,9 +112,9 @@ class ReceiptLine:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Lines + `rounding` - `uncharged` = charge. All but the charge are exact decimals of USD.
+    """Lines + `rounding` - `uncharged` = charge. All except the charge are exact decimals of USD.
 
-    `problem` names why the meters have no price; there are no lines then.
+    `problem` says why the meters have no price; there are no lines then.
     """
 
     lines: tuple[ReceiptLine, ...]
@@ -126,7 +127,7 @@ class Receipt:
 
 
 class Recomputed(NamedTuple):
-    """The charge as the stored meters and the dated price give it, beside the one that stands."""
+    """The charge computed from the stored meters and the dated price, and the booked charge."""
 
     charge_nano: int
     computed_nano: int | None
@@ -143,7 +144,7 @@ class Recomputed(NamedTuple):
 
 @dataclass(frozen=True)
 class RequestDetail:
-    """Everything that is kept of one request."""
+    """Everything that is stored about one request."""
 
     row: RequestRow
     ended_at: dt.datetime | None
@@ -152,31 +153,31 @@ class RequestDetail:
     attempts: tuple[AttemptDisplay, ...]
     price: PriceDisplay | None
     receipt: Receipt | None
-    # From where it came; "" where that is not kept.
+    # The client's address; "" if it is not stored.
     address: str = ""
-    # Who paid what it was charged; None while it runs, and until that is counted.
+    # Who paid the charge; None while it runs, and until that is counted.
     payers: Payers | None = None
 
     @property
     def asked_model(self) -> str | None:
-        """The name that the request asked for, where its end was another model's."""
+        """The name in the request, if another model gave the final answer; else None."""
         return next((attempt.asked_model for attempt in self.attempts if attempt.final), "") or None
 
     @property
     def corrections(self) -> list[PostingDisplay]:
-        """What late usage and reviews have changed of its charge since it ended (I7)."""
+        """The changes of its charge by late usage and reviews since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
         return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
 
     @property
     def paid_nano(self) -> int:
-        """What the customer pays for it, by the ledger."""
+        """What the customer pays for it, according to the ledger."""
         return self.row.charge_nano + sum(posting.paid_nano for posting in self.corrections)
 
 
 def request_detail(actor: Actor, id: str) -> RequestDetail:
-    """One request with all its attempts. Http404 when it is another's or none; RequestDetached,
-    which is one, where it may be in the file of its month."""
+    """Return one request with all its attempts. Raises Http404, or RequestDetached, a kind of
+    Http404, if it may be in the file of its month."""
     where, request_id = visible(actor, "requests.read"), parse_id(id)
     if request_id is None:
         raise Http404
@@ -188,7 +189,8 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
     if not rows:
         refuse_detached(request_id)
         raise Http404
-    # The final record tells how it ended; without one the last attempt still runs.
+    # The final record has the outcome of the request; without one, the last attempt is still
+    # running.
     last = next((row for row in rows if row.final), rows[-1])
     running = not any(row.final for row in rows)
     begun_at = rows[0].admitted_at
@@ -249,7 +251,7 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
 
 
 def _address(actor: Actor, last: "_AttemptRow") -> str:
-    """From where it came, for who may know that of its key."""
+    """Return the client's address, for readers who may see that of the key."""
     address = address_of(actors.organisation_of(actor).id, last.id)
     key = Key.objects.filter(pk=last.key_id).first() if address else None
     return address if key and access.may_see_address(actor, key) else ""
@@ -261,7 +263,8 @@ def _payers(actor: Actor, attempts: Sequence[AttemptDisplay]) -> Payers | None:
 
 
 def hide_channel_names(detail: RequestDetail) -> RequestDetail:
-    """The same for who runs no installation: upstreams as A, B, … in the order of their use."""
+    """Return the details for readers who are not operators, with upstreams as A, B, … in the order
+    of their use."""
     letters: dict[UUID | None, str] = {}
     attempts = []
     for attempt in detail.attempts:
@@ -276,7 +279,7 @@ def hide_channel_names(detail: RequestDetail) -> RequestDetail:
 
 
 def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
-    """The receipt of an ended request, from its stored meters and its price version."""
+    """Return the receipt of an ended request, from its stored meters and its price version."""
     empty = Receipt((), "", "", "", 0, row.charge_nano)
     if in_force is None or not row.meters:
         return empty
@@ -330,16 +333,17 @@ def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
 
 
 def recompute(detail: RequestDetail) -> Recomputed:
-    """The charge computed again, as it was when the request ended (I10)."""
+    """Return the charge, computed again as at the end of the request (I10)."""
     document = detail.receipt or receipt(detail.row, detail.price)
     return Recomputed(detail.row.charge_nano, document.computed_nano, document.problem)
 
 
 def document(detail: RequestDetail) -> dict[str, Any] | None:
-    """The receipt as JSON that static/recompute_receipt.py computes again; None while it runs.
+    """Return the receipt as JSON for static/recompute_receipt.py, which computes it again. None
+    while the request runs.
 
-    Amounts and rates are exact decimals of USD. The price is as it was stated, without the plan's
-    multiplier and without the rates that follow from others.
+    Amounts and rates are exact decimals of USD. The price is the stated one, without the plan's
+    multiplier and without derived rates.
     """
     stored_receipt, row = detail.receipt, detail.row
     if stored_receipt is None:
@@ -419,8 +423,8 @@ def _price_document(price: PriceDisplay) -> dict[str, Any]:
 
 
 def _part_documents(row: RequestRow, price: PriceDisplay | None) -> list[dict[str, Any]] | None:
-    """The parts that are priced apart; None where the meters are priced as one. One of another
-    model has a price of its own."""
+    """Return the separately priced parts, or None if the meters are priced as a whole. A part of
+    another model has its own price."""
     rows = (row.pricing or {}).get("parts")
     if not rows or price is None:
         return None
@@ -443,7 +447,7 @@ def _part_documents(row: RequestRow, price: PriceDisplay | None) -> list[dict[st
 
 
 def _line_document(line: ReceiptLine) -> dict[str, Any]:
-    """Of a line what only parts and conditions have."""
+    """Return the fields of a line that only parts and conditions have."""
     fields: dict[str, Any] = {}
     if line.model:
         fields["model"] = line.model
@@ -532,7 +536,7 @@ class _AttemptRow(NamedTuple):
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
-    """What all attempts cost us, as far as it is known; None where nothing is."""
+    """Return our cost of all attempts, as far as known; None if nothing is known."""
     known = [row.cost_nano for row in rows if row.cost_nano is not None]
     return sum(known) if known else None
 

@@ -1,4 +1,4 @@
-"""The page of one request (W33): how it went, what it cost, and the proof of that."""
+"""The page of one request (W33): its course, its cost, and the proof of its cost."""
 
 import datetime as dt
 import json
@@ -54,7 +54,7 @@ def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpRespo
 @organisation_page("requests.read")
 @require_safe
 def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
-    """The receipt as JSON, as the management API gives it; 404 while the request runs."""
+    """Return the receipt as JSON, as the management API does. 404 while the request runs."""
     receipt = receipts.document(receipts.request_detail(actor, rid))
     if receipt is None:
         raise Http404
@@ -97,7 +97,7 @@ def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseB
 
 
 def _outcome(row: RequestRow) -> Badge | None:
-    """How the request ended, in two words; None while it runs."""
+    """Return the outcome of the request in two words, or None while it runs."""
     if row.running:
         return None
     if row.stopped:
@@ -186,7 +186,7 @@ def _callback(actor: Actor, detail: receipts.RequestDetail) -> dict[str, Any] | 
 
 
 def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -> dict[str, Any]:
-    """An attempt, and its bar on a line as long as the request."""
+    """Return an attempt, and its bar on a time line of the whole request."""
     ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
     passed = clock.now() - detail.row.admitted_at
     whole = max(1, *ends, passed // dt.timedelta(milliseconds=1) if detail.row.running else 0)
@@ -216,7 +216,7 @@ def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptDisplay) -
 
 
 def _receipt_places(detail: receipts.RequestDetail) -> int:
-    """The decimals that show every amount of the receipt in full."""
+    """Return the number of decimals that show every amount of the receipt in full."""
     amounts = [format_usd(posting.paid_nano) for posting in detail.corrections]
     if receipt := detail.receipt:
         amounts += [line.amount for line in receipt.lines]
@@ -229,7 +229,7 @@ def _receipt_places(detail: receipts.RequestDetail) -> int:
 def _receipt(
     receipt: receipts.Receipt, price: receipts.PriceDisplay | None, places: int
 ) -> dict[str, Any]:
-    """The receipt's figures as exact texts of USD."""
+    """Return the receipt's figures as exact texts of USD."""
     multiplier_ppm = PPM if price is None else price.multiplier_ppm
     return {
         "receipt_lines": [
@@ -250,7 +250,7 @@ def _receipt(
 
 
 def _line_texts(line: receipts.ReceiptLine) -> list[str]:
-    """What a line is for: its meter, what holds for it, and the model that used it."""
+    """Return the description of a line: its meter, its conditions, and the model that used it."""
     held = [condition_words(kind, value) for kind, value in line.conditions.items()]
     return [words.meter_word(line.meter), *held, *([line.model] if line.model else [])]
 
@@ -262,8 +262,8 @@ def _line_rate(line: receipts.ReceiptLine, multiplier_ppm: int) -> str:
 
 
 def _payers(detail: receipts.RequestDetail, places: int) -> dict[str, Any]:
-    """Who paid the charge, where it was not the balance alone; `uncounted`: that is not known
-    yet."""
+    """Return who paid the charge, if not the balance alone. `uncounted` means that this is not
+    known yet."""
     paid = detail.payers
     if paid is None:
         return {"uncounted": detail.receipt is not None}
@@ -271,7 +271,7 @@ def _payers(detail: receipts.RequestDetail, places: int) -> dict[str, Any]:
 
 
 def _paid_by(detail: receipts.RequestDetail) -> list[tuple[str, int]]:
-    """The amounts of those who paid beside the balance, and of it."""
+    """Return the amounts that each payer paid, the balance last."""
     paid = detail.payers
     if paid is None or not (paid.included_nano or paid.promo_nano):
         return []
@@ -302,15 +302,14 @@ def _rate(meter: str, rate_nano_per_million: int) -> str:
 
 
 def _usd(text: str, places: int = TOTAL_PLACES) -> str:
-    """An exact decimal with its sign and so many decimals at least; a true minus, as everywhere on
-    the screen."""
+    """Format an exact decimal with its sign (a true minus) and at least that many decimals."""
     symbol = money_symbol()
     text = pad(text, places)
     return f"{MINUS}{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
 
 
 def _speed(row: RequestRow) -> str:
-    """Tokens of output per second of answering, with one decimal below a hundred."""
+    """Return the output tokens per second of answering, with one decimal below a hundred."""
     tokens = reports.tokens_of(row.meters)
     out = tokens.written
     answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)

@@ -1,4 +1,4 @@
-"""What kinds of errors, bases and flags are called on pages."""
+"""Display names of the kinds of errors, bases and flags."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,7 +11,7 @@ from accounts.keys.keys import PLAYGROUND_NAME
 from billing.prices.words import METER_NAMES
 from lib.numbers import formatting
 
-# Whose API a request spoke: proper names, the same in every language.
+# The APIs in which a request can be written: proper names, which are not translated.
 _API_NAMES: Final[Mapping[str, str]] = {
     "chat_completions": "OpenAI Chat Completions",
     "responses": "OpenAI Responses",
@@ -25,7 +25,7 @@ _API_NAMES: Final[Mapping[str, str]] = {
 
 
 def api_format(dialect: str, operation: str) -> str:
-    """The API that a request spoke: "OpenAI Chat Completions"."""
+    """Return the API of a request: "OpenAI Chat Completions"."""
     return _API_NAMES.get(operation, f"{dialect} · {operation}")
 
 
@@ -39,7 +39,7 @@ BASES: Final[Mapping[str, Promise]] = {
     "none": pgettext_lazy("basis", "none"),
 }
 
-# Why a request was charged as it was, in one sentence each.
+# How a request was charged, in one sentence each.
 CHARGED_BY: Final[Mapping[str, Promise]] = {
     "measured": _("Based on the usage that the provider reported."),
     "drained": _(
@@ -172,7 +172,8 @@ _WORDS_OF_402: Final[Mapping[str, Promise]] = {
 
 
 def status_text(status: int, kind: str | None = None) -> str:
-    """A status with its meaning: ``429 Rate limited``. 402 has one for each kind of error."""
+    """Return a status with its meaning: ``429 Rate limited``. 402 has one for each kind of
+    error."""
     word = STATUS_WORDS.get(status, "")
     if status == 402:
         word = _WORDS_OF_402.get(kind or "", word)
@@ -197,7 +198,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "usage_parts_above_total": _("Parts exceed their total"),
     "usage_mismatch": _("Counts contradict each other"),
     "unknown_member": _("Usage that is not classified"),
-    # By which rule a request was charged that was abandoned, or failed midway.
+    # The rule by which an abandoned request, or one that failed midway, was charged.
     "measured_by_organisation": _("Organisation's rule: charged until it was closed"),
     "measured_by_model": _("Model's rule: charged until it was closed"),
     "drain_by_organisation": _("Organisation's rule: kept reading"),
@@ -259,24 +260,25 @@ POSTINGS: Final[Mapping[str, Promise]] = {
 
 
 def meter_word(name: str) -> str:
-    """What a meter is called, with its variant: `images[1024]` is "Images 1024"."""
+    """Return the name of a meter with its variant: `images[1024]` is "Images 1024"."""
     plain, _bracket, variant = name.partition("[")
     word = str(METER_NAMES.get(plain, plain))
     return f"{word} {variant.rstrip(']')}" if variant else word
 
 
 def flag_word(name: str) -> str:
-    """What a flag means; its own name where nothing better is known."""
+    """Return the meaning of a flag, or the flag itself if it is unknown."""
     return str(FLAGS.get(name, name))
 
 
 def key_name(name: str | None) -> str:
-    """A key's name as pages show it: the playground's own key has one in each language."""
+    """Return a key's display name. The name of the playground's own key is translated."""
     return gettext("Playground") if name == PLAYGROUND_NAME else name or ""
 
 
 def duration_text(milliseconds: int | None) -> str:
-    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
+    """Return milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's
+    language."""
     if milliseconds is None:
         return formatting.MISSING
     units = {
@@ -288,13 +290,13 @@ def duration_text(milliseconds: int | None) -> str:
 
 
 def speed_text(tenths: int | None) -> str:
-    """Tokens per second, from tenths of them."""
+    """Return the text of tokens per second, from tenths of them."""
     return formatting.MISSING if tenths is None else f"{tenths // 10}.{tenths % 10}"
 
 
 def moved_text(now: int | None, before: int | None, text_of: Callable[[int], str]) -> str:
-    """By how much a figure moved, itself and in per cent: ``+120 ms (5.1%)``; "" where one of the
-    two is not known."""
+    """Return how much a figure changed, absolutely and in percent: ``+120 ms (5.1%)``; "" if one of
+    the two is unknown."""
     if now is None or before is None:
         return ""
     sign = "+" if now > before else "\N{MINUS SIGN}" if now < before else ""

@@ -1,7 +1,7 @@
-"""Members of usage that an operator counts as free from now on (P28): requests whose usage tells
-them are charged for the rest of it, as if they were not there, and their receipts say so.
+"""Members of usage that an operator counts as free from now on (P28). Requests whose usage contains
+them are charged for the rest of it, and their receipts say so.
 
-Nothing is ever charged for such a member, and nothing else that is unknown is accepted with it.
+Nothing is ever charged for such a member, and accepting it accepts no other unknown member.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from usage.models import AcceptedMember
 
 
 def accepted_members(actor: Actor) -> QuerySet[AcceptedMember]:
-    """Those that are accepted."""
+    """Return the accepted members."""
     access.require(actor, "credits.read")
     return AcceptedMember.objects.filter(revoked_at=None).select_related("accepted_by")
 
@@ -32,7 +32,7 @@ def accept_members(
     actor: Actor, provider: str, wire: str, members: Sequence[str], *, reason: str
 ) -> list[AcceptedMember]:
     """Count members of a provider's usage as free from now on; one that is accepted already stays
-    as it is. Raises Refused where one is none, and accepts none then."""
+    as it is. Raises Refused if one cannot be accepted, and then accepts none."""
     access.require(actor, "credits.write")
     if actor.user is None:
         raise Refused("reason", gettext("Only a person can make this decision."))
@@ -63,7 +63,7 @@ def accept_members(
 
 
 def revoke_member(actor: Actor, id: str) -> AcceptedMember:
-    """Put requests that tell a member under review again. Raises Http404 where it is not
+    """Put later requests with this member under review again. Raises Http404 if it is not
     accepted."""
     access.require(actor, "credits.write")
     if actor.user is None:

@@ -23,7 +23,7 @@ router = Router(tags=["Reviews"], auth=api_auth.installation_auth)
 
 
 class ReviewIn(Schema):
-    """What a request under review is charged."""
+    """The charge for a request under review."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,7 +76,7 @@ class UnknownKinds(Schema):
 
 
 class KindIn(Schema):
-    """How all requests of a kind are settled."""
+    """The decision for all requests of a kind."""
 
     model_config = ConfigDict(extra="forbid")
 

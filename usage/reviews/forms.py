@@ -1,4 +1,4 @@
-"""How a review is shown on its request's page, and the form that ends it."""
+"""The review on its request's page, and the form that ends it."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from usage.reviews import reviews
 
 
 class ReviewForm(OnceForm):
-    """What the request is charged, and why."""
+    """The charge for the request, and the reason."""
 
     settle_as = forms.ChoiceField(
         label=gettext_lazy("Settle as"),
@@ -35,7 +35,7 @@ class ReviewForm(OnceForm):
 
 
 class KindForm(forms.Form):
-    """All requests of a kind, and how they are settled."""
+    """All requests of a kind, and the decision on them."""
 
     provider = forms.CharField(max_length=60)
     unknown = forms.JSONField()
@@ -54,7 +54,8 @@ class KindForm(forms.Form):
 def review_context(
     actor: Actor, request_id: UUID, form: ReviewForm | None = None
 ) -> dict[str, Any]:
-    """The context of a request that is or was under review; the form for who may decide."""
+    """Return the context of a request that is or was under review, with the form for readers who
+    may decide."""
     under_review, decided = reviews.review_of(request_id)
     if under_review is None:
         return {}

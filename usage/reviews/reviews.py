@@ -1,8 +1,8 @@
-"""Requests under review: what an operator decides that they are charged (I14, F27).
+"""Requests under review: an operator decides their charge (I14, F27).
 
-A count that cannot be right was charged by our own; where no charge could be named, or some of it
-is not classified (P28), the hold is kept. Either way one decision ends the review: the books are
-led to it by an adjustment, the hold is released, and what was written of the request stays as it
+A request with an implausible count was charged by our own count. If no charge could be computed, or
+a part of the usage is not classified (P28), the hold is kept. In both cases one decision ends the
+review: an adjustment corrects the books, the hold is released, and the request's record stays as it
 was (I7).
 """
 
@@ -36,17 +36,17 @@ from usage.reviews.accepted_members import accept_members
 
 COUNT_MAX: Final = 99
 KINDS_MAX: Final = 50
-# So many reviews are ended by one click, each in its own transaction.
+# The maximum number of reviews that one click ends, each in its own transaction.
 KIND_BATCH: Final = 1000
 
 
 class ReviewRefused(Refused):
-    """The decision cannot be so."""
+    """The decision is invalid."""
 
 
 class UnderReview(NamedTuple):
-    """An attempt whose count is doubted, as its record has it; `basis` is held where its hold is
-    kept. `charge_nano` is what was charged at its end."""
+    """An attempt with a doubtful count, from its record. `basis` is `held` if its hold is kept.
+    `charge_nano` was charged at its end."""
 
     attempt_id: UUID
     request_id: UUID
@@ -68,14 +68,14 @@ class UnderReview(NamedTuple):
 
     @property
     def unknown(self) -> list[str]:
-        """What of its usage nobody has classified (P28)."""
+        """The parts of its usage that are not classified (P28)."""
         return list((read_json(self.pricing) or {}).get("unknown", ()))
 
 
 class UnknownKind(NamedTuple):
-    """What several requests of a provider are under review for: the same members or values that
-    nobody has classified in the table `wire` of members, "" where that is not kept. `waiting` of
-    `requests` are undecided, and hold `held_nano`."""
+    """Requests of a provider that are under review for the same unclassified members or values.
+    `wire` is the table that lacks them, "" if it is not stored. `waiting` of the `requests` are
+    undecided, and hold `held_nano`."""
 
     provider: str
     wire: str
@@ -97,19 +97,19 @@ class UnknownKind(NamedTuple):
 
     @property
     def unknown_json(self) -> str:
-        """As a form names it."""
+        """Its value in a form."""
         return json.dumps(list(self.unknown))
 
 
 class KindSettled(NamedTuple):
-    """How many requests of a kind were settled, and how many still wait."""
+    """How many requests of a kind were settled, and how many are still waiting."""
 
     settled: int
     waiting: int
 
 
 def unknown_kinds(actor: Actor) -> list[UnknownKind]:
-    """What providers have told that nobody has classified, the latest first; KINDS_MAX at most."""
+    """Return unclassified usage that providers reported, the latest first; KINDS_MAX at most."""
     access.require(actor, "credits.read")
     rows = run(_KINDS, {"limit": KINDS_MAX})
     return [
@@ -128,10 +128,10 @@ def settle_kind(
     accept_in: str = "",
 ) -> KindSettled:
     """End the review of all requests of a kind in the same way, KIND_BATCH of them at most. With
-    the table of members that they are missing in, `accept_in`, they are free from now on.
+    `accept_in`, the table that lacks their members, these are free from now on.
 
-    Raises ReviewRefused, Refused where they cannot be accepted, and Http404 where none waits and
-    none is accepted.
+    Raises ReviewRefused, Refused if they cannot be accepted, and Http404 if no request is waiting
+    and no member is accepted.
     """
     access.require(actor, "credits.write")
     if settle_as == SettleAs.AMOUNT:
@@ -153,7 +153,7 @@ def settle_kind(
 
 
 def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
-    """What waits for a decision in all organisations, newest first, older than `before`."""
+    """Return the waiting reviews of all organisations older than `before`, newest first."""
     access.require(actor, "credits.read")
     return [UnderReview(*row) for row in run(_OLDER, {"limit": limit, "before": before})]
 
@@ -161,21 +161,21 @@ def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[U
 def list_reviews(
     actor: Actor, text: str, *, held: bool | None = None
 ) -> StatementSource[UnderReview]:
-    """What waits for a decision and has a text in its organisation, model or channel; only what is
-    `held` or only what was charged."""
+    """List waiting reviews with a text in their organisation, model or channel; with `held` only
+    held ones, or only charged ones."""
     access.require(actor, "credits.read")
     return StatementSource(_FOUND, {"text": text, "held": held}, UnderReview)
 
 
 def count_open(actor: Actor) -> int:
-    """Return how many wait, COUNT_MAX + 1 at the most."""
+    """Return how many are waiting, COUNT_MAX + 1 at most."""
     access.require(actor, "credits.read")
     ((count,),) = run(_COUNT, {"limit": COUNT_MAX + 1})
     return int(count)
 
 
 def review_of(request_id: UUID) -> tuple[UnderReview | None, Review | None]:
-    """What of a request is or was under review, and what was decided."""
+    """Return what is or was under review in a request, and the decision."""
     rows = run(_OF_REQUEST, {"request": request_id})
     if not rows:
         return None, None
@@ -189,10 +189,10 @@ def settle_review(
     actor: Actor, request_id: UUID, settle_as: SettleAs, *, amount_nano: int | None, reason: str
 ) -> Review:
     """End the review of a request: the customer pays an operator's figure, the bound (which is the
-    hold), what is known of its count, or nothing. What the customer is spared so of what was
-    charged, we bear.
+    hold), the known part of its count, or nothing. Weir's operator bears the amount by which the
+    charge is reduced.
 
-    Raises ReviewRefused, also where it was decided before, and Http404 where nothing is doubted.
+    Raises ReviewRefused, also if it was decided before, and Http404 if nothing is under review.
     """
     access.require(actor, "credits.write")
     if actor.user is None:
@@ -268,7 +268,7 @@ def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | N
 
 
 def _counted_nano(under_review: UnderReview) -> int:
-    """What the part of its count that is known comes to at its price, no more than was held."""
+    """Return the price of the known part of its count, at most the hold."""
     meters, pricing = read_json(under_review.meters), read_json(under_review.pricing)
     version_id = under_review.price_version_id
     stored = None if version_id is None else PriceVersion.objects.filter(pk=version_id).first()
@@ -288,7 +288,7 @@ _COLUMNS: Final = """
     r.id AS attempt_id, r.request_id, r.organisation_id, o.slug, o.name AS organisation, r.model,
     r.channel_name, r.admitted_at, r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano,
     r.meters, r.pricing, r.price_version_id, r.multiplier_ppm"""
-# As the index says it.
+# In the form of the index.
 _DOUBTED: Final = "'quarantine' = ANY (r.flags)"
 _UNDECIDED: Final = (
     f"{_DOUBTED} AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)"

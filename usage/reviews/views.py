@@ -1,4 +1,4 @@
-"""The page of operators with all requests whose count is doubted (I14, F27)."""
+"""The operators' page of all requests with a doubtful count (I14, F27)."""
 
 from typing import Any
 
@@ -135,7 +135,7 @@ def kind_settle(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("credits.write")
 @require_POST
 def member_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    """Put requests that tell a member under review again."""
+    """Put later requests with this member under review again."""
     revoked = accepted_members.revoke_member(actor, id)
     done = gettext("Requests whose usage has %(member)s are reviewed again.")
     messages.success(request, done % {"member": revoked.member})

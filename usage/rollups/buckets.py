@@ -1,13 +1,14 @@
-"""Buckets of time: quarter hours in UTC for storage, edges of hours to months in a zone.
+"""Buckets of time: quarter hours in UTC for storage, and hours to months in a time zone for
+reports.
 
-Rows are summed in 15-minute UTC buckets. The edges of a report are instants in UTC that were found
-forward in its zone (docs/promises.md, "Time"), and every zone in use keeps its offsets and its
-changes on the quarter hour, so a report's bucket is always a whole number of stored ones.
+Rows are summed in 15-minute UTC buckets. The edges of a report are UTC instants computed from dates
+in its zone (docs/promises.md, "Time"). Every time zone in use keeps its offsets and its changes on
+the quarter hour, so a report's bucket is always a whole number of stored ones.
 
-A local day begins at the first instant of its date. That is midnight, except where the clock jumps
-over it: there it is the instant of the jump. Where the clock is set back over midnight, so that
-midnight comes twice, the first one counts, and what repeats belongs to the day begun. A date that
-a zone left out altogether (Samoa, 2011-12-30) has no bucket.
+A local day begins at the first instant of its date. That is midnight, unless the clock jumps over
+midnight; then it is the instant of the jump. If the clock is set back over midnight, so that
+midnight occurs twice, the first one counts, and the repeated time belongs to the day that has
+begun. A date that a zone omitted (Samoa, 2011-12-30) has no bucket.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,7 +33,7 @@ _WEEKS_UP_TO: Final = 800 * _DAY
 
 
 def chart_grain(length: timedelta) -> Grain:
-    """The buckets of a chart over so long a time."""
+    """Return the bucket size for a chart of that length."""
     if length <= _HOURS_UP_TO:
         return "hour"
     if length <= _DAYS_UP_TO:
@@ -41,22 +42,23 @@ def chart_grain(length: timedelta) -> Grain:
 
 
 def bucket_of(instant: datetime) -> datetime:
-    """The UTC start of the stored bucket that an aware instant belongs to."""
+    """Return the UTC start of the stored bucket that contains an aware instant."""
     return instant.astimezone(UTC) - (instant - _EPOCH) % BUCKET
 
 
 def first_instant(on: date, zone: ZoneInfo) -> datetime:
-    """The first instant, in UTC, whose date in `zone` is `on` or, if that never was, later."""
+    """Return the first instant, in UTC, whose date in `zone` is `on` or, if that date was omitted,
+    later."""
     return first_instant_at(datetime.combine(on, time()), zone)
 
 
 def edges(start_on: date, end_on: date, zone: ZoneInfo, grain: Grain) -> list[Span]:
-    """The buckets of a report from the date `start_on` up to, not including, `end_on` in `zone`.
+    """Return the buckets of a report from the date `start_on` to before `end_on` in `zone`.
 
-    They tile the time between the first instants of both dates: no gap, no overlap, none empty.
-    Weeks begin on Monday and months on the 1st; the first and the last may be cut by the dates
-    asked for. An hour is an hour on the wall: it begins where the wall shows a full hour or another
-    hour than just before, so a repeated hour is two buckets.
+    They cover the time between the first instants of both dates without gaps or overlaps, and none
+    is empty. Weeks begin on Monday and months on the 1st; the dates may cut the first and the last
+    bucket. An hour is one of the wall clock: it begins when the clock shows a full hour, or another
+    hour than just before. So a repeated hour is two buckets.
     """
     start_at, end_at = first_instant(start_on, zone), first_instant(end_on, zone)
     if grain == "15min":

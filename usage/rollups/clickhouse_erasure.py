@@ -1,4 +1,4 @@
-"""Taking an erased person out of the second copy of the usage records."""
+"""Erases a person from the second copy of the usage records."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,8 +11,8 @@ from usage.rollups.clickhouse_server import RECORDS, server
 def forget_person(
     user_id: int, addresses: Sequence[str], pseudonym: str, organisations: Sequence[UUID]
 ) -> None:
-    """Clear what clients called the person, and put the pseudonym in place of labels that are an
-    address of theirs. Nothing where the installation has no ClickHouse. Raises ClickHouseError."""
+    """Clear the names that clients gave the person, and replace labels that are one of their
+    addresses with the pseudonym. Do nothing without a ClickHouse. Raises ClickHouseError."""
     there = server()
     if there is None or not there.rows(_THERE, {"table": RECORDS}):
         return
@@ -25,7 +25,7 @@ def forget_person(
         f"if(has({known}, lower(end_user)), {new}, end_user))"
     )
     here = write_literal(list(organisations))
-    # It is done when it answers.
+    # ClickHouse answers after the change is complete.
     there.run(
         f"ALTER TABLE {RECORDS} UPDATE {', '.join(changes)}"
         f" WHERE has({here}, toString(organisation_id)) SETTINGS mutations_sync = 1"

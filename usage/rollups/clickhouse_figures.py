@@ -1,12 +1,12 @@
-"""Figures of usage from ClickHouse: the questions that reports ask, answered from the records there
-with the same figures that Postgres has.
+"""Figures of usage from ClickHouse. It answers the queries of reports with the same figures as
+Postgres.
 
-    cells      the sums of one or two groups at once, or of all as one
+    cells      the sums of one or two groupings at once, or of everything
     largest    the groups with the most of one metric
     parts      that metric in each bucket, by these groups and the rest
 
-Postgres has all records too: whatever ClickHouse cannot answer is asked there, so that nobody who
-reads sees whether it is away. After it failed it is left alone for some seconds.
+Postgres has all records too, and answers whatever ClickHouse cannot, so readers do not notice when
+it is away. After a failure it is not asked for some seconds.
 """
 
 import datetime as dt
@@ -41,9 +41,10 @@ T = TypeVar("T")
 
 
 class CellRow(NamedTuple):
-    """The sums of a cell, by the ids of its groups: of a bucket its number from 1, of no key or
-    channel the nil id. `ttft` and `total` are milliseconds that each of `SHARES` of 100 answers
-    took at most, `rate_tenths` tenths of output tokens per second; None where none has a time."""
+    """The sums of a cell, by the ids of its groups: for a bucket its number from 1, for a missing
+    key or channel the nil id. `ttft` and `total` are the milliseconds that each of `SHARES` of 100
+    answers took at most, `rate_tenths` tenths of output tokens per second; None without
+    durations."""
 
     ids: list[str]
     channel_name: str
@@ -54,7 +55,7 @@ class CellRow(NamedTuple):
 
 
 class Largest(NamedTuple):
-    """A group by its id, the newest name of its channel, and its figure."""
+    """A group by its id, the newest name if it is a channel, and its figure."""
 
     id: str
     channel_name: str
@@ -62,7 +63,8 @@ class Largest(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A figure of a bucket, by its number from 1; `id` None is of all groups but the largest."""
+    """A figure of a bucket, by its number from 1. `id` None combines all groups except the
+    largest."""
 
     n: int
     id: str | None
@@ -72,17 +74,18 @@ class Part(NamedTuple):
 def from_clickhouse(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness, ask: Callable[["Reader"], T]
 ) -> T | None:
-    """What ClickHouse answers; None where it has not all of it or fails: Postgres has it."""
+    """Return what ClickHouse answers, or None if it lacks a part or fails. The caller then asks
+    Postgres."""
     global _paused_until
     there = server()
-    # Which records are under review, or of a session, only Postgres knows.
+    # Only Postgres knows which records are under review, or belong to a session.
     if there is None or scope.status == "review" or scope.session_id or not at.is_there(spans):
         return None
     if time.monotonic() < _paused_until:
         return None
     cursor = ClickHouseCursor.objects.get()
     if cursor.schema != SCHEMA or cursor.complete_to is None:
-        return None  # it is being filled anew
+        return None  # it is being filled again
     try:
         answer = ask(_reader(there, actor, scope))
         if batches_there(there, cursor) < cursor.batches:
@@ -96,14 +99,14 @@ def from_clickhouse(
 
 @dataclass(frozen=True)
 class Reader:
-    """Asks for what an actor may see and a scope fits. Its methods raise ClickHouseError."""
+    """Queries what an actor may see and a scope matches. Its methods raise ClickHouseError."""
 
     there: ClickHouse
     texts: tuple[str, ...]
     parameters: Mapping[str, Value]
 
     def of_keys(self, keys: Sequence[str]) -> "Reader":
-        """The same, of these keys alone."""
+        """Return the same reader, limited to these keys."""
         text, value = _one_of(Pick("among_keys", "key_id", [UUID(key) for key in keys]))
         parameters = {**self.parameters, "among_keys": value}
         return replace(self, texts=(*self.texts, text), parameters=parameters)
@@ -117,8 +120,8 @@ class Reader:
         metered: bool = True,
         timed: bool = False,
     ) -> list[CellRow]:
-        """The dearest cells of some groupings, and "day": a bucket of the spans; without `metered`
-        their totals have no meters."""
+        """Return the most expensive cells of some groupings. The grouping "day" is a bucket of the
+        spans. Without `metered` their totals have no meters."""
         axes = [self._axis(name) for name in by]
         groups = "".join(f"{axis} AS g{n}, " for n, axis in enumerate(axes))
         by_groups = f"GROUP BY {', '.join(f'g{n}' for n in range(len(axes)))}" if axes else ""
@@ -141,7 +144,7 @@ class Reader:
     def largest(
         self, spans: Sequence[Span], by: GroupBy, metric: Metric, limit: int
     ) -> list[Largest]:
-        """The groups that have any, the largest first."""
+        """Return the groups with the most, the largest first."""
         text = f"""
             SELECT toString(g), channel_name, value
             FROM (
@@ -157,7 +160,7 @@ class Reader:
     def parts(
         self, spans: Sequence[Span], by: GroupBy, metric: Metric, groups: Sequence[str]
     ) -> list[Part]:
-        """The figures of the buckets that have any, by these groups and all others as one."""
+        """Return the figures of the non-empty buckets, by these groups and all others as one."""
         id_ = f"toString({self._axis(by)})"
         text = f"""
             SELECT indexOf({{starts:Array(Int64)}}, start), shown_id, value
@@ -172,7 +175,7 @@ class Reader:
     def _axis(self, name: str) -> str:
         if name != "tag":
             return _AXES[name]
-        # Of those that are asked for, where some are: a cell opens what has its tag alone.
+        # With a filter by tags, only those: a cell's link selects only its tag.
         wanted = "arrayFilter(tag -> has({tags:Array(String)}, tag), r.tags)"
         tags = wanted if "tags" in self.parameters else "r.tags"
         return f"arrayJoin(if(empty({tags}), [''], {tags}))"
@@ -190,13 +193,13 @@ class Reader:
             edges |= {f"from_{n}": span.start_at, f"to_{n}": span.end_at}
         starts = [(span.start_at - _EPOCH) // _MICROSECOND for span in spans]
         own: dict[str, Value] = {"starts": starts, "token_meters": TOKEN_METERS}
-        # All copies of a record lie in the month of its admission.
+        # All copies of a record are in the month of its admission.
         text += " SETTINGS do_not_merge_across_partitions_select_final = 1"
         return self.there.rows(text, {**self.parameters, **edges, **own, **also})
 
 
 def _reader(there: ClickHouse, actor: Actor, scope: Scope) -> Reader:
-    """The organisation's condition is the first, whatever else is asked."""
+    """Build the reader. The condition on the organisation always comes first."""
     seen = seen_by(actor, "usage.read")
     picks = [
         *seen,
@@ -217,17 +220,18 @@ def _reader(there: ClickHouse, actor: Actor, scope: Scope) -> Reader:
 
 
 def _one_of(pick: Pick) -> tuple[str, Value]:
-    """A condition and its parameter's value."""
+    """Return a condition and its parameter's value."""
     type_ = _TYPES.get(pick.column, "String")
     values = [value for value in pick.values if value is not None]
     if len(values) == 1:
-        # By this the rows are found by the table's key.
+        # With this, the table's key finds the rows.
         return f"r.{pick.column} = {{{pick.name}:{type_}}}", values[0]
     return f"has({{{pick.name}:Array({type_})}}, r.{pick.column})", values
 
 
 def _others(scope: Scope) -> Iterator[tuple[str, str, Value]]:
-    """The rest of a scope: conditions, each with its parameter, "" for none."""
+    """Yield the other conditions of a scope, each with its parameter; the name is "" without
+    one."""
     for pick in labels(scope):
         if pick.values:
             yield f"r.{pick.column} <> ''", "", ""
@@ -252,7 +256,7 @@ def _cell(row: list[Any], *, metered: bool) -> CellRow:
     meters: dict[str, int] = {}
     if metered:
         meters = {name: n for name, n in zip(COMMON, common, strict=True) if n is not None}
-        # What sums to nothing is left out of `sums`.
+        # A meter that sums to nothing is left out of `sums`.
         meters |= {name: sums.get(name, 0) for name in names}
     rate = (2 * 10_000 * written + ms) // (2 * ms) if ms else None
     totals = Totals(requests, errors, nano, summed_meters(meters), saved)
@@ -314,7 +318,7 @@ _TIMED: Final = f"""
 
 
 def _three(times: str) -> str:
-    """The percentiles of times, each the time of one answer; none of none."""
+    """Return the percentiles of durations, each the duration of one answer; empty without any."""
     places = [f"{times}[intDiv(length({times}) * {share} + 99, 100)]" for share in SHARES]
     return f"if(empty({times}), [], [{', '.join(places)}])"
 

@@ -1,4 +1,4 @@
-"""Where usage records are kept a second time, if the installation says so: its ClickHouse."""
+"""The optional ClickHouse in which the installation keeps a second copy of the usage records."""
 
 from typing import Final
 
@@ -7,7 +7,8 @@ from django.conf import settings
 from lib.network.clickhouse import ClickHouse
 
 SCHEMA: Final = 2
-"""Of the tables; another number means other tables, which are filled anew."""
+"""The version of the tables. Another version means other tables, which are filled from the
+start."""
 RECORDS: Final = f"weir_usage_{SCHEMA}"
 MARKS: Final = f"weir_usage_marks_{SCHEMA}"
 FORMER_TABLES: Final = tuple(
@@ -16,7 +17,7 @@ FORMER_TABLES: Final = tuple(
 
 
 def server() -> ClickHouse | None:
-    """The installation's; None where it has none."""
+    """Return the installation's ClickHouse, or None."""
     if not settings.CLICKHOUSE_URL:
         return None
     return ClickHouse(

@@ -1,12 +1,12 @@
-"""Usage records as rows in ClickHouse, sent from the records themselves: they are the outbox.
+"""Sends usage records to ClickHouse. The records themselves are the queue.
 
-A round sends what a snapshot of the database sees and that of the round before it did not, so that
-whatever the order of commits each record is sent. It goes in batches; a batch counts when
-ClickHouse has acknowledged it and then a mark that numbers it. One that is sent again, because
-somebody died in between, replaces equal rows by equal ones: who reads sees each record once.
+A round sends the records that a snapshot of the database sees and the previous round's snapshot did
+not. So each record is sent, in whatever order transactions commit. A round has batches. A batch
+counts after ClickHouse has acknowledged it and a numbered mark. A batch that is sent again after a
+crash replaces rows by equal ones, so readers see each record once.
 
-Nothing waits anywhere else: while ClickHouse is away no more is kept than there is, and requests,
-rollups and the ledger know nothing of it.
+Nothing is queued elsewhere: an unreachable ClickHouse takes no extra storage here, and does not
+affect requests, rollups and the ledger.
 """
 
 import datetime as dt
@@ -30,15 +30,16 @@ from usage.rollups.levels import COMMON, columns_of
 from usage.rollups.rollups import SETTLED_AT
 
 BATCH: Final = 20_000
-"""So many records are sent at once: some 8 MB."""
+"""The number of records in a batch: about 8 MB."""
 WAITING_MAX: Final = 100_000
-"""Beyond so many, those that wait are not counted on."""
+"""Waiting records are counted only up to this number."""
 _RUN_S: Final = 20.0
 
 
 class Backlog(NamedTuple):
-    """How the sink stands: `waiting` records, WAITING_MAX if there are more, are not sent yet;
-    `complete_to` is None until it is filled; `error` is that of the last run, "" for none."""
+    """The state of the sink: `waiting` records, WAITING_MAX if there are more, are not sent yet.
+    `complete_to` is None until the first fill is complete. `error` is that of the last run, "" for
+    none."""
 
     waiting: int
     complete_to: dt.datetime | None
@@ -46,14 +47,15 @@ class Backlog(NamedTuple):
 
 
 def send() -> int:
-    """Send what is new, for at most about twenty seconds; how many records that were: none where
-    the installation has no ClickHouse, or another process is at it. Raises ClickHouseError."""
+    """Send new records for at most about twenty seconds. Return how many; 0 without a ClickHouse,
+    or if another process is sending. Raises ClickHouseError."""
     there = server()
     return 0 if there is None else _send(there, time.monotonic() + _RUN_S)
 
 
 def rebuild() -> int:
-    """Empty ClickHouse's tables and send all records again; how many. Raises ClickHouseError."""
+    """Empty ClickHouse's tables and send all records again. Return how many. Raises
+    ClickHouseError."""
     there = server()
     if there is None:
         raise ClickHouseError("CLICKHOUSE_URL is not set")
@@ -61,7 +63,7 @@ def rebuild() -> int:
 
 
 def backlog() -> Backlog | None:
-    """How the sink stands; None where the installation has no ClickHouse."""
+    """Return the state of the sink, or None without a ClickHouse."""
     if server() is None:
         return None
     cursor = ClickHouseCursor.objects.first()
@@ -73,7 +75,7 @@ def backlog() -> Backlog | None:
 
 
 def differences() -> list[str]:
-    """The days whose records here and there differ, in words; of what is complete there."""
+    """Return the days whose complete records differ between Postgres and ClickHouse, as text."""
     cursor = ClickHouseCursor.objects.first()
     if server() is not None and (cursor is None or cursor.complete_to is None):
         return ["it is not filled yet"]
@@ -84,7 +86,7 @@ def differences() -> list[str]:
 
 
 class DifferentDay(NamedTuple):
-    """A day whose records here (`expected`) and there (`found`) differ."""
+    """A day whose records in Postgres (`expected`) and in ClickHouse (`found`) differ."""
 
     copy: str
     expected: str
@@ -92,14 +94,15 @@ class DifferentDay(NamedTuple):
 
 
 def different_days() -> list[DifferentDay]:
-    """The days of what is complete there; none without a ClickHouse. Raises ClickHouseError."""
+    """Return the differing days among those that ClickHouse has completely; none without a
+    ClickHouse. Raises ClickHouseError."""
     there, cursor = server(), ClickHouseCursor.objects.first()
     if there is None or cursor is None or cursor.complete_to is None:
         return []
     span: dict[str, Any] = {"from": cursor.whole_from or _BEGINNING, "to": cursor.complete_to}
     ours = {row[0]: [int(figure) for figure in row[1:]] for row in run(_OUR_DAYS, span)}
     theirs = {row[0]: row[1:] for row in there.rows(_THEIR_DAYS, span)}
-    # Months that were detached here may be kept there.
+    # ClickHouse may still have months that were detached here.
     return [
         DifferentDay(str(day), str(ours[day]), str(theirs.get(day)))
         for day in sorted(ours)
@@ -129,8 +132,8 @@ def _send(there: ClickHouse, until: float | None, *, anew: bool = False) -> int:
 
 @contextmanager
 def _try_lock(*, wait: bool) -> Iterator[bool]:
-    """One process at a time. No transaction is open while ClickHouse is waited for: rollups wait
-    for each that is."""
+    """Let only one process send at a time. No transaction is open while waiting for ClickHouse,
+    because rollups wait for every open one."""
     with connection.cursor() as cursor:
         if wait:
             cursor.execute("SELECT pg_advisory_lock(8113072041)")
@@ -146,8 +149,8 @@ def _try_lock(*, wait: bool) -> Iterator[bool]:
 
 
 def _intact(there: ClickHouse) -> bool:
-    """Return whether ClickHouse has what the cursor says: not where it lost data, where one of the
-    two was restored from a backup, nor where its tables are another version's."""
+    """Return whether ClickHouse has what the cursor says. It does not if it lost data, if one of
+    the two was restored from a backup, or if its tables are of another version."""
     cursor = ClickHouseCursor.objects.get()
     if cursor.schema != SCHEMA or _is_newer_schema(cursor):
         return False
@@ -157,7 +160,7 @@ def _intact(there: ClickHouse) -> bool:
         if error.code in _NO_TABLE:
             return False
         raise
-    # One more was acknowledged there by a process that died before it noted that.
+    # A process that died before it stored this may have had one more batch acknowledged.
     return batches in (cursor.batches, cursor.batches + 1)
 
 
@@ -174,9 +177,9 @@ def _is_newer_schema(cursor: ClickHouseCursor) -> bool:
 
 
 def _begin(there: ClickHouse) -> None:
-    """Make the tables where they are not, empty them, and send from the first record on."""
+    """Create missing tables, empty all, and start with the first record."""
     fill = new_id()
-    # The marks first: who finds them after an answer knows that the records were all there.
+    # Empty the marks first: a mark then proves that all its records are there.
     for text in (*_TABLES, *(f"TRUNCATE TABLE {table}" for table in (MARKS, RECORDS))):
         there.run(text)
     _mark(there, fill, 0)
@@ -190,8 +193,8 @@ def _begin(there: ClickHouse) -> None:
 
 
 def _whole_from() -> dt.datetime | None:
-    """From when on there are records of all that the rollups have; None where none is missing:
-    those of months that were detached will never be there."""
+    """Return the time from which there are records for all rollups, or None if none is missing. The
+    records of detached months are missing for good."""
     summed, recorded, now = run(_FIRST, {})[0]
     if summed is None or (recorded is not None and bucket_of(recorded) <= summed):
         return None
@@ -200,7 +203,8 @@ def _whole_from() -> dt.datetime | None:
 
 
 def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]:
-    """Send one batch of the round, or begin one; how many records, and whether more are waiting."""
+    """Send one batch of the round, or of a new one. Return how many records, and whether more are
+    waiting."""
     if not cursor.target:
         settled_at = run(SETTLED_AT, {})[0][0]
         cursor.target, cursor.target_to = run(_TARGET, {"settled_at": settled_at})[0]
@@ -224,7 +228,7 @@ def _send_batch(there: ClickHouse, cursor: ClickHouseCursor) -> tuple[int, bool]
 
 
 def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
-    """The statement of the next batch of a round, and its parameters."""
+    """Return the statement of the next batch of a round, and its parameters."""
     if not cursor.snapshot:
         where, parameters = _after(cursor)
         return _SELECT.format(where=where, order="r.organisation_id, r.id"), parameters
@@ -237,7 +241,7 @@ def _batch(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
 
 
 def _after(cursor: ClickHouseCursor) -> tuple[str, dict[str, Any]]:
-    """The condition on what is not there yet while it is filled."""
+    """Return the condition on records that were not sent yet, during the first fill."""
     if cursor.after_id is None:
         return "true", {}
     after = {"organisation": cursor.after_organisation, "id": cursor.after_id}
@@ -267,7 +271,7 @@ _IS_AHEAD: Final = """
 _FIRST: Final = """
     SELECT (SELECT min(bucket_at) FROM usage_rollup),
            (SELECT min(admitted_at) FROM usage_usagerecord), now()"""
-# Of one snapshot: what of a request admitted before may still come is an open hold of it.
+# Of one snapshot: a request admitted before it that may still end has an open hold in it.
 _TARGET: Final = f"""
     SELECT {OPEN_HERE}::text, least(%(settled_at)s, min(opened_at))
     FROM billing_hold WHERE state = 'open'"""  # noqa: S608 - only constants are put in
@@ -328,7 +332,7 @@ _SELECT: Final = f"""
     SELECT r.xid::text::bigint, r.organisation_id, r.id, json_build_array({_ROW})::text
     FROM usage_usagerecord r WHERE {{where}} ORDER BY {{order}} LIMIT %(most)s"""  # noqa: S608 - own names
 _TABLES: Final = (
-    # The key is unique by its record; who reads looks through one organisation and time.
+    # The key is unique by record; queries search one organisation and time.
     "CREATE TABLE IF NOT EXISTS {} ({}) ENGINE = ReplacingMergeTree"
     " PARTITION BY toYYYYMM(admitted_at) ORDER BY (organisation_id, admitted_at, id)".format(
         RECORDS, ", ".join(f"{column.name} {column.type}" for column in _COLUMNS)

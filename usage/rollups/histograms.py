@@ -1,13 +1,14 @@
-"""Times as histograms that are numbers: to add two of them is to merge them, exactly.
+"""Histograms of durations as numbers: adding two of them merges them exactly.
 
-A time falls into a bucket: each millisecond by itself at first, then 4 % wide, up to a day and
-beyond. A histogram is one number that has the number of times in each bucket as twelve of its
-decimal digits, the first bucket in the last ones; as `numeric`, whose zeros at either end take no
-room, `sum` merges any number of them. So many digits do not run over: a bucket would have to hold
-a million million times. The point stands before the bucket of two seconds: Postgres works through
-all digits between it and those that are there, and most times are near it.
+A duration falls into a bucket. The first buckets are one millisecond wide, later ones 4 %, up to a
+day and beyond. A histogram is one number in which twelve decimal digits are the count of each
+bucket, the first bucket in the last digits. It is stored as `numeric`, whose zeros at either end
+take no space, so `sum` merges any number of them. Twelve digits do not overflow: a bucket would
+need a million million durations. The decimal point is before the bucket of two seconds, because
+Postgres processes all digits between the point and the used ones, and most durations are near two
+seconds.
 
-A quantile is the middle of its bucket, from which no time of that bucket is further away than
+A quantile is the middle of its bucket. No duration of that bucket differs from it by more than
 `ERROR_PER_CENT`.
 """
 
@@ -18,7 +19,7 @@ from typing import Final
 
 ERROR_PER_CENT: Final = 2
 SHARES: Final = (50, 95, 99)
-"""The percentiles that are told of times, ascending: so many of 100 took no longer."""
+"""The reported percentiles, ascending: this share of 100 durations took no longer."""
 SHARE_NAMES: Final = tuple(f"p{share}" for share in SHARES)
 
 _DIGITS: Final = 12
@@ -34,28 +35,29 @@ def _bounds() -> tuple[int, ...]:
 
 
 BOUNDS: Final = _bounds()
-"""Where each bucket but the first begins, in milliseconds."""
+"""The start of each bucket except the first, in milliseconds."""
 
 
 _POINT: Final = bisect_right(BOUNDS, 2000)
 
 
 def histogram_sql(column: str) -> str:
-    """The histogram of one time, of a column of milliseconds that is not null: what is summed."""
+    """Return the expression for the histogram of one duration, a non-null column of milliseconds.
+    These are summed."""
     bounds = ",".join(map(str, BOUNDS))
     bucket = f"width_bucket({column}, '{{{bounds}}}'::int[])"
     return f"('1e' || {_DIGITS} * ({bucket} - {_POINT}))::numeric"
 
 
 def digits_sql(histogram: str) -> str:
-    """The digits of a histogram as `quantiles_of` reads them."""
+    """Return the expression for the digits of a histogram in the form that `quantiles_of` reads."""
     return f"trunc({histogram} * '1e{_DIGITS * _POINT}'::numeric)::text"
 
 
 def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
-    """Of each share the time, in milliseconds, that so many per cent do not exceed, of ascending
-    shares; none of a histogram without times. `histogram` is its digits: Python does not read so
-    long a number, and slices are quicker."""
+    """Return for each share the duration, in milliseconds, that this percentage does not exceed.
+    Shares must be ascending. The result is empty for a histogram without durations. `histogram` is
+    a text of digits: Python refuses to parse so long a number, and slices are faster."""
     counts = _counts_of(histogram)
     whole, seen = sum(counts), 0
     quantiles: list[int] = []
@@ -71,18 +73,18 @@ def quantiles_of(histogram: str, per_cent: Sequence[int]) -> list[int]:
 
 
 def stored_value(ms: int) -> int:
-    """A time as a histogram tells it: the middle of its bucket."""
+    """Return a duration as a histogram reports it: the middle of its bucket."""
     return _middle(bisect_right(BOUNDS, ms))
 
 
 def _counts_of(digits: str) -> list[int]:
-    """Return how many times are in each bucket, up to the last that has any."""
+    """Return how many durations are in each bucket, up to the last non-empty one."""
     ends = range(len(digits), 0, -_DIGITS)
     return [int(digits[max(end - _DIGITS, 0) : end]) for end in ends]
 
 
 def _middle(bucket: int) -> int:
-    """The geometric middle: as far from one end as from the other, in per cent."""
+    """Return the geometric middle, which differs from both ends by the same percentage."""
     if bucket in (0, len(BOUNDS)):
         return BOUNDS[-1] if bucket else 0
     first, last = BOUNDS[bucket - 1], BOUNDS[bucket] - 1

@@ -1,8 +1,8 @@
-"""Which stored sums make up a time: whole days and hours of UTC where there are, else quarters.
+"""Which stored sums cover a time: whole UTC days and hours if they exist, else quarters.
 
-Sums are kept in three levels, each made of the one below it. A report in any zone is a whole number
-of quarters (`buckets.py`); most of it can be read from hours or days, of which there are far fewer
-rows, and only the edges need the quarters.
+Sums are stored in three levels, each computed from the one below it. A report in any zone is a
+whole number of quarters (`buckets.py`). Most of it can be read from hours or days, which have far
+fewer rows, and only the edges need the quarters.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,13 +23,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def start_of(at: datetime, level: Level) -> datetime:
-    """The UTC start of the bucket of that level that an aware instant belongs to."""
+    """Return the UTC start of the bucket of that level that contains an aware instant."""
     return at.astimezone(UTC) - (at - _EPOCH) % WIDTHS[level]
 
 
 def split_spans(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level, list[Span]]:
-    """The time of some spans, in their order, as spans of each level; none crosses the edge of two
-    given ones. Before `levels_to` there are hours, and days that are over; None: quarters alone."""
+    """Split spans, in their order, into spans of each level; no result crosses an edge of the given
+    ones. Hours, and days that are over, exist before `levels_to`; None means that only quarters
+    exist."""
     parts: dict[Level, list[Span]] = {"quarter": [], "hour": [], "day": []}
     for start_at, end_at in spans:
         hour_to = start_at if levels_to is None else start_of(min(end_at, levels_to), "hour")
@@ -38,8 +39,8 @@ def split_spans(spans: Iterable[Span], levels_to: datetime | None) -> dict[Level
 
 
 class Piece(NamedTuple):
-    """A time that is read from one level, counts in the span that begins at `owner_at`, and is
-    taken off the one that begins at `off_at`, if any."""
+    """A time to read from one level. It counts in the span that begins at `owner_at`, and is
+    subtracted from the one that begins at `off_at`, if any."""
 
     level: Level
     span: Span
@@ -48,10 +49,10 @@ class Piece(NamedTuple):
 
 
 def pieces_of(spans: Sequence[Span], levels_to: datetime | None) -> list[Piece]:
-    """The time of some spans, in their order, as pieces that add up to each of them.
+    """Return pieces that add up to each of these consecutive spans.
 
-    Where two spans meet within a day of UTC, both are read to its nearer end, and what lies between
-    is added to the one and taken off the other. Nothing outside of all spans is read.
+    If two spans meet within a UTC day, both are read to the nearer end of that day, and the time
+    between is added to one and subtracted from the other. Nothing outside all spans is read.
     """
     pieces = []
     starts, ends = [span.start_at for span in spans], [span.end_at for span in spans]
@@ -85,8 +86,8 @@ def _split_span(
     level: Literal["hour", "day"],
     until: datetime,
 ) -> None:
-    """What lies between the first and the last edge of a level is made of it, or of the one above;
-    the rest of the one below."""
+    """Cover the time between the first and the last edge of a level with that level, or the one
+    above; cover the rest with the one below."""
     finer: Level = "quarter" if level == "hour" else "hour"
     first = -(-(start_at - _EPOCH) // WIDTHS[level]) * WIDTHS[level] + _EPOCH
     if first >= until:
@@ -114,8 +115,8 @@ Bucket = tuple[UUID, datetime]
 
 
 def runs(buckets: Iterable[Bucket], level: Level) -> list[tuple[Span, Sequence[Bucket]]]:
-    """Buckets of a level, those that follow each other together, none over the edge of a day: each
-    run can be read by one range of time, and is not too much for memory."""
+    """Group consecutive buckets of a level into runs that do not cross the edge of a day. Each run
+    can be read by one range of time and fits into memory."""
     parts: list[tuple[Span, list[Bucket]]] = []
     for bucket in sorted(buckets, key=lambda one: one[1]):
         start_at = bucket[1]

@@ -1,5 +1,5 @@
-"""The stored sums as one relation, each part of its time read from the level that has the fewest
-rows (`rules/levels.py`)."""
+"""The stored sums as one relation. Each part of its time is read from the level with the fewest
+rows (`level_rules.py`)."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ TABLES: Final[dict[Level, str]] = {
     "day": "usage_dayrollup",
 }
 COMMON: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
-"""The meters that hours and days have as columns; null where none was counted."""
+"""The meters that are columns of hours and days; null if none was counted."""
 ALWAYS: Final = Span(dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2300, 1, 1, tzinfo=dt.UTC))
-"""A time that holds every request."""
+"""A time that contains every request."""
 
 _THERE: Final = """
     LEFT JOIN (
@@ -35,7 +35,8 @@ _COLUMNS: Final = (
 
 
 def columns_of(level: Level) -> tuple[list[str], str]:
-    """The common meters of a row `r` of that level, in their order, and its other ones as JSON."""
+    """Return the common meters of a row `r` of that level, in their order, and the others as
+    JSON."""
     if level != "quarter":
         return [f"r.{name}" for name in COMMON], "r.meters"
     names = ", ".join(f"'{name}'" for name in COMMON)
@@ -43,14 +44,13 @@ def columns_of(level: Level) -> tuple[list[str], str]:
 
 
 LAG_MAX: Final = dt.timedelta(minutes=2)
-"""By so much ClickHouse may be behind for what still goes on to be read from it."""
+"""How far ClickHouse may lag if a span that is not over is read from it."""
 
 
 class Freshness(NamedTuple):
-    """How far the sums are: up to when they are complete, None before the first run; and up to when
-    there are hours and days, None where there are none yet. `there_from` and `there_to` bound the
-    time of which ClickHouse has all records; None where it has none. All ends only move on, so that
-    what is read later holds at least this."""
+    """How far the sums are complete, and how far there are hours and days; None before there are
+    any. ClickHouse has all records between `there_from` and `there_to`; None if it has none. All
+    ends only move forward, so that a later read contains at least this."""
 
     complete_to: dt.datetime | None = None
     levels_to: dt.datetime | None = None
@@ -58,8 +58,8 @@ class Freshness(NamedTuple):
     there_to: dt.datetime | None = None
 
     def is_there(self, spans: Sequence[Span]) -> bool:
-        """Return whether ClickHouse has all of some spans, or of what goes on all but the last
-        moments."""
+        """Return whether ClickHouse has all of some spans, or all except the last moments of one
+        that is not over."""
         if self.there_to is None or self.there_from is None or self.complete_to is None:
             return False
         return all(span.start_at >= self.there_from for span in spans) and (
@@ -68,14 +68,14 @@ class Freshness(NamedTuple):
         )
 
     def complete_until(self, spans: Sequence[Span]) -> dt.datetime | None:
-        """Up to when a report of some spans is complete, wherever it is read."""
+        """Return the time up to which a report of some spans is complete, from either source."""
         if self.complete_to and self.there_to and self.is_there(spans):
             return min(self.complete_to, self.there_to)
         return self.complete_to
 
 
 def read_freshness() -> Freshness:
-    """Return how far the sums are now."""
+    """Return how far the sums are now complete."""
     there = _THERE if settings.CLICKHOUSE_URL else ""
     columns = ", whole_from, there.complete_to" if there else ""
     rows = run(
@@ -86,9 +86,9 @@ def read_freshness() -> Freshness:
 
 
 def summed(where: Where, spans: Sequence[Span], at: Freshness | None = None) -> Where:
-    """The sums of some spans of whole quarters as a relation, to be read as rows `r` with the
-    columns of an hour's row; `where` is a condition on each. No row crosses the edge of two
-    spans. `at` spares who has it a statement."""
+    """Return the sums of spans of whole quarters as a relation whose rows `r` have the columns of
+    an hour's row. `where` is a condition on each row. No row crosses the edge of two spans. Passing
+    `at` saves a query."""
     parts: list[str] = []
     parameters: dict[str, Any] = dict(where.parameters)
     levels = split_spans(spans, (at or read_freshness()).levels_to)
@@ -108,11 +108,11 @@ def summed(where: Where, spans: Sequence[Span], at: Freshness | None = None) -> 
 def summed_by_span(
     where: Where, runs: Sequence[Sequence[Span]], at: Freshness | None = None
 ) -> Where:
-    """The same to be counted by span: `bucket_at` is some instant of the span that a row belongs
-    to, and what a day of UTC has of the span beside it is there once more for that one and, below
-    zero, for the other. So a day of any zone is read as a day of UTC and the hours between both; a
-    span may come to nothing of what it had none of. Of two `runs` neither has anything of the
-    other's."""
+    """Return the same as `summed`, for counting by span. `bucket_at` is an instant of the span to
+    which a row belongs. If a UTC day contains a part of the next span, that part appears twice
+    more: added to the next span, and negated for this one. So a day of any zone is read as a UTC
+    day and the hours at its edges. A span may sum to 0 for a group that it does not have. Two
+    `runs` do not share rows."""
     parameters: dict[str, Any] = dict(where.parameters)
     by_level: dict[Level, list[tuple[Span, dt.datetime, int]]] = {}
     levels_to = (at or read_freshness()).levels_to
@@ -135,7 +135,7 @@ def summed_by_span(
 
 
 def since(start_at: dt.datetime) -> Span:
-    """All time from an instant on."""
+    """Return the span of all time since an instant."""
     return Span(start_at, ALWAYS.end_at)
 
 
@@ -147,7 +147,7 @@ def _part(level: Level, where: str, names: tuple[str, str], *, several: bool) ->
         return f"""
         SELECT {_COLUMNS}, {meters}, {rest} AS meters FROM {TABLES[level]} r
         WHERE {where} AND r.bucket_at >= {start} AND r.bucket_at < {end}"""  # noqa: S608 - own names
-    # OFFSET 0: the key is read once for each span, where a join would go through all rows.
+    # OFFSET 0 forces an index look-up for each span, while a join would scan all rows.
     return f"""
         SELECT part.*
         FROM unnest({start}::timestamptz[], {end}::timestamptz[]) AS span (start_at, end_at)

@@ -1,18 +1,18 @@
-"""Rollups: sums of the usage records per quarter of an hour, replaced and never incremented (I16).
+"""Rollups: sums of the usage records per quarter hour, replaced and never incremented (I16).
 
-Hours are summed from quarters and days from hours, for reports over long times
-(`rules/levels.py`): up to a mark that moves on at most a day in a run, which is also how they come
-to an installation that had none. What is new behind the mark is summed again on every level.
+Hours are summed from quarters and days from hours, for reports over long times (`level_rules.py`).
+They exist up to a mark that advances by at most a day per run, also in an installation that had
+none. New records before the mark are summed again on every level.
 
-Records are never changed, so what is out of date is told by what is new: every record carries the
-id of the transaction that wrote it. A run reads up from the oldest transaction of this database
-that was not over at the last run; the buckets of those records are deleted and summed again from
-all their records. Whatever the order of commits, no record is missed, and any number of runs gives
-the same bytes.
+Records never change, so new records show which sums are out of date: every record has the id of the
+transaction that wrote it. A run reads the records since the oldest transaction of this database
+that was open at the last run. The buckets of those records are deleted and summed again from all
+their records. So no record is missed, in whatever order transactions commit, and any number of runs
+gives the same bytes.
 
-Complete means: no record of a request admitted before `complete_to` can still come. What may come
-is known beforehand: an open hold is an attempt whose record is missing, and a transaction that is
-still open may yet bring an attempt or a refusal that was admitted when it began.
+Complete means that no record of a request admitted before `complete_to` can still arrive. What may
+arrive is known: an open hold is an attempt whose record is missing, and an open transaction may
+still write an attempt or a refusal that was admitted when it began.
 """
 
 import datetime as dt
@@ -37,20 +37,21 @@ from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
 
 
 class Rolled(NamedTuple):
-    """What a run did: buckets replaced (of one organisation each), rollup rows written."""
+    """The result of a run: the number of replaced buckets (of one organisation each) and of written
+    rows."""
 
     buckets: int
     rows: int
 
 
 def roll_up(*, rest: bool = False) -> Rolled | None:
-    """Bring the rollups up to date; None when another process is at it, which does this work too.
+    """Bring the rollups up to date. Return None if another process is doing that.
 
-    With `rest`, None as well for twenty times as long as the last run took: a bucket is summed
-    anew at every run, which under a heavy load must not cost more than the requests themselves.
+    With `rest`, also return None for twenty times the duration of the last run. Every run sums the
+    current buckets again, which under heavy load must not cost more than the requests themselves.
 
-    Rebuilds everything where there is no cursor yet, and where the cursor is ahead of the
-    database's transactions: that is a dump restored into a younger server.
+    Rebuild everything if there is no cursor yet, or if the cursor is ahead of the database's
+    transactions, because a dump was restored into a newer server with fewer transactions.
     """
     try:
         with _sole_reader(wait=False) as (cursor, settled_at):
@@ -68,7 +69,7 @@ def rebuild() -> Rolled:
 
 
 def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
-    """Replace all rollups in the caller's transaction, but those of detached months.
+    """Replace all rollups except those of detached months, in the caller's transaction.
 
     `settled_at` is an instant before which no transaction is open any more.
     """
@@ -77,7 +78,7 @@ def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
     rows = 0
     cursor.execute(_DETACHED)
     detached = cursor.fetchall()
-    # Day by day: sums of more would not fit into memory.
+    # Day by day, because more sums would not fit into memory.
     for day in _days_of_records(cursor):
         if any(from_at <= day.start_at < to_at for from_at, to_at in detached):
             continue
@@ -91,19 +92,19 @@ def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
 
 @contextmanager
 def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
-    """One process at a time, with one snapshot that is later than its lock.
+    """Let only one process run, with a snapshot that is later than its lock.
 
-    The open transactions are looked at before that snapshot: one that ended in between is visible
-    in it, one that began in between admits nothing earlier than that look.
+    The open transactions are read before that snapshot. One that ended in between is visible in it,
+    and one that began in between admits nothing before that reading.
     """
     with connection.cursor() as cursor:
         cursor.execute(SETTLED_AT)
         settled_at: dt.datetime = cursor.fetchone()[0]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        # Locking takes no snapshot: the first query after it does.
+        # Locking takes no snapshot. The first query after it does.
         cursor.execute(_LOCK if wait else f"{_LOCK} NOWAIT")
-        # Groups are many and small; sorting them on disk instead takes ten times as long.
+        # There are many small groups. Sorting them on disk takes ten times as long.
         cursor.execute("SET LOCAL work_mem = '64MB'")
         yield cursor, settled_at
 
@@ -133,7 +134,7 @@ def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
 
 
 def _replace(cursor: CursorWrapper, level: Level, dirty: Iterable[Bucket]) -> int:
-    """Sum some buckets of a level anew from what lies below it; the rows written."""
+    """Sum some buckets of a level again from the level below it. Return the written rows."""
     rows = 0
     for span, buckets in runs(dirty, level):
         organisations, starts = zip(*buckets, strict=True)
@@ -146,7 +147,7 @@ def _replace(cursor: CursorWrapper, level: Level, dirty: Iterable[Bucket]) -> in
 
 
 def _move_levels(cursor: CursorWrapper, levels_to: dt.datetime | None) -> dt.datetime:
-    """Sum the hours and days that are over beyond the mark, a day at most; the new mark."""
+    """Sum hours and days that are over beyond the mark, at most one day. Return the new mark."""
     reach = _levels_may_reach(cursor)
     if levels_to is None:
         cursor.execute(_FIRST_BUCKET)
@@ -172,15 +173,15 @@ def _fill_levels(cursor: CursorWrapper, span: Span) -> None:
 
 
 def _levels_may_reach(cursor: CursorWrapper) -> dt.datetime:
-    """The last hour's end that is some time ago: most of what is still to come is of the latest
-    minutes, and would have its hour summed again each time."""
+    """Return the end of an hour that is over for some time. Most late records belong to the last
+    minutes, and would require summing the last hour again each time."""
     cursor.execute("SELECT now() - interval '15 minutes'")
     at: dt.datetime = cursor.fetchone()[0]
     return start_of(at, "hour")
 
 
 def _days_of_records(cursor: CursorWrapper) -> Iterator[Span]:
-    """The days of UTC that have records, in their order."""
+    """Yield the UTC days that have records, in their order."""
     after: dt.datetime | None = None
     while True:
         cursor.execute(_NEXT_RECORD, {"after": after})
@@ -193,7 +194,8 @@ def _days_of_records(cursor: CursorWrapper) -> Iterator[Span]:
 
 
 def _bounds(span: Span) -> dict[str, Any]:
-    """A span for a statement: constants, by which months that cannot matter are not even opened."""
+    """Return a span as a statement's constants, so that partitions of other months are not
+    opened."""
     return {
         "start_at": span.start_at,
         "end_at": span.end_at,
@@ -220,8 +222,7 @@ def _advance(
 
 _LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
 
-# A backend that is active and has no transaction yet is about to begin one. A backup writes
-# nothing.
+# An active backend without a transaction is about to begin one. A backup writes nothing.
 SETTLED_AT: Final = f"""
     SELECT least(now(), min(coalesce(xact_start, query_start)))
     FROM pg_stat_activity
@@ -233,13 +234,13 @@ _READ_CURSOR: Final = """
     SELECT xid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint, levels_to
     FROM usage_rollupwatermark"""
 
-# The oldest transaction that this snapshot does not see and that may yet write here.
+# The oldest transaction that is invisible to this snapshot and may still write here.
 _OLDEST_OPEN: Final = f"""
     least(pg_current_xact_id_if_assigned()::text::bigint,
           pg_snapshot_xmin({OPEN_HERE})::text::bigint)"""
 
-# Everything that this snapshot sees is summed, so what is above its end can only be the mark of
-# another server, brought along by a dump: those records were summed by the rebuild after it.
+# Everything that this snapshot sees is summed. So a higher mark can only come from another server
+# through a dump, whose records the rebuild after it has summed.
 _FIND_DIRTY: Final = """
     SELECT DISTINCT organisation_id,
            date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at
@@ -258,7 +259,7 @@ _FIRST_BUCKET: Final = """
         ORDER BY bucket_at LIMIT 1) first"""
 _ORGANISATIONS: Final = "SELECT coalesce(array_agg(id), '{}') FROM accounts_organisation"
 
-# The sums of a detached month stay: its records are in a file.
+# The sums of a detached month stay, because its records are in a file.
 _DETACHED: Final = "SELECT from_at, to_at FROM usage_detachedmonth"
 _DROP_ALL: Final = "; ".join(
     f"""DELETE FROM {table} WHERE NOT EXISTS (
@@ -275,8 +276,8 @@ _DROP_DIRTY: Final = """
 _NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
 _DIMENSIONS: Final = "organisation_id, bucket_at, team_id, key_id, user_id, model, channel_id"
 
-# Unnesting every row's meters costs several times what all the rest does, so those that have a
-# name of their own are summed in place; what is left of a few is gathered, and unnested by group.
+# Unnesting every row's meters would cost several times as much as the rest. So the meters with
+# columns are summed directly. The few others are collected, and unnested by group.
 _REST: Final = """
     coalesce((
         SELECT jsonb_object_agg(meter, units) FROM (
@@ -366,7 +367,7 @@ _WRITE_DIRTY: Final[dict[Level, str]] = {
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 
-# What was complete stays so; only a rebuild may find less, after a restored dump.
+# What was complete stays complete. Only a rebuild after a restored dump may go back.
 _ADVANCE: Final = f"""
     INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, levels_to, rest_until)
     SELECT 1, {_OLDEST_OPEN},

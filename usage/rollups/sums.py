@@ -1,5 +1,5 @@
-"""What is summed of records beside counts and charges, as SQL over rows `r`: times, and what cached
-input saved."""
+"""The sums of records besides counts and charges, as SQL over rows `r`: durations, and savings by
+cached input."""
 
 from typing import Final
 
@@ -7,8 +7,8 @@ from usage.requests.outcomes import STREAMED_SQL, TIMED_SQL
 from usage.rollups.histograms import histogram_sql
 
 TIMES: Final = ("total_histogram", "ttft_histogram", "timed_tokens", "timed_ms")
-"""The columns of times that rows of all levels have."""
-# Histograms that are not all there are none: of some requests nothing would be known.
+"""The columns of durations in rows of all levels."""
+# If one histogram is missing, the sum is null, because the durations of some requests are unknown.
 MERGED_TIMES: Final = ", ".join(
     [
         *(
@@ -18,15 +18,16 @@ MERGED_TIMES: Final = ", ".join(
         *(f"sum(r.{name})::bigint AS {name}" for name in TIMES[2:]),
     ]
 )
-"""The times of rows `r` as those of all of them."""
+"""The merged durations of rows `r`."""
 MERGED_SAVED: Final = (
     "CASE WHEN bool_and(r.saved_nano IS NOT NULL) THEN sum(r.saved_nano)::bigint END AS saved_nano"
 )
-"""What cached input saved rows `r` together; null where it is not known of all of them."""
+"""The saving by cached input of rows `r` together; null if it is not known for all of them."""
 
 
 def written_sql(meters: str) -> str:
-    """The tokens of an answer that came one after the other, of a column of meters as JSON."""
+    """Return an expression for the streamed tokens of an answer, from a column of meters as
+    JSON."""
     names = ("out_text", "out_reasoning")
     return " + ".join(f"coalesce(({meters}->>'{name}')::bigint, 0)" for name in names)
 
@@ -43,4 +44,4 @@ TIME_SUMS: Final = """
     streamed=STREAMED_SQL,
     tokens=written_sql("r.meters"),
 )
-"""The times of some records `r`."""
+"""The durations of records `r`."""

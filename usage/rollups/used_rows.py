@@ -1,8 +1,8 @@
-"""What was used as one relation: from the sums where they know all that is asked for, else from the
-records themselves, which have the labels, the application and the status of each request.
+"""Usage as one relation: from the sums if they know everything that is requested, else from the
+records, which have the labels, the application and the status of each request.
 
-Sums are few, however many requests there were. Records are read one by one, so that only so many of
-them are: who asks for more is told to choose a shorter time.
+Sums are few, however many requests there were. Records are read one by one, so their number is
+limited; beyond it, readers are asked to choose a shorter time.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,11 +21,12 @@ from usage.rollups.levels import COMMON, Freshness, columns_of, summed, summed_b
 from usage.rollups.sums import written_sql
 
 RECORDS_MAX: Final = 500_000
-"""As many records are looked at for one report: half a second of processor time for 200,000."""
+"""The maximum number of records read for one report: half a second of processor time for
+200,000."""
 
 
 class TooManyRecords(Exception):
-    """The time that was asked for has `requests`, of which each would have to be looked at."""
+    """The requested time has `requests`, each of which would have to be read."""
 
     def __init__(self, requests: int) -> None:
         super().__init__(f"{requests} requests, more than {RECORDS_MAX}")
@@ -42,11 +43,11 @@ def used_rows(
     runs: Sequence[Sequence[Span]] | None = None,
     bounded: bool = True,
 ) -> Where:
-    """Rows `r` with the columns of an hour's sums, within some spans of whole quarters; where they
-    are records, with `project`, `customer`, `tag`, `app` and `status` too. By `tag` a record with
-    several is there once for each, and one without any once. `runs` are the spans where they are to
-    be counted by span (`levels.summed_by_span`). Raises TooManyRecords, where it is `bounded`:
-    somebody waits."""
+    """Return rows `r` with the columns of an hour's sums, within some spans of whole quarters. Rows
+    from records also have `project`, `customer`, `tag`, `app` and `status`. With the grouping
+    `tag`, a record appears once for each of its tags, and once if it has none. `runs` are the spans
+    for counting by span (`levels.summed_by_span`). With `bounded`, for a waiting reader, raises
+    TooManyRecords."""
     if are_summed(scope, groups):
         where = where_of(actor, "usage.read", scope, Period())
         return summed_by_span(where, runs, at) if runs else summed(where, spans, at)
@@ -57,14 +58,15 @@ def used_rows(
 
 
 def are_summed(scope: Scope, groups: Collection[str]) -> bool:
-    """Return whether the sums know all that is asked for."""
+    """Return whether the sums know everything that is requested."""
     return SUMMED.issuperset(groups) and not scope.picks_records
 
 
 def _requests_of(
     actor: Actor, scope: Scope, spans: Sequence[Span], at: Freshness | None = None
 ) -> int:
-    """Return how many requests the sums have of a time, whatever of the scope only records know."""
+    """Return how many requests the sums count in a time. Filters that only records know are
+    ignored."""
     where = where_of(actor, "usage.read", scope.summed_part, Period())
     sums = summed(where, join_spans(spans), at)
     text = f"SELECT coalesce(sum(r.requests), 0)::bigint FROM {sums.text} r"  # noqa: S608 - own names
@@ -79,7 +81,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
         edges = {
             f"from_{n}": span.start_at,
             f"to_{n}": span.end_at,
-            # The id holds the time too: months that cannot matter are not even opened.
+            # The id contains the time too, so that partitions of other months are not opened.
             f"first_{n}": first_id_at(span.start_at - ID_SLACK),
             f"last_{n}": first_id_at(span.end_at + ID_SLACK),
         }
@@ -90,7 +92,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
         )
     meters, rest = columns_of("quarter")
     common = ", ".join(f"{meter} AS {name}" for meter, name in zip(meters, COMMON, strict=True))
-    # Of those that are asked for, where some are: a cell opens what has its tag and nothing else.
+    # With a filter by tags, only those: a cell's link selects only its tag.
     tags = _TAGS.format(wanted="tag_name = ANY (%(tags)s)" if scope.tags else "true")
     return Where(
         f"""(
@@ -108,7 +110,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
 
 
 def join_spans(spans: Sequence[Span]) -> list[Span]:
-    """Spans that follow each other as one."""
+    """Merge consecutive spans."""
     joined_spans: list[Span] = []
     for span in spans:
         if joined_spans and joined_spans[-1].end_at == span.start_at:
@@ -121,7 +123,7 @@ def join_spans(spans: Sequence[Span]) -> list[Span]:
 _TAGS: Final = """
     LEFT JOIN LATERAL jsonb_array_elements_text(r.tags) AS tagged (tag_name) ON {wanted}
     CROSS JOIN LATERAL (SELECT coalesce(tag_name, '') AS tag) named"""
-# As the sums have them. What is not asked for is not computed.
+# In the form of the sums. Columns that are not selected are not computed.
 _TIMES: Final = f"""
                CASE WHEN {TIMED_SQL} THEN {histogram_sql("r.total_ms")} ELSE 0 END
                    AS total_histogram,

@@ -1,4 +1,4 @@
-"""The management API of saved views of usage and of their reports by mail. Pages call the same
+"""The management API of saved views of usage and of their reports by email. Pages call the same
 functions."""
 
 import datetime as dt
@@ -26,7 +26,7 @@ _QUERY = "The query of the page's address, such as `range=30d&group=model`."
 
 
 class SavedViewIn(Schema):
-    """What a page of usage is asked for, under a name. It belongs to the person of the key."""
+    """A new saved view: a page's filters under a name. It belongs to the person of the key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class SavedViewIn(Schema):
 
 
 class SavedViewChange(Schema):
-    """What to change of a view; what is left out stays."""
+    """Changes to a view. Omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class SavedViewPage(Schema):
 
 
 class ReportIn(Schema):
-    """When the view is sent by mail, and to whom."""
+    """When the view is sent by email, and to whom."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -154,7 +154,7 @@ def set_report(request: HttpRequest, id: str, body: ReportIn) -> ReportOut:
         member.user.email.lower(): member.user_id
         for member in scheduled_reports.receivers_of(actor, view)
     }
-    # One that is not there is refused by the write, as one that may not see usage.
+    # The write refuses an unknown member like one who may not see usage.
     people = {ids.get(email.lower(), 0) for email in body.people}
     schedule = scheduled_reports.set_schedule(actor, view, body.every, body.hour, zone, people)
     return _report(schedule)

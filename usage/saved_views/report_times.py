@@ -1,4 +1,4 @@
-"""When a report by mail is due, and which days it is of."""
+"""When a report by email is due, and which days it covers."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple
@@ -12,7 +12,7 @@ _DAY: Final = timedelta(days=1)
 
 
 class Due(NamedTuple):
-    """The instant of a report, in UTC, and the first and last day that it is of."""
+    """The instant of a report, in UTC, and the first and last day that it covers."""
 
     at: datetime
     first_on: date
@@ -20,8 +20,9 @@ class Due(NamedTuple):
 
 
 def next_due(every: Every, hour: int, zone: ZoneInfo, after: datetime) -> Due:
-    """The first report after an instant: of a week on the Monday after it, of a month on the 1st
-    after it, when the wall in `zone` first shows `hour` or later."""
+    """Return the first report after an instant. A weekly report is due on the Monday after its
+    week, a monthly one on the 1st after its month, when the clock in `zone` first shows `hour` or
+    later."""
     begin = _begin_of(every, after.astimezone(zone).date())
     while True:
         at = first_instant_at(datetime.combine(begin, time(hour)), zone)

@@ -1,4 +1,4 @@
-"""Reports by mail: the dialog of a saved view, and the page that a letter's link leads to."""
+"""Reports by email: the dialog of a saved view, and the page of an email's unsubscribe link."""
 
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -93,7 +93,8 @@ def report_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def report_leave(request: HttpRequest, token: str) -> HttpResponse:
-    """Looking at it changes nothing: mail programs open links by themselves."""
+    """Unsubscribe by POST. Opening the page changes nothing, because mail programs open links by
+    themselves."""
     receiver = scheduled_reports.receiver_of(token)
     if receiver is None:
         return render(request, "usage/saved_views/report_leave.html", {"over": True})

@@ -1,4 +1,4 @@
-"""Saved views: what a page of usage is asked for, under a name."""
+"""Saved views: the filters of a page of usage, under a name."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -19,15 +19,15 @@ from usage.models import ReportSchedule, SavedView, ViewPage
 
 NAME_MAX: Final = 80
 VIEWS_MAX: Final = 100
-"""Of one person in an organisation."""
+"""The maximum number of views of one person in an organisation."""
 _QUERY_MAX: Final = 4000
-# Where somebody was in a list, and what they fetched, is no part of what they looked at.
+# A position in a list, and a download format, are not part of a view.
 _PASSING: Final = frozenset({"after", "before", "export"})
 
 
 def visible_views(actor: Actor) -> QuerySet[SavedView]:
-    """The actor's own views and those that are shared, by name. Whoever looks on in a role has none
-    of their own."""
+    """Return the actor's own views and the shared ones, by name. An operator who views the
+    organisation in a role has none of their own."""
     require(actor, "usage.read")
     theirs = Q(shared=True)
     if actor.user is not None and not actor.viewing and actor.model_key is None:
@@ -36,26 +36,26 @@ def visible_views(actor: Actor) -> QuerySet[SavedView]:
 
 
 def access_view(actor: Actor, id: str) -> SavedView:
-    """One view that the actor sees. Http404 otherwise."""
+    """Return one view that the actor sees. Raises Http404."""
     return get_by_id(visible_views(actor), id)
 
 
 def require_person(actor: Actor) -> None:
-    """Raise AccessDenied for a key that calls models, and for one that belongs to no person: they
-    have no views of their own."""
+    """Raise AccessDenied for a key that calls models, and for one without a person: they have no
+    views of their own."""
     require(actor, "usage.read")
     if actor.user is None or actor.model_key is not None:
         raise AccessDenied(gettext("Only people have saved views. Use a management key of yours."))
 
 
 def own_view(actor: Actor, id: str) -> SavedView:
-    """One of the actor's own views, which nobody else changes. Http404 otherwise."""
+    """Return one of the actor's own views, which nobody else can change. Raises Http404."""
     require_person(actor)
     return get_by_id(visible_views(actor).filter(user=actor.user), id)
 
 
 def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -> SavedView:
-    """Keep what a page is asked for; one of the actor's own of that name is replaced. Raises
+    """Save the filters of a page. The actor's own view with that name is replaced. Raises
     Refused."""
     require_person(actor)
     if page not in ViewPage.values:
@@ -77,7 +77,7 @@ def save_view(actor: Actor, page: str, name: str, query: str, *, shared: bool) -
 
 
 def check_free(actor: Actor, page: str, name: str) -> None:
-    """Raise Refused where the actor has a view of that page and name."""
+    """Raise Refused if the actor has a view with that page and name."""
     require_person(actor)
     own = SavedView.objects.filter(organisation=organisation_of(actor), user=actor.user, page=page)
     if own.filter(name=_name(name)).exists():
@@ -92,8 +92,7 @@ def _name_taken(name: str) -> Refused:
 def change_view(
     actor: Actor, view: SavedView, name: str, *, shared: bool, query: str | None = None
 ) -> SavedView:
-    """Rename it, share it or keep it for oneself, or have it ask for something else. Raises
-    Refused."""
+    """Change the name, the sharing or the query of a view. Raises Refused."""
     before = {"name": view.name, "shared": view.shared}
     view.name, view.shared = _name(name), shared
     if query is not None:
@@ -113,7 +112,7 @@ def change_view(
 
 
 def delete_view(actor: Actor, view: SavedView) -> None:
-    """Remove a view."""
+    """Delete a view."""
     with transaction.atomic():
         audit.record(actor, organisation_of(actor), "view.deleted", view, name=view.name)
         view.delete()
@@ -127,7 +126,8 @@ def _name(text: str) -> str:
 
 
 def _lasting(query: str) -> str:
-    """A query without what passes. Raises Refused where it is too long to be an address."""
+    """Return the query without temporary parameters. Raises Refused if it is too long for an
+    address."""
     try:
         parts = parse_qsl(query, max_num_fields=500)
     except ValueError:
@@ -139,12 +139,12 @@ def _lasting(query: str) -> str:
 
 
 def find_schedule(view: SavedView) -> ReportSchedule | None:
-    """When a view that access has given is sent; None where it is not."""
+    """Return when a view is sent, or None. The caller has checked access to the view."""
     return ReportSchedule.objects.filter(view=view).first()
 
 
 def access_schedule(actor: Actor, id: str) -> ReportSchedule:
-    """When one of the actor's own views is sent, by the view's id. Http404 where it is not."""
+    """Return the schedule of one of the actor's own views, by the view's id. Raises Http404."""
     schedule = find_schedule(own_view(actor, id))
     if schedule is None:
         raise Http404
@@ -152,6 +152,6 @@ def access_schedule(actor: Actor, id: str) -> ReportSchedule:
 
 
 def due_times(views: Collection[SavedView]) -> dict[UUID, dt.datetime]:
-    """When each of these views is sent next, by its id."""
+    """Return when each of these views is sent next, by id."""
     rows = ReportSchedule.objects.filter(view__in=views)
     return dict(rows.values_list("view", "due_at"))

@@ -1,9 +1,9 @@
-"""Reports by mail: a saved view of usage over the week or month just ended, to some members.
+"""Reports by email: a saved view of usage over the last week or month, to some members.
 
-A schedule knows when it is due next. Whoever finds it due locks it, writes a letter for each
-receiver into the outbox and moves it on, all in one transaction: two workers write each letter
-once, and a killed one leaves the schedule as it was (P16). Each receiver is told what they may see
-by themselves now; who left, or sees no usage any more, gets none.
+A schedule stores when it is due next. The process that finds it due locks it, writes an email for
+each receiver into the outbox and advances it, in one transaction. So two workers write each email
+once, and a killed one leaves the schedule as it was (P16). Each receiver gets what they may see
+now; one who left, or may no longer see usage, gets nothing.
 """
 
 import datetime as dt
@@ -50,8 +50,8 @@ _BATCH: Final = 20
 
 
 def receivers_of(actor: Actor, view: SavedView) -> QuerySet[Membership]:
-    """The members that the actor may send the view to, by address: those whose names they see; who
-    sees only their own usage sends it to nobody else."""
+    """Return the members to whom the actor may send the view, by address: those whose names the
+    actor sees. An actor who sees only their own usage may send it only to themselves."""
     if access.scope_of(actor, "members.read") is None:
         members = memberships().filter(organisation=view.organisation_id, user=actor.user)
     else:
@@ -69,7 +69,7 @@ def set_schedule(
     zone: ZoneInfo,
     people: Collection[int],
 ) -> ReportSchedule:
-    """Send the view from the next time on, to these people. Raises Refused."""
+    """Send the view to these people from the next time on. Raises Refused."""
     if view.page == ViewPage.REQUESTS:
         raise Refused("people", gettext("Only views of usage can be sent."))
     allowed = {member.user_id for member in receivers_of(actor, view)}
@@ -93,7 +93,7 @@ def set_schedule(
 
 
 def end_schedule(actor: Actor, schedule: ReportSchedule) -> None:
-    """Send the view to nobody any more."""
+    """Stop sending the view."""
     with transaction.atomic():
         name = schedule.view.name
         audit.record(actor, organisation_of(actor), "report.ended", schedule, name=name)
@@ -104,8 +104,8 @@ def end_schedule(actor: Actor, schedule: ReportSchedule) -> None:
 
 
 def send_due() -> int:
-    """Write the letters of the schedules that are due; how many schedules. Any process may run it,
-    several at once."""
+    """Write the emails of the schedules that are due. Return how many schedules. Several processes
+    may run this concurrently."""
     sent = 0
     while sent < _BATCH and _send_next():
         sent += 1
@@ -126,7 +126,7 @@ def _send_next() -> bool:
             return False
         zone, every = ZoneInfo(schedule.zone), cast(Every, schedule.every)
         just_before = schedule.due_at - dt.timedelta(microseconds=1)
-        # Of what was missed while nothing ran, only the latest is told.
+        # After an outage, only the latest missed report is sent.
         due = next_due(every, schedule.hour, zone, just_before)
         while (following := next_due(every, schedule.hour, zone, due.at)).at <= now:
             due = following
@@ -153,7 +153,7 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
             with transaction.atomic():
                 body |= report_of(actor, view, due, zone)
         except Exception:
-            # One that can't be made must not keep all others back.
+            # A report that fails must not delay the others.
             log.exception("report %s failed", id_text(schedule.id))
             body["failed"] = True
     put(
@@ -168,7 +168,7 @@ def _write_letter(schedule: ReportSchedule, receiver: ReportReceiver, due: Due) 
 
 
 def _period_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
-    """Which days a letter is about, and where its page is."""
+    """Return which days an email covers, and the address of its page."""
     page = reverse(view.page, args=[view.organisation.slug])
     return {
         "first_on": f"{due.first_on}",
@@ -184,8 +184,8 @@ def _query_of(view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, list[str]]
 
 
 def report_of(actor: Actor, view: SavedView, due: Due, zone: ZoneInfo) -> dict[str, Any]:
-    """What a letter says of the view over some days: its groups, the dearest first, and their sum,
-    as the page shows them."""
+    """Return the content of an email: the groups of the view over some days, the most expensive
+    first, and their sum, as the page shows them."""
     query = _query_of(view, due, zone)
     usage_filter = filters.from_query(
         query, clock.now(), channels=actor.operator, explored=True, ignored=("sort", "cols", "rows")
@@ -221,16 +221,17 @@ def _figures(explored: Explored, before: Explored, by: list[Any]) -> dict[str, A
     }
 
 
-# Leaving ----------------------------------------------------------------------------------------
+# Unsubscribing ----------------------------------------------------------------------------------
 
 
 def leaving_token(receiver: ReportReceiver) -> str:
-    """What the link of a letter carries, by which its receiver ends it for themselves."""
+    """Return the token of an email's link, by which its receiver unsubscribes."""
     return signing.dumps([id_text(receiver.schedule_id), receiver.user_id], salt=_SALT)
 
 
 def receiver_of(token: str) -> ReportReceiver | None:
-    """Who receives what by that link; None where they do not any more, or it is none of ours."""
+    """Return the receiver of that link, or None if it is invalid or they are no longer a
+    receiver."""
     try:
         id, user_id = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError):
@@ -240,7 +241,7 @@ def receiver_of(token: str) -> ReportReceiver | None:
 
 
 def leave(receiver: ReportReceiver) -> None:
-    """Send it to that person no more."""
+    """Stop sending the report to that person."""
     view = receiver.schedule.view
     with transaction.atomic():
         by = Actor(receiver.user, None, view.organisation, None, operator=False)

@@ -53,7 +53,7 @@ class NewViewForm(ViewForm):
 
 
 def menu_of(actor: Actor, page: str, query: str) -> dict[str, Any]:
-    """What the menu of a page shows; `query` is what is asked for now."""
+    """Return the content of a page's menu; `query` is the current one."""
     rows = visible_views(actor).filter(page=page)
     return {
         "views": [{"name": row.name, "href": href_of(actor, row)} for row in rows],
@@ -63,7 +63,7 @@ def menu_of(actor: Actor, page: str, query: str) -> dict[str, Any]:
 
 
 def href_of(actor: Actor, view: SavedView) -> str:
-    """The address of the page with what was saved."""
+    """Return the address of the page with the saved filters."""
     path = reverse(view.page, args=[slug_of(actor)])
     return f"{path}?{view.query}" if view.query else path
 
@@ -92,7 +92,7 @@ def _row(actor: Actor, view: SavedView, due_at: dt.datetime | None) -> dict[str,
         "who": _SHARED if view.shared else _OWN,
         "by": view.user.email,
         "created": view.created_at,
-        # To whom it goes is its maker's alone to know.
+        # Only its owner may know to whom it is sent.
         "report": due_at if own else None,
         "report_url": reverse("report", args=[slug, id]) if own and sendable else "",
         "end_url": reverse("report_end", args=[slug, id]) if own and due_at else "",
@@ -119,7 +119,7 @@ def view_new(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _now(request: HttpRequest) -> dict[str, str]:
-    """The page, and what it is asked for now: a filter may have changed since it was sent."""
+    """Return the page and its current query, which may have changed since the form was rendered."""
     query = request.GET.copy()
     page = "".join(query.pop("page", [])[:1])
     query_text = urlsplit(page_address(request)).query if is_htmx(request) else query.urlencode()

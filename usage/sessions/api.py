@@ -75,7 +75,7 @@ class EndedSessionOut(Schema):
 
 
 class SessionQuery(PeriodQuery):
-    """Which sessions are wanted."""
+    """Which sessions to list."""
 
     name: str | None = Field(None, max_length=254, description="Only those with exactly this name.")
 

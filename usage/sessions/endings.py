@@ -1,4 +1,4 @@
-"""Which sessions somebody may end (`billing/limits/ended_sessions.py`), and whose a session is."""
+"""Which sessions a person may end (`billing/limits/ended_sessions.py`), and whose a session is."""
 
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -12,16 +12,15 @@ from usage.reports.visibility import Period, run, where_of
 
 
 class Endable(NamedTuple):
-    """A session that the actor may end or reopen. `name` is what its client calls it, or ""."""
+    """A session that the actor may end or reopen. `name` is the client's name for it, or ""."""
 
     id: UUID
     name: str
 
 
 def access_endable(actor: Actor, id: UUID | None) -> Endable:
-    """Return a session that the actor may end: one with requests, also if the first one still runs.
-    Raises Http404, and AccessDenied if the actor may end none.
-    """
+    """Return a session that the actor may end. It must have requests, even if the first one is
+    still running. Raises Http404, and AccessDenied if the actor may end none."""
     where = where_of(actor, "sessions.write", Scope(session_id=id), Period(), of="records")
     rows = run(_FOUND.format(where=where.text), where.parameters) if id is not None else []
     if id is None or not rows:
@@ -30,9 +29,8 @@ def access_endable(actor: Actor, id: UUID | None) -> Endable:
 
 
 def organisation_of_session(user: User, id: UUID | None) -> Organisation:
-    """Return the organisation, of those that a person belongs to, that has requests of a session;
-    for an operator, of all. Raises Http404.
-    """
+    """Return the one of a person's organisations that has requests of a session; for an operator,
+    one of all. Raises Http404."""
     organisations = Organisation.objects.all()
     if not user.operator:
         organisations = organisations.filter(memberships__user=user)

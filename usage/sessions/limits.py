@@ -1,5 +1,5 @@
-"""What limits a session: the budgets for each session that it falls under, and what its client lets
-it cost."""
+"""The limits of a session: budgets for each session that apply to it, and its client's own cost
+limit."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from lib.database.tenancy import use_tenant
 
 @dataclass(frozen=True)
 class SessionLimit:
-    """A limit of one session, and what of it is used. `budget_id` is None, and `scope` "", for what
-    the client lets it cost.
-    """
+    """A limit of one session, and how much of it is used. The client's own limit has `budget_id`
+    None and `scope` ""."""
 
     budget_id: int | None
     scope: str
@@ -24,16 +23,17 @@ class SessionLimit:
 
     @property
     def left_nano(self) -> int:
-        """What can still be held, never below 0."""
+        """The amount that can still be held, never below 0."""
         return max(0, self.limit_nano - self.spent_nano - self.held_nano)
 
 
 def read_limits(session_ids: Collection[UUID]) -> Mapping[UUID, Sequence[SessionLimit]]:
-    """Return the limits of these sessions, which access has given, the tightest first."""
+    """Return the limits of these sessions, the tightest first. The caller has checked access to the
+    sessions."""
     now = database_now()
     windows = BudgetWindow.objects.filter(session_id__in=session_ids).select_related("budget")
     limits: dict[UUID, list[SessionLimit]] = {}
-    # A window without a budget names no tenant.
+    # A window without a budget has no tenant.
     with use_tenant(None):
         read = list(windows.order_by("id"))
     for window in read:

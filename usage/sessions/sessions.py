@@ -24,10 +24,9 @@ AGENTS_MAX: Final = 200
 
 @dataclass(frozen=True)
 class SessionRow:
-    """One session, as far as its requests are wanted. `name` and `source` are as in
-    `relay/requests/sessions.py`; `agents` counts its sub-agents; `failed` its failed turns;
-    `status` is how its last turn ended; `ended_at` is when somebody ended it.
-    """
+    """One session, restricted to the wanted requests. `name` and `source` are as in
+    `relay/requests/sessions.py`. `agents` counts its sub-agents, `failed` its failed turns.
+    `status` is that of its last turn. `ended_at` is when a person ended it."""
 
     id: UUID
     last_at: dt.datetime
@@ -54,7 +53,7 @@ class SessionRow:
 
     @property
     def total_ms(self) -> int:
-        """From the beginning of its first turn to the end of its last."""
+        """The time from the start of its first turn to the end of its last."""
         return (self.last_at - self.first_at) // dt.timedelta(milliseconds=1)
 
 
@@ -84,7 +83,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Agent:
-    """What a sub-agent did, "" for the main agent; `depth` is how many are above it."""
+    """The work of a sub-agent, "" for the main agent. `depth` is how many agents are above it."""
 
     name: str
     depth: int
@@ -98,9 +97,8 @@ class Agent:
 
 
 class SessionSource:
-    """The sessions with requests in a period, by what of them the actor may see; with `name` only
-    those that are called so.
-    """
+    """The sessions with requests in a period that the actor may see; with `name` only those with
+    this name."""
 
     def __init__(
         self,
@@ -111,7 +109,7 @@ class SessionSource:
         name: str | None = None,
     ) -> None:
         where = where_of(actor, "requests.read", scope, period)
-        # A response that nothing has continued is no session yet; its own page shows it.
+        # A response that was never continued is not a session yet. Its own page shows it.
         unlisted = FIRST_RESPONSE if scope.session_id is None else ""
         where = Where(where.text, {**where.parameters, "unlisted": unlisted})
         if name is not None:
@@ -124,7 +122,7 @@ class SessionSource:
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[SessionRow]:
-        """As `sources.Source` has it."""
+        """See `sources.Source`."""
         edge, edges = (
             ("true", dict[str, Any]())
             if boundary is None
@@ -167,9 +165,8 @@ def list_turns(actor: Actor, id: UUID) -> StatementSource[Turn]:
 
 
 def read_agents(actor: Actor, id: UUID) -> list[Agent]:
-    """Return the agents of a session, each after the one above it, AGENTS_MAX at most; none if
-    there are no sub-agents. The first one is the main agent.
-    """
+    """Return the agents of a session, each after its parent, AGENTS_MAX at most; empty without
+    sub-agents. The first one is the main agent."""
     where = _of_session(actor, id)
     rows = run(_AGENTS.format(where=where.text), {**where.parameters, "most": AGENTS_MAX})
     return _ordered({name: row for name, *row in rows}) if any(row[0] for row in rows) else []
@@ -180,9 +177,8 @@ def _of_session(actor: Actor, id: UUID) -> Where:
 
 
 def _ordered(rows: Mapping[str, Sequence[Any]]) -> list[Agent]:
-    """Return the agents in the order of a tree. An agent whose parent is not known, or that is
-    above itself, stands below the main one.
-    """
+    """Return the agents in the order of a tree. An agent whose parent is unknown, or that is its
+    own ancestor, is put below the main one."""
     agents: list[Agent] = []
     seen = {""}
 
@@ -216,7 +212,7 @@ def _turn(*row: Any) -> Turn:
     return Turn(**{**values, "meters": read_json(values["meters"])})
 
 
-# In the order of the statement.
+# In the order of the statement's columns.
 _COLUMNS: Final = (
     "id", "last_at", "turns", "charge_nano", "first_at", "session", "app", "key_id", "key_name",
     "user", "models", "agents", "failed", "status", "meters", "running", "ended_at",
@@ -231,8 +227,8 @@ _METERS: Final = """(
             GROUP BY one.key
         ) summed
     )"""
-# The page is found by the sums of each session; what else is shown of it is read for the page
-# alone, by the index of sessions.
+# The sums of each session select the page. The other columns are read only for the page, by the
+# index of sessions.
 _SESSIONS: Final = f"""
     WITH page AS MATERIALIZED (
         SELECT * FROM (

@@ -1,19 +1,19 @@
-"""Where a request may name its session: the one table that the relay reads requests by, and that
-the reference shows. Nothing is guessed from content.
-"""
+"""The places in which a request may name its session: the table with which the relay reads
+requests, and which the reference shows. Nothing is guessed from content."""
 
 from typing import Final, Literal, NamedTuple
 
 NAME_LENGTH: Final = 128
-"""Of a name as it is shown; the id is derived from the whole of it."""
+"""The maximum length of a displayed name. The id is derived from the whole name."""
 
 OWN_HEADER: Final = "x-weir-session"
 CAP_HEADER: Final = "x-weir-session-budget"
-"""The most that a client lets its session cost, as a decimal number in USD."""
+"""The client's cost limit for its session, as a decimal number in USD."""
 REALTIME: Final = "realtime"
-"""The source of a realtime connection, which is a session by itself."""
+"""The source of a realtime connection, which is a session of its own."""
 FIRST_RESPONSE: Final = "first_response"
-"""The source of a response that names no session: those that continue it belong to its own."""
+"""The source of a response that names no session. Responses that continue it belong to the same
+session."""
 
 
 class Source(NamedTuple):
@@ -41,13 +41,11 @@ SOURCES: Final = (
     Source("prompt_cache_key", "member"),
     Source("previous_response_id", "member"),
 )
-"""In their order: the first one that a request has counts."""
+"""In their order: the first one that a request has applies."""
 
 
 class AgentHeaders(NamedTuple):
-    """The headers by which a client names the sub-agent that sends a request, and the one above
-    it.
-    """
+    """The headers with which a client names the sub-agent of a request, and its parent."""
 
     agent: str
     parent: str
@@ -58,5 +56,5 @@ AGENT_HEADERS: Final = (
     AgentHeaders("thread-id", "x-codex-parent-thread-id"),
 )
 PARENT_SESSION_HEADERS: Final = ("x-opencode-parent-session-id", "x-parent-session-id")
-"""In these opencode names the session above a sub-agent's own: the request counts to the former,
-and the latter names the agent."""
+"""In these headers opencode names the session above a sub-agent's own. The request counts to the
+parent session, and the sub-agent's own session names the agent."""

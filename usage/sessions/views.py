@@ -127,7 +127,7 @@ def session_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     context = {
         "tabs": usage_tabs(actor, usage_filter, "sessions"),
         "dropped": dropped_of(actor, usage_filter),
-        # All that are listed, or else each is ended on its own page.
+        # Only if all are listed. Otherwise, each is ended on its own page.
         "may_end": access.scope_of(actor, "sessions.write")
         == access.scope_of(actor, "requests.read"),
         "detached": notice_text(detached_within(usage_filter.span)),
@@ -203,7 +203,8 @@ def _back(request: HttpRequest, actor: Actor, session: endings.Endable) -> HttpR
 @signed_in_view
 @require_safe
 def session_link(request: HttpRequest, id: str) -> HttpResponseBase:
-    """From an error: to the page of the session that was ended, or that has reached a limit."""
+    """Redirect the link of an error to the page of the session that was ended, or that has reached
+    a limit."""
     organisation = endings.organisation_of_session(cast(User, request.user), parse_id(id))
     actor = actors.linked_actor(request, organisation)
     return redirect("session", slug_of(actor), id)
@@ -218,16 +219,15 @@ def _may_end(actor: Actor, session_id: UUID) -> bool:
 
 
 def _limit_name(limit: SessionLimit) -> str:
-    """Return what sets a limit."""
+    """Return the name of what sets a limit."""
     if limit.budget_id is None:
         return CAP_HEADER
     return gettext("Budget, %(scope)s") % {"scope": SCOPE_NAMES[limit.scope]}
 
 
 def state_badge(row: SessionRow) -> Badge:
-    """Return the state of a session: whether somebody ended it, or a turn of it runs, else how its
-    last one ended.
-    """
+    """Return the state of a session: ended by a person, running, or else the outcome of its last
+    turn."""
     if row.ended_at is not None:
         return Badge(pgettext_lazy("state of a session", "Ended"), icon="ban")
     if row.running:
@@ -237,7 +237,7 @@ def state_badge(row: SessionRow) -> Badge:
 
 
 def _log_query(row: SessionRow) -> str:
-    """The query of the log of all its requests."""
+    """Return the query of the log of all its requests."""
     first, last = (at.astimezone(dt.UTC).date().isoformat() for at in (row.first_at, row.last_at))
     query = {"range": "custom", "from": first, "to": last, "session": id_text(row.id)}
     return urlencode(query)

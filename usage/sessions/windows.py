@@ -1,5 +1,5 @@
-"""The windows of sessions under budgets: opened by the first request of a session that falls under
-one, with what the session has used until then."""
+"""The windows of sessions under budgets. The first request of a session under a budget opens one,
+with what the session has used so far."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -21,9 +21,9 @@ class SessionWindow(NamedTuple):
 
 
 def open_session_windows(opened: Collection[SessionWindow]) -> Statement:
-    """Make those of these windows that are missing. The records of the session are spent in them,
-    and its unresolved holds are held, so that a budget, or a client's limit, that comes in the
-    middle of a session counts all of it. Corrections that were posted before are left out.
+    """Create those of these windows that are missing. The session's records count as spent and its
+    unresolved holds as held, so that a budget, or a client's limit, that begins in the middle of a
+    session counts all of it. Earlier corrections are not included.
 
     Run `lock_accounts` before it in the same transaction.
     """

@@ -1,4 +1,5 @@
-"""Who names a session where, as the reference and the pages say it."""
+"""Display names of the places where a request names its session, for the reference and the
+pages."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from usage.sessions.sources import FIRST_RESPONSE, REALTIME
 
-# Proper names, the same in every language, are no texts to translate.
+# Proper names are not translated.
 SENDERS: Final[Mapping[str, str | Promise]] = {
     "x-weir-session": _("Any client: a name of your own"),
     "x-claude-code-session-id": "Claude Code",

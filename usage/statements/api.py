@@ -63,7 +63,8 @@ class StatementLineOut(Schema):
 
 
 class StatementOut(StatementMonthOut):
-    """opening + the amounts of `moved` = closing, to the last unit. Amounts are exact decimals."""
+    """A month's statement. opening + the amounts of `moved` = closing, to the last unit. Amounts
+    are exact decimals."""
 
     timezone: str
     period_from: dt.datetime

@@ -1,7 +1,7 @@
 """A statement as files: CSV with exact decimals, and a workbook with typed cells (W43).
 
-A number of a workbook is a double: 15 digits, which is every nano of an amount below a million. The
-exact amounts are those of the CSV and the API.
+A number in a workbook is a double: 15 digits, enough for every nano of an amount below a million.
+The exact amounts are in the CSV and the API.
 """
 
 import datetime as dt
@@ -28,7 +28,7 @@ _WIDTHS: Final = (20, 26, 12, 18, 18, 40, 24, 30, 28)
 
 
 def csv_rows(statement: MonthStatement) -> Iterator[Sequence[object]]:
-    """One row per line, oldest first, between the opening and the closing balance."""
+    """Yield one row per line, oldest first, between the opening and the closing balance."""
     yield ("time", "type", "charges", "amount", "balance", "reason", "document", "by", "id")
     start, end = (clock.rfc3339(at) for at in statement.span)
     opening, closing = format_usd(statement.opening_nano), format_usd(statement.closing_nano)
@@ -43,8 +43,9 @@ def csv_rows(statement: MonthStatement) -> Iterator[Sequence[object]]:
 
 
 def workbook(statement: MonthStatement, groups: dict[str, list[Group]]) -> bytes:
-    """A sheet with the balances, whose total is a formula, one for each way of grouping, and one
-    with all lines. No text in it is a formula, whatever it begins with."""
+    """Return a workbook with one sheet for the balances, whose total is a formula, one for each
+    grouping, and one for all lines. No text in it is interpreted as a formula, whatever it begins
+    with."""
     file = io.BytesIO()
     book = xlsxwriter.Workbook(
         file,

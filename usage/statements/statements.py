@@ -1,10 +1,10 @@
-"""A month's statement beside the other places that say what was charged in it: the ledger, the
-invoice and the page of usage. Each is read from rows of its own, so that equal figures prove
+"""A month's statement compared with the other places that report its charges: the ledger, the
+invoice and the page of usage. Each is computed from different rows, so that equal figures prove
 something (W43, W44).
 
-The ledger has a charge in the month in which it was posted; the page of usage has a request in the
-month in which it was admitted. What began in one month and ended in the next stands between them,
-and so do corrections of what was charged before.
+The ledger has a charge in the month in which it was posted, and the page of usage has a request in
+the month in which it was admitted. The difference is what began in one month and ended in the next,
+and corrections of earlier charges.
 """
 
 import datetime as dt
@@ -27,14 +27,14 @@ from lib.ids import first_id_at
 from usage.reports.visibility import Where, run
 from usage.rollups.levels import read_freshness, summed
 
-# A request ends this long after its admission at the latest: its hold lives less long.
+# A request ends at most this long after its admission, because its hold expires earlier.
 _REQUEST_MAX: Final = dt.timedelta(days=1)
 _OF_LINES: Final = ("usage", "remainder", "correction")
 
 
 class Check(NamedTuple):
-    """What another place says of the month's charges, and what the statement says. `parts` lead
-    from that place's own figure to the one to compare: (word, nano)."""
+    """Another place's figure for the month's charges, and the statement's. `parts` lead from that
+    place's own figure to the one to compare: (label, nano)."""
 
     name: str
     nano: int
@@ -52,7 +52,8 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class TieOut:
-    """A statement and its checks: none while the month runs, or its requests are not summed yet."""
+    """A statement and its checks. There are none while the month is running, or while its requests
+    are not summed yet."""
 
     statement: MonthStatement
     state: str
@@ -71,10 +72,10 @@ class MonthEntry(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """All that was ever moved, month by month, beside what stands on the accounts.
+    """The movements of all months, and the current balance of the accounts.
 
-    `chained`: each month opens as the one before it closed, the first with nothing; `balance_nano`
-    is what stands on the accounts, and what the last month closes with.
+    `chained` means that each month opens with the previous closing balance, the first with 0.
+    `balance_nano` is the accounts' balance, and the closing balance of the last month.
     """
 
     months: list[TieOut]
@@ -87,7 +88,7 @@ class Proof(NamedTuple):
 
 
 def months_of(organisation: Organisation) -> list[MonthEntry]:
-    """The months that the organisation has lived in, the present one first."""
+    """Return the months since the organisation's creation, the current one first."""
     zone = zone_of(organisation)
     by_month = _invoices(organisation)
     return [
@@ -97,17 +98,18 @@ def months_of(organisation: Organisation) -> list[MonthEntry]:
 
 
 def has_month(organisation: Organisation, month: dt.date) -> bool:
-    """Return whether there is a statement of it."""
+    """Return whether there is a statement of the month."""
     return month in _months(organisation, zone_of(organisation))
 
 
 def tie_out(organisation: Organisation, month: dt.date) -> TieOut:
-    """The statement of a month in the organisation's time zone, and whether everything ties."""
+    """Return the statement of a month in the organisation's time zone, and its checks."""
     return _tie_out(organisation, month, _invoices(organisation).get(month))
 
 
 def proof(organisation: Organisation) -> Proof:
-    """Entries = balances = statements = dashboards, over the whole life of an organisation."""
+    """Check that entries, balances, statements and dashboards agree over the whole life of an
+    organisation."""
     by_month = _invoices(organisation)
     months = [
         _tie_out(organisation, month, by_month.get(month))
@@ -122,7 +124,7 @@ def proof(organisation: Organisation) -> Proof:
 
 def _tie_out(organisation: Organisation, month: dt.date, invoice: Invoice | None) -> TieOut:
     statement = month_statement(organisation, month, zone_of(organisation))
-    # Where the zone was changed since, the invoice is of another time.
+    # If the zone has changed since, the invoice covers another period.
     same = invoice is not None and (invoice.from_at, invoice.until_at) == statement.span
     summed_to = read_freshness().complete_to
     checks: tuple[Check, ...] = ()
@@ -156,7 +158,7 @@ def _checks(
 
 
 def _reported_nano(organisation: Organisation, span: Span) -> int:
-    """What the page of usage shows as charged for what was admitted in that time."""
+    """Return the charges that the page of usage shows for requests admitted in that time."""
     where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
     rows = summed(where, [span])
     ((nano,),) = run(
@@ -167,7 +169,7 @@ def _reported_nano(organisation: Organisation, span: Span) -> int:
 
 
 def _crossed_nano(organisation: Organisation, at: dt.datetime) -> int:
-    """What was charged after an instant for what was admitted before it."""
+    """Return what was charged after an instant for requests admitted before it."""
     ((nano,),) = run(
         _CROSSED,
         {
@@ -198,7 +200,7 @@ def _invoices(organisation: Organisation) -> dict[dt.date, Invoice]:
 
 
 def _state(invoice: Invoice | None, span: Span) -> str:
-    """`open`: it still moves; `over`: it waits for its close; `closed`."""
+    """Return `open` while it still changes, `over` while it waits for its close, or `closed`."""
     if clock.now() < span.end_at:
         return "open"
     return "closed" if invoice and invoice.state == InvoiceState.CLOSED else "over"

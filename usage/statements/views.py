@@ -138,8 +138,8 @@ def proof(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def month_asked(organisation: Organisation, period: str) -> dt.date:
-    """The first day of a month such as 2026-11 that the organisation has a statement of. Http404
-    else."""
+    """Return the first day of a month such as 2026-11 with a statement of the organisation. Raises
+    Http404."""
     try:
         month = month_of(period)
     except ValueError as error:
@@ -159,7 +159,7 @@ def _groups(actor: Actor, statement: MonthStatement, tab: str) -> list[Group]:
 
 
 def _may_group(actor: Actor) -> bool:
-    """Who sees the usage of all."""
+    """Return whether the actor sees all usage."""
     return access.scope_of(actor, "usage.read") == "all"
 
 

@@ -1,4 +1,4 @@
-"""What the parts of a statement are called."""
+"""Display names of the parts of a statement."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ TABS: Final[dict[str, Promise]] = {
     "key": _("Key"),
     "user": _("Person"),
 }
-"""The ways of grouping usage, as `usage.reports.filters` names them."""
+"""The groupings of usage, as named in `usage.reports.filters`."""
 STATES: Final[dict[str, Badge]] = {
     "open": Badge(_("Still open"), "info", "clock"),
     "over": Badge(_("Waiting to be closed"), icon="clock"),

@@ -1,4 +1,4 @@
-"""Take a person's second factor away: for an operator, whom no other operator may reset."""
+"""Remove a person's second factor. Needed for operators, whom other operators cannot reset."""
 
 from typing import Any
 

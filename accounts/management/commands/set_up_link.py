@@ -1,4 +1,4 @@
-"""Print a link that makes the first operator, once: for an installation without one."""
+"""Print a one-time link that creates the first operator of an installation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Print a link that signs a person in once: for the first visit, and for a lost password."""
+"""Print a one-time link that signs a person in: for the first visit, or after a lost password."""
 
 from typing import Any
 

@@ -66,7 +66,7 @@ def write_citation(source: Source) -> JsonObject:
 
 
 def write_image(source: Url | Base64 | FileId) -> JsonObject:
-    """A picture as a block."""
+    """Return a picture as a block."""
     return {"type": "image", "source": write_source(source)}
 
 

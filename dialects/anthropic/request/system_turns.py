@@ -1,8 +1,8 @@
-"""Rewrites system messages that stand between the turns, for models that refuse them there.
+"""Rewrites system messages between the turns, for models that refuse them there.
 
 Claude accepts them from Opus 4.8 and version 5 on
 (platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages). Claude Code sends
-them to every model whose name it does not know, so to every other name of an older model too.
+them to every model whose name it does not know, including unknown names of older models.
 """
 
 import re
@@ -24,9 +24,8 @@ def are_accepted(model: str) -> bool:
 
 
 def as_user(message: msgspec.Raw) -> msgspec.Raw | None:
-    """Return a system message as one of the user, marked as the system's; None if it has no text;
-    any other message as it is.
-    """
+    """Return a system message as a user message that is marked as the system's; None if it has no
+    text; any other message unchanged."""
     value = members_of(message)
     if value.get("role") != "system":
         return message

@@ -212,7 +212,7 @@ class Encoder:
         return b""
 
     def _finish_block(self, block: _Block) -> bytes:
-        """Write the end of a block, and those after it whose turn it is now."""
+        """Write the end of a block, and then the waiting blocks after it."""
         if block.ended:
             return b""
         frames = b""

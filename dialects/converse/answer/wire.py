@@ -13,14 +13,15 @@ class ReasoningText(msgspec.Struct):
 
 
 class Reasoning(msgspec.Struct, rename="camel"):
-    """Of a block (`reasoningText`), or a delta (`text`)."""
+    """The reasoning in a block (`reasoningText`) or a delta (`text`)."""
 
     reasoning_text: ReasoningText | None = None
     text: str | None = None
 
 
 class ToolUse(msgspec.Struct, rename="camel"):
-    """Of a block (`input` is an object), a start, or a delta (`input` is a text)."""
+    """A tool call in a block (`input` is an object), in a start, or in a delta (`input` is a
+    text)."""
 
     tool_use_id: str | None = None
     name: str | None = None
@@ -103,7 +104,7 @@ _event: Final = msgspec.json.Decoder(StreamEvent)
 
 
 def read_answer(raw: bytes) -> Answer:
-    """Raises ReadFault."""
+    """Parse an answer. Raises ReadFault."""
     try:
         return _answer.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -111,7 +112,7 @@ def read_answer(raw: bytes) -> Answer:
 
 
 def read_event(raw: bytes) -> StreamEvent:
-    """Raises ReadFault."""
+    """Parse an event. Raises ReadFault."""
     try:
         return _event.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:

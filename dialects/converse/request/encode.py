@@ -43,7 +43,7 @@ _FOREIGN = (
     "reasoning",
     "user",
 )
-# What some models take as additional fields (docs.aws.amazon.com, "Request and response schema" of
+# Fields of some models outside the dialect (docs.aws.amazon.com, "Request and response schema" of
 # Amazon Nova 2, and "OpenAI models", 2026-11).
 _ADDITIONAL: Mapping[str, frozenset[Flag]] = {
     "top_k": frozenset({"nova_top_k"}),
@@ -92,11 +92,12 @@ class _RequestWriter:
         self._dropped.append(client_name(self._request, field))
 
     def _is_additional(self, field: str) -> bool:
-        """Return whether a model takes a field that the dialect does not have."""
+        """Return whether the dialect lacks a field that the model supports."""
         return not _ADDITIONAL.get(field, frozenset()).isdisjoint(self._upstream.flags)
 
     def _sentence(self) -> str:
-        """Return what asks for JSON in words: few models of the dialect enforce a schema."""
+        """Return a sentence that asks for JSON, because few models of the dialect enforce a
+        schema."""
         form = self._request.output_form
         if form is None:
             return ""
@@ -177,10 +178,10 @@ class _RequestWriter:
             self._drop("service_tier")
 
     def _write_additional(self) -> None:
-        """Write what the dialect leaves to the model."""
+        """Write the fields that depend on the model."""
         request, flags = self._request, self._upstream.flags
         fields: JsonObject = {}
-        # Below 0 it is off, which it is here without the field.
+        # A value below 0 turns it off, as does leaving the field out.
         if request.top_k is not None and request.top_k >= 0 and "nova_top_k" in flags:
             fields["inferenceConfig"] = {"topK": min(request.top_k, _TOP_K_MAX)}
         effort = effort_of(request.reasoning)

@@ -126,7 +126,7 @@ class _Writer:
         return {"role": turn.role, "content": blocks} if blocks else None
 
     def marked(self, block: JsonObject, cache: CacheMark | None) -> list[JsonObject]:
-        """Return a block, and behind it the point up to which the prompt is cached."""
+        """Return a block, followed by the cache point up to which the prompt is cached."""
         return [block, *write_cache(cache)] if self._marks else [block]
 
     def _block(self, part: Part) -> JsonObject | None:
@@ -177,7 +177,7 @@ class _Writer:
         else:
             raise _unsupported(_where(source))
         self._documents += 1
-        # Each name must be another one, of few characters.
+        # Each document needs a different name with few permitted characters.
         own = _BAD_NAME_CHARACTERS.sub(" ", file.name.rpartition(".")[0] or file.name).strip()
         name = f"{own[: _NAME_MAX - 10] or 'document'} {self._documents}"
         return {"document": {"format": kind, "name": name, "source": {"bytes": data}}}

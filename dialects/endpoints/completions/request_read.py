@@ -58,8 +58,8 @@ class CompletionFacts:
     """The facts that the gateway needs before routing, holding and sending a request.
 
     `choices` is the number of choices over all prompts, and `shown` how many the answer has:
-    `best_of` generates more than it shows, and all are billed. `output_cap` is in tokens for one of
-    them. `include_usage` tells whether the client itself asked for the usage chunk of its stream.
+    `best_of` generates more than it returns, and all are billed. `output_cap` is in tokens for one
+    of them. `include_usage` says whether the client itself asked for the usage chunk of its stream.
     `text_bytes` is the length of the body, an upper bound of the tokens of all prompts.
     `max_cost_nano` is our own field. The endpoint has no media.
     """

@@ -76,7 +76,7 @@ def write_hidden(seal: Seal) -> JsonObject | None:
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> JsonObject:
-    """The likelihoods of the text."""
+    """Return the likelihoods of the text."""
     chosen, tops = [], []
     for token in tokens:
         chosen.append({"token": token.token, "logProbability": token.logprob})

@@ -97,7 +97,7 @@ class StepReader:
     # ---- steps
 
     def start(self, index: int, raw: msgspec.Raw) -> list[neutral.Event]:
-        """Return the events of a step that begins, with what it already holds."""
+        """Return the events of a step that begins, including its initial content."""
         events = [] if self._started else self.begin(Interaction())
         step = self._steps[index] = _Step(self._characters)
         members = members_of(raw)

@@ -61,7 +61,7 @@ class Interaction(msgspec.Struct, gc=False):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """What a step.delta adds."""
+    """The addition of a step.delta."""
 
     type: str = ""
     text: str | None = None
@@ -107,7 +107,7 @@ def _loosely(kind: type[_T], data: bytes) -> _T:
     return kind(**known)
 
 
-# They raise ReadFault when the text is no JSON object.
+# These functions raise ReadFault when the text is not a JSON object.
 read_event = parser(StreamEvent, _loose_event)
 read_interaction = parser(Interaction, _loose_interaction)
 read_delta = parser(Delta, _loose_delta)

@@ -217,7 +217,7 @@ def _sources(top: dict[str, Any]) -> list[neutral.Source]:
 
 
 def _decode(data: bytes) -> dict[str, Any]:
-    """A value that is not an object, or holds numbers out of range, is ignored."""
+    """Return a JSON object. Anything that is not one, or has numbers out of range, becomes {}."""
     try:
         return object_of(msgspec.json.decode(data))
     except (msgspec.DecodeError, RecursionError):

@@ -344,7 +344,7 @@ def _write_function(tool: FunctionTool, *, default_strict: bool) -> dict[str, An
     if tool.schema is not None:
         function["parameters"] = tool.schema
     if tool.strict is not None and (tool.strict or default_strict):
-        # Not strict is the default, and some servers do not know the member.
+        # Omit the default (not strict), because some servers do not know the member.
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 

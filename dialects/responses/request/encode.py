@@ -302,7 +302,7 @@ def _write_search(search: WebSearch) -> JsonObject:
 
 
 def write_choice(choice: ToolChoice) -> str | JsonObject:
-    """A tool choice."""
+    """Return a tool choice."""
     if not choice.names:
         return choice.mode
     functions = [{"type": "function", "name": name} for name in choice.names]

@@ -259,7 +259,7 @@ def _is_foreign(item: _Item) -> bool:
 
 
 def _is_summary(item: _Item) -> bool:
-    """Return whether a compaction is one that we made."""
+    """Return whether we created a compaction."""
     kind = bytes(item.type)
     return (
         kind in _COMPACTIONS
@@ -268,7 +268,7 @@ def _is_summary(item: _Item) -> bool:
 
 
 def _message_of(raw: msgspec.Raw) -> JsonObject | None:
-    """Return the message that a compaction of ours stands for."""
+    """Return the message that one of our compactions represents."""
     return summary_message(msgspec.json.decode(_item.decode(raw).encrypted_content))
 
 

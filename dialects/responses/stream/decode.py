@@ -48,7 +48,7 @@ class Decoder(FrameDecoder):
 
     @property
     def searches(self) -> int:
-        """How many web searches the answer made."""
+        """The number of web searches in the answer."""
         return self._reader.searches
 
     def fail(self, kind: ErrorKind, message: str, request_id: str) -> bytes:

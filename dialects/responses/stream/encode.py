@@ -242,13 +242,13 @@ class _ItemWriter:
     # ---- messages
 
     def write_text(self, text: str) -> bytes:
-        """A piece of text."""
+        """Return a piece of text."""
         head = self._open_part(_TEXT, "response.output_text.delta", _NO_LOGPROBS)
         self._characters += len(text)
         return head + self._write_piece(text)
 
     def write_refusal(self, text: str) -> bytes:
-        """A piece of a refusal."""
+        """Return a piece of a refusal."""
         return self._open_part(_REFUSAL, "response.refusal.delta") + self._write_piece(text)
 
     def write_audio(self, event: neutral.AudioDelta) -> bytes:
@@ -406,7 +406,7 @@ class _ItemWriter:
         return self._open(kind, _CLIENT_PREFIXES[kind], members)
 
     def open_freeform(self, call_id: str, called: JsonObject) -> bytes:
-        """A call of a freeform tool begins."""
+        """Begin a call of a freeform tool."""
         self._input = InputReader()
         members = {"status": "in_progress", "call_id": call_id} | called | {"input": ""}
         written = self._open(_FREEFORM, "ctc_", members)
@@ -424,7 +424,7 @@ class _ItemWriter:
         return written + self.event("response.custom_tool_call_input.done", body)
 
     def write_image(self, event: neutral.ImageOutput) -> bytes:
-        """Write a whole picture; one with only an address keeps it, with an empty result."""
+        """Write a whole picture. If it has only a URL, the item has that, and an empty result."""
         pending: JsonObject = {"status": "in_progress", "result": None}
         written = self._open("image_generation_call", "ig_", pending)
         whole = write_image_item(self._item["id"], event.data, event.media_type)

@@ -51,7 +51,7 @@ _METADATA_NAME: Final = "the metadata service"
 
 @dataclass(frozen=True, slots=True)
 class WebIdentity:
-    """A role, for who has a token of another issuer."""
+    """A role for the holder of another issuer's token."""
 
     role_arn: str
     token_file: str

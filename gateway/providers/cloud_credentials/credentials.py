@@ -1,8 +1,8 @@
-"""The steps by which credentials are fetched.
+"""The steps that fetch credentials.
 
-CredentialsFailed         no credentials came of it; the message is for operators
+CredentialsFailed         the credentials could not be fetched; the message is for operators
   CredentialsRefused      the source refused this key
-BadKey          the text is no key of the provider's kinds; the message says what is missing
+BadKey                    the text is not a valid key of the provider; the message says why
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.providers.signing import Signer
 
-# Credentials are renewed when less than this is left (google-auth has 3:45 minutes, botocore 10),
-# but not in their first half; and no longer used when less than UNUSABLE_S is left: a request needs
-# some time to arrive.
+# Credentials are renewed when less time than this is left (google-auth uses 3:45 minutes, botocore
+# 10), but not in the first half of their life. They are no longer used when less than UNUSABLE_S is
+# left, because a request needs some time to arrive.
 RENEW_S: Final = 240
 UNUSABLE_S: Final = 10
-# Shorter ones would be fetched again for every request.
+# Shorter-lived ones would be fetched again for every request.
 _LIFETIME_S_MIN: Final = 30
 _LIFETIME_S_MAX: Final = 10**9
 _SHOWN_MAX: Final = 300
@@ -26,7 +26,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 
 class CredentialsFailed(Exception):
-    """No credentials came of it. The message names the cause, and no secret."""
+    """The credentials could not be fetched. The message names the cause, and contains no secret."""
 
 
 class CredentialsRefused(CredentialsFailed):
@@ -34,12 +34,13 @@ class CredentialsRefused(CredentialsFailed):
 
 
 class BadKey(ValueError):
-    """The text is no key of these kinds. The message says what is missing, and names no secret."""
+    """The text is not a valid key of these kinds. The message says what is missing, and contains no
+    secret."""
 
 
 class Ask(NamedTuple):
-    """A request to a source. `near`: it goes to an address of the machine itself, never through a
-    proxy."""
+    """A request to a source. `near` means that it goes to an address of the machine itself, never
+    through a proxy."""
 
     method: str
     url: str
@@ -49,13 +50,13 @@ class Ask(NamedTuple):
 
 
 class ReadFile(NamedTuple):
-    """A file of the machine, whose content is the reply's body."""
+    """A local file to read; its content becomes the reply's body."""
 
     path: str
 
 
 class Reply(NamedTuple):
-    """What came of a step; header names are lower-case."""
+    """The result of a step. Header names are in lower case."""
 
     status: int
     body: bytes
@@ -63,8 +64,8 @@ class Reply(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """What signs requests until `ends_at_s`, and is to be renewed from `renew_at_s` on (Unix
-    seconds by our clock)."""
+    """Credentials that sign requests until `ends_at_s`, and should be renewed from `renew_at_s` on
+    (Unix seconds by our clock)."""
 
     signer: Signer
     renew_at_s: int
@@ -74,7 +75,7 @@ class Credentials(NamedTuple):
         return now_s < self.ends_at_s - UNUSABLE_S
 
     def is_fresh(self, now_s: int) -> bool:
-        """Return whether it need not be renewed yet."""
+        """Return whether they do not need to be renewed yet."""
         return now_s < self.renew_at_s
 
 
@@ -82,14 +83,14 @@ Steps = Generator[Ask | ReadFile, Reply, Credentials]
 
 
 class CredentialSource(Protocol):
-    """A key by which credentials are fetched; equal keys share them. `ending` is what tells it
-    from others on pages."""
+    """A key with which credentials are fetched. Equal keys share credentials. `ending`
+    distinguishes it from others on pages."""
 
     @property
     def ending(self) -> str: ...
 
     def fetch(self, now_s: int) -> Steps:
-        """Yield what is to be sent or read, one after another. Raises CredentialsFailed."""
+        """Yield what to send or read, one after another. Raises CredentialsFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ Readers = Mapping[str, Callable[[KeyMembers], CredentialSource]]
 
 
 def read_key(text: str, readers: Readers) -> CredentialSource | None:
-    """Return the source that a key in JSON names by its `type`; None for any other key. Raises
-    BadKey."""
+    """Return the source for a JSON key, by its `type`, or None for any other key. Raises BadKey."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -131,7 +131,7 @@ def key_text(key: KeyMembers, name: str, default: str | None = None) -> str:
 
 
 def key_url(key: KeyMembers, name: str, default: str | None = None) -> str:
-    """Return an address in a key, "" where that is the default. Raises BadKey."""
+    """Return a URL in a key, "" if that is the default. Raises BadKey."""
     value = key_text(key, name, default)
     if value and not (value.startswith(("https://", "http://")) and value.isascii()):
         raise BadKey(f"{name} must be an address")
@@ -139,7 +139,7 @@ def key_url(key: KeyMembers, name: str, default: str | None = None) -> str:
 
 
 def tag(text: str, name: str) -> str:
-    """Return the content of the first element of Amazon's XML by that name, "" for none."""
+    """Return the content of the first element with that name in Amazon's XML, or ""."""
     return text.partition(f"<{name}>")[2].partition(f"</{name}>")[0].strip()
 
 
@@ -156,8 +156,7 @@ def read_members(reply: Reply, who: str) -> dict[str, Any]:
 
 
 def check_status(reply: Reply, who: str) -> None:
-    """Raise CredentialsRefused for a refusal (4xx), and CredentialsFailed for any other status
-    than a success."""
+    """Raise CredentialsRefused for a status 4xx, and CredentialsFailed for any other error."""
     if 200 <= reply.status < 300:
         return
     text = f"{who} answered with status {reply.status}{_reason(reply)}"
@@ -167,7 +166,7 @@ def check_status(reply: Reply, who: str) -> None:
 
 
 def member(members: Mapping[str, Any], name: str, who: str) -> str:
-    """Return a text that a reply must have. Raises CredentialsFailed."""
+    """Return a required text of a reply. Raises CredentialsFailed."""
     value = members.get(name)
     if not isinstance(value, str) or not value or not (value.isascii() and value.isprintable()):
         raise CredentialsFailed(f"{who} did not answer with {name}")
@@ -175,7 +174,8 @@ def member(members: Mapping[str, Any], name: str, who: str) -> str:
 
 
 def credentials_for(signer: Signer, seconds: int, now_s: int, who: str) -> Credentials:
-    """Return credentials for so many seconds. Raises CredentialsFailed if they end at once."""
+    """Return credentials that are valid for so many seconds. Raises CredentialsFailed if they would
+    expire immediately."""
     if not _LIFETIME_S_MIN <= seconds < _LIFETIME_S_MAX:
         raise CredentialsFailed(
             f"{who} gave credentials for {seconds} seconds; check the clock of this server"
@@ -184,7 +184,7 @@ def credentials_for(signer: Signer, seconds: int, now_s: int, who: str) -> Crede
 
 
 def clock_of(reply: Reply, now_s: int) -> int:
-    """Return the time by the source's clock, else by ours."""
+    """Return the time by the source's clock, or else by ours."""
     try:
         return int(parsedate_to_datetime(reply.headers.get("date", "")).timestamp())
     except (ValueError, OverflowError):
@@ -192,8 +192,8 @@ def clock_of(reply: Reply, now_s: int) -> int:
 
 
 def _reason(reply: Reply) -> str:
-    """Return what the source says, as a part of our sentence: in OAuth's members (RFC 6749, section
-    5.2), Google's, or Amazon's XML."""
+    """Return the source's error text, as a part of our message: from OAuth's members (RFC 6749,
+    section 5.2), Google's, or Amazon's XML."""
     text = reply.body[:4096].decode("utf-8", "replace")
     try:
         members = json.loads(text)

@@ -1,11 +1,11 @@
-"""Google's credentials, from the JSON that Google gives.
+"""Google's credentials, from a JSON file that Google issues.
 
     service_account       a key of a service account (developers.google.com, "Using OAuth 2.0 for
                           Server to Server Applications"; RFC 7523)
-    external_account      workload identity federation: a token of somebody else, exchanged (RFC
+    external_account      workload identity federation: another issuer's token, exchanged (RFC
                           8693; google.aip.dev/auth/4117)
     authorized_user       a user's, as `gcloud auth application-default login` writes it
-    instance_metadata     ours: the service account of the machine (google.aip.dev/auth/4115)
+    instance_metadata     our own: the service account of the machine (google.aip.dev/auth/4115)
 
 As of 2026-11. Pure: no clock, no network.
 """
@@ -54,7 +54,7 @@ JWT_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 _ASSERTION_S: Final = 3600
-# Google accepts no assertion from the future; clocks differ a little.
+# Google accepts no assertion from the future, and clocks differ a little.
 _SKEW_S: Final = 10
 _BITS_MIN: Final = 2048
 
@@ -134,8 +134,8 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """A token of another issuer, exchanged for one of Google. It comes from a file or an address;
-    `field_name` is where it is in JSON, "" for plain text."""
+    """Another issuer's token, exchanged for one of Google's. It comes from a file or a URL.
+    `field_name` is its place in JSON, "" for plain text."""
 
     audience: str
     subject_token_type: str
@@ -194,12 +194,13 @@ class ExternalAccount:
 
 
 def read_google_key(text: str) -> CredentialSource | None:
-    """Return the source that a key names; None for a key that is sent as it is. Raises BadKey."""
+    """Return the source that a key names, or None for a key that is sent as it is. Raises
+    BadKey."""
     return read_key(text, _READERS)
 
 
 def project_of(text: str) -> str:
-    """Return the project that a key names, "" for none. Raises BadKey."""
+    """Return the project in a key, or "". Raises BadKey."""
     source = read_google_key(text)
     return str(getattr(source, "project", ""))
 
@@ -255,7 +256,7 @@ def _external_account(key: KeyMembers) -> CredentialSource:
     form = source.get("format") or {}
     path, url = key_text(source, "file", ""), key_url(source, "url", "")
     if "environment_id" in source or not (path or url):
-        # Of AWS, of a program, of a certificate.
+        # These come from AWS, from a program, or from a certificate.
         raise BadKey("credential_source must be a file or a url")
     headers = source.get("headers") or {}
     lifetime = key.get("service_account_impersonation") or {}

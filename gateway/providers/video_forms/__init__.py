@@ -1,5 +1,5 @@
-"""How providers are asked for videos: one file for each form, by the operation that a provider has
-in its paths. How to add one: docs/adding-a-provider.md."""
+"""How videos are requested from providers: one file for each form, by the operation in a provider's
+paths. How to add one: docs/adding-a-provider.md."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

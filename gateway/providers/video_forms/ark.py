@@ -1,5 +1,5 @@
 """Seedance's form at Volcengine Ark. Source: volcengine.com/docs/82379 ("Create a video generation
-task", "Retrieve a video generation task"), as of 2026-06: links are good for 24 hours."""
+task", "Retrieve a video generation task"), as of 2026-06: links are valid for 24 hours."""
 
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ _STATES: Final[dict[str, VideoState]] = {
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order."""
+    """Return the body that creates a task."""
     content: list[dict[str, Any]] = []
     if request.prompt:
         content.append({"type": "text", "text": request.prompt})
@@ -77,7 +77,7 @@ _task = msgspec.json.Decoder(_Task)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of a task. Raises AnswerFault."""
+    """Return the status of a task. Raises AnswerFault."""
     try:
         task = _task.decode(raw)
     except (msgspec.DecodeError, RecursionError):

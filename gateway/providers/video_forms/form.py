@@ -1,4 +1,4 @@
-"""The shape of a form of video tasks: data, and what reads and writes it."""
+"""The shape of a form of video tasks: data, and the functions that read and write it."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,22 +21,22 @@ def _no_path(request: VideoRequest, model: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoForm(TaskForm):
-    """`encode` writes the request of a client; `edit` one whose client speaks this form too, as
-    those of the operations `spoken_by` do, where that is another.
+    """`encode` writes a client's request. `edit`, if set, writes it instead when the client uses
+    this form itself, as clients of the operations in `spoken_by` do.
 
-    `content_path` and `remix_path` stand where `status_path` does: `content_path` is "" where the
-    status names the address of the bytes, or with `read_link` what tells that address for what the
-    status calls them; `remix_path` is "" where there is none.
+    `content_path` and `remix_path` are relative to the same URL as `status_path`. `content_path` is
+    "" if the status contains the URL of the video; with `read_link`, its response contains that
+    URL. `remix_path` is "" if remixes are not supported.
 
-    `path` stands behind the address that accepts, `prefix` before the id that it tells: what must
-    be known beside it, later, to ask for the task. Such an id is as many segments of a path.
+    `path` is appended to the URL that creates a task. `prefix` is prepended to the provider's id
+    with what is needed, besides the id, to poll the task later. Such an id consists of several path
+    segments.
 
-    `read_accepted` gives the provider's id, and raises AnswerFault. `seconds` is how long a video
-    is whose client did not say, at most SECONDS_UNSAID; `lengths` are all those, in seconds, that
-    one of its models makes, none where that is not known. `callback` is the member of an order that
-    names who is to be told of an end, `external` the one that gives the task an id of ours, by
-    which it can be asked for, too: its row is then written before the provider is asked, so that no
-    crash loses it.
+    `read_accepted` returns the provider's id, and raises AnswerFault. `seconds` is the default
+    length of a video, at most SECONDS_UNSAID. `lengths` returns all possible lengths in seconds of
+    one of its models, or none if they are unknown. `callback` is the request's member for the
+    callback address. `external` is the member that sets an id of ours, by which the task can be
+    polled too. Its row is then written before the request is sent, so that no crash loses it.
     """
 
     charged: Charged = charged_video

@@ -1,5 +1,6 @@
-"""Jimeng's form at Volcengine: two actions of one address. Its reference ("Jimeng AI video 3.0
-Pro", volcengine.com/docs/85621), as of 2026-02: a link is good for an hour, a task for 12 hours."""
+"""Jimeng's form at Volcengine: two actions of one URL. Source: its reference ("Jimeng AI video 3.0
+Pro", volcengine.com/docs/85621), as of 2026-02: a link is valid for an hour, a task for 12
+hours."""
 
 from typing import Any, Final
 
@@ -30,12 +31,12 @@ _STATES: Final[dict[str, VideoState]] = {
     "not_found": "failed",
     "expired": "failed",
 }
-# Numbers that end a task: what it made, or was to make, may not be shown, or it cannot be made.
+# Codes that end a task: its prompt or its result is not allowed, or it cannot be created.
 _ENDS: Final = frozenset({50215, 50411, 50412, 50413, 50500, 50501, 50511, 50512, 50518, 50519})
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order."""
+    """Return the body that creates a task."""
     body: dict[str, Any] = {
         "req_key": model,
         "prompt": request.prompt,
@@ -73,7 +74,7 @@ def _read(raw: bytes) -> _Answer:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Its id of a task. Raises AnswerFault."""
+    """Return its id of a task. Raises AnswerFault."""
     answer = _read(raw)
     if answer.code != _SUCCESS:
         raise failure_of_code(JIMENG, answer.code, answer.message or "")
@@ -81,7 +82,7 @@ def read_accepted(raw: bytes) -> str:
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of a task. Raises AnswerFault."""
+    """Return the status of a task. Raises AnswerFault."""
     answer = _read(raw)
     if answer.code in _ENDS:
         return VideoStatus("failed", 0, error=task_error(answer.code, answer.message))
@@ -96,7 +97,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def ask(upstream_id: str) -> bytes:
-    """The body that asks for a task."""
+    """Return the body that polls a task."""
     model, _, task_id = upstream_id.rpartition("/")
     return msgspec.json.encode({"req_key": model, "task_id": task_id})
 

@@ -1,5 +1,6 @@
-"""Kling's form. Its reference ("Text to Video", "Image to Video", "General Information"), as of
-2026-03, and `external_task_id` as of 2024-11-15; results are kept for 30 days (2024-10-25)."""
+"""Kling's form. Source: its reference ("Text to Video", "Image to Video", "General Information"),
+as of 2026-03, and `external_task_id` as of 2024-11-15; results are kept for 30 days
+(2024-10-25)."""
 
 import re
 from collections.abc import Collection
@@ -24,7 +25,8 @@ from dialects.media.videos import (
 from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
-# What it takes beside what every form has. What sets its price is not among it: length and mode.
+# Its members besides those that every form has. Members that set the price are not among them:
+# length and mode.
 _OPTIONS: Final = (
     "negative_prompt", "cfg_scale", "camera_control", "image_tail", "static_mask", "dynamic_masks",
     "watermark_info",
@@ -42,7 +44,7 @@ _STATES: Final[dict[str, VideoState]] = {
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order."""
+    """Return the body that creates a task."""
     shorter = resolution(request.size, tuple(MODES.values()))
     body: dict[str, Any] = {
         "model_name": model,
@@ -106,14 +108,14 @@ def _data_of(answer: _Answer) -> _Data:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Its id of a task. Raises AnswerFault."""
+    """Return its id of a task. Raises AnswerFault."""
     return check_id(_data_of(_decode_answer(raw)).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of a task. Raises AnswerFault."""
+    """Return the status of a task. Raises AnswerFault."""
     answer, name = _decode_answer(raw), upstream_id.rpartition("/")[2]
-    # Its own ids are numbers. What it has no task of by one of ours, it has never accepted.
+    # Its own ids are numbers. If it has no task with our id, it has never accepted one.
     if answer.code == _MISSING and not name.isdigit():
         return VideoStatus("failed", 0, error=TaskError("not_accepted", "It was not accepted."))
     data = _data_of(answer)
@@ -126,7 +128,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
     if state != "succeeded":
         return VideoStatus(state, 0)
     videos = data.task_result.videos if data.task_result is not None else []
-    # What it made may be a few frames longer than what it bills: that is what was ordered.
+    # A video may be a few frames longer than the billed length, which is the requested one.
     return VideoStatus(state, 100, content=check_url(videos[0].url if videos else None))
 
 
@@ -145,7 +147,7 @@ def _kind(request: VideoRequest, model: str) -> str:
 
 FORM: Final = VideoForm(
     operation="kling_videos",
-    # Not limited by the reference; its own samples ask every 10 seconds.
+    # The reference states no limit; its own samples poll every 10 seconds.
     poll=PollRule(min_s=10, max_s=60),
     encode=encode,
     read_accepted=read_accepted,

@@ -1,6 +1,6 @@
 """MiniMax's form (Hailuo). Source: its OpenAPI description (platform.minimax.io, "Video generation"
-and "Files"), as of 2026-06. A finished video is a file; what tells its address is asked each time,
-for the address is good for nine hours."""
+and "Files"), as of 2026-06. A finished video is a file. Its URL is requested each time, because it
+is valid for nine hours."""
 
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ _STATES: Final[dict[str, VideoState]] = {
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order. It makes wide videos, or such as the picture is."""
+    """Return the body that creates a task. Videos are landscape, or have the format of the
+    picture."""
     body = {
         "model": model,
         "prompt": request.prompt,
@@ -61,12 +62,12 @@ def _members(raw: bytes) -> dict[str, Any]:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Its id of a task. Raises AnswerFault."""
+    """Return its id of a task. Raises AnswerFault."""
     return check_id(_members(raw).get("task_id"))
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of a task. Raises AnswerFault."""
+    """Return the status of a task. Raises AnswerFault."""
     members = value_of(raw)
     if not isinstance(members, dict):
         raise answer_fault("F15")
@@ -82,7 +83,7 @@ def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
 
 
 def read_link(raw: bytes) -> str:
-    """Where the bytes of a file are. Raises AnswerFault."""
+    """Return the URL of a file. Raises AnswerFault."""
     file = _members(raw).get("file")
     return check_url(file.get("download_url") if isinstance(file, dict) else None)
 

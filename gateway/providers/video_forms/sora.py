@@ -1,5 +1,5 @@
-"""OpenAI's form, which other servers have taken over. OpenAI's own was shut down on 2026-09-24
-(its client, openai 3.51, says so), so that its provider has no videos.
+"""OpenAI's form, which other servers have adopted. OpenAI's own was shut down on 2026-09-24
+(according to its client, openai 3.51), so its provider has no videos.
 
 Source: OpenAI's OpenAPI description 2.3.0, whose examples poll every 10 to 20 seconds.
 """
@@ -20,7 +20,7 @@ FORM: Final = VideoForm(
     read_accepted=videos.read_accepted,
     read_status=videos.read_status,
     seconds=videos.SECONDS,
-    # Each video says itself until when it is there.
+    # Each video contains its own expiry.
     kept_s=30 * 86400,
     status_path="/{id}",
     content_path="/{id}/content",

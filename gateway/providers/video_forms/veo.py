@@ -1,5 +1,5 @@
-"""Veo's form in the Gemini API: an operation that runs long. Source: ai.google.dev, "Generate
-videos with Veo 3.1 in Gemini API", as of 2026-10; videos are stored for two days."""
+"""Veo's form in the Gemini API: a long-running operation. Source: ai.google.dev, "Generate videos
+with Veo 3.1 in Gemini API", as of 2026-10; videos are stored for two days."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -15,13 +15,14 @@ from gateway.media_tasks.rules import PollRule
 from gateway.providers.video_forms.form import VideoForm
 
 _UNASKED: Final = 720
-# By the names that all forms have for them.
+# By the names that all forms use for them.
 _NAMES: Final = {ours: theirs for theirs, ours in OPTIONS.items()} | {"seed": "seed"}
 _OF_INSTANCE: Final = frozenset({"image_tail", "reference_images"})
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order. Raises RequestFault for a picture that would have to be fetched."""
+    """Return the body that creates a task. Raises RequestFault for a picture that would have to be
+    fetched."""
     instance: dict[str, Any] = {"prompt": request.prompt}
     if request.image:
         instance["image"] = _picture(request.image, "image")
@@ -33,7 +34,7 @@ def encode(request: VideoRequest, model: str) -> Encoded:
     parameters = {
         "aspectRatio": aspect_ratio(request.size, RATIOS),
         "durationSeconds": request.seconds,
-        # The least is what it makes unasked; Veo 2 knows no other.
+        # The minimum is its default; Veo 2 supports no other.
         "resolution": next(
             (word for word, length in RESOLUTIONS.items() if length == shorter > _UNASKED), None
         ),
@@ -43,7 +44,7 @@ def encode(request: VideoRequest, model: str) -> Encoded:
 
 
 def lengths(model: str) -> Collection[int]:
-    """Return how long the videos of a model can be, by Google's pages of Veo 2 and 3."""
+    """Return how long the videos of a model can be, according to Google's pages of Veo 2 and 3."""
     name = model.rpartition("/")[2]
     if name.startswith("veo-3"):
         return (4, 6, 8)
@@ -95,12 +96,12 @@ def _read(raw: bytes) -> _Operation:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Its name of an operation. Raises AnswerFault."""
+    """Return its name of an operation. Raises AnswerFault."""
     return check_id(_read(raw).name)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of an operation. Raises AnswerFault."""
+    """Return the status of an operation. Raises AnswerFault."""
     operation = _read(raw)
     if operation.name != upstream_id:
         raise answer_fault("F15")

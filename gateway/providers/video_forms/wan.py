@@ -1,5 +1,5 @@
 """Wan's form at Alibaba Cloud (DashScope). Source: "Wan - text-to-video API reference" and
-"image-to-video", as of 2026-06-16: links are good for 24 hours, and 15 s between two questions."""
+"image-to-video", as of 2026-06-16: links are valid for 24 hours, and polls should be 15 s apart."""
 
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ _STATES: Final[dict[str, VideoState]] = {
 
 
 def encode(request: VideoRequest, model: str) -> Encoded:
-    """The body of an order. From 2.7 on pictures stand in a list, and sizes are told in two."""
+    """Return the body that creates a task. From 2.7 on, pictures are in a list, and a size is given
+    by two members."""
     newer = model.startswith(_NEWER)
     sent: dict[str, Any] = {"prompt": request.prompt}
     parameters: dict[str, Any] = {"duration": request.seconds}
@@ -77,12 +78,12 @@ def _read(raw: bytes) -> _Output:
 
 
 def read_accepted(raw: bytes) -> str:
-    """Its id of a task. Raises AnswerFault."""
+    """Return its id of a task. Raises AnswerFault."""
     return check_id(_read(raw).task_id)
 
 
 def read_status(raw: bytes, upstream_id: str) -> VideoStatus:
-    """What it tells of a task. Raises AnswerFault."""
+    """Return the status of a task. Raises AnswerFault."""
     output = _read(raw)
     state = _STATES.get(output.task_status)
     if state is None or output.task_id != upstream_id:

@@ -177,7 +177,7 @@ class _Connection:
         for lane in self._lanes.values():
             await lane.join()
 
-    # ---- what the client sends
+    # ---- events of the client
 
     async def _receive_each(self) -> None:
         """Take events until the client leaves. Raises ClientLeft, ConnectionOver."""
@@ -450,4 +450,4 @@ def _items_of(steers: Iterable[Steer]) -> Iterable[msgspec.Raw]:
 
 
 def _ignore(response_id: str) -> None:
-    """An error has no response."""
+    """Refuse steering because the response has ended with an error."""

@@ -24,9 +24,7 @@ class Steer:
 
 
 class Turn:
-    """One request of a lane. `steers` came while it ran, `commits` are those that its response has
-    to read.
-    """
+    """One request of a lane. `steers` arrived while it ran; its response must read `commits`."""
 
     __slots__ = ("commits", "event", "response_id", "run", "steers")
 
@@ -38,7 +36,7 @@ class Turn:
         self.response_id = ""
 
     def begin(self, response_id: str) -> None:
-        """Its response has begun, and with it read its input."""
+        """Record that its response has begun, and has read its input."""
         self.response_id = response_id
         self.commits = ()
 
@@ -67,19 +65,20 @@ class Lane:
             self._task = asyncio.create_task(self._work(), context=Context())
 
     def leave(self) -> None:
-        """The client has left: drop what waits, and let the running request end as over HTTP."""
+        """Handle a client that left: drop waiting requests, and let the running one end as over
+        HTTP."""
         self.waiting.clear()
         if self.turn is not None and self.turn.run is not None:
             self.turn.run.leave()
 
     def cancel(self) -> None:
-        """The process stops."""
+        """Cancel everything, because the process stops."""
         self.waiting.clear()
         if self._task is not None:
             self._task.cancel()
 
     async def join(self) -> None:
-        """Wait until nothing runs in it."""
+        """Wait until nothing is running in the lane."""
         if self._task is not None:
             await asyncio.wait([self._task])
 

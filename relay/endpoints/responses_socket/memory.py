@@ -1,6 +1,5 @@
-"""What one connection remembers of its responses, so that its next request can continue them with
-`store: false` too. Nothing of it is stored, and it ends with the connection.
-"""
+"""The responses that one connection remembers, so that its next request can continue them even with
+`store: false`. Nothing is stored, and the memory ends with the connection."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import msgspec
 from relay.endpoints.responses_socket.lane import Steer
 from relay.upstream.turn_socket import Continued
 
-# Of all lanes of a connection.
+# The limit for all lanes of a connection.
 _BYTES_MAX: Final = 64 * 1024 * 1024
 
 
@@ -48,7 +47,7 @@ class Memory:
         self._sizes: dict[str | None, int] = {}
 
     def remember(self, lane: str | None, response: Remembered) -> None:
-        """Remember the newest response of a lane instead of the one before."""
+        """Remember the newest response of a lane in place of the previous one."""
         self._by_lane[lane] = response
         self._by_lane.move_to_end(lane)
         items = response.conversation or ()
@@ -62,7 +61,7 @@ class Memory:
         return next((one for one in self._by_lane.values() if one.id == id), None)
 
     def forget(self, id: str | None) -> None:
-        """Forget a response: a request that continued it has failed."""
+        """Forget a response, because a request that continued it has failed."""
         for lane, one in list(self._by_lane.items()):
             if one.id == id:
                 del self._by_lane[lane], self._sizes[lane]

@@ -31,12 +31,13 @@ class Outbox:
         return None if self._room.is_set() else self._room.wait()
 
     def close(self) -> None:
-        """The client has left: whoever drains an answer must not wait for it to read."""
+        """Record that the client has left, so that draining an answer does not wait for it to
+        read."""
         self.closed = True
         self._room.set()
 
     async def send_each(self) -> None:
-        """Send messages as they come. Raises ClientLeft."""
+        """Send messages as they are queued. Raises ClientLeft."""
         while True:
             message = await self._messages.get()
             await self._sink.say(message)
@@ -44,6 +45,6 @@ class Outbox:
                 self._room.set()
 
     async def send_rest(self) -> None:
-        """Send what still waits. Raises ClientLeft."""
+        """Send the remaining messages. Raises ClientLeft."""
         while not self._messages.empty():
             await self._sink.say(self._messages.get_nowait())

@@ -58,7 +58,7 @@ class TurnSink:
         await self.write(b"data: " + event + b"\n\n", last=True)
 
     async def begin(self, head: Head) -> None:
-        """The first event begins it."""
+        """Begin the response; its first event does so for the client."""
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         room = self.write_now(raw)
@@ -76,7 +76,7 @@ class TurnSink:
         return self._outbox.room()
 
     def _message(self, name: str, data: bytes) -> str:
-        # Hardly any event begins or ends its response: the others are not decoded.
+        # Few events begin or end their response; the others are not decoded.
         if name.endswith(".delta"):
             return websocket.text_message(data, self._stream_id)
         event = websocket.read_stream_event(data)

@@ -55,7 +55,7 @@ async def show_seed(request: Request) -> None:
 
 
 async def _ask_seed(request: Request, task: Task) -> str:
-    """Raises UpstreamFailed, RequestFault."""
+    """Ask the provider for the seed. Raises UpstreamFailed, RequestFault."""
     parts, snapshot = request.life.parts, request.snapshot
     channel, request_id = channel_of(task, snapshot), id_text(request.sink.request_id)
     url = channel.address.urls.get(FORM.operation)
@@ -84,7 +84,7 @@ async def _ask_seed(request: Request, task: Task) -> str:
 
 
 async def _whole(answer: Answer) -> bytes:
-    """Raises UpstreamFailed."""
+    """Read the whole response. Raises UpstreamFailed."""
     body, whole = b"", False
     try:
         while piece := await answer.next_bytes():

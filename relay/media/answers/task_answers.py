@@ -82,7 +82,7 @@ async def _find_of(request: Request, task_id: str) -> Task:
 
 
 def _content_link(request: Request, task_id: str) -> str:
-    """The signed link to a video's bytes."""
+    """Return the signed link to a video's bytes."""
     config = request.life.config
     url = f"{config.public_url}/v1/videos/{task_id}/content"
     return signed_link(config.pepper, url, task_id, request.snapshot.now())

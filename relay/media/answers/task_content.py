@@ -29,7 +29,7 @@ from relay.upstream.upstream import Answer, UpstreamFailed, Upstreams, upstream_
 
 _VARIANTS: Final = ("video", "thumbnail", "spritesheet")
 _RANGE: Final = re.compile(rb"bytes=[0-9, -]{1,200}")
-# No type that a browser would execute.
+# Only types that browsers do not execute.
 _TYPES: Final = frozenset(
     {"video/mp4", "video/webm", "image/webp", "image/jpeg", "image/png", "application/octet-stream"}
 )
@@ -52,9 +52,8 @@ async def stream_content(request: Request) -> None:
 
 
 class VideoContent:
-    """The bytes of a video, or a part of them, on their way from its provider: `status` is 200, 206
-    or 416, `headers` are those for the client.
-    """
+    """A video, or a part of it, streamed from its provider. `status` is 200, 206 or 416; `headers`
+    are for the client."""
 
     def __init__(self, answer: Answer, channel: Channel) -> None:
         self.status = answer.status
@@ -65,7 +64,7 @@ class VideoContent:
         self._idle_s = channel.timeouts.idle
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield all of it. A break raises UpstreamFailed or TimeoutError."""
+        """Yield all of it. An interruption raises UpstreamFailed or TimeoutError."""
         whole = False
         try:
             while True:
@@ -93,7 +92,7 @@ async def open_content(
 
 
 class _Wanted(NamedTuple):
-    """Which content of which task is requested, and which part of it."""
+    """The requested content of a task, and the requested part of it."""
 
     task_id: str
     variant: str
@@ -142,12 +141,12 @@ def channel_of(task: Task, snapshot: Snapshot) -> Channel:
 
 
 def asked_range(scope: Scope) -> bytes:
-    """Return the part that a client asks for, b"" for the whole."""
+    """Return the range that a client requests, b"" for the whole content."""
     return known_range(next((value for name, value in scope["headers"] if name == b"range"), b""))
 
 
 def known_range(value: bytes) -> bytes:
-    """Return the part of some bytes that a client asks for; b"" without a valid range."""
+    """Return the range that a client requests; b"" without a valid one."""
     return value if _RANGE.fullmatch(value) else b""
 
 
@@ -181,7 +180,7 @@ class _Source:
         self._request_id = request_id
 
     async def open(self, variant: str, range_: bytes) -> Answer:
-        """Return the response with the bytes. Raises RequestFault, UpstreamFailed."""
+        """Request the content and return the response. Raises RequestFault, UpstreamFailed."""
         if variant not in _VARIANTS:
             what = "variant must be one of " + ", ".join(_VARIANTS)
             raise RequestFault("invalid_value", "variant", what)
@@ -255,7 +254,7 @@ def key_of(task: Task, channel: Channel) -> int:
 
 
 async def pass_on(answer: Answer, channel: Channel, receive: Receive, sink: HttpSink) -> None:
-    """Forward the bytes of an answer until its end, or until the client leaves."""
+    """Forward the content of an answer until its end, or until the client leaves."""
     task = asyncio.current_task()
     left = False
 

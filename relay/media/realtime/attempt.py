@@ -79,7 +79,7 @@ class RealtimeAttempt:
         self._context.deadline.interrupt(reason)
 
     def failed(self, failure: UpstreamFailed, *, final: bool) -> Settlement:
-        """The end of this attempt when no session began."""
+        """Return the end of this attempt when no session began."""
         return self._end.failed(failure, final=final)
 
     async def execute(self, *, fresh: bool) -> Outcome:
@@ -130,7 +130,7 @@ class RealtimeAttempt:
         )
 
     async def _end_cancelled(self) -> Outcome:
-        """The task was cancelled before a session began."""
+        """Settle after a cancellation before a session began."""
         reason = self._context.deadline.caught()
         if reason in ("first_content", "total", "idle"):
             failure = failure_of_limit(

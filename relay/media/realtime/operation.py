@@ -77,7 +77,7 @@ class ResponseBound(NamedTuple):
 
 
 class Used(NamedTuple):
-    """Usage that is known before it is held."""
+    """Usage that is already known when its hold is placed."""
 
     meters: Mapping[str, int]
 

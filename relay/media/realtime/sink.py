@@ -73,7 +73,7 @@ class RealtimeSink(HttpSink):
         self._closed = False
 
     def listen(self, receive: Receive) -> None:
-        """Where events come from."""
+        """Set where events come from."""
         self._receive = receive
 
     async def accept(self, head: Head) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py demo_data --rows N`: fill an empty installation with requests to measure it by."""
+"""`manage.py demo_data --rows N`: fill an empty installation with requests, for measurements."""
 
 import time
 from typing import Any

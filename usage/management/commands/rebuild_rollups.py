@@ -1,4 +1,4 @@
-"""`manage.py rebuild_rollups`: sum all usage again from its records."""
+"""`manage.py rebuild_rollups`: rebuild all rollups from the usage records."""
 
 from typing import Any
 
