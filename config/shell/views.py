@@ -20,7 +20,7 @@ from accounts.preferences.appearance import set_appearance
 from accounts.sign_in.sign_in import is_own_path
 from accounts.sign_up.first_run import is_set_up
 from accounts.sign_up.views import no_organisation
-from config.api.api import error_response
+from config.api.errors import error_response
 from config.jobs.runs import job_states
 from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
