@@ -20,6 +20,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 from accounts.audit.origin import ORIGIN, Origin
 from config.jobs.beat_in_worker import offer_beat
 from config.jobs.heartbeat import offer_heartbeat
+from config.jobs.reporting import offer_reporting
 from config.jobs.schedule import beat_schedule
 from config.server.log_handler import log_uncaught
 from lib.database.code_migrations import pending_migrations
@@ -108,6 +109,7 @@ app.conf.update(
 app.autodiscover_tasks()
 offer_beat(app)
 offer_heartbeat(app)
+offer_reporting(app)
 
 
 def _wait_for_tables(**_: Any) -> None:

@@ -24,6 +24,37 @@ class JobRun(models.Model):
         return self.task
 
 
+class ProcessReport(models.Model):
+    """What a process of the installation last reported of itself (config/system/processes.py).
+
+    Null stands for what its system does not say; `connections`, `in_flight` and `loop_lag_us` are
+    those of web processes. `cpu_percent` is of one core, since the report before.
+    """
+
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    role = models.CharField(max_length=20)
+    version = models.CharField(max_length=40)
+    reported_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    cpu_ms = models.BigIntegerField()
+    cpu_percent = models.IntegerField(null=True)
+    resident_bytes = models.BigIntegerField(null=True)
+    open_fds = models.IntegerField(null=True)
+    max_fds = models.BigIntegerField(null=True)
+    connections = models.IntegerField(null=True)
+    in_flight = models.IntegerField(null=True)
+    loop_lag_us = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host", "pid"], name="process_reported_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
 class ImportedRow(models.Model):
     """A row of another hub's database that was imported, so that it is imported once.
 

@@ -274,6 +274,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "gateway.KeyTrafficBucket": "Sums over all organisations.",
     "gateway.ChannelKeyUse": "When the installation's keys were used.",
     "config.JobRun": "The installation's jobs.",
+    "config.ProcessReport": "The installation's processes.",
     "config.ImportedRow": "What operators brought over from another hub.",
 }
 

@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from config.api import reference_views
-from config.api.api import api
+from config.api.paths import ManagementPaths
 from config.erasure import views as erasure_views
 from config.home import connect_views, set_up_views, start_views
 from config.home import views as home_views
@@ -54,7 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("design/chat", views.design_chat, name="design_chat"),
     path("api/v1/docs", reference_views.api_reference, name="api_reference"),
     path("api/v1/docs/<slug:section>", reference_views.api_section, name="api_section"),
-    path("api/v1/", api.urls),
+    ManagementPaths("api/v1/"),
 ]
 
 handler403 = "config.shell.views.answer_denied"

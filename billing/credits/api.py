@@ -18,6 +18,7 @@ from billing.access import (
     visible_credits,
 )
 from billing.credits import codes, credits
+from billing.credits.codes_file import codes_file
 from billing.currency.money import MoneyInvalid, format_usd, parse_usd
 from billing.idempotency import Answer, answer_idempotently
 from billing.limits.charge_rule import stored_rule
@@ -28,7 +29,6 @@ from lib import clock
 from lib.api import pagination
 from lib.api.instants import Instant
 from lib.api.openapi import Schema, also_answers
-from lib.files.csv_file import csv_file
 from lib.ids import id_text
 from lib.numbers.whole_numbers import Whole
 
@@ -287,17 +287,6 @@ def kill_batch(request: HttpRequest, id: str) -> BatchOut:
     actor = actors.actor_of(request)
     access.require(actor, "codes.write")
     return BatchOut(**serialize_batch(codes.kill_batch(actor, access_batch(actor, id))))
-
-
-def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
-    """Return the CSV download of a batch's codes. It is given only once and must not be cached."""
-    texts = codes.download_codes(actor, batch)
-    until = batch.expires_at.isoformat() if batch.expires_at else ""
-    rows = ((text, format_usd(batch.value_nano), batch.currency, until) for text in texts)
-    head = ("code", "value", "currency", "expires_at")
-    response = csv_file(f"codes-{id_text(batch.id)}.csv", (head, *rows))
-    response["Cache-Control"] = "private, no-store"
-    return response
 
 
 def amount_of(text: str, field: str = "amount") -> int:

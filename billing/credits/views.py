@@ -27,8 +27,8 @@ from billing.access import (
     visible_credits,
 )
 from billing.credits import codes, credits
-from billing.credits.api import codes_file
 from billing.credits.codes import CodeRefused
+from billing.credits.codes_file import codes_file
 from billing.credits.credits import CreditRefused, Effect
 from billing.forms import BatchForm, CreditForm
 from billing.idempotency import Answer, FormSent, form_answered

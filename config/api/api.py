@@ -6,7 +6,6 @@ Importing this module raises PathTaken for it.
 Errors have the shape of OpenAI's API, because clients of a hub already read it.
 """
 
-import json
 import re
 from collections.abc import Callable
 from functools import cache, wraps
@@ -47,6 +46,7 @@ from billing.subscriptions.api import router as subscription_router
 from billing.topups.processors.processor import ProcessorError
 from billing.wallets.api import router as billing_router
 from config.api.creation import answer_once, describe_creation
+from config.api.errors import error_response
 from config.erasure.api import own_router as member_erasure_router
 from config.erasure.api import router as erasure_router
 from config.jobs.api import router as job_router
@@ -346,29 +346,6 @@ _check_operations()
 
 
 # Errors -----------------------------------------------------------------------------------------
-
-
-def error_response(
-    request: HttpRequest,
-    status: int,
-    message: str,
-    *,
-    type: str = "invalid_request_error",
-    code: str | None = None,
-    param: str | None = None,
-) -> HttpResponse:
-    """Build an error of the management API. The request id is beside the error object."""
-    return HttpResponse(
-        json.dumps(
-            {
-                "error": {"message": message, "type": type, "param": param, "code": code},
-                "request_id": getattr(request, "id", None),
-            }
-        ),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "private, no-store"},
-    )
 
 
 @api.exception_handler(KeyConflict)

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_safe
 
 from accounts.access.actors import Actor
 from accounts.access.guards import open_page
-from config.api.api import api
 from config.api.reference import Section, sections
 
 
@@ -30,4 +29,7 @@ def api_section(request: HttpRequest, actor: Actor | None, section: str) -> Http
 
 
 def _sections() -> list[Section]:
+    # Imported here, because it is large (config/api/paths.py).
+    from config.api.api import api
+
     return sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)

@@ -62,6 +62,9 @@ class OwnScheduler(WorkScheduler):
         self._put: set[str] = set()
         self._away = False
 
+    def report_process(self) -> None:
+        """Report nothing: the worker reports itself."""
+
     def can_start(self, now: float) -> bool:
         if not self.is_anything_due(now):
             return True

@@ -25,6 +25,8 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
         self._started_at: dict[str, float] = {}
         self._waiting: frozenset[str] | None = frozenset()
         self._asked_at = -math.inf
+        self._reporter: Any = None
+        self._reported_at = -math.inf
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Start the due jobs and return the seconds to sleep. Celery's own tick keeps the times as
@@ -35,6 +37,7 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
 
         count_dropped_lines()
         heartbeat.beat()
+        self.report_process()
         now = time.monotonic()
         if not self.can_start(now):
             return float(self.max_interval)
@@ -48,6 +51,16 @@ class WorkScheduler(Scheduler):  # type: ignore[misc]
                 self._due_at[name] = (now // every_s + 1) * every_s
         next_at = min(self._due_at.values(), default=math.inf)
         return min(next_at - time.monotonic(), float(self.max_interval))
+
+    def report_process(self) -> None:
+        """Report this process, every few seconds (config/system/processes.py)."""
+        from config.system.processes import EVERY_S, Reporter, report_or_wait
+
+        now = time.monotonic()
+        if now - self._reported_at >= EVERY_S:
+            self._reported_at = now
+            self._reporter = self._reporter or Reporter("scheduler")
+            report_or_wait(self._reporter)
 
     def can_start(self, now: float) -> bool:
         """Return whether the due jobs are started now."""

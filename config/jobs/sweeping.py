@@ -1,5 +1,5 @@
 """Work that each web process does every few seconds, even without a worker: resolve holds (I24),
-report stalled background jobs, and count dropped log lines."""
+report stalled background jobs, count dropped log lines, and report the process itself."""
 
 import asyncio
 import logging
@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 
 from django.db import DatabaseError, connection
+
+from lib.process.loop_lag import LoopLag
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +28,13 @@ async def sweep_for_ever() -> None:
 
     A slow round of one kind, such as waiting for a mail server, does not delay the others.
     """
+    lag = LoopLag()
     await asyncio.gather(
-        _repeat_forever(_sweep), _repeat_forever(_watch), _repeat_forever(count_dropped_lines)
+        _repeat_forever(_sweep),
+        _repeat_forever(_watch),
+        _repeat_forever(count_dropped_lines),
+        lag.measure_for_ever(),
+        _repeat_forever(_reports(lag)),
     )
 
 
@@ -42,7 +49,7 @@ def _round(work: Callable[[], object]) -> None:
         work()
     except Exception:
         # As in a worker: log the error and continue with the next round.
-        log.exception("a round of%s failed", work.__name__.replace("_", " "))
+        log.exception("a round of %s failed", work.__name__.strip("_").replace("_", " "))
     finally:
         connection.close()
 
@@ -66,6 +73,18 @@ def _watch() -> None:
     from config.jobs.runs import watch
 
     watch()
+
+
+def _reports(lag: LoopLag) -> Callable[[], None]:
+    from config.server.protocol import count_connections
+    from config.system.processes import Reporter, WebLoad
+
+    reporter = Reporter("web")
+
+    def report_process() -> None:
+        reporter.report(WebLoad(*count_connections(), lag.take()))
+
+    return report_process
 
 
 def count_dropped_lines() -> None:

@@ -32,7 +32,7 @@ import select
 from collections.abc import Callable
 from functools import cache, partial
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
@@ -133,6 +133,20 @@ def open_files() -> None:
     soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     if soft > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Connections(NamedTuple):
+    """`in_flight` are those on which a response is awaited or being sent, and sessions."""
+
+    open: int
+    in_flight: int
+
+
+def count_connections() -> Connections:
+    """Count the connections of this process. May be called in any thread."""
+    every = [one for state in list(_awaiting_head) for one in tuple(state.connections)]
+    busy = [one for one in every if not isinstance(one, Protocol) or one.answering]
+    return Connections(len(every), len(busy))
 
 
 class _Ahead(list[Any]):

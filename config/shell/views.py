@@ -20,13 +20,19 @@ from accounts.preferences.appearance import set_appearance
 from accounts.sign_in.sign_in import is_own_path
 from accounts.sign_up.first_run import is_set_up
 from accounts.sign_up.views import no_organisation
-from config.api.api import error_response
+from config.api.errors import error_response
 from config.jobs.runs import job_states
 from config.server.database_watch import is_away
 from config.server.request_limits import AWAY_CODE, AWAY_MESSAGE, AWAY_PAGE, RETRY_AFTER_S
 from config.shell import command_palette
 from config.shell.command_palette import Chosen
-from config.system.rows import month_rows, queue_rows, system_rows, version_rows
+from config.system.rows import (
+    month_rows,
+    process_rows,
+    queue_rows,
+    system_rows,
+    version_rows,
+)
 from config.system.state import system_state
 from lib.htmx import is_htmx, see_other
 from usage.months.detached import RequestDetached
@@ -120,6 +126,7 @@ def health(request: HttpRequest, actor: Actor) -> HttpResponse:
         "rows": system_rows(state),
         "versions": version_rows(state),
         "queues": list(queue_rows(state)),
+        "processes": list(process_rows(state.processes)),
     }
     return render(request, "config/system/health.html", context)
 

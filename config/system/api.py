@@ -1,7 +1,7 @@
 """The management API for the system's state, for operators. The health page shows the same."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router
@@ -27,6 +27,30 @@ class AuthorityOut(Schema):
 
     name: str
     ends_at: dt.datetime
+
+
+class ProcessOut(Schema):
+    """What a process last reported of itself; null where its system does not say."""
+
+    role: Literal["web", "worker", "scheduler"]
+    host: str
+    pid: int
+    version: str
+    busy: bool = Field(
+        description="Whether it is a web process that uses 0.8 of a core or more, or with a lag of "
+        "50 ms or more. If it stays so, add one."
+    )
+    started_at: dt.datetime | None
+    reported_at: dt.datetime
+    cpu_percent: int | None = Field(description="Of one core, since the report before.")
+    memory_bytes: int | None
+    open_files: int | None
+    open_files_max: int | None
+    connections: int | None = Field(description="Of clients; null where it is no web process.")
+    requests_in_flight: int | None
+    loop_lag_ms: int | None = Field(
+        description="How long a step of a request waits for its turn, on average."
+    )
 
 
 class SystemOut(Schema):
@@ -90,6 +114,9 @@ class SystemOut(Schema):
     own_authorities: list[AuthorityOut] = Field(
         description="The installation's own certificate authorities, which outgoing connections "
         "trust in addition to public ones."
+    )
+    processes: list[ProcessOut] = Field(
+        description="Those that run: each reports itself every few seconds."
     )
 
 

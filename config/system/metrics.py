@@ -2,7 +2,7 @@
 for all of them, because the counts are in the database, derived from the books
 (`gateway/health/traffic.py`)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,6 +16,8 @@ from prometheus_client.core import (
 from billing.currency.money import NANO_PER_USD
 from config.jobs.queues import read_queues
 from config.jobs.runs import job_states
+from config.models import ProcessReport
+from config.system.processes import read_processes
 from gateway.health.figures import ChannelFigures
 from gateway.health.metric_labels import LABELS_MAX, Total, limit_names
 from gateway.health.reports import CONDITIONS, ChannelTroubles
@@ -57,6 +59,34 @@ _HISTOGRAMS: Final = {
 }
 
 
+_PROCESS_FIGURES: Final[Sequence[tuple[str, str, Callable[[ProcessReport], float | None]]]] = (
+    ("process_cpu_seconds", "User and system CPU time.", lambda report: report.cpu_ms / 1000),
+    ("process_resident_memory_bytes", "Resident memory.", lambda report: report.resident_bytes),
+    ("process_open_fds", "Open file descriptors.", lambda report: report.open_fds),
+    ("process_max_fds", "The limit of open file descriptors.", lambda report: report.max_fds),
+    (
+        "process_start_time_seconds",
+        "When the process started, since the epoch.",
+        lambda report: report.started_at.timestamp() if report.started_at else None,
+    ),
+    (
+        "weir_process_connections",
+        "Open connections of clients at a web process.",
+        lambda report: report.connections,
+    ),
+    (
+        "weir_process_requests_in_flight",
+        "Requests that a web process answers, streams and sessions among them.",
+        lambda report: report.in_flight,
+    ),
+    (
+        "weir_event_loop_lag_seconds",
+        "How long a step of a request waits for its turn in a web process, on average.",
+        lambda report: _seconds(report.loop_lag_us),
+    ),
+)
+
+
 def metrics_text() -> bytes:
     """Return all metrics as of now. Requests that have ended are counted first."""
     count_new_records()
@@ -87,6 +117,7 @@ class _Collector:
         yield from _queues()
         yield from _jobs()
         yield from _findings()
+        yield from _processes(read_processes())
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -173,3 +204,28 @@ def _jobs() -> Iterator[Metric]:
         if state.run.good_at is not None:
             good_at.add_metric((state.job.task,), state.run.good_at.timestamp())
     yield from (late, good_at)
+
+
+def _processes(reports: Sequence[ProcessReport]) -> Iterator[Metric]:
+    """Yield what each process reported, under the names that client libraries of Prometheus use. A
+    figure that a process does not know has no sample."""
+    info = GaugeMetricFamily(
+        "weir_process_info", "1 for each process.", labels=("role", "process", "version")
+    )
+    for report in reports:
+        info.add_metric((report.role, str(report), report.version), 1)
+    yield info
+    for name, text, value_of in _PROCESS_FIGURES:
+        metric = _family_of(name)(name, text, labels=("role", "process"))
+        for report in reports:
+            if (value := value_of(report)) is not None:
+                metric.add_metric((report.role, str(report)), value)
+        yield metric
+
+
+def _seconds(us: int | None) -> float | None:
+    return None if us is None else us / 1_000_000
+
+
+def _family_of(name: str) -> type[CounterMetricFamily | GaugeMetricFamily]:
+    return CounterMetricFamily if name == "process_cpu_seconds" else GaugeMetricFamily

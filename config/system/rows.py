@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from config.models import ProcessReport
+from config.system.processes import is_busy
 from config.system.state import Backup, Checked, Emails, SystemState
 from lib import clock
 from lib.network.trust import Authority
@@ -24,6 +26,12 @@ _QUEUES: Any = {
     "price_previews": gettext_lazy("Price previews"),
     "late_usage": gettext_lazy("Late usage"),
     "clickhouse": gettext_lazy("Usage for ClickHouse"),
+}
+
+_ROLES: Any = {
+    "web": gettext_lazy("Web"),
+    "worker": gettext_lazy("Worker"),
+    "scheduler": gettext_lazy("Scheduler"),
 }
 
 
@@ -104,6 +112,57 @@ def queue_rows(state: SystemState) -> Iterator[tuple[str, str, int]]:
     """Yield the waiting work: its name, its amount, and the age of the oldest in milliseconds."""
     for queue in state.queues:
         yield str(_QUEUES[queue.name]), group_digits(queue.length), round(queue.oldest_s * 1000)
+
+
+class ProcessRow(NamedTuple):
+    """A process. The texts are empty where it does not know the figure."""
+
+    role: str
+    name: str
+    status: str
+    tone: str
+    cpu: str
+    memory: str
+    files: str
+    connections: str
+    lag_ms: int | None
+    version: str
+    started_at: dt.datetime | None
+
+
+def process_rows(reports: Sequence[ProcessReport]) -> Iterator[ProcessRow]:
+    """Yield a row for each process that runs."""
+    for report in reports:
+        busy = is_busy(report)
+        lag_us = report.loop_lag_us
+        yield ProcessRow(
+            role=str(_ROLES[report.role]),
+            name=str(report),
+            status=gettext("Busy") if busy else gettext("OK"),
+            tone="warn" if busy else "ok",
+            cpu="" if report.cpu_percent is None else f"{report.cpu_percent}%",
+            memory="" if report.resident_bytes is None else data_size(report.resident_bytes),
+            files=_count_of(report.open_fds, report.max_fds),
+            connections=_connections(report),
+            lag_ms=None if lag_us is None else round(lag_us / 1000),
+            version=report.version,
+            started_at=report.started_at,
+        )
+
+
+def _count_of(count: int | None, most: int | None) -> str:
+    if count is None:
+        return ""
+    if most is None:
+        return group_digits(count)
+    return gettext("%(n)s of %(most)s") % {"n": group_digits(count), "most": group_digits(most)}
+
+
+def _connections(report: ProcessReport) -> str:
+    if report.connections is None or report.in_flight is None:
+        return ""
+    counts = {"n": group_digits(report.connections), "busy": group_digits(report.in_flight)}
+    return gettext("%(n)s, %(busy)s in flight") % counts
 
 
 def _migrations(pending: list[str]) -> SystemRow:

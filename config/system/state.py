@@ -17,6 +17,8 @@ from billing.models import BooksWalk
 from config.jobs.queues import Queue, read_queues
 from config.jobs.runs import job_states, last_backup
 from config.jobs.schedule import BACKUP_TASK
+from config.models import ProcessReport
+from config.system.processes import is_busy, read_processes
 from config.system.version import VERSION, commit
 from gateway.settings.installation import backup_every_hours
 from lib import clock
@@ -113,6 +115,7 @@ class SystemState(NamedTuple):
     clickhouse: Backlog | None
     emails: Emails
     authorities: Sequence[trust.Authority]
+    processes: list[ProcessReport]
 
     @property
     def clock_off(self) -> bool:
@@ -141,6 +144,7 @@ def system_state() -> SystemState:
         clickhouse=clickhouse_sink.backlog(),
         emails=Emails(mail_is_set_up(), *deliveries.unsent_letters()),
         authorities=trust.own_authorities(),
+        processes=read_processes(),
     )
 
 
@@ -233,4 +237,25 @@ def serialize_state(state: SystemState) -> dict[str, Any]:
         "own_authorities": [
             {"name": one.name, "ends_at": one.ends_at} for one in state.authorities
         ],
+        "processes": [_serialize_process(report) for report in state.processes],
+    }
+
+
+def _serialize_process(report: ProcessReport) -> dict[str, Any]:
+    lag_us = report.loop_lag_us
+    return {
+        "role": report.role,
+        "host": report.host,
+        "pid": report.pid,
+        "version": report.version,
+        "busy": is_busy(report),
+        "started_at": report.started_at,
+        "reported_at": report.reported_at,
+        "cpu_percent": report.cpu_percent,
+        "memory_bytes": report.resident_bytes,
+        "open_files": report.open_fds,
+        "open_files_max": report.max_fds,
+        "connections": report.connections,
+        "requests_in_flight": report.in_flight,
+        "loop_lag_ms": None if lag_us is None else round(lag_us / 1000),
     }

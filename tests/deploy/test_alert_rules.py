@@ -18,6 +18,8 @@ RULES: Final[dict[str, dict[str, Any]]] = {
     for group in yaml.safe_load(FILE.read_text())["groups"]
     for rule in group["rules"]
 }
+WEB_A: Final = '{job="weir",role="web",process="n:1"}'
+WEB_B: Final = '{job="weir",role="web",process="n:2"}'
 # What a scrape of Weir has where nothing is wrong, each minute.
 GOOD: Final = {
     'up{job="weir"}': "1x",
@@ -32,6 +34,14 @@ GOOD: Final = {
     'weir_requests_total{model="m",status="200"}': "0+600x",
     'weir_requests_total{model="m",status="503"}': "0+6x",
     "weir_requests_shed_total": "9x",
+    # Of a core, one has 0.9 and one 0.5: they need no third.
+    f"process_cpu_seconds_total{WEB_A}": "0+54x",
+    f"process_cpu_seconds_total{WEB_B}": "0+30x",
+    # A worker may take a core for itself, and so may other software.
+    'process_cpu_seconds_total{job="weir",role="worker",process="n:3"}': "0+60x",
+    'process_cpu_seconds_total{job="node"}': "0+600x",
+    f"weir_event_loop_lag_seconds{WEB_A}": "0.03x",
+    f"weir_event_loop_lag_seconds{WEB_B}": "0.002x",
     'weir_job_late{job="usage.tasks.roll_up"}': "0x",
     'weir_job_late{job="config.backups.back_up"}': "0x",
     'weir_job_late{job="config.tasks.back_up"}': "0x",
@@ -71,6 +81,9 @@ CASES: Final = {
     "WeirChannelOut": Case(A_OPEN, "6m", "4m", {"channel": "a", "state": "open"}),
     "WeirRequestsFail": Case({'weir_requests_total{model="m",status="503"}': "0+60x"}, "20m", "5m"),
     "WeirRequestsRefused": Case({"weir_requests_shed_total": "9+9x"}, "20m", "4m"),
+    "WeirWebProcessesBusy": Case(
+        {f"process_cpu_seconds_total{WEB_B}": "0+30x9 300+48x"}, "32m", "19m"
+    ),
     "WeirJobLate": Case(
         {'weir_job_late{job="usage.tasks.roll_up"}': "1x"}, "3m", "1m",
         {"job": "usage.tasks.roll_up"},
@@ -153,6 +166,20 @@ def test_a_rule_fires_on_what_it_is_for_and_not_before(alert: str, tmp_path: Pat
 def test_nothing_fires_where_nothing_is_wrong(tmp_path: Path) -> None:
     quiet: dict[str, Any] = dict.fromkeys(("1m", "90m"))
     assert evaluate(tmp_path, GOOD, dict.fromkeys(RULES, quiet)) == ""
+
+
+def test_a_single_process_that_lets_requests_wait_is_told(tmp_path: Path) -> None:
+    """Whatever the CPU says, and whatever the others do."""
+    lag = {f"weir_event_loop_lag_seconds{WEB_B}": "0.002x4 0.051x"}
+    firing = {"severity": "warning"}
+    times: dict[str, Any] = {"14m": None, "16m": firing}
+    assert evaluate(tmp_path, {**GOOD, **lag}, {"WeirWebProcessesBusy": times}) == ""
+
+
+def test_a_process_that_is_busy_for_minutes_is_none_too_few(tmp_path: Path) -> None:
+    lag = {f"weir_event_loop_lag_seconds{WEB_B}": "0.002x4 0.2x8 0.002x"}
+    quiet: dict[str, Any] = dict.fromkeys(("12m", "15m", "30m"))
+    assert evaluate(tmp_path, {**GOOD, **lag}, {"WeirWebProcessesBusy": quiet}) == ""
 
 
 def test_a_scrape_that_is_not_set_up_is_told(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from accounts.access.actors import SYSTEM
 from accounts.models import Key
 from billing.prices.meters import TOKEN_METERS
 from config.system.metrics import metrics_text
+from config.system.processes import Reporter, WebLoad
 from gateway.channels.channels import create_channel
 from gateway.channels.fields import ChannelFields
 from gateway.health.metric_labels import LABELS_MAX, OTHER, Total, limit_names
@@ -262,15 +263,18 @@ def test_what_is_asked_for_is_there(
 ) -> None:
     """Queries name only what a scrape has, with the labels that it has there."""
     happen(key)
+    Reporter("web").report(WebLoad(1, 1, 0.001))
     families = list(text_string_to_metric_families(metrics_text().decode()))
     results = {sample.name: set(sample.labels) for family in families for sample in family.samples}
     text = " ".join(queries())
-    asked = set(re.findall(r"weir_\w+", text))
+    asked = set(re.findall(r"(?:weir|process)_\w+", text))
     assert asked - results.keys() == later
     assert later <= {family.name for family in families}
-    for name, matchers in re.findall(r"(weir_\w+)\{([^}]*)\}", text):
+    for name, matchers in re.findall(r"((?:weir|process)_\w+)\{([^}]*)\}", text):
         if name not in later:
-            assert set(re.findall(r"(\w+)(?:=~|!~|!?=)", matchers)) <= results[name]
+            # Prometheus itself adds the job.
+            labels = set(re.findall(r"(\w+)(?:=~|!~|!?=)", matchers)) - {"job"}
+            assert labels <= results[name]
 
 
 # ---- who may read it

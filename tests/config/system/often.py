@@ -1,0 +1,9 @@
+"""A hub that reports itself twice a second: for `Hub(application=…)`."""
+
+from config.jobs import sweeping
+
+vars(sweeping)["_EVERY_S"] = 0.5
+
+from tests.soon import application  # noqa: E402
+
+__all__ = ["application"]
