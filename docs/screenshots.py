@@ -234,7 +234,7 @@ def choose_keys(page: Page, facts: Mapping[str, str]) -> None:
 def preview_route(page: Page, facts: Mapping[str, str]) -> None:
     """A request of the key that is chosen."""
     page.locator("[name=body]").fill(_ASKED)
-    page.locator("#route-preview [type=submit]").click()
+    page.get_by_role("main").locator("form [type=submit]").click()
     page.wait_for_load_state()
 
 

@@ -195,10 +195,17 @@ def _places(state: State, rows: Sequence[Any]) -> dict[str, int | None]:
 
 
 def _text(value: Any) -> str:
-    text = str(value)
+    return _long("span", value) if len(str(value)) > _LONG else escape(str(value))
+
+
+def _code(value: Any) -> str:
     return (
-        format_html('<span title="{}">{}</span>', text, text) if len(text) > _LONG else escape(text)
+        _long("code", value) if len(str(value)) > _LONG else format_html("<code>{}</code>", value)
     )
+
+
+def _long(tag: str, value: Any) -> str:
+    return format_html('<{} class="long" title="{}">{}</{}>', tag, value, value, tag)
 
 
 def _money(nano: Nano, text: str) -> str:
@@ -230,7 +237,7 @@ def _badge(value: Badge) -> str:
 
 _SHOWN: Final[dict[str, Any]] = {
     "text": _text,
-    "code": lambda value: format_html("<code>{}</code>", value),
+    "code": _code,
     "number": lambda value: escape(group_digits(value)),
     "total": lambda nano: _money(nano, money_total(nano)),
     "time": _time,

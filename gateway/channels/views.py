@@ -52,16 +52,16 @@ CHANNELS: Final = Table(
             "duration",
             value="figures.p50_ms",
             unit=_("p50"),
-            priority=4,
+            chosen=False,
             hint=_("Time to first token"),
         ),
         Column(
             "uptime", _("Uptime"), value="uptime.percent", sort=True, unit=_("24 h"), priority=3
         ),
-        Column("host", _("Host"), sort=True, priority=4),
+        Column("host", _("Host"), sort=True, chosen=False),
         Column("models", _("Models"), priority=3),
         Column("priority", _("Priority"), "number", value="channel.priority", sort="order"),
-        Column("weight", _("Weight"), "number", value="channel.weight", sort=True, priority=3),
+        Column("weight", _("Weight"), "number", value="channel.weight", sort=True, chosen=False),
         Column(
             "balance", _("Balance"), priority=3, hint=_("What the keys have left at the provider")
         ),

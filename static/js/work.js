@@ -106,11 +106,14 @@ on("change", ({ target }) => {
   const bar = table.closest("#rows")?.querySelector(".bulk-n");
   if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
-// A list wider than its place scrolls by itself.
+// A list wider than its place does without its less important columns; one that still is scrolls by itself.
 const widths = new ResizeObserver((entries) => {
   for (const { target } of entries) {
+    const wide = () => target.scrollWidth > target.clientWidth + 1;
+    delete target.dataset.less;
     target.removeAttribute("data-wide");
-    target.toggleAttribute("data-wide", target.scrollWidth > target.clientWidth + 1);
+    for (const priority of [4, 3, 2]) if (wide()) target.dataset.less = priority;
+    target.toggleAttribute("data-wide", wide());
   }
 });
 

@@ -4,26 +4,29 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo
 
+import msgspec
 from django.urls import get_resolver, resolve
 
 from accounts.access.actors import SYSTEM, Actor
 from accounts.keys import service_accounts
 from accounts.members import invitations, members
 from accounts.members.invitations import Offer
-from accounts.models import Organisation, Role, User
+from accounts.models import Organisation, Role, Team, User
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
 from accounts.sign_in.sign_in import make_sign_in_link
 from billing.credits import codes, credits
 from billing.limits import budget_increases
-from billing.models import BudgetScope, PriceVersion
+from billing.models import BudgetScope, BudgetWindow, PriceVersion
 from billing.prices import plans, proposals
 from billing.prices.conditions import PriceKey
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.rules import Terms
 from billing.topups import topups
-from gateway.models import Channel, ChannelTestRun, ModelListing
+from gateway.balances.rules import Amount, Reading
+from gateway.channels import channels
+from gateway.models import Channel, ChannelTestRun, ModelListing, Route
 from gateway.prices import previews
 from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
@@ -35,9 +38,11 @@ from playground.chats import sharing
 from playground.models import Conversation
 from playground.panel.settings import Settings
 from playground.prompts import prompts
+from tests import cast
 from tests.browser.installation import MODEL, OWNER, Installation
 from tests.house.test_access import addresses
 from tests.invoicing import empty_invoice
+from tests.usage.rows import happen
 from usage.exports import exports
 from usage.limits import budget_simulation
 from usage.models import Finding, ProviderBill
@@ -133,6 +138,14 @@ NO_PAGE = {
 }
 
 
+# Names as long as those that people and providers give.
+_LONG = "Evaluation of nightly summaries"
+_LONG_MODELS = (
+    "anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "accounts/fireworks/models/llama-v3p1-405b-instruct",
+)
+
+
 def furnished(site: Installation) -> dict[str, str]:
     """What only some organisations have, in the owner's: paths by a name."""
     return site.beside.call(furnish)
@@ -151,15 +164,15 @@ def furnish() -> dict[str, str]:
     paid = topups.open_checkout(
         topups.order_top_up(actor, organisation, 10**10, processor="manual")
     )
-    topups.confirm_transfer(actor, paid, "Looked at")
+    topups.confirm_transfer(actor, paid, _LONG)
     monthly = subscription_plans.write_plan(
-        actor, "Looked at", Terms(10**7, 2 * 10**7), description="A month to look at"
+        actor, _LONG, Terms(10**7, 2 * 10**7), description="A month to look at"
     )
     offered = subscription_plans.offer_plan(actor, monthly)
     subscriptions.choose_plan(actor, organisation, offered)
     alerts, _ = endpoints.create_endpoint(actor, None, "https://example.org/operators")
     credit = credits.ask_credit(actor, organisation, 5000 * 10**9, reason="A page to look at")
-    batch = codes.create_batch(actor, "Looked at", 10**9, 1)
+    batch = codes.create_batch(actor, _LONG, 10**9, 1)
     codes.download_codes(actor, batch)
     budget = budget_simulation.create_budget(
         SYSTEM,
@@ -207,25 +220,25 @@ def furnish() -> dict[str, str]:
     )  # fmt: skip
     announcement = publish_announcement(
         actor,
-        title="Looked at",
+        title=_LONG,
         text="Maintenance on Sunday.",
         tone="info",
         starts_at=clock.now() + dt.timedelta(days=1),
         ends_at=None,
     )
-    prompt = prompts.save_prompt(actor, "Looked at", MODEL, Settings(), note="", shared=True)
+    prompt = prompts.save_prompt(actor, _LONG, MODEL, Settings(), note="", shared=True)
     chat = Conversation.objects.filter(user=owner).latest("id")
     _, token = sharing.share_branch(
         actor, chat, days=1, members_only=False, system_shown=True, cost_shown=True
     )
-    suspended = organisations.create_organisation("Looked at", owner=None, actor=actor)
-    team = teams.create_team(organisation, "Looked at", actor=actor)
-    account = service_accounts.create_service_account(team, "Looked at", actor=actor)
-    project = projects.create_project(team, "Looked at", actor=actor)
+    suspended = organisations.create_organisation(_LONG, owner=None, actor=actor)
+    team = teams.create_team(organisation, _LONG, actor=actor)
+    account = service_accounts.create_service_account(team, _LONG, actor=actor)
+    project = projects.create_project(team, _LONG, actor=actor)
+    _work_in_a_session(team, owner)
+    _add_channel()
     (invited,) = invitations.invite(organisation, [], Offer(Role.VIEWER), actor=actor)
-    role = custom_roles.create_role(
-        organisation, "Looked at", ["usage.read", "audit.read"], actor=actor
-    )
+    role = custom_roles.create_role(organisation, _LONG, ["usage.read", "audit.read"], actor=actor)
     members.set_member(organisation, KEEPER, Role.OWNER, actor=SYSTEM)
     keeper = User.objects.get(email=KEEPER)
     keeper.set_password(KEEPER_PASSWORD)
@@ -247,7 +260,7 @@ def furnish() -> dict[str, str]:
     colleague = members.set_member(
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
     )
-    view = saved_views.save_view(actor, "usage", "Looked at", "range=7d", shared=True)
+    view = saved_views.save_view(actor, "usage", _LONG, "range=7d", shared=True)
     scheduled_reports.set_schedule(actor, view, "week", 8, ZoneInfo("UTC"), [owner.id])
     (receiver,) = view.schedule.receivers.all()
     exports.start_export(actor, "csv", "range=7d", "en")
@@ -318,6 +331,53 @@ def furnish() -> dict[str, str]:
         "shared chat": f"/s/{token}",
         "sign-in link": make_sign_in_link(owner),
     }
+
+
+def _work_in_a_session(team: Team, owner: User) -> None:
+    """An agent's, of long names and large figures, within a limit."""
+    key, _ = cast.make_key(team, "evaluation-of-nightly-summaries", user=owner)
+    session = new_id()
+    for model in _LONG_MODELS:
+        happen(
+            key,
+            clock.now() - dt.timedelta(minutes=90),
+            1_234_567_890,
+            hold_nano=2 * 10**9,
+            model=model,
+            upstream_model=model,
+            session_id=session,
+            session={"name": _LONG, "source": "x-claude-code-session-id"},
+            client_app="claude-code",
+            meters={"in_text": 1_234_567, "in_cache_read": 12_345_678, "out_text": 234_567},
+            total_ms=3_723_000,
+        )
+    # What its client lets it cost.
+    BudgetWindow.objects.create(
+        session_id=session,
+        starts_at=clock.now() - dt.timedelta(minutes=90),
+        ends_at=dt.datetime(9999, 1, 1, tzinfo=dt.UTC),
+        cap_nano=99_990_000_000,
+        spent_nano=2_469_135_780,
+    )
+
+
+def _add_channel() -> None:
+    """One that is off, with a balance in two currencies and labels."""
+    channel = Channel.objects.create(
+        name="fireworks-evaluation-eu-west-1",
+        provider="openai_compatible",
+        base_url="https://api.eu-west-1.inference.example.com/v1",
+        balance_source="deepseek",
+        labels=["region=eu-west-1", "stage=evaluation"],
+        enabled=False,
+    )
+    for model in _LONG_MODELS:
+        Route.objects.create(channel=channel, model=model)
+    now = clock.now()
+    amounts = (Amount("USD", 1_234_560_000_000), Amount("CNY", 98_765_430_000_000))
+    reading = Reading(checked_at=now, read_at=now, amounts=amounts, low=True)
+    channels.add_key(SYSTEM, channel, "sk-of-a-channel-that-is-off")
+    channel.keys.update(balance=msgspec.to_builtins(reading))
 
 
 # Who has a password may be asked for it again.

@@ -9,17 +9,19 @@ from typing import Final
 import httpx
 import openai
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from django.urls import resolve
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from lib import clock
 from lib.ids import id_text
 from tests.browser import structure
 from tests.browser.conftest import Visit, state_of
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
-from tests.browser.looks import ALL, DRAWN, TELEPHONE, Look
+from tests.browser.looks import ALL, DRAWN, TELEPHONE, Language, Look
 from tests.browser.site_map import KEEPER, KEEPER_PASSWORD, KEEPERS, furnished, unopened
 from tests.browser.test_main_job import MARKDOWN, ask, ended
 from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
+from tests.house.test_lists import shared
 
 pytestmark = pytest.mark.browser
 
@@ -416,6 +418,43 @@ def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None
     unseen = [(s.name, text) for s in sights for text in s.focused if text.endswith("UNSEEN")]
     assert unseen == []
     assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
+
+
+# A column that gave way to others or is out of sight, and a text that is cut without its whole.
+_UNSEEN_IN_LISTS = """() => {
+  const faults = [];
+  for (const list of document.querySelectorAll(".tbl[data-list]")) {
+    const seen = list.getBoundingClientRect().right + 1;
+    for (const head of list.querySelectorAll("thead th"))
+      if (!head.checkVisibility() || head.getBoundingClientRect().right > seen)
+        faults.push(`out of sight: ${head.textContent.trim()}`);
+    for (const part of list.querySelectorAll("th, td, th *, td *")) {
+      if (part.closest(".menu, .sr")) continue;
+      const clips = part.matches("th, td") || getComputedStyle(part).overflowX !== "visible";
+      const whole = ({ textContent }) => textContent.trim() === part.textContent.trim();
+      const told = part.closest("[title]") ?? [...part.querySelectorAll("[title]")].find(whole);
+      if (clips && !told && part.scrollWidth > part.clientWidth + 1)
+        faults.push(`cut: ${part.textContent.trim()}`);
+    }
+  }
+  return [...new Set(faults)];
+}"""
+_LAPTOP: Final[ViewportSize] = {"width": 1440, "height": 900}
+
+
+@pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.slow)])
+def test_every_list_shows_its_columns_and_whole_texts(
+    site: Installation, visit: Visit, signed_in: StorageState, pages: Paths, language: Language
+) -> None:
+    """On a laptop, whatever it lists; what is cut has the rest as its tooltip."""
+    visitor, faults = visit(storage_state=signed_in, viewport=_LAPTOP), {}
+    visitor.speak(language)
+    lists = shared()
+    paths = {n: p for n, p in pages.items() if resolve(p.partition("?")[0]).view_name in lists}
+    for name, page in open_each(visitor, paths):
+        if unseen := page.evaluate(_UNSEEN_IN_LISTS):
+            faults[name] = unseen
+    assert faults == {}
 
 
 @pytest.mark.slow
