@@ -1,5 +1,6 @@
 """Create a client secret: it opens realtime sessions as the key that asks for it, in a browser that
-must not have the key. Nothing is held or charged: its sessions are.
+must not have the key. Nothing is held or charged: its sessions are. It counts as a request of the
+key's minute.
 """
 
 from dialects.codec import Target
@@ -17,7 +18,9 @@ from relay.routing.routing import route
 
 
 async def create_client_secret(request: Request) -> None:
-    """Answer with a client secret. Raises RequestFault if the key may not open such sessions."""
+    """Answer with a client secret. Raises RequestFault if the key may not open such sessions, or
+    has reached its limit of requests; DatabaseFailed.
+    """
     headers = request.read_headers()
     wanted = read_request(await request.read_body(headers))
     options = request.options_of(headers)
@@ -32,6 +35,7 @@ async def create_client_secret(request: Request) -> None:
             f"{CONTENT_BYTES_MAX}: leave out what session.update may set"
         )
         raise RequestFault("invalid_value", "session", what) from None
+    await request.life.count_request(request.principal)
     id = id_text(request.sink.request_id)
     await request.respond(write_answer(text, secret.expires_at, secret.session, id))
 

@@ -460,11 +460,45 @@ def test_budgets_and_rates_of_its_key_hold(hub: Hub, provider: FakeRealtime, mod
     hub.budget(capped, "0.0001")
     assert refusal(hub, secret_for(hub, capped, model), model).status == 402
     slow = hub.tenant()
-    hub.limit(slow, rpm=1)
+    # The first one is the creation.
+    hub.limit(slow, rpm=2)
     secret = secret_for(hub, slow, model)
     with session(hub, secret, model) as talk:
         talk.hear("session.created")
         assert refusal(hub, secret, model).status == 429
+
+
+@pytest.mark.parametrize("of", ["key", "team", "organisation", "user"])
+def test_creating_one_is_a_request_of_the_minute(hub: Hub, model: str, of: str) -> None:
+    """Beside those that hold money: each counts for the other, and what is refused for nothing."""
+    tenant = tenant_of(hub)
+    if of == "user":
+        hub.connection.execute(
+            "UPDATE accounts_membership SET rpm = 3 WHERE organisation_id = %s",
+            [tenant.organisation_id],
+        )
+    else:
+        hub.limit(tenant, of=of, rpm=3)
+    hub.bump()
+    with session(hub, secret_for(hub, tenant, model), model) as talk:
+        talk.hear("session.created")
+    for wrong in ({"type": "x"}, {"instructions": "x" * 5_000}, {"model": "none-such"}):
+        assert create(hub, tenant, {"session": wrong}).status in (404, 422)
+    assert create(hub, tenant, {}).status == 200
+    for _ in range(2):
+        answer = create(hub, tenant, {})
+        assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
+        assert f"3 requests per minute of this {of}, 3 are used" in answer.error["message"]
+        assert 0 < int(answer.headers["retry-after"]) <= 61
+    assert refusal(hub, tenant.key, model).status == 429
+    (counted,) = hub.rows(
+        "SELECT sum(requests)::int AS count FROM billing_ratesecond WHERE subject_id IN "
+        "(SELECT limit_id FROM accounts_membership WHERE organisation_id = %s UNION ALL "
+        "SELECT unnest(%s::uuid[]))",
+        tenant.organisation_id,
+        [tenant.key_id, tenant.team_id, tenant.organisation_id],
+    )
+    assert counted["count"] == 3
 
 
 # What its creation says of its sessions ----------------------------------------------------------
