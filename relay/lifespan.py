@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
+import msgspec
+
 from accounts.keys.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
 from lib.vault import Vault
@@ -25,6 +27,7 @@ from relay.counting.tokenizer import read_vocabulary
 from relay.credentials.keys import Authenticator, Principal
 from relay.credentials.revocation import Running
 from relay.errors import DatabaseAway, DatabaseFailed
+from relay.front.limit_answers import LimitReached
 from relay.front.load import Load, count_refused
 from relay.front.readiness import Readiness
 from relay.front.turns import Turns
@@ -172,6 +175,17 @@ class Lifespan:
         rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
         return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
+    async def count_request(self, principal: Principal) -> None:
+        """Count a request that holds nothing for the limits of requests per minute. Raises
+        LimitReached, DatabaseFailed.
+        """
+        if not principal.limited:
+            return
+        owner, key_id, user_id = principal.organisation_id, principal.key_id, principal.user_id
+        *_, rows = await self._run(admission.count_request(owner, key_id, user_id))
+        if rows:
+            raise LimitReached(msgspec.json.decode(rows[0][0] or ""), self.config.public_url)
+
     async def _renew(self, principal: Principal) -> Principal:
         """Read a principal again whose budgets have changed; others may have changed too."""
         self.authenticator.clear()
@@ -180,9 +194,12 @@ class Lifespan:
         )
 
     async def _ask(self, statement: Statement) -> Sequence[Row]:
+        return (await self._run([statement]))[0]
+
+    async def _run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
         # An unfinished transaction costs its connection, which others wait for.
-        running = asyncio.ensure_future(self._connections.look_ups.run([statement]))
-        return (await asyncio.shield(running))[0]
+        running = asyncio.ensure_future(self._connections.look_ups.run(statements))
+        return await asyncio.shield(running)
 
     # ---- periodic work
 

@@ -96,6 +96,17 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     }
 
 
+def count_request(key_id: KeyId, user_id: UserId | None) -> Statement:
+    """Count a request that holds nothing for the limits of its key, its team, its organisation and
+    its user.
+
+    Returns no row if it was counted. Otherwise nothing is counted, and it returns one row: the
+    details of the limit that is reached longest, as `place_holds` has them. Run `lock_accounts`
+    before it in the same transaction, so that requests of an organisation do not pass each other.
+    """
+    return _COUNT_REQUEST, {"key": key_id, "user": "" if user_id is None else user_id}
+
+
 def lock_channels(channel_ids: Iterable[UUID]) -> Statement:
     """Lock the counts of limited channels until the transaction ends, in the order of ids, because
     organisations share channels. Run it after `lock_accounts`, before `place_holds` and
@@ -588,3 +599,51 @@ _PLACE_GUARDED_HOLDS = f"""
                 WHEN units_left IS NOT NULL THEN json_build_object('left', units_left)
                 ELSE (SELECT details FROM refusing WHERE refusing.place = decided.place) END
     FROM decided, clock ORDER BY place"""  # noqa: S608 - only constants are put in
+
+# The last sixty seconds are the minute, as above.
+_COUNT_REQUEST = """
+    WITH clock AS MATERIALIZED (
+        SELECT floor(extract(epoch FROM at))::bigint AS second,
+               floor(extract(epoch FROM at) * 1000)::bigint AS ms
+        FROM (SELECT clock_timestamp() AS at OFFSET 0) read
+    ),
+    limited AS MATERIALIZED (
+        SELECT named.scope, named.id, named.rpm, coalesce((
+                   SELECT sum(requests) FROM billing_ratesecond
+                   WHERE subject_id = named.id AND second >= clock.second - 60
+               ), 0)::bigint AS used
+        FROM clock, accounts_key key
+        JOIN accounts_team team ON team.id = key.team_id
+        JOIN accounts_organisation owner ON owner.id = key.organisation_id
+        LEFT JOIN accounts_membership member
+            ON member.organisation_id = key.organisation_id
+            AND member.user_id = nullif(%(user)s, '')::bigint,
+        LATERAL (VALUES
+            ('key', key.id, key.rpm), ('team', team.id, team.rpm),
+            ('organisation', owner.id, owner.rpm), ('user', member.limit_id, member.rpm)
+        ) AS named (scope, id, rpm)
+        WHERE key.id = %(key)s::uuid AND named.rpm IS NOT NULL
+    ),
+    counted AS (
+        INSERT INTO billing_ratesecond AS rate (subject_id, second, requests, tokens)
+        SELECT id, clock.second, 1, 0 FROM clock, limited
+        WHERE NOT EXISTS (SELECT FROM limited WHERE used >= rpm)
+        ON CONFLICT (subject_id, second) DO UPDATE SET requests = rate.requests + 1
+    ),
+    forgotten AS (
+        DELETE FROM billing_ratesecond rate USING limited, clock
+        WHERE rate.subject_id = limited.id AND rate.second < clock.second - 120
+    ),
+    reached AS (
+        SELECT limited.*, (coalesce((
+            SELECT max(second) FROM (
+                SELECT second, sum(requests) OVER (ORDER BY second DESC) AS newer
+                FROM billing_ratesecond
+                WHERE subject_id = limited.id AND second >= clock.second - 60
+            ) back WHERE newer >= limited.rpm
+        ), clock.second) + 61) * 1000 - clock.ms AS wait_ms
+        FROM clock, limited WHERE used >= rpm
+    )
+    SELECT json_build_object('gate', 'requests', 'scope', scope, 'limit', rpm, 'used', used,
+                             'need', 1, 'wait_ms', wait_ms)
+    FROM reached ORDER BY wait_ms DESC, used LIMIT 1"""

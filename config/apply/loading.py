@@ -385,7 +385,9 @@ class _Checker:
                     form = key_format.check(text)
                     if form is key_format.KeyForm.IMPOSSIBLE:
                         self._wrong(
-                            path, "expected 20 printable ASCII characters or more, no spaces"
+                            path,
+                            "expected 20 printable ASCII characters or more, no spaces, and not "
+                            f"{key_format.CLIENT_SECRET_PREFIX} in front, as client secrets have",
                         )
                     elif form is key_format.KeyForm.OWN_BROKEN:
                         self._wrong(

@@ -274,7 +274,7 @@ _VALUE_CHARACTERS_MAX = 64
 # Prefixes of providers' keys; the last characters alone would already identify one.
 _KEY = re.compile(
     r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
-    r"|\bsk-[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
+    r"|\b(?:sk-|ek_)[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
 )
 # Matches only at the start of a word: trying every position would take seconds for a long word, and
 # logs contain whatever clients send.

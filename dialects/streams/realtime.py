@@ -23,6 +23,8 @@ _PHONE_BYTES_MS: Final = 8
 _PHONE_FORMATS: Final = frozenset({"audio/pcmu", "audio/pcma", "g711_ulaw", "g711_alaw"})
 # The length of a token of sound, for input and for output (OpenAI, "Managing costs", 2025-08).
 INPUT_TOKEN_MS: Final = 100
+SESSION_TYPE: Final = "realtime"
+"""The type of a session in the generally available form."""
 GA_LIMIT: Final = "max_output_tokens"
 BETA_LIMIT: Final = "max_response_output_tokens"
 """The name of a response's output limit in the settings and in a request: in the generally
@@ -71,6 +73,13 @@ class ServerEvent(msgspec.Struct, frozen=True):
     session: msgspec.Raw = _NOTHING
     response: msgspec.Raw = _NOTHING
     usage: msgspec.Raw = _NOTHING
+    error: Any = None
+
+    def error_about(self, event_id: str) -> str | None:
+        """Return the message of an error about that event of the client; None for another error."""
+        if _member(self.error, "event_id") != event_id:
+            return None
+        return str(_member(self.error, "message"))
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -160,7 +169,7 @@ def read_settings(raw: msgspec.Raw) -> SessionSettings:
         written_by if isinstance(written_by, str) else None,
         _bytes_ms(_member(input_, "format") or _member(session, "input_audio_format")),
         _bytes_ms(_member(spoken, "format") or _member(session, "output_audio_format")),
-        _limit(_member(session, GA_LIMIT) or _member(session, BETA_LIMIT)),
+        read_limit(_member(session, GA_LIMIT) or _member(session, BETA_LIMIT)),
     )
 
 
@@ -258,7 +267,7 @@ def limit_session(name: str, tokens: int | Literal["inf"]) -> bytes:
     """Return the event that sets the output limit of responses; `name` is the limit's name in the
     session's form.
     """
-    session: dict[str, Any] = {"type": "realtime"} if name == GA_LIMIT else {}
+    session: dict[str, Any] = {"type": SESSION_TYPE} if name == GA_LIMIT else {}
     session[name] = tokens
     return msgspec.json.encode({"type": "session.update", "session": session})
 
@@ -274,7 +283,7 @@ def limit_tokens(raw: bytes, member: str, name: str, tokens: int) -> bytes:
     inner = event.get(member) or {}
     if not isinstance(inner, dict):
         return raw
-    requested = _limit(inner.get(name))
+    requested = read_limit(inner.get(name))
     if isinstance(requested, int) and requested <= tokens:
         return raw
     event[member] = {**inner, name: tokens}
@@ -318,7 +327,8 @@ def _bytes_ms(form: Any) -> int | None:
     return _PHONE_BYTES_MS if name in _PHONE_FORMATS else _PCM_BYTES_MS
 
 
-def _limit(value: Any) -> int | Literal["inf"] | None:
+def read_limit(value: Any) -> int | Literal["inf"] | None:
+    """Return an output limit of responses; None for any other value."""
     if value == "inf":
         return "inf"
     return value if type(value) is int and value > 0 else None

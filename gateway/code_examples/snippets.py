@@ -213,6 +213,14 @@ _METHODS: Final[Mapping[str, _Method]] = {
         "print(answer.input_tokens)",
         "console.log(answer.input_tokens);",
     ),
+    "client_secret": _Method(
+        client="openai",
+        python="client.realtime.client_secrets.create",
+        javascript="client.realtime.clientSecrets.create",
+        known=_names("expires_after session"),
+        python_read="print(answer.value)",
+        javascript_read="console.log(answer.value);",
+    ),
     "completions": _Method(
         client="openai",
         python="client.completions.create",

@@ -30,7 +30,7 @@ from reference.operations.media_pages import (
 )
 from reference.operations.message_pages import GEMINI, MESSAGES
 from reference.operations.page import Group, ReferencePage
-from reference.operations.realtime_pages import REALTIME
+from reference.operations.realtime_pages import CLIENT_SECRETS, REALTIME
 from reference.operations.task_pages import (
     ACTION,
     BLEND,
@@ -71,7 +71,7 @@ GROUPS: Final[tuple[Group, ...]] = (
         _("Images and audio"),
         (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, SPEECH, TRANSCRIPTIONS, TRANSLATIONS),
     ),
-    Group(_("Realtime"), (REALTIME,)),
+    Group(_("Realtime"), (REALTIME, CLIENT_SECRETS)),
     Group(_("Videos"), (VIDEOS, VIDEO, GENERATIONS, KLING_TEXT, KLING_IMAGE, JIMENG, VEO)),
     Group(
         _("Midjourney"),

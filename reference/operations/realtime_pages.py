@@ -1,4 +1,4 @@
-"""The page of realtime sessions."""
+"""The pages of realtime sessions, and of the client secrets that open them."""
 
 from typing import Final
 
@@ -29,7 +29,8 @@ REALTIME: Final = ReferencePage(
             "string",
             _(
                 "Header, for web pages, which can set no other: realtime, "
-                "openai-insecure-api-key.<key>, and openai-beta.realtime-v1 for the beta."
+                "openai-insecure-api-key.<key or client secret>, and openai-beta.realtime-v1 for "
+                "the beta."
             ),
         ),
         Field(
@@ -116,4 +117,70 @@ REALTIME: Final = ReferencePage(
         _("OpenAI's JavaScript client always uses TLS: its base URL must be https."),
     ),
     argument=REALTIME_MODEL,
+)
+CLIENT_SECRETS: Final = ReferencePage(
+    slug="client-secrets",
+    title=_("Client secrets"),
+    summary=_(
+        "Creates a short-lived secret that opens realtime sessions in a web page or an app, which "
+        "then never has your API key. Free."
+    ),
+    operations=("client_secret",),
+    path="/v1/realtime/client_secrets",
+    fields=(
+        Field(
+            "session",
+            "object",
+            _(
+                "The settings of the sessions: type, model and any others of session.update. "
+                "Whoever has the secret cannot change them, but can use a lower "
+                "max_output_tokens. Settings that are not here remain free, the model too."
+            ),
+            limits="≤ 5 kB",
+        ),
+        Field("session.type", "string", _("Always realtime."), limits="realtime"),
+        Field(
+            "expires_after.seconds",
+            "integer",
+            _(
+                "How long the secret opens sessions, but not longer than the API key. Default: "
+                "600. An open session continues."
+            ),
+            limits="10–7200",
+        ),
+        Field("expires_after.anchor", "string", _("Always created_at."), limits="created_at"),
+        Field(
+            "x-weir-labels, x-weir-data-policy, x-weir-max-cost, x-weir-session-budget",
+            "string",
+            _("Headers: they apply to each session that the secret opens."),
+        ),
+    ),
+    example={
+        "expires_after": {"anchor": "created_at", "seconds": 600},
+        "session": {
+            "type": "realtime",
+            "model": REALTIME_MODEL,
+            "instructions": "You are a friendly guide.",
+        },
+    },
+    answer="""{
+  "value": "ek_AWYqPqjI3mEd0…", "expires_at": 1795736293,
+  "session": {"id": "sess_01M8D30AM7F9B8DEQQ0SVPY5FQ", "object": "realtime.session",
+    "type": "realtime", "model": "gpt-realtime", "instructions": "You are a friendly guide."}
+}""",
+    notes=(
+        _(
+            "The secret is sent like an API key: as the subprotocol "
+            "openai-insecure-api-key.<client secret>, or as Authorization: Bearer. It opens the "
+            "WebSocket of /v1/realtime and nothing else; without model in the query, the model "
+            "is that of the secret."
+        ),
+        _(
+            "Its sessions are sessions of your key: its balance, budgets, limits and models "
+            "apply, and its networks to the address of the browser. When the key is revoked or "
+            "expires, or the grace period of its rotation ends, its client secrets stop working "
+            "and their sessions end."
+        ),
+        _("Sessions of the beta cannot be opened with a client secret."),
+    ),
 )

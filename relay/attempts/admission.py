@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
-from billing.limits import budget_rules, budget_windows
+from billing.limits import budget_rules, budget_windows, enforcement
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.enforcement import HoldRequest, place_holds
+from lib.id_types import KeyId, UserId
 from relay.attempts.settlement import Settlement
 from relay.ledger.database import Row, Statement
 from usage.records import sql as usage
@@ -161,6 +162,13 @@ def _window(
     return budget_windows.WindowOpened(
         budget_id, int(span.start_at.timestamp()), int(span.end_at.timestamp())
     )
+
+
+def count_request(organisation_id: UUID, key_id: KeyId, user_id: UserId | None) -> list[Statement]:
+    """Return the statements that count a request without an attempt. The last one returns no row,
+    or the details of the limit that is reached (`billing/limits/enforcement.py`).
+    """
+    return [lock_accounts([organisation_id]), enforcement.count_request(key_id, user_id)]
 
 
 def read_available(

@@ -26,6 +26,8 @@ from billing.prices.name_patterns import matches
 from billing.subscriptions.included_units import Allowance
 from dialects.errors.errors import RequestFault
 from lib.id_types import KeyId, OrganisationId, TeamId, UserId
+from relay.credentials import client_secrets
+from relay.credentials.client_secrets import ClientSecret, SecretRefused
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Attribution, Labels
 
@@ -250,11 +252,27 @@ class Authenticator:
                 raise RequestFault("authentication", None, "")
             digests = key_format.digests_of(self._pepper, credentials.key)
             principal = await self._look_up(digests)
-        if principal is None or not _is_valid(principal, now):
+        return _check(principal, now)
+
+    def open_secret(self, text: str, now: float) -> ClientSecret:
+        """Return what a client secret contains. Raises SecretRefused for an expired one,
+        RequestFault `authentication` for a text that this installation never sealed.
+        """
+        secret = client_secrets.open_sealed(self._pepper, text)
+        if secret is None:
             raise RequestFault("authentication", None, "")
-        if principal.kind != "relay":
-            raise RequestFault("permission", None, "model endpoints: it is a management key")
-        return principal
+        if now >= secret.expires_at:
+            raise SecretRefused("the client secret has expired, create another one")
+        return secret
+
+    async def principal_of_secret(self, secret: ClientSecret, now: float) -> Principal:
+        """Return the principal of the key that created a client secret, by its present state.
+        Raises like `principal`.
+        """
+        principal = self._cache.get(secret.digest)
+        if principal is None and secret.digest not in self._cache:
+            principal = await self._look_up((secret.digest,))
+        return _check(principal, now)
 
     async def principal_of_key(
         self, key_id: UUID, now: float, user_id: int | None = None
@@ -297,6 +315,15 @@ class Authenticator:
             return principal
         finally:
             loading.pop(digests[0], None)
+
+
+def _check(principal: Principal | None, now: float) -> Principal:
+    """Return a principal that may ask models. Raises RequestFault."""
+    if principal is None or not _is_valid(principal, now):
+        raise RequestFault("authentication", None, "")
+    if principal.kind != "relay":
+        raise RequestFault("permission", None, "model endpoints: it is a management key")
+    return principal
 
 
 def _is_valid(principal: Principal, now: float) -> bool:

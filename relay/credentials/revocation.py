@@ -2,14 +2,15 @@
 
 A request is admitted by the rights of its key at that time. While it runs, its key may be revoked,
 disabled or rotated, its person deactivated or removed, and its session ended. At each change, one
-statement checks all running requests again. Expiry needs no change: it is checked by time.
+statement checks all running requests again, and reads when their keys and former secrets expire:
+expiry needs no further change, it is checked by time.
 
 The caller is told at once. The usage of a request that its provider continues is still read, where
 possible (`Attempt.revoke`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from accounts.keys.sql import holder_is_active
@@ -34,31 +35,61 @@ class Running:
     def __init__(self, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
         self._ask = ask
         self._principals: dict[Revocable, Principal] = {}
+        # Those that expire, in Unix seconds, as far as is known.
+        self._ends: dict[Revocable, float] = {}
 
     def enter(self, run: Revocable, principal: Principal) -> None:
         """Register a request. `leave` is called at its end, in every case."""
         self._principals[run] = principal
+        if principal.expires_at is not None:
+            self._ends[run] = principal.expires_at
 
     def leave(self, run: Revocable) -> None:
         del self._principals[run]
+        self._ends.pop(run, None)
 
     def end_expired(self, now: float) -> None:
         """End the requests of keys, or of rotated secrets, that have expired."""
-        for run, principal in list(self._principals.items()):
-            if principal.expires_at is not None and principal.expires_at <= now:
+        for run, ends_at in list(self._ends.items()):
+            if ends_at <= now:
                 run.revoke()
 
     async def end_revoked(self) -> None:
-        """End the requests that would no longer be admitted. Raises DatabaseFailed."""
+        """End the requests that would no longer be admitted, and note when the others expire.
+        Raises DatabaseFailed.
+        """
         callers = list({_caller(run, principal) for run, principal in self._principals.items()})
         if not callers:
             return
-        rows = await self._ask(_find_revoked(callers))
-        fallen = {callers[int(place or 0) - 1]: key_ended == "t" for place, key_ended in rows}
+        rows = await self._ask(_check_callers(callers))
+        states = dict.fromkeys(callers, _State(False, False, None))
+        for place, *columns in rows:
+            states[callers[int(place or 0) - 1]] = _read_state(*columns)
         for run, principal in list(self._principals.items()):
-            key_ended = fallen.get(_caller(run, principal))
-            if key_ended is not None:
-                run.revoke("revoked" if key_ended else "session_ended")
+            state = states.get(_caller(run, principal))
+            if state is None:
+                # It began meanwhile, by the rights that hold now.
+                continue
+            if state.ends_at is None:
+                self._ends.pop(run, None)
+            else:
+                self._ends[run] = state.ends_at
+            if state.key_ended or state.session_ended:
+                run.revoke("revoked" if state.key_ended else "session_ended")
+
+
+class _State(NamedTuple):
+    """Whether a caller's key or session has ended, and when the key expires (Unix seconds)."""
+
+    key_ended: bool
+    session_ended: bool
+    ends_at: float | None
+
+
+def _read_state(key_ended: str | None, session_ended: str | None, ends_at: str | None) -> _State:
+    return _State(
+        key_ended == "t", session_ended == "t", None if ends_at is None else float(ends_at)
+    )
 
 
 _Caller = tuple[UUID, int | None, bytes, UUID | None]
@@ -68,12 +99,13 @@ def _caller(run: Revocable, principal: Principal) -> _Caller:
     return principal.key_id, principal.user_id, principal.digest, run.session_id
 
 
-def _find_revoked(callers: Sequence[_Caller]) -> Statement:
-    """Return a statement with one row for each request that is no longer permitted: its position,
-    and whether its key has ended, or only its session.
+def _check_callers(callers: Sequence[_Caller]) -> Statement:
+    """Return a statement with one row for each caller about which there is something to say: its
+    position, whether its key has ended, whether its session has, and when its key or its former
+    secret expires.
     """
     keys, users, digests, sessions = zip(*callers, strict=True)
-    return _FALLEN, {
+    return _STATES, {
         "keys": id_array(keys),
         "users": "{" + ",".join("NULL" if user is None else str(user) for user in users) + "}",
         "digests": "{" + ",".join(f'"{digest.hex()}"' for digest in digests) + "}",
@@ -82,20 +114,24 @@ def _find_revoked(callers: Sequence[_Caller]) -> Statement:
 
 
 # The playground's key has no text; it stands for the person who is signed in.
-_FALLEN = f"""
-    SELECT caller.place, key_ended
-    FROM unnest(
-        %(keys)s::uuid[], %(users)s::bigint[], %(digests)s::text[], %(sessions)s::uuid[]
-    ) WITH ORDINALITY AS caller (key_id, user_id, digest, session_id, place),
-    LATERAL (SELECT NOT coalesce((
-        SELECT NOT key.disabled AND key.revoked_at IS NULL
-               AND (key.expires_at IS NULL OR key.expires_at > now())
-               AND (caller.digest = '' OR key.digest = decode(caller.digest, 'hex')
-                    OR EXISTS (SELECT FROM accounts_formersecret former
-                               WHERE former.digest = decode(caller.digest, 'hex')
-                                 AND former.key_id = key.id AND former.until > now()))
-               AND {holder_is_active("key", "caller.user_id")}
-        FROM accounts_key key WHERE key.id = caller.key_id), false) AS key_ended) checked
-    WHERE key_ended OR EXISTS (
-        SELECT FROM billing_endedsession ended WHERE ended.session_id = caller.session_id)
+_STATES = f"""
+    SELECT place, key_ended, session_ended, extract(epoch FROM ends_at) FROM (
+        SELECT caller.place,
+               NOT coalesce(
+                   NOT key.disabled AND key.revoked_at IS NULL
+                   AND (key.expires_at IS NULL OR key.expires_at > now())
+                   AND (caller.digest = '' OR key.digest = decode(caller.digest, 'hex')
+                        OR former.until > now())
+                   AND {holder_is_active("key", "caller.user_id")}, false) AS key_ended,
+               EXISTS (SELECT FROM billing_endedsession ended
+                       WHERE ended.session_id = caller.session_id) AS session_ended,
+               least(key.expires_at, former.until) AS ends_at
+        FROM unnest(
+            %(keys)s::uuid[], %(users)s::bigint[], %(digests)s::text[], %(sessions)s::uuid[]
+        ) WITH ORDINALITY AS caller (key_id, user_id, digest, session_id, place)
+        LEFT JOIN accounts_key key ON key.id = caller.key_id
+        LEFT JOIN accounts_formersecret former
+            ON former.key_id = key.id AND former.digest = decode(caller.digest, 'hex')
+    ) checked
+    WHERE key_ended OR session_ended OR ends_at IS NOT NULL
 """  # noqa: S608 - only constants are put in

@@ -22,6 +22,7 @@ from lib.process.waiting import timeout
 from relay.answers.idempotency import read_key
 from relay.answers.unary import UnaryOperation
 from relay.config import RelayConfig
+from relay.credentials.client_secrets import ClientSecret, SecretRefused, is_client_secret
 from relay.credentials.keys import NO_CREDENTIALS, Principal, read_credentials
 from relay.errors import ClientGone
 from relay.front.http_sink import HttpSink
@@ -58,7 +59,7 @@ class Endpoint:
     `opens_by_link`: a signed link opens it without a key. `reading` is another operation at the
     same path, for some of the methods; `asking` is one selected by an `Action` in the query.
     `family` is the task service in whose form it returns errors. `socket` answers a WebSocket at
-    the same path.
+    the same path, and with `takes_client_secret` a client secret opens it like its key.
     """
 
     handler: Handler
@@ -77,6 +78,7 @@ class Endpoint:
     asking: "Endpoint | None" = None
     family: Family | None = None
     socket: Handler | None = None
+    takes_client_secret: bool = False
 
     @property
     def restricted(self) -> bool:
@@ -268,12 +270,14 @@ def too_large(size: int, limit: int) -> RequestFault:
 
 class Request:
     """One request and its caller. `caller` is None until it is authenticated, and for a signed
-    link. `began` is its arrival time, by the event loop's clock.
+    link. `client_secret` is the one that stands for its caller's key, if any. `began` is its
+    arrival time, by the event loop's clock.
     """
 
     __slots__ = (
         "began",
         "caller",
+        "client_secret",
         "credentials",
         "endpoint",
         "life",
@@ -296,6 +300,7 @@ class Request:
         self.snapshot = life.snapshot
         self.credentials = NO_CREDENTIALS
         self.caller: Principal | None = None
+        self.client_secret: ClientSecret | None = None
         self.user_agent = dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1")
 
     # ---- the caller
@@ -334,8 +339,15 @@ class Request:
                 await self._find_principal()
 
     async def _find_principal(self) -> None:
-        authenticator = self.life.authenticator
-        self.caller = await authenticator.principal(self.credentials, self.snapshot.now())
+        authenticator, now = self.life.authenticator, self.snapshot.now()
+        key = self.credentials.key
+        if key is None or not is_client_secret(key):
+            self.caller = await authenticator.principal(self.credentials, now)
+            return
+        if not (self.endpoint.takes_client_secret and self.scope["type"] == "websocket"):
+            raise SecretRefused("a client secret opens only the WebSocket of /v1/realtime")
+        self.client_secret = authenticator.open_secret(key, now)
+        self.caller = await authenticator.principal_of_secret(self.client_secret, now)
 
     def check_use(self) -> None:
         """Raise RequestFault if the key is not permitted from this address or for this endpoint."""

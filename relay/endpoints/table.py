@@ -65,6 +65,7 @@ from relay.media.kling_operations import (
     TEXT_TO_VIDEO,
 )
 from relay.media.media_operation import MediaOperation
+from relay.media.realtime.new_client_secret import create_client_secret
 from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
@@ -174,7 +175,14 @@ _OF_VIDEO: Final[dict[str, Endpoint]] = {
         path_names="task",
     ),
 }
-_REALTIME: Final = Endpoint(open_session, ("GET",), operation="realtime", socket=open_session)
+_REALTIME: Final = Endpoint(
+    open_session, ("GET",), operation="realtime", socket=open_session, takes_client_secret=True
+)
+# Keys may call it that may open sessions.
+_CLIENT_SECRETS: Final = Endpoint(
+    create_client_secret, ("POST",), operation="realtime", body_bytes_max=_QUESTION,
+    shows="client_secret",
+)  # fmt: skip
 # Midjourney's paths, by the speed mode of the picture.
 _MIDJOURNEY_ROOTS: Final[dict[str, str]] = {
     "": "/mj", "fast": "/mj-fast/mj", "relax": "/mj-relax/mj", "turbo": "/mj-turbo/mj",
@@ -344,6 +352,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = (
         "/api/v1/video/generations": _GENERATIONS,
         "/v1/realtime": _REALTIME,
         "/api/v1/realtime": _REALTIME,
+        "/v1/realtime/client_secrets": _CLIENT_SECRETS,
+        "/api/v1/realtime/client_secrets": _CLIENT_SECRETS,
         "/kling/v1/videos/text2video": _TEXT_TO_VIDEO,
         "/v1/videos/text2video": _TEXT_TO_VIDEO,
         "/kling/v1/videos/image2video": _IMAGE_TO_VIDEO,
@@ -395,10 +405,7 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
     ("files",): _missing("files", ("GET", "POST")),
     ("files", None): _missing("files", ("GET", "DELETE")),
     ("files", None, "content"): _missing("files", ("GET",)),
-    # Sessions that are opened without a key, or without a WebSocket.
-    ("realtime", "client_secrets"): Endpoint(
-        refuse_not_implemented, ("POST",), operation="realtime_sessions"
-    ),
+    # Sessions of the beta that are opened without a key, and those without a WebSocket.
     ("realtime", "sessions"): Endpoint(
         refuse_not_implemented, ("POST",), operation="realtime_sessions"
     ),

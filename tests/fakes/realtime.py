@@ -168,7 +168,16 @@ class _Talk:
 
     async def _hear(self, event: dict[str, Any]) -> None:
         kind = event["type"]
-        if kind == "session.update":
+        if kind == "session.update" and "no-such-voice" in json.dumps(event["session"]):
+            error = {
+                "type": "invalid_request_error",
+                "code": "invalid_value",
+                "message": "Invalid value: 'no-such-voice'.",
+                "param": "session.audio.output.voice",
+                "event_id": event.get("event_id"),
+            }
+            await self.send({"type": "error", "error": error})
+        elif kind == "session.update":
             self._settings = {**self._settings, **event["session"]}
             await self.send({"type": "session.updated", "session": self._settings})
         elif kind == "conversation.item.create":

@@ -15,6 +15,7 @@ from billing.credits import codes, credits
 from billing.topups import rules as payment
 from billing.wallets import pace
 from config.server.request_limits import BODY_BYTES_MAX
+from dialects.endpoints import client_secrets
 from dialects.json.members import FALLBACKS_MAX
 from gateway.channel_tests.rules import ATTEMPTS_MIN, WINDOW_MIN
 from gateway.channels.bounds import URL_MAX
@@ -28,6 +29,7 @@ from playground.chats.sharing import DAYS as SHARED_DAYS
 from playground.panel import openapi_tools
 from playground.runs import events
 from relay import config as relay_config
+from relay.credentials.client_secrets import CONTENT_BYTES_MAX
 from relay.requests import uploads
 from relay.requests.form_body import FORM_BYTES_MAX
 from tests.house.test_style import ROOT
@@ -62,6 +64,7 @@ _SHARE: Final = f"of at least {ATTEMPTS_MIN} requests in {WINDOW_MIN} minutes"
 _WORDS: Final = {5: "five"}
 _LATELY: Final = {dt.timedelta(hours=1): "last hour"}[channel_figures.RECENT]
 _LABEL: Final = f"1 to {labels.LABEL_LENGTH} visible characters"
+_SECRET_S: Final = f"{client_secrets.SECONDS_MIN}–{client_secrets.SECONDS_MAX}"
 _SAYS: Final = [
     ("reference/operations/media_pages.py", f"up to {FORM_BYTES_MAX // _MIB} MiB"),
     ("docs/invoices.md", f"up to {bill_api.CSV_MAX:,} characters"),
@@ -73,6 +76,11 @@ _SAYS: Final = [
     ),
     ("reference/operations/realtime_pages.py", f"up to {relay_config.EVENT_BYTES_MAX // _MIB} MiB"),
     ("reference/operations/realtime_pages.py", f"last {relay_config.SESSION_S / 60:.0f} minutes"),
+    ("reference/operations/realtime_pages.py", _SECRET_S),
+    ("reference/operations/realtime_pages.py", f"{client_secrets.SECONDS_DEFAULT}. An open"),
+    ("docs/realtime.md", f"{client_secrets.SECONDS_MIN} to {client_secrets.SECONDS_MAX:,}"),
+    ("docs/realtime.md", f"by default {client_secrets.SECONDS_DEFAULT}"),
+    ("reference/operations/realtime_pages.py", f"≤ {CONTENT_BYTES_MAX // 1000} kB"),
     ("docs/promises.md", f"A realtime session | {relay_config.SESSION_S / 60:.0f} min"),
     ("docs/usage.md", f"{RECORDS_MAX:,} requests"),
     ("usage/reports/api.py", f"more than {RECORDS_MAX:,}"),

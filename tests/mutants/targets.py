@@ -52,6 +52,8 @@ PATTERNS: Final = (
     "billing/access.py",
     "usage/reports/visibility.py",
     "relay/credentials/keys.py",
+    "relay/credentials/client_secrets.py",
+    "dialects/streams/fixed_settings.py",
     "gateway/media_tasks/content_links.py",
     "relay/credentials/revocation.py",
     "playground/payers/payer_rules.py",

@@ -5,6 +5,7 @@ WebSocket is open; then the session begins.
 import asyncio
 from collections.abc import Callable
 
+from dialects.streams.fixed_settings import FixedSettings
 from lib.ids import id_text
 from relay.attempts.admitted_attempt import AdmittedAttempt
 from relay.attempts.attempt_end import AttemptEnd
@@ -34,7 +35,8 @@ _NOT_SENT = Bill({}, 0, "none", (), None)
 
 class RealtimeAttempt:
     """An admitted attempt, with the interface of `Attempt`. `newest` returns the current snapshot;
-    `stopping` is set when the process is about to stop.
+    `stopping` is set when the process is about to stop; `fixed` are the settings that the client
+    may not change.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class RealtimeAttempt:
         sink: RealtimeSink,
         newest: Callable[[], Snapshot],
         stopping: asyncio.Event,
+        fixed: FixedSettings | None,
         context: RequestContext,
         admitted: AdmittedAttempt,
         probe: HealthProbe,
@@ -49,6 +52,7 @@ class RealtimeAttempt:
         self._sink = sink
         self._newest = newest
         self._stopping = stopping
+        self._fixed = fixed
         self._context = context
         self._admitted = admitted
         self._probe = probe
@@ -127,6 +131,7 @@ class RealtimeAttempt:
             sink=self._sink,
             newest=self._newest,
             stopping=self._stopping,
+            fixed=self._fixed,
         )
 
     async def _end_cancelled(self) -> Outcome:

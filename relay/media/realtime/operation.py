@@ -10,7 +10,7 @@ import msgspec
 
 from dialects.chat.chat import Encoded
 from dialects.codec import Target
-from dialects.errors.errors import RequestFault
+from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
 from dialects.streams import realtime
 from dialects.streams.passed_answer import PassedAnswer
@@ -31,6 +31,7 @@ from relay.answers.unary import (
 from relay.config import SESSION_S
 from relay.counting.own_count import NO_USAGE
 from relay.counting.vocabularies import Family
+from relay.credentials.client_secrets import ClientSecret
 from relay.requests.context import Invocation
 from relay.routing.snapshot import Snapshot
 
@@ -129,18 +130,34 @@ def first_bound(snapshot: Snapshot, model: str) -> ResponseBound:
     return response_bound(snapshot, model).within(_FIRST_CONTEXT)
 
 
-def session_invocation(invocation: Invocation, snapshot: Snapshot, scope: Scope) -> Invocation:
-    """Return what a session's query and subprotocols ask for. Raises RequestFault."""
+def session_invocation(
+    invocation: Invocation, snapshot: Snapshot, scope: Scope, secret: ClientSecret | None
+) -> Invocation:
+    """Return what a session's query and subprotocols ask for, within its client secret. Raises
+    RequestFault.
+    """
     named = parse_qs(scope["query_string"].decode("latin-1")).get("model", [""])
-    model = named[-1]
+    model = named[-1] if secret is None else _model_within(secret, named[-1])
     if not model:
         raise RequestFault("missing_parameter", "model", "model is required, in the query")
     headers = list(scope["headers"])
     if _BETA_PROTOCOL in scope.get("subprotocols", ()):
         # From the subprotocols, because a page can set no headers.
         headers.append(_BETA_HEADER)
+    if secret is not None and any(name.lower() == _BETA_HEADER[0] for name, _ in headers):
+        what = "a client secret opens no session of the beta: leave out openai-beta"
+        raise RequestFault("unsupported_capability", "openai-beta", what)
     unary = Realtime(first_bound(snapshot, model))
     return msgspec.structs.replace(invocation, target=Target(model), headers=headers, unary=unary)
+
+
+def _model_within(secret: ClientSecret, named: str) -> str:
+    """Return the model of a secret's session; `named` is that of its query. Raises RequestFault."""
+    own: str = secret.session.get("model") or named
+    if named and named != own:
+        what = f"the client secret is for model {quote_value(own)} only"
+        raise RequestFault("invalid_value", "model", what)
+    return own
 
 
 def _reported_quantities(answer: PassedAnswer, rates: Rates) -> Quantities:

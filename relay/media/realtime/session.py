@@ -15,9 +15,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from dialects.errors.errors import RequestFault
+from dialects.errors.errors import RequestFault, clean_upstream, message_of
 from dialects.media.sound import duration_quantities, token_quantities
 from dialects.streams import realtime
+from dialects.streams.fixed_settings import OPENING_ID, FixedSettings
 from dialects.streams.model_alias import name_answer
 from dialects.streams.realtime import ClientEvent, ServerEvent
 from lib.process.waiting import timeout
@@ -62,7 +63,9 @@ _NOT_TEXT: Final = ErrorAnswer(
 
 
 class RealtimeSession:
-    """One session. `first` is the response whose hold was placed with the session's request."""
+    """One session. `first` is the response whose hold was placed with the session's request;
+    `fixed` are the settings that the client may not change, sent before its first event.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class RealtimeSession:
         sink: RealtimeSink,
         newest: Callable[[], Snapshot],
         stopping: asyncio.Event,
+        fixed: FixedSettings | None,
     ) -> None:
         self._context = context
         self._admitted = admitted
@@ -88,6 +92,9 @@ class RealtimeSession:
         # A response was requested, and no event has arrived since.
         self._asked = False
         self._output_limit = OutputLimit(context.invocation, socket)
+        self._fixed = fixed
+        # The provider has confirmed the fixed settings, or there are none to set.
+        self._fixed_in_use = asyncio.Event()
 
     async def run(self) -> Outcome:
         """Forward events until the session ends, and settle its usage. Raises nothing that either
@@ -98,6 +105,11 @@ class RealtimeSession:
             over = await self._pass_events()
         except asyncio.CancelledError:
             over = self._by_deadline(self._context.deadline.caught())
+        except SessionOver as ended:
+            # Before the first event was forwarded.
+            over = ended
+        except SocketLost as lost:
+            over = self._lost(lost)
         except ClientLeft:
             # Before it was accepted.
             over = SessionOver(None)
@@ -108,6 +120,7 @@ class RealtimeSession:
 
     async def _pass_events(self) -> SessionOver:
         await self._sink.accept(self._admitted.head(self._context, None))
+        await self._send_fixed()
         await self._output_limit.set(self._first.output_cap)
         self._touch()
         pumps = [
@@ -122,9 +135,30 @@ class RealtimeSession:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
+    async def _send_fixed(self) -> None:
+        """Send the settings of the client secret. Raises SessionOver for a transcription model that
+        its key may not use here, SocketLost.
+        """
+        raw = None if self._fixed is None else self._fixed.opening
+        if raw is None:
+            self._fixed_in_use.set()
+            return
+        event = realtime.read_client_event(raw)
+        try:
+            raw = self._fit_settings(event, raw)
+        except (RequestFault, ChannelsOut) as fault:
+            raise SessionOver(answer_to(fault)) from None
+        await self._socket.send(raw)
+        self._conversation.note_sent(event, len(raw))
+
     # ---- from the client
 
     async def _from_client(self) -> None:
+        try:
+            async with timeout(self._stall_s):
+                await self._fixed_in_use.wait()
+        except TimeoutError:
+            raise upstream_failure("F13", seconds=int(self._stall_s)) from None
         while True:
             text = await self._sink.receive()
             if text is None:
@@ -133,6 +167,9 @@ class RealtimeSession:
             raw = text.encode()
             event = realtime.read_client_event(raw)
             try:
+                if self._fixed is not None:
+                    raw = self._fixed.fit(raw)
+                    event = realtime.read_client_event(raw)
                 raw = await self._admit(event, raw)
             except (RequestFault, ChannelsOut) as fault:
                 await self._sink.complain(answer_to(fault), event.event_id)
@@ -221,7 +258,12 @@ class RealtimeSession:
         elif kind == "response.done":
             await self._finish(realtime.read_response(event))
         elif kind in ("session.created", "session.updated"):
+            if kind == "session.updated":
+                # The first one is about the first event that is sent.
+                self._fixed_in_use.set()
             return self._note_settings(event, raw)
+        elif kind == "error" and not self._fixed_in_use.is_set():
+            _check_opening(event)
         elif kind == _HEARD:
             await self._charge_transcript(event)
         elif event.response_id is not None:
@@ -373,6 +415,15 @@ def _over_reason(done: "set[asyncio.Task[None]]") -> SessionOver:
 
 def _over_by_failure(failure: UpstreamFailed) -> SessionOver:
     return SessionOver(answer_behind_content(failure), failure)
+
+
+def _check_opening(error: ServerEvent) -> None:
+    """Raise SessionOver if the provider refused the fixed settings."""
+    message = error.error_about(OPENING_ID)
+    if message is not None:
+        what = f"the provider refused the session of the client secret: {clean_upstream(message)}"
+        answer = ErrorAnswer("provider_rejected", 400, message_of("provider_rejected", what))
+        raise SessionOver(answer)
 
 
 def _expired_answer(what: str) -> ErrorAnswer:

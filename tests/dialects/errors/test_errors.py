@@ -101,6 +101,8 @@ def test_values_are_short_and_masked() -> None:
         mask_value("sk-abcdefghijklmnop and gsk_1234567890ab") == "sk-abc***mnop and gsk_12***90ab"
     )
     assert mask_value("sk-short api_version key-value") == "sk-short api_version key-value"
+    # A client secret, also as the subprotocol of a page.
+    assert mask_value("key.ek_abcdefghijklmnop ek_short") == "key.ek_abc***mnop ek_short"
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,10 @@ def test_values_are_short_and_masked() -> None:
         ("key sk-proj-abc_DEF-123456", "key ***"),
         ("Bearer abcdefgh.ijkl", "Bearer ***"),
         ("AIzaSyA1234567890abcdef", "***"),
+        (
+            "openai-insecure-api-key.ek_abcdefgh of week_abcdefgh",
+            "openai-insecure-api-key.*** of week_abcdefgh",
+        ),
         ("in organization org-Ab12Cd34Ef on", "in organization org-*** on"),
         ("proj_abc123456 acct-1234567", "proj-*** acct-***"),
         ("user_message api-reference", "user_message api-reference"),

@@ -29,7 +29,7 @@ from relay.credentials.keys import (
     Principal,
     read_credentials,
 )
-from relay.credentials.revocation import Running, _find_revoked
+from relay.credentials.revocation import Running, _check_callers
 from relay.front.deadline import EndReason
 from relay.ledger.database import Row
 from relay.requests.labels import NO_LABELS, Labels
@@ -332,17 +332,35 @@ def test_what_runs_under_a_key_or_a_former_secret_ends_at_its_instant(
     asked = [(key.id, people.alice.id, digest, None), (key.id, None, b"", None)]
     Key.objects.filter(id=key.id).update(expires_at=at)
     assert len(fallen(asked)) == (0 if end == "after" else 2)
+    assert ends(asked) == {1: at, 2: at}
     Key.objects.filter(id=key.id).update(expires_at=None)
     account_keys.rotate_key(SYSTEM, key, 1)
     key.former_secrets.update(until=at)
     assert fallen(asked) == ([] if end == "after" else [1])
+    # What was asked with the text ends with it, while its key goes on.
+    assert ends(asked) == {1: at}
 
 
-def fallen(callers: Sequence[tuple[UUID, int | None, bytes, UUID | None]]) -> list[int]:
+Callers = Sequence[tuple[UUID, int | None, bytes, UUID | None]]
+
+
+def fallen(callers: Callers) -> list[int]:
+    return sorted(place for place, key_ended, *_ in states(callers) if key_ended)
+
+
+def ends(callers: Callers) -> dict[int, dt.datetime]:
+    return {
+        place: dt.datetime.fromtimestamp(float(at), dt.UTC)
+        for place, _, _, at in states(callers)
+        if at is not None
+    }
+
+
+def states(callers: Callers) -> list[Any]:
     with connection.cursor() as cursor:
-        text, parameters = _find_revoked(callers)
+        text, parameters = _check_callers(callers)
         cursor.execute(text, cast(Any, parameters))
-        return sorted(place for place, key_ended in cursor.fetchall() if key_ended)
+        return list(cursor.fetchall())
 
 
 # What runs ---------------------------------------------------------------------------------------
@@ -363,7 +381,7 @@ def running(*places: str | None) -> tuple[Running, list[Any]]:
 
     async def ask(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
         asked.append(statement[1])
-        return [(place, "t") for place in places]
+        return [(place, "t", "f", None) for place in places]
 
     return Running(ask), asked
 
@@ -375,6 +393,34 @@ def test_what_runs_under_a_time_ends_when_it_is_over() -> None:
         all_of_them.enter(run, principal_with(expires_at=at))
     all_of_them.end_expired(10.0)
     assert {at: run.ended for at, run in runs.items()} == {None: 0, 9.0: 1, 10.0: 1, 10.5: 0}
+
+
+async def test_an_end_that_is_set_later_holds_for_what_runs_already() -> None:
+    """P11: a rotation with grace, or a date of expiry, is known from its change on; so is that it
+    was taken back."""
+    told: list[Row] = []
+    run, other = Run(), Run()
+
+    async def ask(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
+        if other not in all_of_them._principals:
+            # It begins meanwhile, and nothing is asked about it.
+            all_of_them.enter(other, principal_with(key_id=uuid4(), expires_at=10.0))
+        return told
+
+    all_of_them = Running(ask)
+    all_of_them.enter(run, principal_with(key_id=uuid4()))
+    told.append(("1", "f", "f", "10.0"))
+    await all_of_them.end_revoked()
+    all_of_them.end_expired(9.9)
+    assert (run.ended, other.ended) == (0, 0)
+    all_of_them.end_expired(10.0)
+    assert (run.ended, other.ended) == (1, 1)
+    all_of_them.leave(other)
+    told.clear()
+    await all_of_them.end_revoked()
+    all_of_them.leave(other)
+    all_of_them.end_expired(10.0)
+    assert (run.ended, other.ended) == (1, 1)
 
 
 def test_what_runs_under_keys_that_have_fallen_ends_and_nothing_else() -> None:

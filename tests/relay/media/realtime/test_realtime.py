@@ -337,7 +337,7 @@ def test_without_an_upgrade(hub: Hub, model: str) -> None:
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("path", ["client_secrets", "sessions", "calls"])
+@pytest.mark.parametrize("path", ["sessions", "calls"])
 def test_what_is_not_made(hub: Hub, path: str) -> None:
     answer = hub.post(hub.tenant(), {}, path=f"/v1/realtime/{path}")
     assert (answer.status, answer.error["code"]) == (501, "not_implemented")
