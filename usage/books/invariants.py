@@ -144,7 +144,7 @@ _SOLD: Final = f"""
         {_account("revenue", "id = e.account_id")}
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _BY_WINDOW: Final = f"""
-        SELECT window_id AS subject_id, r.charge_nano AS nano
+        SELECT window_id AS subject_id, r.charge_nano + coalesce(r.own_nano, 0) AS nano
         FROM billing_posting p {_hold(f"id = {_ATTEMPT} AND window_ids IS NOT NULL")}
         {_RECORD_OF_POSTING}, unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND {_CHARGES}
@@ -470,7 +470,8 @@ INVARIANTS: Final = {
     "I23 what a budget window holds is the sum of its holds that are not resolved": f"""
         SELECT w.id, coalesce(h.nano, 0) AS expected, w.held_nano AS found
         FROM billing_budgetwindow w
-        LEFT JOIN (SELECT window_id, sum(amount_nano + coalesce(included_nano, 0)) AS nano
+        LEFT JOIN (SELECT window_id,
+                       sum(amount_nano + coalesce(included_nano, 0) + coalesce(own_nano, 0)) AS nano
                    FROM {_UNRESOLVED}, unnest(window_ids) AS window_id
                    GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",

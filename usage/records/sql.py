@@ -76,6 +76,8 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     # What its client calls the session is in `session`: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
+    # The fee for the organisation's own key; None for the installation's keys.
+    own_fee: Json | None = None
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -90,6 +92,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `pricing` says of how it was priced what its meters and version do not: its parts and their
     conditions, and what of its usage nobody has classified (P28).
     `saved_nano` is what cached input saved its customer (`billing.prices.pricing.saved_by_cache`).
+    `own_nano` is what its organisation pays its provider itself, None for the installation's keys.
     `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
     attempt unless they are named here: an upstream tells its service tier only at the end.
     """
@@ -114,6 +117,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     address: str = ""
     saved_nano: int = 0
     pricing: Json | None = None
+    own_nano: int | None = None
 
     def cost_beyond_loss(self, loss_nano: int) -> int:
         """What we owe its provider beside what is posted as a loss: where no price of the kind cost
@@ -260,7 +264,7 @@ _OPEN_ATTEMPTS = f"""
 # What the record of an attempt does not repeat, or may have from its ending.
 _ATTEMPT_ONLY: Final = {
     "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id", "asked_model",
-    "price_version_id", "cost_version_id",
+    "price_version_id", "cost_version_id", "own_fee",
 }  # fmt: skip
 _COPIED: Final = [name for name in AttemptOpened.__struct_fields__ if name not in _ATTEMPT_ONLY]
 _ENDING_VALUES = _ENDING_ARRAYS.select(

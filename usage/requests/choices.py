@@ -4,6 +4,7 @@ from typing import Literal
 
 Why = Literal[
     "only",
+    "own_key",
     "priority",
     "weight",
     "last_resort",
@@ -22,7 +23,8 @@ Why = Literal[
     "conversation",
     "user",
 ]
-"""Why a channel is asked: no other serves the model, it comes before the others, it was drawn by
+"""Why a channel is asked: no other serves the model, the organisation has its own key for it, it
+comes before the others, it was drawn by
 weight, nothing that is well is left, the one before it failed, it is asked once more because no
 other is left, or because its connection was found closed; it is the first for a model that answers
 in place of another, named by the request or by an operator's rule, or by such a rule for when a
