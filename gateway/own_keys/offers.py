@@ -2,7 +2,7 @@
 what it costs."""
 
 from collections.abc import Collection, Iterable
-from typing import Final
+from typing import Final, Literal
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -15,11 +15,16 @@ from accounts.models import Organisation
 from billing.currency.money import format_usd
 from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.fields import provider_of
-from gateway.models import Channel, OwnKeyOffer
+from gateway.models import Channel, OwnKey, OwnKeyOffer
 from lib.refusal import Refused, check_text
 
 TITLE_MAX: Final = 120
 ORGANISATIONS_MAX: Final = 1_000
+OwnKeyState = Literal[
+    "active", "disabled", "rejected", "out_of_credit", "incomplete", "not_offered"
+]
+"""Whether requests use a key: not where it is disabled, has lost its secret with the channel's
+address, or may not be used any more; the provider may have rejected it, or its account be empty."""
 
 
 class OfferRefused(Refused):
@@ -90,6 +95,38 @@ def offers_to(organisation: Organisation) -> QuerySet[OwnKeyOffer]:
     reached = Q(everyone=True) | Q(organisations=organisation)
     offers = OwnKeyOffer.objects.filter(reached, channel__archived_at=None).distinct()
     return offers.select_related("channel").order_by("title")
+
+
+def offer_of(key: OwnKey) -> OwnKeyOffer | None:
+    """The offer that a key is used by; None where its organisation may not use the channel."""
+    offer: OwnKeyOffer | None = getattr(key.channel, "own_key_offer", None)
+    if offer is None or offer.everyone:
+        return offer
+    chosen = offer.organisations.filter(id=key.organisation_id).exists()
+    return offer if chosen else None
+
+
+def state_of(key: OwnKey) -> OwnKeyState:
+    """What a key can be used for now."""
+    if not key.enabled:
+        return "disabled"
+    if offer_of(key) is None:
+        return "not_offered"
+    if key.sealed is None:
+        return "incomplete"
+    if key.refused_at is None:
+        return "active"
+    return "out_of_credit" if key.refusal == "no_credit" else "rejected"
+
+
+def named_organisations(slugs: Collection[str]) -> list[Organisation]:
+    """The organisations with these slugs. Raises OfferRefused for one that is unknown."""
+    rows = list(Organisation.objects.filter(slug__in=[slug for slug in slugs if "\0" not in slug]))
+    unknown = sorted(set(slugs) - {row.slug for row in rows})
+    if unknown:
+        text = gettext("There is no organisation %(slug)s.") % {"slug": unknown[0]}
+        raise OfferRefused("organisations", text)
+    return rows
 
 
 def fee_of(offer: OwnKeyOffer) -> OwnKeyFee:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from lib.ids import first_id_at
 from usage.requests.outcomes import FAILED_SQL
-from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]
 """What was summed: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
@@ -198,7 +198,7 @@ def _differ(fine: str, coarse: str) -> str:
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"
 
-    counts, saved = ("nano", "requests", "errors"), ("saved_nano",)
+    counts, saved = ("nano", "requests", "errors", "own_nano"), ("saved_nano",)
     texts = [f"{columns(fine, counts)} IS DISTINCT FROM {columns(coarse, counts)}"]
     for known, names in (("saved_nano", saved), ("total_histogram", TIMES)):
         differs = f"{columns(fine, names)} IS DISTINCT FROM {columns(coarse, names)}"
@@ -232,7 +232,7 @@ def _levels(level: str, table: str, finer: str) -> str:
 
 
 _ROLLED: Final = f"""sum(charge_nano) AS nano, sum(requests) AS requests, sum(errors) AS errors,
-        {MERGED_SAVED}, {MERGED_TIMES}"""
+        {MERGED_SAVED}, {OWN_SUM}, {MERGED_TIMES}"""
 # docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
@@ -357,7 +357,7 @@ INVARIANTS: Final = {
             SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS at,
                    sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
                    count(*) FILTER (WHERE final AND {FAILED_SQL}) AS errors, {MERGED_SAVED},
-                   {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
+                   {OWN_SUM}, {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
             FROM usage_usagerecord r, mark
             WHERE admitted_at >= %(quarter)s::timestamptz
               AND admitted_at < %(quarter_end)s::timestamptz

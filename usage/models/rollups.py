@@ -20,7 +20,8 @@ class Rollup(models.Model):
 
     The histograms are of the times of answered requests, 0 if there are none; null in rows from
     before they existed, until these are rebuilt. Between first and last output token the answers
-    took `timed_ms`, for `timed_tokens`. `saved_nano` is null if a record has none.
+    took `timed_ms`, for `timed_tokens`. `saved_nano` is null if a record has none, `own_nano` if no
+    record has any.
     """
 
     pk = models.CompositePrimaryKey(
@@ -49,6 +50,7 @@ class Rollup(models.Model):
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
     saved_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
@@ -88,6 +90,7 @@ class _CoarseRollup(models.Model):
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
     saved_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
 
     class Meta:
         abstract = True
