@@ -10,8 +10,9 @@ import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from accounts.access.actors import Actor
@@ -46,7 +47,8 @@ def add_own_key(
     OwnKeyRefused, and ChannelRefused for a secret that no header can carry."""
     name = _checked_name(name, offer.title)
     with transaction.atomic():
-        channel = Channel.objects.select_for_update().get(id=offer.channel_id)
+        _lock_address(offer.channel_id)
+        channel = Channel.objects.get(id=offer.channel_id)
         if OwnKey.objects.filter(organisation=organisation, team=team, channel=channel).exists():
             text = gettext("There is already a key for %(provider)s. Replace its secret instead.")
             named = text % {"provider": offer.title}
@@ -117,15 +119,27 @@ def remove_own_key(actor: Actor, key: OwnKey) -> None:
 def forget_secrets_of(actor: Actor, channel: Channel) -> None:
     """Forget the secrets of all keys for a channel whose address changes, in the transaction that
     changes it. The keys stay, so that what may only use them goes nowhere else."""
-    for key in OwnKey.objects.filter(channel=channel).exclude(sealed=None):
-        key.sealed, key.digest, key.last4 = None, b"", ""
-        key.save(update_fields=["sealed", "digest", "last4"])
-        audit.record(actor, key.organisation, "own_key.forgotten", key, name=key.name)
+    with transaction.atomic():
+        _lock_address(channel.id)
+        for key in OwnKey.objects.filter(channel=channel).exclude(sealed=None):
+            key.sealed, key.digest, key.last4 = None, b"", ""
+            key.save(update_fields=["sealed", "digest", "last4"])
+            audit.record(actor, key.organisation, "own_key.forgotten", key, name=key.name)
+        bump_epoch()
 
 
 def secret_digest(text: str) -> bytes:
     """What tells whether a key differs from the stored one, and nothing else."""
     return hmac.digest(pepper().encode(), b"gateway_ownkey|" + text.encode(), hashlib.sha256)
+
+
+def _lock_address(channel_id: UUID) -> None:
+    """Let no key be added for a channel while its address changes. Tenants cannot lock its row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('weir own keys'), hashtext(%s))",
+            [str(channel_id)],
+        )
 
 
 def _lock_own_key(key: OwnKey) -> OwnKey:

@@ -145,7 +145,8 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /provider-key-offers": at("keys.write"),
     "GET /provider-keys": at("keys.write"),
     "POST /provider-keys": at(
-        "keys.write", by_role=True, body=sends(offer="none", secret="sk-made", team=""),
+        "keys.write", by_role=True, all_teams=403, nothing=True,
+        body=sends(offer="none", secret="sk-made"),
     ),
     "GET /provider-keys/{id}": at("keys.write", OWN_KEY),
     "PATCH /provider-keys/{id}": at("keys.write", OWN_KEY, body=sends(fall_back=True)),
