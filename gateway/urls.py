@@ -9,6 +9,7 @@ from gateway.channels import views as channel_views
 from gateway.health import views as health_views
 from gateway.limits import budget_subjects, budget_views, key_views
 from gateway.media_tasks import callback_views
+from gateway.own_keys import views as own_key_views
 from gateway.prices import own_price_views, plan_views, price_views
 from gateway.public_models import console_views, model_choices
 from gateway.public_models import views as model_views
@@ -117,6 +118,33 @@ urlpatterns = [
         "admin/channels/<str:id>/keys/<str:key>",
         edit_views.channel_key_change,
         name="channel_key_change",
+    ),
+    path(
+        "admin/channels/<str:id>/own-keys",
+        own_key_views.channel_offer_edit,
+        name="channel_offer_edit",
+    ),
+    path(
+        "admin/channels/<str:id>/own-keys/end",
+        own_key_views.channel_offer_end,
+        name="channel_offer_end",
+    ),
+    path("o/<slug:o>/provider-keys", own_key_views.provider_key_list, name="provider_keys"),
+    path("o/<slug:o>/provider-keys/new", own_key_views.provider_key_add, name="provider_key_add"),
+    path(
+        "o/<slug:o>/provider-keys/<str:id>/edit",
+        own_key_views.provider_key_edit,
+        name="provider_key_edit",
+    ),
+    path(
+        "o/<slug:o>/provider-keys/<str:id>/rotate",
+        own_key_views.provider_key_rotate,
+        name="provider_key_rotate",
+    ),
+    path(
+        "o/<slug:o>/provider-keys/<str:id>/delete",
+        own_key_views.provider_key_remove,
+        name="provider_key_remove",
     ),
     path("admin/prices", price_views.prices, name="prices"),
     path("admin/prices/new", price_views.price_new, name="price_new"),

@@ -9,7 +9,9 @@ From its meters, its price and what was held alone, every other figure is comput
     amount of a line = quantity x rate / per x multiplier          exact, no rounding
                        (x the multiplier of conditions, for language-model tokens)
     rounding         = (sum of the lines, half-even to 1e-9 USD) - (sum of the lines)
-    charge           = sum of the lines + rounding - above_hold - waived
+    own              = with your own provider key: the sum of the lines and the rounding
+    fee              = for that key: per request, or for each million tokens, at most what was held
+    charge           = sum of the lines + rounding - above_hold - waived - own + fee
     paid             = charge + what was corrected after the request had ended
 
 Exit status: 0 when every figure is equal, 1 when one differs (each is named), 2 when the file is
@@ -131,6 +133,13 @@ def parts_of(receipt: dict[str, Any]) -> list[tuple[dict[str, int], dict[str, An
     ]
 
 
+def fee_of(meters: dict[str, int], own_key: dict[str, str]) -> Fraction:
+    """The fee for a request with the organisation's own key."""
+    tokens = sum(count for meter, count in meters.items() if meter in TOKENS)
+    million = half_even(Fraction(own_key["per_million_tokens"]) * tokens / 10**6)
+    return Fraction(own_key["per_request"]) + million
+
+
 def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
     """Every figure of a receipt that follows from its meters, its price and its hold."""
     price = receipt["price"]
@@ -150,12 +159,18 @@ def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
                 lines.append((meter, quantity, rate, amount))
         total = half_even(exact)
     waived = total if receipt["basis"] in UNCHARGED else Fraction(0)
-    above = max(total - waived - Fraction(receipt["held"]), Fraction(0))
+    own_key, held = receipt.get("own_key"), Fraction(receipt["held"])
+    own = fee = Fraction(0)
+    if own_key and price is not None and receipt["basis"] not in UNCHARGED:
+        own, fee = total, min(fee_of(receipt["meters"], own_key), held)
+    above = max(total - waived - own - held, Fraction(0))
     result: dict[str, Any] = {
         "rounding": total - exact,
         "above_hold": above,
         "waived": waived,
-        "charge": total - above - waived,
+        "own": own,
+        "fee": fee,
+        "charge": total - above - waived - own + fee,
     }
     corrected = sum(Fraction(one["amount"]) for one in receipt["corrections"])
     result["paid"] = result["charge"] + corrected
@@ -174,6 +189,8 @@ def receipt_figures(receipt: dict[str, Any]) -> dict[str, Any]:
         name: Fraction(receipt[name])
         for name in ("rounding", "above_hold", "waived", "charge", "paid")
     }
+    # A receipt of before there were own keys has none.
+    result |= {name: Fraction(receipt.get(name, "0")) for name in ("own", "fee")}
     for index, line in enumerate(receipt["lines"]):
         result[f"lines[{index}].meter"] = line["meter"]
         result[f"lines[{index}].quantity"] = line["quantity"]

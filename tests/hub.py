@@ -502,6 +502,34 @@ class Hub:
         self._channels.append(channel_id)
         return channel_id
 
+    def own_key(
+        self,
+        tenant: Tenant,
+        channel_id: uuid.UUID,
+        secret: str,
+        *,
+        fall_back: bool = True,
+        team: bool = False,
+        fee: tuple[int, int] = (0, 0),
+        offered: bool = True,
+    ) -> uuid.UUID:
+        """An organisation's own key for a channel, or its team's; the fee is nano for each request
+        and for a million tokens. The hub hears of it at the next `bump`."""
+        key_id = new_id()
+        if offered:
+            self.connection.execute(
+                "INSERT INTO gateway_ownkeyoffer (channel_id, title, everyone, fee_request_nano, "
+                "fee_million_nano) VALUES (%s, %s, true, %s, %s) ON CONFLICT DO NOTHING",
+                [channel_id, str(channel_id), *fee],
+            )
+        self.connection.execute(
+            "INSERT INTO gateway_ownkey (id, organisation_id, team_id, channel_id, name, sealed, "
+            "digest, last4, enabled, fall_back) VALUES (%s,%s,%s,%s,'own',%s,'',%s,true,%s)",
+            [key_id, tenant.organisation_id, tenant.team_id if team else None, channel_id,
+             self._vault.seal(secret, f"gateway_ownkey|{key_id}|sealed"), secret[-4:], fall_back],
+        )  # fmt: skip
+        return key_id
+
     def rule(self, model: str, **fields: Any) -> None:
         """What operators rule for a model. Returns when the hub knows it."""
         wanted = {"model": model, "fallbacks": [], "causes": []} | fields

@@ -311,6 +311,22 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "upstream.prices_proposed": _of("created", _("%(who)s drafted price changes from %(source)s")),
     "audit.cut": _of("removed", _("%(who)s removed old events from the audit log")),
     # Gateway: channels.
+    "own_key.added": _of("created", _("%(who)s added provider key %(name)s")),
+    "own_key.rotated": _of("changed", _("%(who)s replaced provider key %(name)s")),
+    "own_key.changed": _of("changed", _("%(who)s changed provider key %(name)s")),
+    "own_key.removed": _of("removed", _("%(who)s deleted provider key %(name)s")),
+    "own_key.forgotten": _of(
+        "removed", _("%(who)s moved the channel of provider key %(name)s, which lost its secret")
+    ),
+    "own_key_offer.created": _of(
+        "created", _("%(who)s offered channel %(name)s to organisations with their own keys")
+    ),
+    "own_key_offer.changed": _of(
+        "changed", _("%(who)s changed who may use channel %(name)s with their own keys")
+    ),
+    "own_key_offer.ended": _of(
+        "removed", _("%(who)s ended the offer of channel %(name)s for own keys")
+    ),
     "channel.created": _of(
         "created",
         _("%(who)s created channel %(name)s as a copy of %(copy_of)s"),

@@ -77,6 +77,8 @@ OBJECTS: Final[Mapping[str, Promise]] = {
     "singlesignon": _("Single sign-on"),
     "taxrate": _("Tax"),
     "team": _("Team"),
+    "ownkey": _("Provider key"),
+    "ownkeyoffer": _("Channel for own keys"),
     "topup": _("Top-up"),
     "user": _("Person"),
     "walletsetting": _("Billing alerts"),
@@ -89,7 +91,8 @@ INSTALLATION_OBJECTS: Final = frozenset({
     "announcement", "backup", "billdifference", "catalogueignorerule", "catalogueupdate", "channel",
     "channelkey", "channeltestrun", "codebatch", "detachedmonth", "exchangerate", "finding",
     "installationsetting", "jobrun", "modelalias", "modelentry", "modelproposal", "modelrule",
-    "plan", "price", "pricepreview", "priceproposal", "priceversion", "providerbill", "sealcut",
+    "ownkeyoffer", "plan", "price", "pricepreview", "priceproposal", "priceversion",
+    "providerbill", "sealcut",
     "secretcheck", "sellerdetail", "setuplink", "signinlink", "signupsetting", "subscriptionplan",
     "taxrate", "acceptedmember", "authenticator",
 })  # fmt: skip

@@ -31,6 +31,8 @@ class HoldResolved(msgspec.Struct, frozen=True, kw_only=True):
     # The part of the charge that included units pay, and how many units of each row of the hold.
     included_nano: int = 0
     units: tuple[int, ...] = ()
+    # What the organisation pays its provider itself; never more than the hold has of it.
+    own_nano: int = 0
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +49,10 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
 
     Held money goes to revenue up to the charge; the rest becomes available again. One posting
     records the charge and the cost. It also takes off `customer:held` what an older process posted
-    there when it placed the hold. The budget windows of the hold's admission count the charge as
-    spent and release the rest. Held units are used, or returned; the amount that they pay is taken
-    off `included:units`, and the balance never pays more than it held. The cost goes to
-    `provider:payable`.
+    there when it placed the hold. The budget windows of the hold's admission count the charge, and
+    what the organisation pays its provider itself, as spent and release the rest. Held units are
+    used, or returned; the amount that they pay is taken off `included:units`, and the balance never
+    pays more than it held. The cost goes to `provider:payable`.
 
     Returns one row for each hold that this statement resolved: (attempt_id, charged_nano,
     excess_nano). The excess is the part of the charge above the hold, which nobody pays (I13). Run
@@ -118,6 +120,8 @@ _RESOLVE_HOLDS = f"""
                       AS charged_nano,
                   greatest(ending.charge_nano - hold.amount_nano - coalesce(hold.included_nano, 0),
                       0) AS excess_nano,
+                  coalesce(hold.own_nano, 0) AS own_held_nano,
+                  least(ending.own_nano, coalesce(hold.own_nano, 0)) AS own_nano,
                   ending.included_nano AS offered_nano, hold.quota_ids, hold.quota_units,
                   ending.units::bigint[] AS used_units,
                   ending.cost_nano, hold.posted, hold.window_ids, hold.rated_ids, hold.opened_at,
@@ -148,8 +152,8 @@ _RESOLVE_HOLDS = f"""
         SET held_nano = stands.held_nano - total.held_nano,
             spent_nano = stands.spent_nano + total.charged_nano
         FROM (
-            SELECT window_id, sum(whole_nano)::bigint AS held_nano,
-                   sum(charged_nano)::bigint AS charged_nano
+            SELECT window_id, sum(whole_nano + own_held_nano)::bigint AS held_nano,
+                   sum(charged_nano + own_nano)::bigint AS charged_nano
             FROM resolved, unnest(window_ids) AS window_id GROUP BY window_id
         ) total
         WHERE stands.id = total.window_id

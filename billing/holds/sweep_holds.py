@@ -110,7 +110,7 @@ _HELD_UNITS = f"SELECT {_UNITS} FROM billing_hold hold WHERE hold.id = %(attempt
 
 _DUE_HOLDS = f"""
     SELECT hold.id, hold.organisation_id, hold.amount_nano + coalesce(hold.included_nano, 0),
-           hold.mark, hold.rated_ids, {_UNITS}
+           hold.own_nano, hold.mark, hold.rated_ids, {_UNITS}
     FROM billing_hold hold
     LEFT JOIN billing_process process ON process.id = hold.process_id
     WHERE hold.state = 'open' AND (

@@ -30,11 +30,13 @@ _SILENCE_S = 5
 
 class DueHold(NamedTuple):
     """A hold that nobody will settle, charged at most `amount_nano`. `mark` has the meters of its
-    last recorded progress, `units` the included units that it holds of each meter."""
+    last recorded progress, `units` the included units that it holds of each meter. `own_nano` is
+    the most that its organisation pays its provider itself, None for the installation's keys."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
     amount_nano: int
+    own_nano: int | None
     mark: Mapping[str, int] | None
     units: Mapping[str, int]
 
@@ -51,7 +53,7 @@ def due_holds(limit: int) -> list[DueHold]:
     execute(sweep_holds.suspect_processes())
     execute(sweep_holds.forget_processes())
     due, rated = list[DueHold](), set[UUID]()
-    for attempt_id, organisation_id, amount_nano, mark, rated_ids, units in execute(
+    for attempt_id, organisation_id, amount_nano, own_nano, mark, rated_ids, units in execute(
         sweep_holds.due_holds(limit, _SILENCE_S)
     ):
         due.append(
@@ -59,6 +61,7 @@ def due_holds(limit: int) -> list[DueHold]:
                 attempt_id=attempt_id,
                 organisation_id=organisation_id,
                 amount_nano=amount_nano,
+                own_nano=own_nano,
                 mark=_meters(mark),
                 units=_meters(units) or {},
             )
@@ -79,13 +82,15 @@ def suspect_all() -> None:
 
 class Expired(NamedTuple):
     """The result of a due hold: the customer's charge, the provider's cost of that charge, the cost
-    that nobody pays, and the part of the charge that included units pay."""
+    that nobody pays, the part of the charge that included units pay, and what the organisation pays
+    its provider itself."""
 
     hold: DueHold
     charge_nano: int
     cost_nano: int
     loss_nano: int
     paid: Paid
+    own_nano: int
 
 
 def expire(due: Sequence[Expired]) -> set[UUID]:
@@ -110,6 +115,7 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
                     cost_nano=one.cost_nano,
                     included_nano=one.paid.nano,
                     units=one.paid.of_each(one.hold.units),
+                    own_nano=one.own_nano,
                 )
                 for one in due
             ]

@@ -50,6 +50,9 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     # The included units that it takes: (id of the row, number).
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
+    # What its organisation may pay its provider itself; None for the installation's keys. Budgets
+    # and the client's limit for its session count it too.
+    own_nano: int | None = None
 
 
 def place_holds(holds: Sequence[HoldRequest]) -> Statement:
@@ -290,7 +293,9 @@ _PLACE_GUARDED_HOLDS = f"""
                nullif(request.quotas, '{{}}')::bigint[] AS quotas,
                nullif(request.units, '{{}}')::bigint[] AS units,
                nullif(request.included_nano, 0) AS included_nano,
-               request.amount_nano + request.included_nano AS whole_nano,
+               request.own_nano,
+               request.amount_nano + request.included_nano + coalesce(request.own_nano, 0)
+                   AS whole_nano,
                wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
                     WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
@@ -466,7 +471,7 @@ _PLACE_GUARDED_HOLDS = f"""
     ),
     decided AS MATERIALIZED (
         SELECT place, attempt_id, organisation_id, amount_nano, ttl_seconds, tokens,
-               available_id, held_id, unsound, admitted, included_nano, quotas, units,
+               available_id, held_id, unsound, admitted, included_nano, own_nano, quotas, units,
                min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
                bool_or(need > left_over) AS short,
                bool_or(need > left_over
@@ -489,18 +494,18 @@ _PLACE_GUARDED_HOLDS = f"""
                    AS leased_channel_id
         FROM judged
         GROUP BY place, attempt_id, organisation_id, amount_nano, ttl_seconds, tokens,
-                 available_id, held_id, unsound, admitted, included_nano, quotas, units
+                 available_id, held_id, unsound, admitted, included_nano, own_nano, quotas, units
     ),
     held AS (
         INSERT INTO billing_hold (
             id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
             tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id,
-            leased_channel_id, posted, included_nano, quota_ids, quota_units)
+            leased_channel_id, posted, included_nano, own_nano, quota_ids, quota_units)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
                clock.at + ttl_seconds * interval '1 second', window_ids, rated_ids,
                CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
                leased_organisation_id, leased_member_id, leased_channel_id, false,
-               included_nano, quotas, units
+               included_nano, own_nano, quotas, units
         FROM decided, clock WHERE admitted
     ),
     taken AS (

@@ -54,8 +54,9 @@ class Hold(models.Model):
     `mark` are the meters of the attempt's last high-water mark; the provider counts at least as
     much. A hold whose process died is settled from it. `quota_ids` are the rows of included units
     of which it takes `quota_units`, in their order; `included_nano` is what these may pay of its
-    charge in addition to `amount_nano`. A hold is `kept` where no charge can be determined, until
-    an operator decides (I14).
+    charge in addition to `amount_nano`. `own_nano` is what the organisation may pay its provider
+    itself, because the attempt uses its own key; null for any other. A hold is `kept` where no
+    charge can be determined, until an operator decides (I14).
     """
 
     id = models.UUIDField(primary_key=True)
@@ -83,6 +84,7 @@ class Hold(models.Model):
     mark = models.JSONField(null=True)
     posted = models.BooleanField(db_default=True)
     included_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
     quota_ids = ArrayField(models.BigIntegerField(), null=True)
     quota_units = ArrayField(models.BigIntegerField(), null=True)
 

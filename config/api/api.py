@@ -58,6 +58,8 @@ from gateway.catalogue.model_change_api import router as model_change_router
 from gateway.channels.api import router as channel_router
 from gateway.channels.refusals import ChannelStale
 from gateway.health.api import router as health_router
+from gateway.own_keys.api import operator_router as own_key_offer_router
+from gateway.own_keys.api import router as own_key_router
 from gateway.prices.own_price_api import router as gateway_router
 from gateway.prices.plan_api import router as plan_router
 from gateway.prices.previews import PreviewRefused
@@ -293,6 +295,8 @@ api.add_router("", margin_router)
 api.add_router("", document_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
+api.add_router("", own_key_router)
+api.add_router("", own_key_offer_router)
 api.add_router("", usage_mark_router)
 api.add_router("", price_router)
 api.add_router("", plan_router)

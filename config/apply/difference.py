@@ -24,6 +24,7 @@ Kind = Literal[
     "model",
     "model_rule",
     "alias",
+    "own_key_offer",
     "person",
     "organisation",
     "role",
@@ -372,6 +373,8 @@ _AMOUNTS: Final = (
     "spend_cap_month",
     "balance_warn_below",
     "balance_rest_below",
+    "fee_per_request",
+    "fee_per_million_tokens",
 )
 
 

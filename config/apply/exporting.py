@@ -27,6 +27,7 @@ from config.apply.item_fields import (
     KEY_LIMITS,
     LIMITS,
     MAIL_SERVER_FIELDS,
+    OFFER_AMOUNTS,
     ORGANISATION_STATES,
     RULE_FIELDS,
 )
@@ -77,6 +78,17 @@ def _put_of_installation(whole: Document, item: Item) -> bool:
             whole.setdefault("model_rules", []).append(rule)
         case "alias":
             whole.setdefault("aliases", {})[name[0]] = fields["target"]
+        case "own_key_offer":
+            plain = unless_default(
+                file_format.OwnKeyOffer, fields, ("title", "everyone", "organisations")
+            )
+            fees = {
+                amount: format_usd(cast(int, fields[amount]))
+                for amount in OFFER_AMOUNTS
+                if fields[amount]
+            }
+            offer = {"channel": name[0], **plain, **fees}
+            whole.setdefault("own_key_offers", []).append(offer)
         case "person":
             person = {"email": name[0]}
             person |= unless_default(file_format.Person, fields, ("name", "operator", "active"))

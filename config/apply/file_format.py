@@ -42,6 +42,7 @@ from gateway.channels.schemas import (
 )
 from gateway.models import Channel as StoredChannel
 from gateway.models.settings import BACKUP_FOLDER, BACKUPS_MAX
+from gateway.own_keys.offers import ORGANISATIONS_MAX, TITLE_MAX
 from gateway.providers.overrides import Capability
 from gateway.public_models.entry_rules import TOKENS_MAX
 from gateway.public_models.entry_rules import Role as ModelRole
@@ -475,6 +476,15 @@ class Person(Part):
     active: bool = True
 
 
+class OwnKeyOffer(Part):
+    channel: Name
+    title: Annotated[str, Field(min_length=1, max_length=TITLE_MAX)]
+    everyone: bool = False
+    organisations: Annotated[list[Slug], Field(max_length=ORGANISATIONS_MAX)] = []
+    fee_per_request: Annotated[Decimal, AfterValidator(_amount)] = "0"
+    fee_per_million_tokens: Annotated[Decimal, AfterValidator(_amount)] = "0"
+
+
 class Installation(Part):
     version: Literal[1]
     settings: Settings = Settings()
@@ -485,6 +495,7 @@ class Installation(Part):
     models: list[Model] = []
     model_rules: list[ModelRule] = []
     aliases: dict[ModelName, ModelName] = {}
+    own_key_offers: list[OwnKeyOffer] = []
     people: list[Person] = []
     organisations: list[Organisation] = []
     sign_up: SignUp = SignUp()

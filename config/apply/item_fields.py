@@ -26,6 +26,7 @@ ORGANISATION_STATES: Final = (
 )
 TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
 MEMBER_FIELDS: Final = ("teams", "leads", "plan", *LIMITS)
+OFFER_AMOUNTS: Final = ("fee_per_request", "fee_per_million_tokens")
 RULE_FIELDS: Final = ("fallbacks", "causes", "pick")
 ENTRY_FIELDS: Final = (
     *("can", "context_max", "output_max", "deprecated_at", "sunset_at", "replacement", "forwards"),
@@ -34,7 +35,7 @@ ENTRY_FIELDS: Final = (
 _UNORDERED: Final = frozenset(
     {
         *("causes", "data_regions", "permissions", "plans", "required_labels", "roles"),
-        *("second_factor_roles", "teams", "leads"),
+        *("second_factor_roles", "teams", "leads", "organisations"),
     }
 )
 MAIL_SERVER_FIELDS: Final = ("host", "port", "encryption", "username", "sender")

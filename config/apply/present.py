@@ -36,7 +36,7 @@ from config.apply.wanted import price_id
 from gateway.channels.channels import parts_of, routes_of, secret_digest
 from gateway.channels.egress import SecretName, open_egress
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, SETTINGS
-from gateway.models import Channel, ChannelKey, ModelRule
+from gateway.models import Channel, ChannelKey, ModelRule, OwnKeyOffer
 from gateway.public_models import entries as model_entries
 from gateway.public_models.entries import visible_entries
 from gateway.routing.aliases import all_aliases
@@ -68,6 +68,7 @@ def present_items() -> list[Item]:
         *_models(),
         *_model_rules(),
         *_aliases(),
+        *_own_key_offers(),
         *present_people(),
         *_organisations(),
         present_sign_up(),
@@ -154,6 +155,19 @@ def _model_rules() -> Iterator[Item]:
 def _aliases() -> Iterator[Item]:
     for name, target in all_aliases().items():
         yield Item(Id("alias", (name,)), {"target": target})
+
+
+def _own_key_offers() -> Iterator[Item]:
+    rows = OwnKeyOffer.objects.select_related("channel").prefetch_related("organisations")
+    for offer in rows.order_by("channel__name"):
+        fields: dict[str, Value] = {
+            "title": offer.title,
+            "everyone": offer.everyone,
+            "organisations": tuple(sorted(one.slug for one in offer.organisations.all())),
+            "fee_per_request": offer.fee_request_nano,
+            "fee_per_million_tokens": offer.fee_million_nano,
+        }
+        yield Item(Id("own_key_offer", (offer.channel.name,)), fields)
 
 
 def _organisations() -> Iterator[Item]:

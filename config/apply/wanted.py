@@ -19,6 +19,7 @@ from config.apply.item_fields import (
     LIMITS,
     MAIL_SERVER_FIELDS,
     MEMBER_FIELDS,
+    OFFER_AMOUNTS,
     ORGANISATION_STATES,
     RULE_FIELDS,
     TEAM_FIELDS,
@@ -100,6 +101,14 @@ class _Flattener:
             yield Item(Id("model_rule", (rule.model,)), fields, defaults, ("model_rules", n))
         for name, target in self._file.aliases.items():
             yield Item(Id("alias", (name,)), {"target": target}, path=("aliases", name))
+        for n, offer in enumerate(self._file.own_key_offers):
+            fields = tuples(set_fields(offer, ("title", "everyone", "organisations")))
+            fields |= {
+                name: parse_usd(text) for name, text in set_fields(offer, OFFER_AMOUNTS).items()
+            }
+            defaults = {"everyone": False, "organisations": (), **dict.fromkeys(OFFER_AMOUNTS, 0)}
+            path: Path = ("own_key_offers", n)
+            yield Item(Id("own_key_offer", (offer.channel,)), fields, defaults, path)
         yield from wanted_people(self._file.people)
         for n, organisation in enumerate(self._file.organisations):
             slug = _slug_of(organisation, organisations)

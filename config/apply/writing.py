@@ -17,9 +17,10 @@ from billing.limits import budgets, charge_rule_settings
 from billing.models import Budget, Plan, PriceVersion
 from billing.prices import plans, prices
 from billing.prices.conditions import PriceKey
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.wallets import low_balance, wallets
 from config.apply.difference import Change, Id, Kind, Secret, Value
-from config.apply.item_fields import KEY_FIELDS, LIMITS, ORGANISATION_STATES
+from config.apply.item_fields import KEY_FIELDS, LIMITS, OFFER_AMOUNTS, ORGANISATION_STATES
 from config.apply.writing_access import (
     ACCESS_WRITES,
     ChangeRefused,
@@ -33,7 +34,8 @@ from config.apply.writing_access import (
 from config.apply.yaml_source import FileInvalid, Source
 from gateway.channels import channels
 from gateway.channels.fields import AMOUNT_NAMES, EGRESS_SECRETS, ChannelFields
-from gateway.models import Channel, ModelAlias, ModelEntry, ModelRule
+from gateway.models import Channel, ModelAlias, ModelEntry, ModelRule, OwnKeyOffer
+from gateway.own_keys import offers
 from gateway.public_models import entries as model_entries
 from gateway.routing import aliases, model_rules
 from gateway.settings import installation
@@ -59,6 +61,7 @@ _ORDER: dict[Kind, int] = {
     "model": 8,
     "model_rule": 8,
     "alias": 9,
+    "own_key_offer": 9,
     "project": 10,
     "service_account": 11,
     "member": 12,
@@ -211,6 +214,37 @@ class _Writer:
             aliases.remove_alias(SYSTEM, ModelAlias.objects.get(name=name))
         else:
             aliases.write_alias(SYSTEM, name, cast(str, change.after["target"]))
+
+    def _own_key_offer(self, change: Change) -> None:
+        (name,) = change.id.name
+        offer = OwnKeyOffer.objects.filter(channel__name=name).first()
+        if change.action == "remove":
+            # It ends with its channel, where that is removed too.
+            if offer is not None:
+                offers.end_offer(SYSTEM, offer)
+            return
+        channel = Channel.objects.filter(name=name).first()
+        if channel is None:
+            raise ChangeRefused(f"there is no channel {name!r}")
+        known: dict[str, Any] = {"title": "", "everyone": False, "organisations": ()}
+        known |= dict.fromkeys(OFFER_AMOUNTS, 0)
+        if offer is not None:
+            known |= {
+                "title": offer.title,
+                "everyone": offer.everyone,
+                "organisations": [one.slug for one in offer.organisations.all()],
+                "fee_per_request": offer.fee_request_nano,
+                "fee_per_million_tokens": offer.fee_million_nano,
+            }
+        after = {**known, **change.after}
+        offers.set_offer(
+            SYSTEM,
+            channel,
+            title=after["title"],
+            everyone=after["everyone"],
+            organisations=offers.named_organisations(after["organisations"]),
+            fee=OwnKeyFee(*(after[amount] for amount in OFFER_AMOUNTS)),
+        )
 
     def _organisation(self, change: Change) -> None:
         (slug,) = change.id.name

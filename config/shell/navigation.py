@@ -124,6 +124,7 @@ _ORGANISATION: Final[_Sections] = (
             NavigationPage("keys", _("Keys"), "keys.read"),
             NavigationPage("connect", _("Connect an agent"), "keys.write_own"),
             NavigationPage("service_accounts", _("Service accounts"), "keys.write"),
+            NavigationPage("provider_keys", _("Provider keys"), "keys.write"),
         ), "K"),
         _DOCS,
     )),

@@ -41,6 +41,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPriceList
 from gateway.overrides.conditions import check_conditions
 from gateway.overrides.overrides import check_overrides
+from gateway.own_keys.own_keys import forget_secrets_of
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.vault import VaultError
@@ -229,7 +230,14 @@ def switch_capability(
 
 
 def remove_channel(actor: Actor, channel: Channel) -> None:
-    """Remove a channel with its secrets and routes. Usage records keep its name."""
+    """Remove a channel with its secrets and routes. Usage records keep its name. Raises
+    ChannelRefused where organisations have keys of their own for it."""
+    if channel.own_keys.exists():
+        text = gettext(
+            "Organisations have added their own keys for this channel. Archive it instead: "
+            "requests that may only use these keys would otherwise use the installation's."
+        )
+        raise ChannelRefused("name", text)
     with transaction.atomic():
         audit.record(actor, None, "channel.removed", channel, name=channel.name)
         channel.delete()
@@ -318,6 +326,7 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
             # Another provider's list says nothing about this one's models.
             ModelListing.objects.filter(channel=channel).delete()
             UpstreamPriceList.objects.filter(channel=channel).delete()
+            forget_secrets_of(actor, channel)
             keys = keys or ()
             if any(isinstance(key, ChannelKey) for key in keys):
                 text = gettext(

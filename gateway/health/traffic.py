@@ -189,9 +189,12 @@ _ADDED: Final = """
 _COUNT: Final = f"""
     WITH record AS MATERIALIZED (
         SELECT r.organisation_id, r.id, r.model,
-               coalesce(r.channel_id, '{NO_CHANNEL}') AS channel_id,
+               -- What goes wrong with a customer's own key says nothing about the channel.
+               CASE WHEN r.own_nano IS NULL THEN coalesce(r.channel_id, '{NO_CHANNEL}')
+                    ELSE '{NO_CHANNEL}' END AS channel_id,
                r.final, r.status, r.kind,
-               coalesce(r.kind = ANY (%(faults)s), false) AS fault, r.meters, r.charge_nano,
+               r.own_nano IS NULL AND coalesce(r.kind = ANY (%(faults)s), false) AS fault,
+               r.own_nano IS NULL AND r.status >= 500 AS failed, r.meters, r.charge_nano,
                coalesce(r.cost_nano, r.charge_nano) AS cost_nano,
                r.ttft_ms, r.total_ms, r.ended_at,
                coalesce((r.meters->>'out_text')::bigint, 0)
@@ -227,7 +230,7 @@ _COUNT: Final = f"""
                count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}'),
                count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}' AND fault), {_SPEED},
                count(*) FILTER (WHERE final),
-               count(*) FILTER (WHERE final AND (status >= 500 OR fault)),
+               count(*) FILTER (WHERE final AND (failed OR fault)),
                count(*) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault),
                coalesce(sum(ttft_ms) FILTER (WHERE NOT fault), 0),
                coalesce(sum(total_ms) FILTER (WHERE ttft_ms IS NOT NULL AND NOT fault), 0),

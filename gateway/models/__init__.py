@@ -28,6 +28,7 @@ from gateway.models.channels import (
     UpstreamPriceList,
 )
 from gateway.models.media_tasks import MediaTask, TaskState
+from gateway.models.own_keys import OwnKey, OwnKeyOffer
 from gateway.models.price_previews import (
     PreviewState,
     PricePreview,
@@ -75,6 +76,8 @@ __all__ = [
     "ModelProposal",
     "ModelRule",
     "OnLeave",
+    "OwnKey",
+    "OwnKeyOffer",
     "PreviewState",
     "PricePreview",
     "Route",

@@ -37,6 +37,7 @@ def resolve_due() -> int:
                     attempt_id=hold.attempt_id,
                     organisation_id=hold.organisation_id,
                     hold_nano=hold.amount_nano,
+                    own_nano=hold.own_nano,
                     mark=hold.mark,
                     units=hold.units,
                 )
@@ -51,6 +52,7 @@ def resolve_due() -> int:
                         cost_nano=end.ending.cost_beyond_loss(end.loss_nano),
                         loss_nano=end.loss_nano,
                         paid=end.paid,
+                        own_nano=end.ending.own_nano or 0,
                     )
                     for hold, end in zip(due, ends, strict=True)
                 ]

@@ -26,6 +26,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     "amount_column": "Cost",
     "name": "research",
     "note": "Agreed with the provider",
+    "offer": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "organisation": "acme",
     "plan": "01JZ8Q4M0V5W6X7Y8Z9A0B1C2D",
     "price": "20.00",

@@ -27,8 +27,8 @@ _TRIES_MAX: Final = 4
 class Guarded(NamedTuple):
     """What an attempt must fit besides the wallet: budgets by id; the limits of the key, its team,
     its organisation and its user, from which it takes `tokens`; the limits of its channel; the
-    included units that it takes, which pay `included_nano` of its price; and what its client lets
-    its session cost.
+    included units that it takes, which pay `included_nano` of its price; what its client lets its
+    session cost; and what its organisation may pay its provider itself, by its own key.
     """
 
     budget_ids: tuple[int, ...]
@@ -37,6 +37,7 @@ class Guarded(NamedTuple):
     units: tuple[tuple[int, int], ...] = ()
     included_nano: int = 0
     session_cap_nano: int | None = None
+    own_nano: int | None = None
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True):
@@ -152,6 +153,7 @@ def _hold(request: AdmissionRequest) -> HoldRequest:
         units=guarded.units,
         included_nano=guarded.included_nano,
         session_cap_nano=guarded.session_cap_nano,
+        own_nano=guarded.own_nano,
     )
 
 

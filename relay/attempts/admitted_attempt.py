@@ -1,9 +1,11 @@
 """An admitted attempt: what is sent to which channel, under which hold. It is immutable."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from billing.prices.own_key_fee import OwnKeyFee
 from dialects.codec import Facts
 from gateway.channels.timeouts import Timeouts
 from gateway.prices.lookup import Price
@@ -31,11 +33,20 @@ class Chosen(msgspec.Struct, frozen=True):
     skipped: Sequence[Skipped]
 
 
+class OwnKeyHold(NamedTuple):
+    """The hold of an attempt with its organisation's own key: the fee, and how much is held for it.
+    The price, which the organisation pays its provider itself, is held in budgets only.
+    """
+
+    fee: OwnKeyFee
+    fee_nano: int
+
+
 class PlacedHold(msgspec.Struct, frozen=True):
     """The hold of an attempt. `principal` is the one at admission; `headroom` is the remainder of
     its key's limits. `settles_at_once`: others may need the held amount. `price` is the customer's
     price and `cost` the provider's, None if unknown. `units` are the included units that it took,
-    by meter, in the order of the hold.
+    by meter, in the order of the hold. `own` is None for the installation's keys.
     """
 
     attempt_id: AttemptId
@@ -46,6 +57,12 @@ class PlacedHold(msgspec.Struct, frozen=True):
     price: Price | None
     cost: Price | None
     units: Mapping[str, int]
+    own: OwnKeyHold | None = None
+
+    @property
+    def wallet_nano(self) -> int:
+        """Return how much of the customer's money is held."""
+        return self.size.hold_nano if self.own is None else self.own.fee_nano
 
 
 class AdmittedAttempt(msgspec.Struct, frozen=True):
@@ -76,7 +93,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
         hold, invocation = self.hold, context.invocation
         head = Head(
             invocation.codec.content_type(invocation.target, stream=self.facts.stream),
-            hold.size.hold_nano,
+            hold.wallet_nano,
             self.prepared.lowered or hold.size.output_cap,
             cost_nano,
             self.prepared.dropped,

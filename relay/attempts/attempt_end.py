@@ -86,6 +86,9 @@ class AttemptEnd:
 
     def limit_drain(self, cost_nano: int) -> None:
         """Limit what draining may cost beyond what has arrived so far."""
+        if self._admitted.hold.own is not None:
+            # The installation pays nothing of it.
+            return
         price, left = self._usage_meter.prices.price, self.bill_so_far()
         version = None if price is None else price.version
         self._drain_limit = drain_limit(left, version, cost_nano, self._usage_meter.text_bytes)
@@ -102,11 +105,13 @@ class AttemptEnd:
             return self.outcome
         context, hold, channel = self._context, self._admitted.hold, self._admitted.channel
         if error is not None or context.downstream.client_gone:
-            bill = self._by_rule(bill, whole=error is None)
+            if hold.own is None:
+                # Whatever the rule spares the customer, its own provider charges.
+                bill = self._by_rule(bill, whole=error is None)
             error = error or self.unheard
         outcome = self.outcome = self._outcome(error, bill)
         loss_nano = bill.excess_nano
-        if bill.basis == "absorbed" and not bill.meters:
+        if bill.basis == "absorbed" and not bill.meters and hold.own is None:
             loss_nano = self._usage_meter.unknown_nano()
         ending = self._ending(outcome, bill, fault)
         limited = hold.principal.limited or channel.limits is not None
@@ -176,7 +181,9 @@ class AttemptEnd:
             status=failure.status,
             kind=failure.kind,
             message=kept_message(hold.principal, failure.kind, failure.message),
-            basis="absorbed" if absorbed else "none",
+            basis="absorbed" if absorbed and hold.own is None else "none",
+            cost_nano=None if hold.own is None else 0,
+            own_nano=None if hold.own is None else 0,
             total_ms=self._context.elapsed_ms(),
             flags=(failure.fault,),
             upstream_request_id=failure.request_id or self.upstream_request_id,
@@ -188,7 +195,7 @@ class AttemptEnd:
             attempt_id=hold.attempt_id,
             state=state_for(ending.basis),
             ending=ending,
-            loss_nano=self._usage_meter.unknown_nano() if absorbed else 0,
+            loss_nano=self._usage_meter.unknown_nano() if absorbed and hold.own is None else 0,
             limited_channel_id=None if channel.limits is None else channel.uuid,
         )
 
@@ -221,13 +228,15 @@ class AttemptEnd:
             meters=bill.meters,
             charge_nano=bill.charge_nano,
             basis=bill.basis,
-            hold_nano=self._admitted.hold.size.hold_nano,
+            hold_nano=self._admitted.hold.wallet_nano,
+            own_nano=bill.own_nano or 0,
             ttft_ms=self.ttft_ms,
             total_ms=context.elapsed_ms(),
         )
 
     def _ending(self, outcome: Outcome, bill: Bill, fault: str) -> Ending:
         price, cost = self._usage_meter.prices.price, self._usage_meter.prices.cost
+        own = self._admitted.hold.own is not None
         return Ending(
             final=True,
             status=outcome.status,
@@ -241,16 +250,19 @@ class AttemptEnd:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
-            cost_nano=self._usage_meter.cost_nano(bill),
+            cost_nano=0 if own else self._usage_meter.cost_nano(bill),
             price_version_id=None if price is None else PriceVersionId(price.id),
             cost_version_id=None if cost is None else CostVersionId(cost.id),
             upstream_request_id=self.upstream_request_id,
             dropped=dropped_text(self._admitted.prepared.dropped),
             address=self._context.options.address,
-            saved_nano=bill.saved_nano
+            saved_nano=0
+            if own
+            else bill.saved_nano
             if bill.parts
             else saved_of(bill.meters, None if price is None else price.version, bill.basis),
             pricing=bill.pricing_text(self._admitted.channel.provider.name),
+            own_nano=(bill.own_nano or 0) if own else None,
         )
 
 

@@ -53,7 +53,7 @@ from relay.requests.continuation import Continuation, continue_request
 from relay.requests.reader import RequestReader
 from relay.requests.sessions import read_session_members
 from relay.routing.routed_models import RoutedModels
-from relay.routing.routing import screen
+from relay.routing.routing import plan_own_keys, screen
 from relay.routing.snapshot import Channel
 from relay.upstream.upstream import UpstreamFailed
 from usage.sessions.sources import CAP_HEADER, OWN_HEADER
@@ -165,6 +165,7 @@ class Run:
             routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
             try:
+                candidates = plan_own_keys(context, candidates, model)
                 candidates, _ = screen(context, facts, candidates)
             except ChannelsOut:
                 # No channel may be used, so the tokens are counted here.
@@ -456,7 +457,8 @@ class Run:
         or none was used.
         """
         attempt, answering = self._attempt, self._next.answering
-        if answering.why is not None:
+        if answering.why is not None or (attempt is not None and attempt.channel.own is not None):
+            # What an organisation sends with its own key goes to no other channel.
             return None
         if attempt is not None:
             return MainAnswer(
@@ -466,6 +468,8 @@ class Run:
         if not self._next.failed:
             return None
         channel = self._context.snapshot.channels[self._next.failed[-1].candidate.channel_id]
+        if channel.own is not None:
+            return None
         return MainAnswer(outcome, answering.routed.model, channel, None, "")
 
 

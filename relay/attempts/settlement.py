@@ -111,6 +111,7 @@ def statements(batch: Sequence[AnySettlement]) -> list[Statement]:
                 cost_nano=item.ending.cost_beyond_loss(item.loss_nano),
                 included_nano=item.included_nano or 0,
                 units=item.units,
+                own_nano=item.ending.own_nano or 0,
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
             if item.state != "kept"

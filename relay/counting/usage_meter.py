@@ -31,7 +31,7 @@ from gateway.prices.lookup import Price
 from gateway.providers.models import find_row
 from relay.answers.output_cap import initial_count, next_count, tokens_allowed
 from relay.answers.unary import Exchange, Passing
-from relay.attempts.admitted_attempt import AdmittedAttempt
+from relay.attempts.admitted_attempt import AdmittedAttempt, OwnKeyHold
 from relay.counting.own_count import NO_USAGE, UsageEvidence, count_own, estimate_tokens_of_text
 from relay.counting.vocabularies import Family, family_of
 from relay.holds.estimate import add_request_meter
@@ -85,7 +85,8 @@ class Bill(msgspec.Struct, frozen=True):
     limit of a charge rule reduces the charge; otherwise None. `parts` are its components, unless it
     is its meters at the plain rates of its version. `unknown` are unclassified members (P28) in the
     table `wire`; `accepted` are free by an operator's decision. `told` are the conditions that the
-    answer reports, `reported` its parts.
+    answer reports, `reported` its parts. `own_nano` is what the organisation pays its provider
+    itself, None for the installation's keys; the charge is then the fee alone.
     """
 
     meters: Mapping[str, int]
@@ -101,6 +102,7 @@ class Bill(msgspec.Struct, frozen=True):
     wire: str = ""
     told: Mapping[str, str] = {}
     reported: tuple[UsagePart, ...] = ()
+    own_nano: int | None = None
 
     def pricing_text(self, provider: str) -> str | None:
         """Return how the bill was priced for its record; None if by its meters and version."""
@@ -451,6 +453,8 @@ class UsageMeter:
             others=self._others,
             names=(admitted.upstream_model, admitted.facts.model),
         )
+        if admitted.hold.own is not None:
+            bill = _bill_own(bill, admitted.hold.own, admitted.hold.size.hold_nano)
         return msgspec.structs.replace(bill, accepted=accepted) if accepted else bill
 
     def _accepted_of(self, reported: Quantities) -> tuple[str, ...]:
@@ -551,6 +555,28 @@ def count(
         meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0),
         parts=parts, told=reported.conditions, reported=reported.parts,
     )  # fmt: skip
+
+
+def _bill_own(bill: Bill, own: OwnKeyHold, price_hold_nano: int) -> Bill:
+    """Return the bill of an attempt with its organisation's own key: the fee, and beside it the
+    price, which the organisation pays its provider. There is nothing that the installation pays or
+    that an operator decides; what has no price counts as much as was held.
+    """
+    basis, own_nano, fee_nano = bill.basis, bill.charge_nano, 0
+    if basis == "held":
+        basis, own_nano = "estimated", price_hold_nano
+    if basis in ("none", "absorbed"):
+        own_nano = 0
+    elif basis != "free":
+        fee_nano = min(own.fee.nano_of(bill.meters), own.fee_nano)
+    return msgspec.structs.replace(
+        bill,
+        charge_nano=fee_nano,
+        basis=basis,
+        flags=tuple(flag for flag in bill.flags if flag != "quarantine"),
+        excess_nano=0,
+        own_nano=own_nano,
+    )
 
 
 def _is_special(conditions: Mapping[str, str]) -> bool:

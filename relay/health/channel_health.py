@@ -33,6 +33,11 @@ _BUDGETS_MAX: Final = 4096
 # Reasons that concern one key only.
 _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _GOOD: Final = ChannelStatus("good")
+# What the owners of an organisation's own key are told.
+_OF_OWN_KEY: Final[Mapping[Cause, Cause]] = {
+    "key_refused": "own_key_refused",
+    "no_credit": "own_no_credit",
+}
 
 
 class ChannelState(ChannelCondition):
@@ -337,7 +342,12 @@ class Health:
     def alert(
         self, state: ChannelState, cause: Cause, what: str = "", *, last: bool = False
     ) -> None:
-        """Tell the operators."""
+        """Tell the operators; the owner, of an organisation's own key."""
+        if state.channel.own is not None:
+            if cause in _OF_OWN_KEY:
+                key_id = str(state.channel.own.key_id)
+                self.alerts.tell(Alert(key_id, state.channel.name, _OF_OWN_KEY[cause]))
+            return
         self.alert_channel(state.channel, cause, what, last=last)
 
     def alert_channel(

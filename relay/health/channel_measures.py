@@ -93,5 +93,5 @@ _UNDER_WAY: Final = """
     FROM billing_hold hold
     JOIN usage_attempt attempt
       ON attempt.organisation_id = hold.organisation_id AND attempt.id = hold.id
-    WHERE hold.state = 'open'
+    WHERE hold.state = 'open' AND hold.own_nano IS NULL
     GROUP BY 1"""

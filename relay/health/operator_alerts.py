@@ -17,13 +17,14 @@ from relay.ledger.database import Statement
 
 Cause = Literal[
     "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
-    "unpriced", "spend_day", "spend_month",
+    "unpriced", "spend_day", "spend_month", "own_key_refused", "own_no_credit",
 ]  # fmt: skip
 """Causes: a key was refused (F5); the account at the provider has no money left (F9); no secure
 connection, or a redirect (F3, F21); a model is unknown there (F7); answers are compressed without
 being requested (F20); no answer from the channel for a long time; its provider is unknown here, or
 its keys cannot be decrypted; a requested model has no price, which concerns no channel; a channel's
-cost has reached its daily or monthly cap.
+cost has reached its daily or monthly cap; an organisation's own key was refused, or its account has
+no money left, which its owners are told: `channel_id` is the key's then.
 """
 
 LONG_S: Final = 600.0
@@ -107,6 +108,22 @@ _TELL: Final = """
     WITH alert AS (
         SELECT * FROM jsonb_to_recordset(%(alerts)s::jsonb)
             AS t (channel_id text, channel text, cause text, what text, last boolean)
+    ),
+    own AS (
+        UPDATE gateway_ownkey own SET refused_at = now(), refusal = substr(alert.cause, 5)
+        FROM alert WHERE alert.cause LIKE 'own!_%' ESCAPE '!' AND own.id = alert.channel_id::uuid
+        RETURNING own.id, own.organisation_id, own.name, alert.cause, own.team_id, own.created_by_id
+    ),
+    told AS (
+        INSERT INTO outbox_fact (id, kind, organisation_id, people, body)
+        SELECT md5(concat_ws('|', 'own_key.refused', own.id, own.cause,
+                             (now() AT TIME ZONE 'UTC')::date))::uuid,
+               'own_key.refused', own.organisation_id,
+               array_remove(ARRAY[own.created_by_id], NULL),
+               jsonb_build_object('key', own.name, 'cause', substr(own.cause, 5),
+                                  'team', coalesce(team.slug, ''))
+        FROM own LEFT JOIN accounts_team team ON team.id = own.team_id
+        ON CONFLICT (id) DO NOTHING
     )
     INSERT INTO outbox_fact (id, kind, body)
     (SELECT DISTINCT ON (1)
@@ -125,5 +142,5 @@ _TELL: Final = """
            'channel.troubled',
            jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
                               'cause', t.cause, 'what', t.what, 'last', t.last)
-    FROM alert t WHERE cause <> 'unpriced')
+    FROM alert t WHERE cause <> 'unpriced' AND cause NOT LIKE 'own!_%' ESCAPE '!')
     ON CONFLICT (id) DO NOTHING"""

@@ -17,7 +17,7 @@ from gateway.providers.suffixes import RequestedModel
 from lib.id_types import AttemptId, CostVersionId, PriceVersionId
 from lib.ids import new_id
 from relay.attempts.admission import AdmissionRequest, Guarded, Verdict
-from relay.attempts.admitted_attempt import Chosen, PlacedHold
+from relay.attempts.admitted_attempt import Chosen, OwnKeyHold, PlacedHold
 from relay.attempts.settlement import Settlement
 from relay.credentials.keys import Principal
 from relay.front.downstream import NOTHING_LIMITED
@@ -100,9 +100,12 @@ class HoldPlacer:
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            taken = take_units(self._principal, self._routed, size, left)
-            guarded = self._make_guard(size, channel.limits, taken)
-            opened = self._make_row(chosen, number, size, price, cost)
+            own = self._own_hold(channel, size)
+            taken = NOTHING_TAKEN
+            if own is None:
+                taken = take_units(self._principal, self._routed, size, left)
+            guarded = self._make_guard(size, channel.limits, taken, own)
+            opened = self._make_row(chosen, number, size, price, cost, own)
             request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
@@ -115,6 +118,7 @@ class HoldPlacer:
                     cost=cost,
                     channel=channel,
                     taken=taken,
+                    own=own,
                 )
             if verdict.word == "stale":
                 self._principal = await context.parts.renew(self._principal)
@@ -123,10 +127,19 @@ class HoldPlacer:
                 left = _reduce_units(left, verdict.details["left"])
                 continue
             smaller = self._find_smaller(verdict, taken.nano)
-            if smaller is None:
+            if smaller is None or (own is not None and _lacks_fee(verdict)):
                 break
             size = smaller
-        self._refuse(verdict, size)
+        self._refuse(verdict, size, own)
+
+    def _own_hold(self, channel: Channel, size: Size) -> OwnKeyHold | None:
+        """Return the fee to hold with an organisation's own key; None for the installation's."""
+        if channel.own is None:
+            return None
+        fee, estimate = channel.own.fee, self._routed.estimate
+        # Nothing is charged for a free model.
+        ways = None if estimate is None else estimate.ways(size.output_cap)
+        return OwnKeyHold(fee, 0 if ways is None else fee.nano_max(ways))
 
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """Return a smaller hold that would fit. Raises RequestFault if money is not the reason for
@@ -143,9 +156,11 @@ class HoldPlacer:
         estimate = self._routed.estimate
         return None if estimate is None else estimate.within(verdict.available_nano + included_nano)
 
-    def _refuse(self, verdict: Verdict, size: Size) -> NoReturn:
+    def _refuse(self, verdict: Verdict, size: Size, own: OwnKeyHold | None) -> NoReturn:
         estimate, url = self._routed.estimate, self._context.parts.config.public_url
         needed_nano = size.hold_nano if estimate is None else estimate.least_nano
+        if own is not None and _lacks_fee(verdict):
+            needed_nano = own.fee_nano
         session = self._context.session
         raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url, session)
 
@@ -159,6 +174,7 @@ class HoldPlacer:
         cost: Price | None,
         channel: Channel,
         taken: Taken,
+        own: OwnKeyHold | None,
     ) -> PlacedHold:
         principal, details = self._principal, verdict.details
         limited = principal.limited or channel.limits is not None
@@ -173,12 +189,13 @@ class HoldPlacer:
             price=price,
             cost=cost,
             units=taken.by_meter if taken.units else NO_UNITS,
+            own=own,
         )
 
     def _find_cost(self, channel: Channel) -> Price | None:
         """Return the cost price of the provider, for the conditions in the body."""
         snapshot, routed = self._context.snapshot, self._routed
-        if not snapshot.costs:
+        if not snapshot.costs or channel.own is not None:
             return None
         cost = snapshot.cost_of(routed.model.name, channel.name)
         if cost is None:
@@ -187,7 +204,13 @@ class HoldPlacer:
         return cost.for_request(tier) if tier or cost.others else cost
 
     def _make_row(
-        self, chosen: Chosen, number: int, size: Size, price: Price | None, cost: Price | None
+        self,
+        chosen: Chosen,
+        number: int,
+        size: Size,
+        price: Price | None,
+        cost: Price | None,
+        own: OwnKeyHold | None,
     ) -> AttemptOpened:
         """Return the row of an attempt, with a new id."""
         context, routed, principal = self._context, self._routed, self._principal
@@ -212,7 +235,7 @@ class HoldPlacer:
             stream=routed.facts.stream,
             source=context.source,
             price_version_id=None if price is None else PriceVersionId(price.id),
-            hold_nano=size.hold_nano,
+            hold_nano=size.hold_nano if own is None else own.fee_nano,
             multiplier_ppm=PPM if price is None else price.version.multiplier_ppm,
             cost_version_id=None if cost is None else CostVersionId(cost.id),
             input_estimate=estimate_tokens(routed.facts.text_bytes),
@@ -228,23 +251,31 @@ class HoldPlacer:
             end_user=routed.facts.user[:END_USER_LENGTH],
             session_id=None if session is None else session.id,
             session=None if session is None else session.details,
+            own_fee=None if own is None else own.fee.stored(),
         )
 
-    def _make_guard(self, size: Size, limits: ChannelLimits | None, taken: Taken) -> Guarded | None:
+    def _make_guard(
+        self, size: Size, limits: ChannelLimits | None, taken: Taken, own: OwnKeyHold | None
+    ) -> Guarded | None:
         """Return what the request must fit besides the wallet; None without any limits."""
         principal, facts, estimate = self._principal, self._routed.facts, self._routed.estimate
         budgets = budgets_of(self._context, principal, self._routed.model)
         units = taken.rows if taken.units else ()
         cap_nano = self._context.options.session_cap_nano
+        own_nano = None if own is None else size.hold_nano
         if not principal.limited and limits is None:
-            if not budgets and not units and cap_nano is None:
+            if not budgets and not units and cap_nano is None and own is None:
                 return None
-            return Guarded(budgets, 0, None, units, taken.nano, cap_nano)
+            return Guarded(
+                budgets, 0, None, units, taken.nano, session_cap_nano=cap_nano, own_nano=own_nano
+            )
         tokens = facts.text_bytes
         if estimate is not None:
             cap = estimate.cap if size.output_cap is None else size.output_cap
             tokens = estimate.input_tokens + cap * facts.choices
-        return Guarded(budgets, tokens, limits, units, taken.nano, cap_nano)
+        return Guarded(
+            budgets, tokens, limits, units, taken.nano, session_cap_nano=cap_nano, own_nano=own_nano
+        )
 
 
 def take_units(
@@ -269,6 +300,11 @@ def take_units(
     beyond = beyond_nano(ways, wanted, estimate.version) + estimate.steps_nano(size.output_cap)
     units = tuple((usable[name], count) for name, count in wanted.items())
     return Taken(units, max(size.hold_nano - beyond, 0))
+
+
+def _lacks_fee(verdict: Verdict) -> bool:
+    """Return whether the wallet refused: a smaller answer has the same fee, or nearly."""
+    return verdict.details is None or verdict.details.get("gate") == "wallet"
 
 
 def _reduce_units(known: Mapping[str, int], remaining: Mapping[str, int]) -> dict[str, int]:

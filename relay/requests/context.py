@@ -55,7 +55,8 @@ PageOperation = Literal[
 
 class Outcome(msgspec.Struct, frozen=True):
     """How a request ended. A refused one has no meters and no charge. `basis` is that of its usage
-    record; amounts are nano-USD; `budget_id` is the budget that refused it.
+    record; amounts are nano-USD; `budget_id` is the budget that refused it. `own_nano` is what its
+    organisation pays its provider itself.
     """
 
     request_id: RequestId
@@ -70,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True):
     ttft_ms: int | None
     total_ms: int
     budget_id: int | None = None
+    own_nano: int = 0
 
 
 class Bound(NamedTuple):

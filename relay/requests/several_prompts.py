@@ -124,7 +124,7 @@ class Prompts:
             outcome = await self._run.answer(body)
             self._run = None
             if self._max_cost_nano is not None:
-                self._max_cost_nano -= outcome.charge_nano
+                self._max_cost_nano -= outcome.charge_nano + outcome.own_nano
             if outcome.kind is not None or self._left:
                 await joined.stop(place)
                 return outcome

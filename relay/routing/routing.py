@@ -15,6 +15,7 @@ from dialects.json.body import Body
 from dialects.json.request_members import unpriced_members
 from gateway.health.breaker import RetryBudget
 from gateway.overrides.condition_rules import Feature, ScreenedRequest
+from gateway.own_keys.routes import OwnKeyRequired, plan_own
 from gateway.prices.lookup import Price, asked_conditions, requested_tier
 from gateway.providers.models import Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import apply_overrides
@@ -35,6 +36,17 @@ from usage.requests.choices import SkipReason
 _THINKING_TOKENS: Final = 32_000
 # The size of stored input of a model without a known context.
 _UNSEEN_TOKENS: Final = 200_000
+_ALLOW_FALLBACK: Final = (
+    "let the key fall back to the installation's channels (Provider keys), or use another model"
+)
+_NO_OWN_OPERATION: Final = (
+    "your organisation uses model {model} with its own provider key only, and such keys serve "
+    f"text requests only; {_ALLOW_FALLBACK}"
+)
+_NO_OWN_KEY: Final = (
+    "your organisation uses model {model} with its own provider key only, and that key cannot be "
+    f"used now: it is no longer offered, or its channel is turned off; {_ALLOW_FALLBACK}"
+)
 
 
 class RoutedRequest(msgspec.Struct, frozen=True):
@@ -74,7 +86,9 @@ def route(
     """
     health, organisation_id = context.parts.health, context.principal.organisation_id
     affinity = affinity_of(context, facts, model.name)
-    planned = _plan_candidates(context, facts, model.name, affinity)
+    planned = plan_own_keys(
+        context, _plan_candidates(context, facts, model.name, affinity), model.name
+    )
     candidates, skipped = screen(context, facts, planned)
     price, estimate = _keep_priced(context, facts, model, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
@@ -144,6 +158,29 @@ def _plan_candidates(
         return only
     ordering = ordering_of(context, model, affinity)
     return plan(model, snapshot.routes_of(model), seed=draw_seed(), ordering=ordering)
+
+
+def plan_own_keys(context: RequestContext, planned: list[Candidate], model: str) -> list[Candidate]:
+    """Return the plan of a request with the own keys of its organisation. Raises RequestFault if
+    they alone may serve it, and none can.
+    """
+    snapshot, principal = context.snapshot, context.principal
+    if principal.organisation_id not in snapshot.own_keys:
+        return planned
+    try:
+        return plan_own(
+            planned,
+            snapshot.own_keys,
+            model=snapshot.served_name(model),
+            operation=context.invocation.operation,
+            organisation_id=principal.organisation_id,
+            team_id=principal.team_id,
+        )
+    except OwnKeyRequired as required:
+        what = _NO_OWN_OPERATION if required.operation else _NO_OWN_KEY
+        raise RequestFault(
+            "unsupported_capability", "model", what.format(model=model)
+        ) from required
 
 
 def _only_candidates(context: RequestContext, facts: UnaryFacts, model: str) -> list[Candidate]:

@@ -13,12 +13,14 @@ from uuid import UUID
 from billing.limits.channel_limits import ChannelLimits
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.name_patterns import matches
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM
 from dialects.chat.chat import Dialect
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import Conditions
 from gateway.overrides.rules import RequestOverrides
+from gateway.own_keys.routes import OwnKeyRoute
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
 from gateway.providers.provider import Address, Provider
@@ -44,6 +46,13 @@ class StoredChannel:
     uncapped: bool = False
     zero_retention: bool = False
     region: str = ""
+
+
+class OwnKeyTerms(NamedTuple):
+    """The terms of a channel with an organisation's own key: the key's id, and the fee."""
+
+    key_id: UUID
+    fee: OwnKeyFee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +90,9 @@ class Channel(StoredChannel):
     outbound: Outbound = DIRECT
     # Whether its overrides have a system prompt.
     has_prompt: bool = False
+    # Set if its key is an organisation's own. It then has the channel's `uuid`, but an `id` of its
+    # own, by which health, connections and stored answers are kept apart from the channel's.
+    own: OwnKeyTerms | None = None
 
     def timeouts_of(self, model: str) -> Timeouts:
         """Return the timeouts of a model here: by its name, else by the longest pattern, else the
@@ -141,6 +153,9 @@ class Snapshot:
     accepted: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     # The operators' properties of models, by name.
     entries: Mapping[str, ModelEntry] = field(default_factory=dict)
+    # The enabled own keys, by organisation; the channels with them are in `channels`, but in no
+    # route.
+    own_keys: Mapping[UUID, tuple[OwnKeyRoute, ...]] = field(default_factory=dict)
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:

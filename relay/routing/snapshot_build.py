@@ -12,13 +12,16 @@ import msgspec
 
 from billing.limits.channel_limits import ChannelLimits
 from billing.limits.charge_rule import read_rule
+from billing.prices.own_key_fee import OwnKeyFee
+from dialects.chat.chat import Dialect
 from gateway.channels.timeouts import Timeouts
 from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import compile_conditions
 from gateway.overrides.rules import read_overrides
+from gateway.own_keys.routes import OwnKeyRoute
 from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.provider import USER_AGENT, BadAddress
+from gateway.providers.provider import USER_AGENT, BadAddress, Provider
 from gateway.public_models.entry_rules import ModelEntry, overrides_of
 from gateway.routing.alias_rules import resolve_aliases
 from gateway.routing.channel_order import Route
@@ -29,7 +32,7 @@ from lib.id_types import ChannelId
 from lib.network.egress import EgressPolicy
 from lib.network.outbound import DIRECT, BadProxy, Outbound, read_proxy
 from lib.vault import Vault, VaultError
-from relay.routing.snapshot import Channel, Plan, Snapshot, StoredChannel
+from relay.routing.snapshot import Channel, OwnKeyTerms, Plan, Snapshot, StoredChannel
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ def build(text: str, vault: Vault) -> Snapshot:
             continue
         channels[channel.id] = channel
         routes += _routes(row)
+    own_channels, own_keys = _own_keys(raw.own_keys, channels, vault)
     cost_rows: dict[str, list[PriceRow]] = {}
     for price in raw.prices:
         if price.kind == "cost":
@@ -68,7 +72,8 @@ def build(text: str, vault: Vault) -> Snapshot:
             exact[route.model] = (*exact.get(route.model, ()), route)
     return Snapshot(
         epoch=raw.epoch,
-        channels=channels,
+        channels=channels | own_channels,
+        own_keys=own_keys,
         exact_routes=exact,
         pattern_routes=tuple(route for route in routes if "*" in route.model),
         charges=PriceList(row for row in raw.prices if row.kind == "charge"),
@@ -99,6 +104,55 @@ def build(text: str, vault: Vault) -> Snapshot:
             # A row that only a probe created has no properties.
             if entry != ModelEntry(entry.name)
         },
+    )
+
+
+def _own_keys(
+    rows: Sequence["_OwnKeyRow"], channels: Mapping[str, Channel], vault: Vault
+) -> tuple[dict[str, Channel], dict[UUID, tuple[OwnKeyRoute, ...]]]:
+    """Return the channels with organisations' own keys, by id, and the keys by organisation."""
+    own_channels: dict[str, Channel] = {}
+    by_organisation: dict[UUID, tuple[OwnKeyRoute, ...]] = {}
+    for row in rows:
+        id, channel = str(row.id), channels.get(row.channel_id)
+        if channel is not None and row.fee is not None and row.sealed is not None:
+            try:
+                secret = vault.open(base64.b64decode(row.sealed), f"gateway_ownkey|{row.id}|sealed")
+                own_channels[id] = _own_channel(channel, row, row.fee, secret)
+            except VaultError as error:
+                log.error("an own key for channel %s cannot be used: %s", channel.name, error)
+        route = OwnKeyRoute(
+            id=id,
+            channel_id=row.channel_id,
+            organisation_id=row.organisation_id,
+            team_id=row.team_id,
+            fee=row.fee or OwnKeyFee(),
+            fall_back=row.fall_back,
+            usable=id in own_channels,
+            models=tuple(row.models),
+        )
+        known = by_organisation.get(row.organisation_id, ())
+        by_organisation[row.organisation_id] = (*known, route)
+    return own_channels, by_organisation
+
+
+def _own_channel(channel: Channel, row: "_OwnKeyRow", fee: OwnKeyFee, secret: str) -> Channel:
+    """Return a channel with an organisation's own key: its limits, caps and conditions protect the
+    operator's account, and do not apply. Raises VaultError.
+    """
+    if channel.signers or channel.credential_sources:
+        raise VaultError("its provider takes credentials of a cloud, not a key")
+    return replace(
+        channel,
+        id=str(row.id),
+        headers=(_headers(channel.provider, secret),),
+        key_endings=(row.last4,),
+        key_ids=(row.id,),
+        limits=None,
+        spend_caps=(None, None),
+        conditions=None,
+        uncapped=False,
+        own=OwnKeyTerms(row.id, fee),
     )
 
 
@@ -162,6 +216,20 @@ class ChannelRow(StoredChannel):
     client_key: str | None = None
 
 
+class _OwnKeyRow(msgspec.Struct):
+    """An organisation's own key; `fee` is None while it may not be used."""
+
+    id: UUID
+    channel_id: str
+    organisation_id: UUID
+    team_id: UUID | None
+    sealed: str | None
+    last4: str
+    fall_back: bool
+    fee: OwnKeyFee | None
+    models: list[str]
+
+
 class _PlanRow(msgspec.Struct):
     id: int
     name: str
@@ -207,6 +275,7 @@ class _Catalogue(msgspec.Struct):
     accepted: list[AcceptedRow]
     # The ids of the organisations and teams in the conditions of channels.
     condition_holders: dict[str, UUID]
+    own_keys: list[_OwnKeyRow] = []
 
 
 def build_single_channel(
@@ -276,13 +345,7 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
         uuid=ChannelId(UUID(row.id)),
         provider=provider,
         address=provider.address(row.base_url),
-        headers=tuple(
-            {
-                dialect: tuple(provider.headers(secret, dialect).items())
-                for dialect in provider.dialects
-            }
-            for secret in secrets or [None]
-        ),
+        headers=tuple(_headers(provider, secret) for secret in secrets or [None]),
         key_endings=tuple(last4 for _, _, last4 in row.keys),
         key_ids=tuple(UUID(key_id) for key_id, _, _ in row.keys),
         signers=(
@@ -311,6 +374,12 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
         overrides=overrides,
         has_prompt=overrides is not None and overrides.system_prompt is not None,
     )
+
+
+def _headers(provider: Provider, secret: str | None) -> dict[Dialect, tuple[tuple[str, str], ...]]:
+    return {
+        dialect: tuple(provider.headers(secret, dialect).items()) for dialect in provider.dialects
+    }
 
 
 def _rule(row: _RuleRow) -> ModelRule:

@@ -127,6 +127,24 @@ _LOAD = """
         'accepted', coalesce((
             SELECT json_agg(json_build_object('provider', provider, 'wire', wire, 'member', member))
             FROM usage_acceptedmember WHERE revoked_at IS NULL), '[]'::json),
+        'own_keys', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', own.id, 'channel_id', own.channel_id,
+                'organisation_id', own.organisation_id, 'team_id', own.team_id,
+                'sealed', translate(encode(own.sealed, 'base64'), E'\\n', ''), 'last4', own.last4,
+                'fall_back', own.fall_back,
+                'fee', CASE WHEN offer.everyone OR EXISTS (
+                    SELECT FROM gateway_ownkeyoffer_organisations one
+                    WHERE one.ownkeyoffer_id = offer.channel_id
+                      AND one.organisation_id = own.organisation_id)
+                    THEN json_build_object(
+                        'request_nano', offer.fee_request_nano,
+                        'million_nano', offer.fee_million_nano) END,
+                'models', (SELECT coalesce(json_agg(r.model), '[]'::json)
+                           FROM gateway_route r WHERE r.channel_id = own.channel_id)))
+            FROM gateway_ownkey own
+            LEFT JOIN gateway_ownkeyoffer offer ON offer.channel_id = own.channel_id
+            WHERE own.enabled), '[]'::json),
         'condition_holders', coalesce((
             SELECT json_object_agg(named.holder, coalesce(team.id, owner.id))
             FROM (

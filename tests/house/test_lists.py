@@ -24,6 +24,7 @@ NO_LIST = {
     "design/_table.html": "the style sheet",
     "gateway/channels/_changes.html": "what one save would change",
     "gateway/channels/_channel_keys.html": "keys of one channel",
+    "gateway/own_keys/own_key_edit.html": "prices beside a form",
     "gateway/channels/_proposed_models.html": "a form",
     "gateway/channels/channel_models.html": "a form",
     "gateway/channels/channels_several.html": "a form",

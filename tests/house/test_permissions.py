@@ -32,7 +32,7 @@ ASKED: Final = {
         gateway.access.visible_model_proposals
         gateway.access.visible_models gateway.access.visible_rules
         gateway.access.visible_shadow_answers notify.access.operator_endpoints
-        usage.books.findings.all_findings
+        gateway.own_keys.access.access_channel_offer usage.books.findings.all_findings
     """,
     "channels.write": "gateway.settings.changes._events usage.books.findings.acknowledge",
     "codes.read": "billing.access.visible_batches",
@@ -61,6 +61,8 @@ ASKED: Final = {
     "keys.write": """
         accounts.access.access.keyed_team accounts.access.access.keyed_teams
         accounts.access.access.writable_key accounts.access.access.writable_service_account
+        gateway.own_keys.access.access_holder gateway.own_keys.access.visible_offers
+        gateway.own_keys.access.visible_own_keys
     """,
     "members.read": """
         accounts.members.access.named_members accounts.members.access.visible_invitations

@@ -30,6 +30,7 @@ PLAIN: Final = {
     "billing_sealcut.signature",
     "gateway_channelkey.digest",
     "gateway_idempotentanswer.body_digest",
+    "gateway_ownkey.digest",
     "playground_attachment.data",
     "playground_realtimeticket.digest",
     "playground_sharelink.digest",

@@ -188,7 +188,7 @@ OF_REQUESTS: Final = {
     "video.completed", "video.failed", "task.completed", "task.failed", "count.doubted",
     "usage.unknown",
     "model.unpriced", "channel.troubled", "channel.models_changed",
-    "channel.prices_changed",
+    "channel.prices_changed", "own_key.refused",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from django.db import connection
 from accounts.models import Organisation
 from billing.models import PriceVersion as StoredVersion
 from billing.prices.meters import MeterUnknown
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import (
     PriceInvalid,
     PriceVersion,
@@ -53,6 +54,8 @@ class _Record(NamedTuple):
     basis: str
     saved_nano: int | None
     pricing: Any
+    own_nano: int | None = None
+    own_fee: Any = None
 
 
 class WrongCharge(NamedTuple):
@@ -104,6 +107,8 @@ def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge
     meters: Mapping[str, int] = _decode(record.meters)
     if record.basis in UNCHARGED or record.price_version_id is None:
         return _compare_figures(record.id, "charged", 0, record.charge_nano)
+    if record.own_fee is not None:
+        return _judge_own(record, meters)
     version = versions[record.price_version_id].multiplied(record.multiplier_ppm)
     if record.pricing is not None:
         return _judge_parts(record, meters, version)
@@ -111,6 +116,13 @@ def _judge(record: _Record, versions: Mapping[int, PriceVersion]) -> WrongCharge
     if not isinstance(total, int):
         return _unpriced(record, f"its meters have no price: {total.reason}")
     return _compare(record, total, lambda: saved_by_cache(meters, version))
+
+
+def _judge_own(record: _Record, meters: Mapping[str, int]) -> WrongCharge | None:
+    """The same of a record with its organisation's own key, which is charged the fee alone."""
+    fee_nano = OwnKeyFee.from_stored(record.own_fee).nano_of(meters)
+    charged = min(fee_nano, record.hold_nano)
+    return _compare_figures(record.id, "charged", charged, record.charge_nano)
 
 
 def _judge_parts(
@@ -161,6 +173,8 @@ def _compare_figures(id: UUID, what: str, expected: int, actual: int) -> WrongCh
 
 
 _RECORDS: Final = f"""
-    SELECT {", ".join(_Record._fields)}
-    FROM usage_usagerecord WHERE organisation_id = %(organisation)s AND id > %(after)s
+    SELECT {", ".join(_Record._fields[:-1])}, CASE WHEN own_nano IS NOT NULL THEN (
+        SELECT own_fee FROM usage_attempt a
+        WHERE a.organisation_id = record.organisation_id AND a.id = record.id) END
+    FROM usage_usagerecord record WHERE organisation_id = %(organisation)s AND id > %(after)s
     ORDER BY id LIMIT %(limit)s"""  # noqa: S608 - only names of columns are put in

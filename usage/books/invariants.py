@@ -18,7 +18,7 @@ from uuid import UUID
 
 from lib.ids import first_id_at
 from usage.requests.outcomes import FAILED_SQL
-from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIME_SUMS, TIMES
 
 Sums = Mapping[tuple[str, int], int]
 """Stored sums: (kind, id of the account or window) -> nano. The kinds are those of `SUMS`."""
@@ -145,7 +145,7 @@ _SOLD: Final = f"""
         {_account("revenue", "id = e.account_id")}
         WHERE {_SPAN} AND p.kind = 'correct'"""
 _BY_WINDOW: Final = f"""
-        SELECT window_id AS subject_id, r.charge_nano AS nano
+        SELECT window_id AS subject_id, r.charge_nano + coalesce(r.own_nano, 0) AS nano
         FROM billing_posting p {_hold(f"id = {_ATTEMPT} AND window_ids IS NOT NULL")}
         {_RECORD_OF_POSTING}, unnest(h.window_ids) AS window_id
         WHERE {_SPAN} AND {_CHARGES}
@@ -199,7 +199,7 @@ def _differ(fine: str, coarse: str) -> str:
     def columns(of: str, names: Sequence[str]) -> str:
         return f"({', '.join(f'{of}.{name}' for name in names)})"
 
-    counts, saved = ("nano", "requests", "errors"), ("saved_nano",)
+    counts, saved = ("nano", "requests", "errors", "own_nano"), ("saved_nano",)
     texts = [f"{columns(fine, counts)} IS DISTINCT FROM {columns(coarse, counts)}"]
     for known, names in (("saved_nano", saved), ("total_histogram", TIMES)):
         differs = f"{columns(fine, names)} IS DISTINCT FROM {columns(coarse, names)}"
@@ -234,7 +234,7 @@ def _levels(level: str, table: str, finer: str) -> str:
 
 
 _ROLLED: Final = f"""sum(charge_nano) AS nano, sum(requests) AS requests, sum(errors) AS errors,
-        {MERGED_SAVED}, {MERGED_TIMES}"""
+        {MERGED_SAVED}, {OWN_SUM}, {MERGED_TIMES}"""
 # docs/promises.md, "Invariants". The first column of each query is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": f"""
@@ -359,7 +359,7 @@ INVARIANTS: Final = {
             SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS at,
                    sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
                    count(*) FILTER (WHERE final AND {FAILED_SQL}) AS errors, {MERGED_SAVED},
-                   {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
+                   {OWN_SUM}, {TIME_SUMS}, bool_or(r.xid >= mark.xid) AS moves
             FROM usage_usagerecord r, mark
             WHERE admitted_at >= %(quarter)s::timestamptz
               AND admitted_at < %(quarter_end)s::timestamptz
@@ -472,7 +472,8 @@ INVARIANTS: Final = {
     "I23 what a budget window holds is the sum of its holds that are not resolved": f"""
         SELECT w.id, coalesce(h.nano, 0) AS expected, w.held_nano AS found
         FROM billing_budgetwindow w
-        LEFT JOIN (SELECT window_id, sum(amount_nano + coalesce(included_nano, 0)) AS nano
+        LEFT JOIN (SELECT window_id,
+                       sum(amount_nano + coalesce(included_nano, 0) + coalesce(own_nano, 0)) AS nano
                    FROM {_UNRESOLVED}, unnest(window_ids) AS window_id
                    GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",

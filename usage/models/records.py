@@ -61,6 +61,11 @@ class Attempt(models.Model):
         db_default="",
         help_text="The name that was asked for, where it is another one than the model's.",
     )
+    own_fee = models.JSONField(
+        null=True,
+        help_text="The fee for the organisation's own key (billing/prices/own_key_fee.py); null"
+        " for the installation's keys.",
+    )
     project = models.CharField(max_length=100, db_default="")
     tags = models.JSONField(null=True)
     customer = models.CharField(max_length=100, db_default="")
@@ -88,7 +93,8 @@ class UsageRecord(models.Model):
     `cost_nano` is our cost by prices of the kind cost, null if unknown; for operators only. `id` is
     the attempt's, or the request's if it was refused before any attempt. The record of a request's
     last attempt is `final`: it has the outcome of the request. Earlier attempts failed before
-    content (P7) and are never charged, so its charge is the request's.
+    content (P7) and are never charged, so its charge is the request's. `own_nano` is what its
+    organisation pays its provider itself, by its own key; null if the installation's key was used.
     """
 
     pk = models.CompositePrimaryKey("organisation_id", "id")
@@ -125,6 +131,7 @@ class UsageRecord(models.Model):
     basis = models.CharField(max_length=12)
     price_version_id = models.BigIntegerField(null=True)
     multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
+    own_nano = models.BigIntegerField(null=True)
     cost_nano = models.BigIntegerField(null=True)
     cost_version_id = models.BigIntegerField(null=True)
     ttft_ms = models.IntegerField(null=True)

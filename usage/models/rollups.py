@@ -20,7 +20,7 @@ class Rollup(models.Model):
 
     The histograms are of the durations of answered requests, 0 without any, and null in older rows
     until these are rebuilt. The answers took `timed_ms` between their first and last output token,
-    for `timed_tokens`. `saved_nano` is null if a record has none.
+    for `timed_tokens`. `saved_nano` is null if a record has none, `own_nano` if no record has any.
     """
 
     pk = models.CompositePrimaryKey(
@@ -49,6 +49,7 @@ class Rollup(models.Model):
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
     saved_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
@@ -88,6 +89,7 @@ class _CoarseRollup(models.Model):
     timed_tokens = models.BigIntegerField(null=True)
     timed_ms = models.BigIntegerField(null=True)
     saved_nano = models.BigIntegerField(null=True)
+    own_nano = models.BigIntegerField(null=True)
 
     class Meta:
         abstract = True

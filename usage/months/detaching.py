@@ -576,11 +576,11 @@ _SUMS: Final = f"""
     WHERE r.charge_nano <> 0 GROUP BY 2
     UNION ALL
     SELECT 'window', window_id, sum(nano) FROM (
-        SELECT window_id, r.charge_nano AS nano
+        SELECT window_id, r.charge_nano + coalesce(r.own_nano, 0) AS nano
         FROM {{holds}} h
         JOIN {{records}} r ON r.organisation_id = h.organisation_id AND r.id = h.id,
         unnest(h.window_ids) AS window_id
-        WHERE r.charge_nano <> 0
+        WHERE r.charge_nano <> 0 OR r.own_nano <> 0
         UNION ALL
         SELECT window_id, e.amount_nano FROM billing_posting p
         JOIN billing_ledgerentry e ON e.posting_id = p.id

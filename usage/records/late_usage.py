@@ -94,8 +94,12 @@ def list_unposted(limit: int) -> list[LateUsage]:
             # The provider was asked before the request was sent, because the sending process was
             # suspended.
             best = late_ending
-        version, cost_version, _ = versions[row.attempt_id]
+        version, cost_version, _, own_fee = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
+        if own_fee is not None:
+            # The organisation pays its provider itself: only the fee is in our books.
+            late_usages.append(_own_late(row, late_ending, meters))
+            continue
         total = 0 if version is None else total_of(add_request_meter(meters, version), version)
         charge_nano = None if late_ending is None else late_ending.charge_nano
         if best is late_ending and charge_nano is not None and isinstance(total, int):
@@ -113,6 +117,15 @@ def list_unposted(limit: int) -> list[LateUsage]:
             )
         )
     return late_usages
+
+
+def _own_late(
+    row: LateTruth, late_ending: LateTruth | None, meters: Mapping[str, int]
+) -> LateUsage:
+    fee_nano = None if late_ending is None else late_ending.charge_nano
+    return LateUsage(
+        row.attempt_id, row.organisation_id, row.source, meters, fee_nano, fee_nano, cost_nano=0
+    )
 
 
 def is_there(late: LateUsage) -> bool:
@@ -135,6 +148,8 @@ _UNSURE = """
         LEFT JOIN usage_latetruth late
             ON late.attempt_id = record.id AND late.source = 'look_up'
         WHERE record.basis IN ('estimated', 'absorbed')
+          -- Our key there cannot ask for what another account used.
+          AND record.own_nano IS NULL
           AND record.admitted_at > now() - interval '1 day'
           AND record.id >= %(first_id)s AND record.id < %(end_id)s
           AND record.channel_id = ANY (%(channels)s)

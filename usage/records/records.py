@@ -10,6 +10,7 @@ import msgspec
 from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
 from billing.subscriptions.included_units import NOTHING_PAID, Paid, paid_by_units
 from lib.id_types import AttemptId, OrganisationId
@@ -28,13 +29,15 @@ CRASH_CUT: Final = sql.Ending(
 
 class Cut(NamedTuple):
     """An attempt whose process died: its hold, its certain progress, and the included units that it
-    holds."""
+    holds. `own_nano` is the price held that its organisation pays its provider itself, None for the
+    installation's keys."""
 
     attempt_id: AttemptId
     organisation_id: OrganisationId
     hold_nano: int
     mark: Mapping[str, int] | None
     units: Mapping[str, int] = MappingProxyType({})
+    own_nano: int | None = None
 
 
 class CrashCut(NamedTuple):
@@ -50,13 +53,18 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     """Return the ending of each attempt: the price of its last mark, at the price of its admission.
 
     Without a mark the customer pays nothing, because nobody knows what was answered. The estimated
-    price of the input is booked to us until the provider has reported (I15).
+    price of the input is booked to us until the provider has reported (I15), unless the
+    organisation's own key was used, which costs us nothing.
     """
     versions = versions_of([(cut.organisation_id, cut.attempt_id) for cut in cuts])
     crash_cuts = []
     for cut in cuts:
         known = versions.get(cut.attempt_id, Versions(None, None, 0))
         ending = _ending(cut, known)
+        if cut.own_nano is not None:
+            ending = _own_ending(cut, known, ending, cut.own_nano)
+            crash_cuts.append(CrashCut(ending, 0, NOTHING_PAID))
+            continue
         loss_nano = _estimated_nano(known) if ending.basis == "absorbed" else 0
         crash_cuts.append(CrashCut(ending, loss_nano, _paid(cut, known, ending.charge_nano)))
     return crash_cuts
@@ -112,12 +120,29 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     )
 
 
-def _estimated_nano(versions: "Versions") -> int:
+def _own_ending(cut: Cut, versions: "Versions", ending: sql.Ending, own_nano: int) -> sql.Ending:
+    """The ending of an attempt with its organisation's own key: the customer pays the fee alone."""
+    if ending.basis != "estimated" or not cut.mark:
+        return msgspec.structs.replace(ending, basis="none", cost_nano=0, own_nano=0)
+    fee = versions.own_fee or OwnKeyFee()
+    return msgspec.structs.replace(
+        ending,
+        cost_nano=0,
+        saved_nano=0,
+        charge_nano=min(fee.nano_of(cut.mark), cut.hold_nano),
+        own_nano=min(_price_nano(cut.mark, versions), own_nano),
+    )
+
+
+def _price_nano(meters: Mapping[str, int], versions: "Versions") -> int:
     if versions.charge is None:
         return 0
-    meters = add_request_meter({"in_text": versions.input_estimate}, versions.charge)
-    total = total_of(meters, versions.charge)
+    total = total_of(add_request_meter(meters, versions.charge), versions.charge)
     return total if isinstance(total, int) else 0
+
+
+def _estimated_nano(versions: "Versions") -> int:
+    return _price_nano({"in_text": versions.input_estimate}, versions)
 
 
 def add_request_meter(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
@@ -138,12 +163,14 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
 
 
 class Versions(NamedTuple):
-    """The version at which an attempt is charged, by its plan, the version of its cost, and the
-    tokens of its request, estimated by size."""
+    """The version at which an attempt is charged, by its plan, the version of its cost, the tokens
+    of its request, estimated by size, and the fee for its organisation's own key, None for the
+    installation's keys."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
     input_estimate: int
+    own_fee: OwnKeyFee | None = None
 
 
 def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
@@ -154,7 +181,7 @@ def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
     organisations, ids = ([*values] for values in zip(*attempts, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate "
+            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate, own_fee "
             # Use the primary key, which begins with the organisation, in the partitions of the ids'
             # months.
             "FROM usage_attempt WHERE organisation_id = ANY (%(organisations)s::uuid[]) "
@@ -162,7 +189,7 @@ def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
             {"organisations": organisations, "ids": ids, "first": min(ids), "last": max(ids)},
         )
         rows = cursor.fetchall()
-    wanted = {version for _, charge, _, cost, _ in rows for version in (charge, cost) if version}
+    wanted = {row[n] for row in rows for n in (1, 3) if row[n]}
     stored = {
         id: PriceVersion.from_stored(version.rates)
         for id, version in StoredVersion.objects.in_bulk(wanted).items()
@@ -172,6 +199,7 @@ def versions_of(attempts: Sequence[tuple[UUID, UUID]]) -> dict[UUID, Versions]:
             stored[charge].multiplied(multiplier_ppm) if charge else None,
             stored[cost] if cost else None,
             input_estimate,
+            None if own_fee is None else OwnKeyFee.from_stored(own_fee),
         )
-        for attempt_id, charge, multiplier_ppm, cost, input_estimate in rows
+        for attempt_id, charge, multiplier_ppm, cost, input_estimate, own_fee in rows
     }

@@ -76,6 +76,8 @@ class AttemptOpened(msgspec.Struct, frozen=True, kw_only=True):
     # `session` has the client's name for the session: relay/requests/sessions.py.
     session_id: UUID | None = None
     session: Json | None = None
+    # The fee for the organisation's own key; None for the installation's keys.
+    own_fee: Json | None = None
 
 
 class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -88,9 +90,10 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     `dropped` are the omitted parameters, `address` is the client's, "" if it is not stored.
     `pricing` has what the meters and the version do not say about the price: the parts and their
     conditions, and unclassified usage (P28). `saved_nano` is the customer's saving by cached input
-    (`billing.prices.pricing.saved_by_cache`). `cost_nano` is our cost, None if unknown. The
-    versions of price and cost are those of the attempt unless they are given here, because an
-    upstream reports its service tier only at the end.
+    (`billing.prices.pricing.saved_by_cache`). `own_nano` is what its organisation pays its provider
+    itself, None for the installation's keys. `cost_nano` is our cost, None if unknown. The versions
+    of price and cost are those of the attempt unless they are given here, because an upstream
+    reports its service tier only at the end.
     """
 
     final: bool
@@ -113,6 +116,7 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     address: str = ""
     saved_nano: int = 0
     pricing: Json | None = None
+    own_nano: int | None = None
 
     def cost_beyond_loss(self, loss_nano: int) -> int:
         """Return what we owe the provider in addition to the posted loss. Without a cost price,
@@ -262,7 +266,7 @@ _OPEN_ATTEMPTS = f"""
 # Fields that the record of an attempt does not repeat, or may have from its ending.
 _ATTEMPT_ONLY: Final = {
     "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id", "asked_model",
-    "price_version_id", "cost_version_id",
+    "price_version_id", "cost_version_id", "own_fee",
 }  # fmt: skip
 _COPIED: Final = [name for name in AttemptOpened.__struct_fields__ if name not in _ATTEMPT_ONLY]
 _ENDING_VALUES = _ENDING_ARRAYS.select(

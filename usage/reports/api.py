@@ -29,6 +29,7 @@ from usage.months.detached import detached_from, detached_within, names_of
 from usage.reports import filters
 from usage.reports.filters import RangeRefused, Scope, UsageFilter
 from usage.reports.groupings import GROUPINGS, read_groupings
+from usage.reports.own_spending import paid_to_providers_nano
 from usage.reports.reports import Totals
 from usage.reports.visibility import Period
 from usage.requests import log as request_log
@@ -159,6 +160,10 @@ class UsageOut(Schema):
         description="A request with several tags is in the groups of all of them."
     )
     total: UsageTotal = Field(description="Each request once.")
+    paid_to_providers: str | None = Field(
+        description="What your own provider keys cost, at the models' prices; paid to the "
+        "providers and not part of `charge`. null: nothing, or too many requests to add up."
+    )
     detached_months: list[str] = Field(
         description="Months, such as 2026-09, that are not included: labels, applications and "
         "statuses are read from single requests, and an operator detached these into a file."
@@ -189,6 +194,10 @@ class RequestOut(Schema):
         "the hold is kept."
     )
     saved_by_cache: str | None = Field(description=_SAVED)
+    paid_to_provider: str | None = Field(
+        description="USD that your organisation pays its provider itself, at the model's price; "
+        "null: the installation's key was used."
+    )
     price_version: int | None
     ttft_ms: int | None = Field(description="Milliseconds to the first content.")
     total_ms: int | None
@@ -317,6 +326,13 @@ class CorrectionOut(Schema):
     amount: str = Field(description="Negative: refunded.")
 
 
+class OwnKeyFeeOut(Schema):
+    """The fee for a request with an own provider key, in USD."""
+
+    per_request: str
+    per_million_tokens: str
+
+
 class PayersOut(Schema):
     """Who paid the charge. Exact decimals in USD whose sum is the charge."""
 
@@ -349,7 +365,15 @@ class ReceiptOut(Schema):
     )
     above_hold: str = Field(description="Above the reserved amount; not charged.")
     waived: str = Field(description="Not charged because of the basis.")
-    charge: str = Field(description="The lines and the rounding, minus what was not charged.")
+    own_key: OwnKeyFeeOut | None = Field(
+        description="The fee for your own provider key, by which the request is charged; null: the "
+        "installation's key was used."
+    )
+    own: str = Field(description="Paid to your provider, with your own key; not charged here.")
+    fee: str = Field(description="The fee for your own key, at most what was reserved.")
+    charge: str = Field(
+        description="The lines and the rounding, minus what was not charged, plus the fee."
+    )
     paid_by: PayersOut | None = Field(
         description="null: not counted yet, which happens every minute."
     )
@@ -425,6 +449,9 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
         "group_by": ",".join(by),
         "items": items,
         "total": _totals(explored.total),
+        "paid_to_providers": _usd(
+            paid_to_providers_nano(actor, usage_filter.scope, usage_filter.spans, at)
+        ),
         "detached_months": names_of(
             detached_from(usage_filter, [axis for axis in by if axis != DAY], at)
         ),
@@ -611,6 +638,7 @@ def _serialize_request(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "charge": format_usd(row.charge_nano),
         "basis": row.basis,
         "saved_by_cache": _usd(row.saved_nano),
+        "paid_to_provider": _usd(row.own_nano),
         "price_version": row.price_version_id,
         "ttft_ms": row.ttft_ms,
         "total_ms": row.total_ms,

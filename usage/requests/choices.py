@@ -4,6 +4,7 @@ from typing import Literal
 
 Why = Literal[
     "only",
+    "own_key",
     "priority",
     "weight",
     "last_resort",
@@ -22,11 +23,11 @@ Why = Literal[
     "conversation",
     "user",
 ]
-"""Why a channel was asked: it alone serves the model, it comes before the others, it was drawn by
-weight, no healthy one was left, the previous one failed, it was retried because no other was left
-or because its connection was closed, or it is the first for a model that answers in place of
-another. The request names that model, or an operator's rule does, which may apply when a budget is
-too low for the requested model."""
+"""Why a channel was asked: it alone serves the model, the organisation has its own key for it, it
+comes before the others, it was drawn by weight, no healthy one was left, the previous one failed,
+it was retried because no other was left or because its connection was closed, or it is the first
+for a model that answers in place of another. The request names that model, or an operator's rule
+does, which may apply when a budget is too low for the requested model."""
 
 SkipReason = Literal[
     # The channel, or each of its keys, is turned off.

@@ -106,6 +106,13 @@ REQUESTS = Table(
         Column("cached", _("Cached"), "number", chosen=False, hint=_("Cached input tokens")),
         Column("saved", _("Saved by cache"), "money", chosen=False),
         Column(
+            "own",
+            _("Paid to your provider"),
+            "money",
+            chosen=False,
+            hint=_("By your own provider key, at the model's price here"),
+        ),
+        Column(
             "tokens_out",
             _("Out"),
             "number",
@@ -153,6 +160,7 @@ LOG_COLUMNS: Final[Mapping[str, LogColumn]] = {
     "tokens_in": _tokens("sent", "cached"),
     "cached": _tokens("cached"),
     "saved": LogColumn("r.saved_nano"),
+    "own": LogColumn("r.own_nano"),
     "tokens_out": _tokens("out", "reasoning"),
     "reasoning": _tokens("reasoning"),
     "cost": LogColumn("r.charge_nano"),

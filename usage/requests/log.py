@@ -26,9 +26,10 @@ class RequestRow:
     `id`, `charge_nano`, `price_version_id` and the others are those of its final record, because no
     earlier attempt is charged. `cost_nano`, for operators, is the cost of all attempts, as far as
     known; the provider's name of the last one is for operators too. `dropped` are the omitted
-    parameters. `saved_nano` is the saving by cached input, None if it was not counted. `session_id`
-    is that of its session. `pricing` says how it was priced if not by its meters at its version;
-    only the page of a single request has it.
+    parameters. `own_nano` is what its organisation pays its provider itself, by its own key, None
+    for the installation's keys; the charge is then by `own_fee`. `saved_nano` is the saving by
+    cached input, None if it was not counted. `session_id` is that of its session. `pricing` says
+    how it was priced if not by its meters at its version; only the page of a single request has it.
     """
 
     id: UUID
@@ -69,7 +70,9 @@ class RequestRow:
     upstream_request_id: str = ""
     dropped: Sequence[str] = ()
     saved_nano: int | None = None
+    own_nano: int | None = None
     pricing: Mapping[str, Any] | None = None
+    own_fee: Any = None
 
     @property
     def running(self) -> bool:
@@ -328,7 +331,7 @@ _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, r.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
            whole.attempts, whole.cost_nano, {_COUNTED_TO}, r.upstream_request_id, r.dropped,
-           r.saved_nano
+           r.saved_nano, r.own_nano
     FROM (
         SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
         ORDER BY {{order}} LIMIT %(limit)s

@@ -21,6 +21,7 @@ from billing.credits import promo
 from billing.credits.promo_rules import Payers
 from billing.currency.money import format_multiplier, format_scaled, format_usd, round_half_even
 from billing.prices.meters import MeterUnknown, find_meter, format_rate
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price, stored_parts
 from lib.ids import id_text, parse_id
 from usage.months.detached import refuse_detached
@@ -112,7 +113,9 @@ class ReceiptLine:
 
 @dataclass(frozen=True)
 class Receipt:
-    """Lines + `rounding` - `uncharged` = charge. All except the charge are exact decimals of USD.
+    """Lines + `rounding` - `uncharged` - `own` + `fee` = charge. All except the charge are exact
+    decimals of USD. `own` is what the organisation pays its provider itself, and `fee` what its key
+    costs here; "" for the installation's keys.
 
     `problem` says why the meters have no price; there are no lines then.
     """
@@ -124,6 +127,8 @@ class Receipt:
     computed_nano: int | None
     charge_nano: int
     problem: str = ""
+    own: str = ""
+    fee: str = ""
 
 
 class Recomputed(NamedTuple):
@@ -234,7 +239,9 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         upstream_request_id=last.upstream_request_id or "",
         dropped=last.dropped or (),
         saved_nano=last.saved_nano,
+        own_nano=last.own_nano,
         pricing=read_json(last.pricing),
+        own_fee=read_json(last.own_fee),
     )
     in_force = _price(last)
     return RequestDetail(
@@ -317,9 +324,11 @@ def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
             )
     total_nano = round_half_even(exact, _EXACT_PER_NANO)
     rounding = total_nano * _EXACT_PER_NANO - exact
-    above = waived = 0
+    above = waived = own = fee = 0
     if row.basis in UNCHARGED:
         waived = total_nano
+    elif row.own_nano is not None:
+        own, fee = total_nano, _fee_nano(row)
     else:
         above = max(total_nano - row.hold_nano, 0)
     return Receipt(
@@ -327,9 +336,17 @@ def receipt(row: RequestRow, in_force: PriceDisplay | None) -> Receipt:
         rounding=_usd(rounding) if rounding else "",
         above_hold=_usd(above * _EXACT_PER_NANO) if above else "",
         waived=_usd(waived * _EXACT_PER_NANO) if waived else "",
-        computed_nano=total_nano - above - waived,
+        computed_nano=total_nano - above - waived - own + fee,
         charge_nano=row.charge_nano,
+        own=_usd(own * _EXACT_PER_NANO) if own else "",
+        fee=_usd(fee * _EXACT_PER_NANO) if fee else "",
     )
+
+
+def _fee_nano(row: RequestRow) -> int:
+    """The fee for a request with its organisation's own key, never above what was held."""
+    fee = OwnKeyFee() if row.own_fee is None else OwnKeyFee.from_stored(row.own_fee)
+    return min(fee.nano_of(row.meters), row.hold_nano)
 
 
 def recompute(detail: RequestDetail) -> Recomputed:
@@ -373,6 +390,9 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "rounding": stored_receipt.rounding or "0",
         "above_hold": stored_receipt.above_hold or "0",
         "waived": stored_receipt.waived or "0",
+        "own_key": _own_key_document(row),
+        "own": stored_receipt.own or "0",
+        "fee": stored_receipt.fee or "0",
         "charge": format_usd(stored_receipt.charge_nano),
         "paid_by": None
         if detail.payers is None
@@ -391,6 +411,17 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         ],
         "paid": format_usd(detail.paid_nano),
         "problem": stored_receipt.problem,
+    }
+
+
+def _own_key_document(row: RequestRow) -> dict[str, str] | None:
+    """The fee by which a request with its organisation's own key is charged; None for others."""
+    if row.own_nano is None:
+        return None
+    fee = OwnKeyFee() if row.own_fee is None else OwnKeyFee.from_stored(row.own_fee)
+    return {
+        "per_request": format_usd(fee.request_nano),
+        "per_million_tokens": format_usd(fee.million_nano),
     }
 
 
@@ -533,6 +564,8 @@ class _AttemptRow(NamedTuple):
     dropped: list[str] | None
     saved_nano: int | None
     pricing: Any
+    own_nano: int | None
+    own_fee: Any
 
 
 def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
@@ -630,7 +663,7 @@ _DETAIL: Final = """
                coalesce(u.client_app, a.client_app) AS client_app,
                coalesce(u.session_id, a.session_id) AS session_id,
                coalesce(u.end_user, a.end_user) AS end_user, u.upstream_request_id, u.dropped,
-               u.saved_nano, u.pricing
+               u.saved_nano, u.pricing, u.own_nano, a.own_fee
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -653,7 +686,7 @@ _DETAIL: Final = """
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano, w.skipped, w.why, w.channel_key, w.asked_model,
            w.project, w.tags, w.customer, w.client_app, w.session_id, w.end_user,
-           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing
+           w.upstream_request_id, w.dropped, w.saved_nano, w.pricing, w.own_nano, w.own_fee
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

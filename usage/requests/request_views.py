@@ -220,7 +220,7 @@ def _receipt_places(detail: receipts.RequestDetail) -> int:
     amounts = [format_usd(posting.paid_nano) for posting in detail.corrections]
     if receipt := detail.receipt:
         amounts += [line.amount for line in receipt.lines]
-        amounts += [receipt.rounding, receipt.above_hold, receipt.waived]
+        amounts += [receipt.rounding, receipt.above_hold, receipt.waived, receipt.own, receipt.fee]
         amounts.append(format_usd(receipt.charge_nano))
     amounts += [format_usd(nano) for _, nano in _paid_by(detail)]
     return exact_places(amounts)
@@ -245,6 +245,8 @@ def _receipt(
         "rounding": receipt.rounding and _usd(receipt.rounding, places),
         "above_hold": receipt.above_hold and _usd(f"-{receipt.above_hold}", places),
         "waived": receipt.waived and _usd(f"-{receipt.waived}", places),
+        "own": receipt.own and _usd(f"-{receipt.own}", places),
+        "fee": receipt.fee and _usd(receipt.fee, places),
         "charge": _usd(format_usd(receipt.charge_nano), places),
     }
 

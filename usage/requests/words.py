@@ -61,6 +61,7 @@ CHOSEN: Final[Mapping[str, Promise]] = {
     "priority": _("First by priority"),
     "weight": _("Picked by weight"),
     "last_resort": _("No healthy channel left"),
+    "own_key": _("Organisation's own key"),
     "failover": _("Next after a failure"),
     "retry": _("Retried: no other channel left"),
     "resend": _("Resent: the connection was closed"),

@@ -29,7 +29,7 @@ _THERE: Final = """
     ) there ON true"""
 _COLUMNS: Final = (
     "r.organisation_id, r.bucket_at, r.team_id, r.key_id, r.user_id, r.model, r.channel_id,"
-    " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, "
+    " r.channel_name, r.requests, r.errors, r.charge_nano, r.saved_nano, r.own_nano, "
     + ", ".join(f"r.{name}" for name in TIMES)
 )
 
@@ -161,7 +161,15 @@ def _signed_part(level: Level, where: str) -> str:
     common, rest = columns_of(level)
     signed = ", ".join(
         f"span.sign * part.{name} AS {name}"
-        for name in ("requests", "errors", "charge_nano", "saved_nano", *TIMES, *COMMON)
+        for name in (
+            "requests",
+            "errors",
+            "charge_nano",
+            "saved_nano",
+            "own_nano",
+            *TIMES,
+            *COMMON,
+        )
     )
     meters = ", ".join(f"{column} AS {name}" for column, name in zip(common, COMMON, strict=True))
     return f"""

@@ -33,7 +33,7 @@ from usage.requests.outcomes import FAILED_SQL
 from usage.rollups.buckets import Span
 from usage.rollups.level_rules import WIDTHS, Bucket, Level, runs, start_of
 from usage.rollups.levels import COMMON, TABLES, columns_of
-from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, TIME_SUMS, TIMES
+from usage.rollups.sums import MERGED_SAVED, MERGED_TIMES, OWN_SUM, TIME_SUMS, TIMES
 
 
 class Rolled(NamedTuple):
@@ -315,16 +315,18 @@ def _write_quarters(also: str = "") -> str:
                count(*) FILTER (WHERE r.final AND {FAILED_SQL}) AS errors,
                jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
                {_gathered_sql(f"(r.meters - ARRAY[{_PLAIN}])")},
-               sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {TIME_SUMS}
+               sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED}, {OWN_SUM},
+               {TIME_SUMS}
         FROM usage_usagerecord r
         WHERE r.admitted_at >= %(start_at)s AND r.admitted_at < %(end_at)s
           AND r.id >= %(first_id)s AND r.id < %(end_id)s {also}
         GROUP BY 1, 2, 3, 4, 5, 6, 7
     )
     INSERT INTO usage_rollup (
-        {_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano, saved_nano, {_TIMES})
+        {_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano, saved_nano, own_nano,
+        {_TIMES})
     SELECT {_DIMENSIONS}, channel_name, requests, errors, meters || {_REST}, charge_nano,
-           saved_nano, {_TIMES}
+           saved_nano, own_nano, {_TIMES}
     FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 
@@ -341,7 +343,7 @@ def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
                r.key_id, r.user_id, r.model, r.channel_id, max(r.channel_name) AS channel_name,
                sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors, {sums},
                {_gathered_sql(rest)}, sum(r.charge_nano)::bigint AS charge_nano, {MERGED_SAVED},
-               {MERGED_TIMES}
+               {OWN_SUM}, {MERGED_TIMES}
         FROM {TABLES[finer]} r
         -- By the key, which begins with it.
         WHERE r.organisation_id = ANY (%(organisations)s::uuid[])
@@ -350,9 +352,9 @@ def _write_level(level: Literal["hour", "day"], also: str = "") -> str:
     )
     INSERT INTO {TABLES[level]} (
         {_DIMENSIONS}, channel_name, requests, errors, {counted}, meters, charge_nano, saved_nano,
-        {_TIMES})
+        own_nano, {_TIMES})
     SELECT {_DIMENSIONS}, channel_name, requests, errors, {counted}, {_REST}, charge_nano,
-           saved_nano, {_TIMES}
+           saved_nano, own_nano, {_TIMES}
     FROM sums ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 

@@ -23,6 +23,8 @@ MERGED_SAVED: Final = (
     "CASE WHEN bool_and(r.saved_nano IS NOT NULL) THEN sum(r.saved_nano)::bigint END AS saved_nano"
 )
 """The saving by cached input of rows `r` together; null if it is not known for all of them."""
+OWN_SUM: Final = "sum(r.own_nano)::bigint AS own_nano"
+"""What organisations paid providers themselves; null if no row has any."""
 
 
 def written_sql(meters: str) -> str:

@@ -100,7 +100,7 @@ def _recorded_rows(actor: Actor, scope: Scope, spans: Sequence[Span], *, tagged:
                coalesce(r.user_id, 0) AS user_id, r.model,
                coalesce(r.channel_id, '{NIL}') AS channel_id, r.channel_name,
                r.final::int AS requests, (r.final AND {FAILED_SQL})::int AS errors, r.charge_nano,
-               r.saved_nano,
+               r.saved_nano, r.own_nano,
                {common}, {rest} AS meters, r.project, r.customer, r.client_app AS app,
                {"tag" if tagged else "''"} AS tag, {STATUS} AS status, {_TIMES}
         FROM usage_usagerecord r {tags if tagged else ""}

@@ -73,6 +73,10 @@ class StatementOut(StatementMonthOut):
     opening: str
     closing: str
     moved: MovedOut
+    paid_to_providers: str = Field(
+        description="For requests of the month with your own provider keys, at the models' prices; "
+        "paid to the providers and not part of the balance."
+    )
     checks: list[CheckOut] = Field(description="None until a day after the month's end.")
     items: list[StatementLineOut]
 
@@ -114,6 +118,9 @@ def show_statement(request: HttpRequest, period: str) -> StatementOut:
         opening=format_usd(statement.opening_nano),
         closing=format_usd(statement.closing_nano),
         moved=MovedOut(**moved),
+        paid_to_providers=format_usd(
+            statements.paid_to_providers_nano(organisation, statement.span)
+        ),
         checks=[_check(check) for check in comparison.checks],
         items=[
             answer_of(

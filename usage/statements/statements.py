@@ -157,6 +157,18 @@ def _checks(
     yield Check("usage", sum(nano for _, nano in parts), used_nano, parts)
 
 
+def paid_to_providers_nano(organisation: Organisation, span: Span) -> int:
+    """What it paid its providers itself, with keys of its own, for what was admitted in that time:
+    at the models' prices here, and in no balance."""
+    where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})
+    rows = summed(where, [span])
+    ((nano,),) = run(
+        f"SELECT coalesce(sum(r.own_nano), 0)::bigint FROM {rows.text} r",  # noqa: S608 - own names
+        rows.parameters,
+    )
+    return int(nano)
+
+
 def _reported_nano(organisation: Organisation, span: Span) -> int:
     """Return the charges that the page of usage shows for requests admitted in that time."""
     where = Where("r.organisation_id = %(organisation)s", {"organisation": organisation.id})

@@ -93,6 +93,7 @@ def statement(request: HttpRequest, actor: Actor, period: str) -> HttpResponse:
         "moved": [
             (GROUP_WORDS[group], nano) for group, nano in comparison.statement.moved().items()
         ],
+        "own_nano": statements.paid_to_providers_nano(organisation, comparison.statement.span),
         "checks": [_check(check) for check in comparison.checks],
         "tabs": TABS.items() if may_group else [],
         "tab": tab if may_group and tab in TABS else "",

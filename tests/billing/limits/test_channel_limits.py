@@ -186,7 +186,7 @@ def test_the_sweeper_takes_the_lock_of_a_channel_before_it_touches_its_counts(
 
     def sweep() -> None:
         with transaction.atomic():
-            swept.extend(expire([Expired(hold, 0, 0, 0, Paid(0, {})) for hold in due_holds(10)]))
+            swept.extend(expire([Expired(hold, 0, 0, 0, Paid(0, {}), 0) for hold in due_holds(10)]))
         connection.close()
 
     sweeping = threading.Thread(target=sweep)

@@ -361,6 +361,28 @@ channels:
     assert "check_models_every_h" in installation.refusal(text.replace("_h: 24", "_h: 0"))
 
 
+def test_a_channel_is_offered_for_own_keys_by_a_file(installation: Installation) -> None:
+    text = """version: 1
+channels:
+  - {name: own, provider: vllm, base_url: "http://127.0.0.1:9/v1"}
+own_key_offers:
+  - {channel: own, title: "Local", organisations: [acme-works], fee_per_request: "0.01"}
+organisations:
+  - {name: Acme Works, slug: acme-works, teams: [{name: core}]}
+"""
+    assert "fee_per_request: 0.01" in installation.apply(text)
+    assert installation.apply(text) == "nothing to change\n"
+    exported = installation.export()
+    assert "title: Local" in exported
+    assert "fee_per_request: '0.01'" in exported
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    changed = text.replace('"0.01"', '"0"').replace("[acme-works]", "[]")
+    assert "fee_per_request: 0.01 -> 0" in installation.apply(changed)
+    assert "channel" in installation.refusal(text.replace("channel: own,", "channel: none,"))
+    without = text[: text.index("own_key_offers")] + text[text.index("organisations:\n") :]
+    assert "- own_key_offer own" in installation.apply(without, "--prune")
+
+
 def test_the_balance_of_a_channel_is_read_as_a_file_says(installation: Installation) -> None:
     text = """version: 1
 channels:

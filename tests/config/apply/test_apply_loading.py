@@ -74,7 +74,8 @@ WRONG = [
         "settings:\n",
         "setings:\n",
         "f.yaml:2: setings: unknown field: expected one of version, settings, mail_server, "
-        "channels, prices, plans, models, model_rules, aliases, people, organisations, sign_up",
+        "channels, prices, plans, models, model_rules, aliases, own_key_offers, people, "
+        "organisations, sign_up",
     ),
     (
         '"127.0.0.1/32"',

@@ -5,11 +5,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from accounts.access.actors import SYSTEM
+from billing.prices.own_key_fee import OwnKeyFee
 from gateway.catalogue import model_proposals
 from gateway.catalogue import updates as catalogue_updates
 from gateway.channel_tests import scheduled_tests
 from gateway.channels import channels
-from gateway.models import Announcement, ModelProposal, PricePreview
+from gateway.models import Announcement, ModelProposal, OwnKey, OwnKeyOffer, PricePreview
+from gateway.own_keys import offers, own_keys
 from gateway.prices import previews
 from gateway.public_models import entries as model_entries
 from gateway.routing import aliases, model_rules
@@ -38,7 +40,25 @@ def announce(w: World) -> Announcement:
     return announcements.publish_announcement(w.dora, **TOLD)
 
 
+def offer(w: World) -> OwnKeyOffer:
+    return offers.set_offer(SYSTEM, w.channel, title="Own", everyone=True, fee=OwnKeyFee())
+
+
+def own_key(w: World) -> OwnKey:
+    """The key that there is, or a new one."""
+    known = OwnKey.objects.filter(organisation=w.people.acme).first()
+    return known or own_keys.add_own_key(
+        w.alice, w.people.acme, None, offer(w), name="ours", secret="sk-own-key-secret"
+    )
+
+
 BEFORE: Final[Writes] = {
+    "gateway.own_keys.offers.end_offer": offer,
+    "gateway.own_keys.own_keys.add_own_key": offer,
+    "gateway.own_keys.own_keys.change_own_key": own_key,
+    "gateway.own_keys.own_keys.forget_secrets_of": own_key,
+    "gateway.own_keys.own_keys.remove_own_key": own_key,
+    "gateway.own_keys.own_keys.rotate_own_key": own_key,
     "gateway.channels.channels.restore_channel": lambda w: channels.archive_channel(
         SYSTEM, w.channel
     ),
@@ -97,6 +117,32 @@ WRITES: Final[Writes] = {
     ),
     "gateway.routing.model_rules.remove_rule": lambda w: model_rules.remove_rule(
         w.dora, model_rules.save_rule(w.dora, "m-*")
+    ),
+    "gateway.own_keys.offers.set_offer": lambda w: offers.set_offer(
+        w.dora, w.channel, title="Own", everyone=True, fee=OwnKeyFee(request_nano=5)
+    ),
+    "gateway.own_keys.offers.end_offer": lambda w: offers.end_offer(
+        w.dora, OwnKeyOffer.objects.get(channel=w.channel)
+    ),
+    "gateway.own_keys.own_keys.add_own_key": lambda w: own_keys.add_own_key(
+        w.alice,
+        w.people.acme,
+        None,
+        OwnKeyOffer.objects.get(channel=w.channel),
+        name="ours",
+        secret="sk-own-key-secret",
+    ),
+    "gateway.own_keys.own_keys.change_own_key": lambda w: own_keys.change_own_key(
+        w.alice, own_key(w), enabled=False, fall_back=True
+    ),
+    "gateway.own_keys.own_keys.rotate_own_key": lambda w: own_keys.rotate_own_key(
+        w.alice, own_key(w), "sk-another-secret"
+    ),
+    "gateway.own_keys.own_keys.forget_secrets_of": lambda w: own_keys.forget_secrets_of(
+        w.dora, w.channel
+    ),
+    "gateway.own_keys.own_keys.remove_own_key": lambda w: own_keys.remove_own_key(
+        w.alice, own_key(w)
     ),
     "gateway.channels.channels.add_key": lambda w: channels.add_key(
         w.dora, w.channel, "second-secret"

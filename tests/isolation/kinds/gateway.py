@@ -3,18 +3,22 @@
 from typing import Final
 
 from accounts.access.actors import SYSTEM
+from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channels import channels
 from gateway.channels.fields import ChannelFields
+from gateway.models import OwnKeyOffer
+from gateway.own_keys import own_keys
+from gateway.own_keys.offers import set_offer
 from gateway.prices import previews
 from gateway.public_models.entries import save_entry
 from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
 from gateway.status.announcements import publish_announcement
 from lib import clock
-from lib.ids import id_text, new_id
+from lib.ids import id_text, new_id, parse_id
 from tests import cast
 from tests.isolation.kinds.billing import proposal_row
-from tests.isolation.world import Place, World, no_number, no_pair, of_installation
+from tests.isolation.world import Kind, Place, World, no_number, no_pair, of_installation
 
 CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible",
@@ -31,6 +35,27 @@ def _channel(world: World, at: Place) -> str:
 def _channel_key(world: World, at: Place) -> str:
     channel = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
     return f"{id_text(channel.id)}/{id_text(channel.keys.get().id)}"
+
+
+def _offer(world: World, at: Place) -> str:
+    channel = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
+    title = f"offered {new_id()}"
+    set_offer(SYSTEM, channel, title=title, everyone=True, fee=OwnKeyFee())
+    return id_text(channel.id)
+
+
+def _offer_of(id: str) -> OwnKeyOffer:
+    channel_id = parse_id(id)
+    assert channel_id is not None
+    return OwnKeyOffer.objects.get(channel_id=channel_id)
+
+
+def _own_key(world: World, at: Place) -> str:
+    offer = _offer_of(_offer(world, at))
+    key = own_keys.add_own_key(
+        SYSTEM, at.organisation, at.team, offer, name=f"own {at.word}", secret="sk-own-key-secret"
+    )
+    return id_text(key.id)
 
 
 def _announcement(world: World, at: Place) -> str:
@@ -61,6 +86,8 @@ CHANNEL_KEY: Final = of_installation(
     "key of a channel", "channels.read", _channel_key, missing=no_pair
 )
 ANNOUNCEMENT: Final = of_installation("announcement", "channels.read", _announcement)
+OWN_KEY_OFFER: Final = of_installation("offer of a channel", "channels.read", _offer)
+OWN_KEY: Final = Kind("provider key", "keys.write", _own_key)
 MODEL_RULE: Final = of_installation("model rule", "channels.read", _model_rule, missing=no_number)
 ALIAS: Final = of_installation("alias", "channels.read", _alias, missing=no_number)
 PUBLIC_MODEL: Final = of_installation(

@@ -10,6 +10,8 @@ from tests.isolation.kinds.gateway import (
     CHANNEL_KEY,
     CHANNEL_ROW,
     MODEL_RULE,
+    OWN_KEY,
+    OWN_KEY_OFFER,
     PREVIEW,
     PUBLIC_MODEL,
 )
@@ -35,6 +37,11 @@ PAGES: Final[dict[str, Route]] = {
     "budget_preview": at("budgets.write"),
     "budget_subject_choices": at("budgets.write"),
     "installation_model_choices": at("models.read"),
+    "provider_keys": at("keys.write"),
+    "provider_key_add": at("keys.write"),
+    "provider_key_edit": at("keys.write", OWN_KEY),
+    "provider_key_rotate": at("keys.write", OWN_KEY),
+    "provider_key_remove": at("keys.write", OWN_KEY),
     # The installation: for everybody else it does not exist
     "bills": at("credits.read"),
     "bill_new": at("credits.write"),
@@ -92,6 +99,8 @@ PAGES: Final[dict[str, Route]] = {
     "channel_archive": at("channels.write", CHANNEL_ROW),
     "channel_key_add": at("channels.write", CHANNEL_ROW),
     "channel_key_change": at("channels.write", CHANNEL_KEY),
+    "channel_offer_edit": at("channels.write", CHANNEL_ROW),
+    "channel_offer_end": at("channels.write", OWN_KEY_OFFER),
     "prices": at("models.read"),
     "price": at("models.read", PRICE),
     "price_new": at("prices.write"),
@@ -133,6 +142,17 @@ OPERATIONS: Final[dict[str, Route]] = {
     "PATCH /usage/annotations/{id}": at("teams.write", NOTE),
     "DELETE /usage/annotations/{id}": at("teams.write", NOTE),
     "GET /prices": at("models.read", operators="in"),
+    "GET /provider-key-offers": at("keys.write"),
+    "GET /provider-keys": at("keys.write"),
+    "POST /provider-keys": at(
+        "keys.write", by_role=True, all_teams=403, nothing=True,
+        body=sends(offer="none", secret="sk-made"),
+    ),
+    "GET /provider-keys/{id}": at("keys.write", OWN_KEY),
+    "PATCH /provider-keys/{id}": at("keys.write", OWN_KEY, body=sends(fall_back=True)),
+    "POST /provider-keys/{id}/rotate": at("keys.write", OWN_KEY, body=sends(secret="sk-made-2")),
+    "DELETE /provider-keys/{id}": at("keys.write", OWN_KEY),
+    "GET /provider-keys/{id}/fallback-prices": at("keys.write", OWN_KEY),
     # The installation
     "GET /announcements": at("channels.read"),
     "POST /announcements": at("channels.write", body=sends(title="made")),
@@ -207,6 +227,11 @@ OPERATIONS: Final[dict[str, Route]] = {
         "channels.write", CHANNEL_KEY, body=sends(enabled=False)
     ),
     "DELETE /channels/{id}/keys/{key}": at("channels.write", CHANNEL_KEY),
+    "GET /channels/{id}/own-key-offer": at("channels.read", OWN_KEY_OFFER),
+    "PUT /channels/{id}/own-key-offer": at(
+        "channels.write", CHANNEL_ROW, body=sends(everyone=True)
+    ),
+    "DELETE /channels/{id}/own-key-offer": at("channels.write", OWN_KEY_OFFER),
     "GET /channel-tests": at("channels.read"),
     "POST /channel-tests": at("channels.test", body=sends()),
     "GET /channel-tests/{id}": at("channels.read", rest={"id": "none"}, nothing=True),

@@ -94,7 +94,7 @@ ENDING = Ending(
     raw_usage='{"prompt_tokens": 3}', flags=("one", "two"), cost_nano=29,
     price_version_id=PriceVersionId(31), cost_version_id=CostVersionId(37),
     upstream_request_id="req_up", dropped="seed,user", address="192.0.2.41", saved_nano=43,
-    pricing='{"conditions": ["speed"]}',
+    pricing='{"conditions": ["speed"]}', own_nano=47,
 )  # fmt: skip
 
 
@@ -127,6 +127,7 @@ def attempt(people: cast.Cast) -> AttemptOpened:
         channel_key="k3y4",
         channel_key_id=new_id(),
         asked_model="alias",
+        own_fee='{"request_nano": 59}',
         project="project",
         tags='{"a": "b"}',
         customer="customer",
@@ -148,7 +149,7 @@ def attempt(people: cast.Cast) -> AttemptOpened:
 def _values(row: msgspec.Struct, *, without: Sequence[str] = ()) -> dict[str, Any]:
     """The fields of a struct as the database keeps them."""
     values = msgspec.structs.asdict(row)
-    for name in ("skipped", "tags", "meters", "raw_usage", "pricing"):
+    for name in ("skipped", "tags", "meters", "raw_usage", "pricing", "own_fee"):
         if values.get(name) is not None:
             values[name] = msgspec.json.decode(values[name])
     for name in ("flags", "dropped"):
@@ -173,7 +174,7 @@ def test_each_field_of_an_ending_is_in_its_own_column(attempt: AttemptOpened) ->
         attempt,
         without=[
             "n", "input_estimate", "skipped", "why", "channel_key", "channel_key_id",
-            "asked_model", "price_version_id", "cost_version_id",
+            "asked_model", "price_version_id", "cost_version_id", "own_fee",
         ],
     )  # fmt: skip
     expected = of_the_attempt | _values(ENDING, without=["address"])

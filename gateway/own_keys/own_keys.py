@@ -1,0 +1,183 @@
+"""Provider keys that organisations and teams bring: each write with its checks, its audit event and
+the notification of the relays.
+
+A key is sealed for its row and never leaves it again: it can be replaced, not read. It is sent to
+no address but that of the channel it was given for: a channel that moves forgets it.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from accounts.audit import audit
+from accounts.audit.epoch import bump_epoch
+from accounts.models import Organisation, Team
+from accounts.secrets.sealing import pepper, seal
+from gateway.channels.fields import check_secret
+from gateway.models import Channel, OwnKey, OwnKeyOffer
+from lib import clock
+from lib.ids import new_id
+from lib.refusal import Refused, check_text
+
+NAME_MAX: Final = 120
+
+
+class OwnKeyRefused(Refused):
+    """The key cannot be so."""
+
+
+def add_own_key(
+    actor: Actor,
+    organisation: Organisation,
+    team: Team | None,
+    offer: OwnKeyOffer,
+    *,
+    name: str,
+    secret: str,
+    fall_back: bool = False,
+) -> OwnKey:
+    """Store a key of an organisation, or of one of its teams, for an offered channel. Raises
+    OwnKeyRefused, and ChannelRefused for a secret that no header can carry."""
+    name = _checked_name(name, offer.title)
+    with transaction.atomic():
+        _lock_address(offer.channel_id)
+        channel = Channel.objects.get(id=offer.channel_id)
+        if OwnKey.objects.filter(organisation=organisation, team=team, channel=channel).exists():
+            text = gettext("There is already a key for %(provider)s. Replace its secret instead.")
+            named = text % {"provider": offer.title}
+            raise OwnKeyRefused("offer", named, already_exists=True)
+        key = OwnKey(
+            id=new_id(),
+            organisation=organisation,
+            team=team,
+            channel=channel,
+            name=name,
+            fall_back=fall_back,
+            created_by=actor.user,
+            created_at=clock.now(),
+        )
+        _set_secret(key, channel, secret)
+        key.save(force_insert=True)
+        audit.record(
+            actor, organisation, "own_key.added", key, name=key.name, provider=offer.title,
+            team="" if team is None else team.slug, fall_back=fall_back,
+        )  # fmt: skip
+        bump_epoch()
+    return key
+
+
+def rotate_own_key(actor: Actor, key: OwnKey, secret: str) -> OwnKey:
+    """Replace the secret of a key. Raises ChannelRefused for one that no header can carry."""
+    with transaction.atomic():
+        locked = _lock_own_key(key)
+        _set_secret(locked, locked.channel, secret)
+        locked.rotated_at, locked.refused_at, locked.refusal = clock.now(), None, ""
+        locked.save()
+        audit.record(actor, locked.organisation, "own_key.rotated", locked, name=locked.name)
+        bump_epoch()
+    return locked
+
+
+def change_own_key(
+    actor: Actor,
+    key: OwnKey,
+    *,
+    name: str | None = None,
+    enabled: bool | None = None,
+    fall_back: bool | None = None,
+) -> OwnKey:
+    """Set what is given: the name, whether requests use the key, and whether they fall back to the
+    installation's channels. Raises OwnKeyRefused."""
+    with transaction.atomic():
+        locked = _lock_own_key(key)
+        with _record_change(actor, locked):
+            if name is not None:
+                locked.name = _checked_name(name, locked.name)
+            if enabled is not None:
+                locked.enabled = enabled
+            if fall_back is not None:
+                locked.fall_back = fall_back
+    return locked
+
+
+def remove_own_key(actor: Actor, key: OwnKey) -> None:
+    """Remove a key with its secret. Requests then use the installation's channels."""
+    with transaction.atomic():
+        locked = _lock_own_key(key)
+        audit.record(actor, locked.organisation, "own_key.removed", locked, name=locked.name)
+        locked.delete()
+        bump_epoch()
+
+
+def forget_secrets_of(actor: Actor, channel: Channel) -> None:
+    """Forget the secrets of all keys for a channel whose address changes, in the transaction that
+    changes it. The keys stay, so that what may only use them goes nowhere else."""
+    with transaction.atomic():
+        _lock_address(channel.id)
+        for key in OwnKey.objects.filter(channel=channel).exclude(sealed=None):
+            key.sealed, key.digest, key.last4 = None, b"", ""
+            key.save(update_fields=["sealed", "digest", "last4"])
+            audit.record(actor, key.organisation, "own_key.forgotten", key, name=key.name)
+        bump_epoch()
+
+
+def secret_digest(text: str) -> bytes:
+    """What tells whether a key differs from the stored one, and nothing else."""
+    return hmac.digest(pepper().encode(), b"gateway_ownkey|" + text.encode(), hashlib.sha256)
+
+
+def _lock_address(channel_id: UUID) -> None:
+    """Let no key be added for a channel while its address changes. Tenants cannot lock its row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('weir own keys'), hashtext(%s))",
+            [str(channel_id)],
+        )
+
+
+def _lock_own_key(key: OwnKey) -> OwnKey:
+    rows = OwnKey.objects.select_related("organisation", "channel")
+    return rows.select_for_update(of=("self",)).get(id=key.id)
+
+
+@contextmanager
+def _record_change(actor: Actor, key: OwnKey) -> Iterator[None]:
+    before = _facts(key)
+    yield
+    after = _facts(key)
+    changed = [name for name in after if before[name] != after[name]]
+    if not changed:
+        return
+    key.save()
+    audit.record(
+        actor, key.organisation, "own_key.changed", key, name=key.name,
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
+    )  # fmt: skip
+    bump_epoch()
+
+
+def _facts(key: OwnKey) -> dict[str, object]:
+    return {"name": key.name, "enabled": key.enabled, "fall_back": key.fall_back}
+
+
+def _checked_name(name: str, otherwise: str) -> str:
+    return check_text("name", name, NAME_MAX) or otherwise
+
+
+def _set_secret(key: OwnKey, channel: Channel, secret: str) -> None:
+    check_secret(channel, secret)
+    digest = secret_digest(secret)
+    if bytes(key.digest) == digest:
+        raise OwnKeyRefused("secret", gettext("This is the stored key. Enter another one."))
+    key.digest = digest
+    key.last4 = secret[-4:] if len(secret) >= 12 else ""
+    # The place that relay/routing/snapshot_build.py opens the key for.
+    key.sealed = seal(secret, f"gateway_ownkey|{key.id}|sealed")

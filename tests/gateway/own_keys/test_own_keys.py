@@ -1,0 +1,185 @@
+"""Own provider keys on pages and in the API: who adds them, what is shown, and what is never shown
+again (P12, P14)."""
+
+from typing import Any
+
+import pytest
+
+from accounts.access.actors import SYSTEM
+from accounts.members import team_members
+from accounts.models import AuditEvent
+from accounts.organisations import teams
+from accounts.secrets.sealing import open_sealed
+from billing.prices.own_key_fee import OwnKeyFee
+from gateway.channels.channels import change_channel, create_channel, remove_channel
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import Channel, OwnKey
+from gateway.own_keys import offers, own_keys
+from gateway.own_keys.offers import OfferRefused, set_offer, state_of
+from lib.ids import id_text
+from tests import cast
+from tests.billing.credits.test_operator_api import api_of, post
+from tests.cast import Cast
+from tests.usage.rows import price_version
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-own-key-of-acme-0001"
+
+
+@pytest.fixture
+def channel() -> Channel:
+    fields: Any = {"provider": "openai", "models": {"gpt-5": "", "free-*": ""}}
+    return create_channel(SYSTEM, "our-secret-channel", fields)
+
+
+def offer(channel: Channel, people: Cast, fee: OwnKeyFee | None = None) -> str:
+    set_offer(
+        SYSTEM, channel, title="OpenAI", everyone=False, organisations=[people.acme],
+        fee=fee or OwnKeyFee(),
+    )  # fmt: skip
+    return id_text(channel.id)
+
+
+def add(people: Cast, channel: Channel, **over: Any) -> OwnKey:
+    offer(channel, people)
+    row = offers.offers_to(people.acme).get()
+    given = {"name": "", "secret": SECRET, **over}
+    return own_keys.add_own_key(
+        cast.actor(people.alice, people.acme), people.acme, given.pop("team", None), row, **given
+    )
+
+
+def test_key_goes_in_and_never_out(people: Cast, channel: Channel) -> None:
+    """P14: sealed for its row, and in no answer, page or audit event."""
+    api, page = api_of(people, "alice"), cast.signed_in(people.alice)
+    answer = post(api, "/provider-keys", {"offer": offer(channel, people), "secret": SECRET})
+    assert answer.status_code == 201, answer.content
+    body = answer.json()
+    assert (body["provider"], body["last4"], body["state"]) == ("OpenAI", "0001", "active")
+    assert body["fall_back"] is False
+    key = OwnKey.objects.get()
+    assert SECRET.encode() not in bytes(key.sealed)
+    assert open_sealed(key.sealed, f"gateway_ownkey|{key.id}|sealed") == SECRET
+    shown = [
+        answer.content,
+        api.get("/api/v1/provider-keys").content,
+        page.get("/o/acme/provider-keys").content,
+        page.get(f"/o/acme/provider-keys/{body['id']}/edit").content,
+        repr(list(AuditEvent.objects.values_list("detail", flat=True))).encode(),
+    ]
+    assert all(SECRET.encode() not in text for text in shown)
+    # Nor does it tell what the operator calls the channel.
+    assert all(b"our-secret-channel" not in text for text in shown[:4])
+
+
+def test_only_whom_the_operator_chooses_may_add_one(people: Cast, channel: Channel) -> None:
+    alice, charlie = api_of(people, "alice"), api_of(people, "charlie")
+    body = {"offer": id_text(channel.id), "secret": SECRET}
+    assert post(alice, "/provider-keys", body).status_code == 404
+    offer(channel, people)
+    assert post(charlie, "/provider-keys", body).status_code == 404
+    assert charlie.get("/api/v1/provider-key-offers").json()["items"] == []
+    assert [one["title"] for one in alice.get("/api/v1/provider-key-offers").json()["items"]] == [
+        "OpenAI"
+    ]
+    assert post(alice, "/provider-keys", body).status_code == 201
+    # One for each holder and channel.
+    assert post(alice, "/provider-keys", body).status_code == 409
+    assert post(api_of(people, "bob"), "/provider-keys", body).status_code == 403
+
+
+def test_lead_adds_keys_for_their_team_alone(people: Cast, channel: Channel) -> None:
+    edge = teams.create_team(people.acme, "edge", actor=SYSTEM)
+    alice = cast.actor(people.alice, people.acme)
+    team_members.set_lead(alice, people.core, people.bob.memberships.get(), True)
+    api, id = api_of(people, "bob"), offer(channel, people)
+    body = {"offer": id, "secret": SECRET}
+    assert post(api, "/provider-keys", body).status_code == 403
+    assert post(api, "/provider-keys", {**body, "team": edge.slug}).status_code in (403, 404)
+    assert post(api, "/provider-keys", {**body, "team": "core"}).status_code == 201
+    whole = own_keys.add_own_key(
+        SYSTEM, people.acme, None, offers.offers_to(people.acme).get(), name="w", secret=SECRET
+    )
+    assert [one["team"] for one in api.get("/api/v1/provider-keys").json()["items"]] == ["core"]
+    assert api.get(f"/api/v1/provider-keys/{id_text(whole.id)}").status_code == 404
+
+
+def test_fall_back_shows_its_cost_before_it_applies(people: Cast, channel: Channel) -> None:
+    price_version("gpt-5")
+    key = add(people, channel)
+    page = cast.signed_in(people.alice)
+    url = f"/o/acme/provider-keys/{id_text(key.id)}/edit"
+    text = page.get(url).content.decode()
+    assert "gpt-5" in text
+    prices = api_of(people, "alice").get(
+        f"/api/v1/provider-keys/{id_text(key.id)}/fallback-prices"
+    ).json()["items"]  # fmt: skip
+    assert [one["model"] for one in prices] == ["gpt-5"]
+    assert prices[0]["input"] in text
+    page.post(url, {"name": key.name, "enabled": "on", "fall_back": "on"})
+    key.refresh_from_db()
+    assert (key.enabled, key.fall_back) == (True, True)
+    (event,) = AuditEvent.objects.filter(action="own_key.changed")
+    assert event.detail["after"] == {"fall_back": True}
+
+
+def test_replacing_a_rejected_key_clears_the_mark(people: Cast, channel: Channel) -> None:
+    key = add(people, channel)
+    OwnKey.objects.update(refused_at=key.created_at, refusal="key_refused")
+    key.refresh_from_db()
+    assert state_of(key) == "rejected"
+    api = api_of(people, "alice")
+    url = f"/provider-keys/{id_text(key.id)}/rotate"
+    assert post(api, url, {"secret": SECRET}).status_code == 422
+    assert post(api, url, {"secret": "sk-own-key-of-acme-0002"}).json()["state"] == "active"
+
+
+def test_channel_that_moves_forgets_the_keys_of_organisations(
+    people: Cast, channel: Channel
+) -> None:
+    """No key is sent to an address that it was not given for; it stays, and is not used."""
+    key = add(people, channel)
+    change_channel(SYSTEM, channel, {"base_url": "https://elsewhere.example.com/v1"})
+    key.refresh_from_db()
+    assert (key.sealed, state_of(key)) == (None, "incomplete")
+    with pytest.raises(ChannelRefused):
+        remove_channel(SYSTEM, channel)
+
+
+def test_ended_offer_keeps_keys_that_are_not_used(people: Cast, channel: Channel) -> None:
+    key = add(people, channel)
+    dora = cast.signed_in(people.dora)
+    dora.post(f"/admin/channels/{id_text(channel.id)}/own-keys/end")
+    assert state_of(OwnKey.objects.get(id=key.id)) == "not_offered"
+    offer(channel, people)
+    assert state_of(OwnKey.objects.get(id=key.id)) == "active"
+
+
+def test_operator_offers_a_channel_with_a_fee(people: Cast, channel: Channel) -> None:
+    dora = cast.signed_in(people.dora)
+    url = f"/admin/channels/{id_text(channel.id)}"
+    form = {"title": "OpenAI", "who": "chosen", "organisations": "acme", "request": "0.001"}
+    assert dora.post(f"{url}/own-keys", {**form, "million": "1"}).status_code == 422
+    assert dora.post(f"{url}/own-keys", {**form, "organisations": "nobody"}).status_code == 422
+    assert dora.post(f"{url}/own-keys", form).status_code == 303
+    text = dora.get(url).content.decode()
+    assert "$0.001 per request" in text
+    row = offers.offers_to(people.acme).get()
+    assert offers.fee_of(row) == OwnKeyFee(request_nano=1_000_000)
+    assert not offers.offers_to(people.stranger).exists()
+
+
+def test_cloud_credentials_cannot_be_offered(people: Cast) -> None:
+    """A customer's text would choose which of this installation's credentials are used."""
+    channel = Channel(name="cloud", provider="bedrock", base_url="https://x.example.com")
+    channel.save()
+    with pytest.raises(OfferRefused):
+        set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
+
+
+def test_pages_say_what_is_missing(people: Cast) -> None:
+    page = cast.signed_in(people.alice)
+    text = page.get("/o/acme/provider-keys").content.decode()
+    assert "The operator offers no provider for own keys" in text
+    assert cast.signed_in(people.bob).get("/o/acme/provider-keys").status_code == 403

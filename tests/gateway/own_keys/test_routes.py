@@ -1,0 +1,118 @@
+"""P12: whose keys a request may use, and in which order."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.prices.own_key_fee import OwnKeyFee
+from gateway.own_keys.routes import OwnKeyRequired, OwnKeyRoute, plan_own
+from gateway.routing.channel_order import Candidate
+from lib.id_types import UpstreamModelName
+
+ACME, OTHER, CORE, EDGE = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
+PLANNED = [Candidate(id, UpstreamModelName("m"), 2) for id in ("a", "b")]
+
+
+def key(
+    id: str,
+    channel: str = "a",
+    *,
+    of: UUID = ACME,
+    team: UUID | None = None,
+    fall_back: bool = True,
+    usable: bool = True,
+    models: tuple[str, ...] = ("m",),
+) -> OwnKeyRoute:
+    return OwnKeyRoute(
+        id=id, channel_id=channel, organisation_id=of, team_id=team, fee=OwnKeyFee(),
+        fall_back=fall_back, usable=usable, models=models,
+    )  # fmt: skip
+
+
+def plan(*keys: OwnKeyRoute, operation: str = "chat_completions", model: str = "m") -> list[str]:
+    candidates = plan_own(
+        PLANNED, {ACME: keys}, model=model, operation=operation, organisation_id=ACME, team_id=CORE
+    )
+    return [candidate.channel_id for candidate in candidates]
+
+
+@pytest.mark.parametrize(
+    ("keys", "planned"),
+    [
+        ((), ["a", "b"]),
+        ((key("own"),), ["own", "a", "b"]),
+        ((key("own", "b"),), ["own", "a", "b"]),
+        ((key("own", fall_back=False),), ["own"]),
+        ((key("own"), key("too", "b")), ["own", "too", "a", "b"]),
+        # One that must not fall back decides for all that serve the model.
+        ((key("own"), key("too", "b", fall_back=False)), ["own", "too"]),
+        # The team's own comes in place of the organisation's, whatever their order.
+        ((key("own"), key("core", team=CORE)), ["core", "a", "b"]),
+        ((key("core", team=CORE), key("own")), ["core", "a", "b"]),
+        # Those of another team, or of another organisation, are nobody's here.
+        ((key("edge", team=EDGE, fall_back=False),), ["a", "b"]),
+        ((key("other", of=OTHER, fall_back=False),), ["a", "b"]),
+        # A key for channels that do not serve the model says nothing about it.
+        ((key("own", "z", fall_back=False, models=("x-*",)),), ["a", "b"]),
+        ((key("own", usable=False),), ["a", "b"]),
+    ],
+)
+def test_plan(keys: tuple[OwnKeyRoute, ...], planned: list[str]) -> None:
+    assert plan(*keys) == planned
+
+
+@pytest.mark.parametrize("operation", ["image_generations", "realtime", "videos", "speech"])
+def test_other_operations_use_the_installations_keys_or_none(operation: str) -> None:
+    assert plan(key("own"), operation=operation) == ["a", "b"]
+    with pytest.raises(OwnKeyRequired) as refused:
+        plan(key("own", fall_back=False), operation=operation)
+    assert refused.value.operation
+
+
+def test_only_key_that_cannot_be_used_is_refused_not_replaced() -> None:
+    """Also where its channel is turned off, so that only others are planned."""
+    for only in (
+        key("own", fall_back=False, usable=False),
+        key("own", "off", fall_back=False, usable=False),
+        key("own", "off", fall_back=False, usable=False, models=("*",)),
+    ):
+        with pytest.raises(OwnKeyRequired) as refused:
+            plan(only)
+        assert not refused.value.operation
+
+
+KEYS = st.builds(
+    key,
+    st.text("xyz", min_size=3, max_size=3),
+    st.sampled_from("abz"),
+    of=st.sampled_from([ACME, OTHER]),
+    team=st.sampled_from([None, CORE, EDGE]),
+    fall_back=st.booleans(),
+    usable=st.booleans(),
+    models=st.sampled_from([("m",), ("*",), ("n",)]),
+)
+
+
+@given(st.lists(KEYS, max_size=6), st.sampled_from(["chat_completions", "speech"]))
+def test_no_plan_has_a_key_of_others(keys: list[OwnKeyRoute], operation: str) -> None:
+    """P12: not even where they stand under the wrong organisation; and where a key must not fall
+    back, no shared channel is in the plan."""
+    mine = {
+        one.id
+        for one in keys
+        if one.organisation_id == ACME and one.team_id in (None, CORE) and one.usable
+    }
+    try:
+        planned = plan(*keys, operation=operation)
+    except OwnKeyRequired:
+        return
+    assert set(planned) <= mine | {"a", "b"}
+    serving = [
+        one
+        for one in keys
+        if one.organisation_id == ACME and one.team_id in (None, CORE) and "n" not in one.models
+    ]
+    if not any(one.fall_back for one in serving) and serving:
+        assert set(planned) <= mine
