@@ -44,7 +44,7 @@ class LastUses:
         return list(taken.values())
 
     def put_back(self, uses: Sequence[LastUse]) -> None:
-        """Return uses that could not be written to the store."""
+        """Put back uses that could not be written."""
         for use in uses:
             key_id, digest, *_ = use
             self._waiting.setdefault(digest or key_id.bytes, use)

@@ -83,7 +83,7 @@ class _Writer:
         self._names = call_names(request.messages)
 
     def turn(self, role: str, parts: tuple[Part, ...]) -> Iterator[JsonObject]:
-        """Return the steps of a turn."""
+        """Yield the steps of a turn."""
         if role == "assistant":
             yield from self._model(parts)
             return

@@ -141,7 +141,7 @@ def _read_usage(usage: bytes | None, modality: str) -> Quantities:
 
 
 def _inline(members: RawMembers) -> list[tuple[str, str]]:
-    """Yield the media types and base64 of an answer's content other than text."""
+    """Return the media types and base64 of an answer's content other than text."""
     encoded_pictures: list[tuple[str, str]] = []
     candidates = value_of(member_bytes(members, "candidates"))
     for candidate in candidates if isinstance(candidates, list) else []:

@@ -66,7 +66,7 @@ class _Writer:
         self._images = 0
 
     def items(self, message: Message) -> Iterator[JsonObject]:
-        """Return the items of one message, in the order of its parts."""
+        """Yield the items of one message, in the order of its parts."""
         if message.role == "assistant":
             yield from self._assistant(message)
         elif message.role == "tool":
@@ -99,7 +99,7 @@ class _Writer:
         yield from _write_spoken(spoken, cites)
 
     def _write_item(self, part: Part) -> Iterator[JsonObject]:
-        """Return the item of a part; parts that only other dialects understand are left out."""
+        """Yield the item of a part; parts that only other dialects understand are left out."""
         match part:
             case Reasoning(seal=seal) if seal is not None and seal.owner == "openai":
                 summary = [{"type": "summary_text", "text": part.text}] if part.text else []

@@ -289,8 +289,8 @@ def decide_rest(
     readings: Iterable[Reading | None], rest_nano: int | None, now: dt.datetime
 ) -> Verdict:
     """Decide whether a channel rests, by the readings of its active keys. It rests when all of them
-    were recently read below the amount. It serves when one was read above it, or when no balance is
-    known any more. Otherwise nothing changes."""
+    were recently read below the amount. It serves when one was read above it, or when one is
+    missing or out of date. Otherwise nothing changes."""
     known = list(readings)
     if rest_nano is None or not known or any(is_stale(reading, now) for reading in known):
         return "serve"

@@ -88,7 +88,8 @@ def _fact(key: str, value: Any) -> list[tuple[Field, Fact]]:
 
 
 def _tokens(value: Any) -> int | None:
-    """Lists write limits as numbers, as texts, and with a decimal point."""
+    """Parse a limit of tokens, or return None. Lists write limits as numbers, as texts, and with a
+    decimal point."""
     try:
         tokens = Decimal(str(value))
     except ArithmeticError:

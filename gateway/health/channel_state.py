@@ -328,7 +328,8 @@ class ChannelCondition:
         return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
 
     def cools(self, sought: Sought, now: float) -> bool:
-        """Return whether its keys are only at their provider's limit."""
+        """Return whether all of its keys are unavailable, and at least one is at its provider's
+        limit."""
         out = [key for key in self.keys if not key.allows(sought, now)]
         return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
 

@@ -72,7 +72,7 @@ class ChannelFigures:
         return _sum(parts)._replace(in_flight=running)
 
     def by_model(self, channel_id: UUID, routes: Iterable[str]) -> list[tuple[str, Figures]]:
-        """Yield the figures of each name or pattern that the channel serves."""
+        """Return the figures of each name or pattern that the channel serves."""
         patterns = sorted(routes, key=lambda name: ("*" in name, -len(name), name))
         running: Counter[str] = Counter()
         for (id, model, _), n in self._under_way.items():

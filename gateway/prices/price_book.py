@@ -185,8 +185,8 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
 
 
 def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
-    """Return the book as a table with its head: one rate per row, exact decimals. A meter charged
-    at another meter's rate, such as cached input at that of text, has its own row."""
+    """Yield the book as a table with its head: one rate per row, exact decimals. A meter charged at
+    another meter's rate, such as cached input at that of text, has its own row."""
     yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
            "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
     for entry in book.entries:

@@ -1,4 +1,5 @@
-"""The tabs of the media pages. A kind without any model is marked as such."""
+"""The tabs of the media pages. Kinds without any model have no tab; their names are listed beside
+the tabs."""
 
 from typing import Any, Final, NamedTuple
 

@@ -185,7 +185,7 @@ def _enabled_channels() -> list[Channel]:
 
 
 def _places_of(model: str, channels: Iterable[Channel]) -> Iterator[tuple[Channel, Route]]:
-    """Return the channels that serve a model, in order of preference."""
+    """Yield the channels that serve a model, in order of preference."""
     for channel in channels:
         for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
             if route.model == model or ("*" in route.model and matches(route.model, model)):

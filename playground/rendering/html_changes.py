@@ -76,7 +76,7 @@ class _Comparison:
         self._begins: list[int] = []  # where in `_new` each element around it begins
 
     def changes(self) -> Iterator[str | None]:
-        """Return the changes, or None if everything must be rendered again."""
+        """Yield the changes, or None if everything must be rendered again."""
         while self._at < len(self._old) or self._new_at < len(self._new):
             old, new = self._token(self._old, self._at), self._token(self._new, self._new_at)
             if old == new:

@@ -272,8 +272,8 @@ def _ending(
 
 
 def _is_prompt_refused(message: Message) -> bool:
-    """Return whether the question may be reworded in place. Not in a comparison, where all columns
-    share it."""
+    """Return whether the prompt was refused and may be reworded in its place. Not in a comparison,
+    where all columns share the question."""
     return (
         message.state == RunState.REFUSED
         and not message.conversation.columns

@@ -33,8 +33,8 @@ def draft_debug(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _show(request: HttpRequest, actor: Actor, template: str, url: str) -> HttpResponse:
-    """Show the request of one column, or why it would be refused. The address selects the display;
-    without it, the page's last choice applies."""
+    """Show the request of one column, or why it would be refused. What to show is in the query, or
+    else in the fields of the form."""
     context: dict[str, Any] = {"draft_url": url, "slug": slug_of(actor)}
     wanted = form_values(request.POST) | form_values(request.GET)
     languages: Iterator[Language] = (one for one in LANGUAGES if one == wanted.get("draft_lang"))

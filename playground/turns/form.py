@@ -97,7 +97,8 @@ def read_results(answered: Message, form: QueryDict) -> list[dict[str, Any]]:
 def read_files(actor: Actor, form: QueryDict) -> list[Attachment]:
     """Read the message's files. Raises TurnRefused for too many."""
     if "instead" in form:
-        # A new version keeps the files of the old one. Those in the composer are not used.
+        # A new version keeps the files of the old one. Those in the composer stay for the next
+        # message.
         kept_ids = [UUID(text) for text in form.getlist("kept_file") if len(text) == 36]
         ids = [id_text(id) for id in kept_ids]
     else:

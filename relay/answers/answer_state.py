@@ -19,7 +19,7 @@ class AnswerState:
     ) -> None:
         self._context = context
         self._admitted = admitted
-        # Whether a signature depends on the text, and the text.
+        # Whether events are collected, and the collected events.
         self._remembers = remembers
         self._events: list[Event] = []
 

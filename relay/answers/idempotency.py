@@ -160,7 +160,7 @@ class IdempotentAnswer:
         return _HEAD, self.row | {"head": sealed}
 
     async def pieces(self, raw: bytes, n: int) -> list[Statement]:
-        """Yield these bytes in pieces, numbered from n."""
+        """Return these bytes in pieces, numbered from n."""
         statements: list[Statement] = []
         for i, at in enumerate(range(0, len(raw), _PIECE_BYTES_MAX), n):
             piece = raw[at : at + _PIECE_BYTES_MAX]

@@ -59,8 +59,8 @@ class Marked(NamedTuple):
 
 AnySettlement = Settlement | LateSettlement | usage.Refusal
 
-# Only progress that this process counted; its own is known better by the process that resolved the
-# hold.
+# The bases of a count that only this process has. With any other basis, the process that resolved
+# the hold knows as much.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
 
 

@@ -88,7 +88,7 @@ def count_prompt(prompt: Prompt, family: Family, count: Count) -> int:
 
 
 def words_of(prompt: Prompt) -> Iterator[str]:
-    """Return all texts of a prompt except its tools, in order."""
+    """Yield all texts of a prompt except its tools, in order."""
     yield from prompt.bare
     for message in prompt.messages:
         yield from message.texts

@@ -185,7 +185,7 @@ def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
 def limit_headers(
     dialect: Dialect, headroom: Mapping[str, Headroom], now: float
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Return the headers of an answer; `now` is in Unix seconds."""
+    """Yield the headers of an answer; `now` is in Unix seconds."""
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)

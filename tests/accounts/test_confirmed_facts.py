@@ -127,9 +127,7 @@ def test_a_confirmation_does_not_come_back_with_what_it_was_for(scene: Scene) ->
 
 
 @pytest.mark.parametrize("column", ["issuer", "client_id"])
-def test_a_confirmation_is_of_its_issuer_and_client_however_they_change(
-    scene: Scene, column: str
-) -> None:
+def test_a_confirmation_covers_only_its_issuer_and_client(scene: Scene, column: str) -> None:
     SingleSignOn.objects.update(**{column: "https://elsewhere.example"})
     scene.row.refresh_from_db()
     assert confirmed_domains(scene.row) == []
@@ -161,9 +159,7 @@ def test_an_owners_own_provider_signs_in_as_nobody_else(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", ["dora", "charlie"])
-def test_operators_and_members_of_others_are_not_connected_by_their_address(
-    scene: Scene, name: str
-) -> None:
+def test_operators_and_outsiders_are_not_connected_by_email(scene: Scene, name: str) -> None:
     user: User = getattr(scene.people, name)
     user.email = f"{name}@ACME.example"
     user.save(update_fields=["email"])

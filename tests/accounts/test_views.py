@@ -72,7 +72,7 @@ def test_billing_reads_the_list_and_may_not_write(people: Cast) -> None:
     assert key.revoked_at is None
 
 
-def test_a_key_of_the_shortest_lifetime_does_not_begin_as_one_that_ends_soon(people: Cast) -> None:
+def test_a_new_key_of_the_shortest_lifetime_does_not_expire_soon(people: Cast) -> None:
     bob = signed_in(people.bob)
     bob.post(NEW, {"name": "short", "kind": "relay", "lifetime": "7"})
     assert "Expires soon" not in text_of(bob.get(KEYS))

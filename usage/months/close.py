@@ -56,7 +56,7 @@ def draft_invoices() -> int:
 
 
 def _periods(organisation: Organisation) -> Iterator[tuple[dt.date, ZoneInfo, Span]]:
-    """Return the months since the last document, or the previous month if there is none. The first
+    """Yield the months since the last document, or the previous month if there is none. The first
     begins where the last document ended, even if the time zone has changed since."""
     zone = zone_of(organisation)
     newest = last_month(clock.now(), zone)

@@ -186,7 +186,7 @@ def detach(actor: Actor, month: dt.date, path: Path, key: bytes) -> DetachedMont
             leaving = _leaving(month, path, manifest, key)
             _exclusively(lambda cursor: _take_out(cursor, actor, leaving))
         finally:
-            # A month that is already detached cannot be reopened.
+            # This has no effect on a month that was detached.
             reopen(month)
     return leaving.month
 

@@ -101,8 +101,8 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _hidden_columns(*, own_only: bool, may_write: bool) -> tuple[str, ...]:
-    """Return the hidden columns. Only a reader who can act on it sees which accounts have only a
-    password."""
+    """Return the hidden columns. Only readers who may change members see which accounts have a
+    second factor."""
     if own_only:
         return (*_OF_OTHERS, "second_factor")
     return () if may_write else ("second_factor",)

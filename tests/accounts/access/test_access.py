@@ -109,7 +109,7 @@ def test_the_refusal_names_the_needed_role(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("action", list(roles.TABLE))
-def test_the_table_decides_for_people_and_a_short_list_for_model_keys(
+def test_people_follow_the_table_and_model_keys_a_short_list(
     people: Cast, action: roles.Action
 ) -> None:
     assert access.scope_of(actor(people.bob, people.acme), action) == roles.scope_of(
@@ -156,7 +156,7 @@ def test_a_team_is_reached_from_its_organisation_only(people: Cast) -> None:
         access.access_team(actor(people.bob, people.acme), "other")
 
 
-def test_a_page_without_an_organisation_is_that_of_the_one_seen_last(people: Cast) -> None:
+def test_a_page_without_an_organisation_uses_the_last_visited(people: Cast) -> None:
     assert last(request_of(people.bob)).content == b"acme"
     # Who belongs to none has no such page, an operator neither.
     for nobody in (people.dora, person("eve")):

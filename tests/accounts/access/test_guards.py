@@ -144,9 +144,7 @@ def test_an_archived_organisation_has_no_pages(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("name", OF_ORGANISATION)
-def test_who_lacks_what_the_organisation_requires_is_sent_to_where_it_is_had(
-    people: Cast, name: str
-) -> None:
+def test_a_missing_requirement_redirects_to_where_it_can_be_met(people: Cast, name: str) -> None:
     """F13: two-factor authentication, for each door of the organisation."""
     people.acme.second_factor_roles = [Role.DEVELOPER]
     people.acme.save(update_fields=["second_factor_roles"])

@@ -75,9 +75,7 @@ def budget_of(people: Cast, scope: str, subject: object, amount: int) -> Budget:
 # Who makes one ----------------------------------------------------------------------------------
 
 
-def test_who_manages_teams_makes_a_lead_on_the_page_and_in_the_api(
-    people: Cast, side: Team, eve: User
-) -> None:
+def test_team_managers_make_leads_by_page_and_api(people: Cast, side: Team, eve: User) -> None:
     row = membership(people, eve)
     path = f"/o/acme/teams/core/members/{row.pk}/lead"
     assert signed_in(people.alice).post(path, {"lead": "1"}).status_code == 303

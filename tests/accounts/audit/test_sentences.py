@@ -219,9 +219,7 @@ def alice(people: Cast) -> Client:
     return signed_in(people.alice)
 
 
-def test_the_machine_form_is_folded_on_the_page_and_whole_in_files(
-    people: Cast, alice: Client
-) -> None:
+def test_the_action_code_is_folded_on_pages_and_full_in_files(people: Cast, alice: Client) -> None:
     make_key(people.core, "ci", user=people.alice)
     event = AuditEvent.objects.get(action="key.created")
     listed = alice.get("/o/acme/audit").content.decode()

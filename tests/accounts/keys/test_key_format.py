@@ -99,7 +99,7 @@ def test_digest_is_hmac_sha256_under_the_pepper() -> None:
     assert digest("other", "sk-weir-key") != outer
 
 
-def test_own_key_is_stored_in_one_way_and_a_brought_one_in_one_of_two() -> None:
+def test_own_keys_have_one_digest_and_imported_keys_one_of_two() -> None:
     own, brought = compose("relay", RANDOM), "sk-brought-from-elsewhere-1"
     hashed = sha256(brought.encode()).digest()
 

@@ -267,7 +267,7 @@ def test_the_form_hands_a_key_to_a_colleague(people: Cast) -> None:
     assert not Key.objects.filter(name="wrong").exists()
 
 
-def test_brought_key_of_which_only_the_hash_is_known_opens_with_its_text(people: Cast) -> None:
+def test_an_imported_key_with_only_its_hash_works_by_its_text(people: Cast) -> None:
     text = "sk-brought-from-elsewhere-1"
     hashed = sha256(text.encode()).digest()
     team = people.core
@@ -303,7 +303,7 @@ def test_the_state_of_a_key_at_an_instant(over: dict[str, Any], state: str) -> N
     assert key_lookup.key_state(Key(**fields), at[10]) == state
 
 
-def test_a_rotated_secret_works_for_a_day_unless_another_time_is_chosen() -> None:
+def test_a_rotated_secret_works_for_a_day_by_default() -> None:
     assert keys.GRACE_HOURS == 24
 
 

@@ -108,7 +108,7 @@ def test_the_management_api_notes_who_came_in(people: Cast) -> None:
 
 
 @pytest.mark.django_db
-def test_an_address_is_for_who_may_change_the_key_or_reads_the_trail(people: Cast) -> None:
+def test_key_addresses_need_write_access_or_the_audit_trail(people: Cast) -> None:
     key, text = make_key(people.core, user=people.bob)
     use_key(key)
     payer = member(people.acme, "pia", Role.BILLING)

@@ -36,7 +36,7 @@ def test_its_keys_work_until_it_is_disabled(people: Cast) -> None:
     assert key_actor(text) is not None
 
 
-def test_its_management_key_does_what_its_role_allows_in_its_team(people: Cast) -> None:
+def test_its_management_key_follows_its_role_in_its_team(people: Cast) -> None:
     """P12"""
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     account = deployer(people, Role.ADMIN)

@@ -134,9 +134,7 @@ def test_only_who_manages_a_key_gives_it_away(
 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "ann", "vic"])
-def test_everybody_leaves_and_ends_only_memberships_below_their_own(
-    people: Cast, name: str
-) -> None:
+def test_everybody_may_leave_and_remove_only_lower_members(people: Cast, name: str) -> None:
     member(people.acme, "ann", Role.ADMIN)
     member(people.acme, "vic", Role.VIEWER)
     mine = Membership.objects.get(user__email=f"{name}@example.org", organisation=people.acme)
@@ -154,7 +152,7 @@ def test_everybody_leaves_and_ends_only_memberships_below_their_own(
 
 @pytest.mark.parametrize("fate", ["revoke", "disable", "transfer"])
 @pytest.mark.parametrize("way", ["membership", "everything"])
-def test_every_way_to_leave_locks_the_organisation_before_its_keys(
+def test_every_removal_locks_the_organisation_before_its_keys(
     people: Cast, way: str, fate: Any
 ) -> None:
     """Two who remove members of one organisation at once wait for each other, in one order."""

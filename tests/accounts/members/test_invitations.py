@@ -230,7 +230,7 @@ def test_it_is_for_its_address_alone_and_no_member_has_it(people: Cast) -> None:
     assert people.bob.memberships.get().role == Role.DEVELOPER
 
 
-def test_a_withdrawn_one_gives_nothing_and_an_accepted_one_is_not_withdrawn(people: Cast) -> None:
+def test_withdrawn_invitations_end_and_accepted_ones_stay(people: Cast) -> None:
     alice = actor(people.alice, people.acme)
     invitation = invited(people)
     invitations.withdraw(invitation.invitation, actor=alice)

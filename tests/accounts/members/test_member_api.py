@@ -59,7 +59,7 @@ def test_members_are_listed_shown_changed_and_removed(people: Cast) -> None:
     assert client.get(f"{API}{path}").status_code == 404
 
 
-def test_whose_account_a_password_alone_opens_is_told_to_who_may_change_members(
+def test_second_factor_is_visible_only_to_managers_of_members(
     people: Cast,
 ) -> None:
     with_app(people.bob)
@@ -108,7 +108,7 @@ def test_invitations_are_made_resent_and_withdrawn(people: Cast) -> None:
     assert len(client.get(f"{API}/invitations?state=all").json()["items"]) == 2
 
 
-def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
+def test_a_repeated_invitation_is_emailed_once_after_its_commit(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5, I9: no transaction is open while the mail server is asked."""
@@ -134,7 +134,7 @@ def test_letters_of_a_repeated_invitation_go_out_once_behind_its_commit(
     assert depths == [outside]
 
 
-def test_a_repeated_invitation_does_not_claim_an_email_that_was_cut_off(
+def test_a_repeated_invitation_does_not_claim_an_unsent_email(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: behind the commit the process ends before it has asked the mail server."""
@@ -155,7 +155,7 @@ def test_a_repeated_invitation_does_not_claim_an_email_that_was_cut_off(
     assert "not known whether the email was sent" in again.json()["items"][0]["email_error"]
 
 
-def test_a_service_account_resends_what_a_person_invited_to_and_nothing_else(
+def test_a_service_account_only_resends_invitations_of_people(
     people: Cast, mailoutbox: list[EmailMessage]
 ) -> None:
     """P23: the invitation is the word of who invited. Without them the link would never work."""

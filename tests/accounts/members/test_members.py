@@ -16,7 +16,7 @@ from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member
 
 
-def test_a_member_who_is_not_known_yet_is_made_without_a_password(people: Cast) -> None:
+def test_an_unknown_member_is_created_without_a_password(people: Cast) -> None:
     members.set_member(people.acme, "New@example.org", Role.VIEWER, actor=SYSTEM)
     user = User.objects.get(email="New@example.org")
     assert not user.has_usable_password()

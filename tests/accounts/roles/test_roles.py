@@ -103,7 +103,7 @@ def test_a_refusal_can_name_the_roles_that_may() -> None:
     assert roles_with("channels.read") == ("operator",)
 
 
-def test_who_is_limited_to_teams_keeps_its_own_of_what_no_team_has() -> None:
+def test_limits_to_teams_leave_own_scope_where_no_team_applies() -> None:
     """P23: an admin of a team stands above its developers, who may ask for more of their own."""
     assert scope_within_teams("all", "budgets.ask") == "own"
     assert scope_within_teams("all", "keys.read") == "teams"

@@ -164,9 +164,7 @@ def test_five_wrong_codes_slow_down(bob: Owner) -> None:
     assert send(browser, bob.app.code()).status_code == 429
 
 
-def test_who_waits_for_a_code_is_told_how_long_and_what_else_works(
-    bob: Owner, people: Cast
-) -> None:
+def test_a_throttled_code_reports_the_wait_and_other_ways(bob: Owner, people: Cast) -> None:
     browser = password()
     passkey = Passkey(people.bob)
     for _ in range(6):
@@ -287,9 +285,7 @@ def test_a_letter_says_what_changed_and_from_where(bob: Owner, people: Cast) -> 
     assert "Network: 127.0.0.1" in letter.body
 
 
-def test_a_stranger_to_the_address_may_not_keep_it_from_its_owner(
-    people: Cast, settings: Any
-) -> None:
+def test_a_factor_needs_a_confirmed_address(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     address = EmailAddress.objects.create(user=people.bob, email=people.bob.email, primary=True)
     browser = signed_in(people.bob)
@@ -355,7 +351,7 @@ def test_an_app_needs_a_secret_and_a_code(people: Cast) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "123456", "abcd-efgh", "１２３４５６", "0" * 1000])
-def test_a_code_of_who_has_neither_app_nor_recovery_codes_is_wrong(people: Cast, code: str) -> None:
+def test_any_code_is_wrong_without_an_app_or_recovery_codes(people: Cast, code: str) -> None:
     """A person with a passkey alone, or with nothing, is told that the code is not correct."""
     request = RequestFactory().post("/login/code")
     with pytest.raises(second_factor.CodeRefused, match="wrong"):

@@ -236,7 +236,7 @@ def test_a_start_without_a_key_that_something_needs_is_refused(
         check_secrets()
 
 
-def test_what_a_ring_may_have_sealed_is_needed_until_a_rotation_says_otherwise(
+def test_a_sealing_key_is_required_until_a_rotation_replaces_it(
     secrets: Secrets, settings: LazySettings
 ) -> None:
     settings.WEIR_KEK = f"{NEW},{OLD}"

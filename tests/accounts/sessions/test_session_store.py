@@ -35,7 +35,7 @@ def test_a_stolen_dump_opens_no_session(people: Cast) -> None:
     assert thief.get("/o/acme/keys").status_code == 302
 
 
-def test_a_session_is_read_written_and_ended_within_any_organisation(people: Cast) -> None:
+def test_a_session_is_readable_and_writable_in_any_tenant(people: Cast) -> None:
     with use_tenant(people.acme.id):
         store = SessionStore()
         store["n"] = 1

@@ -94,7 +94,7 @@ def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> 
     assert (event.actor_user_id, event.detail["count"]) == (people.bob.pk, 1)
 
 
-def test_a_session_that_ends_during_a_request_leads_to_signing_in(
+def test_a_session_that_ends_in_a_request_leads_to_sign_in(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = signed_in(people.bob)
@@ -151,7 +151,7 @@ def test_an_operators_session_ends_sooner(people: Cast) -> None:
     assert not is_in(browser)
 
 
-def test_no_session_lives_longer_than_seven_days_however_it_is_used(people: Cast) -> None:
+def test_no_session_lasts_longer_than_seven_days(people: Cast) -> None:
     browser = signed_in(people.bob)
     assert is_in(browser)
     age(browser, created_at=dt.timedelta(days=7))

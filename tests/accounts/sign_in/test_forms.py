@@ -31,7 +31,7 @@ def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
         ),
     ],
 )
-def test_wrong_word_of_a_limit_is_told_in_the_language_of_the_page(
+def test_an_invalid_limit_is_reported_in_the_pages_language(
     field: str, english: str, chinese: str
 ) -> None:
     for language, message in (("en", english), ("zh-hans", chinese)):

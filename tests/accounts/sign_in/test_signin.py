@@ -347,7 +347,7 @@ def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_address_that_signs_up_ten_times_at_once_is_one_person(settings: Any) -> None:
+def test_ten_concurrent_sign_ups_of_one_address_make_one_person(settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     save_sign_up(SYSTEM, mode="open")
     message = at_once(lambda n: sign_up(Client(REMOTE_ADDR=f"192.0.2.{n}")).status_code)
@@ -371,7 +371,7 @@ def test_a_refused_try_uses_nothing_else_up(people: Cast) -> None:
     assert sign_in(come_from="192.0.2.2").status_code == 302
 
 
-def test_the_right_password_of_somebody_switched_off_is_no_failure(people: Cast) -> None:
+def test_a_deactivated_persons_correct_password_is_no_failure(people: Cast) -> None:
     people.bob.is_active = False
     people.bob.save()
     for _ in range(7):
@@ -386,9 +386,7 @@ def test_windows_that_have_ended_are_forgotten(people: Cast) -> None:
     assert TryWindow.objects.filter(ends_at__lt=clock.now()).count() == 0
 
 
-def test_a_reset_link_works_once_and_takes_its_host_from_the_settings(
-    people: Cast, settings: Any
-) -> None:
+def test_a_reset_link_works_once_and_uses_the_configured_host(people: Cast, settings: Any) -> None:
     settings.PUBLIC_URL = "https://hub.example.org"
     settings.ALLOWED_HOSTS = ["evil.example", "testserver"]
     other = signed_in(people.bob)

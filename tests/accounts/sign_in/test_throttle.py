@@ -56,7 +56,7 @@ def test_how_many_wrong_tries_are_borne() -> None:
     assert limits_of_person(7) == (Limit("change_password of 7", 5, 60),)
 
 
-def test_how_many_letters_go_to_an_address_and_out_of_an_organisation() -> None:
+def test_emails_are_limited_per_address_and_per_organisation() -> None:
     assert limits_of_letters("A@b") == (Limit("letter a@b", 5, 60),)
     assert limits_of_invitations("A@b", "o") == (
         Limit("letter a@b", 5, 60), Limit("invitations of o", 100, 3600),

@@ -94,7 +94,7 @@ def test_switched_off_not_even_an_invitation_makes_an_account(people: Cast, emai
     assert "Sign in to accept" in browser.get(path).content.decode()
 
 
-def test_open_a_person_confirms_the_address_and_names_an_organisation(people: Cast) -> None:
+def test_open_sign_up_needs_an_address_and_an_organisation(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="open")
     browser = Client()
     assert "Create an account" in browser.get("/login").content.decode()
@@ -166,7 +166,7 @@ def test_a_form_grants_nothing(people: Cast, field: str) -> None:
 # By domain --------------------------------------------------------------------------------------
 
 
-def test_who_confirms_an_address_of_a_domain_joins_its_organisation(people: Cast) -> None:
+def test_a_confirmed_address_joins_its_domains_organisation(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     browser = Client()
     assert "Use your work address." in browser.get("/signup").content.decode()
@@ -199,7 +199,7 @@ def test_another_domain_is_refused_in_plain_words(people: Cast, email: str) -> N
     assert not User.objects.filter(email=email).exists()
 
 
-def test_known_and_unknown_addresses_of_another_domain_look_alike(people: Cast) -> None:
+def test_known_and_unknown_foreign_addresses_look_alike(people: Cast) -> None:
     sign_up.save_sign_up(SYSTEM, mode="domain", domains=[ACME])
     known, unknown = send(Client(), "alice@example.org"), send(Client(), "zoe@example.org")
     assert visible(known) == visible(unknown)

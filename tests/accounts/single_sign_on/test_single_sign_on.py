@@ -102,7 +102,7 @@ def test_a_new_person_joins_with_the_role_and_teams_of_the_group(
     assert SocialAccount.objects.get().extra_data == {}
 
 
-def test_who_signed_up_with_an_address_of_another_keeps_no_way_in(
+def test_an_unproven_password_ends_when_the_owner_signs_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, settings: Any
 ) -> None:
     """Whoever made the account first never showed that the address is theirs."""
@@ -157,7 +157,7 @@ def test_claims_that_let_nobody_in_are_refused_in_plain_words(
     assert (User.objects.count(), SocialAccount.objects.count()) == (before, 0)
 
 
-def test_no_organisation_takes_over_an_account_by_naming_its_domain(
+def test_no_organisation_takes_over_accounts_by_listing_a_domain(
     people: Cast, provider: IdentityProvider
 ) -> None:
     """P12: charlie's own provider says that charlie is alice."""
@@ -244,7 +244,7 @@ def configured(provider: IdentityProvider, **over: Any) -> None:
      for value in (None, 7)],
     ids=str,
 )  # fmt: skip
-def test_a_provider_whose_configuration_lacks_something_is_not_gone_to(
+def test_a_provider_with_incomplete_configuration_is_not_used(
     people: Cast, provider: IdentityProvider, row: SingleSignOn, over: dict[str, Any]
 ) -> None:
     configured(provider, **over)
@@ -358,7 +358,7 @@ def test_a_person_sees_which_accounts_open(people: Cast, row: SingleSignOn) -> N
     assert opens() == [True]
 
 
-def test_nobody_is_led_to_connect_by_a_link_or_to_a_foreign_provider(
+def test_no_link_connects_and_no_other_provider_can_be_connected(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
     id = provider_id(row)
@@ -506,7 +506,7 @@ def test_as_many_domains_and_rules_as_may_be_are_taken(
     assert (len(row.domains), len(row.group_rules)) == (20, 50)
 
 
-def test_a_confirmation_is_of_domains_that_are_there_and_is_noted_once(
+def test_only_listed_domains_are_confirmed_and_audited_once(
     people: Cast, row: SingleSignOn
 ) -> None:
     dora = actor(people.dora)

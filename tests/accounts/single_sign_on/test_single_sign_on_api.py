@@ -43,7 +43,7 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
     return client.generic(method, path, json.dumps(body or {}), "application/json")
 
 
-def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client) -> None:
+def test_it_is_set_read_and_removed_without_its_secret(alice: Client) -> None:
     assert alice.get(API).status_code == 404
     body = send(alice, "PUT", API, BODY).json()
     assert body["issuer"] == "https://login.acme.example"

@@ -77,7 +77,7 @@ def test_a_verified_address_of_an_own_domain_is_taken() -> None:
     assert email_of_domain(claims, ["acme.example"], ["acme.example"]) == "ada@acme.example"
 
 
-def test_letters_that_become_those_of_another_domain_do_not_count() -> None:
+def test_letters_that_lower_to_another_domains_do_not_match() -> None:
     """The Kelvin sign is a k in small letters."""
     claims = {"email": "ada@\N{KELVIN SIGN}.example", "email_verified": True}
     with pytest.raises(ClaimsRefused, match="foreign_domain"):

@@ -57,7 +57,7 @@ def change(key: Key, nano: int) -> None:
     balance(key).update(balance_nano=account.balance_nano + nano)
 
 
-def test_what_was_put_right_stays_listed_until_it_is_acknowledged(key: Key, people: Cast) -> None:
+def test_corrected_findings_stay_listed_until_acknowledged(key: Key, people: Cast) -> None:
     assert check() == {}
     change(key, 1)
     assert BALANCE in check()
@@ -83,7 +83,7 @@ def test_what_was_put_right_stays_listed_until_it_is_acknowledged(key: Key, peop
         findings.acknowledge(dora, finding, "again")
 
 
-def test_what_is_acknowledged_and_stays_as_wrong_is_no_new_finding(key: Key, people: Cast) -> None:
+def test_an_acknowledged_finding_that_stays_is_not_new(key: Key, people: Cast) -> None:
     check()
     change(key, 1)
     check()
@@ -99,7 +99,7 @@ def test_what_is_acknowledged_and_stays_as_wrong_is_no_new_finding(key: Key, peo
     assert [one.acknowledged_at is None for one in Finding.objects.order_by("id")] == [False, True]
 
 
-def test_a_finding_of_a_walk_holds_until_the_walk_does_not_find_it(key: Key) -> None:
+def test_a_walks_finding_holds_until_the_walk_misses_it(key: Key) -> None:
     record = rows.happen(key, rows.NOON, price_version_id=rows.price_version().id)
     with connection.cursor() as cursor:
         replace_all(cursor, clock.now())
@@ -196,7 +196,7 @@ def test_a_changed_row_of_an_old_month_is_found_by_the_walks(key: Key, what: str
 
 
 @pytest.mark.parametrize("column", ["held_nano", "spent_nano"])
-def test_a_changed_counter_of_a_budget_is_found_by_the_next_check(key: Key, column: str) -> None:
+def test_the_next_check_finds_a_changed_budget_counter(key: Key, column: str) -> None:
     budget = budget_simulation.create_budget(
         SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**9,
         period="month",
@@ -288,9 +288,7 @@ def test_a_check_of_another_version_than_the_schema_stands_aside(
     assert BooksCheck.objects.get().aside_since is None
 
 
-def test_what_is_found_while_the_database_is_migrated_is_not_wrong(
-    key: Key, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_findings_during_a_migration_are_ignored(key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that has begun before an update reads what the newer version has changed."""
     check()
     change(key, 1)

@@ -164,7 +164,7 @@ def test_a_guard_that_was_taken_away(trigger: str) -> None:
     assert broken() == {"I2 what is written once is guarded": [("billing_ledgerline", trigger)]}
 
 
-def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -> None:
+def test_a_charge_that_differs_from_its_meters_and_price(key: Key) -> None:
     """I10: by the command, over records as requests leave them."""
     version = rows.price_version()
     right = rows.happen(key, price_version_id=version.id)
@@ -345,7 +345,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_found_of_today_each_minute_and_of_older_days_by_the_whole_walk(
+def test_todays_faults_are_found_each_minute_older_ones_by_walk(
     key: Key, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I25: also where the minute's check has been."""
@@ -391,7 +391,7 @@ def test_a_text_that_names_no_attempt_is_wrong(key: Key, monkeypatch: pytest.Mon
     assert "invalid input syntax for type uuid" in str(result[name])
 
 
-def test_what_was_summed_before_is_compared_with_what_stands_there(
+def test_stored_sums_are_compared_with_the_accounts(
     key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I3: lines that were changed so that they still sum to 0."""
@@ -409,7 +409,7 @@ def test_what_was_summed_before_is_compared_with_what_stands_there(
     assert day() == set()
 
 
-def test_the_whole_walk_goes_on_where_it_was_and_begins_anew_after_its_end(
+def test_the_whole_walk_resumes_and_restarts_after_its_end(
     key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(6):
@@ -465,7 +465,7 @@ def test_a_turn_is_followed_by_a_rest_of_nineteen_times_as_long(key: Key) -> Non
 
 
 @pytest.mark.parametrize("hours", [0, 1])
-def test_what_the_check_is_behind_with_is_told_and_not_looked_at_at_once(
+def test_a_check_that_is_behind_reports_it_and_continues_later(
     key: Key, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """After an update of old books; not of what is new, with which the next check goes on."""
@@ -584,7 +584,7 @@ def test_what_is_one_off_is_named(whole: Key, name: str, wrong: str) -> None:
     assert name in broken()
 
 
-def test_a_grant_may_be_left_while_a_request_from_before_its_end_runs(whole: Key) -> None:
+def test_an_expired_grant_may_remain_while_an_older_request_runs(whole: Key) -> None:
     """I20."""
     edit("UPDATE billing_promogrant SET expires_at = now() - interval '61 s';"
          " UPDATE billing_hold SET opened_at = now() - interval '62 s'")  # fmt: skip
@@ -627,7 +627,7 @@ def breaking(name: str, from_at: dt.datetime | None, to_at: dt.datetime | None) 
         return bool(rows_that_break(cursor, name, Span(from_at, to_at).parameters(), 5))
 
 
-def test_a_span_begins_with_its_first_instant_and_ends_before_its_last(key: Key) -> None:
+def test_a_span_includes_its_start_and_excludes_its_end(key: Key) -> None:
     """I25: no row is between two spans, none is in both."""
     name = "I10 revenue of a record is its charge"
     rows.happen(key, charge_nano=5)

@@ -110,9 +110,7 @@ def test_keys_are_revoked_only_by_typing_how_many(people: Cast, alice: Client) -
     assert AuditEvent.objects.filter(action="key.revoked").count() == 2
 
 
-def test_the_expiry_of_keys_is_set_to_the_end_of_a_day_or_taken_away(
-    people: Cast, alice: Client
-) -> None:
+def test_the_expiry_of_keys_is_set_to_a_days_end_or_removed(people: Cast, alice: Client) -> None:
     chosen = several(people, "one")
     day = clock.now().date() + dt.timedelta(days=30)
     assert apply(alice, chosen, "expiry", on=day.isoformat()) == 303

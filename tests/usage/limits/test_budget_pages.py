@@ -93,9 +93,7 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
 
 
 @pytest.mark.extended
-def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
-    people: Cast, alice: Client, key: Key
-) -> None:
+def test_undo_in_the_toast_restores_a_removed_budget(people: Cast, alice: Client, key: Key) -> None:
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
     text = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()

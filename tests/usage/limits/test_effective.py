@@ -49,7 +49,7 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
     ]
 
 
-def test_the_price_plan_is_told_with_the_level_that_it_comes_from(people: Cast) -> None:
+def test_the_price_plan_is_listed_with_its_level(people: Cast) -> None:
     bob = Membership.objects.get(user=people.bob)
     alice = actor(people.alice, people.acme)
     key, _ = make_key(people.core, "ci", user=people.bob)

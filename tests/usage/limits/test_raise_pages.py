@@ -117,7 +117,7 @@ def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
 
 
 @pytest.mark.extended
-def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
+def test_people_without_a_budget_see_the_shared_ones_that_apply(
     people: Cast, budget: Budget, bob: Client
 ) -> None:
     page = bob.get("/o/acme/budgets").content.decode()
@@ -293,7 +293,7 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
 
 
 @pytest.mark.extended
-def test_each_tab_beside_the_budgets_says_how_many_requests_are_pending(
+def test_each_tab_beside_budgets_counts_pending_requests(
     budget: Budget, alice: Client, bob: Client
 ) -> None:
     assert bob.post(f"{URL}/new", form(budget)).status_code in (200, 303)

@@ -103,7 +103,7 @@ def test_exactly_the_three_planted_differences_are_open(key: Key, dora: Actor, n
     assert open_of(by_day) == {("differs", None, bill.billed_nano, bill.ours_nano)}
 
 
-def test_a_seeded_difference_of_one_percent_is_found_noted_and_closed(
+def test_a_difference_of_one_percent_is_reported_and_settled(
     key: Key, dora: Actor, people: cast.Cast
 ) -> None:
     """W79, by its pages: the mapping is kept, the tolerance holds, a note settles."""

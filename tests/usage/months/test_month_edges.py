@@ -113,7 +113,7 @@ def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool
     assert close._check_holds(invoice).ok is ok
 
 
-def test_what_is_detached_is_not_summed_again_and_the_day_behind_it_is(key: Key) -> None:
+def test_a_detached_month_is_not_summed_again_the_next_day_is(key: Key) -> None:
     """I16: its sums stay as they were signed."""
     day = dt.timedelta(days=1)
     first = rows.NOON.replace(hour=0)

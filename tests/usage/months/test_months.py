@@ -491,9 +491,7 @@ def test_who_is_killed_while_a_month_leaves_has_lost_nothing(
     assert beside.call(problems) == []
 
 
-def test_who_is_killed_while_a_month_comes_back_has_doubled_nothing(
-    site: Site, tmp_path: Path
-) -> None:
+def test_a_kill_while_a_month_is_attached_duplicates_nothing(site: Site, tmp_path: Path) -> None:
     hub, beside = site
     file = tmp_path / "month.zip"
     rows = beside.call(rows_of_month)

@@ -33,16 +33,12 @@ def test_a_place_is_a_snapshot_or_none(text: str, place: Place | None) -> None:
     ("end", "goes_on"),
     [(100_000, True), (100_000 - BEHIND_MAX, True), (99_999 - BEHIND_MAX, False), (100_001, False)],
 )
-def test_what_is_far_behind_or_of_another_database_is_no_place_to_go_on_from(
-    end: int, goes_on: bool
-) -> None:
+def test_a_place_too_old_or_of_another_database_is_not_continued(end: int, goes_on: bool) -> None:
     assert Place("", end, ()).goes_on_to(Place("", 100_000, ())) is goes_on
 
 
 @pytest.mark.parametrize(("running", "shortened"), [(OPEN_MAX, False), (OPEN_MAX + 1, True)])
-def test_a_place_that_is_too_long_to_be_named_is_the_one_before_it(
-    running: int, shortened: bool
-) -> None:
+def test_a_place_with_too_long_a_name_becomes_an_earlier_one(running: int, shortened: bool) -> None:
     """Whoever comes back with it misses nothing: all that ran then is new to them."""
     ids = range(10**9, 10**9 + running)
     place = place_of(f"{ids[0]}:{2 * 10**9}:{','.join(map(str, ids))}")

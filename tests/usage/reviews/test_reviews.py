@@ -338,7 +338,7 @@ def test_members_of_a_kind_are_free_from_now_on(people: cast.Cast, key: Key) -> 
     assert_books_balance()
 
 
-def test_members_are_accepted_and_revoked_on_the_page_and_by_the_api(
+def test_usage_members_are_accepted_and_revoked_by_page_and_api(
     people: cast.Cast, key: Key
 ) -> None:
     from tests.billing.credits.test_operator_api import api_of, post
@@ -409,7 +409,7 @@ def test_what_a_decision_charges(
 
 
 @pytest.mark.parametrize("meters", [None, '{"out_text": 1}'])
-def test_a_count_without_its_price_and_a_price_without_a_count_decide_nothing(
+def test_count_without_price_or_price_without_count_is_refused(
     people: cast.Cast, meters: str | None
 ) -> None:
     nothing: list[Any] = [None] * len(reviews.UnderReview._fields)
