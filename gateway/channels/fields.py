@@ -164,7 +164,8 @@ class ChannelFields(ChannelSettings, total=False):
     operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
     `priorities` and `weights`: those of them that have their own, by those names. `conditions`: as
     gateway/overrides/condition_rules.py has them, all of them. `overrides`: what
-    it changes of requests (gateway/overrides/rules.py), all of it. `model_timeouts`: the
+    it changes of requests (gateway/overrides/rules.py), all of it. `pass_through`: which paths
+    clients may call (gateway/passthrough/rules.py), all of them. `model_timeouts`: the
     seconds of models that are not the channel's. `proxy_login` and `client_key`: "" for none.
     """
 
@@ -180,6 +181,7 @@ class ChannelFields(ChannelSettings, total=False):
     balance_warn_below_nano: int | None
     balance_rest_below_nano: int | None
     overrides: Mapping[str, Any]
+    pass_through: Sequence[Mapping[str, Any]]
     proxy_login: str
     client_key: str
     timeouts: Mapping[str, float]
@@ -194,9 +196,10 @@ EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
 """What of it is sealed."""
 OF_ONE = frozenset(
-    {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived"}
-)
-"""What only a change of one channel sets: where it leads, its secrets and its models."""
+    {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived",
+     "pass_through"}
+)  # fmt: skip
+"""What only a change of one channel sets: where it leads, its secrets, its models and paths."""
 LIMITS = ("rpm", "tpm", "parallel")
 """What may be asked of it in a minute and at once; None = no limit."""
 AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balance_rest_below")
@@ -206,7 +209,7 @@ AMOUNTS = tuple(f"{name}_nano" for name in AMOUNT_NAMES)
 """The same as they are stored; None = none."""
 PLAIN = (*SETTINGS, *AMOUNTS)
 """The fields that stand in a column of their own, by the same name."""
-PARTS = ("timeouts", "breaker", "overrides", "testing")
+PARTS = ("timeouts", "breaker", "overrides", "testing", "pass_through")
 """The fields of several parts, each in a column of its own."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
 MODEL_TIMEOUTS = ("first_content", "idle", "total")
