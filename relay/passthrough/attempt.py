@@ -1,8 +1,9 @@
 """The attempt of a pass-through: its body is sent while it arrives, and its answer passed on while
 it arrives.
 
-    2xx, and 3xx without a place to go      passed on and charged by the rule
-    a redirect to a path on the list        passed on with its path here, and charged
+    2xx                                     passed on and charged by the rule
+    3xx, a redirect to a path on the list   passed on with its path here, and charged the price of
+                                              the request
     any other redirect                      F21: an error, nothing is charged
     4xx about the request                   passed on, nothing is charged
     4xx about the channel's key, account    the fault table's, as for other requests: the client
@@ -77,8 +78,9 @@ class PathMeter(UsageMeter):
             value = self.value
             if value.flag:
                 return Bill(meters, 0, "held", (value.flag, "quarantine"), None)
-            meters[VALUE_METER] = value.micros
-            raw = msgspec.json.encode({self._rule.pointer: value.text}).decode()
+            if value.text:
+                meters[VALUE_METER] = value.micros
+                raw = msgspec.json.encode({self._rule.pointer: value.text}).decode()
         price = self.prices.price
         charge = 0 if price is None else total_of(meters, price.version)
         if not isinstance(charge, int):
@@ -220,6 +222,9 @@ class PassedRelay:
             context.deadline.allow("idle", self._parts.admitted.timeouts.idle)
         has_body = self._asked.method != "HEAD" and status not in _WITHOUT_BODY
         reader = self._reader(answer)
+        if reader is None:
+            # Such an answer has no value.
+            self._meter.value = Value()
         while has_body and (piece := await answer.next_bytes()):
             if reader is not None:
                 reader.feed(piece)
@@ -256,7 +261,7 @@ class PassedRelay:
 
     def _reader(self, answer: Answer) -> ValueReader | None:
         most, headers = self._asked.rule.value_micros_max, answer.headers
-        if most is None or answer.status >= 400:
+        if most is None or answer.status >= 300 or self._asked.method == "HEAD":
             return None
         content_type = headers.get("content-type", "")
         encoding = headers.get("content-encoding", "")

@@ -3,8 +3,11 @@ costs (I7, P6, P12)."""
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,9 @@ from lib.ids import id_text
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.passthrough.passing import channel_of
 from tests.relay.passthrough.provider import KEY, Handler, Provider, running_provider
+from tests.relay.sweeper import receipt as receipt_of
 
+SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 CENT = 10_000_000
 FLAT = PassThroughRule(ALL, "/files/**", "0.01")
@@ -173,6 +178,26 @@ def test_value_in_answer_is_charged_exactly(
     assert spent(hub, tenant) == CENT + nano
 
 
+def test_receipt_computes_the_charge_again(
+    hub: Hub, provider: Provider, root: str, tenant: Tenant
+) -> None:
+    provider.answers["/search"] = lambda handler: handler.reply(b'{"usage": {"credits": 2.5}}')
+    answer = hub.request("POST", f"{root}/search?token=secret", tenant, b"{}")
+    row = record(hub, answer)
+    receipt = receipt_of(hub, tenant.key, answer.headers["x-request-id"])
+    ran = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT)],
+        input=json.dumps(receipt), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (receipt["charge"], receipt["model"]) == ("0.0125", root.removeprefix("/"))
+    assert {line["meter"]: (line["quantity"], line["rate"]) for line in receipt["lines"]} == {
+        "requests": (1, "0.01"), "answer_micros": (2_500_000, "0.001"),
+    }  # fmt: skip
+    # Nothing of the address but the rule's own path is kept.
+    assert "secret" not in str(row)
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "headers", "flag"),
     [
@@ -213,6 +238,17 @@ def test_unknown_value_is_under_review_with_its_hold(
     # I14: the hold stays until an operator decides.
     assert hub.balance(tenant)["customer:held"] == 10**9
     hub.assert_books_balance()
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", 303), ("GET", 304), ("HEAD", 200)])
+def test_answer_that_has_no_value_costs_the_request(
+    hub: Hub, provider: Provider, root: str, tenant: Tenant, method: str, status: int
+) -> None:
+    provider.answers["/search"] = lambda handler: handler.reply(b"", status=status)
+    answer = hub.request(method, f"{root}/search", tenant)
+    assert answer.status == status
+    assert record(hub, answer)["meters"] == {"requests": 1}
+    assert spent(hub, tenant) == CENT
 
 
 def test_plan_multiplies_price_and_hold(hub: Hub, provider: Provider, tenant: Tenant) -> None:
