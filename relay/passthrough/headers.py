@@ -19,6 +19,8 @@ _FROM_CLIENT: Final = _HOP | {
     "host", "expect", "accept-encoding", "authorization", "proxy-authorization", "x-api-key",
     "x-goog-api-key", "api-key", "mj-api-secret", "cookie", "cookie2", "forwarded", "via",
     "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-request-id", "x-request-id",
+    # Operators say which channels get the context of a trace.
+    "traceparent", "tracestate", "baggage",
 }  # fmt: skip
 _FROM_PROVIDER: Final = _HOP | {
     "set-cookie", "set-cookie2", "www-authenticate", "proxy-authenticate", "authorization",

@@ -3,9 +3,12 @@ costs (I7, P6, P12)."""
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +91,7 @@ def test_headers_of_client_that_are_not_the_providers_stay_here(
         "cookie": "a=b", "x-api-key": tenant.key, "x-drop": "1",
         "x-weir-labels": '{"project": "p"}',
         "connection": "x-drop", "x-forwarded-for": "1.2.3.4", "forwarded": "for=1.2.3.4",
+        "traceparent": "00-1-2-01",
         "te": "trailers", "accept-encoding": "gzip", "sec-fetch-site": "none",
     }  # fmt: skip
     answer = hub.request("GET", f"{root}/files/a", tenant, None, own)
@@ -361,12 +365,70 @@ def test_answer_that_breaks_off_is_cut(
     provider.answers["/search"] = break_off
     with pytest.raises(Exception, match="IncompleteRead"):
         hub.request("POST", f"{root}/search", tenant, b"{}")
+    row = ended(hub, tenant)
+    assert (row["kind"], row["basis"]) == ("upstream_truncated", "held")
+    assert set(row["flags"]) == {"usage_missing", "quarantine", "F14"}
+
+
+def begin_and_wait(provider: Provider, go_on: threading.Event) -> threading.Event:
+    """Let /search begin its answer, and end it after `go_on`; the event of its beginning."""
+    begun = threading.Event()
+
+    def answer(handler: Handler) -> None:
+        handler.begin("application/json")
+        handler.chunk(b'{"usage": ')
+        begun.set()
+        go_on.wait(20)
+        handler.chunk(b'{"credits": 5}}')
+        handler.chunk(b"")
+
+    provider.answers["/search"] = answer
+    return begun
+
+
+def ended(hub: Hub, tenant: Tenant) -> dict[str, Any]:
+    """The record of the tenant's only request."""
     (row,) = hub.rows(
         "SELECT request_id FROM usage_attempt WHERE organisation_id = %s", tenant.organisation_id
     )
-    ended = hub.record(id_text(row["request_id"]))
-    assert (ended["kind"], ended["basis"]) == ("upstream_truncated", "held")
-    assert set(ended["flags"]) == {"usage_missing", "quarantine", "F14"}
+    return hub.record(id_text(row["request_id"]))
+
+
+def test_drained_answer_is_charged_by_its_value(hub: Hub, provider: Provider) -> None:
+    root, go_on = channel_of(hub, provider, [BY_VALUE], on_leave="drain"), threading.Event()
+    tenant, begun = hub.tenant("10.00"), begin_and_wait(provider, go_on)
+    with closing(socket.create_connection(("127.0.0.1", hub.port), 30)) as client:
+        head = f"POST {root}/search HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {tenant.key}"
+        client.sendall(f"{head}\r\ncontent-length: 0\r\n\r\n".encode())
+        assert begun.wait(20)
+        client.recv(65536)
+    go_on.set()
+    assert spent(hub, tenant) == CENT + 5_000_000
+    row = ended(hub, tenant)
+    assert (row["status"], row["basis"]) == (499, "drained")
+
+
+def test_key_that_ends_cuts_the_answer(hub: Hub, provider: Provider, root: str) -> None:
+    go_on = threading.Event()
+    tenant, begun = hub.tenant("10.00"), begin_and_wait(provider, go_on)
+    with closing(socket.create_connection(("127.0.0.1", hub.port), 30)) as client:
+        head = f"POST {root}/search HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {tenant.key}"
+        client.sendall(f"{head}\r\ncontent-length: 0\r\n\r\n".encode())
+        assert begun.wait(20)
+        hub.connection.execute(
+            "UPDATE accounts_key SET revoked_at = now() WHERE id = %s", [tenant.key_id]
+        )
+        hub.bump()
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    go_on.set()
+    # No end of chunks: the client sees that it is not whole.
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert not answer.endswith(b"0\r\n\r\n")
+    row = ended(hub, tenant)
+    assert (row["status"], row["basis"]) == (401, "held")
+    hub.assert_books_balance()
 
 
 def test_silent_provider_is_a_timeout(hub: Hub, provider: Provider) -> None:
