@@ -118,6 +118,7 @@ class PassThroughAttempt(Attempt):
         self._end = AttemptEnd(context, admitted, self._meter)
         if body is not None:
             body.interrupt = partial(context.deadline.interrupt, "left")
+            body.offer = self._limit_piece
 
     def _allow_times(self) -> None:
         context, admitted = self._context, self._admitted
@@ -160,6 +161,16 @@ class PassThroughAttempt(Attempt):
             if not usable:
                 answer.cut()
         return answer
+
+    def _limit_piece(self, offered: bool) -> None:
+        """Limit how long the provider may take for a piece of the body; the client's time for the
+        next one is limited by the body itself.
+        """
+        timeouts = self._admitted.timeouts
+        if offered:
+            self._context.deadline.allow("idle", timeouts.idle)
+        else:
+            self._context.deadline.allow("total", timeouts.total)
 
     def _body_sent(self) -> None:
         """The provider has all of the request: it may cost from now on."""

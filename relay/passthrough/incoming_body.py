@@ -15,7 +15,8 @@ BODY_BYTES_MAX: Final = 1024 * MIB
 
 class IncomingBody:
     """The body of one request; `length` is None if its client did not say it. `fault` is why it is
-    not read to its end, after `interrupt` was called; None for a client that left.
+    not read to its end, after `interrupt` was called; None for a client that left. `offer` hears
+    that the provider is to take a piece (True), and that it has (False).
     """
 
     def __init__(self, receive: Receive, length: int | None, *, wait_s: float) -> None:
@@ -24,6 +25,7 @@ class IncomingBody:
         self._wait_s = wait_s
         self._over = asyncio.Event()
         self.interrupt: Callable[[], None] = _nothing
+        self.offer: Callable[[bool], None] = _nothing
         self.fault: RequestFault | None = None
 
     @property
@@ -44,10 +46,12 @@ class IncomingBody:
                 size += len(piece)
                 if size > BODY_BYTES_MAX:
                     await self._give_up(too_large(size, BODY_BYTES_MAX))
+                self.offer(True)
                 if self._length is not None:
                     yield piece
                 elif piece:
                     yield b"%x\r\n%b\r\n" % (len(piece), piece)
+                self.offer(False)
             if self._length is None:
                 yield b"0\r\n\r\n"
             sent()
@@ -77,5 +81,5 @@ class IncomingBody:
         return await self._receive()
 
 
-def _nothing() -> None:
+def _nothing(*what: object) -> None:
     return None

@@ -139,6 +139,30 @@ def _fill(client: socket.socket) -> int:
     return sent
 
 
+def test_provider_that_takes_no_more_is_a_timeout(lonely: Hub, provider: Provider) -> None:
+    go_on = threading.Event()
+
+    def wait(handler: Handler) -> None:
+        go_on.wait(20)
+
+    provider.answers["early /stuck"] = wait
+    timeouts = {"connect": 3, "first_content": 60, "idle": 0.3, "total": 60}
+    root = channel_of(lonely, provider, RULES, timeouts=timeouts)
+    tenant = lonely.tenant("1.00")
+    with closing(socket.create_connection(("127.0.0.1", lonely.port), 30)) as client:
+        head = f"POST {root}/stuck HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {tenant.key}\r\n"
+        client.sendall(f"{head}content-length: {ANSWERED}\r\n\r\n".encode())
+        client.setblocking(False)
+        _fill(client)
+        client.setblocking(True)
+        client.settimeout(30)
+        assert client.recv(65536).startswith(b"HTTP/1.1 504")
+    go_on.set()
+    lonely.settled(tenant)
+    assert _ended(lonely, tenant)[0] == 504
+    assert lonely.balance(tenant)["customer:available"] == 10**9
+
+
 def test_client_that_leaves_its_upload_pays_nothing(lonely: Hub, provider: Provider) -> None:
     root, tenant = channel_of(lonely, provider, RULES), lonely.tenant("1.00")
     with closing(socket.create_connection(("127.0.0.1", lonely.port), 30)) as client:
