@@ -38,6 +38,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "midjourney_simple_change": "/mj/submit/simple-change",
     "midjourney_tasks": "/mj/task/list-by-condition",
     "moderations": "/v1/moderations",
+    "passthrough": "/passthrough/{channel}/{path}",
     "predict_long_running": "/v1beta/models/{model}:predictLongRunning",
     "realtime": "/v1/realtime",
     "rerank": "/v1/rerank",

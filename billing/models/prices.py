@@ -9,12 +9,15 @@ from lib.ids import new_id
 class PriceKind(models.TextChoices):
     CHARGE = "charge"
     COST = "cost"
+    PATH = "path"
 
 
 class Price(models.Model):
     """The price or cost of one model name or pattern; its versions have the rates. A cost can be
-    for one `channel`, "" for any. `service_tier` and `hours` restrict the price
-    (billing/prices/conditions.py); other requests use the price without them."""
+    for one `channel`, "" for any. A price of kind `path` is that of a channel's pass-through rule:
+    its `model` are the rule's methods and path (gateway/passthrough/rules.py). `service_tier` and
+    `hours` restrict the price (billing/prices/conditions.py); other requests use the price without
+    them."""
 
     id = models.BigAutoField(primary_key=True)
     model = models.CharField(max_length=200)
@@ -34,7 +37,8 @@ class Price(models.Model):
                 fields=["model", "kind", "channel", "service_tier", "hours"], name="price_once"
             ),
             models.CheckConstraint(
-                condition=models.Q(kind="cost") | models.Q(channel=""), name="charge_has_no_channel"
+                condition=~models.Q(kind="charge") | models.Q(channel=""),
+                name="charge_has_no_channel",
             ),
         ]
 

@@ -19,7 +19,7 @@ class ConditionInvalid(ValueError):
 
 
 class PriceKey(NamedTuple):
-    """The key of a price. `channel` is a channel's name, for costs only ("" = any). An empty
+    """The key of a price. `channel` is a channel's name, not for charges ("" = any). An empty
     `service_tier` is the plain tier; empty `hours` are the whole day."""
 
     model: str

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from billing.currency.money import MoneyInvalid, format_scaled, parse_scaled
 
-Unit = Literal["token", "ms", "character", "request", "image", "page", "search", "session"]
+Unit = Literal["token", "ms", "character", "request", "image", "page", "search", "session", "value"]
 Side = Literal["in", "out", "other"]
 Scale = Literal["per_million", "per_one"]
 
@@ -59,6 +59,8 @@ METERS: Final[dict[str, Meter]] = {
         Meter("searches", "search", "other", "per_one"),
         Meter("file_searches", "search", "other", "per_one"),
         Meter("code_sessions", "session", "other", "per_one"),
+        # The value that a pass-through rule reads from an answer, in millionths.
+        Meter("answer_micros", "value", "other", "per_million"),
         Meter("requests", "request", "other", "per_one"),
     )
 }

@@ -44,6 +44,7 @@ METER_NAMES: Final[Mapping[str, Promise]] = {
     "searches": _("Web searches"),
     "file_searches": _("File searches"),
     "code_sessions": _("Code sessions"),
+    "answer_micros": _("Value in the answer, millionths"),
     "requests": _("Requests"),
 }
 _CONDITIONS: Final[Mapping[tuple[str, str], Promise]] = {
@@ -66,10 +67,11 @@ _UNITS: Final[Mapping[str, Promise]] = {
     "page": pgettext_lazy("unit of a rate", "page"),
     "search": pgettext_lazy("unit of a rate", "search"),
     "session": pgettext_lazy("unit of a rate", "session"),
+    "value": PER_MILLION,
 }
 # Digits after the point of a rate (nano per million units x parts per million) in USD per unit: per
 # million tokens or characters, per 1,000 ms, per one of anything else.
-_DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "ms": 18}
+_DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "value": 15, "ms": 18}
 # The meters that people look for first; the others follow in the order of the meters.
 _FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
 _ORDER: Final = {

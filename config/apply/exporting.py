@@ -4,7 +4,7 @@ Secrets are written as `keep`, because they cannot be read.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import yaml
@@ -206,10 +206,19 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         },
         **_amounts(fields, AMOUNT_NAMES),
         **({"overrides": fields["overrides"]} if fields["overrides"] else {}),
+        **_pass_through(cast(Sequence[Mapping[str, Any]], fields["pass_through"])),
         "timeouts": _part("timeouts", TimeoutsIn, fields),
         "breaker": _part("breaker", BreakerIn, fields),
         **({"testing": testing} if testing else {}),
     }
+
+
+def _pass_through(rules: Sequence[Mapping[str, Any]]) -> Document:
+    """Return the rules without what they leave at its default."""
+    written = [
+        {name: value for name, value in rule.items() if value not in ("", "0.00")} for rule in rules
+    ]
+    return {"pass_through": written} if written else {}
 
 
 def _part(name: str, kind: type[BaseModel], fields: Mapping[str, Value]) -> Document:

@@ -36,6 +36,7 @@ from gateway.channels.schemas import (
     BreakerIn,
     ConditionsIn,
     OverridesIn,
+    PassThroughIn,
     RouteIn,
     TestingIn,
     TimeoutsIn,
@@ -202,6 +203,12 @@ class Settings(Part):
     backup_keep: Annotated[int, Field(ge=1, le=BACKUPS_MAX)] = 7
 
 
+class PassThrough(PassThroughIn):
+    price: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
+    unit_price: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
+    max_charge: Annotated[Decimal, AfterValidator(_amount)] = "0.00"
+
+
 @take_fields(ChannelSettings, StoredChannel)
 class Channel(Part):
     name: Name
@@ -222,6 +229,7 @@ class Channel(Part):
     conditions: ConditionsIn = ConditionsIn()
     region: Region | Literal[""] = ""
     overrides: OverridesIn = OverridesIn()
+    pass_through: list[PassThrough] = []
     timeouts: TimeoutsIn = TimeoutsIn()
     breaker: BreakerIn = BreakerIn()
     testing: TestingIn = TestingIn()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from django.db import connection
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
 from billing.models import (
@@ -12,6 +12,7 @@ from billing.models import (
     LedgerEntry,
     OrganisationChargeRule,
     OrganisationPlan,
+    PriceKind,
     PriceVersion,
     WalletSetting,
 )
@@ -106,6 +107,7 @@ def _channels() -> Iterator[Item]:
             "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
             "archived": channel.archived_at is not None,
             "overrides": parts.pop("overrides"),
+            "pass_through": tuple(parts.pop("pass_through")),
             **{f"{part}.{name}": parts[part][name] for part in parts for name in parts[part]},
         }
         yield Item(Id("channel", (channel.name,)), fields)
@@ -114,7 +116,8 @@ def _channels() -> Iterator[Item]:
 def _prices() -> Iterator[Item]:
     versions = (
         PriceVersion.objects.select_related("price")
-        .exclude(source__startswith=CATALOGUE)
+        # Those of pass-through rules are members of their channels.
+        .exclude(Q(source__startswith=CATALOGUE) | Q(price__kind=PriceKind.PATH))
         .order_by(
             "price__model",
             "price__kind",

@@ -40,6 +40,7 @@ from gateway.channels.fields import (
 from gateway.channels.schemas import route_fields
 from gateway.overrides.condition_rules import normal
 from gateway.overrides.rules import RequestOverrides, stored_overrides
+from gateway.passthrough.rules import canonical, read_rules, stored_rules
 
 Digest = Callable[[str], bytes]
 
@@ -143,6 +144,7 @@ class _Flattener:
             **dict.fromkeys(EGRESS_TEXTS, ""),
             **dict.fromkeys((*EGRESS_SECRETS, *AMOUNT_NAMES)),
             "overrides": {},
+            "pass_through": (),
             **defaults_of(file_format.Channel, plain),
         }
         if "conditions" in sent:
@@ -163,6 +165,9 @@ class _Flattener:
         if "overrides" in sent:
             value = channel.overrides.model_dump(mode="json")
             fields["overrides"] = stored_overrides(msgspec.convert(value, RequestOverrides))
+        if "pass_through" in sent:
+            rules = read_rules(rule.model_dump() for rule in channel.pass_through)
+            fields["pass_through"] = tuple(stored_rules(map(canonical, rules)))
         if "keys" in sent:
             fields["keys"] = tuple(
                 Kept() if key == file_format.KEEP else self._channel_secret(*path, "keys", n)

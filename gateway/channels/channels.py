@@ -42,6 +42,7 @@ from gateway.models import Channel, ChannelKey, ModelListing, Route, UpstreamPri
 from gateway.overrides.conditions import check_conditions
 from gateway.overrides.overrides import check_overrides
 from gateway.own_keys.own_keys import forget_secrets_of
+from gateway.passthrough.passthrough import check_rules, price_rules, rules_of
 from lib import clock
 from lib.ids import id_text, new_id
 from lib.vault import VaultError
@@ -126,6 +127,7 @@ def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
             for route in source.routes.all():
                 route.pk, route.channel = None, copy
                 route.save(force_insert=True)
+            price_rules(actor, name, rules_of(copy))
     return copy
 
 
@@ -240,6 +242,7 @@ def remove_channel(actor: Actor, channel: Channel) -> None:
         raise ChannelRefused("name", text)
     with transaction.atomic():
         audit.record(actor, None, "channel.removed", channel, name=channel.name)
+        price_rules(actor, channel.name, ())
         channel.delete()
         bump_epoch()
 
@@ -261,11 +264,12 @@ def version_of(channel: Channel) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
-def parts_of(channel: Channel) -> dict[str, dict[str, Any]]:
+def parts_of(channel: Channel) -> dict[str, Any]:
     """Return the settings that consist of several parts, with the default of each part that is not
     stored."""
     return {
         "overrides": channel.overrides,
+        "pass_through": channel.pass_through,
         "timeouts": {**TIMEOUTS, **channel.timeouts},
         "breaker": {**BREAKER, **channel.breaker},
         "testing": {**TESTING, **channel.testing},
@@ -320,7 +324,10 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         moved = address != address_of(channel)
         set_secrets(channel, fields, moved=moved)
         channel.overrides = check_overrides(provider_of(channel), channel.overrides)
+        channel.pass_through = check_rules(provider_of(channel), channel.pass_through)
         channel.save()
+        if "pass_through" in fields:
+            price_rules(actor, channel.name, rules_of(channel))
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")
         if moved:
             # Another provider's list says nothing about this one's models.
@@ -358,6 +365,8 @@ def _set(channel: Channel, fields: ChannelFields) -> None:
         channel.breaker = {**channel.breaker, **fields["breaker"]}
     if "overrides" in fields:
         channel.overrides = dict(fields["overrides"])
+    if "pass_through" in fields:
+        channel.pass_through = list(fields["pass_through"])
     if "testing" in fields:
         channel.testing = {**channel.testing, **fields["testing"]}
         channel.next_test_at = None

@@ -30,6 +30,7 @@ from gateway.channels.route_table import (
     rows_of,
 )
 from gateway.models import Channel
+from gateway.passthrough.rules import path_of
 from lib.htmx import back_to, redirect_to, render_dialog, render_part, see_other
 from lib.ids import id_text
 from lib.vault import VaultError
@@ -73,6 +74,7 @@ def _edit_page(
         "form": form,
         "changes": changes,
         "stale": stale,
+        "pass_through_path": path_of(channel.name),
         "keys_removed": channel.keys.count() if form.is_bound and form.moves else 0,
     }
     page, part = "gateway/channels/channel_edit.html", "gateway/channels/_channel_review.html"

@@ -163,7 +163,8 @@ class ChannelFields(ChannelSettings, total=False):
     corrections to the catalogue (gateway/providers/overrides.py), by those names. `priorities` and
     `weights`: of names with their own values. `conditions`: all of them, in the form of
     gateway/overrides/condition_rules.py. `overrides`: all of its changes to requests
-    (gateway/overrides/rules.py). `model_timeouts`: the seconds of models with their own values.
+    (gateway/overrides/rules.py). `pass_through`: all of its paths that clients may call
+    (gateway/passthrough/rules.py). `model_timeouts`: the seconds of models with their own values.
     `proxy_login` and `client_key`: "" for none.
     """
 
@@ -179,6 +180,7 @@ class ChannelFields(ChannelSettings, total=False):
     balance_warn_below_nano: int | None
     balance_rest_below_nano: int | None
     overrides: Mapping[str, Any]
+    pass_through: Sequence[Mapping[str, Any]]
     proxy_login: str
     client_key: str
     timeouts: Mapping[str, float]
@@ -193,9 +195,11 @@ EGRESS_TEXTS = ("proxy_url", "ca_bundle", "client_cert")
 EGRESS_SECRETS: tuple[Literal["proxy_login", "client_key"], ...] = ("proxy_login", "client_key")
 """The sealed fields of its network route."""
 OF_ONE = frozenset(
-    {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived"}
-)
-"""The fields that only a change of one channel can set: its address, its secrets and its models."""
+    {"provider", "base_url", *EGRESS_TEXTS, *EGRESS_SECRETS, "keys", "models", "archived",
+     "pass_through"}
+)  # fmt: skip
+"""The fields that only a change of one channel can set: its address, its secrets, its models and
+its paths."""
 LIMITS = ("rpm", "tpm", "parallel")
 """The limits per minute and of concurrent requests; None means no limit."""
 AMOUNT_NAMES = ("spend_cap_day", "spend_cap_month", "balance_warn_below", "balance_rest_below")
@@ -206,7 +210,7 @@ AMOUNTS = tuple(f"{name}_nano" for name in AMOUNT_NAMES)
 """The same amounts by their stored names; None means none."""
 PLAIN = (*SETTINGS, *AMOUNTS)
 """The fields with a column of the same name."""
-PARTS = ("timeouts", "breaker", "overrides", "testing")
+PARTS = ("timeouts", "breaker", "overrides", "testing", "pass_through")
 """The fields of several parts, each in one column."""
 ROUTE_FIELDS = ("models", "can", "priorities", "weights", "model_timeouts")
 MODEL_TIMEOUTS = ("first_content", "idle", "total")

@@ -17,9 +17,12 @@ from gateway.channel_tests.words import VARIANT_NAMES
 from gateway.channels import bounds as bounds
 from gateway.channels.channels import TIMEOUTS, parts_of
 from gateway.channels.fields import AMOUNT_NAMES, SETTINGS, ChannelFields, ChannelSettings
+from gateway.channels.refusals import ChannelRefused
 from gateway.channels.route_table import SECONDS, Change
 from gateway.models import Channel
 from gateway.overrides.conditions import FEATURE_WORDS, ConditionFields, form_values
+from gateway.passthrough.passthrough import parse_rules, rules_text
+from gateway.passthrough.rules import read_rules
 from gateway.providers import PROVIDERS
 from lib.fields import offer_fields
 from lib.numbers.whole_numbers import WholeNumberField
@@ -141,6 +144,31 @@ class LabelsField(forms.CharField):
         return bool(self.to_python(data) != (initial or []))
 
 
+class RulesField(forms.CharField):
+    """Pass-through rules, one per line."""
+
+    def __init__(self, label: Any, hint: Any) -> None:
+        widget = forms.Textarea(attrs={**CODE, "rows": 4})
+        super().__init__(
+            label=label, help_text=hint, required=False, max_length=60_000, widget=widget
+        )
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return parse_rules(super().to_python(value) or "")
+        except ChannelRefused as refused:
+            raise forms.ValidationError(refused.message) from refused
+
+    def run_validators(self, value: Any) -> None:
+        """The write checks the rules."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return rules_text(read_rules(value)) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((data or "").split() != self.prepare_value(initial or []).split())
+
+
 def _seconds(label: Any) -> SecondsField:
     attrs = {"class": "input", "inputmode": "decimal"}
     return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
@@ -232,6 +260,15 @@ class SettingsForm(ConditionFields):
         _("Warn below"), _("One alert each time it falls below. Leave empty for none.")
     )
     balance_rest_below = AmountField(_("Rest below"), _("Leave empty to go on until it is empty."))
+    pass_through = RulesField(
+        _("Paths"),
+        _(
+            "One rule per line: methods, path and price per request in USD, such as "
+            "GET,POST /files/** 0.001. * is one segment, ** at the end one or more. For a price by "
+            "a number in the JSON answer, add its pointer, the price per unit and the maximum "
+            "charge: POST /search 0 /usage/credits 0.002 0.50."
+        ),
+    )
     connect = _seconds(_("Connect"))
     first_content = _seconds(_("First content"))
     idle = _seconds(_("Between chunks"))
@@ -377,6 +414,8 @@ def text_of(field: forms.Field, value: Any) -> str:
         return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
     if isinstance(field, LabelsField):
         return join_labels(value or ())
+    if isinstance(field, RulesField):
+        return rules_text(read_rules(value or ()))
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(field, AmountField) and value is not None:
@@ -410,6 +449,7 @@ def settings_values(channel: Channel) -> dict[str, Any]:
         **{name: getattr(channel, name) for name in SETTINGS},
         **{name: getattr(channel, f"{name}_nano") for name in AMOUNT_NAMES},
         **form_values(channel),
+        "pass_through": parts["pass_through"],
         **parts["timeouts"],
         **{field: parts["breaker"][name] for name, field in _BREAKER_FIELDS.items()},
         **{field: parts["testing"][name] for name, field in _TESTING_FIELDS.items()},

@@ -40,6 +40,7 @@ from gateway.overrides.rules import (
     FieldName,
     FieldRule,
 )
+from gateway.passthrough.rules import PATH_MAX, POINTER_MAX, RULES_MAX
 from gateway.providers.overrides import Capability
 from lib.api import pagination
 from lib.api.openapi import Part, Schema
@@ -214,6 +215,31 @@ class OverridesIn(Part):
     )
 
 
+class PassThroughIn(Part):
+    """Requests that are passed on to the provider under /passthrough/{channel}. The first rule with
+    a fitting path and method applies."""
+
+    methods: list[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]] = Field(min_length=1)
+    path: str = Field(
+        max_length=PATH_MAX,
+        description="After the base URL; `*` is one segment, `**` at the end one or more.",
+    )
+    price: Annotated[str, Field(max_length=24)] = Field(
+        "0.00", description="Per answered request: a decimal string in USD."
+    )
+    pointer: str = Field(
+        "",
+        max_length=POINTER_MAX,
+        description="A JSON pointer to a number in the answer, such as `/usage/total`.",
+    )
+    unit_price: Annotated[str, Field(max_length=24)] = Field(
+        "0.00", description="USD for each unit of that number."
+    )
+    max_charge: Annotated[str, Field(max_length=24)] = Field(
+        "0.00", description="The most that a request with a pointer may cost; reserved for each."
+    )
+
+
 class TestingIn(Part):
     """When the channel is tested automatically, and what disables it. A passed test enables it
     again."""
@@ -274,6 +300,11 @@ class ChannelChange(Schema):
     )
     conditions: ConditionsIn = Field(default_factory=ConditionsIn)
     overrides: OverridesIn = Field(default_factory=OverridesIn)
+    pass_through: list[PassThroughIn] = Field(
+        default_factory=list,
+        max_length=RULES_MAX,
+        description="All paths that clients may call as they are.",
+    )
     timeouts: TimeoutsIn = Field(default_factory=TimeoutsIn)
     breaker: BreakerIn = Field(default_factory=BreakerIn)
     testing: TestingIn = Field(default_factory=TestingIn)
@@ -464,6 +495,7 @@ class ChannelOut(Schema):
     balance_rest_below: str | None
     conditions: dict[str, Any]
     overrides: dict[str, Any]
+    pass_through: list[PassThroughIn]
     timeouts: dict[str, float]
     breaker: dict[str, bool | float | None]
     testing: dict[str, bool | int | str | None]

@@ -29,6 +29,7 @@ from gateway.health.views import health_context
 from gateway.models import Channel, Route
 from gateway.overrides.conditions import display_conditions
 from gateway.own_keys.views import channel_offer_context
+from gateway.passthrough.rules import path_of
 from gateway.public_models.served import prices_in_force, testable_names
 from gateway.public_models.shown_models import CAPABILITIES
 from gateway.upstream_prices.upstream_prices import open_proposals, publishes_prices
@@ -193,6 +194,7 @@ def _channel_page(
         "switched": [(route, _switch_texts(route)) for route in channel.routes.all()],
         "conditions": display_conditions(channel),
         **channel_offer_context(channel),
+        "pass_through_path": path_of(channel.name),
     }
     return render_part(
         request,

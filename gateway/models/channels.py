@@ -72,6 +72,11 @@ class Channel(models.Model):
         db_default=models.Value({}, output_field=models.JSONField()),
         help_text="What it changes of requests (gateway/overrides/rules.py).",
     )
+    pass_through = models.JSONField(
+        default=list,
+        db_default=models.Value([], output_field=models.JSONField()),
+        help_text="Which paths clients may call (gateway/passthrough/rules.py).",
+    )
     proxy_url = models.CharField(max_length=500, blank=True, default="", db_default="")
     proxy_login = SealedField(null=True)
     ca_bundle = models.TextField(blank=True, default="", db_default="")

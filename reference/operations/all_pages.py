@@ -18,6 +18,7 @@ from reference.operations.list_pages import (
     GEMINI_COUNT,
     MODELS,
     NOT_MADE,
+    PASS_THROUGH,
     RESPONSES_COUNT,
 )
 from reference.operations.media_pages import (
@@ -78,6 +79,10 @@ GROUPS: Final[tuple[Group, ...]] = (
         (IMAGINE, CHANGE, ACTION, DESCRIBE, BLEND, SHORTEN, MIDJOURNEY_TASK, MIDJOURNEY_TASKS),
     ),
     Group(_("Suno"), (MUSIC, LYRICS, SUNO_TASK, SUNO_TASKS)),
+    Group(
+        _("Other"),
+        (PASS_THROUGH,),
+    ),
     Group(_("Lists and counts"), (MODELS, COUNT, RESPONSES_COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
 PAGES: Final[Mapping[str, ReferencePage]] = {

@@ -117,6 +117,32 @@ BALANCE: Final = ReferencePage(
   "soft_limit_usd": 50.0, "hard_limit_usd": 50.0, "system_hard_limit_usd": 50.0
 }""",
 )
+PASS_THROUGH: Final = ReferencePage(
+    slug="pass-through",
+    title=_("Pass-through"),
+    summary=_(
+        "Passes a request on to a provider as it is, with the provider's key, and its answer back. "
+        "Operators choose the channels, paths and methods, and their prices."
+    ),
+    operations=("passthrough",),
+    path="/passthrough/{channel}/files",
+    notes=(
+        _("The path after the channel's name follows the channel's base URL at the provider."),
+        _(
+            "Any body and query is passed on, up to 1 GiB; request and answer are streamed. Keys, "
+            "cookies and x-weir-* headers are not passed on."
+        ),
+        _(
+            "A path that could be read in two ways is rejected with 400: with two slashes in a "
+            "row, dot segments, or an encoded slash, backslash, percent sign or semicolon."
+        ),
+        _(
+            "Only answered requests are charged. Errors of the provider about the request are "
+            "passed on; a redirect is passed on if it leads to an allowed path."
+        ),
+    ),
+    answer="""{"object": "list", "data": []}""",
+)
 NOT_MADE: Final = ReferencePage(
     "not-offered",
     _("Files, batches, assistants and fine-tunes"),

@@ -12,7 +12,7 @@ SENT --first content--> COMMITTED --end--> SETTLED
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Final
+from typing import Final, Protocol
 
 from billing.limits.charge_rule import ChargeRule
 from billing.prices.pricing import PPM
@@ -46,6 +46,17 @@ _NOBODY_PAYS: Final = Bill({}, 0, "absorbed", (), None)
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
+
+
+class AnswerRelay(Protocol):
+    """Sends an answer on while it arrives: see `MediaRelay`."""
+
+    @property
+    def committed(self) -> bool: ...
+    def relay(self, answer: Answer) -> Awaitable[Outcome]: ...
+    def break_off(self, failure: UpstreamFailed) -> Awaitable[Outcome]: ...
+    def stop(self, error: ErrorAnswer) -> Awaitable[Outcome]: ...
+    def dismiss(self, error: ErrorAnswer) -> Awaitable[None]: ...
 
 
 class Attempt:
@@ -92,7 +103,7 @@ class Attempt:
         # Whether a connection is open and the request is being sent.
         self._sent = False
         # Relays the answer if it is forwarded while it arrives; set after its head has arrived.
-        self._stream: StreamRelay | MediaRelay | None = None
+        self._stream: AnswerRelay | None = None
         # Whether it failed before content: its hold is still open, and the next attempt replaces
         # it.
         self._failed = False
@@ -263,7 +274,7 @@ class Attempt:
         self._stream = StreamRelay(parts)
         return self._stream.relay(answer)
 
-    def _stream_to_drain(self) -> tuple[StreamRelay | MediaRelay, ErrorAnswer] | None:
+    def _stream_to_drain(self) -> tuple[AnswerRelay, ErrorAnswer] | None:
         """Call this in `except CancelledError`. Return the stream to drain if the key or session
         has ended and the provider would finish and bill the stream anyway; the cancellation then
         counts as handled.
@@ -292,9 +303,7 @@ class Attempt:
         if rule.cost_nano is not None:
             self._end.limit_drain(rule.cost_nano)
 
-    async def _read_on(
-        self, stream: StreamRelay | MediaRelay, error: ErrorAnswer, answer: Answer
-    ) -> Outcome:
+    async def _read_on(self, stream: AnswerRelay, error: ErrorAnswer, answer: Answer) -> Outcome:
         self._drain(self._end.abandon())
         await stream.dismiss(error)
         return await stream.relay(answer)

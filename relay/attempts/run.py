@@ -133,17 +133,25 @@ class Run:
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
+        return await self._answered(partial(self._answer, raw))
+
+    async def _answer(self, raw: bytes) -> Outcome:
+        """Raises RequestFault, ChannelsOut, DatabaseFailed."""
+        context = self._context
+        facts = self._reader.read_facts(raw)
+        continued = context.invocation.codec.continuation_of(facts)
+        continuation = None if continued is None else await continue_request(context, continued)
+        self._find_session(facts, continuation)
+        await self._route(facts, continuation)
+        outcome = await self._make_attempts()
+        if context.snapshot.shadowed:
+            self._follow(partial(_shadow_facts, facts, continuation), outcome)
+        return outcome
+
+    async def _answered(self, end: Callable[[], Awaitable[Outcome]]) -> Outcome:
         context = self._context
         try:
-            facts = self._reader.read_facts(raw)
-            continued = context.invocation.codec.continuation_of(facts)
-            continuation = None if continued is None else await continue_request(context, continued)
-            self._find_session(facts, continuation)
-            await self._route(facts, continuation)
-            outcome = await self._make_attempts()
-            if context.snapshot.shadowed:
-                self._follow(partial(_shadow_facts, facts, continuation), outcome)
-            return outcome
+            return await end()
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
         except DatabaseFailed as error:
@@ -153,6 +161,17 @@ class Run:
         finally:
             context.deadline.stop()
             context.downstream.stop_keep_alive()
+
+    async def answer_routed(self, route: Callable[[RequestReader], NextAttempts]) -> Outcome:
+        """Answer a request whose channel `route` finds, without a model. It raises RequestFault and
+        ChannelsOut; this raises nothing that a client could cause.
+        """
+
+        async def make_attempts() -> Outcome:
+            self._next = route(self._reader)
+            return await self._make_attempts()
+
+        return await self._answered(make_attempts)
 
     async def count_tokens(self, raw: bytes) -> None:
         """Answer with the number of tokens of the request with this body."""

@@ -50,7 +50,7 @@ async def count_tokens(request: Request) -> None:
     raw = await request.read_body(headers)
     context = request.make_context(request.invocation, request.options_of(headers))
     run = Run(context)
-    with _Registration(request, run, run.leave):
+    with Registration(request, run, run.leave):
         await run.count_tokens(raw)
 
 
@@ -79,7 +79,7 @@ async def _generate(request: Request, find_source: _FindSource) -> None:
         context = request.make_context(invocation, request.options_of(headers))
         run = Prompts(context) if invocation.operation == "completions" else Run(context)
         if (key := headers.idempotency_key) is None:
-            with _Registration(request, run, run.leave):
+            with Registration(request, run, run.leave):
                 await run.answer(raw)
         else:
             files = b"" if form is None else await form.digest()
@@ -140,7 +140,7 @@ async def _answer_once(
 ) -> None:
     """Answer, or replay the answer that the request had under its key (P5)."""
     try:
-        with _Registration(request, run, idempotent.leave):
+        with Registration(request, run, idempotent.leave):
             if await idempotent.claim():
                 context.downstream.record(idempotent)
                 await run.answer(raw)
@@ -148,19 +148,25 @@ async def _answer_once(
         await idempotent.close()
 
 
-class _Registration:
-    """Registers a request while it runs, so that it hears when its client leaves or its key
-    ends.
+class Registration:
+    """Registers a request while it runs, so that it hears when its client leaves or its key ends.
+    `receive` returns the client's messages that nobody else reads.
     """
 
     __slots__ = ("_run", "_running", "_watch")
 
-    def __init__(self, request: Request, run: Run | Prompts, leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        run: Run | Prompts,
+        leave: Callable[[], None],
+        receive: Receive | None = None,
+    ) -> None:
         self._run, self._running = run, request.life.running
         heed = request.scope.get(HEED)
         # Some servers call `leave` themselves.
         calls = heed is not None and heed(request.scope, leave)
-        self._watch = None if calls else ClientWatch(request.receive, leave)
+        self._watch = None if calls else ClientWatch(receive or request.receive, leave)
         self._running.enter(run, request.principal)
 
     def __enter__(self) -> None:

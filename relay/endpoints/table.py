@@ -23,6 +23,7 @@ from dialects.gemini.model_name import read_target
 from dialects.media import veo
 from dialects.media.midjourney import Submitted
 from dialects.media.suno import MODEL_OF
+from gateway.passthrough.rules import METHODS, ROOT
 from relay.answers.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
@@ -70,6 +71,8 @@ from relay.media.realtime.open_session import open_session
 from relay.media.sound_operations import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
 from relay.media.task_operations import submit_picture, submit_song
 from relay.media.video_operations import VIDEO_GENERATIONS, VIDEOS
+from relay.passthrough.endpoint import pass_through
+from relay.passthrough.incoming_body import BODY_BYTES_MAX as PASSED_BYTES_MAX
 from relay.requests.context import Invocation
 
 # The maximum body of a query for one task.
@@ -304,6 +307,10 @@ _OF_VEO: Final[dict[str, Endpoint]] = {
         opens_by_link=True,
     ),
 }
+# Every path below it; what may be called is up to the rules of its channel.
+_PASS_THROUGH: Final = Endpoint(
+    pass_through, METHODS, operation="passthrough", body_bytes_max=PASSED_BYTES_MAX
+)
 _OWN_CODECS: Final = {**TEXT_CODECS, **MEDIA_CODECS}
 
 ENDPOINTS: Final[dict[str, Endpoint]] = (
@@ -465,6 +472,8 @@ def find_endpoint(path: str) -> Endpoint | None:
     endpoint = ENDPOINTS.get(path)
     if endpoint is not None:
         return endpoint
+    if path.startswith(ROOT):
+        return _PASS_THROUGH
     canonical = _canonical(path)
     return (
         ENDPOINTS.get(canonical)
@@ -489,6 +498,7 @@ def listed_rows() -> dict[str, Endpoint]:
         below = (_OF_VEO | _OF_INTERACTION).items()
         rows |= {f"{root.removesuffix('models/')}{path}": row for path, row in below}
     rows["/api/v1/models/{model}"] = _MODEL
+    rows[f"{ROOT}{{channel}}/{{path}}"] = _PASS_THROUGH
     for root in ("/kling/v1/", "/v1/"):
         rows |= {f"{root}{path}": row for path, row in _OF_KLING.items()}
     for root in reversed(_OPENAI_ROOTS):

@@ -46,6 +46,15 @@ class RequestReader:
                     return ""
         return self._named
 
+    def take_name(self, name: ModelName) -> None:
+        """Take a name that the path gives, which no catalogue has, as known."""
+        self._named, self._found = name, True
+
+    def check_labels(self) -> None:
+        """Raise RequestFault if the request lacks a required label."""
+        if self._context.principal.required_labels:
+            self._check_labels()
+
     def read_facts(self, raw: bytes) -> Facts:
         """Read the facts of a body. Raises RequestFault."""
         invocation = self._context.invocation
@@ -69,8 +78,7 @@ class RequestReader:
         """
         model = self._look_up(name)
         self._named, self._found = model.name, True
-        if self._context.principal.required_labels:
-            self._check_labels()
+        self.check_labels()
         return model
 
     def find_fallbacks(self, facts: Facts, model: RequestedModel) -> Fallbacks:

@@ -17,8 +17,7 @@ from relay.requests.context import Bound, RequestContext
 from relay.requests.continuation import continue_request
 from relay.requests.file_fetching import leave_files
 from relay.requests.reader import RequestReader
-from relay.requests.translator import RequestTranslator
-from relay.routing.routed_models import RoutedModel, RoutedModels
+from relay.routing.routed_models import RoutedModel, RoutedModels, Translator
 from relay.routing.routing import RoutedRequest
 from usage.requests.choices import SkipReason, Why
 
@@ -155,7 +154,7 @@ class _Order:
 
 
 async def _fit(
-    context: RequestContext, translator: RequestTranslator, routed: RoutedRequest
+    context: RequestContext, translator: Translator, routed: RoutedRequest
 ) -> tuple[list[Candidate], list[Skipped], RequestFault | None]:
     """Return the channels that can serve this request, those that cannot, and why none can."""
     health, organisation_id = context.parts.health, context.principal.organisation_id

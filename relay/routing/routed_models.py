@@ -3,15 +3,15 @@ operator if it fails before any content. Each has its own candidates, price and 
 that answers is the one that is charged."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
-from gateway.routing.channel_order import Skipped
+from gateway.routing.channel_order import Candidate, Skipped
 from gateway.routing.model_rule_bounds import Cause
 from relay.answers.unary import UnaryFacts
 from relay.health.channels_out import ChannelsOut
@@ -19,6 +19,7 @@ from relay.holds.place_hold import HoldPlacer
 from relay.requests.context import RequestContext
 from relay.requests.continuation import Continuation
 from relay.requests.file_fetching import fetch
+from relay.requests.prepared import PreparedRequest
 from relay.requests.translator import FetchFiles, RequestTranslator
 from relay.routing.routing import RoutedRequest, route
 from usage.requests.choices import Why
@@ -37,12 +38,20 @@ class Fallbacks(NamedTuple):
 NO_FALLBACKS: Final = Fallbacks()
 
 
+class Translator(Protocol):
+    """Returns a request in the form of each of its candidates: see `RequestTranslator`."""
+
+    continuation: Continuation | None
+
+    def prepare(self, candidate: Candidate) -> Awaitable[PreparedRequest]: ...
+
+
 class RoutedModel(msgspec.Struct, frozen=True):
     """A model that may answer, with its channels for the hold. `why` it is used: None for the
     requested model."""
 
     routed: RoutedRequest
-    translator: RequestTranslator
+    translator: Translator
     holds: HoldPlacer
     why: Why | None
 

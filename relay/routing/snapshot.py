@@ -21,6 +21,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import Conditions
 from gateway.overrides.rules import RequestOverrides
 from gateway.own_keys.routes import OwnKeyRoute
+from gateway.passthrough.rules import PassThroughRule
 from gateway.prices.lookup import Price, PriceList
 from gateway.providers.cloud_credentials.credentials import CredentialSource
 from gateway.providers.provider import Address, Provider
@@ -93,6 +94,8 @@ class Channel(StoredChannel):
     # Set if its key is an organisation's own. It then has the channel's `uuid`, but an `id` of its
     # own, by which health, connections and stored answers are kept apart from the channel's.
     own: OwnKeyTerms | None = None
+    # Which of its paths clients may call as they are.
+    path_rules: tuple[PassThroughRule, ...] = ()
 
     def timeouts_of(self, model: str) -> Timeouts:
         """Return the timeouts of a model here: by its name, else by the longest pattern, else the
@@ -135,6 +138,8 @@ class Snapshot:
     created: int
     # The ids and names of the channels that were omitted.
     unusable: tuple[tuple[str, str], ...] = ()
+    # The prices of pass-through rules, by the channel's name and the rule's label.
+    path_prices: Mapping[str, PriceList] = field(default_factory=dict)
     # Whether any of them has conditions for requests.
     selective: bool = False
     # Whether any channel has limits.
@@ -165,7 +170,10 @@ class Snapshot:
 
     def channel_named(self, name: str) -> Channel | None:
         """Return the channel with that name; None if no enabled one has it."""
-        return next((item for item in self.channels.values() if item.name == name), None)
+        return next(
+            (item for item in self.channels.values() if item.name == name and item.own is None),
+            None,
+        )
 
     def served_name(self, model: str) -> str:
         """Return the target of a name: itself, unless it is an alias."""
@@ -211,6 +219,14 @@ class Snapshot:
             and (price := self.price_of(name)) is not None
         }  # fmt: skip
         return (max(rates, key=lambda name: rates[name]),) if rates else ()
+
+    def path_price(self, channel: str, label: str, multiplier_ppm: int) -> Price | None:
+        """Return the price in force of a channel's pass-through rule, multiplied."""
+        prices = self.path_prices.get(channel)
+        if prices is None or label not in prices.names:
+            return None
+        price = prices.find((label,), self.now())
+        return None if price is None else price.multiplied(multiplier_ppm)
 
     def cost_of(self, model: str, channel: str) -> Price | None:
         """Return our cost of a model on a channel now: the channel's own price, else the general

@@ -19,6 +19,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import compile_conditions
 from gateway.overrides.rules import read_overrides
 from gateway.own_keys.routes import OwnKeyRoute
+from gateway.passthrough.rules import PRICE_KIND, read_rules
 from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, BadAddress, Provider
@@ -61,10 +62,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         channels[channel.id] = channel
         routes += _routes(row)
     own_channels, own_keys = _own_keys(raw.own_keys, channels, vault)
-    cost_rows: dict[str, list[PriceRow]] = {}
-    for price in raw.prices:
-        if price.kind == "cost":
-            cost_rows.setdefault(price.channel, []).append(price)
+    costs, path_prices = (_by_channel(raw.prices, kind) for kind in ("cost", PRICE_KIND))
     rules = tuple(_rule(row) for row in raw.rules)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
@@ -77,7 +75,8 @@ def build(text: str, vault: Vault) -> Snapshot:
         exact_routes=exact,
         pattern_routes=tuple(route for route in routes if "*" in route.model),
         charges=PriceList(row for row in raw.prices if row.kind == "charge"),
-        costs={channel: PriceList(rows) for channel, rows in cost_rows.items()},
+        costs=costs,
+        path_prices=path_prices,
         plans={plan.id: Plan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans},
         egress=EgressPolicy(raw.egress_allow),
         egress_users=EgressPolicy(raw.egress_allow_users),
@@ -156,6 +155,14 @@ def _own_channel(channel: Channel, row: "_OwnKeyRow", fee: OwnKeyFee, secret: st
     )
 
 
+def _by_channel(prices: Sequence[PriceRow], kind: str) -> dict[str, PriceList]:
+    rows: dict[str, list[PriceRow]] = {}
+    for price in prices:
+        if price.kind == kind:
+            rows.setdefault(price.channel, []).append(price)
+    return {channel: PriceList(of_channel) for channel, of_channel in rows.items()}
+
+
 def _group_accepted(rows: Sequence["AcceptedRow"]) -> dict[str, dict[str, frozenset[str]]]:
     by_channel: dict[str, dict[str, frozenset[str]]] = {}
     for row in rows:
@@ -209,6 +216,7 @@ class ChannelRow(StoredChannel):
     spend_cap_month_nano: int | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
+    pass_through: list[dict[str, Any]] = field(default_factory=list)
     proxy_url: str = ""
     proxy_login: str | None = None
     ca_bundle: str = ""
@@ -373,6 +381,7 @@ def _channel(row: ChannelRow, secrets: Sequence[str | None]) -> Channel:
         spend_caps=(row.spend_cap_day_nano, row.spend_cap_month_nano),
         overrides=overrides,
         has_prompt=overrides is not None and overrides.system_prompt is not None,
+        path_rules=read_rules(row.pass_through),
     )
 
 

@@ -9,7 +9,7 @@ Reason, from which the connection's owner creates an exception.
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain
 from typing import Final, Literal, Protocol, cast
@@ -289,6 +289,7 @@ class Connection(asyncio.BufferedProtocol):
         "_owner",
         "_paused",
         "_response",
+        "_room",
         "_take",
         "_transport",
         "_waiter",
@@ -306,6 +307,8 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False
         # The transport's write buffer is full.
         self._full = False
+        # Set when it has room again, or the connection is lost; for a body that still arrives.
+        self._room: asyncio.Future[None] | None = None
         # Loop time; None before the end of its first exchange.
         self._idle_since: float | None = None
 
@@ -356,6 +359,39 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+
+    async def send_stream(self, head: bytes, pieces: AsyncIterator[bytes]) -> None:
+        """The same with a body that still arrives. Raises what `pieces` raises, too."""
+        response, transport = self._response, self._transport
+        response.ask()
+        if transport is None:
+            raise self._owner.failed("closed", "")
+        transport.write(head)
+        upload = self._loop.create_task(self._upload(pieces))
+        upload.add_done_callback(self._upload_ended)
+        try:
+            while response.state in BEFORE_BODY:
+                if self._error is not None:
+                    raise self._error
+                if upload.done() and (error := upload.exception()) is not None:
+                    raise error
+                await self._wait()
+        finally:
+            if not upload.done():
+                response.persists = False
+                upload.cancel()
+
+    async def _upload(self, pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            if self._transport is None:
+                return
+            self._transport.write(piece)
+            while self._full and self._transport is not None:
+                self._room = self._loop.create_future()
+                await self._room
+
+    def _upload_ended(self, upload: "asyncio.Task[None]") -> None:
+        self._wake()
 
     @property
     def _goes_on(self) -> bool:
@@ -448,6 +484,8 @@ class Connection(asyncio.BufferedProtocol):
             self._waiter = None
 
     def _wake(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(False)
 
@@ -518,6 +556,7 @@ class Connection(asyncio.BufferedProtocol):
         response = self._response
         response.end()
         if response.state in ENDED:
+            self._wake()
             return
         if response.state in BEFORE_BODY:
             # A peer that closes a kept connection may not have received the request (F32). On a

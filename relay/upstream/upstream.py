@@ -8,9 +8,10 @@ environment is not read. Addresses are checked after DNS resolution, by the oper
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -127,10 +128,29 @@ class OutgoingRequest(msgspec.Struct, frozen=True):
     form: OutgoingForm | None = None
 
 
+class PassedRequest(msgspec.Struct, frozen=True):
+    """A client's request to be sent as it came: the address at the provider, the client's headers,
+    and its body while it arrives, None without one, with the header line of its length.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes] | None = None
+    framing: bytes = b""
+
+
 Answer = Connection
 """An upstream's answer with a successful head; end it by `release` or `cut`. Its exceptions are
 UpstreamFailed (F14).
 """
+
+
+class PassedAnswer(NamedTuple):
+    """An answer, and what of the channel's own headers must not be in it."""
+
+    answer: Answer
+    secrets: Sequence[str]
 
 
 def request_id_of(answer: Answer) -> str:
@@ -212,6 +232,47 @@ class Upstreams:
             if not usable:
                 answer.cut()
         return answer
+
+    async def pass_through(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        request: PassedRequest,
+        attempt_id: str,
+        *,
+        key: int,
+        fresh: bool,
+    ) -> PassedAnswer:
+        """Send a client's request as it came, with the channel's headers; return the answer,
+        whatever its status. Raises UpstreamFailed, and what the request's body raises.
+        """
+        upstream, dialect = self._upstream(channel, policy), next(iter(channel.provider.dialects))
+        signer = await self._signer(channel, policy, key)
+        own = dict(channel.headers[key][dialect])
+        if signer is not None:
+            own |= signer.headers(request.method, request.url, b"", int(time.time()))
+        headers = {"host": upstream.pool.host_header, "user-agent": "weir", **request.headers}
+        headers |= {"accept-encoding": "identity", **own, "x-client-request-id": attempt_id}
+        try:
+            target, fields = target_of(request.url), headers_bytes(tuple(headers.items()))
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        head = b"%b %b HTTP/1.1\r\n%b" % (request.method.encode(), target, fields)
+        answer = await upstream.pool.connection(fresh=fresh)
+        usable = False
+        try:
+            if request.pieces is None:
+                await answer.send(head + b"\r\n", b"")
+            else:
+                await answer.send_stream(head + request.framing + b"\r\n", request.pieces)
+            usable = True
+        finally:
+            if not usable:
+                answer.cut()
+        names = ("authorization", channel.provider.spoken(dialect).auth.header)
+        return PassedAnswer(
+            answer, tuple({own[name].rpartition(" ")[2] for name in names if name in own})
+        )
 
     async def get(
         self,
@@ -590,8 +651,15 @@ def _check_changed_over(
 async def _refuse_status(answer: Answer, codec: UpstreamCodec) -> None:
     if answer.status in (204, 205):
         raise upstream_failure("F24")
+    raise await read_failure(answer, codec)
+
+
+async def read_failure(answer: Answer, codec: UpstreamCodec) -> UpstreamFailed:
+    """Return the failure that an unsuccessful answer reports, with its id of the request."""
     body = await _read_error_body(answer)
-    raise failure_of_status(answer.status, answer.headers, body, codec)
+    failure = failure_of_status(answer.status, answer.headers, body, codec)
+    failure.request_id = request_id_of(answer)
+    return failure
 
 
 def failure_of_status(

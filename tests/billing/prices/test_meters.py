@@ -16,7 +16,7 @@ from billing.prices.meters import (
 LISTED = """in_text in_cache_read in_cache_write_5m in_cache_write_30m in_cache_write_1h
 in_cache_write_12h in_audio in_audio_cached
 in_image in_image_cached in_video_ms out_text out_reasoning out_audio out_image images video_ms
-audio_ms characters pages searches file_searches code_sessions requests""".split()  # noqa: SIM905 - a list of words
+audio_ms characters pages searches file_searches code_sessions answer_micros requests""".split()  # noqa: SIM905 - a list of words
 
 
 def test_the_table_has_every_listed_meter_and_no_other() -> None:
@@ -66,7 +66,9 @@ def test_variants_share_the_row_of_their_meter(name: str, row: str) -> None:
     "name", ["", "in_txt", "in_text[big]", "images[]", "images[a b]", "images[1", "[1]", "x[1]"]
 )
 def test_unknown_meters_are_refused(name: str) -> None:
-    with pytest.raises(MeterUnknown, match="is not a meter: expected one of audio_ms, ") as refusal:
+    with pytest.raises(
+        MeterUnknown, match="is not a meter: expected one of answer_micros, "
+    ) as refusal:
         find_meter(name)
 
     assert refusal.value.name == name

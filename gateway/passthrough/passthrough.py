@@ -1,0 +1,167 @@
+"""The pass-through rules of a channel: the checks of every write, their prices, and their form as
+text, one rule a line.
+
+METHODS PATH PRICE
+METHODS PATH PRICE POINTER UNIT_PRICE MAX_CHARGE
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from django.utils.translation import gettext
+
+from accounts.access.actors import Actor
+from billing.currency.money import MoneyInvalid, format_usd, parse_usd
+from billing.models import PriceVersion
+from billing.prices.conditions import PriceKey
+from billing.prices.prices import end_price, set_price
+from gateway.channels.refusals import ChannelRefused
+from gateway.models import Channel
+from gateway.passthrough.rules import (
+    AMOUNT_NANO_MAX,
+    AMOUNTS,
+    METHODS,
+    PATH_MAX,
+    PRICE_KIND,
+    RULES_MAX,
+    PassThroughRule,
+    canonical,
+    is_pattern,
+    is_pointer,
+    read_rules,
+    stored_rules,
+)
+from gateway.providers.provider import Provider
+from gateway.providers.signing import AwsSigner, VolcengineSigner
+from lib import clock
+
+_FIELD: Final = "pass_through"
+_SIGN_BODIES: Final = (AwsSigner, VolcengineSigner)
+_OF_VALUE: Final = ("pointer", "unit_price", "max_charge")
+_WORDS: Final = (3, 3 + len(_OF_VALUE))
+
+
+def check_rules(provider: Provider, rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Validate the rules of a channel and return them in the stored form. Raises ChannelRefused."""
+    if rules and provider.signer in _SIGN_BODIES:
+        text = gettext("%(provider)s signs each body, so a body cannot be passed through.")
+        raise ChannelRefused(_FIELD, text % {"provider": gettext(provider.label)})
+    if len(rules) > RULES_MAX:
+        text = gettext("A channel can have at most %(n)s rules.") % {"n": RULES_MAX}
+        raise ChannelRefused(_FIELD, text)
+    try:
+        read = read_rules(rules)
+    except msgspec.ValidationError as error:
+        raise ChannelRefused(_FIELD, str(error)) from error
+    checked: list[PassThroughRule] = []
+    for number, rule in enumerate(read, 1):
+        try:
+            checked.append(_check_rule(rule, checked))
+        except ChannelRefused as refused:
+            text = gettext("Rule %(n)s: %(reason)s") % {"n": number, "reason": refused.message}
+            raise ChannelRefused(_FIELD, text) from refused
+    return stored_rules(checked)
+
+
+def _check_rule(rule: PassThroughRule, earlier: Iterable[PassThroughRule]) -> PassThroughRule:
+    if not rule.methods or sorted(rule.methods) != sorted(set(METHODS).intersection(rule.methods)):
+        text = gettext("Name each method once, of %(methods)s.") % {"methods": ", ".join(METHODS)}
+        raise ChannelRefused(_FIELD, text)
+    if not is_pattern(rule.path):
+        text = gettext(
+            "%(path)s is not a path. It begins with a slash, has at most %(n)s plain characters, "
+            "and may contain * as a segment and ** at its end."
+        )
+        raise ChannelRefused(_FIELD, text % {"path": rule.path[:80], "n": PATH_MAX})
+    taken = {name for one in earlier if one.path == rule.path for name in one.methods}
+    if not taken.isdisjoint(rule.methods):
+        text = gettext("%(path)s already has a rule for this method.") % {"path": rule.path}
+        raise ChannelRefused(_FIELD, text)
+    for name in AMOUNTS:
+        _check_amount(getattr(rule, name))
+    _check_value(rule)
+    return canonical(rule)
+
+
+def _check_amount(text: str) -> None:
+    try:
+        nano = parse_usd(text)
+    except MoneyInvalid as error:
+        text = gettext("%(amount)s is not an amount in USD.") % {"amount": text[:40]}
+        raise ChannelRefused(_FIELD, text) from error
+    if not 0 <= nano <= AMOUNT_NANO_MAX:
+        text = gettext("An amount must be from 0 to %(most)s USD.")
+        raise ChannelRefused(_FIELD, text % {"most": format_usd(AMOUNT_NANO_MAX)})
+
+
+def _check_value(rule: PassThroughRule) -> None:
+    unit_nano, max_nano = parse_usd(rule.unit_price), parse_usd(rule.max_charge)
+    if not rule.pointer:
+        if unit_nano or max_nano:
+            text = gettext("A price per unit and a maximum charge need a JSON pointer.")
+            raise ChannelRefused(_FIELD, text)
+    elif not is_pointer(rule.pointer):
+        text = gettext("%(pointer)s is not a JSON pointer such as /usage/total.")
+        raise ChannelRefused(_FIELD, text % {"pointer": rule.pointer[:80]})
+    elif not unit_nano or not rule.value_micros_max or rule.value_micros_max < 0:
+        text = gettext(
+            "With a JSON pointer, enter a price per unit above 0, and a maximum charge above the "
+            "price per request."
+        )
+        raise ChannelRefused(_FIELD, text)
+
+
+def price_rules(actor: Actor, channel: str, rules: Iterable[PassThroughRule]) -> None:
+    """Give the rules of the channel with this name their prices from now on, and end those of
+    others.
+    """
+    wanted = {rule.label: rule.rates() for rule in rules}
+    versions = PriceVersion.objects.select_related("price").filter(
+        price__kind=PRICE_KIND, price__channel=channel, valid_to=None
+    )
+    now = clock.now()
+    for version in versions:
+        if wanted.get(version.price.model) == version.rates:
+            del wanted[version.price.model]
+        elif version.price.model not in wanted:
+            end_price(actor, version, now)
+    for label, rates in wanted.items():
+        set_price(actor, PriceKey(label, PRICE_KIND, channel), now, rates, source="channel")
+
+
+# ---- as text
+
+
+def rules_of(channel: Channel) -> tuple[PassThroughRule, ...]:
+    """Return the stored rules of a channel."""
+    return read_rules(channel.pass_through)
+
+
+def rules_text(rules: Iterable[PassThroughRule]) -> str:
+    """One a line, as `parse_rules` reads them."""
+    return "\n".join(_line(rule) for rule in rules)
+
+
+def _line(rule: PassThroughRule) -> str:
+    line = f"{','.join(rule.methods)} {rule.path} {rule.price}"
+    if not rule.pointer:
+        return line
+    return f"{line} {rule.pointer} {rule.unit_price} {rule.max_charge}"
+
+
+def parse_rules(text: str) -> list[dict[str, Any]]:
+    """Parse rules, one a line. Raises ChannelRefused for an invalid line."""
+    rules = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        words = line.split()
+        if len(words) not in _WORDS:
+            message = gettext(
+                "%(line)s: expected methods, a path and a price; and for a price by the answer a "
+                "JSON pointer, a price per unit and a maximum charge."
+            )
+            raise ChannelRefused(_FIELD, message % {"line": line[:80]})
+        methods, path, price, *value = words
+        rule: dict[str, Any] = {"methods": methods.split(","), "path": path, "price": price}
+        rules.append(rule | dict(zip(_OF_VALUE, value, strict=False)))
+    return rules
