@@ -5,11 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import pytest
 
 from lib.process.service_manager import EVERY_S
 from stack.prepare import load_queues
@@ -18,6 +17,7 @@ from tests.ports import free_port
 
 ALIVE = b"READY=1\nWATCHDOG=1"
 START_S = 60
+Managed = tuple[socket.socket, subprocess.Popen[bytes]]
 WEIR = [sys.executable, "-c", "from stack.command import weir; weir()"]
 
 
@@ -47,31 +47,49 @@ def forget(listener: socket.socket) -> None:
         return
 
 
-@pytest.mark.parametrize("verb", ["web", "worker", "scheduler"])
-def test_a_process_that_hangs_is_not_heard(verb: str, tmp_path: Path) -> None:
-    name = f"@weir-{os.getpid()}" if verb == "scheduler" else str(tmp_path / "notify")
-    port = free_port()
-    arguments = [verb, "--data", str(tmp_path), *(["--port", str(port)] if verb == "web" else [])]
+@contextmanager
+def managed(verb: str, folder: Path, port: int) -> Iterator[Managed]:
+    """A process of that verb, and what hears it."""
+    folder.mkdir()
+    name = f"@weir-{os.getpid()}" if verb == "scheduler" else str(folder / "notify")
+    arguments = [verb, "--data", str(folder), *(["--port", str(port)] if verb == "web" else [])]
     with own_database(f"notify_{verb}") as dsn, manager(name) as listener:
         load_queues(dsn)
         environment = {
             **os.environ,
             "DATABASE_URL": dsn,
             "BROKER_URL": "",
-            "SPOOL_DIR": str(tmp_path),
+            "SPOOL_DIR": str(folder),
             "NOTIFY_SOCKET": name,
         }
         process = subprocess.Popen([*WEIR, *arguments], cwd=ROOT, env=environment)
         try:
-            assert heard(listener, START_S) == ALIVE
-            if verb == "web":
-                socket.create_connection(("127.0.0.1", port)).close()
-            assert heard(listener, EVERY_S + 5) == ALIVE
-            process.send_signal(signal.SIGSTOP)
-            forget(listener)
-            assert heard(listener, EVERY_S + 2) is None
-            process.send_signal(signal.SIGCONT)
-            assert heard(listener, EVERY_S) == ALIVE
+            yield listener, process
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_process_that_hangs_is_not_heard(tmp_path: Path) -> None:
+    """Web, worker and scheduler beside each other: each waits for the times of its own."""
+    port = free_port()
+    with ExitStack() as stack:
+        every = {
+            verb: stack.enter_context(managed(verb, tmp_path / verb, port))
+            for verb in ("web", "worker", "scheduler")
+        }
+        for verb, (listener, _) in every.items():
+            assert heard(listener, START_S) == ALIVE, verb
+        socket.create_connection(("127.0.0.1", port)).close()
+        for verb, (listener, _) in every.items():
+            forget(listener)
+            assert heard(listener, EVERY_S + 5) == ALIVE, verb
+        for listener, process in every.values():
+            process.send_signal(signal.SIGSTOP)
+            forget(listener)
+        end = time.monotonic() + EVERY_S + 2
+        for verb, (listener, _) in every.items():
+            assert heard(listener, max(end - time.monotonic(), 0.1)) is None, verb
+        for verb, (listener, process) in every.items():
+            process.send_signal(signal.SIGCONT)
+            assert heard(listener, EVERY_S) == ALIVE, verb

@@ -58,10 +58,19 @@ def _trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text()) for path in paths}
 
 
-def _calls(tree: ast.AST, name: str) -> Iterator[ast.Call]:
+@cache
+def _calls_by_name(tree: ast.AST) -> dict[str, list[ast.Call]]:
+    calls: dict[str, list[ast.Call]] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name:
-            yield node
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name) | ast.Attribute(attr=name):
+                    calls.setdefault(name, []).append(node)
+    return calls
+
+
+def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    return _calls_by_name(tree).get(name, [])
 
 
 def _values(node: ast.expr) -> Iterator[str]:
@@ -95,8 +104,9 @@ def _passed(tree: ast.Module, caller: ast.FunctionDef, call: ast.Call, name: str
             yield from (kind for kind in _values(node) if KIND.fullmatch(kind))
 
 
-def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+@cache
+def _functions(tree: ast.AST) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
 def _written(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ import re
 from html import unescape
 
 import pytest
+from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
@@ -176,9 +177,8 @@ def address_of(target: str) -> str:
         return reverse(page, args=["acme"]) + hash_ + field
 
 
-def first_three(user: User, language: str, query: str, url: str) -> list[str]:
+def first_three(visitor: Client, language: str, query: str, url: str) -> list[str]:
     """What the first three rows open or send, and their names."""
-    visitor = signed_in(user)
     visitor.cookies["language"] = language
     answer = visitor.get(url, {"q": query})
     assert answer.status_code == 200
@@ -193,12 +193,13 @@ def first_three(user: User, language: str, query: str, url: str) -> list[str]:
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_a_query_finds_its_target(olga: User, language: str) -> None:
+    visitor = signed_in(olga)
     missed = {
         query: found
         for tongue, query, target in CASES
         if tongue == language
         and address_of(target)
-        not in (found := first_three(olga, language, query, "/admin/_f/palette"))
+        not in (found := first_three(visitor, language, query, "/admin/_f/palette"))
     }
     assert missed == {}
 
@@ -206,10 +207,12 @@ def test_a_query_finds_its_target(olga: User, language: str) -> None:
 def test_somebody_else_finds_what_they_may_open(olga: User, people: Cast) -> None:
     """An operator who is no member, and a developer, whose pages read what is acme's alone."""
     for user, slug in ((people.dora, "acme"), (people.bob, "acme"), (people.charlie, "stranger")):
+        visitor = signed_in(user)
         for language, query, _target in CASES:
-            first_three(user, language, query, f"/o/{slug}/_f/palette")
+            first_three(visitor, language, query, f"/o/{slug}/_f/palette")
+    charlie = signed_in(people.charlie)
     for query in ("olga", "acme", "c", "deploy", "core"):
-        found = first_three(people.charlie, "en", query, "/o/stranger/_f/palette")
+        found = first_three(charlie, "en", query, "/o/stranger/_f/palette")
         assert not [one for one in found if "acme" in one or "olga" in one or "deploy" in one]
 
 
