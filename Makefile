@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test chaos agents mutants check fix bench bench-usage bench-tool-calls screenshots diagrams lock sbom wheel release messages python git gettext
+.PHONY: run test chaos agents mutants check fix bench bench-usage bench-tool-calls bench-interactions screenshots diagrams lock sbom wheel release messages python git gettext
 
 # Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -76,6 +76,12 @@ bench-usage: python
 bench-tool-calls: python
 	@$(INSTALL) --dev
 	@exec $(BIN)/python -m tests.bench.tool_calls
+
+# How soon pages answer a click or a key, in a browser at a quarter of its pace; some minutes
+bench-interactions: python
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.browser
+	@exec $(BIN)/python -m tests.bench.interactions
 
 # The screenshots under docs/images, from an installation of their own; takes minutes. Some of them:
 # make screenshots ARGS="status admin-channel"

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.forms import MoneyField
 from gateway.models import Channel
+from gateway.providers import PROVIDERS
 from lib.ids import id_text
 from lib.numbers.date_input import DateInput
 from usage.margin.provider_bill_lines import BILL_BYTES_MAX
@@ -50,9 +51,11 @@ class BillForm(forms.Form):
     def __init__(self, channels: Iterable[Channel], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         listed = list(channels)
-        providers = sorted({channel.provider for channel in listed})
+        names = sorted({channel.provider for channel in listed})
         provider = cast(forms.ChoiceField, self.fields["provider"])
-        provider.choices = [(name, name) for name in providers]
+        provider.choices = [
+            (name, gettext(PROVIDERS[name].label) if name in PROVIDERS else name) for name in names
+        ]
         chosen = cast(forms.MultipleChoiceField, self.fields["channels"])
         chosen.choices = [(id_text(channel.id), channel.name) for channel in listed]
 

@@ -106,13 +106,13 @@ on("change", ({ target }) => {
   const bar = table.closest("#rows")?.querySelector(".bulk-n");
   if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
-// A list wider than its place does without its less important columns; one that still is scrolls by itself.
+// A list wider than its place breaks its heads, then loses columns by priority, then scrolls.
 const widths = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const wide = () => target.scrollWidth > target.clientWidth + 1;
     delete target.dataset.less;
     target.removeAttribute("data-wide");
-    for (const priority of [4, 3, 2]) if (wide()) target.dataset.less = priority;
+    for (const less of ["5", "54", "543", "5432"]) if (wide()) target.dataset.less = less;
     target.toggleAttribute("data-wide", wide());
   }
 });
