@@ -581,7 +581,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     # One condition per state, so that each uses its index: `IN` would scan every hold.
     unresolved = Q(*[("state", state) for state in UNRESOLVED], _connector=Q.OR)
     held = Hold.objects.filter(unresolved, window_ids__contains=[window.id])
-    whole_nano = F("amount_nano") + Coalesce("included_nano", 0)
+    whole_nano = F("amount_nano") + Coalesce("included_nano", 0) + Coalesce("own_nano", 0)
     held_nano = held.aggregate(nano=Sum(whole_nano))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,

@@ -155,6 +155,6 @@ _UNDER_WAY: Final = """
     FROM billing_hold hold
     JOIN usage_attempt attempt
       ON attempt.organisation_id = hold.organisation_id AND attempt.id = hold.id
-    WHERE hold.state = 'open'
+    WHERE hold.state = 'open' AND hold.own_nano IS NULL
       AND (%(channel)s::uuid IS NULL OR attempt.channel_id = %(channel)s)
     GROUP BY 1, 2, 3"""

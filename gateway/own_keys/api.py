@@ -187,7 +187,7 @@ def add_provider_key(request: HttpRequest, body: ProviderKeyIn) -> Status[Provid
         secret=body.secret,
         fall_back=body.fall_back,
     )
-    return Status(201, _shown(actor, key))
+    return Status(201, _stored(actor, key))
 
 
 @router.get("/provider-keys/{id}", response=ProviderKeyOut, summary="Show a provider key")
@@ -207,14 +207,14 @@ def change_provider_key(request: HttpRequest, id: str, body: ProviderKeyChange) 
         enabled=body.enabled,
         fall_back=body.fall_back,
     )
-    return _shown(actor, key)
+    return _stored(actor, key)
 
 
 @router.post("/provider-keys/{id}/rotate", response=ProviderKeyOut, summary="Replace the secret")
 def rotate_provider_key(request: HttpRequest, id: str, body: SecretIn) -> ProviderKeyOut:
     """Requests use the new secret within a second."""
     actor = actors.actor_of(request)
-    return _shown(actor, own_keys.rotate_own_key(actor, access_own_key(actor, id), body.secret))
+    return _stored(actor, own_keys.rotate_own_key(actor, access_own_key(actor, id), body.secret))
 
 
 @router.delete("/provider-keys/{id}", response={204: None}, summary="Delete a provider key")
@@ -272,7 +272,7 @@ def set_channel_offer(request: HttpRequest, id: str, body: ChannelOfferIn) -> Ch
     "/channels/{id}/own-key-offer", response={204: None}, summary="End an offer of own keys"
 )
 def end_channel_offer(request: HttpRequest, id: str) -> Status[None]:
-    """Keys that were added stay, and are not used. Requests that may only use them are refused."""
+    """Keys that were added stay, and are not used. Requests that may only use them are rejected."""
     actor = actors.actor_of(request)
     access.require(actor, "channels.write")
     offers.end_offer(actor, access_channel_offer(actor, id))
@@ -306,8 +306,8 @@ def _channel_offer(offer: OwnKeyOffer) -> ChannelOfferOut:
     )
 
 
-def _shown(actor: Actor, key: OwnKey) -> ProviderKeyOut:
-    """A key that was just written, with what it belongs to."""
+def _stored(actor: Actor, key: OwnKey) -> ProviderKeyOut:
+    """A key that was just written, read with what it belongs to."""
     return _key(access_own_key(actor, id_text(key.id)))
 
 

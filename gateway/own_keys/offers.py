@@ -97,6 +97,11 @@ def offers_to(organisation: Organisation) -> QuerySet[OwnKeyOffer]:
     return offers.select_related("channel").order_by("title")
 
 
+def offer_for(channel: Channel) -> OwnKeyOffer | None:
+    """The offer of a channel; None where it is not offered."""
+    return OwnKeyOffer.objects.filter(channel=channel).first()
+
+
 def offer_of(key: OwnKey) -> OwnKeyOffer | None:
     """The offer that a key is used by; None where its organisation may not use the channel."""
     offer: OwnKeyOffer | None = getattr(key.channel, "own_key_offer", None)

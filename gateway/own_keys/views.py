@@ -218,7 +218,7 @@ def _no_offers() -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def channel_offer_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     channel = access_channel(actor, id)
-    offer = OwnKeyOffer.objects.filter(channel=channel).first()
+    offer = offers.offer_for(channel)
     form = OfferForm(offer, provider_of(channel).label, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -255,7 +255,7 @@ def channel_offer_end(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
 
 def channel_offer_context(channel: Channel) -> dict[str, Any]:
     """What the page of a channel shows of its offer."""
-    offer = OwnKeyOffer.objects.filter(channel=channel).first()
+    offer = offers.offer_for(channel)
     if offer is None:
         return {"own_key_offer": None}
     return {

@@ -20,6 +20,12 @@ _LONGEST_S: Final = 3600.0
 # The client's errors for causes that only operators can fix. The operators are alerted to all of
 # these. Clients do not learn that a provider refused a key or wants money.
 _REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
+# Its owner can fix this one, and is told.
+_OWN_REFUSED: Final = (
+    "the provider rejects your organisation's own key, or its account there is out of credit; "
+    "replace it, or allow the fall-back (Provider keys)"
+)
+_OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _CAPPED: Final = "the operator's cap on its cost is reached; the operator has been notified"
 _CAUSES: Final[Mapping[BlockReason, str]] = MappingProxyType(
     {
@@ -62,9 +68,11 @@ class ChannelsOut(RelayError):
         self.skipped = skipped
 
 
-def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = ()) -> ChannelsOut:
+def none_ready(
+    model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] = (), *, own: bool = False
+) -> ChannelsOut:
     """Return the error to raise if each channel of the model is temporarily unavailable for one of
-    these reasons.
+    these reasons. `own`: only its organisation's own keys may serve the request.
     """
     busy = [block for block in blocks if block.reason == "cooling" or block.reason in _OWN_LIMITS]
     wait_s = min((block.wait_s for block in busy), default=0.0)
@@ -82,7 +90,10 @@ def none_ready(model: str, blocks: Sequence[Block], skipped: Sequence[Skipped] =
     wait_s = min((block.wait_s for block in blocks), default=0.0)
     wait_ms = jittered(max(int(min(wait_s, _LONGEST_S) * 1000), 1000))
     message = message_of("no_channel", model=model)
-    causes = {_CAUSES.get(block.reason) for block in blocks}
+    causes = {
+        _OWN_REFUSED if own and block.reason in _OF_KEYS else _CAUSES.get(block.reason)
+        for block in blocks
+    }
     if len(causes) == 1 and (cause := causes.pop()):
         message = f"{message}: {cause}"
     return ChannelsOut("no_channel", message, wait_ms, skipped)

@@ -100,7 +100,7 @@ class HoldPlacer:
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         left: Mapping[str, int] = {}
         for _ in range(_ADMISSION_TRIES):
-            own = self._own_hold(channel, size)
+            own = own_hold_of(channel, self._routed, size)
             taken = NOTHING_TAKEN
             if own is None:
                 taken = take_units(self._principal, self._routed, size, left)
@@ -131,15 +131,6 @@ class HoldPlacer:
                 break
             size = smaller
         self._refuse(verdict, size, own)
-
-    def _own_hold(self, channel: Channel, size: Size) -> OwnKeyHold | None:
-        """Return the fee to hold with an organisation's own key; None for the installation's."""
-        if channel.own is None:
-            return None
-        fee, estimate = channel.own.fee, self._routed.estimate
-        # Nothing is charged for a free model.
-        ways = None if estimate is None else estimate.ways(size.output_cap)
-        return OwnKeyHold(fee, 0 if ways is None else fee.nano_max(ways))
 
     def _find_smaller(self, verdict: Verdict, included_nano: int) -> Size | None:
         """Return a smaller hold that would fit. Raises RequestFault if money is not the reason for
@@ -300,6 +291,16 @@ def take_units(
     beyond = beyond_nano(ways, wanted, estimate.version) + estimate.steps_nano(size.output_cap)
     units = tuple((usable[name], count) for name, count in wanted.items())
     return Taken(units, max(size.hold_nano - beyond, 0))
+
+
+def own_hold_of(channel: Channel, routed: RoutedRequest, size: Size) -> OwnKeyHold | None:
+    """Return the fee to hold with an organisation's own key; None for the installation's."""
+    if channel.own is None:
+        return None
+    fee, estimate = channel.own.fee, routed.estimate
+    # Nothing is charged for a free model.
+    ways = None if estimate is None else estimate.ways(size.output_cap)
+    return OwnKeyHold(fee, 0 if ways is None else fee.nano_max(ways))
 
 
 def _lacks_fee(verdict: Verdict) -> bool:

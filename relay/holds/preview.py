@@ -6,9 +6,10 @@ from billing.currency.money import format_usd
 from dialects.codec import Facts
 from dialects.errors.errors import RequestFault
 from gateway.providers.suffixes import RequestedModel
+from relay.attempts.admitted_attempt import OwnKeyHold
 from relay.credentials.keys import Principal
 from relay.front.limit_answers import UsedUp
-from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, take_units
+from relay.holds.place_hold import NOTHING_TAKEN, Taken, budgets_of, own_hold_of, take_units
 from relay.requests.context import Bound, RequestContext
 from relay.requests.reader import RequestReader
 from relay.routing.routing import RoutedRequest, route
@@ -33,6 +34,14 @@ async def bound_of(
     DatabaseAway.
     """
     bound, principal, taken = _bound(routed), context.principal, NOTHING_TAKEN
+    own = _own_hold(context, routed)
+    if own is not None:
+        in_wallet_nano = await available_nano(principal, (), taken)
+        return bound._replace(
+            hold_nano=own.fee_nano,
+            available_nano=in_wallet_nano,
+            fits=own.fee_nano <= in_wallet_nano,
+        )
     if routed.estimate is not None:
         taken = take_units(principal, routed, routed.estimate.first(), {})
     budgets = budgets_of(context, principal, routed.model)
@@ -51,6 +60,9 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
     bound = await bound_of(context, routed, read)
     if bound.fits:
         return
+    if _own_hold(context, routed) is not None:
+        url = context.parts.config.public_url
+        raise UsedUp(None, bound.hold_nano, bound.available_nano, url)
     taken = take_units(principal, routed, estimate.first(), {})
     in_wallet_nano = await read(principal, (), taken)
     if not _fit_balance(_bound(routed), routed, in_wallet_nano).fits:
@@ -60,6 +72,14 @@ async def check_means(context: RequestContext, facts: Facts, model: RequestedMod
     what = "a budget has less left than this request may cost "
     what += f"(needed {needed} USD, available {available} USD)"
     raise RequestFault("insufficient_balance", None, what)
+
+
+def _own_hold(context: RequestContext, routed: RoutedRequest) -> OwnKeyHold | None:
+    """Return what the first attempt holds, if it uses its organisation's own key."""
+    if routed.estimate is None or not routed.candidates:
+        return None
+    channel = context.snapshot.channels[routed.candidates[0].channel_id]
+    return own_hold_of(channel, routed, routed.estimate.first())
 
 
 def _bound(routed: RoutedRequest) -> Bound:

@@ -97,7 +97,10 @@ def route(
     retry_budget = health.budget(model.name)
     if not ready:
         skipped = [*skipped, *health.skipped(candidates, organisation_id)]
-        raise none_ready(facts.model, health.blocks(candidates, organisation_id), skipped)
+        channels = context.snapshot.channels
+        own = all(channels[candidate.channel_id].own for candidate in candidates)
+        blocks = health.blocks(candidates, organisation_id)
+        raise none_ready(facts.model, blocks, skipped, own=own)
     resting: Sequence[Candidate] = ()
     if len(ready) < len(candidates):
         resting = [candidate for candidate in candidates if candidate not in ready]

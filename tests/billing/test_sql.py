@@ -213,9 +213,9 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     place(msgspec.structs.replace(due, ttl_seconds=-1), later)
     (result,) = due_holds(10)
     assert (result.attempt_id, result.amount_nano, result.mark) == (due.attempt_id, 400, None)
-    assert expire([Expired(result, 150, 150, 0, NO_UNITS, own_nano=None)]) == {due.attempt_id}
+    assert expire([Expired(result, 150, 150, 0, NO_UNITS, 0)]) == {due.attempt_id}
     assert due_holds(10) == []
-    assert expire([Expired(result, 150, 150, 0, NO_UNITS, own_nano=None)]) == set()
+    assert expire([Expired(result, 150, 150, 0, NO_UNITS, 0)]) == set()
     assert balance(organisation) == (550, 300, 0)
 
 
@@ -233,7 +233,7 @@ def test_a_process_that_died_long_ago_is_forgotten_once_it_holds_nothing(
     (due,) = due_holds(10)
     assert set(Process.objects.values_list("id", flat=True)) >= {holding, late}
     assert not Process.objects.filter(id=gone).exists()
-    expire([Expired(due, 0, 0, 0, NO_UNITS, own_nano=None)])
+    expire([Expired(due, 0, 0, 0, NO_UNITS, 0)])
     due_holds(10)
     assert not Process.objects.filter(id=holding).exists()
 
@@ -366,10 +366,7 @@ def test_what_nobody_pays_of_a_swept_hold_is_booked_once(
     """I13, I15: a loss is of the holds that this sweep resolved, and of no other."""
     swept, settled = asked(key, 400), asked(key, 300)
     place(*(msgspec.structs.replace(one, ttl_seconds=-1) for one in (swept, settled)))
-    due = [
-        Expired(hold, 150, 150 + loss_nano, loss_nano, NO_UNITS, own_nano=None)
-        for hold in due_holds(10)
-    ]
+    due = [Expired(hold, 150, 150 + loss_nano, loss_nano, NO_UNITS, 0) for hold in due_holds(10)]
     # Between the sweep's look and its write, one settles.
     resolve(settled, "settled", 90)
     assert expire(due) == {swept.attempt_id}

@@ -168,7 +168,7 @@ _PARTS = {
 # Under row-level security, a join on a concatenated text uses no index, but a look-up for each row
 # does, because concatenation is not leakproof (docs/adr/0013).
 _SPENT = """
-    SELECT coalesce(sum(r.charge_nano), 0)::bigint, (
+    SELECT coalesce(sum(r.charge_nano + coalesce(r.own_nano, 0)), 0)::bigint, (
         SELECT coalesce(sum((
             SELECT sum(e.amount_nano) FROM billing_posting p
             JOIN billing_ledgerentry e ON e.posting_id = p.id
@@ -196,11 +196,13 @@ _OPEN = """
       AND hold.opened_at >= %(since)s AND {part}"""
 
 _CHARGES = """
-    SELECT r.admitted_at, r.charge_nano, r.session_id FROM usage_usagerecord r
+    SELECT r.admitted_at, r.charge_nano + coalesce(r.own_nano, 0), r.session_id
+    FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
-      AND r.admitted_at >= %(since)s AND r.charge_nano > 0 AND {part}
+      AND r.admitted_at >= %(since)s AND r.charge_nano + coalesce(r.own_nano, 0) > 0 AND {part}
     ORDER BY r.admitted_at"""
 
 _BY_BUCKET = """
-    SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]), sum(r.charge_nano)::bigint
+    SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]),
+           sum(r.charge_nano + coalesce(r.own_nano, 0))::bigint
     FROM {rows} r GROUP BY 1"""

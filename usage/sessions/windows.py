@@ -42,7 +42,7 @@ _OPEN = """
     ),
     session AS MATERIALIZED (
         SELECT named.organisation_id, named.session_id, coalesce((
-            SELECT sum(r.charge_nano) FROM usage_usagerecord r
+            SELECT sum(r.charge_nano + coalesce(r.own_nano, 0)) FROM usage_usagerecord r
             WHERE r.organisation_id = named.organisation_id AND r.session_id = named.session_id
               AND r.final
         ), 0)::bigint AS spent_nano
@@ -50,7 +50,8 @@ _OPEN = """
     ),
     running AS MATERIALIZED (
         SELECT hold.id, attempt.session_id,
-               hold.amount_nano + coalesce(hold.included_nano, 0) AS whole_nano
+               hold.amount_nano + coalesce(hold.included_nano, 0) + coalesce(hold.own_nano, 0)
+                   AS whole_nano
         FROM session
         JOIN billing_hold hold ON hold.organisation_id = session.organisation_id
             AND (hold.state = 'open' OR hold.state = 'kept')

@@ -1,9 +1,14 @@
 """Requests with an organisation's own provider key: whose key is used, what is charged, what
 budgets count, and what a bad key may do to others (P12, I23)."""
 
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from http.client import IncompleteRead
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,8 +19,9 @@ from tests.hub import RATES, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.ledger.test_marks import let_die
 from tests.relay.many import Post, post_all
-from tests.relay.sweeper import sweep
+from tests.relay.sweeper import receipt, sweep
 
+SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
 SHARED, ALICE, BOB = "sk-shared-0000", "sk-alice-11111", "sk-bobby-22222"
 
 
@@ -127,6 +133,8 @@ def test_failed_own_key_falls_back_only_where_it_may(hub: Hub, provider: FakeUps
     asked = provider.totals()["requests"]
     refused = hub.post(stays, ask(model))
     assert refused.status >= 500, refused.body
+    # It rests after the second refusal, and the owner hears which key it is.
+    assert "your organisation's own key" in hub.post(stays, ask(model)).error["message"]
     assert provider.totals()["requests"] == asked
     hub.settled(falls)
     hub.settled(stays)
@@ -156,6 +164,41 @@ def test_bad_own_key_never_rests_the_shared_channel(hub: Hub, provider: FakeUpst
         "SELECT 1 FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel_id' = %s",
         channel,
     )
+
+
+def test_receipt_tells_what_was_paid_to_whom_and_can_be_recomputed(
+    hub: Hub, provider: FakeUpstream
+) -> None:
+    model, tenant = hub.model(provider), hub.tenant()
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fee=(0, 2_500_000))
+    knows(hub)
+    answer = hub.post(tenant, ask(model, "two words #tokens=6", max_tokens=20))
+    record = hub.record(answer.headers["x-request-id"])
+    body = receipt(hub, tenant.key, answer.headers["x-request-id"])
+    assert Decimal(body["own"]) * 10**9 == record["own_nano"]
+    assert Decimal(body["charge"]) * 10**9 == Decimal(body["fee"]) * 10**9 == record["charge_nano"]
+    assert record["charge_nano"] > 0
+    checked = subprocess.run(
+        [sys.executable, str(SCRIPT)], input=json.dumps(body), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    hub.assert_books_balance()
+
+
+def test_embeddings_and_other_text_operations_use_it_too(hub: Hub, provider: FakeUpstream) -> None:
+    model, tenant = hub.model(provider), hub.tenant()
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fall_back=False)
+    knows(hub)
+    messages = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    for path, body in (
+        ("/v1/embeddings", {"model": model, "input": "two words"}),
+        ("/v1/responses", {"model": model, "input": "hi #tokens=3"}),
+        ("/v1/messages", messages),
+    ):
+        answer = hub.post(tenant, body, path=path)
+        assert answer.status == 200, (path, answer.body)
+        assert used_key(hub, provider, answer.headers["x-request-id"]) == [ALICE], path
 
 
 def test_only_own_key_refuses_what_it_cannot_serve(hub: Hub, provider: FakeUpstream) -> None:
