@@ -99,6 +99,17 @@ def plan_own(
     return first
 
 
+def requires_own_key(
+    keys: Mapping[UUID, Sequence[OwnKeyRoute]],
+    channel_id: str,
+    organisation_id: UUID,
+    team_id: UUID,
+) -> bool:
+    """Return whether only a key of the team or organisation may be used at a channel."""
+    key = _by_channel(keys.get(organisation_id, ()), organisation_id, team_id).get(channel_id)
+    return key is not None and not key.fall_back
+
+
 def _by_channel(
     keys: Sequence[OwnKeyRoute], organisation_id: UUID, team_id: UUID
 ) -> dict[str, OwnKeyRoute]:

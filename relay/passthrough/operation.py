@@ -12,6 +12,7 @@ from dialects.codec import UpstreamCodec
 from dialects.codecs import CODECS
 from dialects.errors.errors import RequestFault, quote_value
 from dialects.json.body import read_body
+from gateway.own_keys.routes import requires_own_key
 from gateway.passthrough.rules import (
     ROOT,
     VALUE_METER,
@@ -40,6 +41,10 @@ from relay.routing.routed_models import NO_FALLBACKS, RoutedModel, RoutedModels
 from relay.routing.routing import RoutedRequest, screen
 from relay.routing.snapshot import Channel, Snapshot
 
+_OWN_KEY_ONLY: Final = (
+    "your organisation uses this channel with its own provider key only, and pass-through uses the "
+    "installation's key; let the key fall back to the installation's channels (Provider keys)"
+)
 _QUERY: Final = re.compile(r"[!-~]*")
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -156,6 +161,10 @@ def route_to(context: RequestContext, asked: PassThrough, reader: RequestReader)
     reader.take_name(name)
     if not principal.may_use(name):
         raise RequestFault("permission", None, name)
+    if requires_own_key(
+        context.snapshot.own_keys, channel.id, principal.organisation_id, principal.team_id
+    ):
+        raise RequestFault("unsupported_capability", None, _OWN_KEY_ONLY)
     reader.check_labels()
     model = RequestedModel(name)
     multiplier_ppm = context.snapshot.multiplier_for(name, principal.plan_id, principal.multipliers)

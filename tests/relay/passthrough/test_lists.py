@@ -175,3 +175,26 @@ def test_redirect_stays_on_the_list(
         assert (answer.status, answer.body) == (status, b"moved")
         assert answer.headers["location"] == here.format(root=root)
     hub.settled(tenant)
+
+
+def test_key_of_an_organisation_that_is_used_alone_refuses(
+    hub: Hub, provider: Provider, root: str
+) -> None:
+    """The installation's key, which passes requests on, is not used without being asked; others use
+    it as before, and nobody's own key is sent (P12)."""
+    name = root.removeprefix("/passthrough/")
+    (row,) = hub.rows("SELECT id FROM gateway_channel WHERE name = %s", name)
+    alice, bob, charlie = (hub.tenant("1.00") for _ in range(3))
+    hub.own_key(alice, row["id"], "sk-alice-11111", fall_back=False)
+    hub.own_key(bob, row["id"], "sk-bobby-22222", fall_back=True)
+    hub.know(hub.model("http://127.0.0.1:9"))
+    before = len(provider.seen)
+    status, answer = send_raw(hub, alice, f"GET {root}/open/a HTTP/1.1")
+    assert status == 400
+    assert b"with its own provider key only" in answer
+    assert len(provider.seen) == before
+    for tenant in (bob, charlie):
+        assert send_raw(hub, tenant, f"GET {root}/open/a HTTP/1.1")[0] == 200
+    assert [one.headers["authorization"] for one in provider.seen[before:]] == [
+        f"Bearer {provider.key}"
+    ] * 2

@@ -402,6 +402,10 @@ def test_drained_answer_is_charged_by_its_value(hub: Hub, provider: Provider) ->
         client.sendall(f"{head}\r\ncontent-length: 0\r\n\r\n".encode())
         assert begun.wait(20)
         client.recv(65536)
+        client.shutdown(socket.SHUT_WR)
+        # The hub closes its end once it knows that the client has left.
+        while client.recv(65536):
+            pass
     go_on.set()
     assert spent(hub, tenant) == CENT + 5_000_000
     row = ended(hub, tenant)
