@@ -20,6 +20,7 @@ from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_
 from usage.months.detached import detached_within, names_of
 from usage.reports.api import Meters, PeriodQuery, period_of, scope_of
 from usage.sessions import endings
+from usage.sessions.cache_use import CacheUse, read_cache_use
 from usage.sessions.limits import SessionLimit, read_limits
 from usage.sessions.sessions import AGENTS_MAX, SessionRow, SessionSource, read_agents, read_session
 from usage.sessions.sources import CAP_HEADER
@@ -88,7 +89,21 @@ class AgentOut(Schema):
     charge: str
 
 
+class CacheUseOut(Schema):
+    """Tokens of input, and what the cached ones saved."""
+
+    read: int = Field(description="All input.")
+    cached: int = Field(description="Of it, what came from cache.")
+    reachable: int = Field(
+        description="What would have come from cache if each turn had found what the turn before "
+        "it had read and written, as long as providers keep that: 5 minutes, or an hour where it "
+        "was written for an hour."
+    )
+    saved: str = Field(description="USD, exact: how much less was charged than without a cache.")
+
+
 class SessionDetailOut(SessionOut):
+    cache: CacheUseOut
     agents: list[AgentOut] = Field(
         description=f"Each behind the one above it; empty without sub-agents. At most {AGENTS_MAX}."
     )
@@ -131,6 +146,7 @@ def show_session(request: HttpRequest, id: str) -> dict[str, Any]:
     limits = read_limits([row.id]).get(row.id, ())
     return {
         **_serialize(row, limits),
+        "cache": _cache_use(read_cache_use(actor, row.id)),
         "agents": _agents(actor, row),
         "limits": [_limit(limit) for limit in limits],
     }
@@ -176,6 +192,11 @@ def _limit(limit: SessionLimit) -> dict[str, Any]:
         "held": format_usd(limit.held_nano),
         "left": format_usd(limit.left_nano),
     }
+
+
+def _cache_use(use: CacheUse) -> dict[str, Any]:
+    values = use._asdict()
+    return {**values, "saved": format_usd(values.pop("saved_nano"))}
 
 
 def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:

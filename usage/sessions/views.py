@@ -37,6 +37,7 @@ from usage.requests import words
 from usage.requests.log_views import status_badge
 from usage.rollups.levels import read_freshness
 from usage.sessions import endings
+from usage.sessions.cache_use import read_cache_use
 from usage.sessions.limits import SessionLimit, read_limits
 from usage.sessions.sessions import (
     Agent,
@@ -161,8 +162,7 @@ def session_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
         "key": words.key_name(row.key_name),
         "key_id": id_text(row.key_id) if row.key_name else "",
         "tokens": sum(row.tokens),
-        "read": row.tokens.read,
-        "cached": row.tokens.cached,
+        "cache": read_cache_use(actor, session_id),
         "log_query": _log_query(row),
         "agents": [_agent(one) for one in agents],
         "may_end": _may_end(actor, session_id),

@@ -1,0 +1,91 @@
+"""How much of a session's input came from providers' caches, and how much could have."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from accounts.access.actors import Actor
+from usage.reports.filters import Scope
+from usage.reports.reports import Tokens, read_json, tokens_of
+from usage.reports.visibility import Period, run, where_of
+
+LIFETIME: Final = dt.timedelta(minutes=5)
+"""Providers keep what they have cached for at least this long after its last use: Anthropic's
+default, and the lowest that OpenAI and Bedrock name."""
+LONG_LIFETIME: Final = dt.timedelta(hours=1)
+"""The lifetime of a prefix that was written to Anthropic's cache of an hour."""
+_LONG_METER: Final = "in_cache_write_1h"
+
+
+class CachedTurn(NamedTuple):
+    """One turn; `thread` is what its prefix continues: the turns of one agent with one model.
+    `long` tells that it wrote to a cache of an hour."""
+
+    thread: tuple[str, str]
+    began_at: dt.datetime
+    ended_at: dt.datetime
+    tokens: Tokens
+    long: bool
+    saved_nano: int
+
+
+class CacheUse(NamedTuple):
+    """Tokens of input: all that was `read`, of it what came from cache, and what would have if each
+    turn had found everything that the turn before it in its thread had read and written, while that
+    was kept. `saved_nano` is how much less was charged than without any cache."""
+
+    read: int = 0
+    cached: int = 0
+    reachable: int = 0
+    saved_nano: int = 0
+
+
+def sum_cache_use(turns: Iterable[CachedTurn]) -> CacheUse:
+    """Sum up a session's turns, given in their order. A turn without input continues nothing."""
+    read = cached = reachable = saved_nano = 0
+    latest: dict[tuple[str, str], CachedTurn] = {}
+    for turn in turns:
+        before, tokens = latest.get(turn.thread), turn.tokens
+        prefix = 0
+        if before is not None and turn.began_at - before.ended_at <= _lifetime(before):
+            prefix = min(tokens.read, before.tokens.read + before.tokens.written)
+        read += tokens.read
+        cached += tokens.cached
+        reachable += max(tokens.cached, prefix)
+        saved_nano += turn.saved_nano
+        if tokens.read:
+            latest[turn.thread] = turn
+    return CacheUse(read, cached, reachable, saved_nano)
+
+
+def read_cache_use(actor: Actor, id: UUID) -> CacheUse:
+    """Return the sums over all turns of a session that the actor may see."""
+    where = where_of(actor, "requests.read", Scope(session_id=id), Period())
+    return sum_cache_use(
+        _turn(*row) for row in run(_TURNS.format(where=where.text), where.parameters)
+    )
+
+
+def _lifetime(turn: CachedTurn) -> dt.timedelta:
+    return LONG_LIFETIME if turn.long else LIFETIME
+
+
+def _turn(
+    agent: str, model: str, began_at: Any, ended_at: Any, meters: Any, saved_nano: int | None
+) -> CachedTurn:
+    quantities = read_json(meters)
+    return CachedTurn(
+        thread=(agent, model),
+        began_at=began_at,
+        ended_at=ended_at,
+        tokens=tokens_of(quantities),
+        long=quantities.get(_LONG_METER, 0) > 0,
+        saved_nano=saved_nano or 0,
+    )
+
+
+_TURNS: Final = """
+    SELECT coalesce(r.session->>'agent', ''), r.model, r.admitted_at, r.ended_at, r.meters,
+           r.saved_nano
+    FROM usage_usagerecord r WHERE {where} AND r.final ORDER BY r.id"""
