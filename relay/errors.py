@@ -17,12 +17,14 @@ RelayError
   · SessionOver            a realtime session ends
   · ConnectionOver         a WebSocket of the Responses API ends
   · EventRefused           a realtime session refuses one event
+  · SecretTooLong          the settings of a client secret do not fit into a header
   · RunnerDied             the process that ran an idempotent request died
   · SpoolUnusable          the disk cannot store anything
 
 Errors that a client gets for its request are RequestFault (`dialects/errors/errors.py`) and its
-subclasses LimitReached, UsedUp, TooLarge and ResponseMissing. `relay/front/error_answers.py` maps
-all of these to answers. An error with attributes of its own is defined where it is raised.
+subclasses LimitReached, UsedUp, TooLarge, ResponseMissing and SecretRefused.
+`relay/front/error_answers.py` maps all of these to answers. An error with attributes of its own is
+defined where it is raised.
 """
 
 

@@ -121,11 +121,13 @@ def forget_secrets_of(actor: Actor, channel: Channel) -> None:
     changes it. The keys stay, so that what may only use them goes nowhere else."""
     with transaction.atomic():
         _lock_address(channel.id)
-        for key in OwnKey.objects.filter(channel=channel).exclude(sealed=None):
+        keys = list(OwnKey.objects.filter(channel=channel).exclude(sealed=None))
+        for key in keys:
             key.sealed, key.digest, key.last4 = None, b"", ""
             key.save(update_fields=["sealed", "digest", "last4"])
             audit.record(actor, key.organisation, "own_key.forgotten", key, name=key.name)
-        bump_epoch()
+        if keys:
+            bump_epoch()
 
 
 def secret_digest(text: str) -> bytes:

@@ -125,7 +125,7 @@ PASS_THROUGH: Final = ReferencePage(
         "Operators choose the channels, paths and methods, and their prices."
     ),
     operations=("passthrough",),
-    path="/passthrough/{channel}/files",
+    path="/passthrough/acme/files",
     notes=(
         _("The path after the channel's name follows the channel's base URL at the provider."),
         _(

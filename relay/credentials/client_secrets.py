@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from accounts.keys.key_format import CLIENT_SECRET_PREFIX
 from accounts.organisations.data_policy import NO_POLICY, DataPolicy
 from dialects.errors.errors import RequestFault
+from relay.errors import RelayError
 from relay.requests.labels import NO_LABELS, Labels
 
 CONTENT_BYTES_MAX: Final = 5_000
@@ -60,7 +61,7 @@ class SecretRefused(RequestFault):
         self.message = f"{self.message}: {reason}"
 
 
-class SecretTooLong(ValueError):
+class SecretTooLong(RelayError):
     """The content exceeds its maximum; `size` is its bytes."""
 
     def __init__(self, size: int) -> None:

@@ -67,7 +67,7 @@ def test_the_overview_is_one_screen_and_a_tab_keeps_the_filters(
     assert page.evaluate("document.documentElement.scrollHeight") == 900
     page.get_by_role("link", name="Keys and meters").click()
     expect(page).to_have_url(re.compile(r"range=7d&tab=keys"))
-    top = page.get_by_role("region", name="Top keys")
+    top = page.get_by_role("group", name="Top keys")
     expect(top.locator("tbody tr")).to_have_count(2)
     for width in (1440, 768, 390):
         page.set_viewport_size({"width": width, "height": 900})

@@ -264,6 +264,12 @@ BOUNDS: Final[dict[str, Bound]] = {
 ELSEWHERE: Final = {
     # Beyond it, all that is known is forgotten and asked anew: nobody sees it.
     "relay/credentials/keys.py:_load:_CACHED_MAX": "tests/relay/credentials/test_auth.py",
+    "relay/credentials/client_secrets.py:seal:CONTENT_BYTES_MAX": (
+        "tests/relay/credentials/test_client_secrets.py"
+    ),
+    "relay/credentials/client_secrets.py:open_sealed:_TEXT_MAX": (
+        "tests/relay/credentials/test_client_secrets.py"
+    ),
     "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (
         "tests/billing/prices/test_upstream_prices.py"
     ),

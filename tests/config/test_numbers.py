@@ -321,6 +321,12 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.attempts.rules": {
         "ATTEMPTS_MAX": "3",
     },
+    "relay.credentials.client_secrets": {
+        "CONTENT_BYTES_MAX": "5000",
+        "_NONCE": "12",
+        "_TAG": "16",
+        "_TEXT_MAX": "6706",
+    },
     "relay.credentials.keys": {
         "_CACHED_MAX": "20000",
     },

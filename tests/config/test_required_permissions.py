@@ -150,6 +150,10 @@ REQUIRED: Final[dict[str, dict[str, str]]] = {
         "credits.read": "visible_bills access_difference kept_mappings",
         "credits.write": "reconcile settle_difference reopen_difference",
     },
+    "gateway.own_keys.access": {
+        "keys.write": "visible_own_keys access_holder visible_offers",
+        "channels.read": "access_channel_offer",
+    },
     "usage.reports.chart_notes": {
         "usage.read": "visible_notes",
         "teams.write": "writable_notes add_note",

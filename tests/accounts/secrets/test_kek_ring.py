@@ -30,7 +30,8 @@ from config.system.secret_check import check_secrets
 from gateway.channels import egress
 from gateway.channels.channels import change_channel, create_channel, open_secret
 from gateway.channels.fields import EGRESS_SECRETS, ChannelFields
-from gateway.models import Channel, ChannelKey, MediaTask
+from gateway.models import Channel, ChannelKey, MediaTask, OwnKey, OwnKeyOffer
+from gateway.own_keys.own_keys import add_own_key
 from lib import clock
 from lib.database.sealed_field import SealedField
 from lib.ids import new_id
@@ -141,6 +142,8 @@ class Secrets:
             setattr(self.task, column, seal(column, media_tasks._place(self.task.id, column)))
         self.task.save()
         call_hook(put("task.completed", people.acme.id), HOOK)
+        offer = OwnKeyOffer.objects.create(channel=self.channel, title="c", everyone=True)
+        add_own_key(owner, people.acme, None, offer, name="own", secret="sk-own")
         self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
         self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
         self.sign_on.save()
@@ -167,6 +170,9 @@ class Secrets:
             sealed = getattr(task, column)
             assert open_sealed(sealed, media_tasks._place(task.id, column)) == column
         assert open_hook(Delivery.objects.get()) == HOOK
+        own = OwnKey.objects.get()
+        assert own.sealed is not None
+        assert open_sealed(own.sealed, f"gateway_ownkey|{own.id}|sealed") == "sk-own"
         sealed = SingleSignOn.objects.get().sealed
         assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
         server = mail_server.mail_server()

@@ -149,7 +149,9 @@ def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int
     prepared = SimpleNamespace(
         codec=SimpleNamespace(quantities=lambda _: quantities), exchange=None
     )
-    hold = SimpleNamespace(attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None)
+    hold = SimpleNamespace(
+        attempt_id=new_id(), size=Size(HOLD, None), price=PRICE, cost=None, own=None
+    )
     admitted = SimpleNamespace(
         facts=facts, prepared=prepared, upstream_model="m", hold=hold, cut_above=None
     )

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from accounts.limits.rules import ENDPOINTS
 from dialects.media.midjourney import MODELS
 from dialects.media.suno import MODEL_OF
+from gateway.passthrough.rules import PassThroughRule, stored_rules
 from relay.endpoints.balance import show_balance
 from relay.endpoints.generation import refuse_not_implemented, remix_video
 from relay.endpoints.request import Endpoint
@@ -34,6 +36,8 @@ ABOUT = (
     "suno_task", "suno_tasks", "interaction", "interaction_cancel",
     "midjourney_change", "midjourney_simple_change", "midjourney_action", "midjourney_modal",
 )  # fmt: skip
+PASSING = "carried-passing"
+PASSED = PassThroughRule(("GET", "POST"), "/**")
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 # What a body must have beside a text, by its operation.
 MORE: dict[str, dict[str, Any]] = {
@@ -52,6 +56,10 @@ def model(hub: Hub, fake: FakeUpstream) -> Iterator[str]:
     with hub.forgetful():
         for name in (*MODELS, *MODEL_OF.values()):
             hub.channel(name, fake.url, provider="midjourney_proxy", name=f"carried {name}")
+        hub.price(PASSED.label, PASSED.rates()["meters"], kind="path", channel=PASSING)
+        hub.channel(
+            PASSING, fake.url, fake.key, name=PASSING, pass_through=Jsonb(stored_rules([PASSED]))
+        )
         yield hub.model(fake)
 
 
@@ -69,7 +77,12 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 
 
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
-    path = path.replace("{model}", model).replace("{id}", "resp_1").replace("{mode}", "fast")
+    path = (
+        path.replace("{channel}/{path}", f"{PASSING}/x")
+        .replace("{model}", model)
+        .replace("{id}", "resp_1")
+        .replace("{mode}", "fast")
+    )
     path += "?Action=CVSync2AsyncSubmitTask" if row.family == "jimeng" else "?"
     path += f"&key={key}" if carrier == "query" else ""
     fields: dict[str, Any] = (

@@ -37,6 +37,7 @@ REQUEST_FIELDS = {
     "charge",
     "basis",
     "saved_by_cache",
+    "paid_to_provider",
     "price_version",
     "ttft_ms",
     "total_ms",
@@ -100,6 +101,7 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
         "charge": "0.00021",
         "basis": "measured",
         "saved_by_cache": "0.00",
+        "paid_to_provider": None,
         "price_version": version.id,
         "ttft_ms": 400,
         "total_ms": 2000,
@@ -214,6 +216,7 @@ def test_usage(people: cast.Cast, key: Key, sum_up: Callable[[], None]) -> None:
     response = get(management(people), f"usage?{DAY}")
     assert set(response) == {
         "from", "to", "complete_to", "group_by", "items", "total", "detached_months",
+        "paid_to_providers",
     }  # fmt: skip
     assert response["detached_months"] == []
     assert (response["from"], response["to"]) == ("2026-11-18T00:00:00Z", "2026-11-19T00:00:00Z")
