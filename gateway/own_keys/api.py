@@ -35,19 +35,14 @@ router = Router(tags=["Keys"])
 operator_router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 
-class FeeOut(Schema):
-    """The fee for requests with an own key, in USD: both are zero where they are free."""
-
-    per_request: str
-    per_million_tokens: str
-
-
 class OfferOut(Schema):
-    """A provider that an organisation may use with its own key."""
+    """A provider that an organisation may use with its own key. Both fees are zero where it is
+    free."""
 
     id: str
     title: str
-    fee: FeeOut
+    fee_per_request: str = Field(description="USD, exact.")
+    fee_per_million_tokens: str = Field(description="USD, exact.")
 
 
 class OfferPage(Schema):
@@ -125,7 +120,8 @@ class FallbackPriceOut(Schema):
 
 
 class FallbackPricesOut(Schema):
-    items: list[FallbackPriceOut] = Field(description="50 models at most, by name.")
+    items: list[FallbackPriceOut]
+    next: str | None
 
 
 class ChannelOfferIn(Schema):
@@ -150,7 +146,8 @@ class ChannelOfferOut(Schema):
     title: str
     everyone: bool
     organisations: list[str]
-    fee: FeeOut
+    fee_per_request: str = Field(description="USD, exact.")
+    fee_per_million_tokens: str = Field(description="USD, exact.")
     keys: int = Field(description="How many keys were added for it.")
 
 
@@ -230,11 +227,16 @@ def remove_provider_key(request: HttpRequest, id: str) -> Status[None]:
     response=FallbackPricesOut,
     summary="List the prices of a fall-back",
 )
-def list_fallback_prices(request: HttpRequest, id: str) -> FallbackPricesOut:
-    """What requests cost that fall back from this key to the installation's channels."""
+def list_fallback_prices(
+    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+) -> FallbackPricesOut:
+    """What requests cost that fall back from this key to the installation's channels, for 50
+    models at most, by name."""
     actor = actors.actor_of(request)
     prices = fallback_prices(actor, access_own_key(actor, id).channel)
-    return FallbackPricesOut(items=[FallbackPriceOut(**price._asdict()) for price in prices])
+    page = pagination.page_by_key(prices, query.limit, query.cursor, lambda price: price.model)
+    items = [FallbackPriceOut(**price._asdict()) for price in page.items]
+    return FallbackPricesOut(items=items, next=page.next)
 
 
 @operator_router.get(
@@ -286,14 +288,16 @@ def _nano(field: str, text: str) -> int:
         raise offers.OfferRefused(field, str(error)) from error
 
 
-def _fee(fee: OwnKeyFee) -> FeeOut:
-    return FeeOut(
-        per_request=format_usd(fee.request_nano), per_million_tokens=format_usd(fee.million_nano)
-    )
+def _fees(offer: OwnKeyOffer) -> dict[str, str]:
+    fee = offers.fee_of(offer)
+    return {
+        "fee_per_request": format_usd(fee.request_nano),
+        "fee_per_million_tokens": format_usd(fee.million_nano),
+    }
 
 
 def _offer(offer: OwnKeyOffer) -> OfferOut:
-    return OfferOut(id=id_text(offer.channel_id), title=offer.title, fee=_fee(offers.fee_of(offer)))
+    return OfferOut(id=id_text(offer.channel_id), title=offer.title, **_fees(offer))
 
 
 def _channel_offer(offer: OwnKeyOffer) -> ChannelOfferOut:
@@ -301,7 +305,7 @@ def _channel_offer(offer: OwnKeyOffer) -> ChannelOfferOut:
         title=offer.title,
         everyone=offer.everyone,
         organisations=sorted(one.slug for one in offer.organisations.all()),
-        fee=_fee(offers.fee_of(offer)),
+        **_fees(offer),
         keys=offer.channel.own_keys.count(),
     )
 

@@ -49,9 +49,10 @@ def add_own_key(
     with transaction.atomic():
         _lock_address(offer.channel_id)
         channel = Channel.objects.get(id=offer.channel_id)
-        if OwnKey.objects.filter(organisation=organisation, team=team, channel=channel).exists():
-            text = gettext("There is already a key for %(provider)s. Replace its secret instead.")
-            named = text % {"provider": offer.title}
+        same = OwnKey.objects.filter(organisation=organisation, team=team, channel=channel).first()
+        if same is not None:
+            text = gettext("There is already a key for %(provider)s, %(name)s. Replace its secret.")
+            named = text % {"provider": offer.title, "name": same.name}
             raise OwnKeyRefused("offer", named, already_exists=True)
         key = OwnKey(
             id=new_id(),

@@ -20,6 +20,7 @@ from billing.limits import budget_increases
 from billing.models import BudgetScope, BudgetWindow, PriceVersion
 from billing.prices import plans, proposals
 from billing.prices.conditions import PriceKey
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.rules import Terms
@@ -27,6 +28,8 @@ from billing.topups import topups
 from gateway.balances.rules import Amount, Reading
 from gateway.channels import channels
 from gateway.models import Channel, ChannelTestRun, ModelListing, Route
+from gateway.own_keys.offers import set_offer
+from gateway.own_keys.own_keys import add_own_key
 from gateway.prices import previews
 from gateway.routing.aliases import save_alias
 from gateway.routing.model_rules import save_rule
@@ -236,7 +239,11 @@ def furnish() -> dict[str, str]:
     account = service_accounts.create_service_account(team, _LONG, actor=actor)
     project = projects.create_project(team, _LONG, actor=actor)
     _work_in_a_session(team, owner)
-    _add_channel()
+    unused = _add_channel()
+    offer = set_offer(
+        actor, unused, title=_LONG, everyone=True, organisations=[], fee=OwnKeyFee(1_000_000, 0)
+    )
+    own_key = add_own_key(actor, organisation, None, offer, name=_LONG, secret="sk-of-our-own-0123")
     (invited,) = invitations.invite(organisation, [], Offer(Role.VIEWER), actor=actor)
     role = custom_roles.create_role(organisation, _LONG, ["usage.read", "audit.read"], actor=actor)
     members.set_member(organisation, KEEPER, Role.OWNER, actor=SYSTEM)
@@ -265,6 +272,8 @@ def furnish() -> dict[str, str]:
     (receiver,) = view.schedule.receivers.all()
     exports.start_export(actor, "csv", "range=7d", "en")
     views = f"{ours}/views/{id_text(view.id)}"
+    own_keys = f"{ours}/provider-keys"
+    offers = f"/admin/channels/{id_text(unused.id)}/own-keys"
     people, invitation = f"{ours}/team", id_text(invited.invitation.id)
     return {
         "team": f"{ours}/teams/{team.slug}",
@@ -329,6 +338,13 @@ def furnish() -> dict[str, str]:
         "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
         "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
         "shared chat": f"/s/{token}",
+        "provider keys": own_keys,
+        "add a provider key": f"{own_keys}/new",
+        "change a provider key": f"{own_keys}/{id_text(own_key.id)}/edit",
+        "replace a provider key": f"{own_keys}/{id_text(own_key.id)}/rotate",
+        "delete a provider key": f"{own_keys}/{id_text(own_key.id)}/delete",
+        "offer of own keys": offers,
+        "end an offer of own keys": f"{offers}/end",
         "sign-in link": make_sign_in_link(owner),
     }
 
@@ -361,7 +377,7 @@ def _work_in_a_session(team: Team, owner: User) -> None:
     )
 
 
-def _add_channel() -> None:
+def _add_channel() -> Channel:
     """One that is off, with a balance in two currencies and labels."""
     channel = Channel.objects.create(
         name="fireworks-evaluation-eu-west-1",
@@ -378,6 +394,7 @@ def _add_channel() -> None:
     reading = Reading(checked_at=now, read_at=now, amounts=amounts, low=True)
     channels.add_key(SYSTEM, channel, "sk-of-a-channel-that-is-off")
     channel.keys.update(balance=msgspec.to_builtins(reading))
+    return channel
 
 
 # Who has a password may be asked for it again.

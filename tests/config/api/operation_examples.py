@@ -4,6 +4,7 @@ refers to."""
 import datetime as dt
 import json
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -89,6 +90,13 @@ def _budget(hand: Hand, fake: FakeUpstream) -> Any:
                                   "period": "month"})  # fmt: skip
 
 
+def _offer(hand: Hand, fake: FakeUpstream) -> str:
+    channel_id: str = _channel(hand, fake)["id"]
+    answer = hand.ask("PUT", f"/channels/{channel_id}/own-key-offer", {"everyone": True})
+    assert answer.status_code == 200, answer.content.decode()
+    return channel_id
+
+
 # The path's own parameter, and what an example lacks that depends on what is there.
 PARENTS: Final[dict[str, Callable[[Hand, FakeUpstream], Any]]] = {
     "/budgets/{id}/requests": _budget,
@@ -111,6 +119,7 @@ SENT: Final[dict[str, Body]] = {
     },
     "/credits": lambda hand, fake: {"organisation": "ops"},
     "/invitations": lambda hand, fake: {"emails": ["new@example.org"]},
+    "/provider-keys": lambda hand, fake: {"offer": _offer(hand, fake)},
     "/usage/annotations": lambda hand, fake: {"at": soon(-1)},
     "/provider-bills": lambda hand, fake: {
         "channels": [_channel(hand, fake)["id"]], "first_on": "2026-01-01",
@@ -118,6 +127,12 @@ SENT: Final[dict[str, Body]] = {
     },
     "/price-previews": lambda hand, fake: {"proposals": [_proposal(hand, fake)["id"]]},
 }  # fmt: skip
+# What a second one needs beside another name.
+ANOTHER: Final[dict[str, Callable[[Hand], dict[str, Any]]]] = {
+    "/provider-keys": lambda hand: {
+        "team": hand.made("/teams", {"name": secrets.token_hex(4)})["slug"]
+    },
+}
 # These need a month that is over, a request to look at, a code or a provider of payments; the tests
 # of their rooms do it.
 ELSEWHERE: Final = {

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from tests.config.api.operation_examples import (
+    ANOTHER,
     BY_NAME,
     SCHEMAS,
     TRIED,
@@ -100,6 +101,7 @@ NOT_BACK: Final = {
     "POST /price-previews": {"*": RUN},
     "POST /price-proposals": {"replaces": "It says what the client has seen."},
     "POST /provider-bills": dict.fromkeys(BILL_COLUMNS, "The file is not kept."),
+    "POST /provider-keys": {"secret": SECRET},
     "POST /redemptions": {"code": SECRET},
     "POST /requests/{id}/review": {"amount": "The answer has it as `charge`."},
     "POST /webhooks": {"secret": SECRET},
@@ -376,7 +378,8 @@ def test_the_pages_of_a_list_add_up_to_it(hand: Hand, fake: FakeUpstream, path: 
     if path in NAMED:
         where, body = sent_to(hand, fake, path)
         for name in ("first", "second", "third"):
-            hand.made(where, {**body, "name": name})
+            more = ANOTHER[path](hand) if path in ANOTHER else {}
+            hand.made(where, {**body, "name": name, **more})
     whole = hand.ask("GET", f"{path}?limit=200").json()
     assert whole["next"] is None
     rows, cursor = list[Any](), ""
