@@ -273,7 +273,6 @@ def furnish() -> dict[str, str]:
     exports.start_export(actor, "csv", "range=7d", "en")
     views = f"{ours}/views/{id_text(view.id)}"
     own_keys = f"{ours}/provider-keys"
-    offers = f"/admin/channels/{id_text(unused.id)}/own-keys"
     people, invitation = f"{ours}/team", id_text(invited.invitation.id)
     return {
         "team": f"{ours}/teams/{team.slug}",
@@ -343,8 +342,7 @@ def furnish() -> dict[str, str]:
         "change a provider key": f"{own_keys}/{id_text(own_key.id)}/edit",
         "replace a provider key": f"{own_keys}/{id_text(own_key.id)}/rotate",
         "delete a provider key": f"{own_keys}/{id_text(own_key.id)}/delete",
-        "offer of own keys": offers,
-        "end an offer of own keys": f"{offers}/end",
+        "offer of own keys": f"/admin/channels/{id_text(unused.id)}/own-keys",
         "sign-in link": make_sign_in_link(owner),
     }
 
