@@ -11,7 +11,8 @@ from accounts.models import SignInNetwork, User
 from accounts.sign_in.throttle import KNOWN_FOR, Limit
 from lib import clock
 
-# Also deletes some expired windows, so the table stays small.
+# Sorted, so that concurrent calls cannot deadlock. Also deletes some expired windows, so the table
+# stays small.
 _COUNT: Final = """
     WITH forgotten AS (
         DELETE FROM accounts_trywindow WHERE subject IN (
@@ -23,6 +24,7 @@ _COUNT: Final = """
     INSERT INTO accounts_trywindow AS kept (subject, tries, ends_at)
     SELECT subject, 1, statement_timestamp() + seconds * interval '1 second'
     FROM unnest(%(subjects)s, %(seconds)s::int[]) AS asked (subject, seconds)
+    ORDER BY subject
     ON CONFLICT (subject) DO UPDATE SET
         tries = CASE WHEN kept.ends_at < statement_timestamp() THEN 1 ELSE kept.tries + 1 END,
         ends_at = CASE WHEN kept.ends_at < statement_timestamp()
@@ -30,8 +32,13 @@ _COUNT: Final = """
     RETURNING subject, tries,
         greatest(1, ceil(extract(epoch FROM ends_at - statement_timestamp())))::int
 """
+# Locked in the order in which `count` writes them, so that the two cannot deadlock.
 _GIVE_BACK: Final = """
-    UPDATE accounts_trywindow SET tries = greatest(0, tries - 1) WHERE subject = ANY(%s)
+    WITH locked AS MATERIALIZED (
+        SELECT subject FROM accounts_trywindow WHERE subject = ANY(%s) ORDER BY subject FOR UPDATE
+    )
+    UPDATE accounts_trywindow kept SET tries = greatest(0, tries - 1)
+    FROM locked WHERE kept.subject = locked.subject
 """
 
 
@@ -47,10 +54,9 @@ def count(limits: Sequence[Limit]) -> None:
     """Count one attempt under each of the limits. Raises TooManyTries if one is exceeded. The
     attempt then counts only under that one; otherwise, attempts that are refused in one place would
     use up the limits of others."""
-    # Sorted, so that concurrent calls cannot deadlock.
     by_digest = {_digest(limit): limit for limit in limits}
-    subjects = sorted(by_digest)
-    seconds = [by_digest[subject].seconds for subject in subjects]
+    subjects = list(by_digest)
+    seconds = [limit.seconds for limit in by_digest.values()]
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {"subjects": subjects, "seconds": seconds})
         rows = cursor.fetchall()
@@ -67,7 +73,7 @@ def count(limits: Sequence[Limit]) -> None:
 def give_back(limits: Sequence[Limit]) -> None:
     """Uncount an attempt, because it succeeded."""
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_BACK, [sorted(map(_digest, limits))])
+        cursor.execute(_GIVE_BACK, [[_digest(limit) for limit in limits]])
 
 
 def is_known(email: str, network: str) -> bool:

@@ -219,6 +219,8 @@ _COUNT: Final = f"""
         INSERT INTO gateway_channelspend AS spend (channel_id, day, cost_nano)
         SELECT channel_id, (ended_at AT TIME ZONE '{ZONE}')::date, sum(cost_nano) FROM record
         WHERE channel_id <> '{NO_CHANNEL}' GROUP BY 1, 2 HAVING sum(cost_nano) <> 0
+        -- As shadow traffic writes them (gateway/routing/shadow_sql.py), so that none deadlocks.
+        ORDER BY 1, 2
         ON CONFLICT (channel_id, day) DO UPDATE SET cost_nano = spend.cost_nano + excluded.cost_nano
     ),
     bucketed AS (

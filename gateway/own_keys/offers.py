@@ -156,7 +156,11 @@ def _slugs(organisations: Iterable[Organisation]) -> list[str]:
 def _check_fee(fee: OwnKeyFee) -> None:
     if fee.request_nano and fee.million_nano:
         text = gettext("Set a fee for each request or for each million tokens, not both.")
-        raise OfferRefused("fee", text)
-    if not 0 <= fee.request_nano <= FEE_MAX_NANO or not 0 <= fee.million_nano <= FEE_MAX_NANO:
-        text = gettext("Enter a fee from 0 to %(most)s USD.")
-        raise OfferRefused("fee", text % {"most": format_usd(FEE_MAX_NANO)})
+        raise OfferRefused("fee_per_million_tokens", text)
+    for field, nano in (
+        ("fee_per_request", fee.request_nano),
+        ("fee_per_million_tokens", fee.million_nano),
+    ):
+        if not 0 <= nano <= FEE_MAX_NANO:
+            text = gettext("Enter a fee from 0 to %(most)s USD.")
+            raise OfferRefused(field, text % {"most": format_usd(FEE_MAX_NANO)})

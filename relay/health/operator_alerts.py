@@ -109,9 +109,16 @@ _TELL: Final = """
         SELECT * FROM jsonb_to_recordset(%(alerts)s::jsonb)
             AS t (channel_id text, channel text, cause text, what text, last boolean)
     ),
+    -- In one order in all processes, so that none deadlocks.
+    refused AS MATERIALIZED (
+        SELECT own.id FROM gateway_ownkey own
+        WHERE own.id IN (SELECT channel_id::uuid FROM alert WHERE cause LIKE 'own!_%' ESCAPE '!')
+        ORDER BY own.id FOR UPDATE
+    ),
     own AS (
         UPDATE gateway_ownkey own SET refused_at = now(), refusal = substr(alert.cause, 5)
-        FROM alert WHERE alert.cause LIKE 'own!_%' ESCAPE '!' AND own.id = alert.channel_id::uuid
+        FROM refused JOIN alert ON alert.channel_id = refused.id::text
+        WHERE alert.cause LIKE 'own!_%' ESCAPE '!' AND own.id = refused.id
         RETURNING own.id, own.organisation_id, own.name, alert.cause, own.team_id, own.created_by_id
     ),
     told AS (

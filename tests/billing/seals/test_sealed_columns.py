@@ -1,11 +1,9 @@
 """P22 column by column: whatever of a row is edited is found, and each seal stands on the last."""
 
 import datetime as dt
-import os
 import threading
 from typing import Any, Final
 
-import psycopg
 import pytest
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
@@ -20,6 +18,7 @@ from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from tests.books import post_as_before
+from tests.waiting_locks import await_waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -158,20 +157,8 @@ def test_one_process_seals_and_another_finds_it_done(monkeypatch: pytest.MonkeyP
     with transaction.atomic():
         assert seal_all(KEY, until) == 2
         thread.start()
-        _await_waiting()
+        await_waiting()
     thread.join()
     assert len(ended) == 1
     assert not isinstance(ended[0], BaseException), ended[0]
     assert broken() == []
-
-
-def _await_waiting() -> None:
-    """Until another connection of this database waits for a lock."""
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
-    name = connection.settings_dict["NAME"]
-    with psycopg.connect(os.environ["DATABASE_URL"], dbname=name, autocommit=True) as watcher:
-        for _ in range(20_000):
-            row = watcher.execute(waits, [name]).fetchone()
-            if row is not None and row[0]:
-                return
-    raise AssertionError("nobody waits")

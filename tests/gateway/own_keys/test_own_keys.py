@@ -170,6 +170,27 @@ def test_operator_offers_a_channel_with_a_fee(people: Cast, channel: Channel) ->
     assert not offers.offers_to(people.stranger).exists()
 
 
+@pytest.mark.parametrize(
+    ("fee", "field"),
+    [
+        (OwnKeyFee(1, 1), "fee_per_million_tokens"),
+        (OwnKeyFee(offers.FEE_MAX_NANO + 1, 0), "fee_per_request"),
+        (OwnKeyFee(0, offers.FEE_MAX_NANO + 1), "fee_per_million_tokens"),
+        (OwnKeyFee(-1, 0), "fee_per_request"),
+        (OwnKeyFee(offers.FEE_MAX_NANO, 0), None),
+    ],
+)
+def test_refused_fee_is_named_as_the_api_has_it(
+    people: Cast, channel: Channel, fee: OwnKeyFee, field: str | None
+) -> None:
+    if field is None:
+        offer(channel, people, fee)
+        return
+    with pytest.raises(OfferRefused) as refused:
+        offer(channel, people, fee)
+    assert refused.value.field == field
+
+
 def test_cloud_credentials_cannot_be_offered(people: Cast) -> None:
     """A customer's text would choose which of this installation's credentials are used."""
     channel = Channel(name="cloud", provider="bedrock", base_url="https://x.example.com")
