@@ -10,7 +10,7 @@ from accounts.members import team_members
 from accounts.models import AuditEvent
 from accounts.organisations import teams
 from accounts.secrets.sealing import open_sealed
-from billing.prices.own_key_fee import OwnKeyFee
+from billing.prices.own_key_fee import FEE_MAX_NANO, OwnKeyFee
 from gateway.channels.channels import change_channel, create_channel, remove_channel
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, OwnKey
@@ -174,10 +174,10 @@ def test_operator_offers_a_channel_with_a_fee(people: Cast, channel: Channel) ->
     ("fee", "field"),
     [
         (OwnKeyFee(1, 1), "fee_per_million_tokens"),
-        (OwnKeyFee(offers.FEE_MAX_NANO + 1, 0), "fee_per_request"),
-        (OwnKeyFee(0, offers.FEE_MAX_NANO + 1), "fee_per_million_tokens"),
+        (OwnKeyFee(FEE_MAX_NANO + 1, 0), "fee_per_request"),
+        (OwnKeyFee(0, FEE_MAX_NANO + 1), "fee_per_million_tokens"),
         (OwnKeyFee(-1, 0), "fee_per_request"),
-        (OwnKeyFee(offers.FEE_MAX_NANO, 0), None),
+        (OwnKeyFee(FEE_MAX_NANO, 0), None),
     ],
 )
 def test_refused_fee_is_named_as_the_api_has_it(
