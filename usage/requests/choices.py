@@ -14,7 +14,7 @@ Why = Literal[
     "model_fallback",
     "fallback_rule",
     "budget_rule",
-    # By the operators' choice for the model, or the request's session: gateway/routing/tie_breaking.py.
+    # By the operators' choice for the model, or the session: gateway/routing/tie_breaking.py.
     "latency",
     "ttft",
     "throughput",
