@@ -16,9 +16,9 @@ from accounts.models import Organisation
 from lib.picker import CHOICES_MAX, Choice, PickText, answer_choices, typed_text
 
 
-def pick_organisation() -> PickText:
-    """Return the form field that picks an organisation, by slug."""
-    return PickText(url=reverse_lazy("organisation_choices"), describe=_describe)
+def pick_organisation(*, many: bool = False) -> PickText:
+    """Return the form field that picks an organisation, or several, by slug."""
+    return PickText(many=many, url=reverse_lazy("organisation_choices"), describe=_describe)
 
 
 def pick_holder() -> PickText:

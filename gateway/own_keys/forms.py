@@ -8,12 +8,14 @@ from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation
+from accounts.organisations.choices import pick_organisation
 from billing.currency.money import format_usd
 from billing.forms import MoneyField
 from billing.prices.own_key_fee import OwnKeyFee
 from gateway.channels import bounds
 from gateway.models import OwnKey, OwnKeyOffer
 from gateway.own_keys import offers, own_keys
+from lib.picker import split_words
 
 _INPUT: Final = {"class": "input", "autocomplete": "off"}
 _FALL_BACK: Final = _("Fall back to the installation's channels")
@@ -99,8 +101,7 @@ class OfferForm(forms.Form):
         label=_("Chosen organisations"),
         required=False,
         max_length=offers.ORGANISATIONS_MAX * 61,
-        help_text=_("Slugs, separated by commas."),
-        widget=forms.TextInput(attrs=_INPUT),
+        widget=pick_organisation(many=True),
     )
     request = MoneyField(
         label=_("Fee per request (USD)"),
@@ -135,8 +136,8 @@ class OfferForm(forms.Form):
 
     def chosen(self) -> Sequence[Organisation]:
         """The chosen organisations. Raises OfferRefused for one that is unknown."""
-        slugs = [slug.strip() for slug in self.cleaned_data["organisations"].split(",")]
-        return [] if self.everyone else offers.named_organisations([*filter(None, slugs)])
+        slugs = split_words(self.cleaned_data["organisations"])
+        return [] if self.everyone else offers.named_organisations(slugs)
 
     def fee(self) -> OwnKeyFee:
         return OwnKeyFee(self.cleaned_data["request"] or 0, self.cleaned_data["million"] or 0)

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Route, StorageState, TimeoutError, expect
 
+from lib.ids import id_text
 from tests.browser.conftest import Visit
 from tests.browser.installation import ECHO, MODEL, Installation
 from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
@@ -211,3 +212,17 @@ def test_a_budget_is_for_what_its_scope_has(site: Installation, owner: Visitor) 
     expect(page.get_by_role("link", name=f"{MODEL[:4]}*")).to_be_visible()
     row = site.row("SELECT * FROM billing_budget WHERE subject = %s", f"{MODEL[:4]}*")
     assert (row["period"], row["anchor"], row["timezone"]) == ("week", 6, "Europe/Berlin")
+
+
+def test_organisations_of_an_offer_are_chosen_by_name(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    row = site.row("SELECT id FROM gateway_channel WHERE enabled ORDER BY id LIMIT 1")
+    page.goto(f"/admin/channels/{id_text(row['id'])}/own-keys")
+    field = picker(page, "Chosen organisations")
+    field.focus()
+    page.keyboard.type("acm")
+    expect(page.get_by_role("option", name="Acme")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("")
+    assert chips(page, "Chosen organisations") == ["Acme"]
+    assert page.locator("[name=organisations]").input_value() == "acme"
