@@ -5,11 +5,9 @@
     END     end          -> interaction.completed, [DONE]
             fail         -> error
 
-While a tool call is open, everything else waits until it closes: the first call streams, later ones
-are written in turn. A foreign seal is the signature of a thought too, with its owner's mark.
+A foreign seal is the signature of a thought too, with its owner's mark.
 """
 
-from collections import deque
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +23,7 @@ from dialects.interactions.answer.steps_builder import StepsBuilder
 from dialects.interactions.content import write_citation
 from dialects.interactions.errors import DONE, frame
 from dialects.interactions.usage import encode as write_usage
+from dialects.streams.call_order import CallOrder
 from dialects.usage.usage import Counts
 
 ID_PREFIX: Final = "v1_"
@@ -33,12 +32,13 @@ _SOUND_UNSAID: Final = "audio/wav"
 _TIERS: Final = {"default": "standard"}
 
 
-class Encoder:
+class Encoder(CallOrder):
     """Writes one answer for the client of `request`; only its first choice, because the dialect has
     one. `response` is the whole interaction, for storage.
     """
 
     def __init__(self, request: ChatRequest) -> None:
+        super().__init__()
         self._request = request
         settings = request.reasoning
         self._shows_thoughts = settings is None or settings.shown is not False
@@ -46,9 +46,6 @@ class Encoder:
         self._reason: neutral.FinishReason | None = None
         self._counts: Counts | None = None
         self._started = False
-        self._call: int | None = None
-        self._waiting: deque[list[neutral.Event]] = deque()
-        self._waiting_calls: dict[int, list[neutral.Event]] = {}
         self.response: JsonObject = _open_interaction(request)
 
     def feed(self, event: neutral.Event) -> bytes:
@@ -66,12 +63,11 @@ class Encoder:
                 self._counts = counts or self._counts
                 return b""
             case _:
-                written = self._begin() + self._write(event)
-                return written + self._release() if self._waiting else written
+                return self._begin() + self._write_in_turn(event)
 
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
-        written = self._begin() + self._release(last=True) + self._writer.close()
+        written = self._begin() + self._write_held(last=True) + self._writer.close()
         self.response |= status_of(self._reason)
         self.response["usage"] = write_usage(self._counts or Counts())
         last = write_event("interaction.completed", {"interaction": self.response})
@@ -94,11 +90,7 @@ class Encoder:
         return created + write_event("interaction.status_update", update)
 
     def _write(self, event: neutral.Event) -> bytes:
-        """Return one event of the answer, or b"" if it must wait for the open call."""
         writing = self._writer
-        if self._call is not None and not self._belongs(event):
-            self._hold(event)
-            return b""
         match event:
             case neutral.TextDelta(text=text) | neutral.RefusalDelta(text=text):
                 return writing.write_text(text)
@@ -108,11 +100,9 @@ class Encoder:
                 return writing.write_thought(text) if self._shows_thoughts else b""
             case neutral.ReasoningSeal(seal=seal):
                 return writing.write_signature(write_signature(seal))
-            case neutral.ToolCallStart(index=index, id=id_, name=name):
-                self._call = index
+            case neutral.ToolCallStart(id=id_, name=name):
                 return writing.open_call(id_, name)
             case neutral.ToolCallEnd():
-                self._call = None
                 return writing.close()
             case neutral.Finish(reason=reason):
                 self._reason = self._reason or reason
@@ -125,35 +115,6 @@ class Encoder:
                 return writing.write_media("audio", media_type or _SOUND_UNSAID, data)
             case _:
                 return b""
-
-    def _belongs(self, event: neutral.Event) -> bool:
-        return (
-            isinstance(event, neutral.ToolArgumentsDelta | neutral.ToolCallEnd)
-            and event.index == self._call
-        )
-
-    def _hold(self, event: neutral.Event) -> None:
-        """Queue an event in the order of writing: events of one call stay together."""
-        if isinstance(event, neutral.ToolArgumentsDelta | neutral.ToolCallEnd):
-            self._waiting_calls.get(event.index, []).append(event)
-            return
-        group = [event]
-        self._waiting.append(group)
-        if isinstance(event, neutral.ToolCallStart):
-            self._waiting_calls[event.index] = group
-
-    def _release(self, *, last: bool = False) -> bytes:
-        """Return the events that waited for the open call; `last` ignores a call that never
-        closed.
-        """
-        written: list[bytes] = []
-        while self._waiting and (last or self._call is None):
-            group = self._waiting.popleft()
-            if isinstance(group[0], neutral.ToolCallStart):
-                del self._waiting_calls[group[0].index]
-            self._call = None
-            written += [self._write(event) for event in group]
-        return b"".join(written)
 
 
 def _open_interaction(request: ChatRequest) -> JsonObject:

@@ -6,13 +6,11 @@
             fail                   -> response.failed; event: error before START
 
 An item is closed by the next one, the last item by the end, so that late citations still find their
-text. While a tool call is open, everything else waits until it closes: the first call streams,
-later ones are written in turn. An item that was open when the answer failed stays open (F38).
+text. An item that was open when the answer failed stays open (F38).
 
 The constant pieces of an item's deltas are encoded once, when it opens.
 """
 
-from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +34,7 @@ from dialects.responses.items_encode import (
     write_logprobs,
 )
 from dialects.responses.usage import encode as write_usage
+from dialects.streams.call_order import CallOrder
 from dialects.usage.usage import Counts
 
 _encode = msgspec.json.encode
@@ -46,12 +45,13 @@ _FREEFORM: Final = "custom_tool_call"
 _NO_LOGPROBS: Final = b',"logprobs":[]'
 
 
-class Encoder:
+class Encoder(CallOrder):
     """Writes one answer for the client of `request`; only its first choice, because the dialect has
     one. `response` is the last response object, for storage.
     """
 
     def __init__(self, request: ChatRequest) -> None:
+        super().__init__()
         self._request = request
         self._writer = _ItemWriter(request.request_id)
         self._freeform = freeform_names(request.tools)
@@ -59,9 +59,6 @@ class Encoder:
         self._reason: neutral.FinishReason | None = None
         self._counts: Counts | None = None
         self._started = False
-        self._call: int | None = None
-        self._waiting: deque[list[neutral.Event]] = deque()
-        self._waiting_calls: dict[int, list[neutral.Event]] = {}
         self.response: JsonObject = open_response(request)
 
     def feed(self, event: neutral.Event) -> bytes:
@@ -76,13 +73,12 @@ class Encoder:
                 return b""
             case _:
                 head = b"" if self._started else self._begin()
-                written = head + self._write(event)
-                return written + self._release() if self._waiting else written
+                return head + self._write_in_turn(event)
 
     def end(self) -> bytes:
         """Return the frames that end a complete answer."""
         head = b"" if self._started else self._begin()
-        held = self._release(last=True)
+        held = self._write_held(last=True)
         status, details = status_of(self._reason)
         closed = self._writer.close("completed" if status == "completed" else "incomplete")
         self.response |= {
@@ -123,11 +119,7 @@ class Encoder:
         return self._writer.event(kind, {"response": self.response})
 
     def _write(self, event: neutral.Event) -> bytes:
-        """Return one event of the answer, or b"" if it must wait for the open call."""
         writing = self._writer
-        if self._call is not None and not self._belongs(event):
-            self._hold(event)
-            return b""
         match event:
             case neutral.TextDelta(text=text):
                 return writing.write_text(text)
@@ -137,8 +129,7 @@ class Encoder:
                 return writing.write_reasoning(text)
             case neutral.ReasoningSeal(seal=seal):
                 return writing.write_seal(write_mark(seal))
-            case neutral.ToolCallStart(index=index, id=id_, name=name):
-                self._call = index
+            case neutral.ToolCallStart(id=id_, name=name):
                 tool = self._client_tools.get(name)
                 if tool is not None and tool.kind in CLIENT_CALLS:
                     return writing.open_client_call(id_, tool.kind)
@@ -147,7 +138,6 @@ class Encoder:
                     return writing.open_freeform(id_, own)
                 return writing.open_call(id_, own)
             case neutral.ToolCallEnd():
-                self._call = None
                 return writing.close()
             case neutral.Finish(reason=reason):
                 self._reason = self._reason or reason
@@ -170,34 +160,6 @@ class Encoder:
                 return writing.write_audio(event)
             case _:
                 return b""
-
-    def _belongs(self, event: neutral.Event) -> bool:
-        return (
-            isinstance(event, neutral.ToolArgumentsDelta | neutral.ToolCallEnd)
-            and event.index == self._call
-        )
-
-    def _hold(self, event: neutral.Event) -> None:
-        """Queue an event in the order of writing: events of one call stay together."""
-        if isinstance(event, neutral.ToolArgumentsDelta | neutral.ToolCallEnd):
-            self._waiting_calls.get(event.index, []).append(event)
-            return
-        group = [event]
-        self._waiting.append(group)
-        if isinstance(event, neutral.ToolCallStart):
-            self._waiting_calls[event.index] = group
-
-    def _release(self, *, last: bool = False) -> bytes:
-        """Return the events that waited for the open call; `last` ignores a call that never
-        closed."""
-        written: list[bytes] = []
-        while self._waiting and (last or self._call is None):
-            group = self._waiting.popleft()
-            if isinstance(group[0], neutral.ToolCallStart):
-                del self._waiting_calls[group[0].index]
-            self._call = None
-            written += [self._write(event) for event in group]
-        return b"".join(written)
 
 
 class _Part:
