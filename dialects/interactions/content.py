@@ -5,7 +5,6 @@
                      while Source counts characters of the whole turn
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from dialects.chat.chat import (
@@ -128,8 +127,3 @@ def write_citation(source: Source, text: str, base: int) -> JsonObject:
 def size_of(text: str) -> int:
     """Return the bytes of a text."""
     return len(text.encode(errors="surrogatepass"))
-
-
-def write_citations(sources: Iterable[Source], text: str, base: int) -> list[JsonObject]:
-    """Return the annotations of a text."""
-    return [write_citation(source, text, base) for source in sources]
