@@ -12,8 +12,9 @@ Call = tuple[str, dict[str, Any]]
 class Agent:
     """An agent without its windows. `name` is that in `gateway.code_examples.agents`, `app` that in
     usage records, `dialect` the API that it speaks. A prompt follows `ask` or `resume`; `look` is a
-    prompt about a picture in the work folder, and what follows it; `compact` is the prompt that
-    shortens a session, where the agent does not do so by itself."""
+    prompt about a picture in the work folder, and what follows it. An agent that does not shorten a
+    session by itself at 250,000 tokens does so at the prompt `compact`, or early with a
+    member of its settings, a JSON file in the home folder."""
 
     name: str
     app: str
@@ -23,6 +24,7 @@ class Agent:
     look: Sequence[str]
     read: Callable[[Path], Call]
     compact: str = ""
+    settings: tuple[str, dict[str, Any]] | None = None
 
 
 AGENTS: Final = {
@@ -56,7 +58,8 @@ AGENTS: Final = {
             resume=["--skip-trust", "--resume=latest", "--prompt"],
             look=["What is in @picture.png?"],
             read=lambda path: ("read_file", {"file_path": str(path)}),
-            compact="/compress",
+            # Without its window it goes on and ends before /compress has shortened the session.
+            settings=("~/.gemini/settings.json", {"model": {"compressionThreshold": 0.01}}),
         ),
         Agent(
             name="opencode",

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,17 +21,17 @@ PUBLISHED: Final = {
 Cells = dict[tuple[str, str, str], bool]  # scenario, agent, upstream
 
 
-def write(cells: Cells, limits: Mapping[tuple[str, str], str]) -> None:
+def write(cells: Cells) -> None:
     """Write the table if every agent was tried at every model in each scenario that was tried."""
     scenarios = list(dict.fromkeys(scenario for scenario, _, _ in cells))
     if len(scenarios) < 7 or len(cells) < len(scenarios) * len(AGENTS) * len(UPSTREAMS):
         return
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{table(cells, limits)}{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}{table(cells)}{END}{after}")
 
 
-def table(cells: Cells, limits: Mapping[tuple[str, str], str]) -> str:
+def table(cells: Cells) -> str:
     """Return how many models of each wire format each agent passed a scenario at."""
     passed: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for (scenario, agent, _), well in cells.items():
@@ -45,9 +44,7 @@ def table(cells: Cells, limits: Mapping[tuple[str, str], str]) -> str:
         counts = (passed[scenario, agent] for agent in AGENTS)
         row = " | ".join(f"{sum(count)} of {len(count)}" for count in counts)
         lines.append(f"| {scenario} | {row} |")
-    reasons = [f"- {agents.AGENTS[agent].name}, {scenario}: {reason}" for (scenario, agent), reason
-               in limits.items()]  # fmt: skip
-    return "\n".join([*lines, "", *reasons]).rstrip() + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def version(agent: str) -> str:

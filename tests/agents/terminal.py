@@ -2,6 +2,7 @@
 belong, and the command at their end gets the words that make it answer one prompt and end.
 """
 
+import json
 import os
 import shlex
 import signal
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.code_examples import agents
 from gateway.code_examples.agents import Connection
@@ -45,6 +46,11 @@ class Terminal:
             path = self._path(str(paste.place))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(paste.text + "\n")
+
+    def set(self, place: str, members: dict[str, Any]) -> None:
+        """Add members to a JSON file that was pasted."""
+        path = self._path(place)
+        path.write_text(json.dumps(json.loads(path.read_text()) | members))
 
     def _path(self, place: str) -> Path:
         in_home = place.startswith("~/")

@@ -14,6 +14,8 @@ NEXT_PROMPT = "Say goodbye to the heron."
 LAST_PROMPT = "Say good night to the willow."
 # Most of the window that opencode is told of, and that Codex takes unknown models to have.
 FULL = 250_000
+# Gemini CLI counts a resumed session by its letters: these are more than 1 % of its window.
+LONG = " ".join(f"The otter swam to stone {stone}." for stone in range(2_000))
 
 
 def test_plain_turn(cell: Cell) -> None:
@@ -72,8 +74,10 @@ def test_resumed_session(cell: Cell) -> None:
 
 
 def test_compaction(cell: Cell) -> None:
+    if cell.agent.settings:
+        cell.terminal.set(*cell.agent.settings)
     cell.say()
-    first = printed_answer(cell.ask(PROMPT))
+    first = printed_answer(cell.ask(f"{PROMPT} {LONG}"))
     cell.say(directives=f"#prompt={FULL}")
     second = printed_answer(cell.resume(NEXT_PROMPT))
     if cell.agent.compact:
