@@ -152,3 +152,24 @@ def test_a_session_whose_key_is_refused_goes_to_the_next_and_stays_there(
     assert {len(some) for some in used.values()} == {1}
     assert set.union(*used.values()) == set(keys[1:])
     assert len(east.books()) - before == 4 * len(names)
+
+
+def test_responses_that_continue_each_other_stay_at_the_key_of_the_first(
+    hub: Hub, providers: list[FakeUpstream]
+) -> None:
+    """The request that opens a series names no session: its response does."""
+    east, *_ = providers
+    tenant = hub.tenant()
+    model = served_by(hub, (east, east.config.keys))
+    before = len(east.books())
+    used: list[set[str]] = []
+    for n in range(10):
+        body: dict[str, Any] = {"model": model, "input": f"series {n}"}
+        used.append(set())
+        for _ in range(3):
+            answer = hub.post(tenant, body, path="/v1/responses")
+            assert answer.status == 200, answer.body
+            body |= {"input": "and then", "previous_response_id": answer.json()["id"]}
+            used[-1].add(east.books(since=before)[-1]["key"])
+    assert {len(some) for some in used} == {1}
+    assert len(set.union(*used)) > 1
