@@ -211,6 +211,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.multipliers": {
         "MULTIPLIERS_MAX": "50",
     },
+    "billing.prices.own_key_fee": {
+        "FEE_MAX_NANO": "1000000000000000",
+        "_MILLION": "1000000",
+    },
     "billing.prices.price_list": {
         "_NANO_PER_MILLION": "1000000000000000",
     },
@@ -224,6 +228,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.upstream_prices": {
         "MODELS_MAX": "20000",
         "_NANO_PER_MILLION": "1000000000000000",
+    },
+    "billing.safeguards.rules": {
+        "DAYS_MAX": "36500",
+        "LIMIT_NANO_MAX": "1000000000000000000",
     },
     "billing.seals.seals": {
         "_SEALED_ROWS": "100000",
@@ -259,6 +267,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DAYS": "7",
         "_FAR_DAYS": "365",
     },
+    "dialects.endpoints.client_secrets": {
+        "SECONDS_MIN": "10",
+        "SECONDS_MAX": "7200",
+        "SECONDS_DEFAULT": "600",
+    },
     "gateway.health.breaker": {
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
@@ -284,6 +297,27 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LIMIT_S": "86400",
         "HOLD_S": "90000",
         "_STEPS_MAX": "64",
+    },
+    "gateway.own_keys.fallback_prices": {
+        "MODELS_MAX": "50",
+    },
+    "gateway.own_keys.offers": {
+        "TITLE_MAX": "120",
+        "ORGANISATIONS_MAX": "1000",
+    },
+    "gateway.own_keys.own_keys": {
+        "NAME_MAX": "120",
+    },
+    "gateway.passthrough.passthrough": {
+        "_WORDS": "(3, 6)",
+    },
+    "gateway.passthrough.rules": {
+        "RULES_MAX": "100",
+        "PATH_MAX": "160",
+        "POINTER_MAX": "200",
+        "AMOUNT_NANO_MAX": "1000000000000",
+        "MICROS": "1000000",
+        "_SEGMENTS_MAX": "60",
     },
     "lib.network.egress": {
         "_REDIRECTS_MAX": "3",
@@ -333,6 +367,13 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.front.limit_answers": {
         "_WINDOW_MS": "60000",
     },
+    "relay.health.channel_health": {
+        "_BUDGETS_MAX": "4096",
+    },
+    "relay.health.operator_alerts": {
+        "_KNOWN_MAX": "4096",
+        "_UNPRICED_AN_HOUR": "20",
+    },
     "relay.holds.estimate": {
         "_UNCAPPED_TIMES": "4",
     },
@@ -372,6 +413,32 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.media.realtime.holds": {
         "_ROOM_TOKENS": "1024",
+    },
+    "relay.passthrough.answer_value": {
+        "ANSWER_BYTES_MAX": "1048576",
+        "_DIGITS_MAX": "40",
+        "_MICRO_DIGITS": "6",
+    },
+    "relay.passthrough.attempt": {
+        "_OF_THE_CHANNEL": "[401, 402, 403, 407, 408, 429]",
+        "_WITHOUT_BODY": "[204, 304]",
+    },
+    "relay.passthrough.incoming_body": {
+        "BODY_BYTES_MAX": "1073741824",
+    },
+    "relay.passthrough.secret_mask": {
+        "SECRET_CHARACTERS_MIN": "8",
+    },
+    "relay.requests.sessions": {
+        "_TEXT_MAX": "65536",
+    },
+    "relay.routing.routing": {
+        "_THINKING_TOKENS": "32000",
+        "_UNSEEN_TOKENS": "200000",
+    },
+    "usage.books.charge_check": {
+        "_ROWS": "5000",
+        "_FIRST": "00000000-0000-0000-0000-000000000000",
     },
     "usage.books.invariants": {
         "_QUARTER": "0:15:00",
@@ -431,5 +498,6 @@ def test_every_number_is_what_it_was() -> None:
         for name in numbers_in(file):
             value = getattr(import_module(module), name)
             if not isinstance(value, bytes):
-                found.setdefault(module, {})[name] = str(value)
+                text = str(sorted(value) if isinstance(value, frozenset) else value)
+                found.setdefault(module, {})[name] = text
     assert found == NUMBERS
