@@ -252,9 +252,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "billing/safeguards/rules.py:is_valid:audit_retention": Bound(
         lambda _, n: safeguard_rules.is_valid("audit_retention", n), 0, 36_500
     ),
-    "gateway/own_keys/fallback_prices.py:fallback_prices:MODELS_MAX": Bound(
-        shows_prices, None, 50
-    ),
+    "gateway/own_keys/fallback_prices.py:fallback_prices:MODELS_MAX": Bound(shows_prices, None, 50),
     "gateway/own_keys/offers.py:_check_fee:FEE_MAX_NANO": Bound(
         lambda _, n: offers._check_fee(OwnKeyFee(million_nano=n)), 0, 10**15
     ),

@@ -6,6 +6,7 @@ number that is new to the code belongs into this table.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -489,6 +490,56 @@ def numbers_in(file: str) -> Iterator[str]:
             parts = [part.value for part in ast.walk(value) if isinstance(part, ast.Constant)]
             if any(type(part) is int for part in parts) and str not in map(type, parts):
                 yield target.id
+
+
+# The defaults of fields and parameters that are neither 0 nor False, by their place.
+DEFAULTS: Final = {
+    "accounts/access/api_auth.py:ApiAuth.__init__.confined": "True",
+    "accounts/sign_in/sign_in.py:AccountAdapter.save_user.commit": "True",
+    "billing/credits/codes.py:create_batch.max_uses": "1",
+    "billing/ledger/statement.py:Line.count": "1",
+    "billing/limits/budgets.py:restore_budget.enabled": "True",
+    "billing/limits/enforcement.py:HoldRequest.counted": "True",
+    "gateway/health/breaker.py:BreakerRule.enabled": "True",
+    "gateway/media_tasks/media_tasks.py:Poll.asked": "True",
+    "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
+    "relay/health/channel_health.py:Health.begin.avoid": "-1",
+    "relay/health/channel_health.py:Health.begin.only": "-1",
+    "relay/holds/estimate.py:Step.uses": "1",
+    "usage/books/invariants.py:Span.quarters": "True",
+    "usage/books/invariants.py:broken_invariants.rows_max": "5",
+}
+
+
+def defaults_in(node: ast.AST, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ast.expr]]:
+    """The name and the default of each field and parameter that has one."""
+    for child in ast.iter_child_nodes(node):
+        inner = names
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = (*names, child.name)
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            places = [*child.args.posonlyargs, *child.args.args]
+            first = len(places) - len(child.args.defaults)
+            pairs = [
+                *zip(places[first:], child.args.defaults, strict=True),
+                *zip(child.args.kwonlyargs, child.args.kw_defaults, strict=True),
+            ]
+            for place, value in pairs:
+                if value is not None:
+                    yield ".".join((*inner, place.arg)), value
+        elif isinstance(node, ast.ClassDef) and isinstance(child, ast.AnnAssign) and child.value:
+            yield ".".join((*names, ast.unparse(child.target))), child.value
+        yield from defaults_in(child, inner)
+
+
+def test_every_default_is_nothing_or_written_here() -> None:
+    found = {
+        f"{file}:{name}": ast.unparse(value)
+        for file in target_files(ROOT)
+        for name, value in defaults_in(ast.parse((ROOT / file).read_text()))
+        if re.fullmatch(r"-?\d[\d_]*|True|False", ast.unparse(value))
+    }
+    assert {name: text for name, text in found.items() if text not in ("0", "False")} == DEFAULTS
 
 
 def test_every_number_is_what_it_was() -> None:

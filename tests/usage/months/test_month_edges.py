@@ -139,9 +139,7 @@ def test_five_organisations_are_named_whose_invoices_are_not_closed(
     (why,) = [one for one in detaching.obstacles(MONTH.start_at.date()) if "Invoices" in one]
     assert why.endswith(f" are not closed: {names}")
     monkeypatch.setattr(clock, "now", lambda: now - TICK)
-    assert detaching.obstacles(MONTH.start_at.date()) == [
-        "It can be detached from 2026-12-02 on."
-    ]
+    assert detaching.obstacles(MONTH.start_at.date()) == ["It can be detached from 2026-12-02 on."]
 
 
 def test_a_detached_month_is_not_summed_again_the_next_day_is(key: Key) -> None:
