@@ -55,6 +55,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.roles.custom_roles": {
         "_NAME_MAX": "60",
     },
+    "accounts.roles.rules": {
+        "_WIDTH": "{None: 0, 'own': 1, 'teams': 2, 'all': 3}",
+    },
     "accounts.sessions.devices": {
         "PRODUCT_MAX": "60",
     },
@@ -84,6 +87,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LENGTH_MIN": "10",
     },
     "accounts.sign_in.throttle": {
+        "_PER_NETWORK": (
+            "{'sign_in': 30, 'sign_up': 20, 'ask_reset': 20, 'reset': 20, 'change_password': 20, "
+            "'second_factor': 30, 'passkey': 30, 'confirm': 20}"
+        ),
         "KNOWN_FOR": "180 days, 0:00:00",
     },
     "accounts.sign_up.email_domains": {
@@ -168,6 +175,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLACK": "1:00:00",
     },
     "billing.limits.budget_rules": {
+        "_ANCHORS": (
+            "{'hour': range(0, 60), 'day': range(0, 24), 'week': range(0, 7), "
+            "'month': range(1, 32), 'total': range(0, 1), 'session': range(0, 1)}"
+        ),
         "FOREVER": (
             "Span(start_at=datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)"
             ", end_at=datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))"
@@ -209,6 +220,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.conditions": {
         "SECONDS_PER_DAY": "86400",
     },
+    "billing.prices.meters": {
+        "_SCALE_DIGITS": "{'per_million': 9, 'per_one': 15}",
+    },
     "billing.prices.multipliers": {
         "MULTIPLIERS_MAX": "50",
     },
@@ -231,6 +245,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_NANO_PER_MILLION": "1000000000000000",
     },
     "billing.safeguards.rules": {
+        "DEFAULTS": "{'credit_limit': 100000000000, 'audit_retention': 0}",
         "DAYS_MAX": "36500",
         "LIMIT_NANO_MAX": "1000000000000000000",
     },
@@ -345,6 +360,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLACK": "0:05:00",
     },
     "playground.chats.sharing": {
+        "DAYS": "{'1': 1, '7': 7, '30': 30, '': None}",
         "_TOKEN_BYTES": "24",
     },
     "relay.attempts.abandoned": {
@@ -427,6 +443,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.passthrough.incoming_body": {
         "BODY_BYTES_MAX": "1073741824",
     },
+    "relay.passthrough.operation": {
+        "_PORTS": "{'http': 80, 'https': 443}",
+    },
     "relay.passthrough.secret_mask": {
         "SECRET_CHARACTERS_MIN": "8",
     },
@@ -475,7 +494,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
 
 
 def numbers_in(file: str) -> Iterator[str]:
-    """The names of a file's constants that are made of whole numbers."""
+    """The names of a file's constants that are made of whole numbers, and of tables of such."""
     for node in ast.parse((ROOT / file).read_text()).body:
         if isinstance(node, ast.AnnAssign):
             target: ast.expr = node.target
@@ -485,8 +504,10 @@ def numbers_in(file: str) -> Iterator[str]:
         else:
             continue
         if isinstance(target, ast.Name) and isinstance(
-            value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple | ast.Call
+            value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple | ast.Call | ast.Dict
         ):
+            if isinstance(value, ast.Dict):
+                value = ast.Tuple(value.values)
             parts = [part.value for part in ast.walk(value) if isinstance(part, ast.Constant)]
             if any(type(part) is int for part in parts) and str not in map(type, parts):
                 yield target.id
