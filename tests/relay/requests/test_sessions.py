@@ -57,7 +57,7 @@ def test_each_header_names_a_session(place: str) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("place", HEADERS)
+@pytest.mark.parametrize("place", [place for place in HEADERS if place not in MEMBERS])
 def test_a_header_in_the_body_names_none(place: str) -> None:
     assert by_members({place: NAME}) is None
 
