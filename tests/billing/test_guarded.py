@@ -311,6 +311,23 @@ def test_wait_is_until_there_is_room(key: Key) -> None:
     assert words(asked(key, tokens=10)) == ["admitted"]
 
 
+def test_who_waits_beside_an_admitted_one_waits_for_the_earlier_ones_alone(key: Key) -> None:
+    """Whoever is admitted in the same batch counts; as soon as an earlier one is forgotten there
+    is room beside it, and not before where those admitted now fill the limit."""
+    key.rpm = 2
+    key.save()
+    began = time.monotonic()
+    place(asked(key))
+    pass_by(30)
+    _, (word, _, message) = place(asked(key), asked(key))
+    assert word == "limited"
+    assert 30_000 - ms_since(began) <= message["wait_ms"] <= 31_000
+    RateSecond.objects.all().delete()
+    *_, (word, _, message) = place(asked(key), asked(key), asked(key))
+    assert word == "limited"
+    assert 60_000 <= message["wait_ms"] <= 61_000
+
+
 def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> None:
     key.rpm = 10
     key.save()

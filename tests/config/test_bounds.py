@@ -13,7 +13,10 @@ from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
+from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 
@@ -43,14 +46,29 @@ from billing.idempotency import Answer
 from billing.limits import budget_increases, budgets, charge_rule
 from billing.models import Budget
 from billing.prices import catalogue, price_list
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.prices.pricing import CostLines, PriceVersion, price, total_of
+from billing.safeguards import rules as safeguard_rules
 from billing.topups import topups
 from billing.wallets.pace import pace_of
+from dialects.endpoints import client_secrets
+from dialects.errors.errors import RequestFault
+from dialects.json.body import read_body
+from gateway.channels.channels import create_channel
 from gateway.health.breaker import Breaker, BreakerRule
+from gateway.own_keys import fallback_prices, offers
+from gateway.passthrough import passthrough
+from gateway.passthrough.rules import is_pattern, is_pointer, normalise_path
+from gateway.providers import PROVIDERS
 from lib import clock
 from relay.attempts import admission
 from relay.attempts.admission import AdmissionRequest, Verdict
+from relay.health.channel_health import Health
+from relay.health.operator_alerts import Alert, Alerts
 from relay.holds.rules import input_tokens_min
+from relay.passthrough.answer_value import MISSING, UNREADABLE, ValueReader, read_value
+from relay.passthrough.secret_mask import SecretMask
+from relay.requests import sessions
 from tests.cast import Cast, actor, make_key
 from tests.mutants.targets import target_files
 from usage.limits import budget_simulation
@@ -160,7 +178,124 @@ def replaces_name(length: int) -> bool:
     return bool(replace_person(f"by {name} now", traces, about=True) != f"by {name} now")
 
 
+def offer_to(people: Cast, count: int) -> None:
+    fields: Any = {"provider": "openai", "models": {"gpt-5": ""}}
+    offers.set_offer(
+        SYSTEM, create_channel(SYSTEM, "east", fields), title="", everyone=False,
+        organisations=[people.acme] * count, fee=OwnKeyFee(),
+    )  # fmt: skip
+
+
+def shows_prices(people: Cast, count: int) -> bool:
+    entries = [
+        SimpleNamespace(condition="", model=f"m{n}", main={}, rates=()) for n in range(count)
+    ]
+    channel = SimpleNamespace(routes=SimpleNamespace(all=lambda: [SimpleNamespace(model="*")]))
+    book = SimpleNamespace(entries=entries)
+    with patch.object(fallback_prices, "price_book", lambda *_: book):
+        shown = fallback_prices.fallback_prices(
+            actor(people.alice, people.acme), cast(Any, channel)
+        )
+    return len(shown) == count
+
+
+def pass_paths(count: int) -> None:
+    rules = [{"methods": ["GET"], "path": f"/{n}"} for n in range(count)]
+    passthrough.check_rules(PROVIDERS["openai"], rules)
+
+
+def reads_answer(length: int) -> bool:
+    """Whether the number in a JSON answer of so many bytes is read."""
+    reader = ValueReader("/a", 10**9, "application/json", "")
+    reader.feed(b'{"a": 1' + b" " * (length - 8) + b"}")
+    return reader.end() not in (MISSING, UNREADABLE)
+
+
+def keeps_budget(count: int) -> bool:
+    """Whether the first model's retry budget is known after so many models."""
+    health = Health()
+    first = health.budget("m0")
+    for n in range(1, count):
+        health.budget(f"m{n}")
+    return health.budget("m0") is first
+
+
+def knows_alert(count: int) -> bool:
+    """Whether the first alert is not told again after so many."""
+    alerts = Alerts()
+    for n in [*range(count), 0]:
+        alerts.tell(Alert(str(n), "east", "out"))
+    return len(alerts.take()) == count
+
+
+def reads_session(metadata: bool, length: int) -> bool:
+    """Whether a body names a session by a member of so many bytes."""
+    if metadata:
+        text = '{"session_id": "s"%s}' % (" " * (length - 19))
+        raw = f'{{"metadata": {text}}}'
+    else:
+        text = '"%s"' % ("s" * (length - 2))
+        raw = f'{{"session_id": {text}}}'
+    assert len(text) == length
+    return sessions.read_session_members(UUID(int=1), read_body(raw.encode())) is not None
+
+
 BOUNDS: Final[dict[str, Bound]] = {
+    "dialects/endpoints/client_secrets.py:_read_seconds:SECONDS_MAX": Bound(
+        lambda _, n: client_secrets.read_request(b'{"expires_after": {"seconds": %d}}' % n),
+        10,
+        7200,
+    ),
+    "billing/safeguards/rules.py:is_valid:credit_limit": Bound(
+        lambda _, n: safeguard_rules.is_valid("credit_limit", n), 0, 10**18
+    ),
+    "billing/safeguards/rules.py:is_valid:audit_retention": Bound(
+        lambda _, n: safeguard_rules.is_valid("audit_retention", n), 0, 36_500
+    ),
+    "gateway/own_keys/fallback_prices.py:fallback_prices:MODELS_MAX": Bound(shows_prices, None, 50),
+    "gateway/own_keys/offers.py:_check_fee:FEE_MAX_NANO": Bound(
+        lambda _, n: offers._check_fee(OwnKeyFee(million_nano=n)), 0, 10**15
+    ),
+    "gateway/own_keys/offers.py:set_offer:ORGANISATIONS_MAX": Bound(offer_to, None, 1_000),
+    "gateway/passthrough/passthrough.py:_check_amount:AMOUNT_NANO_MAX": Bound(
+        lambda _, n: passthrough._check_amount(format_scaled(n, 9)), 0, 10**12
+    ),
+    "gateway/passthrough/passthrough.py:check_rules:RULES_MAX": Bound(
+        lambda _, n: pass_paths(n), None, 100
+    ),
+    "gateway/passthrough/rules.py:is_pattern:PATH_MAX": Bound(
+        lambda _, n: is_pattern("/" * (n > 0) + "p" * (n - 1)), 1, 160
+    ),
+    "gateway/passthrough/rules.py:is_pointer:POINTER_MAX": Bound(
+        lambda _, n: is_pointer("/" * (n > 0) + "p" * (n - 1)), 1, 200
+    ),
+    "gateway/passthrough/rules.py:normalise_path:_SEGMENTS_MAX": Bound(
+        lambda _, n: normalise_path("/p" * n), 1, 60
+    ),
+    "relay/health/channel_health.py:budget:_BUDGETS_MAX": Bound(
+        lambda _, n: keeps_budget(n), None, 4096
+    ),
+    "relay/health/operator_alerts.py:tell:_KNOWN_MAX": Bound(
+        lambda _, n: knows_alert(n), None, 4096
+    ),
+    "relay/passthrough/answer_value.py:_read_number:_DIGITS_MAX": Bound(
+        lambda _, n: read_value(b'{"a": 0.%b1}' % (b"0" * (n - 3)), "/a", 1) != UNREADABLE, None, 40
+    ),
+    "relay/passthrough/answer_value.py:feed:ANSWER_BYTES_MAX": Bound(
+        lambda _, n: reads_answer(n), None, 2**20
+    ),
+    "relay/passthrough/secret_mask.py:__init__:SECRET_CHARACTERS_MIN": Bound(
+        lambda _, n: SecretMask(["s" * n]).feed(b"s" * n) == b"*" * n, 8, None
+    ),
+    "relay/requests/sessions.py:_clean:NAME_LENGTH": Bound(
+        lambda _, n: sessions._clean("n" * n) == "n" * n, None, 128
+    ),
+    "relay/requests/sessions.py:_read_metadata:_TEXT_MAX": Bound(
+        lambda _, n: reads_session(True, n), None, 2**16
+    ),
+    "relay/requests/sessions.py:_text_of:_TEXT_MAX": Bound(
+        lambda _, n: reads_session(False, n), None, 2**16
+    ),
     "accounts/members/invitations.py:_check_days:INVITATION_DAYS_MAX": Bound(
         lambda people, n: invite(people, days=n), 1, 30
     ),
@@ -273,6 +408,9 @@ ELSEWHERE: Final = {
     "billing/prices/upstream_prices.py:read_upstream_prices:MODELS_MAX": (
         "tests/billing/prices/test_upstream_prices.py"
     ),
+    "relay/passthrough/incoming_body.py:pieces:BODY_BYTES_MAX": (
+        "tests/relay/passthrough/test_incoming_body.py"
+    ),
     "relay/ledger/queue.py:take:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
     # Here it ends a wait; the queue cuts a larger batch.
     "relay/ledger/writer.py:_let_others_run:BATCH_MAX": "tests/relay/ledger/test_ledger_parts.py",
@@ -281,11 +419,13 @@ ELSEWHERE: Final = {
     ),
 }
 # Two ends of one bound.
-_SAME: Final = {"INT64_MIN": "INT64_MAX", "TOP_UP_MIN_NANO": "TOP_UP_MAX_NANO"}
+_SAME: Final = {
+    "INT64_MIN": "INT64_MAX", "SECONDS_MIN": "SECONDS_MAX", "TOP_UP_MIN_NANO": "TOP_UP_MAX_NANO"
+}  # fmt: skip
 
 
 REFUSALS: Final = (
-    ValueError, codes.TooManyTries, catalogue._NotExact, price_list._Left
+    ValueError, RequestFault, codes.TooManyTries, catalogue._NotExact, price_list._Left
 )  # fmt: skip
 
 

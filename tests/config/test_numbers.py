@@ -6,6 +6,7 @@ number that is new to the code belongs into this table.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +55,9 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "accounts.roles.custom_roles": {
         "_NAME_MAX": "60",
     },
+    "accounts.roles.rules": {
+        "_WIDTH": "{None: 0, 'own': 1, 'teams': 2, 'all': 3}",
+    },
     "accounts.sessions.devices": {
         "PRODUCT_MAX": "60",
     },
@@ -83,6 +87,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "LENGTH_MIN": "10",
     },
     "accounts.sign_in.throttle": {
+        "_PER_NETWORK": (
+            "{'sign_in': 30, 'sign_up': 20, 'ask_reset': 20, 'reset': 20, 'change_password': 20, "
+            "'second_factor': 30, 'passkey': 30, 'confirm': 20}"
+        ),
         "KNOWN_FOR": "180 days, 0:00:00",
     },
     "accounts.sign_up.email_domains": {
@@ -167,6 +175,10 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLACK": "1:00:00",
     },
     "billing.limits.budget_rules": {
+        "_ANCHORS": (
+            "{'hour': range(0, 60), 'day': range(0, 24), 'week': range(0, 7), "
+            "'month': range(1, 32), 'total': range(0, 1), 'session': range(0, 1)}"
+        ),
         "FOREVER": (
             "Span(start_at=datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)"
             ", end_at=datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))"
@@ -208,8 +220,15 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.conditions": {
         "SECONDS_PER_DAY": "86400",
     },
+    "billing.prices.meters": {
+        "_SCALE_DIGITS": "{'per_million': 9, 'per_one': 15}",
+    },
     "billing.prices.multipliers": {
         "MULTIPLIERS_MAX": "50",
+    },
+    "billing.prices.own_key_fee": {
+        "FEE_MAX_NANO": "1000000000000000",
+        "_MILLION": "1000000",
     },
     "billing.prices.price_list": {
         "_NANO_PER_MILLION": "1000000000000000",
@@ -224,6 +243,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "billing.prices.upstream_prices": {
         "MODELS_MAX": "20000",
         "_NANO_PER_MILLION": "1000000000000000",
+    },
+    "billing.safeguards.rules": {
+        "DEFAULTS": "{'credit_limit': 100000000000, 'audit_retention': 0}",
+        "DAYS_MAX": "36500",
+        "LIMIT_NANO_MAX": "1000000000000000000",
     },
     "billing.seals.seals": {
         "_SEALED_ROWS": "100000",
@@ -259,6 +283,11 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "DAYS": "7",
         "_FAR_DAYS": "365",
     },
+    "dialects.endpoints.client_secrets": {
+        "SECONDS_MIN": "10",
+        "SECONDS_MAX": "7200",
+        "SECONDS_DEFAULT": "600",
+    },
     "gateway.health.breaker": {
         "SAMPLE_MIN": "20",
         "CONNECTS_MAX": "5",
@@ -285,6 +314,27 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "HOLD_S": "90000",
         "_STEPS_MAX": "64",
     },
+    "gateway.own_keys.fallback_prices": {
+        "MODELS_MAX": "50",
+    },
+    "gateway.own_keys.offers": {
+        "TITLE_MAX": "120",
+        "ORGANISATIONS_MAX": "1000",
+    },
+    "gateway.own_keys.own_keys": {
+        "NAME_MAX": "120",
+    },
+    "gateway.passthrough.passthrough": {
+        "_WORDS": "(3, 6)",
+    },
+    "gateway.passthrough.rules": {
+        "RULES_MAX": "100",
+        "PATH_MAX": "160",
+        "POINTER_MAX": "200",
+        "AMOUNT_NANO_MAX": "1000000000000",
+        "MICROS": "1000000",
+        "_SEGMENTS_MAX": "60",
+    },
     "lib.network.egress": {
         "_REDIRECTS_MAX": "3",
         "HTTPS_PORT": "443",
@@ -310,6 +360,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
         "_SLACK": "0:05:00",
     },
     "playground.chats.sharing": {
+        "DAYS": "{'1': 1, '7': 7, '30': 30, '': None}",
         "_TOKEN_BYTES": "24",
     },
     "relay.attempts.abandoned": {
@@ -332,6 +383,13 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     },
     "relay.front.limit_answers": {
         "_WINDOW_MS": "60000",
+    },
+    "relay.health.channel_health": {
+        "_BUDGETS_MAX": "4096",
+    },
+    "relay.health.operator_alerts": {
+        "_KNOWN_MAX": "4096",
+        "_UNPRICED_AN_HOUR": "20",
     },
     "relay.holds.estimate": {
         "_UNCAPPED_TIMES": "4",
@@ -373,6 +431,35 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
     "relay.media.realtime.holds": {
         "_ROOM_TOKENS": "1024",
     },
+    "relay.passthrough.answer_value": {
+        "ANSWER_BYTES_MAX": "1048576",
+        "_DIGITS_MAX": "40",
+        "_MICRO_DIGITS": "6",
+    },
+    "relay.passthrough.attempt": {
+        "_OF_THE_CHANNEL": "[401, 402, 403, 407, 408, 429]",
+        "_WITHOUT_BODY": "[204, 304]",
+    },
+    "relay.passthrough.incoming_body": {
+        "BODY_BYTES_MAX": "1073741824",
+    },
+    "relay.passthrough.operation": {
+        "_PORTS": "{'http': 80, 'https': 443}",
+    },
+    "relay.passthrough.secret_mask": {
+        "SECRET_CHARACTERS_MIN": "8",
+    },
+    "relay.requests.sessions": {
+        "_TEXT_MAX": "65536",
+    },
+    "relay.routing.routing": {
+        "_THINKING_TOKENS": "32000",
+        "_UNSEEN_TOKENS": "200000",
+    },
+    "usage.books.charge_check": {
+        "_ROWS": "5000",
+        "_FIRST": "00000000-0000-0000-0000-000000000000",
+    },
     "usage.books.invariants": {
         "_QUARTER": "0:15:00",
         "_EPOCH": "1970-01-01 00:00:00+00:00",
@@ -407,7 +494,7 @@ NUMBERS: Final[dict[str, dict[str, str]]] = {
 
 
 def numbers_in(file: str) -> Iterator[str]:
-    """The names of a file's constants that are made of whole numbers."""
+    """The names of a file's constants that are made of whole numbers, and of tables of such."""
     for node in ast.parse((ROOT / file).read_text()).body:
         if isinstance(node, ast.AnnAssign):
             target: ast.expr = node.target
@@ -417,11 +504,63 @@ def numbers_in(file: str) -> Iterator[str]:
         else:
             continue
         if isinstance(target, ast.Name) and isinstance(
-            value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple | ast.Call
+            value, ast.Constant | ast.BinOp | ast.UnaryOp | ast.Tuple | ast.Call | ast.Dict
         ):
+            if isinstance(value, ast.Dict):
+                value = ast.Tuple(value.values)
             parts = [part.value for part in ast.walk(value) if isinstance(part, ast.Constant)]
             if any(type(part) is int for part in parts) and str not in map(type, parts):
                 yield target.id
+
+
+# The defaults of fields and parameters that are neither 0 nor False, by their place.
+DEFAULTS: Final = {
+    "accounts/access/api_auth.py:ApiAuth.__init__.confined": "True",
+    "accounts/sign_in/sign_in.py:AccountAdapter.save_user.commit": "True",
+    "billing/credits/codes.py:create_batch.max_uses": "1",
+    "billing/ledger/statement.py:Line.count": "1",
+    "billing/limits/budgets.py:restore_budget.enabled": "True",
+    "billing/limits/enforcement.py:HoldRequest.counted": "True",
+    "gateway/health/breaker.py:BreakerRule.enabled": "True",
+    "gateway/media_tasks/media_tasks.py:Poll.asked": "True",
+    "relay/attempts/next_attempts.py:NextAttempt.avoid": "-1",
+    "relay/health/channel_health.py:Health.begin.avoid": "-1",
+    "relay/health/channel_health.py:Health.begin.only": "-1",
+    "relay/holds/estimate.py:Step.uses": "1",
+    "usage/books/invariants.py:Span.quarters": "True",
+    "usage/books/invariants.py:broken_invariants.rows_max": "5",
+}
+
+
+def defaults_in(node: ast.AST, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ast.expr]]:
+    """The name and the default of each field and parameter that has one."""
+    for child in ast.iter_child_nodes(node):
+        inner = names
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = (*names, child.name)
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            places = [*child.args.posonlyargs, *child.args.args]
+            first = len(places) - len(child.args.defaults)
+            pairs = [
+                *zip(places[first:], child.args.defaults, strict=True),
+                *zip(child.args.kwonlyargs, child.args.kw_defaults, strict=True),
+            ]
+            for place, value in pairs:
+                if value is not None:
+                    yield ".".join((*inner, place.arg)), value
+        elif isinstance(node, ast.ClassDef) and isinstance(child, ast.AnnAssign) and child.value:
+            yield ".".join((*names, ast.unparse(child.target))), child.value
+        yield from defaults_in(child, inner)
+
+
+def test_every_default_is_nothing_or_written_here() -> None:
+    found = {
+        f"{file}:{name}": ast.unparse(value)
+        for file in target_files(ROOT)
+        for name, value in defaults_in(ast.parse((ROOT / file).read_text()))
+        if re.fullmatch(r"-?\d[\d_]*|True|False", ast.unparse(value))
+    }
+    assert {name: text for name, text in found.items() if text not in ("0", "False")} == DEFAULTS
 
 
 def test_every_number_is_what_it_was() -> None:
@@ -431,5 +570,6 @@ def test_every_number_is_what_it_was() -> None:
         for name in numbers_in(file):
             value = getattr(import_module(module), name)
             if not isinstance(value, bytes):
-                found.setdefault(module, {})[name] = str(value)
+                text = str(sorted(value) if isinstance(value, frozenset) else value)
+                found.setdefault(module, {})[name] = text
     assert found == NUMBERS

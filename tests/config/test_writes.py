@@ -1,18 +1,21 @@
-"""Every write of the product: an audit event with its actor, and the relay's notification where it
-matters.
+"""Every write of the product: an audit event with its actor, the relay's notification where it
+matters, and what it locks and writes, table by table, as `tests/config/writes/effects.txt` has it.
 
 The writes are found in the code: one that is added is either made in `tests/config/writes`, in
 the file of its room, or named below."""
 
 import ast
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.audit import log as audit_log
 from accounts.audit.words import OBJECTS
@@ -126,16 +129,11 @@ def _audited_and_silent() -> tuple[set[str], set[str]]:
 # These need more around them (a processor, a catalogue, an upstream, a clock): the tests of their
 # rooms make them, and look at the event that is named here.
 ELSEWHERE: Final = {
-    "accounts.second_factor.second_factor.reset_factors": "second_factor.reset",
     "accounts.sign_in.security_changes.record_change": "authenticator_app.added",
     "accounts.sign_up.first_run.make_set_up_link": "set_up_link.made",
     "accounts.sign_up.first_run.set_up": "installation.set_up",
     "accounts.sign_in.security_changes.record_use": "recovery_code.used",
     "accounts.sessions.sessions.end": "sessions.ended",
-    "accounts.single_sign_on.single_sign_on.confirm_domains": "single_sign_on.confirmed",
-    "accounts.single_sign_on.single_sign_on.unconfirm_domains": "single_sign_on.unconfirmed",
-    "accounts.single_sign_on.single_sign_on.remove_single_sign_on": "single_sign_on.removed",
-    "accounts.single_sign_on.single_sign_on.save_single_sign_on": "single_sign_on.saved",
     "accounts.sessions.sessions.end_one": "sessions.ended",
     "accounts.sessions.sessions.end_signed_in_by": "sessions.ended",
     "playground.erasure.erasure.ask_erasure": "user.erasure_asked",
@@ -201,6 +199,12 @@ TOLD: Final = {
     "billing.limits.budget_increases.end_raise": ["raise.ended"],
     "billing.topups.topups.confirm_transfer": ["topup.paid"],
 }
+_LOCKED: Final = re.compile(r'FROM "?(\w+)"?.* FOR (?:NO KEY )?UPDATE', re.DOTALL)
+_WRITTEN: Final = re.compile(r'(INSERT INTO|UPDATE|DELETE FROM) "?([a-z]+_\w+)')
+EFFECTS: Final = dict(
+    line.split(": ", 1)
+    for line in Path(ROOT, "tests/config/writes/effects.txt").read_text().splitlines()
+)
 # Nobody is signed in who could be named: the installation does it.
 BY_NOBODY: Final = {"accounts.sign_in.sign_in.make_sign_in_link"}
 
@@ -230,7 +234,9 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
     last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
     before, epoch = _known_to_relays(), Epoch.objects.get().n
     told = list(Fact.objects.values_list("id", flat=True))
-    WRITES[name](world)
+    with CaptureQueriesContext(connection) as made:
+        WRITES[name](world)
+    assert _effects(made.captured_queries) == EFFECTS.get(name)
     events = AuditEvent.objects.filter(id__gt=last)
     actors = [(event.actor_user_id, event.actor_key) for event in events]
     assert events, f"{name} leaves no trace"
@@ -269,12 +275,45 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "force_second_factor",
                 "rename_organisation",
                 "save_sign_up",
+                "_single_sign_on",
+                "_domains",
+                "reset_factors",
                 "_mail_server",
                 "_safeguard",
                 "set_lead",
                 "_view",
             )
         )
+
+
+def _effects(queries: Iterable[Mapping[str, str]]) -> str:
+    """What statements lock, in order, and which tables they insert into, update and delete from,
+    and how often."""
+    locked: dict[str, None] = {}
+    written: Counter[tuple[str, str]] = Counter()
+    for query in queries:
+        text = query["sql"]
+        if "advisory_xact_lock" in text:
+            locked["advisory"] = None
+        elif match := _LOCKED.search(text):
+            locked[match[1]] = None
+        written.update(_WRITTEN.findall(text))
+    parts = [f"locks {', '.join(locked)}"] if locked else []
+    for verb, done in (
+        ("INSERT INTO", "inserts"),
+        ("UPDATE", "updates"),
+        ("DELETE FROM", "deletes"),
+    ):
+        tables = sorted((table, count) for (word, table), count in written.items() if word == verb)
+        names = (f"{table} x{count}" if count > 1 else table for table, count in tables)
+        if tables:
+            parts.append(f"{done} {', '.join(names)}")
+    return "; ".join(parts)
+
+
+def test_every_line_of_the_effects_is_of_a_write() -> None:
+    """A write without a line fails above, and says there what the line is."""
+    assert EFFECTS.keys() <= WRITES.keys()
 
 
 def _known_to_relays() -> dict[str, object]:

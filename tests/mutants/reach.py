@@ -32,6 +32,8 @@ OF_ALL_ROOMS: Final = (
 )
 # It has the numbers that stand outside of functions.
 _OF_NUMBERS: Final = "tests/config/test_numbers.py"
+# It reads the code, and so reaches no line of it.
+_READS_THE_CODE: Final = "tests/relay/test_errors.py"
 
 # Measuring ---------------------------------------------------------------------------------------
 
@@ -150,9 +152,11 @@ class Reach:
         ranked = self._rank(mutation, self._reaching) if mutation.function else []
         if not ranked:
             ranked = self._rank(mutation, self._importing)
-        if not mutation.function and _OF_NUMBERS in self._known["tests"]:
-            tests = self._known["tests"][_OF_NUMBERS]["seconds"].items()
-            ranked += [(-1, seconds, test) for test, seconds in tests]
+        # A function that no other test reaches stays one that none reaches.
+        rank, file = (4, _READS_THE_CODE) if mutation.function else (-1, _OF_NUMBERS)
+        if ranked or rank < 0:
+            tests = self._known["tests"].get(file, {"seconds": {}})["seconds"].items()
+            ranked += [(rank, seconds, test) for test, seconds in tests]
         chosen, total, failed = list[str](), 0.0, self.failed()
         for _, seconds, test in sorted(ranked):
             if test not in failed and (not chosen or total + seconds <= TESTS_S_MAX):

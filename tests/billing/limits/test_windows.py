@@ -7,7 +7,9 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.models import Key, Organisation, Team
-from billing.holds.resolve_holds import HoldResolved, resolve_holds
+from billing.holds import unsettled_holds
+from billing.holds.resolve_holds import HoldResolved, keep_holds, resolve_holds
+from billing.holds.usage_corrections import lock_wallet, release_kept
 from billing.ledger.accounts import WALLET_KINDS, lock_accounts, open_accounts
 from billing.ledger.ledger import execute
 from billing.limits.budget_windows import correct_windows
@@ -130,6 +132,27 @@ def test_tokens_of_a_hold_are_corrected_in_its_second(key: Key) -> None:
     resolve(settled(hold, 10, tokens=120))
     rate_seconds = dict(RateSecond.objects.values_list("second", "tokens"))
     assert rate_seconds == {second - 1: 1_000, second: 220}
+
+
+@pytest.mark.parametrize("how", ["reviewed", "ended late"])
+def test_a_kept_hold_gives_all_its_tokens_back(key: Key, how: str) -> None:
+    """What it used is known too late to count in its minute."""
+    hold = held(key, 10, tokens=900)
+    second = int(Hold.objects.get(id=hold.attempt_id).opened_at.timestamp())
+    RateSecond.objects.create(subject_id=key.id, second=second, requests=1, tokens=1_000)
+    with transaction.atomic():
+        lock_wallet(key.organisation_id)
+        if how == "reviewed":
+            execute(keep_holds([hold.attempt_id]))
+            release_kept(hold.attempt_id, key.organisation_id)
+        else:
+            unsettled_holds.end(
+                unsettled_holds.Ended(
+                    attempt_id=hold.attempt_id, organisation_id=hold.organisation_id,
+                    state="settled", charge_nano=10, cost_nano=0,
+                )
+            )  # fmt: skip
+    assert list(RateSecond.objects.values_list("tokens", flat=True)) == [100]
 
 
 def test_the_database_lets_nothing_stand_above_the_cap(key: Key) -> None:

@@ -39,6 +39,8 @@ def otto(people: Cast) -> Actor:
         ("audit_retention", 90, 89, True),
         ("audit_retention", 90, 91, False),
         ("audit_retention", 90, 0, False),
+        ("credit_limit", 100, 100, False),
+        ("audit_retention", 90, 90, False),
         ("audit_retention", 0, 0, False),
     ],
 )

@@ -134,6 +134,16 @@ def test_a_walk_in_parts_looks_at_each_seal_once(began: dt.datetime) -> None:
     assert broken_by_parts() == [one for one in broken() if one.kind == "trail"]
 
 
+def test_a_walk_from_a_seal_that_is_gone_begins_with_the_first_one(began: dt.datetime) -> None:
+    with guards_off():
+        run("DELETE FROM billing_seal WHERE kind <> 'trail'")
+        run("UPDATE billing_seal SET id = 1 WHERE id = (SELECT min(id) FROM billing_seal)")
+        AuditEvent.objects.filter(detail={"n": 0}).update(address="10.0.0.1")
+    with connection.cursor() as cursor:
+        found, next_id = broken_part(cursor, KEY, "trail", 10**9, 1)
+    assert ([one.seal_id for one in found], next_id) == ([1], 1)
+
+
 @pytest.mark.parametrize("text", _TAMPERINGS)
 def test_every_tampering_with_what_is_left_is_found(began: dt.datetime, text: str) -> None:
     cut_trail_before(KEY, began + dt.timedelta(minutes=3))

@@ -9,17 +9,41 @@ from accounts.mail_server import mail_server
 from accounts.members import departures, invitations, members, team_members
 from accounts.members.departures import KeyFate
 from accounts.members.invitations import Offer
-from accounts.models import Role
+from accounts.models import Role, SingleSignOn
 from accounts.organisations import organisations, projects, teams
 from accounts.roles import custom_roles
+from accounts.second_factor import second_factor
 from accounts.sessions import view_as
 from accounts.sessions.store import SessionStore
 from accounts.sign_in import sign_in
 from accounts.sign_up import sign_up
+from accounts.single_sign_on import single_sign_on
 from tests import cast
-from tests.config.writes.world import Writes
+from tests.config.writes.world import World, Writes
+
+
+def _save_single_sign_on(w: World) -> SingleSignOn:
+    return single_sign_on.save_single_sign_on(
+        w.alice, w.people.acme, secret="s", issuer="https://a.example", client_id="c",
+        domains=["a.example"], group_claim="", group_rules=[], default_role="viewer",
+        required=False,
+    )  # fmt: skip
+
+
+def _confirm_domains(w: World) -> SingleSignOn:
+    row = SingleSignOn.objects.get()
+    return single_sign_on.confirm_domains(w.dora, row, seen=single_sign_on.facts_of(row))
+
+
+def _save_and_confirm(w: World) -> None:
+    _save_single_sign_on(w)
+    _confirm_domains(w)
+
 
 BEFORE: Final[Writes] = {
+    "accounts.single_sign_on.single_sign_on.confirm_domains": _save_single_sign_on,
+    "accounts.single_sign_on.single_sign_on.remove_single_sign_on": _save_and_confirm,
+    "accounts.single_sign_on.single_sign_on.unconfirm_domains": _save_and_confirm,
     "accounts.members.team_members.add_to_team": lambda w: members.set_member(
         w.people.acme, w.people.bob.email, Role.DEVELOPER, teams=[w.people.core], actor=SYSTEM
     ),
@@ -46,7 +70,19 @@ BEFORE: Final[Writes] = {
         w.second, actor=SYSTEM
     ),
 }
+
 WRITES: Final[Writes] = {
+    "accounts.second_factor.second_factor.reset_factors": lambda w: second_factor.reset_factors(
+        w.dora, w.people.bob
+    ),
+    "accounts.single_sign_on.single_sign_on.confirm_domains": _confirm_domains,
+    "accounts.single_sign_on.single_sign_on.remove_single_sign_on": lambda w: (
+        single_sign_on.remove_single_sign_on(w.alice, SingleSignOn.objects.get())
+    ),
+    "accounts.single_sign_on.single_sign_on.save_single_sign_on": _save_single_sign_on,
+    "accounts.single_sign_on.single_sign_on.unconfirm_domains": lambda w: (
+        single_sign_on.unconfirm_domains(w.dora, SingleSignOn.objects.get())
+    ),
     "accounts.organisations.organisations.create_for": lambda w: organisations.create_for(
         "Customer", w.people.bob.email, actor=w.alice
     ),

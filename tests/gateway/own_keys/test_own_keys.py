@@ -4,6 +4,7 @@ again (P12, P14)."""
 from typing import Any
 
 import pytest
+from django.http import Http404
 
 from accounts.access.actors import SYSTEM
 from accounts.members import team_members
@@ -15,6 +16,7 @@ from gateway.channels.channels import change_channel, create_channel, remove_cha
 from gateway.channels.refusals import ChannelRefused
 from gateway.models import Channel, OwnKey
 from gateway.own_keys import offers, own_keys
+from gateway.own_keys.access import access_channel_offer
 from gateway.own_keys.offers import OfferRefused, set_offer, state_of
 from lib.ids import id_text
 from tests import cast
@@ -191,12 +193,85 @@ def test_refused_fee_is_named_as_the_api_has_it(
     assert refused.value.field == field
 
 
-def test_cloud_credentials_cannot_be_offered(people: Cast) -> None:
+@pytest.mark.parametrize("provider", ["bedrock", "vertex", "kling"])
+def test_cloud_credentials_cannot_be_offered(provider: str) -> None:
     """A customer's text would choose which of this installation's credentials are used."""
-    channel = Channel(name="cloud", provider="bedrock", base_url="https://x.example.com")
+    channel = Channel(name="cloud", provider=provider, base_url="https://x.example.com")
     channel.save()
-    with pytest.raises(OfferRefused):
+    with pytest.raises(OfferRefused) as refused:
         set_offer(SYSTEM, channel, title="Cloud", everyone=True, fee=OwnKeyFee())
+    assert refused.value.field == "title"
+
+
+def test_a_title_is_of_one_channel(people: Cast, channel: Channel) -> None:
+    """Without one, the provider's name is it."""
+    row = set_offer(SYSTEM, channel, title="", everyone=True, fee=OwnKeyFee())
+    assert row.title == "OpenAI"
+    assert set_offer(SYSTEM, channel, title="Ours", everyone=True, fee=OwnKeyFee()).title == "Ours"
+    other = create_channel(SYSTEM, "second", {"provider": "openai"})
+    with pytest.raises(OfferRefused) as refused:
+        set_offer(SYSTEM, other, title="Ours", everyone=True, fee=OwnKeyFee())
+    assert (refused.value.field, refused.value.already_exists) == ("title", True)
+    assert [one.title for one in offers.offers_to(people.acme)] == ["Ours"]
+    with pytest.raises(Http404):
+        access_channel_offer(cast.actor(people.dora), id_text(other.id))
+
+
+def test_an_offer_is_written_down_as_far_as_it_changed(people: Cast, channel: Channel) -> None:
+    offer(channel, people)
+    offer(channel, people)
+    set_offer(SYSTEM, channel, title="OpenAI", everyone=True, fee=OwnKeyFee(request_nano=10**6))
+    events = AuditEvent.objects.filter(action__startswith="own_key_offer").order_by("id")
+    created, changed = [(event.action, event.detail) for event in events]
+    assert created[0] == "own_key_offer.created"
+    assert created[1]["after"] == {
+        "title": "OpenAI", "everyone": False, "organisations": ["acme"],
+        "fee_per_request": "0.00", "fee_per_million_tokens": "0.00",
+    }  # fmt: skip
+    assert changed[0] == "own_key_offer.changed"
+    assert (changed[1]["before"], changed[1]["after"]) == (
+        {"everyone": False, "organisations": ["acme"], "fee_per_request": "0.00"},
+        {"everyone": True, "organisations": [], "fee_per_request": "0.001"},
+    )
+
+
+def test_a_key_has_one_state(people: Cast, channel: Channel) -> None:
+    key = add(people, channel)
+    assert state_of(key) == "active"
+    key.refused_at, key.refusal = key.created_at, "no_credit"
+    assert state_of(key) == "out_of_credit"
+    key.refusal = "key_refused"
+    assert state_of(key) == "rejected"
+    key.sealed = None
+    assert state_of(key) == "incomplete"
+    set_offer(
+        SYSTEM, channel, title="O", everyone=False, organisations=[people.stranger], fee=OwnKeyFee()
+    )
+    assert state_of(OwnKey.objects.get(id=key.id)) == "not_offered"
+    key.enabled = False
+    assert state_of(key) == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"), [("k-345678901", ""), ("k-3456789012", "9012"), ("k" * 40, "kkkk")]
+)
+def test_the_end_of_a_long_key_is_shown(
+    people: Cast, channel: Channel, secret: str, shown: str
+) -> None:
+    assert add(people, channel, secret=secret).last4 == shown
+
+
+def test_only_what_is_given_of_a_key_changes(people: Cast, channel: Channel) -> None:
+    key, alice = add(people, channel, name="first"), cast.actor(people.alice, people.acme)
+    changed = own_keys.change_own_key(alice, key, fall_back=True)
+    assert (changed.name, changed.enabled, changed.fall_back) == ("first", True, True)
+    changed = own_keys.change_own_key(alice, key, enabled=False)
+    assert (changed.name, changed.enabled, changed.fall_back) == ("first", False, True)
+    changed = own_keys.change_own_key(alice, key, name="second")
+    assert (changed.name, changed.enabled, changed.fall_back) == ("second", False, True)
+    own_keys.change_own_key(alice, key, name="second", enabled=False, fall_back=True)
+    own_keys.change_own_key(alice, key)
+    assert AuditEvent.objects.filter(action="own_key.changed").count() == 3
 
 
 def test_pages_say_what_is_missing(people: Cast) -> None:

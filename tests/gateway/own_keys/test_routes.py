@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from billing.prices.own_key_fee import OwnKeyFee
-from gateway.own_keys.routes import OwnKeyRequired, OwnKeyRoute, plan_own
+from gateway.own_keys.routes import OwnKeyRequired, OwnKeyRoute, plan_own, requires_own_key
 from gateway.routing.channel_order import Candidate
 from lib.id_types import UpstreamModelName
 
@@ -80,6 +80,25 @@ def test_only_key_that_cannot_be_used_is_refused_not_replaced() -> None:
         with pytest.raises(OwnKeyRequired) as refused:
             plan(only)
         assert not refused.value.operation
+
+
+@pytest.mark.parametrize(
+    ("keys", "required"),
+    [
+        ((), False),
+        ((key("own"),), False),
+        ((key("own", fall_back=False),), True),
+        ((key("own", fall_back=False, usable=False),), True),
+        ((key("own", "b", fall_back=False),), False),
+        ((key("own", fall_back=False), key("core", team=CORE)), False),
+        ((key("edge", team=EDGE, fall_back=False),), False),
+        ((key("other", of=OTHER, fall_back=False),), False),
+    ],
+)
+def test_a_channel_is_not_used_without_a_key_that_may_not_fall_back(
+    keys: tuple[OwnKeyRoute, ...], required: bool
+) -> None:
+    assert requires_own_key({ACME: keys}, "a", ACME, CORE) is required
 
 
 # The models are those of the channel.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.passthrough.rules import (
     BadPath,
     PassThroughRule,
+    canonical,
     find_rule,
     fits,
     is_pattern,
@@ -117,6 +118,27 @@ def test_largest_value_costs_no_more_than_is_held() -> None:
     assert rule.value_micros_max == 300_000_000_000
     assert rule.rates() == {"meters": {"requests": 10**14, "answer_micros": 3000}}
     assert PassThroughRule(("POST",), "/a", "0.10").rates() == {"meters": {"requests": 10**14}}
+
+
+def test_a_rule_without_a_pointer_has_no_value() -> None:
+    assert PassThroughRule(("GET",), "/a", "0.10").value_micros_max is None
+
+
+def test_a_rule_has_one_form() -> None:
+    assert canonical(PassThroughRule(("POST", "GET"), "/a", "0.1", "/c", "3", "5.00")) == (
+        PassThroughRule(("GET", "POST"), "/a", "0.10", "/c", "3.00", "5.00")
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [("/a//b", "two slashes"), ("/a/.", "dots or spaces"), ("/a;b", "semicolon"),
+     ("/%ff", "not UTF-8"), ("/%2f", "encoded slash"), ("/%ef%bc%8e", "another form"),
+     ("a", "begin with a slash"), ("/a" * 61, "at most 60 segments")],
+)  # fmt: skip
+def test_a_client_hears_why_its_path_is_refused(raw: str, why: str) -> None:
+    with pytest.raises(BadPath, match=why):
+        normalise_path(raw)
 
 
 def test_pointer_names_a_member() -> None:

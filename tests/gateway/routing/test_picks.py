@@ -35,6 +35,35 @@ def test_each_figure_has_its_best(pick: Pick, first: str) -> None:
     assert plan("m", routes, seed=1, ordering=Ordering(pick, figures))[0].why == pick
 
 
+def test_figures_are_what_they_are_called() -> None:
+    """Milliseconds; tokens a second, of which more is better; what a token of input costs with its
+    share of the output, of which the model usually writes 5 for 16."""
+    both = {"slow": SLOW, "fast": FAST}
+    assert figures_of("latency", both, {}) == {"slow": 2_000.0, "fast": 3_000.0}
+    assert figures_of("ttft", both, {}) == {"slow": 900.0, "fast": 100.0}
+    assert figures_of("throughput", both, {}) == {"slow": -100.0, "fast": -400.0}
+    prices = {**RATES, "free": {}, "read": {"in_text": 80}}
+    assert figures_of("price", both, prices) == pytest.approx(
+        {
+            "slow": 100 + 400 * 5 / 16,
+            "fast": 120 / 10 + 12 * 9 / 10 + 480 * 5 / 16,
+            "free": 0,
+            "read": 80,
+        }
+    )
+
+
+@pytest.mark.parametrize("some", [Measured(output_tokens=5), Measured(writing_ms=5)])
+def test_tokens_without_time_and_time_without_tokens_are_no_figure(some: Measured) -> None:
+    assert figures_of("throughput", {"a": some}, {}) == {}
+
+
+def test_processes_of_two_releases_agree_on_the_order() -> None:
+    assert order_keys([UUID(int=n) for n in range(5)], b"x") == [1, 3, 0, 2, 4]
+    routes = [Route(name, "m") for name in "abcd"]
+    assert ids(routes, Ordering("user", key=b"x")) == ["c", "d", "b", "a"]
+
+
 def test_without_cache_hits_the_lower_price_is_lower() -> None:
     cold = FAST._replace(cached_tokens=0)
     figures = figures_of("price", {"slow": SLOW, "fast": cold}, RATES)

@@ -81,6 +81,31 @@ def test_last_event_with_the_value_counts_wherever_it_is_split() -> None:
         assert reader.end() == Value(2_000_000, "2"), at
 
 
+def test_a_stream_may_end_without_an_empty_line_and_leave_the_space_out() -> None:
+    for raw in (b'data: {"a": 1}\n\ndata:{"a": 5}', b'data:{"a": 5}\n\n'):
+        reader = ValueReader("/a", MOST, "text/event-stream", "identity")
+        reader.feed(raw)
+        assert reader.end() == Value(5_000_000, "5")
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "read"),
+    [
+        ("application/json", "", True),
+        ("Application/JSON; charset=utf-8", "Identity", True),
+        ("application/x+json", "", True),
+        ("application/json", "gzip", False),
+        ("text/html", "", False),
+        ("text/html", "identity", False),
+        ("", "", False),
+    ],
+)
+def test_what_is_no_plain_json_is_not_read(kind: str, encoding: str, read: bool) -> None:
+    reader = ValueReader("/a", MOST, kind, encoding)
+    reader.feed(b'{"a": 5}')
+    assert reader.end() == (Value(5_000_000, "5") if read else UNREADABLE)
+
+
 def test_reader_keeps_no_more_than_it_may() -> None:
     for kind in ("application/json", "text/event-stream", "application/x+json"):
         reader = ValueReader("/a", MOST, kind, "identity")
@@ -99,6 +124,12 @@ def test_secret_is_masked_wherever_an_answer_is_split(words: list[str]) -> None:
         assert mask.feed(raw[:at]) + mask.feed(raw[at:]) + mask.end() == masked
     mask = SecretMask([SECRET])
     assert b"".join([*(mask.feed(raw[i : i + 1]) for i in range(len(raw))), mask.end()]) == masked
+
+
+def test_where_there_is_no_secret_nothing_is_masked() -> None:
+    for secrets in ([], ["short"]):
+        mask = SecretMask(secrets)
+        assert (mask.feed(b"a short"), mask.end()) == (b"a short", b"")
 
 
 def test_end_of_event_is_not_held_back() -> None:

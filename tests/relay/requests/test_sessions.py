@@ -57,6 +57,17 @@ def test_each_header_names_a_session(place: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("place", [place for place in HEADERS if place not in MEMBERS])
+def test_a_header_in_the_body_names_none(place: str) -> None:
+    assert by_members({place: NAME}) is None
+
+
+def test_a_record_keeps_what_is_known_of_a_session() -> None:
+    assert Session(KEY, "n", "x").details == '{"name":"n","source":"x"}'
+    details = Session(KEY, "n", "x", "a", "p").details
+    assert details == '{"name":"n","source":"x","agent":"a","parent":"p"}'
+
+
 def test_each_member_names_a_session() -> None:
     assert [*MEMBERS] == [one.place for one in SOURCES if one.kind == "member"]
     for place, bodies in MEMBERS.items():

@@ -8,17 +8,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection
 
-from accounts.models import Key
+from accounts.models import Key, Organisation
 from billing.invoices.invoices import movement_of
 from billing.ledger.funding import consume_promo
 from billing.ledger.ledger import post
 from billing.ledger.posting import Entry, Posting
 from billing.models import Invoice, Seal
+from billing.models import Posting as StoredPosting
 from billing.period_starts import Span
+from lib import clock
 from lib.ids import new_id
 from tests.usage import rows
 from usage.models import BooksCheck, DetachedMonth
-from usage.months import close
+from usage.months import close, detaching
 from usage.months.invoice_lines import gather
 from usage.rollups.rollups import replace_all
 
@@ -32,17 +34,17 @@ TICK = dt.timedelta(microseconds=1)
 def happen_at(key: Key, at: dt.datetime) -> None:
     """A charge, a correction, a fee and a use of promo, all of one instant."""
     owner = key.organisation_id
-    version = rows.price_version()
+    before = set(StoredPosting.objects.values_list("id", flat=True))
+    version = rows.price_version(f"m{len(before)}")
     rows.happen(key, at, price_version_id=version.id, ended_at=at)
     lines = (Entry("revenue", owner, 3), Entry("customer:available", owner, -3))
     post(Posting(f"adjust:{new_id()}:late", "correct", lines))
     fee = (Entry("subscription:fees", owner, 4), Entry("customer:available", owner, -4))
     post(Posting(f"subscription:{new_id()}", "adjust", fee), cause={"reason": "Pro"})
-    post(consume_promo(UUID(int=1), 1, 5, owner))
+    post(consume_promo(new_id(), 1, 5, owner))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("SELECT id FROM billing_posting")
-        for (id_,) in cursor.fetchall():
+        for id_ in StoredPosting.objects.exclude(id__in=before).values_list("id", flat=True):
             cursor.execute(
                 "UPDATE billing_posting SET created_at = %s, id = %s WHERE id = %s",
                 [at, rows.id_at(at), id_],
@@ -61,6 +63,14 @@ def test_an_instant_is_of_one_month(key: Key, at: dt.datetime, inside: bool) -> 
     lines = {"usage", "correction", "subscription", "credit"} if inside else set()
     assert {line.kind for line in found.lines} == lines
     assert bool(found.movement) is inside
+    # The same beside what is surely of the month.
+    happen_at(key, MONTH.start_at + dt.timedelta(days=9))
+    amounts = dict[str, int]()
+    for line in gather(key.organisation, UTC, MONTH).lines:
+        amounts[line.kind] = amounts.get(line.kind, 0) + line.amount_nano
+    times = 1 + inside
+    assert (amounts["correction"], amounts["subscription"]) == (3 * times, 4 * times)
+    assert amounts["credit"] == -5 * times
     before = gather(key.organisation, UTC, Span(MONTH.start_at - (MONTH.end_at - MONTH.start_at),
                                                 MONTH.start_at))  # fmt: skip
     assert bool(before.lines) is (at < MONTH.start_at)
@@ -111,6 +121,25 @@ def test_no_request_of_the_month_runs(key: Key, opened_at: dt.datetime, ok: bool
     rows.admit(key, opened_at)
     invoice = Invoice(organisation=key.organisation, until_at=MONTH.end_at)
     assert close._check_holds(invoice).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("count", "names"), [(5, "o0, o1, o2, o3, o4."), (6, "o0, o1, o2, o3, o4, ….")]
+)
+def test_five_organisations_are_named_whose_invoices_are_not_closed(
+    monkeypatch: pytest.MonkeyPatch, count: int, names: str
+) -> None:
+    unclosed = [Organisation(slug=f"o{n}") for n in range(count)]
+    monkeypatch.setattr(detaching, "find_unclosed", lambda *_: unclosed)
+    monkeypatch.setattr(detaching, "has_own", lambda _: True)
+    ended = detaching._MonthContents(1, 0, 0, 1, MONTH.start_at, MONTH.end_at, MONTH.start_at)
+    monkeypatch.setattr(detaching, "_read_contents", lambda _: ended)
+    now = MONTH.end_at + detaching.RESTS
+    monkeypatch.setattr(clock, "now", lambda: now)
+    (why,) = [one for one in detaching.obstacles(MONTH.start_at.date()) if "Invoices" in one]
+    assert why.endswith(f" are not closed: {names}")
+    monkeypatch.setattr(clock, "now", lambda: now - TICK)
+    assert detaching.obstacles(MONTH.start_at.date()) == ["It can be detached from 2026-12-02 on."]
 
 
 def test_a_detached_month_is_not_summed_again_the_next_day_is(key: Key) -> None:
