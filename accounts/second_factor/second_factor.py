@@ -9,7 +9,6 @@ import base64
 from contextlib import suppress
 from typing import Final, Literal
 
-import qrcode
 from allauth.core import context
 from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -28,7 +27,6 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
-from qrcode.image.svg import SvgPathFillImage
 
 from accounts.access.actors import Actor
 from accounts.audit import audit
@@ -62,6 +60,10 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Our settings for allauth.mfa."""
 
     def build_totp_svg(self, url: str) -> str:
+        # Loaded with the first code rather than when the process starts.
+        import qrcode
+        from qrcode.image.svg import SvgPathFillImage
+
         # With its own background, because a camera cannot read dark modules on a dark page.
         return str(qrcode.make(url, image_factory=SvgPathFillImage).to_string(encoding="unicode"))
 

@@ -24,7 +24,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-import jsonschema
 import msgspec
 
 from dialects.chat.chat import (
@@ -421,6 +420,9 @@ class _Check:
 
 def fits(text: str, schema: JsonObject) -> bool:
     """Return whether the text is JSON that matches a schema."""
+    # Loaded with the first schema rather than when the process starts.
+    import jsonschema
+
     try:
         jsonschema.validate(json.loads(text), schema)
     except (ValueError, RecursionError, jsonschema.ValidationError):

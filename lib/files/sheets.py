@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
-
 Row = Sequence[object]
 # The maximum unpacked size of a workbook: a small file can unpack to gigabytes.
 _UNPACKED_MAX: Final = 256 * 1024 * 1024
@@ -48,6 +46,9 @@ def _csv_rows(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _workbook_rows(file: IO[bytes]) -> Iterator[Row]:
+    # Two hundred modules, which a process loads with its first workbook rather than at its start.
+    import openpyxl
+
     try:
         with zipfile.ZipFile(file) as packed:
             if sum(member.file_size for member in packed.infolist()) > _UNPACKED_MAX:

@@ -4,17 +4,14 @@ guide to structured outputs (as of 2026-01)."""
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from referencing import Registry
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 FAULTS_MAX: Final = 50
 _NOT_STRICT: Final = ("oneOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else",
                       "patternProperties", "allOf")  # fmt: skip
-# Nothing outside the schema is ever fetched.
-_REGISTRY: Final = Registry()
 _SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
 
 
@@ -27,6 +24,10 @@ class Fault(NamedTuple):
 
 def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
     """Return the errors of a schema. `strict` also checks a provider's strict mode."""
+    # Loaded with the first schema rather than when the process starts.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -41,7 +42,12 @@ def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
 
 def check_answer(answer: Any, schema: Any) -> list[Fault]:
     """Return the places where an answer does not match a validated schema."""
-    validator = Draft202012Validator(schema, registry=_REGISTRY)
+    # Loaded with the first schema rather than when the process starts.
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # Nothing outside the schema is ever fetched.
+    validator = Draft202012Validator(schema, registry=Registry())
     faults = sorted(validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
     return [_fault(error) for error in faults[:FAULTS_MAX]]
 
@@ -108,7 +114,7 @@ def _loose(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
         yield Fault("/type", "must be object in strict mode")
 
 
-def _fault(error: ValidationError) -> Fault:
+def _fault(error: "ValidationError") -> Fault:
     return Fault(_pointer(error.absolute_path) or "/", _short(error.message))
 
 

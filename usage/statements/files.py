@@ -7,12 +7,9 @@ The exact amounts are in the CSV and the API.
 import datetime as dt
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import xlsxwriter
 from django.utils.translation import gettext
-from xlsxwriter.workbook import Workbook
-from xlsxwriter.worksheet import Worksheet
 
 from billing.currency.money import NANO_PER_USD, format_usd
 from billing.ledger.statement_months import MonthStatement
@@ -21,6 +18,10 @@ from lib import clock
 from lib.ids import id_text
 from usage.reports.reports import Group
 from usage.statements.words import GROUP_WORDS, TABS
+
+if TYPE_CHECKING:
+    from xlsxwriter.workbook import Workbook
+    from xlsxwriter.worksheet import Worksheet
 
 _MONEY: Final = "#,##0.00#######"
 _TIME: Final = "yyyy-mm-dd hh:mm:ss"
@@ -46,6 +47,9 @@ def workbook(statement: MonthStatement, groups: dict[str, list[Group]]) -> bytes
     """Return a workbook with one sheet for the balances, whose total is a formula, one for each
     grouping, and one for all lines. No text in it is interpreted as a formula, whatever it begins
     with."""
+    # Loaded with the first workbook rather than when the process starts.
+    import xlsxwriter
+
     file = io.BytesIO()
     book = xlsxwriter.Workbook(
         file,
@@ -66,7 +70,7 @@ def workbook(statement: MonthStatement, groups: dict[str, list[Group]]) -> bytes
 
 
 class _Sheets:
-    def __init__(self, book: Workbook) -> None:
+    def __init__(self, book: "Workbook") -> None:
         self._book = book
         self._head = book.add_format({"bold": True, "bottom": 1})
         self._bold = book.add_format({"bold": True, "num_format": _MONEY, "top": 1})
@@ -123,7 +127,7 @@ class _Sheets:
         for column, width in enumerate(_WIDTHS):
             sheet.set_column(column, column, width)
 
-    def _sheet(self, title: str, heads: Sequence[str]) -> Worksheet:
+    def _sheet(self, title: str, heads: Sequence[str]) -> "Worksheet":
         sheet: Any = self._book.add_worksheet(title[:31])
         sheet.write_row(0, 0, heads, self._head)
         sheet.freeze_panes(1, 0)

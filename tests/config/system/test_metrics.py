@@ -277,6 +277,14 @@ def test_what_is_asked_for_is_there(
             assert labels <= results[name]
 
 
+def test_the_dashboard_shows_how_busy_each_process_is() -> None:
+    """Web processes, worker and scheduler; Prometheus has the same figure of itself, without a
+    role."""
+    (query,) = [query for query in dashboard_queries() if "process_cpu_seconds_total" in query]
+    assert query.startswith("sum by (role, process) (rate(")
+    assert '{role!=""}' in query
+
+
 # ---- who may read it
 
 
