@@ -32,6 +32,7 @@ from billing.limits import budget_increases
 from billing.models import BudgetScope, Invoice, PriceVersion
 from billing.prices import plans, proposals
 from billing.prices.conditions import PriceKey
+from billing.prices.own_key_fee import OwnKeyFee
 from billing.subscriptions import plans as subscription_plans
 from billing.subscriptions import subscriptions
 from billing.subscriptions.included_units import UnitTerm
@@ -39,6 +40,8 @@ from billing.subscriptions.rules import Terms
 from billing.topups import topups
 from billing.wallets import wallets
 from gateway.models import Channel, ModelRule
+from gateway.own_keys.offers import set_offer
+from gateway.own_keys.own_keys import add_own_key
 from gateway.prices import previews
 from gateway.status import announcements
 from lib import clock
@@ -113,6 +116,7 @@ _SESSIONS: Final[tuple[tuple[str, tuple[dict[str, str], ...]], ...]] = (
         ({}, {"agent": "tests"}, {"agent": "tests"}, {"agent": "review"}, {}, {}, {}),
     ),
 )
+_OWN_KEY: Final = "sk-of-riverside-3c71"
 _FAILURES: Final = (
     ("timeout", 504, "The provider sent nothing for 60 s."),
     ("upstream_rate_limited", 429, "The provider limits how many requests it takes."),
@@ -153,8 +157,20 @@ def make() -> str:
     )
     endpoints.create_endpoint(actor, ours, "https://hooks.riverside.example/finance")
     facts["webhook"] = id_text(webhook.id)
+    facts["offered"] = _add_own_key(actor, ours, groups[2])
     facts["event"] = id_text(AuditEvent.objects.filter(organisation=ours).latest("id").id)
     return json.dumps(facts)
+
+
+def _add_own_key(actor: Actor, ours: Organisation, team: Team) -> str:
+    """A provider for which organisations add keys, and a team's key; the id of its channel."""
+    channel = Channel.objects.get(name="translation")
+    offer = set_offer(
+        actor, channel, title="Translation", everyone=True, organisations=[],
+        fee=OwnKeyFee(USD // 1000, 0),
+    )  # fmt: skip
+    add_own_key(actor, ours, team, offer, name="Our contract", secret=_OWN_KEY)
+    return id_text(channel.id)
 
 
 def _add_people(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str, str]:
@@ -267,6 +283,12 @@ def _charge(model: str, meters: dict[str, int]) -> int:
     return sum(int(count * rates[name]) for name, count in meters.items()) // 10**6
 
 
+def _saved(model: str, cached: int) -> int:
+    """In nano-USD, what so many input tokens would have cost more if they had not been cached."""
+    rates = _charged(model).rates["meters"]
+    return int(cached * (rates["in_text"] - rates["in_cache_read"])) // 10**6
+
+
 @functools.cache
 def _sent_by(model: str, channel: str) -> dict[str, Any]:
     """What a request of that model and channel has in each of its rows."""
@@ -289,7 +311,8 @@ def _work_in_sessions(key: Key) -> str:
                       "out_text": 600 + 90 * turn}  # fmt: skip
             named = {"name": name, "source": "x-claude-code-session-id", **agent}
             charge_nano = _charge("code-review", meters)
-            values = {"meters": meters, "session_id": session, "session": named, **sent}
+            values = {"meters": meters, "session_id": session, "session": named, **sent,
+                      "saved_nano": _saved("code-review", meters["in_cache_read"])}  # fmt: skip
             at += dt.timedelta(seconds=40)
             happen(key, at, charge_nano, hold_nano=2 * charge_nano, **values)
     return id_text(session)

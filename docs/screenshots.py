@@ -43,6 +43,9 @@ channels:
       models: {{summaries: {{}}}}, balance_source: deepseek, balance_warn_below: "50.00", balance_rest_below: "5.00"}}
   - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-91bd],
       models: {{code-review: {{}}}}}}
+  - {{name: translation, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures-5e10],
+      models: {{translations: {{}}}}, pass_through: [{{methods: [GET, DELETE], path: "/files/*"}},
+        {{methods: [POST], path: /glossaries, price: "0.01", pointer: /usage/terms, unit_price: "0.0002", max_charge: "0.50"}}]}}
   - {{name: studio, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
       models: {{gpt-image-1: {{}}, gpt-4o-mini-tts: {{}}, whisper-1: {{}}, gpt-realtime: {{}}}}}}
   - {{name: songs, provider: suno_api, base_url: "{services}", keys: [sk-pictures],
@@ -53,6 +56,7 @@ prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
   - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", in_cache_read: "0.30", out_text: "15.00"}}}}
+  - {{model: translations, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.20", out_text: "0.60"}}}}
   - {{model: gpt-image-1, valid_from: 2026-01-01T00:00:00Z, meters: {{images: "0.042", "images[low]": "0.011"}}}}
   - {{model: gpt-4o-mini-tts, valid_from: 2026-01-01T00:00:00Z, meters: {{characters: "15"}}}}
   - {{model: gpt-realtime, valid_from: 2026-01-01T00:00:00Z,
@@ -96,6 +100,8 @@ PAGES: Final = {
     "key-edit": "{o}/keys/{key}/edit",
     "key-rotate": "{o}/keys/{key}/rotate",
     "key-revoke": "{o}/keys/{key}/revoke",
+    "provider-keys": "{o}/provider-keys",
+    "provider-key-new": "{o}/provider-keys/new",
     "service-accounts": "{o}/service-accounts",
     "service-account-new": "{o}/service-accounts/new",
     "limits": "{o}/limits",
@@ -178,6 +184,8 @@ PAGES: Final = {
     "admin-payment": "/admin/payments/{top_up}/confirm",
     "admin-channels": "/admin/channels",
     "admin-channel": "/admin/channels/{channel}",
+    "admin-channel-own-keys": "/admin/channels/{offered}/own-keys",
+    "admin-channel-pass-through": "/admin/channels/{offered}#pass-through-title",
     "admin-channel-new": "/admin/channels/new",
     "admin-channel-balance": "/admin/channels/{paid}#balance",
     "admin-channel-new-bedrock": "/admin/channels/new?provider=bedrock",
@@ -234,7 +242,8 @@ def choose_keys(page: Page, facts: Mapping[str, str]) -> None:
 def preview_route(page: Page, facts: Mapping[str, str]) -> None:
     """A request of the key that is chosen."""
     page.locator("[name=body]").fill(_ASKED)
-    page.get_by_role("main").locator("form [type=submit]").click()
+    # The bar of a telephone may lie over it.
+    page.get_by_role("main").locator("form [type=submit]").press("Enter")
     page.wait_for_load_state()
 
 

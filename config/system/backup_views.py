@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts.access.actors import Actor
@@ -29,7 +29,7 @@ class BackupForm(forms.Form):
         label=gettext_lazy("Make a backup"),
         coerce=int,
         choices=[
-            (0, gettext_lazy("Never")),
+            (0, pgettext_lazy("as a rule", "Never")),
             (6, gettext_lazy("Every 6 hours")),
             (12, gettext_lazy("Every 12 hours")),
             (24, gettext_lazy("Every day")),

@@ -5,16 +5,26 @@
 // the page names it by its hash.
 const say = (text) => { document.getElementById("live").textContent = text; };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-// light-dark() is resolved only where a property uses it, so a probe element reads the colour.
+// light-dark() is resolved only where a property uses it, so probe elements read the colours: all of
+// them at once, because each look at one makes the browser work out the page's styles.
+const NAMES = ["--faint", "--line", "--surface", ...Array.from({ length: 8 }, (_, index) => `--c${index + 1}`)];
+let palette = null;
 function colour(name) {
-  const probe = document.createElement("i");
-  probe.hidden = true;
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
+  if (!palette) {
+    const probes = make("i");
+    probes.hidden = true;
+    probes.append(...NAMES.map((one) => {
+      const probe = make("i");
+      probe.style.color = `var(${one})`;
+      return probe;
+    }));
+    document.body.append(probes);
+    palette = Object.fromEntries(NAMES.map((one, index) => [one, getComputedStyle(probes.children[index]).color]));
+    probes.remove();
+  }
+  return palette[name];
 }
+const fill = ({ slot }) => colour(`--c${slot}`);
 const make = (tag, className, text) => {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -152,15 +162,12 @@ class Panel {
 
   draw() {
     this.plot?.destroy();
-    const { rows, parts } = this.data;
+    const { rows } = this.data;
     this.marks = marksOf(rows);
     const reaches = rows.map((row) => this.reach(row));
     const bottom = Math.min(0, ...reaches.map(([low]) => low));
     const sums = reaches.map(([, high]) => high);
-    const [faint, line, surface, text] = ["--faint", "--line", "--surface", "--text"].map(colour);
-    this.fills = parts.map((part) => colour(`--c${part.slot}`));
-    this.surface = surface;
-    this.hover = text;
+    const faint = () => colour("--faint");
     const font = `500 12px ${css("--font")}`;
     this.plot = new window.uPlot({
       width: this.box.clientWidth || 600,
@@ -185,13 +192,13 @@ class Panel {
             plot.ctx.font = font; // uPlot scales the font by the pixel ratio only while it draws
             return Math.ceil(Math.max(...values.map((value) => plot.ctx.measureText(value).width))) + 14;
           },
-          grid: { stroke: line, width: 1 },
+          grid: { stroke: () => colour("--line"), width: 1 },
           ...(this.data.whole && { incrs: WHOLE_STEPS }),
           values: (_, at) => axisTexts(at, this.data) },
       ],
       series: [{}, { points: { show: false }, paths: () => null }],
       hooks: {
-        draw: [(plot) => { this.bars(plot); this.lines(plot); this.flags(plot, faint); }],
+        draw: [(plot) => { this.bars(plot); this.lines(plot); this.flags(plot); }],
         setCursor: [(plot) => this.point(plot.cursor.left >= 0 ? Math.round(plot.posToVal(plot.cursor.left, "x")) : null, false)],
       },
     }, [rows.map((_, index) => index), sums], this.box);
@@ -221,7 +228,7 @@ class Panel {
         ctx.beginPath();
         const radius = part === top ? Math.min(3 * ratio, width / 4, y0 - y1) : 0;
         ctx.roundRect(left, y1, Math.round(width), Math.max(ratio, y0 - y1 - gap), [radius, radius, 0, 0]);
-        ctx.fillStyle = this.fills[part];
+        ctx.fillStyle = fill(parts[part]);
         ctx.fill();
         if (row.unfinished) this.hatch(ctx, left, y1, width, y0 - y1 - gap, ratio);
       });
@@ -241,7 +248,7 @@ class Panel {
       }]);
       if (!points.length) return;
       ctx.save();
-      ctx.strokeStyle = ctx.fillStyle = this.fills[number];
+      ctx.strokeStyle = ctx.fillStyle = fill(part);
       ctx.lineWidth = (part.line === "limit" ? 1.5 : 2) * ratio;
       ctx.lineJoin = "round";
       const dash = { dashed: [5, 4], limit: [2, 3] }[part.line]?.map((length) => length * ratio) ?? [];
@@ -269,7 +276,7 @@ class Panel {
         if (index !== this.at && !(unfinished && part.line === "area") && points.length > 1) continue;
         ctx.beginPath();
         ctx.arc(x, y, 3.5 * ratio, 0, 2 * Math.PI);
-        ctx.fillStyle = unfinished ? this.surface : this.fills[number];
+        ctx.fillStyle = unfinished ? colour("--surface") : fill(part);
         ctx.fill();
         ctx.stroke();
       }
@@ -277,11 +284,11 @@ class Panel {
     });
   }
 
-  flags(plot, stroke) {
+  flags(plot) {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio || 1;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = stroke;
+    ctx.strokeStyle = ctx.fillStyle = colour("--faint");
     ctx.lineWidth = ratio;
     this.marks.forEach((texts, index) => {
       if (!texts.length) return;
@@ -306,7 +313,7 @@ class Panel {
       ctx.moveTo(x, top + height);
       ctx.lineTo(x + height, top);
     }
-    ctx.strokeStyle = this.surface;
+    ctx.strokeStyle = colour("--surface");
     ctx.lineWidth = 2 * ratio;
     ctx.stroke();
     ctx.restore();
@@ -377,7 +384,12 @@ function find() {
   marked = told;
 }
 const redraw = () => { for (const panel of panels.values()) { panel.at = null; panel.tip.hidden = true; panel.draw(); } };
-document.addEventListener("themechange", () => requestAnimationFrame(redraw));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+// Another theme is other colours on the same plots.
+const recolour = () => {
+  palette = null;
+  for (const { plot } of panels.values()) plot.redraw(false, false);
+};
+document.addEventListener("themechange", () => requestAnimationFrame(recolour));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
 document.addEventListener("htmx:after:process", find);
 document.fonts.ready.then(find);

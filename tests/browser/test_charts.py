@@ -15,6 +15,13 @@ pytestmark = pytest.mark.browser
 
 WINDOW: ViewportSize = {"width": 1280, "height": 900}
 PICTURE = "(node) => node.querySelector('canvas').toDataURL()"
+HAS_COLOUR = """([canvas, colour]) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  for (let at = 0; at < data.length; at += 4) {
+    if (colour.every((value, index) => data[at + index] === value)) return true;
+  }
+  return false;
+}"""
 
 
 @pytest.fixture
@@ -100,6 +107,22 @@ def test_the_legend_switches_series(page: Page) -> None:
     legend.filter(has_text=ECHO).click()
     chart.blur()
     assert chart.evaluate(PICTURE) == whole
+
+
+@pytest.mark.extended
+def test_a_chart_takes_the_colours_of_the_theme(page: Page) -> None:
+    """The first series in its colour of the dark theme, and back; both times on the same canvas."""
+    page.emulate_media(color_scheme="light")
+    page.goto(f"/o/{SLUG}/usage?range=7d")
+    panel = page.locator(".panel").filter(has=page.get_by_role("heading", name="Cost per"))
+    canvas = panel.locator("canvas").element_handle()
+    light, dark = [canvas, [74, 79, 224]], [canvas, [150, 154, 255]]
+    page.wait_for_function(HAS_COLOUR, arg=light)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(HAS_COLOUR, arg=dark)
+    assert not page.evaluate(HAS_COLOUR, light)
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(HAS_COLOUR, arg=light)
 
 
 @pytest.mark.slow

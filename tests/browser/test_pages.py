@@ -457,6 +457,29 @@ def test_every_list_shows_its_columns_and_whole_texts(
     assert faults == {}
 
 
+# Lists wider than their page at the width of a small laptop, by their names.
+_WIDE_LISTS = """() => [...document.querySelectorAll(".tbl[data-list]")]
+  .filter((list) => list.hasAttribute("data-wide") || list.scrollWidth > list.clientWidth + 1)
+  .map((list) => `${list.ariaLabel}: ${list.scrollWidth} px wide in ${list.clientWidth}`)"""
+_SMALL_LAPTOP: Final[ViewportSize] = {"width": 1280, "height": 800}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_no_list_is_wider_than_its_page_on_a_small_laptop(
+    visit: Visit, signed_in: StorageState, pages: Paths, language: Language
+) -> None:
+    """Columns give way, and nothing is scrolled sideways."""
+    visitor, wide = visit(storage_state=signed_in, viewport=_SMALL_LAPTOP), {}
+    visitor.speak(language)
+    lists = shared()
+    paths = {n: p for n, p in pages.items() if resolve(p.partition("?")[0]).view_name in lists}
+    for name, page in open_each(visitor, paths):
+        if found := page.evaluate(_WIDE_LISTS):
+            wide[name] = found
+    assert wide == {}
+
+
 @pytest.mark.slow
 def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
     site: Installation, browser: Browser, visit: Visit, readers: Readers
