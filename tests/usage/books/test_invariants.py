@@ -24,7 +24,7 @@ from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
-from tests.books import post_as_before
+from tests.books import post_as_before, walk_to_the_end
 from tests.cast import Cast, actor, make_key
 from tests.usage import rows
 from usage.books import check as books_check
@@ -241,12 +241,7 @@ def minute() -> set[str]:
 
 def day() -> set[str]:
     """What the whole walk finds, to its end; then the minute's check tells it."""
-    BooksWalk.objects.update(rest_until=clock.now())
-    BooksWalk.objects.filter(name__in=full_walk.WALKS).update(began_at=None, ended_at=None)
-    for _ in range(20):
-        full_walk.check_whole()
-        BooksWalk.objects.filter(name="turn").update(rest_until=clock.now())
-    assert full_walk.complete_at() is not None
+    walk_to_the_end()
     return minute()
 
 
