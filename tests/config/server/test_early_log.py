@@ -52,14 +52,9 @@ def lines_of(*words: str, **variables: str) -> list[dict[str, Any]]:
     return lines
 
 
-@pytest.mark.parametrize(
-    ("process", "bad"),
-    [
-        pytest.param(process, bad, marks=pytest.mark.extended if "web of" in process or n else ())
-        for process in PROCESSES
-        for n, bad in enumerate(BAD_SETTINGS)
-    ],
-)
+@pytest.mark.extended
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("bad", BAD_SETTINGS)
 def test_a_process_that_cannot_start_says_why_in_json(
     process: str, bad: tuple[str, str, str]
 ) -> None:
