@@ -1,6 +1,7 @@
 """The migrations of this code, and of the database that it works on."""
 
 import pkgutil
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -38,13 +39,18 @@ def is_applied() -> bool:
 
 def pending_migrations() -> list[str]:
     """Return the migrations that the database has not applied, as ``room.name``."""
-    applied = MigrationRecorder(connection).applied_migrations()
+    return _pending(MigrationRecorder(connection).applied_migrations())
+
+
+def _pending(applied: Collection[tuple[str, str]]) -> list[str]:
     return [f"{app}.{name}" for app, name in code_migrations() if (app, name) not in applied]
 
 
 def schema_difference() -> str:
-    """Describe how the database's migrations differ from this code's; empty if they do not."""
-    missing, unknown = len(pending_migrations()), len(newer_migrations())
+    """Describe how the database's migrations differ from this code's; empty if they do not. It is
+    asked at each step of the checks, and so reads names alone."""
+    applied = set(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
+    missing, unknown = len(_pending(applied)), len(_newer(applied))
     if missing:
         return f"the database lacks {missing} migrations of this version"
     return f"the database has {unknown} migrations of a newer version" if unknown else ""
@@ -52,12 +58,16 @@ def schema_difference() -> str:
 
 def newer_migrations() -> list[str]:
     """Return the migrations that the database has from a newer version, as ``room.name``."""
+    return _newer(MigrationRecorder(connection).applied_migrations())
+
+
+def _newer(applied: Collection[tuple[str, str]]) -> list[str]:
     ours = set(code_migrations())
     loaded = {app for app, _ in ours}
     newest = {app: max(_last_of(name) for of, name in ours if of == app) for app in loaded}
     return [
         f"{app}.{name}"
-        for app, name in MigrationRecorder(connection).applied_migrations()
+        for app, name in applied
         if app in loaded and (app, name) not in ours and name > newest[app]
     ]
 

@@ -70,6 +70,7 @@ def test_dragging_over_bars_shows_their_requests_alone(page: Page) -> None:
     expect(page.locator("#rows tbody tr")).to_have_count(messages[6])
 
 
+@pytest.mark.extended
 def test_bars_are_walked_by_arrow_keys(page: Page) -> None:
     page.goto(f"/o/{SLUG}/requests?range=7d")
     bars = page.locator("[data-histogram] a")

@@ -157,6 +157,7 @@ def test_somebody_plants_text_and_deletes_their_account(place: Place, browser: B
     zed.context.close()
 
 
+@pytest.mark.extended
 def test_an_operator_erases_and_follows_it(place: Place, browser: Browser) -> None:
     dora = enter(place, browser, "dora", "dora@example.org", locale="zh-CN")
     page = dora.page

@@ -21,6 +21,7 @@ def answered(page: Page, answer: Callable[[Dialog], None]) -> Iterator[None]:
         page.remove_listener("dialog", answer)
 
 
+@pytest.mark.extended
 def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor) -> None:
     page, questions = owner.page, []
 
@@ -49,6 +50,7 @@ def test_a_long_form_names_its_changes_and_is_not_left_by_mistake(owner: Visitor
         assert questions == ["beforeunload"]
 
 
+@pytest.mark.extended
 def test_a_dialog_with_something_typed_stays_until_it_is_discarded(owner: Visitor) -> None:
     page, answers = owner.page, [False, True]
 
@@ -75,6 +77,7 @@ def test_a_dialog_with_something_typed_stays_until_it_is_discarded(owner: Visito
         assert answers == []
 
 
+@pytest.mark.extended
 def test_a_key_is_disabled_from_its_row_and_enabled_by_undo(owner: Visitor) -> None:
     page = owner.page
     page.goto("/o/acme/keys")

@@ -60,6 +60,7 @@ def test_a_head_sorts_and_shift_adds_another(site: Installation, owner: Visitor)
     expect(name).to_have_attribute("aria-sort", "descending")
 
 
+@pytest.mark.extended
 def test_filters_act_at_once_and_chips_take_them_back(site: Installation, owner: Visitor) -> None:
     page = owner.page
     make_keys(site, "filter-one")
@@ -101,6 +102,7 @@ def test_the_readers_own_time_zone_is_offered_first(
     expect(page.locator("[name=timezone] option").first).to_have_attribute("value", zone)
 
 
+@pytest.mark.extended
 def test_all_are_selected_also_where_the_script_comes_late(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:

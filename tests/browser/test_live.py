@@ -41,6 +41,7 @@ def addresses(page: Page) -> list[str | None]:
     return [link.get_attribute("href") for link in links]
 
 
+@pytest.mark.extended
 def test_requests_come_to_the_page_as_they_end(site: Installation, owner: Visitor) -> None:
     """By the filter that holds; a hidden page waits, and has all of it when it is seen again."""
     page = owner.page

@@ -12,6 +12,7 @@ from tests.browser.visitor import Visitor, findings_in_both_themes, too_wide
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.extended
 def test_a_model_is_deprecated_by_keyboard(site: Installation, owner: Visitor) -> None:
     page = owner.page
     page.goto("/admin/models")

@@ -401,6 +401,7 @@ def sights(
     return seen
 
 
+@pytest.mark.extended
 def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> None:
     """Axe, and the width of a telephone; what a page makes the browser read."""
     assert [one for sight in sights for one in sight.findings] == []
@@ -412,6 +413,7 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> N
     assert [s.title for s in sights if not re.fullmatch(r".+ · Weir", s.title)] == []
 
 
+@pytest.mark.extended
 def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None:
     """All that can be clicked can be reached, and what has the focus can be seen."""
     assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
@@ -442,6 +444,7 @@ _UNSEEN_IN_LISTS = """() => {
 _LAPTOP: Final[ViewportSize] = {"width": 1440, "height": 900}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.slow)])
 def test_every_list_shows_its_columns_and_whole_texts(
     site: Installation, visit: Visit, signed_in: StorageState, pages: Paths, language: Language

@@ -154,6 +154,7 @@ def test_every_list_without_end_is_tried() -> None:
     assert all(SORTS.values())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", SORTS)
 def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str) -> None:
     """By each column, upwards and downwards in turn: one index serves both."""

@@ -56,6 +56,7 @@ from notify.models import WebhookEndpoint
 from playground.models import Conversation, Message
 from relay.ledger.database import SESSION, Prepared
 from tests import cast
+from tests.stage import scene
 from tests.usage.rows import credit, happen
 from usage.reports import visibility
 from usage.reports.visibility import Where
@@ -68,9 +69,10 @@ SUM, SUM_NANO = "987.65", 987_650_000_000
 Cut = Callable[[pytest.MonkeyPatch], None]
 
 
-@pytest.fixture
-def foreign(people: cast.Cast) -> cast.Cast:
+@scene
+def foreign() -> cast.Cast:
     """charlie's organisation has one of everything; alice's has a request of its own."""
+    people = cast.assemble()
     theirs, team = people.stranger, people.stranger.teams.get()
     key, _ = cast.make_key(team, f"{MARK}-key", user=people.charlie)
     own, _ = cast.make_key(people.core, "ours", user=people.alice)

@@ -115,6 +115,7 @@ def test_redis_asks_for_its_password(stage: Stage) -> None:
     assert stage.shape.given["REDIS_PASSWORD"] not in command
 
 
+@pytest.mark.extended
 def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     """The roll-up of what was asked above appears only now: nobody else sums."""
     stage.settle()
@@ -209,6 +210,7 @@ def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
     assert [stage.chat("hi #tokens=2").status for _ in range(5)] == [200] * 5
 
 
+@pytest.mark.extended
 def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
     """SIGTERM in the middle of an answer: it is said to its end; then exit code 0."""
     web = stage.webs[1]

@@ -135,6 +135,7 @@ def test_the_request_id_is_the_one_of_the_application(edge: Running) -> None:
     assert "sk-secret" not in edge.told()
 
 
+@pytest.mark.extended
 def test_every_operation_of_the_management_api_reaches_the_application(
     edge: Running, recorder: Recorder
 ) -> None:

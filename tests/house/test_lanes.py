@@ -21,6 +21,7 @@ ELSEWHERE: Final = {
     "billing/limits/test_budget.py": "every window of 20 years in 40 zones",
     "billing/prices/test_exact.py": "ten million rows",
     "billing/credits/test_codes.py": "a hundred people for one code, by four processes",
+    "billing/prices/test_upstream_prices.py": "lists of ten thousand models",
     "billing/prices/test_proposals.py": "the shipped catalogue as a whole",
     "billing/subscriptions/test_subscriptions.py": "kills at each step, and under load",
     "billing/topups/test_topups.py": "all orders of events, for a third of them",

@@ -100,6 +100,7 @@ async def test_a_step_that_fails_is_not_waited_for() -> None:
         await up.wait_unless_ended(asyncio.create_task(fail()), asyncio.Event())
 
 
+@pytest.mark.extended
 def test_the_address_answers_from_the_first_second(tmp_path: Path) -> None:
     """Nobody is refused from the first answer on, nor told that a key or the money is wrong."""
     port = free_port()

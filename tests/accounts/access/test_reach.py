@@ -21,7 +21,8 @@ from accounts.organisations import projects, teams
 from accounts.roles import custom_roles
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, make_key, member
+from tests.cast import Cast, actor, assemble, make_key, member
+from tests.stage import scene
 
 
 class Reach(NamedTuple):
@@ -107,9 +108,17 @@ def named(rows: Callable[[], Iterable[Any]]) -> set[str]:
     return {str(getattr(one, "slug", None) or one.name) for one in found}
 
 
-@pytest.fixture
-def acting(people: Cast) -> dict[str, Actor]:
-    """Everybody of the table, in an organisation that has one of everything in each team."""
+class Acting(NamedTuple):
+    """The cast, and everybody of the table by their names there."""
+
+    people: Cast
+    actors: dict[str, Actor]
+
+
+@scene
+def acting() -> Acting:
+    """In an organisation that has one of everything in each team."""
+    people = assemble()
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     custom_roles.create_role(people.acme, "Reader", ["usage.read"], actor=SYSTEM)
     corrie = within(people, "corrie", Role.ADMIN, people.core)
@@ -134,7 +143,7 @@ def acting(people: Cast) -> dict[str, Actor]:
         offer = Offer(Role.VIEWER, None, within_teams)
         invitations.invite(people.acme, [f"{name}@example.org"], offer, actor=alice)
     invitations.invite(people.acme, ["to-own@example.org"], Offer(Role.OWNER), actor=alice)
-    found = {
+    found: dict[str, Any] = {
         "owner": alice, "admin": actor(anna, people.acme),
         "admin of core": actor(corrie, people.acme),
         "admin of second": actor(otto, people.acme), "billing": actor(bella, people.acme),
@@ -144,7 +153,7 @@ def acting(people: Cast) -> dict[str, Actor]:
         "stranger": actor(people.charlie, people.stranger),
     }  # fmt: skip
     assert all(found.values())
-    return found  # type: ignore[return-value]
+    return Acting(people, found)
 
 
 OF_ACME: Final = {"bobs", "nobodys", "eves", "seconds"}
@@ -193,21 +202,17 @@ def reach_of(one: Actor, people: Cast) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("who", REACHES)
-def test_everybody_reaches_what_their_row_says(
-    people: Cast, acting: dict[str, Actor], who: str
-) -> None:
+def test_everybody_reaches_what_their_row_says(acting: Acting, who: str) -> None:
     """P12, P23"""
-    found = reach_of(acting[who], people)
+    found = reach_of(acting.actors[who], acting.people)
     expected = {name: set(value.split()) for name, value in REACHES[who]._asdict().items()}
     assert found == expected
 
 
 @pytest.mark.parametrize("who", REACHES)
-def test_what_is_listed_is_what_is_opened_and_changed(
-    people: Cast, acting: dict[str, Actor], who: str
-) -> None:
+def test_what_is_listed_is_what_is_opened_and_changed(acting: Acting, who: str) -> None:
     """404 for what is not seen, 403 for what is seen and may not be changed."""
-    one, reach = acting[who], REACHES[who]
+    one, reach = acting.actors[who], REACHES[who]
     for key in Key.objects.filter(name__in=OF_ACME):
         expected: object = 404
         if key.name in reach.changes_keys.split():

@@ -227,6 +227,7 @@ def test_what_is_no_list_is_refused(text: bytes, why: str) -> None:
         read_upstream_prices(text)
 
 
+@pytest.mark.extended
 def test_the_longest_list_is_read() -> None:
     entries = [{"id": f"m-{n}", "pricing": PRICING} for n in range(MODELS_MAX)]
     assert len(read_upstream_prices(models(*entries)).rates) == MODELS_MAX
@@ -242,6 +243,7 @@ def test_the_group_is_asked_for_and_never_guessed() -> None:
     assert meters(only, "gpt-5")["in_text"] == 2_500_000_000
 
 
+@pytest.mark.extended
 def test_ten_thousand_models_are_read() -> None:
     upstream_prices = read_upstream_prices(
         models(*({"id": f"m-{n}", "pricing": PRICING} for n in range(10_000)))

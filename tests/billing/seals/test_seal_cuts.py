@@ -18,6 +18,7 @@ from billing.models import Seal, SealCut
 from billing.seals.cuts import TrailBroken, check_trail, cut_trail, cut_trail_before
 from billing.seals.seals import Broken, broken_part, broken_seals, seal_all
 from lib import clock
+from tests.stage import scene
 
 pytestmark = pytest.mark.django_db
 KEY: Final = b"key of the tests"
@@ -47,7 +48,7 @@ def broken(key: bytes = KEY) -> list[Broken]:
         return broken_seals(cursor, key)
 
 
-@pytest.fixture
+@scene
 def began() -> dt.datetime:
     """An event in each of the last minutes, sealed minute by minute, the last one not yet."""
     organisation = Organisation.objects.create(name="Acme", slug="acme")

@@ -18,6 +18,7 @@ from billing.wallets.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from tests.books import post_as_before
+from tests.stage import scene
 from tests.waiting_locks import await_waiting
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +76,7 @@ def happen(at: dt.datetime) -> None:
 _KEPT: Final = (Posting, AuditEvent)
 
 
-@pytest.fixture
+@scene
 def history() -> None:
     now = clock.now()
     happen(now - dt.timedelta(minutes=5))

@@ -23,6 +23,7 @@ from tests.config.test_operations import operators_keys
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import fake
 from tests.isolation.table import OPERATIONS
+from tests.stage import scene
 
 __all__ = ["fake"]
 
@@ -229,10 +230,14 @@ def test_whatever_is_changed_comes_back_by_the_same_name(name: str) -> None:
 # What they do ------------------------------------------------------------------------------------
 
 
+@scene
+def operators() -> list[str]:
+    return operators_keys()
+
+
 @pytest.fixture
-def hand(db: None) -> Hand:
-    key, _second = operators_keys()
-    return Hand(Client(), key)
+def hand(operators: list[str]) -> Hand:
+    return Hand(Client(), operators[0])
 
 
 def address_of(value: str, parent: str, created: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from config.shell.palette_ranking import rank
 from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation, Prompt
-from tests.cast import BUILT_IN, Cast, make_key, member, person, signed_in
+from tests.cast import Cast, make_key, member, person, signed_in
+from tests.config.shell.test_navigation import READERS
 from tests.markup import squeezed
 from tests.usage.rows import credit, happen
 
@@ -36,9 +37,9 @@ def chat(people: Cast, user: User, title: str, **over: object) -> Conversation:
 
 
 @pytest.mark.django_db(transaction=True)  # one of the pages asks from a thread of its own
-@pytest.mark.parametrize("role", [*BUILT_IN, None], ids=str)
+@pytest.mark.parametrize("role", READERS, ids=str)
 def test_every_page_that_it_names_opens(people: Cast, role: Role | None) -> None:
-    """For each role, and for an operator who is no member. Those that the shell shows as well are
+    """For a role, and for an operator who is no member. Those that the shell shows as well are
     opened in tests/config/shell/test_views.py."""
     user = people.dora if role is None else member(people.acme, "vic", role)
     pages, visitor = find(user), signed_in(user)

@@ -214,6 +214,7 @@ def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: 
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None:
     page = bob.page
     open_with(page, stage, stage.fake_model())
@@ -330,6 +331,7 @@ def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> No
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_a_comparison_on_a_phone_has_its_charges_in_tabs_and_cards(
     stage: Stage, bob: Watched
 ) -> None:

@@ -54,6 +54,7 @@ def test_the_sidebar_folds_to_the_icons_of_the_menu_and_stays_so(
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_the_menu_above_the_chats_is_one_of_icons_with_names(stage: Stage, bob: Watched) -> None:
     page = bob.page
     page.goto(stage.playground)
@@ -69,6 +70,7 @@ def test_the_menu_above_the_chats_is_one_of_icons_with_names(stage: Stage, bob: 
     bob.assert_calm()
 
 
+@pytest.mark.extended
 def test_the_sidebar_folds_by_keys(stage: Stage, bob: Watched) -> None:
     page = bob.page
     ask(page, stage, stage.echo_model(), "first words")

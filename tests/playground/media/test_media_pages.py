@@ -56,6 +56,7 @@ def receipt(page: Page, record: dict[str, Any]) -> None:
     assert link.get_attribute("href") == f"/o/acme/requests/{id_text(record['request_id'])}"
 
 
+@pytest.mark.extended
 def test_a_picture_is_made_edited_under_a_mask_and_compared(stage: Stage, bob: Watched) -> None:
     page, model = bob.page, stage.hub.model(stage.fake, rates=PICTURES)
     other = stage.hub.model(stage.fake, rates=PICTURES)

@@ -63,6 +63,7 @@ def bob_heard(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     beeping.close()
 
 
+@pytest.mark.extended
 @pytest.mark.browser
 def test_one_writes_speaks_and_interrupts(
     stage: Stage, bob_heard: Watched, provider: FakeRealtime, model: str

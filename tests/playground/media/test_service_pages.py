@@ -44,6 +44,7 @@ def charges(stage: Stage, model: str) -> list[int]:
     return [row["charge_nano"] for row in stage.rows(query, model)]
 
 
+@pytest.mark.extended
 def test_a_song_is_made_heard_and_extended(
     stage: Stage, bob: Watched, suno: FakeSuno, acme: Tenant
 ) -> None:

@@ -19,6 +19,7 @@ def bob(desks: Desks, stage: Stage) -> Iterator[Watched]:
     stage.hub.connection.execute("DELETE FROM playground_preference")
 
 
+@pytest.mark.extended
 def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Watched) -> None:
     page = bob.page
     stage.echo_model()

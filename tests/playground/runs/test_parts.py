@@ -26,6 +26,7 @@ def menu(people: Cast, id: str, open_chat: str = "") -> str:
     return squeezed(answer.content.decode())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("field", ["pinned", "archived"])
 def test_what_the_menu_of_a_chat_does_its_next_one_undoes(people: Cast, field: str) -> None:
     send(people.bob, answers("x"), text="One")

@@ -19,6 +19,7 @@ from lib import clock
 from lib.database.code_migrations import code_migrations
 from outbox.models import Fact
 from tests import cast
+from tests.books import walk_to_the_end
 from tests.cast import Cast, make_key, signed_in
 from tests.invoicing import charged, mid_month, post_at
 from tests.usage import rows
@@ -115,14 +116,8 @@ def test_a_walks_finding_holds_until_the_walk_misses_it(key: Key) -> None:
 
 def walk_all() -> None:
     """Every walk, from its beginning to its end."""
-    BooksWalk.objects.filter(name__in=full_walk.WALKS).update(
-        began_at=None, ended_at=None, rest_until=clock.now()
-    )
     check()
-    for _ in range(20):
-        BooksWalk.objects.filter(name="turn").update(rest_until=clock.now())
-        full_walk.check_whole()
-    assert full_walk.complete_at() is not None
+    walk_to_the_end()
 
 
 # What somebody changes of an old month by hand, and what names it.

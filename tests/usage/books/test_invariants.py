@@ -24,8 +24,9 @@ from config.system.rows import system_rows
 from config.system.state import system_state
 from lib import clock
 from outbox.models import Fact
-from tests.books import post_as_before
-from tests.cast import Cast, actor, make_key
+from tests.books import post_as_before, walk_to_the_end
+from tests.cast import Cast, actor, assemble, make_key
+from tests.stage import scene
 from tests.usage import rows
 from usage.books import check as books_check
 from usage.books import full_walk
@@ -38,11 +39,15 @@ from usage.rollups.rollups import replace_all
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def key(people: Cast) -> Key:
+def credited_key(people: Cast) -> Key:
     key, _ = make_key(people.core, user=people.bob)
     rows.credit(key)
     return key
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    return credited_key(people)
 
 
 def broken() -> dict[str, list[Any]]:
@@ -241,12 +246,7 @@ def minute() -> set[str]:
 
 def day() -> set[str]:
     """What the whole walk finds, to its end; then the minute's check tells it."""
-    BooksWalk.objects.update(rest_until=clock.now())
-    BooksWalk.objects.filter(name__in=full_walk.WALKS).update(began_at=None, ended_at=None)
-    for _ in range(20):
-        full_walk.check_whole()
-        BooksWalk.objects.filter(name="turn").update(rest_until=clock.now())
-    assert full_walk.complete_at() is not None
+    walk_to_the_end()
     return minute()
 
 
@@ -487,9 +487,11 @@ USD = 10**9
 HOUR = dt.timedelta(hours=1)
 
 
-@pytest.fixture
-def whole(people: Cast, key: Key) -> Key:
+@scene
+def whole() -> Key:
     """Books with everything in them, each as far as it may just be."""
+    people = assemble()
+    key = credited_key(people)
     acme, alice, dora = people.acme, actor(people.alice, people.acme), actor(people.dora)
     for amount_nano, period in ((10**12, "month"), (0, "day")):
         budget_simulation.create_budget(
