@@ -7,7 +7,7 @@ import pytest
 
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
-from relay.passthrough.operation import PassThrough, read_target
+from relay.passthrough.operation import PassThrough, _Unchanged, read_target
 
 RULES: Final = (
     PassThroughRule(("POST",), "/files"),
@@ -80,6 +80,13 @@ def test_what_is_not_on_the_list_is_not_sent(raw: str, query: str, method: str, 
     with pytest.raises(RequestFault) as fault:
         target(raw, query, method)
     assert fault.value.kind == kind
+
+
+async def test_what_is_passed_on_is_waited_for_as_a_whole() -> None:
+    """Its first byte may take as long as all of it: nobody knows whether it is a stream."""
+    asked = target("/passthrough/east/files/1")
+    prepared = await _Unchanged(asked).prepare(cast(Any, None))
+    assert (prepared.url, prepared.stream, prepared.codec.name) == (asked.url, False, "openai")
 
 
 def test_a_channel_without_rules_is_none() -> None:
