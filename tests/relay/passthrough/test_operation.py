@@ -7,7 +7,7 @@ import pytest
 
 from dialects.errors.errors import RequestFault
 from gateway.passthrough.rules import PassThroughRule
-from relay.passthrough.operation import PassThrough, _Unchanged, read_target
+from relay.passthrough.operation import PassThrough, _Unchanged, _Unit, read_target
 
 RULES: Final = (
     PassThroughRule(("POST",), "/files"),
@@ -64,6 +64,7 @@ def test_who_asks_is_named_where_the_channel_passes_it_on() -> None:
     [
         ("/passthrough/east", "", "GET", "route_not_found"),
         ("/other/east/files/1", "", "GET", "route_not_found"),
+        ("east/files/1", "", "GET", "route_not_found"),
         ("/passthrough/west/files/1", "", "GET", "route_not_found"),
         ("/passthrough/%ff/files/1", "", "GET", "route_not_found"),
         ("/passthrough/east/other", "", "GET", "route_not_found"),
@@ -87,6 +88,22 @@ async def test_what_is_passed_on_is_waited_for_as_a_whole() -> None:
     asked = target("/passthrough/east/files/1")
     prepared = await _Unchanged(asked).prepare(cast(Any, None))
     assert (prepared.url, prepared.stream, prepared.codec.name) == (asked.url, False, "openai")
+
+
+def test_the_root_of_a_channel_ends_with_a_slash() -> None:
+    root = (PassThroughRule(("GET",), "/"),)
+    assert target("/passthrough/east/", path_rules=root).url == "https://api.example.com/v1/"
+    with pytest.raises(RequestFault) as fault:
+        target("/passthrough/east", path_rules=root)
+    assert fault.value.kind == "route_not_found"
+
+
+def test_the_largest_value_is_held_where_a_rule_has_one() -> None:
+    plain = PassThroughRule(("GET",), "/a", "0.10")
+    valued = PassThroughRule(("GET",), "/a", "0.10", "/cost", "0.01", "1.00")
+    rates = cast(Any, {})
+    assert _Unit(plain).bound(rates) == {}
+    assert _Unit(valued).bound(rates) == {"answer_micros": 90_000_000}
 
 
 def test_a_channel_without_rules_is_none() -> None:
