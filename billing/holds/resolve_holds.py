@@ -84,8 +84,6 @@ def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
     onto `provider:payable` (I13, I15). An attempt whose hold is in another state than `state` was
     resolved elsewhere and is skipped.
 
-    Run it after `resolve_holds`. Run `open_accounts` for the two account kinds before it.
-
     Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
     """
     return _POST_LOSSES, {

@@ -47,7 +47,7 @@ OWN_STATUS: Final = {
 def test_every_error_has_the_status_of_its_kind() -> None:
     """Where both are written out: clients read the one, and records and retries the other."""
     written = [
-        (path.relative_to(_ROOT).as_posix(), call.args[0].value, call.args[1].value)
+        (path.relative_to(_ROOT).as_posix(), str(call.args[0].value), call.args[1].value)
         for room in ("relay", "config", "playground")
         for path in sorted((_ROOT / room).rglob("*.py"))
         for call in ast.walk(ast.parse(path.read_text()))

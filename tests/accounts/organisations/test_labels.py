@@ -46,6 +46,12 @@ def test_a_field_of_a_form_holds_every_label(labels: list[str]) -> None:
     assert split_labels(join_labels(labels)) == labels
 
 
+def test_only_what_must_be_quoted_is() -> None:
+    assert join_labels(["plain", "two words", "a,b", 'say "x"']) == (
+        'plain, two words, "a,b", "say ""x"""'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "labels"),
     [

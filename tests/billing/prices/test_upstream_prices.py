@@ -217,6 +217,12 @@ def test_names_that_cannot_be_told_apart_are_not_used() -> None:
         (b'{"error": {"message": "no"}}', "it is no list"),
         (json.dumps({"success": False, "data": [RATIO]}).encode(), "it says that it did not"),
         (json.dumps({"success": True, "data": [RATIO]}).encode(), "it publishes no ratios"),
+        (ratios(RATIO, group_ratio={}), "it publishes no ratios"),
+        (ratios(RATIO, group_ratio=["default"]), "it publishes no ratios"),
+        (
+            ratios(RATIO, group_ratio={"default": 7}).replace(b"7", b'1, "default": 2'),
+            "it publishes no ratios",
+        ),
         (ratios(RATIO, group_ratio={"default": "x"}), "ratio of the group is no number"),
         (ratios(RATIO, group_ratio={"default": -1}), "ratio of the group is below 0"),
         (models(*[{"id": "m", "pricing": PRICING}] * (MODELS_MAX + 1)), "it lists more than"),

@@ -1,4 +1,5 @@
-"""What ends a request twice ends it once, and what is over has no limit of time left."""
+"""What ends a request twice ends it once; what is over has no limit of time left, and is kept by
+nobody."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from relay.attempts import attempt
 from relay.attempts.run import Run
 from relay.front.deadline import Deadline
 from relay.front.downstream import ErrorAnswer
@@ -53,3 +55,25 @@ async def test_a_count_that_is_over_has_no_limit_of_time() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert deadline.reason is None
+
+
+async def test_the_rest_of_an_answer_is_kept_while_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as the task is referred to, it is not collected; and no longer."""
+    ended, read = asyncio.Event(), asyncio.Event()
+
+    async def read_rest(_: Any) -> None:
+        await ended.wait()
+
+    monkeypatch.setattr(attempt, "read_rest", read_rest)
+    before = set(attempt._rests)
+    attempt._give_back(cast(Any, SimpleNamespace(at_end=False, release=read.set)))
+    (task,) = attempt._rests - before
+    ended.set()
+    await read.wait()
+    await task
+    await asyncio.sleep(0)
+    assert attempt._rests == before
+    attempt._give_back(cast(Any, SimpleNamespace(at_end=True, release=read.clear)))
+    assert (attempt._rests, read.is_set()) == (before, False)

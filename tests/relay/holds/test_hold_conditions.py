@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from genai_prices import data
 
 from billing.prices.catalogue import convert_catalogue
 from billing.prices.catalogue_additions import add_own_prices
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM, PriceVersion
+from dialects.errors.errors import RequestFault
 from dialects.json.body import read_body
 from dialects.usage.cache_lifetime import UNTOLD, with_lifetime
 from dialects.usage.usage import Quantities, UsagePart
@@ -55,13 +57,13 @@ def prices() -> PriceList:
     )  # fmt: skip
 
 
-def estimate(price: Price, steps: tuple[Step, ...] = ()) -> int:
+def estimate(price: Price, steps: tuple[Step, ...] = (), max_cost_nano: int | None = None) -> int:
     facts = SimpleNamespace(
         output_cap=CAP, text_bytes=TEXT_BYTES, choices=1, media={}, audio_output=False, model="m"
     )
     return (
         HoldEstimate(
-            cast(Any, facts), price, [], assumed_cap=CAP, max_cost_nano=None, searches=2,
+            cast(Any, facts), price, [], assumed_cap=CAP, max_cost_nano=max_cost_nano, searches=2,
             steps=steps,
         )
         .first()
@@ -125,6 +127,19 @@ def test_hold_covers_charge_under_every_combination() -> None:
                 held_back += bill.basis == "held"
     assert seen > 5_000
     assert 0 < held_back < seen
+
+
+def test_a_request_may_cost_its_maximum_and_no_more() -> None:
+    price = prices().find(["claude-opus-5-5"], 1.0)
+    assert price is not None
+    nano = estimate(price)
+    assert estimate(price, max_cost_nano=nano) == nano
+    with pytest.raises(RequestFault) as fault:
+        estimate(price, max_cost_nano=nano - 1)
+    assert fault.value.kind == "max_cost_exceeded"
+    # A step whose cost no 64 bits hold has no price.
+    beyond = PriceVersion.from_stored({"meters": {"in_text": 2**62, "out_text": 2**62}})
+    assert estimate(price, (Step(beyond, output_tokens=10**7),)) == nano
 
 
 def test_hold_covers_the_steps_beside_the_answer() -> None:

@@ -185,3 +185,16 @@ def test_more_admissions_than_a_batch_has_go_in_turn(timers: Timers) -> None:
     assert [one for batch in batches for one in batch if one is not admissions[-1]] == (
         admissions[:-1]
     )
+
+
+def test_nobody_else_reads_what_a_relay_keeps_on_its_disk(tmp_path: Path) -> None:
+    """P14: requests and their texts stand there."""
+    folder = tmp_path / "of" / "relays"
+    for kept in (Spool(folder, new_id(), _BYTES_MAX), Journal(folder, new_id())):
+        kept.open()
+        kept.close()
+        kept.open()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    files = list(folder.iterdir())
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * len(files)
+    assert len(files) >= 1

@@ -44,7 +44,11 @@ class Reading:
     async def interrupted(self) -> bytes:
         """What was read until the request was interrupted."""
         task = asyncio.create_task(self.whole())
-        self.body.interrupt = task.cancel
+
+        def interrupt() -> None:
+            task.cancel()
+
+        self.body.interrupt = interrupt
         with suppress(asyncio.CancelledError):
             await task
         assert task.cancelled()
