@@ -46,7 +46,8 @@ class Child:
     whether the child serves; without it, a child is established by living long enough. `ready` and
     `before`, which runs before every start, are called in a thread. No other child depends on a
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
-    stop was requested. `passed` are file descriptors that it inherits.
+    stop was requested. `passed` are file descriptors that it inherits. `hear` is called with each
+    line that it prints, and returns whether the line is for nobody else.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Child:
     farewell: str | None = None
     own_log: bool = False
     passed: tuple[int, ...] = ()
+    hear: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,7 @@ class Kept:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.process: Process | None = None
         self.established = asyncio.Event()
+        self.first_end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.keeper: asyncio.Task[None] | None = None
 
 
@@ -318,6 +321,18 @@ class Supervisor:
             reason = f"was not ready within {self._patience.ready_within:g} s"
             raise ChildFailed(kept.child.name, reason, kept.tail) from error
 
+    async def wait_in_first_life(self, kept: Kept, event: asyncio.Event) -> None:
+        """Wait for an event that only the child's first process brings about. Raises ChildFailed if
+        that process ends before."""
+        waiting = asyncio.create_task(event.wait())
+        ends: set[asyncio.Future[Any]] = {waiting, kept.first_end}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if not event.is_set():
+            raise ChildFailed(kept.child.name, kept.first_end.result(), kept.tail)
+
     async def run(
         self,
         name: str,
@@ -351,6 +366,8 @@ class Supervisor:
         while not self._stopping:
             started = loop.time()
             reason = await self._live_once(kept)
+            if not kept.first_end.done():
+                kept.first_end.set_result(reason)
             if self._stopping:
                 return
             if not kept.established.is_set():
@@ -370,6 +387,8 @@ class Supervisor:
         child = kept.child
 
         def on_line(line: str) -> None:
+            if child.hear is not None and child.hear(line):
+                return
             kept.tail.append(line)
             if self._stopping and child.farewell is not None and child.farewell in line:
                 return
