@@ -48,6 +48,8 @@ class Child:
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
     stop was requested. `passed` are file descriptors that it inherits. `hear` is called with each
     line that it prints, and returns whether the line is for nobody else.
+    `begun` is set once the first process has done what no later one repeats: if it ends before, the
+    child has failed.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Child:
     own_log: bool = False
     passed: tuple[int, ...] = ()
     hear: Callable[[str], bool] | None = None
+    begun: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +258,6 @@ class Kept:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.process: Process | None = None
         self.established = asyncio.Event()
-        self.first_end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.keeper: asyncio.Task[None] | None = None
 
 
@@ -321,18 +323,6 @@ class Supervisor:
             reason = f"was not ready within {self._patience.ready_within:g} s"
             raise ChildFailed(kept.child.name, reason, kept.tail) from error
 
-    async def wait_in_first_life(self, kept: Kept, event: asyncio.Event) -> None:
-        """Wait for an event that only the child's first process brings about. Raises ChildFailed if
-        that process ends before."""
-        waiting = asyncio.create_task(event.wait())
-        ends: set[asyncio.Future[Any]] = {waiting, kept.first_end}
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-        if not event.is_set():
-            raise ChildFailed(kept.child.name, kept.first_end.result(), kept.tail)
-
     async def run(
         self,
         name: str,
@@ -366,13 +356,12 @@ class Supervisor:
         while not self._stopping:
             started = loop.time()
             reason = await self._live_once(kept)
-            if not kept.first_end.done():
-                kept.first_end.set_result(reason)
             if self._stopping:
                 return
             if not kept.established.is_set():
                 deaths += 1
-                if deaths >= patience.deaths_max:
+                failed = child.begun is not None and not child.begun.is_set()
+                if failed or deaths >= patience.deaths_max:
                     if not self._failed.done():
                         self._failed.set_exception(ChildFailed(child.name, reason, kept.tail))
                     return

@@ -206,7 +206,7 @@ class Installation:
             await self.start_postgres(self.cluster)
         self.reception.stage = TABLES
         gate.open(self.preparation())
-        await self.supervisor.wait_in_first_life(web, preparation.ended)
+        await preparation.ended.wait()
         self.reception.stage = WEB
         await self.supervisor.serving(web)
         self.reception.close()
@@ -348,6 +348,7 @@ class Installation:
             own_log=True,
             passed=(gate.waiting, listening),
             hear=preparation.hear,
+            begun=preparation.ended,
         )
 
     def worker_child(self) -> Child:

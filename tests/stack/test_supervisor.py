@@ -388,14 +388,16 @@ async def test_a_step_of_a_child_that_ends_is_not_waited_for() -> None:
     """Nor is it done again: its own words tell why it ended."""
     supervisor = Supervisor(RecordingConsole())
 
+    begun = asyncio.Event()
+
     async def story() -> None:
         program = "print('no disk', flush=True); raise SystemExit(7)"
-        kept = supervisor.launch(child("web", program))
-        await supervisor.wait_in_first_life(kept, asyncio.Event())
+        supervisor.launch(replace(child("web", program), begun=begun))
+        await begun.wait()
 
     with pytest.raises(ChildFailed, match="web ended with exit code 7") as failure:
         await supervisor.supervise(story())
-    assert failure.value.tail == ["no disk"]
+    assert failure.value.tail == ["no disk"]  # once
 
 
 async def test_what_a_child_says_in_private_is_in_no_log() -> None:
