@@ -1,12 +1,16 @@
-"""Load the code of the web process, and serve once the database is prepared.
+"""Load the code of the web process, prepare the database if asked to, and serve.
 
     python -m stack.gate DESCRIPTOR ARGUMENTS OF UVICORN …
 
-The imports take as long as the preparation and run at the same time. DESCRIPTOR is the reading end
-of a pipe. Its other end is closed when the tables and the static files are ready.
+The imports take as long as the start of the database and run at the same time. DESCRIPTOR is the
+reading end of a pipe, whose other end is closed when the database runs. What it holds is the
+preparation (stack/prepare.py) as JSON, the arguments of its `prepare`. It does that in this
+process, because another one would need the same imports. A later web process finds the pipe empty,
+and serves at once.
 """
 
 import gc
+import json
 import os
 import sys
 from importlib import import_module
@@ -16,19 +20,35 @@ from importlib import import_module
 _MODULES = ("relay.asgi", "config.urls")
 
 
-def main(descriptor: int, arguments: list[str]) -> None:
+def load() -> None:
+    """Import the code. Imported objects stay in memory: without garbage collection the imports
+    take a quarter less time, and no later collection traverses them."""
     import django
-    import uvicorn
+    import uvicorn  # noqa: F401
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    # Imported objects stay in memory; without garbage collection the imports take a quarter less
-    # time.
     gc.disable()
     django.setup()
     for name in _MODULES:
         import_module(name)
+    gc.freeze()
     gc.enable()
-    os.read(descriptor, 1)
+
+
+def read_all(descriptor: int) -> bytes:
+    """Wait until the other end of the pipe is closed, and return what it was given."""
+    with open(descriptor, "rb", closefd=False) as pipe:
+        return pipe.read()
+
+
+def main(descriptor: int, arguments: list[str]) -> None:
+    load()
+    if asked := read_all(descriptor):
+        from stack.prepare import prepare
+
+        prepare(**json.loads(asked))
+    import uvicorn
+
     uvicorn.main(arguments, prog_name="uvicorn")
 
 

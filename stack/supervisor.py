@@ -46,7 +46,10 @@ class Child:
     whether the child serves; without it, a child is established by living long enough. `ready` and
     `before`, which runs before every start, are called in a thread. No other child depends on a
     `leaf`. `farewell` matches lines about a client that disconnected; they are not shown after a
-    stop was requested. `passed` are file descriptors that it inherits.
+    stop was requested. `passed` are file descriptors that it inherits. `hear` is called with each
+    line that it prints, and returns whether the line is for nobody else.
+    `begun` is set once the first process has done what no later one repeats: if it ends before, the
+    child has failed.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Child:
     farewell: str | None = None
     own_log: bool = False
     passed: tuple[int, ...] = ()
+    hear: Callable[[str], bool] | None = None
+    begun: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -355,7 +360,8 @@ class Supervisor:
                 return
             if not kept.established.is_set():
                 deaths += 1
-                if deaths >= patience.deaths_max:
+                failed = child.begun is not None and not child.begun.is_set()
+                if failed or deaths >= patience.deaths_max:
                     if not self._failed.done():
                         self._failed.set_exception(ChildFailed(child.name, reason, kept.tail))
                     return
@@ -370,6 +376,8 @@ class Supervisor:
         child = kept.child
 
         def on_line(line: str) -> None:
+            if child.hear is not None and child.hear(line):
+                return
             kept.tail.append(line)
             if self._stopping and child.farewell is not None and child.farewell in line:
                 return

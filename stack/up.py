@@ -45,8 +45,6 @@ DEMO = ROOT / "stack" / "demo.yaml"
 # The demo's channel to the local model.
 DEMO_MODEL = ROOT / "stack" / "demo-model.yaml"
 DEMO_EMAIL = "demo@weir.example"
-# The line of stack.prepare after which the web process may start.
-SERVABLE = "servable"
 CHILDREN = ("model", "postgres", "web", "worker")
 WEB_DRAIN_SECONDS = 3
 # How long the first connection to the database is retried.
@@ -117,15 +115,38 @@ def worker_command() -> list[str]:
 
 
 class Gate:
-    """A pipe at which the web process waits until it is opened, now and at each restart."""
+    """A pipe at which the web process waits for the database (stack/gate.py). The first one gets
+    the preparation, each later one nothing."""
 
     def __init__(self) -> None:
         self.waiting, self._holding = os.pipe()
-        self.is_open = False
 
-    def open(self) -> None:
-        os.close(self._holding)
-        self.is_open = True
+    def open(self, preparation: Mapping[str, Any]) -> None:
+        with os.fdopen(self._holding, "w") as pipe:
+            json.dump(preparation, pipe)
+
+
+class Preparation:
+    """What the web process prints before it serves: its steps, then the link and the mark."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.ended = asyncio.Event()
+        self.sign_in = ""
+        self.mark = ""
+
+    def hear(self, line: str) -> bool:
+        """Take a line of the web process. After the last one, its lines are those of its log.
+        Return whether the line is a secret, because whoever has the link can sign in."""
+        if self.ended.is_set():
+            return False
+        if not line.startswith('{"sign_in"'):
+            self.steps.append(line)
+            return False
+        last = json.loads(line)
+        self.sign_in, self.mark = last["sign_in"], last["mark"]
+        self.ended.set()
+        return True
 
 
 class Installation:
@@ -168,8 +189,8 @@ class Installation:
             self.reception.leave()
 
     async def start(self) -> None:
-        # Long tasks start at once: the model and Django load while the database is created.
-        answering = asyncio.create_task(self.start_model())
+        served = asyncio.Event()
+        answering = asyncio.create_task(self.start_model(served))
         url = self.place.database_url
         if url is None:
             self.cluster = postgres.locate(self.place.data / "postgres")
@@ -178,46 +199,46 @@ class Installation:
         write_private(self.place.data / "run" / "DATABASE_URL", url + "\n")
         public_url = self.environment["PUBLIC_URL"]
         write_private(self.place.data / "run" / "PUBLIC_URL", public_url + "\n")
-        servable = asyncio.Event()
-        preparing = asyncio.create_task(self.prepare(servable))
-        gate = Gate()
-        web = self.supervisor.launch(self.web_child(gate))
-        try:
-            if self.cluster is not None:
-                await self.start_postgres(self.cluster)
-            self.reception.stage = TABLES
-            await wait_unless_ended(preparing, servable)
-            self.reception.stage = WEB
-            gate.open()
-            await self.supervisor.serving(web)
-            self.reception.close()
-            page_at = await asyncio.to_thread(
-                probe.time_first_page, self.place.reached, self.place.port
-            )
-            self.step("web: the first page is served")
-            sign_in = await preparing
-        finally:
-            preparing.cancel()
+        # The web process loads its code while the database starts.
+        gate, preparation = Gate(), Preparation()
+        web = self.supervisor.launch(self.web_child(gate, preparation))
+        if self.cluster is not None:
+            await self.start_postgres(self.cluster)
+        self.reception.stage = TABLES
+        gate.open(self.preparation())
+        await preparation.ended.wait()
+        self.reception.stage = WEB
+        await self.supervisor.serving(web)
+        self.reception.close()
+        page_at = await asyncio.to_thread(
+            probe.time_first_page, self.place.reached, self.place.port
+        )
+        self.step("web: the first page is served")
+        self.step(f"database: {', '.join(preparation.steps)}")
+        served.set()
+        if preparation.mark:
+            await self.finish(preparation.mark)
         if self.place.opens:
-            await asyncio.to_thread(webbrowser.open, sign_in)
+            await asyncio.to_thread(webbrowser.open, preparation.sign_in)
         if self.fetches and not answering.done():
             # During a download people can sign in already.
             self.supervisor.launch(self.worker_child())
-            self.announce(sign_in, page_at, None)
+            self.announce(preparation.sign_in, page_at, None)
             self.console.quiet = False
             await answering
         else:
             token_at = await answering
             self.supervisor.launch(self.worker_child())
-            self.announce(sign_in, page_at, token_at)
+            self.announce(preparation.sign_in, page_at, token_at)
             self.console.quiet = False
 
-    async def start_model(self) -> float | None:
-        """Start the local model, after fetching it if that is due. Return the time of its first
-        token, or None without a model.
+    async def start_model(self, served: asyncio.Event) -> float | None:
+        """Start the local model after the first page, which needs the processor. Fetch it before,
+        if that is due. Return the time of its first token, or None without a model.
         """
         if not self.has_model or (self.fetches and not await self.fetch_model()):
             return None
+        await served.wait()
         await self.supervisor.start(self.model_child())
         token_at = await self.ask_model()
         if self.fetches and token_at is not None:
@@ -248,19 +269,17 @@ class Installation:
         await self.supervisor.start(self.postgres_child(cluster))
         self.step("postgres: ready")
 
-    async def prepare(self, servable: asyncio.Event) -> str:
-        def hear(line: str) -> None:
-            if line == SERVABLE:
-                servable.set()
-
+    def preparation(self) -> Mapping[str, Any]:
+        """Return the arguments of stack.prepare.prepare."""
         patience = EMBEDDED_SECONDS if self.cluster is not None else EXTERNAL_SECONDS
         files = [DEMO, DEMO_MODEL] if self.has_model else [DEMO]
-        command = python("-m", "stack.prepare", DEMO_EMAIL, str(patience), *map(str, files))
-        *steps, last = await self.supervisor.run("prepare", command, self.environment, hear)
-        steps.remove(SERVABLE)
+        return {"email": DEMO_EMAIL, "seconds": patience, "files": [str(file) for file in files]}
+
+    async def finish(self, mark: str) -> None:
+        """Do what the web process need not wait for."""
+        command = python("-m", "stack.prepare", mark)
+        steps = await self.supervisor.run("prepare", command, self.environment, lambda _: None)
         self.step(f"database: {', '.join(steps)}")
-        sign_in: str = json.loads(last)["sign_in"]
-        return sign_in
 
     async def ask_model(self) -> float | None:
         # Directly, not through the relay, because no organisation pays for a start.
@@ -301,7 +320,7 @@ class Installation:
             farewell="connection to client lost",
         )
 
-    def web_child(self, gate: Gate) -> Child:
+    def web_child(self, gate: Gate, preparation: Preparation) -> Child:
         place = self.place
         listening = self.reception.listening.fileno()
         command = python("-m", "stack.gate", str(gate.waiting)) + server_options(
@@ -322,10 +341,14 @@ class Installation:
                 "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
-            ready=lambda: gate.is_open and probe.is_serving(place.reached, place.port),
+            ready=lambda: (
+                preparation.ended.is_set() and probe.is_serving(place.reached, place.port)
+            ),
             leaf=True,
             own_log=True,
             passed=(gate.waiting, listening),
+            hear=preparation.hear,
+            begun=preparation.ended,
         )
 
     def worker_child(self) -> Child:
@@ -357,15 +380,6 @@ Ctrl-C stops it. The data stays in {self.place.data}
 """)
 
 
-async def wait_unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> None:
-    """Wait for the event. Raise the task's exception if the task ends first."""
-    waiting = asyncio.create_task(event.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not event.is_set():
-        await task
-
-
 async def stop_with_make(supervisor: Supervisor) -> None:
     """Stop when `make` is killed, because that is the process that a person would find and end."""
     parent = os.getppid()
@@ -395,6 +409,8 @@ async def run(place: Place, listening: socket.socket) -> None:
 def main(options: Mapping[str, Any]) -> int:
     """Run the installation and return the exit code. `options` are the command line's, by the names
     of Place."""
+    # The processes would compile three thousand files at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         place = read_place(options)
         open_data_dir(place.data)

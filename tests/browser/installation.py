@@ -64,7 +64,8 @@ organisations:
 def make(file: str) -> dict[str, str]:
     """In a process of the installation: what `make run` prepares; the links, by e-mail address."""
     with redirect_stdout(io.StringIO()):
-        prepare.main(OWNER, 30, file)
+        prepare.prepare(OWNER, 30, [file])
+        prepare.finish("")
     return {email: _link_of(email) for email in PEOPLE}
 
 

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from config.system import secret_check
 from lib.vault import WrongSecret
 from stack import postgres, prepare
+from tests.cast import person
 
 
 def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
@@ -59,3 +61,49 @@ def test_tables_that_are_up_to_date_are_not_migrated(monkeypatch: pytest.MonkeyP
     MigrationRecorder(connection).record_unapplied("sessions", "0001_initial")
     prepare.update_tables()
     assert commands == ["migrate"]
+
+
+def test_the_mark_follows_files_variables_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "ROOT", tmp_path / "code")
+    module = tmp_path / "code" / "room" / "module.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("one = 1")
+    demo = tmp_path / "demo.yaml"
+    demo.write_text("url: env:WEIR_ELSEWHERE")
+    files = [str(demo)]
+    marks = [prepare.code_mark(files)]
+    assert prepare.code_mark(files) == marks[0]
+    monkeypatch.setenv("WEIR_UNNAMED", "1")
+    assert prepare.code_mark(files) == marks[0]
+    monkeypatch.setenv("WEIR_ELSEWHERE", "http://127.0.0.1:9")
+    marks.append(prepare.code_mark(files))
+    demo.write_text("url: env:WEIR_ELSEWHERE # again")
+    marks.append(prepare.code_mark(files))
+    module.write_text("one = 1.0")
+    marks.append(prepare.code_mark(files))
+    (module.parent / "other.py").touch()
+    marks.append(prepare.code_mark(files))
+    assert len(set(marks)) == 5
+
+
+@pytest.mark.django_db
+def test_a_preparation_is_repeated_until_it_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that is killed before its end leaves no mark. Neither does a mark count once the
+    static files are gone, or the person whom the link signs in."""
+    monkeypatch.setattr(settings, "STATIC_ROOT", tmp_path)
+    (tmp_path / "staticfiles.json").touch()
+    commands: list[str] = []
+    monkeypatch.setattr(prepare, "call_command", lambda name, *_, **__: commands.append(name))
+    demo = person("demo")
+    assert not prepare.is_prepared("mark", demo.email)
+    prepare.finish("mark")
+    assert commands == ["load_catalogue"]
+    assert prepare.is_prepared("mark", demo.email)
+    assert not prepare.is_prepared("another", demo.email)
+    assert not prepare.is_prepared("mark", "nobody@weir.example")
+    (tmp_path / "staticfiles.json").unlink()
+    assert not prepare.is_prepared("mark", demo.email)

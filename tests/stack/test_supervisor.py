@@ -382,3 +382,40 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+async def test_a_step_of_a_child_that_ends_is_not_waited_for() -> None:
+    """Nor is it done again: its own words tell why it ended."""
+    supervisor = Supervisor(RecordingConsole())
+
+    begun = asyncio.Event()
+
+    async def story() -> None:
+        program = "print('no disk', flush=True); raise SystemExit(7)"
+        supervisor.launch(replace(child("web", program), begun=begun))
+        await begun.wait()
+
+    with pytest.raises(ChildFailed, match="web ended with exit code 7") as failure:
+        await supervisor.supervise(story())
+    assert failure.value.tail == ["no disk"]  # once
+
+
+async def test_what_a_child_says_in_private_is_in_no_log() -> None:
+    received = RecordingConsole()
+    supervisor = Supervisor(received)
+    heard: list[str] = []
+
+    def hear(line: str) -> bool:
+        heard.append(line)
+        return line == "secret"
+
+    async def story() -> None:
+        program = "print('secret', flush=True)\n" + OBEDIENT
+        kept = supervisor.launch(replace(child("web", program), hear=hear))
+        await received.times(1)
+        assert "secret" not in kept.tail
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert [line for _, line in received.lines] == ["up", "down"]
+    assert heard == ["secret", "up", "down"]

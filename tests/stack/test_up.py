@@ -1,8 +1,8 @@
 """The real thing: `stack.up` on fresh data, killed, started again, stopped."""
 
-import asyncio
 import html
 import http.client
+import json
 import os
 import re
 import signal
@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from stack import checks, model, origin, probe, up
+from stack.gate import read_all
 from stack.processes import wait_gone
-from stack.supervisor import ChildFailed
 from tests.beside import Beside, manage
 from tests.ports import free_port
 
@@ -92,12 +92,24 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     end(result.process)
 
 
-async def test_a_step_that_fails_is_not_waited_for() -> None:
-    async def fail() -> None:
-        raise ChildFailed("prepare", "ended with exit code 7", [])
+def test_a_preparation_is_heard_to_its_end() -> None:
+    """The link signs somebody in, so it is in no log; what follows is the log of the process."""
+    preparation = up.Preparation()
+    assert not preparation.hear("tables: 0.10 s")
+    assert preparation.hear('{"sign_in": "http://127.0.0.1/link/x", "mark": "m"}')
+    assert not preparation.hear('{"sign_in": "of a log", "mark": ""}')
+    assert preparation.ended.is_set()
+    assert preparation.steps == ["tables: 0.10 s"]
+    assert (preparation.sign_in, preparation.mark) == ("http://127.0.0.1/link/x", "m")
 
-    with pytest.raises(ChildFailed, match="exit code 7"):
-        await up.wait_unless_ended(asyncio.create_task(fail()), asyncio.Event())
+
+def test_the_gate_asks_the_first_process_alone() -> None:
+    """One that replaces it serves at once: nothing is changed under those that still run."""
+    gate = up.Gate()
+    gate.open({"email": "demo@weir.example"})
+    assert json.loads(read_all(gate.waiting)) == {"email": "demo@weir.example"}
+    assert read_all(gate.waiting) == b""
+    os.close(gate.waiting)
 
 
 @pytest.mark.extended
