@@ -225,7 +225,14 @@ CODES = Table(
             sort="state",
             card="first",
         ),
-        Column("value", _("Value"), "total", value="batch.value_nano", sort=True, card="money"),
+        Column(
+            "value",
+            pgettext_lazy("of a code", "Value"),
+            "total",
+            value="batch.value_nano",
+            sort=True,
+            card="money",
+        ),
         Column("count", _("Codes"), "number", value="batch.count", sort=True, priority=3),
         Column(
             "max_uses",

@@ -5,6 +5,7 @@ own that refer to it."""
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from lib.ids import new_id
 
@@ -17,7 +18,7 @@ class InvoiceKind(models.TextChoices):
 
 class InvoiceState(models.TextChoices):
     DRAFT = "draft", _("Draft")
-    PROPOSED = "proposed", _("Proposed")
+    PROPOSED = "proposed", pgettext_lazy("of an invoice", "Proposed")
     CLOSED = "closed", _("Closed")
 
 

@@ -28,7 +28,7 @@ class SafeguardIn(Schema):
     name: Literal["credit_limit", "audit_retention"]
     organisation: str = Field("", max_length=60, description="Slug. Empty: all organisations.")
     value: str = Field(
-        min_length=1, max_length=24, description="USD in 24 hours, or days (0 = for ever)."
+        min_length=1, max_length=24, description="USD in 24 hours, or days (0 = forever)."
     )
 
 
@@ -94,7 +94,7 @@ def _parse(body: SafeguardIn) -> int:
         except MoneyInvalid as error:
             raise Refused("value", str(error)) from error
     if not (body.value.isascii() and body.value.isdigit()):
-        raise Refused("value", gettext("Give a whole number of days."))
+        raise Refused("value", gettext("Enter a whole number of days."))
     return int(body.value)
 
 

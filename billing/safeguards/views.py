@@ -52,7 +52,7 @@ class AuditRetentionForm(forms.Form):
 
     value = WholeNumberField(
         label=gettext_lazy("Keep audit events for (days)"),
-        help_text=gettext_lazy("0 keeps them for ever."),
+        help_text=gettext_lazy("0 keeps them forever."),
         min_value=0,
         max_value=DAYS_MAX,
     )

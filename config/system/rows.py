@@ -177,7 +177,7 @@ def _ledger(title: str, checked: Checked | None) -> SystemRow:
     if checked is None:
         return SystemRow(title, gettext("Not verified yet"), gettext("Not run yet"), "")
     if checked.aside:
-        text = gettext("The worker's version is not the database's")
+        text = gettext("The worker and the database have different versions")
         return SystemRow(title, text, gettext("Waiting for the update"), "warn", checked.at)
     if checked.problems:
         count = ngettext("%(n)s problem", "%(n)s problems", checked.problems)

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.browser
 WINDOW: ViewportSize = {"width": 1280, "height": 900}
 PICTURE = "(node) => node.querySelector('canvas').toDataURL()"
 HAS_COLOUR = """([canvas, colour]) => {
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const copy = document.createElement("canvas");
+  [copy.width, copy.height] = [canvas.width, canvas.height];
+  const paper = copy.getContext("2d", { willReadFrequently: true });
+  paper.drawImage(canvas, 0, 0);
+  const { data } = paper.getImageData(0, 0, copy.width, copy.height);
   for (let at = 0; at < data.length; at += 4) {
     if (colour.every((value, index) => data[at + index] === value)) return true;
   }

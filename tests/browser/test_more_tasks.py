@@ -183,7 +183,7 @@ def test_a_team_gets_a_budget_and_a_lead(page: Page, recent: Grown) -> None:
     row = page.get_by_role("row").filter(has_text=LEAD)
     lead = row.get_by_role("button", name="Make lead")
     # In sight, at the width of a small laptop.
-    region = row.locator("xpath=ancestor::div[@role='region']")
+    region = row.locator("xpath=ancestor::div[@role='group']")
     assert region.evaluate("(node) => node.scrollWidth <= node.clientWidth")
     someone.click(lead)
     expect(row).to_contain_text("Lead")
