@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from genai_prices import data
 
-from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices
 from gateway.providers.lifecycle import shutdown_date
+from tests.shipped import shipped_rows
 
 README: Final = Path("README.md").read_text()
-CATALOGUE: Final = {row.model for row in add_own_prices(convert_catalogue(data.providers).rows)}
+CATALOGUE: Final = {row.model for row in shipped_rows()}
 # Served by the installation itself, and the operator's own.
 OWN: Final = {"smollm2-135m", "own-model"}
 

@@ -35,7 +35,7 @@ ELSEWHERE: Final = {
     "relay/credentials/test_revoked_everywhere.py": "all causes by four processes",
     "relay/credentials/test_secrets.py": "further starts of a hub",
 }
-_MARKED: Final = re.compile(r"mark\.(slow|extended)|slow_unless\(")
+_MARKED: Final = re.compile(r"mark\.(slow|extended)|(slow|extended)_unless\(")
 
 
 def test_what_of_money_and_authority_waits_for_another_lane_is_known() -> None:

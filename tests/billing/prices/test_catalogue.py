@@ -18,6 +18,7 @@ from billing.prices.catalogue import (
 )
 from billing.prices.conditions import read_hours
 from billing.prices.pricing import CostLines, PriceVersion, price
+from tests.shipped import shipped_catalogue
 
 
 def usd(**prices: Any) -> Shape:
@@ -339,7 +340,7 @@ def test_a_name_belongs_to_the_maker_before_any_host() -> None:
     )
 
 
-SHIPPED = convert_catalogue(shipped)
+SHIPPED = shipped_catalogue()
 
 
 def test_every_shipped_row_is_a_price() -> None:

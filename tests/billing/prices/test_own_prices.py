@@ -7,14 +7,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
-from genai_prices import data
 
-from billing.prices.catalogue import UNDATED, CatalogueRow, convert_catalogue
+from billing.prices.catalogue import UNDATED, CatalogueRow
 from billing.prices.catalogue_additions import add_own_prices, own_models
 from billing.prices.meters import find_meter
 from billing.prices.pricing import CostLines, PriceVersion, price
+from tests.shipped import shipped_rows
 
-ROWS: Final = tuple(add_own_prices(convert_catalogue(data.providers).rows))
+ROWS: Final = shipped_rows()
 # The models of the contract that are served by text endpoints.
 PRICED: Final = (
     *("gpt-5.4", "gpt-5.4-mini", "gpt-5.2", "gpt-5.1", "gpt-5-chat", "gpt-4.1", "gpt-4o"),

@@ -14,7 +14,7 @@ from accounts.models import KeyKind
 from config.api.api import api
 from lib.ids import id_text, new_id
 from tests.cast import Cast, make_key, with_key
-from tests.pairwise import draw_pairs
+from tests.pairwise import draw_pairs, extended_unless
 
 HOSTILE = (
     "", "\x00", "a" * 10_000, "-1", "9" * 30, "1e400", "NaN", "é\u202e\U0001f600'\"\\%_",
@@ -74,6 +74,11 @@ DRAWN = draw_pairs(QUERIES, lambda query: (query.path, query.place)) | draw_pair
     QUERIES, lambda query: (query.place, query.value)
 )
 GETS = [pytest.param(path, operation, id=path) for path, operation in gets()]
+# One reader takes them all apart: the suite asks every third operation.
+SOME_GETS = [
+    pytest.param(path, operation, id=path, marks=extended_unless(turn % 3 == 0))
+    for turn, (path, operation) in enumerate(gets())
+]
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def operator(people: Cast) -> Client:
     return with_key(make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)[1])
 
 
-@pytest.mark.parametrize(("path", "operation"), GETS)
+@pytest.mark.parametrize(("path", "operation"), SOME_GETS)
 def test_hostile_queries_are_answered(operator: Client, path: str, operation: Operation) -> None:
     """Each parameter of the operation, and each value in one of its name."""
     ask(operator, path, [one for one in queries_of(path, operation) if one.name in DRAWN])

@@ -7,10 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from genai_prices import data
 
-from billing.prices.catalogue import CatalogueRow, convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices
+from billing.prices.catalogue import CatalogueRow
 from dialects.anthropic import usage as anthropic
 from dialects.gemini import usage as gemini
 from dialects.openai import usage as openai
@@ -21,6 +19,7 @@ from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import OtherPrices, TierPrices, count
 from tests.relay.counting.golden_usages import GOLDEN, IDS, Golden
+from tests.shipped import shipped_rows
 
 READERS: dict[str, Any] = {
     "chat": openai.quantities, "responses": responses.quantities,
@@ -35,7 +34,7 @@ def rows() -> list[CatalogueRow]:
     at = now()
     return [
         row
-        for row in add_own_prices(convert_catalogue(data.providers).rows)
+        for row in shipped_rows()
         if row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
     ]
 

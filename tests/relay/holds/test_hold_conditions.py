@@ -9,10 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from genai_prices import data
 
-from billing.prices.catalogue import convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices
 from billing.prices.multipliers import Multiplier, multiplier_for
 from billing.prices.pricing import PPM, PriceVersion
 from dialects.errors.errors import RequestFault
@@ -24,6 +21,7 @@ from lib.clock import now
 from relay.counting.own_count import UsageEvidence
 from relay.counting.usage_meter import OtherPrices, TierPrices, count
 from relay.holds.estimate import HoldEstimate, Step
+from tests.shipped import shipped_rows
 
 TEXT_BYTES, CAP = 300_000, 2_000
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -41,7 +39,7 @@ def prices() -> PriceList:
     at = now()
     rows = [
         row
-        for row in add_own_prices(convert_catalogue(data.providers).rows)
+        for row in shipped_rows()
         if row.valid_from <= at
         and (row.valid_to is None or at < row.valid_to)
         and not row.hours

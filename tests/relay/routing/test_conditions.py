@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from genai_prices import data
 
-from billing.prices.catalogue import CatalogueRow, convert_catalogue
-from billing.prices.catalogue_additions import add_own_prices
+from billing.prices.catalogue import CatalogueRow
 from lib.clock import now
 from lib.ids import id_text
 from tests.hub import RATES, Answer, Hub, Tenant
@@ -31,8 +29,9 @@ from tests.relay.canned import (
     response_stream,
 )
 from tests.relay.sweeper import receipt as receipt_of
+from tests.shipped import shipped_rows
 
-ROWS = tuple(add_own_prices(convert_catalogue(data.providers).rows))
+ROWS = shipped_rows()
 OPUS, GEMINI, GPT = "claude-opus-5-5", "gemini-3.8-flash", "gpt-5"
 PROVIDERS = {OPUS: "anthropic", GEMINI: "gemini", GPT: "openai"}
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"

@@ -1,0 +1,20 @@
+"""The catalogue that is shipped, converted once for all files that look at it."""
+
+from functools import cache
+
+from genai_prices import data
+
+from billing.prices.catalogue import CatalogueRow, Conversion, convert_catalogue
+from billing.prices.catalogue_additions import add_own_prices
+
+
+@cache
+def shipped_catalogue() -> Conversion:
+    """The rows of the package, and what was left out."""
+    return convert_catalogue(data.providers)
+
+
+@cache
+def shipped_rows() -> tuple[CatalogueRow, ...]:
+    """All rows of a fresh installation: also the prices of our own."""
+    return tuple(add_own_prices(shipped_catalogue().rows))
