@@ -28,6 +28,10 @@ from usage.sessions.sources import CAP_HEADER
 router = Router(tags=["Sessions"])
 _ORDERS: Final = (Order("last_at", descending=True), Order("id"))
 _CURSOR: Final = "sessions"
+_PAID: Final = (
+    "USD, exact, that your organisation paid its provider itself, at the model's price and beside "
+    "the charge; null: it used no key of its own."
+)
 
 
 class SessionOut(Schema):
@@ -49,6 +53,7 @@ class SessionOut(Schema):
     last_at: dt.datetime = Field(description="The end of its last turn.")
     meters: Meters
     charge: str = Field(description="USD, exact.")
+    paid_to_provider: str | None = Field(description=_PAID)
     ended_at: dt.datetime | None = Field(
         description="When it was ended: its requests are rejected until it is reopened."
     )
@@ -87,6 +92,7 @@ class AgentOut(Schema):
     turns: int
     meters: Meters
     charge: str
+    paid_to_provider: str | None = Field(description=_PAID)
 
 
 class CacheUseOut(Schema):
@@ -207,9 +213,14 @@ def _agents(actor: Actor, row: SessionRow) -> list[dict[str, Any]]:
             "turns": agent.turns,
             "meters": agent.meters,
             "charge": format_usd(agent.charge_nano),
+            "paid_to_provider": _usd(agent.own_nano),
         }
         for agent in read_agents(actor, row.id)
     ]
+
+
+def _usd(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
 
 
 def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any]:
@@ -229,6 +240,7 @@ def _serialize(row: SessionRow, limits: Sequence[SessionLimit]) -> dict[str, Any
         "last_at": row.last_at,
         "meters": row.meters,
         "charge": format_usd(row.charge_nano),
+        "paid_to_provider": _usd(row.own_nano),
         "ended_at": row.ended_at,
         "limit": format_usd(limits[0].limit_nano) if limits else None,
         "left": format_usd(limits[0].left_nano) if limits else None,
