@@ -17,15 +17,23 @@ import pytest
 
 from lib.ids import id_text
 from tests.databases import own_database
+from tests.fakes.media import wav
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import RATES, START_LIMIT_S, Hub, Tenant
 from tests.relay.asking import ask
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.ledger.test_marks import let_die, mark_of
 from tests.relay.many import Post, post_all
+from tests.relay.media.test_images import post_form
 from tests.relay.sweeper import receipt, sweep
 
 SCRIPT = Path(__file__).resolve().parents[3] / "static" / "recompute_receipt.py"
+PICTURE_TOKENS = {
+    "in_text": 10**6,
+    "in_image": 2 * 10**6,
+    "out_image": 3 * 10**6,
+    "out_text": 10**6,
+}
 SHARED, ALICE, BOB = "sk-shared-0000", "sk-alice-11111", "sk-bobby-22222"
 
 
@@ -219,16 +227,62 @@ def test_embeddings_and_other_text_operations_use_it_too(hub: Hub, provider: Fak
         assert used_key(hub, provider, answer.headers["x-request-id"]) == [ALICE], path
 
 
+EACH = 10**6 * 10**9
+
+
+@pytest.mark.parametrize("case", ["pictures", "picture tokens", "speech", "transcript"])
+@pytest.mark.parametrize("fee", [(5_000, 0), (0, 10**9)], ids=["by request", "by tokens"])
+def test_pictures_and_sound_cost_the_fee_and_count_the_price(
+    hub: Hub, provider: FakeUpstream, case: str, fee: tuple[int, int]
+) -> None:
+    """The provider's account is the organisation's, and ledger, record and window agree."""
+    rates, upstream = {
+        "pictures": ({"images": 4 * EACH}, "fake"),
+        "picture tokens": (PICTURE_TOKENS, "fake"),
+        "speech": ({"characters": 1_000 * 10**6}, "fake"),
+        "transcript": ({"audio_ms": 10**6}, "whisper-1"),
+    }[case]
+    model = hub.model(provider, rates=rates, upstream_model=upstream)
+    tenant = hub.tenant("100")
+    hub.own_key(tenant, channel_of(hub, model), ALICE, fee=fee, fall_back=False)
+    hub.budget(tenant, "100")
+    knows(hub)
+    if case == "transcript":
+        parts = (("model", model), ("file", wav(2_500)))
+        answer = post_form(hub, tenant, "/v1/audio/transcriptions", *parts)
+    elif case == "speech":
+        body = {"model": model, "input": "twelve chars", "voice": "alloy"}
+        answer = hub.post(tenant, body, path="/v1/audio/speech")
+    else:
+        body = {"model": model, "prompt": "a boat #tokens=9", "n": 2, "size": "1024x1024"}
+        answer = hub.post(tenant, body, path="/v1/images/generations")
+    assert answer.status == 200, answer.body
+    request_id = answer.headers["x-request-id"]
+    assert used_key(hub, provider, request_id) == [ALICE]
+    hub.settled(tenant)
+    record = hub.record(request_id)
+    price = sum(n * rates[meter] // 10**6 for meter, n in record["meters"].items() if n)
+    tokens = sum(n for meter, n in record["meters"].items() if meter in PICTURE_TOKENS)
+    assert (record["own_nano"], record["cost_nano"]) == (price, 0)
+    assert price > 0
+    assert record["charge_nano"] == fee[0] + 1_000 * tokens * bool(fee[1])
+    assert hub.balance(tenant).get("revenue", 0) == record["charge_nano"]
+    window = hub.windows(tenant)["key"]
+    assert window["spent_nano"] == record["charge_nano"] + price
+    assert window["held_nano"] == 0
+    hub.assert_books_balance()
+
+
 def test_only_own_key_refuses_what_it_cannot_serve(hub: Hub, provider: FakeUpstream) -> None:
-    """Neither media nor a key that is no longer offered goes silently to the shared channel."""
+    """Neither tasks nor a key that is no longer offered goes silently to the shared channel."""
     model, tenant = hub.model(provider), hub.tenant()
     channel = channel_of(hub, model)
     hub.own_key(tenant, channel, ALICE, fall_back=False)
     knows(hub)
     asked = provider.totals()["requests"]
-    picture = hub.post(tenant, {"model": model, "prompt": "a cat"}, path="/v1/images/generations")
-    assert picture.status == 400
-    assert "own provider key only" in picture.error["message"]
+    video = hub.post(tenant, {"model": model, "prompt": "a cat"}, path="/v1/videos")
+    assert video.status == 400
+    assert "own provider key only" in video.error["message"]
     hub.connection.execute("DELETE FROM gateway_ownkeyoffer WHERE channel_id = %s", [channel])
     knows(hub)
     answer = hub.post(tenant, ask(model))
