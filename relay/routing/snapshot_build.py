@@ -19,7 +19,7 @@ from gateway.health.breaker import BreakerRule
 from gateway.overrides.condition_rules import compile_conditions
 from gateway.overrides.rules import read_overrides
 from gateway.own_keys.routes import OwnKeyRoute
-from gateway.passthrough.rules import PRICE_KIND, read_rules
+from gateway.passthrough.rules import COST_KIND, PRICE_KIND, read_rules
 from gateway.prices.lookup import PriceList, PriceRow
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, BadAddress, Provider
@@ -62,7 +62,9 @@ def build(text: str, vault: Vault) -> Snapshot:
         channels[channel.id] = channel
         routes += _routes(row)
     own_channels, own_keys = _own_keys(raw.own_keys, channels, vault)
-    costs, path_prices = (_by_channel(raw.prices, kind) for kind in ("cost", PRICE_KIND))
+    costs, path_prices, path_costs = (
+        _by_channel(raw.prices, kind) for kind in ("cost", PRICE_KIND, COST_KIND)
+    )
     rules = tuple(_rule(row) for row in raw.rules)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
@@ -77,6 +79,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         charges=PriceList(row for row in raw.prices if row.kind == "charge"),
         costs=costs,
         path_prices=path_prices,
+        path_costs=path_costs,
         plans={plan.id: Plan(plan.multiplier_ppm, tuple(plan.models)) for plan in raw.plans},
         egress=EgressPolicy(raw.egress_allow),
         egress_users=EgressPolicy(raw.egress_allow_users),

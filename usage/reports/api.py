@@ -58,7 +58,7 @@ Id = Annotated[str, AfterValidator(_id)]
 Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
 _LABELS: Final = "Labels."
-_PAID: Final = (
+PAID: Final = (
     "USD, exact, that your organisation paid its providers itself, at the models' prices and "
     "beside the charge; null: it used no key of its own."
 )
@@ -139,7 +139,7 @@ class UsageItem(Schema):
     meters: Meters
     charge: str = Field(description="USD, exact.")
     saved_by_cache: str | None = Field(description=_SAVED)
-    paid_to_provider: str | None = Field(description=_PAID)
+    paid_to_provider: str | None = Field(description=PAID)
     times: TimesOut | None = Field(
         description="null: some of it was summed before durations were kept."
     )
@@ -151,7 +151,7 @@ class UsageTotal(Schema):
     meters: Meters
     charge: str
     saved_by_cache: str | None = Field(description=_SAVED)
-    paid_to_provider: str | None = Field(description=_PAID)
+    paid_to_provider: str | None = Field(description=PAID)
 
 
 class UsageOut(Schema):

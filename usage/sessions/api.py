@@ -18,7 +18,7 @@ from lib.ids import id_text, parse_id
 from lib.tables import keyset
 from lib.tables.keyset import Order, Values, boundary_of, decode_cursor, encode_cursor
 from usage.months.detached import detached_within, names_of
-from usage.reports.api import Meters, PeriodQuery, period_of, scope_of
+from usage.reports.api import PAID, Meters, PeriodQuery, period_of, scope_of
 from usage.sessions import endings
 from usage.sessions.cache_use import CacheUse, read_cache_use
 from usage.sessions.limits import SessionLimit, read_limits
@@ -28,10 +28,6 @@ from usage.sessions.sources import CAP_HEADER
 router = Router(tags=["Sessions"])
 _ORDERS: Final = (Order("last_at", descending=True), Order("id"))
 _CURSOR: Final = "sessions"
-_PAID: Final = (
-    "USD, exact, that your organisation paid its provider itself, at the model's price and beside "
-    "the charge; null: it used no key of its own."
-)
 
 
 class SessionOut(Schema):
@@ -53,7 +49,7 @@ class SessionOut(Schema):
     last_at: dt.datetime = Field(description="The end of its last turn.")
     meters: Meters
     charge: str = Field(description="USD, exact.")
-    paid_to_provider: str | None = Field(description=_PAID)
+    paid_to_provider: str | None = Field(description=PAID)
     ended_at: dt.datetime | None = Field(
         description="When it was ended: its requests are rejected until it is reopened."
     )
@@ -92,7 +88,7 @@ class AgentOut(Schema):
     turns: int
     meters: Meters
     charge: str
-    paid_to_provider: str | None = Field(description=_PAID)
+    paid_to_provider: str | None = Field(description=PAID)
 
 
 class CacheUseOut(Schema):
