@@ -251,7 +251,7 @@ def test_pictures_and_sound_cost_the_fee_and_count_the_price(
         parts = (("model", model), ("file", wav(2_500)))
         answer = post_form(hub, tenant, "/v1/audio/transcriptions", *parts)
     elif case == "speech":
-        body = {"model": model, "input": "twelve chars", "voice": "alloy"}
+        body: dict[str, Any] = {"model": model, "input": "twelve chars", "voice": "alloy"}
         answer = hub.post(tenant, body, path="/v1/audio/speech")
     else:
         body = {"model": model, "prompt": "a boat #tokens=9", "n": 2, "size": "1024x1024"}
